@@ -1,0 +1,28 @@
+"""Who may do what. Roles are ordered: an admin may all a reviewer may, a reviewer all a viewer may."""
+
+from django.core.exceptions import PermissionDenied
+from django.utils.translation import gettext as _
+
+from mekiki.accounts.models import Membership, Role, User
+
+_RANK = {Role.VIEWER: 1, Role.REVIEWER: 2, Role.ADMIN: 3}
+
+
+def role_in(user: User, dataset) -> str | None:
+    """The user's role in the dataset; admin for the platform's admins; None for a stranger."""
+    if not user.is_authenticated or not user.is_active:
+        return None
+    if user.is_superuser:
+        return Role.ADMIN
+    return Membership.objects.filter(user=user, dataset=dataset).values_list("role", flat=True).first()
+
+
+def at_least(role: str | None, needed: str) -> bool:
+    """Does `role` include `needed`?"""
+    return role is not None and _RANK[Role(role)] >= _RANK[Role(needed)]
+
+
+def require_platform_admin(user: User) -> None:
+    """PermissionDenied unless the user is the platform's admin."""
+    if not (user.is_authenticated and user.is_superuser):
+        raise PermissionDenied(_("Only an admin of the platform can do this."))

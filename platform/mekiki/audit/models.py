@@ -1,0 +1,29 @@
+"""The append-only record of what happened, by whom."""
+
+from django.db import models
+from django.db.models.functions import Now
+
+from mekiki.audit.triggers import append_only
+
+
+class Event(models.Model):
+    """One act. Never changed, never deleted: the database refuses both.
+
+    Names are copied beside the ids, so that an event reads the same after a user or dataset is renamed.
+    """
+
+    at = models.DateTimeField(db_default=Now(), editable=False)
+    kind = models.CharField(max_length=60)  # "dataset.created", "head.promoted" …
+    actor_id = models.BigIntegerField(null=True)
+    actor_name = models.CharField(max_length=150, default="")  # "" is the platform itself
+    dataset_id = models.BigIntegerField(null=True)
+    object_type = models.CharField(max_length=40, default="")
+    object_id = models.CharField(max_length=64, default="")
+    data = models.JSONField(default=dict)
+
+    class Meta:
+        indexes = [models.Index(fields=["dataset_id", "-id"], name="event_of_dataset")]
+        triggers = append_only()
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.object_type} {self.object_id}"

@@ -1,0 +1,76 @@
+"""Every environment variable Mekiki reads: its name, default and meaning, in one table.
+
+docs/reference/environment.md is compared with this table by a test. Nothing else in the project
+reads os.environ for configuration.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One environment variable. `default` is the text used when it is unset."""
+
+    name: str
+    default: str
+    meaning: str
+
+
+VARIABLES: dict[str, Variable] = {
+    v.name: v
+    for v in (
+        Variable("MEKIKI_HOME", "./var", "Folder of a one-machine install: database, files, keys, logs."),
+        Variable("MEKIKI_HOST", "127.0.0.1", "Address the web server listens on."),
+        Variable("MEKIKI_PORT", "8000", "Port the web server listens on."),
+        Variable("MEKIKI_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]", "Host names the site answers to."),
+        Variable("MEKIKI_TRUSTED_ORIGINS", "", "Origins (https://…) trusted for forms behind a proxy."),
+        Variable("MEKIKI_HTTPS", "0", "1 behind a TLS proxy: secure cookies, HSTS, X-Forwarded-Proto trusted."),
+        Variable("MEKIKI_DEBUG", "0", "1 shows Django's debug pages. Never in production."),
+        Variable("MEKIKI_SECRET_KEY", "", "Secret of the site; empty: made once and kept in MEKIKI_HOME/keys."),
+        Variable("DATABASE_URL", "", "postgresql://… replaces the embedded PostgreSQL."),
+        Variable("BROKER_URL", "", "redis://… or redis+socket://… replaces the embedded Valkey."),
+        Variable("MEKIKI_WEB_WORKERS", "2", "Number of web worker processes."),
+        Variable("MEKIKI_WORKER_CONCURRENCY", "2", "Processes of the Celery worker (1 and solo on a GPU)."),
+        Variable("MEKIKI_DEVICE", "auto", "Device of the encoders: auto, cpu, cuda, cuda:1 …"),
+        Variable("MEKIKI_LANGUAGE", "en", "Language before a user chooses one: en or ja."),
+        Variable("MEKIKI_TIME_ZONE", "UTC", "Time zone pages show times in, e.g. Asia/Tokyo."),
+        Variable("MEKIKI_MAX_PIXELS", "100000000", "Images with more pixels are refused."),
+        Variable("MEKIKI_MAX_FILE_MB", "100", "A single image file larger than this is refused."),
+        Variable("MEKIKI_MAX_ARCHIVE_MB", "4096", "A zip that is larger, packed or unpacked, is refused."),
+        Variable("MEKIKI_MAX_ARCHIVE_FILES", "200000", "A zip with more entries is refused."),
+        Variable("MEKIKI_LEASE_SECONDS", "120", "How long a reviewer holds an item without a sign of life."),
+        Variable("MEKIKI_ADMIN_NAME", "", "Name of the first admin, made by `mekiki up` on an empty install."),
+        Variable("MEKIKI_ADMIN_PASSWORD", "", "Password of the first admin; empty: asked for, or made and shown."),
+        Variable("MEKIKI_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR."),
+    )
+}
+
+
+def text(name: str) -> str:
+    """The variable's value, or its default. KeyError for a name that is not in the table."""
+    return os.environ.get(name, "").strip() or VARIABLES[name].default
+
+
+def number(name: str) -> int:
+    """The variable as a whole number. ValueError names the variable."""
+    try:
+        return int(text(name))
+    except ValueError:
+        raise ValueError(f"{name} must be a whole number, not {text(name)!r}.") from None
+
+
+def flag(name: str) -> bool:
+    """True for 1, true, yes, on."""
+    return text(name).lower() in {"1", "true", "yes", "on"}
+
+
+def words(name: str) -> list[str]:
+    """A comma-separated list without blanks."""
+    return [w.strip() for w in text(name).split(",") if w.strip()]
+
+
+def home() -> Path:
+    """MEKIKI_HOME as an absolute path."""
+    return Path(text("MEKIKI_HOME")).expanduser().resolve()

@@ -1,0 +1,189 @@
+"""Django settings. One file; every choice that differs between machines comes from config/env.py."""
+
+import sys
+from pathlib import Path
+
+from csp.constants import NONE, SELF
+from django.utils.translation import gettext_lazy as _
+
+from mekiki.config import env
+from mekiki.embedded import endpoints, secrets
+
+PACKAGE_DIR = Path(__file__).resolve().parent.parent
+# In a checkout templates/ is at the top; in a wheel it is packed inside mekiki/.
+TEMPLATES_DIR = next(
+    (p for p in (PACKAGE_DIR.parent.parent / "templates", PACKAGE_DIR / "templates") if p.is_dir()),
+    PACKAGE_DIR / "templates",
+)
+HOME = env.home()
+HTTPS = env.flag("MEKIKI_HTTPS")
+DEBUG = env.flag("MEKIKI_DEBUG")
+SECRET_KEY = env.text("MEKIKI_SECRET_KEY") or secrets.site_key(HOME)
+ALLOWED_HOSTS = env.words("MEKIKI_ALLOWED_HOSTS")
+CSRF_TRUSTED_ORIGINS = env.words("MEKIKI_TRUSTED_ORIGINS")
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "csp",
+    "django_htmx",
+    "django_celery_beat",
+    "django_prometheus",
+    "pgtrigger",
+    "mekiki.embedded",
+    "mekiki.accounts",
+    "mekiki.audit",
+    "mekiki.jobs",
+    "mekiki.datasets",
+    "mekiki.labeling",
+    "mekiki.learning",
+    "mekiki.review",
+    "mekiki.exports",
+    "mekiki.api",
+    "mekiki.web",
+    "mekiki.simulation",
+]
+
+MIDDLEWARE = [
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "django_prometheus.middleware.PrometheusAfterMiddleware",
+]
+
+ROOT_URLCONF = "mekiki.config.urls"
+WSGI_APPLICATION = "mekiki.config.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [TEMPLATES_DIR],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.i18n",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "mekiki.web.context.shell",
+            ],
+        },
+    }
+]
+
+# --- Database and broker: given by the environment, else what `mekiki up` runs on this home -----------------
+DATABASES = {"default": endpoints.database(env.text("DATABASE_URL") or endpoints.read(HOME).database_url)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+CELERY_BROKER_URL = env.text("BROKER_URL") or endpoints.read(HOME).broker_url
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+# A message is given back when its process dies; the job row makes a second delivery harmless.
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 6 * 3600}
+CELERY_TIMEZONE = env.text("MEKIKI_TIME_ZONE")
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_SCHEDULE = {
+    "sweep-jobs": {"task": "workers.tasks.sweep_jobs", "schedule": 10.0},
+    "release-leases": {"task": "workers.tasks.release_leases", "schedule": 60.0},
+}
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+DJANGO_CELERY_BEAT_TZ_AWARE = True
+
+# --- Accounts -----------------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "accounts.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "home"
+LOGOUT_REDIRECT_URL = "login"
+
+# --- Language and time --------------------------------------------------------------------------------------
+LANGUAGE_CODE = env.text("MEKIKI_LANGUAGE")
+LANGUAGES = [("en", _("English")), ("ja", _("Japanese"))]
+LOCALE_PATHS = [PACKAGE_DIR / "locale"]
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = env.text("MEKIKI_TIME_ZONE")
+
+# --- Files --------------------------------------------------------------------------------------------------
+STATIC_URL = "static/"
+STATICFILES_DIRS: list[Path] = []
+STATIC_ROOT = HOME / "static"
+# Served straight from the packages: no collectstatic step stands between an install and its first page.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = DEBUG
+MEDIA_ROOT = HOME / "files"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": MEDIA_ROOT}},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+FILE_UPLOAD_PERMISSIONS = 0o600
+FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
+# Bodies other than files (forms, JSON); files are bounded where they are read.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FILES = 1000
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 5000
+
+# --- Security -----------------------------------------------------------------------------------------------
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:", "blob:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "manifest-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+if HTTPS:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_HSTS_SECONDS = 365 * 24 * 3600
+
+# --- Bounds on what people send (design.md, invariant 8) ----------------------------------------------------
+MAX_PIXELS = env.number("MEKIKI_MAX_PIXELS")
+MAX_FILE_BYTES = env.number("MEKIKI_MAX_FILE_MB") * 1024 * 1024
+MAX_ARCHIVE_BYTES = env.number("MEKIKI_MAX_ARCHIVE_MB") * 1024 * 1024
+MAX_ARCHIVE_FILES = env.number("MEKIKI_MAX_ARCHIVE_FILES")
+LEASE_SECONDS = env.number("MEKIKI_LEASE_SECONDS")
+DEVICE = env.text("MEKIKI_DEVICE")
+
+# --- Logs ---------------------------------------------------------------------------------------------------
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "stream": sys.stderr}},
+    "root": {"handlers": ["stderr"], "level": env.text("MEKIKI_LOG_LEVEL")},
+}
+SILENCED_SYSTEM_CHECKS: list[str] = []

@@ -1,0 +1,47 @@
+"""The only way to get a dataset, or anything in it, on behalf of a user.
+
+What a user may not see does not exist (404). What a member sees but may not do is refused (403).
+"""
+
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404
+from django.utils.translation import gettext as _
+
+from mekiki.accounts.access import at_least, role_in
+from mekiki.accounts.models import Role, User
+from mekiki.datasets.models import Dataset, Image
+
+
+def visible_datasets(user: User) -> QuerySet[Dataset]:
+    """The datasets a user is a member of; all of them for the platform's admins."""
+    datasets = Dataset.objects.filter(archived_at__isnull=True)
+    return datasets if user.is_superuser else datasets.filter(memberships__user=user)
+
+
+def dataset_for(user: User, slug: str, role: str = Role.VIEWER) -> Dataset:
+    """The dataset, with the user's role as `dataset.role`.
+
+    Http404: it does not exist, or the user is no member. PermissionDenied: the member's role is too low.
+    """
+    dataset = Dataset.objects.filter(slug=slug, archived_at__isnull=True).first()
+    held = role_in(user, dataset) if dataset is not None else None
+    if dataset is None or held is None:
+        raise Http404
+    if not at_least(held, role):
+        raise PermissionDenied(
+            _("This needs the role “%(needed)s” in this dataset; yours is “%(held)s”.")
+            % {"needed": Role(role).label, "held": Role(held).label}
+        )
+    dataset.role = held
+    return dataset
+
+
+def image_for(user: User, slug: str, sha256: str, role: str = Role.VIEWER) -> Image:
+    """An image of a dataset, by its hash. Errors as dataset_for."""
+    dataset = dataset_for(user, slug, role)
+    image = Image.objects.filter(dataset=dataset, sha256=sha256).first()
+    if image is None:
+        raise Http404
+    image.dataset = dataset
+    return image

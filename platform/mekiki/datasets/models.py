@@ -1,0 +1,114 @@
+"""Datasets, their images, and the imports that brought them in."""
+
+import secrets
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+def new_seed() -> str:
+    """The dataset's own seed: the audit reserve and every random choice derive from it."""
+    return secrets.token_hex(8)
+
+
+class Dataset(models.Model):
+    """Images with one label schema, one encoder, one queue."""
+
+    slug = models.SlugField(_("address"), max_length=60, unique=True)
+    name = models.CharField(_("name"), max_length=120)
+    description = models.TextField(_("description"), blank=True, default="")
+    encoder_name = models.CharField(_("encoder"), max_length=200, default="pocket")
+    seed = models.CharField(max_length=32, default=new_seed, editable=False)
+    # Share of images kept for the audit stream, never asked about otherwise (docs/decisions/0003).
+    audit_fraction = models.FloatField(
+        _("audit share"), default=0.15, validators=[MinValueValidator(0.0), MaxValueValidator(0.9)]
+    )
+    queue_target = models.PositiveIntegerField(_("length of the queue"), default=100)
+    # Retrain after this many new confirmed labels; 0: never by count.
+    retrain_every = models.PositiveIntegerField(_("retrain after this many answers"), default=50)
+    # How many people are asked about one image.
+    opinions = models.PositiveSmallIntegerField(_("opinions an image"), default=1)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
+    created_at = models.DateTimeField(auto_now_add=True)
+    archived_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(audit_fraction__gte=0, audit_fraction__lte=0.9), name="audit_share_in_range"
+            ),
+            models.CheckConstraint(condition=models.Q(opinions__gte=1), name="at_least_one_opinion"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ImportBatch(models.Model):
+    """One act of bringing images in: an upload, or a folder on the server."""
+
+    class Source(models.TextChoices):
+        UPLOAD = "upload", _("upload")
+        FOLDER = "folder", _("folder on the server")
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="imports")
+    source = models.CharField(max_length=10, choices=Source.choices)
+    # A folder of this import's own under HOME/incoming, or the folder on the server.
+    location = models.TextField(default="")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True)
+    added = models.PositiveIntegerField(default=0)
+    duplicates = models.PositiveIntegerField(default=0)
+    rejected = models.PositiveIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"import {self.pk} of {self.dataset_id}"
+
+
+class ImportProblem(models.Model):
+    """A file that was not taken, and why. `code` names a message of datasets.problems; `detail` fills it."""
+
+    batch = models.ForeignKey(ImportBatch, on_delete=models.CASCADE, related_name="problems")
+    name = models.TextField()
+    code = models.CharField(max_length=40)
+    detail = models.JSONField(default=dict)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["batch", "name", "code"], name="one_problem_per_file"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.code}"
+
+
+class Image(models.Model):
+    """One stored file, addressed by its SHA-256 within a dataset."""
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="images")
+    sha256 = models.CharField(max_length=64)
+    name = models.TextField()  # path or file name as it was sent, for people; never used as a path
+    format = models.CharField(max_length=10)  # "JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF"
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+    size = models.PositiveBigIntegerField()  # bytes
+    metadata = models.JSONField(default=dict)  # line, camera, lot, shift …: text → text
+    # Uniform in [0, 1) from the dataset's seed and the hash; below audit_fraction: the audit reserve.
+    audit_key = models.FloatField()
+    batch = models.ForeignKey(ImportBatch, null=True, on_delete=models.SET_NULL)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["dataset", "sha256"], name="one_image_per_content"),
+            models.CheckConstraint(
+                condition=models.Q(audit_key__gte=0, audit_key__lt=1), name="audit_key_in_range"
+            ),
+        ]
+        indexes = [models.Index(fields=["dataset", "id"], name="image_of_dataset")]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,74 @@
+"""Where the servers of a home can be reached: written by the supervisor, read by every other command."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+# A name nobody can resolve: a command that needs the database while nothing runs fails at once and says why.
+NOT_RUNNING = "postgresql://mekiki@/mekiki?host=/nonexistent-start-mekiki-up-first"
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Addresses of the servers in use, and the supervisor's process id (0 when nothing runs)."""
+
+    database_url: str = NOT_RUNNING
+    broker_url: str = "redis+socket:///nonexistent-start-mekiki-up-first"
+    web_url: str = ""
+    pid: int = 0
+
+
+def path(home: Path) -> Path:
+    """The file that holds them."""
+    return home / "run" / "endpoints.json"
+
+
+def read(home: Path) -> Endpoints:
+    """What the last supervisor of this home wrote; defaults that reach nothing when there is none."""
+    try:
+        return Endpoints(**json.loads(path(home).read_text()))
+    except (OSError, ValueError, TypeError):
+        return Endpoints()
+
+
+def write(home: Path, endpoints: Endpoints) -> None:
+    """Replace the file atomically (0600)."""
+    file = path(home)
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = file.with_suffix(".tmp")
+    draft.write_text(json.dumps(asdict(endpoints)))
+    draft.chmod(0o600)
+    os.replace(draft, file)
+
+
+def remove(home: Path) -> None:
+    """Forget the addresses: the servers have stopped."""
+    path(home).unlink(missing_ok=True)
+
+
+def database(url: str) -> dict[str, Any]:
+    """Django's DATABASES entry for a PostgreSQL URL.
+
+    A unix socket is given as `?host=/folder`, as libpq does. ValueError for any other scheme: one engine
+    everywhere (leases need SKIP LOCKED, audit needs triggers, search needs vectors).
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in {"postgresql", "postgres"}:
+        raise ValueError(f"DATABASE_URL must start with postgresql://, not {parts.scheme or url[:20]!r}.")
+    query = {k: v[-1] for k, v in parse_qs(parts.query).items()}
+    host = query.pop("host", "") or unquote(parts.hostname or "")
+    port = query.pop("port", "") or str(parts.port or "")
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")) or "mekiki",
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": host,
+        "PORT": port,
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": query,
+    }

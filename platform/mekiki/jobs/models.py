@@ -1,0 +1,79 @@
+"""Background work. PostgreSQL is the truth; the broker only wakes workers up."""
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class State(models.TextChoices):
+    QUEUED = "queued", _("waiting")
+    RUNNING = "running", _("running")
+    SUCCEEDED = "succeeded", _("done")
+    FAILED = "failed", _("failed")
+    CANCELLED = "cancelled", _("cancelled")
+
+
+ACTIVE_STATES = (State.QUEUED, State.RUNNING)
+
+
+class Kind(models.TextChoices):
+    """Each kind is the Celery task workers.tasks.<kind>."""
+
+    IMPORT_IMAGES = "import_images", _("Import images")
+    ENCODE = "encode", _("Compute embeddings")
+    PREDICT = "predict", _("Predict by prompts")
+    TRAIN = "train", _("Retrain")
+    REFILL = "refill", _("Choose the next images")
+    FREEZE = "freeze", _("Freeze label set")
+
+
+class Job(models.Model):
+    """One durable piece of background work.
+
+    `key` makes asking twice harmless: at most one active job has a given key. `attempt` is the fencing
+    token: a worker writes progress and outcome only while the attempt it claimed is the current one.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.CharField(max_length=20, choices=Kind.choices)
+    dataset = models.ForeignKey("datasets.Dataset", null=True, on_delete=models.CASCADE, related_name="jobs")
+    key = models.CharField(max_length=120)
+    payload = models.JSONField(default=dict)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
+    attempt = models.PositiveIntegerField(default=0)
+    max_attempts = models.PositiveIntegerField(default=5)
+    cancel_requested = models.BooleanField(default=False)
+    # Set when the same work was asked for while this job was running: it is asked for again at the end.
+    rerun_requested = models.BooleanField(default=False)
+    stage = models.CharField(max_length=200, default="")
+    done = models.BigIntegerField(default=0)
+    total = models.BigIntegerField(default=0)
+    rate = models.FloatField(default=0)  # items per second
+    unit = models.CharField(max_length=20, default="")
+    result = models.JSONField(default=dict)
+    error = models.TextField(default="")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
+    created_at = models.DateTimeField(auto_now_add=True)
+    sent_at = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True)
+    heartbeat_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["key"], condition=models.Q(state__in=ACTIVE_STATES), name="one_active_job_per_key"
+            ),
+            models.CheckConstraint(condition=models.Q(state__in=State.values), name="job_state_is_known"),
+        ]
+        indexes = [
+            models.Index(fields=["dataset", "-created_at"], name="job_of_dataset"),
+            models.Index(
+                fields=["heartbeat_at"], condition=models.Q(state__in=ACTIVE_STATES), name="job_active"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.state}"

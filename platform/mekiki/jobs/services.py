@@ -1,0 +1,222 @@
+"""Durable jobs: asked for once, claimed by one worker, never lost, never done twice with effect.
+
+The life of a job: `enqueue` writes the row and, after the commit, sends its id to the broker. A worker
+`claim`s it, which raises `attempt`; from then on that worker's writes carry the attempt and are refused
+once another has claimed the job (fencing). `sweep` sends again what the broker lost, and gives back what
+a dead worker held.
+"""
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from mekiki.audit.services import record
+from mekiki.config.celery import app
+from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
+
+logger = logging.getLogger(__name__)
+
+# A worker beats every few seconds; one that is silent this long is taken for dead.
+HEARTBEAT_TIMEOUT = timedelta(seconds=25)
+# A job nobody claimed this long after it was sent is sent again.
+RESEND_AFTER = timedelta(seconds=30)
+
+
+class LostClaimError(Exception):
+    """Another worker holds this job now: stop, and write nothing more."""
+
+
+class CancelledError(Exception):
+    """A person asked for the job to stop."""
+
+
+def enqueue(
+    *,
+    kind: Kind,
+    dataset: Any = None,
+    key: str = "",
+    payload: dict[str, Any] | None = None,
+    user: Any = None,
+) -> Job:
+    """Ask for a piece of work; returns the job, or the active one with the same key.
+
+    When the active one is already running it may have passed the point of noticing what changed, so it is
+    marked to run again at its end.
+    """
+    key = key or f"{kind}:{getattr(dataset, 'pk', '')}"
+    for _attempt in range(5):
+        try:
+            with transaction.atomic():
+                job = Job.objects.create(
+                    kind=kind,
+                    dataset=dataset,
+                    key=key,
+                    payload=payload or {},
+                    created_by=user if getattr(user, "pk", None) else None,
+                )
+                record(
+                    kind="job.queued", actor=user, dataset=dataset, target=job, data={"kind": str(kind)}
+                )
+        except IntegrityError:
+            with transaction.atomic():
+                active = Job.objects.select_for_update().filter(key=key, state__in=ACTIVE_STATES).first()
+                if active is None:  # It ended between the two statements: try to create again.
+                    continue
+                if active.state == State.RUNNING and not active.rerun_requested:
+                    active.rerun_requested = True
+                    active.payload = {**active.payload, **(payload or {})}
+                    active.save(update_fields=["rerun_requested", "payload"])
+                return active
+        send_on_commit(job)
+        return job
+    raise RuntimeError(f"Could not enqueue {key}: it kept starting and ending meanwhile.")
+
+
+def send_on_commit(job: Job) -> None:
+    """Wake a worker once the row is visible to it. A broker that is down is no error: the sweeper re-sends."""
+    transaction.on_commit(lambda: _send(str(job.pk), job.kind))
+
+
+def _send(job_id: str, kind: str) -> None:
+    try:
+        app.send_task(f"workers.tasks.{kind}", args=[job_id], retry=False)
+    except Exception as error:  # kombu raises many kinds; the row is the truth
+        logger.warning("Job %s was not sent (%s); it will be sent again.", job_id, error)
+        return
+    Job.objects.filter(pk=job_id, state=State.QUEUED).update(sent_at=timezone.now())
+
+
+def claim(job_id: str) -> Job | None:
+    """Take a queued job for this worker. None when it is taken, ended or cancelled: nothing is to be done."""
+    now = timezone.now()
+    with transaction.atomic():
+        job = Job.objects.select_for_update(skip_locked=True).filter(pk=job_id, state=State.QUEUED).first()
+        if job is None:
+            return None
+        if job.cancel_requested:
+            _end(job, State.CANCELLED)
+            return None
+        job.state = State.RUNNING
+        job.attempt += 1
+        job.started_at = job.started_at or now
+        job.heartbeat_at = now
+        job.error = ""
+        job.save(update_fields=["state", "attempt", "started_at", "heartbeat_at", "error"])
+    return job
+
+
+def beat(job: Job, **fields: Any) -> None:
+    """Say that the worker is alive, and how far it is.
+
+    fields: stage, done, total, rate, unit. LostClaimError: another worker has it. CancelledError: stop.
+    """
+    mine = Job.objects.filter(pk=job.pk, attempt=job.attempt, state=State.RUNNING)
+    if not mine.update(heartbeat_at=timezone.now(), **fields):
+        raise LostClaimError(str(job.pk))
+    for name, value in fields.items():
+        setattr(job, name, value)
+    if mine.filter(cancel_requested=True).exists():
+        raise CancelledError(str(job.pk))
+
+
+def succeed(job: Job, result: dict[str, Any] | None = None) -> None:
+    """Record the outcome; asks for the same work again when it was asked for meanwhile."""
+    _finish(job, State.SUCCEEDED, result=result or {})
+
+
+def fail(job: Job, error: str, *, retry: bool = False) -> None:
+    """Record why it ended. With retry, it goes back to the queue until its attempts are used up."""
+    if retry and job.attempt < job.max_attempts:
+        with transaction.atomic():
+            if not Job.objects.filter(pk=job.pk, attempt=job.attempt, state=State.RUNNING).update(
+                state=State.QUEUED, error=error, sent_at=None
+            ):
+                raise LostClaimError(str(job.pk))
+            send_on_commit(job)
+        return
+    _finish(job, State.FAILED, error=error)
+
+
+def finish_cancelled(job: Job) -> None:
+    """Record that the worker has stopped on request. What it had stored stays."""
+    _finish(job, State.CANCELLED)
+
+
+def _finish(job: Job, state: State, *, result: dict[str, Any] | None = None, error: str = "") -> None:
+    with transaction.atomic():
+        row = (
+            Job.objects.select_for_update()
+            .filter(pk=job.pk, attempt=job.attempt, state=State.RUNNING)
+            .first()
+        )
+        if row is None:
+            raise LostClaimError(str(job.pk))
+        _end(row, state, result=result, error=error)
+        if row.rerun_requested and state == State.SUCCEEDED:
+            enqueue(
+                kind=Kind(row.kind),
+                dataset=row.dataset,
+                key=row.key,
+                payload=row.payload,
+                user=row.created_by,
+            )
+    job.state = state
+
+
+def _end(row: Job, state: State, *, result: dict[str, Any] | None = None, error: str = "") -> None:
+    row.state = state
+    row.result = result or {}
+    row.error = error
+    row.finished_at = timezone.now()
+    row.save(update_fields=["state", "result", "error", "finished_at"])
+    record(
+        kind=f"job.{state}",
+        actor=row.created_by,
+        dataset=row.dataset,
+        target=row,
+        data={"kind": row.kind, "error": error[:500]},
+    )
+
+
+def cancel(*, job: Job, user: Any) -> None:
+    """Ask a job to stop. A queued one stops now; a running one at its next sign of life."""
+    with transaction.atomic():
+        row = Job.objects.select_for_update().get(pk=job.pk)
+        if row.state not in ACTIVE_STATES:
+            return
+        row.cancel_requested = True
+        row.save(update_fields=["cancel_requested"])
+        record(kind="job.cancel_requested", actor=user, dataset=row.dataset, target=row)
+        if row.state == State.QUEUED:
+            _end(row, State.CANCELLED)
+
+
+def sweep() -> dict[str, int]:
+    """Send again what stalled: queued jobs nobody claimed, running jobs whose worker is silent."""
+    now = timezone.now()
+    given_back = failed = resent = 0
+    silent = Job.objects.filter(state=State.RUNNING, heartbeat_at__lt=now - HEARTBEAT_TIMEOUT)
+    for job_id in list(silent.values_list("pk", flat=True)):
+        with transaction.atomic():
+            row = silent.select_for_update(skip_locked=True).filter(pk=job_id).first()
+            if row is None:
+                continue
+            if row.cancel_requested:
+                _end(row, State.CANCELLED)
+            elif row.attempt >= row.max_attempts:
+                _end(row, State.FAILED, error="The worker died each time it was tried.")
+                failed += 1
+            else:
+                Job.objects.filter(pk=row.pk).update(state=State.QUEUED, sent_at=None)
+                given_back += 1
+    unsent = Job.objects.filter(state=State.QUEUED, created_at__lt=now - timedelta(seconds=2)).filter(
+        Q(sent_at__isnull=True) | Q(sent_at__lt=now - RESEND_AFTER)
+    )
+    for job_id, kind in list(unsent.values_list("pk", "kind")):
+        _send(str(job_id), kind)
+        resent += 1
+    return {"given_back": given_back, "failed": failed, "resent": resent}

@@ -1,0 +1,71 @@
+"""Labels, and the prompts that describe them."""
+
+import pgtrigger
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils.translation import gettext_lazy as _
+
+from mekiki.datasets.models import Dataset
+
+
+class Label(models.Model):
+    """A class of the dataset's schema. Critical: never accepted by machine without a person."""
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="labels")
+    name = models.CharField(_("name"), max_length=80)
+    position = models.PositiveIntegerField()  # 1, 2, 3 …: the key on the keyboard
+    critical = models.BooleanField(_("critical"), default=False)
+    guideline = models.TextField(_("guideline"), blank=True, default="")
+    created_at = models.DateTimeField(auto_now_add=True)
+    archived_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["position", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                "dataset",
+                Lower("name"),
+                condition=models.Q(archived_at__isnull=True),
+                name="one_label_per_name",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PromptSet(models.Model):
+    """A frozen, versioned collection of prompts. Editing prompts makes the next version."""
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="prompt_sets")
+    version = models.PositiveIntegerField()
+    digest = models.CharField(max_length=64)  # SHA-256 of the canonical JSON of its prompts
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-version"]
+        constraints = [models.UniqueConstraint(fields=["dataset", "version"], name="one_prompt_set_per_version")]
+
+    def __str__(self) -> str:
+        return f"v{self.version}"
+
+
+class Prompt(models.Model):
+    """One sentence that describes one label, inside a frozen prompt set."""
+
+    prompt_set = models.ForeignKey(PromptSet, on_delete=models.CASCADE, related_name="prompts")
+    label = models.ForeignKey(Label, on_delete=models.CASCADE, related_name="prompts")
+    text = models.CharField(max_length=500)
+    position = models.PositiveIntegerField()
+
+    class Meta:
+        ordering = ["label__position", "position"]
+        constraints = [
+            models.UniqueConstraint(fields=["prompt_set", "label", "text"], name="one_prompt_per_text"),
+        ]
+        triggers = [pgtrigger.Protect(name="frozen", operation=pgtrigger.Update)]
+
+    def __str__(self) -> str:
+        return self.text

@@ -1,0 +1,191 @@
+"""Encoders, embeddings, heads, training runs, predictions, and which head is in use."""
+
+import pgtrigger
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+from pgvector.django import HalfVectorField
+
+from mekiki.datasets.models import Dataset, Image
+from mekiki.jobs.models import Job
+from mekiki.labeling.models import Label, PromptSet
+
+
+class Encoder(models.Model):
+    """An open_clip model with its weights. Another digest or precision is another encoder."""
+
+    name = models.CharField(max_length=200)
+    digest = models.CharField(max_length=64)  # SHA-256 of the weights
+    precision = models.CharField(max_length=10, default="fp32")
+    dim = models.PositiveIntegerField()
+    logit_scale = models.FloatField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["name", "digest", "precision"], name="one_encoder_per_digest"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Embedding(models.Model):
+    """One unit vector of one image by one encoder, in half precision."""
+
+    pk = models.CompositePrimaryKey("encoder_id", "image_id")
+    encoder = models.ForeignKey(Encoder, on_delete=models.CASCADE)
+    image = models.ForeignKey(Image, on_delete=models.CASCADE)
+    vector = HalfVectorField()
+
+    def __str__(self) -> str:
+        return f"{self.encoder_id}:{self.image_id}"
+
+
+class EncodingProblem(models.Model):
+    """An image the encoder could not read, and why: reported, and the rest goes on."""
+
+    encoder = models.ForeignKey(Encoder, on_delete=models.CASCADE)
+    image = models.ForeignKey(Image, on_delete=models.CASCADE)
+    reason = models.TextField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["encoder", "image"], name="one_encoding_problem_per_image")
+        ]
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class Head(models.Model):
+    """A classifier on embeddings. Immutable once trained: the database refuses changes.
+
+    `weights` is a safetensors file (never a pickle). `label_ids` gives the order of its classes.
+    """
+
+    class Kind(models.TextChoices):
+        ZERO_SHOT = "zero_shot", _("zero-shot, by prompts")
+        LOGISTIC = "logistic", _("logistic, taught by people")
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="heads")
+    version = models.PositiveIntegerField()
+    kind = models.CharField(max_length=20, choices=Kind.choices)
+    encoder = models.ForeignKey(Encoder, on_delete=models.PROTECT)
+    prompt_set = models.ForeignKey(PromptSet, on_delete=models.PROTECT)
+    label_ids = ArrayField(models.BigIntegerField())
+    weights = models.BinaryField()
+    digest = models.CharField(max_length=64)  # SHA-256 of `weights`
+    calibrated = models.BooleanField(default=False)
+    n_labels = models.PositiveIntegerField(default=0)  # confirmed labels it was trained on
+    decisions_digest = models.CharField(max_length=64, default="")
+    seed = models.BigIntegerField(default=0)
+    code_version = models.CharField(max_length=40)
+    metrics = models.JSONField(default=dict)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-version"]
+        constraints = [models.UniqueConstraint(fields=["dataset", "version"], name="one_head_per_version")]
+        triggers = [pgtrigger.Protect(name="immutable", operation=pgtrigger.Update)]
+
+    def __str__(self) -> str:
+        return f"#{self.version}"
+
+
+class HeadTrainingLabel(models.Model):
+    """One label a head was trained on: the image, the label, and the decision that set it."""
+
+    pk = models.CompositePrimaryKey("head_id", "image_id")
+    head = models.ForeignKey(Head, on_delete=models.CASCADE, related_name="training_labels")
+    image = models.ForeignKey(Image, on_delete=models.CASCADE)
+    label = models.ForeignKey(Label, on_delete=models.PROTECT)
+    decision_id = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.head_id}:{self.image_id}"
+
+
+class Champion(models.Model):
+    """The head in use in a dataset. Its history is in the events."""
+
+    dataset = models.OneToOneField(Dataset, on_delete=models.CASCADE, related_name="champion")
+    head = models.ForeignKey(Head, on_delete=models.PROTECT)
+    since = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return f"{self.dataset_id}: {self.head_id}"
+
+
+class TrainingRun(models.Model):
+    """One attempt to train a better head."""
+
+    class Trigger(models.TextChoices):
+        BUTTON = "button", _("by hand")
+        COUNT = "count", _("after enough answers")
+        SCHEDULE = "schedule", _("on schedule")
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="training_runs")
+    job = models.OneToOneField(Job, null=True, on_delete=models.SET_NULL)
+    trigger = models.CharField(max_length=10, choices=Trigger.choices)
+    head = models.OneToOneField(Head, null=True, on_delete=models.SET_NULL, related_name="run")
+    promoted = models.BooleanField(default=False)
+    reason = models.TextField(default="")  # why it did or did not replace the champion
+    log = models.TextField(default="")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"run {self.pk}"
+
+
+class Evaluation(models.Model):
+    """How good a head is, estimated from the audit stream only, at one moment. The newest one counts.
+
+    `answers` is how many labels people had confirmed by then: the horizontal axis of the learning curve.
+    """
+
+    head = models.ForeignKey(Head, on_delete=models.CASCADE, related_name="evaluations")
+    n = models.PositiveIntegerField()  # audited images
+    correct = models.PositiveIntegerField()
+    low = models.FloatField()  # 95 % Wilson interval of correct / n
+    high = models.FloatField()
+    answers = models.PositiveIntegerField(default=0)
+    report = models.JSONField(default=dict)  # per label: precision, recall, their intervals; confusion
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(correct__lte=models.F("n")), name="correct_at_most_n")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.correct} of {self.n}"
+
+
+class Prediction(models.Model):
+    """One head's answer for one image. Written in bulk for a head, dropped when the head is replaced."""
+
+    pk = models.CompositePrimaryKey("head_id", "image_id")
+    head = models.ForeignKey(Head, on_delete=models.CASCADE)
+    image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="predictions")
+    label = models.ForeignKey(Label, on_delete=models.PROTECT, related_name="+")
+    runner_up = models.ForeignKey(Label, null=True, on_delete=models.PROTECT, related_name="+")
+    confidence = models.FloatField()  # of `label`, calibrated when the head is
+    margin = models.FloatField()  # confidence minus that of the runner-up
+    entropy = models.FloatField()  # nats
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["head", "label", "confidence"], name="prediction_by_label"),
+            models.Index(fields=["head", "confidence"], name="prediction_by_confidence"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.head_id}:{self.image_id}"

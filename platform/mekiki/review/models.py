@@ -1,0 +1,156 @@
+"""The queue, the leases, the decisions, and the labels that follow from them."""
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from mekiki.audit.triggers import append_only
+from mekiki.datasets.models import Dataset, Image
+from mekiki.labeling.models import Label
+from mekiki.learning.models import Head
+
+
+class Stream(models.TextChoices):
+    """Why an image is asked about."""
+
+    UNCERTAIN = "uncertain", _("uncertain")
+    DIVERSE = "diverse", _("diverse")
+    AUDIT = "audit", _("audit")
+    GOLD = "gold", _("gold")
+    RECHECK = "recheck", _("recheck")
+
+
+# No prediction is shown for these: the answer must not depend on what the model said.
+BLIND_STREAMS = (Stream.AUDIT, Stream.GOLD)
+
+
+class QueueItem(models.Model):
+    """An image that waits for a person, with the stream it came from and how it was drawn."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("waiting")
+        DONE = "done", _("done")
+        WITHDRAWN = "withdrawn", _("withdrawn")  # replaced by a later choice before anybody was asked
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="queue_items")
+    image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="queue_items")
+    stream = models.CharField(max_length=10, choices=Stream.choices)
+    propensity = models.FloatField()  # probability with which it was drawn, in (0, 1]
+    head = models.ForeignKey(Head, null=True, on_delete=models.PROTECT)
+    position = models.FloatField()  # asked in ascending order
+    opinions = models.PositiveSmallIntegerField(default=1)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["dataset", "image"], condition=models.Q(state="waiting"), name="image_waits_once"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(propensity__gt=0, propensity__lte=1), name="propensity_is_probability"
+            ),
+            models.CheckConstraint(condition=models.Q(stream__in=Stream.values), name="stream_is_known"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["dataset", "position", "id"],
+                condition=models.Q(state="waiting"),
+                name="queue_next",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.stream} {self.image_id}"
+
+
+class Lease(models.Model):
+    """A reviewer's short, renewable hold on a queue item.
+
+    `slot` counts from 0 to the item's opinions − 1; the unique pair (item, slot) is what keeps two people
+    from one image. The id is the fencing token.
+    """
+
+    item = models.ForeignKey(QueueItem, on_delete=models.CASCADE, related_name="leases")
+    slot = models.PositiveSmallIntegerField(default=0)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
+    expires_at = models.DateTimeField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["item", "slot"], name="one_lease_per_slot"),
+            models.UniqueConstraint(fields=["item", "user"], name="one_lease_per_reviewer"),
+        ]
+        indexes = [models.Index(fields=["expires_at"], name="lease_expiry")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} holds {self.item_id}"
+
+
+class Decision(models.Model):
+    """What a person said of an image, with what they were shown. Append-only: undo is a new decision."""
+
+    class Kind(models.TextChoices):
+        CONFIRM = "confirm", _("confirmed")
+        CORRECT = "correct", _("corrected")  # also the answer to an item shown blind
+        SKIP = "skip", _("skipped")
+        FLAG = "flag", _("flagged")
+        UNDO = "undo", _("undone")
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="decisions")
+    image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="decisions")
+    item = models.ForeignKey(QueueItem, null=True, on_delete=models.CASCADE, related_name="decisions")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT)
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    label = models.ForeignKey(Label, null=True, on_delete=models.PROTECT, related_name="+")
+    note = models.TextField(default="", max_length=2000)
+    # What was on the screen: head, head_digest, prompt_set, predicted label, confidence, calibrated, blind,
+    # stream, propensity.
+    shown = models.JSONField(default=dict)
+    supersedes = models.OneToOneField("self", null=True, on_delete=models.PROTECT, related_name="superseded_by")
+    # The browser's own id of the answer: sent again after a lost reply, it is recorded once.
+    client_key = models.UUIDField()
+    # The lease had expired or passed to somebody else: kept as an opinion.
+    late = models.BooleanField(default=False)
+    milliseconds = models.PositiveIntegerField(null=True)  # from painted to answered
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "client_key"], name="answer_recorded_once"),
+            models.CheckConstraint(
+                condition=models.Q(kind__in=["confirm", "correct"], label__isnull=False)
+                | models.Q(kind__in=["skip", "flag"], label__isnull=True)
+                | models.Q(kind="undo", label__isnull=True, supersedes__isnull=False),
+                name="decision_has_what_it_needs",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["dataset", "-id"], name="decision_of_dataset"),
+            models.Index(fields=["user", "dataset", "-id"], name="decision_of_reviewer"),
+        ]
+        triggers = append_only()
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.image_id}"
+
+
+class ConfirmedLabel(models.Model):
+    """The label that follows from an image's decisions: derived, kept up to date by review.services."""
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="confirmed_labels")
+    image = models.OneToOneField(Image, on_delete=models.CASCADE, related_name="confirmed_label")
+    label = models.ForeignKey(Label, on_delete=models.PROTECT, related_name="+")
+    decision = models.ForeignKey(Decision, on_delete=models.PROTECT, related_name="+")
+    stream = models.CharField(max_length=10, choices=Stream.choices)
+    # False for the audit stream until it is retired into training by an explicit, recorded act.
+    in_training = models.BooleanField()
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["dataset", "label"], name="confirmed_by_label")]
+
+    def __str__(self) -> str:
+        return f"{self.image_id}: {self.label_id}"

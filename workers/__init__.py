@@ -1,0 +1,1 @@
+"""Everything that computes: a Celery worker is started on this package."""

@@ -1,0 +1,72 @@
+"""Apply a head to many vectors, in memory that does not grow with their number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workers.heads.head import LinearHead, NonFiniteVectors
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a head says of n images. With one label there is no runner-up: it is −1, its confidence 0."""
+
+    label: NDArray[np.int32]  # (n,)
+    runner_up: NDArray[np.int32]  # (n,)
+    confidence: NDArray[np.float32]  # (n,) calibrated probability of label
+    runner_up_confidence: NDArray[np.float32]  # (n,)
+    margin: NDArray[np.float32]  # (n,) confidence − runner_up_confidence
+    entropy: NDArray[np.float32]  # (n,) nats
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+
+def score(head: LinearHead, X: NDArray[Any], chunk: int = 65536) -> Scores:
+    """Scores of (n, d) float16 or float32 vectors at the head's temperature.
+
+    X may be a memory map: `chunk` rows are read at a time and nothing of size n × L or n × d is held.
+
+    Raises:
+        ValueError: shape. NonFiniteVectors: rows (of X) whose scores are not finite.
+    """
+    if X.ndim != 2 or X.shape[1] != head.dim:
+        raise ValueError(f"vectors must be (n, {head.dim}), got {X.shape}")
+    if chunk < 1:
+        raise ValueError("chunk must be positive")
+    n, n_labels = len(X), head.n_labels
+    label = np.zeros(n, np.int32)
+    runner = np.full(n, -1, np.int32)
+    top = np.ones(n, np.float32)
+    second = np.zeros(n, np.float32)
+    entropy = np.zeros(n, np.float32)
+    scale = np.float32(head.logit_scale / head.temperature)
+    W = np.ascontiguousarray((head.weights * scale).T)  # (d, L)
+    b = head.bias / np.float32(head.temperature)
+    for start in range(0, n, chunk):
+        rows = slice(start, min(start + chunk, n))
+        z = np.asarray(X[rows], dtype=np.float32) @ W
+        z += b
+        at = np.arange(len(z))
+        best = z.argmax(axis=1)
+        peak = z[at, best]
+        if not np.isfinite(z).all():
+            raise NonFiniteVectors(start + np.flatnonzero(~np.isfinite(z).all(axis=1)))
+        label[rows] = best
+        if n_labels == 1:
+            continue
+        z -= peak[:, None]
+        p = np.exp(z)
+        total = p.sum(axis=1)
+        # H = log Σe^z − Σ p·z, with z already relative to the peak
+        entropy[rows] = np.maximum(np.log(total) - np.einsum("ij,ij->i", p, z) / total, 0.0)
+        top[rows] = 1.0 / total
+        z[at, best] = -np.inf
+        other = z.argmax(axis=1)
+        runner[rows] = other
+        second[rows] = p[at, other] / total
+    return Scores(label, runner, top, second, top - second, entropy)

@@ -1,0 +1,73 @@
+"""Classification from descriptions alone: one direction a label, from its prompts' text vectors.
+
+Source: Radford et al., "Learning transferable visual models from natural language supervision"
+(arXiv 2103.00020), section 3.1.4, prompt ensembling in embedding space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from workers.heads.head import LinearHead, check_vectors
+
+
+class LabelWithoutPrompts(ValueError):
+    """A label has no prompt. ``index`` is the first such label's."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        super().__init__(f"label {index} has no prompt")
+
+
+def text_directions(prompt_vectors: ArrayLike, label_index: ArrayLike, n_labels: int) -> NDArray[np.float32]:
+    """One unit direction a label: normalise each prompt, average within the label, normalise again.
+
+    Args:
+        prompt_vectors: (p, d) text embeddings, any length but zero.
+        label_index: (p,) the label in [0, n_labels) that each prompt describes.
+        n_labels: L.
+
+    Returns:
+        (L, d) float32, unit rows.
+
+    Raises:
+        LabelWithoutPrompts: naming the index.
+        ValueError: shapes or indices that do not fit, a zero vector, or prompts of one label that
+            cancel each other out.
+    """
+    vectors = check_vectors(prompt_vectors).astype(np.float64)
+    owner = np.asarray(label_index)
+    if owner.shape != (len(vectors),) or (len(owner) and owner.dtype.kind not in "iu"):
+        raise ValueError(f"label_index must be ({len(vectors)},) integers, got {owner.dtype} {owner.shape}")
+    if n_labels < 1:
+        raise ValueError("at least one label is needed")
+    if len(owner) and (owner.min() < 0 or owner.max() >= n_labels):
+        raise ValueError(f"label_index must lie in [0, {n_labels})")
+    lengths = np.linalg.norm(vectors, axis=1)
+    if (lengths == 0).any():
+        raise ValueError(f"prompt {int(np.flatnonzero(lengths == 0)[0])} has a zero vector")
+    counts = np.bincount(owner.astype(np.int64), minlength=n_labels)
+    if (counts == 0).any():
+        raise LabelWithoutPrompts(int(np.flatnonzero(counts == 0)[0]))
+    sums = np.zeros((n_labels, vectors.shape[1]))
+    np.add.at(sums, owner, vectors / lengths[:, None])
+    norms = np.linalg.norm(sums, axis=1)
+    if (norms < 1e-6 * counts).any():
+        label = int(np.flatnonzero(norms < 1e-6 * counts)[0])
+        raise ValueError(f"the prompts of label {label} cancel each other out")
+    return (sums / norms[:, None]).astype(np.float32)
+
+
+class ZeroShotHead(LinearHead):
+    """Softmax of logit_scale · x·t. Never calibrated: CLIP's raw softmax is no confidence."""
+
+    kind = "zero_shot"
+
+    def __init__(
+        self, weights: ArrayLike, logit_scale: float, *, details: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(weights, logit_scale=logit_scale, details=details)

@@ -1,0 +1,1 @@
+"""`pocket`: the small CLIP this project trains itself, its picture maker, recipe, weights and card."""

@@ -1,0 +1,23 @@
+"""The picture maker: machined parts and metal surfaces, with and without defects, and captions for them.
+
+numpy, scipy and Pillow only. Everything is drawn from a seed: same specification, size and conditions, same picture.
+"""
+
+from .conditions import TRAINING, UNSEEN, Conditions
+from .scene import FINISH_NAMES, HELD_OUT, STATES, SUBJECTS, TONE_NAMES, Spec, choose, draw, possible, states_of
+
+__all__ = [
+    "FINISH_NAMES",
+    "HELD_OUT",
+    "STATES",
+    "SUBJECTS",
+    "TONE_NAMES",
+    "TRAINING",
+    "UNSEEN",
+    "Conditions",
+    "Spec",
+    "choose",
+    "draw",
+    "possible",
+    "states_of",
+]

@@ -1,0 +1,272 @@
+"""What can be wrong with metal: one function a defect, changing heights, reflectance, outline or colour.
+
+``severity`` runs from 0 (a trained eye sees it) to 1 (nobody misses it).
+"""
+
+import numpy as np
+
+from .canvas import Canvas, pixel_grid
+from .noise import Field, cells, clouds, smoothstep, spectral, strokes
+
+
+def _sign(c: Canvas, bright: float = 0.5) -> float:
+    return 1.0 if c.rng.random() < bright else -1.0
+
+
+def _blob(c: Canvas, x: float, y: float, radius: float, rough: float = 0.35, stretch: float = 1.0) -> Field:
+    """Distance inside an irregular blob, in pixels; positive inside."""
+    columns, rows = pixel_grid(c.size)
+    angle = c.rng.uniform(0, np.pi)
+    dx, dy = columns - x, rows - y
+    along = (np.cos(angle) * dx + np.sin(angle) * dy) / stretch
+    across = np.cos(angle) * dy - np.sin(angle) * dx
+    ragged = clouds(c.rng, c.size, 1.4 * c.size / max(radius, 4), 2)
+    return radius * (1 + rough * ragged) - np.hypot(along, across)
+
+
+def _scratch(c: Canvas, severity: float) -> None:
+    rng = c.rng
+    count = 1 + int(rng.integers(0, 2 + round(3 * severity)))
+    base = rng.uniform(0, np.pi)
+    if c.inside is None and rng.random() < 0.5:
+        base = rng.choice([0.0, np.pi / 2]) + rng.normal(0, 0.06)
+    parallel = rng.random() < 0.75
+    lines = []
+    for _ in range(count):
+        angle = base + rng.normal(0, 0.05 if parallel else 0.7)
+        x, y = c.anywhere(0.05)
+        length = rng.uniform(0.15, 0.45 if c.inside is not None else 1.1) * c.size
+        steps = np.linspace(-0.5, 0.5, 9)
+        bend = rng.normal(0, 0.05) * length
+        px = x + steps * length * np.cos(angle) - (steps**2) * bend * np.sin(angle)
+        py = y + steps * length * np.sin(angle) + (steps**2) * bend * np.cos(angle)
+        lines.append((list(zip(px, py, strict=True)), rng.uniform(0.6, 1.2 + 1.6 * severity) * c.unit))
+    line = strokes(c.size, lines) * np.clip(0.8 + 0.5 * clouds(rng, c.size, 8, 2), 0.1, 1.3)
+    strength = 0.12 + 0.3 * severity
+    c.albedo += _sign(c, 0.7) * strength * line
+    c.height -= (0.8 + 2.0 * severity) * line
+
+
+def _crack(c: Canvas, severity: float) -> None:
+    rng = c.rng
+    lines: list[tuple[list[tuple[float, float]], float]] = []
+
+    def grow(x: float, y: float, angle: float, length: float, width: float, depth: int) -> None:
+        points, step, heading = [(x, y)], 3.0 * c.unit, angle
+        for _ in range(max(2, int(length / step))):
+            heading = angle + 0.7 * (heading - angle) + rng.normal(0, 0.42)
+            x, y = x + step * np.cos(heading), y + step * np.sin(heading)
+            points.append((x, y))
+            if depth and rng.random() < 0.07:
+                grow(x, y, heading + rng.choice([-1, 1]) * rng.uniform(0.5, 1.0), length * 0.4, width * 0.7, depth - 1)
+        third = max(2, len(points) // 3)
+        for start, share in ((0, 1.0), (third - 1, 0.8), (2 * third - 1, 0.55)):
+            piece = points[start : start + third + 1]
+            if len(piece) > 1:
+                lines.append((piece, width * share))
+
+    start = c.edge() if c.inside is not None and rng.random() < 0.7 else c.anywhere()
+    middle = c.size / 2
+    toward = np.arctan2(middle - start[1], middle - start[0]) + rng.normal(0, 0.6)
+    width = (0.7 + 1.4 * severity) * c.unit
+    grow(*start, toward, rng.uniform(0.3, 0.75) * c.size, width, 2)
+    line = strokes(c.size, lines)
+    c.albedo *= 1 - (0.55 + 0.4 * severity) * line
+    c.height -= (1.0 + 2.0 * severity) * line
+
+
+def _crazing(c: Canvas, severity: float) -> None:
+    rng = c.rng
+    if rng.random() < 0.45:
+        _, border = cells(rng, c.size, int(rng.integers(35, 90)), warp=rng.uniform(0.01, 0.05))
+        net = np.exp(-((border / rng.uniform(0.1, 0.22)) ** 2))
+    else:
+        net = np.zeros_like(c.height)
+        for _ in range(2):
+            scale = rng.uniform(0.02, 0.055) / c.unit
+            field = spectral(
+                rng, c.size, beta=1.0, low=scale, high=scale * 2, stretch=rng.uniform(1, 2.2), angle=c.rolling
+            )
+            net = np.maximum(net, np.exp(-((field / rng.uniform(0.1, 0.22)) ** 2)))
+    where = smoothstep(-1.4, 0.4, clouds(rng, c.size, 2.5, 2))
+    net = (net * where).astype(np.float32)
+    c.albedo += _sign(c, 0.15) * (0.07 + 0.2 * severity) * net
+    c.height -= (0.3 + 0.7 * severity) * net
+
+
+def _dent(c: Canvas, severity: float) -> None:
+    rng = c.rng
+    for _ in range(1 + int(rng.random() < 0.3)):
+        x, y = c.anywhere(0.2)
+        radius = rng.uniform(0.06, 0.1 + 0.08 * severity) * c.size
+        columns, rows = pixel_grid(c.size)
+        angle, stretch = rng.uniform(0, np.pi), rng.uniform(1, 1.7)
+        dx, dy = columns - x, rows - y
+        along = (np.cos(angle) * dx + np.sin(angle) * dy) / stretch
+        squared = (along**2 + (np.cos(angle) * dy - np.sin(angle) * dx) ** 2) / radius**2
+        bowl = np.exp(-squared) - 0.25 * np.exp(-((np.sqrt(squared) - 1.5) ** 2) * 4)
+        c.height -= radius * (0.35 + 0.6 * severity) * bowl.astype(np.float32)
+
+
+def _chip(c: Canvas, severity: float) -> None:
+    rng = c.rng
+    if c.inside is None:  # a flake broken out of the surface
+        x, y = c.anywhere(0.15)
+    else:
+        x, y = c.edge()
+    radius = rng.uniform(0.05, 0.08 + 0.09 * severity) * c.size
+    depth = _blob(c, x, y, radius, 0.3, rng.uniform(1, 1.5))
+    rough = spectral(rng, c.size, beta=1.3, high=0.25)
+    fracture = smoothstep(-0.8, 0.8, depth)
+    c.albedo += fracture * (_sign(c, 0.65) * rng.uniform(0.06, 0.2) + 0.06 * rough)
+    c.height += fracture * (0.8 * rough - np.clip(depth, 0, radius) * 0.5)
+    if c.inside is not None:
+        gone = smoothstep(0.3 * radius, 0.3 * radius + 1.5, depth)
+        c.mask *= 1 - gone
+        c.inside = np.minimum(c.inside, 0.3 * radius - depth)
+
+
+def _hole(c: Canvas, severity: float) -> None:
+    rng = c.rng
+    for _ in range(1 + int(rng.random() < 0.35) + int(rng.random() < 0.15)):
+        x, y = c.anywhere(0.12)
+        radius = rng.uniform(0.025, 0.04 + 0.05 * severity) * c.size
+        inside = _blob(c, x, y, radius, rng.uniform(0.0, 0.12), rng.uniform(1, 1.25))
+        void = smoothstep(-0.7, 0.9, inside)
+        c.albedo *= 1 - rng.uniform(0.8, 0.95) * void
+        c.height -= 2.5 * c.unit * smoothstep(-2.0, 1.0, inside)
+        c.albedo += 0.1 * np.exp(-((inside + 1.5) ** 2) / 1.5)
+
+
+def _stain(c: Canvas, severity: float) -> None:
+    rng = c.rng
+    tints = ((0.25, 0.2, 0.12), (0.1, 0.1, 0.1), (0.85, 0.85, 0.8), (0.3, 0.25, 0.4), (0.2, 0.3, 0.25))
+    for _ in range(1 + int(rng.integers(0, 3))):
+        x, y = c.anywhere(0.15)
+        radius = rng.uniform(0.08, 0.13 + 0.1 * severity) * c.size
+        inside = _blob(c, x, y, radius, 0.25, rng.uniform(1, 1.8))
+        soft = rng.uniform(1.5, 5) * c.unit
+        film = smoothstep(-soft, soft, inside)
+        if rng.random() < 0.4:  # a dried drop leaves its rim darkest
+            film = 0.45 * film + 0.55 * np.exp(-((inside / (2 * c.unit)) ** 2))
+        tint = np.asarray(tints[int(rng.integers(len(tints)))], np.float32)
+        c.stains.append((film.astype(np.float32), tint, 0.2 + 0.4 * severity))
+
+
+def _rust(c: Canvas, severity: float) -> None:
+    rng = c.rng
+    x, y = c.anywhere(0.1)
+    columns, rows = pixel_grid(c.size)
+    reach = rng.uniform(0.14, 0.22 + 0.2 * severity) * c.size
+    near = -(((columns - x) ** 2 + (rows - y) ** 2) / (reach**2))
+    patchy = clouds(rng, c.size, rng.uniform(5, 12), 4, 0.7)
+    crust = smoothstep(-0.2, 0.5, 1.0 + near + 0.75 * patchy) * smoothstep(-4.5, -1.0, near)
+    mottle = clouds(rng, c.size, 16, 3, 0.8)
+    orange = np.asarray((rng.uniform(0.4, 0.58), rng.uniform(0.18, 0.27), rng.uniform(0.04, 0.1)), np.float32)
+    brown = np.asarray((0.22, 0.1, 0.05), np.float32)
+    opacity = 0.55 + 0.4 * severity
+    c.stains.append((crust.astype(np.float32), orange, opacity))
+    c.stains.append(((crust * smoothstep(0.0, 1.2, mottle)).astype(np.float32), brown, opacity * 0.8))
+    c.height += crust * 0.5 * spectral(rng, c.size, beta=1.0)
+
+
+def _inclusion(c: Canvas, severity: float) -> None:
+    rng = c.rng
+    lines = []
+    direction = c.rolling + rng.normal(0, 0.08)
+    for _ in range(1 + int(rng.integers(0, 2 + round(5 * severity)))):
+        x, y = c.anywhere(0.08)
+        length = rng.uniform(0.08, 0.2 + 0.35 * severity) * c.size
+        x -= length / 2 * np.cos(direction)
+        y -= length / 2 * np.sin(direction)
+        pieces = int(rng.integers(2, 6))
+        for piece in range(pieces):
+            a, b = piece / pieces, (piece + rng.uniform(0.5, 1.05)) / pieces
+            jitter = rng.normal(0, 0.8 * c.unit, 2)
+            points = [
+                (x + t * length * np.cos(direction) + jitter[0], y + t * length * np.sin(direction) + jitter[1])
+                for t in (a, (a + b) / 2, b)
+            ]
+            lines.append((points, rng.uniform(0.8, 2.2 + 2.5 * severity) * c.unit * np.sin(np.pi * (a + b) / 2 * 0.9 + 0.15)))
+    sliver = strokes(c.size, lines)
+    sliver = smoothstep(0.25, 0.8, sliver + 0.22 * spectral(rng, c.size, beta=1.2) * (sliver > 0))
+    c.albedo *= 1 - (0.4 + 0.5 * severity) * sliver
+    c.height -= 0.8 * sliver
+
+
+def _scale(c: Canvas, severity: float) -> None:
+    rng = c.rng
+    field = spectral(
+        rng,
+        c.size,
+        beta=rng.uniform(0.8, 1.6),
+        stretch=rng.uniform(1.2, 3.0),
+        angle=c.rolling + rng.choice([0.0, np.pi / 2]),
+        low=rng.uniform(0.012, 0.03),
+        high=rng.uniform(0.1, 0.25),
+    )
+    field = field + 0.6 * clouds(rng, c.size, 3, 2)
+    level = rng.uniform(0.9, 1.7) - 0.4 * severity
+    flakes = smoothstep(level, level + 0.5, field)
+    c.albedo *= 1 - (0.25 + 0.45 * severity) * flakes
+    c.height += 0.7 * flakes
+    c.height += 0.12 * spectral(rng, c.size, beta=0.7)
+
+
+def _pits(c: Canvas, severity: float) -> None:
+    rng = c.rng
+    field = spectral(rng, c.size, beta=rng.uniform(0.2, 0.8), low=0.03 / c.unit, high=rng.uniform(0.09, 0.2) / c.unit)
+    where = clouds(rng, c.size, rng.uniform(1.5, 4), 2)
+    level = rng.uniform(1.3, 2.1) - 0.5 * severity - 0.45 * where
+    pits = smoothstep(0, 0.5, field - level)
+    c.albedo *= 1 - (0.3 + 0.4 * severity) * pits
+    c.height -= (1.2 + 1.5 * severity) * pits
+
+
+def _patches(c: Canvas, severity: float) -> None:
+    rng = c.rng
+    field = clouds(rng, c.size, rng.uniform(1.8, 4.5), 4, rng.uniform(0.35, 0.6))
+    level = rng.uniform(0.2, 0.9)
+    slope = rng.uniform(0.08, 0.4)
+    patch = smoothstep(level, level + slope, field)
+    inner = 1 + 0.25 * clouds(rng, c.size, 10, 3)
+    strength = (0.2 + 0.45 * severity) * patch * inner
+    if rng.random() < 0.75:
+        c.albedo *= 1 - np.clip(strength, 0, 0.9)
+    else:
+        c.albedo += 0.45 * strength
+    c.height += 0.2 * patch * spectral(rng, c.size, beta=0.8)
+
+
+def _burr(c: Canvas, severity: float) -> None:
+    rng = c.rng
+    if c.inside is None:
+        return
+    x, y = c.edge()
+    columns, rows = pixel_grid(c.size)
+    near = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (rng.uniform(0.12, 0.3) * c.size) ** 2)
+    ragged = np.abs(spectral(rng, c.size, beta=0.8, low=0.04 / c.unit, high=0.25))
+    reach = near * ragged * (1.6 + 3.2 * severity) * c.unit
+    lip = smoothstep(-0.5, 0.5, c.inside + reach) * smoothstep(2.0 * c.unit, 0, c.inside) * near
+    c.mask = np.maximum(c.mask, smoothstep(-0.6, 0.6, c.inside + reach))
+    c.albedo += (0.25 + 0.3 * severity) * lip
+    c.height += 2.0 * lip * ragged
+
+
+DEFECTS = {
+    "scratch": _scratch,
+    "crack": _crack,
+    "crazing": _crazing,
+    "dent": _dent,
+    "chip": _chip,
+    "hole": _hole,
+    "stain": _stain,
+    "rust": _rust,
+    "inclusion": _inclusion,
+    "scale": _scale,
+    "pits": _pits,
+    "patches": _patches,
+    "burr": _burr,
+}
+ON_PARTS_ONLY = frozenset({"burr", "chip"})
+ON_SURFACES_ONLY = frozenset({"scale", "patches", "crazing", "inclusion"})

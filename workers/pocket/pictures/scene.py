@@ -1,0 +1,167 @@
+"""From a specification to a picture: build the object, do the damage, light it, take the photograph."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .canvas import Canvas, pixel_grid
+from .conditions import Conditions, background, capture
+from .defects import DEFECTS, ON_PARTS_ONLY, ON_SURFACES_ONLY
+from .finishes import FINISHES, METALS, PAINTS, TONES
+from .noise import clouds, smoothstep
+from .parts import PARTS
+
+SUBJECTS = ("surface", *PARTS)
+FINISH_NAMES = tuple(FINISHES)
+TONE_NAMES = tuple(TONES)
+STATES = ("good", *DEFECTS)
+
+# Part × defect pairs that training never draws: what the evaluation asks about.
+HELD_OUT = frozenset(
+    {
+        ("washer", "crack"),
+        ("washer", "dent"),
+        ("nut", "rust"),
+        ("nut", "scratch"),
+        ("bolt", "stain"),
+        ("gear", "scratch"),
+        ("gear", "hole"),
+        ("bearing", "stain"),
+        ("bearing", "pits"),
+        ("cap", "crack"),
+        ("cap", "chip"),
+        ("bracket", "dent"),
+        ("bracket", "rust"),
+        ("shaft", "chip"),
+        ("shaft", "hole"),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a picture shows. ``state`` is `good` or a defect; ``seed`` fixes everything else."""
+
+    subject: str
+    finish: str
+    tone: str
+    state: str
+    severity: float
+    seed: int
+
+
+def possible(subject: str, state: str) -> bool:
+    """Whether a defect can occur on a subject (there is no burr without an edge)."""
+    return state not in (ON_PARTS_ONLY if subject == "surface" else ON_SURFACES_ONLY)
+
+
+def states_of(subject: str, *, held_out: bool | None = None) -> list[str]:
+    """The states a subject can be in; ``held_out`` True or False keeps only such pairs."""
+    found = [state for state in STATES if possible(subject, state)]
+    if held_out is not None:
+        found = [state for state in found if ((subject, state) in HELD_OUT) == held_out]
+    return found
+
+
+def choose(rng: np.random.Generator, *, subject: str | None = None, state: str | None = None) -> Spec:
+    """A random specification with training's frequencies; held-out pairs occur only if asked for by name."""
+    if subject is None:
+        named = [s for s in SUBJECTS if state is None or (possible(s, state) and (s, state) not in HELD_OUT)]
+        weights = np.asarray([5.0 if name == "surface" else 1.0 for name in named])
+        subject = named[int(rng.choice(len(named), p=weights / weights.sum()))]
+    if state is None:
+        states = states_of(subject, held_out=False)
+        weights = np.asarray([1.6 if name == "good" else 1.0 for name in states])
+        state = states[int(rng.choice(len(states), p=weights / weights.sum()))]
+    finish = str(rng.choice(FINISH_NAMES))
+    if state in ON_SURFACES_ONLY and rng.random() < 0.6:
+        finish = "rolled"
+    tone = str(rng.choice(PAINTS if finish == "painted" else METALS))
+    return Spec(subject, finish, tone, state, float(rng.uniform(0.15, 1.0)), int(rng.integers(2**62)))
+
+
+def _canvas(rng: np.random.Generator, spec: Spec, size: int, conditions: Conditions) -> Canvas:
+    columns, rows = pixel_grid(size)
+    fill = 1.0 if spec.subject == "surface" else rng.uniform(*conditions.fill)
+    angle, lean = rng.uniform(0, 2 * np.pi), rng.uniform(0.85, 1.0)
+    centre = size / 2 + rng.normal(0, 0.03 * size, 2)
+    dx, dy = (columns - centre[0]) / (size * 0.48 * fill), (rows - centre[1]) / (size * 0.48 * fill)
+    cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+    x, y = cos * dx + sin * dy, (cos * dy - sin * dx) / np.float32(lean)
+    colour = np.asarray(TONES[spec.tone], np.float32) * rng.uniform(0.85, 1.15)
+    colour = np.clip(colour * rng.uniform(0.94, 1.06, 3), 0.03, 0.95).astype(np.float32)
+    ones = np.ones((size, size), np.float32)
+    rolling = rng.uniform(0, np.pi)
+    if spec.subject == "surface" and rng.random() < 0.6:  # sheet is usually shot square to its direction
+        rolling = rng.choice([0.0, np.pi / 2]) + rng.normal(0, 0.05)
+    return Canvas(
+        size=size,
+        rng=rng,
+        x=x.astype(np.float32),
+        y=y.astype(np.float32),
+        height=np.zeros((size, size), np.float32),
+        albedo=ones.copy(),
+        mask=ones.copy(),
+        colour=colour,
+        rolling=float(rolling),
+    )
+
+
+def _light(c: Canvas, elevation: float) -> np.ndarray:
+    """(s, s, 3): Lambert and Blinn–Phong under one directional light and ambient light."""
+    rng = c.rng
+    azimuth = rng.uniform(0, 2 * np.pi)
+    lx, ly, lz = np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)
+    slope_x, slope_y = np.empty_like(c.height), np.empty_like(c.height)
+    slope_x[:, 1:-1] = (c.height[:, 2:] - c.height[:, :-2]) / 2
+    slope_y[1:-1] = (c.height[2:] - c.height[:-2]) / 2
+    slope_x[:, 0], slope_x[:, -1] = slope_x[:, 1], slope_x[:, -2]
+    slope_y[0], slope_y[-1] = slope_y[1], slope_y[-2]
+    norm = 1 / np.sqrt(1 + slope_x**2 + slope_y**2)
+    toward = np.clip((lz - slope_x * lx - slope_y * ly) * norm, 0, None) / lz
+    half = np.asarray((lx, ly, lz + 1), np.float32)
+    half /= np.linalg.norm(half)
+    shine = np.clip((half[2] - slope_x * half[0] - slope_y * half[1]) * norm, 0, 1)
+    ambient = rng.uniform(0.25, 0.55)
+    diffuse = np.clip(c.albedo, 0.02, 1.6) * (ambient + (1 - ambient) * np.clip(toward, 0, 2.2))
+    body = diffuse[..., None] * c.colour
+    for film, tint, opacity in c.stains:
+        cover = (film * np.float32(opacity))[..., None]
+        body = body * (1 - cover) + cover * tint * np.clip(toward, 0.3, 1.6)[..., None]
+    highlight = c.gloss * rng.uniform(0.4, 1.0) * shine ** rng.uniform(12, 60)
+    return (body + highlight[..., None] * 0.6).astype(np.float32)
+
+
+def draw(spec: Spec, size: int, conditions: Conditions) -> np.ndarray:
+    """(size, size, 3) uint8, the same for the same arguments.
+
+    Raises: KeyError for a subject, finish, tone or state that does not exist; ValueError for a state that cannot
+    occur on the subject.
+    """
+    if not possible(spec.subject, spec.state):
+        raise ValueError(f"a {spec.subject} cannot have the state {spec.state}")
+    rng = np.random.default_rng(spec.seed)
+    canvas = _canvas(rng, spec, size, conditions)
+    if spec.subject != "surface":
+        outline, relief = PARTS[spec.subject](canvas)
+        slope = float(np.abs(np.diff(canvas.x[0])).mean() + np.abs(np.diff(canvas.y[0])).mean())
+        scale = 1 / max(np.hypot(*(np.diff(canvas.x[0]).mean(), np.diff(canvas.y[0]).mean())), slope / 4)
+        canvas.inside = (outline * scale).astype(np.float32)
+        canvas.mask = smoothstep(-0.7, 0.7, canvas.inside)
+        bevel = rng.uniform(1.0, 3.0) * canvas.unit
+        canvas.height += relief + bevel * smoothstep(0, 2.5 * bevel, canvas.inside)
+    FINISHES[spec.finish](canvas)
+    if rng.random() < 0.5:  # traces of use that are no defect
+        canvas.albedo += 0.02 * clouds(rng, size, 2, 3)
+    if spec.state != "good":
+        DEFECTS[spec.state](canvas, spec.severity)
+    picture = _light(canvas, rng.uniform(*conditions.elevation))
+    if canvas.inside is not None:
+        kind = conditions.backgrounds[int(rng.integers(len(conditions.backgrounds)))]
+        behind = background(rng, size, kind)
+        shift = int(rng.integers(1, max(2, size // 24)))
+        shadow = np.roll(canvas.mask, (shift, shift if rng.random() < 0.5 else -shift), (0, 1))
+        behind = behind * (1 - rng.uniform(0.1, 0.6) * shadow)[..., None]
+        cover = canvas.mask[..., None]
+        picture = picture * cover + behind * (1 - cover)
+    return capture(rng, picture, conditions)

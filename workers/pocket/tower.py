@@ -1,0 +1,80 @@
+"""The image tower of `pocket`: a small residual network that reads texture.
+
+Registered with timm under ``mekiki_pocket`` so that open_clip's factory builds it from our JSON configuration.
+Defects on metal differ by texture more than by shape, and texture is a matter of second moments (Gatys et al.,
+arXiv 1505.07376): beside the usual average, every stage hands over the standard deviation of its channels, and
+the last stage their maximum, which a single small defect moves and an average would drown.
+"""
+
+import torch
+from timm.models import register_model
+from torch import Tensor, nn
+
+__all__ = ["PocketTower"]
+
+
+def _norm_conv(inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+    )
+
+
+class Block(nn.Module):
+    """Two 3×3 convolutions and a shortcut (arXiv 1512.03385)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.first = _norm_conv(inputs, outputs, stride=stride)
+        self.second = _norm_conv(outputs, outputs)
+        self.short: nn.Module = nn.Identity()
+        if stride != 1 or inputs != outputs:
+            self.short = nn.Sequential(
+                nn.AvgPool2d(stride, ceil_mode=True) if stride != 1 else nn.Identity(),
+                _norm_conv(inputs, outputs, kernel=1),
+            )
+        self.act = nn.ReLU(inplace=True)
+        nn.init.zeros_(self.second[1].weight)  # each block starts as its shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act(self.second(self.act(self.first(x))) + self.short(x))
+
+
+class PocketTower(nn.Module):
+    """(n, 3, h, w) images → (n, ``num_features``) pooled, standardised statistics of three stages."""
+
+    def __init__(self, widths: tuple[int, ...] = (24, 48, 96, 192)) -> None:
+        super().__init__()
+        stem, one, two, three = widths
+        self.stem = nn.Sequential(_norm_conv(3, stem, stride=2), nn.ReLU(inplace=True))
+        self.stages = nn.ModuleList(
+            [
+                nn.Sequential(Block(stem, one, 2)),
+                nn.Sequential(Block(one, two, 2), Block(two, two, 1)),
+                nn.Sequential(Block(two, three, 2), Block(three, three, 1)),
+            ]
+        )
+        self.num_features = 2 * (one + two + three) + three
+        self.norm = nn.BatchNorm1d(self.num_features)
+        self.default_cfg: dict[str, object] = {}  # timm's convention; open_clip asks it for a pool size
+
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
+        """timm's convention: there is no classifier to remove."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        pooled = []
+        for stage in self.stages:
+            x = stage(x)
+            variance, mean = torch.var_mean(x, dim=(2, 3), correction=0)
+            pooled += [mean, (variance + 1e-4).sqrt()]
+        pooled.append(x.amax(dim=(2, 3)))
+        return self.norm(torch.cat(pooled, dim=1))
+
+
+@register_model
+def mekiki_pocket(pretrained: bool = False, **_: object) -> PocketTower:
+    """timm's entry point; weights come with the whole open_clip model, never from timm."""
+    if pretrained:
+        raise ValueError("mekiki_pocket has no weights of its own: load them through workers.encoders")
+    return PocketTower()
