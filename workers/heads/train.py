@@ -67,11 +67,15 @@ def train_head(
         "trust_in_text": [round(float(value), 6) for value in model.lambdas_ / model.lambdas_.mean()],
         "cross_validated_on_reviewed_labels": None,
     }
-    log(f"trust in the prompts' own scale: {model.text_scale_:.2f} (1 is the encoder's, 0 ignores the prompts)")
+    log(
+        f"trust in the prompts' own scale: {model.text_scale_:.2f} (1 is the encoder's, 0 ignores the prompts)"
+    )
     temperature, calibrated = 1.0, False
     oof = model.oof_logits_
     if oof is None:
-        log(f"fewer than about two labels a class: prior strength fixed at {model.lambda0_:.3g}, uncalibrated")
+        log(
+            f"fewer than about two labels a class: prior strength fixed at {model.lambda0_:.3g}, uncalibrated"
+        )
     else:
         temperature, calibrated = fit_temperature(oof, target, sample_weight=sample_weight), True
         logp = log_softmax(oof / temperature)

@@ -1,0 +1,42 @@
+"""The audit stream: a fixed random share of the images is kept out of active questions, and drawn from blindly.
+
+Whether an image belongs to the reserve depends on its content hash and the dataset's seed alone, so nothing the
+model says can bring an image in or keep it out, and any auditor can recompute it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def audit_key(seed: str, sha256_hex: str) -> float:
+    """A uniform number in [0, 1) for an image: SHA-256 of seed, a zero byte and the image's hash.
+
+    Images with a key below the reserve's fraction form the reserve. The first 53 bits are used, so that every
+    value is exactly representable.
+    """
+    digest = hashlib.sha256(seed.encode() + b"\0" + sha256_hex.lower().encode()).digest()
+    return (int.from_bytes(digest[:8], "big") >> 11) / float(1 << 53)
+
+
+def draw_audit(
+    reserve: NDArray[np.bool_], taken: NDArray[np.bool_], k: int, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], float]:
+    """A simple random sample without replacement from the reserve.
+
+    Args:
+        reserve: (n,) True for images of the reserve. taken: (n,) True for those already asked or queued.
+        k: how many; fewer come back when the reserve runs out.
+
+    Returns:
+        The rows (m,) in random order, and the propensity m / |available|: the probability with which each
+        available image entered this draw (0.0 where none was available).
+    """
+    available = np.flatnonzero(reserve & ~taken)
+    m = min(max(int(k), 0), len(available))
+    if len(available) == 0:
+        return np.empty(0, np.int64), 0.0
+    return rng.permutation(available)[:m].astype(np.int64), m / len(available)

@@ -1,0 +1,108 @@
+"""Real images that stand for the others: the nearest to each k-means centre."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from workers.acquisition.quotas import quotas
+
+# k-means looks at no more rows than this; beyond it a seeded sample stands for the pool.
+_SAMPLE = 20_000
+_FULL = 4_000
+
+
+def medoids(X: NDArray[Any], k: int, *, seed: int, weight: ArrayLike | None = None) -> NDArray[np.int64]:
+    """k distinct rows of X (n, d), each the nearest to a centre of (weighted) k-means, largest cluster first.
+
+    Args:
+        weight: (n,) ≥ 0, how much each row pulls its centre; rows of weight 0 may still be chosen.
+
+    Returns:
+        (min(k, n),) row indices. With fewer distinct vectors than k, copies fill up the rest.
+    """
+    n = len(X)
+    k = min(int(k), n)
+    if k <= 0:
+        return np.empty(0, np.int64)
+    if k == n:
+        return np.arange(n)
+    w = np.ones(n) if weight is None else np.asarray(weight, np.float64)
+    if not (w > 0).any():
+        w = np.ones(n)
+    rng = np.random.default_rng(seed)
+    rows = np.arange(n) if n <= _SAMPLE else np.sort(rng.choice(n, max(_SAMPLE, 4 * k), replace=False))
+    V = np.asarray(X[rows], np.float32)
+    w = w[rows]
+    centres, label = _kmeans(V, w, k, seed)
+
+    # Nearest row to each centre, each row once: largest cluster chooses first.
+    mass = np.bincount(label, weights=w, minlength=len(centres))
+    taken = np.zeros(len(V), bool)
+    chosen: list[int] = []
+    for cluster in np.argsort(-mass, kind="stable"):
+        members = np.flatnonzero((label == cluster) & ~taken)
+        if not len(members):
+            continue
+        gap = ((V[members] - centres[cluster]) ** 2).sum(axis=1)
+        pick = int(members[gap.argmin()])
+        taken[pick] = True
+        chosen.append(pick)
+    if len(chosen) < k:  # duplicate vectors leave clusters empty
+        spare = np.flatnonzero(~taken)
+        order = spare[np.argsort(-w[spare], kind="stable")]
+        chosen.extend(int(each) for each in order[: k - len(chosen)])
+    return rows[np.array(chosen, np.int64)]
+
+
+def _kmeans(V: NDArray[Any], w: NDArray[Any], k: int, seed: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    import warnings
+
+    from sklearn.cluster import KMeans, MiniBatchKMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct points than clusters
+        if len(V) <= _FULL:
+            model = KMeans(k, n_init=1, max_iter=30, random_state=seed)
+        else:
+            model = MiniBatchKMeans(k, n_init=1, max_iter=20, batch_size=max(1024, 2 * k), random_state=seed)
+        label = model.fit(V, sample_weight=w).labels_
+    return model.cluster_centers_, label
+
+
+def cold_start(
+    X: NDArray[Any],
+    k: int,
+    *,
+    seed: int,
+    pseudo_label: NDArray[Any] | None = None,
+    n_labels: int = 1,
+    already: ArrayLike | None = None,
+) -> NDArray[np.int64]:
+    """k rows of X (n, d) to ask first: the same number of medoids from each class the prompts see.
+
+    Args:
+        pseudo_label: (n,) zero-shot labels; None takes the pool as one class.
+        already: (L,) labels given so far, so that classes that have some wait.
+
+    Returns:
+        (min(k, n),) rows, classes taking turns, each class's largest cluster first.
+    """
+    label = np.zeros(len(X), np.int64) if pseudo_label is None else np.asarray(pseudo_label, np.int64)
+    share = quotas(np.bincount(label, minlength=n_labels), min(k, len(X)), already)
+    picks = []
+    for c in np.flatnonzero(share):
+        rows = np.flatnonzero(label == c)
+        picks.append(rows[medoids(X[rows], int(share[c]), seed=seed + int(c))])
+    return take_turns(picks)
+
+
+def take_turns(lists: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """One from each list, then a second from each …: whoever stops early has seen a bit of everything."""
+    if not lists:
+        return np.empty(0, np.int64)
+    rank = np.concatenate([np.arange(len(each)) for each in lists])
+    return np.concatenate(lists)[np.argsort(rank, kind="stable")]

@@ -1,0 +1,173 @@
+"""The next questions for people: active ones and audits, in the order in which to ask them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from workers.acquisition.audit import draw_audit
+from workers.acquisition.diverse import diverse_batch
+from workers.acquisition.medoids import cold_start
+from workers.acquisition.uncertainty import UNCERTAINTY, Scored
+
+STRATEGIES = (*UNCERTAINTY, "random")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Questions in the order in which to ask them."""
+
+    index: NDArray[np.int64]  # (m,) rows of X, each once
+    stream: NDArray[np.str_]  # (m,) "uncertain", "diverse" or "audit"
+    propensity: NDArray[np.float32]  # (m,) in (0, 1]
+    priority: NDArray[np.float32]  # (m,) in (0, 1], falling: larger is asked sooner
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+
+def choose(
+    *,
+    X: NDArray[Any],
+    scores: Scored | None,
+    candidate: NDArray[np.bool_],
+    reserve: NDArray[np.bool_],
+    batch: int,
+    audit_fraction: float = 0.15,
+    strategy: str = "margin",
+    labelled_counts: ArrayLike,
+    seed: int,
+    cold: bool,
+) -> Choice:
+    """Choose up to `batch` images to ask people about.
+
+    Active questions come from candidates outside the reserve; audits from candidates inside it, drawn at
+    random. One audit stands at a random place in each stretch of 1/audit_fraction questions, the last stretch
+    cut off where the batch ends: the expected share is exact at every position, and after any number of
+    answers the count of audits is within one of its share. When either side runs out the other fills up.
+
+    Propensity: an audit's is (audits drawn) / (reserve available), given the number drawn. A question picked
+    by rule has 1.0: given the state and the seed it was certain to be asked, so it can stand for no other
+    image. With ``strategy="random"`` it is (drawn) / (available), as for an audit.
+
+    Args:
+        X: (n, d) vectors, possibly a memory map. scores: of the same n rows, or None before any head.
+        candidate: (n,) True where a person may be asked now (not answered, not queued).
+        reserve: (n,) True for the audit reserve.
+        batch: questions wanted. audit_fraction: in [0, 1].
+        strategy: "margin", "entropy", "least_confidence" or "random".
+        labelled_counts: (L,) labels given so far; its length is the number of labels.
+        seed: of every random choice. cold: before the first labels: medoids rather than uncertainty.
+
+    Raises:
+        ValueError: shapes, an unknown strategy, or an uncertainty strategy without scores when not cold.
+    """
+    n = len(X)
+    counts = np.asarray(labelled_counts, np.int64)
+    _check(n, scores, candidate, reserve, batch, audit_fraction, strategy, counts, cold)
+    rng = np.random.default_rng(seed)
+    free = np.flatnonzero(candidate & ~reserve)
+    spare = int((candidate & reserve).sum())
+    batch = min(int(batch), len(free) + spare)
+
+    at = _audit_positions(batch, audit_fraction, rng)
+    audits = min(max(len(at), batch - len(free)), spare)
+    audit_index, audit_propensity = draw_audit(reserve, ~candidate, audits, rng)
+    active, stream, propensity = _active(
+        X, scores, free, batch - len(audit_index), strategy, counts, seed, cold, rng
+    )
+
+    # With fewer audits than places the last places fall to active questions, with more they fill the end.
+    is_audit = np.zeros(batch, bool)
+    is_audit[at[: len(audit_index)]] = True
+    extra = len(audit_index) - int(is_audit.sum())
+    if extra > 0:
+        is_audit[np.flatnonzero(~is_audit)[-extra:]] = True
+    index = np.empty(batch, np.int64)
+    names = np.empty(batch, "<U9")
+    chance = np.empty(batch, np.float32)
+    index[is_audit], names[is_audit], chance[is_audit] = audit_index, "audit", audit_propensity
+    index[~is_audit], names[~is_audit], chance[~is_audit] = active, stream, propensity
+    priority = (np.arange(batch, 0, -1) / max(batch, 1)).astype(np.float32)
+    return Choice(index, names, chance, priority)
+
+
+def _active(
+    X: NDArray[Any],
+    scores: Scored | None,
+    free: NDArray[np.int64],
+    k: int,
+    strategy: str,
+    counts: NDArray[np.int64],
+    seed: int,
+    cold: bool,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.int64], str, float]:
+    """Rows of X to ask, the name of their stream, their propensity."""
+    if k <= 0:
+        return np.empty(0, np.int64), "uncertain", 1.0
+    if strategy == "random":
+        return rng.permutation(free)[:k], "diverse", k / len(free)
+    if cold or scores is None:
+        pseudo = None if scores is None else scores.label[free]
+        labels = 1 if pseudo is None else len(counts)
+        rows = cold_start(
+            X[free],
+            k,
+            seed=seed,
+            pseudo_label=pseudo,
+            n_labels=labels,
+            already=None if pseudo is None else counts,
+        )
+        return free[rows], "diverse", 1.0
+    uncertainty = np.asarray(UNCERTAINTY[strategy](scores))[free]
+    rows = diverse_batch(
+        X[free], uncertainty, scores.label[free], k, n_labels=len(counts), seed=seed, already=counts
+    )
+    return free[rows], "uncertain", 1.0
+
+
+def _audit_positions(batch: int, fraction: float, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Places of audits in a queue of `batch`: one at a random place in each stretch of 1/fraction."""
+    if fraction <= 0 or batch <= 0:
+        return np.empty(0, np.int64)
+    if fraction >= 1:
+        return np.arange(batch)
+    stretches = int(np.ceil(batch * fraction))
+    places = np.floor((np.arange(stretches) + rng.random(stretches)) / fraction).astype(np.int64)
+    places = places[places < batch]
+    # A stretch need not end on a whole place, so that two can fall on one: the later moves on (or, at the end
+    # of the queue, the earlier moves back). The number of audits stays what was drawn.
+    for i in range(1, len(places)):
+        places[i] = max(places[i], places[i - 1] + 1)
+    return np.minimum(places, batch - len(places) + np.arange(len(places)))
+
+
+def _check(
+    n: int,
+    scores: Scored | None,
+    candidate: NDArray[np.bool_],
+    reserve: NDArray[np.bool_],
+    batch: int,
+    fraction: float,
+    strategy: str,
+    counts: NDArray[np.int64],
+    cold: bool,
+) -> None:
+    for name, mask in (("candidate", candidate), ("reserve", reserve)):
+        if mask.shape != (n,) or mask.dtype != np.bool_:
+            raise ValueError(f"{name} must be ({n},) booleans, got {mask.dtype} {mask.shape}")
+    if strategy not in STRATEGIES:
+        raise ValueError(f"unknown strategy {strategy!r}; known are {', '.join(STRATEGIES)}")
+    if counts.ndim != 1 or len(counts) < 1:
+        raise ValueError("labelled_counts must be (L,) with at least one label")
+    if batch < 0 or not 0 <= fraction <= 1:
+        raise ValueError("batch must not be negative and audit_fraction must lie in [0, 1]")
+    if scores is None:
+        if not cold and strategy != "random":
+            raise ValueError(f"strategy {strategy!r} needs scores")
+    elif len(scores.label) != n:
+        raise ValueError(f"scores are of {len(scores.label)} images, vectors of {n}")
