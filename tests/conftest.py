@@ -1,0 +1,146 @@
+"""Shared by all tests: one embedded PostgreSQL for the session, a broker on demand, a home that is thrown away.
+
+Settings are read from the environment when Django loads, so the server is started and the environment set
+in `pytest_configure`, before Django is set up. pyproject.toml names no settings module for that reason.
+"""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+# Never the home, database or broker of the person who runs the tests.
+for name in [n for n in os.environ if n.startswith("MEKIKI_") and not n.startswith("MEKIKI_TEST_")]:
+    del os.environ[name]
+
+PREFIX = "mekiki-tests-"
+_session: dict[str, object] = {}
+
+
+def _sweep_dead_sessions() -> None:
+    """Delete what a killed test run left: its home carries the number of a process that is gone."""
+    from mekiki.embedded import places
+
+    for home in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        number = home.name.removeprefix(PREFIX).split("-")[0]
+        if number.isdigit() and not psutil.pid_exists(int(number)):
+            with contextlib.suppress(OSError):
+                places.discard(home / "postgres")
+                shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the database and point Django at it."""
+    if config.getoption("help", False) or config.getoption("version", 0):
+        return
+    from mekiki.embedded.postgres import Postgres
+
+    _sweep_dead_sessions()
+    home = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+    # The data is thrown away: nothing waits for the disk.
+    unsafe = {
+        "fsync": "off",
+        "full_page_writes": "off",
+        "synchronous_commit": "off",
+        "shared_buffers": "128MB",
+    }
+    server = Postgres(home / "postgres", settings=unsafe, sync=False)
+    _session.update(home=home, server=server)
+    os.environ.update(
+        MEKIKI_HOME=str(home),
+        DATABASE_URL=server.start(),
+        # Messages go nowhere unless a test asks for `broker`: jobs are durable without them.
+        BROKER_URL="memory://",
+        DJANGO_SETTINGS_MODULE="mekiki.config.settings",
+    )
+    import django
+
+    django.setup()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the database and delete the home, also after a failure or Ctrl-C."""
+    from mekiki.embedded import places
+    from mekiki.embedded.postgres import Postgres
+
+    server, home = _session.get("server"), _session.get("home")
+    if isinstance(server, Postgres) and isinstance(home, Path):
+        server.stop()
+        places.discard(home / "postgres")
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _flush_despite_append_only_triggers() -> Iterator[None]:
+    """Let Django's flush after a transactional test empty append-only tables.
+
+    Only the flush itself runs as a replica, where ordinary triggers do not fire; the tests see them all.
+    """
+    from django.db import transaction
+    from django.db.backends.postgresql.operations import DatabaseOperations
+
+    flush = DatabaseOperations.execute_sql_flush
+
+    def flush_as_replica(self: DatabaseOperations, sql_list: list[str]) -> None:
+        with transaction.atomic(using=self.connection.alias):
+            with self.connection.cursor() as cursor:
+                cursor.execute("SET LOCAL session_replication_role = replica")
+            flush(self, sql_list)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DatabaseOperations, "execute_sql_flush", flush_as_replica)
+        yield
+
+
+@pytest.fixture(scope="session")
+def _valkey() -> Iterator[str]:
+    from mekiki.embedded.valkey import Valkey
+
+    home = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+    server = Valkey(home / "valkey")
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def broker(_valkey: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A real broker, empty: its URL. The Celery application of this process sends to it; child processes
+    reach it by BROKER_URL."""
+    from kombu import pools
+
+    from mekiki.config.celery import app
+
+    def connect_to(url: str) -> None:
+        app.conf.broker_url = app.conf.broker_read_url = app.conf.broker_write_url = url
+        # Connections are pooled by kombu for the whole process; celery keeps one pool of each kind in hand.
+        pools.reset()
+        app._pool = app.amqp._producer_pool = None
+
+    before = app.conf.broker_url
+    monkeypatch.setenv("BROKER_URL", _valkey)
+    connect_to(_valkey)
+    with app.connection_for_write() as connection:
+        connection.default_channel.client.flushall()
+    yield _valkey
+    connect_to(before)
+
+
+@pytest.fixture(scope="session")
+def photographs() -> Path:
+    """The folder of real NEU photographs (MEKIKI_TEST_PHOTOS); the test is skipped, loudly, without it."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data" / "neu-surface-defects"
+    folder = Path(os.environ.get("MEKIKI_TEST_PHOTOS") or beside)
+    if not folder.is_dir():
+        pytest.skip(
+            f"NO PHOTOGRAPHS at {folder}: set MEKIKI_TEST_PHOTOS to the folder of NEU surface defects"
+        )
+    return folder

@@ -1,0 +1,113 @@
+"""The embedded servers themselves, without a supervisor."""
+
+import os
+import signal
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+from django.conf import settings
+from django.db import connection
+
+from mekiki.embedded import places
+from mekiki.embedded.postgres import Postgres
+from mekiki.embedded.valkey import Valkey
+
+HOMES = {
+    "plain": "home",
+    "spaces": "my factory data",
+    "non-ascii": "目利き データ",
+    "quotes": 'it\'s, a "home" #1 %20',
+    "long": "/".join(["a-rather-long-folder-name"] * 8),
+}
+
+
+@pytest.fixture(params=HOMES.values(), ids=HOMES.keys())
+def home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / request.param
+    folder.mkdir(parents=True, mode=0o700)
+    folder.chmod(0o700)
+    yield folder
+    places.discard(folder / "postgres")
+
+
+def test_postgres_keeps_data_through_kill_and_stop_on_any_home(home: Path) -> None:
+    server = Postgres(home / "postgres", sync=False)
+    with psycopg.connect(server.start()) as c:
+        c.execute("CREATE TABLE t (v vector(2))")
+        c.execute("INSERT INTO t VALUES ('[1,2]')")
+    try:
+        os.kill(server.pid, signal.SIGKILL)
+        deadline = time.monotonic() + 5
+        while server.alive() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert not server.alive()
+        server.start()
+        with psycopg.connect(server.url) as c:
+            assert c.execute("SELECT count(*) FROM t").fetchone() == (1,)
+            # TCP is off, and only we can reach the socket.
+            assert c.execute("SHOW listen_addresses").fetchone() == ("",)
+            (folder,) = c.execute("SHOW unix_socket_directories").fetchone() or ("",)
+        assert stat.S_IMODE(Path(folder).stat().st_mode) == 0o700
+        assert len(os.fsencode(f"{folder}/.s.PGSQL.5432")) < 100
+        assert stat.S_IMODE(home.stat().st_mode) == 0o700
+    finally:
+        server.stop()
+    assert not server.alive()
+    again = Postgres(home / "postgres")
+    try:
+        with psycopg.connect(again.start()) as c:
+            assert c.execute("SELECT count(*) FROM t").fetchone() == (1,)
+    finally:
+        again.stop()
+
+
+def test_valkey_keeps_messages_through_a_stop_and_opens_no_port(home: Path) -> None:
+    server = Valkey(home / "valkey")
+    url = server.start()
+    assert url == f"redis+socket://{server.socket}"
+    try:
+        assert not psutil.Process(server.pid).net_connections("tcp")
+        assert stat.S_IMODE(server.socket.parent.stat().st_mode) == 0o700
+        from redis import Redis
+
+        with Redis(unix_socket_path=str(server.socket)) as client:
+            client.rpush("queue", "message")
+            assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+        server.stop()
+        server.start()
+        with Redis(unix_socket_path=str(server.socket)) as client:
+            assert client.lrange("queue", 0, -1) == [b"message"]
+    finally:
+        server.stop()
+
+
+def test_a_socket_folder_somebody_else_made_is_refused(tmp_path: Path) -> None:
+    from mekiki.embedded.process import Account
+
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    link = tmp_path / "link"
+    link.symlink_to(theirs)
+    with pytest.raises(places.PlaceError, match="somebody else"):
+        places.private_folder(link, Account.current())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_tests_run_on_the_embedded_server() -> None:
+    assert str(settings.HOME) == os.environ["MEKIKI_HOME"]
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW server_version_num")
+        assert int(cursor.fetchone()[0]) >= 180000
+
+
+def test_messages_reach_a_real_broker(broker: str) -> None:
+    from mekiki.config.celery import app
+
+    app.send_task("nobody.listens", [1])
+    with app.connection_for_write() as channel:
+        assert channel.default_channel.client.llen("celery") == 1
