@@ -66,24 +66,42 @@ class QueueItem(models.Model):
 
 
 class Lease(models.Model):
-    """A reviewer's short, renewable hold on a queue item.
+    """A reviewer's short, renewable hold on a queue item, and what the screen showed during it.
 
-    `slot` counts from 0 to the item's opinions − 1; the unique pair (item, slot) is what keeps two people
-    from one image. The id is the fencing token.
+    `slot` counts from 0 to the item's opinions − 1; among the leases not ended, the unique pair (item, slot)
+    is what keeps two people from one image. The id is the fencing token: taking over an expired hold ends
+    the old lease and makes a new one. An ended lease is kept for a while, so that an answer that comes late
+    still says what its reviewer saw.
     """
 
     item = models.ForeignKey(QueueItem, on_delete=models.CASCADE, related_name="leases")
     slot = models.PositiveSmallIntegerField(default=0)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
+    # As Decision.shown: fixed when the lease is given, because the head may be replaced before the answer.
+    shown = models.JSONField(default=dict)
     expires_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)  # answered, released, or taken over
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["item", "slot"], name="one_lease_per_slot"),
-            models.UniqueConstraint(fields=["item", "user"], name="one_lease_per_reviewer"),
+            models.UniqueConstraint(
+                fields=["item", "slot"], condition=models.Q(ended_at__isnull=True), name="one_lease_per_slot"
+            ),
+            models.UniqueConstraint(
+                fields=["user", "item"],
+                condition=models.Q(ended_at__isnull=True),
+                name="one_lease_per_reviewer",
+            ),
         ]
-        indexes = [models.Index(fields=["expires_at"], name="lease_expiry")]
+        indexes = [
+            models.Index(
+                fields=["expires_at"], condition=models.Q(ended_at__isnull=True), name="lease_expiry"
+            ),
+            models.Index(
+                fields=["ended_at"], condition=models.Q(ended_at__isnull=False), name="lease_history"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.user_id} holds {self.item_id}"
@@ -106,8 +124,8 @@ class Decision(models.Model):
     kind = models.CharField(max_length=10, choices=Kind.choices)
     label = models.ForeignKey(Label, null=True, on_delete=models.PROTECT, related_name="+")
     note = models.TextField(default="", max_length=2000)
-    # What was on the screen: head, head_digest, prompt_set, predicted label, confidence, calibrated, blind,
-    # stream, propensity.
+    # What was on the screen, as review.services.shown_for writes it: stream, propensity, blind, and unless
+    # blind head, head_digest, prompt_set, label, label_name, confidence, calibrated, runner_up.
     shown = models.JSONField(default=dict)
     supersedes = models.OneToOneField("self", null=True, on_delete=models.PROTECT, related_name="superseded_by")
     # The browser's own id of the answer: sent again after a lost reply, it is recorded once.
@@ -130,8 +148,12 @@ class Decision(models.Model):
         indexes = [
             models.Index(fields=["dataset", "-id"], name="decision_of_dataset"),
             models.Index(fields=["user", "dataset", "-id"], name="decision_of_reviewer"),
+            models.Index(fields=["user", "dataset", "created_at"], name="decision_of_the_day"),
         ]
         triggers = append_only()
+
+    # Not a column: set by review.services when the same client_key had already been recorded.
+    duplicate = False
 
     def __str__(self) -> str:
         return f"{self.kind} {self.image_id}"
@@ -150,7 +172,15 @@ class ConfirmedLabel(models.Model):
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
-        indexes = [models.Index(fields=["dataset", "label"], name="confirmed_by_label")]
+        indexes = [
+            models.Index(fields=["dataset", "label"], name="confirmed_by_label"),
+            # How many new training labels there are since the last run: counted at each answer.
+            models.Index(
+                fields=["dataset", "updated_at"],
+                condition=models.Q(in_training=True),
+                name="confirmed_for_training",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.image_id}: {self.label_id}"
