@@ -22,6 +22,9 @@ from workers.heads.objective import F8, basis, log_softmax, solve
 # range is the same for every encoder, however narrow the cone its embeddings lie in.
 LAMBDA_GRID = 10.0 ** np.linspace(1.5, -4.5, 9)
 FIXED_LAMBDA = 10.0**-0.5
+# How far the images' spread is evened out before the prior measures distances: 0 leaves it as it is (the
+# prior is the same in every direction), ½ is half-way to whitening.
+EVENNESS_GRID = (0.0, 0.5)
 PSEUDO_COUNTS = 4.0
 
 
@@ -34,6 +37,8 @@ class LogisticTextPriorHead:
         lambda0: the prior's strength λ₀ in units of s²·v (see ``LAMBDA_GRID``); None chooses it by
             cross-validation inside the labels, or takes ``FIXED_LAMBDA`` below two labels a class.
         text_scale: α. None fits it to the labels (one number, with a prior around 1); 1.0 is CLIP's own.
+        evenness: p. Distances from the prior are measured in the metric C^p, C the images' covariance (shrunk
+            a little to its mean): 0 is the plain Euclidean one. None cross-validates ``EVENNESS_GRID``.
         kappa: κ, the bias's penalty in 1/logits².
         pseudo_counts: how strongly a class's trust in its text is drawn to the mean of the classes.
         folds: number of cross-validation folds.
@@ -41,7 +46,7 @@ class LogisticTextPriorHead:
 
     Fitted attributes:
         coef_ (L, d) and intercept_ (L,): logits = s·X coef_ᵀ + intercept_. classes_ (L,).
-        lambda0_ (in units of s²·v), lambdas_ (L,) (absolute), text_scale_, n_iter-free and deterministic.
+        lambda0_ (in units of s²·v), lambdas_ (L,) (absolute), text_scale_ (α), evenness_ (p).
         oof_logits_ (n, L) or None: scores of each row by the model that did not see it.
         cv_loss_, cv_se_ (9,) or None: mean log-loss of each λ on the grid, and the standard error of its
         difference from the best.
@@ -54,6 +59,7 @@ class LogisticTextPriorHead:
         logit_scale: float = 100.0,
         lambda0: float | None = None,
         text_scale: float | None = None,
+        evenness: float | None = None,
         kappa: float = 0.1,
         pseudo_counts: float = PSEUDO_COUNTS,
         folds: int = 5,
@@ -63,6 +69,7 @@ class LogisticTextPriorHead:
         self.logit_scale = logit_scale
         self.lambda0 = lambda0
         self.text_scale = text_scale
+        self.evenness = evenness
         self.kappa = kappa
         self.pseudo_counts = pseudo_counts
         self.folds = folds
@@ -112,6 +119,7 @@ class LogisticTextPriorHead:
         if n == 0 or float(v.sum()) == 0.0:
             self.text_scale_ = 1.0 if self.text_scale is None else float(self.text_scale)
             self.lambda0_ = FIXED_LAMBDA if self.lambda0 is None else float(self.lambda0)
+            self.evenness_ = 0.0
             self.lambdas_ = np.full(n_labels, self.lambda0_ * s * s)
             self.coef_ = T * self.text_scale_
             self.intercept_ = np.zeros(n_labels)
@@ -122,14 +130,17 @@ class LogisticTextPriorHead:
         Z = s * ((vectors - centre) @ V)  # (n, r)
         B = s * (vectors @ T.T)  # (n, L)
         # s²·v, measured on the labelled images; a single image has no spread and takes its own length.
-        unit = float(np.einsum("ir,ir->", Z, Z)) / n or s * s
-
-        self.lambda0_ = self._choose_lambda(Z, B, Y, v, unit)
+        energy = np.einsum("ir,ir->r", Z, Z) / n
+        unit = float(energy.sum())
+        if unit <= 1e-12 * s * s:
+            unit, energy = s * s, energy + s * s
+        self.evenness_, self.lambda0_ = self._choose(Z, energy, B, Y, v, unit)
+        stretch = even_out(energy, vectors.shape[1], self.evenness_)  # (r,)
         alpha, profile = self._prior(B, Y, v)
         self.text_scale_ = alpha
         self.lambdas_ = self.lambda0_ * unit * profile
-        A, b = solve(Z, alpha * B, Y, v, self.lambdas_, self.kappa, tolerance=1e-10)
-        shift = A.T @ V.T  # (L, d): w_c − α t_c
+        A, b = solve(Z * stretch, alpha * B, Y, v, self.lambdas_, self.kappa, tolerance=1e-10)
+        shift = (A * stretch[:, None]).T @ V.T  # (L, d): w_c − α t_c
         self.coef_ = alpha * T + shift
         self.intercept_ = b - s * (shift @ centre)
         return self
@@ -144,16 +155,40 @@ class LogisticTextPriorHead:
         trust = np.maximum(trust, 1e-6)
         return alpha, trust / trust.mean()
 
-    def _choose_lambda(self, Z: F8, B: F8, Y: F8, v: F8, unit: float) -> float:
-        """Cross-validate λ₀ over the grid, keep the out-of-fold logits of the chosen one."""
+    def _choose(self, Z: F8, energy: F8, B: F8, Y: F8, v: F8, unit: float) -> tuple[float, float]:
+        """Cross-validate evenness and λ₀, keep the out-of-fold logits of the chosen pair."""
         n, n_labels = Y.shape
         hard = Y.argmax(axis=1)
-        present = len(np.unique(hard))
-        if n < 2 * n_labels or present < 2 or n < 2 * self.folds:
-            return FIXED_LAMBDA if self.lambda0 is None else float(self.lambda0)
+        evenness = EVENNESS_GRID if self.evenness is None else (float(self.evenness),)
+        if n < 2 * n_labels or len(np.unique(hard)) < 2 or n < 2 * self.folds:
+            return evenness[0], FIXED_LAMBDA if self.lambda0 is None else float(self.lambda0)
         grid = LAMBDA_GRID if self.lambda0 is None else np.array([float(self.lambda0)])
         fold = stratified_folds(hard, self.folds, self.seed)
-        logits = np.empty((len(grid), n, n_labels))
+        total = float(v.sum())
+        lowest = np.inf
+        answer = (0.0, 0.0)
+        for power in evenness:
+            logits = self._out_of_fold(
+                Z * even_out(energy, self.n_features_in_, power), B, Y, v, fold, grid * unit
+            )
+            losses = np.stack([-(Y * log_softmax(each)).sum(axis=1) for each in logits])  # (grid, n)
+            mean = losses @ v / total
+            best = int(mean.argmin())
+            if mean[best] >= lowest:
+                continue
+            lowest = float(mean[best])
+            # The folds share most of their luck, so it is the difference from the best whose error counts.
+            gap = (losses - losses[best]) * v * (n / total)
+            spread = gap.std(axis=1, ddof=1) / np.sqrt(n)
+            chosen = one_standard_error(mean, spread)
+            self.lambda_grid_, self.cv_loss_, self.cv_se_ = grid, mean, spread
+            self.oof_logits_ = logits[chosen]
+            answer = (power, float(grid[chosen]))
+        return answer
+
+    def _out_of_fold(self, Z: F8, B: F8, Y: F8, v: F8, fold: NDArray[np.int64], strengths: F8) -> F8:
+        """Logits (g, n, L) of each row, at each strength, by the model that did not see the row."""
+        logits = np.empty((len(strengths), *Y.shape))
         for held in range(self.folds):
             out = fold == held
             if not out.any():
@@ -161,21 +196,10 @@ class LogisticTextPriorHead:
             Zf, Bf, Yf, vf = Z[~out], B[~out], Y[~out], v[~out]
             alpha, profile = self._prior(Bf, Yf, vf)
             start = None
-            for i, lam in enumerate(grid):  # strongest prior first, each a warm start for the next
-                start = solve(
-                    Zf, alpha * Bf, Yf, vf, lam * unit * profile, self.kappa, start=start, tolerance=1e-5
-                )
+            for i, lam in enumerate(strengths):  # strongest prior first, each a warm start for the next
+                start = solve(Zf, alpha * Bf, Yf, vf, lam * profile, self.kappa, start=start, tolerance=1e-5)
                 logits[i, out] = Z[out] @ start[0] + alpha * B[out] + start[1]
-        losses = np.stack([-(Y * log_softmax(each)).sum(axis=1) for each in logits])  # (grid, n)
-        total = float(v.sum())
-        mean = losses @ v / total
-        best = int(mean.argmin())
-        gap = (losses - losses[best]) * v * (n / total)
-        spread = gap.std(axis=1, ddof=1) / np.sqrt(n)
-        chosen = one_standard_error(mean, spread)
-        self.cv_loss_, self.cv_se_ = mean, spread
-        self.oof_logits_ = logits[chosen]
-        return float(grid[chosen])
+        return logits
 
     # -- answering ---------------------------------------------------------------------------------------
 
@@ -216,6 +240,19 @@ def one_standard_error(mean: F8, spread: F8) -> int:
     best = int(mean.argmin())
     within = mean[: best + 1] <= mean[best] + spread[: best + 1]
     return int(np.flatnonzero(within)[0])
+
+
+def even_out(energy: F8, d: int, power: float) -> F8:
+    """Factors (r,) that stretch principal directions to e^(1−power) of their energy, the total unchanged.
+
+    Args:
+        energy: (r,) mean square along each direction, of which the space has d; power: 0 … 1.
+    """
+    if power == 0.0:
+        return np.ones(len(energy))
+    floor = 0.01 * energy.sum() / d
+    factor = (energy + floor) ** (-power / 2)
+    return factor * np.sqrt(energy.sum() / (factor**2 @ energy))
 
 
 def fit_text_scale(B: F8, Y: F8, v: F8) -> float:
