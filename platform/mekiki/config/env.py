@@ -26,9 +26,13 @@ VARIABLES: dict[str, Variable] = {
         Variable("MEKIKI_PORT", "8000", "Port the web server listens on."),
         Variable("MEKIKI_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]", "Host names the site answers to."),
         Variable("MEKIKI_TRUSTED_ORIGINS", "", "Origins (https://…) trusted for forms behind a proxy."),
-        Variable("MEKIKI_HTTPS", "0", "1 behind a TLS proxy: secure cookies, HSTS, X-Forwarded-Proto trusted."),
+        Variable(
+            "MEKIKI_HTTPS", "0", "1 behind a TLS proxy: secure cookies, HSTS, X-Forwarded-Proto trusted."
+        ),
         Variable("MEKIKI_DEBUG", "0", "1 shows Django's debug pages. Never in production."),
-        Variable("MEKIKI_SECRET_KEY", "", "Secret of the site; empty: made once and kept in MEKIKI_HOME/keys."),
+        Variable(
+            "MEKIKI_SECRET_KEY", "", "Secret of the site; empty: made once and kept in MEKIKI_HOME/keys."
+        ),
         Variable("DATABASE_URL", "", "postgresql://… replaces the embedded PostgreSQL."),
         Variable("BROKER_URL", "", "redis://… or redis+socket://… replaces the embedded Valkey."),
         Variable("MEKIKI_WEB_WORKERS", "2", "Number of web worker processes."),
@@ -41,11 +45,19 @@ VARIABLES: dict[str, Variable] = {
         Variable("MEKIKI_MAX_ARCHIVE_MB", "4096", "A zip that is larger, packed or unpacked, is refused."),
         Variable("MEKIKI_MAX_ARCHIVE_FILES", "200000", "A zip with more entries is refused."),
         Variable("MEKIKI_LEASE_SECONDS", "120", "How long a reviewer holds an item without a sign of life."),
-        Variable("MEKIKI_ADMIN_NAME", "", "Name of the first admin, made by `mekiki up` on an empty install."),
-        Variable("MEKIKI_ADMIN_PASSWORD", "", "Password of the first admin; empty: asked for, or made and shown."),
+        Variable(
+            "MEKIKI_ADMIN_NAME", "", "Name of the first admin, made by `mekiki up` on an empty install."
+        ),
+        Variable(
+            "MEKIKI_ADMIN_PASSWORD", "", "Password of the first admin; empty: asked for, or made and shown."
+        ),
         Variable("MEKIKI_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR."),
     )
 }
+
+
+class Misconfigured(ValueError):
+    """A variable holds what it cannot mean; the message names the variable."""
 
 
 def text(name: str) -> str:
@@ -54,11 +66,11 @@ def text(name: str) -> str:
 
 
 def number(name: str) -> int:
-    """The variable as a whole number. ValueError names the variable."""
+    """The variable as a whole number. Misconfigured names the variable."""
     try:
         return int(text(name))
     except ValueError:
-        raise ValueError(f"{name} must be a whole number, not {text(name)!r}.") from None
+        raise Misconfigured(f"{name} must be a whole number, not {text(name)!r}.") from None
 
 
 def flag(name: str) -> bool:
@@ -74,3 +86,20 @@ def words(name: str) -> list[str]:
 def home() -> Path:
     """MEKIKI_HOME as an absolute path."""
     return Path(text("MEKIKI_HOME")).expanduser().resolve()
+
+
+def inherited(changes: dict[str, str]) -> dict[str, str]:
+    """The environment for a child process: ours, with `changes`."""
+    return {**os.environ, **changes}
+
+
+def visible_gpu() -> bool:
+    """Will the encoders run on CUDA? Decided from MEKIKI_DEVICE and the driver's files, without torch.
+
+    CUDA_VISIBLE_DEVICES is NVIDIA's own variable, not ours: an empty value or -1 hides every device.
+    """
+    device = text("MEKIKI_DEVICE")
+    if device != "auto":
+        return device.startswith("cuda")
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "all").strip() in {"", "-1", "none", "NoDevFiles"}
+    return not hidden and Path("/dev/nvidiactl").exists()

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from mekiki.config.env import Misconfigured
+
 # A name nobody can resolve: a command that needs the database while nothing runs fails at once and says why.
 NOT_RUNNING = "postgresql://mekiki@/mekiki?host=/nonexistent-start-mekiki-up-first"
 
@@ -51,12 +53,12 @@ def remove(home: Path) -> None:
 def database(url: str) -> dict[str, Any]:
     """Django's DATABASES entry for a PostgreSQL URL.
 
-    A unix socket is given as `?host=/folder`, as libpq does. ValueError for any other scheme: one engine
+    A unix socket is given as `?host=/folder`, as libpq does. Misconfigured for any other scheme: one engine
     everywhere (leases need SKIP LOCKED, audit needs triggers, search needs vectors).
     """
     parts = urlsplit(url)
     if parts.scheme not in {"postgresql", "postgres"}:
-        raise ValueError(f"DATABASE_URL must start with postgresql://, not {parts.scheme or url[:20]!r}.")
+        raise Misconfigured(f"DATABASE_URL must start with postgresql://, not {parts.scheme or url[:20]!r}.")
     query = {k: v[-1] for k, v in parse_qs(parts.query).items()}
     host = query.pop("host", "") or unquote(parts.hostname or "")
     port = query.pop("port", "") or str(parts.port or "")
@@ -71,3 +73,20 @@ def database(url: str) -> dict[str, Any]:
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": query,
     }
+
+
+def connect(endpoints: Endpoints) -> None:
+    """Point this process's Django and Celery at these servers, whatever settings said when they were loaded."""
+    from django.conf import settings
+    from django.db import connections
+
+    from mekiki.config.celery import app
+
+    entry = connections.settings["default"]
+    entry.update(database(endpoints.database_url))
+    connections["default"].close()
+    connections["default"].settings_dict.update(entry)
+    settings.CELERY_BROKER_URL = endpoints.broker_url
+    app.conf.update(
+        dict.fromkeys(("broker_url", "broker_read_url", "broker_write_url"), endpoints.broker_url)
+    )

@@ -146,7 +146,7 @@ class Postgres:
         places.private_folder(sockets, account)
         data = real / "data"
         pid_file = self.home / "run" / "postgres.pid"
-        end_leftover(pid_file)
+        end_leftover(pid_file, number=signal.SIGINT)
         if not (data / "PG_VERSION").exists():
             self._initialise(install, data, account)
         self._clear_locks(data, sockets)
@@ -167,7 +167,10 @@ class Postgres:
             env=self._environment(),
             user=account,
             cwd=Path("/"),
-            death_signal=signal.SIGINT,  # PostgreSQL's fast shutdown
+            # PostgreSQL's fast shutdown: open transactions are rolled back, data is written.
+            death_signal=signal.SIGINT,
+            stop_signal=signal.SIGINT,
+            stop_grace=30.0,
         )
         self.process.start()
         self.url = f"postgresql://{ROLE}@/{DATABASE}?host={quote(str(sockets))}"
@@ -200,10 +203,10 @@ class Postgres:
                     ) from problem
                 time.sleep(0.03)
 
-    def stop(self, grace: float = 30.0) -> None:
-        """Stop in order: open transactions are rolled back, data is written. Then immediately, if it must be."""
-        if self.process is not None and not self.process.stop(signal.SIGINT, grace):
-            self.process.wait(5.0)
+    def stop(self) -> None:
+        """Stop in order: open transactions are rolled back, data is written."""
+        if self.process is not None:
+            self.process.stop()
 
     def _held_by_backends(self) -> bool:
         """After `kill -9` of the server its last backends may hold the shared memory for a moment."""

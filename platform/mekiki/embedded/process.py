@@ -90,7 +90,8 @@ class Process:
     """A child with a log and a pid file.
 
     `command` and `env` are read at every start, so a caller may change them between starts. With `user`
-    the child runs as that account (only root can do that). `death_signal` is what it gets when we die.
+    the child runs as that account (only root can do that). `death_signal` is what it gets when we die,
+    `stop_signal` when we ask it to end.
     """
 
     def __init__(
@@ -105,10 +106,12 @@ class Process:
         cwd: Path | None = None,
         pass_fds: Sequence[int] = (),
         death_signal: int = signal.SIGTERM,
+        stop_signal: int = signal.SIGTERM,
+        stop_grace: float = 10.0,
     ) -> None:
         self.name, self.command, self.log, self.pid_file = name, list(command), log, pid_file
         self.env, self.user, self.cwd, self.pass_fds = env, user, cwd, tuple(pass_fds)
-        self.death_signal = death_signal
+        self.death_signal, self.stop_signal, self.stop_grace = death_signal, stop_signal, stop_grace
         self.child: subprocess.Popen[bytes] | None = None
 
     @property
@@ -168,10 +171,11 @@ class Process:
             time.sleep(0.02)
         return True
 
-    def stop(self, number: int = signal.SIGTERM, grace: float = 10.0) -> bool:
-        """Ask the leader to end by `number`; after `grace` seconds kill the group. True when it ended by itself."""
-        self.send(number, leader_only=True)
-        if self.wait(grace):
+    def stop(self) -> bool:
+        """Ask the leader to end by `stop_signal`; after `stop_grace` seconds kill the group. True when it ended
+        by itself."""
+        self.send(self.stop_signal, leader_only=True)
+        if self.wait(self.stop_grace):
             return True
         self.send(signal.SIGKILL)
         self.wait(5.0)
@@ -197,15 +201,16 @@ def remembered(pid_file: Path) -> psutil.Process | None:
         return None
 
 
-def end_leftover(pid_file: Path, *, grace: float = 5.0) -> int:
-    """End the process a pid file of an earlier run names, and its descendants. Its number, 0 when none."""
+def end_leftover(pid_file: Path, *, number: int = signal.SIGTERM, grace: float = 5.0) -> int:
+    """End the process a pid file of an earlier run names, and its descendants: by `number`, after `grace`
+    seconds by force. Its process id, 0 when there was none."""
     process = remembered(pid_file)
     if process is None:
         pid_file.unlink(missing_ok=True)
         return 0
     family = [process, *process.children(recursive=True)]
     with contextlib.suppress(psutil.Error):
-        process.terminate()
+        process.send_signal(number)
     _, left = psutil.wait_procs(family, timeout=grace)
     for other in left:
         with contextlib.suppress(psutil.Error):

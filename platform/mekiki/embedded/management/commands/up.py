@@ -1,0 +1,46 @@
+"""`mekiki up`: the whole platform on this machine, until Ctrl-C."""
+
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from mekiki.config import env
+from mekiki.embedded.supervisor import AlreadyRunningError, Supervisor
+from mekiki.embedded.supervisor.listener import ListenError
+
+
+class Command(BaseCommand):
+    help = (
+        "Runs the platform on this machine: database, broker, web, worker and schedule, under one supervisor."
+    )
+    # The database is not there yet.
+    requires_system_checks: list[str] = []
+    requires_migrations_checks = False
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """The flags; defaults come from the environment."""
+        parser.add_argument("--host", default=None, help="Address to listen on (MEKIKI_HOST).")
+        parser.add_argument(
+            "--port", type=int, default=None, help="Port to listen on, 0 for a free one (MEKIKI_PORT)."
+        )
+        parser.add_argument("--no-worker", action="store_true", help="Start no worker: one runs elsewhere.")
+        parser.add_argument("--no-beat", action="store_true", help="Start no schedule: one runs elsewhere.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run until stopped; the exit status says whether it ended well."""
+        supervisor = Supervisor(
+            home=settings.HOME,
+            host=options["host"] or env.text("MEKIKI_HOST"),
+            port=env.number("MEKIKI_PORT") if options["port"] is None else options["port"],
+            worker=not options["no_worker"],
+            beat=not (options["no_beat"] or options["no_worker"]),
+        )
+        try:
+            status = supervisor.run()
+        except (AlreadyRunningError, ListenError) as problem:
+            raise CommandError(str(problem)) from None
+        if status:
+            sys.exit(status)

@@ -1,0 +1,11 @@
+"""The one-machine install: every server as a child of one process, started, watched, mended, stopped.
+
+`mekiki up` runs `Supervisor` in the foreground; `Platform` runs `mekiki up` as a child, for the demo, the
+replay and tests.
+"""
+
+from mekiki.embedded.supervisor.lock import AlreadyRunningError, HomeLock
+from mekiki.embedded.supervisor.platform import Platform, PlatformError
+from mekiki.embedded.supervisor.supervisor import Supervisor, SupervisorError
+
+__all__ = ["AlreadyRunningError", "HomeLock", "Platform", "PlatformError", "Supervisor", "SupervisorError"]

@@ -1,0 +1,108 @@
+"""How the web server, the worker and the schedule are started."""
+
+import importlib.util
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Protocol
+
+from mekiki.config import env
+from mekiki.embedded.process import Process
+
+WORKER_GRACE = 20.0
+
+
+class Server(Protocol):
+    """What the supervisor needs of a child: PostgreSQL, Valkey and plain processes have it."""
+
+    log: Path
+
+    @property
+    def pid(self) -> int: ...
+
+    def start(self) -> object: ...
+    def alive(self) -> bool: ...
+    def stop(self) -> object: ...
+
+
+def child_environment(home: Path, database_url: str, broker_url: str) -> dict[str, str]:
+    """The environment of children: ours, the servers' addresses, and where the code lies.
+
+    A checkout that is not installed has two source roots, which children must find as this process did.
+    """
+    roots = [str(Path(__file__).resolve().parents[3])]
+    workers = importlib.util.find_spec("workers")
+    if workers is not None and workers.origin is not None:
+        roots.append(str(Path(workers.origin).resolve().parents[1]))
+    path = [*dict.fromkeys(roots), *filter(None, env.inherited({}).get("PYTHONPATH", "").split(os.pathsep))]
+    return env.inherited(
+        {
+            "MEKIKI_HOME": str(home),
+            "DATABASE_URL": database_url,
+            "BROKER_URL": broker_url,
+            "DJANGO_SETTINGS_MODULE": "mekiki.config.settings",
+            "PYTHONPATH": os.pathsep.join(path),
+            "PYTHONUNBUFFERED": "1",
+        }
+    )
+
+
+def _child(
+    home: Path, name: str, command: list[str], environment: dict[str, str], **options: object
+) -> Process:
+    return Process(
+        name,
+        [sys.executable, "-m", *command],
+        log=home / "logs" / f"{name}.log",
+        pid_file=home / "run" / f"{name}.pid",
+        env=environment,
+        cwd=home,
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def web(home: Path, environment: dict[str, str], listener: socket.socket) -> Process:
+    """gunicorn on a socket the supervisor holds: while it is mended, requests wait instead of failing."""
+    command = [
+        "gunicorn", "mekiki.config.wsgi:application",
+        "--bind", f"fd://{listener.fileno()}",
+        "--workers", str(max(1, env.number("MEKIKI_WEB_WORKERS"))),
+        "--worker-class", "gthread", "--threads", "8",
+        # Large uploads and exports are streamed by threads; the worker's own pulse goes on meanwhile.
+        "--timeout", "60", "--graceful-timeout", "8", "--keep-alive", "5",
+        # Its default is a socket in the person's own home folder.
+        "--no-control-socket",
+    ]  # fmt: skip
+    return _child(home, "web", command, environment, pass_fds=(listener.fileno(),))
+
+
+def worker(home: Path, environment: dict[str, str]) -> Process:
+    """The Celery worker. CUDA does not survive a fork: on a GPU it is one process without a pool."""
+    solo = env.visible_gpu()
+    pool = ["--pool", "solo"] if solo else ["--pool", "prefork"]
+    concurrency = 1 if solo else max(1, env.number("MEKIKI_WORKER_CONCURRENCY"))
+    command = [
+        "celery", "--app", "mekiki.config.celery", "worker", *pool,
+        "--concurrency", str(concurrency), "--include", "workers.tasks",
+        "--hostname", "worker@%h", "--loglevel", env.text("MEKIKI_LOG_LEVEL"),
+        "--without-gossip", "--without-mingle",
+    ]  # fmt: skip
+    # SIGTERM lets running tasks finish. When the supervisor was killed the database goes with it: no use.
+    options = {"death_signal": signal.SIGQUIT, "stop_grace": WORKER_GRACE}
+    return _child(home, "worker", command, environment, **options)
+
+
+def beat(home: Path, environment: dict[str, str]) -> Process:
+    """Celery's beat, on the schedules admins edit."""
+    command = [
+        "celery", "--app", "mekiki.config.celery", "beat", "--pidfile=",
+        "--loglevel", env.text("MEKIKI_LOG_LEVEL"),
+    ]  # fmt: skip
+    return _child(home, "beat", command, environment)
+
+
+def worker_installed() -> bool:
+    """Is the part that computes here? An install of the web alone has no torch."""
+    return importlib.util.find_spec("torch") is not None and importlib.util.find_spec("workers") is not None

@@ -1,0 +1,71 @@
+"""What the first start of a home needs: tables, and somebody who can log in."""
+
+import getpass
+import secrets
+import sys
+
+from django.core.exceptions import ValidationError
+from django.core.management import call_command
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.utils.translation import gettext as _
+
+from mekiki.config import env
+from mekiki.embedded.supervisor.console import Console
+
+
+def migrate(console: Console) -> int:
+    """Bring the tables up to date; how many changes were made. They take seconds on a new home, no time after."""
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if plan:
+        console.head(_("Preparing the database (%(count)s steps) …") % {"count": len(plan)})
+        call_command("migrate", interactive=False, verbosity=0)
+    return len(plan)
+
+
+def first_admin(console: Console) -> None:
+    """Make the first admin when nobody can log in yet: from the environment, else asked for, else made up."""
+    from django.contrib.auth import get_user_model
+
+    if get_user_model().objects.exists():
+        return
+    name, password = env.text("MEKIKI_ADMIN_NAME"), env.text("MEKIKI_ADMIN_PASSWORD")
+    if not password and sys.stdin.isatty() and sys.stdout.isatty():
+        _ask(console, name)
+        return
+    made = not password
+    name, password = name or "admin", password or secrets.token_urlsafe(12)
+    _create(name, password)
+    if made:
+        console.secret(
+            _(
+                "First admin: name “%(name)s”, password “%(password)s”. It is shown this once; change it in your account."
+            )
+            % {"name": name, "password": password}
+        )
+    else:
+        console.ok(_("First admin “%(name)s” made from the environment.") % {"name": name})
+
+
+def _ask(console: Console, name: str) -> None:
+    console.head(_("Nobody can log in yet. Choose the first admin."))
+    while True:
+        chosen = name or input(_("Name [admin]: ")).strip() or "admin"
+        password = getpass.getpass(_("Password (10 characters or more): "))
+        if password != getpass.getpass(_("Once more: ")):
+            console.warn(_("The two passwords differ. Again, please."))
+            continue
+        try:
+            _create(chosen, password)
+        except ValidationError as problem:
+            console.warn(" ".join(problem.messages))
+            continue
+        console.ok(_("Admin “%(name)s” made.") % {"name": chosen})
+        return
+
+
+def _create(name: str, password: str) -> None:
+    from mekiki.accounts.services import create_user
+
+    create_user(name=name, password=password, is_admin=True, language=env.text("MEKIKI_LANGUAGE"))

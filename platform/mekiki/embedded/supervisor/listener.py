@@ -1,0 +1,49 @@
+"""The socket the site listens on, held by the supervisor."""
+
+import errno
+import http.client
+import socket
+
+from django.utils.translation import gettext as _
+
+
+class ListenError(RuntimeError):
+    """The address cannot be listened on; the message says why and what to do."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Listen on host:port (port 0: a free one). ListenError names a port in use."""
+    try:
+        family, kind, protocol, _name, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(512)
+    except (OSError, OverflowError) as problem:
+        if getattr(problem, "errno", None) == errno.EADDRINUSE:
+            text = _("Port %(port)s is in use. Use --port or MEKIKI_PORT to choose another.")
+        else:
+            text = _("Cannot listen on %(host)s:%(port)s: %(problem)s.")
+        raise ListenError(text % {"host": host, "port": port, "problem": problem}) from None
+    listener.set_inheritable(True)
+    return listener
+
+
+def reachable_host(host: str) -> str:
+    """A host name a browser on this machine can open."""
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}  # noqa: S104
+    return everywhere.get(host, f"[{host}]" if ":" in host else host)
+
+
+def answers(host: str, port: int) -> int:
+    """The status of the site's first page; 0 when it does not answer yet."""
+    connection = http.client.HTTPConnection(reachable_host(host).strip("[]"), port, timeout=10)
+    try:
+        connection.request("GET", "/", headers={"Accept": "text/html"})
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return 0
+    finally:
+        connection.close()

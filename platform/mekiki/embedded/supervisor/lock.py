@@ -1,0 +1,75 @@
+"""One supervisor per home."""
+
+import fcntl
+import json
+import os
+from pathlib import Path
+from typing import Self
+
+from django.utils.translation import gettext as _
+
+
+class AlreadyRunningError(RuntimeError):
+    """Another supervisor holds the home; the message says which and how to stop it."""
+
+
+class HomeLock:
+    """The exclusive hold on a home: released by the kernel when its holder dies, however it dies."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.path = home / "run" / "supervisor.lock"
+        self._handle: int | None = None
+
+    def __enter__(self) -> Self:
+        """Take it. AlreadyRunningError when another process has it."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = self._read(handle)
+            os.close(handle)
+            raise AlreadyRunningError(
+                _(
+                    "Mekiki already runs on %(home)s (process %(pid)s, %(url)s). Stop it with Ctrl-C in its "
+                    "terminal or with “kill %(pid)s”, or choose another home with MEKIKI_HOME."
+                )
+                % {"home": self.home, **holder}
+            ) from None
+        self._handle = handle
+        self.describe("")
+        return self
+
+    def describe(self, url: str) -> None:
+        """Note who holds it and where it serves, for the refusal above."""
+        assert self._handle is not None
+        os.ftruncate(self._handle, 0)
+        os.pwrite(self._handle, json.dumps({"pid": os.getpid(), "url": url or "…"}).encode(), 0)
+
+    def __exit__(self, *_exc: object) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+    @staticmethod
+    def _read(handle: int) -> dict[str, object]:
+        try:
+            return dict(json.loads(os.pread(handle, 4096, 0)))
+        except ValueError:
+            return {"pid": "?", "url": "…"}
+
+
+def is_held(home: Path) -> bool:
+    """Does a supervisor run on this home?"""
+    try:
+        handle = os.open(home / "run" / "supervisor.lock", os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False

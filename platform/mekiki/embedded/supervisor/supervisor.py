@@ -1,0 +1,279 @@
+"""The supervisor: one thread, one loop, children that never outlive it."""
+
+import contextlib
+import os
+import signal
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from django.core.exceptions import ValidationError
+from django.db import connections
+from django.utils.translation import gettext as _
+
+from mekiki.config import env
+from mekiki.embedded import endpoints
+from mekiki.embedded.places import PlaceError
+from mekiki.embedded.postgres import Postgres, PostgresError
+from mekiki.embedded.process import end_leftover, last_lines, rotate
+from mekiki.embedded.supervisor import children, first
+from mekiki.embedded.supervisor.console import Console
+from mekiki.embedded.supervisor.listener import answers, listen, reachable_host
+from mekiki.embedded.supervisor.lock import HomeLock
+from mekiki.embedded.valkey import Valkey, ValkeyError
+
+POLL_SECONDS = 0.1
+ROTATE_SECONDS = 10.0
+# A child that dies this often in this time will not be saved by starting it again.
+DEATHS, WINDOW_SECONDS = 5, 60.0
+PAUSES = (0.0, 0.5, 1.0, 2.0)
+
+
+class SupervisorError(RuntimeError):
+    """The platform cannot run; the message says why and what to do."""
+
+
+class _StopAsked(Exception):
+    """Ctrl-C or SIGTERM came while starting."""
+
+
+@dataclass
+class Child:
+    """A server under watch."""
+
+    name: str
+    title: str
+    server: children.Server
+    deaths: list[float] = field(default_factory=list)
+    due: float = 0.0  # when to start it again; 0: it runs
+
+
+class Supervisor:
+    """Everything of one home. `run` returns an exit status; it must be called in the main thread (signals)."""
+
+    def __init__(
+        self, *, home: Path, host: str, port: int, worker: bool, beat: bool, quiet: bool = False
+    ) -> None:
+        self.home, self.host, self.port = home, host, port
+        self.with_worker, self.with_beat = worker, beat
+        made = not home.exists()
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if made:
+            home.chmod(0o700)
+        for name in ("run", "logs"):
+            (home / name).mkdir(mode=0o700, exist_ok=True)
+        self.console = Console(home / "logs" / "mekiki.log", quiet=quiet)
+        self.running: list[Child] = []  # in the order in which they are stopped
+        self.stop_asked = False
+        self.asking = False  # waiting for the person: a signal must end the wait
+        self.stopping: Child | None = None
+        self.url = ""
+
+    # --- The whole -------------------------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Start, watch until asked to stop, stop. AlreadyRunningError and ListenError before anything started."""
+        with HomeLock(self.home) as lock:
+            self.listener = listen(self.host, self.port)
+            self.port = self.listener.getsockname()[1]
+            self.url = f"http://{reachable_host(self.host)}:{self.port}/"
+            lock.describe(self.url)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+                    signal.signal(number, self._on_signal)
+            status = 0
+            try:
+                self._start()
+                self._watch()
+            except _StopAsked:
+                pass
+            except (
+                SupervisorError,
+                PostgresError,
+                ValkeyError,
+                PlaceError,
+                ValidationError,
+                OSError,
+            ) as problem:
+                self.console.bad(
+                    " ".join(problem.messages) if isinstance(problem, ValidationError) else str(problem)
+                )
+                status = 1
+            finally:
+                self._stop()
+            return status
+
+    def _on_signal(self, number: int, _frame: object) -> None:
+        if self.stop_asked and self.stopping is not None and self.stopping.name == "worker":
+            # Asked a second time: the job the worker is busy with is taken up again at the next start.
+            with contextlib.suppress(OSError):
+                os.killpg(self.stopping.server.pid, signal.SIGKILL)
+        self.stop_asked = True
+        if self.asking:
+            raise _StopAsked
+
+    def _check(self) -> None:
+        if self.stop_asked:
+            raise _StopAsked
+
+    # --- Starting --------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        began = time.monotonic()
+        self.console.head(_("Mekiki on %(home)s") % {"home": self.home})
+        for name in ("beat", "worker", "web"):
+            if pid := end_leftover(self.home / "run" / f"{name}.pid"):
+                text = _("Ended what an earlier run left: %(name)s (process %(pid)s).")
+                self.console.warn(text % {"name": name, "pid": pid})
+        postgres = None if env.text("DATABASE_URL") else Postgres(self.home / "postgres")
+        valkey = None if env.text("BROKER_URL") else Valkey(self.home / "valkey")
+        # Nobody waits for anybody here: addresses are known before the servers answer on them.
+        if valkey:
+            valkey.launch()
+            self._add(Child("valkey", "Valkey", valkey), first=True)
+        if postgres:
+            postgres.launch()
+            self.running.append(Child("postgres", "PostgreSQL", postgres))
+        self.endpoints = endpoints.Endpoints(
+            database_url=postgres.url if postgres else env.text("DATABASE_URL"),
+            broker_url=valkey.url if valkey else env.text("BROKER_URL"),
+            web_url=self.url,
+            pid=os.getpid(),
+        )
+        environment = children.child_environment(
+            self.home, self.endpoints.database_url, self.endpoints.broker_url
+        )
+        web = Child("web", _("Web"), children.web(self.home, environment, self.listener))
+        web.server.start()
+        self._add(web, first=True)
+        for child in self.running:
+            if isinstance(child.server, Postgres | Valkey):
+                child.server.wait_ready()
+                self.console.ok(
+                    _("%(title)s (process %(pid)s)") % {"title": child.title, "pid": child.server.pid}
+                )
+            self._check()
+        endpoints.connect(self.endpoints)
+        changed = first.migrate(self.console)
+        self._check()
+        self.asking = True
+        first.first_admin(self.console)
+        self.asking = False
+        connections.close_all()
+        self.console.ok(_("Database ready") if changed else _("Database up to date"))
+        self._wait_for_web(web)
+        endpoints.write(self.home, self.endpoints)
+        self._start_workers(environment)
+        seconds = time.monotonic() - began
+        self.console.head(
+            _("Open %(url)s  (ready in %(seconds).1f s; logs in %(logs)s; Ctrl-C stops everything in order)")
+            % {"url": self.url, "seconds": seconds, "logs": self.home / "logs"}
+        )
+
+    def _add(self, child: Child, *, first: bool) -> None:
+        self.running.insert(0 if first else len(self.running), child)
+
+    def _wait_for_web(self, web: Child) -> None:
+        deadline = time.monotonic() + 60
+        while not (status := answers(self.host, self.port)):
+            self._check()
+            if not web.server.alive() or time.monotonic() > deadline:
+                raise SupervisorError(self._obituary(web, _("The web server did not start.")))
+            time.sleep(0.05)
+        self.console.ok(_("Web %(url)s (process %(pid)s)") % {"url": self.url, "pid": web.server.pid})
+        if status >= 500:
+            text = _("The first page answers with error %(status)s. See %(log)s.")
+            self.console.warn(text % {"status": status, "log": web.server.log})
+
+    def _start_workers(self, environment: dict[str, str]) -> None:
+        if not self.with_worker:
+            self.console.warn(_("No worker here: jobs wait until one runs somewhere."))
+        elif not children.worker_installed():
+            self.console.warn(
+                _(
+                    "The worker is not installed: pages work, jobs wait. Install it with: pip install 'mekiki[workers]'"
+                )
+            )
+        else:
+            self._launch(Child("worker", _("Worker"), children.worker(self.home, environment)))
+        if self.with_beat:
+            self._launch(Child("beat", _("Schedule"), children.beat(self.home, environment)))
+
+    def _launch(self, child: Child) -> None:
+        child.server.start()
+        self._add(child, first=True)
+        self.console.ok(_("%(title)s (process %(pid)s)") % {"title": child.title, "pid": child.server.pid})
+
+    # --- Watching --------------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        rotated = time.monotonic()
+        while not self.stop_asked:
+            now = time.monotonic()
+            for child in self.running:
+                if child.due:
+                    if now >= child.due:
+                        self._restart(child)
+                elif not child.server.alive():
+                    self._died(child, now)
+            if now - rotated > ROTATE_SECONDS:
+                rotated = now
+                for child in self.running:
+                    rotate(child.server.log)
+            time.sleep(POLL_SECONDS)
+
+    def _died(self, child: Child, now: float) -> None:
+        """Say it, and say when it starts again; SupervisorError when it died too often."""
+        child.deaths = [*(d for d in child.deaths if now - d < WINDOW_SECONDS), now]
+        if len(child.deaths) >= DEATHS:
+            text = _(
+                "%(title)s died %(count)s times within a minute. Everything is stopped; nothing stored is lost."
+            )
+            raise SupervisorError(self._obituary(child, text % {"title": child.title, "count": DEATHS}))
+        pause = PAUSES[min(len(child.deaths), len(PAUSES)) - 1]
+        child.due = now + pause
+        text = _("%(title)s died (%(how)s). Starting it again in %(pause).1f s …")
+        self.console.warn(text % {"title": child.title, "how": _manner(child), "pause": pause})
+
+    def _restart(self, child: Child) -> None:
+        try:
+            child.server.start()
+        except (PostgresError, ValkeyError, OSError) as problem:
+            self.console.warn(str(problem))
+            self._died(child, time.monotonic())
+            return
+        child.due = 0.0
+        text = _("%(title)s runs again (process %(pid)s)")
+        self.console.ok(text % {"title": child.title, "pid": child.server.pid})
+
+    def _obituary(self, child: Child, text: str) -> str:
+        lines = "\n".join(f"    {line}" for line in last_lines(child.server.log))
+        return f"{text}\n" + _("The end of %(log)s:") % {"log": child.server.log} + f"\n{lines}"
+
+    # --- Stopping --------------------------------------------------------------------------------------------
+
+    def _stop(self) -> None:
+        """In order: nothing new begins, what runs may finish, then what everything else stands on."""
+        self.stop_asked = True
+        endpoints.remove(self.home)
+        connections.close_all()
+        if self.running:
+            self.console.head(_("Stopping …"))
+        order = ["beat", "worker", "web", "valkey", "postgres"]
+        for child in sorted(self.running, key=lambda c: order.index(c.name)):
+            self.stopping = child
+            child.server.stop()
+            self.console.ok(_("%(title)s stopped") % {"title": child.title})
+        self.stopping = None
+        self.listener.close()
+
+
+def _manner(child: Child) -> str:
+    """How a child ended, in words."""
+    process = getattr(child.server, "process", child.server)
+    code = getattr(process, "returncode", None)
+    if code is None:
+        return _("it did not start")
+    if code < 0:
+        return _("killed by signal %(number)s") % {"number": -code}
+    return _("exit status %(code)s") % {"code": code}
