@@ -46,7 +46,9 @@ class PromptSet(models.Model):
 
     class Meta:
         ordering = ["-version"]
-        constraints = [models.UniqueConstraint(fields=["dataset", "version"], name="one_prompt_set_per_version")]
+        constraints = [
+            models.UniqueConstraint(fields=["dataset", "version"], name="one_prompt_set_per_version")
+        ]
 
     def __str__(self) -> str:
         return f"v{self.version}"

@@ -125,6 +125,7 @@ class TrainingRun(models.Model):
         BUTTON = "button", _("by hand")
         COUNT = "count", _("after enough answers")
         SCHEDULE = "schedule", _("on schedule")
+        LABELS = "labels", _("labels or prompts changed")
 
     dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="training_runs")
     job = models.OneToOneField(Job, null=True, on_delete=models.SET_NULL)

@@ -1,0 +1,47 @@
+"""Reading labels and prompts."""
+
+from django.db.models import QuerySet
+
+from mekiki.datasets.models import Dataset
+from mekiki.jobs.models import Job, Kind, State
+from mekiki.labeling.models import Label, Prompt, PromptSet
+
+
+def active_labels(dataset: Dataset) -> QuerySet[Label]:
+    """The labels of the schema in use, in the order of their keys."""
+    return Label.objects.filter(dataset=dataset, archived_at__isnull=True).order_by("position", "id")
+
+
+def current_prompt_set(dataset: Dataset) -> PromptSet | None:
+    """The newest prompt set; None before the first prompts."""
+    return PromptSet.objects.filter(dataset=dataset).order_by("-version").first()
+
+
+def prompts_of(prompt_set: PromptSet | None) -> dict[int, list[str]]:
+    """Label id → its prompts, in order. Empty for None."""
+    found: dict[int, list[str]] = {}
+    if prompt_set is not None:
+        rows = Prompt.objects.filter(prompt_set=prompt_set).order_by("label_id", "position")
+        for label_id, text in rows.values_list("label_id", "text"):
+            found.setdefault(label_id, []).append(text)
+    return found
+
+
+def long_prompts(dataset: Dataset, prompt_set: PromptSet | None) -> list[dict]:
+    """Prompts the encoder cannot read to their end, as the last prediction of this prompt set found.
+
+    Each: {"label": name, "prompt": text}. Empty when none are, or nothing has been predicted yet.
+    """
+    if prompt_set is None:
+        return []
+    job = (
+        Job.objects.filter(
+            dataset=dataset,
+            kind__in=[Kind.PREDICT, Kind.TRAIN],
+            state=State.SUCCEEDED,
+            result__prompt_set=prompt_set.version,
+        )
+        .order_by("-finished_at")
+        .first()
+    )
+    return job.result.get("long_prompts", []) if job is not None else []

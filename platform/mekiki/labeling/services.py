@@ -1,0 +1,290 @@
+"""Every act on labels and prompts. Each is one transaction, under the dataset's row lock."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Any, NotRequired, TypedDict
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import Max
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from mekiki.audit.services import record
+from mekiki.datasets.models import Dataset
+from mekiki.jobs.models import Kind
+from mekiki.jobs.services import enqueue
+from mekiki.labeling.models import Label, Prompt, PromptSet
+from mekiki.labeling.selectors import active_labels, current_prompt_set, prompts_of
+from mekiki.labeling.text import (
+    MAX_LABELS,
+    checked_guideline,
+    checked_name,
+    checked_prompts,
+    refuse_duplicates,
+    same,
+)
+
+
+class LabelSpec(TypedDict):
+    """One label as a person wrote it. `id` names an existing label, so that it can be renamed."""
+
+    name: str
+    prompts: list[str]
+    critical: NotRequired[bool]
+    guideline: NotRequired[str]
+    id: NotRequired[int | None]
+
+
+def _lock(dataset: Dataset) -> None:
+    """One change of a schema at a time."""
+    Dataset.objects.select_for_update().only("pk").get(pk=dataset.pk)
+
+
+@transaction.atomic
+def add_label(
+    *, dataset: Dataset, name: str, user: Any, critical: bool = False, guideline: str = ""
+) -> Label:
+    """A new label at the end of the schema. It is predicted once it has a prompt (save_prompts).
+
+    ValidationError: an empty, too long or taken name; too many labels.
+    """
+    _lock(dataset)
+    name = checked_name(name)
+    present = list(active_labels(dataset).values_list("name", flat=True))
+    refuse_duplicates([*present, name])
+    _refuse_too_many(len(present) + 1)
+    return _create(dataset, name, critical, checked_guideline(guideline, name), user)
+
+
+@transaction.atomic
+def update_label(
+    *,
+    label: Label,
+    user: Any,
+    name: str | None = None,
+    critical: bool | None = None,
+    guideline: str | None = None,
+) -> Label:
+    """Change a label's name, criticality or guideline; None leaves it. ValidationError as in add_label."""
+    _lock(label.dataset)
+    label.refresh_from_db()
+    if name is not None:
+        name = checked_name(name)
+        others = active_labels(label.dataset).exclude(pk=label.pk).values_list("name", flat=True)
+        refuse_duplicates([*others, name])
+    if guideline is not None:
+        guideline = checked_guideline(guideline, name or label.name)
+    return _change(label, user, name=name, critical=critical, guideline=guideline)
+
+
+@transaction.atomic
+def archive_label(*, label: Label, user: Any) -> None:
+    """Take a label out of the schema. What people said with it stays; nothing is predicted so any more.
+
+    ValidationError for the last label.
+    """
+    _lock(label.dataset)
+    label.refresh_from_db()
+    if label.archived_at is not None:
+        return
+    if active_labels(label.dataset).count() == 1:
+        raise ValidationError(_("A dataset keeps at least one label."), code="no_labels")
+    _archive(label, user)
+    for position, other in enumerate(active_labels(label.dataset), start=1):
+        _change(other, user, position=position)
+    _predict(label.dataset, user)
+
+
+@transaction.atomic
+def reorder(*, dataset: Dataset, label_ids: Iterable[int], user: Any) -> None:
+    """Give the labels their keys 1, 2, 3 … in this order. ValidationError unless each is named once."""
+    _lock(dataset)
+    labels = {label.pk: label for label in active_labels(dataset)}
+    order = [int(i) for i in label_ids]
+    if sorted(order) != sorted(labels):
+        raise ValidationError(_("The order must name each label of the dataset once."), code="bad_order")
+    for position, label_id in enumerate(order, start=1):
+        _change(labels[label_id], user, position=position)
+
+
+@transaction.atomic
+def save_prompts(*, dataset: Dataset, prompts: dict[int, list[str]], user: Any) -> PromptSet:
+    """Freeze the prompts of all active labels as the next version, and predict by them.
+
+    prompts: label id → sentences; a label that is not named keeps its own. Saving what is current already
+    makes no new version.
+
+    ValidationError: no labels, a label without a prompt, a prompt too long, too many prompts, a label that
+    is not of this dataset.
+    """
+    _lock(dataset)
+    labels = list(active_labels(dataset))
+    if not labels:
+        raise ValidationError(
+            _("This dataset has no labels yet. Write at least one label first."), code="no_labels"
+        )
+    unknown = set(prompts) - {label.pk for label in labels}
+    if unknown:
+        raise ValidationError(
+            _("A prompt was sent for a label that is not in this dataset."), code="unknown_label"
+        )
+    before = prompts_of(current_prompt_set(dataset))
+    texts = {
+        label.pk: checked_prompts(prompts.get(label.pk, before.get(label.pk, [])), label.name)
+        for label in labels
+    }
+    prompt_set = _freeze(dataset, texts, user)
+    _predict(dataset, user)
+    return prompt_set
+
+
+@transaction.atomic
+def set_schema(*, dataset: Dataset, labels: list[LabelSpec], user: Any) -> PromptSet:
+    """Make the dataset's schema and prompts exactly these, in this order, and predict by them.
+
+    A label is recognised by its id, else by its name; labels that are not listed are archived. All or
+    nothing: a ValidationError (see add_label, save_prompts; also: no labels at all) changes nothing.
+    """
+    _lock(dataset)
+    if not labels:
+        raise ValidationError(
+            _("Write at least one label: it is what people and the model answer with."), code="no_labels"
+        )
+    _refuse_too_many(len(labels))
+    specs: list[dict[str, Any]] = [
+        {
+            "name": (name := checked_name(spec["name"])),
+            "prompts": checked_prompts(spec["prompts"], name),
+            "guideline": checked_guideline(spec.get("guideline", ""), name),
+            "critical": bool(spec.get("critical", False)),
+            "id": spec.get("id"),
+        }
+        for spec in labels
+    ]
+    refuse_duplicates([spec["name"] for spec in specs])
+
+    present = {label.pk: label for label in active_labels(dataset)}
+    listed = {spec["id"] for spec in specs if spec["id"]}
+    if not listed <= set(present):
+        raise ValidationError(
+            _("The labels were changed meanwhile. Load the page again, then make your change."),
+            code="unknown_label",
+        )
+    by_name = {same(label.name): label for label in present.values() if label.pk not in listed}
+    for spec in specs:
+        spec["label"] = present[spec["id"]] if spec["id"] else by_name.get(same(spec["name"]))
+    kept = {spec["label"].pk for spec in specs if spec["label"] is not None}
+    for label in present.values():
+        if label.pk not in kept:
+            _archive(label, user)
+    # Names may be exchanged between labels: step aside first, for no two may share one at any moment.
+    for spec in specs:
+        label = spec["label"]
+        if label is not None and label.name != spec["name"]:
+            Label.objects.filter(pk=label.pk).update(name=f"\u2060{label.pk}")
+    texts: dict[int, list[str]] = {}
+    for position, spec in enumerate(specs, start=1):
+        label = spec["label"]
+        if label is None:
+            label = _create(dataset, spec["name"], spec["critical"], spec["guideline"], user)
+        _change(
+            label,
+            user,
+            name=spec["name"],
+            critical=spec["critical"],
+            guideline=spec["guideline"],
+            position=position,
+        )
+        texts[label.pk] = spec["prompts"]
+    prompt_set = _freeze(dataset, texts, user)
+    _predict(dataset, user)
+    return prompt_set
+
+
+def _refuse_too_many(count: int) -> None:
+    if count > MAX_LABELS:
+        raise ValidationError(
+            _("A dataset has at most %(most)d labels; these are %(count)d.")
+            % {"most": MAX_LABELS, "count": count},
+            code="too_many_labels",
+        )
+
+
+def _create(dataset: Dataset, name: str, critical: bool, guideline: str, user: Any) -> Label:
+    last = active_labels(dataset).aggregate(last=Max("position"))["last"] or 0
+    label = Label.objects.create(
+        dataset=dataset, name=name, critical=critical, guideline=guideline, position=last + 1
+    )
+    record(
+        kind="label.added",
+        actor=user,
+        dataset=dataset,
+        target=label,
+        data={"name": name, "critical": critical},
+    )
+    return label
+
+
+def _change(label: Label, user: Any, **fields: Any) -> Label:
+    """Set the fields that differ; one event says what changed, from what to what."""
+    changed = {k: v for k, v in fields.items() if v is not None and getattr(label, k) != v}
+    if not changed:
+        return label
+    was = {k: getattr(label, k) for k in changed}
+    for k, v in changed.items():
+        setattr(label, k, v)
+    label.save(update_fields=list(changed))
+    record(
+        kind="label.changed",
+        actor=user,
+        dataset=label.dataset,
+        target=label,
+        data={"name": label.name, "from": was, "to": changed},
+    )
+    return label
+
+
+def _archive(label: Label, user: Any) -> None:
+    label.archived_at = timezone.now()
+    label.save(update_fields=["archived_at"])
+    record(kind="label.archived", actor=user, dataset=label.dataset, target=label, data={"name": label.name})
+
+
+def prompts_digest(texts: dict[int, list[str]]) -> str:
+    """SHA-256 of the canonical JSON of label id → prompts: ids ascending, prompts in order, UTF-8."""
+    canonical = json.dumps(
+        [[label_id, texts[label_id]] for label_id in sorted(texts)], ensure_ascii=False, separators=(",", ":")
+    )
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _freeze(dataset: Dataset, texts: dict[int, list[str]], user: Any) -> PromptSet:
+    digest = prompts_digest(texts)
+    current = current_prompt_set(dataset)
+    if current is not None and current.digest == digest:
+        return current
+    prompt_set = PromptSet.objects.create(
+        dataset=dataset,
+        version=(current.version if current else 0) + 1,
+        digest=digest,
+        created_by=user if getattr(user, "pk", None) else None,
+    )
+    Prompt.objects.bulk_create(
+        Prompt(prompt_set=prompt_set, label_id=label_id, text=text, position=position)
+        for label_id, sentences in texts.items()
+        for position, text in enumerate(sentences, start=1)
+    )
+    record(
+        kind="prompts.saved",
+        actor=user,
+        dataset=dataset,
+        target=prompt_set,
+        data={"version": prompt_set.version, "digest": digest, "prompts": sum(map(len, texts.values()))},
+    )
+    return prompt_set
+
+
+def _predict(dataset: Dataset, user: Any) -> None:
+    enqueue(kind=Kind.PREDICT, dataset=dataset, user=user)

@@ -1,0 +1,120 @@
+"""Checks and templates of what people write: names of labels, and prompts."""
+
+import unicodedata
+
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+MAX_LABELS = 200
+MAX_NAME = 80
+MAX_PROMPT = 500
+MAX_PROMPTS = 50
+MAX_GUIDELINE = 20_000
+
+# Offered on the labels page; {label} becomes the label's name. The first is proposed where a prompt is missing.
+# They are what a model reads, in the language it reads them in: the pages show them as they are.
+TEMPLATES = (
+    "a photo of {label}",
+    "a close-up photo of a part with {label}",
+    "a metal surface with {label}",
+    "an inspection image of a product: {label}",
+    "{label}の写真",
+    "{label}がある部品の写真",
+    "表面に{label}が見られる金属",
+    "外観検査の画像: {label}",
+)
+DEFAULT_TEMPLATE = TEMPLATES[0]
+
+
+def clean(text: str) -> str:
+    """One line without control characters, outer blanks or runs of blanks (a NUL cannot be stored at all)."""
+    plain = "".join(" " if unicodedata.category(c) in {"Cc", "Zl", "Zp"} else c for c in text)
+    return " ".join(plain.split())
+
+
+def clean_block(text: str) -> str:
+    """Several lines, without control characters other than line breaks."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return "\n".join(
+        "".join(c for c in line if c == "\t" or unicodedata.category(c) != "Cc").rstrip() for line in lines
+    ).strip()
+
+
+def same(name: str) -> str:
+    """What two names share when people would take them for one: NFKC, no case, no outer blanks."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", clean(name)).casefold()).strip()
+
+
+def checked_name(name: str) -> str:
+    """A label's name, cleaned. ValidationError when it is empty or too long."""
+    name = clean(name)
+    if not name:
+        raise ValidationError(_("A label needs a name."), code="label_without_name")
+    if len(name) > MAX_NAME:
+        raise ValidationError(
+            _("The label name “%(name)s…” has %(length)d characters; at most %(most)d fit.")
+            % {"name": name[:30], "length": len(name), "most": MAX_NAME},
+            code="name_too_long",
+        )
+    return name
+
+
+def checked_guideline(text: str, label: str) -> str:
+    """A guideline, cleaned. ValidationError when it is too long."""
+    text = clean_block(text)
+    if len(text) > MAX_GUIDELINE:
+        raise ValidationError(
+            _("The guideline of the label “%(label)s” has %(length)d characters; at most %(most)d fit.")
+            % {"label": label, "length": len(text), "most": MAX_GUIDELINE},
+            code="guideline_too_long",
+        )
+    return text
+
+
+def refuse_duplicates(names: list[str]) -> None:
+    """ValidationError naming two labels of one name, whatever their case, width or blanks."""
+    seen: dict[str, str] = {}
+    for name in names:
+        first = seen.setdefault(same(name), name)
+        if first is not name:
+            raise ValidationError(
+                _("Two labels have one name: “%(first)s” and “%(second)s”. Give each label its own.")
+                % {"first": first, "second": name},
+                code="duplicate_label",
+            )
+
+
+def checked_prompts(prompts: list[str], label: str) -> list[str]:
+    """The prompts of one label: cleaned, blanks and repetitions dropped, order kept.
+
+    ValidationError, naming the label: none is left, one is too long, there are too many.
+    """
+    kept = list(dict.fromkeys(text for text in map(clean, prompts) if text))
+    if not kept:
+        raise ValidationError(
+            _("The label “%(label)s” has no prompt. Write at least one sentence, for example “%(example)s”.")
+            % {"label": label, "example": DEFAULT_TEMPLATE.format(label=label)},
+            code="label_without_prompt",
+        )
+    for text in kept:
+        if len(text) > MAX_PROMPT:
+            raise ValidationError(
+                _(
+                    "A prompt of the label “%(label)s” has %(length)d characters (it begins “%(start)s…”); "
+                    "at most %(most)d fit. Shorten it; several short prompts work better than a long one."
+                )
+                % {"label": label, "length": len(text), "start": text[:40], "most": MAX_PROMPT},
+                code="prompt_too_long",
+            )
+    if len(kept) > MAX_PROMPTS:
+        raise ValidationError(
+            ngettext(
+                "The label “%(label)s” has %(count)d prompt; at most %(most)d fit.",
+                "The label “%(label)s” has %(count)d prompts; at most %(most)d fit.",
+                len(kept),
+            )
+            % {"label": label, "count": len(kept), "most": MAX_PROMPTS},
+            code="too_many_prompts",
+        )
+    return kept

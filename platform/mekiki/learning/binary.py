@@ -1,0 +1,103 @@
+"""PostgreSQL's binary COPY as NumPy arrays, for the two tables with a row an image and head or encoder.
+
+Format (PostgreSQL documentation, "COPY", section "Binary Format"): an 11-byte signature, two int32 (flags and
+extension length, both 0), then per row an int16 with the number of fields and per field an int32 length and
+that many bytes, all big-endian; an int16 −1 ends it. A halfvec (pgvector, `halfvec_send`) is an int16 with the
+dimensions, an int16 that is unused, then one big-endian float16 a dimension. Every field here has a fixed
+width, so a whole chunk of rows is one structured array.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from django.db import connection
+from numpy.typing import NDArray
+from psycopg import sql
+
+SIGNATURE = b"PGCOPY\n\xff\r\n\0"
+HEADER = SIGNATURE + bytes(8)
+TRAILER = b"\xff\xff"
+# Bytes of rows handed over at a time.
+CHUNK = 4 << 20
+
+INT8 = np.dtype(">i8")
+FLOAT8 = np.dtype(">f8")
+
+
+def halfvec(dim: int) -> np.dtype:
+    """A vector of `dim` half-precision numbers."""
+    return np.dtype([("dim", ">i2"), ("unused", ">i2"), ("values", ">f2", (dim,))])
+
+
+def row_type(fields: dict[str, np.dtype]) -> np.dtype:
+    """The bytes of one row with these columns, none of them null."""
+    parts: list[Any] = [("_fields", ">i2")]
+    for name, kind in fields.items():
+        parts += [(f"_{name}", ">i4"), (name, kind)]
+    return np.dtype(parts)
+
+
+def blank_rows(n: int, fields: dict[str, np.dtype]) -> NDArray[Any]:
+    """n rows with their counts and lengths filled in; the values are still to be set."""
+    rows = np.zeros(n, row_type(fields))
+    rows["_fields"] = len(fields)
+    for name, kind in fields.items():
+        rows[f"_{name}"] = kind.itemsize
+        if kind.names and "dim" in kind.names:
+            rows[name]["dim"] = kind["values"].shape[0]
+    return rows
+
+
+def copy_in(table: str, columns: list[str], rows: NDArray[Any]) -> None:
+    """COPY structured rows (made by `blank_rows`, columns in this order) into a table."""
+    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
+        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
+    )
+    step = max(1, CHUNK // rows.dtype.itemsize)
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.write(HEADER)
+        for start in range(0, len(rows), step):
+            copy.write(rows[start : start + step].tobytes())
+        copy.write(TRAILER)
+
+
+def copy_out(query: sql.Composable, fields: dict[str, np.dtype]) -> Iterator[NDArray[Any]]:
+    """The rows of a query as structured arrays of at most about CHUNK bytes, in the query's order.
+
+    RuntimeError when a row does not have the given shape (a null, another dimension).
+    """
+    kind = row_type(fields)
+    expected = blank_rows(1, fields)
+    held = bytearray()
+    begun = False
+    with connection.cursor() as cursor:
+        copy_out_statement = sql.SQL("COPY ({}) TO STDOUT (FORMAT BINARY)").format(query)
+        with cursor.copy(copy_out_statement) as copy:
+            for block in copy:
+                held += block
+                if not begun and len(held) >= len(HEADER):
+                    if held[: len(SIGNATURE)] != SIGNATURE:
+                        raise RuntimeError("This is not PostgreSQL's binary COPY format.")
+                    del held[: len(HEADER)]
+                    begun = True
+                if begun and len(held) >= CHUNK + len(TRAILER):
+                    yield _take(held, len(held) - len(TRAILER), kind, expected)
+    if begun and held[-len(TRAILER) :] != TRAILER:
+        raise RuntimeError("The copied rows ended too early.")
+    body = len(held) - len(TRAILER)
+    if body > 0:
+        if body % kind.itemsize:
+            raise RuntimeError("The copied rows do not have the expected shape.")
+        yield _take(held, body, kind, expected)
+
+
+def _take(held: bytearray, available: int, kind: np.dtype, expected: NDArray[Any]) -> NDArray[Any]:
+    """Cut whole rows off the front of `held`, and check their counts and lengths."""
+    whole = available // kind.itemsize * kind.itemsize
+    rows = np.frombuffer(bytes(held[:whole]), kind)
+    del held[:whole]
+    for name in kind.names or ():
+        if name.startswith("_") and not (rows[name] == expected[name][0]).all():
+            raise RuntimeError("The copied rows do not have the expected shape.")
+    return rows

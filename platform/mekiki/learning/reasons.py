@@ -1,0 +1,106 @@
+"""Why a head did or did not replace the one in use: stored as a code with values, told in the reader's language.
+
+A reason is JSON text: {"code": …, "promoted": bool, and the values the sentence needs}.
+"""
+
+import json
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+
+def dump(reason: dict[str, Any]) -> str:
+    """A reason as it is stored."""
+    return json.dumps(reason, ensure_ascii=False, sort_keys=True)
+
+
+def parse(text: str) -> dict[str, Any]:
+    """A stored reason; {"code": "text", "text": …} for a plain sentence, {} for none."""
+    if not text:
+        return {}
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {"code": "text", "text": text}
+    return found if isinstance(found, dict) else {"code": "text", "text": text}
+
+
+def sentence(reason: str | dict[str, Any]) -> str:
+    """The reason in words. An unknown code reads as itself: nothing recorded is hidden."""
+    values = parse(reason) if isinstance(reason, str) else reason
+    code = values.get("code", "")
+    tell = _SENTENCES.get(code)
+    try:
+        return tell(values) if tell else str(values.get("text", code))
+    except (KeyError, TypeError, ValueError):
+        return str(code)
+
+
+def _better_than_prompts(v: dict[str, Any]) -> str:
+    return _(
+        "It explains the reviewed labels better than the prompts alone (log-loss %(head).3f against "
+        "%(prompts).3f, cross-validated)."
+    ) % {"head": v["log_loss"], "prompts": v["prompts_log_loss"]} + _audit(v)
+
+
+def _worse_than_prompts(v: dict[str, Any]) -> str:
+    return _(
+        "Not used: on the reviewed labels it does no better than the prompts alone (log-loss %(head).3f "
+        "against %(prompts).3f, cross-validated). Review more images, then retrain."
+    ) % {"head": v["log_loss"], "prompts": v["prompts_log_loss"]}
+
+
+def _worse_on_audit(v: dict[str, Any]) -> str:
+    return _(
+        "Not used: on %(n)d audited images it is right %(challenger)d times, the head in use %(champion)d "
+        "times; a difference like this is rarely chance (p = %(p).3f)."
+    ) % {
+        "n": v["audited"],
+        "challenger": v["challenger_right"],
+        "champion": v["champion_right"],
+        "p": v["p"],
+    }
+
+
+def _few_labels(v: dict[str, Any]) -> str:
+    return ngettext(
+        "%(n)d label is too few to cross-validate: the head leans on the prompts and adds what people said. "
+        "Its confidence is not calibrated yet.",
+        "%(n)d labels are too few to cross-validate: the head leans on the prompts and adds what people said. "
+        "Its confidence is not calibrated yet.",
+        v["labels"],
+    ) % {"n": v["labels"]} + _audit(v)
+
+
+def _audit(v: dict[str, Any]) -> str:
+    if not v.get("audited"):
+        return ""
+    return " " + _(
+        "On %(n)d audited images it is right %(challenger)d times, the head before it %(champion)d times."
+    ) % {"n": v["audited"], "challenger": v["challenger_right"], "champion": v["champion_right"]}
+
+
+_SENTENCES = {
+    "first_head": lambda v: _("The first head of this dataset: it rests on the prompts alone."),
+    "new_prompts": lambda v: _("Prompts or labels changed: predictions by the new prompts."),
+    "new_encoder": lambda v: _("The dataset's encoder changed: predictions by the prompts until retraining."),
+    "labels_changed": lambda v: (
+        _("Labels were added or archived since the head in use was made: it had to be replaced.") + _audit(v)
+    ),
+    "better_than_prompts": _better_than_prompts,
+    "worse_than_prompts": _worse_than_prompts,
+    "worse_on_audit": _worse_on_audit,
+    "few_labels": _few_labels,
+    "same_head": lambda v: _(
+        "Nothing changed since the head in use was trained: the same labels, prompts and code."
+    ),
+    "no_labels": lambda v: _(
+        "Nothing to learn from yet: no image outside the audit sample has a confirmed label. Review some "
+        "images, then retrain."
+    ),
+    "no_embeddings": lambda v: _("No image has an embedding yet. Bring in images first."),
+    "by_hand": lambda v: _("Chosen by hand."),
+    "failed": lambda v: _("The run failed: %(error)s") % {"error": v["error"]},
+    "cancelled": lambda v: _("The run was cancelled. The head in use stays."),
+}

@@ -1,0 +1,165 @@
+"""Reading heads, evaluations and schedules; and embeddings as arrays."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from django.db import connection
+from django.db.models import Count, Q, QuerySet
+from django_celery_beat.models import PeriodicTask
+from numpy.typing import NDArray
+from psycopg import sql
+
+from mekiki.datasets.models import Dataset, Image
+from mekiki.learning.binary import FLOAT8, INT8, copy_out, halfvec
+from mekiki.learning.models import (
+    Champion,
+    Embedding,
+    Encoder,
+    EncodingProblem,
+    Evaluation,
+    Head,
+    Prediction,
+    TrainingRun,
+)
+
+SCHEDULED_TASK = "workers.tasks.scheduled_training"
+
+
+def champion(dataset: Dataset) -> Head | None:
+    """The head in use, without its weights in memory; None before the first prediction."""
+    return (
+        Head.objects.filter(champion__dataset=dataset)
+        .select_related("encoder", "prompt_set")
+        .defer("weights")
+        .first()
+    )
+
+
+def champion_since(dataset: Dataset) -> Champion | None:
+    """The champion's row, for the moment it took over."""
+    return Champion.objects.filter(dataset=dataset).first()
+
+
+def heads(dataset: Dataset) -> QuerySet[Head]:
+    """All heads of the dataset, newest first, without their weights."""
+    return (
+        Head.objects.filter(dataset=dataset)
+        .select_related("encoder", "prompt_set", "run")
+        .defer("weights")
+        .order_by("-version")
+    )
+
+
+def training_runs(dataset: Dataset) -> QuerySet[TrainingRun]:
+    """All training runs of the dataset, newest first."""
+    return (
+        TrainingRun.objects.filter(dataset=dataset)
+        .select_related("job", "created_by", "head", "dataset")
+        .defer("head__weights")
+        .order_by("-id")
+    )
+
+
+def latest_run(dataset: Dataset) -> TrainingRun | None:
+    """The newest training run, finished or not."""
+    return training_runs(dataset).first()
+
+
+def latest_evaluation(dataset: Dataset) -> Evaluation | None:
+    """The newest estimate of the champion's accuracy; None before the first audited image."""
+    return Evaluation.objects.filter(head__champion__dataset=dataset).order_by("-id").first()
+
+
+def evaluation_of(head: Head) -> Evaluation | None:
+    """The newest estimate of one head's accuracy."""
+    return Evaluation.objects.filter(head=head).order_by("-id").first()
+
+
+def learning_curve(dataset: Dataset) -> list[Evaluation]:
+    """Estimates of the heads in use over time, oldest first: at each number of answers the newest one."""
+    points: dict[int, Evaluation] = {}
+    found = Evaluation.objects.filter(head__dataset=dataset).select_related("head").defer("head__weights")
+    for evaluation in found.order_by("id"):
+        points[evaluation.answers] = evaluation
+    return [points[answers] for answers in sorted(points)]
+
+
+def predictions_of(head: Head) -> QuerySet[Prediction]:
+    """The stored predictions of a head. Only the champion's are kept."""
+    return Prediction.objects.filter(head=head)
+
+
+def schedule_of(dataset: Dataset) -> PeriodicTask | None:
+    """The dataset's schedule of retraining, with its crontab; None when it is off."""
+    return PeriodicTask.objects.filter(name=schedule_name(dataset)).select_related("crontab").first()
+
+
+def schedule_name(dataset: Dataset) -> str:
+    """The name of the dataset's periodic task."""
+    return f"train dataset {dataset.pk}"
+
+
+def encoding_problems(dataset: Dataset) -> QuerySet[EncodingProblem]:
+    """Images of the dataset that an encoder could not read."""
+    return EncodingProblem.objects.filter(image__dataset=dataset).select_related("image").order_by("image_id")
+
+
+def label_counts(head: Head) -> dict[int, int]:
+    """Label id → how many images with it the head was trained on."""
+    rows = head.training_labels.order_by().values("label_id").annotate(n=Count("image_id"))
+    return {row["label_id"]: row["n"] for row in rows}
+
+
+def progress_counts(dataset: Dataset, encoder: Encoder) -> dict[str, int]:
+    """{"images", "embedded", "unreadable"} of the dataset for an encoder."""
+    counts = Image.objects.filter(dataset=dataset).aggregate(
+        images=Count("pk"), unreadable=Count("pk", filter=Q(encodingproblem__encoder=encoder))
+    )
+    return {**counts, "embedded": Embedding.objects.filter(encoder=encoder, image__dataset=dataset).count()}
+
+
+def embedding_summary(*, encoder: Encoder, dataset: Dataset) -> tuple[int, int]:
+    """(number of embeddings, sum of their image ids): what a copy of them is compared with."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*), coalesce(sum(e.image_id), 0)::bigint FROM learning_embedding e "
+            "JOIN datasets_image i ON i.id = e.image_id WHERE e.encoder_id = %s AND i.dataset_id = %s",
+            [encoder.pk, dataset.pk],
+        )
+        n, total = cursor.fetchone()
+    return n, total
+
+
+def read_embeddings(
+    *, encoder: Encoder, dataset: Dataset, after: int = 0
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float16]]]:
+    """Chunks of (image ids (m,) ascending, audit keys (m,), vectors (m, d)) with ids greater than `after`."""
+    query = sql.SQL(
+        "SELECT e.image_id, i.audit_key, e.vector FROM learning_embedding e "
+        "JOIN datasets_image i ON i.id = e.image_id "
+        "WHERE e.encoder_id = {} AND i.dataset_id = {} AND e.image_id > {} ORDER BY e.image_id"
+    ).format(sql.Literal(encoder.pk), sql.Literal(dataset.pk), sql.Literal(after))
+    fields = {"image": INT8, "key": FLOAT8, "vector": halfvec(encoder.dim)}
+    for rows in copy_out(query, fields):
+        yield (
+            rows["image"].astype(np.int64),
+            rows["key"].astype(np.float64),
+            rows["vector"]["values"].astype(np.float16),
+        )
+
+
+def predicted_image_ids(head: Head) -> NDArray[np.int64]:
+    """The images a head has stored predictions of, ascending."""
+    query = sql.SQL("SELECT image_id FROM learning_prediction WHERE head_id = {} ORDER BY image_id").format(
+        sql.Literal(head.pk)
+    )
+    parts = [rows["image"].astype(np.int64) for rows in copy_out(query, {"image": INT8})]
+    return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+
+def training_summary(run: TrainingRun) -> dict[str, Any]:
+    """The stored reason of a run as a dictionary; {} before it ended."""
+    from mekiki.learning.reasons import parse
+
+    return parse(run.reason)

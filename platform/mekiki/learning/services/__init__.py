@@ -1,0 +1,43 @@
+"""Every write to encoders, embeddings, heads, predictions, evaluations, training runs and schedules."""
+
+from mekiki.learning.services.embeddings import (
+    record_encoding_problems,
+    register_encoder,
+    store_embeddings,
+)
+from mekiki.learning.services.heads import (
+    decisions_digest,
+    drop_replaced_predictions,
+    next_version,
+    promote,
+    record_evaluation,
+    record_head,
+    seed_for,
+    store_predictions,
+)
+from mekiki.learning.services.training import (
+    finish_run,
+    request_training,
+    run_of,
+    set_retrain_every,
+    set_schedule,
+)
+
+__all__ = [
+    "decisions_digest",
+    "drop_replaced_predictions",
+    "finish_run",
+    "next_version",
+    "promote",
+    "record_encoding_problems",
+    "record_evaluation",
+    "record_head",
+    "register_encoder",
+    "request_training",
+    "run_of",
+    "seed_for",
+    "set_retrain_every",
+    "set_schedule",
+    "store_embeddings",
+    "store_predictions",
+]

@@ -1,0 +1,151 @@
+"""Training runs, and when they happen."""
+
+from typing import Any
+
+from celery.schedules import crontab
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django_celery_beat.models import CrontabSchedule, PeriodicTask
+
+from mekiki.audit.services import record
+from mekiki.datasets.models import Dataset
+from mekiki.jobs.models import Job, Kind
+from mekiki.jobs.services import enqueue
+from mekiki.labeling.selectors import active_labels, current_prompt_set
+from mekiki.learning import reasons
+from mekiki.learning.models import (
+    TrainingRun,
+)
+from mekiki.learning.selectors import SCHEDULED_TASK, schedule_name
+
+
+@transaction.atomic
+def request_training(*, dataset: Dataset, trigger: str, user: Any = None) -> TrainingRun:
+    """Ask for a new head. While one is asked for already, that run is returned.
+
+    trigger: a TrainingRun.Trigger. ValidationError: there are no labels or prompts to learn with.
+    """
+    if not active_labels(dataset).exists() or current_prompt_set(dataset) is None:
+        raise ValidationError(
+            _("There is nothing to train yet: write labels and prompts first."), code="no_labels"
+        )
+    job = enqueue(kind=Kind.TRAIN, dataset=dataset, payload={"trigger": str(trigger)}, user=user)
+    return run_of(job, trigger=trigger, user=user)
+
+
+@transaction.atomic
+def run_of(job: Job, *, trigger: str = "", user: Any = None) -> TrainingRun:
+    """The training run of a TRAIN job, made when it has none (a job asked for again by the platform)."""
+    user = user if getattr(user, "pk", None) else job.created_by
+    run, made = TrainingRun.objects.get_or_create(
+        job=job,
+        defaults={
+            "dataset_id": job.dataset_id,
+            "trigger": trigger or job.payload.get("trigger") or TrainingRun.Trigger.BUTTON,
+            "created_by": user,
+        },
+    )
+    if made:
+        record(
+            kind="training.requested",
+            actor=user,
+            dataset=job.dataset,
+            target=run,
+            data={"trigger": run.trigger},
+        )
+    return run
+
+
+@transaction.atomic
+def finish_run(*, run: TrainingRun, promoted: bool, reason: dict[str, Any], log: str) -> None:
+    """Record how a training run ended."""
+    run.promoted = promoted
+    run.reason = reasons.dump(reason)
+    run.log = log
+    run.finished_at = timezone.now()
+    run.save(update_fields=["promoted", "reason", "log", "finished_at"])
+    record(
+        kind="training.finished",
+        dataset=run.dataset,
+        target=run,
+        data={
+            "head": run.head.version if run.head else None,
+            "promoted": promoted,
+            "code": reason.get("code", ""),
+        },
+    )
+
+
+@transaction.atomic
+def set_schedule(*, dataset: Dataset, cron: str | None, user: Any) -> None:
+    """Retrain at these times (a crontab line: minute hour day month weekday, in the site's time zone).
+
+    None or blank: never. ValidationError: not a crontab line, with the reason.
+    """
+    name = schedule_name(dataset)
+    cron = " ".join((cron or "").split())
+    if not cron:
+        if PeriodicTask.objects.filter(name=name).delete()[0]:
+            record(kind="schedule.cleared", actor=user, dataset=dataset, target=dataset)
+        return
+    minute, hour, day, month, weekday = _cron_fields(cron)
+    times, _made = CrontabSchedule.objects.get_or_create(
+        minute=minute,
+        hour=hour,
+        day_of_month=day,
+        month_of_year=month,
+        day_of_week=weekday,
+        timezone=settings.TIME_ZONE,
+    )
+    PeriodicTask.objects.update_or_create(
+        name=name,
+        defaults={
+            "task": SCHEDULED_TASK,
+            "crontab": times,
+            "args": f"[{dataset.pk}]",
+            "enabled": True,
+            "description": dataset.slug,
+        },
+    )
+    record(kind="schedule.set", actor=user, dataset=dataset, target=dataset, data={"cron": cron})
+
+
+def _cron_fields(cron: str) -> list[str]:
+    """The five fields of a crontab line. ValidationError: fewer or more, or one that cannot be read."""
+    fields = cron.split(" ")
+    if len(fields) != 5:
+        raise ValidationError(
+            _("A schedule has five parts: minute, hour, day, month, weekday. “%(cron)s” has %(n)d.")
+            % {"cron": cron[:80], "n": len(fields)},
+            code="bad_cron",
+        )
+    minute, hour, day, month, weekday = fields
+    try:
+        crontab(minute=minute, hour=hour, day_of_month=day, month_of_year=month, day_of_week=weekday)
+    except (ValueError, KeyError) as error:
+        raise ValidationError(
+            _("“%(cron)s” is not a schedule: %(reason)s.") % {"cron": cron[:80], "reason": error},
+            code="bad_cron",
+        ) from error
+    return fields
+
+
+@transaction.atomic
+def set_retrain_every(*, dataset: Dataset, answers: int, user: Any) -> None:
+    """Retrain after this many new confirmed labels; 0: never by count. ValidationError below 0."""
+    if answers < 0 or answers > 1_000_000:
+        raise ValidationError(_("The number of answers between trainings must lie between 0 and 1,000,000."))
+    if dataset.retrain_every == answers:
+        return
+    before, dataset.retrain_every = dataset.retrain_every, answers
+    Dataset.objects.filter(pk=dataset.pk).update(retrain_every=answers)
+    record(
+        kind="dataset.retrain_every_set",
+        actor=user,
+        dataset=dataset,
+        target=dataset,
+        data={"from": before, "to": answers},
+    )
