@@ -3,6 +3,8 @@
 What a user may not see does not exist (404). What a member sees but may not do is refused (403).
 """
 
+from uuid import UUID
+
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404
@@ -11,6 +13,7 @@ from django.utils.translation import gettext as _
 from mekiki.accounts.access import at_least, role_in
 from mekiki.accounts.models import Role, User
 from mekiki.datasets.models import Dataset, Image
+from mekiki.jobs.models import Job
 
 
 def visible_datasets(user: User) -> QuerySet[Dataset]:
@@ -45,3 +48,13 @@ def image_for(user: User, slug: str, sha256: str, role: str = Role.VIEWER) -> Im
         raise Http404
     image.dataset = dataset
     return image
+
+
+def job_for(user: User, job_id: UUID, role: str = Role.VIEWER) -> Job:
+    """A job, by its dataset; work of no dataset is seen by the platform's admins only. Errors as dataset_for."""
+    job = Job.objects.select_related("dataset").filter(pk=job_id).first()
+    if job is None or (job.dataset is None and not user.is_superuser):
+        raise Http404
+    if job.dataset is not None:
+        job.dataset = dataset_for(user, job.dataset.slug, role)
+    return job

@@ -1,5 +1,11 @@
 """Addresses of web inside a dataset: /d/<slug>/…."""
 
-from django.urls import path  # noqa: F401
+from django.urls import path
 
-urlpatterns: list = []
+from mekiki.web import views
+
+urlpatterns = [
+    path("", views.overview, name="overview"),
+    path("activity/", views.activity, name="activity"),
+    path("jobs/<uuid:job_id>/cancel/", views.cancel_job, name="job-cancel"),
+]

@@ -1,0 +1,63 @@
+"""Jobs: how far they are, and stopping them."""
+
+from dataclasses import asdict
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest
+from ninja import Router, Schema
+
+from mekiki.accounts.models import Role
+from mekiki.datasets.access import dataset_for, job_for
+from mekiki.jobs import progress, services
+from mekiki.jobs.models import Job
+
+router = Router(tags=["jobs"])
+
+
+class JobOut(Schema):
+    """A job as people see it."""
+
+    id: UUID
+    kind: str
+    kind_label: str
+    dataset: str | None
+    state: str
+    state_label: str
+    active: bool
+    stage: str
+    done: int
+    total: int
+    percent: int | None
+    rate: float
+    unit: str
+    eta_seconds: int | None
+    detail: str
+    error: str
+    can_cancel: bool
+
+
+def role_of(job: Job) -> str | None:
+    """The user's role in the dataset of a job that job_for gave; work of no dataset is for admins only."""
+    return job.dataset.role if job.dataset else Role.ADMIN
+
+
+@router.get("", response=list[JobOut], url_name="jobs", summary="Active and just ended jobs of a dataset")
+def jobs(request: HttpRequest, dataset: str) -> list[dict[str, Any]]:
+    """404 unless the user is a member of the dataset."""
+    return [asdict(status) for status in progress.recent_of(dataset_for(request.user, dataset))]
+
+
+@router.get("/{uuid:job_id}", response=JobOut, url_name="job", summary="One job")
+def job(request: HttpRequest, job_id: UUID) -> dict[str, Any]:
+    """404 unless the user is a member of the job's dataset."""
+    found = job_for(request.user, job_id)
+    return asdict(progress.status(found, role_of(found)))
+
+
+@router.post("/{uuid:job_id}/cancel", response=JobOut, url_name="job-cancel", summary="Ask a job to stop")
+def cancel(request: HttpRequest, job_id: UUID) -> dict[str, Any]:
+    """For admins of the dataset. What the job has stored stays."""
+    found = job_for(request.user, job_id, Role.ADMIN)
+    services.cancel(job=found, user=request.user)
+    return asdict(progress.status(job_for(request.user, job_id), Role.ADMIN))

@@ -1,0 +1,132 @@
+"""How far a job is, in words: the same for pages and for the API."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.utils import formats, timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from mekiki.accounts.access import at_least
+from mekiki.accounts.models import Role
+from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
+
+# An ended job is still listed for a moment, so that a page that watches it learns how it ended.
+RECENTLY = timedelta(seconds=60)
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """A job as people see it. percent: 0 to 100, None while unknown. rate: units a second."""
+
+    id: str
+    kind: str
+    kind_label: str
+    dataset: str | None
+    state: str
+    state_label: str
+    active: bool
+    stage: str
+    done: int
+    total: int
+    percent: int | None
+    rate: float
+    unit: str
+    eta_seconds: int | None
+    detail: str
+    error: str
+    can_cancel: bool
+
+
+def status(job: Job, role: str | None = None) -> JobStatus:
+    """What to show of a job to somebody with this role in its dataset."""
+    active = job.state in ACTIVE_STATES
+    running = job.state == State.RUNNING
+    # A worker counts what it meets: 100 % is said when the job says it is done, not before.
+    percent = min(99, job.done * 100 // job.total) if running and job.total > 0 else None
+    if job.state == State.SUCCEEDED:
+        percent = 100
+    left = max(0, job.total - job.done)
+    eta = round(left / job.rate) if running and job.rate > 0 and job.total > 0 else None
+    return JobStatus(
+        id=str(job.pk),
+        kind=job.kind,
+        kind_label=str(Kind(job.kind).label),
+        dataset=job.dataset.slug if job.dataset else None,
+        state=job.state,
+        state_label=_("stopping") if active and job.cancel_requested else str(State(job.state).label),
+        active=active,
+        stage=_(job.stage) if job.stage else "",
+        done=job.done,
+        total=job.total,
+        percent=percent,
+        rate=job.rate,
+        unit=_(job.unit) if job.unit else "",
+        eta_seconds=eta,
+        detail=_detail(job, percent, eta),
+        error=job.error,
+        can_cancel=active and not job.cancel_requested and at_least(role, Role.ADMIN),
+    )
+
+
+def _number(value: float) -> str:
+    digits = 1 if 0 < value < 10 else 0
+    return formats.number_format(round(value, digits), digits, use_l10n=True, force_grouping=True)
+
+
+def _detail(job: Job, percent: int | None, eta: int | None) -> str:
+    """One line: stage · 43 % · 120 of 300 images · 52 images/s · about 4 seconds left."""
+    if job.state == State.QUEUED:
+        return _("Waits for a worker.")
+    if job.state != State.RUNNING:
+        return ""
+    unit = _(job.unit) if job.unit else ""
+    parts = [_(job.stage) if job.stage else ""]
+    if percent is not None:
+        parts.append(f"{percent} %")
+        parts.append(
+            _("%(done)s of %(total)s %(unit)s")
+            % {"done": _number(job.done), "total": _number(job.total), "unit": unit}
+        )
+    if job.rate > 0:
+        parts.append(_("%(rate)s %(unit)s/s") % {"rate": _number(job.rate), "unit": unit})
+    if eta is not None:
+        parts.append(_left(eta))
+    return " · ".join(part.strip() for part in parts if part.strip())
+
+
+def _left(seconds: int) -> str:
+    if seconds < 60:
+        return ngettext("about %(n)s second left", "about %(n)s seconds left", seconds) % {"n": seconds}
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return ngettext("about %(n)s minute left", "about %(n)s minutes left", minutes) % {"n": minutes}
+    hours = round(minutes / 60)
+    return ngettext("about %(n)s hour left", "about %(n)s hours left", hours) % {"n": hours}
+
+
+def _first_running(job: Job) -> tuple[bool, Any]:
+    return (job.state != State.RUNNING, job.created_at)
+
+
+def active_of(dataset: Any) -> list[JobStatus]:
+    """The active jobs of a dataset (with its `role`), the running ones first. One query."""
+    jobs = Job.objects.filter(dataset=dataset, state__in=ACTIVE_STATES)
+    return _statuses(jobs, dataset)
+
+
+def recent_of(dataset: Any) -> list[JobStatus]:
+    """The active jobs of a dataset and those that ended within the last minute. One query."""
+    since = timezone.now() - RECENTLY
+    jobs = Job.objects.filter(dataset=dataset, state__in=ACTIVE_STATES) | Job.objects.filter(
+        dataset=dataset, finished_at__gte=since
+    )
+    return _statuses(jobs, dataset)
+
+
+def _statuses(jobs: Any, dataset: Any) -> list[JobStatus]:
+    found = sorted(jobs, key=_first_running)
+    for job in found:
+        job.dataset = dataset
+    return [status(job, getattr(dataset, "role", None)) for job in found]

@@ -1,0 +1,105 @@
+"""Tags and filters of the page shell and of every page: `{% load shell %}`."""
+
+from dataclasses import dataclass
+
+from django import forms, template
+from django.template.context import Context
+from django.urls import NoReverseMatch, reverse
+from django.utils import formats
+from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
+
+from mekiki.accounts.access import at_least
+from mekiki.accounts.models import Role
+from mekiki.jobs import progress
+
+register = template.Library()
+
+
+@dataclass(frozen=True)
+class Link:
+    """One entry of a navigation."""
+
+    name: str
+    label: str
+    url: str
+    current: bool = False
+
+
+def _reverse(name: str, *args: object) -> str:
+    """The address, or "" while the app that owns it has no such page."""
+    try:
+        return reverse(name, args=args)
+    except NoReverseMatch:
+        return ""
+
+
+@register.simple_tag(takes_context=True)
+def dataset_sections(context: Context) -> list[Link]:
+    """The sections of the context's dataset that its `role` may open; `section` marks the current one."""
+    dataset, section = context["dataset"], context.get("section", "")
+    role = getattr(dataset, "role", None)
+    entries = [
+        ("overview", pgettext("section", "Overview"), Role.VIEWER),
+        ("images", pgettext("section", "Images"), Role.VIEWER),
+        ("labels", pgettext("section", "Labels"), Role.VIEWER),
+        ("review", pgettext("section", "Review"), Role.REVIEWER),
+        ("models", pgettext("section", "Models"), Role.VIEWER),
+        ("exports", pgettext("section", "Label sets"), Role.VIEWER),
+        ("activity", pgettext("section", "Activity"), Role.VIEWER),
+        ("members", pgettext("section", "Members"), Role.ADMIN),
+        ("settings", pgettext("section", "Settings"), Role.ADMIN),
+    ]
+    links = []
+    for name, label, needed in entries:
+        url = _reverse("dataset-settings" if name == "settings" else name, dataset.slug)
+        if url and at_least(role, needed):
+            links.append(Link(name, label, url, current=name == section))
+    return links
+
+
+@register.simple_tag(takes_context=True)
+def user_links(context: Context) -> list[Link]:
+    """The user menu: the own account, and for the platform's admins the users."""
+    user = context["user"]
+    entries = [("account", _("Your account"), True), ("users", _("Users"), user.is_superuser)]
+    links = [Link(name, label, _reverse(name)) for name, label, shown in entries if shown]
+    return [link for link in links if link.url]
+
+
+@register.simple_tag
+def optional_url(name: str, *args: object) -> str:
+    """An address, or "" when there is no page of that name."""
+    return _reverse(name, *args)
+
+
+@register.simple_tag
+def running_jobs(dataset: object) -> list[progress.JobStatus]:
+    """The active jobs of a dataset, the running ones first."""
+    return progress.active_of(dataset)
+
+
+@register.filter
+def is_checkbox(field: forms.BoundField) -> bool:
+    """Does the field draw one box, to be put before its label?"""
+    return isinstance(field.field.widget, forms.CheckboxInput)
+
+
+@register.filter
+def count(value: int | None) -> str:
+    """12345 → "12,345" (as the language writes it); None → "–"."""
+    return "–" if value is None else formats.number_format(value, 0, use_l10n=True, force_grouping=True)
+
+
+@register.filter
+def percent(value: float | None, digits: int = 1) -> str:
+    """0.9342 → "93.4 %"; None → "–". Never rounded up to 100 % or down to 0 %: neither would be true."""
+    if value is None:
+        return "–"
+    shown = round(value * 100, digits)
+    step = 10**-digits
+    if value < 1 and shown >= 100:
+        shown = 100 - step
+    if value > 0 and shown <= 0:
+        shown = step
+    return f"{formats.number_format(shown, digits, use_l10n=True)} %"

@@ -1,0 +1,17 @@
+"""Pages of the shell: home, a dataset's overview and activity, and what runs beside the pages."""
+
+from mekiki.web.views.activity import activity, cancel_job
+from mekiki.web.views.datasets import home, overview
+from mekiki.web.views.service import healthz, metrics
+from mekiki.web.views.settings import set_language, set_theme
+
+__all__ = [
+    "activity",
+    "cancel_job",
+    "healthz",
+    "home",
+    "metrics",
+    "overview",
+    "set_language",
+    "set_theme",
+]

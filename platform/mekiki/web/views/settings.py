@@ -1,0 +1,44 @@
+"""Choices that follow a person from page to page: language and appearance."""
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import check_for_language
+from django.views.decorators.http import require_POST
+from django.views.i18n import set_language as django_set_language
+
+from mekiki.web.context import THEME_COOKIE, THEMES
+
+A_YEAR = 365 * 24 * 3600
+
+
+@login_not_required
+@require_POST
+def set_language(request: HttpRequest) -> HttpResponse:
+    """Change the language of the pages: in a cookie, and in the account of somebody who is logged in."""
+    chosen = request.POST.get("language", "")
+    user = request.user
+    if user.is_authenticated and check_for_language(chosen) and user.language != chosen:
+        user.language = chosen
+        user.save(update_fields=["language"])
+    return django_set_language(request)
+
+
+@login_not_required
+@require_POST
+def set_theme(request: HttpRequest) -> HttpResponse:
+    """Light, dark, or (an empty choice) as the device says."""
+    target = request.POST.get("next", "")
+    if not url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure()):
+        target = reverse("home")
+    response = HttpResponseRedirect(target)
+    chosen = request.POST.get("theme", "")
+    if chosen in THEMES:
+        response.set_cookie(
+            THEME_COOKIE, chosen, max_age=A_YEAR, samesite="Lax", httponly=True, secure=settings.HTTPS
+        )
+    else:
+        response.delete_cookie(THEME_COOKIE, samesite="Lax")
+    return response

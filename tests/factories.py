@@ -1,0 +1,270 @@
+"""Objects for tests: valid by default, made through the ORM so that a test can set up any state quickly.
+
+`DatasetFactory(admin=user)` and friends give roles; `ImageFactory(stored=True)` stores a real small PNG.
+"""
+
+import hashlib
+import io
+import uuid
+from typing import Any
+
+import factory
+from django.contrib.auth.hashers import make_password
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.utils import timezone
+from PIL import Image as PillowImage
+
+from mekiki.accounts.models import Membership, Role, User
+from mekiki.datasets.models import Dataset, Image
+from mekiki.jobs.models import Job, Kind, State
+from mekiki.labeling.models import Label, Prompt, PromptSet
+from mekiki.learning.models import Champion, Encoder, Evaluation, Head, Prediction, TrainingRun
+from mekiki.review.models import ConfirmedLabel, Decision, QueueItem, Stream
+
+PASSWORD = "a long enough password"
+# Hashing is slow on purpose: once is enough for tests.
+_HASHED = make_password(PASSWORD)
+
+
+class UserFactory(factory.django.DjangoModelFactory):
+    """A person whose password is PASSWORD."""
+
+    class Meta:
+        model = User
+
+    username = factory.Sequence(lambda n: f"user{n}")
+    password = _HASHED
+
+
+class MembershipFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Membership
+
+    user = factory.SubFactory(UserFactory)
+    dataset = factory.SubFactory("tests.factories.DatasetFactory")
+    role = Role.REVIEWER
+
+
+class DatasetFactory(factory.django.DjangoModelFactory):
+    """`admin=`, `reviewer=`, `viewer=` make the user a member."""
+
+    class Meta:
+        model = Dataset
+        skip_postgeneration_save = True
+
+    slug = factory.Sequence(lambda n: f"dataset-{n}")
+    name = factory.LazyAttribute(lambda o: o.slug.replace("-", " ").capitalize())
+
+    @factory.post_generation
+    def admin(self, create: bool, user: Any, **kwargs: Any) -> None:
+        if user:
+            MembershipFactory(dataset=self, user=user, role=Role.ADMIN)
+
+    @factory.post_generation
+    def reviewer(self, create: bool, user: Any, **kwargs: Any) -> None:
+        if user:
+            MembershipFactory(dataset=self, user=user, role=Role.REVIEWER)
+
+    @factory.post_generation
+    def viewer(self, create: bool, user: Any, **kwargs: Any) -> None:
+        if user:
+            MembershipFactory(dataset=self, user=user, role=Role.VIEWER)
+
+
+class LabelFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Label
+
+    dataset = factory.SubFactory(DatasetFactory)
+    name = factory.Sequence(lambda n: f"label {n}")
+    position = factory.LazyAttribute(lambda o: Label.objects.filter(dataset=o.dataset).count() + 1)
+
+
+class PromptSetFactory(factory.django.DjangoModelFactory):
+    """A frozen prompt set with one prompt for each label the dataset has."""
+
+    class Meta:
+        model = PromptSet
+        skip_postgeneration_save = True
+
+    dataset = factory.SubFactory(DatasetFactory)
+    version = factory.LazyAttribute(lambda o: PromptSet.objects.filter(dataset=o.dataset).count() + 1)
+    digest = factory.Sequence(lambda n: hashlib.sha256(b"prompts %d" % n).hexdigest())
+
+    @factory.post_generation
+    def prompts(self, create: bool, extracted: Any, **kwargs: Any) -> None:
+        for label in Label.objects.filter(dataset=self.dataset, archived_at__isnull=True):
+            Prompt.objects.create(
+                prompt_set=self, label=label, text=f"a photo of {label.name}", position=1
+            )
+
+
+def png(number: int = 0, size: tuple[int, int] = (16, 16)) -> bytes:
+    """A small PNG that differs for each number."""
+    picture = PillowImage.new("RGB", size, (number % 256, number // 256 % 256, 90))
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+class ImageFactory(factory.django.DjangoModelFactory):
+    """An image row; with stored=True its file lies in the storage too (see datasets.storage for the place)."""
+
+    class Meta:
+        model = Image
+        skip_postgeneration_save = True
+
+    dataset = factory.SubFactory(DatasetFactory)
+    name = factory.Sequence(lambda n: f"part-{n:05}.png")
+    sha256 = factory.Sequence(lambda n: hashlib.sha256(png(n) + b"%d" % n).hexdigest())
+    format = "PNG"
+    width = 16
+    height = 16
+    size = 100
+    metadata = factory.LazyFunction(lambda: {"line": "A", "camera": "1"})
+    audit_key = 0.5
+
+    @factory.post_generation
+    def stored(self, create: bool, extracted: Any, **kwargs: Any) -> None:
+        if not extracted:
+            return
+        from mekiki.datasets import storage
+
+        content = png(self.pk)
+        self.sha256 = hashlib.sha256(content).hexdigest()
+        self.size = len(content)
+        self.save()
+        default_storage.save(storage.original_name(self.dataset_id, self.sha256), ContentFile(content))
+
+
+class EncoderFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Encoder
+
+    name = "pocket"
+    digest = factory.Sequence(lambda n: hashlib.sha256(b"encoder %d" % n).hexdigest())
+    dim = 4
+    logit_scale = 100.0
+
+
+class HeadFactory(factory.django.DjangoModelFactory):
+    """A head of the dataset's labels. Its weights are no real weights: nothing can predict with it."""
+
+    class Meta:
+        model = Head
+
+    dataset = factory.SubFactory(DatasetFactory)
+    version = factory.LazyAttribute(lambda o: Head.objects.filter(dataset=o.dataset).count() + 1)
+    kind = Head.Kind.LOGISTIC
+    encoder = factory.SubFactory(EncoderFactory)
+    prompt_set = factory.SubFactory(PromptSetFactory, dataset=factory.SelfAttribute("..dataset"))
+    label_ids = factory.LazyAttribute(
+        lambda o: list(Label.objects.filter(dataset=o.dataset).values_list("pk", flat=True))
+    )
+    weights = b"weights"
+    digest = factory.Sequence(lambda n: hashlib.sha256(b"head %d" % n).hexdigest())
+    code_version = "test"
+
+
+class ChampionFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Champion
+
+    head = factory.SubFactory(HeadFactory)
+    dataset = factory.SelfAttribute("head.dataset")
+
+
+class EvaluationFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Evaluation
+
+    head = factory.SubFactory(HeadFactory)
+    n = 40
+    correct = 36
+    low = 0.77
+    high = 0.96
+    answers = 100
+
+
+class PredictionFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Prediction
+
+    head = factory.SubFactory(HeadFactory)
+    image = factory.SubFactory(ImageFactory, dataset=factory.SelfAttribute("..head.dataset"))
+    label = factory.SubFactory(LabelFactory, dataset=factory.SelfAttribute("..head.dataset"))
+    confidence = 0.8
+    margin = 0.6
+    entropy = 0.5
+
+
+class TrainingRunFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = TrainingRun
+
+    dataset = factory.SubFactory(DatasetFactory)
+    trigger = TrainingRun.Trigger.BUTTON
+
+
+class QueueItemFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = QueueItem
+
+    dataset = factory.SubFactory(DatasetFactory)
+    image = factory.SubFactory(ImageFactory, dataset=factory.SelfAttribute("..dataset"))
+    stream = Stream.UNCERTAIN
+    propensity = 1.0
+    position = factory.Sequence(float)
+
+
+class DecisionFactory(factory.django.DjangoModelFactory):
+    """A row only: the confirmed label that follows is made by review.services.answer, or by the factory below."""
+
+    class Meta:
+        model = Decision
+
+    dataset = factory.SubFactory(DatasetFactory)
+    image = factory.SubFactory(ImageFactory, dataset=factory.SelfAttribute("..dataset"))
+    user = factory.SubFactory(UserFactory)
+    kind = Decision.Kind.CONFIRM
+    label = factory.SubFactory(LabelFactory, dataset=factory.SelfAttribute("..dataset"))
+    client_key = factory.LazyFunction(uuid.uuid4)
+
+
+class ConfirmedLabelFactory(factory.django.DjangoModelFactory):
+    """A confirmed label with the decision behind it."""
+
+    class Meta:
+        model = ConfirmedLabel
+
+    dataset = factory.SubFactory(DatasetFactory)
+    image = factory.SubFactory(ImageFactory, dataset=factory.SelfAttribute("..dataset"))
+    label = factory.SubFactory(LabelFactory, dataset=factory.SelfAttribute("..dataset"))
+    decision = factory.SubFactory(
+        DecisionFactory,
+        dataset=factory.SelfAttribute("..dataset"),
+        image=factory.SelfAttribute("..image"),
+        label=factory.SelfAttribute("..label"),
+    )
+    stream = Stream.UNCERTAIN
+    in_training = True
+
+
+class JobFactory(factory.django.DjangoModelFactory):
+    """A queued job; `running=True` for one that a worker holds."""
+
+    class Meta:
+        model = Job
+
+    class Params:
+        running = factory.Trait(
+            state=State.RUNNING,
+            attempt=1,
+            started_at=factory.LazyFunction(timezone.now),
+            heartbeat_at=factory.LazyFunction(timezone.now),
+        )
+
+    dataset = factory.SubFactory(DatasetFactory)
+    kind = Kind.ENCODE
+    key = factory.Sequence(lambda n: f"key {n}")
