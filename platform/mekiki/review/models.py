@@ -127,7 +127,9 @@ class Decision(models.Model):
     # What was on the screen, as review.services.shown_for writes it: stream, propensity, blind, and unless
     # blind head, head_digest, prompt_set, label, label_name, confidence, calibrated, runner_up.
     shown = models.JSONField(default=dict)
-    supersedes = models.OneToOneField("self", null=True, on_delete=models.PROTECT, related_name="superseded_by")
+    supersedes = models.OneToOneField(
+        "self", null=True, on_delete=models.PROTECT, related_name="superseded_by"
+    )
     # The browser's own id of the answer: sent again after a lost reply, it is recorded once.
     client_key = models.UUIDField()
     # The lease had expired or passed to somebody else: kept as an opinion.

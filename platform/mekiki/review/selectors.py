@@ -1,0 +1,155 @@
+"""Reads of the review: labels for training and audit, the queue's length, what an empty queue means."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from mekiki.datasets.models import Image
+from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
+from mekiki.labeling.models import Label
+from mekiki.learning.models import Champion
+from mekiki.review.models import ConfirmedLabel, Decision, Lease, QueueItem, Stream
+
+ANSWERS = (Decision.Kind.CONFIRM, Decision.Kind.CORRECT, Decision.Kind.FLAG)
+
+
+def training_labels(dataset: Any) -> list[tuple[int, int, int]]:
+    """(image id, label id, decision id) of every label a head may be trained on, by image id."""
+    rows = ConfirmedLabel.objects.filter(dataset=dataset, in_training=True, label__archived_at__isnull=True)
+    return list(rows.order_by("image_id").values_list("image_id", "label_id", "decision_id"))
+
+
+def audit_labels(dataset: Any) -> list[tuple[int, int]]:
+    """(image id, label id) of the audit sample that no head was trained on, by image id."""
+    rows = ConfirmedLabel.objects.filter(
+        dataset=dataset, stream=Stream.AUDIT, in_training=False, label__archived_at__isnull=True
+    )
+    return list(rows.order_by("image_id").values_list("image_id", "label_id"))
+
+
+def answered_image_ids(dataset: Any) -> set[int]:
+    """Images that need not be asked about again: labelled, flagged, or with all the opinions they asked for."""
+    labelled = ConfirmedLabel.objects.filter(dataset=dataset).values_list("image_id", flat=True)
+    done = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.DONE)
+    return set(labelled) | set(done.values_list("image_id", flat=True))
+
+
+def waiting_count(dataset: Any) -> int:
+    """How many items wait; the queue is short, so counting it is cheap."""
+    return QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING).count()
+
+
+def queue_counts(dataset: Any) -> dict[str, int]:
+    """Waiting items by stream, every stream named."""
+    rows = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING)
+    counted = dict(rows.order_by().values_list("stream").annotate(n=Count("pk")))
+    return {str(stream): counted.get(stream, 0) for stream in Stream.values}
+
+
+def answered_today(dataset: Any, user: Any) -> int:
+    """The reviewer's answers since midnight (skips are none), less those undone."""
+    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    counted = Decision.objects.filter(user=user, dataset=dataset, created_at__gte=midnight).aggregate(
+        given=Count("pk", filter=Q(kind__in=ANSWERS)),
+        undone=Count("pk", filter=Q(kind=Decision.Kind.UNDO, shown__undone__in=[str(k) for k in ANSWERS])),
+    )
+    return max(0, counted["given"] - counted["undone"])
+
+
+def recent_decisions(dataset: Any, user: Any, limit: int = 5) -> list[Decision]:
+    """The reviewer's latest decisions that stand, newest first."""
+    rows = Decision.objects.filter(user=user, dataset=dataset, superseded_by__isnull=True)
+    rows = rows.exclude(kind=Decision.Kind.UNDO).select_related("image", "label")
+    return list(rows.order_by("-id")[:limit])
+
+
+def flagged(dataset: Any) -> QuerySet[Decision]:
+    """Flags that stand, on images without a label since, newest first."""
+    labelled = ConfirmedLabel.objects.filter(image=OuterRef("image"), decision__gt=OuterRef("pk"))
+    rows = Decision.objects.filter(
+        ~Exists(labelled), dataset=dataset, kind=Decision.Kind.FLAG, superseded_by__isnull=True
+    )
+    return rows.select_related("image", "user").order_by("-id")
+
+
+@dataclass(frozen=True)
+class EmptyQueue:
+    """Why there is nothing to show a reviewer, and what to do. `progress` in 0…1 while a job runs."""
+
+    code: str
+    text: str
+    url_name: str = ""
+    link: str = ""
+    progress: float | None = None
+
+
+def why_empty(dataset: Any, user: Any, now: datetime | None = None) -> EmptyQueue:
+    """The reason a reviewer gets no image, from the most basic to the most passing."""
+    now = now or timezone.now()
+    if not Image.objects.filter(dataset=dataset).exists():
+        return EmptyQueue(
+            "no_images", _("There are no images here yet. Add some to begin."), "import", _("Add images")
+        )
+    if not Label.objects.filter(dataset=dataset, archived_at__isnull=True).exists():
+        return EmptyQueue(
+            "no_labels",
+            _("There are no labels yet: say what is to be judged, and describe each label in words."),
+            "labels",
+            _("Write labels and prompts"),
+        )
+    working = (
+        Job.objects.filter(dataset=dataset, state__in=ACTIVE_STATES).exclude(kind=Kind.FREEZE)
+    ).order_by("created_at")
+    jobs = list(working[:5])
+    waiting = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING)
+    if waiting.exists():
+        return _why_none_is_free(dataset, user, now)
+    if jobs:
+        job = next((j for j in jobs if j.state == "running"), jobs[0])
+        text = (
+            _("The next images are being chosen. They appear here by themselves.")
+            if job.kind == Kind.REFILL
+            else _("%(work)s: under way. Images to review appear here by themselves.")
+            % {"work": Kind(job.kind).label}
+        )
+        return EmptyQueue("working", text, progress=job.done / job.total if job.total else None)
+    if not Champion.objects.filter(dataset=dataset).exists():
+        return EmptyQueue(
+            "no_predictions",
+            _("Nothing is predicted yet. Write at least one prompt for each label; predictions follow."),
+            "labels",
+            _("Write labels and prompts"),
+        )
+    return EmptyQueue(
+        "all_reviewed",
+        _("Nothing is left to review now. Add images, or see how well the model does."),
+        "models",
+        _("See the models"),
+    )
+
+
+def _why_none_is_free(dataset: Any, user: Any, now: datetime) -> EmptyQueue:
+    held = Lease.objects.filter(
+        item__dataset=dataset,
+        item__state=QueueItem.State.WAITING,
+        ended_at__isnull=True,
+        expires_at__gt=now,
+    ).exclude(user=user)
+    if held.exists():
+        return EmptyQueue(
+            "held_by_others",
+            _(
+                "Every image that waits is in another reviewer's hands. What they leave comes to you by itself."
+            ),
+        )
+    return EmptyQueue(
+        "yours_are_done",
+        _(
+            "You have answered or skipped every image that waits. The skipped ones are offered to you again "
+            "after ten minutes, or to other reviewers now."
+        ),
+    )

@@ -1,0 +1,28 @@
+"""Every write of the review: filling the queue, leasing, answering, undoing, and the labels that follow."""
+
+from mekiki.review.services.confirmed import derive, retire_audit
+from mekiki.review.services.decisions import answer
+from mekiki.review.services.leases import (
+    LeasedItem,
+    next_items,
+    release,
+    release_expired_leases,
+    renew,
+)
+from mekiki.review.services.queue import ask_for_refill, ask_for_training, fill_queue
+from mekiki.review.services.undoing import undo
+
+__all__ = [
+    "LeasedItem",
+    "answer",
+    "ask_for_refill",
+    "ask_for_training",
+    "derive",
+    "fill_queue",
+    "next_items",
+    "release",
+    "release_expired_leases",
+    "renew",
+    "retire_audit",
+    "undo",
+]

@@ -1,0 +1,119 @@
+"""The confirmed label: derived from an image's decisions, never set by hand."""
+
+from collections import Counter
+from collections.abc import Iterable
+from itertools import groupby
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from mekiki.accounts.access import at_least, role_in
+from mekiki.accounts.models import Role
+from mekiki.audit.models import Event
+from mekiki.audit.services import record
+from mekiki.review.models import BLIND_STREAMS, ConfirmedLabel, Decision, Stream
+
+LABEL_KINDS = (Decision.Kind.CONFIRM, Decision.Kind.CORRECT)
+
+
+def effective_opinions(**where: Any) -> list[Decision]:
+    """The decisions that name a label and have not been undone, in the order they were made."""
+    return list(
+        Decision.objects.filter(kind__in=LABEL_KINDS, superseded_by__isnull=True, **where)
+        .select_related("item")
+        .order_by("id")
+    )
+
+
+def one_each(opinions: Iterable[Decision]) -> list[Decision]:
+    """One opinion a person, answers in time before late ones."""
+    first: dict[int, Decision] = {}
+    for opinion in sorted(opinions, key=lambda d: (d.late, d.pk)):
+        first.setdefault(opinion.user_id, opinion)
+    return list(first.values())
+
+
+def settle(opinions: Iterable[Decision], wanted: int) -> Decision | None:
+    """The decision that sets the label: the first one of the label that more than half of `wanted` name.
+
+    Answers beyond the `wanted` first are opinions that change nothing. None while it is open.
+    """
+    counted = one_each(opinions)[:wanted]
+    if not counted:
+        return None
+    label_id, votes = Counter(d.label_id for d in counted).most_common(1)[0]
+    if votes * 2 <= wanted:
+        return None
+    return next(d for d in counted if d.label_id == label_id)
+
+
+def derive(*, dataset: Any, image: Any) -> ConfirmedLabel | None:
+    """Bring an image's confirmed label in line with its decisions. The caller holds the image's lock.
+
+    The newest item that is settled counts; items with only late answers count when no other is settled.
+    """
+    opinions = sorted(effective_opinions(image=image), key=lambda d: d.item_id or 0, reverse=True)
+    settled = []
+    for _item, of_item in groupby(opinions, key=lambda d: d.item_id):
+        group = list(of_item)
+        deciding = settle(group, group[0].item.opinions if group[0].item else 1)
+        if deciding is not None:
+            settled.append(deciding)
+    deciding = next((d for d in settled if not d.late), settled[-1] if settled else None)
+    current = ConfirmedLabel.objects.filter(image=image).first()
+    if deciding is None:
+        if current is not None:
+            current.delete()
+        return None
+    # An image that was asked about for the audit stays in it, whatever asks about it later.
+    audited = any(d.shown.get("stream") == Stream.AUDIT for d in opinions)
+    stream = Stream.AUDIT if audited else Stream(deciding.shown.get("stream") or Stream.RECHECK)
+    if current is None:
+        return ConfirmedLabel.objects.create(
+            dataset=dataset,
+            image=image,
+            label_id=deciding.label_id,
+            decision=deciding,
+            stream=stream,
+            in_training=stream not in BLIND_STREAMS or (audited and _was_retired(dataset, image)),
+        )
+    if current.decision_id != deciding.pk:
+        current.label_id = deciding.label_id
+        current.decision = deciding
+        current.stream = stream
+        current.in_training = stream not in BLIND_STREAMS or (current.in_training and audited)
+        current.save()
+    return current
+
+
+def _was_retired(dataset: Any, image: Any) -> bool:
+    """Was an earlier answer about this image moved into training before it was undone?"""
+    earlier = Decision.objects.filter(image=image, kind=Decision.Kind.UNDO).order_by("id").first()
+    if earlier is None:
+        return False
+    first = Decision.objects.filter(image=image, kind__in=LABEL_KINDS).order_by("id").first()
+    return (
+        first is not None
+        and Event.objects.filter(
+            dataset_id=dataset.pk, kind="audit.retired", at__gt=first.created_at
+        ).exists()
+    )
+
+
+@transaction.atomic
+def retire_audit(*, dataset: Any, user: Any) -> int:
+    """Move the audited labels into the training pool, as an explicit, recorded act; returns how many.
+
+    They no longer measure accuracy: the audit starts again from nothing. PermissionDenied below admin.
+    """
+    if not at_least(role_in(user, dataset), Role.ADMIN):
+        raise PermissionDenied(_("Only an admin of this dataset can retire its audit sample."))
+    moved = ConfirmedLabel.objects.filter(dataset=dataset, stream=Stream.AUDIT, in_training=False).update(
+        in_training=True, updated_at=timezone.now()
+    )
+    if moved:
+        record(kind="audit.retired", actor=user, dataset=dataset, target=dataset, data={"labels": moved})
+    return moved

@@ -1,0 +1,195 @@
+"""Answers: recorded once, with what was shown, never lost."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Exists, Max, OuterRef
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from mekiki.audit.services import record
+from mekiki.labeling.models import Label
+from mekiki.review.errors import InvalidAnswerError, ReviewError, UnknownHereError
+from mekiki.review.models import Decision, Lease, QueueItem
+from mekiki.review.services.confirmed import LABEL_KINDS, derive, effective_opinions, one_each
+from mekiki.review.services.locks import lock_reviewer
+from mekiki.review.services.queue import follow_up
+
+Kind = Decision.Kind
+MAX_NOTE = 2000
+
+
+@transaction.atomic
+def answer(
+    *,
+    dataset: Any,
+    user: Any,
+    item_id: int,
+    lease_id: int,
+    kind: str,
+    label: Label | int | None = None,
+    note: str = "",
+    client_key: UUID,
+    milliseconds: int | None = None,
+) -> Decision:
+    """Record what a reviewer said of an item. Sent again with the same client_key, it is the same decision
+    (with `duplicate` set), whatever has happened since.
+
+    kind: confirm, correct, skip or flag. label: needed by correct; confirm takes the shown one. An answer
+    whose hold ran out is kept as an opinion (`late`).
+    UnknownHereError: no such item or lease for this reviewer. InvalidAnswerError: the answer makes no sense.
+    ReviewError: the state forbids it (nothing predicted, asked blind, label archived, key used before).
+    """
+    label_id = label.pk if isinstance(label, Label) else label
+    _check_form(kind, label_id, note)
+    lock_reviewer(user.pk)
+    before = Decision.objects.filter(user=user, client_key=client_key).first()
+    if before is not None:
+        if before.dataset_id != dataset.pk or before.item_id != item_id:
+            raise ReviewError(
+                "key_used",
+                _("This answer carries the key of an earlier one. The earlier answer is kept; answer again."),
+            )
+        before.duplicate = True
+        return before
+    item = lock_item(dataset, item_id)
+    lease = Lease.objects.filter(pk=lease_id, user=user, item=item).first()
+    if lease is None:
+        raise UnknownHereError(
+            "unknown_lease",
+            _("You do not hold this image. Nothing was recorded; the next image is on its way."),
+        )
+    kind, label_id = _checked_against(dataset, lease.shown, kind, label_id)
+    now = timezone.now()
+    waiting_state = item.state == QueueItem.State.WAITING
+    late = lease.ended_at is not None or lease.expires_at <= now or not waiting_state
+    decision = Decision.objects.create(
+        dataset=dataset,
+        image=item.image,
+        item=item,
+        user=user,
+        kind=kind,
+        label_id=label_id,
+        note=note,
+        shown=lease.shown,
+        client_key=client_key,
+        late=late,
+        milliseconds=milliseconds,
+    )
+    if lease.ended_at is None:
+        Lease.objects.filter(pk=lease.pk, ended_at__isnull=True).update(ended_at=now)
+    if waiting_state:
+        _move(item, kind, user, now)
+    if kind in LABEL_KINDS:
+        derive(dataset=dataset, image=item.image)
+    record_decision(decision, item)
+    transaction.on_commit(lambda: _after(dataset, user), robust=True)
+    return decision
+
+
+def _check_form(kind: str, label_id: int | None, note: str) -> None:
+    if kind not in (Kind.CONFIRM, Kind.CORRECT, Kind.SKIP, Kind.FLAG):
+        raise InvalidAnswerError("unknown_kind", _("An answer confirms, corrects, skips or flags."))
+    if len(note) > MAX_NOTE:
+        raise InvalidAnswerError(
+            "note_too_long",
+            _("The note has %(length)d characters; %(most)d is the most. Shorten it and send it again.")
+            % {"length": len(note), "most": MAX_NOTE},
+        )
+    if "\x00" in note or any(0xD800 <= ord(c) <= 0xDFFF for c in note):
+        raise InvalidAnswerError("bad_note", _("The note has characters that are no text. Write it again."))
+    if kind == Kind.CORRECT and label_id is None:
+        raise InvalidAnswerError("no_label", _("Choose a label, or skip the image."))
+    if kind in (Kind.SKIP, Kind.FLAG) and label_id is not None:
+        raise InvalidAnswerError("label_not_wanted", _("To skip or to flag an image gives it no label."))
+
+
+def _checked_against(
+    dataset: Any, shown: dict[str, Any], kind: str, label_id: int | None
+) -> tuple[str, int | None]:
+    """Kind and label as they are recorded. Choosing the predicted label by its key is a confirmation."""
+    predicted = None if shown.get("blind") else shown.get("label")
+    if kind == Kind.CONFIRM:
+        if shown.get("blind"):
+            raise ReviewError(
+                "blind",
+                _("No prediction is shown for this image, so there is nothing to confirm. Choose a label."),
+            )
+        if predicted is None:
+            raise ReviewError("no_prediction", _("Nothing is predicted for this image yet. Choose a label."))
+        if label_id is not None and label_id != predicted:
+            raise ReviewError(
+                "not_what_was_shown",
+                _("The label sent is not the one that was shown. Nothing was recorded; answer again."),
+            )
+        label_id = predicted
+    if label_id is None:
+        return kind, None
+    label = Label.objects.filter(pk=label_id, dataset=dataset).first()
+    if label is None:
+        raise UnknownHereError("unknown_label", _("This dataset has no such label. Nothing was recorded."))
+    if label.archived_at is not None:
+        raise ReviewError(
+            "label_archived",
+            _("The label “%(label)s” has been archived. Nothing was recorded; choose another one.")
+            % {"label": label.name},
+        )
+    return (Kind.CONFIRM if label_id == predicted else Kind.CORRECT), label_id
+
+
+def lock_item(dataset: Any, item_id: int) -> QueueItem:
+    """The item and its image, locked until the transaction ends. UnknownHereError: not in this dataset."""
+    item = (
+        QueueItem.objects.filter(pk=item_id, dataset=dataset)
+        .select_related("image")
+        .select_for_update(of=("self", "image"), no_key=True)
+        .first()
+    )
+    if item is None:
+        raise UnknownHereError("unknown_item", _("There is no such image in this queue."))
+    return item
+
+
+def _move(item: QueueItem, kind: str, user: Any, now: datetime) -> None:
+    """Where the item goes after an answer: done, to the end of the queue, or on to the next opinion."""
+    if kind == Kind.SKIP:
+        last = QueueItem.objects.filter(dataset_id=item.dataset_id, state=QueueItem.State.WAITING)
+        item.position = (last.aggregate(last=Max("position"))["last"] or 0.0) + 1
+        item.save(update_fields=["position"])
+        return
+    if kind in LABEL_KINDS:
+        opinions = one_each(effective_opinions(item=item))
+        on_time = sum(not d.late for d in opinions)
+        held = Lease.objects.filter(item=item, ended_at__isnull=True, expires_at__gt=now).exclude(user=user)
+        # A late opinion completes the item only where nobody is looking at it now.
+        if on_time < item.opinions and (len(opinions) < item.opinions or held.exists()):
+            return
+    item.state = QueueItem.State.DONE
+    item.finished_at = now
+    item.save(update_fields=["state", "finished_at"])
+
+
+def record_decision(decision: Decision, item: QueueItem | None) -> None:
+    """The decision's event: small, because there are as many as answers."""
+    record(
+        kind="decision.recorded",
+        actor=decision.user,
+        dataset=decision.dataset,
+        target=decision,
+        data={"kind": str(decision.kind), "image": decision.image.sha256, "label": decision.label_id}
+        | ({"late": True} if decision.late else {})
+        | ({"supersedes": decision.supersedes_id} if decision.supersedes_id else {}),
+    )
+
+
+def _after(dataset: Any, user: Any) -> None:
+    waiting = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING).count()
+    follow_up(dataset, waiting, user)
+
+
+def is_flagged(item: QueueItem) -> bool:
+    """Has somebody flagged the item, and not taken it back?"""
+    undone = Decision.objects.filter(supersedes=OuterRef("pk"))
+    return Decision.objects.filter(~Exists(undone), item=item, kind=Kind.FLAG).exists()

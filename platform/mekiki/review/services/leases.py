@@ -1,0 +1,241 @@
+"""Leases: who holds which queue item, for how long, and what they were shown."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Count, Exists, F, IntegerField, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from mekiki.learning.models import Prediction
+from mekiki.review.models import BLIND_STREAMS, Decision, Lease, QueueItem
+from mekiki.review.services.confirmed import LABEL_KINDS
+
+MAX_ITEMS = 5
+# A skipped image goes to others first; after this it may come back to the one who skipped it.
+SKIP_REST = timedelta(minutes=10)
+# Ended leases are kept this long, for answers that come late.
+HISTORY = timedelta(days=30)
+
+
+@dataclass(frozen=True)
+class LeasedItem:
+    """A queue item in a reviewer's hands. `lease.shown` is what the screen may show of it."""
+
+    item: QueueItem
+    lease: Lease
+
+    @property
+    def blind(self) -> bool:
+        return self.item.stream in BLIND_STREAMS
+
+
+def lease_time() -> timedelta:
+    """How long a hold lasts without a sign of life."""
+    return timedelta(seconds=settings.LEASE_SECONDS)
+
+
+@transaction.atomic
+def next_items(*, dataset: Any, user: Any, count: int = 1) -> list[LeasedItem]:
+    """Up to `count` (at most 5) items for a reviewer, in the order they are to be asked.
+
+    First what the reviewer holds already, so that a reload shows the same image; then the next free ones,
+    each held by a new lease. Two people get the same item only where it asks for several opinions.
+    """
+    count = max(1, min(count, MAX_ITEMS))
+    now = timezone.now()
+    held = _held(dataset, user, now)[:count]
+    leased = [LeasedItem(lease.item, lease) for lease in held]
+    _prolong([lease for lease in held if lease.expires_at - now < lease_time() / 2], now)
+    lost: set[int] = set()
+    # A candidate can be lost to somebody who committed after our look: look again, without it.
+    while len(leased) < count:
+        candidates = list(_free(dataset, user, now).exclude(pk__in=lost)[: count - len(leased)])
+        if not candidates:
+            break
+        taken = lease_items(dataset=dataset, user=user, items=candidates, now=now)
+        leased += taken
+        lost |= {item.pk for item in candidates}
+    return leased
+
+
+def _held(dataset: Any, user: Any, now: datetime) -> QuerySet[Lease]:
+    return (
+        Lease.objects.filter(
+            user=user,
+            ended_at__isnull=True,
+            expires_at__gt=now,
+            item__dataset=dataset,
+            item__state=QueueItem.State.WAITING,
+        )
+        .select_related("item__image")
+        .order_by("item__position", "item_id")
+    )
+
+
+def _prolong(leases: list[Lease], now: datetime) -> None:
+    if leases:
+        until = now + lease_time()
+        Lease.objects.filter(pk__in=[lease.pk for lease in leases]).update(expires_at=until)
+        for lease in leases:
+            lease.expires_at = until
+
+
+def _free(dataset: Any, user: Any, now: datetime) -> QuerySet[QueueItem]:
+    """Waiting items with a free slot that this reviewer has not decided, locked; rows others lock are passed
+    over. Read from the partial index queue_next, so the cost does not grow with the dataset."""
+    live = Lease.objects.filter(item=OuterRef("pk"), ended_at__isnull=True, expires_at__gt=now)
+    given = Decision.objects.filter(
+        item=OuterRef("pk"), kind__in=LABEL_KINDS, late=False, superseded_by__isnull=True
+    )
+    decided = (
+        Decision.objects.filter(item=OuterRef("pk"), user=user, superseded_by__isnull=True)
+        .exclude(kind=Decision.Kind.UNDO)
+        .exclude(kind=Decision.Kind.SKIP, created_at__lt=now - SKIP_REST)
+    )
+    return (
+        QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING)
+        .filter(~Exists(decided), ~Exists(live.filter(user=user)))
+        .filter(
+            Q(opinions=1) & ~Exists(live) & ~Exists(given)
+            | Q(opinions__gt=1) & Q(opinions__gt=_number_of(live) + _number_of(given))
+        )
+        .select_related("image")
+        .order_by("position", "id")
+        .select_for_update(skip_locked=True, of=("self",), no_key=True)
+    )
+
+
+def _number_of(rows: QuerySet) -> Coalesce:
+    counted = rows.order_by().values("item").annotate(n=Count("pk")).values("n")
+    return Coalesce(Subquery(counted, output_field=IntegerField()), 0)
+
+
+def lease_items(*, dataset: Any, user: Any, items: list[QueueItem], now: datetime) -> list[LeasedItem]:
+    """Lease those of the items that still have a free slot. The caller holds their row locks.
+
+    The lock was taken after the statement's snapshot, so what others leased or answered meanwhile is read
+    again here, in a new snapshot, under the lock.
+    """
+    used: dict[int, dict[int, int]] = {item.pk: {} for item in items}  # item → slot → user
+    expired = []
+    for lease in Lease.objects.filter(item__in=items, ended_at__isnull=True):
+        if lease.expires_at <= now:
+            expired.append(lease)
+        else:
+            used[lease.item_id][lease.slot] = lease.user_id
+    ended: set[int] = set()
+    if expired:
+        rows = Lease.objects.filter(
+            pk__in=[x.pk for x in expired], ended_at__isnull=True, expires_at__lte=now
+        )
+        ended = set(rows.select_for_update(skip_locked=True).values_list("pk", flat=True))
+        Lease.objects.filter(pk__in=ended).update(ended_at=now)
+    for lease in expired:
+        if lease.pk not in ended:  # Being renewed or ended at this moment: left alone.
+            used[lease.item_id][lease.slot] = lease.user_id
+    given = dict(
+        Decision.objects.filter(item__in=items, kind__in=LABEL_KINDS, late=False, superseded_by__isnull=True)
+        .values_list("item")
+        .annotate(n=Count("pk"))
+    )
+    new = []
+    for item in items:
+        slots = used[item.pk]
+        if len(slots) + given.get(item.pk, 0) >= item.opinions or user.pk in slots.values():
+            continue
+        slot = next(n for n in range(item.opinions) if n not in slots)
+        new.append(Lease(item=item, slot=slot, user=user, expires_at=now + lease_time()))
+    shown = shown_for(dataset=dataset, items=[lease.item for lease in new])
+    for lease in new:
+        lease.shown = shown[lease.item_id]
+    Lease.objects.bulk_create(new)
+    return [LeasedItem(lease.item, lease) for lease in new]
+
+
+def shown_for(*, dataset: Any, items: list[QueueItem]) -> dict[int, dict[str, Any]]:
+    """What the screen shows of each item, by item id: the champion's prediction, or nothing when blind.
+
+    Keys: stream, propensity, blind; unless blind: head (version), head_digest, prompt_set (version), label,
+    label_name, confidence, calibrated, runner_up; all None while there is no prediction.
+    """
+    shown: dict[int, dict[str, Any]] = {
+        item.pk: {
+            "stream": str(item.stream),
+            "propensity": item.propensity,
+            "blind": item.stream in BLIND_STREAMS,
+        }
+        for item in items
+    }
+    seen = {item.image_id: item for item in items if not shown[item.pk]["blind"]}
+    rows = (
+        Prediction.objects.filter(
+            head__champion__dataset=dataset, image__in=list(seen), label__archived_at__isnull=True
+        ).values(
+            "image_id",
+            "confidence",
+            head_version=F("head__version"),
+            head_digest=F("head__digest"),
+            prompt_set=F("head__prompt_set__version"),
+            calibrated=F("head__calibrated"),
+            label_id_=F("label_id"),
+            label_name=F("label__name"),
+            runner_up_=F("runner_up_id"),
+        )
+        if seen
+        else []
+    )
+    found = {row["image_id"]: row for row in rows}
+    for image_id, item in seen.items():
+        row = found.get(image_id, {})
+        shown[item.pk].update(
+            head=row.get("head_version"),
+            head_digest=row.get("head_digest"),
+            prompt_set=row.get("prompt_set"),
+            label=row.get("label_id_"),
+            label_name=row.get("label_name"),
+            confidence=row.get("confidence"),
+            calibrated=row.get("calibrated"),
+            runner_up=row.get("runner_up_"),
+        )
+    return shown
+
+
+@transaction.atomic
+def renew(*, dataset: Any, user: Any, lease_ids: list[int]) -> list[Lease]:
+    """Prolong the reviewer's holds that have not run out; returns those. A hold that ran out is lost."""
+    now = timezone.now()
+    mine = Lease.objects.filter(
+        pk__in=lease_ids, user=user, item__dataset=dataset, ended_at__isnull=True, expires_at__gt=now
+    )
+    leases = list(mine.order_by("pk").select_for_update(of=("self",)))
+    if leases:
+        Lease.objects.filter(pk__in=[lease.pk for lease in leases]).update(expires_at=now + lease_time())
+    for lease in leases:
+        lease.expires_at = now + lease_time()
+    return leases
+
+
+@transaction.atomic
+def release(*, dataset: Any, user: Any, lease_ids: list[int]) -> int:
+    """Give back what the reviewer holds and will not answer; returns how many holds ended."""
+    mine = Lease.objects.filter(pk__in=lease_ids, user=user, item__dataset=dataset, ended_at__isnull=True)
+    ids = list(mine.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
+    return Lease.objects.filter(pk__in=ids).update(ended_at=timezone.now()) if ids else 0
+
+
+@transaction.atomic
+def release_expired_leases() -> int:
+    """End the holds that ran out, and forget those that ended long ago; returns how many were ended.
+
+    Nothing waits for this: an expired hold is passed over as soon as its time is up.
+    """
+    now = timezone.now()
+    rows = Lease.objects.filter(ended_at__isnull=True, expires_at__lte=now)
+    ids = list(rows.select_for_update(skip_locked=True).values_list("pk", flat=True)[:10_000])
+    Lease.objects.filter(pk__in=ids).update(ended_at=now)
+    Lease.objects.filter(ended_at__lt=now - HISTORY).delete()
+    return len(ids)

@@ -1,0 +1,144 @@
+"""Filling the queue, and asking for more of it and for training when the answers call for it."""
+
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Exists, Max, OuterRef
+from django.utils import timezone
+
+from mekiki.audit.services import record
+from mekiki.datasets.models import Image
+from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
+from mekiki.jobs.services import enqueue
+from mekiki.learning.models import TrainingRun
+from mekiki.review.models import ConfirmedLabel, Decision, Lease, QueueItem, Stream
+from mekiki.review.services.confirmed import LABEL_KINDS
+from mekiki.review.services.locks import lock_dataset_questions
+
+logger = logging.getLogger(__name__)
+
+# Streams that ask again about an image that has a label.
+ASK_AGAIN = (Stream.GOLD, Stream.RECHECK)
+# A queue that stays short because nothing is left to ask must not cause a job per answer.
+REFILL_REST = timedelta(seconds=10)
+
+
+@transaction.atomic
+def fill_queue(
+    *,
+    dataset: Any,
+    head: Any,
+    image_ids: Sequence[int],
+    streams: Sequence[str],
+    propensities: Sequence[float],
+) -> int:
+    """Replace what nobody has begun on by a new choice, in its order; returns how many items were added.
+
+    Items in somebody's hands, or with some of their opinions, stay. Images of other datasets, already
+    labelled (unless the stream asks again) or still waiting are passed over. ValueError: lengths differ.
+    """
+    if not len(image_ids) == len(streams) == len(propensities):
+        raise ValueError("image_ids, streams and propensities must have the same length")
+    now = timezone.now()
+    waiting = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING)
+    locked = list(waiting.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True))
+    # A second statement sees the leases that were given before the locks were ours.
+    live = Lease.objects.filter(item=OuterRef("pk"), ended_at__isnull=True, expires_at__gt=now)
+    begun = Decision.objects.filter(item=OuterRef("pk"), kind__in=LABEL_KINDS, superseded_by__isnull=True)
+    withdrawn = waiting.filter(~Exists(live), ~Exists(begun), pk__in=locked).update(
+        state=QueueItem.State.WITHDRAWN, finished_at=now
+    )
+    chosen = {}
+    for image_id, stream, propensity in zip(image_ids, streams, propensities):
+        chosen.setdefault(int(image_id), (Stream(stream), float(propensity)))
+    known = set(Image.objects.filter(dataset=dataset, pk__in=list(chosen)).values_list("pk", flat=True))
+    labelled = set(ConfirmedLabel.objects.filter(image__in=list(chosen)).values_list("image_id", flat=True))
+    still = set(waiting.filter(image__in=list(chosen)).values_list("image_id", flat=True))
+    last = waiting.aggregate(last=Max("position"))["last"] or 0.0
+    items = [
+        QueueItem(
+            dataset=dataset,
+            image_id=image_id,
+            stream=stream,
+            propensity=propensity,
+            head=head,
+            position=last + 1 + place,
+            opinions=dataset.opinions,
+        )
+        for place, (image_id, (stream, propensity)) in enumerate(chosen.items())
+        if image_id in known and image_id not in still and (image_id not in labelled or stream in ASK_AGAIN)
+    ]
+    # An image can begin to wait again meanwhile, by an undo: then it is not asked about twice.
+    QueueItem.objects.bulk_create(items, batch_size=1000, ignore_conflicts=True)
+    record(
+        kind="queue.filled",
+        dataset=dataset,
+        target=head,
+        data={"added": len(items), "withdrawn": withdrawn},
+    )
+    return len(items)
+
+
+def ask_for_refill(*, dataset: Any, waiting: int, user: Any = None) -> bool:
+    """Ask a worker to choose the next images when less than half of the wanted number waits.
+
+    Not while a job that fills the queue is under way, nor right after one. True when asked.
+    """
+    if waiting * 2 >= dataset.queue_target:
+        return False
+    last = (
+        Job.objects.filter(dataset=dataset, kind__in=[Kind.REFILL, Kind.TRAIN, Kind.PREDICT])
+        .order_by("-created_at")
+        .values_list("state", "kind", "created_at")
+        .first()
+    )
+    if last is not None:
+        state, kind, asked_at = last
+        resting = kind == Kind.REFILL and asked_at > timezone.now() - REFILL_REST
+        if state in ACTIVE_STATES or (resting and not _drained_since(dataset, asked_at)):
+            return False
+    enqueue(kind=Kind.REFILL, dataset=dataset, user=user)
+    return True
+
+
+def _drained_since(dataset: Any, asked_at: Any) -> bool:
+    """Has the queue been filled since, and answered already? Then the rest does not apply."""
+    newest = QueueItem.objects.filter(dataset=dataset).order_by("-pk").values_list("created_at").first()
+    return newest is not None and newest[0] > asked_at
+
+
+def ask_for_training(*, dataset: Any) -> bool:
+    """Ask for a new head after `retrain_every` new training labels since the last run. True when asked."""
+    if not _enough_for_training(dataset):
+        return False
+    from mekiki.learning.services import request_training
+
+    with transaction.atomic():
+        lock_dataset_questions(dataset.pk)
+        if not _enough_for_training(dataset):  # Another answer has asked meanwhile.
+            return False
+        request_training(dataset=dataset, trigger=TrainingRun.Trigger.COUNT)
+    return True
+
+
+def _enough_for_training(dataset: Any) -> bool:
+    wanted = dataset.retrain_every
+    if not wanted:
+        return False
+    last = TrainingRun.objects.filter(dataset=dataset).order_by("-id").values_list("created_at").first()
+    new = ConfirmedLabel.objects.filter(dataset=dataset, in_training=True)
+    if last is not None:
+        new = new.filter(updated_at__gt=last[0])
+    return new[:wanted].count() >= wanted
+
+
+def follow_up(dataset: Any, waiting: int, user: Any) -> None:
+    """What an answer may call for. It has been recorded already: a failure here is logged, not shown."""
+    try:
+        ask_for_training(dataset=dataset)
+        ask_for_refill(dataset=dataset, waiting=waiting, user=user)
+    except Exception:
+        logger.exception("After an answer in %s, no further work could be asked for.", dataset.slug)

@@ -1,0 +1,81 @@
+"""Undo: a new decision that supersedes the reviewer's latest one. Nothing is changed or deleted."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Min
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from mekiki.review.errors import ReviewError
+from mekiki.review.models import Decision, QueueItem
+from mekiki.review.services.confirmed import derive, effective_opinions, one_each
+from mekiki.review.services.decisions import is_flagged, lock_item, record_decision
+from mekiki.review.services.leases import LeasedItem, lease_items
+from mekiki.review.services.locks import lock_reviewer
+
+
+@transaction.atomic
+def undo(*, dataset: Any, user: Any, client_key: UUID) -> Decision:
+    """Take back the reviewer's own latest answer in the dataset that still stands, also a skip or a flag.
+
+    The image waits again and is leased to the reviewer at once, first in the queue, unless somebody else
+    holds it or it needs no further opinion. Sent again with the same client_key: the same decision, with
+    `duplicate` set. An undo is not undone: answer the image again.
+    ReviewError: nothing is left to undo, or the key was used by an answer.
+    """
+    lock_reviewer(user.pk)
+    before = Decision.objects.filter(user=user, client_key=client_key).first()
+    if before is not None:
+        if before.kind != Decision.Kind.UNDO or before.dataset_id != dataset.pk:
+            raise ReviewError(
+                "key_used",
+                _("This undo carries the key of an earlier answer. That answer is kept; undo again."),
+            )
+        before.duplicate = True
+        return before
+    target = (
+        Decision.objects.filter(user=user, dataset=dataset, superseded_by__isnull=True)
+        .exclude(kind=Decision.Kind.UNDO)
+        .order_by("-id")
+        .first()
+    )
+    if target is None:
+        raise ReviewError("nothing_to_undo", _("You have no answer left to undo in this dataset."))
+    item = lock_item(dataset, target.item_id) if target.item_id else None
+    decision = Decision.objects.create(
+        dataset=dataset,
+        image_id=target.image_id,
+        item=item,
+        user=user,
+        kind=Decision.Kind.UNDO,
+        supersedes=target,
+        shown={"undone": str(target.kind)},
+        client_key=client_key,
+    )
+    derive(dataset=dataset, image=target.image)
+    if item is not None:
+        _ask_again(dataset, user, item)
+    record_decision(decision, item)
+    return decision
+
+
+def _ask_again(dataset: Any, user: Any, item: QueueItem) -> LeasedItem | None:
+    """Put the image first in the queue, in the reviewer's hands, if it still needs an opinion."""
+    now = timezone.now()
+    enough = len(one_each(effective_opinions(item=item))) >= item.opinions
+    waiting = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING)
+    if item.state != QueueItem.State.WAITING:
+        if enough or is_flagged(item):
+            return None
+        other = waiting.filter(image=item.image).select_for_update(no_key=True).first()
+        if other is not None:  # The image was chosen again meanwhile: it waits under the newer item.
+            item = other
+    first = waiting.aggregate(first=Min("position"))["first"] or 0.0
+    item.state = QueueItem.State.WAITING
+    item.finished_at = None
+    item.position = first - 1
+    item.save(update_fields=["state", "finished_at", "position"])
+    leased = lease_items(dataset=dataset, user=user, items=[item], now=now)
+    return leased[0] if leased else None
