@@ -38,7 +38,7 @@ def ensure_torchvision() -> None:
         del sys.modules[name]  # what the failed import left half done
     import torch
 
-    library = torch.library.Library("torchvision", "DEF")  # noqa: TOR901 (kept below, for good)
+    library = torch.library.Library("torchvision", "DEF")
     for schema in _SCHEMAS:
         library.define(schema)
     _declared.append(library)

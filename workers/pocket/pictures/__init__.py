@@ -4,7 +4,18 @@ numpy, scipy and Pillow only. Everything is drawn from a seed: same specificatio
 """
 
 from .conditions import TRAINING, UNSEEN, Conditions
-from .scene import FINISH_NAMES, HELD_OUT, STATES, SUBJECTS, TONE_NAMES, Spec, choose, draw, possible, states_of
+from .scene import (
+    FINISH_NAMES,
+    HELD_OUT,
+    STATES,
+    SUBJECTS,
+    TONE_NAMES,
+    Spec,
+    choose,
+    draw,
+    possible,
+    states_of,
+)
 
 __all__ = [
     "FINISH_NAMES",

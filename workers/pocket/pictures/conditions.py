@@ -90,11 +90,17 @@ def background(rng: np.random.Generator, size: int, kind: str) -> np.ndarray:
         hue = np.asarray((1.25, 0.95, 0.65), np.float32)
     elif kind == "belt":
         level = rng.uniform(0.08, 0.3)
-        field = 0.05 * np.sign(np.sin(2 * np.pi * rng.uniform(6, 14) * along)) + 0.02 * spectral(rng, size, beta=0.3)
+        field = 0.05 * np.sign(np.sin(2 * np.pi * rng.uniform(6, 14) * along)) + 0.02 * spectral(
+            rng, size, beta=0.3
+        )
     elif kind == "tray":
         period = rng.uniform(6, 12)
-        field = 0.1 * ((np.sin(2 * np.pi * period * columns) > 0.75) | (np.sin(2 * np.pi * period * rows) > 0.75))
-        hue = np.asarray(rng.choice(np.asarray([(0.8, 0.95, 1.2), (0.8, 1.15, 0.85), (1.2, 1.0, 0.7)])), np.float32)
+        field = 0.1 * (
+            (np.sin(2 * np.pi * period * columns) > 0.75) | (np.sin(2 * np.pi * period * rows) > 0.75)
+        )
+        hue = np.asarray(
+            rng.choice(np.asarray([(0.8, 0.95, 1.2), (0.8, 1.15, 0.85), (1.2, 1.0, 0.7)])), np.float32
+        )
     elif kind == "cloth":
         weave = np.sin(2 * np.pi * 40 * columns) * np.sin(2 * np.pi * 40 * rows)
         field = 0.05 * weave + 0.05 * clouds(rng, size, 3, 3)
@@ -107,7 +113,9 @@ def capture(rng: np.random.Generator, picture: np.ndarray, conditions: Condition
     unit = size / 128
     axis = np.linspace(-1, 1, size, dtype=np.float32)
     turn = rng.uniform(0, 2 * np.pi)
-    light = 1 + rng.uniform(*conditions.gradient) * (np.cos(turn) * axis[None, :] + np.sin(turn) * axis[:, None])
+    light = 1 + rng.uniform(*conditions.gradient) * (
+        np.cos(turn) * axis[None, :] + np.sin(turn) * axis[:, None]
+    )
     light = light * (1 - rng.uniform(*conditions.vignette) * 0.5 * (axis[None, :] ** 2 + axis[:, None] ** 2))
     grey = rng.random() < conditions.grey
     exposure = rng.uniform(*conditions.exposure)
@@ -122,7 +130,9 @@ def capture(rng: np.random.Generator, picture: np.ndarray, conditions: Condition
         picture = (picture @ weights)[..., None]
     else:
         picture = picture * np.asarray((1 + warm, 1 + rng.uniform(-0.3, 0.3) * warm, 1 - warm), np.float32)
-    picture = picture * (light * np.float32(exposure))[..., None]
+    # An automatic exposure meters the whole frame, but only partly: a bright object stays a bright one.
+    metered = (0.45 / max(float(picture.mean()), 0.03)) ** 0.4
+    picture = picture * (light * np.float32(exposure * metered))[..., None]
     if blur > 0.25:
         picture = gaussian_filter(picture, (blur, blur, 0), truncate=2.5)
     if smear > 1.0:

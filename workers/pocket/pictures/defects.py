@@ -4,6 +4,7 @@
 """
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from .canvas import Canvas, pixel_grid
 from .noise import Field, cells, clouds, smoothstep, spectral, strokes
@@ -44,7 +45,7 @@ def _scratch(c: Canvas, severity: float) -> None:
     line = strokes(c.size, lines) * np.clip(0.8 + 0.5 * clouds(rng, c.size, 8, 2), 0.1, 1.3)
     strength = 0.12 + 0.3 * severity
     c.albedo += _sign(c, 0.7) * strength * line
-    c.height -= (0.8 + 2.0 * severity) * line
+    c.height -= rng.uniform(0.2, 0.8 + 1.6 * severity) * line
 
 
 def _crack(c: Canvas, severity: float) -> None:
@@ -58,7 +59,14 @@ def _crack(c: Canvas, severity: float) -> None:
             x, y = x + step * np.cos(heading), y + step * np.sin(heading)
             points.append((x, y))
             if depth and rng.random() < 0.07:
-                grow(x, y, heading + rng.choice([-1, 1]) * rng.uniform(0.5, 1.0), length * 0.4, width * 0.7, depth - 1)
+                grow(
+                    x,
+                    y,
+                    heading + rng.choice([-1, 1]) * rng.uniform(0.5, 1.0),
+                    length * 0.4,
+                    width * 0.7,
+                    depth - 1,
+                )
         third = max(2, len(points) // 3)
         for start, share in ((0, 1.0), (third - 1, 0.8), (2 * third - 1, 0.55)):
             piece = points[start : start + third + 1]
@@ -184,12 +192,18 @@ def _inclusion(c: Canvas, severity: float) -> None:
             a, b = piece / pieces, (piece + rng.uniform(0.5, 1.05)) / pieces
             jitter = rng.normal(0, 0.8 * c.unit, 2)
             points = [
-                (x + t * length * np.cos(direction) + jitter[0], y + t * length * np.sin(direction) + jitter[1])
+                (
+                    x + t * length * np.cos(direction) + jitter[0],
+                    y + t * length * np.sin(direction) + jitter[1],
+                )
                 for t in (a, (a + b) / 2, b)
             ]
-            lines.append((points, rng.uniform(0.8, 2.2 + 2.5 * severity) * c.unit * np.sin(np.pi * (a + b) / 2 * 0.9 + 0.15)))
-    sliver = strokes(c.size, lines)
-    sliver = smoothstep(0.25, 0.8, sliver + 0.22 * spectral(rng, c.size, beta=1.2) * (sliver > 0))
+            taper = np.sin(np.pi * (a + b) / 2 * 0.9 + 0.15)
+            lines.append((points, rng.uniform(0.8, 2.2 + 2.5 * severity) * c.unit * taper))
+    sliver = gaussian_filter(strokes(c.size, lines), rng.uniform(0.5, 1.3) * c.unit, truncate=2.5)
+    sliver = sliver / (float(sliver.max()) + 1e-6)
+    ragged = spectral(rng, c.size, beta=1.0, stretch=3, angle=direction)
+    sliver = smoothstep(0.12, rng.uniform(0.5, 0.8), sliver * (1 + 0.45 * ragged))
     c.albedo *= 1 - (0.4 + 0.5 * severity) * sliver
     c.height -= 0.8 * sliver
 
@@ -207,7 +221,7 @@ def _scale(c: Canvas, severity: float) -> None:
     )
     field = field + 0.6 * clouds(rng, c.size, 3, 2)
     level = rng.uniform(0.9, 1.7) - 0.4 * severity
-    flakes = smoothstep(level, level + 0.5, field)
+    flakes = smoothstep(level, level + rng.uniform(0.3, 1.4), field)
     c.albedo *= 1 - (0.25 + 0.45 * severity) * flakes
     c.height += 0.7 * flakes
     c.height += 0.12 * spectral(rng, c.size, beta=0.7)
@@ -215,10 +229,12 @@ def _scale(c: Canvas, severity: float) -> None:
 
 def _pits(c: Canvas, severity: float) -> None:
     rng = c.rng
-    field = spectral(rng, c.size, beta=rng.uniform(0.2, 0.8), low=0.03 / c.unit, high=rng.uniform(0.09, 0.2) / c.unit)
+    field = spectral(
+        rng, c.size, beta=rng.uniform(0.2, 0.8), low=0.03 / c.unit, high=rng.uniform(0.09, 0.2) / c.unit
+    )
     where = clouds(rng, c.size, rng.uniform(1.5, 4), 2)
     level = rng.uniform(1.3, 2.1) - 0.5 * severity - 0.45 * where
-    pits = smoothstep(0, 0.5, field - level)
+    pits = smoothstep(0, rng.uniform(0.3, 1.0), field - level)
     c.albedo *= 1 - (0.3 + 0.4 * severity) * pits
     c.height -= (1.2 + 1.5 * severity) * pits
 

@@ -13,7 +13,9 @@ def _rolled(c: Canvas) -> None:
     c.height += rng.uniform(0.06, 0.3) * grain
     c.albedo += rng.uniform(0.015, 0.07) * clouds(rng, c.size, rng.uniform(2, 6), 4, 0.7)
     if rng.random() < 0.5:
-        c.albedo += rng.uniform(0.01, 0.05) * spectral(rng, c.size, beta=0.6, stretch=stretch, angle=c.rolling)
+        c.albedo += rng.uniform(0.01, 0.05) * spectral(
+            rng, c.size, beta=0.6, stretch=stretch, angle=c.rolling
+        )
     c.gloss = rng.uniform(0.0, 0.2)
 
 

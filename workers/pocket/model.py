@@ -1,0 +1,69 @@
+"""Builds `pocket` by open_clip's own factory from our configuration, with or without its weights."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workers.encoders.torchvision_shim import ensure_torchvision
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+HERE = Path(__file__).parent
+CONFIG = HERE / "config.json"
+WEIGHTS = HERE / "pocket.safetensors"
+
+
+def configuration() -> dict[str, Any]:
+    """open_clip's `model_cfg` and `preprocess_cfg`."""
+    return json.loads(CONFIG.read_text(encoding="utf-8"))
+
+
+def build(seed: int | None = None) -> "nn.Module":
+    """The network with random weights (seeded, if asked), in training mode."""
+    ensure_torchvision()
+    import open_clip
+    import torch
+
+    from workers.pocket import tower  # noqa: F401 (registers itself with timm)
+
+    if seed is not None:
+        torch.manual_seed(seed)
+    cfg = {key: value for key, value in configuration()["model_cfg"].items() if key != "custom_text"}
+    return open_clip.CustomTextCLIP(**cfg)
+
+
+def embed_short(model: Any, ids: "Tensor") -> "Tensor":
+    """(n, t) ids with t up to the context → (n, d) text features, at the cost of t columns instead of all.
+
+    Attention is causal and the end token is read, so columns of padding change nothing but the time.
+    """
+    tower = model.text
+    whole = tower.attn_mask
+    tower.attn_mask = whole[: ids.shape[1], : ids.shape[1]]
+    try:
+        return tower(ids)
+    finally:
+        tower.attn_mask = whole
+
+
+def load(path: Path = WEIGHTS) -> "nn.Module":
+    """The trained network, fp32 on the CPU, in evaluation mode. Raises: FileNotFoundError, SafetensorError."""
+    from safetensors.torch import load_file
+
+    model = build()
+    model.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()}, strict=False)
+    return model.eval()
+
+
+def save(state: dict[str, Any], path: Path = WEIGHTS) -> None:
+    """Store weights as fp16; counters that only training needs are left out."""
+    import torch
+    from safetensors.torch import save_file
+
+    kept = {
+        name: tensor.detach().to(torch.float16).contiguous().clone()
+        for name, tensor in state.items()
+        if tensor.is_floating_point()
+    }
+    save_file(kept, path)

@@ -1,0 +1,153 @@
+"""Captions: what a person on the shop floor might type of a picture, in English or Japanese.
+
+A caption comes with its *claim*: which facts of the picture it states. A caption is true of every picture that
+meets its claim, whatever picture it was written for, and the training loss uses that.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .scene import FINISH_NAMES, STATES, SUBJECTS, TONE_NAMES, Spec
+from .words import ADJECTIVE, BARE, FINISH, SEEN, STATE, SUBJECT, TONE
+
+LANGUAGES = ("en", "ja")
+UNSAID = -1  # a claim that says nothing of this fact
+ANY_DEFECT = -2
+ANY_PART = -3
+
+
+@dataclass(frozen=True)
+class Caption:
+    """``claim`` holds indices into SUBJECTS, FINISH_NAMES, TONE_NAMES, STATES, or one of the codes above."""
+
+    text: str
+    language: str
+    claim: tuple[int, int, int, int]
+
+
+def facts(spec: Spec) -> tuple[int, int, int, int]:
+    """The same four indices for what a picture shows."""
+    return (
+        SUBJECTS.index(spec.subject),
+        FINISH_NAMES.index(spec.finish),
+        TONE_NAMES.index(spec.tone),
+        STATES.index(spec.state),
+    )
+
+
+def is_true(claims: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    """(c, 4) claims and (p, 4) facts → (p, c) bool: is the caption true of the picture?"""
+    said, seen = claims[None, :, :], shown[:, None, :]
+    met = (said == UNSAID) | (said == seen)
+    met[..., 0] |= (said[..., 0] == ANY_PART) & (seen[..., 0] != SUBJECTS.index("surface"))
+    met[..., 3] |= (said[..., 3] == ANY_DEFECT) & (seen[..., 3] != STATES.index("good"))
+    return met.all(axis=2)
+
+
+def _pick(rng: np.random.Generator, words: tuple[str, ...]) -> str:
+    return words[int(rng.integers(len(words)))]
+
+
+def _article(noun: str) -> str:
+    bare = noun.split()[0]
+    if bare in ("a", "an", "no", "some", "many", "nothing") or noun.endswith("s"):
+        return noun
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
+def _english(rng: np.random.Generator, noun: str, traits: list[str], state: str) -> str:
+    adjectives = " ".join(traits)
+    thing = f"{adjectives} {noun}".strip()
+    if not state:
+        phrase = _article(thing)
+    elif rng.random() < 0.35:
+        phrase = _article(f"{_pick(rng, ADJECTIVE['en'][state])} {thing}")
+    else:
+        flaw = _pick(rng, STATE["en"][state])
+        link = _pick(
+            rng,
+            (
+                "{0} with {1}",
+                "{0} with {1}",
+                "{1} on {0}",
+                "{1} on the {2}",
+                "{2}, {1}",
+                "{0} showing {1}",
+                "{1} in {0}",
+            ),
+        )
+        if state == "good":
+            link = _pick(rng, ("{0} with {1}", "{2}, {1}", "{0} showing {1}"))
+        phrase = link.format(_article(thing), _article(flaw) if rng.random() < 0.4 else flaw, thing)
+    return _pick(rng, SEEN["en"]).format(phrase)
+
+
+def _japanese(rng: np.random.Generator, noun: str, traits: list[str], state: str) -> str:
+    thing = "".join(traits) + noun
+    if not state:
+        phrase = thing
+    elif rng.random() < 0.4:
+        phrase = _pick(rng, ADJECTIVE["ja"][state]) + thing
+    else:
+        flaw = _pick(rng, STATE["ja"][state])
+        if state == "good":
+            phrase = _pick(rng, ("{1}の{0}", "{0}、{1}", "{0}({1})")).format(thing, flaw)
+        else:
+            link = (
+                "{1}のある{0}",
+                "{0}の{1}",
+                "{0}にある{1}",
+                "{1}がある{0}",
+                "{0}に{1}",
+                "{1}の入った{0}",
+                "{0}、{1}",
+            )
+            phrase = _pick(rng, link).format(thing, flaw)
+    return _pick(rng, SEEN["ja"]).format(phrase)
+
+
+def caption(rng: np.random.Generator, spec: Spec, language: str | None = None) -> Caption:
+    """One true caption of a picture, worded at random.
+
+    Raises: KeyError for a language other than `en` and `ja`.
+    """
+    language = language or LANGUAGES[int(rng.integers(2))]
+    subject, finish, tone, state = facts(spec)
+    word = "good" if spec.state == "good" else spec.state
+    state_claim = state
+    if spec.state != "good" and rng.random() < 0.1:
+        word, state_claim = "defective", ANY_DEFECT
+    style = rng.random()
+    if style < 0.22:  # the bare label
+        options = BARE[language].get(word) or STATE[language][word]
+        if word not in BARE[language] and rng.random() < 0.25:
+            options = ADJECTIVE[language][word]
+            if language == "ja":
+                options = tuple(option.removesuffix("の").removesuffix("な") for option in options)
+        text = (
+            _pick(rng, SEEN[language]).format(_pick(rng, options))
+            if rng.random() < 0.5
+            else _pick(rng, options)
+        )
+        return Caption(text, language, (UNSAID, UNSAID, UNSAID, state_claim))
+    noun_key, subject_claim = spec.subject, subject
+    if rng.random() < 0.2:
+        noun_key, subject_claim = "any", UNSAID
+        if spec.subject != "surface" and rng.random() < 0.7:
+            noun_key, subject_claim = "any part", ANY_PART
+    noun = _pick(rng, SUBJECT[language][noun_key])
+    traits: list[str] = []
+    finish_claim = tone_claim = UNSAID
+    if rng.random() < 0.2:
+        traits.append(_pick(rng, TONE[language][spec.tone]))
+        tone_claim = tone
+    if rng.random() < 0.25:
+        traits.append(_pick(rng, FINISH[language][spec.finish]))
+        finish_claim = finish
+    if style > 0.88:
+        word, state_claim = "", UNSAID
+    build = _english if language == "en" else _japanese
+    return Caption(
+        build(rng, noun, traits, word), language, (subject_claim, finish_claim, tone_claim, state_claim)
+    )
