@@ -37,7 +37,8 @@ class Dataset(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=models.Q(audit_fraction__gte=0, audit_fraction__lte=0.9), name="audit_share_in_range"
+                condition=models.Q(audit_fraction__gte=0, audit_fraction__lte=0.9),
+                name="audit_share_in_range",
             ),
             models.CheckConstraint(condition=models.Q(opinions__gte=1), name="at_least_one_opinion"),
         ]

@@ -1,0 +1,188 @@
+"""Storing an import's files: hash, check, write, record — in windows, with flat memory, safe to repeat.
+
+Safe to repeat because nothing is remembered outside the tables: a second run after a kill reads the same
+entries in the same order, finds in the database what is stored already and skips its decoding. The counts
+follow from what is there: added = images whose batch is this one, rejected = files with a problem,
+duplicates = all others. So a retry, or a second worker at the same time, counts nothing twice.
+"""
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from django.conf import settings
+from django.db import transaction
+
+from mekiki.datasets import storage
+from mekiki.datasets.importing import pictures
+from mekiki.datasets.importing.archives import Limits
+from mekiki.datasets.importing.entries import Entry, Source, count, walk
+from mekiki.datasets.models import Dataset, Image, ImportBatch, ImportProblem
+from mekiki.datasets.problems import ProblemError
+
+WINDOW_FILES = 64
+WINDOW_BYTES = 48 * 1024 * 1024
+# Threads, not processes: Pillow and hashlib release the GIL, and a Celery worker may not fork children.
+THREADS = max(2, min(8, os.cpu_count() or 2))
+
+Progress = Callable[[int, int | None], None]
+
+
+class AlreadyFinishedError(Exception):
+    """Another worker has finished this batch meanwhile."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What came of the entries: files seen without a problem, and those refused."""
+
+    taken: int
+    rejected: int
+
+
+@dataclass
+class _Window:
+    """A few dozen entries on their way through the threads together."""
+
+    size: int = 0
+    files: int = 0
+    good: list[tuple[Entry, str, "Future[pictures.Picture] | None"]] = field(default_factory=list)
+    bad: list[tuple[str, ProblemError]] = field(default_factory=list)
+
+
+def limits_from_settings() -> Limits:
+    """The bounds the environment sets."""
+    return Limits(
+        settings.MAX_FILE_BYTES, settings.MAX_ARCHIVE_BYTES, settings.MAX_ARCHIVE_FILES, settings.MAX_PIXELS
+    )
+
+
+def audit_key(seed: str, sha256: str) -> float:
+    """A uniform number in [0, 1) for an image; below the dataset's audit share it is in the audit reserve.
+
+    SHA-256 of seed, a zero byte and the hash; the first 53 bits. workers.acquisition.audit computes the same
+    (a test compares them), and so can an auditor.
+    """
+    digest = hashlib.sha256(seed.encode() + b"\0" + sha256.lower().encode()).digest()
+    return (int.from_bytes(digest[:8], "big") >> 11) / float(1 << 53)
+
+
+def store_all(batch: ImportBatch, source: Source, progress: Progress) -> Counts:
+    """Store every entry of the source. Whatever `progress` raises stops it, with nothing half-written."""
+    limits = limits_from_settings()
+    total = count(source, limits)
+    progress(0, total)
+    taken = rejected = 0
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="import")
+    waiting: deque[_Window] = deque()
+    try:
+        for window in _windows(batch.dataset, source, pool, limits):
+            waiting.append(window)
+            # One window is decoded while the next is read.
+            if len(waiting) > 1:
+                good, bad = _finish(batch, waiting.popleft())
+                taken, rejected = taken + good, rejected + bad
+                progress(taken + rejected, max(total, taken + rejected))
+        while waiting:
+            good, bad = _finish(batch, waiting.popleft())
+            taken, rejected = taken + good, rejected + bad
+            progress(taken + rejected, max(total, taken + rejected))
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+    return Counts(taken, rejected)
+
+
+def _windows(dataset: Dataset, source: Source, pool: ThreadPoolExecutor, limits: Limits) -> Iterator[_Window]:
+    entries: list[tuple[Entry, str]] = []
+    window = _Window()
+    for entry in walk(source, limits):
+        window.files += 1
+        window.size += len(entry.data)
+        if entry.problem is None:
+            entries.append((entry, hashlib.sha256(entry.data).hexdigest()))
+        else:
+            window.bad.append((entry.name, entry.problem))
+        if window.files >= WINDOW_FILES or window.size >= WINDOW_BYTES:
+            yield _submit(window, entries, dataset, pool, limits)
+            entries, window = [], _Window()
+    if window.files:
+        yield _submit(window, entries, dataset, pool, limits)
+
+
+def _submit(
+    window: _Window,
+    entries: list[tuple[Entry, str]],
+    dataset: Dataset,
+    pool: ThreadPoolExecutor,
+    limits: Limits,
+) -> _Window:
+    """Send to the threads what the dataset does not hold yet."""
+    hashes = {sha256 for _, sha256 in entries}
+    known = set(Image.objects.filter(dataset=dataset, sha256__in=hashes).values_list("sha256", flat=True))
+    for entry, sha256 in entries:
+        if sha256 in known:
+            window.good.append((entry, sha256, None))
+        else:
+            # A second copy in the same window is examined too: should it be bad, both are reported.
+            future = pool.submit(_store, dataset.pk, sha256, entry.data, limits)
+            window.good.append((entry, sha256, future))
+    return window
+
+
+def _store(dataset_id: int, sha256: str, data: bytes, limits: Limits) -> pictures.Picture:
+    """Examine one file and write it with its derivatives. Runs in a thread; touches no database."""
+    picture = pictures.examine(data, max_pixels=limits.pixels)
+    if picture.display is not None:
+        storage.put(storage.display_name(dataset_id, sha256), picture.display)
+    storage.put(storage.thumb_name(dataset_id, sha256), picture.thumb)
+    storage.put(storage.original_name(dataset_id, sha256), data)
+    return picture
+
+
+def _finish(batch: ImportBatch, window: _Window) -> tuple[int, int]:
+    """Record a window once its files are written. Returns (files without a problem, files refused)."""
+    dataset = batch.dataset
+    rows: list[Image] = []
+    bad = list(window.bad)
+    good = 0
+    for entry, sha256, future in window.good:
+        if future is not None:
+            try:
+                picture = future.result()
+            except ProblemError as problem:
+                bad.append((entry.name, problem))
+                continue
+            rows.append(
+                Image(
+                    dataset=dataset,
+                    sha256=sha256,
+                    name=entry.name,
+                    format=picture.format,
+                    width=picture.width,
+                    height=picture.height,
+                    size=len(entry.data),
+                    metadata=entry.metadata or {},
+                    audit_key=audit_key(dataset.seed, sha256),
+                    batch=batch,
+                )
+            )
+        good += 1
+    with transaction.atomic():
+        # A worker that was taken for dead may still be running: once the batch is finished it writes nothing.
+        row = ImportBatch.objects.select_for_update(no_key=True).filter(pk=batch.pk).first()
+        if row is None or row.finished_at is not None:
+            raise AlreadyFinishedError
+        Image.objects.bulk_create(rows, ignore_conflicts=True)
+        record_problems(batch, bad)
+    return good, len(bad)
+
+
+def record_problems(batch: ImportBatch, problems: list[tuple[str, ProblemError]]) -> None:
+    """Keep why files were refused; the same file for the same reason once."""
+    ImportProblem.objects.bulk_create(
+        [ImportProblem(batch=batch, name=name, code=p.code, detail=p.detail) for name, p in problems],
+        ignore_conflicts=True,
+    )

@@ -1,0 +1,135 @@
+"""Why a file or an archive was not taken: one code each, with a message that says what happened and what to do.
+
+`ImportProblem.code` is a key of MESSAGES; `ImportProblem.detail` holds the numbers and names that fill it.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.template.defaultfilters import filesizeformat
+from django.utils.formats import number_format
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+
+class ProblemError(Exception):
+    """A file that is not taken. `code` is a key of MESSAGES, `detail` fills the message."""
+
+    def __init__(self, code: str, **detail: Any) -> None:
+        super().__init__(code)
+        self.code = code
+        self.detail = detail
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What happened, and what to do about it."""
+
+    what: str
+    advice: str
+
+
+# code → (what happened, what to do)
+MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
+    "empty_file": (_("The file is empty."), _("Copy it again from the camera and import it once more.")),
+    "not_an_image": (
+        _("This is not an image, whatever its name says."),
+        _("Take it out, or export it as JPEG, PNG, WebP, BMP, TIFF or GIF."),
+    ),
+    "unsupported_format": (
+        _("%(format)s files cannot be read."),
+        _("Convert it to JPEG, PNG, WebP, BMP, TIFF or GIF and import it again."),
+    ),
+    "svg": (
+        _("This is an SVG drawing; only photographs and other pixel images are taken."),
+        _("Export it as PNG and import that."),
+    ),
+    "truncated": (
+        _("The image ends before it is complete."),
+        _("The copy was cut short. Copy it again from the source."),
+    ),
+    "damaged": (
+        _("The image is damaged and cannot be read."),
+        _("Open it in an image viewer; if it shows there, save it again and import that."),
+    ),
+    "too_many_pixels": (
+        _("The image has %(pixels)s pixels; the limit is %(limit)s."),
+        _("Cut it into parts or scale it down."),
+    ),
+    "too_large": (
+        _("The file is larger than %(limit)s."),
+        _("Scale it down or store it with compression, then import it again."),
+    ),
+    "unreadable": (
+        _("The file could not be read from the disk."),
+        _("Let the platform's system user read it, then import again."),
+    ),
+    "symlink": (
+        _("This is a link to another file, and links are not followed."),
+        _("Put the file itself in its place."),
+    ),
+    "unsafe_path": (
+        _("The name leads out of the archive."),
+        _("Pack the folder again with an ordinary zip program."),
+    ),
+    "encrypted": (
+        _("The file is encrypted with a password."),
+        _("Pack it again without a password."),
+    ),
+    "nested_archive": (
+        _("This is an archive inside an archive."),
+        _("Unpack it and import its files, or import it by itself."),
+    ),
+    "archive_kind": (
+        _("%(format)s archives cannot be opened."),
+        _("Unpack it, then import the folder or a zip of it."),
+    ),
+    "archive_damaged": (
+        _("The zip is damaged and cannot be opened."),
+        _("Make it again, or copy it again from the source."),
+    ),
+    "entry_damaged": (
+        _("The zip holds this file only in damaged form."),
+        _("Make the zip again from the original files."),
+    ),
+    "archive_empty": (_("The zip is empty."), _("Pack the folder with the images again.")),
+    "archive_too_big": (
+        _("Unpacked, the zip would be larger than %(limit)s. Nothing was taken from it."),
+        _("Split it into several zips."),
+    ),
+    "archive_too_many": (
+        _("The zip holds more than %(limit)s files. Nothing was taken from it."),
+        _("Split it into several zips."),
+    ),
+    "archive_bomb": (
+        _("The zip would unpack to far more than images ever do. Nothing was taken from it."),
+        _("If it is genuine, unpack it yourself and import the folder."),
+    ),
+    "no_image": (_("No image was found in it."), _("Check that you chose the right folder or zip.")),
+    "metadata_invalid": (
+        _("The table of metadata could not be used: %(reason)s The images were imported without it."),
+        _("Give it a column “file” with the file names, and save it as CSV in UTF-8."),
+    ),
+}
+
+REASONS: dict[str, str | Promise] = {
+    "too_large": _("It is too large."),
+    "encoding": _("Its text encoding is unknown."),
+    "no_file_column": _("It has no column “file”, “name” or “filename”."),
+    "format": _("It is not a CSV file."),
+}
+
+
+def explain(code: str, detail: dict[str, Any]) -> Explanation:
+    """The message for a problem, in the reader's language. An unknown code is shown as it is."""
+    if code not in MESSAGES:
+        return Explanation(code, "")
+    what, advice = MESSAGES[code]
+    shown: dict[str, Any] = {"format": "?", "pixels": "?", "limit": "?", "reason": ""} | detail
+    if code in {"too_large", "archive_too_big"} and isinstance(shown["limit"], int):
+        shown["limit"] = filesizeformat(shown["limit"])
+    for name in ("pixels", "limit"):
+        if isinstance(shown[name], int):
+            shown[name] = number_format(shown[name], use_l10n=True, force_grouping=True)
+    shown["reason"] = REASONS.get(shown["reason"], shown["reason"])
+    return Explanation(str(what) % shown, str(advice))

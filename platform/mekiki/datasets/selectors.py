@@ -1,0 +1,34 @@
+"""Reads of datasets and images that are worth a name."""
+
+from django.db.models import QuerySet
+
+from mekiki.datasets.models import Dataset, Image, ImportBatch, ImportProblem
+from mekiki.jobs.models import Job
+
+PAGE = 60
+
+
+def image_count(dataset: Dataset) -> int:
+    """How many images the dataset holds."""
+    return Image.objects.filter(dataset=dataset).count()
+
+
+def images_after(dataset: Dataset, after: int = 0, limit: int = PAGE) -> QuerySet[Image]:
+    """The next images in the order they came, behind the one with the id `after`."""
+    return Image.objects.filter(dataset=dataset, pk__gt=after).order_by("pk")[:limit]
+
+
+def imports_of(dataset: Dataset, limit: int = 20) -> list[ImportBatch]:
+    """The latest imports, newest first, each with its latest job as `.job` (None for an open upload)."""
+    batches = list(dataset.imports.select_related("created_by").order_by("-pk")[:limit])
+    keys = {f"import_images:{batch.pk}": batch for batch in batches}
+    for batch in batches:
+        batch.job = None  # type: ignore[attr-defined]
+    for job in Job.objects.filter(dataset=dataset, key__in=keys).order_by("created_at"):
+        keys[job.key].job = job  # type: ignore[attr-defined]
+    return batches
+
+
+def problems_after(batch: ImportBatch, after: int = 0, limit: int = 100) -> QuerySet[ImportProblem]:
+    """The next files of an import that were not taken."""
+    return batch.problems.filter(pk__gt=after).order_by("pk")[:limit]

@@ -1,0 +1,114 @@
+"""Making a dataset, changing its settings, putting it away."""
+
+from typing import Any
+
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.text import slugify
+from django.utils.translation import gettext as _
+
+from mekiki.accounts.models import Role, User
+from mekiki.accounts.services import set_role
+from mekiki.audit.services import record
+from mekiki.datasets.models import Dataset
+from mekiki.jobs.models import ACTIVE_STATES, Job
+from mekiki.jobs.services import cancel
+
+RESERVED_SLUGS = frozenset({"new", "api", "admin", "static", "accounts", "datasets"})
+CREATION_SETTINGS = frozenset(
+    {"encoder_name", "seed", "audit_fraction", "queue_target", "retrain_every", "opinions"}
+)
+EDITABLE = frozenset({"name", "description", "audit_fraction", "queue_target", "retrain_every", "opinions"})
+
+
+def create_dataset(
+    *, name: str, user: User, slug: str = "", description: str = "", **settings: Any
+) -> Dataset:
+    """A new dataset; its maker becomes its admin.
+
+    slug: made from the name where empty; a name without Latin letters gives dataset-<n>. settings: encoder_name,
+    seed, audit_fraction, queue_target, retrain_every, opinions. PermissionDenied unless the user may create
+    datasets; ValidationError for a value out of range or a taken address.
+    """
+    if not (user.is_active and (user.may_create_datasets or user.is_superuser)):
+        raise PermissionDenied(_("You may not create datasets. Ask an admin of the platform to allow it."))
+    if unknown := set(settings) - CREATION_SETTINGS:
+        raise TypeError(f"Not settings of a dataset: {', '.join(sorted(unknown))}")
+    if slug and slug in RESERVED_SLUGS:
+        raise ValidationError({"slug": _("This address is reserved. Choose another.")})
+    for number in range(1000):
+        dataset = Dataset(
+            name=name.strip(),
+            slug=slug or _slug_from(name, number),
+            description=description.strip(),
+            created_by=user,
+            **settings,
+        )
+        dataset.full_clean(validate_unique=bool(slug))
+        try:
+            with transaction.atomic():
+                dataset.save(force_insert=True)
+                set_role(dataset=dataset, user=user, role=Role.ADMIN, actor=user)
+                record(
+                    kind="dataset.created",
+                    actor=user,
+                    dataset=dataset,
+                    target=dataset,
+                    data={"name": dataset.name, "slug": dataset.slug, "encoder": dataset.encoder_name},
+                )
+        except IntegrityError:
+            if slug:  # Taken between the check and the insert.
+                raise ValidationError({"slug": _("This address is taken. Choose another.")}) from None
+            continue
+        return dataset
+    raise ValidationError({"name": _("Too many datasets have this name. Choose another.")})
+
+
+def _slug_from(name: str, number: int) -> str:
+    """The number-th address to try for a name: "scratches", "scratches-2", …; "dataset-1", … for 「傷」."""
+    base = slugify(name)[:50].strip("-_")
+    if not base:
+        return f"dataset-{Dataset.objects.count() + 1 + number}"
+    if base in RESERVED_SLUGS:
+        base = f"{base}-dataset"
+    return base if number == 0 else f"{base}-{number + 1}"
+
+
+@transaction.atomic
+def update_settings(*, dataset: Dataset, user: User, **changes: Any) -> Dataset:
+    """Change name, description, audit_fraction, queue_target, retrain_every or opinions.
+
+    ValidationError for a value out of range. Nothing is recorded when nothing changes.
+    """
+    if unknown := set(changes) - EDITABLE:
+        raise TypeError(f"Not settings that can change: {', '.join(sorted(unknown))}")
+    row = Dataset.objects.select_for_update().get(pk=dataset.pk)
+    before = {name: getattr(row, name) for name, value in changes.items() if getattr(row, name) != value}
+    if not before:
+        return row
+    for name in before:
+        setattr(row, name, changes[name])
+    row.full_clean()
+    row.save(update_fields=list(before))
+    record(
+        kind="dataset.settings_changed",
+        actor=user,
+        dataset=row,
+        target=row,
+        data={"before": before, "after": {name: changes[name] for name in before}},
+    )
+    return row
+
+
+@transaction.atomic
+def archive_dataset(*, dataset: Dataset, user: User) -> None:
+    """Put a dataset away: nobody sees it any more and its jobs stop. Nothing is deleted."""
+    row = Dataset.objects.select_for_update().get(pk=dataset.pk)
+    if row.archived_at is not None:
+        return
+    row.archived_at = timezone.now()
+    row.save(update_fields=["archived_at"])
+    record(kind="dataset.archived", actor=user, dataset=row, target=row, data={"name": row.name})
+    for job in Job.objects.filter(dataset=row, state__in=ACTIVE_STATES):
+        cancel(job=job, user=user)

@@ -1,0 +1,87 @@
+"""Running an import: what the worker calls."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from mekiki.accounts.models import User
+from mekiki.audit.services import record
+from mekiki.datasets.importing import pipeline
+from mekiki.datasets.importing.entries import Folder, Source, Upload
+from mekiki.datasets.models import Dataset, Image, ImportBatch
+from mekiki.datasets.problems import ProblemError
+from mekiki.datasets.services.uploads import finish_upload
+from mekiki.jobs.models import Job, Kind
+from mekiki.jobs.services import enqueue
+
+
+def import_folder(*, dataset: Dataset, path: str | Path, user: User | None) -> Job:
+    """Import a folder, a zip or a single file that lies on the server. The worker must be able to read it.
+
+    ValidationError when there is nothing at the path.
+    """
+    place = Path(path).expanduser().absolute()
+    if not place.exists():
+        raise ValidationError(_("There is nothing at %(path)s."), params={"path": str(place)})
+    with transaction.atomic():
+        batch = ImportBatch.objects.create(
+            dataset=dataset, source=ImportBatch.Source.FOLDER, location=str(place), created_by=user
+        )
+        return finish_upload(batch=batch, user=user)
+
+
+def run_import(*, batch: ImportBatch, progress: Callable[[int, int | None], None]) -> ImportBatch:
+    """Store the files of a batch; safe to repeat after a kill, and beside another worker doing the same.
+
+    progress(done, total) is called every few dozen files; what it raises stops the import, and a later run
+    goes on where it stopped. Ends with the event `images.imported` and a job that encodes what is new.
+    """
+    batch = ImportBatch.objects.select_related("dataset", "created_by").get(pk=batch.pk)
+    if batch.finished_at is None:
+        source: Source
+        if batch.source == ImportBatch.Source.UPLOAD:
+            source = Upload(Path(batch.location))
+        else:
+            source = Folder(Path(batch.location))
+        try:
+            counts = pipeline.store_all(batch, source, progress)
+        except pipeline.AlreadyFinishedError:
+            batch = ImportBatch.objects.filter(pk=batch.pk).first() or batch
+        else:
+            batch = _close(batch, counts)
+    if batch.source == ImportBatch.Source.UPLOAD and batch.location:
+        shutil.rmtree(batch.location, ignore_errors=True)
+    return batch
+
+
+@transaction.atomic
+def _close(batch: ImportBatch, counts: pipeline.Counts) -> ImportBatch:
+    """Write the counts, once."""
+    row = ImportBatch.objects.select_for_update().get(pk=batch.pk)
+    if row.finished_at is not None:
+        return row
+    rejected = counts.rejected
+    if not counts.taken and not rejected:
+        label = Path(row.location).name if row.source == ImportBatch.Source.FOLDER else str(_("the upload"))
+        pipeline.record_problems(row, [(label, ProblemError("no_image"))])
+        rejected = 1
+    row.added = Image.objects.filter(batch=row).count()
+    row.duplicates = max(0, counts.taken - row.added)
+    row.rejected = rejected
+    row.finished_at = timezone.now()
+    row.save(update_fields=["added", "duplicates", "rejected", "finished_at"])
+    record(
+        kind="images.imported",
+        actor=batch.created_by,
+        dataset=batch.dataset,
+        target=row,
+        data={"added": row.added, "duplicates": row.duplicates, "rejected": row.rejected},
+    )
+    if Image.objects.filter(dataset=batch.dataset).exists():
+        enqueue(kind=Kind.ENCODE, dataset=batch.dataset, user=batch.created_by)
+    return row

@@ -1,0 +1,166 @@
+"""Receiving files from a browser, into a folder of the import's own, until the import is asked for.
+
+HOME/incoming/<batch>/ (0700) holds numbered files and names.jsonl, one line {"file", "name", "size"} each.
+What the client calls a file is written into that line and never used as a path. A file's number is the
+offset of its line: unique, ordered, and found without counting.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+from typing import Protocol
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from mekiki.accounts.models import User
+from mekiki.audit.services import record
+from mekiki.datasets.importing import names
+from mekiki.datasets.importing.archives import is_zip
+from mekiki.datasets.importing.entries import NAMES_FILE
+from mekiki.datasets.models import Dataset, Image, ImportBatch
+from mekiki.datasets.problems import ProblemError, explain
+from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
+from mekiki.jobs.services import cancel, enqueue
+
+_STEP = 1024 * 1024
+# An upload nobody finished is thrown away after this long.
+ABANDONED_AFTER = timedelta(days=2)
+
+
+class Readable(Protocol):
+    """A file open for reading bytes: Django's UploadedFile, an open file, BytesIO."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Up to `size` bytes."""
+        ...
+
+
+def job_key(batch: ImportBatch) -> str:
+    """One active job an import; several imports of a dataset may run side by side."""
+    return f"{Kind.IMPORT_IMAGES}:{batch.pk}"
+
+
+def start_upload(*, dataset: Dataset, user: User | None) -> ImportBatch:
+    """Open an upload: files are added one by one, then finish_upload starts the import."""
+    _throw_away_abandoned(dataset)
+    batch = ImportBatch.objects.create(dataset=dataset, source=ImportBatch.Source.UPLOAD, created_by=user)
+    folder = settings.HOME / "incoming" / str(batch.pk)
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # A number used before can only come from a database that was replaced: its files belong to nobody.
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    batch.location = str(folder)
+    batch.save(update_fields=["location"])
+    return batch
+
+
+def add_file(*, batch: ImportBatch, name: str, file: Readable) -> int:
+    """Take one file, of at most the archive limit for zips and the file limit for others; returns its bytes.
+
+    ValidationError when it is larger, or when the upload is finished or was discarded. Nothing is kept of a
+    refused file.
+    """
+    folder = Path(batch.location)
+    if batch.finished_at is not None or not batch.location or not folder.is_dir():
+        raise ValidationError(
+            _("This upload has ended. Start a new one; files that arrived before are kept.")
+        )
+    if Job.objects.filter(key=job_key(batch)).exists():
+        raise ValidationError(_("This upload is being imported already. Start a new one for more files."))
+    handle, draft = tempfile.mkstemp(dir=folder, prefix="draft-")
+    try:
+        with os.fdopen(handle, "wb") as out:
+            size = _copy(file, out)
+        with (folder / NAMES_FILE).open("ab+") as lines:
+            fcntl.flock(lines, fcntl.LOCK_EX)
+            at = lines.seek(0, os.SEEK_END)
+            if at:
+                lines.seek(at - 1)
+                if lines.read(1) != b"\n":  # a server was killed while it wrote the last line
+                    lines.write(b"\n")
+                    at += 1
+            Path(draft).replace(folder / f"{at:012d}")
+            row = {"file": at, "name": names.readable(name) or _("unnamed"), "size": size}
+            lines.write(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(draft).unlink()
+        raise
+    return size
+
+
+def _copy(file: Readable, out) -> int:
+    size = 0
+    limit = settings.MAX_FILE_BYTES
+    while piece := file.read(_STEP):
+        if not size and is_zip(piece[:4]):
+            limit = settings.MAX_ARCHIVE_BYTES
+        size += len(piece)
+        if size > limit:
+            code = "archive_too_big" if limit == settings.MAX_ARCHIVE_BYTES else "too_large"
+            told = explain(code, ProblemError(code, limit=limit).detail)
+            raise ValidationError(f"{told.what} {told.advice}")
+        out.write(piece)
+    return size
+
+
+@transaction.atomic
+def finish_upload(*, batch: ImportBatch, user: User | None) -> Job:
+    """All files are here: import them. Also starts an import again that was cancelled or failed.
+
+    ValidationError when it is finished already.
+    """
+    row = ImportBatch.objects.select_for_update().get(pk=batch.pk)
+    if row.finished_at is not None:
+        raise ValidationError(_("This import is finished already."))
+    return enqueue(
+        kind=Kind.IMPORT_IMAGES,
+        dataset=row.dataset,
+        key=job_key(row),
+        payload={"batch": row.pk},
+        user=user,
+    )
+
+
+@transaction.atomic
+def discard_import(*, batch: ImportBatch, user: User | None) -> None:
+    """Give an import up: a running one stops, files that wait are thrown away, images stored already stay."""
+    row = ImportBatch.objects.select_for_update().get(pk=batch.pk)
+    if row.finished_at is not None:
+        return
+    for job in Job.objects.filter(key=job_key(row), state__in=ACTIVE_STATES):
+        cancel(job=job, user=user)
+    folder = row.location if row.source == ImportBatch.Source.UPLOAD else ""
+    row.added = Image.objects.filter(batch=row).count()
+    if row.added or row.problems.exists() or row.source == ImportBatch.Source.FOLDER:
+        row.rejected = row.problems.count()
+        row.finished_at = timezone.now()
+        row.save(update_fields=["added", "rejected", "finished_at"])
+        record(
+            kind="import.discarded", actor=user, dataset=row.dataset, target=row, data={"added": row.added}
+        )
+    else:
+        row.delete()
+    if folder:
+        transaction.on_commit(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+def _throw_away_abandoned(dataset: Dataset) -> None:
+    old = ImportBatch.objects.filter(
+        dataset=dataset,
+        source=ImportBatch.Source.UPLOAD,
+        finished_at__isnull=True,
+        created_at__lt=timezone.now() - ABANDONED_AFTER,
+    )
+    for batch in old:
+        if not Job.objects.filter(key=job_key(batch)).exists():
+            discard_import(batch=batch, user=None)
