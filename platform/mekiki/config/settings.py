@@ -6,7 +6,7 @@ from pathlib import Path
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
-from mekiki.config import env
+from mekiki.config import assets, env
 from mekiki.embedded import endpoints, secrets
 
 PACKAGE_DIR = Path(__file__).resolve().parent.parent
@@ -127,12 +127,14 @@ USE_TZ = True
 TIME_ZONE = env.text("MEKIKI_TIME_ZONE")
 
 # --- Files --------------------------------------------------------------------------------------------------
-STATIC_URL = "static/"
-STATICFILES_DIRS: list[Path] = []
-STATIC_ROOT = HOME / "static"
+STATIC_URL = f"static/{assets.tag(PACKAGE_DIR)}/"
+STATIC_ROOT = None
 # Served straight from the packages: no collectstatic step stands between an install and its first page.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
+WHITENOISE_ALLOW_ALL_ORIGINS = False
+# The address changes with the content (config/assets.py).
+WHITENOISE_IMMUTABLE_FILE_TEST = r"^$" if DEBUG else r"^/static/"
 MEDIA_ROOT = HOME / "files"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": MEDIA_ROOT}},

@@ -1,0 +1,56 @@
+"""Static files: served without collectstatic, kept for ever by browsers, moved by a change."""
+
+import re
+from pathlib import Path
+
+import pytest
+from django.templatetags.static import static
+from django.test import Client
+
+from mekiki.config.assets import tag
+
+
+def test_the_tag_changes_with_a_file(tmp_path: Path):
+    file = tmp_path / "web" / "static" / "mekiki" / "a.css"
+    file.parent.mkdir(parents=True)
+    file.write_text("a{}")
+    before = tag(tmp_path)
+    assert re.fullmatch(r"[0-9a-f]{10}", before)
+    assert tag(tmp_path) == before
+    file.write_text("b{}")
+    assert tag(tmp_path) != before
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("mekiki/css/mekiki.css", "text/css"),
+        ("mekiki/css/components/bar.css", "text/css"),
+        ("mekiki/js/jobs.js", "text/javascript"),
+        ("mekiki/img/favicon.svg", "image/svg+xml"),
+        ("django_htmx/htmx-2.min.js", "text/javascript"),
+    ],
+)
+def test_static_files_are_served_and_kept(path: str, kind: str):
+    response = Client().get(static(path))
+    assert response.status_code == 200
+    assert response["content-type"].startswith(kind)
+    assert "immutable" in response["cache-control"]
+    assert "access-control-allow-origin" not in response
+
+
+def test_every_style_sheet_and_module_named_in_one_exists():
+    root = Path(__file__).resolve().parents[2] / "platform" / "mekiki" / "web" / "static" / "mekiki"
+    for sheet in (root / "css").rglob("*.css"):
+        for name in re.findall(r'@import url\("([^"]+)"\)', sheet.read_text()):
+            assert (sheet.parent / name).is_file(), f"{sheet.name} imports {name}"
+    for module in (root / "js").rglob("*.js"):
+        for name in re.findall(r'from "(\.[^"]+)"', module.read_text()):
+            assert (module.parent / name).is_file(), f"{module.name} imports {name}"
+
+
+def test_every_component_sheet_is_imported():
+    css = Path(__file__).resolve().parents[2] / "platform/mekiki/web/static/mekiki/css"
+    entry = (css / "mekiki.css").read_text()
+    for sheet in (css / "components").glob("*.css"):
+        assert f'url("components/{sheet.name}") layer(components)' in entry
