@@ -1,0 +1,57 @@
+"""Homes and platforms for the tests of the embedded servers."""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from mekiki.embedded import places
+from mekiki.embedded.supervisor import Platform
+
+# The session's own servers are not the ones to use here.
+EMBEDDED = {"DATABASE_URL": "", "BROKER_URL": ""}
+
+
+@pytest.fixture
+def new_platform(tmp_path: Path) -> Iterator[Callable[..., Platform]]:
+    """A function that makes a Platform on a new home; all are stopped and deleted at the end."""
+    made: list[Platform] = []
+
+    def make(name: str = "home", *, home: Path | None = None, **options: object) -> Platform:
+        platform = Platform(home or tmp_path / name, quiet=True, env=EMBEDDED, **options)  # type: ignore[arg-type]
+        made.append(platform)
+        return platform
+
+    yield make
+    for platform in made:
+        platform.stop()
+        places.discard(platform.home / "postgres")
+        shutil.rmtree(platform.home, ignore_errors=True)
+
+
+def until(condition: Callable[[], object], seconds: float = 30.0) -> bool:
+    """Wait for a condition; False when the time is over."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def processes_of(home: Path) -> list[psutil.Process]:
+    """Every living process that works on a home: its environment or command names it."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            named = process.environ().get("MEKIKI_HOME") == str(home) or str(home) in " ".join(
+                process.cmdline()
+            )
+            if named and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found

@@ -1,0 +1,154 @@
+"""`mekiki up` as a person meets it: it serves, refuses, mends and stops."""
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from urllib.request import urlopen
+
+import psutil
+import pytest
+
+from mekiki.embedded import endpoints
+from mekiki.embedded.supervisor import Platform
+from tests.embedded.conftest import EMBEDDED, processes_of, until
+
+CHILDREN = ("postgres", "valkey", "web", "worker", "beat")
+NewPlatform = Callable[..., Platform]
+
+
+def mekiki(platform: Platform, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in another shell on the same home."""
+    environment = {**platform.env, **EMBEDDED} if platform.env else {**os.environ, **EMBEDDED}
+    environment["MEKIKI_HOME"] = str(platform.home)
+    environment.setdefault("PYTHONPATH", os.pathsep.join(p for p in sys.path if p))
+    command = [sys.executable, "-m", "mekiki", *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+
+
+def page(platform: Platform) -> int:
+    with urlopen(platform.url, timeout=20) as answer:
+        return answer.status
+
+
+@pytest.mark.slow
+def test_a_day_on_one_home(new_platform: NewPlatform) -> None:
+    """One platform for what would each need a start of its own."""
+    platform = new_platform("目利き's home, with spaces")
+    platform.start()
+    home = platform.home
+
+    # It serves its first page, keeps its home to itself, and everything runs.
+    assert page(platform) == 200
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+    assert set(platform.pids()) == set(CHILDREN)
+    assert "torch" not in Path(f"/proc/{platform.pids()['web']}/maps").read_text()
+
+    # Another shell finds the servers; the first admin is there, once.
+    shown = mekiki(
+        platform,
+        "shell",
+        "-c",
+        "from mekiki.accounts.models import User; print('admins', *User.objects.values_list('username', 'is_superuser'))",
+    )
+    assert "admins ('admin', True)" in shown.stdout, shown.stderr
+
+    # A second `up` refuses and says who holds the home and where it serves.
+    second = mekiki(platform, "up", "--port", "0")
+    assert second.returncode != 0
+    assert str(platform.pid) in second.stderr
+    assert platform.url in second.stderr
+    assert str(home) in second.stderr
+
+    # Whatever is killed is started again, the others go on, the address stays, and it is said.
+    for name in CHILDREN:
+        before = platform.pids()[name]
+        os.kill(before, signal.SIGKILL)
+        assert until(lambda n=name, b=before: platform.pids().get(n, b) != b), f"{name} was not mended"
+        assert until(lambda: page(platform) == 200)
+    said = (home / "logs" / "mekiki.log").read_text()
+    assert said.count("killed by signal 9") == len(CHILDREN)
+    assert platform.alive()
+
+    # SIGTERM stops everything in order and leaves no process.
+    assert until(lambda: set(platform.pids()) == set(CHILDREN))
+    platform.stop()
+    assert platform.child is not None and platform.child.returncode == 0
+    assert processes_of(home) == []
+    stopped = [line.split(" ok   ")[1] for line in said_after(home, "Stopping")]
+    assert stopped == [f"{title} stopped" for title in ("Schedule", "Worker", "Web", "Valkey", "PostgreSQL")]
+
+    # And a command says what to do.
+    refused = mekiki(platform, "showmigrations")
+    assert refused.returncode != 0
+    assert "mekiki up" in refused.stderr
+    assert str(home) in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def said_after(home: Path, word: str) -> list[str]:
+    lines = (home / "logs" / "mekiki.log").read_text().splitlines()
+    start = max(i for i, line in enumerate(lines) if word in line)
+    return lines[start + 1 :]
+
+
+def test_a_port_in_use_is_named_before_anything_starts(new_platform: NewPlatform) -> None:
+    platform = new_platform()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused = mekiki(platform, "up", "--port", str(port))
+    assert refused.returncode != 0
+    assert f"Port {port} is in use" in refused.stderr
+    assert "--port" in refused.stderr
+    assert not (platform.home / "postgres").exists()
+
+
+def test_a_variable_that_means_nothing_is_named(
+    new_platform: NewPlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEKIKI_PORT", "eighty")
+    refused = mekiki(new_platform(), "up")
+    assert refused.returncode != 0
+    assert refused.stderr.strip() == "MEKIKI_PORT must be a whole number, not 'eighty'."
+
+
+@pytest.mark.slow
+def test_a_killed_supervisor_leaves_nothing_that_disturbs_the_next(new_platform: NewPlatform) -> None:
+    """On a home whose path is far longer than a socket's may be."""
+    home = "/".join(["a-folder-with-a-rather-long-name"] * 6)
+    first = new_platform(home).start()
+    before = first.pids()
+    assert first.child is not None
+    os.kill(first.pid, signal.SIGKILL)
+    first.child.wait()
+    second = new_platform(home=first.home).start()
+    assert page(second) == 200
+    assert until(
+        lambda: (
+            not any(psutil.pid_exists(p) and psutil.Process(p).ppid() != second.pid for p in before.values())
+        )
+    )
+    mine = {second.pid, *(p.pid for p in psutil.Process(second.pid).children(recursive=True))}
+    assert {p.pid for p in processes_of(second.home)} <= mine
+
+
+@pytest.mark.slow
+def test_what_dies_again_and_again_stops_everything_with_the_reason(new_platform: NewPlatform) -> None:
+    platform = new_platform(worker=False)
+    platform.start()
+    for _ in range(5):
+        before = platform.pids().get("valkey", 0)
+        if before:
+            os.kill(before, signal.SIGKILL)
+        until(lambda b=before: not platform.alive() or platform.pids().get("valkey", b) != b, 10)
+    assert platform.child is not None
+    assert platform.child.wait(30) == 1
+    said = (platform.home / "logs" / "mekiki.log").read_text()
+    assert "Valkey died 5 times within a minute" in said
+    assert str(platform.home / "logs" / "valkey.log") in said
+    assert processes_of(platform.home) == []
+    assert endpoints.read(platform.home).pid == 0
