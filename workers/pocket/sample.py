@@ -1,0 +1,272 @@
+"""The sample dataset: what three inspection cameras of an imaginary plant saw in a week.
+
+Drawn by the picture maker under capture conditions that training never used; most parts are good, the worst
+defects are the rarest, and line, camera and shift leave their mark on the pictures, as they do in life.
+"""
+
+import argparse
+import csv
+import json
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from workers.pocket.pictures import Conditions, Spec, draw
+
+SIDE = 208
+SEED = 7
+
+
+@dataclass(frozen=True)
+class SampleLabel:
+    """One class: how often it occurs, and what the product tells people about it."""
+
+    name: str
+    share: float
+    guideline: str
+    english: tuple[str, ...]
+    japanese: tuple[str, ...]
+    critical: bool = False
+
+
+LABELS = (
+    SampleLabel(
+        "good",
+        0.58,
+        "Nothing that a customer would object to. Even marks of machining and dust are good.",
+        ("a photo of a good part", "a clean metal surface with no defects", "a flawless part"),
+        ("良品の写真", "欠陥のない部品", "きれいな金属表面"),
+    ),
+    SampleLabel(
+        "scratch",
+        0.12,
+        "A line cut into the surface by something hard, bright or dark, straight or slightly bent.",
+        ("a photo of a scratched part", "a scratch on a metal surface"),
+        ("傷のある部品の写真", "金属表面の引っかき傷"),
+    ),
+    SampleLabel(
+        "stain",
+        0.09,
+        "Oil, water marks or dirt lying on the surface: soft outline, no relief.",
+        ("a photo of a stained part", "an oil stain on a metal surface"),
+        ("汚れた部品の写真", "金属表面の油汚れ"),
+    ),
+    SampleLabel(
+        "dent",
+        0.065,
+        "The surface is pressed in: light on one side, shade on the other.",
+        ("a photo of a dented part", "a dent in a metal surface"),
+        ("打痕のある部品の写真", "金属表面のへこみ"),
+    ),
+    SampleLabel(
+        "rust",
+        0.055,
+        "Brown or dark corrosion with a rough, speckled outline.",
+        ("a photo of a rusty part", "rust on a metal surface"),
+        ("錆びた部品の写真", "金属表面の錆"),
+    ),
+    SampleLabel(
+        "crack",
+        0.04,
+        "A thin, jagged, dark line where the metal has parted, often branching. When in doubt, call it a crack.",
+        ("a photo of a cracked part", "a crack in a metal surface"),
+        ("割れのある部品の写真", "金属表面の亀裂"),
+        critical=True,
+    ),
+    SampleLabel(
+        "pits",
+        0.03,
+        "Many small pits spread over an area.",
+        ("a photo of a pitted part", "many small pits in a metal surface"),
+        ("ピットのある部品の写真", "金属表面の点食"),
+    ),
+    SampleLabel(
+        "hole",
+        0.02,
+        "A round dark hole where the drawing has none.",
+        ("a photo of a part with an unwanted hole", "a blowhole in a metal surface"),
+        ("余分な穴のある部品の写真", "金属表面のブローホール"),
+        critical=True,
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Line:
+    """What one production line makes, and which cameras look at it."""
+
+    name: str
+    share: float
+    subjects: tuple[str, ...]
+    finishes: tuple[str, ...]
+    tones: tuple[str, ...]
+    cameras: tuple[tuple[str, float], ...]
+
+
+LINES = (
+    Line("press-1", 0.4, ("surface",), ("rolled", "brushed"), ("steel", "bright"), (("C1", 0.85), ("C3", 0.15))),
+    Line("turning-2", 0.35, ("washer", "cap"), ("polished", "blasted"), ("steel", "brass"), (("C2", 0.8), ("C1", 0.2))),
+    Line("paint-3", 0.25, ("bracket",), ("painted",), ("blue", "green", "white"), (("C3", 0.9), ("C2", 0.1))),
+)
+_BASE = Conditions(
+    name="sample",
+    exposure=(0.9, 1.1),
+    gamma=(0.9, 1.1),
+    blur=(0.3, 0.7),
+    motion=(0.0, 0.0),
+    noise=(0.01, 0.025),
+    vignette=(0.2, 0.4),
+    gradient=(0.05, 0.25),
+    tint=(0.0, 0.0),
+    grey=0.0,
+    jpeg=(60, 75),
+    backgrounds=("belt",),
+    elevation=(0.55, 0.95),
+    fill=(0.85, 0.97),
+)
+CAMERAS = {
+    "C1": replace(_BASE, name="C1", grey=1.0, noise=(0.02, 0.04), elevation=(0.45, 0.7)),
+    "C2": replace(_BASE, name="C2", tint=(0.08, 0.12), backgrounds=("belt", "tray"), vignette=(0.3, 0.5)),
+    "C3": replace(_BASE, name="C3", tint=(-0.12, -0.08), backgrounds=("cloth", "wood"), blur=(0.4, 0.9)),
+}
+SHIFTS = (("day", 0.5, 1.0), ("evening", 0.3, 0.85), ("night", 0.2, 0.7))  # name, share, how bright the hall is
+
+
+@dataclass(frozen=True)
+class _Shot:
+    index: int
+    label: str
+    line: str
+    camera: str
+    shift: str
+    spec: Spec
+    conditions: Conditions
+
+    @property
+    def file(self) -> str:
+        return f"{self.camera}-{self.index:05d}.jpg"
+
+
+def counts(total: int) -> dict[str, int]:
+    """How many pictures of each label: at least one each, the rest by share, the remainder good."""
+    found = {label.name: max(1, round(total * label.share)) for label in LABELS}
+    found["good"] += total - sum(found.values())
+    return found
+
+
+def _plan(count: int, seed: int) -> list[_Shot]:
+    rng = np.random.default_rng([seed, 3])
+    labels = [name for name, number in counts(count).items() for _ in range(number)]
+    shots = []
+    for index, at in enumerate(rng.permutation(len(labels))):
+        own = np.random.default_rng([seed, 4, index])
+        line = LINES[int(own.choice(len(LINES), p=[line.share for line in LINES]))]
+        names, weights = zip(*line.cameras, strict=True)
+        camera = str(own.choice(names, p=weights))
+        shift, _, light = SHIFTS[int(own.choice(len(SHIFTS), p=[share for _, share, _ in SHIFTS]))]
+        low, high = CAMERAS[camera].exposure
+        spec = Spec(
+            subject=str(own.choice(line.subjects)),
+            finish=str(own.choice(line.finishes)),
+            tone=str(own.choice(line.tones)),
+            state=labels[at],
+            severity=float(own.uniform(0.45, 1.0)),
+            seed=int(own.integers(2**62)),
+        )
+        conditions = replace(CAMERAS[camera], exposure=(low * light, high * light))
+        shots.append(_Shot(index, labels[at], line.name, camera, shift, spec, conditions))
+    return shots
+
+
+def _take(job: tuple[Path, list[_Shot]]) -> int:
+    folder, shots = job
+    for shot in shots:
+        image = Image.fromarray(draw(shot.spec, SIDE, shot.conditions))
+        if shot.conditions.grey == 1.0:
+            image = image.convert("L")
+        image.save(folder / shot.label / shot.file, "JPEG", quality=88)
+    return len(shots)
+
+
+def _run(jobs: list[tuple[Path, list[_Shot]]]) -> Iterator[int]:
+    """Two processes where that is possible: a daemonic worker may not have children, a script from stdin cannot
+    be imported by them. Drawing again what a broken pool had drawn gives the same files."""
+    done = 0
+    if not multiprocessing.current_process().daemon:
+        try:
+            with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+                for taken in pool.map(_take, jobs):
+                    done += 1
+                    yield taken
+            return
+        except BrokenProcessPool:
+            pass
+    for job in jobs[done:]:
+        yield _take(job)
+
+
+def make_sample(
+    folder: Path,
+    *,
+    count: int = 2400,
+    seed: int = SEED,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Draw the sample dataset into ``folder``: one folder of JPEG files a label, `metadata.csv`, `labels.json`
+    (label → prompts in English and Japanese, guideline, whether it is critical).
+
+    The same count and seed give the same files. ``progress(done, total)`` counts pictures.
+    Raises: ValueError for fewer pictures than labels; OSError when the folder cannot be written.
+    """
+    if count < len(LABELS):
+        raise ValueError(f"a sample has at least {len(LABELS)} pictures, one a label")
+    shots = _plan(count, seed)
+    for label in LABELS:
+        (folder / label.name).mkdir(parents=True, exist_ok=True)
+    jobs = [(folder, shots[start : start + 40]) for start in range(0, len(shots), 40)]
+    done = 0
+    for taken in _run(jobs):
+        done += taken
+        if progress:
+            progress(done, count)
+    _write_tables(folder, shots)
+
+
+def _write_tables(folder: Path, shots: Iterable[_Shot]) -> None:
+    with (folder / "metadata.csv").open("w", newline="", encoding="utf-8") as stream:
+        table = csv.writer(stream)
+        table.writerow(("file", "line", "camera", "shift"))
+        table.writerows((f"{shot.label}/{shot.file}", shot.line, shot.camera, shot.shift) for shot in shots)
+    described = {
+        label.name: {
+            "prompts": [*label.english, *label.japanese],
+            "guideline": label.guideline,
+            "critical": label.critical,
+        }
+        for label in LABELS
+    }
+    text = json.dumps(described, ensure_ascii=False, indent=2)
+    (folder / "labels.json").write_text(text + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Draw the sample dataset into a folder.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--count", type=int, default=2400)
+    parser.add_argument("--seed", type=int, default=SEED)
+    chosen = parser.parse_args()
+    with tqdm(total=chosen.count, unit=" pictures") as bar:
+        make_sample(
+            chosen.folder, count=chosen.count, seed=chosen.seed, progress=lambda done, _: bar.update(done - bar.n)
+        )
+
+
+if __name__ == "__main__":
+    main()
