@@ -19,12 +19,16 @@ NAMES_FILE = "names.jsonl"
 
 @dataclass(frozen=True)
 class Entry:
-    """A file, or a whole archive or table that was refused: its name for people, its bytes or the problem."""
+    """A file, or a whole archive or table that was refused: its name for people, its bytes or the problem.
+
+    `where` says which archive it lies in, for reports; empty: it is the name.
+    """
 
     name: str
     data: bytes = b""
     problem: ProblemError | None = None
     metadata: dict[str, str] | None = None
+    where: str = ""
 
 
 class Source(Protocol):
@@ -138,7 +142,7 @@ def _walk_archive(label: str, path: Path, limits: Limits) -> Iterator[Entry]:
                         raise
                     yield Entry(of(name), problem=problem)
                 else:
-                    yield Entry(names.readable(name), data, metadata=tables.of(name))
+                    yield Entry(names.readable(name), data, metadata=tables.of(name), where=of(name))
             if not found:
                 yield Entry(label, problem=ProblemError("no_image"))
     except ProblemError as problem:
@@ -162,10 +166,10 @@ def _read(path: Path, limits: Limits) -> bytes:
             raise ProblemError("symlink")
         if not path.is_file():
             raise ProblemError("unreadable")
-        with path.open("rb") as file:
-            data = file.read(limits.file_bytes + 1)
+        size = path.stat().st_size
+        if size <= limits.file_bytes:
+            with path.open("rb") as file:
+                return file.read(size)
     except OSError:
         raise ProblemError("unreadable") from None
-    if len(data) > limits.file_bytes:
-        raise ProblemError("too_large", limit=limits.file_bytes)
-    return data
+    raise ProblemError("too_large", limit=limits.file_bytes)

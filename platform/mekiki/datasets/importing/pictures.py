@@ -15,8 +15,7 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from mekiki.datasets.problems import ProblemError
 
-# MPO is a JPEG with further pictures behind the first (stereo cameras, phones).
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 CONTENT_TYPES = {
     "JPEG": "image/jpeg",
     "PNG": "image/png",
@@ -128,6 +127,7 @@ def _not_an_image(data: bytes) -> ProblemError:
 
 
 def _decode(image: ImageFile.ImageFile) -> Picture:
+    # MPO is a JPEG with further pictures behind the first (stereo cameras, phones).
     kind = "JPEG" if image.format == "MPO" else str(image.format)
     width, height = image.size
     frames = getattr(image, "n_frames", 1) if kind in {"GIF", "WEBP"} else 1

@@ -104,7 +104,7 @@ def _windows(dataset: Dataset, source: Source, pool: ThreadPoolExecutor, limits:
         if entry.problem is None:
             entries.append((entry, hashlib.sha256(entry.data).hexdigest()))
         else:
-            window.bad.append((entry.name, entry.problem))
+            window.bad.append((entry.where or entry.name, entry.problem))
         if window.files >= WINDOW_FILES or window.size >= WINDOW_BYTES:
             yield _submit(window, entries, dataset, pool, limits)
             entries, window = [], _Window()
@@ -153,7 +153,7 @@ def _finish(batch: ImportBatch, window: _Window) -> tuple[int, int]:
             try:
                 picture = future.result()
             except ProblemError as problem:
-                bad.append((entry.name, problem))
+                bad.append((entry.where or entry.name, problem))
                 continue
             rows.append(
                 Image(

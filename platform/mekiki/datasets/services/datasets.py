@@ -45,7 +45,7 @@ def create_dataset(
             created_by=user,
             **settings,
         )
-        dataset.full_clean(validate_unique=bool(slug))
+        dataset.full_clean(exclude=["archived_at"], validate_unique=bool(slug))
         try:
             with transaction.atomic():
                 dataset.save(force_insert=True)
@@ -89,7 +89,7 @@ def update_settings(*, dataset: Dataset, user: User, **changes: Any) -> Dataset:
         return row
     for name in before:
         setattr(row, name, changes[name])
-    row.full_clean()
+    row.full_clean(exclude=["archived_at", "created_by"])
     row.save(update_fields=list(before))
     record(
         kind="dataset.settings_changed",

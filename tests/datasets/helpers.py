@@ -1,0 +1,61 @@
+"""Small files made on the spot, and what an import left behind."""
+
+import io
+import struct
+import zipfile
+import zlib
+
+import numpy as np
+from django.core.files.storage import default_storage
+from PIL import Image as Pillow
+
+from mekiki.datasets.models import Dataset, ImportBatch
+
+Files = dict[str, bytes]
+
+
+def picture(seed: int = 0, size: tuple[int, int] = (40, 30), kind: str = "JPEG", mode: str = "RGB") -> bytes:
+    """The bytes of a small image; another seed is another image."""
+    noise = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    out = io.BytesIO()
+    Pillow.fromarray(noise).convert(mode).save(out, kind)
+    return out.getvalue()
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG of a few dozen bytes that claims to be huge."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b"\0" * 1000))
+        + chunk(b"IEND", b"")
+    )
+
+
+def zipped(files: Files) -> bytes:
+    """A zip of files."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return out.getvalue()
+
+
+def codes(batch: ImportBatch) -> dict[str, str]:
+    """Name → code of what was not taken."""
+    return dict(batch.problems.values_list("name", "code"))
+
+
+def stored(dataset: Dataset, kind: str = "originals") -> list[str]:
+    """File names under datasets/<id>/<kind>/, drafts included."""
+    found: list[str] = []
+    base = f"datasets/{dataset.pk}/{kind}"
+    if default_storage.exists(base):
+        for folder in default_storage.listdir(base)[0]:
+            found += default_storage.listdir(f"{base}/{folder}")[1]
+    return found

@@ -1,0 +1,178 @@
+"""What people send by mistake or in malice: each refused by name and reason, and the rest goes on."""
+
+import io
+import stat
+import struct
+import tracemalloc
+import zipfile
+from collections.abc import Callable
+
+import pytest
+from django.utils import translation
+
+from mekiki.datasets import problems, services
+from mekiki.datasets.models import Dataset, Image, ImportBatch
+from tests.datasets.helpers import Files, codes, picture, png_header, stored, zipped
+
+Upload = Callable[[Files], ImportBatch]
+GOOD = picture(1)
+
+BAD_FILES = {
+    "text": (b"I am no picture.\n" * 50, "not_an_image"),
+    "empty": (b"", "empty_file"),
+    "truncated": (picture(2, (200, 200))[:-3000], "truncated"),
+    "truncated-png": (picture(2, (200, 200), "PNG")[:-3000], "truncated"),
+    "bomb": (png_header(30_000, 30_000), "too_many_pixels"),
+    "just-over": (png_header(10_001, 10_000), "too_many_pixels"),
+    "svg": (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"><script/></svg>', "svg"),
+    "svg-bare": (b"\xef\xbb\xbf  <SVG></SVG>", "svg"),
+    "heic": (b"\x00\x00\x00\x18ftypheic" + b"\0" * 100, "unsupported_format"),
+    "7z": (b"7z\xbc\xaf\x27\x1c" + b"\0" * 100, "archive_kind"),
+    "header-only": (png_header(50, 50)[:40], "truncated"),
+    # PostScript: Pillow would hand it to an interpreter were it not for the list of formats.
+    "eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "not_an_image"),
+}
+
+
+@pytest.mark.parametrize("in_zip", [False, True], ids=["file", "zip"])
+@pytest.mark.parametrize(("data", "code"), BAD_FILES.values(), ids=BAD_FILES.keys())
+def test_bad_file_is_reported_and_the_rest_is_taken(
+    upload: Upload, dataset: Dataset, data: bytes, code: str, in_zip: bool
+) -> None:
+    files = {"bad.jpg": data, "good.jpg": GOOD}
+    batch = upload({"a.zip": zipped(files)} if in_zip else files)
+    assert codes(batch) == {"a.zip/bad.jpg" if in_zip else "bad.jpg": code}
+    assert (batch.added, batch.duplicates, batch.rejected) == (1, 0, 1)
+    assert list(Image.objects.values_list("name", flat=True)) == ["good.jpg"]
+    assert len(stored(dataset)) == len(stored(dataset, "thumbs")) == 1
+
+
+def test_the_bomb_is_never_decoded(upload: Upload) -> None:
+    tracemalloc.start()
+    upload({"bomb.png": png_header(30_000, 30_000)})
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20_000_000
+    detail = ImportBatch.objects.get().problems.get().detail
+    assert detail == {"pixels": 900_000_000, "limit": 100_000_000}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../evil.jpg", "a/../../evil.jpg", "/etc/evil.jpg", "..\\evil.jpg", "C:\\evil.jpg", "C:/evil.jpg"],
+)
+def test_names_that_lead_out_of_a_zip(upload: Upload, name: str) -> None:
+    batch = upload({"a.zip": zipped({name: picture(5), "fine/..hidden.jpg": GOOD})})
+    assert list(codes(batch).values()) == ["unsafe_path"]
+    assert [image.name for image in Image.objects.all()] == ["fine/..hidden.jpg"]
+
+
+def test_uploaded_names_are_never_paths(upload: Upload, dataset: Dataset) -> None:
+    batch = upload({"../../../evil.jpg": GOOD, "/abs.jpg": picture(2), "x\0y\u202egpj.exe": picture(3)})
+    assert (batch.added, batch.rejected) == (3, 0)
+    assert "xygpj.exe" in set(Image.objects.values_list("name", flat=True))
+    assert sorted(stored(dataset)) == sorted(Image.objects.values_list("sha256", flat=True))
+
+
+def test_link_in_a_zip(upload: Upload) -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        link = zipfile.ZipInfo("link.jpg")
+        link.external_attr = (stat.S_IFLNK | 0o777) << 16
+        archive.writestr(link, "/etc/passwd")
+        archive.writestr("good.jpg", GOOD)
+    batch = upload({"a.zip": out.getvalue()})
+    assert codes(batch) == {"a.zip/link.jpg": "symlink"}
+    assert batch.added == 1
+
+
+def test_link_in_a_folder_is_not_followed(tmp_path, dataset: Dataset, admin) -> None:
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "private.jpg").write_bytes(picture(9))
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "good.jpg").write_bytes(GOOD)
+    (folder / "link.jpg").symlink_to(secret / "private.jpg")
+    (folder / "linked").symlink_to(secret)
+    services.import_folder(dataset=dataset, path=folder, user=admin)
+    batch = services.run_import(batch=ImportBatch.objects.get(), progress=lambda done, total: None)
+    assert codes(batch) == {"link.jpg": "symlink"}
+    assert batch.added == 1
+
+
+def test_zip_bomb_is_refused_before_anything_is_unpacked(upload: Upload, dataset: Dataset) -> None:
+    files = {"0-good.jpg": GOOD} | {f"{i}.bmp": b"\0" * 30_000_000 for i in range(4)}
+    tracemalloc.start()
+    batch = upload({"bomb.zip": zipped(files), "also-good.jpg": picture(7)})
+    tracemalloc.stop()
+    assert codes(batch) == {"bomb.zip": "archive_bomb"}
+    assert [image.name for image in Image.objects.all()] == ["also-good.jpg"]
+    assert len(stored(dataset)) == 1
+
+
+def test_lying_directory_is_caught_by_counting(upload: Upload) -> None:
+    """The directory claims 10 bytes; the entry holds 100 million."""
+    data = bytearray(zipped({"a.bmp": b"\0" * 100_000_000, "good.jpg": GOOD}))
+    first = data.index(b"PK\x01\x02")
+    data[first + 24 : first + 28] = struct.pack("<L", 10)
+    data[22:26] = struct.pack("<L", 10)
+    batch = upload({"a.zip": bytes(data)})
+    assert codes(batch) == {"a.zip/a.bmp": "entry_damaged"}
+    assert batch.added == 1
+
+
+def test_archives_that_cannot_be_used(upload: Upload, settings) -> None:
+    settings.MAX_ARCHIVE_FILES = 5
+    out = io.BytesIO(zipped({"a.jpg": GOOD}))
+    encrypted = bytearray(out.getvalue())
+    encrypted[6] |= 1
+    encrypted[encrypted.index(b"PK\x01\x02") + 8] |= 1
+    damaged = bytearray(zipped({"d.jpg": picture(8, (100, 100))}))
+    damaged[60:90] = b"\xff" * 30
+    batch = upload(
+        {
+            "empty.zip": zipped({}),
+            "many.zip": zipped({f"{i}.jpg": GOOD for i in range(6)}),
+            "cut.zip": zipped({"a.jpg": GOOD})[:-30],
+            "nested.zip": zipped({"inner.zip": zipped({"a.jpg": GOOD})}),
+            "locked.zip": bytes(encrypted),
+            "damaged.zip": bytes(damaged),
+            "leftovers.zip": zipped({"__MACOSX/._a.jpg": b"x", ".DS_Store": b"x", "sub/Thumbs.db": b"x"}),
+        }
+    )
+    assert codes(batch) == {
+        "empty.zip": "archive_empty",
+        "many.zip": "archive_too_many",
+        "cut.zip": "archive_damaged",
+        "nested.zip/inner.zip": "nested_archive",
+        "locked.zip/a.jpg": "encrypted",
+        "damaged.zip/d.jpg": "entry_damaged",
+        "leftovers.zip": "no_image",
+    }
+    assert Image.objects.count() == 0
+
+
+def test_directory_with_too_many_entries_is_not_even_loaded(upload: Upload, settings) -> None:
+    settings.MAX_ARCHIVE_FILES = 5
+    batch = upload({"many.zip": zipped({f"{i:04d}" * 20: b"" for i in range(50)})})
+    assert codes(batch) == {"many.zip": "archive_too_many"}
+
+
+def test_nothing_at_all(upload: Upload) -> None:
+    batch = upload({})
+    assert list(codes(batch).values()) == ["no_image"]
+    assert (batch.added, batch.rejected) == (0, 1)
+
+
+def test_every_problem_is_told_in_full(db) -> None:
+    """Each message says what happened and what to do, with its numbers filled in, in both languages."""
+    samples = {"limit": 1_048_576, "pixels": 900_000_000, "format": "HEIC", "reason": "no_file_column"}
+    for language in ("en", "ja"):
+        with translation.override(language):
+            for code in problems.MESSAGES:
+                told = problems.explain(code, samples)
+                assert told.what and told.advice
+                assert "%(" not in told.what + told.advice
+    assert problems.explain("too_large", {"limit": 1_048_576}).what == "The file is larger than 1.0\xa0MB."
+    assert "900,000,000 pixels" in problems.explain("too_many_pixels", samples).what
