@@ -88,6 +88,27 @@ def home() -> Path:
     return Path(text("MEKIKI_HOME")).expanduser().resolve()
 
 
+def reference() -> str:
+    """docs/reference/environment.md, from the table above (`make docs` writes it)."""
+    rows = [
+        f"| `{v.name}` | {f'`{v.default}`' if v.default else '—'} | {v.meaning} |" for v in VARIABLES.values()
+    ]
+    return "\n".join(
+        [
+            "# Environment variables",
+            "",
+            "Every choice that differs between machines. All have a default that works on one machine; an empty",
+            "value is the same as none. Written from `platform/mekiki/config/env.py` by `make docs`; a test",
+            "compares the two.",
+            "",
+            "| variable | default | meaning |",
+            "|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
 def inherited(changes: dict[str, str]) -> dict[str, str]:
     """The environment for a child process: ours, with `changes`."""
     return {**os.environ, **changes}

@@ -16,8 +16,8 @@ MARKS = {"ok": "✓", "warn": "!", "bad": "✗", "head": ""}
 class Console:
     """Writes lines. A terminal that has gone away, or cannot show a character, never stops the supervisor."""
 
-    def __init__(self, log: Path, *, quiet: bool = False) -> None:
-        self.log, self.quiet = log, quiet
+    def __init__(self, log: Path) -> None:
+        self.log = log
         self.colour = supports_color()
         with contextlib.suppress(AttributeError):
             sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
@@ -39,7 +39,7 @@ class Console:
         self._say("head", text)
 
     def secret(self, text: str) -> None:
-        """For the terminal alone, even when quiet: a password is not written to a log."""
+        """For the terminal alone: a password is not written to a log."""
         self._print(text)
 
     def _say(self, kind: str, text: str) -> None:
@@ -47,9 +47,8 @@ class Console:
             rotate(self.log)
             with self.log.open("a", encoding="utf-8") as file:
                 file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {kind:4} {text}\n")
-        if not self.quiet:
-            line = f"{MARKS[kind]} {text}" if MARKS[kind] else text
-            self._print(f"\033[{COLOURS[kind]}m{line}\033[0m" if self.colour else line)
+        line = f"{MARKS[kind]} {text}" if MARKS[kind] else text
+        self._print(f"\033[{COLOURS[kind]}m{line}\033[0m" if self.colour else line)
 
     def _print(self, line: str) -> None:
         with contextlib.suppress(OSError, ValueError):

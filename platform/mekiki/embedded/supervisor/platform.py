@@ -23,13 +23,13 @@ class PlatformError(RuntimeError):
 class Platform:
     """`mekiki up` as a child process, ready when `start` (or the `with` block) returns.
 
-    port 0 is a free port. `env` is added to the children's environment; DATABASE_URL and BROKER_URL given
+    port 0 is a free port; without `web` nothing listens and `url` is empty. `env` is added to the children's environment; DATABASE_URL and BROKER_URL given
     there or in ours replace the embedded servers, and an empty text insists on the embedded ones.
     `admin` is the name and password of the first admin if the home was empty. When this process dies,
     however it dies, the platform stops in order.
 
-    After the start: `url`, `home`, `pid`, `env` (for child processes: MEKIKI_HOME, DATABASE_URL, BROKER_URL
-    …), `database_url`, `broker_url`, `pids()`, `connect()`.
+    After the start: `url`, `home`, `pid`, `env` (the whole environment for child processes: ours with
+    MEKIKI_HOME, DATABASE_URL, BROKER_URL …), `database_url`, `broker_url`, `pids()`, `connect()`.
     """
 
     def __init__(
@@ -38,6 +38,7 @@ class Platform:
         *,
         host: str = "127.0.0.1",
         port: int = 0,
+        web: bool = True,
         worker: bool = True,
         beat: bool = True,
         quiet: bool = False,
@@ -46,7 +47,7 @@ class Platform:
     ) -> None:
         self.home = Path(home).expanduser().resolve()
         self.host, self.port, self.quiet, self.timeout = host, port, quiet, timeout
-        self.worker, self.beat = worker, beat
+        self.parts = {"web": web, "worker": worker, "beat": beat}
         self.extra = dict(env or {})
         given = environment.inherited(self.extra)
         self.admin = (
@@ -69,14 +70,13 @@ class Platform:
         self.stop()
 
     def start(self) -> Self:
-        """Start and wait until the first page answers. PlatformError says what went wrong."""
+        """Start and wait until it is ready: with `web`, its first page answers. PlatformError says what went wrong."""
         given = environment.inherited(self.extra)
         variables = child_environment(self.home, given.get("DATABASE_URL", ""), given.get("BROKER_URL", ""))
         variables.update(self.extra)
         variables.update(MEKIKI_ADMIN_NAME=self.admin[0], MEKIKI_ADMIN_PASSWORD=self.admin[1])
         command = [sys.executable, "-m", "mekiki", "up", "--host", self.host, "--port", str(self.port)]
-        command += [] if self.worker else ["--no-worker"]
-        command += [] if self.beat else ["--no-beat"]
+        command += [f"--no-{part}" for part, wanted in self.parts.items() if not wanted]
         (self.home / "logs").mkdir(mode=0o700, parents=True, exist_ok=True)
         log = self.home / "logs" / "up.log"
         with log.open("wb") as output:

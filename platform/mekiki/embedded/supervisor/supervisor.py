@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,7 @@ POLL_SECONDS = 0.1
 ROTATE_SECONDS = 10.0
 # A child that dies this often in this time will not be saved by starting it again.
 DEATHS, WINDOW_SECONDS = 5, 60.0
+STOP_ORDER = ("beat", "worker", "web", "valkey", "postgres")
 PAUSES = (0.0, 0.5, 1.0, 2.0)
 
 
@@ -52,21 +54,29 @@ class Supervisor:
     """Everything of one home. `run` returns an exit status; it must be called in the main thread (signals)."""
 
     def __init__(
-        self, *, home: Path, host: str, port: int, worker: bool, beat: bool, quiet: bool = False
+        self,
+        *,
+        home: Path,
+        host: str,
+        port: int,
+        web: bool = True,
+        worker: bool = True,
+        beat: bool = True,
     ) -> None:
         self.home, self.host, self.port = home, host, port
-        self.with_worker, self.with_beat = worker, beat
+        self.with_web, self.with_worker, self.with_beat = web, worker, beat
         made = not home.exists()
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         if made:
             home.chmod(0o700)
         for name in ("run", "logs"):
             (home / name).mkdir(mode=0o700, exist_ok=True)
-        self.console = Console(home / "logs" / "mekiki.log", quiet=quiet)
-        self.running: list[Child] = []  # in the order in which they are stopped
+        self.console = Console(home / "logs" / "mekiki.log")
+        self.running: list[Child] = []
         self.stop_asked = False
         self.asking = False  # waiting for the person: a signal must end the wait
         self.stopping: Child | None = None
+        self.listener: socket.socket | None = None
         self.url = ""
 
     # --- The whole -------------------------------------------------------------------------------------------
@@ -74,9 +84,10 @@ class Supervisor:
     def run(self) -> int:
         """Start, watch until asked to stop, stop. AlreadyRunningError and ListenError before anything started."""
         with HomeLock(self.home) as lock:
-            self.listener = listen(self.host, self.port)
-            self.port = self.listener.getsockname()[1]
-            self.url = f"http://{reachable_host(self.host)}:{self.port}/"
+            if self.with_web:
+                self.listener = listen(self.host, self.port)
+                self.port = self.listener.getsockname()[1]
+                self.url = f"http://{reachable_host(self.host)}:{self.port}/"
             lock.describe(self.url)
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
@@ -130,7 +141,7 @@ class Supervisor:
         # Nobody waits for anybody here: addresses are known before the servers answer on them.
         if valkey:
             valkey.launch()
-            self._add(Child("valkey", "Valkey", valkey), first=True)
+            self.running.append(Child("valkey", "Valkey", valkey))
         if postgres:
             postgres.launch()
             self.running.append(Child("postgres", "PostgreSQL", postgres))
@@ -143,9 +154,11 @@ class Supervisor:
         environment = children.child_environment(
             self.home, self.endpoints.database_url, self.endpoints.broker_url
         )
-        web = Child("web", _("Web"), children.web(self.home, environment, self.listener))
-        web.server.start()
-        self._add(web, first=True)
+        web = None
+        if self.listener:
+            web = Child("web", _("Web"), children.web(self.home, environment, self.listener))
+            web.server.start()
+            self.running.append(web)
         for child in self.running:
             if isinstance(child.server, Postgres | Valkey):
                 child.server.wait_ready()
@@ -161,17 +174,19 @@ class Supervisor:
         self.asking = False
         connections.close_all()
         self.console.ok(_("Database ready") if changed else _("Database up to date"))
-        self._wait_for_web(web)
+        if web:
+            self._wait_for_web(web)
         endpoints.write(self.home, self.endpoints)
         self._start_workers(environment)
-        seconds = time.monotonic() - began
-        self.console.head(
+        text = (
             _("Open %(url)s  (ready in %(seconds).1f s; logs in %(logs)s; Ctrl-C stops everything in order)")
-            % {"url": self.url, "seconds": seconds, "logs": self.home / "logs"}
+            if web
+            else _(
+                "Ready in %(seconds).1f s, without pages; logs in %(logs)s; Ctrl-C stops everything in order"
+            )
         )
-
-    def _add(self, child: Child, *, first: bool) -> None:
-        self.running.insert(0 if first else len(self.running), child)
+        facts = {"url": self.url, "seconds": time.monotonic() - began, "logs": self.home / "logs"}
+        self.console.head(text % facts)
 
     def _wait_for_web(self, web: Child) -> None:
         deadline = time.monotonic() + 60
@@ -201,7 +216,7 @@ class Supervisor:
 
     def _launch(self, child: Child) -> None:
         child.server.start()
-        self._add(child, first=True)
+        self.running.append(child)
         self.console.ok(_("%(title)s (process %(pid)s)") % {"title": child.title, "pid": child.server.pid})
 
     # --- Watching --------------------------------------------------------------------------------------------
@@ -259,13 +274,13 @@ class Supervisor:
         connections.close_all()
         if self.running:
             self.console.head(_("Stopping …"))
-        order = ["beat", "worker", "web", "valkey", "postgres"]
-        for child in sorted(self.running, key=lambda c: order.index(c.name)):
+        for child in sorted(self.running, key=lambda c: STOP_ORDER.index(c.name)):
             self.stopping = child
             child.server.stop()
             self.console.ok(_("%(title)s stopped") % {"title": child.title})
         self.stopping = None
-        self.listener.close()
+        if self.listener:
+            self.listener.close()
 
 
 def _manner(child: Child) -> str:

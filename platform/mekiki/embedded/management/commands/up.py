@@ -26,6 +26,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--port", type=int, default=None, help="Port to listen on, 0 for a free one (MEKIKI_PORT)."
         )
+        parser.add_argument(
+            "--no-web", action="store_true", help="Serve no pages: only the servers and the worker."
+        )
         parser.add_argument("--no-worker", action="store_true", help="Start no worker: one runs elsewhere.")
         parser.add_argument("--no-beat", action="store_true", help="Start no schedule: one runs elsewhere.")
 
@@ -35,8 +38,9 @@ class Command(BaseCommand):
             home=settings.HOME,
             host=options["host"] or env.text("MEKIKI_HOST"),
             port=env.number("MEKIKI_PORT") if options["port"] is None else options["port"],
+            web=not options["no_web"],
             worker=not options["no_worker"],
-            beat=not (options["no_beat"] or options["no_worker"]),
+            beat=not options["no_beat"],
         )
         try:
             status = supervisor.run()

@@ -1,0 +1,89 @@
+# The commands of this project. `make help` lists them. Only Python 3.11 or later and make are needed.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# The first Python that is new enough; `make PYTHON=/path/to/python3.12 …` chooses another.
+PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 python3.14,$(shell \
+  $(p) -c 'import sys; print("$(p)") if sys.version_info >= (3, 11) else None' 2>/dev/null)))
+VENV := .venv
+BIN := $(VENV)/bin
+LOCKS := requirements/web.txt requirements/workers.txt
+COMPILE = $(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --no-header --annotation-style=line \
+  --no-emit-options --no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(UPGRADE)
+
+.PHONY: help demo run test lint format lock pocket docs messages chromium clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+demo: $(VENV)/.installed  ## Install, run the sample dataset through the whole loop, leave the site running (ARGS="--no-serve")
+	@$(BIN)/mekiki demo $(ARGS)
+
+run: $(VENV)/.installed  ## Run the empty platform on this machine (ARGS="--port 8080")
+	@$(BIN)/mekiki up $(ARGS)
+
+test: lint chromium  ## Check and test everything, a real browser included (ARGS="tests/embedded -x")
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.installed-dev  ## Style, types, import layers, missing migrations
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	PYTHONPATH=platform:. $(BIN)/lint-imports
+	@home=$$(mktemp -d); trap 'rm -rf "$$home"' EXIT; \
+	  MEKIKI_HOME="$$home" $(BIN)/python -W ignore manage.py makemigrations --check --dry-run
+
+format: $(VENV)/.installed-dev  ## Put the code into its form
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+lock: $(VENV)/.installed-dev  ## Resolve requirements/*.in into *.txt (UPGRADE=--upgrade for newer versions)
+	@# A CPU build of torch calls itself 2.13.0+cpu; the lock names the version that every index has.
+	for name in web workers dev; do \
+	  $(COMPILE) --output-file requirements/$$name.txt requirements/$$name.in; \
+	  sed -i.old -E 's/^((torch|torchvision)==[^ +]+)\+cpu/\1/' requirements/$$name.txt; \
+	  rm requirements/$$name.txt.old; \
+	done
+
+pocket: $(VENV)/.installed  ## Train the bundled small encoder again (ARGS="--help")
+	$(BIN)/python -m workers.pocket.train $(ARGS)
+
+docs: $(VENV)/.installed  ## Write the reference pages that come from code
+	PYTHONPATH=platform $(BIN)/python -c 'from mekiki.config import env; print(env.reference(), end="")' \
+	  > docs/reference/environment.md
+
+messages: $(VENV)/.installed-dev  ## Compile the translation catalogues
+	$(BIN)/python -c 'import pathlib, polib; [polib.pofile(str(p)).save_as_mofile(str(p.with_suffix(".mo"))) \
+	  for p in pathlib.Path("platform/mekiki/locale").rglob("*.po")]'
+
+clean:  ## Remove the virtual environment and caches; data in var/ stays
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+# --- What the commands stand on -----------------------------------------------------------------------------
+
+$(BIN)/python:
+	@if [ -z "$(PYTHON)" ]; then \
+	  echo "Mekiki needs Python 3.11 or later, and this machine's python3 is $$(python3 --version 2>/dev/null || echo missing)."; \
+	  echo "Install one, or name it: make PYTHON=/path/to/python3.12 demo"; exit 1; fi
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "The virtual environment could not be made. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
+
+$(VENV)/.installed: $(BIN)/python pyproject.toml $(LOCKS)
+	@echo "Installing Mekiki into $(VENV) (some minutes the first time) …"
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --editable '.[workers]' | grep -vE '^Requirement already' || exit 1
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements/dev.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --editable '.[dev]' | grep -vE '^Requirement already' || exit 1
+	@touch $@
+
+chromium:
+	@if ! command -v chromium >/dev/null 2>&1; then \
+	  if ! command -v apt-get >/dev/null 2>&1; then \
+	    echo "The browser tests need Chromium as 'chromium' on the PATH. Install it and try again."; exit 1; fi; \
+	  root=""; if [ "$$(id -u)" != 0 ]; then root=sudo; command -v sudo >/dev/null 2>&1 || { \
+	    echo "The browser tests need Chromium. As root: apt-get install chromium"; exit 1; }; fi; \
+	  echo "Installing Chromium for the browser tests …"; \
+	  $$root apt-get update -q && $$root apt-get install -q -y --no-install-recommends chromium fonts-noto-cjk; fi

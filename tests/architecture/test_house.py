@@ -1,0 +1,115 @@
+"""The rules of the house that no single app can hold."""
+
+import os
+import re
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+
+from mekiki.config import env
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = [*(ROOT / "platform" / "mekiki").rglob("*.py"), *(ROOT / "workers").rglob("*.py")]
+
+
+def run(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'platform'}{os.pathsep}{ROOT}", **variables}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+
+
+def test_platform_stays_the_standard_library_s() -> None:
+    assert not (ROOT / "platform" / "__init__.py").exists()
+    done = run(sys.executable, "-c", "import platform; print(platform.system(), platform.__file__)")
+    assert done.returncode == 0, done.stderr
+    system, file = done.stdout.split(maxsplit=1)
+    assert system == os.uname().sysname
+    assert not Path(file.strip()).is_relative_to(ROOT / "platform")
+
+
+def test_imports_follow_the_layers() -> None:
+    done = run(str(Path(sys.executable).parent / "lint-imports"))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_web_process_has_no_torch() -> None:
+    """Every address is loaded, so every view module is imported."""
+    program = """
+import sys
+import mekiki.config.wsgi
+from django.urls import get_resolver
+
+def walk(patterns):
+    for pattern in patterns:
+        walk(pattern.url_patterns) if hasattr(pattern, "url_patterns") else pattern.callback
+
+walk(get_resolver().url_patterns)
+heavy = {"torch", "torchvision", "open_clip", "timm", "sklearn", "scipy", "workers"}
+print(",".join(sorted(heavy & set(sys.modules))))
+"""
+    done = run(sys.executable, "-c", program)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == ""
+
+
+@pytest.mark.django_db
+def test_migrations_are_complete() -> None:
+    said = StringIO()
+    try:
+        call_command("makemigrations", check=True, dry_run=True, stdout=said, verbosity=1)
+    except SystemExit:
+        pytest.fail(f"Models changed without a migration:\n{said.getvalue()}")
+
+
+def test_every_environment_variable_is_in_the_reference() -> None:
+    page = (ROOT / "docs" / "reference" / "environment.md").read_text()
+    assert page == env.reference(), "run `make docs`"
+
+
+# Places that touch os.environ for something that is not configuration.
+NOT_CONFIGURATION = {
+    "platform/mekiki/config/cli.py": 'setdefault("DJANGO_SETTINGS_MODULE"',
+    "platform/mekiki/config/wsgi.py": 'setdefault("DJANGO_SETTINGS_MODULE"',
+    "platform/mekiki/config/celery.py": 'setdefault("DJANGO_SETTINGS_MODULE"',
+    "workers/pocket/train.py": 'setdefault("OMP_WAIT_POLICY"',
+}
+
+
+def test_only_env_reads_the_environment() -> None:
+    found = []
+    for file in SOURCES:
+        name = file.relative_to(ROOT).as_posix()
+        if name == "platform/mekiki/config/env.py":
+            continue
+        for number, line in enumerate(file.read_text().splitlines(), 1):
+            reads = re.search(r"\bos\.(environ|getenv)\b", line.split("#")[0])
+            if reads and NOT_CONFIGURATION.get(name, "\0") not in line:
+                found.append(f"{name}:{number}: {line.strip()}")
+    assert found == [], "read it in config/env.py, or list it above with its reason"
+
+
+def test_every_variable_read_is_in_the_table() -> None:
+    asked = re.compile(r"\benv\.(?:text|number|flag|words)\(\s*\"([A-Z_]+)\"")
+    names = {name for file in SOURCES for name in asked.findall(file.read_text())}
+    assert names - set(env.VARIABLES) == set()
+
+
+def test_a_mistyped_number_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEKIKI_PORT", "eighty")
+    with pytest.raises(env.Misconfigured, match="MEKIKI_PORT"):
+        env.number("MEKIKI_PORT")
+
+
+def test_no_file_outgrows_a_reader() -> None:
+    listed = run("git", "ls-files", "-z", "--", "*.py", "*.js", "*.css", "*.html").stdout.split("\0")
+    long = {}
+    for name in filter(None, listed):
+        file = ROOT / name
+        if file.is_file() and "/migrations/" not in name:
+            lines = len(file.read_text().splitlines())
+            if lines > 500:
+                long[name] = lines
+    assert long == {}, "a file that outgrows 400 lines becomes a folder of the same name"
