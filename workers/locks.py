@@ -1,0 +1,36 @@
+"""One stage that makes heads or fills the queue at a time in a dataset, on any number of workers."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from django.db import DatabaseError, connection
+
+from mekiki.datasets.models import Dataset
+from workers.runner import Report
+
+_SPACE = 0x4D4B4C01
+
+
+@contextmanager
+def learning_lock(dataset: Dataset, report: Report) -> Iterator[None]:
+    """Hold the dataset's learning lock; wait for it while reporting. It goes with its connection, so a killed
+    worker holds nothing."""
+    key = dataset.pk % 2**31
+    waited = False
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [_SPACE, key])
+            if cursor.fetchone()[0]:
+                break
+        if waited:
+            report()
+        else:
+            report(stage="waiting for other work on this dataset")
+        waited = True
+        time.sleep(0.25)
+    try:
+        yield
+    finally:
+        with suppress(DatabaseError), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [_SPACE, key])

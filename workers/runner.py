@@ -1,0 +1,188 @@
+"""Run one job: claim it, show signs of life, do the stage, record the outcome.
+
+A stage is `run(job, report) -> dict | None`: it calls `report` often (its calls to PostgreSQL are throttled),
+which is also where a cancellation or a lost claim stops it. A thread beats for it in between, so that a long
+call into torch does not look like a dead worker.
+"""
+
+import contextlib
+import importlib
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import InterfaceError, OperationalError, close_old_connections, connection
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+from mekiki.jobs.models import Job
+from mekiki.jobs.services import (
+    CancelledError,
+    LostClaimError,
+    beat,
+    claim,
+    fail,
+    finish_cancelled,
+    succeed,
+)
+from workers.errors import StageError
+
+logger = logging.getLogger(__name__)
+
+BEAT_EVERY = 5.0  # seconds
+WRITE_EVERY = 0.5  # seconds between two progress writes
+
+Stage = Callable[[Job, "Report"], "dict[str, Any] | None"]
+
+
+class Report:
+    """Progress of a job, written at most twice a second; raises what must stop the stage.
+
+    `report(stage="predicting", total=n, unit="images")` begins a stage; `report(done=k)` moves it on.
+    Stage names and units are msgids: the pages that show them translate them.
+    CancelledError: a person asked to stop. LostClaimError: another worker has the job.
+    """
+
+    def __init__(self, job: Job, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._job = job
+        self._clock = clock
+        self._pending: dict[str, Any] = {}
+        self._written = float("-inf")
+        self._begun = (clock(), 0)
+        self.stop: Exception | None = None  # set by the heartbeat, raised here
+
+    def __call__(
+        self,
+        *,
+        stage: str | None = None,
+        done: int | None = None,
+        total: int | None = None,
+        unit: str | None = None,
+    ) -> None:
+        if self.stop is not None:
+            raise self.stop
+        now = self._clock()
+        if stage is not None:
+            self._begun = (now, done or 0)
+            self._pending |= {"stage": stage, "done": 0, "total": 0, "rate": 0.0, "unit": ""}
+        given = {"done": done, "total": total, "unit": unit}
+        self._pending |= {name: value for name, value in given.items() if value is not None}
+        if done is not None:
+            since, first = self._begun
+            self._pending["rate"] = (done - first) / (now - since) if now > since else 0.0
+        if stage is not None or now - self._written >= WRITE_EVERY:
+            self.write()
+
+    def write(self) -> None:
+        """Write what is pending now."""
+        self._written = self._clock()
+        fields, self._pending = self._pending, {}
+        beat(self._job, **fields)
+
+
+class _Heartbeat:
+    """Beats for a job from a thread with its own database connection, until left."""
+
+    def __init__(self, job: Job, report: Report) -> None:
+        self._job = Job(pk=job.pk, attempt=job.attempt)
+        self._report = report
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name=f"heartbeat {job.pk}", daemon=True)
+
+    def __enter__(self) -> "_Heartbeat":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        try:
+            while not self._ended.wait(BEAT_EVERY):
+                try:
+                    beat(self._job)
+                except (LostClaimError, CancelledError) as stop:
+                    self._report.stop = stop
+                    return
+                except (OperationalError, InterfaceError) as error:
+                    logger.warning("Job %s: no sign of life could be written (%s).", self._job.pk, error)
+                    connection.close()
+        finally:
+            connection.close()
+
+
+def run_job(job_id: str, stage: Stage | None = None) -> str:
+    """Do one job, if it is still to be done; returns how it ended ("" when there was nothing to do).
+
+    stage: the function to run; found by the job's kind in workers.stages when None.
+    """
+    job = claim(job_id)
+    if job is None:
+        return ""
+    language = getattr(job.created_by, "language", "") or translation.get_language() or "en"
+    report = Report(job)
+    with translation.override(language):
+        try:
+            with _Heartbeat(job, report):
+                result = (stage or stage_of(job.kind))(job, report)
+                report.write()
+            succeed(job, result)
+        except LostClaimError:
+            logger.warning("Job %s was given to another worker; this one stops.", job.pk)
+            return "lost"
+        except Exception as error:
+            return _end(job, error)
+    return "succeeded"
+
+
+def stage_of(kind: str) -> Stage:
+    """The stage of a kind of job: workers.stages.<kind>.run. Imported only now: it may need torch."""
+    return importlib.import_module(f"workers.stages.{kind}").run
+
+
+def _end(job: Job, error: Exception) -> str:
+    """Record why a job ended early; returns the outcome."""
+    close_old_connections()
+    if not connection.in_atomic_block and not connection.is_usable():
+        connection.close()
+    # A lost database raises here again, and the sweeper finds the job silent: it is given back all the same.
+    with contextlib.suppress(LostClaimError):
+        if isinstance(error, CancelledError):
+            finish_cancelled(job)
+            return "cancelled"
+        message, retry = explain(error)
+        if retry:
+            logger.warning("Job %s will be tried again: %s", job.pk, error)
+        else:
+            logger.error("Job %s failed", job.pk, exc_info=error)
+        fail(job, message, retry=retry)
+        return "retried" if retry and job.attempt < job.max_attempts else "failed"
+    return "lost"
+
+
+def explain(error: Exception) -> tuple[str, bool]:
+    """(a sentence for people, whether trying again may help)."""
+    if isinstance(error, StageError):
+        return str(error), False
+    if isinstance(error, ValidationError):
+        return " ".join(error.messages), False
+    if isinstance(error, (OperationalError, InterfaceError)):
+        return _("The database could not be reached; the work goes on when it is back."), True
+    if isinstance(error, MemoryError):
+        return (
+            _(
+                "This machine ran out of memory. What was stored is kept; free some memory, then start it again."
+            ),
+            False,
+        )
+    if type(error).__name__ == "EncoderError":  # workers.encoders imports torch: it is not imported here
+        return str(error), False
+    return (
+        _("Something unexpected happened (%(kind)s: %(text)s). What was stored is kept; start it again.")
+        % {"kind": type(error).__name__, "text": str(error)[:500]},
+        False,
+    )

@@ -1,0 +1,26 @@
+"""Write a label set."""
+
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from mekiki.exports.models import LabelSet
+from mekiki.exports.writing import write_label_set
+from mekiki.jobs.models import Job
+from workers.errors import StageError
+from workers.runner import Report
+
+
+def run(job: Job, report: Report) -> dict[str, Any]:
+    """payload: {"label_set": id}; or the label set that names this job."""
+    found = LabelSet.objects.filter(pk=job.payload.get("label_set")).first()
+    label_set = found or LabelSet.objects.filter(job=job).first()
+    if label_set is None:
+        raise StageError(_("The label set to freeze does not exist."))
+    report(stage="writing the label set", unit="labels")
+    write_label_set(
+        label_set=label_set,
+        progress=lambda done, total: report(done=done, total=total or 0, unit="labels"),
+    )
+    label_set.refresh_from_db()
+    return {"label_set": label_set.version, "size": label_set.size, "sha256": label_set.sha256}

@@ -1,0 +1,26 @@
+"""Store the files of an import."""
+
+from typing import Any
+
+from mekiki.datasets.models import ImportBatch
+from mekiki.datasets.services import run_import
+from mekiki.jobs.models import Job
+from workers.errors import StageError
+from workers.runner import Report
+
+
+def run(job: Job, report: Report) -> dict[str, Any]:
+    """payload: {"batch": id}. The import itself asks for embeddings at its end."""
+    batch = ImportBatch.objects.filter(pk=job.payload.get("batch")).first()
+    if batch is None:
+        raise StageError(f"There is no import {job.payload.get('batch')}.")
+    report(stage="storing images", unit="files")
+    batch = run_import(
+        batch=batch, progress=lambda done, total: report(done=done, total=total or 0, unit="files")
+    )
+    return {
+        "batch": batch.pk,
+        "added": batch.added,
+        "duplicates": batch.duplicates,
+        "rejected": batch.rejected,
+    }

@@ -1,0 +1,41 @@
+"""Choose the next images to ask people about, by the head in use."""
+
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from mekiki.jobs.models import Job
+from mekiki.learning import models
+from mekiki.learning.selectors import champion
+from workers import embeddings
+from workers.errors import StageError
+from workers.heads.serial import load_head
+from workers.locks import learning_lock
+from workers.runner import Report
+from workers.steps.auditing import evaluate
+from workers.steps.choosing import fill
+from workers.steps.predictions import score_all
+
+
+def run(job: Job, report: Report) -> dict[str, Any]:
+    """Fill the queue anew, and bring the estimate of accuracy up to date with the audit answers given."""
+    dataset = job.dataset
+    assert dataset is not None
+    with learning_lock(dataset, report):
+        current = champion(dataset)
+        if current is None:
+            raise StageError(
+                _("There are no predictions to choose by yet. Write labels and prompts: predicting follows.")
+            )
+        head = models.Head.objects.select_related("encoder", "prompt_set").get(pk=current.pk)
+        report(stage="reading embeddings")
+        mirror = embeddings.load(head.encoder, dataset)
+        scores = score_all(load_head(bytes(head.weights)), mirror, report)
+        report(stage="evaluating")
+        evaluation = evaluate(dataset, head, scores, mirror)
+        queued = fill(dataset, head, scores, mirror, report)
+    return {
+        "head": head.version,
+        "queued": queued,
+        "audited": evaluation.n if evaluation else 0,
+    }

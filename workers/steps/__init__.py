@@ -1,0 +1,1 @@
+"""What the stages share: between the database (through mekiki's services) and the array libraries."""

@@ -1,0 +1,72 @@
+"""Choosing what people are asked next, and putting it in the queue."""
+
+import numpy as np
+from django.db.models import Exists, OuterRef
+from django.utils import timezone
+
+from mekiki.datasets.models import Dataset
+from mekiki.learning import models
+from mekiki.learning.services import seed_for
+from mekiki.review.models import Decision, Lease, QueueItem
+from mekiki.review.selectors import answered_image_ids, training_labels
+from mekiki.review.services import fill_queue
+from workers.acquisition.mix import choose
+from workers.embeddings import Mirror
+from workers.heads.scoring import Scores
+from workers.runner import Report
+
+
+def fill(dataset: Dataset, head: models.Head, scores: Scores, mirror: Mirror, report: Report) -> int:
+    """Choose `dataset.queue_target` images by the head's scores and replace the queue; returns how many wait new.
+
+    Candidates are images with an embedding that nobody answered and nobody holds. Skipped images outside the
+    audit reserve come back only when little else is left; the reserve is drawn from whatever was skipped, or
+    its sample would lean toward the easy ones.
+    """
+    report(stage="choosing the next images")
+    dataset.refresh_from_db(fields=["queue_target", "audit_fraction", "opinions"])
+    answered = answered_image_ids(dataset)
+    held = _held_image_ids(dataset)
+    candidate = ~mirror.mask_of(sorted(answered | held))
+    reserve = mirror.keys < dataset.audit_fraction
+    batch = min(dataset.queue_target, int(candidate.sum()))
+    skipped = mirror.mask_of(_skipped_image_ids(dataset)) & ~reserve
+    if int((candidate & ~skipped).sum()) >= batch:
+        candidate &= ~skipped
+    index = {label_id: i for i, label_id in enumerate(head.label_ids)}
+    taught = [index[label] for _image, label, _decision in training_labels(dataset) if label in index]
+    counts = np.bincount(np.asarray(taught, np.int64), minlength=len(index))
+    choice = choose(
+        X=mirror.vectors,
+        scores=scores,
+        candidate=candidate,
+        reserve=reserve,
+        batch=batch,
+        audit_fraction=dataset.audit_fraction,
+        strategy="margin",
+        labelled_counts=counts,
+        seed=seed_for(dataset, "choice", head.version, len(answered)),
+        cold=not taught,
+    )
+    report()
+    return fill_queue(
+        dataset=dataset,
+        head=head,
+        image_ids=[int(i) for i in mirror.ids[choice.index]],
+        streams=[str(s) for s in choice.stream],
+        propensities=[float(p) for p in choice.propensity],
+    )
+
+
+def _held_image_ids(dataset: Dataset) -> set[int]:
+    """Images in a reviewer's hands."""
+    now = timezone.now()
+    live = Lease.objects.filter(item=OuterRef("pk"), ended_at__isnull=True, expires_at__gt=now)
+    waiting = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING)
+    return set(waiting.filter(Exists(live)).values_list("image_id", flat=True))
+
+
+def _skipped_image_ids(dataset: Dataset) -> list[int]:
+    """Images somebody skipped."""
+    skips = Decision.objects.filter(dataset=dataset, kind=Decision.Kind.SKIP, superseded_by__isnull=True)
+    return sorted(set(skips.values_list("image_id", flat=True)))

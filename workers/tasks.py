@@ -1,0 +1,73 @@
+"""The Celery tasks: thin. Each takes one id; a message that comes twice finds nothing to do the second time.
+
+Imports are inside: this module is read before Django is set up, and must not bring torch into the parent of
+the worker processes.
+"""
+
+from mekiki.config.celery import app
+
+
+def _run(job_id: str) -> str:
+    from workers.runner import run_job
+
+    return run_job(job_id)
+
+
+@app.task(name="workers.tasks.import_images")
+def import_images(job_id: str) -> str:
+    """Store the files of an import."""
+    return _run(job_id)
+
+
+@app.task(name="workers.tasks.encode")
+def encode(job_id: str) -> str:
+    """Compute the embeddings that are missing."""
+    return _run(job_id)
+
+
+@app.task(name="workers.tasks.predict")
+def predict(job_id: str) -> str:
+    """Predict by the prompts, or by the head in use where predictions are missing."""
+    return _run(job_id)
+
+
+@app.task(name="workers.tasks.train")
+def train(job_id: str) -> str:
+    """Train a head on the confirmed labels."""
+    return _run(job_id)
+
+
+@app.task(name="workers.tasks.refill")
+def refill(job_id: str) -> str:
+    """Choose the next images to ask people about."""
+    return _run(job_id)
+
+
+@app.task(name="workers.tasks.freeze")
+def freeze(job_id: str) -> str:
+    """Write a label set."""
+    return _run(job_id)
+
+
+@app.task(name="workers.tasks.sweep_jobs")
+def sweep_jobs() -> dict[str, int]:
+    """Send again what stalled."""
+    from mekiki.jobs.services import sweep
+
+    return sweep()
+
+
+@app.task(name="workers.tasks.release_leases")
+def release_leases() -> int:
+    """Give back images whose reviewer has gone."""
+    from mekiki.review.services import release_expired_leases
+
+    return release_expired_leases()
+
+
+@app.task(name="workers.tasks.scheduled_training")
+def scheduled_training(dataset_id: int) -> str:
+    """Ask for a training run, on the schedule an admin set."""
+    from workers.stages.schedule import ask_for_training
+
+    return ask_for_training(dataset_id)
