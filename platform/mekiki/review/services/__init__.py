@@ -4,6 +4,7 @@ from mekiki.review.services.confirmed import derive, retire_audit
 from mekiki.review.services.decisions import answer
 from mekiki.review.services.leases import (
     LeasedItem,
+    held_item,
     next_items,
     release,
     release_expired_leases,
@@ -19,6 +20,7 @@ __all__ = [
     "ask_for_training",
     "derive",
     "fill_queue",
+    "held_item",
     "next_items",
     "release",
     "release_expired_leases",

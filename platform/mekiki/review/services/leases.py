@@ -30,7 +30,12 @@ class LeasedItem:
 
     @property
     def blind(self) -> bool:
-        return self.item.stream in BLIND_STREAMS
+        return bool(self.lease.shown.get("blind", self.item.stream in BLIND_STREAMS))
+
+    @property
+    def prediction(self) -> dict[str, Any] | None:
+        """What is shown of the prediction; None when blind, or while nothing is predicted."""
+        return None if self.blind or self.lease.shown.get("label") is None else self.lease.shown
 
 
 def lease_time() -> timedelta:
@@ -74,6 +79,12 @@ def _held(dataset: Any, user: Any, now: datetime) -> QuerySet[Lease]:
         .select_related("item__image")
         .order_by("item__position", "item_id")
     )
+
+
+def held_item(*, dataset: Any, user: Any, image_id: int) -> LeasedItem | None:
+    """The item of an image that the reviewer holds now."""
+    lease = _held(dataset, user, timezone.now()).filter(item__image_id=image_id).first()
+    return LeasedItem(lease.item, lease) if lease else None
 
 
 def _prolong(leases: list[Lease], now: datetime) -> None:

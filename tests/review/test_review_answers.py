@@ -1,0 +1,345 @@
+"""What an answer does: recorded once, late answers kept, labels derived, undo, audit, follow-up work."""
+
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.core.exceptions import PermissionDenied
+from django.db import DatabaseError, transaction
+from django.utils import timezone
+
+from mekiki.audit.models import Event
+from mekiki.jobs.models import Job, Kind
+from mekiki.review import selectors, services
+from mekiki.review.errors import InvalidAnswerError, ReviewError, UnknownHereError
+from mekiki.review.models import ConfirmedLabel, Decision, Lease, QueueItem, Stream
+from tests.factories import LabelFactory
+from tests.review_setup import Station
+
+pytestmark = pytest.mark.django_db
+
+
+def confirmed(item: QueueItem) -> ConfirmedLabel | None:
+    return ConfirmedLabel.objects.filter(image=item.image).first()
+
+
+def expire(lease: Lease) -> None:
+    Lease.objects.filter(pk=lease.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
+
+
+def test_confirm_takes_the_shown_label_and_finishes_the_item():
+    station = Station(items=1)
+    user = station.reviewer()
+    decision = station.answer(user, station.next(user)[0], milliseconds=740)
+    assert (decision.kind, decision.label, decision.late) == ("confirm", station.labels[0], False)
+    assert decision.milliseconds == 740
+    assert confirmed(station.items[0]).label == station.labels[0]
+    assert confirmed(station.items[0]).in_training
+    assert selectors.training_labels(station.dataset) == [
+        (station.items[0].image_id, station.labels[0].pk, decision.pk)
+    ]
+    assert QueueItem.objects.get().state == "done"
+    assert station.next(user) == []
+    event = Event.objects.get(kind="decision.recorded")
+    assert (event.actor_id, event.data["kind"], event.data["label"]) == (
+        user.pk,
+        "confirm",
+        station.labels[0].pk,
+    )
+
+
+def test_the_predicted_labels_key_is_a_confirmation():
+    station = Station(items=2)
+    user = station.reviewer()
+    one, two = station.next(user, 2)
+    assert station.answer(user, one, "correct", label=station.labels[0].pk).kind == "confirm"
+    assert station.answer(user, two, "correct", label=station.labels[2]).kind == "correct"
+    assert confirmed(station.items[1]).label == station.labels[2]
+
+
+def test_the_same_key_is_the_same_decision_whatever_has_happened_since():
+    station = Station(items=2)
+    user = station.reviewer()
+    held = station.next(user)[0]
+    key = uuid.uuid4()
+    first = station.answer(user, held, client_key=key)
+    station.undo(user)
+    again = station.answer(user, held, client_key=key)
+    assert (again.pk, again.duplicate, first.duplicate) == (first.pk, True, False)
+    assert Decision.objects.exclude(kind="undo").count() == 1
+    other = station.next(user, 2)[1]
+    with pytest.raises(ReviewError) as error:
+        station.answer(user, other, client_key=key)
+    assert error.value.code == "key_used"
+
+
+def test_an_answer_after_the_hold_was_taken_over_is_an_opinion_and_does_not_decide():
+    station = Station(items=1)
+    slow, quick = station.reviewer(), station.reviewer()
+    held = station.next(slow)[0]
+    expire(held.lease)
+    taken = station.next(quick)[0]
+    late = station.answer(slow, held, "correct", label=station.labels[2])
+    assert late.late
+    assert late.shown["head"] == station.head.version, "the late answer forgot what was shown"
+    assert confirmed(station.items[0]).label == station.labels[2], "none existed: the opinion counts"
+    assert QueueItem.objects.get().state == "waiting", "the one who holds it was not asked"
+    assert station.next(quick)[0].lease.pk == taken.lease.pk
+    station.answer(quick, taken)
+    assert confirmed(station.items[0]).label == station.labels[0], "the answer in time decides"
+    assert Decision.objects.count() == 2
+
+
+def test_a_late_answer_after_somebody_answered_changes_nothing():
+    station = Station(items=1)
+    slow, quick = station.reviewer(), station.reviewer()
+    held = station.next(slow)[0]
+    expire(held.lease)
+    station.answer(quick, station.next(quick)[0])
+    assert station.answer(slow, held, "correct", label=station.labels[2]).late
+    assert confirmed(station.items[0]).label == station.labels[0]
+
+
+def test_a_late_answer_nobody_has_overtaken_finishes_the_item():
+    station = Station(items=1)
+    user = station.reviewer()
+    held = station.next(user)[0]
+    expire(held.lease)
+    assert station.answer(user, held).late
+    assert confirmed(station.items[0]).label == station.labels[0]
+    assert QueueItem.objects.get().state == "done"
+
+
+def test_an_answer_to_a_withdrawn_item_is_kept():
+    station = Station(items=1)
+    user = station.reviewer()
+    held = station.next(user)[0]
+    expire(held.lease)
+    services.fill_queue(dataset=station.dataset, head=station.head, image_ids=[], streams=[], propensities=[])
+    assert QueueItem.objects.get().state == "withdrawn"
+    assert station.answer(user, held).late
+    assert confirmed(station.items[0]).label == station.labels[0]
+
+
+@pytest.mark.parametrize(
+    ("votes", "label"), [((0, 0, 1), 0), ((1, 0, 1), 1), ((0, 1, 2), None), ((2, 2), 2), ((0, 1), None)]
+)
+def test_the_majority_of_several_opinions_decides(votes, label):
+    station = Station(items=1, opinions=len(votes))
+    for vote in votes:
+        user = station.reviewer()
+        station.answer(user, station.next(user)[0], "correct", label=station.labels[vote])
+    row = confirmed(station.items[0])
+    assert (row.label if row else None) == (station.labels[label] if label is not None else None)
+    assert QueueItem.objects.get().state == "done"
+
+
+def test_a_flag_ends_the_item_without_a_label_and_is_listed():
+    station = Station(items=1)
+    user = station.reviewer()
+    decision = station.answer(user, station.next(user)[0], "flag", note="two parts in one picture")
+    assert list(selectors.flagged(station.dataset)) == [decision]
+    assert confirmed(station.items[0]) is None
+    assert station.items[0].image_id in selectors.answered_image_ids(station.dataset)
+    station.undo(user)
+    assert not selectors.flagged(station.dataset).exists()
+    assert selectors.answered_image_ids(station.dataset) == set()
+
+
+def test_blind_items_take_a_label_and_stay_out_of_training_until_retired():
+    station = Station()
+    item = station.item(stream=Stream.AUDIT)
+    user, admin = station.reviewer(), station.reviewer("admin")
+    held = station.next(user)[0]
+    with pytest.raises(ReviewError) as error:
+        station.answer(user, held)
+    assert error.value.code == "blind"
+    assert Decision.objects.count() == 0
+    decision = station.answer(user, held, "correct", label=station.labels[0])
+    assert decision.kind == "correct", "a blind answer confirms nothing"
+    assert "label" not in decision.shown
+    assert selectors.training_labels(station.dataset) == []
+    assert selectors.audit_labels(station.dataset) == [(item.image_id, station.labels[0].pk)]
+    with pytest.raises(PermissionDenied):
+        services.retire_audit(dataset=station.dataset, user=user)
+    assert services.retire_audit(dataset=station.dataset, user=admin) == 1
+    assert selectors.audit_labels(station.dataset) == []
+    assert len(selectors.training_labels(station.dataset)) == 1
+    assert Event.objects.get(kind="audit.retired").data == {"labels": 1}
+
+
+def test_a_retired_label_stays_in_training_when_its_answer_is_undone_and_given_again():
+    station = Station()
+    station.item(stream=Stream.AUDIT)
+    user, admin = station.reviewer(), station.reviewer("admin")
+    station.answer(user, station.next(user)[0], "correct", label=station.labels[0])
+    services.retire_audit(dataset=station.dataset, user=admin)
+    station.undo(user)
+    station.answer(user, station.next(user)[0], "correct", label=station.labels[1])
+    assert selectors.audit_labels(station.dataset) == [], "a head has seen this image's label"
+    assert len(selectors.training_labels(station.dataset)) == 1
+
+
+def test_undo_brings_the_image_back_first_and_takes_the_label_away():
+    station = Station(items=3)
+    user = station.reviewer()
+    held = station.next(user)[0]
+    decision = station.answer(user, held)
+    undone = station.undo(user)
+    assert undone.supersedes == decision
+    assert confirmed(station.items[0]) is None
+    back = station.next(user)[0]
+    assert back.item == station.items[0]
+    assert back.lease.pk != held.lease.pk
+    station.answer(user, back, "correct", label=station.labels[1])
+    assert confirmed(station.items[0]).label == station.labels[1]
+    assert Decision.objects.count() == 3
+
+
+def test_undo_again_goes_back_further_and_stops_at_the_beginning():
+    station = Station(items=2)
+    user = station.reviewer()
+    for held in station.next(user, 2):
+        station.answer(user, held)
+    undone = [station.undo(user).supersedes.image_id for _ in range(2)]
+    assert undone == [station.items[1].image_id, station.items[0].image_id]
+    assert [x.item for x in station.next(user, 2)] == station.items
+    with pytest.raises(ReviewError) as error:
+        station.undo(user)
+    assert error.value.code == "nothing_to_undo"
+
+
+def test_undo_is_of_ones_own_answers_and_once_for_each_key():
+    station = Station(items=2)
+    user, other = station.reviewer(), station.reviewer()
+    station.answer(user, station.next(user)[0])
+    station.answer(other, station.next(other)[0])
+    key = uuid.uuid4()
+    first = station.undo(user, key)
+    assert first.supersedes.user == user
+    again = station.undo(user, key)
+    assert (again.pk, again.duplicate) == (first.pk, True)
+    with pytest.raises(ReviewError):
+        station.undo(user)
+
+
+def test_undo_of_a_skip_brings_the_image_back():
+    station = Station(items=2)
+    user = station.reviewer()
+    station.answer(user, station.next(user)[0], "skip")
+    station.undo(user)
+    assert station.next(user)[0].item == station.items[0]
+
+
+def test_undo_of_a_late_opinion_leaves_the_decided_label_alone():
+    station = Station(items=1)
+    slow, quick = station.reviewer(), station.reviewer()
+    held = station.next(slow)[0]
+    expire(held.lease)
+    station.answer(quick, station.next(quick)[0])
+    station.answer(slow, held, "correct", label=station.labels[2])
+    station.undo(slow)
+    assert QueueItem.objects.get().state == "done"
+    assert confirmed(station.items[0]).label == station.labels[0]
+
+
+def test_undo_when_the_image_waits_again_under_a_newer_item():
+    station = Station(items=1)
+    user = station.reviewer()
+    station.answer(user, station.next(user)[0])
+    newer = station.item(image=station.items[0].image, stream=Stream.RECHECK)
+    station.undo(user)
+    assert [x.item for x in station.next(user, 5)] == [newer]
+
+
+def test_decisions_cannot_be_changed():
+    station = Station(items=1)
+    user = station.reviewer()
+    decision = station.answer(user, station.next(user)[0])
+    for act in (lambda: Decision.objects.update(kind="skip", label=None), decision.delete):
+        with pytest.raises(DatabaseError), transaction.atomic():
+            act()
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "code"),
+    [
+        ({"kind": "undo"}, InvalidAnswerError, "unknown_kind"),
+        ({"kind": "correct"}, InvalidAnswerError, "no_label"),
+        ({"kind": "correct", "label": 2**62}, UnknownHereError, "unknown_label"),
+        ({"kind": "flag", "note": "x" * 2001}, InvalidAnswerError, "note_too_long"),
+        ({"kind": "flag", "note": "a\x00b"}, InvalidAnswerError, "bad_note"),
+        ({"kind": "flag", "note": "\ud800"}, InvalidAnswerError, "bad_note"),
+        ({"kind": "skip", "lease_id": 2**62}, UnknownHereError, "unknown_lease"),
+        ({"kind": "skip", "item_id": 2**62}, UnknownHereError, "unknown_item"),
+    ],
+)
+def test_a_senseless_answer_is_refused_and_the_hold_kept(answer, error, code):
+    station = Station(items=1)
+    user = station.reviewer()
+    held = station.next(user)[0]
+    with pytest.raises(error) as raised:
+        station.answer(user, held, **answer)
+    assert raised.value.code == code
+    assert Decision.objects.count() == 0
+    assert station.next(user)[0].lease.pk == held.lease.pk
+
+
+def test_labels_of_another_dataset_and_archived_ones_are_refused():
+    station = Station(items=1)
+    user = station.reviewer()
+    held = station.next(user)[0]
+    with pytest.raises(UnknownHereError):
+        station.answer(user, held, "correct", label=LabelFactory())
+    station.labels[2].archived_at = timezone.now()
+    station.labels[2].save()
+    with pytest.raises(ReviewError) as error:
+        station.answer(user, held, "correct", label=station.labels[2])
+    assert error.value.code == "label_archived"
+
+
+def test_confirming_what_was_not_shown_is_refused():
+    station = Station()
+    station.item(predicted=False)
+    station.item()
+    user = station.reviewer()
+    bare, predicted = station.next(user, 2)
+    with pytest.raises(ReviewError) as error:
+        station.answer(user, bare)
+    assert error.value.code == "no_prediction"
+    with pytest.raises(ReviewError) as error:
+        station.answer(user, predicted, label=station.labels[1])
+    assert error.value.code == "not_what_was_shown"
+
+
+def test_somebody_elses_lease_is_refused():
+    station = Station(items=1)
+    user, other = station.reviewer(), station.reviewer()
+    held = station.next(user)[0]
+    with pytest.raises(UnknownHereError):
+        station.answer(other, held)
+
+
+def test_a_short_queue_asks_for_more_once(django_capture_on_commit_callbacks):
+    station = Station(items=6, queue_target=10)
+    user = station.reviewer()
+    for held in station.next(user, 1):
+        with django_capture_on_commit_callbacks(execute=True):
+            station.answer(user, held)
+    assert Job.objects.filter(kind=Kind.REFILL).count() == 0, "half of the wanted number still waits"
+    for held in station.next(user, 3):
+        with django_capture_on_commit_callbacks(execute=True):
+            station.answer(user, held)
+    assert Job.objects.filter(kind=Kind.REFILL).count() == 1
+    assert not Job.objects.get(kind=Kind.REFILL).rerun_requested
+
+
+def test_enough_new_labels_ask_for_training_once(django_capture_on_commit_callbacks):
+    station = Station(items=5, retrain_every=3, queue_target=0)
+    user = station.reviewer()
+    runs = station.dataset.training_runs
+    for number, held in enumerate(station.next(user, 5), start=1):
+        with django_capture_on_commit_callbacks(execute=True):
+            station.answer(user, held)
+        assert runs.count() == (1 if number >= 3 else 0)
+    assert runs.get().trigger == "count"
