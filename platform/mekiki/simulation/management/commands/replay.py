@@ -1,0 +1,105 @@
+"""mekiki replay FOLDER: what would labelling this folder have cost?"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from mekiki.simulation.truth import TruthError, class_names, read_prompts
+
+
+class Command(BaseCommand):
+    """Starts a platform of its own in a temporary home, so that nothing of yours is touched."""
+
+    help = (
+        "Run the whole loop on a folder of folders, with the folder names as the hidden truth and a simulated "
+        "reviewer, and print the learning curve."
+    )
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("folder", type=Path, help="one sub-folder of images for each label")
+        parser.add_argument("--prompts", type=Path, help="JSON file: folder name → list of prompts")
+        parser.add_argument("--budget", type=int, default=300, help="answers to give (default 300)")
+        parser.add_argument("--batch", type=int, default=30, help="answers between retrainings (default 30)")
+        parser.add_argument("--seed", type=int, default=0, help="seed of every random choice (default 0)")
+        parser.add_argument("--encoder", default="pocket", help="the encoder (default pocket)")
+        parser.add_argument("--json", type=Path, help="write the figures here")
+        parser.add_argument("--home", type=Path, help="keep the platform's data here instead of a temporary folder")
+        parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        folder = options["folder"].expanduser().resolve()
+        if options["budget"] < 1 or options["batch"] < 1:
+            raise CommandError("--budget and --batch must be at least 1.")
+        try:
+            names = class_names(folder)
+            prompts = read_prompts(options["prompts"], names)
+        except TruthError as error:
+            raise CommandError(str(error)) from None
+        if options["inside"]:
+            self._inside(folder, prompts, options)
+        else:
+            self._outside(folder, options)
+
+    def _outside(self, folder: Path, options: dict[str, Any]) -> None:
+        """Start a platform without a web server and run the loop in a child that knows its addresses."""
+        from mekiki.embedded import places
+        from mekiki.embedded.supervisor import Platform
+
+        arguments = [sys.executable, "-m", "mekiki", "replay", str(folder), "--inside"]
+        for name in ("prompts", "json"):
+            if options[name] is not None:
+                arguments += [f"--{name}", str(options[name].expanduser().resolve())]
+        for name in ("budget", "batch", "seed", "encoder"):
+            arguments += [f"--{name}", str(options[name])]
+        with tempfile.TemporaryDirectory(prefix="mekiki-replay-") as temporary:
+            home = (options["home"] or Path(temporary) / "home").expanduser().resolve()
+            with Platform(home, web=False, quiet=True) as platform:
+                code = subprocess.run(arguments, env=platform.env).returncode
+            if options["home"] is None:
+                # As root the database lies outside the home; removing the folder alone would leave it there.
+                places.discard(home / "postgres")
+        if code:
+            sys.exit(code)
+
+    def _inside(self, folder: Path, prompts: dict[str, list[str]], options: dict[str, Any]) -> None:
+        from mekiki.simulation import loop
+        from mekiki.simulation.doors import ServiceDoor
+        from mekiki.simulation.setting_up import make_people, make_simulated_dataset
+
+        started = time.monotonic()
+        people = make_people()
+        dataset = make_simulated_dataset(
+            name=folder.name,
+            folder=folder,
+            labels=[{"name": name, "prompts": texts} for name, texts in prompts.items()],
+            batch=options["batch"],
+            seed=options["seed"],
+            encoder=options["encoder"],
+            people=people,
+            say=self.stdout.write,
+        )
+        figures = loop.run(
+            dataset=dataset,
+            door=ServiceDoor(dataset, people.reviewer),
+            admin=people.admin,
+            budget=options["budget"],
+            batch=options["batch"],
+            say=self.stdout.write,
+            started=started,
+        )
+        self.stdout.write(
+            f"{figures['images']} images, {figures['labels']} labels, {figures['answers']} answers in "
+            f"{figures['seconds']:.0f} s: {figures['zero_shot_accuracy']:.1%} by prompts alone, "
+            f"{figures['final_accuracy']:.1%} after the answers."
+        )
+        if options["json"]:
+            loop.write_json(options["json"], figures)
+        if not figures["verified"]:
+            raise CommandError("The label set did not verify.")

@@ -1,0 +1,73 @@
+"""Accuracy on the hidden truth: known only in a simulation, where the truth is given."""
+
+from dataclasses import dataclass
+
+from mekiki.learning.models import Head, Prediction
+from mekiki.learning.selectors import champion, latest_evaluation
+from mekiki.simulation.truth import Truth
+
+# Below this calibrated confidence an image nobody has answered counts as still uncertain.
+UNCERTAIN_BELOW = 0.8
+
+
+@dataclass(frozen=True)
+class Score:
+    """The champion against the truth, over every image with a machine prediction.
+
+    accuracy, macro_recall: fractions in [0, 1]; the machine's own answer counts also where a person has
+    answered (answered images are not counted right for free). audit: the estimate the product itself makes
+    from the audit stream, None until an audited image exists. uncertain: images under UNCERTAIN_BELOW.
+    """
+
+    answers: int
+    accuracy: float
+    macro_recall: float
+    uncertain: int
+    audit: dict | None
+    head: Head
+
+    def as_json(self) -> dict:
+        """The form of one round in the --json file."""
+        return {
+            "answers": self.answers,
+            "accuracy": round(self.accuracy, 4),
+            "macro_recall": round(self.macro_recall, 4),
+            "audit": self.audit or {"estimate": None, "low": None, "high": None, "n": 0},
+        }
+
+
+def score(truth: Truth, answers: int) -> Score:
+    """Score the dataset's champion. RuntimeError when there is none yet."""
+    head = champion(truth.dataset)
+    if head is None:
+        raise RuntimeError("There is no head to score yet.")
+    right: dict[int, int] = {}
+    total: dict[int, int] = {}
+    uncertain = 0
+    rows = Prediction.objects.filter(head=head).values_list("image_id", "label_id", "confidence")
+    for image, label, confidence in rows.iterator(chunk_size=20_000):
+        true = truth.by_id.get(image)
+        if true is None:
+            continue
+        total[true] = total.get(true, 0) + 1
+        right[true] = right.get(true, 0) + (label == true)
+        uncertain += confidence < UNCERTAIN_BELOW
+    if not total:
+        raise RuntimeError("The head has no predictions yet.")
+    evaluation = latest_evaluation(truth.dataset)
+    audit = None
+    if evaluation is not None and evaluation.n:
+        audit = {
+            "estimate": round(evaluation.correct / evaluation.n, 4),
+            "low": round(evaluation.low, 4),
+            "high": round(evaluation.high, 4),
+            "n": evaluation.n,
+        }
+    return Score(
+        answers=answers,
+        accuracy=sum(right.values()) / sum(total.values()),
+        macro_recall=sum(right[c] / total[c] for c in total) / len(total),
+        uncertain=uncertain,
+        audit=audit,
+        head=head,
+    )

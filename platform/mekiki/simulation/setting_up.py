@@ -1,0 +1,86 @@
+"""Making what a simulation needs: people, a dataset with labels and images, its first predictions."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from mekiki.accounts.models import Role, User
+from mekiki.accounts.services import create_user, set_role
+from mekiki.datasets import services as datasets
+from mekiki.datasets.models import Dataset, ImportBatch
+from mekiki.labeling import services as labeling
+from mekiki.learning.selectors import champion
+from mekiki.simulation.waiting import wait_for_jobs
+
+
+@dataclass(frozen=True)
+class People:
+    """One user for each role, and their passwords (made here, kept nowhere else)."""
+
+    admin: User
+    reviewer: User
+    viewer: User
+    passwords: dict[str, str]
+
+
+def make_people() -> People:
+    """An admin, a reviewer and a viewer. Users that exist get a new password: the old one is not known."""
+    users, passwords = {}, {}
+    for name, is_admin in (("admin", True), ("reviewer", False), ("viewer", False)):
+        passwords[name] = secrets.token_urlsafe(9)
+        user = User.objects.filter(username=name).first()
+        if user is None:
+            user = create_user(name=name, password=passwords[name], is_admin=is_admin)
+        else:
+            user.set_password(passwords[name])
+            user.save(update_fields=["password"])
+        users[name] = user
+    return People(users["admin"], users["reviewer"], users["viewer"], passwords)
+
+
+def make_simulated_dataset(
+    *,
+    name: str,
+    folder: Path,
+    labels: list[dict[str, Any]],
+    batch: int,
+    seed: int,
+    people: People,
+    say: Callable[[str], None],
+    encoder: str = "pocket",
+    description: str = "",
+) -> Dataset:
+    """A dataset imported from `folder`, predicted by prompts, with its queue filled.
+
+    CommandError with the job's own words when importing, encoding or predicting failed.
+    """
+    dataset = datasets.create_dataset(
+        name=name,
+        user=people.admin,
+        description=description,
+        encoder_name=encoder,
+        queue_target=max(batch, 20),
+        # The loop asks for each training itself, at fixed numbers of answers.
+        retrain_every=0,
+    )
+    Dataset.objects.filter(pk=dataset.pk).update(seed=f"{seed:016x}")
+    dataset.refresh_from_db()
+    set_role(dataset=dataset, user=people.reviewer, role=Role.REVIEWER, actor=people.admin)
+    set_role(dataset=dataset, user=people.viewer, role=Role.VIEWER, actor=people.admin)
+    labeling.set_schema(dataset=dataset, labels=labels, user=people.admin)
+    wait_for_jobs(dataset)
+    datasets.import_folder(dataset=dataset, path=folder, user=people.admin)
+    wait_for_jobs(dataset)
+    imported = ImportBatch.objects.filter(dataset=dataset).latest("pk")
+    say(
+        f"{imported.added} images imported"
+        + (f", {imported.duplicates} duplicates skipped" if imported.duplicates else "")
+        + (f", {imported.rejected} files refused" if imported.rejected else "")
+    )
+    if champion(dataset) is None:
+        raise CommandError("No prediction was made: no image of this folder could be read.")
+    return dataset

@@ -1,0 +1,81 @@
+"""The hidden truth: folder names, which only the simulated reviewer and the final score may see."""
+
+import json
+import re
+import unicodedata
+from pathlib import Path
+
+from mekiki.datasets.models import Dataset
+from mekiki.labeling.models import Label
+from mekiki.review.selectors import answered_image_ids
+
+
+class TruthError(Exception):
+    """The folder or the prompts file cannot be used; the message says why and what to do."""
+
+
+def class_names(folder: Path) -> list[str]:
+    """The names of the sub-folders that hold at least one file, sorted. TruthError for fewer than two."""
+    if not folder.is_dir():
+        raise TruthError(f"{folder} is not a folder.")
+    names = sorted(
+        unicodedata.normalize("NFC", child.name)
+        for child in folder.iterdir()
+        if child.is_dir() and not child.name.startswith(".") and any(p.is_file() for p in child.rglob("*"))
+    )
+    if len(names) < 2:
+        raise TruthError(
+            f"{folder} needs at least two folders with images in them, one for each label; it has {len(names)}."
+        )
+    return names
+
+
+def default_prompts(name: str) -> list[str]:
+    """Prompts for a folder nobody described: its name as words, in both languages."""
+    words = re.sub(r"[_\-\s]+", " ", name).strip()
+    return [words, f"a photo of {words}", f"{words}の写真"]
+
+
+def read_prompts(file: Path | None, names: list[str]) -> dict[str, list[str]]:
+    """Prompts for each class: from the file where it names the class, else the default ones.
+
+    The file is JSON: folder name → list of prompts (or a sample's labels.json, where each name holds an
+    object with `prompts`). TruthError for anything else, or for a name that is no folder.
+    """
+    given: dict[str, list[str]] = {}
+    if file is not None:
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise TruthError(f"{file} cannot be read as JSON: {error}") from None
+        if not isinstance(content, dict):
+            raise TruthError(f"{file} must be an object: folder name → list of prompts.")
+        for raw_name, prompts in content.items():
+            name = unicodedata.normalize("NFC", raw_name)
+            if not isinstance(prompts, list) or not all(isinstance(p, str) for p in prompts) or not prompts:
+                raise TruthError(f"{file}: “{name}” needs a list of at least one prompt.")
+            if name not in names:
+                raise TruthError(f"{file}: there is no folder “{name}” (there are: {', '.join(names)}).")
+            given[name] = prompts
+    return {name: given.get(name) or default_prompts(name) for name in names}
+
+
+class Truth:
+    """Image → true label, for one dataset that was imported from a folder of folders."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        labels = {label.name: label.pk for label in Label.objects.filter(dataset=dataset)}
+        self.dataset = dataset
+        self.by_id: dict[int, int] = {}
+        self.by_hash: dict[str, int] = {}
+        for pk, sha256, name in dataset.images.values_list("pk", "sha256", "name"):
+            folder = unicodedata.normalize("NFC", name.replace("\\", "/").split("/")[0])
+            label = labels.get(folder)
+            if label is None:
+                raise TruthError(f"The image {name} lies in no folder that is a label.")
+            self.by_id[pk] = label
+            self.by_hash[sha256] = label
+
+    def unanswered(self) -> int:
+        """How many images nobody has answered yet."""
+        return len(self.by_id) - len(set(answered_image_ids(self.dataset)))
