@@ -29,6 +29,8 @@ class LabelSet(models.Model):
     size = models.PositiveBigIntegerField(default=0)
     sha256 = models.CharField(max_length=64, default="")  # of the zip
     manifest_sha256 = models.CharField(max_length=64, default="")
+    # What was true when the entries were fixed: time, labels, champion, accuracy. Empty until then.
+    snapshot = models.JSONField(default=dict)
     human_labels = models.PositiveIntegerField(default=0)
     machine_labels = models.PositiveIntegerField(default=0)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
@@ -37,7 +39,9 @@ class LabelSet(models.Model):
 
     class Meta:
         ordering = ["-version"]
-        constraints = [models.UniqueConstraint(fields=["dataset", "version"], name="one_label_set_per_version")]
+        constraints = [
+            models.UniqueConstraint(fields=["dataset", "version"], name="one_label_set_per_version")
+        ]
         triggers = [
             pgtrigger.Protect(
                 name="frozen", operation=pgtrigger.Update, condition=pgtrigger.Q(old__state="frozen")
@@ -46,3 +50,34 @@ class LabelSet(models.Model):
 
     def __str__(self) -> str:
         return f"v{self.version}"
+
+
+class LabelSetEntry(models.Model):
+    """One image's label in a label set, fixed once: writing the file again gives the same bytes.
+
+    Plain ids, without foreign keys: a million rows are written in one statement, and nothing they name is
+    ever deleted while the dataset exists.
+    """
+
+    pk = models.CompositePrimaryKey("label_set_id", "position")
+    label_set = models.ForeignKey(LabelSet, on_delete=models.CASCADE, related_name="entries", db_index=False)
+    position = models.BigIntegerField()  # 1, 2, 3 … in the order of the images' hashes
+    image_id = models.BigIntegerField()
+    label_id = models.BigIntegerField()
+    decision_id = models.BigIntegerField(null=True)  # null: accepted by machine
+    opinions = models.PositiveIntegerField()
+    head_id = models.BigIntegerField(null=True)  # of a machine's label
+    confidence = models.FloatField(null=True)  # of a machine's label
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(decision_id__isnull=False, head_id__isnull=True, confidence__isnull=True)
+                | models.Q(decision_id__isnull=True, head_id__isnull=False, confidence__isnull=False),
+                name="entry_of_person_or_machine",
+            ),
+        ]
+        triggers = [pgtrigger.Protect(name="fixed", operation=pgtrigger.Update)]
+
+    def __str__(self) -> str:
+        return f"{self.label_set_id}:{self.position}"

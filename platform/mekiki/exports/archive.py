@@ -1,0 +1,241 @@
+"""The zip of a label set: written so that nothing can differ without changing the contents, and checked so.
+
+Names are plain ASCII, times and rights are fixed, entries follow each other without gaps, and nothing stands
+before or after. A reader can therefore rebuild every header from names, sizes and checksums and demand exactly
+those bytes: a changed byte has nowhere to hide except in the slack of a compressed stream, whose contents are
+hashed anyway. Python's own writer is not used because its headers differ between its versions.
+
+Layout after the PKWARE APPNOTE 6.3.10, sections 4.3 to 4.5. Knows neither Django nor the database.
+"""
+
+import contextlib
+import hashlib
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+STORED = zipfile.ZIP_STORED
+PACKED = zipfile.ZIP_DEFLATED
+# Bounds on what a reader takes in before anything is known to be genuine.
+MAX_ENTRIES = 4_000_000
+MAX_DIRECTORY_BYTES = 1 << 30
+
+_VERSION = 45  # what zip64 needs
+_UNIX = 3
+_RIGHTS = 0o100644 << 16
+_DATE = (0 << 9) | (1 << 5) | 1  # 1980-01-01, the earliest a zip can hold
+_FULL = 0xFFFFFFFF
+
+_LOCAL = struct.Struct("<4s5H3L2H")
+_LOCAL_64 = struct.Struct("<2H2Q")
+_CENTRAL = struct.Struct("<4s2B5H3L5H2L")
+_END = struct.Struct("<4s4H2LH")
+_END_64 = struct.Struct("<4sQ2H2L4Q")
+_LOCATOR_64 = struct.Struct("<4sLQL")
+
+
+class NotOurArchiveError(Exception):
+    """The file is no zip, or not one this module has written. The text says where it departs."""
+
+
+@dataclass
+class Entry:
+    """One file in the archive. sizes in bytes; `offset` is where its header begins."""
+
+    name: str
+    method: int
+    crc: int
+    packed_size: int
+    size: int
+    offset: int
+    sha256: str = ""  # of the contents; known to the writer only
+
+    def local_header(self) -> bytes:
+        """The header before the contents. Sizes always stand in the zip64 field: they are not known before."""
+        name = self.name.encode("ascii")
+        head = _LOCAL.pack(
+            b"PK\x03\x04",
+            _VERSION,
+            0,
+            self.method,
+            0,
+            _DATE,
+            self.crc,
+            _FULL,
+            _FULL,
+            len(name),
+            _LOCAL_64.size,
+        )
+        return head + name + _LOCAL_64.pack(1, 16, self.size, self.packed_size)
+
+    def directory_entry(self) -> bytes:
+        """The record in the central directory; with a zip64 field for what does not fit into 32 bits."""
+        name = self.name.encode("ascii")
+        big = [n for n in (self.size, self.packed_size, self.offset) if n >= _FULL]
+        extra = struct.pack(f"<2H{len(big)}Q", 1, 8 * len(big), *big) if big else b""
+        head = _CENTRAL.pack(
+            b"PK\x01\x02",
+            _VERSION,
+            _UNIX,
+            _VERSION,
+            0,
+            self.method,
+            0,
+            _DATE,
+            self.crc,
+            min(self.packed_size, _FULL),
+            min(self.size, _FULL),
+            len(name),
+            len(extra),
+            0,
+            0,
+            0,
+            _RIGHTS,
+            min(self.offset, _FULL),
+        )
+        return head + name + extra
+
+
+def end_records(count: int, size: int, offset: int) -> bytes:
+    """What ends the archive: a directory of `count` entries, `size` bytes long, beginning at `offset`."""
+    end = b""
+    if count >= 0xFFFF or size >= _FULL or offset >= _FULL:
+        end = _END_64.pack(b"PK\x06\x06", 44, _VERSION, _VERSION, 0, 0, count, count, size, offset)
+        end += _LOCATOR_64.pack(b"PK\x06\x07", 0, offset + size, 1)
+    short = min(count, 0xFFFF)
+    return end + _END.pack(b"PK\x05\x06", 0, 0, short, short, min(size, _FULL), min(offset, _FULL), 0)
+
+
+class Sink:
+    """Takes the contents of one entry, piece by piece."""
+
+    def __init__(self, file: BinaryIO, packed: bool) -> None:
+        self._file = file
+        self._packer = zlib.compressobj(6, zlib.DEFLATED, -15) if packed else None
+        self._hash = hashlib.sha256()
+        self.crc = self.size = self.packed_size = 0
+
+    def write(self, piece: bytes) -> None:
+        """Append to the contents."""
+        self.crc = zlib.crc32(piece, self.crc)
+        self.size += len(piece)
+        self._hash.update(piece)
+        self._put(self._packer.compress(piece) if self._packer else piece)
+
+    def close(self) -> str:
+        """End the contents; returns their SHA-256."""
+        if self._packer:
+            self._put(self._packer.flush())
+        return self._hash.hexdigest()
+
+    def _put(self, piece: bytes) -> None:
+        self._file.write(piece)
+        self.packed_size += len(piece)
+
+
+class Writer:
+    """Writes an archive to a seekable file, entry by entry; memory holds only the directory."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.entries: list[Entry] = []
+
+    @contextlib.contextmanager
+    def entry(self, name: str, *, packed: bool = False) -> Iterator[Sink]:
+        """An entry to write contents into. ValueError for a name that is not plain ASCII."""
+        if not name.isascii():
+            raise ValueError(f"{name!r} is not plain ASCII.")
+        new = Entry(name, PACKED if packed else STORED, 0, 0, 0, self._file.tell())
+        self._file.write(new.local_header())
+        sink = Sink(self._file, packed)
+        yield sink
+        new.sha256 = sink.close()
+        new.crc, new.size, new.packed_size = sink.crc, sink.size, sink.packed_size
+        end = self._file.tell()
+        self._file.seek(new.offset)
+        self._file.write(new.local_header())
+        self._file.seek(end)
+        self.entries.append(new)
+
+    def add(self, name: str, contents: bytes) -> None:
+        """A small entry, stored as it is."""
+        with self.entry(name) as sink:
+            sink.write(contents)
+
+    def finish(self) -> None:
+        """Write the directory."""
+        offset = self._file.tell()
+        for entry in self.entries:
+            self._file.write(entry.directory_entry())
+        size = self._file.tell() - offset
+        self._file.write(end_records(len(self.entries), size, offset))
+        self._file.flush()
+
+
+def open_checked(file: BinaryIO) -> zipfile.ZipFile:
+    """Open an archive of `Writer`. NotOurArchiveError when anything but file contents departs from it.
+
+    Reads headers only, and bounds what it believes before it believes it.
+    """
+    length = file.seek(0, 2)
+    file.seek(max(0, length - _END.size - _LOCATOR_64.size - _END_64.size))
+    tail = file.read()
+    if len(tail) < _END.size or tail[-_END.size : -_END.size + 4] != b"PK\x05\x06":
+        raise NotOurArchiveError("it does not end as a zip ends")
+    count, size = struct.unpack_from("<HL", tail, len(tail) - _END.size + 10)
+    if len(tail) == _END.size + _LOCATOR_64.size + _END_64.size and tail.startswith(b"PK\x06\x06"):
+        count, size = struct.unpack_from("<QQ", tail, 32)
+    if count > MAX_ENTRIES or size > MAX_DIRECTORY_BYTES:
+        raise NotOurArchiveError(f"it claims {count} files")
+    try:
+        archive = zipfile.ZipFile(file)
+    except (
+        zipfile.BadZipFile,
+        NotImplementedError,
+        ValueError,
+        OverflowError,
+        struct.error,
+        OSError,
+    ) as error:
+        raise NotOurArchiveError(str(error)) from None
+    try:
+        _check_headers(file, archive, length)
+    except BaseException:
+        archive.close()
+        raise
+    return archive
+
+
+def _check_headers(file: BinaryIO, archive: zipfile.ZipFile, length: int) -> None:
+    """Every byte outside the contents is the one `Writer` would have written."""
+    at = 0
+    directory = hashlib.sha256()
+    size = 0
+    for info in archive.infolist():
+        name = info.filename
+        # zipfile cuts a name at a NUL byte; what it cut shows in the comparison of the directory too.
+        if info.orig_filename != name or not name.isascii():
+            raise NotOurArchiveError(f"{name[:100]!r} is no name of a label set's file")
+        if info.compress_type not in (STORED, PACKED):
+            raise NotOurArchiveError(f"{name[:100]!r} is packed by an unknown method")
+        entry = Entry(
+            name, info.compress_type, info.CRC, info.compress_size, info.file_size, info.header_offset
+        )
+        header = entry.local_header()
+        file.seek(at)
+        if info.header_offset != at or file.read(len(header)) != header:
+            raise NotOurArchiveError(f"the header of {name[:100]!r} is not as it was written")
+        at += len(header) + info.compress_size
+        record = entry.directory_entry()
+        directory.update(record)
+        size += len(record)
+    directory.update(end_records(len(archive.infolist()), size, at))
+    found = hashlib.sha256()
+    file.seek(at)
+    while piece := file.read(1 << 20):
+        found.update(piece)
+    if at > length or found.digest() != directory.digest():
+        raise NotOurArchiveError("its directory is not as it was written")

@@ -1,0 +1,127 @@
+"""What a label set is made of: names, fields, and the text forms they take.
+
+Shared by the writer and the verifier, so it knows neither Django nor the database. The format is described
+field by field in docs/reference/label-set.md; change FORMAT_VERSION with it.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+FORMAT = "mekiki-label-set"
+FORMAT_VERSION = 1
+
+README = "README.txt"
+SCHEMA = "schema.json"
+HEADS = "heads.json"
+ROWS = "labels.jsonl"
+TABLE = "labels.csv"
+IMAGES = "images/"
+MANIFEST = "manifest.json"
+SIGNATURE = "manifest.sig"
+PUBLIC_KEY = "public_key.pem"
+
+# In every label set, listed in the manifest with size and SHA-256.
+LISTED = (README, SCHEMA, HEADS, ROWS, TABLE)
+# Not listed: the manifest cannot hold its own hash, and the other two speak of the manifest.
+SEALING = (MANIFEST, SIGNATURE, PUBLIC_KEY)
+
+HUMAN = "human"
+MACHINE = "machine"
+STREAMS = ("uncertain", "diverse", "audit", "gold", "recheck")
+
+# The fields of a row of labels.jsonl, in their order.
+FIELDS = (
+    "image_sha256",
+    "file_name",
+    "label",
+    "label_id",
+    "critical",
+    "source",
+    "reviewer",
+    "decided_at",
+    "decision_id",
+    "decision_kind",
+    "late",
+    "opinions",
+    "stream",
+    "propensity",
+    "blind",
+    "shown",
+    "head",
+    "prompt_set",
+    "encoder",
+    "confidence",
+    "image_file",
+    "metadata",
+)
+# Nested fields, each a column of labels.csv of its own: (field, key).
+NESTED = {
+    "shown": ("label", "label_id", "confidence", "calibrated"),
+    "head": ("version", "digest"),
+    "prompt_set": ("version", "digest"),
+    "encoder": ("name", "digest"),
+}
+COLUMNS = tuple(
+    column
+    for field in FIELDS
+    for column in ([f"{field}_{key}" for key in NESTED[field]] if field in NESTED else [field])
+)
+
+# A spreadsheet takes a cell that begins so for a formula; Japanese Excel takes the full-width signs too.
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+# An apostrophe is doubled as well, so that taking one away always gives back what was guarded.
+_GUARDED = (*_FORMULA, "'")
+
+
+def guard(text: str) -> str:
+    """The text as a spreadsheet cell that is never run as a formula. `unguard` gives it back."""
+    return "'" + text if text.startswith(_GUARDED) else text
+
+
+def unguard(cell: str) -> str:
+    """The text a guarded cell stands for."""
+    return cell[1:] if cell.startswith("'") else cell
+
+
+def canonical(value: Any) -> bytes:
+    """Canonical JSON: sorted keys, no spaces, UTF-8. ValueError for NaN and infinities."""
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return text.encode()
+
+
+_row_encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def row_line(row: Mapping[str, Any]) -> bytes:
+    """One line of labels.jsonl: the fields in the order of FIELDS, no spaces, UTF-8, a newline."""
+    return _row_encoder.encode(row).encode() + b"\n"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if value is True:
+        return "true"
+    if value is False:
+        return "false"
+    if isinstance(value, str):
+        return guard(value)
+    if isinstance(value, dict):
+        return guard(_row_encoder.encode(value))
+    return str(value)
+
+
+def row_cells(row: Mapping[str, Any]) -> list[str]:
+    """The same row as cells of labels.csv, in the order of COLUMNS."""
+    cells: list[str] = []
+    for field in FIELDS:
+        value = row[field]
+        keys = NESTED.get(field)
+        if keys is None:
+            cells.append(_cell(value))
+        elif value is None:
+            cells.extend([""] * len(keys))
+        else:
+            cells.extend([_cell(value[key]) for key in keys])
+    return cells

@@ -1,0 +1,198 @@
+"""From a label set's entries to the rows of its file: each label with who, when, by what, seeing what."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC
+from typing import Any
+
+from django.db import connection
+
+from mekiki.exports import format as form
+from mekiki.exports.models import LabelSet
+from mekiki.labeling.models import PromptSet
+from mekiki.learning.models import Head
+
+BATCH = 5000
+EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "bmp", "TIFF": "tiff", "GIF": "gif"}
+
+# By key, batch by batch: memory stays flat, and no transaction is held while a million rows are written.
+_ROWS = """
+SELECT e.position, i.id, i.sha256, i.name, i.format, i.metadata::text, e.label_id, e.opinions, e.head_id,
+       e.confidence, d.id, d.kind, d.late, d.created_at, d.shown::text, u.username, q.stream, q.propensity,
+       q.head_id
+FROM exports_labelsetentry e
+JOIN datasets_image i ON i.id = e.image_id
+LEFT JOIN review_decision d ON d.id = e.decision_id
+LEFT JOIN accounts_user u ON u.id = d.user_id
+LEFT JOIN review_queueitem q ON q.id = d.item_id
+WHERE e.label_set_id = %s AND e.position > %s AND e.position <= %s
+ORDER BY e.position
+"""
+
+
+class Lineage:
+    """The rows of one label set, and the heads and prompt sets that they turned out to name."""
+
+    def __init__(self, label_set: LabelSet) -> None:
+        self.label_set = label_set
+        self.labels = {x["id"]: (x["name"], x["critical"]) for x in label_set.snapshot["labels"]}
+        heads = (
+            Head.objects.filter(dataset_id=label_set.dataset_id)
+            .select_related("encoder", "prompt_set")
+            .defer("weights")
+        )
+        self._heads = {head.version: head for head in heads}
+        self._version = {head.pk: head.version for head in self._heads.values()}
+        self._origins: dict[int | None, dict[str, Any]] = {
+            None: {"head": None, "prompt_set": None, "encoder": None}
+        }
+
+    def batches(self) -> Iterator[list[tuple[int, dict[str, Any]]]]:
+        """(image id, row) in the order of the entries, a few thousand at a time."""
+        total = self.label_set.human_labels + self.label_set.machine_labels
+        for start in range(0, total, BATCH):
+            with connection.cursor() as cursor:
+                cursor.execute(_ROWS, [self.label_set.pk, start, start + BATCH])
+                found = cursor.fetchall()
+            if len(found) != min(BATCH, total - start):
+                raise RuntimeError(f"Label set {self.label_set.pk} lost entries, images or decisions.")
+            yield [(record[1], self._row(record)) for record in found]
+
+    def _row(self, record: tuple[Any, ...]) -> dict[str, Any]:
+        (
+            _position,
+            _image_id,
+            sha256,
+            name,
+            kind_of_file,
+            metadata,
+            label_id,
+            opinions,
+            machine_head,
+            confidence,
+            decision_id,
+            decision_kind,
+            late,
+            decided_at,
+            shown_text,
+            reviewer,
+            item_stream,
+            item_propensity,
+            item_head,
+        ) = record
+        label, critical = self.labels[label_id]
+        human = decision_id is not None
+        seen = json.loads(shown_text) if human else {}
+        blind = bool(seen.get("blind")) if human else None
+        if human:
+            # Asked blind, or before there was a prediction: the head in use when the image was drawn.
+            version = seen.get("head") or self._version.get(item_head)
+        else:
+            version = self._version[machine_head]
+        origin = self._origin(version)
+        shown = None
+        if human and not blind and seen.get("label") is not None:
+            shown = {
+                "label": seen["label_name"],
+                "label_id": seen["label"],
+                "confidence": seen["confidence"],
+                "calibrated": bool(seen["calibrated"]),
+            }
+        return {
+            "image_sha256": sha256,
+            "file_name": name,
+            "label": label,
+            "label_id": label_id,
+            "critical": critical,
+            "source": form.HUMAN if human else form.MACHINE,
+            "reviewer": reviewer,
+            "decided_at": _utc(decided_at) if human else None,
+            "decision_id": decision_id,
+            "decision_kind": decision_kind,
+            "late": late,
+            "opinions": opinions,
+            "stream": (seen.get("stream") or item_stream) if human else None,
+            "propensity": (seen.get("propensity") or item_propensity) if human else None,
+            "blind": blind,
+            "shown": shown,
+            "head": origin["head"],
+            "prompt_set": origin["prompt_set"],
+            "encoder": origin["encoder"],
+            "confidence": confidence,
+            "image_file": image_file(sha256, kind_of_file) if self.label_set.include_images else None,
+            "metadata": dict(sorted(json.loads(metadata).items())),
+        }
+
+    def _origin(self, version: int | None) -> dict[str, Any]:
+        found = self._origins.get(version)
+        if found is None:
+            head = self._heads[version]  # type: ignore[index]
+            found = self._origins[version] = {
+                "head": {"version": head.version, "digest": head.digest},
+                "prompt_set": {"version": head.prompt_set.version, "digest": head.prompt_set.digest},
+                "encoder": {"name": head.encoder.name, "digest": head.encoder.digest},
+            }
+        return found
+
+    def heads(self) -> list[Head]:
+        """The heads that the rows read so far have named, oldest first."""
+        return [self._heads[v] for v in sorted(v for v in self._origins if v is not None)]
+
+
+def image_file(sha256: str, kind: str) -> str:
+    """Where an image stands in the zip. Named by its hash: a name that people gave is never a path."""
+    return f"{form.IMAGES}{sha256}.{EXTENSIONS.get(kind, 'bin')}"
+
+
+def _utc(moment: Any) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def heads_book(heads: list[Head]) -> dict[str, Any]:
+    """heads.json: each head named by a row, and what it was made of."""
+    return {
+        "heads": [
+            {
+                "version": head.version,
+                "kind": head.kind,
+                "digest": head.digest,
+                "calibrated": head.calibrated,
+                "encoder": {"name": head.encoder.name, "digest": head.encoder.digest},
+                "encoder_precision": head.encoder.precision,
+                "prompt_set": head.prompt_set.version,
+                "label_ids": list(head.label_ids),
+                "trained_on": head.n_labels,
+                "decisions_digest": head.decisions_digest,
+                "seed": head.seed,
+                "code_version": head.code_version,
+                "created_at": _utc(head.created_at),
+            }
+            for head in heads
+        ]
+    }
+
+
+def schema_book(label_set: LabelSet, heads: list[Head]) -> dict[str, Any]:
+    """schema.json: what was asked. The labels as they were, and the prompt sets that the heads used."""
+    sets = (
+        PromptSet.objects.filter(pk__in={head.prompt_set_id for head in heads})
+        .order_by("version")
+        .prefetch_related("prompts")
+    )
+    return {
+        "dataset": label_set.snapshot["dataset"],
+        "labels": label_set.snapshot["labels"],
+        "prompt_sets": [
+            {
+                "version": prompt_set.version,
+                "digest": prompt_set.digest,
+                "prompts": [
+                    {"label_id": prompt.label_id, "text": prompt.text}
+                    for prompt in sorted(
+                        prompt_set.prompts.all(), key=lambda p: (p.label_id, p.position, p.pk)
+                    )
+                ],
+            }
+            for prompt_set in sets
+        ],
+    }

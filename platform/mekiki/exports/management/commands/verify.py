@@ -1,0 +1,75 @@
+"""`mekiki verify FILE`: check a label set offline. Needs no database, no broker and no network."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils.translation import gettext as _
+
+from mekiki.exports.signing import fingerprint
+from mekiki.exports.verify import VerifyReport, verify
+
+
+class Command(BaseCommand):
+    """Exit status 0 when the label set is as it was signed, 1 when it is not, a sentence for each problem."""
+
+    help = "Check files, lineage and signature of a label set, without the platform."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """FILE and --key."""
+        parser.add_argument("file", type=Path, help="the zip of a label set")
+        parser.add_argument(
+            "--key", type=Path, metavar="PEM", help="the public key it must be signed by, got from elsewhere"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Verify and tell."""
+        pinned = None
+        if options["key"] is not None:
+            try:
+                pinned = options["key"].read_bytes()
+                fingerprint(pinned)
+            except (OSError, ValueError) as error:
+                raise CommandError(
+                    _("The key %(path)s cannot be used: %(why)s") % {"path": options["key"], "why": error}
+                ) from None
+        report = verify(options["file"], public_key=pinned)
+        self._tell(report)
+        if not report.ok:
+            for problem in report.problems:
+                self.stderr.write(self.style.ERROR("✗ " + problem.sentence(_)))
+            sys.exit(1)
+        self.stdout.write(
+            self.style.SUCCESS("✓ " + _("Files, lineage and signature are as they were signed."))
+        )
+        if pinned is None:
+            self.stdout.write(
+                _(
+                    "Compare the key’s fingerprint with the one the platform shows, or give the key with --key."
+                )
+            )
+
+    def _tell(self, report: VerifyReport) -> None:
+        found = report.summary
+        if "counts" in found:
+            self.stdout.write(
+                _("Label set %(version)s of %(dataset)s, frozen %(at)s by %(by)s")
+                % {
+                    "version": found["version"],
+                    "dataset": _plain(found["dataset"]),
+                    "at": _plain(found["frozen_at"]),
+                    "by": _plain(found["frozen_by"]) or "Mekiki",
+                }
+            )
+            self.stdout.write(
+                _("%(human)s labels by people, %(machine)s by machine, %(images)s images") % found["counts"]
+            )
+        if "fingerprint" in found:
+            self.stdout.write(_("Key: %(fingerprint)s") % found)
+
+
+def _plain(text: str) -> str:
+    """Text of a file nobody has vouched for: no control characters for the terminal."""
+    return "".join(c if c.isprintable() else "�" for c in text[:200])

@@ -1,0 +1,63 @@
+"""README.txt of a label set: what the files are, for whoever opens the zip without the platform."""
+
+from mekiki.exports.models import LabelSet
+
+_TEXT = """\
+Mekiki label set: {dataset}, version {version}
+frozen {frozen_at} by {by}
+{human} labels by people, {machine} by machine
+
+manifest.json    what this label set is: counts, accuracy statement, SHA-256 and size of every file
+manifest.sig     Ed25519 signature over the bytes of manifest.json (64 bytes)
+public_key.pem   the key that signed; compare its fingerprint with the one the platform shows
+labels.jsonl     one JSON object a label, exact: image, label, who, when, what was on the screen, head, prompts
+labels.csv       the same rows for spreadsheets (UTF-8 with BOM). A cell that begins with = + - @, their
+                 full-width forms, a tab, a line break or an apostrophe carries one apostrophe more in front
+schema.json      the labels with their guidelines, and the prompt sets that the rows name
+heads.json       the heads that the rows name, and what they were trained on
+images/          the images, named by their SHA-256 (only when asked for)
+
+Check it without the platform:  mekiki verify FILE --key public_key.pem
+Or by hand:  openssl pkeyutl -verify -pubin -inkey public_key.pem -rawin -in manifest.json -sigfile manifest.sig
+and compare each file's SHA-256 with manifest.json. Take the key, or its fingerprint, from the platform or from
+somebody you trust: the one in this zip shows only that nothing was changed since it was signed.
+
+{accuracy_en}
+
+――――――――――――――――――――――――――――――――――――――――
+
+Mekiki ラベルセット：{dataset}、バージョン {version}
+凍結 {frozen_at}（{by}）
+人のラベル {human} 件、機械のラベル {machine} 件
+
+manifest.json    このラベルセットの内容：件数、精度の説明、全ファイルの SHA-256 とサイズ
+manifest.sig     manifest.json のバイト列に対する Ed25519 署名（64 バイト）
+public_key.pem   署名した鍵。フィンガープリントをプラットフォームの表示と照合してください
+labels.jsonl     1 行に 1 ラベルの正確な記録：画像、ラベル、判定者、日時、画面に表示された内容、ヘッド、プロンプト
+labels.csv       同じ内容の表計算ソフト用（UTF-8、BOM 付き）。= + - @ とその全角、タブ、改行、
+                 アポストロフィで始まるセルには、先頭にアポストロフィを 1 つ加えてあります
+schema.json      ラベルと判定基準、行が参照するプロンプトセット
+heads.json       行が参照するヘッドと、その学習に使われたもの
+images/          画像（指定した場合のみ）。ファイル名は SHA-256
+
+プラットフォームなしで検証できます：  mekiki verify FILE --key public_key.pem
+鍵またはフィンガープリントは、プラットフォームか信頼できる人から受け取ってください。この zip の中の鍵で
+分かるのは、署名のあとに変更されていないことだけです。
+
+{accuracy_ja}
+"""
+
+
+def readme(label_set: LabelSet) -> str:
+    """The text, in English and Japanese. It depends on what was fixed only."""
+    fixed = label_set.snapshot
+    return _TEXT.format(
+        dataset=fixed["dataset"]["name"],
+        version=label_set.version,
+        frozen_at=fixed["taken_at"],
+        by=fixed["by"] or "Mekiki",
+        human=label_set.human_labels,
+        machine=label_set.machine_labels,
+        accuracy_en=fixed["accuracy"]["statement"]["en"],
+        accuracy_ja=fixed["accuracy"]["statement"]["ja"],
+    )

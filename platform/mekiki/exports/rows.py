@@ -1,0 +1,144 @@
+"""What makes a row of labels.jsonl complete: every label can be traced to who decided it, when, seeing what.
+
+Part of the verifier: knows neither Django nor the database.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from mekiki.exports import format as form
+
+_HASH = re.compile(r"[0-9a-f]{64}\Z")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\Z")
+
+
+@dataclass
+class Books:
+    """What schema.json and heads.json say, by which rows are judged. Empty where they could not be read."""
+
+    labels: dict[int, tuple[str, bool]] = field(default_factory=dict)  # id: (name, critical)
+    prompt_sets: dict[int, str] = field(default_factory=dict)  # version: digest
+    heads: dict[int, dict[str, Any]] = field(default_factory=dict)  # version: its entry
+
+    def take(self, name: str, value: dict[str, Any]) -> None:
+        """Read one of the two. KeyError, TypeError or AttributeError when it has another shape."""
+        if name == form.SCHEMA:
+            self.labels = {label["id"]: (label["name"], label["critical"]) for label in value["labels"]}
+            self.prompt_sets = {s["version"]: s["digest"] for s in value["prompt_sets"]}
+        else:
+            self.heads = {head["version"]: dict(head) for head in value["heads"]}
+
+
+def _is(value: Any, kind: type | tuple[type, ...]) -> bool:
+    """isinstance, but a boolean is no number."""
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+
+
+def _probability(value: Any) -> bool:
+    return _is(value, (int, float)) and 0 <= value <= 1
+
+
+def row_faults(row: dict[str, Any], books: Books, threshold: float | None) -> list[str]:
+    """What is wrong with a row that has all FIELDS, as ends of sentences; empty when it is complete."""
+    faults = []
+    if not (_is(row["image_sha256"], str) and _HASH.match(row["image_sha256"])):
+        faults.append("image_sha256 is no SHA-256")
+    if not (_is(row["file_name"], str) and isinstance(row["metadata"], dict)):
+        faults.append("file_name or metadata is missing")
+    if books.labels.get(row["label_id"]) != (row["label"], row["critical"]):
+        faults.append("its label is not one of schema.json")
+    if not (_is(row["opinions"], int) and row["opinions"] >= 0):
+        faults.append("opinions is no number")
+    name = row["image_file"]
+    if name is not None and not name.startswith(f"images/{row['image_sha256']}."):
+        faults.append("image_file is not its image's")
+    faults.extend(_origin(row, books))
+    if row["source"] == form.HUMAN:
+        faults.extend(_human(row))
+    elif row["source"] == form.MACHINE:
+        faults.extend(_machine(row, books, threshold))
+    else:
+        faults.append("source is neither human nor machine")
+    return faults
+
+
+def _origin(row: dict[str, Any], books: Books) -> list[str]:
+    """The head, prompts and encoder, each named with its digest and known to the label set."""
+    faults = []
+    head, prompts, encoder = row["head"], row["prompt_set"], row["encoder"]
+    if head is None:
+        if prompts is not None or encoder is not None:
+            faults.append("it names prompts or an encoder but no head")
+        return faults
+    known = books.heads.get(head["version"])
+    if known is None or known["digest"] != head["digest"]:
+        faults.append("its head is not one of heads.json")
+    elif known["prompt_set"] != prompts["version"] or known["encoder"] != encoder:
+        faults.append("its prompt set or encoder is not that of its head")
+    if books.prompt_sets.get(prompts["version"]) != prompts["digest"]:
+        faults.append("its prompt set is not one of schema.json")
+    return faults
+
+
+def _human(row: dict[str, Any]) -> list[str]:
+    """A person's label: who, when, by which decision, how it was drawn, what was on the screen."""
+    faults = []
+    if not (_is(row["reviewer"], str) and row["reviewer"]):
+        faults.append("the reviewer is missing")
+    if not (_is(row["decided_at"], str) and _TIME.match(row["decided_at"])):
+        faults.append("the time of the decision is missing")
+    if not (_is(row["decision_id"], int) and row["decision_kind"] in ("confirm", "correct")):
+        faults.append("the decision is missing")
+    if not (_is(row["late"], bool) and _is(row["opinions"], int) and row["opinions"] >= 1):
+        faults.append("late or opinions is missing")
+    if row["stream"] not in form.STREAMS:
+        faults.append("the stream it was drawn from is missing")
+    if not (_probability(row["propensity"]) and row["propensity"] > 0):
+        faults.append("the probability with which it was drawn is missing")
+    shown = row["shown"]
+    if not _is(row["blind"], bool):
+        faults.append("it does not say whether the prediction was hidden")
+    elif row["blind"] and shown is not None:
+        faults.append("it was asked blind, yet a prediction was shown")
+    if shown is not None:
+        if not (
+            _probability(shown["confidence"]) and _is(shown["calibrated"], bool) and _is(shown["label"], str)
+        ):
+            faults.append("what was shown is incomplete")
+        if row["head"] is None:
+            faults.append("a prediction was shown, but no head is named")
+    if row["decision_kind"] == "confirm" and (shown is None or shown["label_id"] != row["label_id"]):
+        faults.append("it confirms another label than the one shown")
+    if row["confidence"] is not None:
+        faults.append("a person's label has no confidence")
+    return faults
+
+
+def _machine(row: dict[str, Any], books: Books, threshold: float | None) -> list[str]:
+    """A machine's label: allowed at all, never critical, confident enough, by a calibrated head."""
+    faults = []
+    if threshold is None:
+        faults.append("the label set was frozen without machine labels")
+    elif not (_probability(row["confidence"]) and row["confidence"] >= threshold):
+        faults.append("its confidence is below the threshold")
+    if row["critical"]:
+        faults.append("a critical label is never set by a machine")
+    if row["head"] is None:
+        faults.append("the head is missing")
+    elif not books.heads.get(row["head"]["version"], {}).get("calibrated"):
+        faults.append("its head was not calibrated")
+    empty = (
+        "reviewer",
+        "decided_at",
+        "decision_id",
+        "decision_kind",
+        "late",
+        "stream",
+        "propensity",
+        "blind",
+        "shown",
+    )
+    if any(row[name] is not None for name in empty):
+        faults.append("a machine's label has no reviewer and no decision")
+    return faults

@@ -1,0 +1,65 @@
+"""Reads of the exports."""
+
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Exists, OuterRef
+
+from mekiki.exports import signing
+from mekiki.exports.models import LabelSet
+from mekiki.learning.models import Champion, Head, Prediction
+from mekiki.review.models import ConfirmedLabel, Decision
+
+PAGE = 25
+
+
+def label_sets(dataset: Any, *, before: int | None = None) -> tuple[list[LabelSet], int | None]:
+    """A page of the dataset's label sets, newest first, and the version to continue before (None: the end)."""
+    rows = LabelSet.objects.filter(dataset=dataset).select_related("job", "created_by").defer("snapshot")
+    if before is not None:
+        rows = rows.filter(version__lt=before)
+    page = list(rows.order_by("-version")[: PAGE + 1])
+    return page[:PAGE], page[PAGE - 1].version if len(page) > PAGE else None
+
+
+def human_label_count(dataset: Any) -> int:
+    """Images with a confirmed label."""
+    return ConfirmedLabel.objects.filter(dataset=dataset).count()
+
+
+def calibrated_champion(dataset: Any) -> Head | None:
+    """The head in use, if its confidences are calibrated."""
+    champion = (
+        Champion.objects.filter(dataset=dataset, head__calibrated=True)
+        .select_related("head")
+        .defer("head__weights")
+        .first()
+    )
+    return champion.head if champion is not None else None
+
+
+def machine_label_count(dataset: Any, threshold: float) -> int:
+    """Labels that a machine would set at this threshold now; 0 without a calibrated head in use."""
+    head = calibrated_champion(dataset)
+    if head is None:
+        return 0
+    said = Decision.objects.filter(image=OuterRef("image"), superseded_by__isnull=True).exclude(
+        kind=Decision.Kind.UNDO
+    )
+    return (
+        Prediction.objects.filter(
+            head=head, confidence__gte=threshold, label__critical=False, label__archived_at__isnull=True
+        )
+        .filter(~Exists(said))
+        .count()
+    )
+
+
+def key_fingerprint() -> str:
+    """The fingerprint of the key that this platform signs with."""
+    return signing.fingerprint(public_key())
+
+
+def public_key() -> bytes:
+    """The public half of the platform's signing key, as PEM."""
+    return signing.public_pem(signing.signing_key(settings.HOME))

@@ -1,0 +1,117 @@
+"""Every write of the exports: freezing a label set, trying again, recording a download."""
+
+from typing import Any
+
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
+from django.db.models import Max
+from django.utils.translation import gettext as _
+
+from mekiki.accounts.access import at_least, role_in
+from mekiki.accounts.models import Role
+from mekiki.audit.services import record
+from mekiki.datasets.models import Dataset
+from mekiki.exports import selectors, snapshot
+from mekiki.exports.models import LabelSet
+from mekiki.jobs import services as jobs
+from mekiki.jobs.models import Job, Kind
+
+
+def _require_admin(user: Any, dataset: Dataset) -> None:
+    if not at_least(role_in(user, dataset), Role.ADMIN):
+        raise PermissionDenied(_("Only an admin of this dataset can freeze a label set."))
+
+
+@transaction.atomic
+def freeze(
+    *,
+    dataset: Dataset,
+    user: Any,
+    note: str = "",
+    include_images: bool = False,
+    machine_threshold: float | None = None,
+) -> LabelSet:
+    """Ask for the next label set; a job writes it. It holds the labels as they are when that job begins.
+
+    machine_threshold: also take the labels of the head in use where nobody has said anything, for labels that
+    are not critical, at or above this calibrated confidence, in (0, 1]. PermissionDenied below admin.
+    ValidationError: nothing to export, no calibrated head, a threshold or note out of bounds.
+    """
+    _require_admin(user, dataset)
+    # One version after the other.
+    Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
+    if machine_threshold is not None:
+        if not 0 < machine_threshold <= 1:
+            raise ValidationError(_("The threshold is a confidence above 0 and at most 1."))
+        head = selectors.calibrated_champion(dataset)
+        if head is None:
+            raise ValidationError(snapshot.no_calibrated_head())
+    if not selectors.human_label_count(dataset) and not (
+        machine_threshold is not None and selectors.machine_label_count(dataset, machine_threshold)
+    ):
+        raise ValidationError(snapshot.nothing_to_export())
+    newest = LabelSet.objects.filter(dataset=dataset).aggregate(newest=Max("version"))["newest"] or 0
+    label_set = LabelSet(
+        dataset=dataset,
+        version=newest + 1,
+        note=note.strip(),
+        include_images=include_images,
+        machine_threshold=machine_threshold,
+        created_by=user,
+    )
+    label_set.clean_fields(exclude={f.name for f in LabelSet._meta.fields} - {"note"})
+    label_set.save()
+    record(
+        kind="label_set.requested",
+        actor=user,
+        dataset=dataset,
+        target=label_set,
+        data={
+            "version": label_set.version,
+            "note": label_set.note,
+            "include_images": include_images,
+            "machine_threshold": machine_threshold,
+        },
+    )
+    _enqueue(label_set, user)
+    return label_set
+
+
+def _enqueue(label_set: LabelSet, user: Any) -> Job:
+    job = jobs.enqueue(
+        kind=Kind.FREEZE,
+        dataset=label_set.dataset,
+        key=f"freeze:{label_set.pk}",
+        payload={"label_set": label_set.pk},
+        user=user,
+    )
+    label_set.job = job
+    label_set.save(update_fields=["job"])
+    return job
+
+
+@transaction.atomic
+def retry(*, label_set: LabelSet, user: Any) -> LabelSet:
+    """Ask again for a label set whose job failed or was cancelled. It keeps its entries, once fixed.
+
+    PermissionDenied below admin. ValidationError when it is frozen already.
+    """
+    _require_admin(user, label_set.dataset)
+    label_set = (
+        LabelSet.objects.select_for_update(of=("self",)).select_related("dataset").get(pk=label_set.pk)
+    )
+    if label_set.state == LabelSet.State.FROZEN:
+        raise ValidationError(_("This label set is frozen already."))
+    _enqueue(label_set, user)
+    return label_set
+
+
+def record_download(*, label_set: LabelSet, user: Any) -> None:
+    """Leave a trace of who took a label set away."""
+    record(
+        kind="label_set.downloaded",
+        actor=user,
+        dataset=label_set.dataset,
+        target=label_set,
+        data={"version": label_set.version, "sha256": label_set.sha256},
+    )

@@ -1,0 +1,157 @@
+"""Fixes what a label set holds: one statement, one moment. Everything written later follows from it."""
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import connection, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from mekiki.exports.models import LabelSet
+from mekiki.labeling.models import Label
+from mekiki.learning.models import Champion, Evaluation
+
+# People's labels, and, when a head and threshold are given, the head's where nobody has said anything yet:
+# an image that a person skipped or flagged is not decided over their head.
+_TAKE = """
+WITH standing AS (
+    SELECT d.image_id, d.kind FROM review_decision d
+    WHERE d.dataset_id = %(dataset)s AND d.kind <> 'undo'
+      AND NOT EXISTS (SELECT 1 FROM review_decision later WHERE later.supersedes_id = d.id)
+), entry AS (
+    SELECT c.image_id, c.label_id, c.decision_id, o.n AS opinions,
+           NULL::bigint AS head_id, NULL::double precision AS confidence
+    FROM review_confirmedlabel c
+    JOIN (SELECT image_id, count(*) AS n FROM standing WHERE kind IN ('confirm', 'correct') GROUP BY image_id) o
+      ON o.image_id = c.image_id
+    WHERE c.dataset_id = %(dataset)s AND c.label_id = ANY(%(labels)s)
+    UNION ALL
+    SELECT p.image_id, p.label_id, NULL, 0, p.head_id, p.confidence
+    FROM learning_prediction p
+    WHERE p.head_id = %(head)s AND p.confidence >= %(threshold)s AND p.label_id = ANY(%(by_machine)s)
+      AND NOT EXISTS (SELECT 1 FROM standing s WHERE s.image_id = p.image_id)
+)
+INSERT INTO exports_labelsetentry
+    (label_set_id, position, image_id, label_id, decision_id, opinions, head_id, confidence)
+SELECT %(label_set)s, row_number() OVER (ORDER BY i.sha256 COLLATE "C"),
+       e.image_id, e.label_id, e.decision_id, e.opinions, e.head_id, e.confidence
+FROM entry e JOIN datasets_image i ON i.id = e.image_id AND i.dataset_id = %(dataset)s
+"""
+
+
+def take(label_set: LabelSet) -> LabelSet:
+    """Fix the entries of a label set, unless they are already; returns it as it now is.
+
+    ValidationError: there is nothing to export, or machine labels are wanted and no calibrated head is in use.
+    """
+    with transaction.atomic():
+        label_set = LabelSet.objects.select_for_update().get(pk=label_set.pk)
+        if label_set.snapshot:
+            return label_set
+        # Held to the end: no label is renamed or made critical between here and the statement below.
+        labels = list(Label.objects.select_for_update().filter(dataset_id=label_set.dataset_id))
+        champion = (
+            Champion.objects.filter(dataset_id=label_set.dataset_id)
+            .select_related("head")
+            .defer("head__weights")
+            .first()
+        )
+        head = champion.head if champion is not None else None
+        if label_set.machine_threshold is not None and (head is None or not head.calibrated):
+            raise ValidationError(no_calibrated_head())
+        by_machine = [x.pk for x in labels if not x.critical and x.archived_at is None]
+        with connection.cursor() as cursor:
+            cursor.execute(
+                _TAKE,
+                {
+                    "dataset": label_set.dataset_id,
+                    "label_set": label_set.pk,
+                    "labels": [label.pk for label in labels],
+                    "by_machine": by_machine if label_set.machine_threshold is not None else [],
+                    "head": head.pk if head is not None else None,
+                    "threshold": label_set.machine_threshold,
+                },
+            )
+            cursor.execute(
+                "SELECT count(decision_id), count(head_id), max(decision_id), array_agg(DISTINCT label_id)"
+                " FROM exports_labelsetentry WHERE label_set_id = %s",
+                [label_set.pk],
+            )
+            human, machine, horizon, used = cursor.fetchone()
+        if not human and not machine:
+            raise ValidationError(nothing_to_export())
+        label_set.human_labels, label_set.machine_labels = human, machine
+        label_set.snapshot = {
+            "taken_at": timezone.now().isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            "by": label_set.created_by.get_username() if label_set.created_by else "",
+            "dataset": {"name": label_set.dataset.name, "slug": label_set.dataset.slug},
+            "decision_horizon": horizon,
+            "labels": [
+                {
+                    "id": label.pk,
+                    "name": label.name,
+                    "position": label.position,
+                    "critical": label.critical,
+                    "guideline": label.guideline,
+                    "archived": label.archived_at is not None,
+                }
+                for label in sorted(labels, key=lambda x: (x.position, x.pk))
+                if label.archived_at is None or label.pk in used
+            ],
+            "accuracy": _accuracy(head),
+        }
+        label_set.save(update_fields=["human_labels", "machine_labels", "snapshot"])
+    return label_set
+
+
+def nothing_to_export() -> str:
+    """The sentence for a dataset without labels."""
+    return _("There is nothing to export yet: nobody has confirmed a label in this dataset.")
+
+
+def no_calibrated_head() -> str:
+    """The sentence for machine labels that cannot be had."""
+    return _(
+        "Labels set by machine need a calibrated head, and the one in use is not calibrated. "
+        "Retrain on confirmed labels first, or freeze people's labels only."
+    )
+
+
+def _accuracy(head: Any) -> dict[str, Any]:
+    """What may be claimed of the head in use: the newest estimate from the audit stream, and its meaning."""
+    newest = Evaluation.objects.filter(head=head).order_by("-id").first() if head is not None else None
+    if head is None or newest is None or newest.n == 0:
+        return {
+            "n": 0,
+            "statement": {
+                "en": "No accuracy is claimed: no image of the random audit sample had been labelled.",
+                "ja": "精度は主張しません。無作為な監査サンプルにまだラベルがありません。",
+            },
+        }
+    share, low, high = newest.correct / newest.n, newest.low, newest.high
+    return {
+        "n": newest.n,
+        "correct": newest.correct,
+        "estimate": share,
+        "low": low,
+        "high": high,
+        "level": 0.95,
+        "method": "Wilson",
+        "head": head.version,
+        "head_digest": head.digest,
+        "statement": {
+            "en": (
+                f"Of {newest.n} images drawn at random and labelled by people who were not shown the prediction, "
+                f"head #{head.version} was right on {newest.correct}: {share:.1%}, "
+                f"95 % interval {low:.1%} to {high:.1%}. This describes the head's predictions over the whole "
+                "dataset. It is not the accuracy of the people's labels in this set, and no quality contract "
+                "stands behind the labels set by machine."
+            ),
+            "ja": (
+                f"無作為に選び、予測を見せずに人が判定した{newest.n}枚のうち、ヘッド #{head.version} は"
+                f"{newest.correct}枚で正解でした（{share:.1%}、95 % 区間 {low:.1%}～{high:.1%}）。"
+                "これはデータセット全体に対するヘッドの予測の精度であり、このラベルセットにある人のラベルの精度では"
+                "ありません。機械が付けたラベルに品質契約の裏付けはありません。"
+            ),
+        },
+    }

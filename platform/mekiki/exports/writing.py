@@ -1,0 +1,205 @@
+"""Writes a label set's file: streamed, signed, and the same bytes however often it is tried."""
+
+import contextlib
+import csv
+import hashlib
+import io
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from django.conf import settings
+from django.core.files.base import File
+from django.core.files.storage import default_storage
+from django.db import transaction
+from django.utils import timezone
+
+from mekiki.audit.services import record
+from mekiki.datasets import storage
+from mekiki.datasets.models import Image
+from mekiki.exports import format as form
+from mekiki.exports import signing, snapshot
+from mekiki.exports.archive import Writer
+from mekiki.exports.lineage import Lineage, heads_book, schema_book
+from mekiki.exports.models import LabelSet
+from mekiki.exports.readme import readme
+
+PIECE = 1 << 20
+
+
+class DamagedImageError(Exception):
+    """An original in the storage is not the image that was judged. The text names it."""
+
+
+def stored_name(label_set: LabelSet) -> str:
+    """Where the file lies in the storage."""
+    return f"datasets/{label_set.dataset_id}/label-sets/v{label_set.version}.zip"
+
+
+def write_label_set(*, label_set: LabelSet, progress: Callable[[int, int], None]) -> LabelSet:
+    """Freeze a label set: fix its entries, write and sign its file, store it, and mark it frozen.
+
+    May be killed at any point and called again: the entries are fixed once, the bytes follow from them, and
+    the mark comes last. progress(done, total) is called at least once a second or so; what it raises stops
+    the writing and leaves nothing half-stored. ValidationError as snapshot.take. DamagedImageError.
+    """
+    label_set = snapshot.take(label_set)
+    if label_set.state == LabelSet.State.FROZEN:
+        return label_set
+    with _draft(label_set) as path:
+        with path.open("w+b") as file:
+            manifest_sha256 = _write(label_set, file, progress)
+            os.fsync(file.fileno())
+        size, sha256 = path.stat().st_size, _sha256(path)
+        name = _store(path, stored_name(label_set))
+    with transaction.atomic():
+        row = LabelSet.objects.select_for_update().get(pk=label_set.pk)
+        if row.state == LabelSet.State.FROZEN:  # Another worker was given the same job and was first.
+            return row
+        row.state = LabelSet.State.FROZEN
+        row.file, row.size, row.sha256, row.manifest_sha256 = name, size, sha256, manifest_sha256
+        row.frozen_at = timezone.now()
+        row.save()
+        record(
+            kind="label_set.frozen",
+            actor=row.created_by,
+            dataset=row.dataset,
+            target=row,
+            data={
+                "version": row.version,
+                "human_labels": row.human_labels,
+                "machine_labels": row.machine_labels,
+                "sha256": sha256,
+                "manifest_sha256": manifest_sha256,
+            },
+        )
+    return row
+
+
+def _write(label_set: LabelSet, file: BinaryIO, progress: Callable[[int, int], None]) -> str:
+    """The whole zip into `file`; returns the SHA-256 of the manifest."""
+    labels = label_set.human_labels + label_set.machine_labels
+    total = labels * 2 if label_set.include_images else labels
+    progress(0, total)
+    lineage = Lineage(label_set)
+    writer = Writer(file)
+    with tempfile.TemporaryFile() as table:  # noqa: SIM117 — a zip takes one entry at a time; the table waits here
+        with writer.entry(form.ROWS, packed=True) as rows:
+            table.write("\ufeff".encode() + _csv([list(form.COLUMNS)]))
+            done = 0
+            for batch in lineage.batches():
+                rows.write(b"".join([form.row_line(row) for _image, row in batch]))
+                table.write(_csv([form.row_cells(row) for _image, row in batch]))
+                done += len(batch)
+                progress(done, total)
+        table.seek(0)
+        with writer.entry(form.TABLE, packed=True) as sink:
+            while piece := table.read(PIECE):
+                sink.write(piece)
+                progress(done, total)
+    heads = lineage.heads()
+    writer.add(form.SCHEMA, form.canonical(schema_book(label_set, heads)))
+    writer.add(form.HEADS, form.canonical(heads_book(heads)))
+    writer.add(form.README, readme(label_set).encode())
+    if label_set.include_images:
+        for batch in lineage.batches():
+            for image_id, row in batch:
+                _write_image(label_set, writer, image_id, row)
+                done += 1
+                if done % 50 == 0:
+                    progress(done, total)
+    key = signing.signing_key(settings.HOME)
+    manifest = form.canonical(_manifest(label_set, writer, key))
+    writer.add(form.MANIFEST, manifest)
+    writer.add(form.SIGNATURE, key.sign(manifest))
+    writer.add(form.PUBLIC_KEY, signing.public_pem(key))
+    writer.finish()
+    progress(total, total)
+    return hashlib.sha256(manifest).hexdigest()
+
+
+def _csv(rows: list[list[str]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode()
+
+
+def _write_image(label_set: LabelSet, writer: Writer, image_id: int, row: dict[str, Any]) -> None:
+    image = Image(pk=image_id, dataset_id=label_set.dataset_id, sha256=row["image_sha256"])
+    with storage.open_original(image) as source, writer.entry(row["image_file"]) as sink:
+        while piece := source.read(PIECE):
+            sink.write(piece)
+    if writer.entries[-1].sha256 != image.sha256:
+        raise DamagedImageError(
+            f"The stored file of {row['file_name']} ({image.sha256}) is damaged: its hash differs."
+        )
+
+
+def _manifest(label_set: LabelSet, writer: Writer, key: Any) -> dict[str, Any]:
+    fixed = label_set.snapshot
+    labels = label_set.human_labels + label_set.machine_labels
+    return {
+        "format": form.FORMAT,
+        "format_version": form.FORMAT_VERSION,
+        "dataset": fixed["dataset"],
+        "version": label_set.version,
+        "note": label_set.note,
+        "frozen_at": fixed["taken_at"],
+        "frozen_by": fixed["by"],
+        "decision_horizon": fixed["decision_horizon"],
+        "machine_threshold": label_set.machine_threshold,
+        "counts": {
+            "labels": labels,
+            "human": label_set.human_labels,
+            "machine": label_set.machine_labels,
+            "images": labels if label_set.include_images else 0,
+        },
+        "accuracy": fixed["accuracy"],
+        "files": {entry.name: {"size": entry.size, "sha256": entry.sha256} for entry in writer.entries},
+        "signature": {
+            "algorithm": "Ed25519",
+            "over": form.MANIFEST,
+            "fingerprint": signing.fingerprint(signing.public_pem(key)),
+        },
+    }
+
+
+@contextlib.contextmanager
+def _draft(label_set: LabelSet) -> Iterator[Path]:
+    """A file to write into: beside its final place where that is on a disk. What killed attempts left goes."""
+    prefix = f".draft-{label_set.dataset_id}-v{label_set.version}-"
+    try:
+        folder = Path(default_storage.path(stored_name(label_set))).parent
+    except NotImplementedError:
+        folder = Path(tempfile.gettempdir())
+    else:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for left in folder.glob(f"{prefix}*"):
+        left.unlink(missing_ok=True)
+    handle, name = tempfile.mkstemp(prefix=prefix, dir=folder)
+    os.close(handle)
+    try:
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _store(path: Path, name: str) -> str:
+    """Put the file into the storage, whole or not at all; returns its storage name."""
+    try:
+        target = Path(default_storage.path(name))
+    except NotImplementedError:
+        # Object storages store whole objects; an earlier attempt's is the same bytes.
+        default_storage.delete(name)
+        with path.open("rb") as file:
+            return default_storage.save(name, File(file))
+    shutil.move(path, target)
+    return name
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

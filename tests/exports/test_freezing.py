@@ -1,0 +1,248 @@
+"""Freezing: what goes in, that it is exact, and that it survives being killed."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import DatabaseError, transaction
+
+from mekiki.audit.models import Event
+from mekiki.exports import format as form
+from mekiki.exports import writing
+from mekiki.exports.models import LabelSet
+from mekiki.exports.services import freeze, retry
+from mekiki.exports.verify import verify
+from mekiki.exports.writing import write_label_set
+from mekiki.jobs.models import Job, Kind, State
+from mekiki.learning.models import Champion
+from mekiki.review.models import ConfirmedLabel
+from tests import factories
+from tests.exports.helpers import Judged, nothing, path_of
+
+
+def rows_of(path: Path) -> list[dict]:
+    with zipfile.ZipFile(path) as archive:
+        return [json.loads(line) for line in archive.read(form.ROWS).splitlines()]
+
+
+def test_every_label_carries_its_lineage(judged: Judged, frozen: LabelSet) -> None:
+    rows = {row["image_sha256"]: row for row in rows_of(path_of(frozen))}
+    people = {row["image_sha256"]: row for row in rows.values() if row["source"] == "human"}
+    assert set(people) == {image.sha256 for image in judged.images[:8]}
+    for confirmed in ConfirmedLabel.objects.select_related("decision", "label", "image"):
+        row = people[confirmed.image.sha256]
+        assert (row["label"], row["label_id"], row["critical"]) == (
+            confirmed.label.name,
+            confirmed.label_id,
+            confirmed.label.critical,
+        )
+        assert row["file_name"] == confirmed.image.name
+        assert row["reviewer"] == "=reviewer"
+        assert row["decision_id"] == confirmed.decision_id
+        assert row["decision_kind"] == confirmed.decision.kind
+        assert row["decided_at"][:19] == confirmed.decision.created_at.isoformat()[:19]
+        assert row["stream"] == confirmed.decision.shown["stream"]
+        assert row["propensity"] == confirmed.decision.shown["propensity"]
+        assert row["head"] == {"version": judged.head.version, "digest": judged.head.digest}
+        assert row["prompt_set"]["digest"] == judged.head.prompt_set.digest
+        assert row["encoder"] == {"name": "pocket", "digest": judged.head.encoder.digest}
+        assert row["opinions"] == 1 and row["late"] is False
+        assert row["metadata"] == {"camera": "1", "line": "A"}
+        if confirmed.decision.shown["blind"]:
+            assert row["blind"] is True and row["shown"] is None
+        else:
+            assert row["shown"]["label_id"] == confirmed.decision.shown["label"]
+            assert row["shown"]["confidence"] == confirmed.decision.shown["confidence"]
+            assert row["shown"]["calibrated"] is True
+
+
+def test_machine_labels_are_confident_never_critical_and_never_over_a_person(
+    judged: Judged, frozen: LabelSet
+) -> None:
+    machine = [row for row in rows_of(path_of(frozen)) if row["source"] == "machine"]
+    # 8 was flagged by a person; 10 is predicted critical; 9 and 11 are left.
+    assert {row["image_sha256"] for row in machine} == {judged.images[n].sha256 for n in (9, 11)}
+    for row in machine:
+        assert row["confidence"] >= 0.94 and not row["critical"]
+        assert row["reviewer"] is None and row["decision_id"] is None
+    assert (frozen.human_labels, frozen.machine_labels) == (8, 2)
+
+
+def test_without_a_threshold_only_people_speak(judged: Judged) -> None:
+    label_set = freeze(dataset=judged.dataset, user=judged.admin)
+    label_set = write_label_set(label_set=label_set, progress=nothing)
+    assert {row["source"] for row in rows_of(path_of(label_set))} == {"human"}
+    report = verify(path_of(label_set))
+    assert report.ok, report.problems
+    assert report.summary["counts"] == {"labels": 8, "human": 8, "machine": 0, "images": 0}
+
+
+def test_the_table_says_the_same_and_runs_no_formula(frozen: LabelSet) -> None:
+    with zipfile.ZipFile(path_of(frozen)) as archive:
+        raw = archive.read(form.TABLE)
+    assert raw.startswith(b"\xef\xbb\xbf")
+    table = list(csv.DictReader(io.StringIO(raw.decode("utf-8-sig"), newline="")))
+    rows = rows_of(path_of(frozen))
+    assert len(table) == len(rows) == 10
+    for cells, row in zip(table, rows, strict=True):
+        assert not any((cell or "").startswith(tuple("=+-@＝＋－＠\t\r\n")) for cell in cells.values())
+        assert form.unguard(cells["file_name"]) == row["file_name"]
+        assert form.unguard(cells["label"]) == row["label"]
+        assert json.loads(cells["metadata"]) == row["metadata"]
+    assert any(cells["file_name"].startswith("'=cmd") for cells in table)
+
+
+def test_the_same_bytes_again_from_the_same_entries(judged: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed after the entries were fixed: what happens meanwhile does not change what is written."""
+    label_set = freeze(dataset=judged.dataset, user=judged.admin, include_images=True, machine_threshold=0.94)
+
+    class KilledError(BaseException):
+        pass
+
+    def die_late(done: int, total: int) -> None:
+        if done > 3:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        write_label_set(label_set=label_set, progress=die_late)
+    first = write_label_set(label_set=label_set, progress=nothing)
+    once = path_of(first).read_bytes()
+    # The same label set as if the last mark had been lost, in a world that moved on.
+    Champion.objects.all().delete()
+    judged.head.prediction_set.all().delete()
+    judged.labels[0].name = "fine"
+    judged.labels[0].save()
+    for image in judged.images[9:]:
+        factories.ConfirmedLabelFactory(dataset=judged.dataset, image=image, label=judged.labels[2])
+    path_of(first).unlink()
+    first.state = LabelSet.State.FREEZING
+    monkeypatch.setattr(writing.snapshot, "take", lambda _label_set: first)
+    with path_of(first).open("w+b") as file:
+        writing._write(first, file, nothing)
+    assert path_of(first).read_bytes() == once
+
+
+def test_a_killed_attempt_leaves_no_file_behind(judged: Judged) -> None:
+    label_set = freeze(dataset=judged.dataset, user=judged.admin)
+    first = write_label_set(label_set=label_set, progress=nothing)
+    folder = path_of(first).parent
+    (folder / f".draft-{judged.dataset.pk}-v2-left").write_bytes(b"half a file")
+    second = freeze(dataset=judged.dataset, user=judged.admin)
+    write_label_set(label_set=second, progress=nothing)
+    assert sorted(p.name for p in folder.iterdir()) == ["v1.zip", "v2.zip"]
+    assert path_of(first).stat().st_mode & 0o777 == 0o600
+
+
+def test_frozen_is_frozen(frozen: LabelSet) -> None:
+    before = path_of(frozen).read_bytes()
+    again = write_label_set(label_set=frozen, progress=nothing)
+    assert again.frozen_at == frozen.frozen_at
+    assert path_of(frozen).read_bytes() == before
+    assert Event.objects.filter(kind="label_set.frozen").count() == 1
+    with pytest.raises(DatabaseError), transaction.atomic():
+        LabelSet.objects.filter(pk=frozen.pk).update(note="another")
+    with pytest.raises(DatabaseError), transaction.atomic():
+        frozen.entries.update(label_id=1)
+
+
+def test_asking_makes_a_version_a_job_and_an_event(judged: Judged) -> None:
+    first = freeze(dataset=judged.dataset, user=judged.admin, note=" for the audit ")
+    second = freeze(dataset=judged.dataset, user=judged.admin)
+    assert (first.version, second.version, first.note) == (1, 2, "for the audit")
+    jobs = Job.objects.filter(kind=Kind.FREEZE)
+    assert {job.payload["label_set"] for job in jobs} == {first.pk, second.pk}
+    assert first.job in jobs
+    assert Event.objects.filter(kind="label_set.requested", actor_id=judged.admin.pk).count() == 2
+
+
+def test_who_and_what_is_refused(judged: Judged) -> None:
+    with pytest.raises(PermissionDenied):
+        freeze(dataset=judged.dataset, user=judged.reviewer)
+    with pytest.raises(ValidationError):
+        freeze(dataset=judged.dataset, user=judged.admin, note="x" * 301)
+    for threshold in (0, -1, 1.01, float("nan")):
+        with pytest.raises(ValidationError):
+            freeze(dataset=judged.dataset, user=judged.admin, machine_threshold=threshold)
+    empty = factories.DatasetFactory(admin=judged.admin)
+    with pytest.raises(ValidationError, match="nothing to export"):
+        freeze(dataset=empty, user=judged.admin)
+    assert not LabelSet.objects.exists()
+
+
+def test_uncalibrated_confidence_sets_no_label(judged: Judged) -> None:
+    Champion.objects.all().delete()
+    factories.ChampionFactory(head=factories.HeadFactory(dataset=judged.dataset, calibrated=False))
+    with pytest.raises(ValidationError, match="calibrated"):
+        freeze(dataset=judged.dataset, user=judged.admin, machine_threshold=0.9)
+
+
+def test_a_champion_replaced_before_the_job_began_is_noticed(judged: Judged) -> None:
+    label_set = freeze(dataset=judged.dataset, user=judged.admin, machine_threshold=0.9)
+    Champion.objects.update(head=factories.HeadFactory(dataset=judged.dataset, calibrated=False))
+    with pytest.raises(ValidationError, match="calibrated"):
+        write_label_set(label_set=label_set, progress=nothing)
+    label_set.refresh_from_db()
+    assert label_set.state == LabelSet.State.FREEZING and not label_set.entries.exists()
+
+
+def test_a_failed_job_can_be_asked_for_again(judged: Judged) -> None:
+    label_set = freeze(dataset=judged.dataset, user=judged.admin)
+    Job.objects.filter(pk=label_set.job_id).update(state=State.FAILED, error="disk full")
+    again = retry(label_set=label_set, user=judged.admin)
+    assert again.job_id != label_set.job_id and again.job.state == State.QUEUED
+    with pytest.raises(PermissionDenied):
+        retry(label_set=label_set, user=judged.reviewer)
+    frozen = write_label_set(label_set=label_set, progress=nothing)
+    with pytest.raises(ValidationError):
+        retry(label_set=frozen, user=judged.admin)
+
+
+def test_a_damaged_original_is_named_and_nothing_is_stored(judged: Judged) -> None:
+    from django.core.files.storage import default_storage
+
+    from mekiki.datasets.storage import original_name
+
+    victim = judged.images[2]
+    Path(default_storage.path(original_name(judged.dataset.pk, victim.sha256))).write_bytes(b"rotten")
+    label_set = freeze(dataset=judged.dataset, user=judged.admin, include_images=True)
+    with pytest.raises(writing.DamagedImageError, match=victim.sha256):
+        write_label_set(label_set=label_set, progress=nothing)
+    assert not Path(default_storage.path(writing.stored_name(label_set))).exists()
+
+
+def test_the_key_is_private_and_openssl_agrees_with_the_signature(frozen: LabelSet, tmp_path: Path) -> None:
+    from django.conf import settings
+
+    assert (settings.HOME / "keys" / "signing.pem").stat().st_mode & 0o777 == 0o600
+    with zipfile.ZipFile(path_of(frozen)) as archive:
+        for name in form.SEALING:
+            archive.extract(name, tmp_path)
+    command = (
+        "openssl pkeyutl -verify -pubin -inkey public_key.pem -rawin -in manifest.json -sigfile manifest.sig"
+    )
+    done = subprocess.run(
+        command.split(), cwd=tmp_path, env={"PATH": os.environ["PATH"]}, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_progress_rises_to_the_total(judged: Judged) -> None:
+    seen: list[tuple[int, int]] = []
+    label_set = freeze(dataset=judged.dataset, user=judged.admin, include_images=True)
+    write_label_set(label_set=label_set, progress=lambda done, total: seen.append((done, total)))
+    assert {total for _done, total in seen} == {16}
+    done = [d for d, _total in seen]
+    assert done == sorted(done) and done[0] == 0 and done[-1] == 16
+
+
+def test_the_accuracy_statement_is_that_of_the_audit(frozen: LabelSet) -> None:
+    accuracy = verify(path_of(frozen)).summary["accuracy"]
+    assert (accuracy["n"], accuracy["correct"], accuracy["low"], accuracy["high"]) == (40, 36, 0.77, 0.96)
+    assert accuracy["estimate"] == 0.9
+    assert "90.0%" in accuracy["statement"]["en"] and "90.0%" in accuracy["statement"]["ja"]

@@ -1,0 +1,318 @@
+"""Verification: whatever is changed in a label set is found, and a hostile file does no harm."""
+
+import io
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mekiki.exports import archive as zips
+from mekiki.exports import format as form
+from mekiki.exports import signing
+from mekiki.exports.models import LabelSet
+from mekiki.exports.verify import VerifyReport, verify
+from tests.exports.helpers import path_of
+
+PER_CHANGE = settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+def codes(report: VerifyReport) -> set[str]:
+    for problem in report.problems:
+        assert str(problem).strip()
+    return {problem.code for problem in report.problems}
+
+
+def contents_of(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def pack(contents: dict[str, bytes], path: Path) -> Path:
+    """An archive laid out as a label set, of any contents."""
+    with path.open("w+b") as file:
+        writer = zips.Writer(file)
+        for name, content in contents.items():
+            with writer.entry(name, packed=name in (form.ROWS, form.TABLE)) as sink:
+                sink.write(content)
+        writer.finish()
+    return path
+
+
+def reseal(contents: dict[str, bytes], key: Ed25519PrivateKey | None = None) -> dict[str, bytes]:
+    """What a forger can do: hashes, counts and signature made again, with a key of their own."""
+    key = key or Ed25519PrivateKey.generate()
+    manifest = json.loads(contents[form.MANIFEST])
+    import hashlib
+
+    manifest["files"] = {
+        name: {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        for name, content in contents.items()
+        if name not in form.SEALING
+    }
+    changed = {**contents, form.MANIFEST: form.canonical(manifest)}
+    changed[form.SIGNATURE] = key.sign(changed[form.MANIFEST])
+    changed[form.PUBLIC_KEY] = signing.public_pem(key)
+    return changed
+
+
+@pytest.fixture
+def good(frozen: LabelSet) -> Path:
+    return path_of(frozen)
+
+
+def test_a_label_set_as_written_verifies(good: Path) -> None:
+    report = verify(good)
+    assert report.ok, [str(p) for p in report.problems]
+    assert report.summary["counts"] == {"labels": 10, "human": 8, "machine": 2, "images": 10}
+    assert report.summary["version"] == 1 and report.summary["frozen_by"] == "admin"
+
+
+def test_packing_the_same_contents_gives_the_same_bytes(good: Path, tmp_path: Path) -> None:
+    assert pack(contents_of(good), tmp_path / "again.zip").read_bytes() == good.read_bytes()
+
+
+@given(data=st.data())
+@PER_CHANGE
+def test_any_changed_byte_is_found(
+    good: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    raw = bytearray(good.read_bytes())
+    at = data.draw(st.integers(0, len(raw) - 1))
+    raw[at] ^= data.draw(st.integers(1, 255))
+    changed = tmp_path_factory.mktemp("changed") / "set.zip"
+    changed.write_bytes(raw)
+    report = verify(changed)
+    if report.ok:
+        # Only the slack of a compressed stream may change, and then it unpacks to the same contents.
+        with zipfile.ZipFile(good) as archive:
+            packed = [i for i in archive.infolist() if i.compress_type == zipfile.ZIP_DEFLATED]
+        assert any(i.header_offset <= at < i.header_offset + 100 + i.compress_size for i in packed)
+        assert contents_of(changed) == contents_of(good)
+
+
+@given(data=st.data())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_cut_off_or_lengthened(
+    good: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    raw = good.read_bytes()
+    changed = tmp_path_factory.mktemp("changed") / "set.zip"
+    cut = data.draw(st.integers(0, len(raw) - 1))
+    more = data.draw(st.binary(min_size=1, max_size=40))
+    for content in (raw[:cut], raw + more, more + raw, raw[:cut] + more + raw[cut:]):
+        changed.write_bytes(content)
+        assert not verify(changed).ok
+
+
+@pytest.mark.parametrize("name", [*form.LISTED, *form.SEALING, "an image"])
+def test_a_file_removed_renamed_or_emptied(good: Path, tmp_path: Path, name: str) -> None:
+    contents = contents_of(good)
+    if name == "an image":
+        name = next(n for n in contents if n.startswith("images/"))
+    without = {k: v for k, v in contents.items() if k != name}
+    report = verify(pack(without, tmp_path / "removed.zip"))
+    assert "missing" in codes(report)
+    assert any(name in str(p) for p in report.problems)
+    assert not verify(pack({**without, "other.txt": contents[name]}, tmp_path / "renamed.zip")).ok
+    assert not verify(pack({**contents, name: b""}, tmp_path / "emptied.zip")).ok
+
+
+def test_a_file_added(good: Path, tmp_path: Path) -> None:
+    added = pack({**contents_of(good), "virus.exe": b"MZ"}, tmp_path / "added.zip")
+    assert codes(verify(added)) == {"extra"}
+
+
+def test_a_file_twice(good: Path, tmp_path: Path) -> None:
+    path = tmp_path / "twice.zip"
+    contents = contents_of(good)
+    with path.open("w+b") as file:
+        writer = zips.Writer(file)
+        for name, content in [*contents.items(), (form.README, b"another text")]:
+            writer.add(name, content)
+        writer.finish()
+    assert "duplicate" in codes(verify(path))
+
+
+def _swap_rows(rows: list[bytes]) -> list[bytes]:
+    return [rows[1], rows[0], *rows[2:]]
+
+
+def _edit(**fields: object) -> Callable[[list[bytes]], list[bytes]]:
+    def edit(rows: list[bytes]) -> list[bytes]:
+        row = json.loads(rows[0])
+        row.update(fields)
+        return [form.row_line(row), *rows[1:]]
+
+    return edit
+
+
+FORGERIES = {
+    "reordered": (_swap_rows, "order"),
+    "row removed": (lambda rows: rows[1:], "count"),
+    "row twice": (lambda rows: [rows[0], *rows], "order"),
+    "another label": (_edit(label_id=999_999), "row"),
+    "no reviewer": (_edit(source="human", reviewer=None), "row"),
+    "machine made human": (_edit(source="neither"), "row"),
+    "unknown head": (_edit(head={"version": 77, "digest": "0" * 64}), "row"),
+    "no head": (_edit(head=None), "row"),
+    "number for a text": (_edit(file_name=5), "row"),
+    "list for a number": (_edit(label_id=[]), "row"),
+    "field missing": (lambda rows: [rows[0].replace(b'"late"', b'"lite"'), *rows[1:]], "row"),
+    "no JSON": (lambda rows: [b"\xff\xfe\n", *rows[1:]], "row"),
+    "deep JSON": (lambda rows: [b"[" * 100_000 + b"\n", *rows[1:]], "row"),
+    "not a number": (
+        lambda rows: [rows[0].replace(b'"propensity":', b'"propensity":NaN,"x":'), *rows[1:]],
+        "row",
+    ),
+    "image elsewhere": (_edit(image_file="images/../../etc/passwd"), "row"),
+}
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_rows_forged_and_sealed_again_are_found(good: Path, tmp_path: Path, name: str) -> None:
+    """Even with hashes, table and signature made to fit, a row that cannot be is found."""
+    forge, code = FORGERIES[name]
+    contents = contents_of(good)
+    rows = contents[form.ROWS].splitlines(keepends=True)
+    # The first row of a person, first.
+    rows.sort(key=lambda line: (json.loads(line)["source"] != "human", json.loads(line)["image_sha256"]))
+    forged = forge(rows)
+    contents[form.ROWS] = b"".join(forged)
+    found = codes(verify(pack(reseal(contents), tmp_path / "forged.zip")))
+    assert code in found
+
+
+def test_the_table_must_agree(good: Path, tmp_path: Path) -> None:
+    contents = contents_of(good)
+    contents[form.TABLE] = contents[form.TABLE].replace(b"confirm", b"correct", 1)
+    assert codes(verify(pack(reseal(contents), tmp_path / "forged.zip"))) == {"table"}
+
+
+def test_the_counts_must_agree(good: Path, tmp_path: Path) -> None:
+    contents = contents_of(good)
+    manifest = json.loads(contents[form.MANIFEST])
+    manifest["counts"]["human"] += 1
+    contents[form.MANIFEST] = form.canonical(manifest)
+    assert codes(verify(pack(reseal(contents), tmp_path / "forged.zip"))) == {"count"}
+
+
+def test_another_key_is_told_from_the_pinned_one(good: Path, tmp_path: Path) -> None:
+    """A label set made and signed by somebody else is whole in itself; only a pinned key unmasks it."""
+    forged = pack(reseal(contents_of(good)), tmp_path / "forged.zip")
+    genuine = contents_of(good)[form.PUBLIC_KEY]
+    assert verify(forged).ok and verify(forged).summary["pinned"] is False
+    assert codes(verify(forged, public_key=genuine)) == {"other_key"}
+    report = verify(good, public_key=genuine)
+    assert report.ok and report.summary["pinned"] is True
+    with pytest.raises(ValueError):
+        verify(good, public_key=b"no key")
+
+
+def test_a_signature_of_another_manifest(good: Path, tmp_path: Path) -> None:
+    contents = contents_of(good)
+    manifest = json.loads(contents[form.MANIFEST])
+    manifest["frozen_by"] = "somebody else"
+    contents[form.MANIFEST] = form.canonical(manifest)
+    assert codes(verify(pack(contents, tmp_path / "forged.zip"))) == {"signature"}
+
+
+def test_ordinary_and_hostile_files(good: Path, tmp_path: Path) -> None:
+    path = tmp_path / "it.zip"
+    for content in (b"", b"hello", b"PK\x05\x06" + b"\0" * 18, b"PK\x05\x06" + b"\xff" * 18, b"PK" * 5000):
+        path.write_bytes(content)
+        assert not verify(path).ok
+    assert codes(verify(tmp_path / "nowhere.zip")) == {"unreadable"}
+    assert codes(verify(tmp_path)) == {"unreadable"}
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("../../escape", "x")
+    assert codes(verify(path)) == {"not_ours"}
+    # Packed again by another program: the same files, but no longer the archive that was frozen.
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in contents_of(good).items():
+            archive.writestr(name, content)
+    assert codes(verify(path)) == {"not_ours"}
+
+
+def test_a_bomb_is_not_unpacked(good: Path, tmp_path: Path) -> None:
+    contents = contents_of(good)
+    contents[form.ROWS] = b" " * 300_000_000
+    bomb = pack(reseal(contents), tmp_path / "bomb.zip")
+    assert bomb.stat().st_size < 1_000_000
+    assert "too_dense" in codes(verify(bomb))
+
+
+def test_a_hostile_name_never_reaches_the_terminal_raw(good: Path, tmp_path: Path) -> None:
+    added = pack({**contents_of(good), "\x1b[2Jgone": b""}, tmp_path / "added.zip")
+    sentences = [str(p) for p in verify(added).problems]
+    assert sentences and not any("\x1b" in s for s in sentences)
+
+
+@given(st.text())
+def test_guarding_a_cell_is_undone_exactly(text: str) -> None:
+    cell = form.guard(text)
+    assert form.unguard(cell) == text
+    assert not cell.startswith(tuple("=+-@＝＋－＠\t\r\n"))
+
+
+def test_big_archives_use_zip64_that_others_read() -> None:
+    """More than 65,535 files, and sizes that others take from the zip64 fields."""
+    file = io.BytesIO()
+    writer = zips.Writer(file)
+    for number in range(66_000):
+        writer.add(f"images/{number:064x}.png", b"x")
+    writer.finish()
+    with zips.open_checked(file) as archive:
+        assert len(archive.namelist()) == 66_000
+    assert zipfile.ZipFile(file).testzip() is None
+
+
+def run_command(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
+    """`mekiki verify …` where nothing runs: no database, no broker."""
+    import os
+
+    env = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "BROKER_URL")}
+    code = "import sys; from mekiki.config.cli import main; main(sys.argv[1:])"
+    return subprocess.run(
+        [sys.executable, "-c", code, "verify", *arguments],
+        env={**env, "MEKIKI_HOME": str(home), "PYTHONPATH": "platform"},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_command_needs_no_platform(good: Path, tmp_path: Path) -> None:
+    key = tmp_path / "key.pem"
+    key.write_bytes(contents_of(good)[form.PUBLIC_KEY])
+    done = run_command(str(good), "--key", str(key), home=tmp_path / "home")
+    assert done.returncode == 0, done.stderr
+    assert "8 labels by people, 2 by machine" in done.stdout
+    forged = pack(reseal(contents_of(good)), tmp_path / "forged.zip")
+    done = run_command(str(forged), "--key", str(key), home=tmp_path / "home")
+    assert done.returncode == 1
+    assert "another key" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_the_module_needs_no_django(good: Path) -> None:
+    code = (
+        "import sys; from mekiki.exports.verify import main; status = main(sys.argv[1:]);"
+        " assert 'django' not in sys.modules; sys.exit(status)"
+    )
+    import os
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(good)],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": "platform"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["ok"] is True
