@@ -12,7 +12,7 @@ from mekiki.embedded import endpoints, secrets
 PACKAGE_DIR = Path(__file__).resolve().parent.parent
 # In a checkout templates/ is at the top; in a wheel it is packed inside mekiki/.
 TEMPLATES_DIR = next(
-    (p for p in (PACKAGE_DIR.parent.parent / "templates", PACKAGE_DIR / "templates") if p.is_dir()),
+    (p for p in (PACKAGE_DIR / "templates", PACKAGE_DIR.parent.parent / "templates") if p.is_dir()),
     PACKAGE_DIR / "templates",
 )
 HOME = env.home()

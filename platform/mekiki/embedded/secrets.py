@@ -5,10 +5,15 @@ import secrets as random
 from pathlib import Path
 
 
+def make_home(home: Path) -> Path:
+    """The home, made private (0700) when missing. One that exists keeps its mode: it may be a person's own."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return home
+
+
 def keys_folder(home: Path) -> Path:
     """HOME/keys, made with mode 0700 when missing."""
-    folder = home / "keys"
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = make_home(home) / "keys"
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
 

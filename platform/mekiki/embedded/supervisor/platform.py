@@ -13,6 +13,7 @@ from typing import Self
 from mekiki.config import env as environment
 from mekiki.embedded import endpoints
 from mekiki.embedded.process import last_lines, process_group, remembered
+from mekiki.embedded.secrets import make_home
 from mekiki.embedded.supervisor.children import child_environment
 
 
@@ -77,8 +78,8 @@ class Platform:
         variables.update(MEKIKI_ADMIN_NAME=self.admin[0], MEKIKI_ADMIN_PASSWORD=self.admin[1])
         command = [sys.executable, "-m", "mekiki", "up", "--host", self.host, "--port", str(self.port)]
         command += [f"--no-{part}" for part, wanted in self.parts.items() if not wanted]
-        (self.home / "logs").mkdir(mode=0o700, parents=True, exist_ok=True)
-        log = self.home / "logs" / "up.log"
+        log = make_home(self.home) / "logs" / "up.log"
+        log.parent.mkdir(mode=0o700, exist_ok=True)
         with log.open("wb") as output:
             self.child = subprocess.Popen(
                 command,

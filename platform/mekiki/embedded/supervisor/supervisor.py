@@ -17,6 +17,7 @@ from mekiki.embedded import endpoints
 from mekiki.embedded.places import PlaceError
 from mekiki.embedded.postgres import Postgres, PostgresError
 from mekiki.embedded.process import end_leftover, last_lines, rotate
+from mekiki.embedded.secrets import make_home
 from mekiki.embedded.supervisor import children, first
 from mekiki.embedded.supervisor.console import Console
 from mekiki.embedded.supervisor.listener import answers, listen, reachable_host
@@ -65,12 +66,8 @@ class Supervisor:
     ) -> None:
         self.home, self.host, self.port = home, host, port
         self.with_web, self.with_worker, self.with_beat = web, worker, beat
-        made = not home.exists()
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if made:
-            home.chmod(0o700)
         for name in ("run", "logs"):
-            (home / name).mkdir(mode=0o700, exist_ok=True)
+            (make_home(home) / name).mkdir(mode=0o700, exist_ok=True)
         self.console = Console(home / "logs" / "mekiki.log")
         self.running: list[Child] = []
         self.stop_asked = False
@@ -176,8 +173,8 @@ class Supervisor:
         self.console.ok(_("Database ready") if changed else _("Database up to date"))
         if web:
             self._wait_for_web(web)
-        endpoints.write(self.home, self.endpoints)
         self._start_workers(environment)
+        endpoints.write(self.home, self.endpoints)
         text = (
             _("Open %(url)s  (ready in %(seconds).1f s; logs in %(logs)s; Ctrl-C stops everything in order)")
             if web
