@@ -1,0 +1,163 @@
+"""A tiny open_clip model made here and loaded by its folder, and a dataset of pictures it can tell apart."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+if TYPE_CHECKING:
+    from mekiki.datasets.models import Dataset, Image
+    from mekiki.jobs.models import Job
+    from mekiki.learning.models import Head
+
+COLOURS = {"red": (200, 40, 40), "green": (40, 180, 60), "blue": (50, 60, 200)}
+PROMPTS = {name: [f"a photo of {name}", f"{name}の写真"] for name in COLOURS}
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name (local-dir:…) of an untrained open_clip model of a few thousand weights."""
+    from workers.encoders.torchvision_shim import ensure_torchvision
+
+    ensure_torchvision()
+    import open_clip
+    import torch
+    from safetensors.torch import save_file
+
+    folder = tmp_path_factory.mktemp("tiny-clip")
+    config: dict[str, Any] = {
+        "embed_dim": 32,
+        "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16},
+        "text_cfg": {"context_length": 32, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
+    }
+    torch.manual_seed(7)
+    model = open_clip.CLIP(
+        **{k: open_clip.model.__dict__["CLIPVisionCfg"](**v) if k == "vision_cfg" else v for k, v in config.items()}
+    )
+    preprocess = {"size": (32, 32), "mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}
+    (folder / "open_clip_config.json").write_text(
+        json.dumps({"model_cfg": config, "preprocess_cfg": preprocess})
+    )
+    save_file(
+        {k: v.contiguous() for k, v in model.state_dict().items()},
+        folder / "open_clip_model.safetensors",
+    )
+    return f"local-dir:{folder}"
+
+
+def picture(colour: tuple[int, int, int], number: int) -> bytes:
+    """A PNG of about this colour, different for each number."""
+    from PIL import Image as PillowImage
+
+    rng = np.random.default_rng(number)
+    noise = rng.integers(-25, 26, (32, 32, 3))
+    pixels = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
+    buffer = io.BytesIO()
+    PillowImage.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def add_image(dataset: Dataset, content: bytes, name: str, audit_key: float) -> Image:
+    """An image row with its file in the storage."""
+    from mekiki.datasets import storage
+    from mekiki.datasets.models import Image
+
+    sha256 = hashlib.sha256(content).hexdigest()
+    storage.put(storage.original_name(dataset.pk, sha256), content)
+    return Image.objects.create(
+        dataset=dataset,
+        sha256=sha256,
+        name=name,
+        format="PNG",
+        width=32,
+        height=32,
+        size=len(content),
+        audit_key=audit_key,
+    )
+
+
+@pytest.fixture
+def coloured(db: None, tiny_encoder: str) -> Dataset:
+    """Thirty pictures of three colours, a fifth of them in the audit reserve; labels and prompts are set."""
+    from mekiki.labeling.services import set_schema
+    from tests.factories import DatasetFactory, UserFactory
+
+    admin = UserFactory(username="admin")
+    dataset = DatasetFactory(
+        admin=admin, encoder_name=tiny_encoder, queue_target=10, audit_fraction=0.25, retrain_every=0
+    )
+    for number in range(30):
+        name = list(COLOURS)[number % 3]
+        add_image(dataset, picture(COLOURS[name], number), f"{name}-{number}.png", (number % 5) / 5 + 0.1)
+    set_schema(
+        dataset=dataset,
+        labels=[{"name": name, "prompts": prompts} for name, prompts in PROMPTS.items()],
+        user=admin,
+    )
+    return dataset
+
+
+@pytest.fixture
+def work(db: None) -> Callable[..., dict[str, Any]]:
+    """Ask for a job of a kind (or take the one that waits) and run its stage here; returns its result.
+
+    The stage runs without the heartbeat thread, which would not see rows of an open test transaction.
+    """
+    from mekiki.jobs.models import Job, State
+    from mekiki.jobs.services import claim, enqueue, succeed
+    from workers.runner import Report, stage_of
+
+    def run(dataset: Dataset, kind: str, **payload: Any) -> dict[str, Any]:
+        waiting: Job | None = Job.objects.filter(dataset=dataset, kind=kind, state=State.QUEUED).first()
+        job = claim(str((waiting or enqueue(kind=kind, dataset=dataset, payload=payload)).pk))
+        assert job is not None
+        result = stage_of(kind)(job, Report(job)) or {}
+        succeed(job, result)
+        return result
+
+    return run
+
+
+@pytest.fixture
+def answer_queue(db: None) -> Callable[[Dataset], int]:
+    """Answer everything that waits truthfully (the file's name says the label), as one reviewer."""
+    import uuid
+
+    from mekiki.labeling.models import Label
+    from mekiki.review.services import answer, next_items
+    from tests.factories import MembershipFactory
+
+    def run(dataset: Dataset, limit: int = 1000) -> int:
+        user = MembershipFactory(dataset=dataset).user
+        labels = {label.name: label for label in Label.objects.filter(dataset=dataset)}
+        done = 0
+        while done < limit and (leased := next_items(dataset=dataset, user=user, count=1)):
+            item = leased[0]
+            answer(
+                dataset=dataset,
+                user=user,
+                item_id=item.item.pk,
+                lease_id=item.lease.pk,
+                kind="correct",
+                label=labels[item.item.image.name.split("-")[0]].pk,
+                client_key=uuid.uuid4(),
+            )
+            done += 1
+        return done
+
+    return run
+
+
+@pytest.fixture
+def champion() -> Callable[[Dataset], Head]:
+    """The head in use, with its weights."""
+    from mekiki.learning.models import Head
+
+    return lambda dataset: Head.objects.get(champion__dataset=dataset)
