@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from mekiki.accounts.access import at_least, role_in
 from mekiki.accounts.models import Role, User
-from mekiki.datasets.models import Dataset, Image
+from mekiki.datasets.models import Dataset, Image, ImportBatch
 from mekiki.jobs.models import Job
 
 
@@ -58,3 +58,13 @@ def job_for(user: User, job_id: UUID, role: str = Role.VIEWER) -> Job:
     if job.dataset is not None:
         job.dataset = dataset_for(user, job.dataset.slug, role)
     return job
+
+
+def import_for(user: User, slug: str, pk: int) -> ImportBatch:
+    """An import of a dataset, for its admins. Errors as dataset_for."""
+    dataset = dataset_for(user, slug, Role.ADMIN)
+    batch = ImportBatch.objects.select_related("created_by").filter(dataset=dataset, pk=pk).first()
+    if batch is None:
+        raise Http404
+    batch.dataset = dataset
+    return batch

@@ -1,5 +1,19 @@
 """Addresses of datasets inside a dataset: /d/<slug>/…."""
 
-from django.urls import path  # noqa: F401
+from django.urls import path
 
-urlpatterns: list = []
+from mekiki.datasets import views
+
+urlpatterns = [
+    path("images/<str:sha256>/original", views.original, name="image-original"),
+    path("images/<str:sha256>/thumb", views.thumb, name="image-thumb"),
+    path("images/<str:sha256>/display", views.display, name="image-display"),
+    path("import/", views.import_page, name="import"),
+    path("import/start", views.import_start, name="import-start"),
+    path("import/<int:pk>/", views.import_batch, name="import-batch"),
+    path("import/<int:pk>/files", views.import_files, name="import-files"),
+    path("import/<int:pk>/finish", views.import_finish, name="import-finish"),
+    path("import/<int:pk>/discard", views.import_discard, name="import-discard"),
+    path("settings/", views.settings, name="dataset-settings"),
+    path("settings/archive/", views.archive, name="dataset-archive"),
+]

@@ -29,6 +29,15 @@ def imports_of(dataset: Dataset, limit: int = 20) -> list[ImportBatch]:
     return batches
 
 
+def latest_job(batch: ImportBatch) -> Job | None:
+    """The job that imports it, or last did."""
+    return (
+        Job.objects.filter(dataset=batch.dataset, key=f"import_images:{batch.pk}")
+        .order_by("-created_at")
+        .first()
+    )
+
+
 def problems_after(batch: ImportBatch, after: int = 0, limit: int = 100) -> QuerySet[ImportProblem]:
     """The next files of an import that were not taken."""
     return batch.problems.filter(pk__gt=after).order_by("pk")[:limit]

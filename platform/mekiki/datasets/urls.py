@@ -1,5 +1,7 @@
 """Addresses of datasets."""
 
-from django.urls import path  # noqa: F401
+from django.urls import path
 
-urlpatterns: list = []
+from mekiki.datasets import views
+
+urlpatterns = [path("new/", views.create, name="dataset-create")]

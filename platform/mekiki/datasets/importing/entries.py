@@ -34,8 +34,8 @@ class Entry:
 class Source(Protocol):
     """Files on this machine's disk, with the names people gave them."""
 
-    def files(self) -> Iterator[tuple[str, Path]]:
-        """(name as sent, path to read it from), in the same order each time."""
+    def files(self) -> Iterator[tuple[str, Path | ProblemError]]:
+        """(name as sent, path to read it from or why there is none), in the same order each time."""
         ...
 
 
@@ -45,7 +45,7 @@ class Upload:
 
     folder: Path
 
-    def files(self) -> Iterator[tuple[str, Path]]:
+    def files(self) -> Iterator[tuple[str, Path | ProblemError]]:
         """See Source."""
         try:
             lines = (self.folder / NAMES_FILE).open("rb")
@@ -57,7 +57,10 @@ class Upload:
                     row = json.loads(line)
                 except ValueError:  # cut short by a killed server; its file was never confirmed to the client
                     continue
-                yield str(row["name"]), self.folder / f"{int(row['file']):012d}"
+                if "problem" in row:
+                    yield str(row["name"]), ProblemError(row["problem"]["code"], **row["problem"]["detail"])
+                else:
+                    yield str(row["name"]), self.folder / f"{int(row['file']):012d}"
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class Folder:
 
     path: Path
 
-    def files(self) -> Iterator[tuple[str, Path]]:
+    def files(self) -> Iterator[tuple[str, Path | ProblemError]]:
         """See Source."""
         if self.path.is_file():
             yield self.path.name, self.path
@@ -85,7 +88,7 @@ def count(source: Source, limits: Limits) -> int:
     for name, path in source.files():
         if names.ignorable(name):
             continue
-        if not _starts_like_zip(path):
+        if isinstance(path, ProblemError) or not _starts_like_zip(path):
             total += 1
             continue
         try:
@@ -108,7 +111,7 @@ def walk(source: Source, limits: Limits) -> Iterator[Entry]:
     for name, path in source.files():
         if names.ignorable(name) or metadata.is_table(name):
             continue
-        if _starts_like_zip(path):
+        if isinstance(path, Path) and _starts_like_zip(path):
             yield from _walk_archive(names.readable(name), path, limits)
             continue
         try:
@@ -149,7 +152,9 @@ def _walk_archive(label: str, path: Path, limits: Limits) -> Iterator[Entry]:
         yield Entry(label, problem=problem)
 
 
-def _starts_like_zip(path: Path) -> bool:
+def _starts_like_zip(path: Path | ProblemError) -> bool:
+    if isinstance(path, ProblemError):
+        return False
     try:
         if path.is_symlink():
             return False
@@ -159,8 +164,10 @@ def _starts_like_zip(path: Path) -> bool:
         return False
 
 
-def _read(path: Path, limits: Limits) -> bytes:
-    """A file's bytes. ProblemError: symlink, too_large, unreadable. A missing upload folder is an OSError."""
+def _read(path: Path | ProblemError, limits: Limits) -> bytes:
+    """A file's bytes. ProblemError: symlink, too_large, unreadable, or the one given."""
+    if isinstance(path, ProblemError):
+        raise path
     try:
         if path.is_symlink():
             raise ProblemError("symlink")

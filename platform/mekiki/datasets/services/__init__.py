@@ -2,15 +2,24 @@
 
 from mekiki.datasets.services.datasets import archive_dataset, create_dataset, update_settings
 from mekiki.datasets.services.imports import import_folder, run_import
-from mekiki.datasets.services.uploads import add_file, discard_import, finish_upload, start_upload
+from mekiki.datasets.services.uploads import (
+    add_file,
+    add_files,
+    discard_import,
+    finish_upload,
+    refuse_file,
+    start_upload,
+)
 
 __all__ = [
     "add_file",
+    "add_files",
     "archive_dataset",
     "create_dataset",
     "discard_import",
     "finish_upload",
     "import_folder",
+    "refuse_file",
     "run_import",
     "start_upload",
     "update_settings",

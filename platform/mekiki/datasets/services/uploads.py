@@ -11,9 +11,10 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -27,7 +28,7 @@ from mekiki.datasets.importing import names
 from mekiki.datasets.importing.archives import is_zip
 from mekiki.datasets.importing.entries import NAMES_FILE
 from mekiki.datasets.models import Dataset, Image, ImportBatch
-from mekiki.datasets.problems import ProblemError, explain
+from mekiki.datasets.problems import ProblemError
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
 from mekiki.jobs.services import cancel, enqueue
 
@@ -64,33 +65,18 @@ def start_upload(*, dataset: Dataset, user: User | None) -> ImportBatch:
 
 
 def add_file(*, batch: ImportBatch, name: str, file: Readable) -> int:
-    """Take one file, of at most the archive limit for zips and the file limit for others; returns its bytes.
+    """Take one file; returns its bytes. ValidationError when the upload is finished or was discarded.
 
-    ValidationError when it is larger, or when the upload is finished or was discarded. Nothing is kept of a
-    refused file.
+    A file larger than its limit (zips have their own) is not kept; the import's report says so.
     """
-    folder = Path(batch.location)
-    if batch.finished_at is not None or not batch.location or not folder.is_dir():
-        raise ValidationError(
-            _("This upload has ended. Start a new one; files that arrived before are kept.")
-        )
-    if Job.objects.filter(key=job_key(batch)).exists():
-        raise ValidationError(_("This upload is being imported already. Start a new one for more files."))
+    folder = _open_folder(batch)
     handle, draft = tempfile.mkstemp(dir=folder, prefix="draft-")
     try:
         with os.fdopen(handle, "wb") as out:
-            size = _copy(file, out)
-        with (folder / NAMES_FILE).open("ab+") as lines:
-            fcntl.flock(lines, fcntl.LOCK_EX)
-            at = lines.seek(0, os.SEEK_END)
-            if at:
-                lines.seek(at - 1)
-                if lines.read(1) != b"\n":  # a server was killed while it wrote the last line
-                    lines.write(b"\n")
-                    at += 1
-            Path(draft).replace(folder / f"{at:012d}")
-            row = {"file": at, "name": names.readable(name) or _("unnamed"), "size": size}
-            lines.write(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+            size, problem = _copy(file, out)
+        if problem is not None:
+            Path(draft).unlink()
+        _append(folder, name, size, None if problem else Path(draft), problem)
     except BaseException:
         with contextlib.suppress(OSError):
             Path(draft).unlink()
@@ -98,19 +84,75 @@ def add_file(*, batch: ImportBatch, name: str, file: Readable) -> int:
     return size
 
 
-def _copy(file: Readable, out) -> int:
+def add_files(*, batch: ImportBatch, part: int, files: Iterable[tuple[str, Readable]]) -> int:
+    """Take the numbered part of an upload, once: a part sent again after a lost reply is passed over.
+
+    Returns how many files were taken. Errors as add_file.
+    """
+    marker = _open_folder(batch) / f"part-{part:08d}"
+    if marker.exists():
+        return 0
+    taken = 0
+    for name, file in files:
+        add_file(batch=batch, name=name, file=file)
+        taken += 1
+    marker.touch(mode=0o600)
+    return taken
+
+
+def refuse_file(*, batch: ImportBatch, name: str, size: int) -> None:
+    """A file the browser did not send because of its size: the report names it like any other."""
+    limit = settings.MAX_ARCHIVE_BYTES if name.lower().endswith(".zip") else settings.MAX_FILE_BYTES
+    _append(_open_folder(batch), name, size, None, _too_big(limit))
+
+
+def _open_folder(batch: ImportBatch) -> Path:
+    folder = Path(batch.location)
+    if batch.finished_at is not None or not batch.location or not folder.is_dir():
+        raise ValidationError(_("This upload has ended. Start a new one; images stored before are kept."))
+    if Job.objects.filter(key=job_key(batch)).exists():
+        raise ValidationError(_("This upload is being imported already. Start a new one for more files."))
+    return folder
+
+
+def _append(folder: Path, name: str, size: int, draft: Path | None, problem: ProblemError | None) -> None:
+    with (folder / NAMES_FILE).open("ab+") as lines:
+        fcntl.flock(lines, fcntl.LOCK_EX)
+        at = lines.seek(0, os.SEEK_END)
+        if at:
+            lines.seek(at - 1)
+            if lines.read(1) != b"\n":  # a server was killed while it wrote the last line
+                lines.write(b"\n")
+                at += 1
+        if draft is not None:
+            draft.replace(folder / f"{at:012d}")
+        row = {"file": at, "name": names.readable(name) or _("unnamed"), "size": size}
+        if problem is not None:
+            row["problem"] = {"code": problem.code, "detail": problem.detail}
+        lines.write(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+
+
+def _too_big(limit: int) -> ProblemError:
+    return ProblemError(
+        "archive_too_big" if limit == settings.MAX_ARCHIVE_BYTES else "too_large", limit=limit
+    )
+
+
+def _copy(file: Readable, out: BinaryIO) -> tuple[int, ProblemError | None]:
+    """(bytes read, problem). Reads to the end either way, so that the client gets its answer."""
     size = 0
     limit = settings.MAX_FILE_BYTES
+    problem = None
     while piece := file.read(_STEP):
         if not size and is_zip(piece[:4]):
             limit = settings.MAX_ARCHIVE_BYTES
         size += len(piece)
-        if size > limit:
-            code = "archive_too_big" if limit == settings.MAX_ARCHIVE_BYTES else "too_large"
-            told = explain(code, ProblemError(code, limit=limit).detail)
-            raise ValidationError(f"{told.what} {told.advice}")
-        out.write(piece)
-    return size
+        if problem is None and size > limit:
+            problem = _too_big(limit)
+            out.truncate(0)
+        if problem is None:
+            out.write(piece)
+    return size, problem
 
 
 @transaction.atomic

@@ -1,0 +1,91 @@
+"""Forms about datasets."""
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from mekiki.datasets.encoders import available_encoders
+from mekiki.datasets.models import Dataset
+
+
+class MultipleFiles(forms.ClearableFileInput):
+    """A file input that takes many."""
+
+    allow_multiple_selected = True
+    template_name = "django/forms/widgets/file.html"
+
+
+class DatasetForm(forms.Form):
+    """A new dataset. Labels and images follow on their own pages."""
+
+    name = forms.CharField(
+        label=_("Name"),
+        max_length=120,
+        help_text=_("What people will call it, for example “Line 3, brackets”."),
+    )
+    description = forms.CharField(
+        label=_("Description"),
+        required=False,
+        max_length=5000,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text=_("What is judged, and what the judgement is for."),
+    )
+    encoder_name = forms.ChoiceField(
+        label=_("Encoder"),
+        help_text=_(
+            "The model that reads images and prompts. It stays the same for the life of the dataset."
+        ),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        choices = self.fields["encoder_name"]
+        assert isinstance(choices, forms.ChoiceField)
+        choices.choices = available_encoders()
+
+
+class SettingsForm(forms.Form):
+    """What an admin may change later."""
+
+    name = forms.CharField(label=_("Name"), max_length=120)
+    description = forms.CharField(
+        label=_("Description"), required=False, max_length=5000, widget=forms.Textarea(attrs={"rows": 3})
+    )
+    audit_percent = forms.FloatField(
+        label=_("Audit share, in per cent"),
+        min_value=0,
+        max_value=90,
+        help_text=_(
+            "This share of the images, drawn at random, is kept for measuring. Accuracy is only claimed from it."
+        ),
+    )
+    queue_target = forms.IntegerField(
+        label=_("Length of the queue"),
+        min_value=5,
+        max_value=5000,
+        help_text=_("How many images wait for reviewers. When less than half is left, the next are chosen."),
+    )
+    retrain_every = forms.IntegerField(
+        label=_("Retrain after this many answers"),
+        min_value=0,
+        max_value=100_000,
+        help_text=_("0: only by hand or on schedule."),
+    )
+
+    @staticmethod
+    def values_of(dataset: Dataset) -> dict[str, Any]:
+        """The form's initial values."""
+        return {
+            "name": dataset.name,
+            "description": dataset.description,
+            "audit_percent": round(dataset.audit_fraction * 100, 4),
+            "queue_target": dataset.queue_target,
+            "retrain_every": dataset.retrain_every,
+        }
+
+    def changes(self) -> dict[str, Any]:
+        """The values as datasets.services.update_settings takes them."""
+        values = dict(self.cleaned_data)
+        values["audit_fraction"] = round(values.pop("audit_percent") / 100, 6)
+        return values

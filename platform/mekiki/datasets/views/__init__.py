@@ -1,0 +1,27 @@
+"""Pages about datasets: create, settings, import; and the files of images."""
+
+from mekiki.datasets.views.datasets import archive, create, settings
+from mekiki.datasets.views.files import display, original, thumb
+from mekiki.datasets.views.imports import (
+    import_batch,
+    import_discard,
+    import_files,
+    import_finish,
+    import_page,
+    import_start,
+)
+
+__all__ = [
+    "archive",
+    "create",
+    "display",
+    "import_batch",
+    "import_discard",
+    "import_files",
+    "import_finish",
+    "import_page",
+    "import_start",
+    "original",
+    "settings",
+    "thumb",
+]

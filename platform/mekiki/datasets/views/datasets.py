@@ -1,0 +1,65 @@
+"""Making a dataset, its settings, putting it away."""
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST
+
+from mekiki.accounts.models import Role
+from mekiki.datasets import services
+from mekiki.datasets.access import dataset_for
+from mekiki.datasets.forms import DatasetForm, SettingsForm
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def create(request: HttpRequest) -> HttpResponse:
+    """A new dataset; goes on to its labels. 403 for people who may not create any."""
+    if not (request.user.may_create_datasets or request.user.is_superuser):
+        raise PermissionDenied(_("You may not create datasets. Ask an admin of the platform to allow it."))
+    form = DatasetForm(request.POST or None, initial={"encoder_name": "pocket"})
+    if request.method == "POST" and form.is_valid():
+        try:
+            dataset = services.create_dataset(user=request.user, **form.cleaned_data)
+        except ValidationError as error:
+            form.add_error(None, error)
+        else:
+            messages.success(
+                request, _("The dataset is made. Say what is to be told apart: its labels and prompts.")
+            )
+            return redirect("labels", dataset.slug)
+    return render(request, "datasets/create.html", {"form": form})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def settings(request: HttpRequest, slug: str) -> HttpResponse:
+    """Name, description, audit share, queue, retraining."""
+    dataset = dataset_for(request.user, slug, Role.ADMIN)
+    form = SettingsForm(request.POST or None, initial=SettingsForm.values_of(dataset))
+    if request.method == "POST" and form.is_valid():
+        try:
+            services.update_settings(dataset=dataset, user=request.user, **form.changes())
+        except ValidationError as error:
+            form.add_error(None, error)
+        else:
+            messages.success(request, _("The settings are saved."))
+            return redirect("dataset-settings", slug)
+    context = {"dataset": dataset, "section": "settings", "form": form}
+    return render(request, "datasets/settings.html", context)
+
+
+@require_POST
+def archive(request: HttpRequest, slug: str) -> HttpResponse:
+    """Put the dataset away. The name typed again is the confirmation, so it also works without scripts."""
+    dataset = dataset_for(request.user, slug, Role.ADMIN)
+    if request.POST.get("name", "").strip() != dataset.name:
+        messages.error(
+            request, _("Nothing was archived: the name you typed is not the name of this dataset.")
+        )
+        return redirect("dataset-settings", slug)
+    services.archive_dataset(dataset=dataset, user=request.user)
+    messages.success(
+        request, _("“%(name)s” is archived. Nothing in it was deleted.") % {"name": dataset.name}
+    )
+    return redirect("home")

@@ -1,0 +1,82 @@
+"""The files of an image. Only for members; kept by the browser, since a hash never changes its content."""
+
+from pathlib import PurePosixPath
+from typing import BinaryIO
+
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseNotModified
+from django.utils.cache import get_conditional_response
+from django.views.decorators.http import require_safe
+
+from mekiki.datasets import storage
+from mekiki.datasets.access import image_for
+from mekiki.datasets.importing.pictures import CONTENT_TYPES, EXTENSIONS
+from mekiki.datasets.models import Image
+
+
+@require_safe
+def original(request: HttpRequest, slug: str, sha256: str) -> HttpResponse:
+    """The bytes as they were imported, as a download."""
+    image = image_for(request.user, slug, sha256)
+    stem = PurePosixPath(image.name).stem[:100] or image.sha256[:12]
+    return _answer(
+        request,
+        image,
+        "original",
+        [(storage.original_name(image.dataset_id, sha256), CONTENT_TYPES[image.format])],
+        download_as=stem + EXTENSIONS[image.format],
+    )
+
+
+@require_safe
+def thumb(request: HttpRequest, slug: str, sha256: str) -> HttpResponse:
+    """At most 256 pixels a side."""
+    image = image_for(request.user, slug, sha256)
+    name = storage.thumb_name(image.dataset_id, sha256)
+    return _answer(request, image, "thumb", [(name, "image/webp")])
+
+
+@require_safe
+def display(request: HttpRequest, slug: str, sha256: str) -> HttpResponse:
+    """What people judge: the original where browsers show it well, else a picture made from it."""
+    image = image_for(request.user, slug, sha256)
+    return _answer(
+        request,
+        image,
+        "display",
+        [
+            (storage.display_name(image.dataset_id, sha256), "image/webp"),
+            (storage.original_name(image.dataset_id, sha256), CONTENT_TYPES[image.format]),
+        ],
+    )
+
+
+def _answer(
+    request: HttpRequest, image: Image, which: str, names: list[tuple[str, str]], download_as: str = ""
+) -> HttpResponse:
+    """The first of the names that exists. 404 when the storage lost them all."""
+    etag = f'"{image.sha256}-{which}"'
+    response: HttpResponse | None = get_conditional_response(request, etag=etag)
+    if not isinstance(response, HttpResponseNotModified):
+        file, content_type = _open(names)
+        # Django's responses stream, so a large original does not pass through memory.
+        response = FileResponse(  # type: ignore[assignment]
+            file, content_type=content_type, as_attachment=bool(download_as), filename=download_as
+        )
+        if not download_as:
+            response["Content-Disposition"] = "inline"
+    assert response is not None
+    response["ETag"] = etag
+    response["Cache-Control"] = "private, max-age=31536000, immutable"
+    response["X-Content-Type-Options"] = "nosniff"
+    # Whatever the bytes are, opened by themselves they may do nothing.
+    response["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    return response
+
+
+def _open(names: list[tuple[str, str]]) -> tuple[BinaryIO, str]:
+    for name, content_type in names:
+        try:
+            return storage.open_named(name), content_type
+        except FileNotFoundError:
+            continue
+    raise Http404

@@ -1,0 +1,159 @@
+"""Bringing images in: the page, the requests it sends, and what came of each import."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import unquote
+
+from django.conf import settings
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from mekiki.accounts.models import Role
+from mekiki.datasets import services
+from mekiki.datasets.access import dataset_for, import_for
+from mekiki.datasets.problems import explain
+from mekiki.datasets.selectors import image_count, imports_of, latest_job, problems_after
+from mekiki.datasets.services.uploads import Readable
+from mekiki.jobs.progress import status
+
+PROBLEMS_A_PAGE = 100
+STREAM = "application/octet-stream"
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def import_page(request: HttpRequest, slug: str) -> HttpResponse:
+    """Choose or drop files; what was imported before. A POST is the plain form: everything in one request."""
+    dataset = dataset_for(request.user, slug, Role.ADMIN)
+    if request.method == "POST":
+        files = request.FILES.getlist("files") + request.FILES.getlist("folder")
+        if files:
+            batch = services.start_upload(dataset=dataset, user=request.user)
+            for file in files:
+                services.add_file(batch=batch, name=file.name or "", file=file)
+            services.finish_upload(batch=batch, user=request.user)
+            return redirect("import-batch", slug, batch.pk)
+        messages.error(request, _("No file was chosen. Choose images, a folder or a zip, then press Import."))
+    context = {
+        "dataset": dataset,
+        "section": "images",
+        "imports": imports_of(dataset),
+        "image_count": image_count(dataset),
+        "max_file": settings.MAX_FILE_BYTES,
+        "max_archive": settings.MAX_ARCHIVE_BYTES,
+        "max_pixels": settings.MAX_PIXELS,
+    }
+    return render(request, "datasets/import.html", context)
+
+
+@require_POST
+def import_start(request: HttpRequest, slug: str) -> HttpResponse:
+    """Open an upload; tells the browser where to send its parts."""
+    dataset = dataset_for(request.user, slug, Role.ADMIN)
+    batch = services.start_upload(dataset=dataset, user=request.user)
+    return JsonResponse(
+        {
+            "batch": batch.pk,
+            "files": reverse("import-files", args=[slug, batch.pk]),
+            "finish": reverse("import-finish", args=[slug, batch.pk]),
+            "discard": reverse("import-discard", args=[slug, batch.pk]),
+        }
+    )
+
+
+@require_POST
+def import_files(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """One part of an upload (?part=N): a form with many files and their paths as `names`, or one file as the
+    request's whole body with its name in X-File-Name (percent-encoded). Parts may be sent again."""
+    batch = import_for(request.user, slug, pk)
+    try:
+        part = int(request.GET.get("part", ""))
+        if not 0 <= part < 10**8:
+            raise ValueError
+    except ValueError:
+        return JsonResponse(
+            {"detail": _("The part of the upload has no number. Load the page again.")}, status=400
+        )
+    try:
+        taken = services.add_files(batch=batch, part=part, files=_sent(request))
+        if request.content_type != STREAM:
+            for row in _refused(request):
+                services.refuse_file(batch=batch, name=row["name"], size=row["size"])
+    except ValidationError as error:
+        return JsonResponse({"detail": " ".join(error.messages)}, status=409)
+    return JsonResponse({"taken": taken})
+
+
+def _sent(request: HttpRequest) -> Iterator[tuple[str, Readable]]:
+    if request.content_type == STREAM:
+        # Never held in memory: the body is read as it arrives.
+        yield unquote(request.headers.get("X-File-Name", "")), request  # type: ignore[misc]
+        return
+    files = request.FILES.getlist("files")
+    names = request.POST.getlist("names")
+    for i, file in enumerate(files):
+        yield (names[i] if len(names) == len(files) else file.name or ""), file  # type: ignore[misc]
+
+
+def _refused(request: HttpRequest) -> list[dict[str, Any]]:
+    """Files the browser kept back because of their size: [{"name", "size"}], at most a thousand a part."""
+    try:
+        rows = json.loads(request.POST.get("refused", "[]"))
+        return [{"name": str(r["name"]), "size": int(r["size"])} for r in rows[:1000]]
+    except (ValueError, TypeError, KeyError):
+        return []
+
+
+@require_POST
+def import_finish(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """All is sent: import it. Also the button that goes on with a stopped import."""
+    batch = import_for(request.user, slug, pk)
+    wants_json = "application/json" in request.headers.get("Accept", "")
+    try:
+        services.finish_upload(batch=batch, user=request.user)
+    except ValidationError as error:
+        if wants_json:
+            return JsonResponse({"detail": " ".join(error.messages)}, status=409)
+        messages.error(request, " ".join(error.messages))
+    if wants_json:
+        return JsonResponse({"url": reverse("import-batch", args=[slug, pk])})
+    return redirect("import-batch", slug, pk)
+
+
+@require_POST
+def import_discard(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """Give an import up. Images stored already stay."""
+    batch = import_for(request.user, slug, pk)
+    services.discard_import(batch=batch, user=request.user)
+    if "application/json" in request.headers.get("Accept", ""):
+        return JsonResponse({})
+    messages.success(request, _("The import was given up. Images stored before are kept."))
+    return redirect("import", slug)
+
+
+@require_safe
+def import_batch(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """What came of one import: progress, counts, and each file that was not taken, with the reason."""
+    batch = import_for(request.user, slug, pk)
+    job = latest_job(batch)
+    if job is not None:
+        job.dataset = batch.dataset
+    after = request.GET.get("after", "")
+    rows = list(problems_after(batch, int(after) if after.isdecimal() else 0, PROBLEMS_A_PAGE + 1))
+    more = len(rows) > PROBLEMS_A_PAGE
+    rows = rows[:PROBLEMS_A_PAGE]
+    context = {
+        "dataset": batch.dataset,
+        "section": "images",
+        "batch": batch,
+        "job": status(job, batch.dataset.role) if job is not None else None,
+        "problems": [(row.name, explain(row.code, row.detail)) for row in rows],
+        "newer_url": reverse("import-batch", args=[slug, pk]) if after else "",
+        "older_url": f"?after={rows[-1].pk}" if more else "",
+    }
+    return render(request, "datasets/import_batch.html", context)
