@@ -1,5 +1,12 @@
-"""Addresses of exports."""
+"""Addresses of exports, under /d/<slug>/exports/."""
 
-from django.urls import path  # noqa: F401
+from django.urls import path
 
-urlpatterns: list = []
+from mekiki.exports import views
+
+urlpatterns = [
+    path("", views.exports, name="exports"),
+    path("key.pem", views.key, name="label-set-key"),
+    path("<int:version>/download/", views.download, name="label-set-download"),
+    path("<int:version>/retry/", views.retry, name="label-set-retry"),
+]

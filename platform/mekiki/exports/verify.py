@@ -5,6 +5,8 @@ the size of the zip itself. `python -m mekiki.exports.verify FILE` runs it alone
 in the language of the install.
 """
 
+from __future__ import annotations
+
 import csv
 import hashlib
 import io
@@ -356,7 +358,7 @@ class _Check:
 
     def walk(
         self,
-        lines: io.BufferedReader,
+        lines: io.BufferedReader[Any],
         table: Iterator[list[str]],
         books: Books,
         manifest: dict[str, Any],
@@ -397,7 +399,7 @@ class _Check:
             self.bad("table", row=number + 1)
 
 
-def _table_rows(reader: io.BufferedReader) -> Iterator[list[str]]:
+def _table_rows(reader: io.BufferedReader[Any]) -> Iterator[list[str]]:
     """The rows of labels.csv. Ends early at what is no CSV: the comparison then fails."""
     csv.field_size_limit(MAX_LINE_BYTES)
     text = io.TextIOWrapper(reader, encoding="utf-8-sig", newline="")

@@ -86,7 +86,7 @@ def _write(label_set: LabelSet, file: BinaryIO, progress: Callable[[int, int], N
     progress(0, total)
     lineage = Lineage(label_set)
     writer = Writer(file)
-    with tempfile.TemporaryFile() as table:  # noqa: SIM117 — a zip takes one entry at a time; the table waits here
+    with tempfile.TemporaryFile() as table:
         with writer.entry(form.ROWS, packed=True) as rows:
             table.write("\ufeff".encode() + _csv([list(form.COLUMNS)]))
             done = 0

@@ -1,0 +1,118 @@
+"""The page of the label sets: list, freeze, download, and how to check one."""
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.core.files.storage import default_storage
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from mekiki.accounts.access import at_least
+from mekiki.accounts.models import Role
+from mekiki.datasets.access import dataset_for
+from mekiki.exports import selectors, services
+from mekiki.exports.access import label_set_for
+from mekiki.exports.forms import FreezeForm
+from mekiki.exports.models import LabelSet
+from mekiki.jobs.models import State
+from mekiki.jobs.progress import status
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def exports(request: HttpRequest, slug: str) -> HttpResponse:
+    """The dataset's label sets; an admin asks for the next one here."""
+    needed = Role.ADMIN if request.method == "POST" else Role.VIEWER
+    dataset = dataset_for(request.user, slug, needed)
+    head = selectors.calibrated_champion(dataset)
+    form = FreezeForm(request.POST if request.method == "POST" else None, head=head)
+    if request.method == "POST" and form.is_valid():
+        try:
+            label_set = services.freeze(dataset=dataset, user=request.user, **form.cleaned_data)
+        except ValidationError as error:
+            form.add_error(None, error)
+        else:
+            messages.success(
+                request,
+                _("Label set %(version)s is being written. You may leave this page.")
+                % {"version": label_set.version},
+            )
+            return redirect("exports", slug)
+    before = request.GET.get("before", "")
+    newest_first, more = selectors.label_sets(
+        dataset, before=int(before) if before.isdigit() and len(before) < 10 else None
+    )
+    human = selectors.human_label_count(dataset)
+    context = {
+        "dataset": dataset,
+        "section": "exports",
+        "rows": [_row(label_set, dataset) for label_set in newest_first],
+        "older_url": f"?before={more}" if more else "",
+        "newer_url": "?" if before else "",
+        "form": form,
+        "may_freeze": at_least(dataset.role, Role.ADMIN),
+        "human": human,
+        "possible": bool(human or head),
+        "fingerprint": selectors.key_fingerprint(),
+    }
+    return render(request, "exports/exports.html", context, status=422 if form.errors else 200)
+
+
+def _row(label_set: LabelSet, dataset: object) -> dict:
+    """A label set as the page shows it. A set whose job has ended without freezing it has failed."""
+    job = label_set.job
+    ended = job is None or job.state in (State.FAILED, State.CANCELLED, State.SUCCEEDED)
+    failed = label_set.state != LabelSet.State.FROZEN and ended
+    shown = None
+    if job is not None and label_set.state != LabelSet.State.FROZEN:
+        job.dataset = dataset
+        shown = status(job, getattr(dataset, "role", None))
+    return {"set": label_set, "failed": failed, "job": shown}
+
+
+@require_POST
+def retry(request: HttpRequest, slug: str, version: int) -> HttpResponse:
+    """Ask again for a label set whose job failed or was stopped."""
+    label_set = label_set_for(request.user, slug, version, Role.ADMIN)
+    try:
+        services.retry(label_set=label_set, user=request.user)
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+    else:
+        messages.success(request, _("Label set %(version)s is tried again.") % {"version": label_set.version})
+    return redirect("exports", slug)
+
+
+@require_safe
+def download(request: HttpRequest, slug: str, version: int) -> HttpResponse | FileResponse:
+    """The zip of a frozen label set, for every member; who took it is recorded."""
+    label_set = label_set_for(request.user, slug, version)
+    if label_set.state != LabelSet.State.FROZEN:
+        raise Http404
+    try:
+        file = default_storage.open(label_set.file, "rb")
+    except FileNotFoundError:
+        messages.error(
+            request,
+            _(
+                "The file of label set %(version)s is not in the storage any more. Its record and hash are kept; "
+                "restore the file from a backup, or freeze a new label set."
+            )
+            % {"version": version},
+        )
+        return redirect("exports", slug)
+    if request.method == "GET":
+        services.record_download(label_set=label_set, user=request.user)
+    response = FileResponse(file, as_attachment=True, filename=f"{slug}-v{version}.zip")
+    response["Content-Type"] = "application/zip"
+    response["Cache-Control"] = "private, no-store"
+    return response
+
+
+@require_safe
+def key(request: HttpRequest, slug: str) -> HttpResponse:
+    """The public key that this platform signs with."""
+    dataset_for(request.user, slug)
+    response = HttpResponse(selectors.public_key(), content_type="application/x-pem-file")
+    response["Content-Disposition"] = 'attachment; filename="mekiki-public-key.pem"'
+    return response

@@ -1,0 +1,129 @@
+"""The page of the label sets, over HTTP."""
+
+import io
+import zipfile
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from mekiki.audit.models import Event
+from mekiki.exports import selectors
+from mekiki.exports.models import LabelSet
+from mekiki.jobs.models import Job, State
+from tests import factories
+from tests.exports.helpers import Judged, path_of
+
+
+@pytest.fixture
+def page(judged: Judged) -> str:
+    return reverse("exports", args=[judged.dataset.slug])
+
+
+def test_an_admin_freezes_and_sees_its_progress(judged: Judged, page: str, client: Client) -> None:
+    client.force_login(judged.admin)
+    assert "No label set yet" in client.get(page).content.decode()
+    answer = client.post(
+        page, {"note": "first", "include_images": "on", "machine_threshold": ""}, follow=True
+    )
+    label_set = LabelSet.objects.get()
+    assert (label_set.note, label_set.include_images, label_set.machine_threshold) == ("first", True, None)
+    assert f'data-job="{label_set.job_id}"' in answer.content.decode()
+
+
+def test_the_form_says_what_is_wrong_and_keeps_what_was_written(
+    judged: Judged, page: str, client: Client
+) -> None:
+    client.force_login(judged.admin)
+    answer = client.post(page, {"note": "kept", "machine_threshold": "7"})
+    assert answer.status_code == 422
+    assert 'value="kept"' in answer.content.decode() and "errorlist" in answer.content.decode()
+    assert not LabelSet.objects.exists()
+
+
+def test_members_download_and_it_is_recorded(
+    judged: Judged, frozen: LabelSet, page: str, client: Client
+) -> None:
+    viewer = factories.UserFactory()
+    factories.MembershipFactory(dataset=judged.dataset, user=viewer, role="viewer")
+    client.force_login(viewer)
+    html = client.get(page).content.decode()
+    assert frozen.sha256 in html and selectors.key_fingerprint() in html
+    assert "Freeze a label set" not in html
+    answer = client.get(reverse("label-set-download", args=["parts", 1]))
+    content = b"".join(answer.streaming_content)
+    assert content == path_of(frozen).read_bytes()
+    assert 'filename="parts-v1.zip"' in answer["Content-Disposition"]
+    assert zipfile.ZipFile(io.BytesIO(content)).testzip() is None
+    event = Event.objects.get(kind="label_set.downloaded")
+    assert (event.actor_id, event.data["version"]) == (viewer.pk, 1)
+    key = client.get(reverse("label-set-key", args=["parts"])).content
+    assert key == selectors.public_key()
+
+
+def test_freezing_is_for_admins_and_strangers_see_nothing(
+    judged: Judged, frozen: LabelSet, page: str, client: Client
+) -> None:
+    client.force_login(judged.reviewer)
+    assert client.post(page, {}).status_code == 403
+    assert client.post(reverse("label-set-retry", args=["parts", 1])).status_code == 403
+    client.force_login(factories.UserFactory())
+    for url in (
+        page,
+        reverse("label-set-download", args=["parts", 1]),
+        reverse("label-set-key", args=["parts"]),
+    ):
+        assert client.get(url).status_code == 404
+    assert LabelSet.objects.count() == 1
+
+
+def test_nothing_to_freeze_says_what_to_do(client: Client, db: None) -> None:
+    admin = factories.UserFactory()
+    dataset = factories.DatasetFactory(admin=admin)
+    client.force_login(admin)
+    html = client.get(reverse("exports", args=[dataset.slug])).content.decode()
+    assert "nothing to freeze yet" in html
+    answer = client.post(reverse("exports", args=[dataset.slug]), {})
+    assert answer.status_code == 422 and not LabelSet.objects.exists()
+
+
+def test_a_failed_freeze_shows_why_and_offers_another_try(judged: Judged, page: str, client: Client) -> None:
+    client.force_login(judged.admin)
+    client.post(page, {"note": ""})
+    Job.objects.update(state=State.FAILED, error="The disk is full.")
+    html = client.get(page).content.decode()
+    assert "The disk is full." in html and "Try again" in html
+    client.post(reverse("label-set-retry", args=["parts", 1]))
+    assert Job.objects.filter(state=State.QUEUED).count() == 1
+
+
+def test_a_lost_file_is_told_not_thrown(judged: Judged, frozen: LabelSet, client: Client) -> None:
+    path_of(frozen).unlink()
+    client.force_login(judged.admin)
+    answer = client.get(reverse("label-set-download", args=["parts", 1]), follow=True)
+    assert answer.status_code == 200 and "not in the storage any more" in answer.content.decode()
+    assert not Event.objects.filter(kind="label_set.downloaded").exists()
+
+
+def test_an_unfrozen_set_is_no_download(judged: Judged, page: str, client: Client) -> None:
+    client.force_login(judged.admin)
+    client.post(page, {})
+    assert client.get(reverse("label-set-download", args=["parts", 1])).status_code == 404
+
+
+def test_the_page_asks_the_same_number_of_questions_for_many_sets(
+    judged: Judged, page: str, client: Client, django_assert_max_num_queries
+) -> None:
+    for version in range(1, 41):
+        LabelSet.objects.create(
+            dataset=judged.dataset,
+            version=version,
+            created_by=judged.admin,
+            job=factories.JobFactory(dataset=judged.dataset),
+        )
+    client.force_login(judged.admin)
+    client.get(page)
+    with django_assert_max_num_queries(14):
+        html = client.get(page).content.decode()
+    assert "Label set 40" in html and 'id="v15"' not in html
+    assert 'id="v15"' in client.get(page + "?before=16").content.decode()
