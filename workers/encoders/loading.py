@@ -45,11 +45,11 @@ def _first_line(error: Exception) -> str:
 def _geometry(config: dict[str, Any]) -> tuple[Any, tuple[float, ...], tuple[float, ...]]:
     """The model's own preprocessing, split: PIL → PIL here, scaling of a whole batch on the device later."""
     from open_clip.transform import PreprocessCfg, image_transform_v2
-    from torchvision.transforms import Compose, Normalize
+    from torchvision.transforms import Compose, Normalize, ToTensor
 
     whole = image_transform_v2(PreprocessCfg(**config), is_train=False)
     *steps, to_tensor, scaling = whole.transforms
-    if not isinstance(scaling, Normalize) or type(to_tensor).__name__ != "ToTensor":
+    if not isinstance(scaling, Normalize) or not isinstance(to_tensor, ToTensor):
         raise EncoderError(
             "This version of open_clip preprocesses images in a way this version does not know."
         )

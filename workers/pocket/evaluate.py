@@ -64,7 +64,9 @@ def zero_shot(encoder: Encoder, vectors: np.ndarray, specs: Sequence[Spec], lang
     return float(np.mean(right))
 
 
-def probe(vectors: np.ndarray, labels: np.ndarray, share: float | int, seeds: Sequence[int] = (0, 1, 2)) -> float:
+def probe(
+    vectors: np.ndarray, labels: np.ndarray, share: float | int, seeds: Sequence[int] = (0, 1, 2)
+) -> float:
     """Accuracy on the rest of a logistic regression on a stratified share (or number) of labels, mean over seeds.
 
     Regularisation by cross-validation inside the labels, the same for every network.
@@ -78,7 +80,9 @@ def probe(vectors: np.ndarray, labels: np.ndarray, share: float | int, seeds: Se
     for seed in seeds:
         parts = train_test_split(vectors, labels, train_size=share, stratify=labels, random_state=seed)
         known, rest, known_labels, rest_labels = parts
-        regression = LogisticRegressionCV(Cs=[1e-4, 1e-3, 1e-2, 0.1, 1.0], cv=3, max_iter=400, use_legacy_attributes=False)
+        regression = LogisticRegressionCV(
+            Cs=[1e-4, 1e-3, 1e-2, 0.1, 1.0], cv=3, max_iter=400, use_legacy_attributes=False
+        )
         model = make_pipeline(StandardScaler(), regression)
         model.fit(known, known_labels)
         scores.append(model.score(rest, rest_labels))

@@ -111,8 +111,17 @@ class Line:
 
 
 LINES = (
-    Line("press-1", 0.4, ("surface",), ("rolled", "brushed"), ("steel", "bright"), (("C1", 0.85), ("C3", 0.15))),
-    Line("turning-2", 0.35, ("washer", "cap"), ("polished", "blasted"), ("steel", "brass"), (("C2", 0.8), ("C1", 0.2))),
+    Line(
+        "press-1", 0.4, ("surface",), ("rolled", "brushed"), ("steel", "bright"), (("C1", 0.85), ("C3", 0.15))
+    ),
+    Line(
+        "turning-2",
+        0.35,
+        ("washer", "cap"),
+        ("polished", "blasted"),
+        ("steel", "brass"),
+        (("C2", 0.8), ("C1", 0.2)),
+    ),
     Line("paint-3", 0.25, ("bracket",), ("painted",), ("blue", "green", "white"), (("C3", 0.9), ("C2", 0.1))),
 )
 _BASE = Conditions(
@@ -136,7 +145,11 @@ CAMERAS = {
     "C2": replace(_BASE, name="C2", tint=(0.08, 0.12), backgrounds=("belt", "tray"), vignette=(0.3, 0.5)),
     "C3": replace(_BASE, name="C3", tint=(-0.12, -0.08), backgrounds=("cloth", "wood"), blur=(0.4, 0.9)),
 }
-SHIFTS = (("day", 0.5, 1.0), ("evening", 0.3, 0.85), ("night", 0.2, 0.7))  # name, share, how bright the hall is
+SHIFTS = (
+    ("day", 0.5, 1.0),
+    ("evening", 0.3, 0.85),
+    ("night", 0.2, 0.7),
+)  # name, share, how bright the hall is
 
 
 @dataclass(frozen=True)
@@ -264,7 +277,10 @@ def main() -> None:
     chosen = parser.parse_args()
     with tqdm(total=chosen.count, unit=" pictures") as bar:
         make_sample(
-            chosen.folder, count=chosen.count, seed=chosen.seed, progress=lambda done, _: bar.update(done - bar.n)
+            chosen.folder,
+            count=chosen.count,
+            seed=chosen.seed,
+            progress=lambda done, _: bar.update(done - bar.n),
         )
 
 

@@ -1,0 +1,74 @@
+"""Whatever a factory stores as an image comes out as an upright RGB picture, or as a reason."""
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from workers.encoders.decode import picture
+from workers.encoders.errors import PictureError
+
+RAMP = np.tile(np.linspace(0, 255, 64, dtype=np.uint8), (48, 1))
+
+
+def stored(image: Image.Image, kind: str = "PNG", **options) -> bytes:
+    buffer = BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "P", "1", "CMYK"])
+def test_modes_become_rgb(mode: str) -> None:
+    kind = "TIFF" if mode == "CMYK" else "PNG"
+    found = picture(stored(Image.fromarray(RAMP).convert(mode), kind), side=32)
+    assert found.mode == "RGB"
+    assert found.size == (64, 48)
+    assert np.asarray(found)[:, -8:].mean() > np.asarray(found)[:, :8].mean() + 100
+
+
+@pytest.mark.parametrize("bits", [10, 12, 16])
+def test_deep_greys_keep_their_range(bits: int) -> None:
+    deep = (RAMP.astype(np.uint32) * (2**bits - 1) // 255).astype(np.uint16)
+    found = np.asarray(picture(stored(Image.fromarray(deep)), side=32))
+    assert np.abs(found[..., 0].astype(int) - RAMP).max() <= 2
+
+
+def test_transparency_lies_on_neutral_grey() -> None:
+    found = picture(Image.new("RGBA", (8, 8), (255, 0, 0, 0)), side=8)
+    assert found.getpixel((3, 3)) == (128, 128, 128)
+
+
+def test_orientation_is_applied() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held upright: turn by 90°
+    found = picture(stored(Image.fromarray(RAMP), "JPEG", exif=exif), side=32)
+    assert found.size == (48, 64)
+
+
+def test_large_jpegs_are_read_at_a_fraction() -> None:
+    large = Image.fromarray(np.zeros((1600, 2400), np.uint8))
+    found = picture(stored(large, "JPEG"), side=128)
+    assert found.width < 2400
+    assert min(found.size) >= 128
+
+
+def test_damage_is_told(tmp_path: Path) -> None:
+    whole = stored(
+        Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)), "JPEG"
+    )
+    with pytest.raises(PictureError, match="damaged"):
+        picture(whole[: len(whole) // 2], side=32)
+    with pytest.raises(PictureError, match="not an image"):
+        picture(b"hello", side=32)
+    with pytest.raises(PictureError, match="does not exist"):
+        picture(tmp_path / "missing.png", side=32)
+    with pytest.raises(PictureError, match="damaged"):
+        picture(tmp_path, side=32)
+
+
+def test_bombs_are_refused_before_decoding() -> None:
+    bomb = stored(Image.new("1", (30_000, 30_000)))
+    with pytest.raises(PictureError, match="pixels"):
+        picture(bomb, side=32)

@@ -1,0 +1,114 @@
+"""The picture maker draws what it is asked for, the same every time, and says true things about it."""
+
+import unicodedata
+
+import numpy as np
+import pytest
+
+from workers.pocket.pictures import (
+    HELD_OUT,
+    STATES,
+    SUBJECTS,
+    TRAINING,
+    UNSEEN,
+    Spec,
+    choose,
+    draw,
+    states_of,
+)
+from workers.pocket.pictures.captions import ANY_DEFECT, UNSAID, caption, facts, is_true
+
+
+def spec_of(state: str, seed: int = 3) -> Spec:
+    return choose(np.random.default_rng(seed), state=state)
+
+
+def test_same_seed_same_picture_and_another_seed_another() -> None:
+    spec = spec_of("scratch")
+    first, again = draw(spec, 96, TRAINING), draw(spec, 96, TRAINING)
+    assert np.array_equal(first, again)
+    other = Spec(spec.subject, spec.finish, spec.tone, spec.state, spec.severity, spec.seed + 1)
+    assert not np.array_equal(first, draw(other, 96, TRAINING))
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("side", [64, 144, 208])
+def test_every_state_is_drawable_at_three_sizes(state: str, side: int) -> None:
+    picture = draw(spec_of(state), side, UNSEEN)
+    assert picture.shape == (side, side, 3)
+    assert picture.dtype == np.uint8
+    assert picture.std() > 1  # not one flat colour
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_every_subject_is_drawable_in_all_its_states(subject: str) -> None:
+    for state in states_of(subject):
+        spec = choose(np.random.default_rng(5), subject=subject, state=state)
+        assert spec.subject == subject
+        assert draw(spec, 64, TRAINING).shape == (64, 64, 3)
+
+
+def test_a_severe_defect_changes_the_picture_of_the_same_object() -> None:
+    """A chip takes material away: object pixels turn into background, and only near the edge."""
+    good = Spec("washer", "polished", "bright", "good", 1.0, 42)
+    bad = Spec("washer", "polished", "bright", "crack", 1.0, 42)
+    calm = TRAINING.__class__(**{**TRAINING.__dict__, "noise": (0.0, 0.0), "jpeg": (95, 96)})
+    difference = np.abs(draw(good, 128, calm).astype(int) - draw(bad, 128, calm).astype(int)).mean()
+    assert difference > 0.3
+
+
+def test_impossible_pairs_are_refused() -> None:
+    with pytest.raises(ValueError, match="surface"):
+        draw(Spec("surface", "rolled", "steel", "burr", 0.5, 1), 64, TRAINING)
+
+
+def test_training_never_chooses_a_held_out_pair() -> None:
+    rng = np.random.default_rng(0)
+    chosen = {(spec.subject, spec.state) for spec in (choose(rng) for _ in range(4000))}
+    assert not chosen & HELD_OUT
+    assert {state for _, state in chosen} == set(STATES)
+    assert {subject for subject, _ in chosen} == set(SUBJECTS)
+
+
+def test_unseen_conditions_share_no_background_with_training() -> None:
+    assert not set(UNSEEN.backgrounds) & set(TRAINING.backgrounds)
+
+
+def test_captions_vary_and_come_in_both_languages() -> None:
+    rng = np.random.default_rng(1)
+    spec = spec_of("crack")
+    english = {caption(rng, spec, "en").text for _ in range(200)}
+    japanese = {caption(rng, spec, "ja").text for _ in range(200)}
+    assert len(english) > 80
+    assert len(japanese) > 80
+    assert all(text.isascii() for text in english)
+
+    def is_japanese(text: str) -> bool:
+        return any(
+            unicodedata.name(letter, "").startswith(("CJK", "HIRAGANA", "KATAKANA")) for letter in text
+        )
+
+    assert sum(is_japanese(text) for text in japanese) > 0.95 * len(japanese)  # «NG» is Japanese, too
+
+
+def test_a_caption_is_true_of_its_own_picture_and_claims_only_what_it_says() -> None:
+    rng = np.random.default_rng(2)
+    for _ in range(500):
+        spec = choose(rng)
+        written = caption(rng, spec)
+        assert is_true(np.asarray([written.claim]), np.asarray([facts(spec)]))[0, 0]
+
+
+def test_truth_of_claims() -> None:
+    scratched, clean = STATES.index("scratch"), STATES.index("good")
+    shown = np.asarray([(1, 0, 0, scratched), (1, 0, 0, clean), (0, 2, 0, scratched)])
+    claims = np.asarray(
+        [
+            (UNSAID, UNSAID, UNSAID, scratched),
+            (1, UNSAID, UNSAID, scratched),
+            (UNSAID, UNSAID, UNSAID, ANY_DEFECT),
+            (UNSAID, UNSAID, UNSAID, UNSAID),
+        ]
+    )
+    expected = [[True, True, True, True], [False, False, False, True], [True, False, True, True]]
+    assert is_true(claims, shown).tolist() == expected

@@ -1,0 +1,84 @@
+"""The sample dataset: imbalanced, described, the same for a seed."""
+
+import csv
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from workers.pocket.pictures import TRAINING
+from workers.pocket.sample import CAMERAS, LABELS, _plan, counts, make_sample
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {
+        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in folder.rglob("*")
+        if file.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("標本 sample")
+    told: list[tuple[int, int]] = []
+    make_sample(folder, count=60, progress=lambda done, total: told.append((done, total)))
+    assert told[-1] == (60, 60)
+    return folder
+
+
+def test_imbalance() -> None:
+    found = counts(2400)
+    assert sum(found.values()) == 2400
+    assert len(found) == 8
+    assert found["good"] > 0.5 * 2400
+    assert min(found.values()) < 0.03 * 2400
+    assert min(counts(8).values()) == 1
+
+
+def test_files_tables_and_labels(sample: Path) -> None:
+    files = sorted(file.relative_to(sample).as_posix() for file in sample.glob("*/*.jpg"))
+    assert len(files) == 60
+    with (sample / "metadata.csv").open(encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert sorted(row["file"] for row in rows) == files
+    assert {row["camera"] for row in rows} <= set(CAMERAS)
+    assert all(row["line"] and row["shift"] for row in rows)
+    assert len({Path(file).name for file in files}) == 60  # names are unique across folders
+    described = json.loads((sample / "labels.json").read_text(encoding="utf-8"))
+    assert set(described) == {file.split("/")[0] for file in files}
+    assert described["crack"]["critical"]
+    for label in described.values():
+        assert any(prompt.isascii() for prompt in label["prompts"])
+        assert any(not prompt.isascii() for prompt in label["prompts"])
+        assert label["guideline"]
+    with Image.open(sample / files[0]) as image:
+        assert image.format == "JPEG"
+        assert min(image.size) >= 200
+
+
+def test_line_and_camera_go_together() -> None:
+    shots = _plan(2400, 7)
+    press = [shot.camera for shot in shots if shot.line == "press-1"]
+    assert press.count("C1") > 0.7 * len(press)
+    assert len(set(press)) > 1
+
+
+def test_same_seed_same_files(tmp_path: Path) -> None:
+    for name in ("one", "two", "other"):
+        make_sample(tmp_path / name, count=12, seed=1 if name == "other" else 5)
+    one = digests(tmp_path / "one")
+    assert one == digests(tmp_path / "two")
+    assert one != digests(tmp_path / "other")
+
+
+def test_too_few_pictures_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="at least"):
+        make_sample(tmp_path, count=len(LABELS) - 1)
+
+
+def test_cameras_are_not_trainings() -> None:
+    for camera in CAMERAS.values():
+        assert not set(camera.backgrounds) & set(TRAINING.backgrounds)
