@@ -186,7 +186,12 @@ def _item(dataset: Dataset, leased: LeasedItem) -> dict[str, Any]:
     }
 
 
-@router.post("/next", response={200: NextOut, **ERRORS}, url_name="review-next", summary="Images to judge")
+@router.post(
+    "/{slug:slug}/review/next",
+    response={200: NextOut, **ERRORS},
+    url_name="review-next",
+    summary="Images to judge",
+)
 def next_items(request: HttpRequest, slug: str, body: NextIn) -> dict[str, Any]:
     """Hold up to `count` images: first those held already, then the next free ones."""
     dataset = _reviewed(request, slug)
@@ -211,7 +216,12 @@ def next_items(request: HttpRequest, slug: str, body: NextIn) -> dict[str, Any]:
     }
 
 
-@router.post("/answer", response={200: AnswerOut, **ERRORS}, url_name="review-answer", summary="Answer")
+@router.post(
+    "/{slug:slug}/review/answer",
+    response={200: AnswerOut, **ERRORS},
+    url_name="review-answer",
+    summary="Answer",
+)
 def answer(request: HttpRequest, slug: str, body: AnswerIn) -> dict[str, Any]:
     """Record an answer, once for each client_key. A late one is kept as an opinion."""
     dataset = _reviewed(request, slug)
@@ -252,7 +262,12 @@ def undo(request: HttpRequest, slug: str, body: UndoIn) -> dict[str, Any]:
     }
 
 
-@router.post("/renew", response={200: RenewOut, **ERRORS}, url_name="review-renew", summary="Keep holding")
+@router.post(
+    "/{slug:slug}/review/renew",
+    response={200: RenewOut, **ERRORS},
+    url_name="review-renew",
+    summary="Keep holding",
+)
 def renew(request: HttpRequest, slug: str, body: LeasesIn) -> dict[str, Any]:
     """Prolong holds that have not run out."""
     dataset = _reviewed(request, slug)
@@ -260,7 +275,12 @@ def renew(request: HttpRequest, slug: str, body: LeasesIn) -> dict[str, Any]:
     return {"renewed": [{"lease": lease.pk, "expires_at": lease.expires_at} for lease in kept]}
 
 
-@router.post("/release", response={200: ReleaseOut, **ERRORS}, url_name="review-release", summary="Give back")
+@router.post(
+    "/{slug:slug}/review/release",
+    response={200: ReleaseOut, **ERRORS},
+    url_name="review-release",
+    summary="Give back",
+)
 def release(request: HttpRequest, slug: str, body: LeasesIn) -> dict[str, Any]:
     """End holds that will not be answered, so that others get the images at once."""
     dataset = _reviewed(request, slug)

@@ -1,0 +1,236 @@
+"""The review over HTTP, as a browser does it: roles, shapes, what a blind item gives away, hostile bodies."""
+
+import json
+import uuid
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from mekiki.labeling.models import Label
+from mekiki.review.models import Decision, Lease, Stream
+from tests.factories import DatasetFactory, LabelFactory, UserFactory
+from tests.review_setup import Station
+
+pytestmark = pytest.mark.django_db
+
+
+class Browser:
+    """A logged-in reviewer's session."""
+
+    def __init__(self, station: Station, role: str | None = "reviewer") -> None:
+        self.user = station.reviewer(role) if role else UserFactory()
+        self.base = f"/api/v1/datasets/{station.dataset.slug}/review/"
+        self.client = Client()
+        self.client.force_login(self.user)
+
+    def post(self, act: str, body: Any = None, status: int = 200) -> Any:
+        raw = body if isinstance(body, str | bytes) else json.dumps({} if body is None else body)
+        reply = self.client.post(self.base + act, raw, content_type="application/json")
+        assert reply.status_code == status, (reply.status_code, reply.content[:500])
+        return reply.json()
+
+    def next(self, count: int = 1) -> list[dict[str, Any]]:
+        return self.post("next", {"count": count})["items"]
+
+    def answer(self, item: dict[str, Any], kind: str = "confirm", status: int = 200, **more: Any) -> Any:
+        body = {"item": item["item"], "lease": item["lease"], "kind": kind, "client_key": str(uuid.uuid4())}
+        return self.post("answer", body | more, status)
+
+
+def test_the_whole_way_of_an_image():
+    station = Station(items=2)
+    browser = Browser(station)
+    reply = browser.post("next", {"count": 1})
+    (item,) = reply["items"]
+    assert (reply["waiting"], reply["answered_today"], reply["empty"]) == (2, 0, None)
+    image = station.items[0].image
+    assert item["image"]["sha256"] == image.sha256
+    assert item["image"]["metadata"] == {"line": "A", "camera": "1"}
+    assert image.sha256 in item["image"]["url"]
+    assert item["prediction"] == {
+        "label": station.labels[0].pk,
+        "name": station.labels[0].name,
+        "confidence": 0.8,
+        "calibrated": False,
+        "runner_up": station.labels[1].pk,
+        "head": station.head.version,
+    }
+    done = browser.answer(item, "correct", label=station.labels[2].pk, milliseconds=812)
+    assert done == {
+        "decision": Decision.objects.get().pk,
+        "kind": "correct",
+        "label": station.labels[2].pk,
+        "late": False,
+        "duplicate": False,
+        "waiting": 1,
+    }
+    assert browser.post("next", {"count": 1})["answered_today"] == 1
+    undone = browser.post("undo", {"client_key": str(uuid.uuid4())})
+    assert undone["undone"] == "correct"
+    assert undone["item"]["item"] == item["item"]
+    assert browser.next(5)[0]["item"] == item["item"]
+    assert browser.post("next", {"count": 1})["answered_today"] == 0
+
+
+def test_a_lost_reply_and_a_retry_are_one_decision():
+    station = Station(items=1)
+    browser = Browser(station)
+    (item,) = browser.next()
+    key = str(uuid.uuid4())
+    first = browser.answer(item, client_key=key)
+    again = browser.answer(item, client_key=key)
+    assert again == first | {"duplicate": True}
+    assert Decision.objects.count() == 1
+
+
+def test_a_blind_item_gives_nothing_away():
+    station = Station()
+    station.item(stream=Stream.AUDIT)
+    browser = Browser(station)
+    reply = browser.post("next", {"count": 5})
+    (item,) = reply["items"]
+    assert item["blind"] is True
+    assert item["prediction"] is None
+    text = json.dumps(reply)
+    assert station.labels[0].name not in text
+    assert "0.8" not in text
+    assert browser.answer(item, status=409)["code"] == "blind"
+
+
+@pytest.mark.parametrize("act", ["next", "answer", "undo", "renew", "release"])
+def test_roles(act: str):
+    station = Station(items=1)
+    bodies = {
+        "next": {"count": 1},
+        "answer": {"item": 1, "lease": 1, "kind": "skip", "client_key": str(uuid.uuid4())},
+        "undo": {"client_key": str(uuid.uuid4())},
+        "renew": {"leases": []},
+        "release": {"leases": []},
+    }
+    assert Browser(station, None).post(act, bodies[act], 404)["code"] == "not_found"
+    assert Browser(station, "viewer").post(act, bodies[act], 403)["code"] == "refused"
+    anonymous = Client().post(
+        f"/api/v1/datasets/{station.dataset.slug}/review/{act}",
+        json.dumps(bodies[act]),
+        content_type="application/json",
+    )
+    assert anonymous.status_code == 401
+    assert anonymous.json()["code"] == "login_needed"
+
+
+def test_without_the_csrf_token_nothing_is_done():
+    station = Station(items=1)
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(station.reviewer())
+    reply = client.post(
+        f"/api/v1/datasets/{station.dataset.slug}/review/next", "{}", content_type="application/json"
+    )
+    assert reply.status_code == 403
+    assert reply.json()["code"] == "csrf"
+    assert not Lease.objects.exists()
+
+
+def test_conflicts_say_what_happened_in_words():
+    station = Station(items=1)
+    browser = Browser(station)
+    assert browser.post("undo", {"client_key": str(uuid.uuid4())}, 409) == {
+        "code": "nothing_to_undo",
+        "detail": "You have no answer left to undo in this dataset.",
+    }
+    (item,) = browser.next()
+    assert browser.answer(item, "correct", 404, label=LabelFactory().pk)["code"] == "unknown_label"
+    foreign = Station(items=1)
+    theirs = Browser(foreign).next()[0]
+    assert browser.answer(theirs, status=404)["code"] == "unknown_item"
+    assert browser.answer(item | {"lease": theirs["lease"]}, status=404)["code"] == "unknown_lease"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"item": "1; DROP TABLE"},
+        {"item": 10**40},
+        {"item": 1.5},
+        {"item": True},
+        {"item": None},
+        {"lease": -1},
+        {"kind": "undo"},
+        {"kind": ["confirm"]},
+        {"label": "good"},
+        {"note": "x" * 100_000},
+        {"note": "a\x00b"},
+        {"note": "\ud800"},
+        {"note": {"a": 1}},
+        {"client_key": "not-a-uuid"},
+        {"client_key": None},
+        {"milliseconds": -5},
+        {"milliseconds": 10**12},
+    ],
+)
+def test_malformed_answers_are_refused_by_field(change: dict[str, Any]):
+    station = Station(items=1)
+    browser = Browser(station)
+    (item,) = browser.next()
+    reply = browser.answer(item, **({"kind": "flag", "status": 422} | change))
+    assert reply["code"] == "malformed"
+    assert next(iter(change)) in reply["fields"]
+    assert Decision.objects.count() == 0
+
+
+@pytest.mark.parametrize("body", ["", "{", "[]", "null", "[" * 100_000, b"\xff\xfe"])
+def test_unreadable_bodies(body: str | bytes):
+    station = Station(items=1)
+    reply = Browser(station).client.post(
+        f"/api/v1/datasets/{station.dataset.slug}/review/answer", body, content_type="application/json"
+    )
+    assert reply.status_code in (400, 422)
+    assert reply.json()["code"] in ("unreadable", "malformed")
+
+
+def test_a_release_of_ten_thousand_is_refused():
+    station = Station(items=1)
+    browser = Browser(station)
+    assert browser.post("release", {"leases": list(range(1, 10_001))}, 422)["fields"] == ["leases"]
+    (item,) = browser.next()
+    assert browser.post("renew", {"leases": [item["lease"]]})["renewed"][0]["lease"] == item["lease"]
+    assert browser.post("release", {"leases": [item["lease"], 999_999_999]}) == {"released": 1}
+
+
+def test_an_empty_queue_says_why():
+    station = Station()
+    browser = Browser(station)
+    dataset = station.dataset
+    assert browser.post("next", {"count": 1})["empty"]["code"] == "no_images"
+    station.item()
+    other = Browser(station)
+    other.next()
+    assert browser.post("next", {"count": 1})["empty"]["code"] == "held_by_others"
+    other.answer(other.next()[0], "skip")
+    assert other.post("next", {"count": 1})["empty"]["code"] == "yours_are_done"
+    browser.answer(browser.next()[0])
+    assert browser.post("next", {"count": 1})["empty"]["code"] == "working"
+    dataset.jobs.all().delete()
+    dataset.queue_target = 0
+    dataset.save()
+    assert browser.post("next", {"count": 1})["empty"]["code"] == "all_reviewed"
+    Label.objects.filter(dataset=dataset).update(archived_at="2026-01-01T00:00:00Z")
+    assert browser.post("next", {"count": 1})["empty"]["code"] == "no_labels"
+
+
+def test_an_archived_dataset_is_not_there():
+    dataset = DatasetFactory(archived_at="2026-01-01T00:00:00Z")
+    client = Client()
+    client.force_login(UserFactory(is_superuser=True))
+    reply = client.post(f"/api/v1/datasets/{dataset.slug}/review/next", "{}", content_type="application/json")
+    assert reply.status_code == 404
+
+
+def test_few_queries_however_long_the_queue(django_assert_max_num_queries):
+    station = Station(items=40)
+    browser = Browser(station)
+    browser.next(1)
+    with django_assert_max_num_queries(17):
+        items = browser.next(5)
+    with django_assert_max_num_queries(24):
+        browser.answer(items[0])
