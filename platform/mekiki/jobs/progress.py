@@ -113,7 +113,7 @@ def _first_running(job: Job) -> tuple[bool, Any]:
 def active_of(dataset: Any) -> list[JobStatus]:
     """The active jobs of a dataset (with its `role`), the running ones first. One query."""
     jobs = Job.objects.filter(dataset=dataset, state__in=ACTIVE_STATES)
-    return _statuses(jobs, dataset)
+    return statuses(jobs, dataset)
 
 
 def recent_of(dataset: Any) -> list[JobStatus]:
@@ -122,10 +122,11 @@ def recent_of(dataset: Any) -> list[JobStatus]:
     jobs = Job.objects.filter(dataset=dataset, state__in=ACTIVE_STATES) | Job.objects.filter(
         dataset=dataset, finished_at__gte=since
     )
-    return _statuses(jobs, dataset)
+    return statuses(jobs, dataset)
 
 
-def _statuses(jobs: Any, dataset: Any) -> list[JobStatus]:
+def statuses(jobs: Any, dataset: Any) -> list[JobStatus]:
+    """What to show of jobs of one dataset, the running ones first. The dataset's `role` decides who may stop one."""
     found = sorted(jobs, key=_first_running)
     for job in found:
         job.dataset = dataset

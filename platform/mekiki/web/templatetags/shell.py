@@ -103,3 +103,9 @@ def percent(value: float | None, digits: int = 1) -> str:
     if value > 0 and shown <= 0:
         shown = step
     return f"{formats.number_format(shown, digits, use_l10n=True)} %"
+
+
+@register.filter
+def ratio(part: int, whole: int) -> float | None:
+    """part / whole; None when there is no whole."""
+    return part / whole if whole else None

@@ -2,21 +2,88 @@
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext, pgettext
 from django.views.decorators.http import require_safe
 
 from mekiki.datasets.access import dataset_for, visible_datasets
-from mekiki.jobs import progress
+from mekiki.datasets.models import Dataset
+from mekiki.learning.models import Evaluation
+from mekiki.learning.selectors import learning_curve
+from mekiki.web import charts
+from mekiki.web.next_step import decide, facts_of
+from mekiki.web.numbers import Standing, standings
+from mekiki.web.problems import problems_of
+from mekiki.web.templatetags.shell import count, percent
 
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     """The datasets a user sees, those that need people first."""
-    return render(request, "web/home.html", {"datasets": visible_datasets(request.user)})
+    context = {
+        "standings": standings(visible_datasets(request.user), request.user),
+        "may_create": request.user.may_create_datasets or request.user.is_superuser,
+    }
+    return render(request, "web/home.html", context)
 
 
 @require_safe
 def overview(request: HttpRequest, slug: str) -> HttpResponse:
     """The loop as one picture, the learning curve, and the next sensible act."""
     dataset = dataset_for(request.user, slug)
-    context = {"dataset": dataset, "section": "overview", "jobs": progress.active_of(dataset)}
+    standing = standings([dataset], request.user)[0]
+    step = decide(facts_of(dataset, standing))
+    curve = [evaluation for evaluation in learning_curve(dataset) if evaluation.n]
+    stations = loop_stations(standing)
+    context = {
+        "dataset": dataset,
+        "section": "overview",
+        "standing": standing,
+        "jobs": standing.jobs,
+        "step": step,
+        "problems": problems_of(dataset),
+        "stations": stations,
+        "loop": charts.loop(
+            stations,
+            title=_("The loop"),
+            description=", ".join(f"{s.label}: {s.shown}" for s in stations),
+            back=_("each training improves the predictions"),
+        ),
+        "curve": curve,
+        "curve_svg": curve_chart(dataset, curve),
+    }
     return render(request, "web/overview.html", context)
+
+
+def loop_stations(standing: Standing) -> list[charts.Station]:
+    """The five places of the loop with the images at each."""
+    return [
+        charts.Station(label, n, count(n))
+        for label, n in (
+            (pgettext("loop", "images"), standing.images),
+            (pgettext("loop", "predicted"), standing.predicted),
+            (pgettext("loop", "waiting"), standing.waiting),
+            (pgettext("loop", "confirmed"), standing.confirmed),
+            (pgettext("loop", "exported"), standing.exported),
+        )
+    ]
+
+
+def curve_chart(dataset: Dataset, curve: list[Evaluation]) -> SafeString | str:
+    """The learning curve; "" until accuracy has been measured once."""
+    if not curve:
+        return ""
+    points = [charts.Point(e.answers, e.correct / e.n, e.low, e.high) for e in curve]
+    last = points[-1]
+    description = ngettext(
+        "After %(n)d answer: %(accuracy)s, with 95 %% confidence between %(low)s and %(high)s.",
+        "After %(n)d answers: %(accuracy)s, with 95 %% confidence between %(low)s and %(high)s.",
+        int(last.x),
+    ) % {"n": last.x, "accuracy": percent(last.y), "low": percent(last.low), "high": percent(last.high)}
+    return charts.learning_curve(
+        points,
+        title=_("Accuracy against answers given"),
+        description=description,
+        x_label=_("answers given"),
+    )

@@ -1,0 +1,160 @@
+"""The next sensible act in a dataset: one button, decided from a few facts."""
+
+from dataclasses import dataclass
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from mekiki.accounts.access import at_least
+from mekiki.accounts.models import Role
+from mekiki.datasets.models import Dataset
+from mekiki.labeling.selectors import active_labels, current_prompt_set, prompts_of
+from mekiki.learning.models import TrainingRun
+from mekiki.review.models import ConfirmedLabel
+from mekiki.web.numbers import Standing
+
+# Below this, "retrain" is no sensible act: a head of so few new labels hardly differs from the last.
+FEW = 10
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the next act is decided from. new_labels: confirmed since training was last asked for."""
+
+    role: str
+    images: int = 0
+    labels: int = 0
+    prompted_labels: int = 0
+    jobs: int = 0
+    waiting: int = 0
+    confirmed: int = 0
+    exported: int = 0
+    new_labels: int = 0
+
+
+@dataclass(frozen=True)
+class Step:
+    """One act. `url_name` takes the dataset's slug; `post` acts at once instead of opening a page."""
+
+    code: str
+    title: str
+    text: str
+    action: str = ""
+    url_name: str = ""
+    post: bool = False
+
+
+def decide(facts: Facts) -> Step:
+    """The first thing that holds the loop up, else what its results allow."""
+    admin = at_least(facts.role, Role.ADMIN)
+    reviewer = at_least(facts.role, Role.REVIEWER)
+    if not (facts.labels and facts.prompted_labels and facts.images):
+        return _set_up(facts) if admin else _wait_for_admin()
+    if facts.waiting and reviewer:
+        return Step(
+            "review",
+            ngettext("%(n)d image waits for an answer", "%(n)d images wait for an answer", facts.waiting)
+            % {"n": facts.waiting},
+            _("They are the ones whose answer teaches the model most. One key each."),
+            _("Review"),
+            "review",
+        )
+    if facts.jobs:
+        return Step(
+            "wait",
+            _("The platform is working"),
+            _("Images to review appear by themselves. You may leave this page."),
+            _("See what runs"),
+            "activity",
+        )
+    if admin and facts.new_labels >= FEW:
+        return Step(
+            "retrain",
+            ngettext(
+                "%(n)d label is new since the last training",
+                "%(n)d labels are new since the last training",
+                facts.new_labels,
+            )
+            % {"n": facts.new_labels},
+            _("A head trained on them replaces the present one only if it is better."),
+            _("Retrain now"),
+            "train",
+            post=True,
+        )
+    if admin and facts.confirmed > facts.exported:
+        return Step(
+            "freeze",
+            ngettext(
+                "%(n)d confirmed label can be frozen", "%(n)d confirmed labels can be frozen", facts.confirmed
+            )
+            % {"n": facts.confirmed},
+            _("A label set is fixed for good, with the origin of every label, and can be checked offline."),
+            _("Freeze a label set"),
+            "exports",
+        )
+    return Step(
+        "look",
+        _("Nothing waits for you"),
+        _("Look through the images and what the model says of them."),
+        _("See the images"),
+        "images",
+    )
+
+
+def _set_up(facts: Facts) -> Step:
+    if not facts.labels:
+        return Step(
+            "labels",
+            _("Say what is to be judged"),
+            _("Name the labels, and describe each in a sentence or two. The model starts from these words."),
+            _("Write labels and prompts"),
+            "labels",
+        )
+    if not facts.prompted_labels:
+        return Step(
+            "prompts",
+            _("Describe each label in words"),
+            _("Without a prompt the model cannot predict anything. One sentence a label is enough to begin."),
+            _("Write prompts"),
+            "labels",
+        )
+    return Step(
+        "images",
+        _("Bring in the images"),
+        _("Drop files, a folder or a zip. Embeddings and first predictions follow by themselves."),
+        _("Add images"),
+        "import",
+    )
+
+
+def _wait_for_admin() -> Step:
+    return Step(
+        "not_ready",
+        _("This dataset is being set up"),
+        _("An admin of the dataset still has to bring in images, labels and prompts."),
+    )
+
+
+def facts_of(dataset: Dataset, standing: Standing) -> Facts:
+    """Look the facts up: four small queries beside what the standing holds."""
+    prompts = prompts_of(current_prompt_set(dataset))
+    label_ids = set(active_labels(dataset).values_list("pk", flat=True))
+    return Facts(
+        role=standing.role,
+        images=standing.images,
+        labels=len(label_ids),
+        prompted_labels=len(label_ids & set(prompts)),
+        jobs=len(standing.jobs),
+        waiting=standing.waiting,
+        confirmed=standing.confirmed,
+        exported=standing.exported,
+        new_labels=new_labels(dataset),
+    )
+
+
+def new_labels(dataset: Dataset) -> int:
+    """Labels a head may be trained on that were confirmed since training was last asked for."""
+    rows = ConfirmedLabel.objects.filter(dataset=dataset, in_training=True)
+    last = TrainingRun.objects.filter(dataset=dataset).order_by("-id").values_list("created_at", flat=True)
+    since = last.first()
+    return (rows.filter(updated_at__gt=since) if since else rows).count()

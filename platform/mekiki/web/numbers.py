@@ -1,0 +1,125 @@
+"""Where datasets stand: counts along the loop, accuracy, last activity. A fixed number of queries for any
+number of datasets."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Count, Max, QuerySet
+
+from mekiki.accounts.access import at_least
+from mekiki.accounts.models import Membership, Role, User
+from mekiki.audit.models import Event
+from mekiki.datasets.models import Dataset, Image
+from mekiki.exports.models import LabelSet
+from mekiki.jobs.models import ACTIVE_STATES, Job
+from mekiki.jobs.progress import JobStatus, statuses
+from mekiki.learning.models import Champion, Evaluation, Prediction
+from mekiki.review.models import ConfirmedLabel, QueueItem
+
+
+@dataclass
+class Standing:
+    """One dataset's numbers. `evaluation` is the newest of the champion; None until one image was audited."""
+
+    dataset: Dataset
+    role: str
+    images: int = 0
+    predicted: int = 0
+    waiting: int = 0
+    confirmed: int = 0
+    exported: int = 0
+    head_version: int | None = None
+    head_kind: str = ""
+    evaluation: Evaluation | None = None
+    last_activity: datetime | None = None
+    jobs: list[JobStatus] = field(default_factory=list)
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of audited images the champion got right; None until there is one."""
+        if self.evaluation is None or self.evaluation.n == 0:
+            return None
+        return self.evaluation.correct / self.evaluation.n
+
+    @property
+    def may_review(self) -> bool:
+        return at_least(self.role, Role.REVIEWER)
+
+    @property
+    def needs_me(self) -> bool:
+        """Is there something only a person of this role can move on?"""
+        return self.waiting > 0 and self.may_review
+
+    @property
+    def confirmed_percent(self) -> int:
+        """Confirmed labels as a share of the images, for a bar; the numbers stand beside it."""
+        return self.confirmed * 100 // self.images if self.images else 0
+
+
+def _counts(rows: QuerySet[Any], by: str = "dataset_id") -> dict[int, int]:
+    """Dataset id → number of rows. One query."""
+    return dict(rows.order_by().values_list(by).annotate(n=Count("pk")))
+
+
+def standings(datasets: Iterable[Dataset], user: User) -> list[Standing]:
+    """The numbers of each dataset, as the user may see them: those that need the user first, then the newest."""
+    found = {dataset.pk: dataset for dataset in datasets}
+    ids = list(found)
+    roles = dict(Membership.objects.filter(user=user, dataset__in=ids).values_list("dataset_id", "role"))
+    images = _counts(Image.objects.filter(dataset__in=ids))
+    predicted = dict(
+        Prediction.objects.filter(head__champion__dataset__in=ids)
+        .order_by()
+        .values_list("head__dataset_id")
+        .annotate(n=Count("image_id"))
+    )
+    waiting = _counts(QueueItem.objects.filter(dataset__in=ids, state=QueueItem.State.WAITING))
+    confirmed = _counts(ConfirmedLabel.objects.filter(dataset__in=ids))
+    sets = LabelSet.objects.filter(dataset__in=ids, state=LabelSet.State.FROZEN)
+    exported = {s.dataset_id: s.human_labels + s.machine_labels for s in sets.order_by("version")}
+    champions = {
+        row[0]: row[1:]
+        for row in Champion.objects.filter(dataset__in=ids).values_list(
+            "dataset_id", "head__version", "head__kind"
+        )
+    }
+    newest = Evaluation.objects.filter(head__champion__dataset__in=ids, n__gt=0)
+    evaluations = {
+        e.head.dataset_id: e
+        for e in newest.select_related("head")
+        .defer("head__weights", "report")
+        .order_by("head_id", "-id")
+        .distinct("head_id")
+    }
+    activity = dict(
+        Event.objects.filter(dataset_id__in=ids).order_by().values_list("dataset_id").annotate(at=Max("at"))
+    )
+    jobs: dict[int, list[Job]] = {}
+    for job in Job.objects.filter(dataset__in=ids, state__in=ACTIVE_STATES):
+        if job.dataset_id is not None:
+            jobs.setdefault(job.dataset_id, []).append(job)
+    result = []
+    for pk, dataset in found.items():
+        role = Role.ADMIN if user.is_superuser else roles.get(pk, Role.VIEWER)
+        dataset.role = role
+        version, kind = champions.get(pk, (None, ""))
+        result.append(
+            Standing(
+                dataset=dataset,
+                role=role,
+                images=images.get(pk, 0),
+                predicted=predicted.get(pk, 0),
+                waiting=waiting.get(pk, 0),
+                confirmed=confirmed.get(pk, 0),
+                exported=exported.get(pk, 0),
+                head_version=version,
+                head_kind=kind,
+                evaluation=evaluations.get(pk),
+                last_activity=activity.get(pk, dataset.created_at),
+                jobs=statuses(jobs.get(pk, []), dataset),
+            )
+        )
+    result.sort(key=lambda s: (not s.needs_me, -(s.last_activity or s.dataset.created_at).timestamp()))
+    return result

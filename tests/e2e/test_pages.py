@@ -1,0 +1,213 @@
+"""Every page, in both languages, wide and on a phone: no axe violation, no console error, no sideways scroll."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.conf import settings
+from django.test import Client
+from django.urls import NoReverseMatch, reverse
+from playwright.sync_api import Browser, Page
+
+from mekiki.jobs.models import Kind, State
+from tests.factories import (
+    ChampionFactory,
+    ConfirmedLabelFactory,
+    DatasetFactory,
+    EvaluationFactory,
+    HeadFactory,
+    ImageFactory,
+    JobFactory,
+    LabelFactory,
+    PredictionFactory,
+    PromptSetFactory,
+    QueueItemFactory,
+    UserFactory,
+)
+
+pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
+
+SHOTS = Path(__file__).parent / "screenshots"
+SIZES = {"wide": (1280, 860), "phone": (390, 844)}
+
+
+def scene() -> tuple[Any, Any]:
+    """An admin and a dataset in the middle of its life."""
+    admin = UserFactory(username="aiko", is_superuser=True, is_staff=True, may_create_datasets=True)
+    dataset = DatasetFactory(
+        slug="line-3",
+        name="Line 3 · castings",
+        description="Castings of line 3, camera above the conveyor. 鋳造品の外観検査。",
+        admin=admin,
+    )
+    names = ["good", "scratch", "pitting", "打痕", "rolled-in scale"]
+    labels = [LabelFactory(dataset=dataset, name=name) for name in names]
+    prompts = PromptSetFactory(dataset=dataset)
+    images = [ImageFactory(dataset=dataset, stored=True) for _ in range(24)]
+    heads = [
+        HeadFactory(dataset=dataset, prompt_set=prompts, kind=kind, n_labels=n, metrics={})
+        for kind, n in (("zero_shot", 0), ("logistic", 60), ("logistic", 130))
+    ]
+    for head, answers, correct, low, high in (
+        (heads[0], 20, 14, 0.48, 0.86),
+        (heads[1], 60, 16, 0.58, 0.92),
+        (heads[2], 130, 19, 0.76, 0.99),
+    ):
+        EvaluationFactory(head=head, n=20, correct=correct, low=low, high=high, answers=answers)
+    ChampionFactory(head=heads[2])
+    for i, image in enumerate(images):
+        PredictionFactory(head=heads[2], image=image, label=labels[i % 5], confidence=0.5 + i / 50)
+    for image in images[:8]:
+        QueueItemFactory(dataset=dataset, image=image, head=heads[2])
+    for i, image in enumerate(images[8:18]):
+        ConfirmedLabelFactory(dataset=dataset, image=image, label=labels[i % 5], decision__user=admin)
+    running = JobFactory(dataset=dataset, kind=Kind.ENCODE, running=True)
+    running.stage, running.done, running.total, running.rate, running.unit = (
+        "encoding",
+        430,
+        1000,
+        52.0,
+        "images",
+    )
+    running.save()
+    JobFactory(
+        dataset=dataset,
+        kind=Kind.TRAIN,
+        state=State.FAILED,
+        error="The disk is full.",
+        finished_at=running.started_at,
+    )
+    DatasetFactory(slug="empty", name="空のデータセット", admin=admin)
+    return admin, dataset
+
+
+def addresses(slug: str) -> dict[str, str]:
+    """Name of a page → its address, for every page that needs no further object."""
+    found = {}
+    for name in ["home", "account", "users", "dataset-create"]:
+        found[name] = _reverse(name)
+    pages = ["overview", "images", "import", "labels", "review", "models", "exports", "activity", "members"]
+    for name in [*pages, "dataset-settings"]:
+        found[name] = _reverse(name, slug)
+        found[f"{name}-empty"] = _reverse(name, "empty")
+    return {name: address for name, address in found.items() if address} | {"not-found": "/d/nothing/"}
+
+
+def _reverse(name: str, *args: str) -> str:
+    try:
+        return reverse(name, args=args)
+    except NoReverseMatch:
+        return ""
+
+
+@pytest.fixture(params=["en", "ja"])
+def language(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(params=list(SIZES))
+def page(request: pytest.FixtureRequest, browser: Browser, language: str) -> Iterator[Page]:
+    width, height = SIZES[request.param]
+    context = browser.new_context(
+        viewport={"width": width, "height": height},
+        locale={"en": "en-GB", "ja": "ja-JP"}[language],
+        color_scheme="dark" if language == "ja" and request.param == "phone" else "light",
+        reduced_motion="reduce",
+    )
+    page = context.new_page()
+    page.size_name = request.param  # type: ignore[attr-defined]
+    yield page
+    context.close()
+
+
+def log_in(page: Page, live_server: Any, user: Any, language: str) -> None:
+    client = Client()
+    client.force_login(user)
+    page.context.add_cookies(
+        [
+            {"name": name, "value": value, "url": live_server.url}
+            for name, value in (
+                (settings.SESSION_COOKIE_NAME, client.cookies[settings.SESSION_COOKIE_NAME].value),
+                (settings.LANGUAGE_COOKIE_NAME, language),
+            )
+        ]
+    )
+
+
+def look(page: Page, url: str, name: str, language: str, expected: int = 200) -> list[str]:
+    """Open a page and return all that is wrong with it."""
+    wrong: list[str] = []
+
+    def console(message: Any) -> None:
+        if message.type in {"error", "warning"} and not (
+            expected != 200 and "Failed to load resource" in message.text
+        ):
+            wrong.append(f"console: {message.text}")
+
+    page.on("console", console)
+    failed = lambda error: wrong.append(f"script: {error}")  # noqa: E731
+    page.on("pageerror", failed)
+    response = page.goto(url)
+    page.wait_for_load_state("networkidle") if "review" not in name else page.wait_for_timeout(600)
+    assert response is not None
+    if response.status != expected:
+        wrong.append(f"status {response.status}")
+    SHOTS.mkdir(exist_ok=True)
+    page.screenshot(path=SHOTS / f"{name}-{language}-{page.size_name}.png", full_page=True)  # type: ignore[attr-defined]
+    # Without "preload" axe would copy the style sheets into the page, which the strict CSP refuses, loudly.
+    for violation in Axe().run(page, options={"preload": False}).response["violations"]:
+        nodes = "; ".join(node["html"][:160] for node in violation["nodes"][:3])
+        wrong.append(f"axe {violation['id']} ({violation['impact']}): {nodes}")
+    if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+        wide = page.evaluate(
+            """() => [...document.querySelectorAll('body *')]
+            .filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest('.table-scroll, .sections'))
+            .slice(0, 3).map(e => e.outerHTML.slice(0, 120))"""
+        )
+        wrong.append(f"scrolls sideways: {wide}")
+    page.remove_listener("console", console)
+    page.remove_listener("pageerror", failed)
+    return wrong
+
+
+def test_every_page_is_sound(page: Page, live_server: Any, language: str):
+    admin, dataset = scene()
+    log_in(page, live_server, admin, language)
+    wrong = {}
+    for name, address in addresses(dataset.slug).items():
+        expected = 404 if name == "not-found" else 200
+        found = look(page, live_server.url + address, name, language, expected)
+        if found:
+            wrong[name] = found
+    assert not wrong, "\n".join(f"{name}: {line}" for name, lines in wrong.items() for line in lines)
+
+
+def test_the_page_of_somebody_without_datasets_is_sound(page: Page, live_server: Any, language: str):
+    log_in(page, live_server, UserFactory(), language)
+    wrong = look(page, live_server.url + "/", "home-nobody", language)
+    log_in(page, live_server, UserFactory(may_create_datasets=True), language)
+    wrong += look(page, live_server.url + "/", "home-first", language)
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_login_page_is_sound(page: Page, live_server: Any, language: str):
+    page.context.add_cookies(
+        [{"name": settings.LANGUAGE_COOKIE_NAME, "value": language, "url": live_server.url}]
+    )
+    wrong = look(page, live_server.url + "/", "login", language)
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_page_shows_an_untranslated_marker(live_server: Any):
+    """A page in Japanese has Japanese in every heading of its own."""
+    admin, dataset = scene()
+    client = Client(headers={"accept-language": "ja"})
+    client.force_login(admin)
+    for name, address in addresses(dataset.slug).items():
+        text = client.get(address).content.decode()
+        assert '<html lang="ja"' in text, name
+        heading = re.search(r"<h1[^>]*>(.*?)</h1>", text, re.S)
+        assert heading, f"{name} has no h1"

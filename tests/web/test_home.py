@@ -1,0 +1,130 @@
+"""The page of all datasets."""
+
+import pytest
+from django.test import Client
+
+from tests.factories import (
+    ChampionFactory,
+    ConfirmedLabelFactory,
+    DatasetFactory,
+    EvaluationFactory,
+    HeadFactory,
+    JobFactory,
+    MembershipFactory,
+    PredictionFactory,
+    QueueItemFactory,
+    UserFactory,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+def client_of(user, language: str = "en") -> Client:
+    client = Client(headers={"accept-language": language})
+    client.force_login(user)
+    return client
+
+
+def full_dataset(user, **kwargs):
+    dataset = DatasetFactory(reviewer=user, **kwargs)
+    head = HeadFactory(dataset=dataset)
+    ChampionFactory(head=head)
+    PredictionFactory(head=head)
+    EvaluationFactory(head=head, n=40, correct=36, low=0.769, high=0.96)
+    QueueItemFactory(dataset=dataset)
+    ConfirmedLabelFactory(dataset=dataset)
+    JobFactory(dataset=dataset)
+    return dataset
+
+
+def test_strangers_are_sent_to_the_login():
+    response = Client().get("/")
+    assert response.status_code == 302
+    assert "login" in response["location"] or "accounts" in response["location"]
+
+
+def test_a_user_sees_only_the_datasets_they_are_a_member_of():
+    user = UserFactory()
+    DatasetFactory(name="Mine at last", viewer=user)
+    DatasetFactory(name="Not for you")
+    text = client_of(user).get("/").content.decode()
+    assert "Mine at last" in text
+    assert "Not for you" not in text
+
+
+def test_the_platform_admin_sees_all():
+    DatasetFactory(name="Somebody's own")
+    text = client_of(UserFactory(is_superuser=True)).get("/").content.decode()
+    assert "Somebody&#x27;s own" in text
+
+
+def test_numbers_and_accuracy_come_with_the_interval():
+    user = UserFactory()
+    full_dataset(user)
+    text = client_of(user).get("/").content.decode()
+    assert "90.0 %" in text
+    assert "76.9 % to 96.0 %, 40 audited images" in text
+    assert "1 to review" in text
+
+
+def test_accuracy_is_not_claimed_without_an_audited_image():
+    user = UserFactory()
+    dataset = DatasetFactory(reviewer=user)
+    head = HeadFactory(dataset=dataset)
+    ChampionFactory(head=head)
+    EvaluationFactory(head=head, n=0, correct=0, low=0, high=1)
+    text = client_of(user).get("/").content.decode()
+    assert "not measured yet" in text
+    assert "0.0 %" not in text
+
+
+def test_the_evaluation_of_a_replaced_head_is_not_shown():
+    user = UserFactory()
+    dataset = DatasetFactory(reviewer=user)
+    old = HeadFactory(dataset=dataset)
+    EvaluationFactory(head=old, n=40, correct=20, low=0.35, high=0.65)
+    ChampionFactory(head=HeadFactory(dataset=dataset))
+    assert "not measured yet" in client_of(user).get("/").content.decode()
+
+
+def test_datasets_that_need_the_user_come_first():
+    user = UserFactory()
+    busy = DatasetFactory(name="Busy line", reviewer=user)
+    QueueItemFactory(dataset=busy)
+    DatasetFactory(name="Quiet line", reviewer=user)
+    watched = DatasetFactory(name="Watched line", viewer=user)
+    QueueItemFactory(dataset=watched)
+    text = client_of(user).get("/").content.decode()
+    assert text.index("Busy line") < text.index("Quiet line")
+    assert text.index("Busy line") < text.index("Watched line")
+    assert text.count(" to review</span>") == 1
+
+
+def test_the_number_of_queries_does_not_grow_with_the_datasets(django_assert_max_num_queries):
+    user = UserFactory()
+    full_dataset(user)
+    client = client_of(user)
+    with django_assert_max_num_queries(20) as few:
+        client.get("/")
+    for _ in range(8):
+        full_dataset(user)
+    with django_assert_max_num_queries(len(few.captured_queries)):
+        assert client.get("/").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("may_create", "words"), [(True, "Your first dataset"), (False, "No dataset is open")]
+)
+def test_the_empty_page_says_what_to_do(may_create, words):
+    user = UserFactory(may_create_datasets=may_create)
+    assert words in client_of(user).get("/").content.decode()
+
+
+def test_archived_datasets_are_gone():
+    from django.utils import timezone
+
+    user = UserFactory()
+    membership = MembershipFactory(user=user, dataset__name="Old line")
+    membership.dataset.archived_at = timezone.now()
+    membership.dataset.save()
+    assert "Old line" not in client_of(user).get("/").content.decode()

@@ -1,0 +1,195 @@
+"""A dataset's overview: the loop, the curve, the next act, and what went wrong."""
+
+import re
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from mekiki.jobs.models import Kind, State
+from mekiki.learning.models import EncodingProblem
+from mekiki.web.next_step import FEW, Facts, decide
+from tests.factories import (
+    ChampionFactory,
+    ConfirmedLabelFactory,
+    DatasetFactory,
+    EncoderFactory,
+    EvaluationFactory,
+    HeadFactory,
+    ImageFactory,
+    JobFactory,
+    LabelFactory,
+    PredictionFactory,
+    PromptSetFactory,
+    QueueItemFactory,
+    TrainingRunFactory,
+    UserFactory,
+)
+
+
+def client_of(user) -> Client:
+    client = Client(headers={"accept-language": "en"})
+    client.force_login(user)
+    return client
+
+
+def page(dataset, user) -> str:
+    response = client_of(user).get(f"/d/{dataset.slug}/")
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+READY = {"images": 100, "labels": 3, "prompted_labels": 3}
+
+
+@pytest.mark.parametrize(
+    ("facts", "code"),
+    [
+        (Facts("admin"), "labels"),
+        (Facts("admin", labels=2), "prompts"),
+        (Facts("admin", labels=2, prompted_labels=2), "images"),
+        (Facts("reviewer"), "not_ready"),
+        (Facts("viewer", labels=2, prompted_labels=2), "not_ready"),
+        (Facts("admin", jobs=1, **READY), "wait"),
+        (Facts("admin", waiting=5, jobs=1, **READY), "review"),
+        (Facts("reviewer", waiting=5, new_labels=90, **READY), "review"),
+        (Facts("viewer", waiting=5, **READY), "look"),
+        (Facts("admin", new_labels=FEW, confirmed=FEW, **READY), "retrain"),
+        (Facts("admin", new_labels=FEW - 1, confirmed=40, **READY), "freeze"),
+        (Facts("reviewer", new_labels=90, confirmed=90, **READY), "look"),
+        (Facts("admin", confirmed=40, exported=40, **READY), "look"),
+        (Facts("admin", **READY), "look"),
+    ],
+)
+def test_the_next_act(facts: Facts, code: str):
+    assert decide(facts).code == code
+
+
+def test_the_next_act_counts_what_waits():
+    assert decide(Facts("reviewer", waiting=1, **READY)).title.startswith("1 image waits")
+    assert decide(Facts("reviewer", waiting=7, **READY)).title.startswith("7 images wait")
+
+
+@pytest.mark.django_db
+class TestPage:
+    def test_a_stranger_sees_404(self):
+        assert client_of(UserFactory()).get(f"/d/{DatasetFactory().slug}/").status_code == 404
+
+    @pytest.mark.parametrize("role", ["admin", "reviewer", "viewer"])
+    def test_each_member_sees_it(self, role):
+        user = UserFactory()
+        dataset = DatasetFactory(**{role: user}, name="Castings")
+        assert "Castings" in page(dataset, user)
+
+    def test_the_loop_shows_where_the_images_are(self):
+        user = UserFactory()
+        dataset = DatasetFactory(admin=user)
+        label = LabelFactory(dataset=dataset)
+        PromptSetFactory(dataset=dataset)
+        head = HeadFactory(dataset=dataset)
+        ChampionFactory(head=head)
+        images = [ImageFactory(dataset=dataset) for _ in range(5)]
+        for image in images[:4]:
+            PredictionFactory(head=head, image=image, label=label)
+        for image in images[:3]:
+            QueueItemFactory(dataset=dataset, image=image)
+        for image in images[3:]:
+            ConfirmedLabelFactory(dataset=dataset, image=image, label=label)
+        text = page(dataset, user)
+        assert "images: 5, predicted: 4, waiting: 3, confirmed: 2, exported: 0" in text
+        table = re.findall(r'<th scope="row">(\w+)</th><td class="numeric">(\d+)</td>', text)
+        assert table == [
+            ("images", "5"),
+            ("predicted", "4"),
+            ("waiting", "3"),
+            ("confirmed", "2"),
+            ("exported", "0"),
+        ]
+        assert 'data-next-step="review"' in text
+
+    def test_predictions_of_a_replaced_head_are_not_counted(self):
+        user = UserFactory()
+        dataset = DatasetFactory(admin=user)
+        PredictionFactory(head=HeadFactory(dataset=dataset))
+        ChampionFactory(head=HeadFactory(dataset=dataset))
+        assert "predicted: 0" in page(dataset, user)
+
+    def test_the_curve_has_a_table_behind_it(self):
+        user = UserFactory()
+        dataset = DatasetFactory(admin=user)
+        for answers, correct, low, high in ((40, 30, 0.6, 0.86), (90, 38, 0.835, 0.986)):
+            head = HeadFactory(dataset=dataset)
+            EvaluationFactory(head=head, n=40, correct=correct, low=low, high=high, answers=answers)
+        ChampionFactory(head=head)
+        text = page(dataset, user)
+        assert "After 90 answers: 95.0 %, with 95 % confidence between 83.5 % and 98.6 %." in text
+        assert '<td class="numeric">83.5 % – 98.6 %</td>' in text
+        assert '<td class="numeric">75.0 %</td>' in text
+
+    def test_accuracy_is_not_claimed_before_it_is_measured(self):
+        user = UserFactory()
+        text = page(DatasetFactory(admin=user), user)
+        assert "Not measured yet." in text
+        assert "chart__line" not in text
+
+    def test_new_labels_are_counted_from_the_last_training(self):
+        user = UserFactory()
+        dataset = DatasetFactory(admin=user)
+        label = LabelFactory(dataset=dataset)
+        PromptSetFactory(dataset=dataset)
+        ConfirmedLabelFactory.create_batch(FEW, dataset=dataset, label=label)
+        assert 'data-next-step="retrain"' in page(dataset, user)
+        TrainingRunFactory(dataset=dataset)
+        assert 'data-next-step="freeze"' in page(dataset, user)
+
+    def test_problems_say_what_to_do(self):
+        user = UserFactory()
+        dataset = DatasetFactory(admin=user)
+        EncodingProblem.objects.create(
+            encoder=EncoderFactory(), image=ImageFactory(dataset=dataset), reason="truncated"
+        )
+        JobFactory(
+            dataset=dataset,
+            kind=Kind.TRAIN,
+            state=State.FAILED,
+            error="Disk full.",
+            finished_at=timezone.now(),
+        )
+        text = page(dataset, user)
+        assert "1 image could not be read" in text
+        assert "Retrain: failed" in text and "Disk full." in text
+
+    def test_a_failure_that_a_later_success_mended_is_not_shown(self):
+        user = UserFactory()
+        dataset = DatasetFactory(admin=user)
+        now = timezone.now()
+        JobFactory(
+            dataset=dataset,
+            kind=Kind.TRAIN,
+            state=State.FAILED,
+            error="Disk full.",
+            finished_at=now - timezone.timedelta(minutes=5),
+        )
+        JobFactory(dataset=dataset, kind=Kind.TRAIN, state=State.SUCCEEDED, finished_at=now)
+        assert "Disk full." not in page(dataset, user)
+
+    def test_the_number_of_queries_does_not_grow_with_the_images(self, django_assert_max_num_queries):
+        user = UserFactory()
+        dataset = DatasetFactory(admin=user)
+        client = client_of(user)
+
+        def grow():
+            head = HeadFactory(dataset=dataset)
+            EvaluationFactory(head=head)
+            for _ in range(3):
+                PredictionFactory(head=head)
+                ConfirmedLabelFactory(dataset=dataset)
+                JobFactory(dataset=dataset)
+
+        grow()
+        with django_assert_max_num_queries(40) as few:
+            client.get(f"/d/{dataset.slug}/")
+        grow()
+        grow()
+        with django_assert_max_num_queries(len(few.captured_queries)):
+            client.get(f"/d/{dataset.slug}/")
