@@ -14,6 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 from workers.acquisition.medoids import medoids, take_turns
 from workers.acquisition.quotas import quotas
 
+# Shortlists up to this length are cleared of near-copies, which takes its square in memory; longer ones hold
+# so many candidates a question that k-means alone keeps copies apart.
+_COMPARED = 1500
+
 
 def diverse_batch(
     X: NDArray[Any],
@@ -25,33 +29,76 @@ def diverse_batch(
     seed: int,
     already: ArrayLike | None = None,
     shortlist: int = 25,
-    share: float = 0.25,
+    share: float = 0.1,
+    balance: float = 0.25,
 ) -> NDArray[np.int64]:
-    """k rows of X (n, d): shortlist by uncertainty, quotas by predicted class, weighted k-means inside each.
+    """k rows of X (n, d): a part by quotas of predicted class, the rest from the whole pool, both diverse.
 
     Args:
         uncertainty: (n,) larger is asked sooner. predicted: (n,) label indices.
         already: (L,) labels given so far, which quotas make up for.
         shortlist: no more than this many candidates a question …
-        share: … nor than this share of a class's images (but always as many as its quota): in a small pool
+        share: … nor than this share of the images (but always as many as are asked): in a small pool
             `shortlist` alone would admit everything, and diversity alone would choose.
+        balance: the part of k that is shared out by quotas.
 
     Returns:
-        (min(k, n),) rows, classes taking turns, most uncertain first within each.
+        (min(k, n),) rows, both parts evenly mixed, most uncertain first within each.
     """
     n = len(X)
     k = min(k, n)
     if k <= 0:
         return np.empty(0, np.int64)
-    counts = np.bincount(predicted, minlength=n_labels)
-    quota = quotas(counts, k, already)
+    quota = quotas(np.bincount(predicted, minlength=n_labels), int(np.ceil(balance * k)), already)
     picks = []
     for c in np.flatnonzero(quota):
         rows = np.flatnonzero(predicted == c)
-        q = int(quota[c])
-        keep = max(q, min(shortlist * q, int(np.ceil(share * len(rows)))))
-        best = rows[np.argsort(-uncertainty[rows], kind="stable")[:keep]]
-        weight = np.maximum(uncertainty[best].astype(np.float64), 1e-6)
-        chosen = best[medoids(X[best], q, seed=seed + int(c), weight=weight)]
-        picks.append(chosen[np.argsort(-uncertainty[chosen], kind="stable")])
-    return take_turns(picks)
+        picks.append(_among(X, uncertainty, rows, int(quota[c]), shortlist, share, seed + int(c)))
+    balanced = take_turns(picks)
+    free = np.ones(n, bool)
+    free[balanced] = False
+    rest = _among(X, uncertainty, np.flatnonzero(free), k - len(balanced), shortlist, share, seed + n_labels)
+    # Whoever answers only some of the batch still gets both parts in proportion.
+    place = [(np.arange(len(each)) + 0.5) / max(len(each), 1) for each in (rest, balanced)]
+    return np.concatenate([rest, balanced])[np.argsort(np.concatenate(place), kind="stable")]
+
+
+def _among(
+    X: NDArray[Any],
+    uncertainty: NDArray[Any],
+    rows: NDArray[np.int64],
+    k: int,
+    shortlist: int,
+    share: float,
+    seed: int,
+) -> NDArray[np.int64]:
+    """k of these rows: medoids of weighted k-means over the most uncertain, most uncertain first."""
+    if k <= 0:
+        return np.empty(0, np.int64)
+    keep = max(k, min(shortlist * k, int(np.ceil(share * len(rows)))))
+    ranked = rows[np.argsort(-uncertainty[rows], kind="stable")]
+    best = _without_copies(X, ranked[: 4 * keep], keep) if keep <= _COMPARED else ranked[:keep]
+    weight = np.maximum(uncertainty[best].astype(np.float64), 1e-6)
+    chosen = best[medoids(X[best], k, seed=seed, weight=weight)]
+    return chosen[np.argsort(-uncertainty[chosen], kind="stable")]
+
+
+def _without_copies(X: NDArray[Any], ranked: NDArray[np.int64], keep: int) -> NDArray[np.int64]:
+    """The first `keep` of the ranked rows that are no near-copy of an earlier one, filled up with copies.
+
+    A burst of photographs of one part is uncertain as one, and would fill the whole shortlist. A near-copy is
+    nearer than a tenth of the median distance between the rows.
+    """
+    rows = ranked[: max(_COMPARED, keep)]
+    if len(rows) <= 1:
+        return rows[:keep]
+    V = np.asarray(X[rows], np.float32)
+    V = V - V.mean(axis=0)
+    square = np.einsum("ij,ij->i", V, V)
+    gap = square[:, None] + square[None, :] - 2.0 * (V @ V.T)  # (m, m) squared distances
+    near = gap < 0.01 * np.median(gap[np.triu_indices(len(rows), 1)])
+    fresh = np.ones(len(rows), bool)
+    for i in range(len(rows)):
+        if fresh[i]:
+            fresh[i + 1 :] &= ~near[i, i + 1 :]
+    return np.concatenate([rows[fresh], rows[~fresh]])[:keep]

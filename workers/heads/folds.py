@@ -14,7 +14,10 @@ def stratified_folds(y: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.
     """
     rng = np.random.default_rng(seed)
     shuffled = rng.permutation(len(y))
-    order = shuffled[np.argsort(y[shuffled], kind="stable")]
+    # Classes in the order in which the shuffle meets them, not by index: renaming labels changes no fold.
+    classes, first = np.unique(y[shuffled], return_index=True)
+    rank = first[np.searchsorted(classes, y[shuffled])]
+    order = shuffled[np.argsort(rank, kind="stable")]
     assigned = np.empty(len(y), np.int64)
     assigned[order] = np.arange(len(y)) % folds
     return assigned

@@ -58,19 +58,23 @@ def log_softmax(logits: F8) -> F8:
 def loss_and_gradient(
     A: F8, b: F8, Z: F8, B: F8, Y: F8, v: F8, lam: F8, kappa: float
 ) -> tuple[float, F8, F8]:
-    """Value of the objective and its gradients with respect to A (r, L) and b (L,)."""
-    logp = Z @ A
+    """Value of the objective and its gradients with respect to A (r, L) and b (L,).
+
+    Z, B and Y may be float32: the large products are then taken in it. A, b and the sums stay float64.
+    """
+    logp = Z @ A.astype(Z.dtype, copy=False)
     logp += B
-    logp += b
+    logp += b.astype(Z.dtype, copy=False)
     logp -= logp.max(axis=1, keepdims=True)
     p = np.exp(logp)
     total = p.sum(axis=1, keepdims=True)
     logp -= np.log(total)
     p /= total
-    loss = -float(v @ np.einsum("ij,ij->i", Y, logp))
-    loss += 0.5 * float(np.einsum("rc,rc,c->", A, A, lam)) + 0.5 * kappa * float(b @ b)
+    logp *= Y
+    loss = -float(v @ logp.sum(axis=1))
+    loss += 0.5 * float((A * A).sum(axis=0) @ lam) + 0.5 * kappa * float(b @ b)
     p -= Y
-    p *= v[:, None]
+    p *= v.astype(p.dtype, copy=False)[:, None]
     return loss, Z.T @ p + A * lam, p.sum(axis=0) + kappa * b
 
 
@@ -96,7 +100,7 @@ def solve(
     from scipy.optimize import minimize  # 0.2 s to import: only when something is fitted
 
     r, n_labels = Z.shape[1], B.shape[1]
-    energy = np.einsum("i,ir,ir->r", v, Z, Z)
+    energy = v @ (Z * Z)
     scale_a = 1.0 / np.sqrt(_CURVATURE * energy[:, None] + lam[None, :])  # (r, L)
     scale_b = 1.0 / np.sqrt(_CURVATURE * float(v.sum()) + kappa)
 

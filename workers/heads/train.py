@@ -64,6 +64,7 @@ def train_head(
         "labels_per_class": [int(count) for count in counts],
         "lambda0": model.lambda0_,
         "text_scale": model.text_scale_,
+        "evenness": model.evenness_,
         "trust_in_text": [round(float(value), 6) for value in model.lambdas_ / model.lambdas_.mean()],
         "cross_validated_on_reviewed_labels": None,
     }
@@ -72,7 +73,7 @@ def train_head(
     )
     temperature, calibrated = 1.0, False
     oof = model.oof_logits_
-    if oof is None:
+    if oof is None or model.cv_loss_ is None or model.cv_se_ is None:
         log(
             f"fewer than about two labels a class: prior strength fixed at {model.lambda0_:.3g}, uncalibrated"
         )
@@ -103,6 +104,12 @@ def train_head(
     head = model.freeze(
         temperature=temperature,
         calibrated=calibrated,
-        details={"labels": n, "lambda0": model.lambda0_, "text_scale": model.text_scale_, "seed": seed},
+        details={
+            "labels": n,
+            "lambda0": model.lambda0_,
+            "text_scale": model.text_scale_,
+            "evenness": model.evenness_,
+            "seed": seed,
+        },
     )
     return TrainedHead(head, metrics)

@@ -1,0 +1,197 @@
+"""The queue that `choose` returns: who may be in it, in what order, with what propensity."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.datasets import load_digits
+
+from workers.acquisition.mix import STRATEGIES, Choice, choose
+from workers.heads.logistic import LogisticTextPriorHead
+from workers.heads.scoring import Scores, score
+from workers.heads.zero_shot import ZeroShotHead
+
+
+def scored(n: int, labels: int, seed: int) -> Scores:
+    rng = np.random.default_rng(seed)
+    return score(ZeroShotHead(rng.normal(size=(labels, 4)), 3.0), rng.normal(size=(n, 4)).astype(np.float32))
+
+
+def ask(n: int = 200, labels: int = 4, seed: int = 0, **changes: object) -> Choice:
+    rng = np.random.default_rng(seed)
+    given_ = {
+        "X": rng.normal(size=(n, 4)).astype(np.float32),
+        "scores": scored(n, labels, seed),
+        "candidate": np.ones(n, bool),
+        "reserve": rng.random(n) < 0.3,
+        "batch": 40,
+        "labelled_counts": np.arange(labels),
+        "seed": seed,
+        "cold": False,
+    }
+    return choose(**{**given_, **changes})  # type: ignore[arg-type]
+
+
+@given(
+    n=st.integers(0, 60),
+    labels=st.integers(1, 5),
+    batch=st.integers(0, 80),
+    fraction=st.sampled_from([0.0, 0.15, 0.5, 1.0]),
+    strategy=st.sampled_from(STRATEGIES),
+    cold=st.booleans(),
+    blind=st.booleans(),
+    share=st.sampled_from([0.0, 0.2, 1.0]),
+    seed=st.integers(0, 10_000),
+)
+@settings(max_examples=120, deadline=None)
+def test_what_always_holds(n, labels, batch, fraction, strategy, cold, blind, share, seed) -> None:
+    rng = np.random.default_rng(seed)
+    candidate, reserve = rng.random(n) < 0.7, rng.random(n) < share
+    c = ask(
+        n, labels, seed, candidate=candidate, reserve=reserve, batch=batch, audit_fraction=fraction,
+        strategy=strategy, cold=cold or blind, scores=None if blind else scored(n, labels, seed),
+    )  # fmt: skip
+    assert len(c) == min(batch, int(candidate.sum()))
+    assert len(np.unique(c.index)) == len(c)
+    assert candidate[c.index].all()
+    audit = c.stream == "audit"
+    assert reserve[c.index[audit]].all()
+    assert not reserve[c.index[~audit]].any()
+    assert set(c.stream) <= {"uncertain", "diverse", "audit"}
+    assert ((c.propensity > 0) & (c.propensity <= 1)).all()
+    assert (np.diff(c.priority) < 0).all()
+    assert ((c.priority > 0) & (c.priority <= 1)).all()
+    assert (c.index.dtype, c.propensity.dtype, c.priority.dtype) == (np.int64, np.float32, np.float32)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 20, 100])
+def test_audit_share_is_exact_in_expectation(batch: int) -> None:
+    share = [np.mean(ask(400, seed=s, batch=batch, strategy="random").stream == "audit") for s in range(3000)]
+    spread = np.std(share) / np.sqrt(3000) + 1e-9
+    assert abs(np.mean(share) - 0.15) < 4 * spread
+
+
+def test_every_prefix_has_its_share_of_audits() -> None:
+    where = np.zeros(100)
+    for s in range(300):
+        audit = ask(400, seed=s, batch=100, strategy="random").stream == "audit"
+        where += audit
+        assert np.abs(audit.cumsum() - 0.15 * np.arange(1, 101)).max() < 1.01
+        assert audit[:20].sum() in (2, 3, 4)
+    # and at no place can a reviewer know that an audit comes
+    assert where.min() > 0.05 * 300
+    assert where.max() < 0.3 * 300
+
+
+def test_audit_propensity_is_the_frequency_of_being_drawn() -> None:
+    n, rounds = 30, 4000
+    reserve = np.arange(n) < 12
+    drawn, claimed = np.zeros(n), 0.0
+    for s in range(rounds):
+        c = choose(
+            X=np.zeros((n, 2), np.float32), scores=None, candidate=np.ones(n, bool), reserve=reserve, batch=10,
+            audit_fraction=0.4, strategy="random", labelled_counts=[0, 0], seed=s, cold=False,
+        )  # fmt: skip
+        drawn[c.index] += 1
+        claimed += float(c.propensity[c.stream == "audit"][0])
+    assert np.abs(drawn[reserve] / rounds - claimed / rounds).max() < 0.04
+    # random active questions: six of the eighteen outside the reserve
+    assert np.abs(drawn[~reserve] / rounds - 6 / 18).max() < 0.04
+
+
+def test_propensities_as_documented() -> None:
+    reserve = np.arange(200) < 50
+    c = ask(reserve=reserve)
+    audits = int((c.stream == "audit").sum())
+    assert audits in (5, 6, 7)
+    np.testing.assert_allclose(c.propensity[c.stream == "audit"], audits / 50, rtol=1e-6)
+    assert (c.propensity[c.stream == "uncertain"] == 1.0).all()
+    r = ask(reserve=reserve, strategy="random")
+    np.testing.assert_allclose(r.propensity[r.stream == "diverse"], (40 - audits) / 150, rtol=1e-6)
+
+
+def test_the_seed_alone_decides() -> None:
+    fixed = {"scores": scored(200, 4, 0), "reserve": np.arange(200) < 60}
+    a, b = ask(strategy="random", **fixed), ask(strategy="random", **fixed)
+    assert a.index.tolist() == b.index.tolist()
+    assert a.stream.tolist() == b.stream.tolist()
+    assert ask(seed=1, strategy="random", **fixed).index.tolist() != a.index.tolist()
+    assert ask(**fixed).index.tolist() == ask(**fixed).index.tolist()
+
+
+def test_reserve_exhausted_is_filled_by_active_questions() -> None:
+    reserve = np.arange(200) < 2
+    c = ask(reserve=reserve, batch=100)
+    assert len(c) == 100
+    assert (c.stream == "audit").sum() == 2
+
+
+def test_pool_exhausted_is_filled_by_audits() -> None:
+    reserve = np.arange(200) < 190
+    c = ask(reserve=reserve, batch=100)
+    assert len(c) == 100
+    assert (c.stream == "uncertain").sum() == 10
+
+
+def test_cold_asks_for_medoids_over_what_the_prompts_see() -> None:
+    c = ask(cold=True, labelled_counts=np.zeros(4, int), reserve=np.zeros(200, bool))
+    assert set(c.stream) == {"diverse"}
+    seen = np.bincount(scored(200, 4, 0).label[c.index], minlength=4)
+    assert seen.max() - seen.min() <= 1
+
+
+def test_uncertain_comes_before_certain() -> None:
+    s = scored(2000, 4, 0)
+    c = ask(2000, reserve=np.zeros(2000, bool), audit_fraction=0.0)
+    assert np.median(s.margin[c.index]) < np.quantile(s.margin, 0.15)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"strategy": "astrology"}, "unknown strategy"),
+        ({"candidate": np.ones(3, bool)}, "candidate must be"),
+        ({"reserve": np.ones(200)}, "reserve must be"),
+        ({"scores": None}, "needs scores"),
+        ({"scores": SimpleNamespace(label=np.zeros(3))}, "scores are of 3"),
+        ({"labelled_counts": []}, "at least one label"),
+        ({"audit_fraction": 1.5}, "audit_fraction"),
+        ({"batch": -1}, "batch"),
+    ],
+)
+def test_what_does_not_fit_is_refused(changes: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ask(**changes)
+
+
+def test_asking_actively_beats_asking_at_random_on_digits() -> None:
+    data = load_digits()
+    X = (data.data / np.linalg.norm(data.data, axis=1, keepdims=True)).astype(np.float32)
+    y = data.target
+    final = {"margin": [], "random": []}
+    for seed in range(2):
+        rng = np.random.default_rng(seed)
+        T = np.stack([X[y == c].mean(axis=0) - X.mean(axis=0) for c in range(10)])
+        T /= np.linalg.norm(T, axis=1, keepdims=True)
+        T += 0.15 * rng.normal(size=T.shape)
+        T /= np.linalg.norm(T, axis=1, keepdims=True)
+        reserve = rng.random(len(y)) < 0.2
+        for strategy in final:
+            candidate, known = np.ones(len(y), bool), np.empty(0, int)
+            head = ZeroShotHead(T, 30.0)
+            for step in range(3):
+                c = choose(
+                    X=X, scores=score(head, X), candidate=candidate, reserve=reserve, batch=70,
+                    strategy=strategy, labelled_counts=np.bincount(y[known], minlength=10),
+                    seed=seed * 10 + step, cold=step == 0,
+                )  # fmt: skip
+                candidate[c.index] = False
+                known = np.concatenate([known, c.index[c.stream != "audit"]])
+                head = LogisticTextPriorHead(T, logit_scale=30.0, seed=seed).fit(X[known], y[known]).freeze()
+            rest = np.setdiff1d(np.arange(len(y)), known)
+            final[strategy].append((head.predict(X[rest]) == y[rest]).mean())
+    assert np.mean(final["margin"]) > np.mean(final["random"]) + 0.01

@@ -1,0 +1,158 @@
+"""Quotas, medoids, diversity, and the audit draw."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from workers.acquisition.audit import audit_key, draw_audit
+from workers.acquisition.diverse import diverse_batch
+from workers.acquisition.medoids import cold_start, medoids, take_turns
+from workers.acquisition.quotas import quotas
+
+counts = st.lists(st.integers(0, 300), min_size=1, max_size=12)
+
+
+@given(counts, st.integers(0, 500), st.data())
+def test_quotas_sum_and_bounds(available: list[int], total: int, data: st.DataObject) -> None:
+    n = len(available)
+    already = data.draw(st.none() | st.lists(st.integers(0, 100), min_size=n, max_size=n))
+    q = quotas(available, total, already)
+    assert q.sum() == min(total, sum(available))
+    assert (q >= 0).all()
+    assert (q <= np.array(available)).all()
+
+
+@given(counts, st.integers(0, 500), st.data())
+def test_quotas_level_the_classes(available: list[int], total: int, data: st.DataObject) -> None:
+    """No class that got something stands more than one above a class that still had images."""
+    n = len(available)
+    already = np.array(data.draw(st.lists(st.integers(0, 100), min_size=n, max_size=n)))
+    q = quotas(available, total, already)
+    height = already + q
+    open_ = q < np.array(available)
+    if open_.any() and (q > 0).any():
+        assert height[q > 0].max() <= height[open_].min() + 1
+
+
+def test_quotas_by_hand() -> None:
+    assert quotas([5, 0, 100], 20).tolist() == [5, 0, 15]
+    assert quotas([9, 9, 9], 6, [4, 0, 2]).tolist() == [0, 4, 2]
+    assert quotas([100, 100], 3).tolist() == [2, 1]
+    with pytest.raises(ValueError, match="nothing negative"):
+        quotas([1, -1], 2)
+
+
+def blobs(k: int = 5, each: int = 30, seed: int = 0):
+    rng = np.random.default_rng(seed)
+    centre = rng.normal(size=(k, 8)) * 10
+    return np.concatenate([c + 0.1 * rng.normal(size=(each, 8)) for c in centre]).astype(np.float32)
+
+
+def test_medoids_take_one_of_each_blob() -> None:
+    X = blobs()
+    found = medoids(X, 5, seed=0)
+    assert sorted(found // 30) == [0, 1, 2, 3, 4]
+
+
+@given(st.integers(0, 40), st.integers(0, 60), st.integers(1, 4), st.integers(0, 9))
+@settings(max_examples=25, deadline=None)
+def test_medoids_are_distinct_rows_even_among_copies(n: int, k: int, kinds: int, seed: int) -> None:
+    X = np.random.default_rng(seed).normal(size=(kinds, 3))[np.arange(n) % kinds].astype(np.float16)
+    found = medoids(X, k, seed=seed)
+    assert len(found) == min(n, k) == len(np.unique(found))
+    assert ((found >= 0) & (found < n)).all() if n else True
+
+
+def test_medoids_of_a_large_pool_use_its_sample() -> None:
+    X = np.tile(blobs(each=1000), (5, 1))  # 25,000 rows
+    found = medoids(X, 5, seed=1)
+    assert len(np.unique(found)) == 5
+    assert len(np.unique((found % 5000) // 1000)) == 5
+
+
+def test_weights_pull_the_choice() -> None:
+    X = np.linspace(0, 1, 101, dtype=np.float32)[:, None]
+    weight = np.where(np.arange(101) > 80, 1.0, 1e-6)
+    assert medoids(X, 1, seed=0, weight=weight)[0] == pytest.approx(90, abs=2)
+
+
+def test_cold_start_shares_out_over_pseudo_classes() -> None:
+    X = blobs()
+    pseudo = np.repeat([0, 0, 0, 0, 1], 30)  # the prompts see 120 of one and 30 of the other
+    found = cold_start(X, 10, seed=0, pseudo_label=pseudo, n_labels=3)
+    assert np.bincount(pseudo[found]).tolist() == [5, 5]
+    assert pseudo[found[:4]].tolist() in ([0, 1, 0, 1], [1, 0, 1, 0])
+    assert len(np.unique(cold_start(X, 5, seed=0) // 30)) == 5
+
+
+def test_taking_turns() -> None:
+    got = take_turns([np.array([1, 2, 3]), np.array([7]), np.array([8, 9])])
+    assert got.tolist() == [1, 7, 8, 2, 9, 3]
+    assert len(take_turns([])) == 0
+
+
+def test_diverse_batch_does_not_ask_copies_of_one_image() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 6)).astype(np.float32)
+    X[:40] = X[0] + 1e-4 * rng.normal(size=(40, 6))  # a burst: one part photographed forty times
+    uncertainty = np.full(300, 0.5)
+    uncertainty[:40] = 0.9
+    top = np.argsort(-uncertainty, kind="stable")[:10]
+    got = diverse_batch(X, uncertainty, np.zeros(300, int), 10, n_labels=1, seed=0)
+    assert (top < 40).sum() == 10
+    assert (got < 40).sum() <= 3
+
+
+def test_diverse_batch_stays_among_the_uncertain() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1000, 6)).astype(np.float32)
+    uncertainty = rng.random(1000)
+    got = diverse_batch(X, uncertainty, rng.integers(0, 4, 1000), 20, n_labels=4, seed=0)
+    assert len(np.unique(got)) == 20
+    assert uncertainty[got].min() > 0.6
+
+
+def test_audit_keys_are_uniform_fixed_and_differ_by_seed() -> None:
+    names = [hashlib.sha256(str(i).encode()).hexdigest() for i in range(20_000)]
+    keys = np.array([audit_key("dataset-7", name) for name in names])
+    assert ((keys >= 0) & (keys < 1)).all()
+    assert np.abs(np.bincount((keys * 10).astype(int), minlength=10) / 20_000 - 0.1).max() < 0.01
+    other = np.array([audit_key("dataset-8", name) for name in names])
+    assert abs(np.corrcoef(keys, other)[0, 1]) < 0.03
+    assert audit_key("dataset-7", names[0].upper()) == keys[0]
+    # Written down once: if this number changed, every reserve in use would change with it.
+    digest = hashlib.sha256(b"s\0" + b"ab" * 32).digest()
+    assert audit_key("s", "ab" * 32) == (int.from_bytes(digest[:8], "big") >> 11) / 2**53
+
+
+def test_audit_draw_frequencies_are_its_propensity() -> None:
+    reserve = np.arange(40) < 25
+    taken = np.arange(40) % 5 == 0  # 5 of the 25 are gone
+    rng = np.random.default_rng(0)
+    times = np.zeros(40)
+    first = np.zeros(40)
+    for _ in range(20_000):
+        rows, propensity = draw_audit(reserve, taken, 6, rng)
+        times[rows] += 1
+        first[rows[0]] += 1
+    assert propensity == pytest.approx(6 / 20)
+    available = reserve & ~taken
+    assert times[~available].sum() == 0
+    # five standard deviations of a binomial frequency
+    assert np.abs(times[available] / 20_000 - 0.3).max() < 5 * np.sqrt(0.3 * 0.7 / 20_000)
+    assert np.abs(first[available] / 20_000 - 0.05).max() < 5 * np.sqrt(0.05 * 0.95 / 20_000)
+
+
+def test_audit_draw_at_its_ends() -> None:
+    rng = np.random.default_rng(0)
+    nothing, everything = np.zeros(4, bool), np.ones(4, bool)
+    assert draw_audit(nothing, nothing, 3, rng)[1] == 0.0
+    rows, propensity = draw_audit(everything, nothing, 9, rng)
+    assert sorted(rows) == [0, 1, 2, 3]
+    assert propensity == 1.0
+    assert len(draw_audit(everything, nothing, 0, rng)[0]) == 0

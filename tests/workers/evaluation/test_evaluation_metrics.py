@@ -1,0 +1,83 @@
+"""Measures and their intervals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+from sklearn import metrics as sk
+
+from workers.evaluation.metrics import accuracy, confusion_matrix, macro_recall, per_label, proportion, wilson
+
+
+@given(st.integers(1, 500), st.data(), st.sampled_from([0.8, 0.9, 0.95, 0.99]))
+def test_wilson_is_scipys(n: int, data: st.DataObject, confidence: float) -> None:
+    k = data.draw(st.integers(0, n))
+    truth = binomtest(k, n).proportion_ci(confidence, method="wilson")
+    assert wilson(k, n, confidence) == pytest.approx((truth.low, truth.high), abs=1e-9)
+
+
+def test_wilson_at_its_ends() -> None:
+    assert wilson(0, 0) == (0.0, 1.0)
+    assert wilson(0, 10)[0] == 0.0
+    assert wilson(10, 10)[1] == 1.0
+    for bad in [(3, 2, 0.95), (-1, 2, 0.95), (1, 2, 1.0), (0, -1, 0.95)]:
+        with pytest.raises(ValueError):
+            wilson(*bad)
+
+
+pairs = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=80)
+
+
+@given(pairs)
+def test_measures_are_scikit_learns(answers: list[tuple[int, int]]) -> None:
+    truth, said = (np.array(side) for side in zip(*answers, strict=True))
+    matrix = confusion_matrix(truth, said, 5)
+    np.testing.assert_array_equal(matrix, sk.confusion_matrix(truth, said, labels=range(5)))
+    assert accuracy(truth, said).value == pytest.approx(sk.accuracy_score(truth, said))
+    precision, recall, _, support = sk.precision_recall_fscore_support(
+        truth, said, labels=range(5), zero_division=0.0
+    )
+    for row in per_label(matrix):
+        assert row.recall.n == support[row.label]
+        assert (row.recall.value or 0.0) == pytest.approx(recall[row.label])
+        assert (row.precision.value or 0.0) == pytest.approx(precision[row.label])
+        assert row.recall.low <= (row.recall.value or 0.0) <= row.recall.high
+    macro = macro_recall(truth, said, 5)
+    assert macro.labels == len(np.unique(truth))
+    assert macro.value == pytest.approx(recall[support > 0].mean())
+    assert 0.0 <= macro.low <= macro.value + 1e-12
+    assert macro.value - 1e-12 <= macro.high <= 1.0
+
+
+def test_macro_recall_interval_covers_the_truth() -> None:
+    rng = np.random.default_rng(0)
+    recall = np.array([0.95, 0.8, 0.6])
+    hits = 0
+    for _ in range(2000):
+        truth = np.repeat([0, 1, 2], [200, 40, 15])
+        right = rng.random(len(truth)) < recall[truth]
+        m = macro_recall(truth, np.where(right, truth, (truth + 1) % 3), 3)
+        hits += m.low <= recall.mean() <= m.high
+    assert 0.92 < hits / 2000 <= 1.0
+
+
+def test_macro_recall_of_one_class_is_about_its_recall() -> None:
+    m, p = macro_recall([1] * 50, [1] * 40 + [0] * 10, 3), proportion(40, 50)
+    assert (m.value, m.labels) == (0.8, 1)
+    assert (m.low, m.high) == pytest.approx((p.low, p.high), abs=0.01)
+
+
+def test_nothing_known() -> None:
+    assert macro_recall([], [], 3).value is None
+    assert accuracy([], []).value is None
+    assert (accuracy([], []).low, accuracy([], []).high) == (0.0, 1.0)
+    assert all(row.recall.value is None for row in per_label(confusion_matrix([], [], 2)))
+
+
+@pytest.mark.parametrize(("truth", "said"), [([0], [0, 1]), ([3], [0]), ([0], [-1]), ([[0]], [[0]])])
+def test_labels_that_do_not_fit_are_refused(truth: list, said: list) -> None:
+    with pytest.raises(ValueError, match=r"truth|predictions"):
+        confusion_matrix(truth, said, 3)

@@ -1,0 +1,326 @@
+"""The logistic head with a text prior: its optimum, its limits, its choices and its edges."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+
+from workers.heads.folds import stratified_folds
+from workers.heads.head import NonFiniteVectors
+from workers.heads.logistic import LogisticTextPriorHead, even_out, fit_text_scale, one_standard_error
+from workers.heads.objective import basis, loss_and_gradient, solve
+
+
+def world(n: int = 200, d: int = 24, labels: int = 4, noise: float = 0.7, seed: int = 0):
+    """Unit vectors around one direction a class, and those directions as the text."""
+    rng = np.random.default_rng(seed)
+    T = rng.normal(size=(labels, d))
+    T /= np.linalg.norm(T, axis=1, keepdims=True)
+    y = rng.integers(0, labels, n)
+    X = T[y] + noise * rng.normal(size=(n, d))
+    return X / np.linalg.norm(X, axis=1, keepdims=True), y, T
+
+
+def digits():
+    data = load_digits()
+    return data.data / np.linalg.norm(data.data, axis=1, keepdims=True), data.target
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=20, deadline=None)
+def test_gradient_is_that_of_finite_differences(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n, r, labels = 7, 3, 4
+    A, b = rng.normal(size=(r, labels)), rng.normal(size=labels)
+    Z, B = rng.normal(size=(n, r)), rng.normal(size=(n, labels))
+    Y = rng.dirichlet(np.ones(labels), n)
+    rest = (Z, B, Y, rng.random(n), rng.random(labels) + 0.1, 0.3)
+    _, grad_a, grad_b = loss_and_gradient(A, b, *rest)
+    step = 1e-6
+    for i in range(r):
+        for c in range(labels):
+            E = np.zeros_like(A)
+            E[i, c] = step
+            slope = (loss_and_gradient(A + E, b, *rest)[0] - loss_and_gradient(A - E, b, *rest)[0]) / (
+                2 * step
+            )
+            assert slope == pytest.approx(grad_a[i, c], abs=1e-6)
+    for c in range(labels):
+        e = np.zeros(labels)
+        e[c] = step
+        slope = (loss_and_gradient(A, b + e, *rest)[0] - loss_and_gradient(A, b - e, *rest)[0]) / (2 * step)
+        assert slope == pytest.approx(grad_b[c], abs=1e-6)
+
+
+def test_fit_is_the_minimum_of_the_written_formula() -> None:
+    """Not of our rewriting of it: W, b and X as in the formula, checked by its gradient."""
+    X, y, T = world(n=30, d=40)  # fewer images than dimensions
+    s, kappa = 20.0, 0.5
+    m = LogisticTextPriorHead(T, logit_scale=s, lambda0=0.1, text_scale=1.0, evenness=0.0, kappa=kappa)
+    m.fit(X, y)
+    centre = X.mean(axis=0)
+    b = m.intercept_ + s * (m.coef_ - T) @ centre
+    p = m.predict_proba(X) - np.eye(4)[y]
+    by_w = s * p.T @ (X - centre) + m.lambdas_[:, None] * (m.coef_ - T)
+    by_b = p.sum(axis=0) + kappa * b
+    assert np.abs(by_w).max() < 1e-3 * np.abs(m.lambdas_[:, None] * (m.coef_ - T)).max()
+    assert np.abs(by_b).max() < 1e-3
+
+
+def test_infinite_prior_is_zero_shot() -> None:
+    X, y, T = world()
+    m = LogisticTextPriorHead(T, logit_scale=10.0, lambda0=1e9, text_scale=1.0, kappa=1e9).fit(X, y)
+    np.testing.assert_allclose(m.decision_function(X), 10.0 * X @ T.T, atol=1e-3)
+
+
+def test_without_labels_it_is_zero_shot() -> None:
+    X, _, T = world()
+    m = LogisticTextPriorHead(T, logit_scale=10.0).fit(X[:0], np.empty(0, int))
+    np.testing.assert_allclose(m.decision_function(X), 10.0 * X @ T.T, atol=1e-9)
+
+
+def test_prior_fades_with_the_number_of_labels() -> None:
+    X, y, T = world(n=2000)
+    wrong = np.roll(T, 1, axis=0)  # every prompt describes another class
+    score = []
+    for n in (8, 60, 1000):
+        m = LogisticTextPriorHead(wrong, logit_scale=10.0, lambda0=0.1, text_scale=1.0).fit(X[:n], y[:n])
+        score.append((m.predict(X[1000:]) == y[1000:]).mean())
+    assert score[0] < score[1] < score[2]
+    possible = ((X[1000:] @ T.T).argmax(axis=1) == y[1000:]).mean()
+    assert score[0] < 0.6 * possible
+    assert score[2] > possible - 0.05
+
+
+def test_meaningless_prompts_do_not_cost_accuracy() -> None:
+    X, y = digits()
+    rng = np.random.default_rng(1)
+    T = rng.normal(size=(10, 64))
+    T /= np.linalg.norm(T, axis=1, keepdims=True)
+    at = rng.permutation(len(y))
+    train, rest = at[:300], at[300:]
+    ours = LogisticTextPriorHead(T, logit_scale=100.0).fit(X[train], y[train])
+    plain = [LogisticRegression(C=C, max_iter=2000).fit(X[train], y[train]) for C in (1, 100, 10_000)]
+    best = max(m.score(X[rest], y[rest]) for m in plain)
+    assert (ours.predict(X[rest]) == y[rest]).mean() > best - 0.01
+    assert ours.text_scale_ < 0.2
+
+
+def test_good_prompts_help_when_labels_are_few() -> None:
+    X, y, T = world(n=1000, d=64, labels=8, noise=0.35)
+    few = np.arange(24)
+    with_text = LogisticTextPriorHead(T, logit_scale=20.0).fit(X[few], y[few])
+    without = LogisticTextPriorHead(np.zeros_like(T), logit_scale=20.0).fit(X[few], y[few])
+    gain = (with_text.predict(X[24:]) == y[24:]).mean() - (without.predict(X[24:]) == y[24:]).mean()
+    assert gain > 0.05
+
+
+def test_narrow_cone_changes_nothing() -> None:
+    """Encoders whose images all point nearly the same way: a common component must not weaken the fit."""
+    X, y = digits()
+    cone = np.concatenate([X, np.full((len(X), 1), 8.0)], axis=1)
+    cone /= np.linalg.norm(cone, axis=1, keepdims=True)
+    at = np.random.default_rng(2).permutation(len(y))
+    score = []
+    for V in (X, cone):
+        m = LogisticTextPriorHead(np.zeros((10, V.shape[1])), logit_scale=50.0).fit(V[at[:300]], y[at[:300]])
+        score.append((m.predict(V[at[300:]]) == y[at[300:]]).mean())
+    assert score[1] == pytest.approx(score[0], abs=0.02)
+
+
+def test_trust_in_text_is_per_class() -> None:
+    X, y, T = world(n=400, noise=0.4)
+    broken = T.copy()
+    broken[2] = -T[2]
+    m = LogisticTextPriorHead(broken, logit_scale=10.0, text_scale=1.0).fit(X, y)
+    assert m.lambdas_[2] < 0.3 * np.delete(m.lambdas_, 2).min()
+
+
+def test_unlabelled_class_takes_the_mean_trust() -> None:
+    X, y, T = world(n=40)
+    kept = y != 3
+    m = LogisticTextPriorHead(T, logit_scale=10.0, text_scale=1.0, lambda0=1.0).fit(X[kept], y[kept])
+    p = np.exp(10.0 * X[kept] @ T.T)
+    right = (p / p.sum(axis=1, keepdims=True))[np.arange(kept.sum()), y[kept]]
+    counts = np.bincount(y[kept], minlength=4)
+    trust = (np.bincount(y[kept], weights=right, minlength=4) + 4 * right.mean()) / (counts + 4)
+    assert trust[3] == pytest.approx(right.mean())
+    np.testing.assert_allclose(m.lambdas_ / m.lambdas_.mean(), trust / trust.mean(), rtol=1e-9)
+
+
+def test_one_standard_error_takes_the_strongest_within_it() -> None:
+    mean = np.array([0.9, 0.55, 0.52, 0.50, 0.51])
+    assert one_standard_error(mean, np.array([0.03, 0.03, 0.03, 0.0, 0.03])) == 2
+    assert one_standard_error(mean, np.zeros(5)) == 3
+    assert one_standard_error(mean, np.ones(5)) == 0
+
+
+@given(st.integers(0, 1000))
+@settings(max_examples=10, deadline=None)
+def test_renaming_labels_renames_the_answers(seed: int) -> None:
+    X, y, T = world(n=40, seed=seed)
+    order = np.random.default_rng(seed).permutation(4)
+    name = np.argsort(order)  # old label c is called name[c]
+    fixed = {"logit_scale": 10.0}
+    a = LogisticTextPriorHead(T, **fixed).fit(X, y).decision_function(X)
+    b = LogisticTextPriorHead(T[order], **fixed).fit(X, name[y]).decision_function(X)
+    np.testing.assert_allclose(a, b[:, name], atol=1e-2)
+
+
+def test_same_seed_same_bits() -> None:
+    X, y, T = world(noise=1.2)
+    fits = [LogisticTextPriorHead(T, logit_scale=10.0, seed=5).fit(X, y) for _ in range(2)]
+    assert fits[0].coef_.tobytes() == fits[1].coef_.tobytes()
+    assert fits[0].oof_logits_.tobytes() == fits[1].oof_logits_.tobytes()
+
+
+def test_a_weight_of_two_is_the_row_twice() -> None:
+    X, y, T = world(n=30)
+    weight = np.ones(30)
+    weight[:5] = 2
+    kw = {"logit_scale": 10.0, "lambda0": 0.1, "text_scale": 1.0, "evenness": 0.0}
+    twice_x, twice_y = np.concatenate([X, X[:5]]), np.concatenate([y, y[:5]])
+    a = LogisticTextPriorHead(T, **kw).fit(X, y, sample_weight=weight)
+    b = LogisticTextPriorHead(T, **kw).fit(twice_x, twice_y)
+    # λ's unit is the images' own spread, which the copies change slightly.
+    np.testing.assert_allclose(a.predict_proba(X), b.predict_proba(X), atol=0.03)
+
+
+def test_one_hot_soft_labels_are_hard_labels() -> None:
+    X, y, T = world(n=60)
+    a = LogisticTextPriorHead(T, logit_scale=10.0).fit(X, y)
+    b = LogisticTextPriorHead(T, logit_scale=10.0).fit(X, np.eye(4)[y])
+    np.testing.assert_array_equal(a.coef_, b.coef_)
+
+
+def test_contradictory_opinions_of_one_image_end_in_the_middle() -> None:
+    X, _, _ = world(n=40)
+    x = np.repeat(X[:1], 40, axis=0)
+    y = np.array([0] * 30 + [1] * 10)
+    p = (
+        LogisticTextPriorHead(np.zeros((2, 24)), logit_scale=10.0, lambda0=1e-3, kappa=1e-3)
+        .fit(x, y)
+        .predict_proba(x)
+    )
+    assert p[0, 0] == pytest.approx(0.75, abs=0.02)
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 40])
+def test_one_class_labelled_so_far(n: int) -> None:
+    X, y, T = world(n=300)
+    rows = np.flatnonzero(y == 1)[:n]
+    m = LogisticTextPriorHead(T, logit_scale=10.0).fit(X[rows], y[rows])
+    assert np.isfinite(m.coef_).all()
+    assert m.cv_loss_ is None
+    assert (m.predict(X[rows]) == 1).all()
+
+
+def test_a_class_with_one_example_is_found_again() -> None:
+    X, y, T = world(n=200, noise=0.3)
+    rows = np.concatenate([np.flatnonzero(y == c)[: (1 if c == 3 else 20)] for c in range(4)])
+    m = LogisticTextPriorHead(T, logit_scale=10.0).fit(X[rows], y[rows])
+    assert (m.predict(X[y == 3]) == 3).mean() > 0.6
+
+
+def test_a_label_added_later_is_still_predicted_from_its_prompt() -> None:
+    X, y, T = world(n=400, noise=0.3)
+    rows = np.flatnonzero(y != 3)[:60]
+    m = LogisticTextPriorHead(T, logit_scale=10.0).fit(X[rows], y[rows])
+    assert (m.predict(X[y == 3]) == 3).mean() > 0.4
+
+
+def test_rows_that_are_not_finite_are_named() -> None:
+    X, y, T = world(n=20)
+    X[3, 1], X[11, 0] = np.nan, np.inf
+    with pytest.raises(NonFiniteVectors, match="rows 3, 11") as caught:
+        LogisticTextPriorHead(T).fit(X, y)
+    assert caught.value.rows.tolist() == [3, 11]
+
+
+@pytest.mark.parametrize(
+    "y",
+    [[0, 1, 4], [0, -1, 1], [0.0, 1.0, 2.0], [0, 1], [[1, 0, 0, 0], [0, 0.5, 0, 0], [0, 0, 1, 0]]],
+)
+def test_labels_that_do_not_fit_are_refused(y: list) -> None:
+    X, _, T = world(n=3)
+    with pytest.raises(ValueError, match="labels"):
+        LogisticTextPriorHead(T).fit(X, y)
+
+
+def test_single_label_schema() -> None:
+    X, _, T = world(n=20)
+    p = LogisticTextPriorHead(T[:1]).fit(X, np.zeros(20, int)).predict_proba(X)
+    np.testing.assert_array_equal(p, 1.0)
+
+
+def test_parameters_follow_scikit_learn() -> None:
+    _, _, T = world()
+    m = LogisticTextPriorHead(T, seed=3)
+    assert m.get_params()["seed"] == 3
+    assert m.set_params(seed=4, folds=3) is m
+    assert (m.seed, m.folds) == (4, 3)
+    with pytest.raises(ValueError, match="unknown parameter 'depth'"):
+        m.set_params(depth=2)
+
+
+@given(st.lists(st.integers(0, 5), min_size=5, max_size=80), st.integers(0, 99))
+def test_folds_are_even_in_size_and_in_every_class(y: list[int], seed: int) -> None:
+    labels = np.array(y)
+    fold = stratified_folds(labels, 5, seed)
+    sizes = np.bincount(fold, minlength=5)
+    assert sizes.max() - sizes.min() <= 1
+    for c in np.unique(labels):
+        per = np.bincount(fold[labels == c], minlength=5)
+        assert per.max() - per.min() <= 1
+
+
+@pytest.mark.parametrize(("n", "d"), [(50, 10), (10, 50), (1, 5), (5, 5)])
+def test_basis_spans_the_rows(n: int, d: int) -> None:
+    X = np.random.default_rng(0).normal(size=(n, d))
+    V, values = basis(X)
+    np.testing.assert_allclose(V.T @ V, np.eye(V.shape[1]), atol=1e-8)
+    np.testing.assert_allclose(X @ V @ V.T, X, atol=1e-8)
+    np.testing.assert_allclose(((X @ V) ** 2).sum(axis=0), values, rtol=1e-6)
+
+
+def test_evening_out_keeps_the_total() -> None:
+    energy = np.array([10.0, 1.0, 0.01])
+    f = even_out(energy, 3, 0.5)
+    assert (f**2 * energy).sum() == pytest.approx(energy.sum())
+    assert f[0] < f[1] < f[2]
+    assert (even_out(energy, 3, 0.0) == 1).all()
+
+
+def test_text_scale_finds_the_scale_of_the_truth() -> None:
+    rng = np.random.default_rng(0)
+    B = rng.normal(size=(4000, 5)) * 6
+    p = np.exp(0.5 * B)
+    p /= p.sum(axis=1, keepdims=True)
+    y = (p.cumsum(axis=1) < rng.random((4000, 1))).sum(axis=1)
+    assert fit_text_scale(B, np.eye(5)[y], np.ones(4000)) == pytest.approx(0.5, abs=0.05)
+    assert fit_text_scale(B, np.eye(5)[rng.integers(0, 5, 4000)], np.ones(4000)) < 0.05
+
+
+def test_warm_and_cold_starts_agree() -> None:
+    X, y, T = world(n=80)
+    args = (10 * X, 10 * X @ T.T, np.eye(4)[y], np.ones(80), np.full(4, 3.0), 0.1)
+    cold = solve(*args, tolerance=1e-12)
+    warm = solve(*args, start=(np.ones((24, 4)), np.ones(4)), tolerance=1e-12)
+    np.testing.assert_allclose(cold[0], warm[0], atol=1e-3)
+
+
+def test_a_thousand_labels_take_no_more_than_seconds() -> None:
+    rng = np.random.default_rng(0)
+    C = rng.normal(size=(10, 512))
+    y = rng.integers(0, 10, 1000)
+    X = 0.2 * C[y] + rng.normal(size=(1000, 512))
+    X /= np.linalg.norm(X, axis=1, keepdims=True)
+    began = time.thread_time()
+    LogisticTextPriorHead(C / np.linalg.norm(C, axis=1, keepdims=True)).fit(X, y)
+    assert time.thread_time() - began < 4.0
