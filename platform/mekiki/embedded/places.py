@@ -6,6 +6,7 @@ root: so for root its data lies outside the home, owned by a system user, and th
 home and its parents keep their modes: nothing is opened up for that user.
 """
 
+import contextlib
 import hashlib
 import os
 import pwd
@@ -57,6 +58,12 @@ def socket_folder(home: Path, parent: Path | None, account: Account) -> Path:
             return private_folder(chosen, account)
     name = hashlib.sha256(os.fsencode(home)).hexdigest()[:16]
     return private_folder(Path("/tmp") / f"mekiki-{account.uid}-{name}", account)  # noqa: S108
+
+
+def leave_sockets(folder: Path) -> None:
+    """Remove a socket folder under /tmp once nothing is in it."""
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def server_account(folder: Path) -> Account:

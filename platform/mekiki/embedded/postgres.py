@@ -81,7 +81,10 @@ def reachable_install(account: Account) -> Path:
             if not path.is_symlink():
                 path.chmod(path.stat().st_mode | (0o055 if path.is_dir() else 0o044))
         shutil.rmtree(target, ignore_errors=True)
-        draft.rename(target)
+        try:
+            draft.rename(target)
+        except OSError:  # another home was faster
+            shutil.rmtree(draft, ignore_errors=True)
     return copy
 
 
@@ -119,6 +122,7 @@ class Postgres:
         self.settings = {**SETTINGS, **(settings or {})}
         self.sync = sync
         self.process: Process | None = None
+        self.sockets = Path()
         self.url = ""
 
     @property
@@ -144,6 +148,7 @@ class Postgres:
             parent = real  # short, and already that user's
         sockets = real / "socket" if parent == real else places.socket_folder(self.home, parent, account)
         places.private_folder(sockets, account)
+        self.sockets = sockets
         data = real / "data"
         pid_file = self.home / "run" / "postgres.pid"
         end_leftover(pid_file, number=signal.SIGINT)
@@ -207,6 +212,7 @@ class Postgres:
         """Stop in order: open transactions are rolled back, data is written."""
         if self.process is not None:
             self.process.stop()
+            places.leave_sockets(self.sockets)
 
     def _held_by_backends(self) -> bool:
         """After `kill -9` of the server its last backends may hold the shared memory for a moment."""

@@ -117,8 +117,7 @@ class Valkey:
         if self.process is not None:
             self.process.stop()
             self.socket.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # it holds something of somebody else's
-                self.socket.parent.rmdir()
+            places.leave_sockets(self.socket.parent)
 
     def _answers(self) -> bool:
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:

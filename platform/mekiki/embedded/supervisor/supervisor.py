@@ -198,16 +198,14 @@ class Supervisor:
             self.console.warn(text % {"status": status, "log": web.server.log})
 
     def _start_workers(self, environment: dict[str, str]) -> None:
-        if not self.with_worker:
-            self.console.warn(_("No worker here: jobs wait until one runs somewhere."))
-        elif not children.worker_installed():
-            self.console.warn(
-                _(
-                    "The worker is not installed: pages work, jobs wait. Install it with: pip install 'mekiki[workers]'"
-                )
-            )
-        else:
+        if self.with_worker and not children.worker_installed():
+            self.console.warn(_("The worker is not installed: pages work, jobs wait."))
+            self.console.warn(_("Install it with: pip install 'mekiki[workers]'"))
+            return  # and no schedule, whose messages would pile up unread
+        if self.with_worker:
             self._launch(Child("worker", _("Worker"), children.worker(self.home, environment)))
+        else:
+            self.console.warn(_("No worker here: jobs wait until one runs somewhere."))
         if self.with_beat:
             self._launch(Child("beat", _("Schedule"), children.beat(self.home, environment)))
 
