@@ -48,7 +48,9 @@ def picture(item: Item, *, side: int) -> Image.Image:
             return _to_rgb(ImageOps.exif_transpose(item))
         with Image.open(BytesIO(item) if isinstance(item, bytes) else item) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise PictureError(f"{image.width} × {image.height} pixels is more than this reads")
+                raise PictureError(
+                    f"{image.width} × {image.height} pixels is more than this reads", "too_many_pixels"
+                )
             if image.format == "JPEG":
                 image.draft(image.mode, (2 * side, 2 * side))
             image.load()
@@ -56,11 +58,11 @@ def picture(item: Item, *, side: int) -> Image.Image:
     except PictureError:
         raise
     except FileNotFoundError as error:
-        raise PictureError("the file does not exist") from error
+        raise PictureError("the file does not exist", "missing") from error
     except Image.DecompressionBombError as error:
-        raise PictureError("the image has more pixels than this reads") from error
+        raise PictureError("the image has more pixels than this reads", "too_many_pixels") from error
     except Image.UnidentifiedImageError as error:
-        raise PictureError("this is not an image in a format we know") from error
+        raise PictureError("this is not an image in a format we know", "not_an_image") from error
     except (
         OSError,
         ValueError,
@@ -72,4 +74,4 @@ def picture(item: Item, *, side: int) -> Image.Image:
         OverflowError,
     ) as error:
         # PIL's decoders raise any of these on damaged data.
-        raise PictureError(f"the image is damaged: {error}") from error
+        raise PictureError(f"the image is damaged: {error}", "damaged", reason=str(error)) from error

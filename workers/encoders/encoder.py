@@ -154,4 +154,6 @@ def _told(act: str) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        raise EncoderError(f"The encoder failed while {act}: {error}") from error
+        raise EncoderError(
+            f"The encoder failed while {act}: {error}", "run_failed", reason=str(error)
+        ) from error

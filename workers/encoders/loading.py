@@ -21,20 +21,24 @@ def load_encoder(name: str = "pocket", *, device: str | None = None) -> Encoder:
         import torch
     except ImportError as error:
         raise EncoderError(
-            f"This machine lacks the packages that run encoders (extra «workers»): {error}"
+            f"This machine lacks the packages that run encoders (extra «workers»): {error}",
+            "packages_missing",
+            reason=str(error),
         ) from error
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise EncoderError("A GPU was asked for, but torch finds none on this machine.")
+        raise EncoderError("A GPU was asked for, but torch finds none on this machine.", "no_gpu")
     try:
         return _pocket(device) if name == "pocket" else _open_clip(name, device)
     except EncoderError:
         raise
     except MemoryError as error:
-        raise EncoderError(f"There is too little memory to load «{name}».") from error
+        raise EncoderError(f"There is too little memory to load «{name}».", "no_memory", name=name) from error
     except Exception as error:
         # open_clip, the hub's client and torch raise dozens of types here, bare Exception among them.
-        raise EncoderError(f"The encoder «{name}» could not be loaded: {_first_line(error)}") from error
+        reason = _first_line(error)
+        message = f"The encoder «{name}» could not be loaded: {reason}"
+        raise EncoderError(message, "load_failed", name=name, reason=reason) from error
 
 
 def _first_line(error: Exception) -> str:
@@ -51,7 +55,8 @@ def _geometry(config: dict[str, Any]) -> tuple[Any, tuple[float, ...], tuple[flo
     *steps, to_tensor, scaling = whole.transforms
     if not isinstance(scaling, Normalize) or not isinstance(to_tensor, ToTensor):
         raise EncoderError(
-            "This version of open_clip preprocesses images in a way this version does not know."
+            "This version of open_clip preprocesses images in a way this version does not know.",
+            "preprocessing",
         )
     return Compose(steps), tuple(scaling.mean), tuple(scaling.std)
 
@@ -61,7 +66,9 @@ def _pocket(device: str) -> Encoder:
     from workers.pocket.tokenizer import PocketTokenizer
 
     if not pocket.WEIGHTS.is_file():
-        raise EncoderError("The weights of «pocket» are missing from this installation: install it again.")
+        raise EncoderError(
+            "The weights of «pocket» are missing from this installation: install it again.", "damaged"
+        )
     model: Any = pocket.load()
     tokenizer = PocketTokenizer.load()
     config = pocket.configuration()
@@ -134,10 +141,16 @@ def _check_folder(name: str) -> None:
         return
     folder = Path(name.removeprefix("local-dir:"))
     if not folder.is_dir():
-        raise EncoderError(f"The folder «{folder}» does not exist on the machine that runs the workers.")
+        raise EncoderError(
+            f"The folder «{folder}» does not exist on the machine that runs the workers.",
+            "no_folder",
+            folder=str(folder),
+        )
     if not (folder / "open_clip_config.json").is_file():
         raise EncoderError(
-            f"The folder «{folder}» has no open_clip_config.json: is it a model saved by open_clip?"
+            f"The folder «{folder}» has no open_clip_config.json: is it a model saved by open_clip?",
+            "not_a_model",
+            folder=str(folder),
         )
 
 
@@ -151,7 +164,13 @@ def _registered(name: str) -> tuple[str, str]:
         asked = architecture or name
         near = difflib.get_close_matches(asked, known, n=3)
         hint = f" Did you mean {', '.join(near)}?" if near else ""
-        raise EncoderError(f"There is no encoder «{name}». Names are «pocket» or ARCHITECTURE/WEIGHTS.{hint}")
+        raise EncoderError(
+            f"There is no encoder «{name}». Names are «pocket» or ARCHITECTURE/WEIGHTS.{hint}",
+            "unknown_name",
+            name=name,,
+            "unknown_name",
+            name=name,
+        )
     tags = open_clip.list_pretrained_tags_by_model(architecture)
     if weights not in tags:
         raise EncoderError(

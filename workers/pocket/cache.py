@@ -4,6 +4,7 @@ import json
 import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -14,7 +15,7 @@ SIDE = 144
 _CHUNK = 256
 
 
-def _pictures(folder: Path, count: int, mode: str) -> np.memmap:
+def _pictures(folder: Path, count: int, mode: Literal["r", "r+", "w+"]) -> np.memmap:
     return np.memmap(folder / "pictures.u8", np.uint8, mode, shape=(count, SIDE, SIDE, 3))
 
 
@@ -61,5 +62,5 @@ def training_pictures(
                     record.write_text(json.dumps({"identity": identity, "finished": finished}))
                 if progress:
                     progress(len(finished), chunks)
-    shown = np.asarray([row for chunk in range(chunks) for row in finished[str(chunk)]], np.int64)
-    return _pictures(folder, count, "r"), shown
+    facts_drawn = np.asarray([row for chunk in range(chunks) for row in finished[str(chunk)]], np.int64)
+    return _pictures(folder, count, "r"), facts_drawn

@@ -64,7 +64,8 @@ class PocketTokenizer:
     def ids(self, text: str) -> list[int]:
         """All tokens of a text, between start and end, however many. A typed «<pad>» is text like any other."""
         pieces = [self._bpe.encode(piece).ids for piece in normalise(text).split("<pad>")]
-        literal = [self._bpe.token_to_id(mark) for mark in "<pad>"]
+        known = self._bpe.get_vocab() if len(pieces) > 1 else {}
+        literal = [known[mark] for mark in "<pad>"] if known else []
         body = [
             token for number, piece in enumerate(pieces) for token in ((literal if number else []) + piece)
         ]

@@ -34,7 +34,9 @@ class Block(nn.Module):
                 _norm_conv(inputs, outputs, kernel=1),
             )
         self.act = nn.ReLU(inplace=True)
-        nn.init.zeros_(self.second[1].weight)  # each block starts as its shortcut
+        scale = self.second[1].weight
+        assert isinstance(scale, Tensor)
+        nn.init.zeros_(scale)  # each block starts as its shortcut
 
     def forward(self, x: Tensor) -> Tensor:
         return self.act(self.second(self.act(self.first(x))) + self.short(x))

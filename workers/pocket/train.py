@@ -151,7 +151,8 @@ def train(*, folder: Path, steps: int, pictures: int, seed: int, threads: int, o
         PocketTokenizer.train(corpus(seed)).save()
     tokenizer = PocketTokenizer.load()
     tokenizer.drop_merges(0.08)
-    network: Any = pocket.build(seed).to(memory_format=torch.channels_last)
+    network: Any = pocket.build(seed)
+    network.to(memory_format=torch.channels_last)
     helpers = Helpers(512)
     average = {name: value.detach().clone() for name, value in network.state_dict().items()}
     everything = [*network.named_parameters(), *helpers.named_parameters()]
