@@ -33,8 +33,8 @@ class Browser:
     def next(self, count: int = 1) -> list[dict[str, Any]]:
         return self.post("next", {"count": count})["items"]
 
-    def answer(self, item: dict[str, Any], kind: str = "confirm", status: int = 200, **more: Any) -> Any:
-        body = {"item": item["item"], "lease": item["lease"], "kind": kind, "client_key": str(uuid.uuid4())}
+    def answer(self, held: dict[str, Any], /, kind: str = "confirm", status: int = 200, **more: Any) -> Any:
+        body = {"item": held["item"], "lease": held["lease"], "kind": kind, "client_key": str(uuid.uuid4())}
         return self.post("answer", body | more, status)
 
 

@@ -1,5 +1,8 @@
 """The REST API: one router per app, no logic of its own. Session login, CSRF checked."""
 
+from typing import Any
+
+from django.contrib.auth.decorators import login_not_required
 from ninja import NinjaAPI
 from ninja.security import django_auth
 
@@ -8,7 +11,20 @@ from mekiki.api import errors
 from mekiki.api.jobs import router as jobs
 from mekiki.api.review import router as review
 
-api = NinjaAPI(title="Mekiki", version=__version__, auth=django_auth, docs_url=None, urls_namespace="api")
+
+class Api(NinjaAPI):
+    """Answers strangers itself, with 401 as JSON: a program has no use for a redirect to the login page."""
+
+    @property
+    def urls(self) -> Any:
+        patterns, *names = super().urls
+        for pattern in patterns:
+            if pattern.name not in ("openapi-json", "api-root"):
+                login_not_required(pattern.callback)
+        return (patterns, *names)
+
+
+api = Api(title="Mekiki", version=__version__, auth=django_auth, docs_url=None, urls_namespace="api")
 
 
 errors.install(api)

@@ -12,6 +12,7 @@ from django.urls import reverse
 from ninja import Router, Schema
 from pydantic import AfterValidator, Field
 
+from mekiki.accounts.access import at_least
 from mekiki.accounts.models import Role
 from mekiki.api.errors import ErrorOut
 from mekiki.datasets.access import dataset_for
@@ -201,6 +202,7 @@ def next_items(request: HttpRequest, slug: str, body: NextIn) -> dict[str, Any]:
     if not leased:
         services.ask_for_refill(dataset=dataset, waiting=waiting)
         empty = selectors.why_empty(dataset, request.user)
+    may_act = at_least(dataset.role, Role.ADMIN)
     return {
         "items": [_item(dataset, one) for one in leased],
         "waiting": waiting,
@@ -209,8 +211,8 @@ def next_items(request: HttpRequest, slug: str, body: NextIn) -> dict[str, Any]:
         and {
             "code": empty.code,
             "text": empty.text,
-            "url": reverse(empty.url_name, args=[dataset.slug]) if empty.url_name else "",
-            "link": empty.link,
+            "url": reverse(empty.url_name, args=[dataset.slug]) if empty.url_name and may_act else "",
+            "link": empty.link if may_act else "",
             "progress": empty.progress,
         },
     }
@@ -247,7 +249,10 @@ def answer(request: HttpRequest, slug: str, body: AnswerIn) -> dict[str, Any]:
 
 
 @router.post(
-    "/undo", response={200: UndoOut, **ERRORS}, url_name="review-undo", summary="Undo the last answer"
+    "/{slug:slug}/review/undo",
+    response={200: UndoOut, **ERRORS},
+    url_name="review-undo",
+    summary="Undo the last answer",
 )
 def undo(request: HttpRequest, slug: str, body: UndoIn) -> dict[str, Any]:
     """Take back the reviewer's latest answer that stands; its image comes back first."""
