@@ -84,7 +84,9 @@ class HttpDoor:
             with self.opener.open(request, timeout=60) as reply:
                 return reply.read()
         except urllib.error.HTTPError as error:
-            raise RuntimeError(f"{url} answered {error.code}: {error.read()[:300].decode(errors='replace')}") from None
+            raise RuntimeError(
+                f"{url} answered {error.code}: {error.read()[:300].decode(errors='replace')}"
+            ) from None
 
     def _post(self, act: str, body: dict[str, Any]) -> dict[str, Any]:
         token = next((c.value or "" for c in self.cookies if c.name == "csrftoken"), "")

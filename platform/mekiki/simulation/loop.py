@@ -25,7 +25,9 @@ from mekiki.simulation.waiting import wait_for_jobs
 def answer_some(door: Door, truth: Truth, count: int, *, quiet: bool = False) -> int:
     """Answer up to `count` questions truthfully; returns how many there were to answer."""
     answered = 0
-    with tqdm(total=count, desc="answering", unit=" images", leave=False, disable=True if quiet else None) as bar:
+    with tqdm(
+        total=count, desc="answering", unit=" images", leave=False, disable=True if quiet else None
+    ) as bar:
         while answered < count:
             questions = door.next(min(5, count - answered))
             if not questions:
@@ -74,7 +76,7 @@ def run(
         wait_for_jobs(dataset, quiet=quiet)
         rounds.append(score(truth, answers))
         say(_line(rounds[-1], f"round {len(rounds) - 1}"))
-    label_set, verified = freeze_and_verify(dataset, admin, say)
+    verified = freeze_and_verify(dataset, admin, say)
     return {
         "encoder": dataset.encoder_name,
         "images": len(truth.by_id),
@@ -90,7 +92,7 @@ def run(
     }
 
 
-def freeze_and_verify(dataset: Dataset, admin: User, say: Callable[[str], None]) -> tuple[Any, bool]:
+def freeze_and_verify(dataset: Dataset, admin: User, say: Callable[[str], None]) -> bool:
     """Freeze what people confirmed, download it, and check the file as an outsider would."""
     label_set = exports.freeze(dataset=dataset, user=admin, note="simulated review")
     wait_for_jobs(dataset)
@@ -101,10 +103,12 @@ def freeze_and_verify(dataset: Dataset, admin: User, say: Callable[[str], None])
             while block := source.read(1 << 20):
                 target.write(block)
         report = verify(file)
-    say(f"Label set v{label_set.version}: {label_set.human_labels} labels, verified: {'yes' if report.ok else 'NO'}")
+    say(
+        f"Label set v{label_set.version}: {label_set.human_labels} labels, verified: {'yes' if report.ok else 'NO'}"
+    )
     for problem in report.problems:
         say(f"  {problem}")
-    return label_set, report.ok
+    return report.ok
 
 
 def write_json(path: Path, figures: dict[str, Any]) -> None:
@@ -114,9 +118,7 @@ def write_json(path: Path, figures: dict[str, Any]) -> None:
 
 
 def _header() -> str:
-    return (
-        "             answers   accuracy on the blind audit sample      on the hidden truth   macro recall   still uncertain"
-    )
+    return "             answers   accuracy on the blind audit sample      on the hidden truth   macro recall   still uncertain"
 
 
 def _line(r: Score, name: str) -> str:
@@ -124,6 +126,4 @@ def _line(r: Score, name: str) -> str:
     if r.audit is not None:
         a = r.audit
         audit = f"{a['estimate']:6.1%}  [{a['low']:.1%} – {a['high']:.1%}], n = {a['n']}"
-    return (
-        f"{name:<12} {r.answers:>7}   {audit:<38}  {r.accuracy:>18.1%}   {r.macro_recall:>12.1%}   {r.uncertain:>15}"
-    )
+    return f"{name:<12} {r.answers:>7}   {audit:<38}  {r.accuracy:>18.1%}   {r.macro_recall:>12.1%}   {r.uncertain:>15}"

@@ -13,7 +13,9 @@ from mekiki.jobs.models import ACTIVE_STATES, Job, State
 
 def wait_for_jobs(dataset: Dataset, *, quiet: bool = False, limit: float = 3600) -> None:
     """Return when no job of the dataset is active. CommandError when one failed, or after `limit` seconds."""
-    seen = set(Job.objects.filter(dataset=dataset).exclude(state__in=ACTIVE_STATES).values_list("pk", flat=True))
+    seen = set(
+        Job.objects.filter(dataset=dataset).exclude(state__in=ACTIVE_STATES).values_list("pk", flat=True)
+    )
     bars: dict[Any, tqdm] = {}
     end = time.monotonic() + limit
     try:

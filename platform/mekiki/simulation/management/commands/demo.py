@@ -18,7 +18,9 @@ SAMPLE_NAME = "Sample: machined parts"
 class Command(BaseCommand):
     """A parent that runs the platform, and a child that plays the people."""
 
-    help = "Make the sample dataset, let a simulated reviewer teach it over HTTP, freeze and verify a label set."
+    help = (
+        "Make the sample dataset, let a simulated reviewer teach it over HTTP, freeze and verify a label set."
+    )
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -51,7 +53,9 @@ class Command(BaseCommand):
                 arguments += ["--json", str(options["json"].expanduser().resolve())]
             code = subprocess.run(arguments, env=platform.env).returncode
             if code == 0 and not options["no_serve"]:
-                self.stdout.write("\nThe site goes on running. Ctrl-C stops it; `make run` with the same MEKIKI_HOME starts it again.")
+                self.stdout.write(
+                    "\nThe site goes on running. Ctrl-C stops it; `make run` with the same MEKIKI_HOME starts it again."
+                )
                 with contextlib.suppress(KeyboardInterrupt):
                     platform.wait()
         if code:

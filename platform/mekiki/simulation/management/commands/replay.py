@@ -30,7 +30,9 @@ class Command(BaseCommand):
         parser.add_argument("--seed", type=int, default=0, help="seed of every random choice (default 0)")
         parser.add_argument("--encoder", default="pocket", help="the encoder (default pocket)")
         parser.add_argument("--json", type=Path, help="write the figures here")
-        parser.add_argument("--home", type=Path, help="keep the platform's data here instead of a temporary folder")
+        parser.add_argument(
+            "--home", type=Path, help="keep the platform's data here instead of a temporary folder"
+        )
         parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -60,7 +62,9 @@ class Command(BaseCommand):
             arguments += [f"--{name}", str(options[name])]
         with tempfile.TemporaryDirectory(prefix="mekiki-replay-") as temporary:
             home = (options["home"] or Path(temporary) / "home").expanduser().resolve()
-            with Platform(home, web=False, quiet=True) as platform:
+            # Never the servers a real platform on this machine may use.
+            own = {"DATABASE_URL": "", "BROKER_URL": ""}
+            with Platform(home, web=False, quiet=True, env=own) as platform:
                 code = subprocess.run(arguments, env=platform.env).returncode
             if options["home"] is None:
                 # As root the database lies outside the home; removing the folder alone would leave it there.

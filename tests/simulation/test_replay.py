@@ -1,0 +1,75 @@
+"""`mekiki replay` through its own door, on a folder nobody has seen: the whole platform starts for it."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytestmark = pytest.mark.slow
+
+
+def draw(kind: str, rng: np.random.Generator, size: int) -> Image.Image:
+    """Grey pictures of three kinds that anybody tells apart: stripes, dots, plain."""
+    y, x = np.mgrid[0:size, 0:size] / size
+    picture = 128 + rng.normal(0, 12, (size, size))
+    if kind == "stripes":
+        picture += 60 * np.sin(2 * np.pi * (8 * x + rng.uniform(-1, 1) * y) + rng.uniform(0, 6))
+    elif kind == "dots":
+        for _ in range(25):
+            cx, cy = rng.uniform(0.1, 0.9, 2)
+            picture -= 90 * (((x - cx) ** 2 + (y - cy) ** 2) < 0.0016)
+    return Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8), "L")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Japanese and spaced names, grey pictures of mixed sizes, a rare class, and one file that is no image."""
+    rng = np.random.default_rng(5)
+    root = tmp_path / "検査 画像"
+    for name, kind, count in (
+        ("しま 模様", "stripes", 60),
+        ("dots on it", "dots", 60),
+        ("plain", "plain", 12),
+    ):
+        (root / name).mkdir(parents=True)
+        for i in range(count):
+            draw(kind, rng, int(rng.integers(64, 220))).save(root / name / f"{i:03}.png")
+    (root / "plain" / "notes.jpg").write_text("not an image")
+    return root
+
+
+def replay(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "mekiki", "replay", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+
+
+def test_the_loop_learns_and_its_label_set_verifies(folder, tmp_path):
+    out = tmp_path / "figures" / "replay.json"
+    done = replay(folder, "--budget", 36, "--batch", 18, "--json", out)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 files refused" in done.stdout
+    figures = json.loads(out.read_text())
+    assert set(figures) == {
+        *("encoder", "images", "labels", "zero_shot_accuracy", "zero_shot_macro_recall", "final_accuracy"),
+        *("final_macro_recall", "answers", "seconds", "verified", "rounds"),
+    }
+    assert (figures["images"], figures["labels"], figures["answers"]) == (132, 3, 36)
+    assert figures["verified"] is True
+    assert [r["answers"] for r in figures["rounds"]] == [0, 18, 36]
+    assert figures["final_accuracy"] > max(0.8, figures["zero_shot_accuracy"])
+    audit = figures["rounds"][-1]["audit"]
+    assert audit["n"] > 0
+    assert audit["low"] <= audit["estimate"] <= audit["high"]
+
+
+def test_a_folder_without_classes_is_refused_before_anything_starts(tmp_path):
+    done = replay(tmp_path)
+    assert done.returncode != 0
+    assert "at least two folders" in done.stderr

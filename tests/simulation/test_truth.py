@@ -1,0 +1,66 @@
+"""What a folder of folders and a prompts file may look like, and what is said when they may not."""
+
+import json
+
+import pytest
+
+from mekiki.simulation.truth import TruthError, class_names, default_prompts, read_prompts
+
+
+def folder_with(tmp_path, *names):
+    for name in names:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.png").write_bytes(b"x")
+    return tmp_path
+
+
+def test_class_names_are_the_folders_that_hold_files(tmp_path):
+    folder = folder_with(tmp_path, "良品", "big crack", ".hidden")
+    (folder / "empty").mkdir()
+    (folder / "notes.txt").write_text("no folder")
+    assert class_names(folder) == ["big crack", "良品"]
+
+
+@pytest.mark.parametrize("names", [(), ("one",)])
+def test_fewer_than_two_classes_is_refused(tmp_path, names):
+    with pytest.raises(TruthError, match="at least two folders"):
+        class_names(folder_with(tmp_path, *names))
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(TruthError, match="nowhere is not a folder"):
+        class_names(tmp_path / "nowhere")
+
+
+def test_names_become_words():
+    assert default_prompts("rolled-in_scale") == [
+        "rolled in scale",
+        "a photo of rolled in scale",
+        "rolled in scaleの写真",
+    ]
+
+
+def test_prompts_of_the_file_replace_only_what_they_name(tmp_path):
+    file = tmp_path / "prompts.json"
+    file.write_text(json.dumps({"良品": ["きれいな部品"]}), encoding="utf-8")
+    prompts = read_prompts(file, ["crack", "良品"])
+    assert prompts["良品"] == ["きれいな部品"]
+    assert prompts["crack"] == default_prompts("crack")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("not json", "cannot be read as JSON"),
+        ("[1]", "must be an object"),
+        ('{"crack": "one text"}', "needs a list of at least one prompt"),
+        ('{"crack": []}', "needs a list of at least one prompt"),
+        ('{"crack": [3]}', "needs a list of at least one prompt"),
+        ('{"rack": ["a rack"]}', "no folder “rack”"),
+    ],
+)
+def test_a_malformed_prompts_file_is_refused_with_the_reason(tmp_path, content, says):
+    file = tmp_path / "prompts.json"
+    file.write_text(content, encoding="utf-8")
+    with pytest.raises(TruthError, match=says):
+        read_prompts(file, ["crack", "良品"])
