@@ -167,14 +167,14 @@ def _registered(name: str) -> tuple[str, str]:
         raise EncoderError(
             f"There is no encoder «{name}». Names are «pocket» or ARCHITECTURE/WEIGHTS.{hint}",
             "unknown_name",
-            name=name,,
-            "unknown_name",
             name=name,
         )
     tags = open_clip.list_pretrained_tags_by_model(architecture)
     if weights not in tags:
         raise EncoderError(
-            f"«{architecture}» has no weights «{weights}». It has: {', '.join(tags) or 'none'}."
+            f"«{architecture}» has no weights «{weights}». It has: {', '.join(tags) or 'none'}.",
+            "unknown_weights",
+            name=name,
         )
     return architecture, weights
 
