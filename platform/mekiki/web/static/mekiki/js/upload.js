@@ -80,7 +80,10 @@ function send(url, body, headers, onProgress) {
     for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
     request.upload.onprogress = (event) => onProgress(event.loaded);
     request.onload = () => {
-      if (request.status < 300) return done();
+      const json = (request.getResponseHeader("Content-Type") ?? "").includes("json");
+      if (request.status < 300 && json) return done();
+      // A session that ended leads to the login page, which answers 200.
+      if (request.status < 300) return failed(new Refused(text("Login")));
       let detail = "";
       try {
         detail = JSON.parse(request.responseText).detail;

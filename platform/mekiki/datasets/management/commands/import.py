@@ -1,0 +1,100 @@
+"""mekiki import SLUG PATH: bring in a folder, a zip or a file that lies on the server."""
+
+import sys
+import time
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils.translation import gettext as _
+from tqdm import tqdm
+
+from mekiki.accounts.models import User
+from mekiki.datasets.models import Dataset, ImportBatch
+from mekiki.datasets.problems import explain
+from mekiki.datasets.selectors import problems_after
+from mekiki.datasets.services import import_folder
+from mekiki.jobs.models import ACTIVE_STATES, Job, State
+
+POLL_SECONDS = 0.3
+# After so long in the queue, it is worth saying that no worker seems to run.
+PATIENCE_SECONDS = 15
+SHOWN_PROBLEMS = 50
+
+
+class Command(BaseCommand):
+    """Exit status: 0 everything was taken, 2 some files were not, 1 it failed or was cancelled."""
+
+    help = "Import a folder, a zip or a single image from the server's disk into the dataset at /d/SLUG/."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """The command line."""
+        parser.add_argument("slug", help="address of the dataset")
+        parser.add_argument("path", help="folder, zip or image; the worker must be able to read it")
+        parser.add_argument(
+            "--wait", action="store_true", help="show progress, and each file that was not taken"
+        )
+        parser.add_argument("--user", default="", help="name of the user it is recorded under")
+
+    def handle(self, *args: Any, slug: str, path: str, wait: bool, user: str, **options: Any) -> None:
+        """See the class."""
+        dataset = Dataset.objects.filter(slug=slug, archived_at__isnull=True).first()
+        if dataset is None:
+            raise CommandError(_("There is no dataset at /d/%(slug)s/.") % {"slug": slug})
+        actor = User.objects.filter(username=user).first() if user else None
+        if user and actor is None:
+            raise CommandError(_("There is no user “%(name)s”.") % {"name": user})
+        try:
+            job = import_folder(dataset=dataset, path=path, user=actor)
+        except ValidationError as error:
+            raise CommandError(" ".join(error.messages)) from None
+        if not wait:
+            self.stdout.write(_("The import is queued. Its progress: /d/%(slug)s/activity/") % {"slug": slug})
+            return
+        try:
+            job = self._watch(job)
+        except KeyboardInterrupt:
+            self.stderr.write(
+                _("No longer watching; the import goes on. Its progress: /d/%(slug)s/activity/")
+                % {"slug": slug}
+            )
+            sys.exit(130)
+        self._report(job)
+
+    def _watch(self, job: Job) -> Job:
+        begun = time.monotonic()
+        warned = False
+        with tqdm(unit=" files", disable=None, file=sys.stderr) as bar:
+            while job.state in ACTIVE_STATES:
+                if job.state == State.QUEUED and not warned and time.monotonic() - begun > PATIENCE_SECONDS:
+                    warned = True
+                    bar.write(
+                        _("Still waiting for a worker. Is the platform running (mekiki up)?"), file=sys.stderr
+                    )
+                time.sleep(POLL_SECONDS)
+                job.refresh_from_db()
+                bar.total = job.total or None
+                bar.update(job.done - bar.n)
+        return job
+
+    def _report(self, job: Job) -> None:
+        batch = ImportBatch.objects.get(pk=job.payload["batch"])
+        if job.state != State.SUCCEEDED:
+            raise CommandError(
+                _("The import ended early (%(state)s). Images stored so far are kept. %(error)s")
+                % {"state": State(job.state).label, "error": job.error}
+            )
+        self.stdout.write(
+            _("%(added)d added, %(duplicates)d duplicates, %(rejected)d not taken.")
+            % {"added": batch.added, "duplicates": batch.duplicates, "rejected": batch.rejected}
+        )
+        problems = list(problems_after(batch, limit=SHOWN_PROBLEMS))
+        for problem in problems:
+            told = explain(problem.code, problem.detail)
+            self.stdout.write(f"  {problem.name}: {told.what} {told.advice}")
+        if batch.rejected > len(problems):
+            self.stdout.write(
+                _("  … and %(n)d more, on the import's page.") % {"n": batch.rejected - len(problems)}
+            )
+        if batch.rejected:
+            sys.exit(2)
