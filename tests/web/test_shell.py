@@ -1,9 +1,20 @@
-"""The shell: reachable pages, language, theme, error pages, health."""
+"""The shell: language, appearance, error pages, health, policy."""
+
+import re
 
 import pytest
 from django.test import Client
 
+from mekiki.web.templatetags.shell import count, percent
+from tests.factories import DatasetFactory, UserFactory
+
 pytestmark = pytest.mark.django_db
+
+
+def client_of(user, **kwargs) -> Client:
+    client = Client(headers={"accept-language": "en"}, **kwargs)
+    client.force_login(user)
+    return client
 
 
 def test_health_needs_no_login():
@@ -20,3 +31,134 @@ def test_health_says_when_the_database_is_gone(monkeypatch):
 
     monkeypatch.setattr(connection, "cursor", gone)
     assert Client().get("/healthz").status_code == 503
+
+
+def test_metrics_are_for_the_platform_admin():
+    assert Client().get("/metrics").status_code == 302
+    assert client_of(UserFactory()).get("/metrics").status_code == 403
+    response = client_of(UserFactory(is_superuser=True)).get("/metrics")
+    assert response.status_code == 200
+    assert b"django_http_requests" in response.content
+
+
+def test_the_language_switch_changes_the_page_and_the_account():
+    user = UserFactory()
+    client = client_of(user)
+    assert '<html lang="en"' in client.get("/").content.decode()
+    response = client.post("/language/", {"language": "ja", "next": "/"})
+    assert response.status_code == 302 and response["location"] == "/"
+    text = client.get("/").content.decode()
+    assert '<html lang="ja"' in text
+    assert "データセット" in text
+    user.refresh_from_db()
+    assert user.language == "ja"
+
+
+@pytest.mark.parametrize("path", ["/language/", "/theme/"])
+def test_a_switch_never_leads_to_another_site(path):
+    response = client_of(UserFactory()).post(
+        path, {"language": "ja", "theme": "dark", "next": "https://elsewhere.example/"}
+    )
+    assert "elsewhere" not in response["location"]
+
+
+def test_an_unknown_language_changes_nothing():
+    user = UserFactory()
+    client_of(user).post("/language/", {"language": "xx", "next": "/"})
+    user.refresh_from_db()
+    assert user.language == ""
+
+
+def test_the_appearance_is_kept_and_can_follow_the_device_again():
+    client = client_of(UserFactory())
+    assert "data-theme" not in client.get("/").content.decode().split("<body")[0]
+    client.post("/theme/", {"theme": "dark", "next": "/"})
+    assert 'data-theme="dark"' in client.get("/").content.decode()
+    client.post("/theme/", {"theme": "", "next": "/"})
+    assert "data-theme=" not in client.get("/").content.decode().split("<body")[0]
+
+
+def test_a_forged_appearance_is_ignored():
+    client = client_of(UserFactory())
+    client.cookies["mekiki_theme"] = '"><script>'
+    assert "data-theme=" not in client.get("/").content.decode().split("<body")[0]
+
+
+def test_what_you_may_not_see_does_not_exist():
+    response = client_of(UserFactory()).get(f"/d/{DatasetFactory().slug}/")
+    assert response.status_code == 404
+    assert "There is nothing here for you" in response.content.decode()
+
+
+def test_a_refusal_says_why():
+    user = UserFactory()
+    response = client_of(user).get("/metrics")
+    assert response.status_code == 403
+    assert "Only an admin of the platform can do this." in response.content.decode()
+
+
+@pytest.mark.parametrize("template", ["400.html", "500.html", "403_csrf.html"])
+def test_the_pages_of_last_resort_need_nothing(template, django_assert_num_queries):
+    from django.template.loader import get_template
+
+    with django_assert_num_queries(0):
+        text = get_template(template).render()
+    assert "Mekiki" in text and "<h1>" in text
+
+
+def test_a_form_without_its_token_gets_our_page():
+    response = client_of(UserFactory(), enforce_csrf_checks=True).post("/theme/", {"theme": "dark"})
+    assert response.status_code == 403
+    assert "This form was too old" in response.content.decode()
+
+
+def test_the_policy_allows_no_inline_code_and_pages_hold_none():
+    user = UserFactory()
+    dataset = DatasetFactory(admin=user)
+    client = client_of(user)
+    for address in ("/", f"/d/{dataset.slug}/", f"/d/{dataset.slug}/activity/", "/d/nothing/"):
+        response = client.get(address)
+        policy = response["content-security-policy"]
+        assert "unsafe" not in policy and "default-src 'none'" in policy
+        text = response.content.decode()
+        assert not re.search(r"<script(?![^>]*\bsrc=)", text), address
+        assert not re.search(r"<style|\sstyle=|\son\w+=", text), address
+
+
+def test_sections_follow_the_role():
+    reviewer, admin = UserFactory(), UserFactory()
+    dataset = DatasetFactory(admin=admin, reviewer=reviewer)
+    as_admin = client_of(admin).get(f"/d/{dataset.slug}/").content.decode()
+    as_reviewer = client_of(reviewer).get(f"/d/{dataset.slug}/").content.decode()
+    assert f'/d/{dataset.slug}/settings/"' in as_admin
+    assert f'/d/{dataset.slug}/settings/"' not in as_reviewer
+    assert f'href="/d/{dataset.slug}/" aria-current="page"' in as_reviewer
+
+
+def test_the_switcher_lists_the_users_own_datasets_only():
+    user = UserFactory()
+    dataset = DatasetFactory(viewer=user, name="First")
+    DatasetFactory(viewer=user, name="Second")
+    DatasetFactory(name="Foreign")
+    text = client_of(user).get(f"/d/{dataset.slug}/").content.decode()
+    assert "Second" in text and "Foreign" not in text
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, "–"),
+        (0.0, "0.0 %"),
+        (1.0, "100.0 %"),
+        (0.93421, "93.4 %"),
+        (0.99999, "99.9 %"),
+        (0.00001, "0.1 %"),
+    ],
+)
+def test_percent_never_rounds_up_to_certainty(value, shown):
+    assert percent(value) == shown
+
+
+def test_count_groups_digits():
+    assert count(1234567) == "1,234,567"
+    assert count(None) == "–"

@@ -2,6 +2,7 @@
 
 from mekiki.web.views.activity import activity, cancel_job
 from mekiki.web.views.datasets import home, overview
+from mekiki.web.views.members import members, remove_member, set_member_role
 from mekiki.web.views.service import healthz, metrics
 from mekiki.web.views.settings import set_language, set_theme
 
@@ -10,8 +11,11 @@ __all__ = [
     "cancel_job",
     "healthz",
     "home",
+    "members",
     "metrics",
     "overview",
+    "remove_member",
     "set_language",
+    "set_member_role",
     "set_theme",
 ]

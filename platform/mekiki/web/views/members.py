@@ -1,0 +1,86 @@
+"""Who may do what in a dataset. Here and not in accounts, which lies below datasets."""
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST
+
+from mekiki.accounts import selectors, services
+from mekiki.accounts.forms import MemberForm
+from mekiki.accounts.models import Membership, Role, User
+from mekiki.datasets.access import dataset_for
+from mekiki.datasets.models import Dataset
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def members(request: HttpRequest, slug: str) -> HttpResponse:
+    """The members of a dataset; its admins add one by user name."""
+    dataset = dataset_for(request.user, slug, Role.ADMIN)
+    form = MemberForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        name = form.cleaned_data["name"]
+        user = User.objects.filter(username=name, is_active=True).first()
+        if user is None:
+            form.add_error(
+                "name", _("No active user has this name. An admin of the platform can create one.")
+            )
+        elif Membership.objects.filter(dataset=dataset, user=user).exists():
+            form.add_error("name", _("This user is a member already. Change the role in the list."))
+        else:
+            services.set_role(dataset=dataset, user=user, role=form.cleaned_data["role"], actor=request.user)
+            messages.success(request, _("%(name)s is a member now.") % {"name": user.username})
+            return redirect("members", slug)
+    context = {
+        "dataset": dataset,
+        "section": "members",
+        "members": selectors.members(dataset),
+        "roles": Role.choices,
+        "form": form,
+    }
+    return render(request, "accounts/members.html", context, status=422 if form.errors else 200)
+
+
+def _member(dataset: Dataset, user_id: int) -> User:
+    membership = selectors.members(dataset).filter(user_id=user_id).first() if user_id < 2**63 else None
+    if membership is None:
+        raise Http404
+    return membership.user
+
+
+@require_POST
+def set_member_role(request: HttpRequest, slug: str, user_id: int) -> HttpResponse:
+    """Give a member another role."""
+    dataset = dataset_for(request.user, slug, Role.ADMIN)
+    user = _member(dataset, user_id)
+    try:
+        services.set_role(dataset=dataset, user=user, role=request.POST.get("role", ""), actor=request.user)
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+    else:
+        messages.success(request, _("The role of %(name)s is changed.") % {"name": user.username})
+    return _back(request, dataset)
+
+
+@require_POST
+def remove_member(request: HttpRequest, slug: str, user_id: int) -> HttpResponse:
+    """Take a member's role away. What they decided stays."""
+    dataset = dataset_for(request.user, slug, Role.ADMIN)
+    user = _member(dataset, user_id)
+    try:
+        services.remove_member(dataset=dataset, user=user, actor=request.user)
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+    else:
+        messages.success(request, _("%(name)s is no member any more.") % {"name": user.username})
+    return _back(request, dataset)
+
+
+def _back(request: HttpRequest, dataset: Dataset) -> HttpResponse:
+    """To the list; home for who has just taken the own right to see it away."""
+    user = request.user
+    still = (
+        user.is_superuser or Membership.objects.filter(dataset=dataset, user=user, role=Role.ADMIN).exists()
+    )
+    return redirect("members", dataset.slug) if still else redirect("home")

@@ -1,0 +1,128 @@
+"""Jobs through the API and the page: who sees them, who stops them, what they say."""
+
+import uuid
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from mekiki.jobs.models import Kind, State
+from tests.factories import DatasetFactory, JobFactory, UserFactory
+
+pytestmark = pytest.mark.django_db
+
+
+def client_of(user, **kwargs) -> Client:
+    client = Client(headers={"accept-language": "en"}, **kwargs)
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def job():
+    job = JobFactory(kind=Kind.ENCODE, running=True)
+    job.stage, job.done, job.total, job.rate, job.unit = "encoding", 250, 1000, 50.0, "images"
+    job.save()
+    return job
+
+
+def member(dataset, role: str):
+    user = UserFactory()
+    user.memberships.create(dataset=dataset, role=role)
+    return user
+
+
+def test_a_stranger_sees_neither_the_job_nor_the_list(job):
+    client = client_of(UserFactory())
+    assert client.get(f"/api/v1/jobs/{job.pk}").status_code == 404
+    assert client.get(f"/api/v1/jobs?dataset={job.dataset.slug}").status_code == 404
+    assert client.post(f"/api/v1/jobs/{job.pk}/cancel").status_code == 404
+
+
+def test_without_a_login_the_api_says_401(job):
+    assert Client().get(f"/api/v1/jobs/{job.pk}").status_code == 401
+    assert Client().get(f"/api/v1/jobs?dataset={job.dataset.slug}").status_code == 401
+
+
+def test_work_of_no_dataset_is_for_the_platform_admin():
+    job = JobFactory(dataset=None)
+    assert client_of(UserFactory()).get(f"/api/v1/jobs/{job.pk}").status_code == 404
+    assert client_of(UserFactory(is_superuser=True)).get(f"/api/v1/jobs/{job.pk}").status_code == 200
+
+
+def test_an_unknown_job_is_404():
+    assert client_of(UserFactory(is_superuser=True)).get(f"/api/v1/jobs/{uuid.uuid4()}").status_code == 404
+
+
+def test_a_viewer_reads_how_far_it_is_but_may_not_stop_it(job):
+    client = client_of(member(job.dataset, "viewer"))
+    body = client.get(f"/api/v1/jobs/{job.pk}").json()
+    assert body["percent"] == 25
+    assert body["eta_seconds"] == 15
+    assert body["kind_label"] == "Compute embeddings"
+    assert body["state"] == "running" and body["active"] is True
+    assert "250 of 1,000 images" in body["detail"]
+    assert "about 15 seconds left" in body["detail"]
+    assert body["can_cancel"] is False
+    refused = client.post(f"/api/v1/jobs/{job.pk}/cancel")
+    assert refused.status_code == 403
+    assert refused.json()["detail"]
+    job.refresh_from_db()
+    assert not job.cancel_requested
+
+
+def test_an_admin_stops_it(job):
+    client = client_of(member(job.dataset, "admin"))
+    assert client.get(f"/api/v1/jobs/{job.pk}").json()["can_cancel"] is True
+    body = client.post(f"/api/v1/jobs/{job.pk}/cancel").json()
+    assert body["state_label"] == "stopping" and body["can_cancel"] is False
+    job.refresh_from_db()
+    assert job.cancel_requested
+
+
+def test_the_api_checks_the_csrf_token(job):
+    client = client_of(member(job.dataset, "admin"), enforce_csrf_checks=True)
+    assert client.post(f"/api/v1/jobs/{job.pk}/cancel").status_code == 403
+    job.refresh_from_db()
+    assert not job.cancel_requested
+
+
+def test_stopping_by_the_page_needs_an_admin_of_that_dataset(job):
+    url = f"/d/{job.dataset.slug}/jobs/{job.pk}/cancel/"
+    assert client_of(member(job.dataset, "reviewer")).post(url).status_code == 403
+    admin = member(job.dataset, "admin")
+    other = DatasetFactory(admin=admin)
+    assert client_of(admin).post(f"/d/{other.slug}/jobs/{job.pk}/cancel/").status_code == 404
+    assert client_of(admin).get(url).status_code == 405
+    job.refresh_from_db()
+    assert not job.cancel_requested
+    assert client_of(admin).post(url).status_code == 302
+    job.refresh_from_db()
+    assert job.cancel_requested
+
+
+def test_the_list_holds_active_and_just_ended_jobs_of_that_dataset_only(job):
+    dataset = job.dataset
+    queued = JobFactory(dataset=dataset, kind=Kind.PREDICT)
+    ended = JobFactory(dataset=dataset, state=State.SUCCEEDED, finished_at=timezone.now())
+    JobFactory(
+        dataset=dataset, state=State.SUCCEEDED, finished_at=timezone.now() - timezone.timedelta(hours=1)
+    )
+    JobFactory()
+    body = client_of(member(dataset, "viewer")).get(f"/api/v1/jobs?dataset={dataset.slug}").json()
+    assert {row["id"] for row in body} == {str(j.pk) for j in (job, queued, ended)}
+    assert body[0]["id"] == str(job.pk), "the running one first"
+
+
+def test_a_running_job_never_claims_to_be_finished(job):
+    job.done = job.total
+    job.save()
+    assert client_of(member(job.dataset, "viewer")).get(f"/api/v1/jobs/{job.pk}").json()["percent"] == 99
+
+
+def test_japanese_words_for_a_japanese_reader(job):
+    client = Client(headers={"accept-language": "ja"})
+    client.force_login(member(job.dataset, "viewer"))
+    body = client.get(f"/api/v1/jobs/{job.pk}").json()
+    assert body["kind_label"] == "埋め込みの計算"
+    assert "残り約15秒" in body["detail"]
