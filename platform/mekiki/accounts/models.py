@@ -37,3 +37,17 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} {self.role} in {self.dataset_id}"
+
+
+class LoginTry(models.Model):
+    """A login that has not succeeded. Short-lived: see accounts.throttle."""
+
+    name = models.CharField(max_length=150)  # as typed, case-folded; not necessarily a user's
+    address = models.CharField(max_length=64)
+    at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["name", "address", "-at"], name="login_try_recent")]
+
+    def __str__(self) -> str:
+        return f"{self.name} from {self.address}"

@@ -1,5 +1,18 @@
-"""Addresses of accounts."""
+"""Addresses of accounts, under /accounts/."""
 
-from django.urls import path  # noqa: F401
+from django.contrib.auth.views import LogoutView
+from django.urls import path
 
-urlpatterns: list = []
+from mekiki.accounts import views
+
+urlpatterns = [
+    path("login/", views.LoginView.as_view(), name="login"),
+    path("logout/", LogoutView.as_view(), name="logout"),
+    path("me/", views.account, name="account"),
+    path("users/", views.users, name="users"),
+    path("users/new/", views.create, name="user-create"),
+    path("users/<int:user_id>/", views.user, name="user"),
+    path("users/<int:user_id>/active/", views.set_active, name="user-active"),
+    path("users/<int:user_id>/datasets/", views.set_may_create, name="user-may-create"),
+    path("users/<int:user_id>/password/", views.reset_password, name="user-password"),
+]

@@ -1,0 +1,32 @@
+"""Reads of the accounts."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+
+from mekiki.accounts.models import Membership, User
+
+PAGE = 50
+
+
+def users(*, after: str = "", search: str = "") -> tuple[list[User], str]:
+    """A page of users by name, and the name to continue after ("": the end). search: a part of the name."""
+    rows = User.objects.filter(username__icontains=search) if search else User.objects.all()
+    if after:
+        rows = rows.filter(username__gt=after)
+    page = list(rows.order_by("username")[: PAGE + 1])
+    return page[:PAGE], page[PAGE - 1].username if len(page) > PAGE else ""
+
+
+def members(dataset: Any) -> QuerySet[Membership]:
+    """The members of a dataset with their users, by name."""
+    return Membership.objects.filter(dataset=dataset).select_related("user").order_by("user__username")
+
+
+def memberships_of(user: User) -> QuerySet[Membership]:
+    """The roles a user has, with the datasets, by name."""
+    return (
+        Membership.objects.filter(user=user, dataset__archived_at__isnull=True)
+        .select_related("dataset")
+        .order_by("dataset__name")
+    )

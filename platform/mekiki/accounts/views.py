@@ -1,0 +1,141 @@
+"""Logging in and out, the own account, and the platform's users."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth import update_session_auth_hash
+from django.contrib.auth import views as auth_views
+from django.contrib.auth.forms import PasswordChangeForm
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from mekiki.accounts import selectors, services
+from mekiki.accounts.access import require_platform_admin, user_for
+from mekiki.accounts.forms import LoginForm, NewUserForm
+from mekiki.accounts.models import User
+from mekiki.audit.services import record
+
+
+class LoginView(auth_views.LoginView):
+    """The door. Django's own view keeps `next` on this site and makes a new session."""
+
+    template_name = "accounts/login.html"
+    authentication_form = LoginForm
+    redirect_authenticated_user = True
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        """Let in, and leave a trace."""
+        record(kind="user.logged_in", actor=form.get_user(), target=form.get_user())
+        return super().form_valid(form)
+
+
+@sensitive_post_parameters()
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def account(request: HttpRequest) -> HttpResponse:
+    """The own account: password, language, roles."""
+    user = request.user
+    assert isinstance(user, User)
+    form = PasswordChangeForm(user, request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        services.change_password(user=user, password=form.cleaned_data["new_password1"], actor=user)
+        # The session that changed it goes on; all others end.
+        update_session_auth_hash(request, user)
+        messages.success(request, _("Your password is changed. Other browsers have to log in again."))
+        return redirect("account")
+    context = {"form": form, "memberships": selectors.memberships_of(user)}
+    return render(request, "accounts/account.html", context, status=422 if form.errors else 200)
+
+
+@require_safe
+def users(request: HttpRequest) -> HttpResponse:
+    """All users of the platform, by name."""
+    require_platform_admin(request.user)
+    search, after = request.GET.get("q", "")[:150], request.GET.get("after", "")[:150]
+    # PostgreSQL's text holds no NUL.
+    page, more = selectors.users(after=after.replace("\0", ""), search=search.replace("\0", ""))
+    context = {"users": page, "search": search, "after": after, "more": more}
+    return render(request, "accounts/users.html", context)
+
+
+@sensitive_post_parameters()
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def create(request: HttpRequest) -> HttpResponse:
+    """A new user. A password that was made is on the answer to this request only, never stored or sent."""
+    require_platform_admin(request.user)
+    form = NewUserForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        given = form.cleaned_data
+        password = given["password"] or services.generate_password()
+        try:
+            user = services.create_user(actor=request.user, **{**given, "password": password})
+        except ValidationError as error:
+            for field, problems in _by_field(error).items():
+                form.add_error(field, problems)
+        else:
+            if given["password"]:
+                messages.success(request, _("%(name)s can log in now.") % {"name": user.username})
+                return redirect("users")
+            return render(request, "accounts/new_password.html", {"person": user, "password": password})
+    return render(request, "accounts/create.html", {"form": form}, status=422 if form.errors else 200)
+
+
+def _by_field(error: ValidationError) -> dict[str | None, list[str]]:
+    """The service's complaints, under the form's names."""
+    if not hasattr(error, "error_dict"):
+        return {"password": error.messages}
+    names = {"username": "name", "password": "password"}
+    return {names.get(field): problems for field, problems in error.message_dict.items()}
+
+
+@require_safe
+def user(request: HttpRequest, user_id: int) -> HttpResponse:
+    """One user: roles, rights, and what an admin may do about them."""
+    person = user_for(request.user, user_id)
+    context = {"person": person, "memberships": selectors.memberships_of(person)}
+    return render(request, "accounts/user.html", context)
+
+
+@require_POST
+def set_active(request: HttpRequest, user_id: int) -> HttpResponse:
+    """Deactivate, or let in again."""
+    person = user_for(request.user, user_id)
+    active = request.POST.get("active") == "1"
+    try:
+        services.set_active(user=person, active=active, actor=request.user)
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+    else:
+        said = _("%(name)s can log in again.") if active else _("%(name)s is logged out and cannot log in.")
+        messages.success(request, said % {"name": person.username})
+    return redirect("user", user_id)
+
+
+@require_POST
+def set_may_create(request: HttpRequest, user_id: int) -> HttpResponse:
+    """Allow a user to create datasets, or no longer."""
+    person = user_for(request.user, user_id)
+    allowed = request.POST.get("allowed") == "1"
+    services.set_may_create_datasets(user=person, allowed=allowed, actor=request.user)
+    said = _("%(name)s may create datasets.") if allowed else _("%(name)s may not create datasets any more.")
+    messages.success(request, said % {"name": person.username})
+    return redirect("user", user_id)
+
+
+@never_cache
+@require_POST
+def reset_password(request: HttpRequest, user_id: int) -> HttpResponse:
+    """A new password, made here and shown once; the user's sessions end."""
+    person = user_for(request.user, user_id)
+    if person.pk == request.user.pk:
+        messages.error(request, _("Change your own password on your account’s page."))
+        return redirect("account")
+    password = services.generate_password()
+    services.change_password(user=person, password=password, actor=request.user)
+    return render(request, "accounts/new_password.html", {"person": person, "password": password})
