@@ -1,5 +1,7 @@
-"""Addresses of labeling."""
+"""Addresses of labels and prompts: /d/<slug>/labels/."""
 
-from django.urls import path  # noqa: F401
+from django.urls import path
 
-urlpatterns: list = []
+from mekiki.labeling import views
+
+urlpatterns = [path("", views.labels, name="labels")]

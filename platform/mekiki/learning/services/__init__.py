@@ -19,7 +19,6 @@ from mekiki.learning.services.training import (
     finish_run,
     request_training,
     run_of,
-    set_retrain_every,
     set_schedule,
 )
 
@@ -36,7 +35,6 @@ __all__ = [
     "request_training",
     "run_of",
     "seed_for",
-    "set_retrain_every",
     "set_schedule",
     "store_embeddings",
     "store_predictions",

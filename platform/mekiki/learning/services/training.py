@@ -40,10 +40,12 @@ def request_training(*, dataset: Dataset, trigger: str, user: Any = None) -> Tra
 def run_of(job: Job, *, trigger: str = "", user: Any = None) -> TrainingRun:
     """The training run of a TRAIN job, made when it has none (a job asked for again by the platform)."""
     user = user if getattr(user, "pk", None) else job.created_by
+    dataset = job.dataset
+    assert dataset is not None
     run, made = TrainingRun.objects.get_or_create(
         job=job,
         defaults={
-            "dataset_id": job.dataset_id,
+            "dataset": dataset,
             "trigger": trigger or job.payload.get("trigger") or TrainingRun.Trigger.BUTTON,
             "created_by": user,
         },
@@ -52,7 +54,7 @@ def run_of(job: Job, *, trigger: str = "", user: Any = None) -> TrainingRun:
         record(
             kind="training.requested",
             actor=user,
-            dataset=job.dataset,
+            dataset=dataset,
             target=run,
             data={"trigger": run.trigger},
         )
@@ -131,21 +133,3 @@ def _cron_fields(cron: str) -> list[str]:
             code="bad_cron",
         ) from error
     return fields
-
-
-@transaction.atomic
-def set_retrain_every(*, dataset: Dataset, answers: int, user: Any) -> None:
-    """Retrain after this many new confirmed labels; 0: never by count. ValidationError below 0."""
-    if answers < 0 or answers > 1_000_000:
-        raise ValidationError(_("The number of answers between trainings must lie between 0 and 1,000,000."))
-    if dataset.retrain_every == answers:
-        return
-    before, dataset.retrain_every = dataset.retrain_every, answers
-    Dataset.objects.filter(pk=dataset.pk).update(retrain_every=answers)
-    record(
-        kind="dataset.retrain_every_set",
-        actor=user,
-        dataset=dataset,
-        target=dataset,
-        data={"from": before, "to": answers},
-    )

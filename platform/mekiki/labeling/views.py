@@ -1,0 +1,104 @@
+"""The labels page: schema, guidelines and prompts."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from mekiki.accounts.access import at_least
+from mekiki.accounts.models import Role
+from mekiki.datasets.access import dataset_for
+from mekiki.datasets.models import Dataset
+from mekiki.jobs import progress
+from mekiki.jobs.models import Job, Kind, State
+from mekiki.labeling.forms import LabelFormSet, initial_rows
+from mekiki.labeling.models import PromptSet
+from mekiki.labeling.selectors import active_labels, current_prompt_set, long_prompts, prompts_of
+from mekiki.labeling.services import set_schema
+from mekiki.labeling.text import DEFAULT_TEMPLATE, TEMPLATES
+
+VERSIONS = 20
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def labels(request: HttpRequest, slug: str) -> HttpResponse:
+    """Show labels and prompts; an admin edits them all in one form."""
+    needed = Role.ADMIN if request.method == "POST" else Role.VIEWER
+    dataset = dataset_for(request.user, slug, needed)
+    if request.method == "POST":
+        return _save(request, dataset)
+    return _page(request, dataset)
+
+
+def _save(request: HttpRequest, dataset: Dataset) -> HttpResponse:
+    formset = LabelFormSet(request.POST, prefix="labels")
+    if not formset.is_valid():
+        return _page(request, dataset, formset, list(formset.non_form_errors()))
+    before = current_prompt_set(dataset)
+    try:
+        prompt_set = set_schema(dataset=dataset, labels=formset.specs(), user=request.user)
+    except ValidationError as error:
+        return _page(request, dataset, formset, error.messages)
+    if before is not None and prompt_set.pk == before.pk:
+        messages.success(request, _("Saved. The prompts are as they were."))
+    else:
+        messages.success(
+            request,
+            _("Saved as prompt set v%(version)d. Predictions by it follow by themselves.")
+            % {"version": prompt_set.version},
+        )
+    return redirect("labels", dataset.slug)
+
+
+def _page(
+    request: HttpRequest, dataset: Dataset, formset: Any = None, errors: list[str] | None = None
+) -> HttpResponse:
+    shown = list(active_labels(dataset))
+    current = current_prompt_set(dataset)
+    prompts = prompts_of(current)
+    may_edit = at_least(dataset.role, Role.ADMIN)
+    if formset is None and may_edit:
+        formset = LabelFormSet(initial=initial_rows(shown, prompts), prefix="labels")
+    predict = Job.objects.filter(dataset=dataset, kind=Kind.PREDICT).order_by("-created_at").first()
+    context = {
+        "dataset": dataset,
+        "section": "labels",
+        "may_edit": may_edit,
+        "formset": formset,
+        "errors": errors or [],
+        "rows": [(label, prompts.get(label.pk, [])) for label in shown],
+        "current": current,
+        "long_prompts": long_prompts(dataset, current),
+        "templates": TEMPLATES,
+        "default_template": DEFAULT_TEMPLATE,
+        "jobs": [job for job in progress.active_of(dataset) if job.kind == Kind.PREDICT],
+        "failed": predict if predict is not None and predict.state == State.FAILED else None,
+        **_versions(request, dataset),
+    }
+    return render(request, "labeling/labels.html", context, status=422 if errors or _bad(formset) else 200)
+
+
+def _bad(formset: Any) -> bool:
+    return bool(formset is not None and formset.is_bound and any(formset.errors))
+
+
+def _versions(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
+    """The newest prompt sets, and the one that is opened by ?version=N."""
+    sets = PromptSet.objects.filter(dataset=dataset).select_related("created_by")
+    asked = request.GET.get("version", "")
+    opened = sets.filter(version=int(asked)).first() if asked.isdigit() and len(asked) < 9 else None
+    by_label: dict[str, list[str]] = {}
+    if opened is not None:
+        rows = opened.prompts.select_related("label").order_by("label__position", "label_id", "position")
+        for prompt in rows:
+            by_label.setdefault(prompt.label.name, []).append(prompt.text)
+    return {
+        "versions": list(sets.annotate(n=Count("prompts")).order_by("-version")[:VERSIONS]),
+        "opened": opened,
+        "opened_prompts": by_label.items(),
+    }
