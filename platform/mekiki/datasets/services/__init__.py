@@ -7,7 +7,6 @@ from mekiki.datasets.services.uploads import (
     add_files,
     discard_import,
     finish_upload,
-    refuse_file,
     start_upload,
 )
 
@@ -19,7 +18,6 @@ __all__ = [
     "discard_import",
     "finish_upload",
     "import_folder",
-    "refuse_file",
     "run_import",
     "start_upload",
     "update_settings",

@@ -84,26 +84,32 @@ def add_file(*, batch: ImportBatch, name: str, file: Readable) -> int:
     return size
 
 
-def add_files(*, batch: ImportBatch, part: int, files: Iterable[tuple[str, Readable]]) -> int:
+def add_files(
+    *,
+    batch: ImportBatch,
+    part: int,
+    files: Iterable[tuple[str, Readable]],
+    refused: Iterable[tuple[str, int]] = (),
+) -> int:
     """Take the numbered part of an upload, once: a part sent again after a lost reply is passed over.
 
-    Returns how many files were taken. Errors as add_file.
+    files: (name, file). refused: (name, bytes) of files the browser kept back for their size; the report names
+    them like any other. Returns how many files were taken. Errors as add_file.
     """
-    marker = _open_folder(batch) / f"part-{part:08d}"
+    folder = _open_folder(batch)
+    marker = folder / f"part-{part:08d}"
     if marker.exists():
         return 0
     taken = 0
     for name, file in files:
         add_file(batch=batch, name=name, file=file)
         taken += 1
+    for name, size in refused:
+        is_archive = name.lower().endswith(".zip")
+        limit = settings.MAX_ARCHIVE_BYTES if is_archive else settings.MAX_FILE_BYTES
+        _append(folder, name, size, None, _too_big(limit))
     marker.touch(mode=0o600)
     return taken
-
-
-def refuse_file(*, batch: ImportBatch, name: str, size: int) -> None:
-    """A file the browser did not send because of its size: the report names it like any other."""
-    limit = settings.MAX_ARCHIVE_BYTES if name.lower().endswith(".zip") else settings.MAX_FILE_BYTES
-    _append(_open_folder(batch), name, size, None, _too_big(limit))
 
 
 def _open_folder(batch: ImportBatch) -> Path:

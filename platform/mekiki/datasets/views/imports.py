@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
 from urllib.parse import unquote
 
 from django.conf import settings
@@ -80,10 +79,7 @@ def import_files(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
             {"detail": _("The part of the upload has no number. Load the page again.")}, status=400
         )
     try:
-        taken = services.add_files(batch=batch, part=part, files=_sent(request))
-        if request.content_type != STREAM:
-            for row in _refused(request):
-                services.refuse_file(batch=batch, name=row["name"], size=row["size"])
+        taken = services.add_files(batch=batch, part=part, files=_sent(request), refused=_refused(request))
     except ValidationError as error:
         return JsonResponse({"detail": " ".join(error.messages)}, status=409)
     return JsonResponse({"taken": taken})
@@ -100,11 +96,13 @@ def _sent(request: HttpRequest) -> Iterator[tuple[str, Readable]]:
         yield (names[i] if len(names) == len(files) else file.name or ""), file  # type: ignore[misc]
 
 
-def _refused(request: HttpRequest) -> list[dict[str, Any]]:
-    """Files the browser kept back because of their size: [{"name", "size"}], at most a thousand a part."""
+def _refused(request: HttpRequest) -> list[tuple[str, int]]:
+    """(name, bytes) of files the browser kept back because of their size, at most a thousand a part."""
+    if request.content_type == STREAM:
+        return []
     try:
         rows = json.loads(request.POST.get("refused", "[]"))
-        return [{"name": str(r["name"]), "size": int(r["size"])} for r in rows[:1000]]
+        return [(str(row["name"]), int(row["size"])) for row in rows[:1000]]
     except (ValueError, TypeError, KeyError):
         return []
 

@@ -1,0 +1,251 @@
+"""Datasets through HTTP: create, upload, files of images, settings; who may and who may not."""
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.urls import reverse
+
+from mekiki.accounts.models import Role, User
+from mekiki.accounts.services import set_role
+from mekiki.datasets import services
+from mekiki.datasets.models import Dataset, Image, ImportBatch
+from mekiki.jobs.models import Job, Kind
+from tests.datasets.helpers import Files, codes, picture, zipped
+
+Upload = Callable[[Files], ImportBatch]
+JSON = {"accept": "application/json"}
+
+
+def client_of(user: User, **options) -> Client:
+    client = Client(headers={"accept-language": "en"}, **options)
+    client.force_login(user)
+    return client
+
+
+def sent(name: str, data: bytes) -> SimpleUploadedFile:
+    return SimpleUploadedFile(name, data)
+
+
+def finished(batch: int) -> ImportBatch:
+    return services.run_import(batch=ImportBatch.objects.get(pk=batch), progress=lambda done, total: None)
+
+
+def test_create_and_go_on_to_labels(admin: User) -> None:
+    client = client_of(admin)
+    page = client.get(reverse("dataset-create"))
+    assert page.status_code == 200 and b"pocket" in page.content
+    response = client.post(
+        reverse("dataset-create"), {"name": "傷検査", "description": "", "encoder_name": "pocket"}
+    )
+    dataset = Dataset.objects.get()
+    assert response.status_code == 302 and response["location"] == f"/d/{dataset.slug}/labels/"
+    refused = client.post(reverse("dataset-create"), {"name": "", "encoder_name": "made-up"})
+    assert refused.status_code == 200 and refused.content.count(b'class="errorlist"') == 2
+    assert Dataset.objects.count() == 1
+
+
+def test_creating_is_for_those_who_may(stranger: User) -> None:
+    client = client_of(stranger)
+    assert client.get(reverse("dataset-create")).status_code == 403
+    assert client.post(reverse("dataset-create"), {"name": "X", "encoder_name": "pocket"}).status_code == 403
+    assert not Dataset.objects.exists()
+
+
+def test_upload_in_parts(admin: User, dataset: Dataset) -> None:
+    """As js/upload.js does: start, a part of many files with their paths, a streamed zip, finish."""
+    client = client_of(admin)
+    urls = client.post(reverse("import-start", args=[dataset.slug]), headers=JSON).json()
+    part = {
+        "files": [sent("a.jpg", picture(1)), sent("a.jpg", picture(2)), sent("bad.jpg", b"text")],
+        "names": ["left/a.jpg", "右/a.jpg", "bad.jpg"],
+        "refused": json.dumps([{"name": "huge.tif", "size": 10**9}]),
+    }
+    assert client.post(urls["files"] + "?part=0", part).json() == {"taken": 3}
+    part["files"] = [sent("a.jpg", picture(1)), sent("a.jpg", picture(2)), sent("bad.jpg", b"text")]
+    # The reply was lost and the part is sent again: nothing is counted twice.
+    assert client.post(urls["files"] + "?part=0", part).json() == {"taken": 0}
+    response = client.post(
+        urls["files"] + "?part=1",
+        zipped({"inside.jpg": picture(3)}),
+        content_type="application/octet-stream",
+        headers={"x-file-name": quote("写真.zip")},
+    )
+    assert response.json() == {"taken": 1}
+    url = client.post(urls["finish"], headers=JSON).json()["url"]
+    assert Job.objects.get(kind=Kind.IMPORT_IMAGES).payload == {"batch": urls["batch"]}
+    assert "data-job=" in client.get(url).content.decode()
+    batch = finished(urls["batch"])
+    assert (batch.added, batch.duplicates, batch.rejected) == (3, 0, 2)
+    assert codes(batch) == {"bad.jpg": "not_an_image", "huge.tif": "too_large"}
+    assert set(Image.objects.values_list("name", flat=True)) == {"left/a.jpg", "右/a.jpg", "inside.jpg"}
+    page = client.get(url).content.decode()
+    assert "This is not an image, whatever its name says." in page and "bad.jpg" in page
+    late = client.post(urls["files"] + "?part=2", part)
+    assert late.status_code == 409 and "has ended" in late.json()["detail"]
+    assert client.post(urls["files"] + "?part=x", part).status_code == 400
+
+
+def test_plain_form_without_scripts(admin: User, dataset: Dataset) -> None:
+    client = client_of(admin)
+    url = reverse("import", args=[dataset.slug])
+    response = client.post(
+        url, {"files": [sent("a.jpg", picture(1)), sent("b.zip", zipped({"c.jpg": picture(2)}))]}
+    )
+    batch = ImportBatch.objects.get()
+    assert response["location"] == reverse("import-batch", args=[dataset.slug, batch.pk])
+    assert finished(batch.pk).added == 2
+    empty = client.post(url)
+    assert empty.status_code == 200 and b"No file was chosen" in empty.content
+    assert ImportBatch.objects.count() == 1
+
+
+def test_a_stopped_import_can_go_on_or_be_given_up(
+    admin: User, dataset: Dataset, django_capture_on_commit_callbacks
+) -> None:
+    client = client_of(admin)
+    batch = services.start_upload(dataset=dataset, user=admin)
+    services.add_file(batch=batch, name="a.jpg", file=io.BytesIO(picture(1)))
+    page = client.get(reverse("import-batch", args=[dataset.slug, batch.pk])).content.decode()
+    assert "This upload was not finished." in page
+    client.post(reverse("import-finish", args=[dataset.slug, batch.pk]))
+    assert Job.objects.filter(kind=Kind.IMPORT_IMAGES).count() == 1
+    with django_capture_on_commit_callbacks(execute=True):
+        response = client.post(reverse("import-discard", args=[dataset.slug, batch.pk]))
+    assert response["location"] == reverse("import", args=[dataset.slug])
+    assert not Path(batch.location).exists()
+    assert Job.objects.get(kind=Kind.IMPORT_IMAGES).state == "cancelled"
+
+
+def test_problems_come_in_pages(admin: User, dataset: Dataset, upload: Upload) -> None:
+    batch = upload({"a.zip": zipped({f"{i:03d}.txt": b"x" for i in range(150)})})
+    client = client_of(admin)
+    url = reverse("import-batch", args=[dataset.slug, batch.pk])
+    first = client.get(url)
+    assert first.content.count(b"not an image") == 100
+    second = client.get(url + first.context["older_url"])
+    assert second.content.count(b"not an image") == 50
+    assert second.context["older_url"] == ""
+    # Names of entries are the sender's words.
+    hostile = upload({'<script>alert(1)</script>".txt': b"x"})
+    page = client.get(reverse("import-batch", args=[dataset.slug, hostile.pk])).content
+    assert b"<script>alert" not in page and b"&lt;script&gt;alert" in page
+
+
+def every_address(dataset: Dataset, image: Image, batch: ImportBatch) -> dict[str, list[tuple[str, str]]]:
+    """Role needed → (method, address)."""
+    s = dataset.slug
+    return {
+        "viewer": [
+            ("get", reverse("images", args=[s])),
+            *[
+                ("get", reverse(name, args=[s, image.sha256]))
+                for name in ("image", "image-thumb", "image-display", "image-original")
+            ],
+        ],
+        "admin": [
+            ("get", reverse("import", args=[s])),
+            ("post", reverse("import", args=[s])),
+            ("post", reverse("import-start", args=[s])),
+            ("get", reverse("import-batch", args=[s, batch.pk])),
+            ("post", reverse("import-files", args=[s, batch.pk]) + "?part=0"),
+            ("post", reverse("import-finish", args=[s, batch.pk])),
+            ("post", reverse("import-discard", args=[s, batch.pk])),
+            ("get", reverse("dataset-settings", args=[s])),
+            ("post", reverse("dataset-settings", args=[s])),
+            ("post", reverse("dataset-archive", args=[s])),
+        ],
+    }
+
+
+def test_who_reaches_what(
+    dataset: Dataset, reviewer: User, stranger: User, upload: Upload, admin: User
+) -> None:
+    batch = upload({"a.jpg": picture(1)})
+    viewer = User.objects.create_user("vi")
+    set_role(dataset=dataset, user=viewer, role=Role.VIEWER, actor=admin)
+    addresses = every_address(dataset, Image.objects.get(), batch)
+    for needed, rows in addresses.items():
+        for method, url in rows:
+            assert getattr(Client(), method)(url)["location"].startswith("/accounts/login"), url
+            assert getattr(client_of(stranger), method)(url).status_code == 404, url
+            expected = 200 if needed == "viewer" else 403
+            for member in (viewer, reviewer):
+                assert getattr(client_of(member), method)(url).status_code == expected, url
+    assert Dataset.objects.get().archived_at is None
+
+
+def test_forged_requests_are_refused(admin: User, dataset: Dataset) -> None:
+    client = client_of(admin, enforce_csrf_checks=True)
+    assert client.post(reverse("import-start", args=[dataset.slug])).status_code == 403
+    assert not ImportBatch.objects.exists()
+
+
+def test_an_import_of_another_dataset_is_not_found(admin: User, dataset: Dataset, upload: Upload) -> None:
+    batch = upload({"a.jpg": picture(1)})
+    other = services.create_dataset(name="Other", user=admin)
+    client = client_of(admin)
+    assert client.get(reverse("import-batch", args=[other.slug, batch.pk])).status_code == 404
+    sha = Image.objects.get().sha256
+    assert client.get(reverse("image-thumb", args=[other.slug, sha])).status_code == 404
+
+
+def test_files_of_an_image(admin: User, dataset: Dataset, upload: Upload) -> None:
+    data = picture(1, (300, 200), "TIFF")
+    upload({"部品 <1>.jpg": data})
+    image = Image.objects.get()
+    client = client_of(admin)
+
+    def get(name: str, **headers: str):
+        return client.get(reverse(name, args=[dataset.slug, image.sha256]), headers=headers)
+
+    original = get("image-original")
+    assert b"".join(original.streaming_content) == data
+    assert original["content-type"] == "image/tiff"
+    # The ending follows the content, not the name it came with.
+    assert original["content-disposition"] == f"attachment; filename*=utf-8''{quote('部品 <1>.tif')}"
+    for name in ("image-thumb", "image-display"):
+        response = get(name)
+        assert response["content-type"] == "image/webp"
+        assert b"".join(response.streaming_content)[8:12] == b"WEBP"
+        assert response["content-disposition"] == "inline"
+        assert response["x-content-type-options"] == "nosniff"
+        assert response["cache-control"] == "private, max-age=31536000, immutable"
+        assert response["content-security-policy"] == "default-src 'none'; sandbox"
+        again = get(name, **{"if-none-match": response["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+    upload({"small.png": picture(2, kind="PNG")})
+    image = Image.objects.latest("pk")
+    assert get("image-display")["content-type"] == "image/png"
+
+
+def test_settings_page(admin: User, dataset: Dataset) -> None:
+    client = client_of(admin)
+    url = reverse("dataset-settings", args=[dataset.slug])
+    values = {
+        "name": "New name",
+        "description": "d",
+        "audit_percent": "20",
+        "queue_target": "30",
+        "retrain_every": "0",
+    }
+    assert client.post(url, values).status_code == 302
+    dataset.refresh_from_db()
+    assert (dataset.name, dataset.audit_fraction, dataset.queue_target, dataset.retrain_every) == (
+        "New name",
+        0.2,
+        30,
+        0,
+    )
+    assert client.post(url, values | {"audit_percent": "95"}).status_code == 200
+    dataset.refresh_from_db()
+    assert dataset.audit_fraction == 0.2
+    archive = reverse("dataset-archive", args=[dataset.slug])
+    client.post(archive, {"name": "wrong"})
+    assert Dataset.objects.get().archived_at is None
+    assert client.post(archive, {"name": "New name"})["location"] == "/"
+    assert client.get(url).status_code == 404

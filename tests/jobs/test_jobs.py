@@ -1,0 +1,214 @@
+"""Durable jobs: asked for once, claimed by one worker, given back, fenced, cancelled, run again."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from mekiki.audit.models import Event
+from mekiki.datasets.models import Dataset
+from mekiki.jobs import services
+from mekiki.jobs.models import Job, Kind, State
+from mekiki.jobs.services import CancelledError, LostClaimError
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def dataset(db: None) -> Dataset:
+    return Dataset.objects.create(slug="jobs", name="Jobs")
+
+
+def ask(dataset: Dataset, **payload: object) -> Job:
+    return services.enqueue(kind=Kind.ENCODE, dataset=dataset, payload=payload)
+
+
+def claimed(job: Job) -> Job:
+    mine = services.claim(str(job.pk))
+    assert mine is not None
+    return mine
+
+
+def silence(job: Job) -> None:
+    """The worker was killed a minute ago."""
+    Job.objects.filter(pk=job.pk).update(heartbeat_at=timezone.now() - timedelta(minutes=1))
+
+
+def test_asking_twice_makes_one_job(dataset: Dataset) -> None:
+    first = ask(dataset)
+    assert ask(dataset).pk == first.pk
+    other = services.enqueue(kind=Kind.PREDICT, dataset=dataset)
+    assert other.pk != first.pk
+    assert Event.objects.filter(kind="job.queued").count() == 2
+    assert not Job.objects.get(pk=first.pk).rerun_requested
+
+
+@pytest.mark.django_db(transaction=True)
+def test_asking_from_many_threads_makes_one_job(dataset: Dataset) -> None:
+    start = threading.Barrier(6)
+    found: list[object] = []
+
+    def work() -> None:
+        try:
+            start.wait()
+            found.append(ask(dataset).pk)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(found) == 6 and len(set(found)) == 1
+    assert Job.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_of_many_workers_gets_it(dataset: Dataset) -> None:
+    job = ask(dataset)
+    start = threading.Barrier(6)
+    got: list[Job | None] = []
+
+    def work() -> None:
+        try:
+            start.wait()
+            got.append(services.claim(str(job.pk)))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(got) == 6 and sum(g is not None for g in got) == 1
+    assert Job.objects.get().attempt == 1
+
+
+def test_a_late_worker_writes_nothing(dataset: Dataset) -> None:
+    late = claimed(ask(dataset))
+    silence(late)
+    assert services.sweep()["given_back"] == 1
+    current = claimed(late)
+    assert (late.attempt, current.attempt) == (1, 2)
+    for write in (
+        lambda: services.beat(late, done=99),
+        lambda: services.succeed(late, {"from": "late"}),
+        lambda: services.fail(late, "late"),
+        lambda: services.fail(late, "late", retry=True),
+        lambda: services.finish_cancelled(late),
+    ):
+        with pytest.raises(LostClaimError):
+            write()
+    row = Job.objects.get()
+    assert (row.state, row.done, row.result, row.error) == (State.RUNNING, 0, {}, "")
+    services.beat(current, done=5, total=10, stage="x")
+    services.succeed(current, {"from": "current"})
+    row.refresh_from_db()
+    assert (row.state, row.done, row.result) == (State.SUCCEEDED, 5, {"from": "current"})
+    with pytest.raises(LostClaimError):
+        services.beat(current)
+
+
+def test_sweep_leaves_the_living_alone(dataset: Dataset) -> None:
+    job = claimed(ask(dataset))
+    assert services.sweep() == {"given_back": 0, "failed": 0, "resent": 0}
+    assert Job.objects.get().state == State.RUNNING
+    services.beat(job)
+
+
+def test_a_job_that_kills_its_workers_is_given_up(dataset: Dataset) -> None:
+    job = ask(dataset)
+    for attempt in range(1, job.max_attempts + 1):
+        mine = claimed(job)
+        assert mine.attempt == attempt
+        silence(mine)
+        outcome = services.sweep()
+    assert outcome["failed"] == 1
+    row = Job.objects.get()
+    assert row.state == State.FAILED and "died" in row.error
+    assert Event.objects.filter(kind="job.failed").count() == 1
+
+
+def test_what_the_broker_lost_is_sent_again(dataset: Dataset, broker: str) -> None:
+    job = ask(dataset)
+    now = timezone.now()
+    Job.objects.update(created_at=now - timedelta(minutes=1), sent_at=now - timedelta(minutes=1))
+    assert services.sweep()["resent"] == 1
+    from mekiki.config.celery import app
+
+    with app.connection_for_read() as queue:
+        message = queue.SimpleQueue("celery").get(timeout=5)
+    assert message.headers["task"] == "workers.tasks.encode"
+    assert message.payload[0] == [str(job.pk)]
+    message.ack()
+    assert services.sweep()["resent"] == 0  # it was sent a moment ago
+
+
+def test_a_broker_that_is_down_is_no_error(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks
+) -> None:
+    from mekiki.config.celery import app
+
+    monkeypatch.setattr(app, "send_task", lambda *a, **k: (_ for _ in ()).throw(ConnectionError("down")))
+    with django_capture_on_commit_callbacks(execute=True):
+        job = ask(dataset)
+    row = Job.objects.get(pk=job.pk)
+    assert row.state == State.QUEUED and row.sent_at is None
+
+
+def test_failing_with_retries_ends_at_the_limit(dataset: Dataset) -> None:
+    job = ask(dataset)
+    for attempt in range(1, job.max_attempts + 1):
+        services.fail(claimed(job), f"error {attempt}", retry=True)
+    row = Job.objects.get()
+    assert (row.state, row.attempt, row.error) == (State.FAILED, 5, "error 5")
+
+
+def test_cancel_before_and_during(dataset: Dataset) -> None:
+    waiting = ask(dataset)
+    services.cancel(job=waiting, user=None)
+    assert Job.objects.get(pk=waiting.pk).state == State.CANCELLED
+    assert services.claim(str(waiting.pk)) is None
+    running = claimed(ask(dataset))
+    services.cancel(job=running, user=None)
+    with pytest.raises(CancelledError):
+        services.beat(running, done=1)
+    services.finish_cancelled(running)
+    row = Job.objects.get(pk=running.pk)
+    assert row.state == State.CANCELLED and row.finished_at is not None
+    services.cancel(job=row, user=None)  # of an ended one: nothing
+    assert Event.objects.filter(kind="job.cancel_requested").count() == 2
+
+
+def test_a_cancelled_worker_that_died_is_not_started_again(dataset: Dataset) -> None:
+    job = claimed(ask(dataset))
+    services.cancel(job=job, user=None)
+    silence(job)
+    services.sweep()
+    assert Job.objects.get().state == State.CANCELLED
+
+
+def test_asked_again_while_running_runs_again(dataset: Dataset) -> None:
+    running = claimed(ask(dataset, first=1))
+    again = ask(dataset, second=2)
+    assert again.pk == running.pk and Job.objects.count() == 1
+    services.succeed(running, {})
+    rows = list(Job.objects.order_by("created_at"))
+    assert [row.state for row in rows] == [State.SUCCEEDED, State.QUEUED]
+    assert rows[1].payload == {"first": 1, "second": 2}
+    assert not rows[1].rerun_requested
+    services.succeed(claimed(rows[1]), {})
+    assert Job.objects.count() == 2
+
+
+def test_job_and_event_stand_or_fall_together(dataset: Dataset) -> None:
+    from django.db import transaction
+
+    with pytest.raises(RuntimeError), transaction.atomic():
+        ask(dataset)
+        raise RuntimeError
+    assert not Job.objects.exists() and not Event.objects.exists()

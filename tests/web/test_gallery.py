@@ -1,0 +1,230 @@
+"""The gallery: filters, order, pages by key, what stays hidden, and a constant number of queries."""
+
+import uuid
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from mekiki.accounts.models import Membership, Role, User
+from mekiki.datasets.models import Dataset, Image
+from mekiki.labeling.models import Label, PromptSet
+from mekiki.learning.models import Champion, Encoder, Head, Prediction
+from mekiki.review.models import ConfirmedLabel, Decision, QueueItem
+from mekiki.web import gallery
+
+pytestmark = pytest.mark.django_db
+
+
+class World:
+    """Images 0…n-1 with alternating predictions, confidence rising with the number."""
+
+    def __init__(self, n: int = 150) -> None:
+        self.user = User.objects.create_user("gia")
+        self.dataset = Dataset.objects.create(slug="world", name="World")
+        Membership.objects.create(dataset=self.dataset, user=self.user, role=Role.REVIEWER)
+        self.labels = [
+            Label.objects.create(dataset=self.dataset, name=name, position=i)
+            for i, name in enumerate(("good", "傷"), 1)
+        ]
+        encoder = Encoder.objects.create(name="e", digest="0" * 64, dim=2, logit_scale=1)
+        prompts = PromptSet.objects.create(dataset=self.dataset, version=1, digest="0" * 64)
+        self.heads = [
+            Head.objects.create(
+                dataset=self.dataset,
+                version=v,
+                kind="zero_shot",
+                encoder=encoder,
+                prompt_set=prompts,
+                label_ids=[label.pk for label in self.labels],
+                weights=b"",
+                digest="0" * 64,
+                code_version="test",
+            )
+            for v in (1, 2)
+        ]
+        Champion.objects.create(dataset=self.dataset, head=self.heads[1])
+        self.images: list[Image] = []
+        self.add(n)
+        self.client = Client(headers={"accept-language": "en"})
+        self.client.force_login(self.user)
+
+    def add(self, n: int) -> None:
+        first = len(self.images)
+        new = Image.objects.bulk_create(
+            Image(
+                dataset=self.dataset,
+                sha256=f"{i:064x}",
+                name=f"line{i % 3}/part {i:04d}.jpg",
+                format="JPEG",
+                width=10,
+                height=10,
+                size=1,
+                metadata={"line": str(i % 3)},
+                audit_key=0.5,
+            )
+            for i in range(first, first + n)
+        )
+        self.images += new
+        # The old head says the opposite: only the champion's word counts.
+        for flip, head in enumerate(self.heads):
+            Prediction.objects.bulk_create(
+                Prediction(
+                    head=head,
+                    image=image,
+                    label=self.labels[(i + flip + 1) % 2],
+                    confidence=min(0.999, 0.5 + 0.002 * (i // 2)),
+                    margin=0.1,
+                    entropy=0.1,
+                )
+                for i, image in enumerate(new, first)
+            )
+
+    def numbers(self, **query: str) -> list[int]:
+        """The numbers of all matching images, all pages, in order."""
+        found: list[int] = []
+        url = reverse("images", args=["world"])
+        response = self.client.get(url, query)
+        while True:
+            assert response.status_code == 200
+            found += [int(image.sha256, 16) for image in response.context["images"]]
+            if not response.context["older_url"]:
+                return found
+            response = self.client.get(url + response.context["older_url"])
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_all_pages_each_image_once_newest_first(world: World) -> None:
+    assert world.numbers() == list(range(149, -1, -1))
+
+
+@pytest.mark.parametrize("sort", ["", "sure", "unsure"])
+def test_forth_and_back(world: World, sort: str) -> None:
+    """Ties in confidence (each comes twice) lose no image at a page's edge; back leads to the same pages."""
+    expected = world.numbers(sort=sort) if sort else list(range(149, -1, -1))
+    assert sorted(expected) == list(range(150))
+    if sort:
+        confidences = [i // 2 for i in expected]
+        assert confidences == sorted(confidences, reverse=sort == "sure")
+    images = gallery.matching(world.dataset, world.heads[1], {"sort": sort})
+    first = gallery.page_of(images, sort)
+    second = gallery.page_of(images, sort, after=first.older)
+    third = gallery.page_of(images, sort, after=second.older)
+    assert (first.newer, third.older) == ("", "")
+    back = gallery.page_of(images, sort, before=third.newer)
+    assert back.images == second.images
+    assert gallery.page_of(images, sort, before=back.newer).images == first.images
+    assert gallery.page_of(images, sort, before=back.newer).newer == ""
+    assert gallery.page_of(images, sort, after="nonsense").images == first.images
+
+
+def test_filters(world: World) -> None:
+    good, scratch = (str(label.pk) for label in world.labels)
+    assert world.numbers(label=good) == list(range(148, -1, -2))
+    assert world.numbers(label=scratch, low="62") == [i for i in range(149, -1, -2) if i // 2 >= 60]
+    assert world.numbers(high="51") == list(range(11, -1, -1))
+    assert world.numbers(metadata=" line = 2 ") == list(range(149, -1, -3))
+    assert world.numbers(q="PART 0007") == [7]
+    decide(world, 5, world.labels[0])
+    assert world.numbers(confirmed=good) == world.numbers(confirmed="some") == [5]
+    assert len(world.numbers(confirmed="none")) == 149
+    wait(world, 8, "uncertain")
+    wait(world, 9, "audit")
+    assert world.numbers(waiting="waiting") == [9, 8]
+    assert world.numbers(waiting="audit") == [9]
+    # What does not fit is said, and the rest counts.
+    response = world.client.get("/d/world/images/", {"metadata": "line", "q": "0007", "label": "999999"})
+    assert [int(i.sha256, 16) for i in response.context["images"]] == [7]
+    assert "Write it as key=value" in response.content.decode()
+    empty = world.client.get("/d/world/images/", {"q": "nowhere"}).content.decode()
+    assert "No image matches" in empty
+
+
+def decide(world: World, number: int, label: Label, kind: str = "correct", **more) -> Decision:
+    decision = Decision.objects.create(
+        dataset=world.dataset,
+        image=world.images[number],
+        user=world.user,
+        kind=kind,
+        label=label,
+        client_key=uuid.uuid4(),
+        **more,
+    )
+    ConfirmedLabel.objects.update_or_create(
+        image=world.images[number],
+        defaults={
+            "dataset": world.dataset,
+            "label": label,
+            "decision": decision,
+            "stream": "uncertain",
+            "in_training": True,
+        },
+    )
+    return decision
+
+
+def wait(world: World, number: int, stream: str) -> QueueItem:
+    return QueueItem.objects.create(
+        dataset=world.dataset, image=world.images[number], stream=stream, propensity=1, position=number
+    )
+
+
+def test_queries_do_not_grow_with_images() -> None:
+    world = World(5)
+    url = reverse("images", args=["world"])
+
+    def count() -> int:
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
+            assert world.client.get(url).status_code == 200
+        return len(queries)
+
+    few = count()
+    world.add(100)
+    for i in range(0, 100, 3):
+        decide(world, i, world.labels[0])
+    assert count() == few <= 14
+
+
+def test_an_image_with_its_history(world: World) -> None:
+    shown = {"label_name": "傷", "confidence": 0.61, "calibrated": False, "head": 2, "stream": "uncertain"}
+    first = decide(world, 3, world.labels[0], shown=shown, note="<b>hm</b>")
+    Decision.objects.create(
+        dataset=world.dataset,
+        image=world.images[3],
+        user=world.user,
+        kind="undo",
+        supersedes=first,
+        client_key=uuid.uuid4(),
+    )
+    decide(world, 3, world.labels[1], shown={"blind": True, "stream": "audit"})
+    page = world.client.get(reverse("image", args=["world", world.images[3].sha256])).content.decode()
+    assert page.count("gia") >= 3
+    assert "undone later" in page and "61.0 %" in page and "nothing: judged blind" in page
+    assert "&lt;b&gt;hm&lt;/b&gt;" in page
+    assert f"/d/world/images/{world.images[4].sha256}/" in page and f"{world.images[2].sha256}/" in page
+
+
+def test_a_blind_item_shows_no_prediction_anywhere(world: World) -> None:
+    page = reverse("image", args=["world", world.images[3].sha256])
+    assert "50.2 %" in world.client.get(page).content.decode()
+    wait(world, 3, "audit")
+    text = world.client.get(page).content.decode()
+    assert "50.2 %" not in text and "without seeing a prediction" in text
+    grid = world.client.get("/d/world/images/", {"q": "0003"}).content.decode()
+    assert "waits for a blind judgement" in grid and "50 %" not in grid
+
+
+def test_empty_dataset_says_what_to_do() -> None:
+    world = World(0)
+    url = reverse("images", args=["world"])
+    assert "An admin of this dataset has to import images first." in world.client.get(url).content.decode()
+    Membership.objects.update(role=Role.ADMIN)
+    assert reverse("import", args=["world"]) in world.client.get(url).content.decode()
