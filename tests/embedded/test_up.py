@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from mekiki.embedded import endpoints
-from mekiki.embedded.supervisor import Platform
+from mekiki.embedded.supervisor import Platform, PlatformError
 from tests.embedded.conftest import EMBEDDED, processes_of, until
 
 CHILDREN = ("postgres", "valkey", "web", "worker", "beat")
@@ -105,6 +105,13 @@ def test_a_port_in_use_is_named_before_anything_starts(new_platform: NewPlatform
     assert f"Port {port} is in use" in refused.stderr
     assert "--port" in refused.stderr
     assert not (platform.home / "postgres").exists()
+
+
+def test_a_platform_that_cannot_start_says_why(new_platform: NewPlatform) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(PlatformError, match=f"Port {port} is in use"):
+            new_platform(port=port).start()
 
 
 def test_a_variable_that_means_nothing_is_named(

@@ -189,7 +189,7 @@ class Postgres:
                 with psycopg.connect(maintenance, autocommit=True, connect_timeout=5) as connection:
                     known = "SELECT 1 FROM pg_database WHERE datname = %s"
                     if connection.execute(known, [DATABASE]).fetchone() is None:
-                        connection.execute(f"CREATE DATABASE {DATABASE} STRATEGY file_copy")
+                        connection.execute(f"CREATE DATABASE {DATABASE}")
                 with psycopg.connect(self.url, autocommit=True, connect_timeout=5) as connection:
                     connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
                 return self.url

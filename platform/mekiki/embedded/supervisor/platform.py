@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
+from django.core.management.base import CommandError
+from django.utils.translation import gettext as _
+
 from mekiki.config import env as environment
 from mekiki.embedded import endpoints
 from mekiki.embedded.process import last_lines, process_group, remembered
@@ -17,8 +20,8 @@ from mekiki.embedded.secrets import make_home
 from mekiki.embedded.supervisor.children import child_environment
 
 
-class PlatformError(RuntimeError):
-    """The platform did not start; the message carries what it said last."""
+class PlatformError(CommandError):
+    """The platform did not start; when it was quiet the message carries what it said. A command shows it plainly."""
 
 
 class Platform:
@@ -93,9 +96,9 @@ class Platform:
         deadline = time.monotonic() + self.timeout
         while (found := endpoints.read(self.home)).pid != self.child.pid:
             if self.child.poll() is not None or time.monotonic() > deadline:
-                said = "\n".join(last_lines(log) or last_lines(self.home / "logs" / "mekiki.log"))
                 self.stop()
-                raise PlatformError(f"Mekiki did not start on {self.home}.\n{said}")
+                text = _("Mekiki did not start on %(home)s.") % {"home": self.home}
+                raise PlatformError("\n".join([text, *last_lines(log)]))
             time.sleep(0.05)
         self.url, self.database_url, self.broker_url = found.web_url, found.database_url, found.broker_url
         self.env = {**variables, "DATABASE_URL": self.database_url, "BROKER_URL": self.broker_url}
