@@ -1,0 +1,194 @@
+"""Every address and who may pass: nobody without a login, no stranger into a dataset, no reviewer into an admin's
+acts. A new address that is not entered below fails the first test: whoever adds one says who may use it."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import get_resolver, reverse
+
+from mekiki.accounts.models import Role
+from mekiki.audit.models import Event
+from tests import factories
+
+# Names under /d/<slug>/ and the API, by the least role that may use them; (name, method) where methods differ.
+VIEWER = {
+    "overview", "activity", "images", "image", "image-original", "image-thumb", "image-display", "labels",
+    "review-queue", "models", "head", "head-training-labels", "exports", "label-set-key", "label-set-download",
+    "api:jobs", "api:job",
+}  # fmt: skip
+REVIEWER = {
+    "review", "api:review-next", "api:review-answer", "api:review-undo", "api:review-renew", "api:review-release",
+}  # fmt: skip
+ADMIN = {
+    "job-cancel", "members", "member-role", "member-remove", "import", "import-start", "import-batch",
+    "import-files", "import-finish", "import-discard", "dataset-settings", "dataset-archive", "review-retire",
+    "train", "schedule", "label-set-retry", "api:job-cancel",
+    ("labels", "POST"), ("exports", "POST"),
+}  # fmt: skip
+PLATFORM_ADMIN = {"users", "user-create", "user", "user-active", "user-may-create", "user-password"}
+ANYBODY = {"login", "set_language", "set_theme", "healthz"}
+LOGGED_IN = {"home", "account", "logout", "dataset-create", "metrics"}
+# The description of the API and its root.
+API_ITSELF = {"api:openapi-json", "api:api-root"}
+
+
+def every_address() -> dict[str, str]:
+    """Name of each address → its pattern."""
+    found: dict[str, str] = {}
+
+    def walk(patterns: Any, prefix: str, space: str) -> None:
+        for one in patterns:
+            here = prefix + str(one.pattern)
+            if hasattr(one, "url_patterns"):
+                walk(one.url_patterns, here, f"{one.namespace}:" if one.namespace else space)
+            else:
+                assert one.name, f"{here} has no name"
+                found[space + one.name] = here
+
+    walk(get_resolver().url_patterns, "", "")
+    return found
+
+
+def names(entries: set[Any]) -> set[str]:
+    return {entry if isinstance(entry, str) else entry[0] for entry in entries}
+
+
+def test_every_address_says_who_may_use_it() -> None:
+    listed = names(VIEWER | REVIEWER | ADMIN) | PLATFORM_ADMIN | ANYBODY | LOGGED_IN | API_ITSELF
+    assert set(every_address()) == listed
+
+
+@pytest.fixture
+def world(db: None) -> dict[str, Any]:
+    """A dataset with one of everything that an address can name, and people of each role."""
+    people = {role: factories.UserFactory(username=str(role)) for role in Role.values}
+    dataset = factories.DatasetFactory(slug="parts", **people)
+    label = factories.LabelFactory(dataset=dataset)
+    head = factories.HeadFactory(dataset=dataset)
+    factories.ChampionFactory(head=head)
+    image = factories.ImageFactory(dataset=dataset, stored=True)
+    factories.ConfirmedLabelFactory(dataset=dataset, label=label)
+    from mekiki.datasets.models import ImportBatch
+    from mekiki.exports.models import LabelSet
+
+    batch = ImportBatch.objects.create(dataset=dataset, source="upload", created_by=people["admin"])
+    LabelSet.objects.create(dataset=dataset, version=1, created_by=people["admin"])
+    job = factories.JobFactory(dataset=dataset)
+    arguments = {
+        "slug": "parts",
+        "sha256": image.sha256,
+        "pk": batch.pk,
+        "version": 1,
+        "job_id": job.pk,
+        "user_id": people["reviewer"].pk,
+    }
+    return {**people, "stranger": factories.UserFactory(username="stranger"), "arguments": arguments}
+
+
+def address(name: str, world: dict[str, Any]) -> str:
+    pattern = every_address()[name]
+    given = {key: value for key, value in world["arguments"].items() if f":{key}>" in pattern}
+    query = "?dataset=parts" if name == "api:jobs" else ""
+    return reverse(name, kwargs=given) + query
+
+
+BODIES = {
+    "api:review-next": {"count": 1},
+    "api:review-answer": {
+        "item": 1,
+        "lease": 1,
+        "kind": "skip",
+        "client_key": "6b7f1d0e-2f7b-4d0e-9d52-0c7a6d1f2a10",
+    },
+    "api:review-undo": {"client_key": "6b7f1d0e-2f7b-4d0e-9d52-0c7a6d1f2a10"},
+    "api:review-renew": {"leases": []},
+    "api:review-release": {"leases": []},
+}
+
+
+def statuses(client: Client, name: str, world: dict[str, Any]) -> dict[str, int]:
+    """What GET and POST answer, less "method not allowed"."""
+    url = address(name, world)
+    body = BODIES.get(name, {})
+    answers = {
+        "GET": client.get(url).status_code,
+        "POST": client.post(url, body, content_type="application/json").status_code
+        if name.startswith("api:")
+        else client.post(url, body).status_code,
+    }
+    found = {method: status for method, status in answers.items() if status != 405}
+    assert found, f"{name} takes neither GET nor POST"
+    return found
+
+
+DATASET_NAMES = sorted(names(VIEWER | REVIEWER | ADMIN))
+
+
+@pytest.mark.parametrize("name", DATASET_NAMES)
+def test_a_stranger_sees_that_nothing_exists(name: str, world: dict[str, Any], client: Client) -> None:
+    client.force_login(world["stranger"])
+    before = Event.objects.count()
+    assert set(statuses(client, name, world).values()) == {404}
+    assert Event.objects.count() == before
+
+
+@pytest.mark.parametrize("name", [*DATASET_NAMES, *sorted(PLATFORM_ADMIN | LOGGED_IN)])
+def test_nobody_passes_without_a_login(name: str, world: dict[str, Any], client: Client) -> None:
+    before = Event.objects.count()
+    if name.startswith("api:"):
+        assert set(statuses(client, name, world).values()) == {401}
+    else:
+        for answer in (client.get(address(name, world)), client.post(address(name, world))):
+            assert answer.status_code in {302, 405}
+            if answer.status_code == 302:
+                assert answer["Location"].startswith("/accounts/login/")
+    assert Event.objects.count() == before
+
+
+@pytest.mark.parametrize("entry", sorted(ADMIN, key=str))
+@pytest.mark.parametrize("role", ["reviewer", "viewer"])
+def test_acts_of_admins_are_refused_to_members_below(
+    entry: Any, role: str, world: dict[str, Any], client: Client
+) -> None:
+    client.force_login(world[role])
+    before = Event.objects.count()
+    name = entry if isinstance(entry, str) else entry[0]
+    found = statuses(client, name, world)
+    if not isinstance(entry, str):
+        found = {entry[1]: found[entry[1]]}
+    assert set(found.values()) == {403}
+    assert Event.objects.count() == before
+
+
+@pytest.mark.parametrize("name", sorted(REVIEWER))
+def test_reviewing_is_refused_to_viewers_and_open_to_reviewers(
+    name: str, world: dict[str, Any], client: Client
+) -> None:
+    client.force_login(world["viewer"])
+    assert set(statuses(client, name, world).values()) == {403}
+    client.force_login(world["reviewer"])
+    assert 403 not in statuses(client, name, world).values()
+
+
+@pytest.mark.parametrize("name", sorted(names(VIEWER)))
+def test_viewers_see_what_is_there_for_them(name: str, world: dict[str, Any], client: Client) -> None:
+    client.force_login(world["viewer"])
+    answer = client.get(address(name, world))
+    # This world's label set is not frozen, and its image has no thumbnail: there is no file to send.
+    assert answer.status_code == (404 if name in {"label-set-download", "image-thumb"} else 200)
+
+
+@pytest.mark.parametrize("name", sorted(PLATFORM_ADMIN))
+def test_users_are_managed_by_the_platforms_admins_only(
+    name: str, world: dict[str, Any], client: Client
+) -> None:
+    client.force_login(world["admin"])
+    assert set(statuses(client, name, world).values()) == {403}
+    client.force_login(factories.UserFactory(is_superuser=True))
+    assert not {403, 404} & set(statuses(client, name, world).values())
+
+
+def test_a_user_who_may_not_create_datasets_is_refused(world: dict[str, Any], client: Client) -> None:
+    client.force_login(world["admin"])
+    assert client.post(reverse("dataset-create"), {"name": "x"}).status_code == 403
