@@ -1,0 +1,105 @@
+"""The review station, and the page that shows what waits and what was flagged."""
+
+import json
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from mekiki.accounts.access import at_least
+from mekiki.accounts.models import Role
+from mekiki.datasets.access import dataset_for
+from mekiki.labeling.selectors import active_labels
+from mekiki.review import selectors, services
+from mekiki.review.models import Stream
+from mekiki.review.texts import station_texts
+
+FLAGGED_SHOWN = 200
+
+
+@never_cache
+@require_GET
+def station(request: HttpRequest, slug: str) -> HttpResponse:
+    """One image large, the prediction, one key. Everything after the first paint goes through the API."""
+    dataset = dataset_for(request.user, slug, Role.REVIEWER)
+    labels = [
+        {
+            "id": label.pk,
+            "name": label.name,
+            "critical": label.critical,
+            "guideline": label.guideline,
+        }
+        for label in active_labels(dataset)
+    ]
+    history = [
+        {
+            "kind": decision.kind,
+            "label": decision.label.name if decision.label else "",
+            "name": decision.image.name,
+            "thumb": reverse("image-thumb", args=[dataset.slug, decision.image.sha256]),
+        }
+        for decision in reversed(selectors.recent_decisions(dataset, request.user))
+    ]
+    return render(
+        request,
+        "review/station.html",
+        {
+            "dataset": dataset,
+            "section": "review",
+            "labels": labels,
+            "labels_json": json.dumps(labels),
+            "texts_json": json.dumps(station_texts()),
+            "history_json": json.dumps(history),
+            "lease_seconds": settings.LEASE_SECONDS,
+        },
+    )
+
+
+@require_GET
+def queue(request: HttpRequest, slug: str) -> HttpResponse:
+    """What waits, by stream; the flagged images with their notes; the audit sample."""
+    dataset = dataset_for(request.user, slug)
+    counts = selectors.queue_counts(dataset)
+    flags = list(selectors.flagged(dataset)[: FLAGGED_SHOWN + 1])
+    return render(
+        request,
+        "review/queue.html",
+        {
+            "dataset": dataset,
+            "section": "review",
+            "streams": [(Stream(stream).label, n) for stream, n in counts.items() if n],
+            "waiting": sum(counts.values()),
+            "flags": flags[:FLAGGED_SHOWN],
+            "more_flags": len(flags) > FLAGGED_SHOWN,
+            "shown_flags": FLAGGED_SHOWN,
+            "audited": len(selectors.audit_labels(dataset)),
+            "may_review": at_least(dataset.role, Role.REVIEWER),
+            "may_retire": at_least(dataset.role, Role.ADMIN),
+        },
+    )
+
+
+@require_POST
+def retire(request: HttpRequest, slug: str) -> HttpResponse:
+    """Move the audit sample into training: an admin's explicit act, asked about before."""
+    dataset = dataset_for(request.user, slug, Role.ADMIN)
+    moved = services.retire_audit(dataset=dataset, user=request.user)
+    if moved:
+        messages.success(
+            request,
+            ngettext(
+                "%(n)d audited label is used for training from now on. The audit starts again.",
+                "%(n)d audited labels are used for training from now on. The audit starts again.",
+                moved,
+            )
+            % {"n": moved},
+        )
+    else:
+        messages.info(request, _("There are no audited labels to retire."))
+    return redirect("review-queue", dataset.slug)

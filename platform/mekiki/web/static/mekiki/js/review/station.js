@@ -1,0 +1,353 @@
+// The review station: shows an image, takes one key, shows the next at once, and sends the answer behind it.
+
+import { post } from "../http.js";
+import { History } from "./history.js";
+import { keysOn, listen, setKeysOn } from "./keys.js";
+import { LabelList } from "./labels.js";
+import { Outbox } from "./outbox.js";
+import { showMetadata, showPrediction, spoken } from "./panel.js";
+import { Supply } from "./supply.js";
+import { load, say } from "./texts.js";
+import { Viewer } from "./viewer.js";
+
+const root = document.querySelector("[data-station]");
+const part = (name) => root.querySelector(`[data-${name}]`);
+const dialog = (name) => document.querySelector(`[data-${name}-dialog]`);
+load(root.dataset.texts);
+
+const base = root.dataset.api.replace(/next$/, "");
+const started = Date.now();
+let answers = 0;
+let today = 0;
+let paintedAt = 0;
+let undoing = false;
+let pollTimer = 0;
+let pollPause = 2000;
+
+const stage = part("stage");
+const viewer = new Viewer(stage, part("canvas"), part("zoom"));
+const labels = new LabelList(root, JSON.parse(root.dataset.labels), (label) => answer("correct", label));
+const history = new History(part("history-list"), JSON.parse(root.dataset.history));
+
+const outbox = new Outbox({
+  url: `${base}answer`,
+  prefix: root.dataset.store,
+  changed: showSync,
+  done(entry, reply) {
+    showWaiting(reply.waiting);
+    if (reply.late) notice(say("late"));
+    if (!supply.current) supply.fill();
+  },
+  refused(entry, error) {
+    notice(say("not_kept", { reason: error.message }));
+    const past = history.entries.find((one) => one.key === entry.body.client_key);
+    if (past) history.drop(past);
+    countToday(entry.body.kind === "skip" ? 0 : -1);
+    supply.forgive(entry.body.lease);
+    supply.fill();
+  },
+});
+
+const supply = new Supply({
+  base,
+  leaseSeconds: Number(root.dataset.leaseSeconds),
+  unsent: () => outbox.leases(),
+  arrived(reply, fresh) {
+    showWaiting(reply.waiting);
+    if (!outbox.size && !undoing) {
+      today = reply.answered_today;
+      countToday(0);
+    }
+    if (supply.current) return;
+    if (fresh || supply.items.length) show(supply.advance());
+    else showEmpty(reply.empty, outbox.size > 0);
+  },
+  failed(error) {
+    if (error.status === 401 || error.status === 403) showSync("login", outbox.size);
+    else if (!supply.current) part("loading").textContent = say("error");
+    if (!supply.current) poll();
+  },
+});
+
+function announce(text) {
+  part("said").textContent = text;
+}
+
+function notice(text) {
+  part("notice").hidden = !text;
+  part("notice-text").textContent = text;
+  if (text) announce(text);
+}
+
+function showWaiting(n) {
+  part("waiting").textContent = String(n);
+}
+
+function countToday(change) {
+  today = Math.max(0, today + change);
+  part("today").textContent = String(today);
+}
+
+function showRate() {
+  part("rate-box").hidden = answers < 5;
+  const hours = (Date.now() - started) / 3600000;
+  part("rate").textContent = say("per_hour", { n: Math.round(answers / hours) });
+}
+
+function showSync(state, n) {
+  const box = part("sync");
+  box.dataset.state = state;
+  part("sync-text").textContent = say(state, { n });
+  part("sync-login").hidden = state !== "login";
+}
+
+async function show(item) {
+  clearTimeout(pollTimer);
+  pollPause = 2000;
+  if (!item) {
+    viewer.clear();
+    part("loading").textContent = say("loading");
+    part("loading").hidden = false;
+    root.classList.add("station--waiting");
+    supply.fill();
+    return;
+  }
+  part("empty").hidden = true;
+  root.classList.remove("station--empty", "station--waiting");
+  showPrediction(part("prediction"), item, labels);
+  labels.mark(item.prediction);
+  const confirm = root.querySelector('[data-act="confirm"]');
+  confirm.hidden = !item.prediction;
+  part("confirm-text").textContent = item.prediction ? say("confirm", { label: item.prediction.name }) : "";
+  showMetadata(part("meta"), item);
+  const { picture } = item;
+  if (picture.loaded) viewer.show(picture.image);
+  else viewer.clear();
+  part("loading").hidden = picture.loaded;
+  part("loading").textContent = say(picture.failed ? "image_failed" : "loading");
+  if (!picture.loaded && !picture.failed) {
+    const loaded = await picture.ready;
+    if (supply.current !== item) return;
+    part("loading").hidden = loaded;
+    if (loaded) viewer.show(picture.image);
+    else part("loading").textContent = say("image_failed");
+  }
+  if (!root.contains(document.activeElement) || labels.finding || document.activeElement.closest("[data-panel]")) {
+    stage.focus({ preventScroll: true });
+  }
+  root.dataset.item = String(item.item);
+  announce(spoken(item));
+  requestAnimationFrame(() => (paintedAt = performance.now()));
+}
+
+function showEmpty(empty, sending) {
+  delete root.dataset.item;
+  viewer.clear();
+  labels.leave();
+  part("loading").hidden = true;
+  if (!empty || sending) {
+    poll(500);
+    return;
+  }
+  const before = part("empty-text").textContent;
+  root.classList.remove("station--waiting");
+  root.classList.add("station--empty");
+  part("empty").hidden = false;
+  part("empty-text").textContent = empty.text;
+  if (before !== empty.text) announce(empty.text);
+  const progress = part("empty-progress");
+  progress.hidden = empty.code !== "working";
+  if (empty.progress === null) progress.removeAttribute("value");
+  else progress.value = empty.progress;
+  const link = part("empty-link");
+  link.hidden = !empty.url;
+  link.textContent = empty.link;
+  if (empty.url) link.href = empty.url;
+  poll();
+}
+
+function poll(pause = pollPause) {
+  clearTimeout(pollTimer);
+  pollPause = Math.min(pollPause * 1.3, 15000);
+  pollTimer = setTimeout(() => (document.hidden ? poll() : supply.fill()), pause);
+}
+
+function answer(kind, label = null, note = "") {
+  const item = supply.current;
+  if (!item || undoing || root.classList.contains("station--waiting")) return false;
+  const judged = kind === "confirm" || kind === "correct";
+  if (judged && !item.picture.loaded) {
+    announce(say("image_wait"));
+    return true;
+  }
+  if (kind === "confirm" && !item.prediction) {
+    announce(say(item.blind ? "blind" : "none_predicted"));
+    return true;
+  }
+  // The predicted label by its own key is a confirmation.
+  const confirmed = kind === "confirm" || (judged && item.prediction?.label === label.id);
+  const said = confirmed ? "confirm" : kind;
+  const name = confirmed ? item.prediction.name : (label?.name ?? "");
+  const body = {
+    item: item.item,
+    lease: item.lease,
+    kind: said,
+    label: confirmed ? item.prediction.label : (label?.id ?? null),
+    note,
+    client_key: crypto.randomUUID?.() ?? uuid(),
+    milliseconds: Math.max(0, Math.min(2 ** 31 - 1, Math.round(performance.now() - paintedAt))),
+  };
+  notice("");
+  outbox.add(body);
+  show(supply.advance());
+  history.add({ kind: said, label: name, name: item.image.name, thumb: item.image.thumb_url, key: body.client_key, item });
+  if (kind !== "skip") {
+    answers += 1;
+    countToday(1);
+    showRate();
+  }
+  return true;
+}
+
+// crypto.randomUUID exists only in secure contexts; a factory's server may be plain http.
+function uuid() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 0x0f) | 0x40;
+  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+}
+
+async function undo() {
+  if (undoing) return;
+  undoing = true;
+  notice("");
+  try {
+    const { last } = history;
+    if (last?.key && outbox.takeBack(last.key)) {
+      supply.gone.delete(last.item.lease);
+      bringBack(last.item, last);
+      return;
+    }
+    if (!(await outbox.settled())) {
+      notice(say("undo_wait"));
+      return;
+    }
+    const reply = await undoOnServer({ client_key: crypto.randomUUID?.() ?? uuid() });
+    bringBack(reply.item, history.last, reply.undone);
+  } catch (error) {
+    if (error.body?.code === "nothing_to_undo") notice(say("nothing_to_undo"));
+    else if (error.status === 401 || error.status === 403) showSync("login", outbox.size);
+    else notice(error.message || say("undo_wait"));
+  } finally {
+    undoing = false;
+  }
+}
+
+/** A lost reply is asked for again under the same key, so that one press undoes one answer. */
+async function undoOnServer(body, tries = 3) {
+  try {
+    return await post(`${base}undo`, body);
+  } catch (error) {
+    if (error.status || tries <= 1) throw error;
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    return undoOnServer(body, tries - 1);
+  }
+}
+
+function bringBack(item, past, undone = past?.kind) {
+  if (past) history.drop(past);
+  if (undone !== "skip") {
+    answers = Math.max(0, answers - 1);
+    countToday(-1);
+  }
+  if (!item) {
+    notice(say("undone_elsewhere"));
+    return;
+  }
+  supply.putFirst(item);
+  show(supply.advance());
+  announce(`${say("undone")} ${spoken(item)}`);
+}
+
+function flag() {
+  if (!supply.current || undoing) return false;
+  document.querySelector("[data-flag-note]").value = "";
+  dialog("flag").returnValue = "";
+  dialog("flag").showModal();
+  return true;
+}
+
+dialog("flag").addEventListener("close", () => {
+  if (dialog("flag").returnValue === "flag") answer("flag", null, document.querySelector("[data-flag-note]").value);
+  stage.focus({ preventScroll: true });
+});
+document.querySelector("[data-flag-note]").addEventListener("keydown", (event) => {
+  if (event.isComposing || event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+  event.preventDefault();
+  dialog("flag").close("flag");
+});
+document.querySelector('[data-act="flag-cancel"]').addEventListener("click", () => dialog("flag").close(""));
+
+const acts = {
+  confirm: () => answer("confirm"),
+  skip: () => answer("skip"),
+  flag,
+  undo: () => (undo(), true),
+  help: () => (dialog("help").showModal(), true),
+  "zoom-in": () => (viewer.in(), true),
+  "zoom-out": () => (viewer.out(), true),
+  "zoom-fit": () => (viewer.fit(), true),
+};
+
+root.addEventListener("click", (event) => {
+  const name = event.target.closest("[data-act]")?.dataset.act;
+  if (name in acts) acts[name]();
+  // After a click on the picture's buttons the keys belong to the picture again.
+  if (name?.startsWith("zoom") && event.detail) stage.focus({ preventScroll: true });
+});
+
+listen({
+  act: (name) => acts[name](),
+  label(number) {
+    const label = labels.byKey(number);
+    if (label) return answer("correct", label);
+    announce(say("no_such_key", { key: number }));
+    return true;
+  },
+  pan: (dx, dy) => viewer.scale > 1 && (viewer.pan(dx, dy), true),
+  find(letter) {
+    if (!supply.current || (letter && !labels.many)) return false;
+    labels.find(letter);
+    return true;
+  },
+});
+
+const keysBox = document.querySelector("[data-keys-on]");
+keysBox.checked = keysOn();
+keysBox.addEventListener("change", () => setKeysOn(keysBox.checked));
+
+async function back() {
+  supply.touch();
+  if (document.hidden || !supply.current) return;
+  if (await supply.check()) return;
+  const lost = supply.current;
+  supply.current = null;
+  await supply.fill();
+  if (supply.current && supply.current.item !== lost.item) notice(say("lost"));
+}
+
+for (const name of ["keydown", "pointerdown", "pointermove"]) {
+  document.addEventListener(name, () => supply.touch(), { passive: true });
+}
+document.addEventListener("visibilitychange", () => document.hidden || back());
+window.addEventListener("pageshow", (event) => {
+  if (!event.persisted) return;
+  supply.items = [];
+  supply.current = null;
+  supply.fill();
+});
+
+showSync(outbox.size ? "sending" : "saved", outbox.size);
+outbox.run();
+supply.fill();
