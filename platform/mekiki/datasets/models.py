@@ -33,6 +33,8 @@ class Dataset(models.Model):
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
     created_at = models.DateTimeField(auto_now_add=True)
     archived_at = models.DateTimeField(null=True)
+    # The asking user's role, given by access.dataset_for; no column.
+    role: str | None
 
     class Meta:
         constraints = [

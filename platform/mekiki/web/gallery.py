@@ -6,11 +6,12 @@ from urllib.parse import urlencode
 
 from django import forms
 from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
+from mekiki.accounts.http import UserRequest
 from mekiki.datasets.access import dataset_for, image_for
 from mekiki.datasets.models import Dataset, Image
 from mekiki.datasets.selectors import image_count
@@ -147,7 +148,7 @@ def _beyond(key: tuple[float | None, int], falling: bool) -> Q:
 
 
 @require_safe
-def images(request: HttpRequest, slug: str) -> HttpResponse:
+def images(request: UserRequest, slug: str) -> HttpResponse:
     """The grid of thumbnails."""
     dataset = dataset_for(request.user, slug)
     head = champion(dataset)
@@ -199,7 +200,7 @@ def _blind_images(dataset: Dataset, ids: list[int]) -> set[int]:
 
 
 @require_safe
-def image(request: HttpRequest, slug: str, sha256: str) -> HttpResponse:
+def image(request: UserRequest, slug: str, sha256: str) -> HttpResponse:
     """One image: large, its metadata, the prediction, and every decision about it."""
     picture = image_for(request.user, slug, sha256)
     dataset = picture.dataset

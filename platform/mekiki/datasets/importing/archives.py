@@ -123,7 +123,7 @@ class Archive:
             RuntimeError,
         ):
             raise ProblemError("entry_damaged") from None
-        if is_zip(data[:4]):
+        if is_zip(bytes(data[:4])):
             raise ProblemError("nested_archive")
         return bytes(data)
 

@@ -2,11 +2,12 @@
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
+from mekiki.accounts.http import UserRequest
 from mekiki.accounts.models import Role
 from mekiki.datasets import services
 from mekiki.datasets.access import dataset_for
@@ -14,7 +15,7 @@ from mekiki.datasets.forms import DatasetForm, SettingsForm
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def create(request: HttpRequest) -> HttpResponse:
+def create(request: UserRequest) -> HttpResponse:
     """A new dataset; goes on to its labels. 403 for people who may not create any."""
     if not (request.user.may_create_datasets or request.user.is_superuser):
         raise PermissionDenied(_("You may not create datasets. Ask an admin of the platform to allow it."))
@@ -33,7 +34,7 @@ def create(request: HttpRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def settings(request: HttpRequest, slug: str) -> HttpResponse:
+def settings(request: UserRequest, slug: str) -> HttpResponse:
     """Name, description, audit share, queue, retraining."""
     dataset = dataset_for(request.user, slug, Role.ADMIN)
     form = SettingsForm(request.POST or None, initial=SettingsForm.values_of(dataset))
@@ -50,7 +51,7 @@ def settings(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @require_POST
-def archive(request: HttpRequest, slug: str) -> HttpResponse:
+def archive(request: UserRequest, slug: str) -> HttpResponse:
     """Put the dataset away. The name typed again is the confirmation, so it also works without scripts."""
     dataset = dataset_for(request.user, slug, Role.ADMIN)
     if request.POST.get("name", "").strip() != dataset.name:

@@ -3,10 +3,12 @@
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseNotModified
+from django.http import FileResponse, Http404, HttpResponseNotModified
+from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
 from django.views.decorators.http import require_safe
 
+from mekiki.accounts.http import UserRequest
 from mekiki.datasets import storage
 from mekiki.datasets.access import image_for
 from mekiki.datasets.importing.pictures import CONTENT_TYPES, EXTENSIONS
@@ -14,7 +16,7 @@ from mekiki.datasets.models import Image
 
 
 @require_safe
-def original(request: HttpRequest, slug: str, sha256: str) -> HttpResponse:
+def original(request: UserRequest, slug: str, sha256: str) -> HttpResponseBase:
     """The bytes as they were imported, as a download."""
     image = image_for(request.user, slug, sha256)
     stem = PurePosixPath(image.name).stem[:100] or image.sha256[:12]
@@ -28,7 +30,7 @@ def original(request: HttpRequest, slug: str, sha256: str) -> HttpResponse:
 
 
 @require_safe
-def thumb(request: HttpRequest, slug: str, sha256: str) -> HttpResponse:
+def thumb(request: UserRequest, slug: str, sha256: str) -> HttpResponseBase:
     """At most 256 pixels a side."""
     image = image_for(request.user, slug, sha256)
     name = storage.thumb_name(image.dataset_id, sha256)
@@ -36,7 +38,7 @@ def thumb(request: HttpRequest, slug: str, sha256: str) -> HttpResponse:
 
 
 @require_safe
-def display(request: HttpRequest, slug: str, sha256: str) -> HttpResponse:
+def display(request: UserRequest, slug: str, sha256: str) -> HttpResponseBase:
     """What people judge: the original where browsers show it well, else a picture made from it."""
     image = image_for(request.user, slug, sha256)
     return _answer(
@@ -51,25 +53,28 @@ def display(request: HttpRequest, slug: str, sha256: str) -> HttpResponse:
 
 
 def _answer(
-    request: HttpRequest, image: Image, which: str, names: list[tuple[str, str]], download_as: str = ""
-) -> HttpResponse:
+    request: UserRequest, image: Image, which: str, names: list[tuple[str, str]], download_as: str = ""
+) -> HttpResponseBase:
     """The first of the names that exists. 404 when the storage lost them all."""
     etag = f'"{image.sha256}-{which}"'
-    response: HttpResponse | None = get_conditional_response(request, etag=etag)
-    if not isinstance(response, HttpResponseNotModified):
-        file, content_type = _open(names)
-        # Django's responses stream, so a large original does not pass through memory.
-        response = FileResponse(  # type: ignore[assignment]
-            file, content_type=content_type, as_attachment=bool(download_as), filename=download_as
-        )
-        if not download_as:
-            response["Content-Disposition"] = "inline"
-    assert response is not None
+    unchanged = get_conditional_response(request, etag=etag)
+    response = unchanged if isinstance(unchanged, HttpResponseNotModified) else _file(names, download_as)
     response["ETag"] = etag
     response["Cache-Control"] = "private, max-age=31536000, immutable"
     response["X-Content-Type-Options"] = "nosniff"
     # Whatever the bytes are, opened by themselves they may do nothing.
     response["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    return response
+
+
+def _file(names: list[tuple[str, str]], download_as: str) -> HttpResponseBase:
+    """Streamed: a large original does not pass through memory."""
+    file, content_type = _open(names)
+    response = FileResponse(
+        file, content_type=content_type, as_attachment=bool(download_as), filename=download_as
+    )
+    if not download_as:
+        response["Content-Disposition"] = "inline"
     return response
 
 

@@ -7,12 +7,13 @@ from urllib.parse import unquote
 from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from mekiki.accounts.http import UserRequest
 from mekiki.accounts.models import Role
 from mekiki.datasets import services
 from mekiki.datasets.access import dataset_for, import_for
@@ -26,7 +27,7 @@ STREAM = "application/octet-stream"
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def import_page(request: HttpRequest, slug: str) -> HttpResponse:
+def import_page(request: UserRequest, slug: str) -> HttpResponse:
     """Choose or drop files; what was imported before. A POST is the plain form: everything in one request."""
     dataset = dataset_for(request.user, slug, Role.ADMIN)
     if request.method == "POST":
@@ -51,7 +52,7 @@ def import_page(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @require_POST
-def import_start(request: HttpRequest, slug: str) -> HttpResponse:
+def import_start(request: UserRequest, slug: str) -> HttpResponse:
     """Open an upload; tells the browser where to send its parts."""
     dataset = dataset_for(request.user, slug, Role.ADMIN)
     batch = services.start_upload(dataset=dataset, user=request.user)
@@ -66,7 +67,7 @@ def import_start(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @require_POST
-def import_files(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+def import_files(request: UserRequest, slug: str, pk: int) -> HttpResponse:
     """One part of an upload (?part=N): a form with many files and their paths as `names`, or one file as the
     request's whole body with its name in X-File-Name (percent-encoded). Parts may be sent again."""
     batch = import_for(request.user, slug, pk)
@@ -85,7 +86,7 @@ def import_files(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     return JsonResponse({"taken": taken})
 
 
-def _sent(request: HttpRequest) -> Iterator[tuple[str, Readable]]:
+def _sent(request: UserRequest) -> Iterator[tuple[str, Readable]]:
     if request.content_type == STREAM:
         # Never held in memory: the body is read as it arrives.
         yield unquote(request.headers.get("X-File-Name", "")), request  # type: ignore[misc]
@@ -96,7 +97,7 @@ def _sent(request: HttpRequest) -> Iterator[tuple[str, Readable]]:
         yield (names[i] if len(names) == len(files) else file.name or ""), file  # type: ignore[misc]
 
 
-def _refused(request: HttpRequest) -> list[tuple[str, int]]:
+def _refused(request: UserRequest) -> list[tuple[str, int]]:
     """(name, bytes) of files the browser kept back because of their size, at most a thousand a part."""
     if request.content_type == STREAM:
         return []
@@ -108,7 +109,7 @@ def _refused(request: HttpRequest) -> list[tuple[str, int]]:
 
 
 @require_POST
-def import_finish(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+def import_finish(request: UserRequest, slug: str, pk: int) -> HttpResponse:
     """All is sent: import it. Also the button that goes on with a stopped import."""
     batch = import_for(request.user, slug, pk)
     wants_json = "application/json" in request.headers.get("Accept", "")
@@ -124,7 +125,7 @@ def import_finish(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 
 
 @require_POST
-def import_discard(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+def import_discard(request: UserRequest, slug: str, pk: int) -> HttpResponse:
     """Give an import up. Images stored already stay."""
     batch = import_for(request.user, slug, pk)
     services.discard_import(batch=batch, user=request.user)
@@ -135,7 +136,7 @@ def import_discard(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 
 
 @require_safe
-def import_batch(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+def import_batch(request: UserRequest, slug: str, pk: int) -> HttpResponse:
     """What came of one import: progress, counts, and each file that was not taken, with the reason."""
     batch = import_for(request.user, slug, pk)
     job = latest_job(batch)
