@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,7 +38,10 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
     }
     torch.manual_seed(7)
     model = open_clip.CLIP(
-        **{k: open_clip.model.__dict__["CLIPVisionCfg"](**v) if k == "vision_cfg" else v for k, v in config.items()}
+        **{
+            k: open_clip.model.__dict__["CLIPVisionCfg"](**v) if k == "vision_cfg" else v
+            for k, v in config.items()
+        }
     )
     preprocess = {"size": (32, 32), "mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}
     (folder / "open_clip_config.json").write_text(

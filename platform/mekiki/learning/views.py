@@ -15,6 +15,7 @@ from mekiki.accounts.access import at_least
 from mekiki.accounts.models import Role
 from mekiki.datasets.access import dataset_for
 from mekiki.datasets.models import Dataset
+from mekiki.datasets.services import update_settings
 from mekiki.jobs import progress
 from mekiki.jobs.models import Kind
 from mekiki.labeling.models import Label
@@ -123,7 +124,9 @@ def schedule(request: HttpRequest, slug: str) -> HttpResponse:
         except ValidationError as error:
             form.add_error("cron", error)
         else:
-            set_retrain_every(dataset=dataset, answers=form.cleaned_data["retrain_every"], user=request.user)
+            update_settings(
+                dataset=dataset, user=request.user, retrain_every=form.cleaned_data["retrain_every"]
+            )
             messages.success(
                 request, _("Saved. Retraining: %(when)s.") % {"when": in_words(form.cron_line())}
             )
