@@ -69,14 +69,13 @@ COLUMNS = tuple(
 )
 
 # A spreadsheet takes a cell that begins so for a formula; Japanese Excel takes the full-width signs too.
-_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 # An apostrophe is doubled as well, so that taking one away always gives back what was guarded.
-_GUARDED = (*_FORMULA, "'")
+_GUARDED = frozenset("=+-@\t\r\n＝＋－＠'")
 
 
 def guard(text: str) -> str:
     """The text as a spreadsheet cell that is never run as a formula. `unguard` gives it back."""
-    return "'" + text if text.startswith(_GUARDED) else text
+    return "'" + text if text[:1] in _GUARDED else text
 
 
 def unguard(cell: str) -> str:
@@ -99,29 +98,31 @@ def row_line(row: Mapping[str, Any]) -> bytes:
 
 
 def _cell(value: Any) -> str:
+    kind = type(value)
+    if kind is str:
+        return "'" + value if value[:1] in _GUARDED else value
     if value is None:
         return ""
-    if value is True:
-        return "true"
-    if value is False:
-        return "false"
-    if isinstance(value, str):
-        return guard(value)
-    if isinstance(value, dict):
+    if kind is bool:
+        return "true" if value else "false"
+    if kind is dict:
         return guard(_row_encoder.encode(value))
     return str(value)
+
+
+_FLAT_THEN_NESTED = tuple((field, NESTED.get(field)) for field in FIELDS)
+_EMPTY = {field: [""] * len(keys) for field, keys in NESTED.items()}
 
 
 def row_cells(row: Mapping[str, Any]) -> list[str]:
     """The same row as cells of labels.csv, in the order of COLUMNS."""
     cells: list[str] = []
-    for field in FIELDS:
+    for field, keys in _FLAT_THEN_NESTED:
         value = row[field]
-        keys = NESTED.get(field)
         if keys is None:
             cells.append(_cell(value))
         elif value is None:
-            cells.extend([""] * len(keys))
+            cells += _EMPTY[field]
         else:
-            cells.extend([_cell(value[key]) for key in keys])
+            cells += [_cell(value[key]) for key in keys]
     return cells
