@@ -72,11 +72,11 @@ $(BIN)/python:
 
 $(VENV)/.installed: $(BIN)/python pyproject.toml $(LOCKS)
 	@echo "Installing Mekiki into $(VENV) (some minutes the first time) …"
-	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --editable '.[workers]' | grep -vE '^Requirement already' || exit 1
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --editable '.[workers]' | { grep -vE '^Requirement already' || true; }
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements/dev.txt
-	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --editable '.[dev]' | grep -vE '^Requirement already' || exit 1
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --editable '.[dev]' | { grep -vE '^Requirement already' || true; }
 	@touch $@
 
 chromium:

@@ -21,7 +21,8 @@ def new_platform(tmp_path: Path) -> Iterator[Callable[..., Platform]]:
     made: list[Platform] = []
 
     def make(name: str = "home", *, home: Path | None = None, **options: object) -> Platform:
-        platform = Platform(home or tmp_path / name, quiet=True, env=EMBEDDED, **options)  # type: ignore[arg-type]
+        options = {"env": EMBEDDED, **options}
+        platform = Platform(home or tmp_path / name, quiet=True, **options)  # type: ignore[arg-type]
         made.append(platform)
         return platform
 

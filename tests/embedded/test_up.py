@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import psutil
+import psycopg
 import pytest
 
 from mekiki.embedded import endpoints
@@ -105,6 +106,24 @@ def test_a_port_in_use_is_named_before_anything_starts(new_platform: NewPlatform
     assert f"Port {port} is in use" in refused.stderr
     assert "--port" in refused.stderr
     assert not (platform.home / "postgres").exists()
+
+
+def test_servers_of_ones_own_replace_the_embedded_ones(new_platform: NewPlatform, _valkey: str) -> None:
+    theirs = os.environ["DATABASE_URL"].replace("/mekiki?", "/theirs?")
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+        connection.execute("CREATE DATABASE theirs")
+    platform = new_platform(env={"DATABASE_URL": theirs, "BROKER_URL": _valkey}, worker=False, beat=False)
+    platform.start()
+    assert set(platform.pids()) == {"web"}
+    assert page(platform) == 200
+    assert not (platform.home / "postgres").exists()
+    with psycopg.connect(theirs) as connection:
+        assert connection.execute("SELECT username FROM accounts_user").fetchall() == [("admin",)]
+    platform.stop()
+    assert processes_of(platform.home) == []
+    # What is not ours goes on.
+    with psycopg.connect(theirs) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
 def test_a_platform_that_cannot_start_says_why(new_platform: NewPlatform) -> None:

@@ -1,0 +1,100 @@
+"""The first start of a home asks, on a terminal, for somebody who can log in."""
+
+import contextlib
+import os
+import pty
+import re
+import select
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mekiki.embedded import places
+from tests.embedded.conftest import EMBEDDED, processes_of
+
+
+class Terminal:
+    """`mekiki up` on a terminal of its own, as a person sees it."""
+
+    def __init__(self, home: Path) -> None:
+        self.home, self.said = home, ""
+        environment = {**os.environ, **EMBEDDED, "MEKIKI_HOME": str(home)}
+        environment["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
+        command = [sys.executable, "-m", "mekiki", "up", "--port", "0", "--no-worker", "--no-beat"]
+        self.pid, self.handle = pty.fork()
+        if self.pid == 0:
+            os.execve(command[0], command, environment)
+
+    def until(self, text: str, seconds: float = 60.0) -> str:
+        """Read until `text` was said; what was said before it since the last call."""
+        deadline = time.monotonic() + seconds
+        while text not in self.said:
+            assert time.monotonic() < deadline, f"{text!r} was never said:\n{self.said}"
+            if select.select([self.handle], [], [], 0.2)[0]:
+                try:
+                    self.said += os.read(self.handle, 4096).decode(errors="replace")
+                except OSError:
+                    break
+        assert text in self.said, self.said
+        before, self.said = self.said.split(text, 1)
+        return before
+
+    def type(self, text: str) -> None:
+        os.write(self.handle, f"{text}\n".encode())
+
+    def end(self) -> int:
+        """Wait for its end; the exit status."""
+        with contextlib.suppress(OSError):
+            while os.read(self.handle, 4096):
+                pass
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "home"
+    places.discard(tmp_path / "home" / "postgres")
+
+
+@pytest.mark.slow
+def test_asked_on_a_terminal_and_stopped_from_it(home: Path) -> None:
+    # Ctrl-C at the question stops everything in order.
+    shy = Terminal(home)
+    shy.until("Name [admin]: ")
+    os.write(shy.handle, b"\x03")
+    shy.until("PostgreSQL stopped")
+    assert shy.end() == 0
+    assert processes_of(home) == []
+
+    # The next start asks again, says what is wrong with an answer, and goes on with a good one.
+    person = Terminal(home)
+    person.until("Name [admin]: ")
+    person.type("Mika")
+    for once, again, answer in (
+        ("a long pass phrase", "another pass phrase", "differ"),
+        ("short", "short", "10"),
+    ):
+        person.until("Password")
+        person.type(once)
+        person.until("Once more")
+        person.type(again)
+        person.until(answer)
+        person.until("Name [admin]: ")
+        person.type("Mika")
+    person.until("Password")
+    person.type("a long pass phrase")
+    person.until("Once more")
+    person.type("a long pass phrase")
+    shown = person.until("Ctrl-C stops")
+    assert "“Mika” made" in shown
+    assert "a long pass phrase" not in shown
+    address = re.search(r"http://[\d.]+:\d+/", shown)
+    assert address is not None
+    os.kill(person.pid, signal.SIGHUP)  # the terminal is closed
+    person.until("PostgreSQL stopped")
+    assert person.end() == 0
+    assert processes_of(home) == []
