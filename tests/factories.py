@@ -14,6 +14,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
 from PIL import Image as PillowImage
+from PIL import ImageDraw
 
 from mekiki.accounts.models import Membership, Role, User
 from mekiki.datasets.models import Dataset, Image
@@ -95,21 +96,30 @@ class PromptSetFactory(factory.django.DjangoModelFactory):
     @factory.post_generation
     def prompts(self, create: bool, extracted: Any, **kwargs: Any) -> None:
         for label in Label.objects.filter(dataset=self.dataset, archived_at__isnull=True):
-            Prompt.objects.create(
-                prompt_set=self, label=label, text=f"a photo of {label.name}", position=1
-            )
+            Prompt.objects.create(prompt_set=self, label=label, text=f"a photo of {label.name}", position=1)
 
 
-def png(number: int = 0, size: tuple[int, int] = (16, 16)) -> bytes:
-    """A small PNG that differs for each number."""
-    picture = PillowImage.new("RGB", size, (number % 256, number // 256 % 256, 90))
+def picture(number: int = 0, size: tuple[int, int] = (96, 96)) -> PillowImage.Image:
+    """A grey surface with a mark, different for each number."""
+    grey = 110 + number * 37 % 90
+    drawn = PillowImage.new("RGB", size, (grey, grey, grey - number % 7))
+    width, height = size
+    start = (number * 13 % width, number * 29 % height)
+    end = (number * 53 % width, number * 71 % height)
+    ImageDraw.Draw(drawn).line([start, end], fill=(grey - 60,) * 3, width=1 + number % 4)
+    drawn.putpixel((0, 0), (number % 256, number // 256 % 256, number // 65536 % 256))
+    return drawn
+
+
+def png(number: int = 0, size: tuple[int, int] = (96, 96)) -> bytes:
+    """The picture of that number as a PNG file."""
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
+    picture(number, size).save(buffer, "PNG")
     return buffer.getvalue()
 
 
 class ImageFactory(factory.django.DjangoModelFactory):
-    """An image row; with stored=True its file lies in the storage too (see datasets.storage for the place)."""
+    """An image row; with stored=True its file and thumbnail lie in the storage too."""
 
     class Meta:
         model = Image
@@ -117,10 +127,10 @@ class ImageFactory(factory.django.DjangoModelFactory):
 
     dataset = factory.SubFactory(DatasetFactory)
     name = factory.Sequence(lambda n: f"part-{n:05}.png")
-    sha256 = factory.Sequence(lambda n: hashlib.sha256(png(n) + b"%d" % n).hexdigest())
+    sha256 = factory.Sequence(lambda n: hashlib.sha256(b"image %d" % n).hexdigest())
     format = "PNG"
-    width = 16
-    height = 16
+    width = 96
+    height = 96
     size = 100
     metadata = factory.LazyFunction(lambda: {"line": "A", "camera": "1"})
     audit_key = 0.5
@@ -136,6 +146,9 @@ class ImageFactory(factory.django.DjangoModelFactory):
         self.size = len(content)
         self.save()
         default_storage.save(storage.original_name(self.dataset_id, self.sha256), ContentFile(content))
+        small = io.BytesIO()
+        picture(self.pk).save(small, "WEBP")
+        default_storage.save(storage.thumb_name(self.dataset_id, self.sha256), ContentFile(small.getvalue()))
 
 
 class EncoderFactory(factory.django.DjangoModelFactory):

@@ -66,7 +66,7 @@ def scene() -> tuple[Any, Any]:
         ConfirmedLabelFactory(dataset=dataset, image=image, label=labels[i % 5], decision__user=admin)
     running = JobFactory(dataset=dataset, kind=Kind.ENCODE, running=True)
     running.stage, running.done, running.total, running.rate, running.unit = (
-        "encoding",
+        "computing embeddings",
         430,
         1000,
         52.0,

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils import formats, timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_noop, ngettext
 
 from mekiki.accounts.access import at_least
 from mekiki.accounts.models import Role
@@ -14,6 +14,23 @@ from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
 
 # An ended job is still listed for a moment, so that a page that watches it learns how it ended.
 RECENTLY = timedelta(seconds=60)
+
+# What workers store as `stage` and `unit`: in English, told in the reader's language when it is shown.
+STAGES = (
+    gettext_noop("storing images"),
+    gettext_noop("loading the encoder"),
+    gettext_noop("computing embeddings"),
+    gettext_noop("reading embeddings"),
+    gettext_noop("reading the prompts"),
+    gettext_noop("predicting"),
+    gettext_noop("training"),
+    gettext_noop("comparing with the head in use"),
+    gettext_noop("evaluating"),
+    gettext_noop("choosing the next images"),
+    gettext_noop("writing the label set"),
+    gettext_noop("waiting for other work on this dataset"),
+)
+UNITS = (gettext_noop("images"), gettext_noop("files"), gettext_noop("labels"))
 
 
 @dataclass(frozen=True)
