@@ -23,6 +23,7 @@ STAGES = (
     gettext_noop("reading embeddings"),
     gettext_noop("reading the prompts"),
     gettext_noop("predicting"),
+    gettext_noop("storing predictions"),
     gettext_noop("training"),
     gettext_noop("comparing with the head in use"),
     gettext_noop("evaluating"),
