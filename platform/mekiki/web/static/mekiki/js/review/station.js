@@ -101,7 +101,7 @@ function showSync(state, n) {
   part("sync-login").hidden = state !== "login";
 }
 
-async function show(item) {
+async function show(item, first = "") {
   clearTimeout(pollTimer);
   pollPause = 2000;
   if (!item) {
@@ -136,7 +136,7 @@ async function show(item) {
     stage.focus({ preventScroll: true });
   }
   root.dataset.item = String(item.item);
-  announce(spoken(item));
+  announce(`${first} ${spoken(item)}`.trim());
   requestAnimationFrame(() => (paintedAt = performance.now()));
 }
 
@@ -266,8 +266,7 @@ function bringBack(item, past, undone = past?.kind) {
     return;
   }
   supply.putFirst(item);
-  show(supply.advance());
-  announce(`${say("undone")} ${spoken(item)}`);
+  show(supply.advance(), say("undone"));
 }
 
 function flag() {
@@ -349,5 +348,7 @@ window.addEventListener("pageshow", (event) => {
 });
 
 showSync(outbox.size ? "sending" : "saved", outbox.size);
+// Answers from before a reload: the server may still give their images before it has read them.
+for (const lease of outbox.leases()) supply.gone.add(lease);
 outbox.run();
 supply.fill();
