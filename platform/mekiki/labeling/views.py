@@ -5,12 +5,13 @@ from typing import Any
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db.models import Count
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from mekiki.accounts.access import at_least
+from mekiki.accounts.http import UserRequest
 from mekiki.accounts.models import Role
 from mekiki.datasets.access import dataset_for
 from mekiki.datasets.models import Dataset
@@ -26,7 +27,7 @@ VERSIONS = 20
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def labels(request: HttpRequest, slug: str) -> HttpResponse:
+def labels(request: UserRequest, slug: str) -> HttpResponse:
     """Show labels and prompts; an admin edits them all in one form."""
     needed = Role.ADMIN if request.method == "POST" else Role.VIEWER
     dataset = dataset_for(request.user, slug, needed)
@@ -35,8 +36,8 @@ def labels(request: HttpRequest, slug: str) -> HttpResponse:
     return _page(request, dataset)
 
 
-def _save(request: HttpRequest, dataset: Dataset) -> HttpResponse:
-    formset = LabelFormSet(request.POST, prefix="labels")
+def _save(request: UserRequest, dataset: Dataset) -> HttpResponse:
+    formset: Any = LabelFormSet(request.POST, prefix="labels")
     if not formset.is_valid():
         return _page(request, dataset, formset, list(formset.non_form_errors()))
     before = current_prompt_set(dataset)
@@ -56,7 +57,7 @@ def _save(request: HttpRequest, dataset: Dataset) -> HttpResponse:
 
 
 def _page(
-    request: HttpRequest, dataset: Dataset, formset: Any = None, errors: list[str] | None = None
+    request: UserRequest, dataset: Dataset, formset: Any = None, errors: list[str] | None = None
 ) -> HttpResponse:
     shown = list(active_labels(dataset))
     current = current_prompt_set(dataset)
@@ -87,7 +88,7 @@ def _bad(formset: Any) -> bool:
     return bool(formset is not None and formset.is_bound and any(formset.errors))
 
 
-def _versions(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
+def _versions(request: UserRequest, dataset: Dataset) -> dict[str, Any]:
     """The newest prompt sets, and the one that is opened by ?version=N."""
     sets = PromptSet.objects.filter(dataset=dataset).select_related("created_by")
     asked = request.GET.get("version", "")

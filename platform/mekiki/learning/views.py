@@ -6,12 +6,13 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from mekiki.accounts.access import at_least
+from mekiki.accounts.http import UserRequest
 from mekiki.accounts.models import Role
 from mekiki.datasets.access import dataset_for
 from mekiki.datasets.models import Dataset
@@ -32,14 +33,14 @@ _FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠'")  # the apostrophe too: taking
 
 
 @require_safe
-def models(request: HttpRequest, slug: str) -> HttpResponse:
+def models(request: UserRequest, slug: str) -> HttpResponse:
     """The head in use, all heads, all runs, and when the next is trained."""
     dataset = dataset_for(request.user, slug)
     return _models_page(request, dataset, _schedule_form(dataset))
 
 
 def _models_page(
-    request: HttpRequest, dataset: Dataset, form: ScheduleForm, status: int = 200
+    request: UserRequest, dataset: Dataset, form: ScheduleForm, status: int = 200
 ) -> HttpResponse:
     champion = selectors.champion(dataset)
     heads, older_heads = _page(selectors.heads(dataset), "version", request.GET.get("heads", ""))
@@ -96,7 +97,7 @@ def _reason_of(head: Head) -> str:
 
 
 @require_POST
-def train(request: HttpRequest, slug: str) -> HttpResponse:
+def train(request: UserRequest, slug: str) -> HttpResponse:
     """Ask for a new head now."""
     dataset = dataset_for(request.user, slug, Role.ADMIN)
     try:
@@ -114,7 +115,7 @@ def train(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @require_POST
-def schedule(request: HttpRequest, slug: str) -> HttpResponse:
+def schedule(request: UserRequest, slug: str) -> HttpResponse:
     """Save when heads are retrained."""
     dataset = dataset_for(request.user, slug, Role.ADMIN)
     form = ScheduleForm(request.POST)
@@ -154,7 +155,7 @@ def _head(dataset: Dataset, version: int) -> Head:
 
 
 @require_safe
-def head(request: HttpRequest, slug: str, version: int) -> HttpResponse:
+def head(request: UserRequest, slug: str, version: int) -> HttpResponse:
     """What one head was trained on, how good it is, and how it compares with the one before."""
     dataset = dataset_for(request.user, slug)
     found = _head(dataset, version)
@@ -209,7 +210,7 @@ class _Echo:
 
 
 @require_safe
-def training_labels(request: HttpRequest, slug: str, version: int) -> StreamingHttpResponse:
+def training_labels(request: UserRequest, slug: str, version: int) -> StreamingHttpResponse:
     """The labels a head was trained on, as CSV, streamed."""
     dataset = dataset_for(request.user, slug)
     found = _head(dataset, version)

@@ -1,0 +1,153 @@
+"""The runner: outcomes, signs of life, cancellation, fencing."""
+
+import threading
+import time
+from typing import Any
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.db import OperationalError
+
+from mekiki.jobs.models import Job, Kind, State
+from mekiki.jobs.services import cancel, claim, enqueue
+from tests.factories import DatasetFactory, UserFactory
+from workers import runner
+from workers.errors import StageError
+from workers.runner import Report, run_job
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def job() -> Job:
+    return enqueue(kind=Kind.REFILL, dataset=DatasetFactory())
+
+
+def test_a_job_is_done_once(job: Job) -> None:
+    seen: list[int] = []
+
+    def stage(held: Job, report: Report) -> dict[str, Any]:
+        report(stage="predicting", total=10, unit="images")
+        for n in range(11):
+            report(done=n)
+        seen.append(held.attempt)
+        return {"n": 10}
+
+    assert run_job(str(job.pk), stage) == "succeeded"
+    assert run_job(str(job.pk), stage) == "", "a message that comes twice finds nothing to do"
+    job.refresh_from_db()
+    assert seen == [1]
+    assert (job.state, job.result, job.stage) == (State.SUCCEEDED, {"n": 10}, "predicting")
+    assert (job.done, job.total, job.unit) == (10, 10, "images")
+    assert job.rate > 0
+
+
+def test_progress_is_written_at_most_twice_a_second(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, written = [0.0], []
+    claimed = claim(str(job.pk))
+    assert claimed is not None
+    monkeypatch.setattr(runner, "beat", lambda job, **fields: written.append((now[0], fields)))
+    report = Report(claimed, clock=lambda: now[0])
+    report(stage="computing embeddings", done=0, total=1000, unit="images")
+    for step in range(1, 1001):
+        now[0] = step / 100
+        report(done=step)
+    assert len(written) <= 21
+    at, last = written[-1]
+    assert last["rate"] == pytest.approx(100, rel=0.01) and at <= 10
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (StageError("Write labels first."), "Write labels first."),
+        (ValidationError("Too long."), "Too long."),
+        (KeyError("surprise"), "KeyError"),
+        (MemoryError(), "out of memory"),
+    ],
+)
+def test_what_goes_wrong_is_a_sentence(job: Job, error: Exception, says: str) -> None:
+    def stage(held: Job, report: Report) -> None:
+        raise error
+
+    assert run_job(str(job.pk), stage) == "failed"
+    job.refresh_from_db()
+    assert job.state == State.FAILED and says in job.error
+
+
+def test_an_encoder_that_does_not_load_fails_with_its_sentence() -> None:
+    from mekiki.labeling.services import set_schema
+
+    user = UserFactory()
+    dataset = DatasetFactory(encoder_name="local-dir:/there/is/no/such/folder")
+    set_schema(dataset=dataset, labels=[{"name": "good", "prompts": ["good"]}], user=user)
+    job = Job.objects.get(kind=Kind.PREDICT)
+    assert run_job(str(job.pk)) == "failed"
+    job.refresh_from_db()
+    assert "/there/is/no/such/folder" in job.error and "does not exist" in job.error
+
+
+def test_errors_are_in_the_language_of_the_one_who_asked() -> None:
+    from django.utils import translation
+
+    spoken: list[str | None] = []
+    user = UserFactory(language="ja")
+    job = enqueue(kind=Kind.REFILL, dataset=DatasetFactory(), user=user)
+    run_job(str(job.pk), lambda held, report: spoken.append(translation.get_language()))  # type: ignore[func-returns-value]
+    assert spoken == ["ja"] and translation.get_language() == "en"
+
+
+def test_a_lost_database_is_tried_again_until_attempts_are_used_up(job: Job) -> None:
+    def stage(held: Job, report: Report) -> None:
+        raise OperationalError("server closed the connection unexpectedly")
+
+    outcomes = [run_job(str(job.pk), stage) for _ in range(job.max_attempts)]
+    assert outcomes == ["retried"] * (job.max_attempts - 1) + ["failed"]
+    job.refresh_from_db()
+    assert job.state == State.FAILED and "database" in job.error
+
+
+def test_a_cancelled_job_stops_at_its_next_report(job: Job) -> None:
+    def stage(held: Job, report: Report) -> None:
+        report(stage="predicting", total=100)
+        cancel(job=held, user=None)
+        for n in range(100):
+            time.sleep(0.02)
+            report(done=n)
+        raise AssertionError("it went on")
+
+    assert run_job(str(job.pk), stage) == "cancelled"
+    job.refresh_from_db()
+    assert job.state == State.CANCELLED
+
+
+def test_a_long_silent_call_still_shows_life_and_learns_that_it_must_stop(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "BEAT_EVERY", 0.05)
+    beats: list[Any] = []
+
+    def stage(held: Job, report: Report) -> None:
+        first = Job.objects.get(pk=held.pk).heartbeat_at
+        time.sleep(0.4)  # torch at work
+        beats.append(Job.objects.get(pk=held.pk).heartbeat_at - first)  # type: ignore[operator]
+        Job.objects.filter(pk=held.pk).update(attempt=2)  # another worker has claimed it
+        time.sleep(0.3)
+        report(done=1)
+        raise AssertionError("it went on")
+
+    before = threading.active_count()
+    assert run_job(str(job.pk), stage) == "lost"
+    assert beats[0].total_seconds() > 0.2
+    assert threading.active_count() == before, "the heartbeat ended"
+    job.refresh_from_db()
+    assert (job.state, job.attempt) == (State.RUNNING, 2), "the other worker's job is untouched"
+
+
+def test_every_kind_of_job_has_a_task_and_a_stage() -> None:
+    from mekiki.config.celery import app
+    from workers import tasks
+
+    for kind in Kind.values:
+        assert f"workers.tasks.{kind}" in app.tasks
+        assert callable(getattr(tasks, kind)) and callable(runner.stage_of(kind))
