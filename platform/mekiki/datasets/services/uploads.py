@@ -37,6 +37,10 @@ _STEP = 1024 * 1024
 ABANDONED_AFTER = timedelta(days=2)
 
 
+class IncompleteError(ValidationError):
+    """The connection ended before all of a file had arrived. Nothing of it is kept; it may be sent again."""
+
+
 class Readable(Protocol):
     """A file open for reading bytes: Django's UploadedFile, an open file, BytesIO."""
 
@@ -64,36 +68,39 @@ def start_upload(*, dataset: Dataset, user: User | None) -> ImportBatch:
     return batch
 
 
-def add_file(*, batch: ImportBatch, name: str, file: Readable) -> int:
+def add_file(*, batch: ImportBatch, name: str, file: Readable, size: int | None = None) -> int:
     """Take one file; returns its bytes. ValidationError when the upload is finished or was discarded.
 
+    size: the bytes it must have; with fewer (a connection that broke) IncompleteError, and it is not kept.
     A file larger than its limit (zips have their own) is not kept; the import's report says so.
     """
     folder = _open_folder(batch)
     handle, draft = tempfile.mkstemp(dir=folder, prefix="draft-")
     try:
         with os.fdopen(handle, "wb") as out:
-            size, problem = _copy(file, out)
+            received, problem = _copy(file, out)
+        if size is not None and received != size:
+            raise IncompleteError(_("The connection broke before the whole file had arrived. Send it again."))
         if problem is not None:
             Path(draft).unlink()
-        _append(folder, name, size, None if problem else Path(draft), problem)
+        _append(folder, name, received, None if problem else Path(draft), problem)
     except BaseException:
         with contextlib.suppress(OSError):
             Path(draft).unlink()
         raise
-    return size
+    return received
 
 
 def add_files(
     *,
     batch: ImportBatch,
     part: int,
-    files: Iterable[tuple[str, Readable]],
+    files: Iterable[tuple[str, Readable, int | None]],
     refused: Iterable[tuple[str, int]] = (),
 ) -> int:
     """Take the numbered part of an upload, once: a part sent again after a lost reply is passed over.
 
-    files: (name, file). refused: (name, bytes) of files the browser kept back for their size; the report names
+    files: (name, file, its bytes where known). refused: (name, bytes) of files the browser kept back for their size; the report names
     them like any other. Returns how many files were taken. Errors as add_file.
     """
     folder = _open_folder(batch)
@@ -101,8 +108,8 @@ def add_files(
     if marker.exists():
         return 0
     taken = 0
-    for name, file in files:
-        add_file(batch=batch, name=name, file=file)
+    for name, file, size in files:
+        add_file(batch=batch, name=name, file=file, size=size)
         taken += 1
     for name, size in refused:
         is_archive = name.lower().endswith(".zip")

@@ -1,7 +1,7 @@
 """Bringing images in: the page, the requests it sends, and what came of each import."""
 
 import json
-from collections.abc import Iterator
+from typing import cast
 from urllib.parse import unquote
 
 from django.conf import settings
@@ -68,33 +68,42 @@ def import_start(request: UserRequest, slug: str) -> HttpResponse:
 
 @require_POST
 def import_files(request: UserRequest, slug: str, pk: int) -> HttpResponse:
-    """One part of an upload (?part=N): a form with many files and their paths as `names`, or one file as the
-    request's whole body with its name in X-File-Name (percent-encoded). Parts may be sent again."""
+    """One part of an upload (?part=N). Parts may be sent again.
+
+    Either a form: `names` (paths), `files` in the same order, `refused`, and last `complete`, which tells a
+    whole body from one that was cut short. Or one file as the whole body (application/octet-stream) with its
+    name in X-File-Name (percent-encoded) and its bytes in X-File-Size. 408: it did not arrive whole.
+    """
     batch = import_for(request.user, slug, pk)
     try:
         part = int(request.GET.get("part", ""))
         if not 0 <= part < 10**8:
             raise ValueError
-    except ValueError:
-        return JsonResponse(
-            {"detail": _("The part of the upload has no number. Load the page again.")}, status=400
-        )
-    try:
-        taken = services.add_files(batch=batch, part=part, files=_sent(request), refused=_refused(request))
+        files = _sent(request)
+        taken = services.add_files(batch=batch, part=part, files=files, refused=_refused(request))
+    except services.IncompleteError as error:
+        return JsonResponse({"detail": " ".join(error.messages)}, status=408)
     except ValidationError as error:
         return JsonResponse({"detail": " ".join(error.messages)}, status=409)
+    except ValueError:
+        detail = _("This part of the upload cannot be read. Load the page again.")
+        return JsonResponse({"detail": detail}, status=400)
     return JsonResponse({"taken": taken})
 
 
-def _sent(request: UserRequest) -> Iterator[tuple[str, Readable]]:
+def _sent(request: UserRequest) -> list[tuple[str, Readable, int | None]]:
+    """(name, file, bytes). ValueError: no size. IncompleteError: the form was cut short."""
     if request.content_type == STREAM:
         # Never held in memory: the body is read as it arrives.
-        yield unquote(request.headers.get("X-File-Name", "")), request  # type: ignore[misc]
-        return
+        name = unquote(request.headers.get("X-File-Name", ""))
+        return [(name, cast(Readable, request), int(request.headers.get("X-File-Size", "")))]
     files = request.FILES.getlist("files")
     names = request.POST.getlist("names")
-    for i, file in enumerate(files):
-        yield (names[i] if len(names) == len(files) else file.name or ""), file  # type: ignore[misc]
+    if "complete" not in request.POST or len(names) != len(files):
+        raise services.IncompleteError(
+            _("The connection broke before all files had arrived. Send them again.")
+        )
+    return [(name, cast(Readable, file), file.size) for name, file in zip(names, files, strict=True)]
 
 
 def _refused(request: UserRequest) -> list[tuple[str, int]]:

@@ -90,7 +90,8 @@ function send(url, body, headers, onProgress) {
       } catch {
         // not JSON: a proxy's page
       }
-      failed(request.status >= 500 ? new Error(detail) : new Refused(detail || String(request.status)));
+      const again = request.status >= 500 || request.status === 408;
+      failed(again ? new Error(detail) : new Refused(detail || String(request.status)));
     };
     request.onerror = () => failed(new Error());
     request.onabort = () => failed(new Stopped());
@@ -102,7 +103,11 @@ function sendPart(part, number, onProgress) {
   const url = `${upload.urls.files}?part=${number}`;
   if (part.stream) {
     const { file, path } = part.files[0];
-    const headers = { "Content-Type": "application/octet-stream", "X-File-Name": encodeURIComponent(path) };
+    const headers = {
+      "Content-Type": "application/octet-stream",
+      "X-File-Name": encodeURIComponent(path),
+      "X-File-Size": String(file.size),
+    };
     return send(url, file, headers, onProgress);
   }
   const data = new FormData();
@@ -111,6 +116,8 @@ function sendPart(part, number, onProgress) {
     data.append("names", path);
   }
   data.append("refused", JSON.stringify(part.refused));
+  // Last: without it the server knows that the form was cut short.
+  data.append("complete", "1");
   return send(url, data, {}, onProgress);
 }
 

@@ -1,0 +1,123 @@
+"""How fast images come in: a zip of 200×200 JPEGs through the same service the worker calls.
+
+    python benchmarks/import_images.py [--quick] [--images N] [--json PATH]
+
+Budget (design, section 8): at least 200 images a second on 2 cores, memory flat in the number of images. The
+database is a fresh embedded PostgreSQL with its ordinary, durable settings; pictures are drawn here, each
+different, about 10 kB. `peak_rss_mb` is this process's highest memory, database excluded;
+`grown_mb` is by how much the second half of the import raised it.
+"""
+
+import argparse
+import io
+import json
+import os
+import resource
+import shutil
+import sys
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
+
+
+def rss_mb() -> float:
+    """This process's peak memory so far, in MB (Linux counts KiB)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def draw(count: int, path: Path) -> None:
+    """A zip of `count` different pictures of a grained metal surface."""
+    import numpy as np
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    grain = rng.normal(0, 14, (600, 600))
+    shade = np.linspace(90, 160, 200)
+    with zipfile.ZipFile(path, "w") as archive:
+        for i in range(count):
+            y, x = rng.integers(0, 400, 2)
+            pixels = grain[y : y + 200, x : x + 200] + shade[None, :] + rng.normal(0, 6, (200, 200))
+            out = io.BytesIO()
+            Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).convert("RGB").save(
+                out, "JPEG", quality=80
+            )
+            archive.writestr(f"line/{i:06d}.jpg", out.getvalue())
+
+
+def measure(count: int, home: Path) -> dict[str, float]:
+    """Import the zip into a new dataset; the figures."""
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0)
+    from mekiki.accounts.models import User
+    from mekiki.datasets import services
+    from mekiki.datasets.models import ImportBatch
+
+    user = User.objects.create_user("benchmark", may_create_datasets=True)
+    dataset = services.create_dataset(name="Benchmark", user=user)
+    source = home / "images.zip"
+    draw(count, source)
+    services.import_folder(dataset=dataset, path=source, user=user)
+    half: list[float] = []
+
+    def progress(done: int, total: int | None) -> None:
+        if done >= count // 2 and not half:
+            half.append(rss_mb())
+
+    begun = time.perf_counter()
+    batch = services.run_import(batch=ImportBatch.objects.get(), progress=progress)
+    seconds = time.perf_counter() - begun
+    if (batch.added, batch.rejected) != (count, 0):
+        raise SystemExit(f"Not all was imported: {batch.added} of {count}, {batch.rejected} refused.")
+    return {
+        "images": count,
+        "images_per_s": round(count / seconds, 1),
+        "peak_rss_mb": round(rss_mb(), 1),
+        "grown_mb": round(rss_mb() - half[0], 1),
+    }
+
+
+def main() -> None:
+    """Set up, measure, print, clean up."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="600 images instead of 10,000")
+    parser.add_argument("--images", type=int, default=0, help="how many")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    arguments = parser.parse_args()
+    count = arguments.images or (600 if arguments.quick else 10_000)
+
+    from mekiki.embedded import places
+    from mekiki.embedded.postgres import Postgres
+
+    home = Path(tempfile.mkdtemp(prefix="mekiki-benchmark-"))
+    server = Postgres(home / "postgres")
+    try:
+        os.environ.update(
+            MEKIKI_HOME=str(home),
+            DATABASE_URL=server.start(),
+            BROKER_URL="memory://",
+            DJANGO_SETTINGS_MODULE="mekiki.config.settings",
+        )
+        import django
+
+        django.setup()
+        figures = measure(count, home)
+        from django.db import connection
+
+        connection.close()
+    finally:
+        server.stop()
+        places.discard(home / "postgres")
+        shutil.rmtree(home, ignore_errors=True)
+    for name, value in figures.items():
+        print(f"{name:>14}  {value:,}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""Uploading in a real browser: files, a folder and a zip by dialog and by drop; a broken connection; stop."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from playwright.sync_api import Page, expect
+
+from mekiki.accounts.models import User
+from mekiki.datasets import services
+from mekiki.datasets.models import Dataset, Image, ImportBatch
+from tests.datasets.helpers import picture, zipped
+
+pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture
+def dataset() -> Dataset:
+    admin = User.objects.create_user("ada", may_create_datasets=True)
+    return services.create_dataset(name="Line 3", user=admin)
+
+
+@pytest.fixture
+def imports(page: Page, live_server: Any, dataset: Dataset) -> Iterator[Page]:
+    """The import page, logged in as its admin. Any error in the console fails the test."""
+    client = Client()
+    client.force_login(User.objects.get(username="ada"))
+    cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
+    page.context.add_cookies(
+        [{"name": settings.SESSION_COOKIE_NAME, "value": cookie, "url": live_server.url}]
+    )
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(f"{live_server.url}/d/{dataset.slug}/import/")
+    yield page
+    assert errors == []
+
+
+def finished() -> ImportBatch:
+    return services.run_import(batch=ImportBatch.objects.latest("pk"), progress=lambda done, total: None)
+
+
+def test_files_by_dialog_and_what_became_of_them(imports: Page, tmp_path: Path) -> None:
+    for i in range(120):
+        (tmp_path / f"{i:03d}.jpg").write_bytes(picture(i % 100))
+    (tmp_path / "傷.txt").write_bytes(b"no picture")
+    imports.locator("#import-files").set_input_files([str(p) for p in sorted(tmp_path.iterdir())])
+    imports.wait_for_url("**/import/*/")
+    expect(imports.locator("[data-job]")).to_be_visible()
+    batch = finished()
+    assert (batch.added, batch.duplicates, batch.rejected) == (100, 20, 1)
+    imports.reload()
+    expect(imports.get_by_text("傷.txt")).to_be_visible()
+    expect(imports.get_by_text("This is not an image, whatever its name says.")).to_be_visible()
+
+
+def test_a_folder_keeps_its_paths(imports: Page, tmp_path: Path) -> None:
+    folder = tmp_path / "shift 2"
+    (folder / "left").mkdir(parents=True)
+    (folder / "a.jpg").write_bytes(picture(1))
+    (folder / "left" / "a.jpg").write_bytes(picture(2))
+    (folder / "metadata.csv").write_text("file,line\nleft/a.jpg,3\n")
+    imports.locator("#import-folder").set_input_files(str(folder))
+    imports.wait_for_url("**/import/*/")
+    assert finished().added == 2
+    assert dict(Image.objects.values_list("name", "metadata")) == {
+        "shift 2/a.jpg": {},
+        "shift 2/left/a.jpg": {"line": "3"},
+    }
+
+
+def test_a_dropped_zip_larger_than_a_part_is_streamed(imports: Page, tmp_path: Path) -> None:
+    # Noise does not compress: 21 MB in one zip.
+    files = {f"{i}.png": picture(i, (600, 600), "PNG") for i in range(20)}
+    (tmp_path / "写真.zip").write_bytes(zipped(files))
+    with imports.expect_request("**/files?part=0") as sent:
+        imports.evaluate(
+            "() => document.body.append(Object.assign(document.createElement('input'), {type: 'file', id: 'helper'}))"
+        )
+        imports.locator("#helper").set_input_files(str(tmp_path / "写真.zip"))
+        imports.evaluate(
+            """() => {
+                const data = new DataTransfer();
+                data.items.add(document.getElementById("helper").files[0]);
+                const zone = document.querySelector("[data-upload]");
+                zone.dispatchEvent(new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true}));
+            }"""
+        )
+    assert sent.value.headers["content-type"] == "application/octet-stream"
+    imports.wait_for_url("**/import/*/")
+    assert finished().added == 20
+
+
+def test_a_reply_that_is_lost_costs_nothing(
+    imports: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i in range(60):
+        (tmp_path / f"{i:03d}.jpg").write_bytes(picture(i))
+    taken: list[int] = []
+    add_files = services.add_files
+
+    def lose_first_reply(**part: Any) -> int:
+        taken.append(add_files(**part))
+        if len(taken) == 1:
+            raise ConnectionError("the files are stored; the browser never hears so")
+        return taken[-1]
+
+    monkeypatch.setattr(services, "add_files", lose_first_reply)
+    imports.locator("#import-files").set_input_files([str(p) for p in sorted(tmp_path.iterdir())])
+    imports.wait_for_url("**/import/*/", timeout=20_000)
+    assert taken == [50, 0, 10]
+    batch = finished()
+    assert (batch.added, batch.duplicates) == (60, 0)
+
+
+def test_no_connection_then_try_again_then_stop(imports: Page, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(picture(1))
+    imports.clock.install()
+    imports.route("**/files?part=0", lambda route: route.abort("connectionrefused"))
+    imports.locator("#import-files").set_input_files(str(tmp_path / "a.jpg"))
+    for _ in range(4):
+        imports.wait_for_timeout(200)
+        imports.clock.fast_forward(9000)
+    expect(imports.get_by_text("press “Try again” to go on")).to_be_visible()
+    imports.get_by_role("button", name="Try again").click()
+    expect(imports.locator("[data-upload-status]")).to_have_text("The connection broke. Trying again…")
+    imports.get_by_role("button", name="Stop", exact=True).click()
+    expect(imports.get_by_text("Stopped. Nothing was imported.")).to_be_visible()
+    expect(imports.locator("#import-files")).to_be_visible()
+    assert not ImportBatch.objects.exists()
