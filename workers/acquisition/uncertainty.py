@@ -15,10 +15,17 @@ from numpy.typing import NDArray
 class Scored(Protocol):
     """What `workers.heads.scoring.score` returns, as far as acquisition looks at it."""
 
-    label: NDArray[np.int32]
-    confidence: NDArray[np.float32]
-    margin: NDArray[np.float32]
-    entropy: NDArray[np.float32]
+    @property
+    def label(self) -> NDArray[np.int32]: ...
+
+    @property
+    def confidence(self) -> NDArray[np.float32]: ...
+
+    @property
+    def margin(self) -> NDArray[np.float32]: ...
+
+    @property
+    def entropy(self) -> NDArray[np.float32]: ...
 
 
 def margin(scores: Scored) -> NDArray[Any]:
