@@ -10,6 +10,7 @@ Layout after the PKWARE APPNOTE 6.3.10, sections 4.3 to 4.5. Knows neither Djang
 
 import contextlib
 import hashlib
+import shutil
 import struct
 import zipfile
 import zlib
@@ -126,9 +127,10 @@ class Sink:
         self._put(self._packer.compress(piece) if self._packer else piece)
 
     def close(self) -> str:
-        """End the contents; returns their SHA-256."""
+        """End the contents; returns their SHA-256. May be called again."""
         if self._packer:
             self._put(self._packer.flush())
+            self._packer = None
         return self._hash.hexdigest()
 
     def _put(self, piece: bytes) -> None:
@@ -159,6 +161,14 @@ class Writer:
         self._file.write(new.local_header())
         self._file.seek(end)
         self.entries.append(new)
+
+    def append(self, name: str, sink: Sink, packed: BinaryIO) -> None:
+        """An entry packed elsewhere: a closed Sink, and the file it wrote."""
+        entry = Entry(name, PACKED, sink.crc, sink.packed_size, sink.size, self._file.tell(), sink.close())
+        self._file.write(entry.local_header())
+        packed.seek(0)
+        shutil.copyfileobj(packed, self._file, 1 << 20)
+        self.entries.append(entry)
 
     def add(self, name: str, contents: bytes) -> None:
         """A small entry, stored as it is."""

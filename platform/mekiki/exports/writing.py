@@ -8,8 +8,9 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from django.conf import settings
 from django.core.files.base import File
@@ -22,7 +23,7 @@ from mekiki.datasets import storage
 from mekiki.datasets.models import Image
 from mekiki.exports import format as form
 from mekiki.exports import signing, snapshot
-from mekiki.exports.archive import Writer
+from mekiki.exports.archive import Sink, Writer
 from mekiki.exports.lineage import Lineage, heads_book, schema_book
 from mekiki.exports.models import LabelSet
 from mekiki.exports.readme import readme
@@ -86,20 +87,22 @@ def _write(label_set: LabelSet, file: BinaryIO, progress: Callable[[int, int], N
     progress(0, total)
     lineage = Lineage(label_set)
     writer = Writer(file)
-    with tempfile.TemporaryFile() as table:
+    done = 0
+    # Packing and hashing leave the interpreter's lock: beside them, the next rows are made.
+    with tempfile.TemporaryFile() as table, ThreadPoolExecutor(1) as beside:
+        cells = Sink(table, packed=True)
         with writer.entry(form.ROWS, packed=True) as rows:
-            table.write("\ufeff".encode() + _csv([list(form.COLUMNS)]))
-            done = 0
+            before = beside.submit(cells.write, "\ufeff".encode() + _csv([list(form.COLUMNS)]))
             for batch in lineage.batches():
-                rows.write(b"".join([form.row_line(row) for _image, row in batch]))
-                table.write(_csv([form.row_cells(row) for _image, row in batch]))
+                lines = b"".join([form.row_line(row) for _image, row in batch])
+                text = _csv([form.row_cells(row) for _image, row in batch])
+                before.result()
+                before = beside.submit(_put_both, rows, lines, cells, text)
                 done += len(batch)
                 progress(done, total)
-        table.seek(0)
-        with writer.entry(form.TABLE, packed=True) as sink:
-            while piece := table.read(PIECE):
-                sink.write(piece)
-                progress(done, total)
+            before.result()
+        cells.close()
+        writer.append(form.TABLE, cells, cast(BinaryIO, table))
     heads = lineage.heads()
     writer.add(form.SCHEMA, form.canonical(schema_book(label_set, heads)))
     writer.add(form.HEADS, form.canonical(heads_book(heads)))
@@ -119,6 +122,11 @@ def _write(label_set: LabelSet, file: BinaryIO, progress: Callable[[int, int], N
     writer.finish()
     progress(total, total)
     return hashlib.sha256(manifest).hexdigest()
+
+
+def _put_both(rows: Sink, lines: bytes, cells: Sink, text: bytes) -> None:
+    rows.write(lines)
+    cells.write(text)
 
 
 def _csv(rows: list[list[str]]) -> bytes:
