@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from django.test import Client
 from playwright.sync_api import Page, expect
@@ -15,6 +16,8 @@ from mekiki.datasets.models import Dataset, Image, ImportBatch
 from tests.datasets.helpers import picture, zipped
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
+
+SHOTS = Path(__file__).parent / "screenshots"
 
 
 @pytest.fixture
@@ -55,6 +58,24 @@ def test_files_by_dialog_and_what_became_of_them(imports: Page, tmp_path: Path) 
     imports.reload()
     expect(imports.get_by_text("傷.txt")).to_be_visible()
     expect(imports.get_by_text("This is not an image, whatever its name says.")).to_be_visible()
+    # The pages that only exist after an import, wide and on a phone.
+    root = imports.url.split("/import/")[0]
+    image = Image.objects.latest("pk")
+    for address in (
+        imports.url,
+        f"{root}/images/?q=0&sort=unsure",
+        f"{root}/images/{image.sha256}/",
+        f"{root}/import/",
+    ):
+        for width in (1280, 390):
+            imports.set_viewport_size({"width": width, "height": 800})
+            imports.goto(address)
+            violations = Axe().run(imports, options={"preload": False}).response["violations"]
+            assert violations == [], address
+            assert imports.evaluate("document.documentElement.scrollWidth <= innerWidth"), address
+            imports.screenshot(
+                path=SHOTS / f"upload-{address.split('/')[-2][:10]}-{width}.png", full_page=True
+            )
 
 
 def test_a_folder_keeps_its_paths(imports: Page, tmp_path: Path) -> None:
