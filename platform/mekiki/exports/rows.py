@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mekiki.exports import format as form
+from mekiki.exports.format import gettext_noop
 
 _HASH = re.compile(r"[0-9a-f]{64}\Z")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\Z")
@@ -43,23 +44,23 @@ def row_faults(row: dict[str, Any], books: Books, threshold: float | None) -> li
     """What is wrong with a row that has all FIELDS, as ends of sentences; empty when it is complete."""
     faults = []
     if not (_is(row["image_sha256"], str) and _HASH.match(row["image_sha256"])):
-        faults.append("image_sha256 is no SHA-256")
+        faults.append(gettext_noop("image_sha256 is no SHA-256"))
     if not (_is(row["file_name"], str) and isinstance(row["metadata"], dict)):
-        faults.append("file_name or metadata is missing")
+        faults.append(gettext_noop("file_name or metadata is missing"))
     if books.labels.get(row["label_id"]) != (row["label"], row["critical"]):
-        faults.append("its label is not one of schema.json")
+        faults.append(gettext_noop("its label is not one of schema.json"))
     if not (_is(row["opinions"], int) and row["opinions"] >= 0):
-        faults.append("opinions is no number")
+        faults.append(gettext_noop("opinions is no number"))
     name = row["image_file"]
     if name is not None and not name.startswith(f"images/{row['image_sha256']}."):
-        faults.append("image_file is not its image's")
+        faults.append(gettext_noop("image_file is not its image's"))
     faults.extend(_origin(row, books))
     if row["source"] == form.HUMAN:
         faults.extend(_human(row))
     elif row["source"] == form.MACHINE:
         faults.extend(_machine(row, books, threshold))
     else:
-        faults.append("source is neither human nor machine")
+        faults.append(gettext_noop("source is neither human nor machine"))
     return faults
 
 
@@ -69,15 +70,15 @@ def _origin(row: dict[str, Any], books: Books) -> list[str]:
     head, prompts, encoder = row["head"], row["prompt_set"], row["encoder"]
     if head is None:
         if prompts is not None or encoder is not None:
-            faults.append("it names prompts or an encoder but no head")
+            faults.append(gettext_noop("it names prompts or an encoder but no head"))
         return faults
     known = books.heads.get(head["version"])
     if known is None or known["digest"] != head["digest"]:
-        faults.append("its head is not one of heads.json")
+        faults.append(gettext_noop("its head is not one of heads.json"))
     elif known["prompt_set"] != prompts["version"] or known["encoder"] != encoder:
-        faults.append("its prompt set or encoder is not that of its head")
+        faults.append(gettext_noop("its prompt set or encoder is not that of its head"))
     if books.prompt_sets.get(prompts["version"]) != prompts["digest"]:
-        faults.append("its prompt set is not one of schema.json")
+        faults.append(gettext_noop("its prompt set is not one of schema.json"))
     return faults
 
 
@@ -85,33 +86,33 @@ def _human(row: dict[str, Any]) -> list[str]:
     """A person's label: who, when, by which decision, how it was drawn, what was on the screen."""
     faults = []
     if not (_is(row["reviewer"], str) and row["reviewer"]):
-        faults.append("the reviewer is missing")
+        faults.append(gettext_noop("the reviewer is missing"))
     if not (_is(row["decided_at"], str) and _TIME.match(row["decided_at"])):
-        faults.append("the time of the decision is missing")
+        faults.append(gettext_noop("the time of the decision is missing"))
     if not (_is(row["decision_id"], int) and row["decision_kind"] in ("confirm", "correct")):
-        faults.append("the decision is missing")
+        faults.append(gettext_noop("the decision is missing"))
     if not (_is(row["late"], bool) and _is(row["opinions"], int) and row["opinions"] >= 1):
-        faults.append("late or opinions is missing")
+        faults.append(gettext_noop("late or opinions is missing"))
     if row["stream"] not in form.STREAMS:
-        faults.append("the stream it was drawn from is missing")
+        faults.append(gettext_noop("the stream it was drawn from is missing"))
     if not (_probability(row["propensity"]) and row["propensity"] > 0):
-        faults.append("the probability with which it was drawn is missing")
+        faults.append(gettext_noop("the probability with which it was drawn is missing"))
     shown = row["shown"]
     if not _is(row["blind"], bool):
-        faults.append("it does not say whether the prediction was hidden")
+        faults.append(gettext_noop("it does not say whether the prediction was hidden"))
     elif row["blind"] and shown is not None:
-        faults.append("it was asked blind, yet a prediction was shown")
+        faults.append(gettext_noop("it was asked blind, yet a prediction was shown"))
     if shown is not None:
         if not (
             _probability(shown["confidence"]) and _is(shown["calibrated"], bool) and _is(shown["label"], str)
         ):
-            faults.append("what was shown is incomplete")
+            faults.append(gettext_noop("what was shown is incomplete"))
         if row["head"] is None:
-            faults.append("a prediction was shown, but no head is named")
+            faults.append(gettext_noop("a prediction was shown, but no head is named"))
     if row["decision_kind"] == "confirm" and (shown is None or shown["label_id"] != row["label_id"]):
-        faults.append("it confirms another label than the one shown")
+        faults.append(gettext_noop("it confirms another label than the one shown"))
     if row["confidence"] is not None:
-        faults.append("a person's label has no confidence")
+        faults.append(gettext_noop("a person's label has no confidence"))
     return faults
 
 
@@ -119,15 +120,15 @@ def _machine(row: dict[str, Any], books: Books, threshold: float | None) -> list
     """A machine's label: allowed at all, never critical, confident enough, by a calibrated head."""
     faults = []
     if threshold is None:
-        faults.append("the label set was frozen without machine labels")
+        faults.append(gettext_noop("the label set was frozen without machine labels"))
     elif not (_probability(row["confidence"]) and row["confidence"] >= threshold):
-        faults.append("its confidence is below the threshold")
+        faults.append(gettext_noop("its confidence is below the threshold"))
     if row["critical"]:
-        faults.append("a critical label is never set by a machine")
+        faults.append(gettext_noop("a critical label is never set by a machine"))
     if row["head"] is None:
-        faults.append("the head is missing")
+        faults.append(gettext_noop("the head is missing"))
     elif not books.heads.get(row["head"]["version"], {}).get("calibrated"):
-        faults.append("its head was not calibrated")
+        faults.append(gettext_noop("its head was not calibrated"))
     empty = (
         "reviewer",
         "decided_at",
@@ -140,5 +141,5 @@ def _machine(row: dict[str, Any], books: Books, threshold: float | None) -> list
         "shown",
     )
     if any(row[name] is not None for name in empty):
-        faults.append("a machine's label has no reviewer and no decision")
+        faults.append(gettext_noop("a machine's label has no reviewer and no decision"))
     return faults

@@ -23,6 +23,7 @@ from typing import Any
 from mekiki.exports import format as form
 from mekiki.exports import signing
 from mekiki.exports.archive import NotOurArchiveError, open_checked
+from mekiki.exports.format import gettext_noop
 from mekiki.exports.rows import Books, row_faults
 
 MAX_MANIFEST_BYTES = 1 << 29
@@ -33,11 +34,6 @@ MAX_RATIO = 200
 MAX_PROBLEMS = 50
 _HASH = re.compile(r"[0-9a-f]{64}\Z")
 _IMAGE = re.compile(r"images/([0-9a-f]{64})\.[a-z]{3,4}\Z")
-
-
-def gettext_noop(text: str) -> str:
-    """Marks a sentence for the catalogues without importing Django."""
-    return text
 
 
 SENTENCES = {
@@ -77,7 +73,8 @@ class Problem:
 
     def sentence(self, translate: Callable[[str], str] = str) -> str:
         """The sentence for a person; control characters of a hostile file never reach the terminal."""
-        shown = {k: "".join(c if c.isprintable() else "�" for c in v[:300]) for k, v in self.detail.items()}
+        told = {k: translate(v) if k == "why" and v else v for k, v in self.detail.items()}
+        shown = {k: "".join(c if c.isprintable() else "�" for c in v[:300]) for k, v in told.items()}
         return translate(SENTENCES[self.code]) % shown
 
     def __str__(self) -> str:
@@ -224,9 +221,11 @@ class _Check:
         try:
             manifest = json.loads(contents)
             if form.canonical(manifest) != contents:
-                self.bad("manifest", why="it is not canonical JSON")
+                self.bad("manifest", why=gettext_noop("it is not canonical JSON"))
             if manifest["format"] != form.FORMAT or manifest["format_version"] != form.FORMAT_VERSION:
-                self.bad("manifest", why="its format is unknown to this version of the verifier")
+                self.bad(
+                    "manifest", why=gettext_noop("its format is unknown to this version of the verifier")
+                )
                 raise _StopError
             counts = {
                 name: int(manifest["counts"][name]) for name in ("labels", "human", "machine", "images")
@@ -244,7 +243,7 @@ class _Check:
                     self.bad("manifest", why=f"it does not name {name}")
             threshold = manifest["machine_threshold"]
             if threshold is not None and not 0 < threshold <= 1:
-                self.bad("manifest", why="its machine threshold is no probability")
+                self.bad("manifest", why=gettext_noop("its machine threshold is no probability"))
             self.report.summary.update(
                 dataset=str(manifest["dataset"]["name"]),
                 slug=str(manifest["dataset"]["slug"]),
@@ -255,7 +254,7 @@ class _Check:
                 accuracy=manifest["accuracy"],
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            self.bad("manifest", why="it is not the JSON it should be")
+            self.bad("manifest", why=gettext_noop("it is not the JSON it should be"))
             raise _StopError from None
         return manifest
 
@@ -320,10 +319,10 @@ class _Check:
         try:
             value = json.loads(contents)
             if form.canonical(value) != contents:
-                self.bad("contents", name=name, why="it is not canonical JSON")
+                self.bad("contents", name=name, why=gettext_noop("it is not canonical JSON"))
             books.take(name, value)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            self.bad("contents", name=name, why="it is not the JSON it should be")
+            self.bad("contents", name=name, why=gettext_noop("it is not the JSON it should be"))
 
     def rows(self, books: Books, manifest: dict[str, Any]) -> None:
         """labels.jsonl and labels.csv, row by row beside each other: one pass, flat memory."""
@@ -366,7 +365,9 @@ class _Check:
     ) -> None:
         """Each row: canonical, complete, in order, consistent with the books, the same in the table."""
         if next(table, None) != list(form.COLUMNS):
-            self.bad("contents", name=form.TABLE, why="its first line does not name the columns")
+            self.bad(
+                "contents", name=form.TABLE, why=gettext_noop("its first line does not name the columns")
+            )
         before = ""
         number = 0
         while line := lines.readline(MAX_LINE_BYTES):
@@ -378,7 +379,9 @@ class _Check:
                 faults = row_faults(row, books, manifest["machine_threshold"])
                 cells = form.row_cells(row)
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-                self.bad("row", row=number, why="it does not have the fields of a row, in their form")
+                self.bad(
+                    "row", row=number, why=gettext_noop("it does not have the fields of a row, in their form")
+                )
                 next(table, None)
                 continue
             for why in faults:
