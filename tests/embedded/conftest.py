@@ -1,6 +1,5 @@
 """Homes and platforms for the tests of the embedded servers."""
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,7 +7,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mekiki.embedded import places
 from mekiki.embedded.supervisor import Platform
 
 # The session's own servers are not the ones to use here.
@@ -28,9 +26,7 @@ def new_platform(tmp_path: Path) -> Iterator[Callable[..., Platform]]:
 
     yield make
     for platform in made:
-        platform.stop()
-        places.discard(platform.home / "postgres")
-        shutil.rmtree(platform.home, ignore_errors=True)
+        platform.discard()
 
 
 def until(condition: Callable[[], object], seconds: float = 30.0) -> bool:

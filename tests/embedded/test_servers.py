@@ -1,6 +1,7 @@
 """The embedded servers themselves, without a supervisor."""
 
 import os
+import shutil
 import signal
 import stat
 import time
@@ -85,6 +86,21 @@ def test_programs_in_a_closed_folder_are_copied_and_the_folder_stays_closed(
     assert usable != inside
     assert postgres.runs(usable, account)
     assert stat.S_IMODE(closed.stat().st_mode) == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root keeps the database outside the home")
+def test_a_home_made_again_starts_empty_and_a_lost_database_is_said(tmp_path: Path) -> None:
+    first, account = places.database_folder(tmp_path / "home" / "postgres")
+    assert account.uid != 0
+    assert (first / "belongs-to").read_text().strip() == str(tmp_path / "home" / "postgres")
+    assert places.database_folder(tmp_path / "home" / "postgres")[0] == first
+    shutil.rmtree(tmp_path / "home")
+    second, _ = places.database_folder(tmp_path / "home" / "postgres")
+    assert second != first
+    shutil.rmtree(first)
+    shutil.rmtree(second)
+    with pytest.raises(places.PlaceError, match="missing"):
+        places.database_folder(tmp_path / "home" / "postgres")
 
 
 def test_valkey_keeps_messages_through_a_stop_and_opens_no_port(home: Path) -> None:

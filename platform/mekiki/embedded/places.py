@@ -141,6 +141,8 @@ def database_folder(folder: Path) -> tuple[Path, Account]:
     if not folder.exists():
         real = shared_place() / secrets.token_hex(6)
         private_folder(real, account)
+        # For a person who wonders whether a folder there is still anybody's.
+        (real / "belongs-to").write_text(f"{folder}\n", encoding="utf-8", errors="surrogateescape")
         folder.symlink_to(real)
     return real, account
 

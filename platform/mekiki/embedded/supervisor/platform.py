@@ -2,6 +2,7 @@
 
 import contextlib
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
 
 from mekiki.config import env as environment
-from mekiki.embedded import endpoints
+from mekiki.embedded import endpoints, places
 from mekiki.embedded.process import last_lines, process_group, remembered
 from mekiki.embedded.secrets import make_home
 from mekiki.embedded.supervisor.children import child_environment
@@ -115,6 +116,12 @@ class Platform:
         except subprocess.TimeoutExpired:
             self.child.kill()
             self.child.wait()
+
+    def discard(self) -> None:
+        """Stop, and delete the home with its database (which root keeps elsewhere): for trials and tests."""
+        self.stop()
+        places.discard(self.home / "postgres")
+        shutil.rmtree(self.home, ignore_errors=True)
 
     def alive(self) -> bool:
         """Does the supervisor run?"""
