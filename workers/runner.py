@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 BEAT_EVERY = 5.0  # seconds
 WRITE_EVERY = 0.5  # seconds between two progress writes
+DATABASE_PATIENCE = 20.0  # seconds a lost database is waited for; below jobs.services.HEARTBEAT_TIMEOUT
 
 Stage = Callable[[Job, "Report"], "dict[str, Any] | None"]
 
@@ -145,11 +146,25 @@ def stage_of(kind: str) -> Stage:
 
 
 def _end(job: Job, error: Exception) -> str:
-    """Record why a job ended early; returns the outcome."""
+    """Record why a job ended early; returns the outcome.
+
+    A database that was lost is waited for, because one that was killed is back in a moment. When it stays
+    away it raises here, and the sweeper finds the job silent: it is given back all the same.
+    """
+    deadline = time.monotonic() + DATABASE_PATIENCE
+    while True:
+        try:
+            return _record_end(job, error)
+        except (OperationalError, InterfaceError):
+            if connection.in_atomic_block or time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+
+
+def _record_end(job: Job, error: Exception) -> str:
     close_old_connections()
     if not connection.in_atomic_block and not connection.is_usable():
         connection.close()
-    # A lost database raises here again, and the sweeper finds the job silent: it is given back all the same.
     with contextlib.suppress(LostClaimError):
         if isinstance(error, CancelledError):
             finish_cancelled(job)
