@@ -27,7 +27,6 @@ class LabelForm(forms.Form):
         required=False,
         min_value=0,
         max_value=10_000,
-        help_text=_("1 to 9: the key that gives this label."),
     )
     # Longer than what is allowed, so that the message can say how long it was.
     name = forms.CharField(label=_("Name"), required=False, max_length=100 * MAX_NAME)
@@ -35,19 +34,13 @@ class LabelForm(forms.Form):
         label=_("Prompts"),
         required=False,
         strip=False,
-        widget=forms.Textarea(attrs={"rows": 3}),
-        help_text=_("Sentences that describe what is seen, one a line, in any language the encoder reads."),
+        widget=forms.Textarea(attrs={"rows": 4}),
     )
-    critical = forms.BooleanField(
-        label=_("Critical"),
-        required=False,
-        help_text=_("Never set by a machine: always asked of a person."),
-    )
+    critical = forms.BooleanField(label=_("Critical"), required=False)
     guideline = forms.CharField(
         label=_("Guideline"),
         required=False,
-        widget=forms.Textarea(attrs={"rows": 3}),
-        help_text=_("For reviewers: when this label applies, and when it does not."),
+        widget=forms.Textarea(attrs={"rows": 4}),
     )
     remove = forms.BooleanField(label=_("Remove this label"), required=False)
 
