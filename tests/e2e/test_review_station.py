@@ -328,7 +328,8 @@ def test_it_fits_the_screen(enter: Callable[..., Page], width: int, height: int,
             name=name, guideline=f"{name}: longer than 2 mm. 長さ2mm以上。"
         )
     Label.objects.filter(pk=station.labels[1].pk).update(critical=True)
-    page = enter(station, station.reviewer(), language, viewport={"width": width, "height": height})
+    phone = {"has_touch": True, "is_mobile": True} if width < 500 else {}
+    page = enter(station, station.reviewer(), language, viewport={"width": width, "height": height}, **phone)
     item_of(page)
     press_and_wait(page, "Enter")
     press_and_wait(page, "2")
