@@ -21,6 +21,7 @@ from mekiki.datasets.models import Dataset, Image, ImportBatch
 from mekiki.jobs.models import Job, Kind
 from tests.datasets.helpers import Files, codes, picture, stored, zipped
 from workers.acquisition.audit import audit_key
+from workers.encoders import decode
 
 Upload = Callable[[Files], ImportBatch]
 
@@ -92,9 +93,24 @@ def test_only_the_first_frame_of_an_animation(upload: Upload) -> None:
     assert red > 200 > 50 > blue
 
 
-def test_transparency_becomes_white() -> None:
-    clear = Pillow.new("RGBA", (4, 4), (0, 0, 0, 0))
-    assert pictures.to_eight_bits(clear).getpixel((0, 0)) == (255, 255, 255)
+def test_people_and_encoders_see_the_same_picture() -> None:
+    """Transparency, depth and orientation are resolved twice, in two layers that may not import each other."""
+    clear = np.zeros((8, 12, 4), np.uint8)
+    clear[:, :6] = (200, 30, 60, 255)
+    deep = np.linspace(0, 3000, 96).astype(np.uint16).reshape(8, 12)
+    turned = Pillow.Exif()
+    turned[0x0112] = 8
+    for picture_, options in (
+        (Pillow.fromarray(clear), {}),
+        (Pillow.fromarray(deep), {}),
+        (Pillow.fromarray(clear[:, :, :3].copy()), {"exif": turned}),
+    ):
+        out = io.BytesIO()
+        picture_.save(out, "PNG", **options)
+        people = np.asarray(pictures.load(io.BytesIO(out.getvalue())).convert("RGB")).astype(int)
+        machine = np.asarray(decode.picture(out.getvalue(), side=4)).astype(int)
+        assert people.shape == machine.shape
+        assert abs(people - machine).max() <= 1
 
 
 def test_derivatives_carry_no_location(upload: Upload) -> None:

@@ -26,6 +26,8 @@ CONTENT_TYPES = {
 }
 EXTENSIONS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp", "TIFF": ".tif", "GIF": ".gif"}
 THUMB_SIDE = 256
+# Behind transparent pixels; workers.encoders uses the same (a test compares them).
+BACKDROP = (128, 128, 128)
 DISPLAY_SIDE = 1600
 _ORIENTATION = 0x0112  # EXIF tag
 # One really large image at a time: its pixels, not the number of threads, bound the memory.
@@ -171,7 +173,7 @@ def _oriented(image: Image.Image) -> Image.Image:
 
 
 def to_eight_bits(image: Image.Image) -> Image.Image:
-    """Any mode as "L" or "RGB" with 8 bits a channel; transparency on white.
+    """Any mode as "L" or "RGB" with 8 bits a channel; transparency on neutral grey, as encoders lay it.
 
     Deeper grey is scaled, never clipped: by the smallest usual camera depth (8, 10, 12, 14, 16 bits) that holds
     the brightest pixel, so that pictures of one camera stay comparable; other ranges from darkest to brightest.
@@ -185,7 +187,7 @@ def to_eight_bits(image: Image.Image) -> Image.Image:
         return _scaled(image)
     if mode in {"LA", "La", "PA", "RGBA", "RGBa"} or "transparency" in image.info:
         layer = image.convert("RGBA")
-        ground = Image.new("RGBA", layer.size, "white")
+        ground = Image.new("RGBA", layer.size, (*BACKDROP, 255))
         ground.alpha_composite(layer)
         return ground.convert("RGB")
     return image.convert("RGB")
