@@ -19,7 +19,7 @@ class LoginForm(AuthenticationForm):
     def clean(self) -> dict[str, Any]:
         """As Django's, with the pause. The message does not tell whether the name exists."""
         name = self.cleaned_data.get("username")
-        if name and self.cleaned_data.get("password"):
+        if name and self.cleaned_data.get("password") and self.request is not None:
             address = throttle.address_of(self.request)
             wait = throttle.begin(name=name, address=address)
             if wait:

@@ -15,9 +15,8 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from mekiki.accounts import selectors, services
-from mekiki.accounts.access import require_platform_admin, user_for
+from mekiki.accounts.access import person, require_platform_admin, user_for
 from mekiki.accounts.forms import LoginForm, NewUserForm
-from mekiki.accounts.models import User
 from mekiki.audit.services import record
 
 
@@ -39,8 +38,7 @@ class LoginView(auth_views.LoginView):
 @require_http_methods(["GET", "HEAD", "POST"])
 def account(request: HttpRequest) -> HttpResponse:
     """The own account: password, language, roles."""
-    user = request.user
-    assert isinstance(user, User)
+    user = person(request)
     form = PasswordChangeForm(user, request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         services.change_password(user=user, password=form.cleaned_data["new_password1"], actor=user)
@@ -74,7 +72,7 @@ def create(request: HttpRequest) -> HttpResponse:
         given = form.cleaned_data
         password = given["password"] or services.generate_password()
         try:
-            user = services.create_user(actor=request.user, **{**given, "password": password})
+            user = services.create_user(actor=person(request), **{**given, "password": password})
         except ValidationError as error:
             for field, problems in _by_field(error).items():
                 form.add_error(field, problems)
@@ -97,34 +95,34 @@ def _by_field(error: ValidationError) -> dict[str | None, list[str]]:
 @require_safe
 def user(request: HttpRequest, user_id: int) -> HttpResponse:
     """One user: roles, rights, and what an admin may do about them."""
-    person = user_for(request.user, user_id)
-    context = {"person": person, "memberships": selectors.memberships_of(person)}
+    found = user_for(person(request), user_id)
+    context = {"person": found, "memberships": selectors.memberships_of(found)}
     return render(request, "accounts/user.html", context)
 
 
 @require_POST
 def set_active(request: HttpRequest, user_id: int) -> HttpResponse:
     """Deactivate, or let in again."""
-    person = user_for(request.user, user_id)
+    found = user_for(person(request), user_id)
     active = request.POST.get("active") == "1"
     try:
-        services.set_active(user=person, active=active, actor=request.user)
+        services.set_active(user=found, active=active, actor=person(request))
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:
         said = _("%(name)s can log in again.") if active else _("%(name)s is logged out and cannot log in.")
-        messages.success(request, said % {"name": person.username})
+        messages.success(request, said % {"name": found.username})
     return redirect("user", user_id)
 
 
 @require_POST
 def set_may_create(request: HttpRequest, user_id: int) -> HttpResponse:
     """Allow a user to create datasets, or no longer."""
-    person = user_for(request.user, user_id)
+    found = user_for(person(request), user_id)
     allowed = request.POST.get("allowed") == "1"
-    services.set_may_create_datasets(user=person, allowed=allowed, actor=request.user)
+    services.set_may_create_datasets(user=found, allowed=allowed, actor=person(request))
     said = _("%(name)s may create datasets.") if allowed else _("%(name)s may not create datasets any more.")
-    messages.success(request, said % {"name": person.username})
+    messages.success(request, said % {"name": found.username})
     return redirect("user", user_id)
 
 
@@ -132,10 +130,10 @@ def set_may_create(request: HttpRequest, user_id: int) -> HttpResponse:
 @require_POST
 def reset_password(request: HttpRequest, user_id: int) -> HttpResponse:
     """A new password, made here and shown once; the user's sessions end."""
-    person = user_for(request.user, user_id)
-    if person.pk == request.user.pk:
+    found = user_for(person(request), user_id)
+    if found.pk == request.user.pk:
         messages.error(request, _("Change your own password on your account’s page."))
         return redirect("account")
     password = services.generate_password()
-    services.change_password(user=person, password=password, actor=request.user)
-    return render(request, "accounts/new_password.html", {"person": person, "password": password})
+    services.change_password(user=found, password=password, actor=person(request))
+    return render(request, "accounts/new_password.html", {"person": found, "password": password})

@@ -8,9 +8,10 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from mekiki.accounts.access import at_least
+from mekiki.accounts.access import at_least, person
 from mekiki.accounts.models import Role
 from mekiki.datasets.access import dataset_for
+from mekiki.datasets.models import Dataset
 from mekiki.exports import selectors, services
 from mekiki.exports.access import label_set_for
 from mekiki.exports.forms import FreezeForm
@@ -23,12 +24,12 @@ from mekiki.jobs.progress import status
 def exports(request: HttpRequest, slug: str) -> HttpResponse:
     """The dataset's label sets; an admin asks for the next one here."""
     needed = Role.ADMIN if request.method == "POST" else Role.VIEWER
-    dataset = dataset_for(request.user, slug, needed)
+    dataset = dataset_for(person(request), slug, needed)
     head = selectors.calibrated_champion(dataset)
     form = FreezeForm(request.POST if request.method == "POST" else None, head=head)
     if request.method == "POST" and form.is_valid():
         try:
-            label_set = services.freeze(dataset=dataset, user=request.user, **form.cleaned_data)
+            label_set = services.freeze(dataset=dataset, user=person(request), **form.cleaned_data)
         except ValidationError as error:
             form.add_error(None, error)
         else:
@@ -58,7 +59,7 @@ def exports(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "exports/exports.html", context, status=422 if form.errors else 200)
 
 
-def _row(label_set: LabelSet, dataset: object) -> dict:
+def _row(label_set: LabelSet, dataset: Dataset) -> dict:
     """A label set as the page shows it. A set whose job has ended without freezing it has failed."""
     job = label_set.job
     ended = job is None or job.state in (State.FAILED, State.CANCELLED, State.SUCCEEDED)
@@ -73,9 +74,9 @@ def _row(label_set: LabelSet, dataset: object) -> dict:
 @require_POST
 def retry(request: HttpRequest, slug: str, version: int) -> HttpResponse:
     """Ask again for a label set whose job failed or was stopped."""
-    label_set = label_set_for(request.user, slug, version, Role.ADMIN)
+    label_set = label_set_for(person(request), slug, version, Role.ADMIN)
     try:
-        services.retry(label_set=label_set, user=request.user)
+        services.retry(label_set=label_set, user=person(request))
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:
@@ -86,7 +87,7 @@ def retry(request: HttpRequest, slug: str, version: int) -> HttpResponse:
 @require_safe
 def download(request: HttpRequest, slug: str, version: int) -> HttpResponse | FileResponse:
     """The zip of a frozen label set, for every member; who took it is recorded."""
-    label_set = label_set_for(request.user, slug, version)
+    label_set = label_set_for(person(request), slug, version)
     if label_set.state != LabelSet.State.FROZEN:
         raise Http404
     try:
@@ -102,7 +103,7 @@ def download(request: HttpRequest, slug: str, version: int) -> HttpResponse | Fi
         )
         return redirect("exports", slug)
     if request.method == "GET":
-        services.record_download(label_set=label_set, user=request.user)
+        services.record_download(label_set=label_set, user=person(request))
     response = FileResponse(file, as_attachment=True, filename=f"{slug}-v{version}.zip")
     response["Content-Type"] = "application/zip"
     response["Cache-Control"] = "private, no-store"
@@ -112,7 +113,7 @@ def download(request: HttpRequest, slug: str, version: int) -> HttpResponse | Fi
 @require_safe
 def key(request: HttpRequest, slug: str) -> HttpResponse:
     """The public key that this platform signs with."""
-    dataset_for(request.user, slug)
+    dataset_for(person(request), slug)
     response = HttpResponse(selectors.public_key(), content_type="application/x-pem-file")
     response["Content-Disposition"] = 'attachment; filename="mekiki-public-key.pem"'
     return response

@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from mekiki.accounts import selectors, services
+from mekiki.accounts.access import person
 from mekiki.accounts.forms import MemberForm
 from mekiki.accounts.models import Membership, Role, User
 from mekiki.datasets.access import dataset_for
@@ -17,7 +18,7 @@ from mekiki.datasets.models import Dataset
 @require_http_methods(["GET", "HEAD", "POST"])
 def members(request: HttpRequest, slug: str) -> HttpResponse:
     """The members of a dataset; its admins add one by user name."""
-    dataset = dataset_for(request.user, slug, Role.ADMIN)
+    dataset = dataset_for(person(request), slug, Role.ADMIN)
     form = MemberForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         name = form.cleaned_data["name"]
@@ -29,7 +30,9 @@ def members(request: HttpRequest, slug: str) -> HttpResponse:
         elif Membership.objects.filter(dataset=dataset, user=user).exists():
             form.add_error("name", _("This user is a member already. Change the role in the list."))
         else:
-            services.set_role(dataset=dataset, user=user, role=form.cleaned_data["role"], actor=request.user)
+            services.set_role(
+                dataset=dataset, user=user, role=form.cleaned_data["role"], actor=person(request)
+            )
             messages.success(request, _("%(name)s is a member now.") % {"name": user.username})
             return redirect("members", slug)
     context = {
@@ -52,10 +55,12 @@ def _member(dataset: Dataset, user_id: int) -> User:
 @require_POST
 def set_member_role(request: HttpRequest, slug: str, user_id: int) -> HttpResponse:
     """Give a member another role."""
-    dataset = dataset_for(request.user, slug, Role.ADMIN)
+    dataset = dataset_for(person(request), slug, Role.ADMIN)
     user = _member(dataset, user_id)
     try:
-        services.set_role(dataset=dataset, user=user, role=request.POST.get("role", ""), actor=request.user)
+        services.set_role(
+            dataset=dataset, user=user, role=request.POST.get("role", ""), actor=person(request)
+        )
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:
@@ -66,10 +71,10 @@ def set_member_role(request: HttpRequest, slug: str, user_id: int) -> HttpRespon
 @require_POST
 def remove_member(request: HttpRequest, slug: str, user_id: int) -> HttpResponse:
     """Take a member's role away. What they decided stays."""
-    dataset = dataset_for(request.user, slug, Role.ADMIN)
+    dataset = dataset_for(person(request), slug, Role.ADMIN)
     user = _member(dataset, user_id)
     try:
-        services.remove_member(dataset=dataset, user=user, actor=request.user)
+        services.remove_member(dataset=dataset, user=user, actor=person(request))
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:
@@ -79,7 +84,7 @@ def remove_member(request: HttpRequest, slug: str, user_id: int) -> HttpResponse
 
 def _back(request: HttpRequest, dataset: Dataset) -> HttpResponse:
     """To the list; home for who has just taken the own right to see it away."""
-    user = request.user
+    user = person(request)
     still = (
         user.is_superuser or Membership.objects.filter(dataset=dataset, user=user, role=Role.ADMIN).exists()
     )
