@@ -19,8 +19,9 @@ class Api(NinjaAPI):
     def urls(self) -> Any:
         patterns, *names = super().urls
         for pattern in patterns:
-            if pattern.name not in ("openapi-json", "api-root"):
-                login_not_required(pattern.callback)
+            view = getattr(pattern, "callback", None)
+            if view is not None and getattr(pattern, "name", None) not in ("openapi-json", "api-root"):
+                login_not_required(view)
         return (patterns, *names)
 
 

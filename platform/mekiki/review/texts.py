@@ -18,7 +18,9 @@ def station_texts() -> dict[str, str]:
         "calibrated_why": _("Calibrated: of images with this number, about as many are right."),
         "runner_up": _("Second: {label}"),
         "none_predicted": _("Nothing is predicted for this image yet. Choose a label."),
-        "blind": _("No prediction is shown for this one, so that your answer can be used to measure accuracy."),
+        "blind": _(
+            "No prediction is shown for this one, so that your answer can be used to measure accuracy."
+        ),
         "confirm": _("Confirm: {label}"),
         "predicted_badge": _("predicted"),
         "second_badge": _("second"),

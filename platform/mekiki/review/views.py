@@ -12,7 +12,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from mekiki.accounts.access import at_least
+from mekiki.accounts.access import at_least, person
 from mekiki.accounts.models import Role
 from mekiki.datasets.access import dataset_for
 from mekiki.labeling.selectors import active_labels
@@ -27,7 +27,7 @@ FLAGGED_SHOWN = 200
 @require_GET
 def station(request: HttpRequest, slug: str) -> HttpResponse:
     """One image large, the prediction, one key. Everything after the first paint goes through the API."""
-    dataset = dataset_for(request.user, slug, Role.REVIEWER)
+    dataset = dataset_for(person(request), slug, Role.REVIEWER)
     labels = [
         {
             "id": label.pk,
@@ -64,7 +64,7 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
 @require_GET
 def queue(request: HttpRequest, slug: str) -> HttpResponse:
     """What waits, by stream; the flagged images with their notes; the audit sample."""
-    dataset = dataset_for(request.user, slug)
+    dataset = dataset_for(person(request), slug)
     counts = selectors.queue_counts(dataset)
     flags = list(selectors.flagged(dataset)[: FLAGGED_SHOWN + 1])
     return render(
@@ -88,7 +88,7 @@ def queue(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 def retire(request: HttpRequest, slug: str) -> HttpResponse:
     """Move the audit sample into training: an admin's explicit act, asked about before."""
-    dataset = dataset_for(request.user, slug, Role.ADMIN)
+    dataset = dataset_for(person(request), slug, Role.ADMIN)
     moved = services.retire_audit(dataset=dataset, user=request.user)
     if moved:
         messages.success(

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from itertools import groupby
-from typing import Any
+from typing import Any, cast
 
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
@@ -14,6 +14,7 @@ from mekiki.accounts.access import at_least, role_in
 from mekiki.accounts.models import Role
 from mekiki.audit.models import Event
 from mekiki.audit.services import record
+from mekiki.labeling.models import Label
 from mekiki.review.models import BLIND_STREAMS, ConfirmedLabel, Decision, Stream
 
 LABEL_KINDS = (Decision.Kind.CONFIRM, Decision.Kind.CORRECT)
@@ -23,7 +24,7 @@ def effective_opinions(**where: Any) -> list[Decision]:
     """The decisions that name a label and have not been undone, in the order they were made."""
     return list(
         Decision.objects.filter(kind__in=LABEL_KINDS, superseded_by__isnull=True, **where)
-        .select_related("item")
+        .select_related("item", "label")
         .order_by("id")
     )
 
@@ -75,13 +76,13 @@ def derive(*, dataset: Any, image: Any) -> ConfirmedLabel | None:
         return ConfirmedLabel.objects.create(
             dataset=dataset,
             image=image,
-            label_id=deciding.label_id,
+            label=cast(Label, deciding.label),
             decision=deciding,
             stream=stream,
             in_training=stream not in BLIND_STREAMS or (audited and _was_retired(dataset, image)),
         )
     if current.decision_id != deciding.pk:
-        current.label_id = deciding.label_id
+        current.label = cast(Label, deciding.label)
         current.decision = deciding
         current.stream = stream
         current.in_training = stream not in BLIND_STREAMS or (current.in_training and audited)

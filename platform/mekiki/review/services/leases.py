@@ -199,9 +199,9 @@ def shown_for(*, dataset: Any, items: list[QueueItem]) -> dict[int, dict[str, An
         if seen
         else []
     )
-    found = {row["image_id"]: row for row in rows}
+    found: dict[int, Any] = {row["image_id"]: row for row in rows}
     for image_id, item in seen.items():
-        row = found.get(image_id, {})
+        row: dict[str, Any] = found.get(image_id, {})
         shown[item.pk].update(
             head=row.get("head_version"),
             head_digest=row.get("head_digest"),

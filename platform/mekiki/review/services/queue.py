@@ -51,7 +51,7 @@ def fill_queue(
     withdrawn = waiting.filter(~Exists(live), ~Exists(begun), pk__in=locked).update(
         state=QueueItem.State.WITHDRAWN, finished_at=now
     )
-    chosen = {}
+    chosen: dict[int, tuple[Stream, float]] = {}
     for image_id, stream, propensity in zip(image_ids, streams, propensities):
         chosen.setdefault(int(image_id), (Stream(stream), float(propensity)))
     known = set(Image.objects.filter(dataset=dataset, pk__in=list(chosen)).values_list("pk", flat=True))

@@ -1,0 +1,34 @@
+"""The API's description is a file under review: a change of the API shows in the diff.
+
+To write it anew after a meant change: MEKIKI_TEST_WRITE_OPENAPI=1 python -m pytest tests/api/test_openapi.py
+"""
+
+import json
+import os
+from pathlib import Path
+
+from django.utils import translation
+
+from mekiki.api.api import api
+
+SNAPSHOT = Path(__file__).with_name("openapi.json")
+
+
+def described() -> str:
+    with translation.override("en"):
+        schema = json.loads(json.dumps(api.get_openapi_schema(), default=str))
+    schema["info"]["version"] = "any"
+    return json.dumps(schema, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def test_the_description_of_the_api_is_the_one_agreed_on():
+    if os.environ.get("MEKIKI_TEST_WRITE_OPENAPI"):
+        SNAPSHOT.write_text(described(), encoding="utf-8")
+    assert SNAPSHOT.read_text(encoding="utf-8") == described(), __doc__
+
+
+def test_every_operation_says_what_it_answers():
+    for path, operations in api.get_openapi_schema()["paths"].items():
+        for method, operation in operations.items():
+            assert operation.get("summary"), (path, method)
+            assert any(code.startswith("2") for code in map(str, operation["responses"])), (path, method)
