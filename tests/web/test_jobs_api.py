@@ -136,6 +136,8 @@ def test_every_stage_and_unit_of_the_workers_is_translated():
     from mekiki.jobs.progress import STAGES, UNITS
 
     workers = Path(__file__).resolve().parents[2] / "workers"
-    text = "\n".join(path.read_text() for path in workers.rglob("*.py"))
+    # pocket's training recipe runs by itself, in a terminal.
+    files = [path for path in workers.rglob("*.py") if "pocket" not in path.parts]
+    text = "\n".join(path.read_text() for path in files)
     assert set(re.findall(r'stage="([^"]+)"', text)) <= set(STAGES)
     assert set(re.findall(r'unit="([^"]+)"', text)) <= set(UNITS)

@@ -4,9 +4,9 @@ from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpRequest
 from ninja import Router, Schema
 
+from mekiki.accounts.http import UserRequest
 from mekiki.accounts.models import Role
 from mekiki.datasets.access import dataset_for, job_for
 from mekiki.jobs import progress, services
@@ -43,20 +43,20 @@ def role_of(job: Job) -> str | None:
 
 
 @router.get("", response=list[JobOut], url_name="jobs", summary="Active and just ended jobs of a dataset")
-def jobs(request: HttpRequest, dataset: str) -> list[dict[str, Any]]:
+def jobs(request: UserRequest, dataset: str) -> list[dict[str, Any]]:
     """404 unless the user is a member of the dataset."""
     return [asdict(status) for status in progress.recent_of(dataset_for(request.user, dataset))]
 
 
 @router.get("/{uuid:job_id}", response=JobOut, url_name="job", summary="One job")
-def job(request: HttpRequest, job_id: UUID) -> dict[str, Any]:
+def job(request: UserRequest, job_id: UUID) -> dict[str, Any]:
     """404 unless the user is a member of the job's dataset."""
     found = job_for(request.user, job_id)
     return asdict(progress.status(found, role_of(found)))
 
 
 @router.post("/{uuid:job_id}/cancel", response=JobOut, url_name="job-cancel", summary="Ask a job to stop")
-def cancel(request: HttpRequest, job_id: UUID) -> dict[str, Any]:
+def cancel(request: UserRequest, job_id: UUID) -> dict[str, Any]:
     """For admins of the dataset. What the job has stored stays."""
     found = job_for(request.user, job_id, Role.ADMIN)
     services.cancel(job=found, user=request.user)

@@ -76,7 +76,7 @@ def _from_python(path: Path) -> Iterator[Message]:
     with path.open("rb") as file:
         for _line, name, arguments, _comments in extract_python(file, KEYWORDS, (), {"encoding": "utf-8"}):
             given = arguments if isinstance(arguments, tuple | list) else (arguments,)
-            yield from _message(name, given)
+            yield from _message(str(name), given)
 
 
 def _from_template(path: Path) -> Iterator[Message]:

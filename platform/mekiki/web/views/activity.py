@@ -4,12 +4,13 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.db.models import Q
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
+from mekiki.accounts.http import UserRequest
 from mekiki.accounts.models import Role
 from mekiki.audit.models import Event
 from mekiki.datasets.access import dataset_for, job_for
@@ -23,7 +24,7 @@ ENDED_JOBS = 10
 
 
 @require_safe
-def activity(request: HttpRequest, slug: str) -> HttpResponse:
+def activity(request: UserRequest, slug: str) -> HttpResponse:
     """The jobs that run or ran lately, and the events, newest first, by key."""
     dataset = dataset_for(request.user, slug)
     group = request.GET.get("show", "")
@@ -53,14 +54,14 @@ def activity(request: HttpRequest, slug: str) -> HttpResponse:
         "groups": [(code, events.group_label(code)) for code in events.GROUPS],
         "group": group,
         "before": before,
-        "older_url": "?" + urlencode({"show": group, "before": page[-1].pk}) if more else "",
+        "older_url": "?" + urlencode({"show": group, "before": str(page[-1].pk)}) if more else "",
         "newer_url": "?" + urlencode({"show": group}) if before else "",
     }
     return render(request, "web/activity.html", context)
 
 
 @require_POST
-def cancel_job(request: HttpRequest, slug: str, job_id: UUID) -> HttpResponse:
+def cancel_job(request: UserRequest, slug: str, job_id: UUID) -> HttpResponse:
     """Ask a job to stop. What it has stored stays."""
     dataset = dataset_for(request.user, slug, Role.ADMIN)
     job = job_for(request.user, job_id, Role.ADMIN)

@@ -1,12 +1,13 @@
 """All datasets, and one dataset's overview."""
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
 from django.views.decorators.http import require_safe
 
+from mekiki.accounts.http import UserRequest
 from mekiki.datasets.access import dataset_for, visible_datasets
 from mekiki.datasets.models import Dataset
 from mekiki.learning.models import Evaluation
@@ -19,7 +20,7 @@ from mekiki.web.templatetags.shell import count, percent
 
 
 @require_safe
-def home(request: HttpRequest) -> HttpResponse:
+def home(request: UserRequest) -> HttpResponse:
     """The datasets a user sees, those that need people first."""
     context = {
         "standings": standings(visible_datasets(request.user), request.user),
@@ -29,7 +30,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-def overview(request: HttpRequest, slug: str) -> HttpResponse:
+def overview(request: UserRequest, slug: str) -> HttpResponse:
     """The loop as one picture, the learning curve, and the next sensible act."""
     dataset = dataset_for(request.user, slug)
     standing = standings([dataset], request.user)[0]
