@@ -151,3 +151,17 @@ def test_every_kind_of_job_has_a_task_and_a_stage() -> None:
     for kind in Kind.values:
         assert f"workers.tasks.{kind}" in app.tasks
         assert callable(getattr(tasks, kind)) and callable(runner.stage_of(kind))
+
+
+def test_every_stage_and_unit_is_offered_for_translation() -> None:
+    import re
+    from pathlib import Path
+
+    import workers
+    from workers.words import STAGES, UNITS
+
+    root = Path(workers.__file__).parent
+    files = [*root.glob("stages/*.py"), *root.glob("steps/*.py"), root / "locks.py"]
+    sources = "".join(path.read_text() for path in files)
+    assert set(re.findall(r'\bstage="([^"]+)"', sources)) == set(STAGES)
+    assert set(re.findall(r'\bunit="([^"]+)"', sources)) == set(UNITS)

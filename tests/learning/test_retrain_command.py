@@ -1,0 +1,51 @@
+"""`mekiki retrain`."""
+
+import threading
+import time
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from mekiki.jobs.models import Job
+from mekiki.labeling.services import set_schema
+from mekiki.learning.models import TrainingRun
+from mekiki.learning.services import finish_run
+from tests.factories import DatasetFactory
+
+
+@pytest.mark.django_db
+def test_it_says_what_is_missing() -> None:
+    with pytest.raises(CommandError, match="no dataset"):
+        call_command("retrain", "nowhere")
+    with pytest.raises(CommandError, match="labels and prompts first"):
+        call_command("retrain", DatasetFactory().slug)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_waits_and_says_what_came_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    dataset = DatasetFactory()
+    set_schema(dataset=dataset, labels=[{"name": "good", "prompts": ["good"]}], user=None)
+    call_command("retrain", dataset.slug, "--no-wait")
+    assert TrainingRun.objects.get().finished_at is None
+
+    def work() -> None:
+        from workers.runner import run_job
+
+        def stage(job: Job, report: object) -> None:
+            time.sleep(0.2)
+            finish_run(
+                run=TrainingRun.objects.get(), promoted=False, reason={"code": "no_labels"}, log="a line"
+            )
+
+        try:
+            run_job(str(Job.objects.get(kind="train").pk), stage)
+        finally:
+            connection.close()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    call_command("retrain", dataset.slug)
+    worker.join()
+    assert "Nothing to learn from yet" in capsys.readouterr().out
+    assert TrainingRun.objects.count() == 1, "asking twice is asking once"

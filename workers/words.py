@@ -1,0 +1,21 @@
+"""What stages are called and counted in, marked for translation: jobs store the words below as they are, and the
+pages that show them translate."""
+
+from django.utils.translation import gettext_noop
+
+STAGES = (
+    gettext_noop("storing images"),
+    gettext_noop("loading the encoder"),
+    gettext_noop("computing embeddings"),
+    gettext_noop("reading the prompts"),
+    gettext_noop("reading embeddings"),
+    gettext_noop("training"),
+    gettext_noop("predicting"),
+    gettext_noop("storing predictions"),
+    gettext_noop("comparing with the head in use"),
+    gettext_noop("evaluating"),
+    gettext_noop("choosing the next images"),
+    gettext_noop("writing the label set"),
+    gettext_noop("waiting for other work on this dataset"),
+)
+UNITS = (gettext_noop("files"), gettext_noop("images"), gettext_noop("labels"))
