@@ -51,7 +51,6 @@ class Command(BaseCommand):
 
     def _outside(self, folder: Path, options: dict[str, Any]) -> None:
         """Start a platform without a web server and run the loop in a child that knows its addresses."""
-        from mekiki.embedded import places
         from mekiki.embedded.supervisor import Platform
 
         arguments = [sys.executable, "-m", "mekiki", "replay", str(folder), "--inside"]
@@ -66,9 +65,8 @@ class Command(BaseCommand):
             own = {"DATABASE_URL": "", "BROKER_URL": ""}
             with Platform(home, web=False, quiet=True, env=own) as platform:
                 code = subprocess.run(arguments, env=platform.env).returncode
-            if options["home"] is None:
-                # As root the database lies outside the home; removing the folder alone would leave it there.
-                places.discard(home / "postgres")
+                if options["home"] is None:
+                    platform.discard()
         if code:
             sys.exit(code)
 

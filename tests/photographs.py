@@ -1,0 +1,23 @@
+"""Real photographs for tests: the NEU surface defects, which are never copied into the project.
+
+MEKIKI_TEST_PHOTOS names the folder; the default lies beside the checkout. Tests that need them are skipped,
+loudly, where they are absent.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = Path(os.environ.get("MEKIKI_TEST_PHOTOS") or ROOT.parent / "shared" / "data" / "neu-surface-defects")
+KINDS = ("crazing", "inclusion", "patches", "pitted_surface", "rolled-in_scale", "scratches")
+
+
+def photographs(kind: str, count: int) -> list[Path]:
+    """The first `count` photographs of one kind, by name."""
+    if not FOLDER.is_dir():
+        pytest.skip(f"NO PHOTOGRAPHS at {FOLDER}: set MEKIKI_TEST_PHOTOS to the NEU surface defect database")
+    found = sorted((FOLDER / kind).glob("*.jpg"))[:count]
+    assert len(found) == count, f"{FOLDER / kind} holds only {len(found)} photographs"
+    return found
