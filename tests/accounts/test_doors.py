@@ -175,8 +175,8 @@ def test_reviewing_is_refused_to_viewers_and_open_to_reviewers(
 def test_viewers_see_what_is_there_for_them(name: str, world: dict[str, Any], client: Client) -> None:
     client.force_login(world["viewer"])
     answer = client.get(address(name, world))
-    # This world's label set is not frozen, and its image has no thumbnail: there is no file to send.
-    assert answer.status_code == (404 if name in {"label-set-download", "image-thumb"} else 200)
+    # This world's label set is not frozen: there is no file to take.
+    assert answer.status_code == (404 if name == "label-set-download" else 200)
 
 
 @pytest.mark.parametrize("name", sorted(PLATFORM_ADMIN))
