@@ -210,6 +210,7 @@ def check_label_set(file: Path, truth: dict[str, str], seen: list[str]) -> None:
         [sys.executable, "-m", "mekiki", "verify", str(file)], env=offline, capture_output=True, text=True
     )
     assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert not (file.parent / "elsewhere").exists(), "checking a file left something behind"
     with zipfile.ZipFile(file) as archive:
         manifest = json.loads(archive.read("manifest.json"))
         for name, entry in manifest["files"].items():

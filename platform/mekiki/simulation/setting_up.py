@@ -4,7 +4,6 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from django.core.management.base import CommandError
 
@@ -13,6 +12,7 @@ from mekiki.accounts.services import create_user, set_role
 from mekiki.datasets import services as datasets
 from mekiki.datasets.models import Dataset, ImportBatch
 from mekiki.labeling import services as labeling
+from mekiki.labeling.services import LabelSpec
 from mekiki.learning.selectors import champion
 from mekiki.simulation.waiting import wait_for_jobs
 
@@ -46,7 +46,7 @@ def make_simulated_dataset(
     *,
     name: str,
     folder: Path,
-    labels: list[dict[str, Any]],
+    labels: list[LabelSpec],
     batch: int,
     seed: int,
     people: People,
