@@ -23,6 +23,7 @@ from tests.factories import (
     JobFactory,
     LabelFactory,
     PromptSetFactory,
+    TrainingRunFactory,
     UserFactory,
 )
 
@@ -222,5 +223,8 @@ def test_an_estimate_is_kept_once_for_the_same_counts_and_the_newest_counts() ->
     assert services.record_evaluation(head=head, n=10, correct=8, answers=50, **facts).pk == one.pk
     two = services.record_evaluation(head=head, n=12, correct=9, answers=60, **facts)
     EvaluationFactory()
+    refused = HeadFactory(dataset=head.dataset)
+    TrainingRunFactory(dataset=head.dataset, head=refused, promoted=False)
+    EvaluationFactory(head=refused, answers=70)
     assert selectors.latest_evaluation(head.dataset) == two
     assert [e.answers for e in selectors.learning_curve(head.dataset)] == [50, 60]

@@ -191,9 +191,11 @@ def test_same_labels_and_seed_give_the_same_head(
     work(coloured, "encode")
     work(coloured, "predict")
     answer_queue(coloured)
+    work(coloured, "refill")
     answer_queue(coloured)
     work(coloured, "train")
     head = champion(coloured)
+    assert head.calibrated, "the folds were used"
     # Made again from the database, as an auditor would.
     encoder, row = encoder_for(coloured)
     labels, prompt_set = schema_of(coloured)
@@ -241,6 +243,32 @@ def test_a_training_killed_after_its_head_was_recorded_goes_on_with_it(
     assert Prediction.objects.filter(head=run.head).count() == 30
 
 
+def test_a_challenger_that_does_worse_is_kept_aside(
+    coloured: Any,
+    work: Work,
+    answer_queue: Callable[..., int],
+    champion: Callable[[Any], Head],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from workers.stages import train
+
+    work(coloured, "encode")
+    work(coloured, "predict")
+    answer_queue(coloured)
+    work(coloured, "refill")
+    answer_queue(coloured)
+    # As if the prompts explained every label perfectly: nothing can beat that.
+    monkeypatch.setattr(train, "prompts_log_loss", lambda *_arguments: -1.0)
+    result = work(coloured, "train")
+    assert (result["promoted"], result["code"], result["queued"]) == (False, "worse_than_prompts", 10)
+    assert champion(coloured).version == 1
+    assert set(Prediction.objects.values_list("head__version", flat=True)) == {1}
+    assert {item.head.version for item in waiting(coloured) if item.head} == {1}
+    run = TrainingRun.objects.get()
+    assert run.head is not None and run.head.version == 2 and "Not used" in sentence(run.reason)
+    assert {e.head.version for e in selectors.learning_curve(coloured)} == {1}
+
+
 def test_a_failed_training_says_why_on_its_run(coloured: Any, work: Work) -> None:
     work(coloured, "encode")
     assert work(coloured, "train")["code"] == "no_labels"
@@ -260,6 +288,7 @@ def test_labels_archived_or_added_since_are_followed_by_a_new_head(
     work(coloured, "encode")
     work(coloured, "predict")
     answer_queue(coloured)
+    work(coloured, "refill")
     answer_queue(coloured)
     work(coloured, "train")
     admin = coloured.memberships.get(role="admin").user

@@ -143,6 +143,7 @@ def _train(job: Job, run_: models.TrainingRun, report: Report, log: _Log) -> dic
             in_use = before
             mirror = embeddings.load(before.encoder, dataset)
             in_use_scores = score_all(load_head(bytes(before.weights)), mirror, report)
+            evaluation = evaluate(dataset, in_use, in_use_scores, mirror)
         queued = fill(dataset, in_use, in_use_scores, mirror, report)
     return {
         "head": head.version,

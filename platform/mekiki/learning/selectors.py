@@ -80,6 +80,8 @@ def learning_curve(dataset: Dataset) -> list[Evaluation]:
     """Estimates of the heads in use over time, oldest first: at each number of answers the newest one."""
     points: dict[int, Evaluation] = {}
     found = Evaluation.objects.filter(head__dataset=dataset).select_related("head").defer("head__weights")
+    # A challenger that was not put in use is measured too, and belongs on its own page only.
+    found = found.exclude(head__run__promoted=False)
     for evaluation in found.order_by("id"):
         points[evaluation.answers] = evaluation
     return [points[answers] for answers in sorted(points)]
