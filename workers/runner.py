@@ -151,17 +151,24 @@ def _end(job: Job, error: Exception) -> str:
     A database that was lost is waited for, because one that was killed is back in a moment. When it stays
     away it raises here, and the sweeper finds the job silent: it is given back all the same.
     """
+    message, retry = explain(error)
+    if isinstance(error, CancelledError):
+        logger.info("Job %s was cancelled.", job.pk)
+    elif retry:
+        logger.warning("Job %s will be tried again: %s", job.pk, error)
+    else:
+        logger.error("Job %s failed", job.pk, exc_info=error)
     deadline = time.monotonic() + DATABASE_PATIENCE
     while True:
         try:
-            return _record_end(job, error)
+            return _record_end(job, error, message, retry)
         except (OperationalError, InterfaceError):
             if connection.in_atomic_block or time.monotonic() > deadline:
                 raise
             time.sleep(0.5)
 
 
-def _record_end(job: Job, error: Exception) -> str:
+def _record_end(job: Job, error: Exception, message: str, retry: bool) -> str:
     close_old_connections()
     if not connection.in_atomic_block and not connection.is_usable():
         connection.close()
@@ -169,11 +176,6 @@ def _record_end(job: Job, error: Exception) -> str:
         if isinstance(error, CancelledError):
             finish_cancelled(job)
             return "cancelled"
-        message, retry = explain(error)
-        if retry:
-            logger.warning("Job %s will be tried again: %s", job.pk, error)
-        else:
-            logger.error("Job %s failed", job.pk, exc_info=error)
         fail(job, message, retry=retry)
         return "retried" if retry and job.attempt < job.max_attempts else "failed"
     return "lost"

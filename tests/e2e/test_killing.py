@@ -1,0 +1,209 @@
+"""Whatever is killed by `kill -9`: no decision and no job is lost, and nothing is done twice with effect.
+
+Real processes, real photographs, and the database as the witness. Each test says how long the recovery took.
+"""
+
+import hashlib
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from mekiki.embedded import places
+from mekiki.embedded.supervisor import Platform
+from tests.e2e.killing import FINISHED, GIVEN_BACK, Reviewer, Site, check_answers, until
+
+pytestmark = pytest.mark.slow
+
+PER_CLASS = 70
+LEASE_SECONDS = 12
+# The session's own servers are not the ones to use here.
+SETTINGS = {"DATABASE_URL": "", "BROKER_URL": "", "MEKIKI_LEASE_SECONDS": str(LEASE_SECONDS)}
+
+
+@pytest.fixture(scope="module")
+def photos(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """420 of them: two chunks of embeddings."""
+    folder = tmp_path_factory.mktemp("photographs")
+    for of_class in sorted(path for path in photographs.iterdir() if path.is_dir()):
+        for file in sorted(of_class.iterdir())[:PER_CLASS]:
+            shutil.copy(file, folder / file.name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def images(photos: Path) -> int:
+    """How many different ones: the collection has a few twice."""
+    return len({hashlib.sha256(file.read_bytes()).digest() for file in photos.iterdir()})
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, photos: Path, images: int) -> Iterator[Site]:
+    """One platform for all; "answers" is predicted and waits for people, the others are empty."""
+    platform = Platform(tmp_path_factory.mktemp("killing") / "home", quiet=True, env=SETTINGS)
+    try:
+        platform.start()
+        site = Site(platform, ["answers", "main", "broker", "database", "child", "all"])
+        site.bring_in("answers", photos)
+        until(lambda: site.finished("answers"), FINISHED, "the first dataset is predicted")
+        site.check_complete("answers", images)
+        yield site
+        site.close()
+    finally:
+        platform.stop()
+        places.discard(platform.home / "postgres")
+        shutil.rmtree(platform.home, ignore_errors=True)
+
+
+def encode_halfway(site: Site, slug: str, photos: Path, images: int) -> None:
+    """Begin a dataset and return while its embeddings are being computed, some of them stored."""
+    site.bring_in(slug, photos)
+    stored = until(lambda: site.embedded(slug), FINISHED, "the first embeddings are stored", every=0.005)
+    assert stored < images, "the embeddings were computed faster than one can look"
+
+
+def say(what: str, since: float) -> None:
+    print(f"\n    {what}: {time.monotonic() - since:.1f} s", end="", flush=True)
+
+
+def follow(
+    site: Site, killed: dict[str, float], images: int, *, kind: str = "encode", attempt: int = 2
+) -> None:
+    """Jobs that were in hand are begun again within a minute, and everything after them is done."""
+    for slug, since in killed.items():
+        begun = lambda s=slug: site.attempt(s, kind) >= attempt  # noqa: E731
+        until(begun, max(1.0, GIVEN_BACK - (time.monotonic() - since)), f"the job of {slug} is begun again")
+        say(f"job of “{slug}” begun again", since)
+    for slug, since in killed.items():
+        until(lambda s=slug: site.finished(s), FINISHED, f"{slug} is finished")
+        say(f"“{slug}” encoded and predicted", since)
+        site.check_complete(slug, images)
+
+
+def gone_on(reviewers: list[Reviewer], before: list[int], more: int) -> bool:
+    """Has each given so many further answers? Or is there no use in waiting?"""
+    enough = all(len(r.answers) >= n + more for r, n in zip(reviewers, before))
+    return enough or any(reviewer.broken for reviewer in reviewers)
+
+
+def test_web_killed_while_people_answer(site: Site) -> None:
+    """The master three times, its workers three times, with a reviewer who never comes back after the first."""
+    vanishing = Reviewer(site, "answers", "vanishing")
+    held = [question["item"] for question in vanishing.insist("next", {"count": 5})[0]["items"]]
+    assert len(held) == 5
+    reviewers = [Reviewer(site, "answers", name) for name in ("admin", "reviewer")]
+    with reviewers[0], reviewers[1]:
+        for number in range(6):
+            before = [len(reviewer.answers) for reviewer in reviewers]
+            until(lambda b=before: gone_on(reviewers, b, 4), 90, "both have answered four more images")
+            if number % 2:
+                site.kill_children("web")
+            else:
+                site.kill("web")
+        for reviewer in reviewers:
+            reviewer.pace = 0.3
+        left = "SELECT count(*) FROM review_queueitem WHERE id = ANY(%s) AND state = 'waiting'"
+        until(
+            lambda: not site.one(left, held),
+            LEASE_SECONDS + 60,
+            "what the vanished reviewer held was given on",
+        )
+    check_answers(site, "answers")
+    answers = [answer for reviewer in reviewers for answer in reviewer.answers]
+    again = [answer for answer in answers if answer.tries > 1]
+    assert again, "no kill met an answer on its way"
+    print(
+        f"\n    {len(answers)} answers, {len(again)} sent more than once,"
+        f" {sum(a.reply['duplicate'] for a in again)} of them recorded at the first try;"
+        f" the longest took {max(r.longest for r in reviewers):.1f} s"
+    )
+    # The same answer once more, long after: it is the same decision.
+    first = reviewers[0].answers[0]
+    reply = reviewers[0].insist(
+        "answer",
+        {
+            "item": first.item,
+            "lease": 1,
+            "kind": "correct",
+            "label": first.label,
+            "client_key": str(first.key),
+        },
+    )[0]
+    assert (reply["decision"], reply["duplicate"]) == (first.reply["decision"], True)
+
+
+def test_database_killed_while_people_answer_and_a_job_computes(
+    site: Site, photos: Path, images: int
+) -> None:
+    reviewers = [Reviewer(site, "answers", name) for name in ("admin", "reviewer")]
+    for reviewer in reviewers:
+        reviewer.pace = 0.1  # images are left at the end, however fast the machine
+    with reviewers[0], reviewers[1]:
+        encode_halfway(site, "database", photos, images)
+        before = [len(reviewer.answers) for reviewer in reviewers]
+        killed = site.kill("postgres")
+        site.close()
+        assert 0 < site.embedded("database") < images
+        say("PostgreSQL answers again", killed)
+        until(lambda: gone_on(reviewers, before, 5), 90, "both have answered five more images")
+        say("both reviewers go on", killed)
+    check_answers(site, "answers")
+    follow(site, {"database": killed}, images)
+
+
+def test_worker_killed_in_the_middle_and_broker_losing_every_message(
+    site: Site, photos: Path, images: int
+) -> None:
+    encode_halfway(site, "main", photos, images)
+    before = site.platform.pids()
+    killed = {"main": site.kill("worker")}
+    assert 0 < site.embedded("main") < images
+    until(lambda: site.mended("worker", before["worker"]), 30, "the worker is started again")
+    say("worker started again", killed["main"])
+
+    # A job that is queued, whose message nobody has read, and a broker that forgets it.
+    site.pause("worker", signal.SIGSTOP)
+    site.bring_in("broker", photos)
+    sent = "SELECT count(*) FROM jobs_job j JOIN datasets_dataset d ON d.id = j.dataset_id WHERE d.slug = 'broker'"
+    until(
+        lambda: site.one(sent + " AND j.kind = 'import_images' AND j.sent_at IS NOT NULL"), 30, "it is sent"
+    )
+    lost = site.kill("valkey")
+    until(lambda: site.mended("valkey", before["valkey"]), 30, "the broker is started again")
+    broker = redis.Redis(unix_socket_path=site.platform.broker_url.removeprefix("redis+socket://"))
+    until(lambda: _answers(broker), 30, "the broker answers")
+    broker.flushall()
+    site.pause("worker", signal.SIGCONT)
+    say("broker runs again, empty", lost)
+
+    follow(site, killed, images)
+    follow(site, {"broker": lost}, images, kind="import_images", attempt=1)
+    assert [job[2] for job in site.jobs("broker")] == [1] * len(site.jobs("broker"))
+
+
+def _answers(broker: redis.Redis) -> bool:
+    try:
+        return bool(broker.ping())
+    except redis.RedisError:
+        return False
+
+
+def test_computing_process_killed_then_everything(site: Site, photos: Path, images: int) -> None:
+    """The processes that compute, under a main process that lives; then the supervisor, with another job."""
+    encode_halfway(site, "child", photos, images)
+    killed = {"child": site.kill_children("worker")}
+    assert 0 < site.embedded("child") < images
+
+    encode_halfway(site, "all", photos, images)
+    site.close()
+    os.kill(site.platform.pid, signal.SIGKILL)
+    killed["all"] = time.monotonic()
+    assert site.platform.wait() == -signal.SIGKILL
+    site.platform.start()
+    say("platform started again", killed["all"])
+    follow(site, killed, images)
