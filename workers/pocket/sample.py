@@ -212,7 +212,7 @@ def _run(jobs: list[tuple[Path, list[_Shot]]]) -> Iterator[int]:
     """Two processes where that is possible: a daemonic worker may not have children, a script from stdin cannot
     be imported by them. Drawing again what a broken pool had drawn gives the same files."""
     done = 0
-    if not multiprocessing.current_process().daemon:
+    if len(jobs) > 1 and not multiprocessing.current_process().daemon:
         try:
             with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
                 for taken in pool.map(_take, jobs):
