@@ -6,8 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Exists, F, IntegerField, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import Count, F, QuerySet
 from django.utils import timezone
 
 from mekiki.learning.models import Prediction
@@ -58,7 +57,7 @@ def next_items(*, dataset: Any, user: Any, count: int = 1) -> list[LeasedItem]:
     lost: set[int] = set()
     # A candidate can be lost to somebody who committed after our look: look again, without it.
     while len(leased) < count:
-        candidates = list(_free(dataset, user, now).exclude(pk__in=lost)[: count - len(leased)])
+        candidates = _free(dataset, user, now, lost, count - len(leased))
         if not candidates:
             break
         taken = lease_items(dataset=dataset, user=user, items=candidates, now=now)
@@ -95,34 +94,44 @@ def _prolong(leases: list[Lease], now: datetime) -> None:
             lease.expires_at = until
 
 
-def _free(dataset: Any, user: Any, now: datetime) -> QuerySet[QueueItem]:
-    """Waiting items with a free slot that this reviewer has not decided, locked; rows others lock are passed
-    over. Read from the partial index queue_next, so the cost does not grow with the dataset."""
-    live = Lease.objects.filter(item=OuterRef("pk"), ended_at__isnull=True, expires_at__gt=now)
-    given = Decision.objects.filter(
-        item=OuterRef("pk"), kind__in=LABEL_KINDS, late=False, superseded_by__isnull=True
-    )
-    decided = (
-        Decision.objects.filter(item=OuterRef("pk"), user=user, superseded_by__isnull=True)
-        .exclude(kind=Decision.Kind.UNDO)
-        .exclude(kind=Decision.Kind.SKIP, created_at__lt=now - SKIP_REST)
-    )
-    return (
-        QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING)
-        .filter(~Exists(decided), ~Exists(live.filter(user=user)))
-        .filter(
-            Q(opinions=1) & ~Exists(live) & ~Exists(given)
-            | Q(opinions__gt=1) & Q(opinions__gt=_number_of(live) + _number_of(given))
-        )
-        .select_related("image")
-        .order_by("position", "id")
-        .select_for_update(skip_locked=True, of=("self",), no_key=True)
-    )
+# Written out, because each part must stay a look-up by the item: as counts the sub-selects cannot become a join
+# or a hash over all decisions, so the cost depends on how many items are held, not on how much was ever answered.
+# An item of one opinion that has one is done: only those of several must count them.
+_FREE = """
+SELECT q.* FROM review_queueitem q
+WHERE q.dataset_id = %(dataset)s AND q.state = 'waiting' AND q.id <> ALL(%(lost)s)
+  AND q.opinions > (
+    SELECT count(*) FROM review_lease l WHERE l.item_id = q.id AND l.ended_at IS NULL AND l.expires_at > %(now)s
+  ) + CASE WHEN q.opinions = 1 THEN 0 ELSE (
+    SELECT count(*) FROM review_decision d WHERE d.item_id = q.id AND d.kind IN ('confirm', 'correct')
+    AND NOT d.late AND NOT EXISTS (SELECT FROM review_decision u WHERE u.supersedes_id = d.id)
+  ) END
+  AND 0 = (
+    SELECT count(*) FROM review_lease l WHERE l.item_id = q.id AND l.user_id = %(user)s
+    AND l.ended_at IS NULL AND l.expires_at > %(now)s
+  )
+  AND 0 = (
+    SELECT count(*) FROM review_decision d WHERE d.item_id = q.id AND d.user_id = %(user)s
+    AND d.kind <> 'undo' AND (d.kind <> 'skip' OR d.created_at >= %(rested)s)
+    AND NOT EXISTS (SELECT FROM review_decision u WHERE u.supersedes_id = d.id)
+  )
+ORDER BY q.position, q.id LIMIT %(count)s
+FOR NO KEY UPDATE OF q SKIP LOCKED
+"""
 
 
-def _number_of(rows: QuerySet) -> Coalesce:
-    counted = rows.order_by().values("item").annotate(n=Count("pk")).values("n")
-    return Coalesce(Subquery(counted, output_field=IntegerField()), 0)
+def _free(dataset: Any, user: Any, now: datetime, lost: set[int], count: int) -> list[QueueItem]:
+    """The next waiting items with a free slot that this reviewer has not decided, locked; rows that others
+    lock are passed over. Read along the partial index queue_next."""
+    values = {
+        "dataset": dataset.pk,
+        "user": user.pk,
+        "now": now,
+        "rested": now - SKIP_REST,
+        "lost": list(lost),
+        "count": count,
+    }
+    return list(QueueItem.objects.raw(_FREE, values).prefetch_related("image"))
 
 
 def lease_items(*, dataset: Any, user: Any, items: list[QueueItem], now: datetime) -> list[LeasedItem]:
@@ -148,11 +157,13 @@ def lease_items(*, dataset: Any, user: Any, items: list[QueueItem], now: datetim
     for lease in expired:
         if lease.pk not in ended:  # Being renewed or ended at this moment: left alone.
             used[lease.item_id][lease.slot] = lease.user_id
-    given = dict(
-        Decision.objects.filter(item__in=items, kind__in=LABEL_KINDS, late=False, superseded_by__isnull=True)
-        .values_list("item")
-        .annotate(n=Count("pk"))
-    )
+    several = [item for item in items if item.opinions > 1]
+    given = {}
+    if several:
+        rows_of = Decision.objects.filter(
+            item__in=several, kind__in=LABEL_KINDS, late=False, superseded_by__isnull=True
+        )
+        given = dict(rows_of.values_list("item").annotate(n=Count("pk")))
     new = []
     for item in items:
         slots = used[item.pk]
