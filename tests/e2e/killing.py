@@ -23,7 +23,7 @@ from mekiki.simulation.doors import HttpDoor
 
 LABELS = ["crazing", "inclusion", "patches", "pitted surface", "rolled-in scale", "scratches"]
 # By design a dead worker is noticed after 25 s of silence, by a sweep every 10 s, and a lost message after 30 s.
-GIVEN_BACK, FINISHED = 60.0, 240.0  # seconds; the second leaves room for a machine busy with other things
+TAKEN_UP, FINISHED = 60.0, 240.0  # seconds; the second leaves room for a machine busy with other things
 
 PREPARE = """
 import json, sys

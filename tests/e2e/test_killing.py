@@ -9,6 +9,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ import redis
 
 from mekiki.embedded import places
 from mekiki.embedded.supervisor import Platform
-from tests.e2e.killing import FINISHED, GIVEN_BACK, Reviewer, Site, check_answers, until
+from tests.e2e.killing import FINISHED, TAKEN_UP, Reviewer, Site, check_answers, until
 
 pytestmark = pytest.mark.slow
 
@@ -71,18 +72,31 @@ def say(what: str, since: float) -> None:
     print(f"\n    {what}: {time.monotonic() - since:.1f} s", end="", flush=True)
 
 
-def follow(
-    site: Site, killed: dict[str, float], images: int, *, kind: str = "encode", attempt: int = 2
-) -> None:
-    """Jobs that were in hand are begun again within a minute, and everything after them is done."""
-    for slug, since in killed.items():
-        begun = lambda s=slug: site.attempt(s, kind) >= attempt  # noqa: E731
-        until(begun, max(1.0, GIVEN_BACK - (time.monotonic() - since)), f"the job of {slug} is begun again")
-        say(f"job of “{slug}” begun again", since)
-    for slug, since in killed.items():
-        until(lambda s=slug: site.finished(s), FINISHED, f"{slug} is finished")
-        say(f"“{slug}” encoded and predicted", since)
-        site.check_complete(slug, images)
+@dataclass(frozen=True)
+class Hit:
+    """A dataset whose job was hit by a kill, and the attempt that shows that somebody has taken it up."""
+
+    slug: str
+    since: float
+    kind: str = "encode"
+    attempt: int = 2
+
+
+def follow(site: Site, images: int, *hits: Hit) -> None:
+    """What was hit is taken up within a minute, and everything after it is done."""
+    left = list(hits)
+    while left:
+        for hit in left[:]:
+            if site.attempt(hit.slug, hit.kind) >= hit.attempt:
+                say(f"job of “{hit.slug}” taken up", hit.since)
+                left.remove(hit)
+            else:
+                assert time.monotonic() - hit.since < TAKEN_UP, f"nobody takes up the job of {hit.slug}"
+        time.sleep(0.1)
+    for hit in hits:
+        until(lambda slug=hit.slug: site.finished(slug), FINISHED, f"{hit.slug} is finished")
+        say(f"“{hit.slug}” encoded and predicted", hit.since)
+        site.check_complete(hit.slug, images)
 
 
 def gone_on(reviewers: list[Reviewer], before: list[int], more: int) -> bool:
@@ -153,7 +167,7 @@ def test_database_killed_while_people_answer_and_a_job_computes(
         until(lambda: gone_on(reviewers, before, 5), 90, "both have answered five more images")
         say("both reviewers go on", killed)
     check_answers(site, "answers")
-    follow(site, {"database": killed}, images)
+    follow(site, images, Hit("database", killed))
 
 
 def test_worker_killed_in_the_middle_and_broker_losing_every_message(
@@ -161,10 +175,10 @@ def test_worker_killed_in_the_middle_and_broker_losing_every_message(
 ) -> None:
     encode_halfway(site, "main", photos, images)
     before = site.platform.pids()
-    killed = {"main": site.kill("worker")}
+    killed = site.kill("worker")
     assert 0 < site.embedded("main") < images
     until(lambda: site.mended("worker", before["worker"]), 30, "the worker is started again")
-    say("worker started again", killed["main"])
+    say("worker started again", killed)
 
     # A job that is queued, whose message nobody has read, and a broker that forgets it.
     site.pause("worker", signal.SIGSTOP)
@@ -181,8 +195,7 @@ def test_worker_killed_in_the_middle_and_broker_losing_every_message(
     site.pause("worker", signal.SIGCONT)
     say("broker runs again, empty", lost)
 
-    follow(site, killed, images)
-    follow(site, {"broker": lost}, images, kind="import_images", attempt=1)
+    follow(site, images, Hit("main", killed), Hit("broker", lost, kind="import_images", attempt=1))
     assert [job[2] for job in site.jobs("broker")] == [1] * len(site.jobs("broker"))
 
 
@@ -196,14 +209,14 @@ def _answers(broker: redis.Redis) -> bool:
 def test_computing_process_killed_then_everything(site: Site, photos: Path, images: int) -> None:
     """The processes that compute, under a main process that lives; then the supervisor, with another job."""
     encode_halfway(site, "child", photos, images)
-    killed = {"child": site.kill_children("worker")}
+    child_killed = site.kill_children("worker")
     assert 0 < site.embedded("child") < images
 
     encode_halfway(site, "all", photos, images)
     site.close()
     os.kill(site.platform.pid, signal.SIGKILL)
-    killed["all"] = time.monotonic()
+    all_killed = time.monotonic()
     assert site.platform.wait() == -signal.SIGKILL
     site.platform.start()
-    say("platform started again", killed["all"])
-    follow(site, killed, images)
+    say("platform started again", all_killed)
+    follow(site, images, Hit("child", child_killed), Hit("all", all_killed))
