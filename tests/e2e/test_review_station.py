@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from django.test import Client
 from PIL import Image as PillowImage
@@ -335,6 +336,7 @@ def test_it_fits_the_screen(enter: Callable[..., Page], width: int, height: int,
     press_and_wait(page, "2")
     saved(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert Axe().run(page, options={"preload": False}).response["violations"] == []
     confirm = page.locator('[data-act="confirm"]').bounding_box()
     assert confirm
     assert confirm["y"] + confirm["height"] <= height, "the confirm button is below the fold"
