@@ -65,9 +65,16 @@ def run(
     say(_line(first, "zero-shot"))
     answers = 0
     while answers < budget:
-        given = answer_some(door, truth, min(batch, budget - answers), quiet=quiet)
-        # Answering may itself have asked for a refill: let it end, so that each round starts from one state.
-        wait_for_jobs(dataset, quiet=quiet)
+        wanted = min(batch, budget - answers)
+        given = 0
+        while given < wanted:
+            some = answer_some(door, truth, wanted - given, quiet=quiet)
+            given += some
+            # Answering asks for a refill by itself: let it end, so that each round starts from one state,
+            # and so that an empty queue means that nothing is left.
+            wait_for_jobs(dataset, quiet=quiet)
+            if not some:
+                break
         if not given:
             say("Nothing is left to ask.")
             break

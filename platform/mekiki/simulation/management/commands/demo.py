@@ -62,12 +62,13 @@ class Command(BaseCommand):
             sys.exit(code)
 
     def _inside(self, options: dict[str, Any]) -> None:
+        from mekiki.labeling.services import LabelSpec
         from mekiki.simulation import loop
         from mekiki.simulation.doors import HttpDoor
         from mekiki.simulation.setting_up import make_people, make_simulated_dataset
 
         started = time.monotonic()
-        url = options["inside"]
+        url = options["inside"].rstrip("/")
         pictures = Path(settings.HOME) / "sample" / f"{options['images']}-{options['seed']}"
         described_in = pictures.with_name(f"{pictures.name}.labels.json")
         if not described_in.exists():
@@ -88,7 +89,15 @@ class Command(BaseCommand):
             name=SAMPLE_NAME,
             description="Drawn by Mekiki's own picture maker under capture conditions the bundled encoder never saw.",
             folder=pictures,
-            labels=[{"name": name, **fields} for name, fields in described.items()],
+            labels=[
+                LabelSpec(
+                    name=name,
+                    prompts=fields["prompts"],
+                    critical=fields["critical"],
+                    guideline=fields["guideline"],
+                )
+                for name, fields in described.items()
+            ],
             batch=options["batch"],
             seed=options["seed"],
             people=people,
