@@ -1,12 +1,15 @@
 """The loop's stages on real pictures with a real (tiny) encoder and a real PostgreSQL."""
 
 import hashlib
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from django.core.files.storage import default_storage
+from safetensors.numpy import load_file, save_file
 
 from mekiki.datasets import storage
 from mekiki.jobs.models import Job, Kind, State
@@ -122,6 +125,33 @@ def test_new_prompts_make_a_new_head_and_drop_the_old_predictions(
     assert champion(coloured).version == 2
     assert set(Prediction.objects.values_list("head__version", flat=True)) == {2}
     assert result["long_prompts"] == [{"label": "red", "prompt": long}]
+
+
+def test_changed_weights_embed_first_and_the_head_in_use_goes_on_serving(
+    coloured: Any, work: Work, champion: Callable[[Any], Head], tmp_path: Path
+) -> None:
+    work(coloured, "encode")
+    work(coloured, "predict")
+    before, asked = champion(coloured), len(waiting(coloured))
+    other = tmp_path / "other-weights"
+    shutil.copytree(coloured.encoder_name.removeprefix("local-dir:"), other)
+    weights = load_file(other / "open_clip_model.safetensors")
+    save_file(
+        {name: tensor * 1.01 for name, tensor in weights.items()}, other / "open_clip_model.safetensors"
+    )
+    coloured.encoder_name = f"local-dir:{other}"
+    coloured.save()
+    assert work(coloured, "predict")["code"] == "encoding_first"
+    assert work(coloured, "train")["code"] == "encoding_first"
+    assert champion(coloured) == before
+    assert Prediction.objects.filter(head=before).count() == 30
+    assert len(waiting(coloured)) == asked
+    assert Job.objects.filter(dataset=coloured, kind=Kind.ENCODE, state=State.QUEUED).count() == 1
+    work(coloured, "encode")
+    work(coloured, "predict")
+    after = champion(coloured)
+    assert after.encoder_id != before.encoder_id
+    assert Prediction.objects.filter(head=after).count() == 30
 
 
 def test_without_labels_predicting_says_what_to_do(work: Work, tiny_encoder: str) -> None:

@@ -3,17 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-from django.db.models import Exists, OuterRef, QuerySet
-
-from mekiki.datasets.models import Dataset, Image
+from mekiki.datasets.models import Image
 from mekiki.datasets.storage import local_path, open_original
 from mekiki.jobs.models import Job, Kind
 from mekiki.jobs.services import enqueue
 from mekiki.labeling.selectors import current_prompt_set
-from mekiki.learning import models
 from mekiki.learning.services import record_encoding_problems, store_embeddings
 from workers.runner import Report
-from workers.steps.encoders import encoder_for
+from workers.steps.encoders import encoder_for, missing
 
 CHUNK = 256  # images between two commits
 
@@ -52,16 +49,6 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     if current_prompt_set(dataset) is not None:
         enqueue(kind=Kind.PREDICT, dataset=dataset, user=job.created_by)
     return {"embedded": done - unreadable, "unreadable": unreadable, "encoder": row.name}
-
-
-def missing(dataset: Dataset, encoder: models.Encoder) -> QuerySet[Image]:
-    """Images without an embedding by this encoder that it has not failed to read."""
-    here = {"encoder": encoder, "image": OuterRef("pk")}
-    return Image.objects.filter(
-        ~Exists(models.Embedding.objects.filter(**here)),
-        ~Exists(models.EncodingProblem.objects.filter(**here)),
-        dataset=dataset,
-    )
 
 
 def _items(images: list[Image]) -> tuple[dict[int, Path | bytes], dict[int, str]]:

@@ -26,7 +26,7 @@ from workers.locks import learning_lock
 from workers.runner import Report
 from workers.steps.auditing import evaluate
 from workers.steps.choosing import fill
-from workers.steps.encoders import directions, encoder_for, schema_of
+from workers.steps.encoders import asked_to_encode_first, directions, encoder_for, schema_of
 from workers.steps.predictions import score_all, store_missing
 from workers.versions import code_version
 
@@ -40,6 +40,13 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     encoder, row = encoder_for(dataset)
     with learning_lock(dataset, report):
         before = champion(dataset)
+        if asked_to_encode_first(job, row, before):
+            return {
+                "head": None,
+                "code": "encoding_first",
+                "prompt_set": prompt_set.version,
+                "long_prompts": [],
+            }
         report(stage="reading the prompts")
         _text, long = directions(encoder, labels, prompt_set)
         taught = (

@@ -32,7 +32,7 @@ from workers.locks import learning_lock
 from workers.runner import Report, explain
 from workers.steps.auditing import audited, evaluate
 from workers.steps.choosing import fill
-from workers.steps.encoders import directions, encoder_for, schema_of
+from workers.steps.encoders import asked_to_encode_first, directions, encoder_for, schema_of
 from workers.steps.predictions import score_all, store_missing
 from workers.steps.promotion import AuditComparison, Verdict, compare, judge, prompts_log_loss
 from workers.versions import code_version
@@ -76,6 +76,14 @@ def _train(job: Job, run_: models.TrainingRun, report: Report, log: _Log) -> dic
     report(stage="loading the encoder")
     encoder, row = encoder_for(dataset)
     with learning_lock(dataset, report):
+        if asked_to_encode_first(job, row, champion(dataset)):
+            finish_run(run=run_, promoted=False, reason={"code": "encoding_first"}, log=str(log))
+            return {
+                "head": None,
+                "code": "encoding_first",
+                "prompt_set": prompt_set.version,
+                "long_prompts": [],
+            }
         report(stage="reading the prompts")
         text, long = directions(encoder, labels, prompt_set)
         report(stage="reading embeddings")

@@ -5,10 +5,13 @@ from typing import Any
 
 import numpy as np
 from django.conf import settings
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
-from mekiki.datasets.models import Dataset
+from mekiki.datasets.models import Dataset, Image
+from mekiki.jobs.models import Job, Kind
+from mekiki.jobs.services import enqueue
 from mekiki.labeling.models import Label, PromptSet
 from mekiki.labeling.selectors import active_labels, current_prompt_set, prompts_of
 from mekiki.learning import models
@@ -35,6 +38,28 @@ def encoder_for(dataset: Dataset) -> tuple[Encoder, models.Encoder]:
         logit_scale=encoder.logit_scale,
     )
     return encoder, row
+
+
+def missing(dataset: Dataset, encoder: models.Encoder) -> QuerySet[Image]:
+    """Images without an embedding by this encoder that it has not failed to read."""
+    here = {"encoder": encoder, "image": OuterRef("pk")}
+    return Image.objects.filter(
+        ~Exists(models.Embedding.objects.filter(**here)),
+        ~Exists(models.EncodingProblem.objects.filter(**here)),
+        dataset=dataset,
+    )
+
+
+def asked_to_encode_first(job: Job, row: models.Encoder, before: models.Head | None) -> bool:
+    """Has the encoder changed, with images it has not embedded? Then that is asked for, and the head in use
+    goes on serving: a head of an encoder that knows none of the images would empty the queue.
+    """
+    dataset = job.dataset
+    assert dataset is not None
+    if before is None or before.encoder_id == row.pk or not missing(dataset, row).exists():
+        return False
+    enqueue(kind=Kind.ENCODE, dataset=dataset, user=job.created_by)
+    return True
 
 
 def schema_of(dataset: Dataset) -> tuple[list[Label], PromptSet]:

@@ -100,6 +100,10 @@ _SENTENCES = {
         "images, then retrain."
     ),
     "no_embeddings": lambda v: _("No image has an embedding yet. Bring in images first."),
+    "encoding_first": lambda v: _(
+        "The encoder changed: the images are embedded anew first, and the head in use stays until then. "
+        "Retrain when that has ended."
+    ),
     "by_hand": lambda v: _("Chosen by hand."),
     "failed": lambda v: _("The run failed: %(error)s") % {"error": v["error"]},
     "cancelled": lambda v: _("The run was cancelled. The head in use stays."),
