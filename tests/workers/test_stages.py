@@ -137,7 +137,8 @@ def test_changed_weights_embed_first_and_the_head_in_use_goes_on_serving(
     shutil.copytree(coloured.encoder_name.removeprefix("local-dir:"), other)
     weights = load_file(other / "open_clip_model.safetensors")
     save_file(
-        {name: tensor * 1.01 for name, tensor in weights.items()}, other / "open_clip_model.safetensors"
+        {name: np.asarray(tensor * 1.01, tensor.dtype) for name, tensor in weights.items()},
+        other / "open_clip_model.safetensors",
     )
     coloured.encoder_name = f"local-dir:{other}"
     coloured.save()
