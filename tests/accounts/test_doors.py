@@ -21,12 +21,14 @@ REVIEWER = {
     "review", "api:review-next", "api:review-answer", "api:review-undo", "api:review-renew", "api:review-release",
 }  # fmt: skip
 ADMIN = {
-    "job-cancel", "members", "member-role", "member-remove", "import", "import-start", "import-batch",
+    "job-cancel", "job-retry", "members", "member-role", "member-remove", "import", "import-start", "import-batch",
     "import-files", "import-finish", "import-discard", "dataset-settings", "dataset-archive", "review-retire",
     "train", "schedule", "label-set-retry", "api:job-cancel",
     ("labels", "POST"), ("exports", "POST"),
 }  # fmt: skip
-PLATFORM_ADMIN = {"users", "user-create", "user", "user-active", "user-may-create", "user-password"}
+PLATFORM_ADMIN = {
+    "users", "user-create", "user", "user-active", "user-may-create", "user-password", "platform-activity",
+}  # fmt: skip
 ANYBODY = {"login", "set_language", "set_theme", "healthz"}
 LOGGED_IN = {"home", "account", "logout", "dataset-create", "metrics"}
 # The description of the API and its root.

@@ -1,11 +1,20 @@
-"""The activity page: jobs and events, by key."""
+"""The activity pages: jobs and events, by key."""
 
+import ast
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.test import Client
+from django.urls import reverse
+from django.utils import translation
 
+from mekiki.audit.models import Event
 from mekiki.audit.services import record
+from mekiki.exports.models import LabelSet
+from mekiki.jobs.models import Job, Kind, State
 from mekiki.web import events
 from tests.factories import DatasetFactory, JobFactory, UserFactory
 
@@ -60,8 +69,191 @@ def test_the_filter_keeps_its_kind():
     record(kind="label.added", dataset=dataset, data={"name": "scratch"})
     record(kind="member.role_set", dataset=dataset, data={"user": "taro", "role": "viewer"})
     text = get(user, dataset, "?show=people")
-    assert "taro is viewer now" in text and "Label added" not in text
+    assert "taro is viewer now" in text and "scratch" not in text
     assert "Label added" in get(user, dataset, "?show=nonsense&before=x")
+
+
+def table(text: str) -> str:
+    """The rows of the events, without the filter above them."""
+    return text.split("Table of events")[1] if "Table of events" in text else ""
+
+
+def test_events_are_narrowed_down_by_kind_and_by_person():
+    hanako, taro = UserFactory(username="hanako"), UserFactory(username="taro")
+    dataset = DatasetFactory(viewer=hanako)
+    for n in range(60):
+        record(kind="label.added", actor=hanako, dataset=dataset, data={"name": f"name{n:03}"})
+    record(kind="label.archived", actor=hanako, dataset=dataset, data={"name": "of hanako"})
+    record(kind="label.archived", actor=taro, dataset=dataset, data={"name": "of taro"})
+    record(kind="queue.filled", dataset=dataset)
+    both = get(hanako, dataset, "?show=label.archived&actor=taro")
+    assert "of taro" in table(both) and "of hanako" not in table(both) and "name0" not in table(both)
+    assert '<option value="taro" selected>' in both, "somebody who is no member can be chosen"
+    assert '<option value="label.archived" selected>' in both
+    alone = table(get(hanako, dataset, "?actor=*"))
+    assert "Images chosen for review" in alone and "Label" not in alone
+    older = re.search(r'rel="next" href="([^"]+)"', get(hanako, dataset, "?show=label.added&actor=hanako"))
+    assert older, "there is a second page"
+    rest = table(get(hanako, dataset, older.group(1).replace("&amp;", "&")))
+    assert re.findall(r"name\d{3}", rest) == [f"name{n:03}" for n in reversed(range(10))]
+    assert "No such event yet" in get(hanako, dataset, "?actor=nobody%00")
+
+
+def post_retry(user, dataset, job) -> int:
+    client = Client()
+    client.force_login(user)
+    return client.post(reverse("job-retry", args=[dataset.slug, job.pk])).status_code
+
+
+@pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED])
+def test_an_admin_tries_a_job_again_that_ended_early(state):
+    admin, viewer = UserFactory(), UserFactory()
+    dataset = DatasetFactory(admin=admin, viewer=viewer)
+    job = JobFactory(
+        dataset=dataset, kind=Kind.IMPORT_IMAGES, key="import:7", payload={"batch": 7}, state=state
+    )
+    assert reverse("job-retry", args=[dataset.slug, job.pk]) in get(admin, dataset)
+    assert reverse("job-retry", args=[dataset.slug, job.pk]) not in get(viewer, dataset)
+    assert post_retry(admin, dataset, job) == 302
+    again = Job.objects.exclude(pk=job.pk).get()
+    assert (again.kind, again.key, again.payload) == (Kind.IMPORT_IMAGES, "import:7", {"batch": 7})
+    assert again.state == State.QUEUED and again.attempt == 0 and again.created_by == admin
+    assert Event.objects.get(kind="job.retried").data == {"kind": "import_images", "of": str(job.pk)}
+    text = get(admin, dataset)
+    assert reverse("job-retry", args=[dataset.slug, job.pk]) not in text, "it has been tried again"
+    assert "Import images: tried again" in text
+    post_retry(admin, dataset, job)
+    assert Job.objects.count() == 2, "not while the same work waits"
+
+
+def test_a_job_that_has_not_failed_is_not_tried_again():
+    admin = UserFactory()
+    dataset, other = DatasetFactory(admin=admin), DatasetFactory(admin=admin)
+    for job in (
+        JobFactory(dataset=dataset, state=State.SUCCEEDED),
+        JobFactory(dataset=dataset, running=True),
+    ):
+        assert reverse("job-retry", args=[dataset.slug, job.pk]) not in get(admin, dataset)
+        assert post_retry(admin, dataset, job) == 302
+    elsewhere = JobFactory(dataset=other, state=State.FAILED)
+    assert post_retry(admin, dataset, elsewhere) == 404
+    assert Job.objects.count() == 3
+
+
+def test_a_label_set_that_is_tried_again_names_its_new_job():
+    admin = UserFactory()
+    dataset = DatasetFactory(admin=admin)
+    label_set = LabelSet.objects.create(dataset=dataset, version=1, created_by=admin)
+    key = f"freeze:{label_set.pk}"
+    payload = {"label_set": label_set.pk}
+    job = JobFactory(dataset=dataset, kind=Kind.FREEZE, key=key, payload=payload, state=State.FAILED)
+    assert post_retry(admin, dataset, job) == 302
+    label_set.refresh_from_db()
+    assert label_set.job is not None and label_set.job.pk != job.pk and label_set.job.payload == payload
+
+
+def platform(user, query: str = "") -> str:
+    client = Client(headers={"accept-language": "en"})
+    client.force_login(user)
+    response = client.get(reverse("platform-activity") + query)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def test_the_platforms_admins_see_the_events_of_all_datasets_and_of_none():
+    admin = UserFactory(username="aiko", is_superuser=True)
+    dataset = DatasetFactory(slug="parts", name="Parts")
+    record(kind="label.added", actor=UserFactory(username="jiro"), dataset=dataset, data={"name": "scratch"})
+    record(kind="user.logged_in", actor=admin, target=admin)
+    record(kind="user.login_slowed", data={"name": "mallory", "address": "192.0.2.7"})
+    text = platform(admin)
+    for part in (
+        "Label added",
+        "scratch",
+        "Logged in",
+        "mallory (192.0.2.7)",
+        'href="/d/parts/activity/">Parts',
+    ):
+        assert part in table(text), part
+    assert reverse("platform-activity") in text.split("<main")[0], "the user menu leads here"
+    assert "Label added" not in table(platform(admin, "?show=people"))
+    assert "Logged in" in table(platform(admin, "?show=user.logged_in&actor=aiko"))
+    assert "Logged in" not in get(UserFactory(is_superuser=True), dataset)
+
+
+def test_the_platforms_older_events_are_reached_by_key_in_few_queries(django_assert_num_queries):
+    admin = UserFactory(is_superuser=True)
+    client = Client()
+    client.force_login(admin)
+    datasets = [DatasetFactory() for _ in range(3)]
+    for n in range(120):
+        record(kind="label.added", dataset=datasets[n % 3], data={"name": f"name{n:03}"})
+    seen: list[str] = []
+    query = ""
+    for _ in range(3):
+        with django_assert_num_queries(5):  # session, user, people, events, their datasets
+            text = client.get(reverse("platform-activity") + query).content.decode()
+        seen += re.findall(r"name\d{3}", text)
+        following = re.search(r'rel="next" href="([^"]+)"', text)
+        query = following.group(1).replace("&amp;", "&") if following else ""
+    assert seen == [f"name{n:03}" for n in reversed(range(120))] and not query
+
+
+def recorded_kinds() -> Iterator[tuple[str, str]]:
+    """(file and line, kind) of every `record(kind=…)` in the code, names followed to what they are set to."""
+    root = Path(settings.PACKAGE_DIR).parents[1]
+    for folder in ("platform/mekiki", "workers"):
+        for path in sorted((root / folder).rglob("*.py")):
+            for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(function, ast.FunctionDef):
+                    for where, value in _kinds_in(function):
+                        yield f"{path.relative_to(root)}:{where}", value
+
+
+def _kinds_in(function: ast.FunctionDef) -> Iterator[tuple[int, str]]:
+    for call in ast.walk(function):
+        if (
+            isinstance(call, ast.Call)
+            and getattr(call.func, "id", getattr(call.func, "attr", "")) == "record"
+        ):
+            for argument in call.keywords:
+                if argument.arg == "kind":
+                    for value in _values(argument.value, function):
+                        yield call.lineno, value
+
+
+def _values(node: ast.expr, function: ast.FunctionDef) -> list[str]:
+    """What an expression can be: a text, one of two, a name set to such, or a beginning with a job's end."""
+    if isinstance(node, ast.Constant):
+        return [node.value]
+    if isinstance(node, ast.IfExp):
+        return _values(node.body, function) + _values(node.orelse, function)
+    if isinstance(node, ast.Name):
+        assigned = [n for n in ast.walk(function) if isinstance(n, ast.Assign)]
+        sets = [n for n in assigned if ast.unparse(n.targets[0]) == node.id]
+        assert sets, f"line {node.lineno}: nothing sets {node.id}"
+        return [value for one in sets for value in _values(one.value, function)]
+    assert ast.unparse(node) == "f'job.{state}'", (
+        f"line {node.lineno}: {ast.unparse(node)} cannot be followed"
+    )
+    return [f"job.{state}" for state in (State.SUCCEEDED, State.FAILED, State.CANCELLED)]
+
+
+def test_every_kind_of_event_that_is_recorded_has_words_and_a_place_in_the_filter():
+    found = list(recorded_kinds())
+    assert len(found) > 30, "the code records many kinds; this many were found"
+    wordless = [f"{where} records {kind}" for where, kind in found if kind not in events.known_kinds()]
+    assert not wordless, "\n".join(wordless)
+    assert events.known_kinds() <= {kind for _where, kind in found}, "words for what nothing records"
+    offered = {kind for _group, _words, kinds in events.choices(with_users=True) for kind, _label in kinds}
+    assert offered == events.known_kinds()
+    for language in ("en", "ja"):
+        with translation.override(language):
+            for kind in events.known_kinds():
+                words = events.sentence(Event(kind=kind, data={})), events.kind_label(kind)
+                assert all(words) and kind not in words
+                if language == "ja":
+                    assert all(re.search(r"[぀-ヿ一-鿿]", text) for text in words), words
 
 
 def test_running_jobs_are_shown_with_a_way_to_stop_for_admins_only():

@@ -16,6 +16,7 @@ class State(models.TextChoices):
 
 
 ACTIVE_STATES = (State.QUEUED, State.RUNNING)
+ENDED_EARLY = (State.FAILED, State.CANCELLED)
 
 
 class Kind(models.TextChoices):

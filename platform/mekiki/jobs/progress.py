@@ -10,7 +10,7 @@ from django.utils.translation import gettext_noop, ngettext
 
 from mekiki.accounts.access import at_least
 from mekiki.accounts.models import Role
-from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
+from mekiki.jobs.models import ACTIVE_STATES, ENDED_EARLY, Job, Kind, State
 
 # An ended job is still listed for a moment, so that a page that watches it learns how it ended.
 RECENTLY = timedelta(seconds=60)
@@ -149,3 +149,12 @@ def statuses(jobs: Any, dataset: Any) -> list[JobStatus]:
     for job in found:
         job.dataset = dataset
     return [status(job, getattr(dataset, "role", None)) for job in found]
+
+
+def worth_retrying(jobs: list[Job], dataset: Any) -> set[Any]:
+    """Ids of those of a dataset's jobs that ended early and after which nobody asked for the same work again."""
+    keys = {job.key for job in jobs if job.state in ENDED_EARLY}
+    if not keys:
+        return set()
+    newest = Job.objects.filter(dataset=dataset, key__in=keys).order_by("key", "-created_at").distinct("key")
+    return {pk for pk, state in newest.values_list("pk", "state") if state in ENDED_EARLY}

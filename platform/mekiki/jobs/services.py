@@ -10,13 +10,15 @@ import logging
 from datetime import timedelta
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from mekiki.audit.services import record
 from mekiki.config.celery import app
-from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
+from mekiki.jobs.models import ACTIVE_STATES, ENDED_EARLY, Job, Kind, State
 
 logger = logging.getLogger(__name__)
 
@@ -58,9 +60,7 @@ def enqueue(
                     payload=payload or {},
                     created_by=user if getattr(user, "pk", None) else None,
                 )
-                record(
-                    kind="job.queued", actor=user, dataset=dataset, target=job, data={"kind": str(kind)}
-                )
+                record(kind="job.queued", actor=user, dataset=dataset, target=job, data={"kind": str(kind)})
         except IntegrityError:
             with transaction.atomic():
                 active = Job.objects.select_for_update().filter(key=key, state__in=ACTIVE_STATES).first()
@@ -190,9 +190,36 @@ def cancel(*, job: Job, user: Any) -> None:
             return
         row.cancel_requested = True
         row.save(update_fields=["cancel_requested"])
-        record(kind="job.cancel_requested", actor=user, dataset=row.dataset, target=row)
+        record(
+            kind="job.cancel_requested",
+            actor=user,
+            dataset=row.dataset,
+            target=row,
+            data={"kind": row.kind},
+        )
         if row.state == State.QUEUED:
             _end(row, State.CANCELLED)
+
+
+@transaction.atomic
+def retry(*, job: Job, user: Any) -> Job:
+    """Ask again for work that failed or was cancelled: a new job of the same kind, key and payload.
+
+    ValidationError: it ended well or has not ended, or the same work waits or runs already.
+    """
+    if job.state not in ENDED_EARLY:
+        raise ValidationError(_("Only a job that failed or was cancelled can be tried again."))
+    if Job.objects.filter(key=job.key, state__in=ACTIVE_STATES).exists():
+        raise ValidationError(_("The same work waits or runs already. Nothing was added."))
+    again = enqueue(kind=Kind(job.kind), dataset=job.dataset, key=job.key, payload=job.payload, user=user)
+    record(
+        kind="job.retried",
+        actor=user,
+        dataset=job.dataset,
+        target=again,
+        data={"kind": job.kind, "of": str(job.pk)},
+    )
+    return again
 
 
 def sweep() -> dict[str, int]:

@@ -8,6 +8,7 @@ urlpatterns = [
     path("", views.overview, name="overview"),
     path("activity/", views.activity, name="activity"),
     path("jobs/<uuid:job_id>/cancel/", views.cancel_job, name="job-cancel"),
+    path("jobs/<uuid:job_id>/retry/", views.retry_job, name="job-retry"),
     path("members/", views.members, name="members"),
     path("members/<int:user_id>/role/", views.set_member_role, name="member-role"),
     path("members/<int:user_id>/remove/", views.remove_member, name="member-remove"),

@@ -1,11 +1,15 @@
 """The audit log in words. A kind of event this table does not know is shown by its own name: nothing is hidden."""
 
 from collections.abc import Callable
+from functools import reduce
+from operator import or_
 from typing import Any
 
+from django.db.models import Q
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
+from mekiki.accounts.models import Role
 from mekiki.audit.models import Event
 from mekiki.jobs.models import Kind
 from mekiki.learning import reasons
@@ -29,7 +33,7 @@ def group_label(code: str) -> str:
         "learning": _("Heads and training"),
         "schema": _("Labels and prompts"),
         "data": _("Images and label sets"),
-        "people": _("Members"),
+        "people": _("People"),
         "jobs": _("Jobs"),
     }[code]
 
@@ -51,9 +55,44 @@ def detail(event: Event) -> str:
             "duplicates": data.get("duplicates", 0),
             "rejected": data.get("rejected", 0),
         }
+    if event.kind == "head.chosen":
+        return f"#{data.get('version', '')}"
+    if event.kind == "user.login_slowed":
+        return f"{data.get('name', '')} ({data.get('address', '')})"
     if data.get("error"):
         return str(data["error"])
     return str(data.get("note") or data.get("name") or "")
+
+
+def known_kinds() -> set[str]:
+    """Every kind that has words."""
+    return set(_SENTENCES)
+
+
+def matching(choice: str) -> Q | None:
+    """The condition on events for a choice of the filter: a group's code or one kind. None for anything else."""
+    if choice in GROUPS:
+        # By its beginning, so that a kind without words is found in its group as well.
+        return reduce(or_, (Q(kind__startswith=beginning) for beginning in GROUPS[choice]))
+    return Q(kind=choice) if choice in _SENTENCES else None
+
+
+def kind_label(kind: str) -> str:
+    """A kind of event in words, without what a single event says."""
+    if kind in _NAMES:
+        return _(_NAMES[kind])
+    if kind.startswith("job."):
+        return _("Job: %(what)s") % {"what": _(_JOBS[kind])}
+    return _SENTENCES[kind]({})
+
+
+def choices(*, with_users: bool) -> list[tuple[str, str, list[tuple[str, str]]]]:
+    """For the filter: (group, its words, [(kind, its words)…]). Acts on users belong to no dataset."""
+    found = []
+    for group, beginnings in GROUPS.items():
+        kinds = [k for k in _SENTENCES if k.startswith(beginnings) and (with_users or k[:5] != "user.")]
+        found.append((group, group_label(group), [(kind, kind_label(kind)) for kind in kinds]))
+    return found
 
 
 def _job(words: str) -> Callable[[dict[str, Any]], str]:
@@ -76,24 +115,38 @@ def _decision(data: dict[str, Any]) -> str:
 
 
 def _role(data: dict[str, Any]) -> str:
-    return _("%(user)s is %(role)s now") % {"user": data.get("user", ""), "role": _(data.get("role", ""))}
+    role = data.get("role", "")
+    label = Role(role).label if role in Role.values else role
+    return _("%(user)s is %(role)s now") % {"user": data.get("user", ""), "role": label}
 
 
 def _removed(data: dict[str, Any]) -> str:
     return _("%(user)s is no member any more") % {"user": data.get("user", "")}
 
 
+_JOBS = {
+    "job.queued": gettext_noop("asked for"),
+    "job.retried": gettext_noop("tried again"),
+    "job.succeeded": gettext_noop("done"),
+    "job.failed": gettext_noop("failed"),
+    "job.cancelled": gettext_noop("cancelled"),
+    "job.cancel_requested": gettext_noop("asked to stop"),
+}
+# Of kinds whose sentence needs what a single event says.
+_NAMES = {
+    "decision.recorded": gettext_noop("Answer recorded"),
+    "member.role_set": gettext_noop("Role given"),
+    "member.removed": gettext_noop("Member removed"),
+}
 _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "dataset.created": _plain(gettext_noop("Dataset created")),
     "dataset.archived": _plain(gettext_noop("Dataset archived")),
     "dataset.settings_changed": _plain(gettext_noop("Settings changed")),
-    "dataset.retrain_every_set": _plain(gettext_noop("Answers until the next training changed")),
     "images.imported": _plain(gettext_noop("Images imported")),
     "import.discarded": _plain(gettext_noop("Upload discarded")),
     "label.added": _plain(gettext_noop("Label added")),
     "label.changed": _plain(gettext_noop("Label changed")),
     "label.archived": _plain(gettext_noop("Label archived")),
-    "label.reordered": _plain(gettext_noop("Labels put in another order")),
     "prompts.saved": _plain(gettext_noop("Prompts saved")),
     "decision.recorded": _decision,
     "audit.retired": _plain(gettext_noop("Audit labels retired into training")),
@@ -110,9 +163,13 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "member.role_set": _role,
     "member.removed": _removed,
     "user.created": _plain(gettext_noop("User created")),
-    "job.queued": _job(gettext_noop("asked for")),
-    "job.succeeded": _job(gettext_noop("done")),
-    "job.failed": _job(gettext_noop("failed")),
-    "job.cancelled": _job(gettext_noop("cancelled")),
-    "job.cancel_requested": _plain(gettext_noop("Asked to stop a job")),
+    "user.logged_in": _plain(gettext_noop("Logged in")),
+    "user.login_slowed": _plain(gettext_noop("Too many wrong passwords: logging in is slowed down")),
+    "user.password_changed": _plain(gettext_noop("Own password changed")),
+    "user.password_reset": _plain(gettext_noop("Password set anew by an admin")),
+    "user.deactivated": _plain(gettext_noop("User deactivated")),
+    "user.reactivated": _plain(gettext_noop("User let in again")),
+    "user.creation_allowed": _plain(gettext_noop("User may create datasets")),
+    "user.creation_withdrawn": _plain(gettext_noop("User may not create datasets any more")),
+    **{kind: _job(words) for kind, words in _JOBS.items()},
 }

@@ -60,9 +60,13 @@ def dataset_sections(context: Context) -> list[Link]:
 
 @register.simple_tag(takes_context=True)
 def user_links(context: Context) -> list[Link]:
-    """The user menu: the own account, and for the platform's admins the users."""
+    """The user menu: the own account, and for the platform's admins the users and what they did."""
     user = context["user"]
-    entries = [("account", _("Your account"), True), ("users", _("Users"), user.is_superuser)]
+    entries = [
+        ("account", _("Your account"), True),
+        ("users", _("Users"), user.is_superuser),
+        ("platform-activity", _("Activity of the platform"), user.is_superuser),
+    ]
     links = [Link(name, label, _reverse(name)) for name, label, shown in entries if shown]
     return [link for link in links if link.url]
 

@@ -1,6 +1,6 @@
 """Pages of the shell: home, a dataset's overview and activity, and what runs beside the pages."""
 
-from mekiki.web.views.activity import activity, cancel_job
+from mekiki.web.views.activity import activity, cancel_job, platform_activity, retry_job
 from mekiki.web.views.datasets import home, overview
 from mekiki.web.views.members import members, remove_member, set_member_role
 from mekiki.web.views.service import healthz, metrics
@@ -14,7 +14,9 @@ __all__ = [
     "members",
     "metrics",
     "overview",
+    "platform_activity",
     "remove_member",
+    "retry_job",
     "set_language",
     "set_member_role",
     "set_theme",
