@@ -23,7 +23,7 @@ REVIEWER = {
 ADMIN = {
     "job-cancel", "job-retry", "members", "member-role", "member-remove", "import", "import-start", "import-batch",
     "import-files", "import-finish", "import-discard", "dataset-settings", "dataset-archive", "review-retire",
-    "train", "schedule", "label-set-retry", "api:job-cancel",
+    "train", "schedule", "head-use", "label-set-retry", "api:job-cancel",
     ("labels", "POST"), ("exports", "POST"),
 }  # fmt: skip
 PLATFORM_ADMIN = {

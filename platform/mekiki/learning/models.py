@@ -113,6 +113,7 @@ class Champion(models.Model):
     dataset = models.OneToOneField(Dataset, on_delete=models.CASCADE, related_name="champion")
     head = models.ForeignKey(Head, on_delete=models.PROTECT)
     since = models.DateTimeField(auto_now=True)
+    reason = models.JSONField(default=dict)  # as learning.reasons tells it
 
     def __str__(self) -> str:
         return f"{self.dataset_id}: {self.head_id}"

@@ -81,6 +81,12 @@ def _audit(v: dict[str, Any]) -> str:
     ) % {"n": v["audited"], "challenger": v["challenger_right"], "champion": v["champion_right"]}
 
 
+def _by_hand(v: dict[str, Any]) -> str:
+    if not v.get("user"):
+        return _("Chosen by hand.")
+    return _("Chosen by hand, by %(user)s.") % {"user": v["user"]}
+
+
 _SENTENCES = {
     "first_head": lambda v: _("The first head of this dataset: it rests on the prompts alone."),
     "new_prompts": lambda v: _("Prompts or labels changed: predictions by the new prompts."),
@@ -104,7 +110,7 @@ _SENTENCES = {
         "The encoder changed: the images are embedded anew first, and the head in use stays until then. "
         "Retrain when that has ended."
     ),
-    "by_hand": lambda v: _("Chosen by hand."),
+    "by_hand": _by_hand,
     "failed": lambda v: _("The run failed: %(error)s") % {"error": v["error"]},
     "cancelled": lambda v: _("The run was cancelled. The head in use stays."),
 }

@@ -9,5 +9,6 @@ urlpatterns = [
     path("train/", views.train, name="train"),
     path("schedule/", views.schedule, name="schedule"),
     path("<int:version>/", views.head, name="head"),
+    path("<int:version>/use/", views.use, name="head-use"),
     path("<int:version>/training-labels.csv", views.training_labels, name="head-training-labels"),
 ]

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from mekiki.accounts.access import at_least
-from mekiki.accounts.http import UserRequest
+from mekiki.accounts.http import UserRequest, number_in
 from mekiki.accounts.models import Role
 from mekiki.datasets.access import dataset_for
 from mekiki.datasets.models import Dataset
@@ -23,9 +23,9 @@ from mekiki.labeling.models import Label
 from mekiki.labeling.selectors import active_labels, current_prompt_set
 from mekiki.learning import selectors
 from mekiki.learning.forms import ScheduleForm, in_words
-from mekiki.learning.models import Evaluation, Head, TrainingRun
+from mekiki.learning.models import Champion, Evaluation, Head, TrainingRun
 from mekiki.learning.reasons import parse, sentence
-from mekiki.learning.services import request_training, set_schedule
+from mekiki.learning.services import obstacle, request_training, set_schedule, use_head
 
 PAGE = 20
 # A cell that begins so is read as a formula by spreadsheets (OWASP, "CSV Injection").
@@ -42,7 +42,7 @@ def models(request: UserRequest, slug: str) -> HttpResponse:
 def _models_page(
     request: UserRequest, dataset: Dataset, form: ScheduleForm, status: int = 200
 ) -> HttpResponse:
-    champion = selectors.champion(dataset)
+    champion, since = selectors.champion(dataset), selectors.champion_since(dataset)
     heads, older_heads = _page(selectors.heads(dataset), "version", request.GET.get("heads", ""))
     runs, older_runs = _page(selectors.training_runs(dataset), "pk", request.GET.get("runs", ""))
     evaluations = {
@@ -56,9 +56,9 @@ def _models_page(
         "section": "models",
         "may_train": at_least(dataset.role, Role.ADMIN),
         "champion": champion,
-        "since": selectors.champion_since(dataset),
+        "since": since,
         "evaluation": evaluations.get(champion.pk) or selectors.evaluation_of(champion) if champion else None,
-        "champion_reason": _reason_of(champion) if champion else "",
+        "champion_reason": _reason_of(champion, since) if champion else "",
         "heads": [(head, evaluations.get(head.pk), _run_of(head)) for head in heads],
         "older_heads": f"?heads={older_heads}#heads" if older_heads else "",
         "newer_heads": "?#heads" if request.GET.get("heads") else "",
@@ -78,8 +78,9 @@ def _models_page(
 
 def _page(rows: Any, key: str, before: str) -> tuple[list[Any], int | None]:
     """PAGE rows in falling order of `key`, below `before` when given; and where the next page begins."""
-    if before.isdigit() and len(before) < 19:
-        rows = rows.filter(**{f"{key}__lt": int(before)})
+    start = number_in(before)
+    if start is not None:
+        rows = rows.filter(**{f"{key}__lt": start})
     found = list(rows[: PAGE + 1])
     return found[:PAGE], (getattr(found[PAGE - 1], key) if len(found) > PAGE else None)
 
@@ -89,7 +90,10 @@ def _run_of(head: Head) -> TrainingRun | None:
     return getattr(head, "run", None)
 
 
-def _reason_of(head: Head) -> str:
+def _reason_of(head: Head, in_use: Champion | None = None) -> str:
+    """Why a head was or was not put in use; why it is in use, where that was somebody's choice."""
+    if in_use is not None and in_use.head_id == head.pk and in_use.reason.get("code") == "by_hand":
+        return sentence(in_use.reason)
     run = _run_of(head)
     if run is not None:
         return sentence(run.reason)
@@ -160,7 +164,7 @@ def head(request: UserRequest, slug: str, version: int) -> HttpResponse:
     dataset = dataset_for(request.user, slug)
     found = _head(dataset, version)
     run = _run_of(found)
-    champion = selectors.champion(dataset)
+    in_use = selectors.champion_since(dataset)
     evaluation = selectors.evaluation_of(found)
     facts = parse(run.reason) if run is not None else {}
     before = (
@@ -172,9 +176,12 @@ def head(request: UserRequest, slug: str, version: int) -> HttpResponse:
         "dataset": dataset,
         "section": "models",
         "head": found,
-        "in_use": champion is not None and champion.pk == found.pk,
+        "in_use": in_use is not None and in_use.head_id == found.pk,
+        "may_choose": at_least(dataset.role, Role.ADMIN),
+        "obstacle": obstacle(dataset, found),
+        "jobs": [job for job in progress.active_of(dataset) if job.kind in {Kind.TRAIN, Kind.PREDICT}],
         "run": run,
-        "reason": _reason_of(found),
+        "reason": _reason_of(found, in_use),
         "facts": facts,
         "before": before,
         "before_evaluation": selectors.evaluation_of(before) if before is not None else None,
@@ -185,6 +192,23 @@ def head(request: UserRequest, slug: str, version: int) -> HttpResponse:
         "trained_at": found.created_at,
     }
     return render(request, "learning/head.html", context)
+
+
+@require_POST
+def use(request: UserRequest, slug: str, version: int) -> HttpResponse:
+    """Put this head in use instead of the one that is."""
+    dataset = dataset_for(request.user, slug, Role.ADMIN)
+    try:
+        use_head(dataset=dataset, head=_head(dataset, version), user=request.user)
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+    else:
+        messages.success(
+            request,
+            _("Head #%(version)s predicts all images now; when it is done it is put in use.")
+            % {"version": version},
+        )
+    return redirect("head", slug, version)
 
 
 def _classes(head: Head) -> list[dict[str, Any]]:

@@ -154,6 +154,7 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "training.requested": _plain(gettext_noop("Training asked for")),
     "training.finished": _plain(gettext_noop("Training finished")),
     "head.trained": _plain(gettext_noop("Head trained")),
+    "head.chosen": _plain(gettext_noop("Head chosen by hand")),
     "head.promoted": _plain(gettext_noop("Head put into use")),
     "schedule.set": _plain(gettext_noop("Schedule of training set")),
     "schedule.cleared": _plain(gettext_noop("Schedule of training switched off")),

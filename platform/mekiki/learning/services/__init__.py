@@ -1,5 +1,6 @@
 """Every write to encoders, embeddings, heads, predictions, evaluations, training runs and schedules."""
 
+from mekiki.learning.services.choosing import chosen_with, obstacle, use_head
 from mekiki.learning.services.embeddings import (
     record_encoding_problems,
     register_encoder,
@@ -23,10 +24,12 @@ from mekiki.learning.services.training import (
 )
 
 __all__ = [
+    "chosen_with",
     "decisions_digest",
     "drop_replaced_predictions",
     "finish_run",
     "next_version",
+    "obstacle",
     "promote",
     "record_encoding_problems",
     "record_evaluation",
@@ -38,4 +41,5 @@ __all__ = [
     "set_schedule",
     "store_embeddings",
     "store_predictions",
+    "use_head",
 ]

@@ -66,7 +66,7 @@ def record_head(
     decision id). run: marked as having produced this head, in the same transaction, so that a retry after
     a crash goes on with it.
     """
-    Dataset.objects.select_for_update().only("pk").get(pk=dataset.pk)
+    Dataset.objects.select_for_update(no_key=True).only("pk").get(pk=dataset.pk)
     head = Head.objects.create(
         dataset=dataset,
         version=next_version(dataset),
@@ -164,11 +164,12 @@ def store_predictions(
 @transaction.atomic
 def promote(*, head: Head, reason: dict[str, Any] | str, user: Any = None) -> None:
     """Put a head in use. Its predictions are stored before: readers see the old head's or the new one's."""
-    Dataset.objects.select_for_update().only("pk").get(pk=head.dataset_id)
+    Dataset.objects.select_for_update(no_key=True).only("pk").get(pk=head.dataset_id)
     before = Champion.objects.filter(dataset_id=head.dataset_id).select_related("head").first()
     if before is not None and before.head_id == head.pk:
         return
-    Champion.objects.update_or_create(dataset_id=head.dataset_id, defaults={"head": head})
+    why = reasons.parse(reason) if isinstance(reason, str) else reason
+    Champion.objects.update_or_create(dataset_id=head.dataset_id, defaults={"head": head, "reason": why})
     record(
         kind="head.promoted",
         actor=user,
@@ -178,7 +179,7 @@ def promote(*, head: Head, reason: dict[str, Any] | str, user: Any = None) -> No
             "version": head.version,
             "digest": head.digest,
             "replaced": before.head.version if before is not None else None,
-            "reason": reasons.parse(reason) if isinstance(reason, str) else reason,
+            "reason": why,
         },
     )
 

@@ -1,0 +1,95 @@
+"""Putting another head in use by hand: back to an earlier one, or on to one that training did not choose."""
+
+from typing import Any
+
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from mekiki.accounts.access import at_least, role_in
+from mekiki.accounts.models import Role
+from mekiki.audit.services import record
+from mekiki.datasets.models import Dataset
+from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
+from mekiki.jobs.services import enqueue
+from mekiki.labeling.models import Label, PromptSet
+from mekiki.labeling.selectors import active_labels
+from mekiki.learning.models import Champion, Head
+
+
+def job_key(dataset: Dataset) -> str:
+    """One active job that puts a chosen head in use, a dataset."""
+    return f"use_head:{dataset.pk}"
+
+
+def obstacle(dataset: Dataset, head: Head) -> str:
+    """Why the head cannot be put in use, in words; "" when it can (or is in use).
+
+    It must know exactly the labels in use, and rest on the encoder of the head in use: another encoder's
+    vectors mean nothing to it.
+    """
+    in_use = Champion.objects.filter(dataset=dataset).select_related("head__encoder").defer("head__weights")
+    current = in_use.first()
+    if current is not None and current.head.encoder_id != head.encoder_id:
+        return _(
+            "This head was made for the encoder %(its)s; the dataset uses %(now)s now. Retrain to get a head for it."
+        ) % {"its": _named(head), "now": _named(current.head)}
+    wanted = {label.pk: label.name for label in active_labels(dataset)}
+    unknown = [name for label_id, name in wanted.items() if label_id not in head.label_ids]
+    if unknown:
+        return _(
+            "This head does not know the label %(names)s, which was added after it was made. "
+            "Retrain to get a head that does."
+        ) % {"names": _listed(unknown)}
+    gone = [label_id for label_id in head.label_ids if label_id not in wanted]
+    if gone:
+        names = list(Label.objects.filter(pk__in=gone).order_by("pk").values_list("name", flat=True))
+        return _(
+            "This head would still predict %(names)s, which has been archived since. Retrain to get a head without it."
+        ) % {"names": _listed(names)}
+    return ""
+
+
+def _named(head: Head) -> str:
+    return f"{head.encoder.name} ({head.encoder.digest[:8]})"
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(_("“%(name)s”") % {"name": name} for name in names[:5]) + (
+        " …" if len(names) > 5 else ""
+    )
+
+
+@transaction.atomic
+def use_head(*, dataset: Dataset, head: Head, user: Any) -> Job:
+    """Ask for this head to be put in use. A job predicts by it first and switches then, so that the predictions
+    of the head in use stay until its own are all there.
+
+    PermissionDenied below admin. ValidationError: it is in use, it cannot be (`obstacle`), or another one is
+    being put in use already.
+    """
+    if not at_least(role_in(user, dataset), Role.ADMIN):
+        raise PermissionDenied(_("Only an admin of this dataset can choose its head."))
+    Dataset.objects.select_for_update().only("pk").get(pk=dataset.pk)
+    if Champion.objects.filter(dataset=dataset, head=head).exists():
+        raise ValidationError(_("This head is in use already."))
+    if why := obstacle(dataset, head):
+        raise ValidationError(why)
+    if Job.objects.filter(key=job_key(dataset), state__in=ACTIVE_STATES).exists():
+        raise ValidationError(_("A head is being put in use already. Wait until that has ended, or stop it."))
+    record(
+        kind="head.chosen",
+        actor=user,
+        dataset=dataset,
+        target=head,
+        data={"version": head.version, "digest": head.digest},
+    )
+    return enqueue(
+        kind=Kind.PREDICT, dataset=dataset, key=job_key(dataset), payload={"head": head.pk}, user=user
+    )
+
+
+def chosen_with(champion: Champion, prompt_set: PromptSet) -> bool:
+    """Was the head in use chosen by hand while these prompts were the current ones? Then prompts do not
+    replace it: the person who chose it knew them."""
+    return champion.reason.get("code") == "by_hand" and champion.reason.get("prompts") == prompt_set.version
