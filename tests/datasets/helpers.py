@@ -22,6 +22,15 @@ def picture(seed: int = 0, size: tuple[int, int] = (40, 30), kind: str = "JPEG",
     return out.getvalue()
 
 
+def animation() -> bytes:
+    """A GIF of three frames."""
+    noise = np.random.default_rng(0).integers(0, 256, (3, 10, 20), dtype=np.uint8)
+    first, *others = [Pillow.fromarray(frame).convert("P") for frame in noise]
+    out = io.BytesIO()
+    first.save(out, "GIF", save_all=True, append_images=others, duration=100)
+    return out.getvalue()
+
+
 def png_header(width: int, height: int) -> bytes:
     """A PNG of a few dozen bytes that claims to be huge."""
 

@@ -12,7 +12,7 @@ from django.utils import translation
 
 from mekiki.datasets import problems, services
 from mekiki.datasets.models import Dataset, Image, ImportBatch
-from tests.datasets.helpers import Files, codes, picture, png_header, stored, zipped
+from tests.datasets.helpers import Files, animation, codes, picture, png_header, stored, zipped
 
 Upload = Callable[[Files], ImportBatch]
 GOOD = picture(1)
@@ -28,6 +28,7 @@ BAD_FILES = {
     "svg-bare": (b"\xef\xbb\xbf  <SVG></SVG>", "svg"),
     "heic": (b"\x00\x00\x00\x18ftypheic" + b"\0" * 100, "unsupported_format"),
     "7z": (b"7z\xbc\xaf\x27\x1c" + b"\0" * 100, "archive_kind"),
+    "truncated-gif": (animation()[:-400], "truncated"),
     "header-only": (png_header(50, 50)[:40], "truncated"),
     # PostScript: Pillow would hand it to an interpreter were it not for the list of formats.
     "eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "not_an_image"),
@@ -120,6 +121,26 @@ def test_lying_directory_is_caught_by_counting(upload: Upload) -> None:
     batch = upload({"a.zip": bytes(data)})
     assert codes(batch) == {"a.zip/a.bmp": "entry_damaged"}
     assert batch.added == 1
+
+
+def test_a_damaged_lzma_entry_is_reported_and_the_rest_is_taken(upload: Upload) -> None:
+    """Python's zipfile reads LZMA, and lets its own kind of error through; the second asks for 4 GB of memory."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("broken.jpg", picture(3))
+        archive.writestr("greedy.jpg", picture(4))
+        archive.writestr("good.jpg", GOOD)
+    data = bytearray(out.getvalue())
+    headers = [at for at in range(len(data)) if data.startswith(b"PK\x03\x04", at)]
+    body = headers[0] + 30 + len("broken.jpg")
+    data[body + 12 : body + 60] = b"\xff" * 48
+    body = headers[1] + 30 + len("greedy.jpg")
+    data[body + 5 : body + 9] = b"\xff" * 4  # the dictionary's size, after version, length and properties
+    batch = upload({"a.zip": bytes(data)})
+    found = codes(batch)
+    assert found.pop("a.zip/broken.jpg") == "entry_damaged"
+    assert set(found) <= {"a.zip/greedy.jpg"}
+    assert "good.jpg" in Image.objects.values_list("name", flat=True)
 
 
 def test_archives_that_cannot_be_used(upload: Upload, settings) -> None:

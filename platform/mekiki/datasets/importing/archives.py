@@ -1,5 +1,6 @@
 """Walking a zip that may mean harm: bounded in number, in size by counting, in ratio; nothing is unpacked to disk."""
 
+import lzma
 import stat
 import struct
 import zipfile
@@ -116,6 +117,8 @@ class Archive:
         except (
             zipfile.BadZipFile,
             zlib.error,
+            lzma.LZMAError,
+            MemoryError,  # LZMA reserves the dictionary its header asks for, up to 4 GB
             EOFError,
             OSError,
             ValueError,

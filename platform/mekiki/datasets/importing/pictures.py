@@ -30,6 +30,8 @@ THUMB_SIDE = 256
 BACKDROP = (128, 128, 128)
 DISPLAY_SIDE = 1600
 _ORIENTATION = 0x0112  # EXIF tag
+# What Pillow's readers say of a file that ends too early; the last two are GIF's.
+_ENDS_EARLY = "truncat|unexpected end|broken data|requires a buffer|index out of range"
 # One really large image at a time: its pixels, not the number of threads, bound the memory.
 _LARGE_PIXELS = 20_000_000
 _large = threading.Lock()
@@ -132,8 +134,9 @@ def _decode(image: ImageFile.ImageFile) -> Picture:
     # MPO is a JPEG with further pictures behind the first (stereo cameras, phones).
     kind = "JPEG" if image.format == "MPO" else str(image.format)
     width, height = image.size
-    frames = getattr(image, "n_frames", 1) if kind in {"GIF", "WEBP"} else 1
     try:
+        # Counting frames reads to the end of the file, so a damaged one can fail here already.
+        frames = getattr(image, "n_frames", 1) if kind in {"GIF", "WEBP"} else 1
         # A large JPEG is decoded at half, a quarter or an eighth: still to its end, with less memory.
         image.draft("RGB", (DISPLAY_SIDE, DISPLAY_SIDE))
         image.load()
@@ -141,7 +144,7 @@ def _decode(image: ImageFile.ImageFile) -> Picture:
         sixteen = image.mode in {"I", "F"} or image.mode.startswith("I;")
         picture = to_eight_bits(_oriented(image))
     except Exception as error:
-        short = isinstance(error, EOFError) or re.search("truncat|unexpected end|broken data", str(error))
+        short = isinstance(error, EOFError) or re.search(_ENDS_EARLY, str(error))
         raise ProblemError("truncated" if short else "damaged") from None
     if kind == "TIFF":  # Pillow turns these itself while loading
         width, height = picture.size
