@@ -222,6 +222,17 @@ def test_a_blind_item_shows_no_prediction_anywhere(world: World) -> None:
     assert "waits for a blind judgement" in grid and "50 %" not in grid
 
 
+def test_no_filter_and_no_order_tells_what_a_blind_item_hides(world: World) -> None:
+    _good, scratch = (str(label.pk) for label in world.labels)
+    assert 3 in world.numbers(label=scratch)
+    wait(world, 3, "audit")
+    wait(world, 5, "uncertain")
+    for asked in ({"label": scratch}, {"low": "0"}, {"high": "100"}, {"sort": "sure"}, {"sort": "unsure"}):
+        found = world.numbers(**asked)
+        assert 3 not in found and 5 in found, asked
+    assert 3 in world.numbers(q="part") and world.numbers(waiting="audit") == [3]
+
+
 def test_empty_dataset_says_what_to_do() -> None:
     world = World(0)
     url = reverse("images", args=["world"])

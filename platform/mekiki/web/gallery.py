@@ -81,6 +81,9 @@ def matching(dataset: Dataset, head: Head | None, asked: dict[str, Any]) -> Quer
         images = images.filter(guess__confidence__lte=asked["high"] / 100)
     if asked.get("sort"):
         images = images.filter(guess__confidence__isnull=False)
+    if asked.keys() & {"label", "low", "high", "sort"}:
+        # What a filter lets through, and where it stands in the order, would tell the prediction that the page hides.
+        images = images.filter(~Exists(_blind(dataset).filter(image=OuterRef("pk"))))
     confirmed = asked.get("confirmed")
     if confirmed in {"none", "some"}:
         images = images.filter(confirmed_label__isnull=confirmed == "none")
@@ -193,10 +196,11 @@ def _describe(dataset: Dataset, images: list[Image]) -> None:
 
 def _blind_images(dataset: Dataset, ids: list[int]) -> set[int]:
     """Those that wait to be judged without seeing a prediction: it is not shown here either."""
-    items = QueueItem.objects.filter(
-        dataset=dataset, image__in=ids, state=QueueItem.State.WAITING, stream__in=BLIND_STREAMS
-    )
-    return set(items.values_list("image_id", flat=True))
+    return set(_blind(dataset).filter(image__in=ids).values_list("image_id", flat=True))
+
+
+def _blind(dataset: Dataset) -> QuerySet[QueueItem]:
+    return QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING, stream__in=BLIND_STREAMS)
 
 
 @require_safe
