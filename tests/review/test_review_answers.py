@@ -180,6 +180,22 @@ def test_a_retired_label_stays_in_training_when_its_answer_is_undone_and_given_a
     assert len(selectors.training_labels(station.dataset)) == 1
 
 
+def test_an_answer_undone_before_others_were_retired_stays_out_of_training():
+    station = Station()
+    item = station.item(stream=Stream.AUDIT)
+    station.item(stream=Stream.AUDIT)
+    user, admin = station.reviewer(), station.reviewer("admin")
+    first, second = station.next(user, 2)
+    station.answer(user, first, "correct", label=station.labels[0])
+    station.undo(user)
+    station.answer(user, second, "correct", label=station.labels[0])
+    assert services.retire_audit(dataset=station.dataset, user=admin) == 1
+    again = next(held for held in station.next(user, 2) if held.item == item)
+    station.answer(user, again, "correct", label=station.labels[0])
+    assert selectors.audit_labels(station.dataset) == [(item.image_id, station.labels[0].pk)]
+    assert [image for image, _l, _d in selectors.training_labels(station.dataset)] == [second.item.image_id]
+
+
 def test_undo_brings_the_image_back_first_and_takes_the_label_away():
     station = Station(items=3)
     user = station.reviewer()

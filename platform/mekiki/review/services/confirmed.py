@@ -64,7 +64,7 @@ def derive(*, dataset: Any, image: Any) -> ConfirmedLabel | None:
         if deciding is not None:
             settled.append(deciding)
     deciding = next((d for d in settled if not d.late), settled[-1] if settled else None)
-    current = ConfirmedLabel.objects.filter(image=image).first()
+    current = ConfirmedLabel.objects.select_for_update(no_key=True).filter(image=image).first()
     if deciding is None:
         if current is not None:
             current.delete()
@@ -92,16 +92,11 @@ def derive(*, dataset: Any, image: Any) -> ConfirmedLabel | None:
 
 def _was_retired(dataset: Any, image: Any) -> bool:
     """Was an earlier answer about this image moved into training before it was undone?"""
-    earlier = Decision.objects.filter(image=image, kind=Decision.Kind.UNDO).order_by("id").first()
-    if earlier is None:
-        return False
-    first = Decision.objects.filter(image=image, kind__in=LABEL_KINDS).order_by("id").first()
-    return (
-        first is not None
-        and Event.objects.filter(
-            dataset_id=dataset.pk, kind="audit.retired", at__gt=first.created_at
-        ).exists()
-    )
+    spans = Decision.objects.filter(
+        image=image, kind__in=LABEL_KINDS, superseded_by__isnull=False, shown__stream=Stream.AUDIT
+    ).values_list("created_at", "superseded_by__created_at")
+    retired = Event.objects.filter(dataset_id=dataset.pk, kind="audit.retired")
+    return any(retired.filter(at__gt=given, at__lt=undone).exists() for given, undone in spans)
 
 
 @transaction.atomic
