@@ -5,25 +5,30 @@ import io
 import json
 import os
 import subprocess
+import threading
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, OperationalError, connection, transaction
 
 from mekiki.audit.models import Event
 from mekiki.exports import format as form
-from mekiki.exports import writing
+from mekiki.exports import selectors, snapshot, writing
 from mekiki.exports.models import LabelSet
 from mekiki.exports.services import freeze, retry
 from mekiki.exports.verify import verify
 from mekiki.exports.writing import write_label_set
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.learning.models import Champion
+from mekiki.learning.services import promote
 from mekiki.review.models import ConfirmedLabel
 from tests import factories
 from tests.exports.helpers import Judged, nothing, path_of
+from tests.review_setup import Station
 
 
 def rows_of(path: Path) -> list[dict]:
@@ -72,6 +77,50 @@ def test_machine_labels_are_confident_never_critical_and_never_over_a_person(
         assert row["confidence"] >= 0.94 and not row["critical"]
         assert row["reviewer"] is None and row["decision_id"] is None
     assert (frozen.human_labels, frozen.machine_labels) == (8, 2)
+
+
+def test_what_waits_to_be_judged_blind_is_not_told_by_the_machine(judged: Judged) -> None:
+    judged.images[9].queue_items.update(stream="audit")
+    assert judged.images[11].queue_items.get().stream == "uncertain"
+    assert selectors.machine_label_count(judged.dataset, 0.94) == 1
+    asked = freeze(dataset=judged.dataset, user=judged.admin, machine_threshold=0.94)
+    label_set = write_label_set(label_set=asked, progress=nothing)
+    machine = [row["image_sha256"] for row in rows_of(path_of(label_set)) if row["source"] == "machine"]
+    assert machine == [judged.images[11].sha256]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_while_entries_are_fixed_answers_go_on_and_no_head_is_put_in_use() -> None:
+    station = Station(items=1)
+    reviewer, admin = station.reviewer(), station.reviewer("admin")
+    held = station.next(reviewer)[0]
+    factories.ConfirmedLabelFactory(dataset=station.dataset, label=station.labels[0])
+    challenger = factories.HeadFactory(dataset=station.dataset, prompt_set=station.head.prompt_set)
+    asked = freeze(dataset=station.dataset, user=admin)
+    outcomes: dict[str, Exception | None] = {}
+
+    def beside(name: str, act: Callable[[], Any]) -> None:
+        def run() -> None:
+            try:
+                with connection.cursor() as cursor:
+                    cursor.execute("SET lock_timeout = '1s'")
+                act()
+                outcomes[name] = None
+            except OperationalError as error:
+                outcomes[name] = error
+            finally:
+                connection.close()
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join(30)
+
+    with transaction.atomic():
+        snapshot.take(asked)
+        beside("answer", lambda: station.answer(reviewer, held))
+        beside("promote", lambda: promote(head=challenger, reason={"code": "by_hand"}))
+    assert outcomes["answer"] is None, "a reviewer waited for an export"
+    assert "lock timeout" in str(outcomes["promote"]), "the predictions could have been dropped meanwhile"
 
 
 def test_without_a_threshold_only_people_speak(judged: Judged) -> None:

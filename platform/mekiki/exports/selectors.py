@@ -8,7 +8,7 @@ from django.db.models import Exists, OuterRef
 from mekiki.exports import signing
 from mekiki.exports.models import LabelSet
 from mekiki.learning.models import Champion, Head, Prediction
-from mekiki.review.models import ConfirmedLabel, Decision
+from mekiki.review.models import BLIND_STREAMS, ConfirmedLabel, Decision, QueueItem
 
 PAGE = 25
 
@@ -46,11 +46,14 @@ def machine_label_count(dataset: Any, threshold: float) -> int:
     said = Decision.objects.filter(image=OuterRef("image"), superseded_by__isnull=True).exclude(
         kind=Decision.Kind.UNDO
     )
+    blind = QueueItem.objects.filter(
+        image=OuterRef("image"), dataset=dataset, state=QueueItem.State.WAITING, stream__in=BLIND_STREAMS
+    )
     return (
         Prediction.objects.filter(
             head=head, confidence__gte=threshold, label__critical=False, label__archived_at__isnull=True
         )
-        .filter(~Exists(said))
+        .filter(~Exists(said), ~Exists(blind))
         .count()
     )
 

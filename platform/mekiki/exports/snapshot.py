@@ -7,12 +7,15 @@ from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from mekiki.datasets.models import Dataset
 from mekiki.exports.models import LabelSet
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Champion, Evaluation
+from mekiki.review.models import BLIND_STREAMS
 
 # People's labels, and, when a head and threshold are given, the head's where nobody has said anything yet:
-# an image that a person skipped or flagged is not decided over their head.
+# an image that a person skipped or flagged is not decided over their head, and one that waits to be judged blind
+# is left out, because whoever judges it could read the prediction in the file.
 _TAKE = """
 WITH standing AS (
     SELECT d.image_id, d.kind FROM review_decision d
@@ -30,6 +33,8 @@ WITH standing AS (
     FROM learning_prediction p
     WHERE p.head_id = %(head)s AND p.confidence >= %(threshold)s AND p.label_id = ANY(%(by_machine)s)
       AND NOT EXISTS (SELECT 1 FROM standing s WHERE s.image_id = p.image_id)
+      AND NOT EXISTS (SELECT 1 FROM review_queueitem q WHERE q.dataset_id = %(dataset)s AND q.image_id = p.image_id
+                      AND q.state = 'waiting' AND q.stream = ANY(%(blind)s))
 )
 INSERT INTO exports_labelsetentry
     (label_set_id, position, image_id, label_id, decision_id, opinions, head_id, confidence)
@@ -48,8 +53,10 @@ def take(label_set: LabelSet) -> LabelSet:
         label_set = LabelSet.objects.select_for_update().get(pk=label_set.pk)
         if label_set.snapshot:
             return label_set
-        # Held to the end: no label is renamed or made critical between here and the statement below.
-        labels = list(Label.objects.select_for_update().filter(dataset_id=label_set.dataset_id))
+        # Held to the end: no label is renamed or made critical, and no head put in use, between here and the
+        # statement below. The weaker lock, because answers go on meanwhile: each refers to dataset and label.
+        Dataset.objects.select_for_update(no_key=True).only("pk").get(pk=label_set.dataset_id)
+        labels = list(Label.objects.select_for_update(no_key=True).filter(dataset_id=label_set.dataset_id))
         champion = (
             Champion.objects.filter(dataset_id=label_set.dataset_id)
             .select_related("head")
@@ -70,6 +77,7 @@ def take(label_set: LabelSet) -> LabelSet:
                     "by_machine": by_machine if label_set.machine_threshold is not None else [],
                     "head": head.pk if head is not None else None,
                     "threshold": label_set.machine_threshold,
+                    "blind": [str(stream) for stream in BLIND_STREAMS],
                 },
             )
             cursor.execute(

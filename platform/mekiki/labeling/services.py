@@ -38,8 +38,8 @@ class LabelSpec(TypedDict):
 
 
 def _lock(dataset: Dataset) -> None:
-    """One change of a schema at a time."""
-    Dataset.objects.select_for_update().only("pk").get(pk=dataset.pk)
+    """One change of a schema at a time. The weaker lock: answers, which refer to the dataset, go on meanwhile."""
+    Dataset.objects.select_for_update(no_key=True).only("pk").get(pk=dataset.pk)
 
 
 @transaction.atomic

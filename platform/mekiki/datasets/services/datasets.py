@@ -83,7 +83,7 @@ def update_settings(*, dataset: Dataset, user: User, **changes: Any) -> Dataset:
     """
     if unknown := set(changes) - EDITABLE:
         raise TypeError(f"Not settings that can change: {', '.join(sorted(unknown))}")
-    row = Dataset.objects.select_for_update().get(pk=dataset.pk)
+    row = Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
     before = {name: getattr(row, name) for name, value in changes.items() if getattr(row, name) != value}
     if not before:
         return row
@@ -104,7 +104,7 @@ def update_settings(*, dataset: Dataset, user: User, **changes: Any) -> Dataset:
 @transaction.atomic
 def archive_dataset(*, dataset: Dataset, user: User) -> None:
     """Put a dataset away: nobody sees it any more and its jobs stop. Nothing is deleted."""
-    row = Dataset.objects.select_for_update().get(pk=dataset.pk)
+    row = Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
     if row.archived_at is not None:
         return
     row.archived_at = timezone.now()
