@@ -71,7 +71,17 @@ def test_a_prompt_cannot_be_changed_in_the_database(dataset: Any, user: Any) -> 
 
 
 @pytest.mark.parametrize(
-    "names", [("scratch", "Scratch"), ("scratch", " scratch "), ("ｽｸﾗｯﾁ", "スクラッチ"), ("ＡＢＣ", "abc")]
+    "names",
+    [
+        *(("scratch", "Scratch"), ("scratch", " scratch "), ("ｽｸﾗｯﾁ", "スクラッチ"), ("ＡＢＣ", "abc")),
+        # One letter is one object in Python; and characters that nobody sees make no other name.
+        *(
+            ("a", "a"),
+            ("scratch", "scra\u200btch"),
+            ("scratch", "scratch\u200d"),
+            ("scratch", "\u202escratch"),
+        ),
+    ],
 )
 def test_two_labels_of_one_name_are_refused(dataset: Any, user: Any, names: tuple[str, str]) -> None:
     with pytest.raises(ValidationError) as refused:
@@ -86,6 +96,7 @@ def test_two_labels_of_one_name_are_refused(dataset: Any, user: Any, names: tupl
     [
         ([], "no_labels", "at least one label"),
         ([spec("good"), spec("", "a photo")], "label_without_name", "name"),
+        ([spec("good"), spec("\u200b\u200d", "a photo")], "label_without_name", "name"),
         ([spec("good"), {"name": "dent", "prompts": ["  ", ""]}], "label_without_prompt", "a photo of dent"),
         ([spec("good"), spec("dent", "x" * 10_000)], "prompt_too_long", "10000"),
         ([spec("x" * 81)], "name_too_long", "81"),

@@ -27,9 +27,18 @@ TEMPLATES = (
 DEFAULT_TEMPLATE = TEMPLATES[0]
 
 
+# Joiners shape letters in some scripts, and emoji; all other format characters only hide or turn text around.
+_JOINERS = "\u200c\u200d"
+
+
 def clean(text: str) -> str:
-    """One line without control characters, outer blanks or runs of blanks (a NUL cannot be stored at all)."""
-    plain = "".join(" " if unicodedata.category(c) in {"Cc", "Zl", "Zp"} else c for c in text)
+    """One line without control and invisible characters, outer blanks or runs of blanks (a NUL cannot be stored)."""
+    kinds = ((c, unicodedata.category(c)) for c in text)
+    plain = "".join(
+        " " if kind in {"Cc", "Zl", "Zp"} else c
+        for c, kind in kinds
+        if kind not in {"Cf", "Cs"} or c in _JOINERS
+    )
     return " ".join(plain.split())
 
 
@@ -42,14 +51,15 @@ def clean_block(text: str) -> str:
 
 
 def same(name: str) -> str:
-    """What two names share when people would take them for one: NFKC, no case, no outer blanks."""
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", clean(name)).casefold()).strip()
+    """What two names share when people would take them for one: NFKC, no case, no outer blanks, no joiners."""
+    seen = clean(name).translate(dict.fromkeys(map(ord, _JOINERS)))
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", seen).casefold()).strip()
 
 
 def checked_name(name: str) -> str:
     """A label's name, cleaned. ValidationError when it is empty or too long."""
     name = clean(name)
-    if not name:
+    if not same(name):
         raise ValidationError(_("A label needs a name."), code="label_without_name")
     if len(name) > MAX_NAME:
         raise ValidationError(
@@ -76,13 +86,14 @@ def refuse_duplicates(names: list[str]) -> None:
     """ValidationError naming two labels of one name, whatever their case, width or blanks."""
     seen: dict[str, str] = {}
     for name in names:
-        first = seen.setdefault(same(name), name)
-        if first is not name:
+        key = same(name)
+        if key in seen:
             raise ValidationError(
                 _("Two labels have one name: “%(first)s” and “%(second)s”. Give each label its own.")
-                % {"first": first, "second": name},
+                % {"first": seen[key], "second": name},
                 code="duplicate_label",
             )
+        seen[key] = name
 
 
 def checked_prompts(prompts: list[str], label: str) -> list[str]:
