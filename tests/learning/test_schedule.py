@@ -37,7 +37,11 @@ def test_a_schedule_is_set_changed_and_cleared() -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    "cron", ["every day", "61 * * * *", "* * * *", "0 0 0 0 0 0", "0 25 * * *", "a b c d e"]
+    "cron",
+    [
+        *("every day", "61 * * * *", "* * * *", "0 0 0 0 0 0", "0 25 * * *", "a b c d e"),
+        *(", * * * *", "*/ * * * *", "- * * * *", "0 0 31 2 *", f"0 0 * * {','.join('1' * 33)}"),
+    ],
 )
 def test_what_is_no_schedule_is_refused(cron: str) -> None:
     dataset = DatasetFactory()

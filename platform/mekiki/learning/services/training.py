@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from celery.schedules import crontab
+from celery.schedules import ParseException, crontab
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -127,9 +127,14 @@ def _cron_fields(cron: str) -> list[str]:
     minute, hour, day, month, weekday = fields
     try:
         crontab(minute=minute, hour=hour, day_of_month=day, month_of_year=month, day_of_week=weekday)
-    except (ValueError, KeyError) as error:
+        times = CrontabSchedule(
+            minute=minute, hour=hour, day_of_month=day, month_of_year=month, day_of_week=weekday
+        )
+        times.clean_fields(exclude=["timezone"])  # how long each field may be
+    except (ValueError, KeyError, ParseException, ValidationError) as error:
+        reason = " ".join(error.messages).rstrip(".") if isinstance(error, ValidationError) else error
         raise ValidationError(
-            _("“%(cron)s” is not a schedule: %(reason)s.") % {"cron": cron[:80], "reason": error},
+            _("“%(cron)s” is not a schedule: %(reason)s.") % {"cron": cron[:80], "reason": reason},
             code="bad_cron",
         ) from error
     return fields
