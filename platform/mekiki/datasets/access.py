@@ -3,6 +3,7 @@
 What a user may not see does not exist (404). What a member sees but may not do is refused (403).
 """
 
+from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
@@ -22,12 +23,17 @@ def visible_datasets(user: User) -> QuerySet[Dataset]:
     return datasets if user.is_superuser else datasets.filter(memberships__user=user)
 
 
+def _first(rows: QuerySet[Any], **named: str) -> Any:
+    """The row that an address names. PostgreSQL's text holds no NUL, so nothing is named with one."""
+    return None if any("\0" in name for name in named.values()) else rows.filter(**named).first()
+
+
 def dataset_for(user: User, slug: str, role: str = Role.VIEWER) -> Dataset:
     """The dataset, with the user's role as `dataset.role`.
 
     Http404: it does not exist, or the user is no member. PermissionDenied: the member's role is too low.
     """
-    dataset = Dataset.objects.filter(slug=slug, archived_at__isnull=True).first()
+    dataset = _first(Dataset.objects.filter(archived_at__isnull=True), slug=slug)
     held = role_in(user, dataset) if dataset is not None else None
     if dataset is None or held is None:
         raise Http404
@@ -43,7 +49,7 @@ def dataset_for(user: User, slug: str, role: str = Role.VIEWER) -> Dataset:
 def image_for(user: User, slug: str, sha256: str, role: str = Role.VIEWER) -> Image:
     """An image of a dataset, by its hash. Errors as dataset_for."""
     dataset = dataset_for(user, slug, role)
-    image = Image.objects.filter(dataset=dataset, sha256=sha256).first()
+    image = _first(Image.objects.filter(dataset=dataset), sha256=sha256)
     if image is None:
         raise Http404
     image.dataset = dataset

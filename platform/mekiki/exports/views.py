@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from mekiki.accounts.access import at_least, person
+from mekiki.accounts.http import number_in
 from mekiki.accounts.models import Role
 from mekiki.datasets.access import dataset_for
 from mekiki.datasets.models import Dataset
@@ -40,9 +41,7 @@ def exports(request: HttpRequest, slug: str) -> HttpResponse:
             )
             return redirect("exports", slug)
     before = request.GET.get("before", "")
-    newest_first, more = selectors.label_sets(
-        dataset, before=int(before) if before.isdigit() and len(before) < 10 else None
-    )
+    newest_first, more = selectors.label_sets(dataset, before=number_in(before))
     human = selectors.human_label_count(dataset)
     context = {
         "dataset": dataset,

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from mekiki.accounts.access import at_least
-from mekiki.accounts.http import UserRequest
+from mekiki.accounts.http import UserRequest, number_in
 from mekiki.accounts.models import Role
 from mekiki.datasets.access import dataset_for
 from mekiki.datasets.models import Dataset
@@ -91,8 +91,8 @@ def _bad(formset: Any) -> bool:
 def _versions(request: UserRequest, dataset: Dataset) -> dict[str, Any]:
     """The newest prompt sets, and the one that is opened by ?version=N."""
     sets = PromptSet.objects.filter(dataset=dataset).select_related("created_by")
-    asked = request.GET.get("version", "")
-    opened = sets.filter(version=int(asked)).first() if asked.isdigit() and len(asked) < 9 else None
+    asked = number_in(request.GET.get("version", ""))
+    opened = sets.filter(version=asked).first() if asked is not None else None
     by_label: dict[str, list[str]] = {}
     if opened is not None:
         rows = opened.prompts.select_related("label").order_by("label__position", "label_id", "position")

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from mekiki.accounts.http import UserRequest
+from mekiki.accounts.http import UserRequest, number_in
 from mekiki.accounts.models import Role
 from mekiki.datasets import services
 from mekiki.datasets.access import dataset_for, import_for
@@ -113,7 +113,7 @@ def _refused(request: UserRequest) -> list[tuple[str, int]]:
     try:
         rows = json.loads(request.POST.get("refused", "[]"))
         return [(str(row["name"]), int(row["size"])) for row in rows[:1000]]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return []
 
 
@@ -152,7 +152,7 @@ def import_batch(request: UserRequest, slug: str, pk: int) -> HttpResponse:
     if job is not None:
         job.dataset = batch.dataset
     after = request.GET.get("after", "")
-    rows = list(problems_after(batch, int(after) if after.isdecimal() else 0, PROBLEMS_A_PAGE + 1))
+    rows = list(problems_after(batch, number_in(after) or 0, PROBLEMS_A_PAGE + 1))
     more = len(rows) > PROBLEMS_A_PAGE
     rows = rows[:PROBLEMS_A_PAGE]
     context = {

@@ -5,7 +5,6 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.utils.translation import check_for_language
 from django.views.decorators.http import require_POST
 from django.views.i18n import set_language as django_set_language
 
@@ -20,7 +19,8 @@ def set_language(request: HttpRequest) -> HttpResponse:
     """Change the language of the pages: in a cookie, and in the account of somebody who is logged in."""
     chosen = request.POST.get("language", "")
     user = request.user
-    if user.is_authenticated and check_for_language(chosen) and user.language != chosen:
+    # Only the languages of the pages: Django itself speaks many more, and takes made-up variants of each.
+    if user.is_authenticated and chosen in dict(settings.LANGUAGES) and user.language != chosen:
         user.language = chosen
         user.save(update_fields=["language"])
     return django_set_language(request)

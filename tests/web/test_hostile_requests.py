@@ -1,0 +1,82 @@
+"""What a browser never sends: each gets a clear answer below 500, and nothing is half-written."""
+
+import json
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from tests.factories import DatasetFactory, ImageFactory, UserFactory
+
+pytestmark = pytest.mark.django_db
+
+HUGE = "9" * 40
+
+
+@pytest.fixture
+def world(client: Client) -> Any:
+    """(client of an admin, address of the dataset)."""
+    user = UserFactory()
+    dataset = DatasetFactory(slug="parts", admin=user)
+    ImageFactory(dataset=dataset)
+    client.force_login(user)
+    return client, "/d/parts/"
+
+
+@pytest.mark.parametrize("number", ["²", "١", HUGE, "9" * 5000, "-1", "1e3", "%00", ""])
+@pytest.mark.parametrize(
+    "page", ["models/?heads=", "models/?runs=", "exports/?before=", "labels/?version=", "images/?after="]
+)
+def test_a_key_that_is_no_number_is_passed_over(world: Any, page: str, number: str) -> None:
+    client, base = world
+    assert client.get(base + page + number).status_code == 200
+
+
+def test_a_key_of_an_imports_problems(world: Any) -> None:
+    client, base = world
+    batch = client.post(f"{base}import/start").json()["batch"]
+    for number in ("²", HUGE, "9" * 5000):
+        assert client.get(f"{base}import/{batch}/?after={number}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("images/%00/", "images/%00/thumb", "images/%00/display", "images/%00/original"),
+        *(f"models/{HUGE}/", f"exports/{HUGE}/download/", f"import/{HUGE}/"),
+    ],
+)
+def test_what_no_name_can_be_is_not_there(world: Any, address: str) -> None:
+    client, base = world
+    assert client.get(base + address).status_code == 404
+
+
+def test_the_api_knows_no_dataset_with_a_nul(world: Any) -> None:
+    client, _base = world
+    answer = client.get("/api/v1/jobs?dataset=parts%00")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("language", ["ja-aaaaaaaa", "de", "\0", "x" * 500])
+def test_only_the_languages_of_the_pages_are_kept(client: Client, language: str) -> None:
+    user = UserFactory(language="ja")
+    client.force_login(user)
+    assert client.post("/language/", {"language": language}).status_code == 302
+    user.refresh_from_db()
+    assert user.language == "ja"
+    client.post("/language/", {"language": "en"})
+    user.refresh_from_db()
+    assert user.language == "en"
+
+
+def test_a_session_key_that_nobody_was_given_is_a_stranger(client: Client) -> None:
+    client.cookies["sessionid"] = "a" * 20 + "\0"
+    assert client.get("/").status_code == 302
+
+
+@pytest.mark.parametrize("refused", ['[{"name": "a", "size": Infinity}]', "[" * 100_000, "{}", "[1]", "null"])
+def test_a_list_of_refused_files_that_is_none_is_passed_over(world: Any, refused: str) -> None:
+    client, base = world
+    to = client.post(f"{base}import/start").json()["files"]
+    answer = client.post(f"{to}?part=0", {"complete": "1", "refused": refused})
+    assert (answer.status_code, json.loads(answer.content)) == (200, {"taken": 0})
