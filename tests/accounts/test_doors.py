@@ -22,7 +22,7 @@ REVIEWER = {
 }  # fmt: skip
 ADMIN = {
     "job-cancel", "job-retry", "members", "member-role", "member-remove", "import", "import-start", "import-batch",
-    "import-files", "import-finish", "import-discard", "dataset-settings", "dataset-archive", "review-retire",
+    "import-files", "import-finish", "import-discard", "dataset-settings", "dataset-archive", "review-retire", "review-put-back",
     "train", "schedule", "head-use", "label-set-retry", "api:job-cancel",
     ("labels", "POST"), ("exports", "POST"),
 }  # fmt: skip

@@ -25,10 +25,18 @@ def training_labels(dataset: Any) -> list[tuple[int, int, int]]:
 
 def audit_labels(dataset: Any) -> list[tuple[int, int]]:
     """(image id, label id) of the audit sample that no head was trained on, by image id."""
-    rows = ConfirmedLabel.objects.filter(
+    return list(_audit_sample(dataset).order_by("image_id").values_list("image_id", "label_id"))
+
+
+def audit_count(dataset: Any) -> int:
+    """How many images the audit sample holds."""
+    return _audit_sample(dataset).count()
+
+
+def _audit_sample(dataset: Any) -> QuerySet[ConfirmedLabel]:
+    return ConfirmedLabel.objects.filter(
         dataset=dataset, stream=Stream.AUDIT, in_training=False, label__archived_at__isnull=True
     )
-    return list(rows.order_by("image_id").values_list("image_id", "label_id"))
 
 
 def answered_image_ids(dataset: Any) -> set[int]:

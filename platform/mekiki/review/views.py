@@ -4,7 +4,7 @@ import json
 
 from django.conf import settings
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -17,6 +17,7 @@ from mekiki.accounts.models import Role
 from mekiki.datasets.access import dataset_for
 from mekiki.labeling.selectors import active_labels
 from mekiki.review import selectors, services
+from mekiki.review.errors import ReviewError, UnknownHereError
 from mekiki.review.models import Stream
 from mekiki.review.texts import station_texts
 
@@ -78,11 +79,29 @@ def queue(request: HttpRequest, slug: str) -> HttpResponse:
             "flags": flags[:FLAGGED_SHOWN],
             "more_flags": len(flags) > FLAGGED_SHOWN,
             "shown_flags": FLAGGED_SHOWN,
-            "audited": len(selectors.audit_labels(dataset)),
+            "audited": selectors.audit_count(dataset),
             "may_review": at_least(dataset.role, Role.REVIEWER),
             "may_retire": at_least(dataset.role, Role.ADMIN),
+            "may_put_back": at_least(dataset.role, Role.ADMIN),
         },
     )
+
+
+@require_POST
+def put_back(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """Ask about a flagged image again, by the id of its flag."""
+    dataset = dataset_for(person(request), slug, Role.ADMIN)
+    try:
+        item = services.put_back(dataset=dataset, user=request.user, flag_id=min(pk, 2**63 - 1))
+    except UnknownHereError as error:
+        raise Http404 from error
+    except ReviewError as error:
+        messages.error(request, error.message)
+    else:
+        messages.success(
+            request, _("%(name)s waits for a person again, before all others.") % {"name": item.image.name}
+        )
+    return redirect("review-queue", dataset.slug)
 
 
 @require_POST

@@ -151,6 +151,7 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "decision.recorded": _decision,
     "audit.retired": _plain(gettext_noop("Audit labels retired into training")),
     "queue.filled": _plain(gettext_noop("Images chosen for review")),
+    "queue.put_back": _plain(gettext_noop("Flagged image put back into the queue")),
     "training.requested": _plain(gettext_noop("Training asked for")),
     "training.finished": _plain(gettext_noop("Training finished")),
     "head.trained": _plain(gettext_noop("Head trained")),

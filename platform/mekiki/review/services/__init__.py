@@ -10,6 +10,7 @@ from mekiki.review.services.leases import (
     release_expired_leases,
     renew,
 )
+from mekiki.review.services.putting_back import put_back
 from mekiki.review.services.queue import ask_for_refill, ask_for_training, fill_queue
 from mekiki.review.services.undoing import undo
 
@@ -22,6 +23,7 @@ __all__ = [
     "fill_queue",
     "held_item",
     "next_items",
+    "put_back",
     "release",
     "release_expired_leases",
     "renew",

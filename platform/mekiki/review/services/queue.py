@@ -37,7 +37,7 @@ def fill_queue(
 ) -> int:
     """Replace what nobody has begun on by a new choice, in its order; returns how many items were added.
 
-    Items in somebody's hands, or with some of their opinions, stay. Images of other datasets, already
+    Items in somebody's hands, with some of their opinions, or whose flag was taken back, stay. Images of other datasets, already
     labelled (unless the stream asks again) or still waiting are passed over. ValueError: lengths differ.
     """
     if not len(image_ids) == len(streams) == len(propensities):
@@ -48,7 +48,11 @@ def fill_queue(
     # A second statement sees the leases that were given before the locks were ours.
     live = Lease.objects.filter(item=OuterRef("pk"), ended_at__isnull=True, expires_at__gt=now)
     begun = Decision.objects.filter(item=OuterRef("pk"), kind__in=LABEL_KINDS, superseded_by__isnull=True)
-    withdrawn = waiting.filter(~Exists(live), ~Exists(begun), pk__in=locked).update(
+    # Somebody wants this very image judged: a refill must not send it away unasked.
+    put_back = Decision.objects.filter(
+        item=OuterRef("pk"), kind=Decision.Kind.UNDO, supersedes__kind=Decision.Kind.FLAG
+    )
+    withdrawn = waiting.filter(~Exists(live), ~Exists(begun), ~Exists(put_back), pk__in=locked).update(
         state=QueueItem.State.WITHDRAWN, finished_at=now
     )
     chosen: dict[int, tuple[Stream, float]] = {}

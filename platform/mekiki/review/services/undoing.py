@@ -44,6 +44,11 @@ def undo(*, dataset: Any, user: Any, client_key: UUID) -> Decision:
     if target is None:
         raise ReviewError("nothing_to_undo", _("You have no answer left to undo in this dataset."))
     item = lock_item(dataset, target.item_id) if target.item_id else None
+    if Decision.objects.filter(supersedes=target).exists():  # While we waited for the lock.
+        raise ReviewError(
+            "nothing_to_undo",
+            _("An admin has put this image back into the queue meanwhile. There is nothing to undo."),
+        )
     decision = Decision.objects.create(
         dataset=dataset,
         image_id=target.image_id,

@@ -1,0 +1,70 @@
+"""A flagged image goes back into the queue: an admin's act that supersedes the flags and changes none of them."""
+
+import uuid
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import Min
+from django.utils.translation import gettext as _
+
+from mekiki.accounts.access import at_least, role_in
+from mekiki.accounts.models import Role
+from mekiki.audit.services import record
+from mekiki.review.errors import ReviewError, UnknownHereError
+from mekiki.review.models import Decision, QueueItem
+from mekiki.review.services.confirmed import effective_opinions, one_each
+from mekiki.review.services.decisions import lock_item, record_decision
+from mekiki.review.services.locks import lock_reviewer
+
+
+@transaction.atomic
+def put_back(*, dataset: Any, user: Any, flag_id: int) -> QueueItem:
+    """Ask about a flagged image again, before all others; whoever flagged it may answer as well.
+
+    The item keeps its stream and propensity: an audited image is judged blind again. It is not replaced by a
+    refill. PermissionDenied below admin. UnknownHereError: no such flag here. ReviewError: the flag was taken
+    back meanwhile, or the image has all the opinions it needs.
+    """
+    if not at_least(role_in(user, dataset), Role.ADMIN):
+        raise PermissionDenied(_("Only an admin of this dataset can put a flagged image back."))
+    lock_reviewer(user.pk)
+    flags = Decision.objects.filter(dataset=dataset, kind=Decision.Kind.FLAG)
+    flag = flags.filter(pk=flag_id, item__isnull=False).first()
+    if flag is None or flag.item_id is None:
+        raise UnknownHereError("unknown_flag", _("There is no such flag in this dataset."))
+    item = lock_item(dataset, flag.item_id)
+    standing = list(flags.filter(item=item, superseded_by__isnull=True).order_by("pk"))
+    if flag not in standing:
+        raise ReviewError("not_flagged", _("This flag has been taken back already. Nothing was changed."))
+    if len(one_each(effective_opinions(item=item))) >= item.opinions:
+        raise ReviewError(
+            "answered", _("Others have answered this image already. Its label stays, and so does the flag.")
+        )
+    for one in standing:
+        decision = Decision.objects.create(
+            dataset=dataset,
+            image_id=one.image_id,
+            item=item,
+            user=user,
+            kind=Decision.Kind.UNDO,
+            supersedes=one,
+            shown={"put_back": str(one.kind)},
+            client_key=uuid.uuid4(),
+        )
+        record_decision(decision, item)
+    waiting = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING)
+    # Flagged late, the image can wait already, under an item that was chosen since.
+    item = waiting.filter(image=item.image).select_for_update(no_key=True).first() or item
+    item.state = QueueItem.State.WAITING
+    item.finished_at = None
+    item.position = (waiting.aggregate(first=Min("position"))["first"] or 0.0) - 1
+    item.save(update_fields=["state", "finished_at", "position"])
+    record(
+        kind="queue.put_back",
+        actor=user,
+        dataset=dataset,
+        target=item,
+        data={"name": flag.image.name, "image": flag.image.sha256, "flags": [one.pk for one in standing]},
+    )
+    return item

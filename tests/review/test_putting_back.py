@@ -1,0 +1,123 @@
+"""A flagged image goes back into the queue, by an admin, and nothing of its history is lost."""
+
+import html
+
+import pytest
+from django.core.exceptions import PermissionDenied
+from django.test import Client
+from django.urls import reverse
+
+from mekiki.audit.models import Event
+from mekiki.review import selectors, services
+from mekiki.review.errors import ReviewError, UnknownHereError
+from mekiki.review.models import Decision, QueueItem, Stream
+from tests.factories import ImageFactory
+from tests.review_setup import Station
+
+pytestmark = pytest.mark.django_db
+
+
+def page(station: Station, user) -> str:
+    client = Client(headers={"accept-language": "en"})
+    client.force_login(user)
+    return html.unescape(client.get(reverse("review-queue", args=[station.dataset.slug])).content.decode())
+
+
+def post(station: Station, user, flag: Decision):
+    client = Client(headers={"accept-language": "en"})
+    client.force_login(user)
+    return client.post(reverse("review-put-back", args=[station.dataset.slug, flag.pk]), follow=True)
+
+
+def test_an_admin_puts_a_flagged_image_back_and_it_is_asked_first_blind_as_before():
+    station = Station(items=2)
+    audited = station.item(stream=Stream.AUDIT)
+    QueueItem.objects.filter(pk=audited.pk).update(position=0.5)
+    user, admin = station.reviewer(), station.reviewer("admin")
+    flag = station.answer(user, station.next(user)[0], "flag", note="too dark\nask line 3")
+    assert audited.image_id in selectors.answered_image_ids(station.dataset)
+    text = page(station, admin)
+    assert "too dark<br>ask line 3" in text
+    assert reverse("review-put-back", args=[station.dataset.slug, flag.pk]) in text
+    assert reverse("review-put-back", args=[station.dataset.slug, flag.pk]) not in page(station, user)
+    reply = post(station, admin, flag)
+    assert f"{audited.image.name} waits for a person again" in reply.content.decode()
+    assert not selectors.flagged(station.dataset).exists()
+    again = station.next(user)[0]
+    assert again.item == audited and again.blind, (
+        "also the one who flagged it may answer, and sees no prediction"
+    )
+    assert again.item.propensity == audited.propensity
+    flag.refresh_from_db()
+    assert flag.note == "too dark\nask line 3"
+    event = Event.objects.get(kind="queue.put_back")
+    assert event.actor_name == admin.username and event.data["name"] == audited.image.name
+    assert event.data["flags"] == [flag.pk]
+    assert selectors.answered_today(station.dataset, admin) == 0
+    station.answer(user, again, "correct", label=station.labels[1])
+    assert selectors.audit_labels(station.dataset) == [(audited.image_id, station.labels[1].pk)]
+
+
+def test_a_refill_does_not_send_it_away():
+    station = Station(items=3)
+    user, admin = station.reviewer(), station.reviewer("admin")
+    held = station.next(user)[0]
+    flag = station.answer(user, held, "flag")
+    services.put_back(dataset=station.dataset, user=admin, flag_id=flag.pk)
+    other = ImageFactory(dataset=station.dataset)
+    services.fill_queue(
+        dataset=station.dataset,
+        head=station.head,
+        image_ids=[other.pk, held.item.image_id],
+        streams=["uncertain", "uncertain"],
+        propensities=[0.5, 0.5],
+    )
+    waiting = QueueItem.objects.filter(dataset=station.dataset, state=QueueItem.State.WAITING)
+    assert list(waiting.order_by("position").values_list("image_id", flat=True)) == [
+        held.item.image_id,
+        other.pk,
+    ]
+
+
+def test_all_standing_flags_of_the_item_are_superseded_each_by_a_decision_of_the_admin():
+    station = Station(items=1, opinions=2)
+    first, second, admin = station.reviewer(), station.reviewer(), station.reviewer("admin")
+    leased = [station.next(user)[0] for user in (first, second)]
+    flags = [
+        station.answer(user, held, "flag", note=user.username)
+        for user, held in zip((first, second), leased, strict=True)
+    ]
+    services.put_back(dataset=station.dataset, user=admin, flag_id=flags[1].pk)
+    undone = Decision.objects.filter(kind=Decision.Kind.UNDO).order_by("supersedes_id")
+    assert [(d.user, d.supersedes_id) for d in undone] == [(admin, flags[0].pk), (admin, flags[1].pk)]
+    assert Event.objects.filter(kind="decision.recorded", data__kind="undo").count() == 2
+    with pytest.raises(ReviewError, match="taken back already"):
+        services.put_back(dataset=station.dataset, user=admin, flag_id=flags[0].pk)
+    with pytest.raises(ReviewError, match="no answer left to undo"):
+        station.undo(first)
+
+
+def test_what_cannot_be_put_back_is_said():
+    station, elsewhere = Station(items=1), Station(items=1)
+    user, late, admin = station.reviewer(), station.reviewer(), station.reviewer("admin")
+    stale = station.next(late)[0]
+    stale.lease.delete()
+    held = station.next(user)[0]
+    answered = station.answer(user, held, "confirm")
+    flag = Decision.objects.create(
+        dataset=station.dataset, image=held.item.image, item=held.item, user=late, kind="flag", late=True,
+        client_key="6b7f1d0e-2f7b-4d0e-9d52-0c7a6d1f2a10",
+    )  # fmt: skip
+    assert "Others have answered this image already" in html.unescape(
+        post(station, admin, flag).content.decode()
+    )
+    foreign = elsewhere.reviewer()
+    other = elsewhere.answer(foreign, elsewhere.next(foreign)[0], "flag")
+    for pk in (other.pk, answered.pk, 2**62):
+        with pytest.raises(UnknownHereError):
+            services.put_back(dataset=station.dataset, user=admin, flag_id=pk)
+    assert post(station, admin, other).status_code == 404
+    assert post(station, user, flag).status_code == 403
+    with pytest.raises(PermissionDenied):
+        services.put_back(dataset=station.dataset, user=user, flag_id=flag.pk)
+    assert not Event.objects.filter(kind="queue.put_back").exists()
