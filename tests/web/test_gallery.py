@@ -222,6 +222,15 @@ def test_a_blind_item_shows_no_prediction_anywhere(world: World) -> None:
     assert "waits for a blind judgement" in grid and "50 %" not in grid
 
 
+def test_predictions_are_joined_once(world: World) -> None:
+    """A second join of a million predictions took a second where the index takes a millisecond."""
+    for asked in ({"label": "1", "low": 10.0, "high": 90.0}, {"sort": "unsure"}):
+        found = gallery.matching(world.dataset, world.heads[1], asked)
+        page = gallery.page_of(found, asked.get("sort", ""), after="0.5:1" if "sort" in asked else "")
+        assert page.images is not None
+        assert str(found.query).count("JOIN") == 1
+
+
 def test_no_filter_and_no_order_tells_what_a_blind_item_hides(world: World) -> None:
     _good, scratch = (str(label.pk) for label in world.labels)
     assert 3 in world.numbers(label=scratch)

@@ -72,15 +72,16 @@ def matching(dataset: Dataset, head: Head | None, asked: dict[str, Any]) -> Quer
     images = Image.objects.filter(dataset=dataset).alias(
         guess=FilteredRelation("predictions", condition=Q(predictions__head=head))
     )
+    # Filters and order name these, not `guess`: a filter on the relation would join a million predictions once more.
     images = images.annotate(predicted=F("guess__label_id"), confidence=F("guess__confidence"))
     if asked.get("label"):
-        images = images.filter(guess__label_id=int(asked["label"]))
+        images = images.filter(predicted=int(asked["label"]))
     if asked.get("low") is not None:
-        images = images.filter(guess__confidence__gte=asked["low"] / 100)
+        images = images.filter(confidence__gte=asked["low"] / 100)
     if asked.get("high") is not None:
-        images = images.filter(guess__confidence__lte=asked["high"] / 100)
+        images = images.filter(confidence__lte=asked["high"] / 100)
     if asked.get("sort"):
-        images = images.filter(guess__confidence__isnull=False)
+        images = images.filter(confidence__isnull=False)
     if asked.keys() & {"label", "low", "high", "sort"}:
         # What a filter lets through, and where it stands in the order, would tell the prediction that the page hides.
         images = images.filter(~Exists(_blind(dataset).filter(image=OuterRef("pk"))))
@@ -118,7 +119,7 @@ def page_of(images: QuerySet[Image], sort: str, after: str = "", before: str = "
     if key is not None:
         images = images.filter(_beyond(key, falling))
     sign = "-" if falling else ""
-    order = [f"{sign}guess__confidence", f"{sign}pk"] if sort else [f"{sign}pk"]
+    order = [f"{sign}confidence", f"{sign}pk"] if sort else [f"{sign}pk"]
     rows = list(images.order_by(*order)[: PAGE + 1])
     more = len(rows) > PAGE
     rows = rows[:PAGE]
@@ -146,8 +147,8 @@ def _beyond(key: tuple[float | None, int], falling: bool) -> Q:
     confidence, pk = key
     if confidence is None:
         return Q(**{f"pk__{compare}": pk})
-    tie = Q(guess__confidence=confidence, **{f"pk__{compare}": pk})
-    return Q(**{f"guess__confidence__{compare}": confidence}) | tie
+    tie = Q(confidence=confidence, **{f"pk__{compare}": pk})
+    return Q(**{f"confidence__{compare}": confidence}) | tie
 
 
 @require_safe
