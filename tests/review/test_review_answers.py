@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 from django.core.exceptions import PermissionDenied
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from mekiki.audit.models import Event
@@ -210,6 +211,29 @@ def test_undo_brings_the_image_back_first_and_takes_the_label_away():
     station.answer(user, back, "correct", label=station.labels[1])
     assert confirmed(station.items[0]).label == station.labels[1]
     assert Decision.objects.count() == 3
+
+
+def test_the_newest_decision_is_found_without_reading_all_of_them():
+    station = Station(items=1)
+    user = station.reviewer()
+    station.answer(user, station.next(user)[0])
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO review_decision (dataset_id, image_id, user_id, kind, label_id, note, shown, client_key, late,"
+            " created_at) SELECT dataset_id, image_id, user_id, kind, label_id, '', '{}', gen_random_uuid(), false,"
+            " created_at FROM review_decision, generate_series(1, 30000)"
+        )
+        cursor.execute("ANALYZE review_decision")
+    with CaptureQueriesContext(connection) as queries:
+        selectors.recent_decisions(station.dataset, user)
+        station.undo(user)
+    newest = [q["sql"] for q in queries if 'BY "review_decision"."id" DESC LIMIT' in q["sql"]]
+    assert len(newest) == 2
+    for asked in newest:
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN {asked}")
+            plan = "\n".join(line for (line,) in cursor.fetchall())
+        assert "Seq Scan on review_decision" not in plan, plan
 
 
 def test_undo_again_goes_back_further_and_stops_at_the_beginning():

@@ -70,17 +70,24 @@ def answered_today(dataset: Any, user: Any) -> int:
 
 def recent_decisions(dataset: Any, user: Any, limit: int = 5) -> list[Decision]:
     """The reviewer's latest decisions that stand, newest first."""
-    rows = Decision.objects.filter(user=user, dataset=dataset, superseded_by__isnull=True)
-    rows = rows.exclude(kind=Decision.Kind.UNDO).select_related("image", "label")
+    rows = standing(user=user, dataset=dataset).select_related("image", "label")
     return list(rows.order_by("-id")[:limit])
+
+
+def standing(**where: Any) -> QuerySet[Decision]:
+    """Decisions that have not been undone, and are no undo themselves.
+
+    NOT EXISTS rather than superseded_by__isnull, which is a join: of that, PostgreSQL hashes all decisions ever made
+    before it gives the newest one.
+    """
+    undone = Decision.objects.filter(supersedes=OuterRef("pk"))
+    return Decision.objects.filter(~Exists(undone), **where).exclude(kind=Decision.Kind.UNDO)
 
 
 def flagged(dataset: Any) -> QuerySet[Decision]:
     """Flags that stand, on images without a label since, newest first."""
     labelled = ConfirmedLabel.objects.filter(image=OuterRef("image"), decision__gt=OuterRef("pk"))
-    rows = Decision.objects.filter(
-        ~Exists(labelled), dataset=dataset, kind=Decision.Kind.FLAG, superseded_by__isnull=True
-    )
+    rows = standing(dataset=dataset, kind=Decision.Kind.FLAG).filter(~Exists(labelled))
     return rows.select_related("image", "user").order_by("-id")
 
 

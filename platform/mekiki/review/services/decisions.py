@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, Max, OuterRef
+from django.db.models import Max
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -13,6 +13,7 @@ from mekiki.audit.services import record
 from mekiki.labeling.models import Label
 from mekiki.review.errors import InvalidAnswerError, ReviewError, UnknownHereError
 from mekiki.review.models import Decision, Lease, QueueItem
+from mekiki.review.selectors import standing
 from mekiki.review.services.confirmed import LABEL_KINDS, derive, effective_opinions, one_each
 from mekiki.review.services.locks import lock_reviewer
 from mekiki.review.services.queue import follow_up
@@ -191,5 +192,4 @@ def _after(dataset: Any, user: Any) -> None:
 
 def is_flagged(item: QueueItem) -> bool:
     """Has somebody flagged the item, and not taken it back?"""
-    undone = Decision.objects.filter(supersedes=OuterRef("pk"))
-    return Decision.objects.filter(~Exists(undone), item=item, kind=Kind.FLAG).exists()
+    return standing(item=item, kind=Kind.FLAG).exists()

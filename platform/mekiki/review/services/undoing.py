@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from mekiki.review.errors import ReviewError
 from mekiki.review.models import Decision, QueueItem
+from mekiki.review.selectors import standing
 from mekiki.review.services.confirmed import derive, effective_opinions, one_each
 from mekiki.review.services.decisions import is_flagged, lock_item, record_decision
 from mekiki.review.services.leases import LeasedItem, lease_items
@@ -35,12 +36,7 @@ def undo(*, dataset: Any, user: Any, client_key: UUID) -> Decision:
             )
         before.duplicate = True
         return before
-    target = (
-        Decision.objects.filter(user=user, dataset=dataset, superseded_by__isnull=True)
-        .exclude(kind=Decision.Kind.UNDO)
-        .order_by("-id")
-        .first()
-    )
+    target = standing(user=user, dataset=dataset).order_by("-id").first()
     if target is None:
         raise ReviewError("nothing_to_undo", _("You have no answer left to undo in this dataset."))
     item = lock_item(dataset, target.item_id) if target.item_id else None
