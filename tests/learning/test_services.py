@@ -227,4 +227,6 @@ def test_an_estimate_is_kept_once_for_the_same_counts_and_the_newest_counts() ->
     TrainingRunFactory(dataset=head.dataset, head=refused, promoted=False)
     EvaluationFactory(head=refused, answers=70)
     assert selectors.latest_evaluation(head.dataset) == two
-    assert [e.answers for e in selectors.learning_curve(head.dataset)] == [50, 60]
+    curve = selectors.learning_curve(head.dataset)
+    assert [e.answers for e in curve] == [50, 60]
+    assert all("report" in e.get_deferred_fields() for e in curve), "a report is as large as labels × labels"

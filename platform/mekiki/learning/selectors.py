@@ -79,7 +79,9 @@ def evaluation_of(head: Head) -> Evaluation | None:
 def learning_curve(dataset: Dataset) -> list[Evaluation]:
     """Estimates of the heads in use over time, oldest first: at each number of answers the newest one."""
     points: dict[int, Evaluation] = {}
-    found = Evaluation.objects.filter(head__dataset=dataset).select_related("head").defer("head__weights")
+    # Only the figures: reports are as large as labels × labels, and there is one for each refill of the queue.
+    found = Evaluation.objects.filter(head__dataset=dataset).select_related("head")
+    found = found.only("n", "correct", "low", "high", "answers", "head__version")
     # A challenger that was not put in use is measured too, and belongs on its own page only.
     found = found.exclude(head__run__promoted=False)
     for evaluation in found.order_by("id"):
