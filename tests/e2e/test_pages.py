@@ -12,11 +12,15 @@ from django.test import Client
 from django.urls import NoReverseMatch, reverse
 from playwright.sync_api import Browser, Page
 
-from mekiki.jobs.models import Kind, State
+from mekiki.audit.services import record
+from mekiki.jobs.models import Job, Kind, State
+from mekiki.web import events
 from tests.factories import (
     ChampionFactory,
     ConfirmedLabelFactory,
     DatasetFactory,
+    DecisionFactory,
+    EncoderFactory,
     EvaluationFactory,
     HeadFactory,
     ImageFactory,
@@ -47,8 +51,9 @@ def scene() -> tuple[Any, Any]:
     labels = [LabelFactory(dataset=dataset, name=name) for name in names]
     prompts = PromptSetFactory(dataset=dataset)
     images = [ImageFactory(dataset=dataset, stored=True) for _ in range(24)]
+    encoder = EncoderFactory()
     heads = [
-        HeadFactory(dataset=dataset, prompt_set=prompts, kind=kind, n_labels=n, metrics={})
+        HeadFactory(dataset=dataset, prompt_set=prompts, encoder=encoder, kind=kind, n_labels=n, metrics={})
         for kind, n in (("zero_shot", 0), ("logistic", 60), ("logistic", 130))
     ]
     for head, answers, correct, low, high in (
@@ -184,6 +189,49 @@ def test_every_page_is_sound(page: Page, live_server: Any, language: str):
         if found:
             wrong[name] = found
     assert not wrong, "\n".join(f"{name}: {line}" for name, lines in wrong.items() for line in lines)
+
+
+def test_what_admins_act_on_is_sound(page: Page, live_server: Any, language: str):
+    """Failed work and the events of everything; flags with their notes; heads that can and cannot be used."""
+    admin, dataset = scene()
+    head = dataset.heads.get(version=1)
+    HeadFactory(dataset=dataset, prompt_set=head.prompt_set, label_ids=head.label_ids)
+    notes = ["", "暗くて見えない。\n照明を確認してください。", "too dark to judge " * 30, "x" * 400]
+    for note in notes:
+        image = ImageFactory(dataset=dataset, stored=True)
+        DecisionFactory(dataset=dataset, image=image, user=admin, kind="flag", label=None, note=note)
+    for kind in sorted(events.known_kinds()):
+        of = None if kind.startswith("user.") else dataset
+        record(kind=kind, actor=admin, dataset=of, data={"name": "name", "kind": "encode", "version": 2})
+    log_in(page, live_server, admin, language)
+    wrong = []
+    for name, address in {
+        "activity-all": reverse("activity", args=[dataset.slug]),
+        "activity-narrowed": reverse("activity", args=[dataset.slug]) + "?show=head.promoted&actor=aiko",
+        "platform-activity": reverse("platform-activity"),
+        "platform-activity-none": reverse("platform-activity") + "?show=import.discarded&actor=*",
+        "queue-flagged": reverse("review-queue", args=[dataset.slug]),
+        "head-usable": reverse("head", args=[dataset.slug, 1]),
+        "head-of-another-encoder": reverse("head", args=[dataset.slug, 4]),
+    }.items():
+        wrong += [f"{name}: {line}" for line in look(page, live_server.url + address, name, language)]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_a_head_is_put_in_use_only_after_the_question(page: Page, live_server: Any, language: str):
+    admin, dataset = scene()
+    log_in(page, live_server, admin, language)
+    page.goto(live_server.url + reverse("head", args=[dataset.slug, 1]))
+    page.locator("form[action$='/use/'] button").click()
+    dialog = page.locator("#confirm-dialog")
+    assert "#1" in dialog.inner_text()
+    page.screenshot(path=SHOTS / f"head-question-{language}-{page.size_name}.png")  # type: ignore[attr-defined]
+    dialog.locator("button[value=no]").click()
+    assert not Job.objects.filter(kind=Kind.PREDICT).exists()
+    page.locator("form[action$='/use/'] button").click()
+    dialog.locator("button[value=yes]").click()
+    page.wait_for_selector(".notice--good")
+    assert Job.objects.get(kind=Kind.PREDICT).payload == {"head": dataset.heads.get(version=1).pk}
 
 
 def test_the_page_of_somebody_without_datasets_is_sound(page: Page, live_server: Any, language: str):
