@@ -1,15 +1,17 @@
 """Real threads on real connections: nothing is shared, nothing is lost, nothing is done twice."""
 
 import threading
+import time
 import uuid
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Count
 
+from mekiki.datasets.models import Image
 from mekiki.review import services
 from mekiki.review.errors import ReviewError
 from mekiki.review.models import ConfirmedLabel, Decision, Lease, QueueItem
@@ -157,3 +159,43 @@ def test_filling_the_queue_while_people_take_from_it_loses_nothing():
     assert ConfirmedLabel.objects.count() == Decision.objects.values("image").distinct().count()
     waiting = QueueItem.objects.filter(state="waiting").values("image").annotate(n=Count("pk"))
     assert all(row["n"] == 1 for row in waiting)
+
+
+def test_an_answer_waits_for_the_image_and_holds_nothing_meanwhile():
+    """An undo holds an image and asks for another of its items: an answer to that item must not have it already."""
+    station = Station(items=1, queue_target=0)
+    user = station.reviewer()
+    held = station.next(user)[0]
+    results: list[Any] = []
+
+    def act() -> None:
+        results.extend(together(lambda: station.answer(user, held)))
+
+    beside = threading.Thread(target=act)
+    with transaction.atomic():
+        Image.objects.select_for_update(no_key=True).get(pk=held.item.image_id)
+        beside.start()
+        time.sleep(0.5)
+        assert QueueItem.objects.select_for_update(nowait=True).get(pk=held.item.pk)
+    beside.join(30)
+    assert raised(results) == [] and Decision.objects.count() == 1
+
+
+def test_an_undo_while_a_refill_chooses_the_image_waits_under_the_new_item():
+    station = Station(items=1, queue_target=0)
+    user = station.reviewer()
+    station.answer(user, station.next(user)[0])
+    image = station.items[0].image
+    results: list[Any] = []
+
+    def act() -> None:
+        results.extend(together(lambda: station.undo(user)))
+
+    beside = threading.Thread(target=act)
+    with transaction.atomic():
+        chosen = station.item(image=image)
+        beside.start()
+        time.sleep(0.5)
+    beside.join(30)
+    assert raised(results) == []
+    assert [held.item for held in station.next(user)] == [chosen]

@@ -4,12 +4,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
-from django.db.models import Max
+from django.db import IntegrityError, transaction
+from django.db.models import Max, Min
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from mekiki.audit.services import record
+from mekiki.datasets.models import Image
 from mekiki.labeling.models import Label
 from mekiki.review.errors import InvalidAnswerError, ReviewError, UnknownHereError
 from mekiki.review.models import Decision, Lease, QueueItem
@@ -141,16 +142,40 @@ def _checked_against(
 
 
 def lock_item(dataset: Any, item_id: int) -> QueueItem:
-    """The item and its image, locked until the transaction ends. UnknownHereError: not in this dataset."""
-    item = (
-        QueueItem.objects.filter(pk=item_id, dataset=dataset)
-        .select_related("image")
-        .select_for_update(of=("self", "image"), no_key=True)
-        .first()
-    )
-    if item is None:
+    """The image and the item, locked in this order until the transaction ends. UnknownHereError: not in this dataset.
+
+    The image first: an image can have several items, and an undo goes from one of them to another.
+    """
+    images = Image.objects.filter(queue_items__pk=item_id, dataset=dataset)
+    image = images.select_for_update(of=("self",), no_key=True).first()
+    items = QueueItem.objects.filter(pk=item_id, dataset=dataset)
+    item = items.select_for_update(no_key=True).first() if image is not None else None
+    if image is None or item is None:
         raise UnknownHereError("unknown_item", _("There is no such image in this queue."))
+    item.image = image
     return item
+
+
+def wait_first(item: QueueItem) -> QueueItem:
+    """Put an image before all that wait, under this item or the one it waits under already; returns that one.
+
+    The caller holds the image's lock. A refill does not, and may choose the image at this very moment.
+    """
+    waiting = QueueItem.objects.filter(dataset_id=item.dataset_id, state=QueueItem.State.WAITING)
+    for last_try in (False, True):
+        found = waiting.filter(image_id=item.image_id).select_for_update(no_key=True).first() or item
+        found.state = QueueItem.State.WAITING
+        found.finished_at = None
+        found.position = (waiting.aggregate(first=Min("position"))["first"] or 0.0) - 1
+        try:
+            with transaction.atomic():
+                found.save(update_fields=["state", "finished_at", "position"])
+            break
+        except IntegrityError:
+            if last_try:
+                raise
+    found.image = item.image
+    return found
 
 
 def _move(item: QueueItem, kind: str, user: Any, now: datetime) -> None:

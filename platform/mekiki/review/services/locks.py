@@ -1,6 +1,6 @@
 """Locks that order the acts of the review.
 
-Order, so that no two acts wait for each other: the reviewer, then the item with its image, then leases.
+Order, so that no two acts wait for each other: the reviewer, then the image, then its items, then leases.
 """
 
 from django.db import connection

@@ -5,7 +5,6 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import Min
 from django.utils.translation import gettext as _
 
 from mekiki.accounts.access import at_least, role_in
@@ -14,7 +13,7 @@ from mekiki.audit.services import record
 from mekiki.review.errors import ReviewError, UnknownHereError
 from mekiki.review.models import Decision, QueueItem
 from mekiki.review.services.confirmed import effective_opinions, one_each
-from mekiki.review.services.decisions import lock_item, record_decision
+from mekiki.review.services.decisions import lock_item, record_decision, wait_first
 from mekiki.review.services.locks import lock_reviewer
 
 
@@ -53,13 +52,8 @@ def put_back(*, dataset: Any, user: Any, flag_id: int) -> QueueItem:
             client_key=uuid.uuid4(),
         )
         record_decision(decision, item)
-    waiting = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING)
     # Flagged late, the image can wait already, under an item that was chosen since.
-    item = waiting.filter(image=item.image).select_for_update(no_key=True).first() or item
-    item.state = QueueItem.State.WAITING
-    item.finished_at = None
-    item.position = (waiting.aggregate(first=Min("position"))["first"] or 0.0) - 1
-    item.save(update_fields=["state", "finished_at", "position"])
+    item = wait_first(item)
     record(
         kind="queue.put_back",
         actor=user,

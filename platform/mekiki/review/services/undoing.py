@@ -4,7 +4,6 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Min
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -12,7 +11,7 @@ from mekiki.review.errors import ReviewError
 from mekiki.review.models import Decision, QueueItem
 from mekiki.review.selectors import standing
 from mekiki.review.services.confirmed import derive, effective_opinions, one_each
-from mekiki.review.services.decisions import is_flagged, lock_item, record_decision
+from mekiki.review.services.decisions import is_flagged, lock_item, record_decision, wait_first
 from mekiki.review.services.leases import LeasedItem, lease_items
 from mekiki.review.services.locks import lock_reviewer
 
@@ -66,17 +65,7 @@ def _ask_again(dataset: Any, user: Any, item: QueueItem) -> LeasedItem | None:
     """Put the image first in the queue, in the reviewer's hands, if it still needs an opinion."""
     now = timezone.now()
     enough = len(one_each(effective_opinions(item=item))) >= item.opinions
-    waiting = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING)
-    if item.state != QueueItem.State.WAITING:
-        if enough or is_flagged(item):
-            return None
-        other = waiting.filter(image=item.image).select_for_update(no_key=True).first()
-        if other is not None:  # The image was chosen again meanwhile: it waits under the newer item.
-            item = other
-    first = waiting.aggregate(first=Min("position"))["first"] or 0.0
-    item.state = QueueItem.State.WAITING
-    item.finished_at = None
-    item.position = first - 1
-    item.save(update_fields=["state", "finished_at", "position"])
-    leased = lease_items(dataset=dataset, user=user, items=[item], now=now)
+    if item.state != QueueItem.State.WAITING and (enough or is_flagged(item)):
+        return None
+    leased = lease_items(dataset=dataset, user=user, items=[wait_first(item)], now=now)
     return leased[0] if leased else None
