@@ -25,7 +25,11 @@ def world(client: Client) -> Any:
 
 @pytest.mark.parametrize("number", ["²", "١", HUGE, "9" * 5000, "-1", "1e3", "%00", ""])
 @pytest.mark.parametrize(
-    "page", ["models/?heads=", "models/?runs=", "exports/?before=", "labels/?version=", "images/?after="]
+    "page",
+    [
+        *("models/?heads=", "models/?runs=", "exports/?before=", "labels/?version=", "images/?after="),
+        *("activity/?before=", "activity/?show=", "activity/?actor="),
+    ],
 )
 def test_a_key_that_is_no_number_is_passed_over(world: Any, page: str, number: str) -> None:
     client, base = world

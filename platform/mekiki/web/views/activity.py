@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from mekiki.accounts import selectors as people
 from mekiki.accounts.access import require_platform_admin
-from mekiki.accounts.http import UserRequest
+from mekiki.accounts.http import UserRequest, number_in
 from mekiki.accounts.models import Role
 from mekiki.audit.models import Event
 from mekiki.datasets.access import dataset_for, job_for
@@ -44,10 +44,9 @@ def _events(request: UserRequest, rows: QuerySet[Event], *, names: list[str]) ->
         rows = rows.filter(condition)
     if actor:
         rows = rows.filter(actor_name="" if actor == PLATFORM else actor)
-    before = request.GET.get("before", "")
-    before = before if before.isdigit() and len(before) < 19 else ""
-    if before:
-        rows = rows.filter(pk__lt=int(before))
+    before = number_in(request.GET.get("before", ""))
+    if before is not None:
+        rows = rows.filter(pk__lt=before)
     page = list(rows.order_by("-pk")[: PAGE + 1])
     more, page = len(page) > PAGE, page[:PAGE]
     narrowed = {name: value for name, value in (("show", show), ("actor", actor)) if value}
@@ -58,7 +57,7 @@ def _events(request: UserRequest, rows: QuerySet[Event], *, names: list[str]) ->
         "actors": names if actor in {"", PLATFORM, *names} else [*names, actor],
         "before": before,
         "older_url": "?" + urlencode({**narrowed, "before": str(page[-1].pk)}) if more else "",
-        "newer_url": "?" + urlencode(narrowed) if before else "",
+        "newer_url": "?" + urlencode(narrowed) if before is not None else "",
     }
 
 
