@@ -39,35 +39,35 @@ class SampleLabel:
 LABELS = (
     SampleLabel(
         "good",
-        0.58,
+        0.54,
         "Nothing that a customer would object to. Even marks of machining and dust are good.",
         ("a photo of a good part", "a clean metal surface with no defects", "a flawless part"),
         ("良品の写真", "欠陥のない部品", "きれいな金属表面"),
     ),
     SampleLabel(
         "scratch",
-        0.12,
+        0.15,
         "A line cut into the surface by something hard, bright or dark, straight or slightly bent.",
         ("a photo of a scratched part", "a scratch on a metal surface"),
         ("傷のある部品の写真", "金属表面の引っかき傷"),
     ),
     SampleLabel(
         "stain",
-        0.09,
+        0.12,
         "Oil, water marks or dirt lying on the surface: soft outline, no relief.",
         ("a photo of a stained part", "an oil stain on a metal surface"),
         ("汚れた部品の写真", "金属表面の油汚れ"),
     ),
     SampleLabel(
         "dent",
-        0.065,
+        0.06,
         "The surface is pressed in: light on one side, shade on the other.",
         ("a photo of a dented part", "a dent in a metal surface"),
         ("打痕のある部品の写真", "金属表面のへこみ"),
     ),
     SampleLabel(
         "rust",
-        0.055,
+        0.045,
         "Brown or dark corrosion with a rough, speckled outline.",
         ("a photo of a rusty part", "rust on a metal surface"),
         ("錆びた部品の写真", "金属表面の錆"),
@@ -82,7 +82,7 @@ LABELS = (
     ),
     SampleLabel(
         "pits",
-        0.03,
+        0.025,
         "Many small pits spread over an area.",
         ("a photo of a pitted part", "many small pits in a metal surface"),
         ("ピットのある部品の写真", "金属表面の点食"),
@@ -112,17 +112,10 @@ class Line:
 
 LINES = (
     Line(
-        "press-1", 0.4, ("surface",), ("rolled", "brushed"), ("steel", "bright"), (("C1", 0.85), ("C3", 0.15))
+        "press-1", 0.5, ("surface",), ("rolled", "brushed"), ("steel", "bright"), (("C1", 0.85), ("C3", 0.15))
     ),
-    Line(
-        "turning-2",
-        0.35,
-        ("washer", "cap"),
-        ("polished", "blasted"),
-        ("steel", "brass"),
-        (("C2", 0.8), ("C1", 0.2)),
-    ),
-    Line("paint-3", 0.25, ("bracket",), ("painted",), ("blue", "green", "white"), (("C3", 0.9), ("C2", 0.1))),
+    Line("turning-2", 0.1, ("cap",), ("polished", "milled"), ("steel", "brass"), (("C2", 0.8), ("C1", 0.2))),
+    Line("paint-3", 0.4, ("surface",), ("painted",), ("blue", "green", "white"), (("C3", 0.9), ("C2", 0.1))),
 )
 _BASE = Conditions(
     name="sample",
@@ -140,10 +133,13 @@ _BASE = Conditions(
     elevation=(0.55, 0.95),
     fill=(0.85, 0.97),
 )
+# A dirty window on C3 is what zero-shot stumbles over and a few labels put right: it is there in every picture.
 CAMERAS = {
     "C1": replace(_BASE, name="C1", grey=1.0, noise=(0.02, 0.04), elevation=(0.45, 0.7)),
     "C2": replace(_BASE, name="C2", tint=(0.08, 0.12), backgrounds=("belt", "tray"), vignette=(0.3, 0.5)),
-    "C3": replace(_BASE, name="C3", tint=(-0.12, -0.08), backgrounds=("cloth", "wood"), blur=(0.4, 0.9)),
+    "C3": replace(
+        _BASE, name="C3", tint=(-0.12, -0.08), backgrounds=("cloth", "wood"), blur=(0.4, 0.9), smear=0.3
+    ),
 }
 SHIFTS = (
     ("day", 0.5, 1.0),
@@ -190,7 +186,7 @@ def _plan(count: int, seed: int) -> list[_Shot]:
             finish=str(own.choice(line.finishes)),
             tone=str(own.choice(line.tones)),
             state=labels[at],
-            severity=float(own.uniform(0.45, 1.0)),
+            severity=float(own.uniform(0.7, 1.0)),
             seed=int(own.integers(2**62)),
         )
         conditions = replace(CAMERAS[camera], exposure=(low * light, high * light))

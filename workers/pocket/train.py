@@ -31,7 +31,7 @@ from workers.pocket.pictures.captions import Caption, caption, is_true
 from workers.pocket.tokenizer import FILE as TOKENIZER_FILE
 from workers.pocket.tokenizer import PocketTokenizer
 
-PICTURES, STEPS, SEED = 46_080, 2_300, 20261123
+PICTURES, STEPS, SEED = 46_080, 2_700, 20261123
 BATCH, TWINS, CAPTIONS = 96, 16, 72
 PEAK_RATE, WEIGHT_DECAY, WARM_UP, DECAY_SHARE = 1.5e-3, 0.03, 150, 0.4
 SMALL, FULL, SMALL_SHARE = 80, 96, 0.75  # the first part of training sees smaller pictures: it is cheaper

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import convolve1d, gaussian_filter
 
-from .noise import Field, clouds, spectral
+from .noise import Field, clouds, smoothstep, spectral
 
 Range = tuple[float, float]
 
@@ -30,6 +30,9 @@ class Conditions:
     backgrounds: tuple[str, ...]
     elevation: Range  # height of the light over the surface, radians
     fill: Range  # how much of the frame a part fills
+    smear: float = (
+        0.0  # a greasy spot on the camera's window, always in the same place: how much light it takes
+    )
 
 
 TRAINING = Conditions(
@@ -107,6 +110,14 @@ def background(rng: np.random.Generator, size: int, kind: str) -> np.ndarray:
     return np.clip((level + field)[..., None] * hue, 0.01, 1).astype(np.float32)
 
 
+def _spot(size: int) -> Field:
+    """(size, size) in 0..1: the greasy spot, the same in every picture."""
+    axis = np.linspace(-1, 1, size, dtype=np.float32)
+    away = np.hypot((axis[None, :] - 0.35) / 1.5, axis[:, None] + 0.4)
+    ragged = clouds(np.random.default_rng(17), size, 6, 2)
+    return smoothstep(0.34, 0.2, away + 0.03 * ragged)
+
+
 def capture(rng: np.random.Generator, picture: np.ndarray, conditions: Conditions) -> np.ndarray:
     """(s, s, 3) light in 0..1 → (s, s, 3) uint8 as the camera stores it: lens, sensor, tone curve, file."""
     size = picture.shape[0]
@@ -117,6 +128,8 @@ def capture(rng: np.random.Generator, picture: np.ndarray, conditions: Condition
         np.cos(turn) * axis[None, :] + np.sin(turn) * axis[:, None]
     )
     light = light * (1 - rng.uniform(*conditions.vignette) * 0.5 * (axis[None, :] ** 2 + axis[:, None] ** 2))
+    if conditions.smear:
+        light = light * (1 - conditions.smear * _spot(size))
     grey = rng.random() < conditions.grey
     exposure = rng.uniform(*conditions.exposure)
     gamma = rng.uniform(*conditions.gamma)
