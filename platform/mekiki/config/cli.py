@@ -11,15 +11,15 @@ def main(argv: list[str] | None = None) -> None:
     from django.core.management import execute_from_command_line
     from django.db import OperationalError
 
-    from mekiki.config.env import Misconfigured
+    from mekiki.config import env
 
     arguments = argv if argv is not None else sys.argv[1:]
     if arguments[:1] == ["verify"]:
         # Anybody checks a label set anywhere: no home with keys of its own is made for that.
-        os.environ.setdefault("MEKIKI_SECRET_KEY", secrets.token_urlsafe(50))
+        env.unless_set("MEKIKI_SECRET_KEY", secrets.token_urlsafe(50))
     try:
         execute_from_command_line([sys.argv[0], *arguments])
-    except Misconfigured as problem:
+    except env.Misconfigured as problem:
         sys.exit(str(problem))
     except OperationalError as problem:
         message = _not_running(problem)
