@@ -76,6 +76,16 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(home, ignore_errors=True)
 
 
+@pytest.fixture(autouse=True)
+def _language_of_the_site() -> Iterator[None]:
+    """A request leaves its reader's language active in this thread; the next test begins with the site's."""
+    from django.utils import translation
+
+    translation.deactivate()
+    yield
+    translation.deactivate()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _flush_despite_append_only_triggers() -> Iterator[None]:
     """Let Django's flush after a transactional test empty append-only tables.

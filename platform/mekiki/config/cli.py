@@ -1,7 +1,6 @@
 """The command line: `mekiki COMMAND …` is `manage.py COMMAND …`, with errors a person can act on."""
 
 import os
-import secrets
 import sys
 
 
