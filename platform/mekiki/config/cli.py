@@ -1,6 +1,7 @@
 """The command line: `mekiki COMMAND …` is `manage.py COMMAND …`, with errors a person can act on."""
 
 import os
+import secrets
 import sys
 
 

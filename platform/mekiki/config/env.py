@@ -5,7 +5,6 @@ reads os.environ for configuration.
 """
 
 import os
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,11 +58,6 @@ VARIABLES: dict[str, Variable] = {
 
 class Misconfigured(ValueError):
     """A variable holds what it cannot mean; the message names the variable."""
-
-
-def use_throwaway_secret() -> None:
-    """For a command that needs no home: a site's secret for this process alone, so that none is made and kept."""
-    os.environ.setdefault("MEKIKI_SECRET_KEY", secrets.token_urlsafe(50))
 
 
 def text(name: str) -> str:

@@ -94,7 +94,9 @@ def claim(job_id: str) -> Job | None:
     """Take a queued job for this worker. None when it is taken, ended or cancelled: nothing is to be done."""
     now = timezone.now()
     with transaction.atomic():
-        job = Job.objects.select_for_update(skip_locked=True).filter(pk=job_id, state=State.QUEUED).first()
+        # Waits for a row that an `enqueue` of the same key is looking at: skipped, the message would be spent and
+        # the job would wait for the sweeper.
+        job = Job.objects.select_for_update().filter(pk=job_id, state=State.QUEUED).first()
         if job is None:
             return None
         if job.cancel_requested:
