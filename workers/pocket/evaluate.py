@@ -81,7 +81,11 @@ def probe(
         parts = train_test_split(vectors, labels, train_size=share, stratify=labels, random_state=seed)
         known, rest, known_labels, rest_labels = parts
         regression = LogisticRegressionCV(
-            Cs=[1e-4, 1e-3, 1e-2, 0.1, 1.0], cv=3, max_iter=400, use_legacy_attributes=False
+            Cs=[1e-4, 1e-3, 1e-2, 0.1, 1.0],
+            cv=3,
+            max_iter=400,
+            scoring="accuracy",
+            use_legacy_attributes=False,
         )
         model = make_pipeline(StandardScaler(), regression)
         model.fit(known, known_labels)

@@ -112,10 +112,15 @@ class Line:
 
 LINES = (
     Line(
-        "press-1", 0.5, ("surface",), ("rolled", "brushed"), ("steel", "bright"), (("C1", 0.85), ("C3", 0.15))
+        "press-1",
+        0.52,
+        ("surface",),
+        ("rolled", "brushed"),
+        ("steel", "bright"),
+        (("C1", 0.85), ("C3", 0.15)),
     ),
-    Line("turning-2", 0.1, ("cap",), ("polished", "milled"), ("steel", "brass"), (("C2", 0.8), ("C1", 0.2))),
-    Line("paint-3", 0.4, ("surface",), ("painted",), ("blue", "green", "white"), (("C3", 0.9), ("C2", 0.1))),
+    Line("turning-2", 0.06, ("cap",), ("polished", "milled"), ("steel", "brass"), (("C2", 0.8), ("C1", 0.2))),
+    Line("paint-3", 0.42, ("surface",), ("painted",), ("blue", "green", "white"), (("C3", 0.9), ("C2", 0.1))),
 )
 _BASE = Conditions(
     name="sample",
@@ -138,7 +143,7 @@ CAMERAS = {
     "C1": replace(_BASE, name="C1", grey=1.0, noise=(0.02, 0.04), elevation=(0.45, 0.7)),
     "C2": replace(_BASE, name="C2", tint=(0.08, 0.12), backgrounds=("belt", "tray"), vignette=(0.3, 0.5)),
     "C3": replace(
-        _BASE, name="C3", tint=(-0.12, -0.08), backgrounds=("cloth", "wood"), blur=(0.4, 0.9), smear=0.3
+        _BASE, name="C3", tint=(-0.12, -0.08), backgrounds=("cloth", "wood"), blur=(0.4, 0.9), smear=0.22
     ),
 }
 SHIFTS = (
@@ -186,7 +191,7 @@ def _plan(count: int, seed: int) -> list[_Shot]:
             finish=str(own.choice(line.finishes)),
             tone=str(own.choice(line.tones)),
             state=labels[at],
-            severity=float(own.uniform(0.7, 1.0)),
+            severity=float(own.uniform(0.75, 1.0)),
             seed=int(own.integers(2**62)),
         )
         conditions = replace(CAMERAS[camera], exposure=(low * light, high * light))
