@@ -205,6 +205,15 @@ def test_asked_again_while_running_runs_again(dataset: Dataset) -> None:
     assert Job.objects.count() == 2
 
 
+def test_asked_again_while_it_was_failing_begins_anew_once(dataset: Dataset) -> None:
+    running = claimed(ask(dataset))
+    ask(dataset)  # somebody mended what is about to make it fail
+    services.fail(running, "No prompt.")
+    assert [row.state for row in Job.objects.order_by("created_at")] == [State.FAILED, State.QUEUED]
+    services.fail(claimed(Job.objects.get(state=State.QUEUED)), "Still no prompt.")
+    assert Job.objects.count() == 2
+
+
 def test_job_and_event_stand_or_fall_together(dataset: Dataset) -> None:
     from django.db import transaction
 

@@ -131,7 +131,10 @@ def succeed(job: Job, result: dict[str, Any] | None = None) -> None:
 
 
 def fail(job: Job, error: str, *, retry: bool = False) -> None:
-    """Record why it ended. With retry, it goes back to the queue until its attempts are used up."""
+    """Record why it ended. With retry, it goes back to the queue until its attempts are used up.
+
+    Asked for again meanwhile (a person has mended what made it fail, say), it begins anew.
+    """
     if retry and job.attempt < job.max_attempts:
         with transaction.atomic():
             if not Job.objects.filter(pk=job.pk, attempt=job.attempt, state=State.RUNNING).update(
@@ -158,7 +161,7 @@ def _finish(job: Job, state: State, *, result: dict[str, Any] | None = None, err
         if row is None:
             raise LostClaimError(str(job.pk))
         _end(row, state, result=result, error=error)
-        if row.rerun_requested and state == State.SUCCEEDED:
+        if row.rerun_requested and state != State.CANCELLED:
             enqueue(
                 kind=Kind(row.kind),
                 dataset=row.dataset,
