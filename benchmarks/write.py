@@ -58,6 +58,11 @@ SECTIONS: dict[str, tuple[str, str, str]] = {
         "Budget: p99 of the next item under 50 ms, no item handed to two people. The reviewers and the server "
         "share the same two cores.",
     ),
+    "review_latency": (
+        "From the key to the next image",
+        "python benchmarks/review_latency.py --json …",
+        "Budget: under 100 ms, in Chromium on the same two cores as the whole platform.",
+    ),
     "export": (
         "Freezing a label set",
         "python benchmarks/export.py --json …",

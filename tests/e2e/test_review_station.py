@@ -2,8 +2,8 @@
 
 import hashlib
 import io
-import json
 import random
+import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -289,34 +289,26 @@ def test_an_empty_queue_says_why_and_fills_by_itself(enter: Callable[..., Page])
     expect(page.locator("[data-empty]")).to_be_hidden()
 
 
-def test_key_to_paint(enter: Callable[..., Page]):
-    """Budget: under 100 ms. Measured inside the page, from the key to the frame after the next image."""
+def test_the_next_image_is_there_before_it_is_asked_for(enter: Callable[..., Page]):
+    """How fast it is painted is measured in benchmarks/review_latency.py; that it needs no network is held here."""
     station = station_with(30)
     page = enter(station, station.reviewer())
-    item_of(page)
-    times = []
-    for _ in range(20):
-        page.wait_for_timeout(150)
-        times.append(
-            page.evaluate(
-                """() => new Promise((resolve) => {
-                  const root = document.querySelector("[data-station]");
-                  const before = root.dataset.item;
-                  const start = performance.now();
-                  const look = () => requestAnimationFrame(() => {
-                    const shown = root.dataset.item !== before && root.querySelector("[data-canvas] img")?.complete;
-                    if (shown) requestAnimationFrame(() => resolve(performance.now() - start));
-                    else look();
-                  });
-                  document.querySelector("[data-stage]").dispatchEvent(
-                    new KeyboardEvent("keydown", { key: "Enter", bubbles: true }));
-                  look();
-                })"""
-            )
-        )
-    assert sorted(times)[len(times) // 2] < 100, json.dumps(times)
+    first = item_of(page)
+    page.wait_for_function(
+        """() => performance.getEntriesByType("resource")
+            .filter((entry) => /images\\/[0-9a-f]{64}/.test(entry.name) && entry.responseEnd).length >= 2"""
+    )
+    page.route(re.compile(r"/images/[0-9a-f]{64}"), lambda route: route.abort())
+    page.keyboard.press("Enter")
+    page.wait_for_function(
+        """(before) => {
+            const image = document.querySelector("[data-canvas] img");
+            return document.querySelector("[data-station]").dataset.item !== String(before) && image?.naturalWidth > 0;
+        }""",
+        arg=first,
+    )
     saved(page)
-    assert QueueItem.objects.filter(state="done").count() == 20
+    assert QueueItem.objects.filter(state="done").count() == 1
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])

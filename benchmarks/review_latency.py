@@ -1,0 +1,117 @@
+"""From the answer key to the next image painted, in Chromium, on a running platform.
+
+    python benchmarks/review_latency.py [--quick] [--json PATH]
+
+Budget (design, section 8): under 100 ms. A platform of its own with drawn sample pictures and real predictions; a
+reviewer confirms by `Enter`. Measured inside the page, from the key to the frame after the next image is complete.
+The pause between two answers is 0.3 s, faster than anybody looks.
+"""
+
+import argparse
+import json
+import secrets
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
+
+from mekiki.embedded.supervisor import Platform  # noqa: E402
+
+OWN = {"DATABASE_URL": "", "BROKER_URL": ""}
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SET_UP = """
+import django; django.setup()
+import json, sys
+from pathlib import Path
+from mekiki.simulation.setting_up import make_people, make_simulated_dataset
+people = make_people()
+people.reviewer.set_password(sys.argv[2])
+people.reviewer.save()
+folder = Path(sys.argv[1])
+described = json.loads((folder / "labels.json").read_text())
+(folder / "labels.json").unlink()
+labels = [{"name": name, "prompts": fields["prompts"]} for name, fields in described.items()]
+make_simulated_dataset(name="latency", folder=folder, labels=labels, batch=200, seed=0,
+                       people=people, say=print)
+"""
+MEASURE = """() => new Promise((resolve) => {
+  const root = document.querySelector("[data-station]");
+  const before = root.dataset.item;
+  const start = performance.now();
+  const look = () => requestAnimationFrame(() => {
+    const shown = root.dataset.item !== before && root.querySelector("[data-canvas] img")?.complete;
+    if (shown) requestAnimationFrame(() => resolve(performance.now() - start));
+    else look();
+  });
+  document.querySelector("[data-stage]").dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true }));
+  look();
+})"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="20 answers instead of 100")
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    answers = 20 if given.quick else 100
+    password = secrets.token_urlsafe(12)
+    with tempfile.TemporaryDirectory(prefix="mekiki-latency-") as folder:
+        pictures = Path(folder) / "pictures"
+        subprocess.run(
+            [sys.executable, "-m", "workers.pocket.sample", str(pictures), "--count", "240"],
+            check=True,
+            cwd=ROOT,
+        )
+        with (
+            Platform(Path(folder) / "home", env=OWN, quiet=True) as platform,
+            sync_playwright() as playwright,
+        ):
+            env = {**platform.env, "DJANGO_SETTINGS_MODULE": "mekiki.config.settings"}
+            subprocess.run([sys.executable, "-c", SET_UP, str(pictures), password], env=env, check=True)
+            browser = playwright.chromium.launch(
+                executable_path="/usr/bin/chromium", headless=True, args=FLAGS
+            )
+            page = browser.new_context(
+                base_url=platform.url, viewport={"width": 1280, "height": 860}
+            ).new_page()
+            page.goto("/accounts/login/")
+            page.fill("[name=username]", "reviewer")
+            page.fill("[name=password]", password)
+            page.press("[name=password]", "Enter")
+            page.wait_for_url(lambda found: "login" not in found)
+            page.goto("/d/latency/review/")
+            page.wait_for_selector("[data-station][data-item] [data-canvas] img")
+            times = []
+            for _ in range(answers):
+                page.wait_for_timeout(300)
+                if page.locator("[data-act=confirm]").is_hidden():  # asked blind: answered, not measured
+                    page.keyboard.press("1")
+                    continue
+                times.append(page.evaluate(MEASURE))
+            browser.close()
+            platform.discard()
+    times.sort()
+    result = {
+        "answers": len(times),
+        "key_to_paint_p50_ms": round(times[len(times) // 2], 1),
+        "key_to_paint_p95_ms": round(times[int(len(times) * 0.95)], 1),
+    }
+    for name, value in result.items():
+        print(f"{name:22} {value}")
+    if given.json:
+        given.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
