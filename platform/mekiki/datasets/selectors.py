@@ -5,17 +5,10 @@ from django.db.models import QuerySet
 from mekiki.datasets.models import Dataset, Image, ImportBatch, ImportProblem
 from mekiki.jobs.models import Job
 
-PAGE = 60
-
 
 def image_count(dataset: Dataset) -> int:
     """How many images the dataset holds."""
     return Image.objects.filter(dataset=dataset).count()
-
-
-def images_after(dataset: Dataset, after: int = 0, limit: int = PAGE) -> QuerySet[Image]:
-    """The next images in the order they came, behind the one with the id `after`."""
-    return Image.objects.filter(dataset=dataset, pk__gt=after).order_by("pk")[:limit]
 
 
 def imports_of(dataset: Dataset, limit: int = 20) -> list[ImportBatch]:

@@ -1,25 +1,22 @@
 """Reading heads, evaluations and schedules; and embeddings as arrays."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from django.db import connection
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, QuerySet
 from django_celery_beat.models import PeriodicTask
 from numpy.typing import NDArray
 from psycopg import sql
 
-from mekiki.datasets.models import Dataset, Image
+from mekiki.datasets.models import Dataset
 from mekiki.learning.binary import FLOAT8, INT8, copy_out, halfvec
 from mekiki.learning.models import (
     Champion,
-    Embedding,
     Encoder,
     EncodingProblem,
     Evaluation,
     Head,
-    Prediction,
     TrainingRun,
 )
 
@@ -61,11 +58,6 @@ def training_runs(dataset: Dataset) -> QuerySet[TrainingRun]:
     )
 
 
-def latest_run(dataset: Dataset) -> TrainingRun | None:
-    """The newest training run, finished or not."""
-    return training_runs(dataset).first()
-
-
 def latest_evaluation(dataset: Dataset) -> Evaluation | None:
     """The newest estimate of the champion's accuracy; None before the first audited image."""
     return Evaluation.objects.filter(head__champion__dataset=dataset).order_by("-id").first()
@@ -89,11 +81,6 @@ def learning_curve(dataset: Dataset) -> list[Evaluation]:
     return [points[answers] for answers in sorted(points)]
 
 
-def predictions_of(head: Head) -> QuerySet[Prediction]:
-    """The stored predictions of a head. Only the champion's are kept."""
-    return Prediction.objects.filter(head=head)
-
-
 def schedule_of(dataset: Dataset) -> PeriodicTask | None:
     """The dataset's schedule of retraining, with its crontab; None when it is off."""
     return PeriodicTask.objects.filter(name=schedule_name(dataset)).select_related("crontab").first()
@@ -113,14 +100,6 @@ def label_counts(head: Head) -> dict[int, int]:
     """Label id → how many images with it the head was trained on."""
     rows = head.training_labels.order_by().values("label_id").annotate(n=Count("image_id"))
     return {row["label_id"]: row["n"] for row in rows}
-
-
-def progress_counts(dataset: Dataset, encoder: Encoder) -> dict[str, int]:
-    """{"images", "embedded", "unreadable"} of the dataset for an encoder."""
-    counts = Image.objects.filter(dataset=dataset).aggregate(
-        images=Count("pk"), unreadable=Count("pk", filter=Q(encodingproblem__encoder=encoder))
-    )
-    return {**counts, "embedded": Embedding.objects.filter(encoder=encoder, image__dataset=dataset).count()}
 
 
 def embedding_summary(*, encoder: Encoder, dataset: Dataset) -> tuple[int, int]:
@@ -160,10 +139,3 @@ def predicted_image_ids(head: Head) -> NDArray[np.int64]:
     )
     parts = [rows["image"].astype(np.int64) for rows in copy_out(query, {"image": INT8})]
     return np.concatenate(parts) if parts else np.empty(0, np.int64)
-
-
-def training_summary(run: TrainingRun) -> dict[str, Any]:
-    """The stored reason of a run as a dictionary; {} before it ended."""
-    from mekiki.learning.reasons import parse
-
-    return parse(run.reason)
