@@ -16,11 +16,15 @@ CHUNK = 256  # images between two commits
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
-    """Embed every image that has no embedding by the dataset's encoder, then ask for predictions."""
+    """Embed every image that has no embedding by the dataset's encoder, then ask for predictions.
+
+    payload: {"encoder": NAME} embeds for another encoder instead, while the dataset's own goes on serving.
+    """
     dataset = job.dataset
     assert dataset is not None
+    name = job.payload.get("encoder") or dataset.encoder_name
     report(stage="loading the encoder")
-    encoder, row = encoder_for(dataset)
+    encoder, row = encoder_for(dataset, name)
     todo = missing(dataset, row)
     total, done, unreadable, last = todo.count(), 0, 0, 0
     report(stage="computing embeddings", done=0, total=total, unit="images")
@@ -46,7 +50,8 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         unreadable += len(problems)
         last, done = images[-1].pk, done + len(images)
         report(done=done, total=max(total, done))
-    if current_prompt_set(dataset) is not None:
+    dataset.refresh_from_db(fields=["encoder_name"])  # it may have been changed while this took its hours
+    if name == dataset.encoder_name and current_prompt_set(dataset) is not None:
         enqueue(kind=Kind.PREDICT, dataset=dataset, user=job.created_by)
     return {"embedded": done - unreadable, "unreadable": unreadable, "encoder": row.name}
 

@@ -27,9 +27,12 @@ def _loaded(name: str, device: str | None) -> Encoder:
     return load_encoder(name, device=device)
 
 
-def encoder_for(dataset: Dataset) -> tuple[Encoder, models.Encoder]:
-    """The encoder of a dataset and its row. EncoderError: it cannot be loaded, with the reason."""
-    encoder = _loaded(dataset.encoder_name, None if settings.DEVICE == "auto" else settings.DEVICE)
+def encoder_for(dataset: Dataset, name: str = "") -> tuple[Encoder, models.Encoder]:
+    """The encoder of a dataset, or the one of this name, and its row.
+
+    EncoderError: it cannot be loaded, with the reason.
+    """
+    encoder = _loaded(name or dataset.encoder_name, None if settings.DEVICE == "auto" else settings.DEVICE)
     row = register_encoder(
         name=encoder.name,
         digest=encoder.digest,

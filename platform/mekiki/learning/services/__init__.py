@@ -2,8 +2,10 @@
 
 from mekiki.learning.services.choosing import chosen_with, obstacle, use_head
 from mekiki.learning.services.embeddings import (
+    encoding_key,
     record_encoding_problems,
     register_encoder,
+    request_encoding,
     store_embeddings,
 )
 from mekiki.learning.services.heads import (
@@ -27,6 +29,7 @@ __all__ = [
     "chosen_with",
     "decisions_digest",
     "drop_replaced_predictions",
+    "encoding_key",
     "finish_run",
     "next_version",
     "obstacle",
@@ -35,6 +38,7 @@ __all__ = [
     "record_evaluation",
     "record_head",
     "register_encoder",
+    "request_encoding",
     "request_training",
     "run_of",
     "seed_for",

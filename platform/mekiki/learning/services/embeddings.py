@@ -1,16 +1,45 @@
 """Encoders, their embeddings, and the images they could not read."""
 
+import hashlib
+from typing import Any
+
 import numpy as np
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 from numpy.typing import ArrayLike
 
+from mekiki.datasets.models import Dataset
+from mekiki.jobs.models import Job, Kind
+from mekiki.jobs.services import enqueue
 from mekiki.learning.binary import INT8, blank_rows, copy_in, halfvec
 from mekiki.learning.models import (
     Encoder,
     EncodingProblem,
 )
+
+
+def request_encoding(*, dataset: Dataset, encoder: str = "", user: Any = None) -> Job:
+    """Ask for the embeddings that are missing, by the dataset's own encoder or by another of this name.
+
+    Each encoder has its own job, so that embedding for another one neither waits for nor replaces the work of
+    the one in use. Predictions follow only where it is the dataset's own at the end.
+    """
+    if not encoder or encoder == dataset.encoder_name:
+        return enqueue(kind=Kind.ENCODE, dataset=dataset, user=user)
+    return enqueue(
+        kind=Kind.ENCODE,
+        dataset=dataset,
+        key=encoding_key(dataset, encoder),
+        payload={"encoder": encoder},
+        user=user,
+    )
+
+
+def encoding_key(dataset: Dataset, encoder: str) -> str:
+    """The key of the job that embeds for an encoder other than the dataset's own."""
+    # Names are longer than a key may be.
+    return f"{Kind.ENCODE}:{dataset.pk}:{hashlib.sha256(encoder.encode()).hexdigest()[:16]}"
 
 
 def register_encoder(*, name: str, digest: str, precision: str, dim: int, logit_scale: float) -> Encoder:

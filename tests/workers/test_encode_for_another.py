@@ -1,0 +1,69 @@
+"""Embedding for an encoder that is not the dataset's own, while that one goes on serving."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from mekiki.jobs.models import Job, Kind, State
+from mekiki.learning.models import Embedding, Head
+from mekiki.learning.services import encoding_key, request_encoding
+
+pytestmark = pytest.mark.django_db
+Work = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def other(tiny_encoder: str, tmp_path: Path) -> str:
+    """The name of an encoder with other weights."""
+    folder = tmp_path / ("other-weights-" + "n" * 60)
+    shutil.copytree(tiny_encoder.removeprefix("local-dir:"), folder)
+    file = folder / "open_clip_model.safetensors"
+    save_file(
+        {name: np.asarray(tensor * 1.01, tensor.dtype) for name, tensor in load_file(file).items()}, file
+    )
+    return f"local-dir:{folder}"
+
+
+def test_it_embeds_everything_and_leaves_the_one_in_use_alone(
+    coloured: Any, work: Work, champion: Callable[[Any], Head], other: str
+) -> None:
+    work(coloured, "encode")
+    work(coloured, "predict")
+    before = champion(coloured)
+    job = request_encoding(dataset=coloured, encoder=other)
+    assert job.key == encoding_key(coloured, other) and len(job.key) <= 120
+    assert request_encoding(dataset=coloured, encoder=other) == job, "asked for twice, done once"
+    own = request_encoding(dataset=coloured)
+    assert own.pk != job.pk, "the dataset's own encoder neither waits for it nor is replaced by it"
+    assert request_encoding(dataset=coloured, encoder=coloured.encoder_name) == own
+    Job.objects.filter(pk=own.pk).delete()
+    assert work(coloured, "encode")["embedded"] == 30
+    assert Embedding.objects.filter(encoder=before.encoder).count() == 30
+    assert Embedding.objects.exclude(encoder=before.encoder).count() == 30
+    assert not Job.objects.filter(kind=Kind.PREDICT, state=State.QUEUED).exists()
+    assert champion(coloured) == before
+
+
+def test_predictions_follow_when_the_dataset_was_switched_to_it_meanwhile(
+    coloured: Any, work: Work, other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mekiki.datasets.models import Dataset
+    from workers.stages import encode
+
+    work(coloured, "encode")
+    Job.objects.filter(kind=Kind.PREDICT).delete()
+    request_encoding(dataset=coloured, encoder=other)
+    real = encode.store_embeddings
+
+    def switched_while_storing(**arguments: Any) -> int:
+        Dataset.objects.filter(pk=coloured.pk).update(encoder_name=other)
+        return real(**arguments)
+
+    monkeypatch.setattr(encode, "store_embeddings", switched_while_storing)
+    assert work(coloured, "encode")["embedded"] == 30
+    assert Job.objects.filter(kind=Kind.PREDICT, state=State.QUEUED).count() == 1
