@@ -1,35 +1,36 @@
 """The mirror: an encoder's embeddings of one dataset as memory-mapped arrays, kept beside the database.
 
-PostgreSQL is the truth. The mirror lies under HOME/cache and is filled by what is new; its number of rows and
-the sum of their image ids are compared with the database each time, and where they differ it is built again.
-Three files of raw little-endian numbers (image ids int64, audit keys float64, vectors float16) and a small
-JSON that says how many rows of them count: a crash while appending leaves rows nobody counts.
+PostgreSQL is the truth. Triggers there record each statement that adds or removes embeddings, with a random token
+and the bounds of its image ids (learning.EmbeddingChange), and refuse to change a vector in place. A mirror
+remembers the tokens it has followed and reads only the id ranges of those it has not: rows that become visible out
+of the order of their ids, removals and several writers are the same case, and nothing is counted or added up over
+all rows. A token that is gone (another database, a restored backup) makes it begin anew, and so does a number of
+rows that is not what the changes add up to. What is checked of the files themselves is told in workers.mirror_files.
+
+Not noticed: rows written while somebody had switched the triggers off, unless their ids lie in a range that is read
+again; and an image's audit key or dataset that is altered, which nothing in this system does.
 """
 
 import fcntl
-import json
-import os
+import logging
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from django.conf import settings
+from django.db import connection
 from numpy.typing import NDArray
 
 from mekiki.datasets.models import Dataset
 from mekiki.learning.models import Encoder
-from mekiki.learning.selectors import embedding_summary, read_embeddings
+from mekiki.learning.selectors import embedding_changes, read_embeddings
+from workers.mirror_files import Held, Rows, keep, mapped, take_up, trusted
 
-FORMAT = 1
-_FILES: dict[str, np.dtype[Any]] = {
-    "ids": np.dtype("<i8"),
-    "keys": np.dtype("<f8"),
-    "vectors": np.dtype("<f2"),
-}
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -72,18 +73,67 @@ def load(
     """The mirror, brought up to date with the database. progress(done, total) is called per chunk."""
     folder = folder_of(encoder, dataset)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _locked(folder):
-        n, total = embedding_summary(encoder=encoder, dataset=dataset)
-        count, last = _counted(folder, encoder.dim)
-        if count > n:
-            count, last = 0, 0
-        _append(folder, encoder, dataset, count, last, n, progress)
-        mirror = _open(folder, encoder.dim)
-        if (len(mirror), int(mirror.ids.sum())) != (n, total):
-            # Rows came or went behind what was copied. Build it again, from a count taken after that.
-            _append(folder, encoder, dataset, 0, 0, n, progress)
-            mirror = _open(folder, encoder.dim)
-    return mirror
+    with _locked(folder), _one_moment() as moment:
+        changes = embedding_changes(encoder=encoder, dataset=dataset, using=moment)
+        held = trusted(folder, encoder.dim)
+        if held is None or not np.isin(held.tokens, changes.tokens).all():
+            held = Held()
+        fresh = ~np.isin(changes.tokens, held.tokens)
+        if not fresh.any():
+            return _open(folder, encoder.dim, held.count)
+        before, done = held.count, 0
+
+        def read(first: int, last: int) -> Iterator[Rows]:
+            nonlocal done
+            for rows in read_embeddings(
+                encoder=encoder, dataset=dataset, after=first - 1, until=last, using=moment
+            ):
+                yield rows
+                done += len(rows[0])
+                progress(min(before + done, changes.rows), changes.rows)
+
+        held = take_up(folder, encoder.dim, held, _merged(changes.low[fresh], changes.high[fresh]), read)
+        if held.count != changes.rows and before:
+            held = take_up(folder, encoder.dim, Held(), [(0, 2**63 - 1)], read)
+        if held.count == changes.rows:
+            held = replace(held, tokens=changes.tokens)
+        else:
+            # Somebody wrote with triggers off. What was read just now is right; it is read again next time.
+            logger.error("Embeddings of %s by %s: the changes add up to %s, the rows to %s.",
+                         dataset, encoder, changes.rows, held.count)  # fmt: skip
+            held = replace(held, tokens=np.empty(0, np.uint64))
+        keep(folder, encoder.dim, held)
+        return _open(folder, encoder.dim, held.count)
+
+
+@contextmanager
+def _one_moment() -> Iterator[Any]:
+    """A connection on which changes and rows are read as of one moment, so that they agree while others write.
+
+    One of its own: progress is written by the usual one while this one copies.
+    """
+    if connection.in_atomic_block:
+        yield connection
+        return
+    own = connection.copy()
+    try:
+        with own.cursor() as cursor:
+            cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        yield own
+    finally:
+        own.close()
+
+
+def _merged(low: NDArray[np.int64], high: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """The ranges (both ends inclusive) in ascending order, those that overlap made one."""
+    merged: list[tuple[int, int]] = []
+    for at in np.argsort(low, kind="stable"):
+        first, last = int(low[at]), int(high[at])
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], last))
+        else:
+            merged.append((first, last))
+    return merged
 
 
 def forget(encoder: Encoder, dataset: Dataset) -> None:
@@ -99,69 +149,9 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def _counted(folder: Path, dim: int) -> tuple[int, int]:
-    """(rows that count, the last image id among them); (0, 0) when the files do not hold what is said."""
-    try:
-        facts = json.loads((folder / "mirror.json").read_text())
-        count, last = int(facts["count"]), int(facts["last"])
-        if facts["format"] != FORMAT or facts["dim"] != dim:
-            return 0, 0
-        for name, size in _row_sizes(dim).items():
-            if (folder / name).stat().st_size < count * size:
-                return 0, 0
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0, 0
-    return count, last
-
-
-def _row_sizes(dim: int) -> dict[str, int]:
-    return {name: kind.itemsize * (dim if name == "vectors" else 1) for name, kind in _FILES.items()}
-
-
-def _append(
-    folder: Path,
-    encoder: Encoder,
-    dataset: Dataset,
-    count: int,
-    last: int,
-    expected: int,
-    progress: Callable[[int, int], None],
-) -> None:
-    """Copy the rows after image id `last` behind the first `count` rows, then say how many count now."""
-    if count == 0:
-        # New files rather than truncated ones: another process may have the old ones mapped.
-        for name in _FILES:
-            (folder / name).unlink(missing_ok=True)
-    sizes = _row_sizes(encoder.dim)
-    files = {name: (folder / name).open("r+b" if (folder / name).exists() else "w+b") for name in _FILES}
-    try:
-        for name, file in files.items():
-            file.seek(count * sizes[name])
-        for ids, keys, vectors in read_embeddings(encoder=encoder, dataset=dataset, after=last):
-            parts = {"ids": ids, "keys": keys, "vectors": vectors}
-            for name, file in files.items():
-                file.write(np.ascontiguousarray(parts[name], _FILES[name]).tobytes())
-            count, last = count + len(ids), int(ids[-1])
-            progress(count, max(expected, count))
-        for file in files.values():
-            file.flush()
-            os.fsync(file.fileno())
-    finally:
-        for file in files.values():
-            file.close()
-    draft = folder / "mirror.json.tmp"
-    draft.write_text(json.dumps({"format": FORMAT, "dim": encoder.dim, "count": count, "last": last}))
-    draft.replace(folder / "mirror.json")
-
-
-def _open(folder: Path, dim: int) -> Mirror:
-    count, _last = _counted(folder, dim)
-
-    def mapped(name: str, shape: tuple[int, ...]) -> NDArray[Any]:
-        if count == 0:
-            return np.empty(shape, _FILES[name])
-        return np.memmap(folder / name, _FILES[name], "r", shape=shape)
-
+def _open(folder: Path, dim: int, count: int) -> Mirror:
     return Mirror(
-        np.array(mapped("ids", (count,))), np.array(mapped("keys", (count,))), mapped("vectors", (count, dim))
+        np.array(mapped(folder, "ids", count)),
+        np.array(mapped(folder, "keys", count)),
+        mapped(folder, "vectors", count, dim),
     )

@@ -25,6 +25,14 @@ def encode(job_id: str) -> str:
     return _run(job_id)
 
 
+@app.task(name="workers.tasks.help_encode")
+def help_encode(job_id: str) -> int:
+    """Compute embeddings for a job that another worker leads, if that is still wanted."""
+    from workers.stages.encode import help_with
+
+    return help_with(job_id)
+
+
 @app.task(name="workers.tasks.predict")
 def predict(job_id: str) -> str:
     """Predict by the prompts, or by the head in use where predictions are missing."""

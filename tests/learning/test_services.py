@@ -54,7 +54,9 @@ def test_embeddings_come_back_as_they_went(monkeypatch: pytest.MonkeyPatch) -> N
     with connection.cursor() as cursor:  # and PostgreSQL itself reads them as vectors
         cursor.execute("SELECT l2_norm(vector) FROM learning_embedding WHERE image_id = %s", [ids[7]])
         assert abs(cursor.fetchone()[0] - 1) < 1e-3
-    assert selectors.embedding_summary(encoder=encoder, dataset=dataset) == (50, sum(ids))
+    changes = selectors.embedding_changes(encoder=encoder, dataset=dataset)
+    assert (changes.low.tolist(), changes.high.tolist(), changes.rows) == ([ids[0]], [ids[-1]], 50)
+    assert selectors.embedded_count(encoder=encoder, dataset=dataset) == 50
     assert read(encoder, dataset, after=ids[39])[0].tolist() == ids[40:]
 
 

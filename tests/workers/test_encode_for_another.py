@@ -53,17 +53,17 @@ def test_predictions_follow_when_the_dataset_was_switched_to_it_meanwhile(
     coloured: Any, work: Work, other: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mekiki.datasets.models import Dataset
-    from workers.stages import encode
+    from workers.steps import sharing
 
     work(coloured, "encode")
     Job.objects.filter(kind=Kind.PREDICT).delete()
     request_encoding(dataset=coloured, encoder=other)
-    real = encode.store_embeddings
+    real = sharing.store_embeddings
 
     def switched_while_storing(**arguments: Any) -> int:
         Dataset.objects.filter(pk=coloured.pk).update(encoder_name=other)
         return real(**arguments)
 
-    monkeypatch.setattr(encode, "store_embeddings", switched_while_storing)
+    monkeypatch.setattr(sharing, "store_embeddings", switched_while_storing)
     assert work(coloured, "encode")["embedded"] == 30
     assert Job.objects.filter(kind=Kind.PREDICT, state=State.QUEUED).count() == 1

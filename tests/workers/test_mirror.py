@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from django.db import ProgrammingError, connection, transaction
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mekiki.learning.models import Embedding
 from mekiki.learning.services import store_embeddings
 from tests.factories import DatasetFactory, EncoderFactory, ImageFactory
-from workers import embeddings
+from workers import embeddings, mirror_files
 
 pytestmark = pytest.mark.django_db
 
@@ -44,18 +47,19 @@ def test_it_is_filled_by_what_is_new(encoder: Any, dataset: Any, monkeypatch: py
     expected = add(encoder, dataset, 20)
     add(encoder, DatasetFactory(), 3)
     assert same(embeddings.load(encoder, dataset), expected)
-    read: list[int] = []
+    read: list[tuple[int, int]] = []
     real = embeddings.read_embeddings
 
     def watched(**where: Any) -> Any:
-        read.append(where["after"])
+        read.append((where["after"], where["until"]))
         return real(**where)
 
     monkeypatch.setattr(embeddings, "read_embeddings", watched)
-    last = max(expected)
-    expected |= add(encoder, dataset, 5)
+    new = add(encoder, dataset, 5)
+    expected |= new
     assert same(embeddings.load(encoder, dataset), expected)
-    assert read == [last], "only the new ones were read"
+    assert same(embeddings.load(encoder, dataset), expected)
+    assert read == [(min(new) - 1, max(new))], "only the new ones were read, and once"
 
 
 def test_rows_behind_the_last_one_and_removed_rows_are_noticed(encoder: Any, dataset: Any) -> None:
@@ -83,6 +87,124 @@ def test_damage_and_half_written_rows_are_mended(encoder: Any, dataset: Any) -> 
     assert same(embeddings.load(encoder, dataset), expected)
     (folder / "mirror.json").write_text("{ not json")
     assert same(embeddings.load(encoder, dataset), expected)
+    for name in ("ids", "keys", "vectors"):
+        with (folder / name).open("r+b") as file:  # one byte, the file as long as before
+            file.seek(21)
+            byte = file.read(1)
+            file.seek(21)
+            file.write(bytes([byte[0] ^ 4]))
+        assert same(embeddings.load(encoder, dataset), expected), name
+    (folder / "vectors").unlink()
+    assert same(embeddings.load(encoder, dataset), expected)
+
+
+def test_a_vector_is_never_changed_in_place(encoder: Any, dataset: Any) -> None:
+    image = min(add(encoder, dataset, 2))
+    with pytest.raises(ProgrammingError, match="Cannot update"), transaction.atomic():
+        Embedding.objects.filter(image_id=image).update(vector=[1.0] * 6)
+
+
+def test_a_row_replaced_by_another_of_the_same_image_is_noticed(encoder: Any, dataset: Any) -> None:
+    expected = add(encoder, dataset, 9)
+    embeddings.load(encoder, dataset)
+    again = sorted(expected)[3:5]
+    Embedding.objects.filter(image_id__in=again).delete()
+    store_embeddings(encoder=encoder, image_ids=again, vectors=np.eye(6)[:2])
+    expected |= dict(zip(again, np.eye(6, dtype=np.float32)[:2]))
+    assert same(embeddings.load(encoder, dataset), expected)
+
+
+def test_a_database_restored_from_a_backup_is_not_mistaken_for_the_one_that_was_copied(
+    encoder: Any, dataset: Any
+) -> None:
+    expected = add(encoder, dataset, 4)
+    backup = transaction.savepoint()
+    lost = add(encoder, dataset, 3)
+    embeddings.load(encoder, dataset)
+    transaction.savepoint_rollback(backup)
+    images = [ImageFactory(dataset=dataset, pk=pk) for pk in lost]  # other images under the same ids
+    store_embeddings(encoder=encoder, image_ids=[i.pk for i in images], vectors=np.eye(6)[:3])
+    expected |= {image.pk: row for image, row in zip(images, np.eye(6, dtype=np.float32))}
+    assert same(embeddings.load(encoder, dataset), expected)
+
+
+def test_rows_written_with_triggers_off_do_not_pass(
+    encoder: Any, dataset: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = add(encoder, dataset, 6)
+    embeddings.load(encoder, dataset)
+    ids = [ImageFactory(dataset=dataset).pk for _ in range(4)]
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        store_embeddings(encoder=encoder, image_ids=ids[1:3], vectors=np.eye(6)[1:3])
+        cursor.execute("SET LOCAL session_replication_role = origin")
+    store_embeddings(encoder=encoder, image_ids=[ids[0], ids[3]], vectors=np.eye(6)[[0, 3]])
+    expected |= dict(zip(ids, np.eye(6, dtype=np.float32)))
+    assert same(embeddings.load(encoder, dataset), expected)
+    assert "the changes add up to" in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_progress_is_written_and_others_write_while_it_reads(
+    encoder: Any, dataset: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mekiki.learning.binary.CHUNK", 300)
+    expected = add(encoder, dataset, 40)
+    seen: list[tuple[int, int]] = []
+    later: dict[int, np.ndarray] = {}
+
+    def progress(done: int, total: int) -> None:
+        seen.append((done, total))
+        if not later:
+            later.update(add(encoder, dataset, 3))
+
+    assert same(embeddings.load(encoder, dataset, progress=progress), expected), "as of one moment"
+    assert len(seen) > 3 and seen[-1] == (40, 40)
+    assert same(embeddings.load(encoder, dataset), expected | later)
+
+
+@pytest.mark.parametrize("dim", [6])
+@given(data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_files_follow_any_changes(
+    dim: int, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Rows come and go anywhere, in small blocks, with checks and crashes between: the files hold what there is."""
+    folder = tmp_path_factory.mktemp("mirror")
+    truth: dict[int, np.ndarray] = {}
+    held, stamp = mirror_files.Held(), 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mirror_files, "BLOCK", 4)
+        for ids in data.draw(st.lists(st.sets(st.integers(1, 40), min_size=1, max_size=12), max_size=6)):
+            for pk in ids:
+                if truth.pop(pk, None) is None:
+                    stamp += 1
+                    truth[pk] = np.full(dim, stamp % 2000, np.float16)
+            ranges = embeddings._merged(np.array(sorted(ids)), np.array(sorted(ids)))
+
+            def read(first: int, last: int) -> Any:
+                found = np.array([pk for pk in sorted(truth) if first <= pk <= last], np.int64)
+                for part in np.array_split(found, 3):
+                    if len(part):
+                        yield part, part / 100, np.array([truth[pk] for pk in part])
+
+            if data.draw(st.booleans()):
+
+                def dies(first: int, last: int) -> Any:
+                    yield next(iter(read(1, 40)), (np.zeros(0), np.zeros(0), np.zeros((0, dim))))
+                    raise OSError("killed")
+
+                with pytest.raises(OSError, match="killed"):
+                    mirror_files.take_up(folder, dim, held, ranges, dies)
+                held = mirror_files.trusted(folder, dim) or mirror_files.Held()
+                if not held.count:
+                    ranges = [(1, 40)]
+            held = mirror_files.take_up(folder, dim, held, ranges, read)
+            mirror_files.keep(folder, dim, held)
+            assert mirror_files._agrees(folder, dim, held)
+            assert mirror_files.mapped(folder, "ids", held.count).tolist() == sorted(truth)
+            vectors = mirror_files.mapped(folder, "vectors", held.count, dim)
+            assert np.array_equal(vectors, np.array([truth[pk] for pk in sorted(truth)]).reshape(-1, dim))
 
 
 def test_rows_of_images(encoder: Any, dataset: Any) -> None:

@@ -1,18 +1,38 @@
-"""Compute the embeddings that are missing. What is stored stays, so a kill costs one chunk."""
+"""Compute the embeddings that are missing. What is stored stays, so a kill costs a chunk or two.
 
+One job leads. It asks idle workers for help by a message that expires (workers.tasks.help_encode); they embed
+chunks of the same dataset as long as the job is active and nothing else waits for a worker. A helper has no job of
+its own: the leading one shows the progress of all, and ends, and asks for predictions, when nothing is missing.
+"""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from mekiki.datasets.models import Image
+from mekiki.config.celery import app
+from mekiki.datasets.models import Dataset, Image
 from mekiki.datasets.storage import local_path, open_original
-from mekiki.jobs.models import Job, Kind
+from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
 from mekiki.jobs.services import enqueue
 from mekiki.labeling.selectors import current_prompt_set
-from mekiki.learning.services import record_encoding_problems, store_embeddings
+from mekiki.learning import models
+from mekiki.learning.selectors import embedded_count, encoding_problems
+from workers.encoders import Encoder, EncoderError
 from workers.runner import Report
 from workers.steps.encoders import encoder_for, missing
+from workers.steps.sharing import CHUNK, Aside, Chunk, Share
 
-CHUNK = 256  # images between two commits
+logger = logging.getLogger(__name__)
+
+HELP_FROM = 4 * CHUNK  # missing images: for fewer, another worker would load the encoder in vain
+HELPERS = 8  # asked for at the beginning
+ASK_EVERY = 15.0  # seconds; then for one more each time
+COUNT_EVERY = 1.0  # seconds between two looks at what all workers have stored
+SAY_EVERY = 20.0  # seconds between two signs of life on the connection that holds the chunks
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
@@ -25,35 +45,146 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     name = job.payload.get("encoder") or dataset.encoder_name
     report(stage="loading the encoder")
     encoder, row = encoder_for(dataset, name)
-    todo = missing(dataset, row)
-    total, done, unreadable, last = todo.count(), 0, 0, 0
-    report(stage="computing embeddings", done=0, total=total, unit="images")
-    while True:
-        images = list(todo.filter(pk__gt=last).order_by("pk")[:CHUNK])
-        if not images:
-            # Images of an import that committed meanwhile may have smaller ids than the last one here.
-            if last and todo.exists():
-                last, total = 0, done + todo.count()
-                continue
-            break
-        items, problems = _items(images)
-        begun = done
-
-        def progress(step: int, _total: int, begun: int = begun) -> None:
-            report(done=begun + step)
-
-        batch = encoder.encode_images([items[i] for i in items], progress=progress)
-        order = list(items)
-        store_embeddings(encoder=row, image_ids=[order[i] for i in batch.ok_indices], vectors=batch.vectors)
-        problems |= {order[i]: reason for i, reason in batch.errors.items()}
-        record_encoding_problems(encoder=row, problems=problems)
-        unreadable += len(problems)
-        last, done = images[-1].pk, done + len(images)
-        report(done=done, total=max(total, done))
+    progress = _Progress(job, dataset, row, report)
+    logger.info("This worker leads job %s: dataset %s, encoder %s.", job.pk, dataset.pk, row.pk)
+    share = Share(dataset, row)
+    with Aside(share) as aside:
+        while True:
+            _embed_chunks(encoder, share, aside, progress.tick)
+            # Others may hold chunks still, and images of an import that committed meanwhile may have smaller ids.
+            if not aside.do(share.left).result():
+                break
+            progress.tick(0)
+            aside.do(share.rewind)
+            if not _embed_chunks(encoder, share, aside, progress.tick, take_from_hung=True):
+                time.sleep(0.2)
+            aside.do(share.rewind)
+    result = progress.result() | {"encoder": row.name, "here": share.embedded}
     dataset.refresh_from_db(fields=["encoder_name"])  # it may have been changed while this took its hours
     if name == dataset.encoder_name and current_prompt_set(dataset) is not None:
         enqueue(kind=Kind.PREDICT, dataset=dataset, user=job.created_by)
-    return {"embedded": done - unreadable, "unreadable": unreadable, "encoder": row.name}
+    return result
+
+
+def help_with(job_id: str) -> int:
+    """Embed chunks for a job that another worker leads, while nothing else waits; how many images that were.
+
+    An invitation that comes late, or to a machine that cannot load the encoder, ends at once.
+    """
+    job = Job.objects.select_related("dataset").filter(pk=job_id, kind=Kind.ENCODE).first()
+    if job is None or job.dataset is None or not _wanted(job_id):
+        return 0
+    try:
+        encoder, row = encoder_for(job.dataset, job.payload.get("encoder") or "")
+    except EncoderError as error:
+        logger.warning("This worker cannot help with job %s: %s", job_id, error)
+        return 0
+    share = Share(job.dataset, row)
+    with Aside(share) as aside:
+        _embed_chunks(encoder, share, aside, lambda step: None, wanted=lambda: _wanted(job_id))
+    return share.embedded
+
+
+def _wanted(job_id: str) -> bool:
+    """Is help still wanted, and is there nothing else that an idle worker should do first?"""
+    active = Job.objects.filter(pk=job_id, state__in=ACTIVE_STATES, cancel_requested=False).exists()
+    return active and not Job.objects.filter(state=State.QUEUED).exists()
+
+
+def _embed_chunks(
+    encoder: Encoder,
+    share: Share,
+    aside: Aside,
+    tick: Callable[[int], None],
+    *,
+    wanted: Callable[[], bool] = lambda: True,
+    take_from_hung: bool = False,
+) -> bool:
+    """Embed chunk after chunk until none is free; was there any? tick(n): n images of the chunk in hand are done.
+
+    While one chunk is computed the one before it is stored and the next one is claimed.
+    """
+    storing: deque[Future[Any]] = deque()
+    said, any_done = time.monotonic(), False
+
+    def step(done: int, _total: int = 0) -> None:
+        nonlocal said
+        tick(done)
+        if time.monotonic() - said > SAY_EVERY:
+            said = time.monotonic()
+            aside.do(share.alive)
+
+    ahead = aside.do(share.claim, take_from_hung=take_from_hung)
+    while (chunk := ahead.result()) is not None and wanted():
+        ahead = aside.do(share.claim, take_from_hung=take_from_hung)
+        storing.append(aside.do(share.store, chunk, *_embedded(encoder, chunk, step)))
+        any_done = True
+        while storing and (len(storing) > 1 or storing[0].done()):
+            storing.popleft().result()
+        tick(0)
+    for stored in storing:
+        stored.result()
+    return any_done
+
+
+def _embedded(
+    encoder: Encoder, chunk: Chunk, step: Callable[[int, int], None]
+) -> tuple[list[int], Any, dict[int, str]]:
+    """(image ids, (m, d) vectors, image id → why it could not be read)."""
+    items, problems = _items(chunk.images)
+    batch = encoder.encode_images(list(items.values()), progress=step)
+    order = list(items)
+    problems |= {order[i]: reason for i, reason in batch.errors.items()}
+    return [order[i] for i in batch.ok_indices], batch.vectors, problems
+
+
+class _Progress:
+    """How far all workers are together, told as the progress of the leading job; and who is asked for help."""
+
+    def __init__(self, job: Job, dataset: Dataset, row: models.Encoder, report: Report) -> None:
+        self._job, self._dataset, self._row, self._report = job, dataset, row, report
+        self._begun = self._now = self._count()
+        self._total = missing(dataset, row).count()
+        self._done = 0
+        self._counted = time.monotonic()
+        self._asked = self._counted
+        report(stage="computing embeddings", done=0, total=self._total, unit="images")
+        for _number in range(HELPERS if self._total >= HELP_FROM else 0):
+            self._ask_for_help()
+
+    def tick(self, in_hand: int) -> None:
+        """Tell how far it is; in_hand: images computed here and not stored yet. Raises what must stop the stage."""
+        now = time.monotonic()
+        if now - self._counted >= COUNT_EVERY:
+            self._counted, self._now = now, self._count()
+        stored = sum(self._now) - sum(self._begun)
+        self._done = max(self._done, stored, min(stored + in_hand, self._total))
+        self._total = max(self._total, self._done)
+        self._report(done=self._done, total=self._total)
+        if now - self._asked >= ASK_EVERY and self._total - self._done >= HELP_FROM:
+            self._asked = now
+            self._ask_for_help()
+
+    def result(self) -> dict[str, Any]:
+        """What all workers have done since this job began."""
+        self._now, self._counted = self._count(), time.monotonic()
+        self.tick(0)
+        embedded, unreadable = (
+            max(0, now - begun) for now, begun in zip(self._now, self._begun, strict=True)
+        )
+        return {"embedded": embedded, "unreadable": unreadable}
+
+    def _count(self) -> tuple[int, int]:
+        problems = encoding_problems(self._dataset).filter(encoder=self._row).order_by().count()
+        return embedded_count(encoder=self._row, dataset=self._dataset), problems
+
+    def _ask_for_help(self) -> None:
+        try:
+            app.send_task(
+                "workers.tasks.help_encode", args=[str(self._job.pk)], expires=ASK_EVERY, retry=False
+            )
+        except Exception as error:  # kombu raises many kinds; without help it only takes longer
+            logger.warning("Nobody could be asked to help with job %s (%s).", self._job.pk, error)
 
 
 def _items(images: list[Image]) -> tuple[dict[int, Path | bytes], dict[int, str]]:

@@ -23,6 +23,7 @@ CHUNK = 4 << 20
 
 INT8 = np.dtype(">i8")
 FLOAT8 = np.dtype(">f8")
+UUID = np.dtype([("first", ">u8"), ("second", ">u8")])
 
 
 def halfvec(dim: int) -> np.dtype:
@@ -62,16 +63,19 @@ def copy_in(table: str, columns: list[str], rows: NDArray[Any]) -> None:
         copy.write(TRAILER)
 
 
-def copy_out(query: sql.Composable, fields: dict[str, np.dtype]) -> Iterator[NDArray[Any]]:
+def copy_out(
+    query: sql.Composable, fields: dict[str, np.dtype], *, using: Any = None
+) -> Iterator[NDArray[Any]]:
     """The rows of a query as structured arrays of at most about CHUNK bytes, in the query's order.
 
+    using: the connection to read on, the usual one when None. Nothing else can be asked of it between two chunks.
     RuntimeError when a row does not have the given shape (a null, another dimension).
     """
     kind = row_type(fields)
     expected = blank_rows(1, fields)
     held = bytearray()
     begun = False
-    with connection.cursor() as cursor:
+    with (using or connection).cursor() as cursor:
         copy_out_statement = sql.SQL("COPY ({}) TO STDOUT (FORMAT BINARY)").format(query)
         with cursor.copy(copy_out_statement) as copy:
             for block in copy:

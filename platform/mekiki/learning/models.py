@@ -1,5 +1,7 @@
 """Encoders, embeddings, heads, training runs, predictions, and which head is in use."""
 
+import uuid
+
 import pgtrigger
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -10,6 +12,7 @@ from pgvector.django import HalfVectorField
 from mekiki.datasets.models import Dataset, Image
 from mekiki.jobs.models import Job
 from mekiki.labeling.models import Label, PromptSet
+from mekiki.learning.triggers import recorded_changes
 
 
 class Encoder(models.Model):
@@ -39,8 +42,38 @@ class Embedding(models.Model):
     image = models.ForeignKey(Image, on_delete=models.CASCADE)
     vector = HalfVectorField()
 
+    class Meta:
+        triggers = [
+            # A copy of the vectors is brought up to date by what was added and removed: they never change.
+            pgtrigger.Protect(name="immutable", operation=pgtrigger.Update),
+            *recorded_changes(),
+        ]
+
     def __str__(self) -> str:
         return f"{self.encoder_id}:{self.image_id}"
+
+
+class EmbeddingChange(models.Model):
+    """One statement that added or removed embeddings of a dataset, written by the triggers of `Embedding`.
+
+    It becomes visible exactly when its rows do, however many write at once and whatever their ids: a copy that
+    has taken up every change of these ids holds every row. The id is random, so that a database restored from a
+    backup cannot be mistaken for the one that was copied. `low` and `high` bound the image ids.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    # Rows stay behind an encoder or dataset that was deleted, whose embeddings go while it is being deleted.
+    encoder = models.ForeignKey(Encoder, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False)
+    dataset = models.ForeignKey(Dataset, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False)
+    low = models.BigIntegerField()
+    high = models.BigIntegerField()
+    rows = models.BigIntegerField()  # below zero where they were removed
+
+    class Meta:
+        indexes = [models.Index(fields=["encoder", "dataset"], name="embedding_change_of")]
+
+    def __str__(self) -> str:
+        return f"{self.rows:+} in {self.low}–{self.high}"
 
 
 class EncodingProblem(models.Model):

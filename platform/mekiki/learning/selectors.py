@@ -1,18 +1,21 @@
 """Reading heads, evaluations and schedules; and embeddings as arrays."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from django.db import connection
-from django.db.models import Count, QuerySet
+from django.db.models import Count, QuerySet, Sum
 from django_celery_beat.models import PeriodicTask
 from numpy.typing import NDArray
 from psycopg import sql
 
 from mekiki.datasets.models import Dataset
-from mekiki.learning.binary import FLOAT8, INT8, copy_out, halfvec
+from mekiki.learning.binary import FLOAT8, INT8, UUID, blank_rows, copy_out, halfvec
 from mekiki.learning.models import (
     Champion,
+    EmbeddingChange,
     Encoder,
     EncodingProblem,
     Evaluation,
@@ -103,7 +106,7 @@ def label_counts(head: Head) -> dict[int, int]:
 
 
 def embedding_summary(*, encoder: Encoder, dataset: Dataset) -> tuple[int, int]:
-    """(number of embeddings, sum of their image ids): what a copy of them is compared with."""
+    """(number of embeddings, sum of their image ids), counted row by row: see `embedded_count` for the number alone."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*), coalesce(sum(e.image_id), 0)::bigint FROM learning_embedding e "
@@ -114,17 +117,49 @@ def embedding_summary(*, encoder: Encoder, dataset: Dataset) -> tuple[int, int]:
     return n, total
 
 
+@dataclass(frozen=True)
+class Changes:
+    """What added and removed the embeddings of one dataset by one encoder, in no order."""
+
+    tokens: NDArray[np.uint64]  # (c,) the first half of each change's random id: 60 random bits
+    low: NDArray[np.int64]  # (c,) bounds of its image ids, both inclusive
+    high: NDArray[np.int64]
+    rows: int  # how many embeddings there are, all changes added up
+
+
+def embedding_changes(*, encoder: Encoder, dataset: Dataset, using: Any = None) -> Changes:
+    """Every change of a dataset's embeddings: one for each few hundred rows, so that this is cheap at a million."""
+    query = sql.SQL(
+        "SELECT id, low, high, rows FROM learning_embeddingchange WHERE encoder_id = {} AND dataset_id = {}"
+    ).format(sql.Literal(encoder.pk), sql.Literal(dataset.pk))
+    fields = {"id": UUID, "low": INT8, "high": INT8, "rows": INT8}
+    parts = list(copy_out(query, fields, using=using))
+    found = np.concatenate(parts) if parts else blank_rows(0, fields)
+    return Changes(
+        found["id"]["first"].astype(np.uint64),
+        found["low"].astype(np.int64),
+        found["high"].astype(np.int64),
+        int(found["rows"].astype(np.int64).sum()),
+    )
+
+
+def embedded_count(*, encoder: Encoder, dataset: Dataset) -> int:
+    """How many embeddings of this encoder the dataset has, without counting them."""
+    changes = EmbeddingChange.objects.filter(encoder=encoder, dataset=dataset)
+    return changes.aggregate(n=Sum("rows"))["n"] or 0
+
+
 def read_embeddings(
-    *, encoder: Encoder, dataset: Dataset, after: int = 0
+    *, encoder: Encoder, dataset: Dataset, after: int = 0, until: int = 2**63 - 1, using: Any = None
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float16]]]:
-    """Chunks of (image ids (m,) ascending, audit keys (m,), vectors (m, d)) with ids greater than `after`."""
+    """Chunks of (image ids (m,) ascending, audit keys (m,), vectors (m, d)) with after < id <= until."""
     query = sql.SQL(
         "SELECT e.image_id, i.audit_key, e.vector FROM learning_embedding e "
         "JOIN datasets_image i ON i.id = e.image_id "
-        "WHERE e.encoder_id = {} AND i.dataset_id = {} AND e.image_id > {} ORDER BY e.image_id"
-    ).format(sql.Literal(encoder.pk), sql.Literal(dataset.pk), sql.Literal(after))
+        "WHERE e.encoder_id = {} AND i.dataset_id = {} AND e.image_id > {} AND e.image_id <= {} ORDER BY e.image_id"
+    ).format(sql.Literal(encoder.pk), sql.Literal(dataset.pk), sql.Literal(after), sql.Literal(until))
     fields = {"image": INT8, "key": FLOAT8, "vector": halfvec(encoder.dim)}
-    for rows in copy_out(query, fields):
+    for rows in copy_out(query, fields, using=using):
         yield (
             rows["image"].astype(np.int64),
             rows["key"].astype(np.float64),

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from django.utils.translation import gettext as _
 from numpy.typing import ArrayLike
 
-from mekiki.datasets.models import Dataset
+from mekiki.datasets.models import Dataset, Image
 from mekiki.jobs.models import Job, Kind
 from mekiki.jobs.services import enqueue
 from mekiki.learning.binary import INT8, blank_rows, copy_in, halfvec
@@ -69,13 +69,14 @@ def store_embeddings(*, encoder: Encoder, image_ids: ArrayLike, vectors: ArrayLi
     values = np.asarray(vectors)
     if ids.ndim != 1 or values.shape != (len(ids), encoder.dim):
         raise ValueError(f"vectors must be ({len(ids)}, {encoder.dim}), got {values.shape}")
-    if not np.isfinite(values).all():
-        raise ValueError("embeddings must be finite")
     if not len(ids):
         return 0
     rows = blank_rows(len(ids), {"image_id": INT8, "vector": halfvec(encoder.dim)})
     rows["image_id"] = ids
-    rows["vector"]["values"] = values
+    with np.errstate(over="ignore"):
+        rows["vector"]["values"] = values
+    if not np.isfinite(rows["vector"]["values"]).all():
+        raise ValueError("embeddings must be finite, and at most 65504 in half precision")
     with connection.cursor() as cursor:
         cursor.execute(
             "CREATE TEMP TABLE incoming_embedding (image_id bigint, vector halfvec) ON COMMIT DROP"
@@ -84,7 +85,8 @@ def store_embeddings(*, encoder: Encoder, image_ids: ArrayLike, vectors: ArrayLi
         cursor.execute(
             "INSERT INTO learning_embedding (encoder_id, image_id, vector) "
             "SELECT %s, n.image_id, n.vector FROM incoming_embedding n "
-            "JOIN datasets_image i ON i.id = n.image_id ON CONFLICT DO NOTHING",
+            # Locked, so that an image which is being deleted is either left out or deleted after this.
+            "JOIN datasets_image i ON i.id = n.image_id FOR KEY SHARE OF i ON CONFLICT DO NOTHING",
             [encoder.pk],
         )
         stored = cursor.rowcount
@@ -92,9 +94,22 @@ def store_embeddings(*, encoder: Encoder, image_ids: ArrayLike, vectors: ArrayLi
     return stored
 
 
+@transaction.atomic
 def record_encoding_problems(*, encoder: Encoder, problems: dict[int, str]) -> None:
-    """Keep why an image could not be read: image id → reason."""
+    """Keep why an image could not be read: image id → reason. Images that are gone by now are left out."""
+    if not problems:
+        return
+    there = set(
+        Image.objects.select_for_update(no_key=True)
+        .filter(pk__in=problems)
+        .order_by("pk")
+        .values_list("pk", flat=True)
+    )
     EncodingProblem.objects.bulk_create(
-        [EncodingProblem(encoder=encoder, image_id=i, reason=reason) for i, reason in problems.items()],
+        [
+            EncodingProblem(encoder=encoder, image_id=i, reason=reason)
+            for i, reason in problems.items()
+            if i in there
+        ],
         ignore_conflicts=True,
     )

@@ -1,0 +1,43 @@
+"""Triggers that record which embeddings were added and removed, so that copies of them can follow."""
+
+import pgtrigger
+
+_RECORD = """
+    INSERT INTO learning_embeddingchange (id, encoder_id, dataset_id, low, high, rows)
+    SELECT gen_random_uuid(), c.encoder_id, i.dataset_id, min(c.image_id), max(c.image_id), {sign}count(*)
+    FROM changed c LEFT JOIN datasets_image i ON i.id = c.image_id GROUP BY c.encoder_id, i.dataset_id;
+    RETURN NULL;
+"""
+
+
+def recorded_changes() -> list[pgtrigger.Trigger]:
+    """A row of learning_embeddingchange for each dataset and encoder that a statement touches.
+
+    The image must exist by then (dataset_id is not null): embeddings are written after it and go before it.
+    """
+    return [
+        pgtrigger.Trigger(
+            name="added",
+            level=pgtrigger.Statement,
+            when=pgtrigger.After,
+            operation=pgtrigger.Insert,
+            referencing=pgtrigger.Referencing(new="changed"),
+            func=_RECORD.format(sign=""),
+        ),
+        pgtrigger.Trigger(
+            name="removed",
+            level=pgtrigger.Statement,
+            when=pgtrigger.After,
+            operation=pgtrigger.Delete,
+            referencing=pgtrigger.Referencing(old="changed"),
+            func=_RECORD.format(sign="-"),
+        ),
+        # A copy that misses changes it knew begins anew.
+        pgtrigger.Trigger(
+            name="emptied",
+            level=pgtrigger.Statement,
+            when=pgtrigger.After,
+            operation=pgtrigger.Truncate,
+            func="DELETE FROM learning_embeddingchange; RETURN NULL;",
+        ),
+    ]
