@@ -28,6 +28,8 @@ from mekiki.jobs.services import (
     finish_cancelled,
     succeed,
 )
+from workers import encoder_problems
+from workers.encoders.errors import EncoderError
 from workers.errors import StageError
 
 logger = logging.getLogger(__name__)
@@ -196,8 +198,8 @@ def explain(error: Exception) -> tuple[str, bool]:
             ),
             False,
         )
-    if type(error).__name__ == "EncoderError":  # workers.encoders imports torch: it is not imported here
-        return str(error), False
+    if isinstance(error, EncoderError):
+        return encoder_problems.sentence(error), False
     return (
         _("Something unexpected happened (%(kind)s: %(text)s). What was stored is kept; start it again.")
         % {"kind": type(error).__name__, "text": str(error)[:500]},

@@ -1,7 +1,15 @@
 """open_clip encoders: images and texts → unit vectors. Importing this package imports neither torch nor open_clip."""
 
-from .encoder import EncodedBatch, Encoder
-from .errors import EncoderError
+from .encoder import EncodedBatch, EncodedChunk, Encoder
+from .errors import ENCODER_CODES, EncoderError, PictureError
 from .loading import load_encoder
 
-__all__ = ["EncodedBatch", "Encoder", "EncoderError", "load_encoder"]
+__all__ = [
+    "ENCODER_CODES",
+    "EncodedBatch",
+    "EncodedChunk",
+    "Encoder",
+    "EncoderError",
+    "PictureError",
+    "load_encoder",
+]

@@ -1,9 +1,7 @@
 """One loaded encoder: images and texts in, unit vectors out."""
 
 import contextlib
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +13,9 @@ from .errors import EncoderError, PictureError
 if TYPE_CHECKING:
     import torch
 
+    from .onnx_tower import OnnxTower
+
 Progress = Callable[[int, int], None]
-_AHEAD = 2  # batches decoded ahead of the network: enough to overlap, and memory stays flat
 
 
 @dataclass(frozen=True)
@@ -30,9 +29,22 @@ class EncodedBatch:
 
 
 @dataclass(frozen=True)
+class EncodedChunk:
+    """A stretch of a stream, in its order: ``vectors`` (m, d) float32 belong to ``keys`` (m of them), ``errors``
+    has the reason for each of the others, by key."""
+
+    keys: list[Any]
+    vectors: np.ndarray
+    errors: dict[Any, PictureError]
+
+    def __len__(self) -> int:
+        return len(self.keys) + len(self.errors)
+
+
+@dataclass(frozen=True)
 class Encoder:
-    """An open_clip model ready to use. ``digest`` is the SHA-256 of its weights; vectors of another digest or
-    precision are not comparable with this one's. ``precision`` is `fp32`, or `amp` on a GPU."""
+    """An open_clip model ready to use. Vectors of another ``digest`` (see identity.py) or ``precision`` are not
+    comparable with this one's. ``precision`` is `fp32`, `amp` on a GPU, or that of a variant: `onnx`, `int8`."""
 
     name: str
     digest: str
@@ -49,29 +61,45 @@ class Encoder:
     tokenize: Callable[[list[str]], Any] = field(repr=False)  # texts → (n, t) ids
     count: Callable[[str], int] = field(repr=False)
     embed_ids: Callable[[Any, Any], Any] = field(repr=False)  # (model, ids) → (n, d)
+    tower: "OnnxTower | None" = field(repr=False, default=None)  # takes the place of the model's image tower
+
+    def encode_stream(
+        self,
+        items: Iterable[tuple[Hashable, Item | Callable[[], Item]]],
+        *,
+        batch: int | None = None,
+        workers: int | None = None,
+    ) -> Iterator[EncodedChunk]:
+        """Embed a stream of (key, image), where an image is a path, the bytes of a file, a PIL image, or a
+        function that fetches one of these (called in a thread).
+
+        Chunks of at most ``batch`` come in the order of the stream. A bounded number of images is fetched and
+        decoded ahead, across chunks, so memory does not grow with the stream and nothing waits at its seams.
+        ``items`` is read in the caller's own thread. An image that cannot be read is reported in its chunk and the
+        rest goes on; what else a fetching function raises comes out here. Close the iterator to stop early.
+        Raises: EncoderError when the network itself fails (out of memory, say).
+        """
+        from .pipeline import stream
+
+        return stream(self, items, batch=batch, workers=workers)
 
     def encode_images(
         self, items: Sequence[Item], *, batch: int | None = None, progress: Progress | None = None
     ) -> EncodedBatch:
         """Embed images given as paths, bytes or PIL images.
 
-        An image that cannot be read is reported in ``errors`` and the rest goes on. ``batch`` defaults to 64 on a
-        CPU and 256 on a GPU. ``progress(done, total)`` is called after every batch.
-        Raises: EncoderError when the network itself fails (out of memory, say).
+        An image that cannot be read is reported in ``errors`` and the rest goes on. ``progress(done, total)`` is
+        called after every batch. Raises: EncoderError when the network itself fails (out of memory, say).
         """
-        import torch
-
-        size = batch or (64 if self.device == "cpu" else 256)
         vectors: list[np.ndarray] = []
         kept: list[int] = []
         errors: dict[int, str] = {}
         done = 0
-        for indices, pixels, failed in self._decoded(items, size):
-            errors.update(failed)
-            if indices:
-                vectors.append(self._embed_pixels(torch.from_numpy(pixels)))
-                kept += indices
-            done += len(indices) + len(failed)
+        for chunk in self.encode_stream(enumerate(items), batch=batch):
+            vectors.append(chunk.vectors)
+            kept += chunk.keys
+            errors |= {key: str(error) for key, error in chunk.errors.items()}
+            done += len(chunk)
             if progress:
                 progress(done, len(items))
         joined = np.concatenate(vectors) if vectors else np.empty((0, self.dim), np.float32)
@@ -83,9 +111,9 @@ class Encoder:
 
         rows = []
         for start in range(0, len(texts), 128):
-            with torch.inference_mode(), self._autocast(), _told("embedding text"):
+            with torch.inference_mode(), self.autocast(), told("embedding text"):
                 ids = torch.as_tensor(self.tokenize(list(texts[start : start + 128]))).to(self.device)
-                rows.append(_unit(self.embed_ids(self.model, ids)))
+                rows.append(unit(self.embed_ids(self.model, ids)).cpu().numpy())
         return np.concatenate(rows) if rows else np.empty((0, self.dim), np.float32)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
@@ -98,62 +126,50 @@ class Encoder:
             number for number, count in enumerate(self.count_tokens(texts)) if count > self.context_length
         ]
 
-    def _prepared(self, item: Item) -> np.ndarray:
+    def prepared(self, item: Item) -> np.ndarray:
+        """(h, w, 3) uint8 of the size the network takes. Raises: PictureError."""
         return np.asarray(self.geometry(picture(item, side=self.image_side)), np.uint8)
 
-    def _decoded(
-        self, items: Sequence[Item], size: int
-    ) -> Iterator[tuple[list[int], np.ndarray, dict[int, str]]]:
-        """Batches of (indices, (b, h, w, 3) uint8, reasons by index), decoded by threads a little ahead."""
-        with ThreadPoolExecutor(max_workers=min(16, (os.cpu_count() or 2) + 1)) as pool:
-            waiting: list[tuple[int, list[Future[np.ndarray]]]] = []
-            starts = iter(range(0, len(items), size))
-            while True:
-                while len(waiting) <= _AHEAD and (start := next(starts, None)) is not None:
-                    futures = [pool.submit(self._prepared, item) for item in items[start : start + size]]
-                    waiting.append((start, futures))
-                if not waiting:
-                    return
-                first, futures = waiting.pop(0)
-                indices, arrays, failed = [], [], {}
-                for offset, future in enumerate(futures):
-                    try:
-                        arrays.append(future.result())
-                        indices.append(first + offset)
-                    except PictureError as error:
-                        failed[first + offset] = str(error)
-                yield indices, np.stack(arrays) if arrays else np.empty((0,)), failed
-
-    def _embed_pixels(self, pixels: "torch.Tensor") -> np.ndarray:
-        """(b, h, w, 3) uint8 → (b, d) float32 unit vectors. Channels stay last in memory, as convolutions like it."""
+    def embed_pixels(self, pixels: np.ndarray) -> np.ndarray:
+        """(b, h, w, 3) uint8 → (b, d) float32 unit vectors, by whichever tower this encoder has."""
         import torch
 
-        if self.device != "cpu":
-            pixels = pixels.pin_memory().to(self.device, non_blocking=True)
-        with torch.inference_mode(), self._autocast(), _told("embedding images"):
-            mean = torch.tensor(self.mean, device=pixels.device) * 255
-            std = torch.tensor(self.std, device=pixels.device) * 255
-            return _unit(self.model.encode_image(((pixels.float() - mean) / std).permute(0, 3, 1, 2)))
+        if self.tower is not None:
+            return self.tower(pixels)
+        with torch.inference_mode(), self.autocast(), told("embedding images"):
+            return self.embed_tensor(torch.from_numpy(pixels).to(self.device)).cpu().numpy()
 
-    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
+    def embed_tensor(self, pixels: "torch.Tensor") -> "torch.Tensor":
+        """(b, h, w, 3) uint8 on the device → (b, d) float32 unit vectors there. Channels stay last in memory, as
+        convolutions like it. Call it in inference mode and under :meth:`autocast`."""
         import torch
 
-        if self.precision == "fp32":
+        mean = torch.tensor(self.mean, device=pixels.device) * 255
+        std = torch.tensor(self.std, device=pixels.device) * 255
+        return unit(self.model.encode_image(((pixels.float() - mean) / std).permute(0, 3, 1, 2)))
+
+    def autocast(self) -> contextlib.AbstractContextManager[Any]:
+        """Half precision on a GPU; nothing elsewhere."""
+        import torch
+
+        if self.device == "cpu":
             return contextlib.nullcontext()
         return torch.autocast(self.device.split(":")[0], dtype=torch.float16)
 
 
-def _unit(features: "torch.Tensor") -> np.ndarray:
+def unit(features: "torch.Tensor") -> "torch.Tensor":
+    """(n, d) → (n, d) float32 of length one."""
     from torch.nn import functional as F
 
-    return F.normalize(features.float(), dim=-1).cpu().numpy()
+    return F.normalize(features.float(), dim=-1)
 
 
 @contextlib.contextmanager
-def _told(act: str) -> Iterator[None]:
+def told(act: str) -> Iterator[None]:
+    """Failures of a network as EncoderError."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         raise EncoderError(
-            f"The encoder failed while {act}: {error}", "run_failed", reason=str(error)
+            f"The encoder failed while {act}: {error}", "run_failed", reason=str(error)[:500]
         ) from error

@@ -1,5 +1,35 @@
 """What can go wrong, in sentences a person can act on."""
 
+# code → what it means. workers/encoder_problems.py says each of them in the reader's language; a test compares.
+ENCODER_CODES = {
+    "packages_missing": "the packages that run encoders are not installed (reason)",
+    "no_gpu": "a GPU was asked for and there is none",
+    "no_memory": "too little memory to load it (name, needed, free; in MB, empty when unknown)",
+    "no_gpu_memory": "the same on the GPU (name, needed, free)",
+    "no_disk": "too little disk to download it (name, needed, free, folder)",
+    "no_network": "the hub cannot be reached and the files are not here (name, host)",
+    "download_failed": "the hub answered, but not with the file (name, reason)",
+    "download_damaged": "what was downloaded is not what the hub announced (name, file)",
+    "no_access": "the hub refuses this model without an accepted licence or a token (name)",
+    "unknown_name": "no such architecture (name, near: names like it)",
+    "unknown_weights": "no such weights of this architecture (name, architecture, known)",
+    "unknown_model": "the hub has no such model (name)",
+    "unknown_variant": "no such variant (name, variant)",
+    "no_folder": "no such folder on the machine of the workers (folder)",
+    "not_a_model": "the folder, or the model of the hub, has no open_clip_config.json (folder)",
+    "no_weights": "there is a configuration and no weights (folder)",
+    "bad_config": "the configuration cannot be one of an open_clip model (reason)",
+    "damaged": "the file of weights is damaged or cut short (file)",
+    "unsafe": "the file of weights wants to run code; only tensors are read (file)",
+    "wrong_architecture": "the weights do not fit the configuration (file, reason)",
+    "no_tokenizer": "the files of the tokenizer are missing or cannot be read (name, reason)",
+    "preprocessing": "the model prepares images in a way this version does not know",
+    "variant_failed": "the ONNX form of the image tower could not be made (name, reason)",
+    "variant_differs": "the ONNX form gives other vectors than the original (name, cosine)",
+    "load_failed": "anything else that stopped loading (name, reason)",
+    "run_failed": "the network failed while embedding (reason)",
+}
+
 
 class _Coded(Exception):
     """The message is English and complete; ``code`` and ``details`` let a page say the same in another language."""
@@ -11,11 +41,7 @@ class _Coded(Exception):
 
 
 class EncoderError(_Coded):
-    """An encoder could not be loaded or used; the message says why and what to do.
-
-    Codes: `packages_missing`, `no_gpu`, `no_memory`, `unknown_name`, `unknown_weights`, `no_folder`,
-    `not_a_model`, `damaged` (the bundled weights), `load_failed`, `run_failed`, `preprocessing`.
-    """
+    """An encoder could not be loaded or used; the message says why and what to do. Codes: ENCODER_CODES."""
 
 
 class PictureError(_Coded):

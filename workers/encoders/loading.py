@@ -1,19 +1,36 @@
-"""Loads an encoder by its name: `pocket`, `ARCH/WEIGHTS` of open_clip's registry, `hf-hub:…` or `local-dir:PATH`."""
+"""Loads an encoder by its name: `pocket`, `ARCH/WEIGHTS` of open_clip's registry, `hf-hub:…` or `local-dir:PATH`.
 
-import difflib
-import hashlib
+`NAME+onnx` and `NAME+int8` are the same with the image tower run by ONNX Runtime on the CPU: encoders of their own.
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from . import building, identity, sources, tokens
 from .encoder import Encoder
 from .errors import EncoderError
+from .hub import Hub, Progress
 from .torchvision_shim import ensure_torchvision
 
 
-def load_encoder(name: str = "pocket", *, device: str | None = None) -> Encoder:
+def load_encoder(
+    name: str = "pocket",
+    *,
+    device: str | None = None,
+    progress: Progress | None = None,
+    cache_dir: Path | None = None,
+    endpoint: str | None = None,
+) -> Encoder:
     """Load an encoder; the first GPU is used when there is one and ``device`` does not say otherwise.
 
-    Raises: EncoderError: no such name, weights missing or damaged, no network, too little memory.
+    ``progress(done, total)`` is called in bytes while something is downloaded, and stops it by raising; the next
+    attempt goes on from there. ``cache_dir`` keeps what is downloaded (else the hub's common cache on this
+    machine) and the ONNX forms (else a temporary folder). ``endpoint`` is the address of a mirror of the hub.
+
+    Raises: EncoderError, with a code of ENCODER_CODES; what ``progress`` raises. Nothing half written stays.
     """
     try:
         ensure_torchvision()
@@ -25,20 +42,46 @@ def load_encoder(name: str = "pocket", *, device: str | None = None) -> Encoder:
             "packages_missing",
             reason=str(error),
         ) from error
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    base, variant = sources.split(name)
+    device = "cpu" if variant else device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise EncoderError("A GPU was asked for, but torch finds none on this machine.", "no_gpu")
+    stopped: list[BaseException] = []
+
+    def told(done: int, total: int) -> None:
+        try:
+            if progress:
+                progress(done, total)
+        except BaseException as error:
+            stopped.append(error)
+            raise
+
     try:
-        return _pocket(device) if name == "pocket" else _open_clip(name, device)
+        if base == "pocket":
+            encoder = _pocket(device)
+        else:
+            hub = Hub(cache_dir / "hub" if cache_dir else None, name=name, progress=told, endpoint=endpoint)
+            encoder = _open_clip(base, device, hub)
+        return _variant(encoder, name, variant, cache_dir) if variant else encoder
     except EncoderError:
         raise
     except MemoryError as error:
-        raise EncoderError(f"There is too little memory to load «{name}».", "no_memory", name=name) from error
+        raise _no_memory(name) from error
     except Exception as error:
-        # open_clip, the hub's client and torch raise dozens of types here, bare Exception among them.
+        if error in stopped:
+            raise
+        if isinstance(error, torch.OutOfMemoryError):
+            raise _no_memory(name) from error
+        # open_clip, timm, transformers and torch raise dozens of types here, bare Exception among them.
         reason = _first_line(error)
         message = f"The encoder «{name}» could not be loaded: {reason}"
         raise EncoderError(message, "load_failed", name=name, reason=reason) from error
+
+
+def _no_memory(name: str) -> EncoderError:
+    return EncoderError(
+        f"There is too little memory to load «{name}».", "no_memory", name=name, needed="", free=""
+    )
 
 
 def _first_line(error: Exception) -> str:
@@ -46,12 +89,28 @@ def _first_line(error: Exception) -> str:
     return lines[0][:300] if lines else type(error).__name__
 
 
+def _variant(encoder: Encoder, name: str, variant: str, cache_dir: Path | None) -> Encoder:
+    from . import onnx_tower
+
+    tower = onnx_tower.tower_for(encoder, variant, cache_dir)
+    return dataclasses.replace(
+        encoder,
+        name=name,
+        digest=onnx_tower.identity(encoder.digest, variant),
+        precision=variant,
+        tower=tower,
+    )
+
+
 def _geometry(config: dict[str, Any]) -> tuple[Any, tuple[float, ...], tuple[float, ...]]:
     """The model's own preprocessing, split: PIL → PIL here, scaling of a whole batch on the device later."""
     from open_clip.transform import PreprocessCfg, image_transform_v2
     from torchvision.transforms import Compose, Normalize, ToTensor
 
-    whole = image_transform_v2(PreprocessCfg(**config), is_train=False)
+    try:
+        whole = image_transform_v2(PreprocessCfg(**config), is_train=False)
+    except (TypeError, ValueError, AssertionError, KeyError) as error:
+        raise sources.bad_config(f"«preprocess_cfg» is not one ({error})") from error
     *steps, to_tensor, scaling = whole.transforms
     if not isinstance(scaling, Normalize) or not isinstance(to_tensor, ToTensor):
         raise EncoderError(
@@ -61,137 +120,108 @@ def _geometry(config: dict[str, Any]) -> tuple[Any, tuple[float, ...], tuple[flo
     return Compose(steps), tuple(scaling.mean), tuple(scaling.std)
 
 
+def _side(size: Any) -> int:
+    return int(max(size) if isinstance(size, tuple | list) else size)
+
+
 def _pocket(device: str) -> Encoder:
+    from safetensors import SafetensorError
+
     from workers.pocket import model as pocket
     from workers.pocket.tokenizer import PocketTokenizer
 
-    if not pocket.WEIGHTS.is_file():
-        raise EncoderError(
-            "The weights of «pocket» are missing from this installation: install it again.", "damaged"
-        )
-    model: Any = pocket.load()
-    tokenizer = PocketTokenizer.load()
-    config = pocket.configuration()
-    side = config["model_cfg"]["vision_cfg"]["image_size"]
-    geometry, mean, std = _geometry({"size": (side, side), **config["preprocess_cfg"]})
-    return Encoder(
-        name="pocket",
-        digest=hashlib.sha256(pocket.WEIGHTS.read_bytes()).hexdigest(),
-        precision=_precision(device),
-        dim=config["model_cfg"]["embed_dim"],
-        logit_scale=float(model.logit_scale.detach().exp()),
-        context_length=tokenizer.context_length,
-        device=device,
-        image_side=side,
+    try:
+        config = pocket.configuration()
+        model: Any = pocket.load(pocket.WEIGHTS)
+        tokenizer = PocketTokenizer.load()
+    except (OSError, SafetensorError, ValueError, RuntimeError, EOFError) as error:
+        raise building.damaged(pocket.WEIGHTS) from error
+    size = config["model_cfg"]["vision_cfg"]["image_size"]
+    side = _side(size)
+    preprocess = {"size": (side, side), **config["preprocess_cfg"]}
+    return _ready(
+        "pocket",
+        device,
         model=model.to(device),
-        geometry=geometry,
-        mean=mean,
-        std=std,
+        config=config["model_cfg"],
+        preprocess=preprocess,
         tokenize=lambda texts: tokenizer(texts, full=False),
         count=lambda text: len(tokenizer.ids(text)),
+        context_length=tokenizer.context_length,
         embed_ids=pocket.embed_short,
     )
 
 
-def _open_clip(name: str, device: str) -> Encoder:
-    import open_clip
-    import torch
-
-    if name.startswith(("hf-hub:", "local-dir:")):
-        identifier, weights = name, None
-        _check_folder(name)
-    else:
-        identifier, weights = _registered(name)
-    model: Any = open_clip.create_model(
-        identifier, pretrained=weights, device=device, require_pretrained=True
-    )
-    model.eval()
-    raw = open_clip.get_tokenizer(identifier)
-    config = open_clip.get_model_preprocess_cfg(model)
-    geometry, mean, std = _geometry(config)
-    size = config["size"]
-    side = max(size) if isinstance(size, tuple | list) else size
-    with torch.inference_mode():
-        dim = int(model.encode_text(raw(["a"]).to(device)).shape[-1])
-    return Encoder(
-        name=name,
-        digest=_state_digest(model),
-        precision=_precision(device),
-        dim=dim,
-        logit_scale=float(model.logit_scale.detach().exp().reshape(-1)[0]),
-        context_length=int(getattr(raw, "context_length", None) or model.context_length),
-        device=device,
-        image_side=int(side),
+def _open_clip(name: str, device: str, hub: Hub) -> Encoder:
+    source = sources.find(name, hub)
+    model, preprocess = building.build(source, name=name, device=device)
+    raw = tokens.tokenizer(source.model["text_cfg"], source.tokenizer, name=name)
+    return _ready(
+        name,
+        device,
         model=model,
-        geometry=geometry,
-        mean=mean,
-        std=std,
+        config=source.model,
+        preprocess=preprocess,
+        text_model=_text_model(source.text_model),
         tokenize=raw,
-        count=lambda text: _count(raw, text),
+        count=tokens.counter(raw),
+        context_length=int(raw.context_length),
         embed_ids=lambda network, ids: network.encode_text(ids),
     )
 
 
-def _precision(device: str) -> str:
-    return "fp32" if device == "cpu" else "amp"
+def _text_model(folder: Path | None) -> dict[str, Any]:
+    """What a Hugging Face text tower's configuration says about its arithmetic, without notes on its history."""
+    if folder is None:
+        return {}
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    idle = {"architectures", "transformers_version", "torch_dtype", "dtype", "use_cache"}
+    return {k: v for k, v in config.items() if k not in idle and not k.startswith("_")}
 
 
-def _check_folder(name: str) -> None:
-    if not name.startswith("local-dir:"):
-        return
-    folder = Path(name.removeprefix("local-dir:"))
-    if not folder.is_dir():
-        raise EncoderError(
-            f"The folder «{folder}» does not exist on the machine that runs the workers.",
-            "no_folder",
-            folder=str(folder),
-        )
-    if not (folder / "open_clip_config.json").is_file():
-        raise EncoderError(
-            f"The folder «{folder}» has no open_clip_config.json: is it a model saved by open_clip?",
-            "not_a_model",
-            folder=str(folder),
-        )
+def _ready(
+    name: str,
+    device: str,
+    *,
+    model: Any,
+    config: dict[str, Any],
+    preprocess: dict[str, Any],
+    tokenize: Callable[[list[str]], Any],
+    count: Callable[[str], int],
+    context_length: int,
+    embed_ids: Callable[[Any, Any], Any],
+    text_model: dict[str, Any] | None = None,
+) -> Encoder:
+    """Put together, tried once on a text, and identified."""
+    import torch
 
-
-def _registered(name: str) -> tuple[str, str]:
-    """Architecture and weights, checked against open_clip's registry before anything is downloaded."""
-    import open_clip
-
-    architecture, _, weights = name.rpartition("/")
-    known = open_clip.list_models()
-    if architecture not in known:
-        asked = architecture or name
-        near = difflib.get_close_matches(asked, known, n=3)
-        hint = f" Did you mean {', '.join(near)}?" if near else ""
-        raise EncoderError(
-            f"There is no encoder «{name}». Names are «pocket» or ARCHITECTURE/WEIGHTS.{hint}",
-            "unknown_name",
-            name=name,
-        )
-    tags = open_clip.list_pretrained_tags_by_model(architecture)
-    if weights not in tags:
-        raise EncoderError(
-            f"«{architecture}» has no weights «{weights}». It has: {', '.join(tags) or 'none'}.",
-            "unknown_weights",
-            name=name,
-        )
-    return architecture, weights
-
-
-def _state_digest(model: Any) -> str:
-    """SHA-256 over names, shapes, types and bytes of all weights: the same whichever file format held them."""
-    digest = hashlib.sha256()
-    for key, tensor in sorted(model.state_dict().items()):
-        value = tensor.detach().cpu().contiguous()
-        digest.update(f"{key} {tuple(value.shape)} {value.dtype}\n".encode())
-        digest.update(value.numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _count(tokenizer: Any, text: str) -> int:
-    """Tokens before truncation, for each kind of tokenizer that open_clip has."""
-    if hasattr(tokenizer, "encode"):  # CLIP's own BPE; start and end are added on top
-        return len(tokenizer.encode(text)) + 2
-    clean = getattr(tokenizer, "clean_fn", None)
-    return len(tokenizer.tokenizer(clean(text) if clean else text, truncation=False)["input_ids"])
+    geometry, mean, std = _geometry(preprocess)
+    model.eval()
+    with torch.inference_mode():
+        ids = torch.as_tensor(tokenize(["a"]))
+        dim = int(embed_ids(model, ids.to(device)).shape[-1])
+    if device != "cpu":
+        model.to(memory_format=torch.channels_last)
+    return Encoder(
+        name=name,
+        digest=identity.digest(
+            building.weights_digest(model),
+            model=config,
+            preprocess=preprocess,
+            text_model=text_model or {},
+            tokens=[[int(i) for i in torch.as_tensor(tokenize([text]))[0]] for text in tokens.PROBES],
+        ),
+        precision="fp32" if device == "cpu" else "amp",
+        dim=dim,
+        logit_scale=float(model.logit_scale.detach().exp().reshape(-1)[0]),
+        context_length=context_length,
+        device=device,
+        image_side=_side(preprocess["size"]),
+        model=model,
+        geometry=geometry,
+        mean=mean,
+        std=std,
+        tokenize=tokenize,
+        count=count,
+        embed_ids=embed_ids,
+    )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from workers.encoders import Encoder, load_encoder
+from workers.encoders import Encoder, EncoderError, load_encoder
 
 PICTURES = [
     Image.fromarray(np.random.default_rng(seed).integers(0, 255, (40 + seed, 50, 3), dtype=np.uint8))
@@ -79,13 +79,25 @@ def test_long_prompts_are_reported(encoder: Encoder) -> None:
 
 
 def test_identity(encoder: Encoder) -> None:
-    import hashlib
-
-    from workers.pocket.model import WEIGHTS
-
-    assert encoder.digest == hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()
+    assert encoder.digest == load_encoder("pocket", device="cpu").digest
+    assert len(bytes.fromhex(encoder.digest)) == 32
     assert encoder.precision == "fp32"
     assert 1 < encoder.logit_scale <= 100
+
+
+def test_damage_to_the_bundled_weights_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from workers.pocket import model
+
+    whole = model.WEIGHTS.read_bytes()
+    for damage in (whole[: len(whole) // 2], b"", None):
+        file = tmp_path / "pocket.safetensors"
+        file.unlink(missing_ok=True)
+        if damage is not None:
+            file.write_bytes(damage)
+        monkeypatch.setattr(model, "WEIGHTS", file)
+        with pytest.raises(EncoderError) as caught:
+            load_encoder("pocket", device="cpu")
+        assert caught.value.code == "damaged"
 
 
 def test_importing_the_package_is_light() -> None:

@@ -1,43 +1,18 @@
 """Every way to name an encoder, and every way in which that goes wrong."""
 
 import json
+import pickle
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from workers.encoders import EncoderError, load_encoder
-from workers.encoders.torchvision_shim import ensure_torchvision
+from workers.encoders import ENCODER_CODES, EncoderError, load_encoder
 
-TINY = {
-    "embed_dim": 32,
-    "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 8},
-    "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
-}
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8))
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model in the form in which open_clip stores one."""
-    ensure_torchvision()
-    import open_clip
-    import torch
-    from safetensors.torch import save_file
-
-    place = tmp_path_factory.mktemp("tiny model")
-    torch.manual_seed(0)
-    network = open_clip.CLIP(**TINY)
-    save_file(
-        {name: value.contiguous() for name, value in network.state_dict().items()},
-        place / "open_clip_model.safetensors",
-    )
-    preprocess = {"mean": [0.1, 0.2, 0.3], "std": [0.5, 0.6, 0.7], "resize_mode": "shortest"}
-    (place / "open_clip_config.json").write_text(
-        json.dumps({"model_cfg": TINY, "preprocess_cfg": preprocess})
-    )
-    return place
 
 
 def test_a_local_folder_gives_what_open_clip_itself_gives(folder: Path) -> None:
@@ -74,46 +49,214 @@ def test_the_digest_follows_the_weights(folder: Path, tmp_path: Path) -> None:
     assert load_encoder(f"local-dir:{tmp_path}", device="cpu").digest != encoder.digest
 
 
+def code_of(name: str, **options: Any) -> str:
+    """The code with which loading fails; its sentence must be a sentence."""
+    with pytest.raises(EncoderError) as caught:
+        load_encoder(name, device="cpu", **options)
+    assert caught.value.code in ENCODER_CODES
+    assert len(str(caught.value)) > 20
+    assert caught.value.details.keys() <= {
+        word.strip("(),:") for word in ENCODER_CODES[caught.value.code].split()
+    }
+    return caught.value.code
+
+
+def copied(folder: Path, place: Path, **changes: Any) -> Path:
+    """The model with other values in its configuration; a callable changes it in place."""
+    shutil.copytree(folder, place, dirs_exist_ok=True)
+    config = json.loads((place / "open_clip_config.json").read_text())
+    for part, values in changes.items():
+        config["model_cfg"][part] = (
+            config["model_cfg"].get(part, {}) | values if isinstance(values, dict) else values
+        )
+    (place / "open_clip_config.json").write_text(json.dumps(config))
+    return place
+
+
+def test_the_digest_follows_everything_that_changes_a_vector(folder: Path, tmp_path: Path) -> None:
+    digest = load_encoder(f"local-dir:{folder}", device="cpu").digest
+    other = copied(folder, tmp_path / "gelu", quick_gelu=True)
+    assert load_encoder(f"local-dir:{other}", device="cpu").digest != digest
+    config = json.loads((folder / "open_clip_config.json").read_text())
+    config["preprocess_cfg"]["mean"] = [0.5, 0.5, 0.5]
+    other = copied(folder, tmp_path / "mean")
+    (other / "open_clip_config.json").write_text(json.dumps(config))
+    assert load_encoder(f"local-dir:{other}", device="cpu").digest != digest
+    elsewhere = copied(folder, tmp_path / "copy of the same")
+    assert load_encoder(f"local-dir:{elsewhere}", device="cpu").digest == digest
+
+
+def test_the_format_of_the_file_does_not_change_the_digest(folder: Path, tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    other = copied(folder, tmp_path / "pickled tensors")
+    torch.save(load_file(other / "open_clip_model.safetensors"), other / "open_clip_pytorch_model.bin")
+    (other / "open_clip_model.safetensors").unlink()
+    found = load_encoder(f"local-dir:{other}", device="cpu")
+    assert found.digest == load_encoder(f"local-dir:{folder}", device="cpu").digest
+
+
 def test_a_folder_without_weights_is_an_error_not_a_random_model(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "open_clip_config.json").write_text((folder / "open_clip_config.json").read_text())
-    with pytest.raises(EncoderError, match="could not be loaded"):
-        load_encoder(f"local-dir:{tmp_path}", device="cpu")
+    assert code_of(f"local-dir:{tmp_path}") == "no_weights"
 
 
-def test_damaged_weights_are_told(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "open_clip_config.json").write_text((folder / "open_clip_config.json").read_text())
-    data = (folder / "open_clip_model.safetensors").read_bytes()
-    (tmp_path / "open_clip_model.safetensors").write_bytes(data[: len(data) // 2])
-    with pytest.raises(EncoderError, match="could not be loaded"):
-        load_encoder(f"local-dir:{tmp_path}", device="cpu")
+@pytest.mark.parametrize("keep", [0, 5, 100, 0.5, 0.999])
+def test_weights_cut_short_are_told(folder: Path, tmp_path: Path, keep: float) -> None:
+    other = copied(folder, tmp_path / "cut")
+    file = other / "open_clip_model.safetensors"
+    data = file.read_bytes()
+    file.write_bytes(data[: int(keep if keep > 1 or not keep else keep * len(data))])
+    # A file far too small for the model is told as that, before anything is read.
+    assert code_of(f"local-dir:{other}") in {"damaged", "wrong_architecture"}
+    if keep == 0.999:
+        assert code_of(f"local-dir:{other}") == "damaged"
 
 
-def test_weights_of_another_architecture_are_told(folder: Path, tmp_path: Path) -> None:
-    config = json.loads((folder / "open_clip_config.json").read_text())
-    config["model_cfg"]["embed_dim"] = 48
-    (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
-    (tmp_path / "open_clip_model.safetensors").write_bytes(
-        (folder / "open_clip_model.safetensors").read_bytes()
-    )
-    with pytest.raises(EncoderError, match="could not be loaded"):
-        load_encoder(f"local-dir:{tmp_path}", device="cpu")
+def test_nonsense_in_place_of_weights_is_told(folder: Path, tmp_path: Path) -> None:
+    other = copied(folder, tmp_path / "nonsense")
+    size = (other / "open_clip_model.safetensors").stat().st_size
+    (other / "open_clip_model.safetensors").write_bytes(b"nonsense" * (size // 8))
+    assert code_of(f"local-dir:{other}") == "damaged"
+    (other / "open_clip_model.safetensors").rename(other / "open_clip_pytorch_model.bin")
+    assert code_of(f"local-dir:{other}") in {"damaged", "unsafe"}
+
+
+def test_a_pickle_with_code_is_refused_and_does_not_run(folder: Path, tmp_path: Path) -> None:
+    import torch
+
+    other = copied(folder, tmp_path / "evil")
+    (other / "open_clip_model.safetensors").unlink()
+    trace = tmp_path / "it ran"
+
+    class Evil:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (Path.touch, (trace,))
+
+    weights = {"visual.proj": torch.zeros(2_000_000), "evil": Evil()}
+    torch.save(weights, other / "open_clip_pytorch_model.bin")
+    assert code_of(f"local-dir:{other}") == "unsafe"
+    (other / "open_clip_pytorch_model.bin").write_bytes(pickle.dumps(Evil()) + bytes(8_000_000))
+    assert code_of(f"local-dir:{other}") in {"unsafe", "damaged"}
+    assert not trace.exists()
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"),
+    "changes",
     [
-        ("nonsense", "no encoder"),
-        ("", "no encoder"),
-        ("ViT-B-32-257/datacomp_s34b_b86k", "Did you mean"),
-        ("ViT-B-32-256/none", "datacomp_s34b_b86k"),
-        ("local-dir:/no/such/folder", "does not exist"),
+        {"embed_dim": 48},
+        {"vision_cfg": {"layers": 3}},
+        {"text_cfg": {"width": 64}},
+        {
+            "vision_cfg": {"width": 4096, "layers": 24}
+        },  # would not fit into memory: the file says it cannot be
     ],
 )
-def test_wrong_names_say_what_is_wrong(name: str, reason: str) -> None:
+def test_weights_of_another_architecture_are_told(
+    folder: Path, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    assert code_of(f"local-dir:{copied(folder, tmp_path / 'other', **changes)}") == "wrong_architecture"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"embed_dim": 10**12},
+        {"embed_dim": -1},
+        {"embed_dim": "32"},
+        {"vision_cfg": {"layers": 10**9}},
+        {"vision_cfg": {"layers": [[[[[[[[1]]]]]]]]}},
+        {"vision_cfg": {"width": "wide"}},
+        {"vision_cfg": {"no_such_option": 1}},
+        {"vision_cfg": {"timm_model_name": "hf-hub:evil/model"}},
+        {"vision_cfg": {"timm_model_name": "x" * 5000}},
+        {"text_cfg": {"vocab_size": 10**11}},
+        {"text_cfg": {"context_length": -5}},
+        {"text_cfg": {"tokenizer_kwargs": {"trust_remote_code": True}}},
+        {"text_cfg": {"hf_tokenizer_name": "/etc/passwd"}},
+        {"text_cfg": {"hf_model_name": "../../elsewhere"}},
+        {"text_cfg": []},
+        {"vision_cfg": None},
+    ],
+)
+def test_hostile_configurations_are_refused(folder: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
+    assert code_of(f"local-dir:{copied(folder, tmp_path / 'hostile', **changes)}") == "bad_config"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", "null", "{", "\x00", '{"model_cfg": 3}', "[" * 100_000, " " * 2_000_000]
+)
+def test_a_configuration_that_is_none_is_told(folder: Path, tmp_path: Path, text: str) -> None:
+    other = copied(folder, tmp_path / "none")
+    (other / "open_clip_config.json").write_text(text)
+    assert code_of(f"local-dir:{other}") == "bad_config"
+
+
+def test_too_little_memory_is_told_before_anything_is_loaded(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from workers.encoders import building
+
+    monkeypatch.setattr(building, "free_memory", lambda: 50 << 20)
+    with pytest.raises(EncoderError) as caught:
+        load_encoder(f"local-dir:{folder}", device="cpu")
+    assert caught.value.code == "no_memory"
+    assert int(caught.value.details["needed"]) > int(caught.value.details["free"]) == 50
+
+
+def test_a_gpu_that_is_not_there_is_told() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has one")
+    with pytest.raises(EncoderError) as caught:
+        load_encoder("pocket", device="cuda")
+    assert caught.value.code == "no_gpu"
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "reason"),
+    [
+        ("nonsense", "unknown_name", "no encoder"),
+        ("", "unknown_name", "no encoder"),
+        ("ViT-B-32-257/datacomp_s34b_b86k", "unknown_name", "Did you mean"),
+        ("ViT-B-32-256/none", "unknown_weights", "datacomp_s34b_b86k"),
+        ("pocket+fp4", "unknown_variant", "no variant"),
+        ("local-dir:/no/such/folder", "no_folder", "does not exist"),
+    ],
+)
+def test_wrong_names_say_what_is_wrong(name: str, code: str, reason: str) -> None:
     with pytest.raises(EncoderError, match=reason):
         load_encoder(name, device="cpu")
+    assert code_of(name) == code
 
 
 def test_a_folder_that_is_no_model_is_told(tmp_path: Path) -> None:
     with pytest.raises(EncoderError, match="open_clip_config"):
         load_encoder(f"local-dir:{tmp_path}", device="cpu")
+    assert code_of(f"local-dir:{tmp_path}") == "not_a_model"
+
+
+def test_the_activation_is_that_of_the_weights() -> None:
+    """open_clip only warns that `ViT-B-32/openai` was trained with another activation than `ViT-B-32` has."""
+    from workers.encoders import sources
+
+    class Anywhere:
+        def first(self, *_given: Any) -> Path:
+            return Path("weights.safetensors")
+
+    source = sources.find("ViT-B-32/openai", Anywhere())  # type: ignore[arg-type]
+    assert source.model["quick_gelu"] is True
+    assert "quick_gelu" not in sources.find("ViT-B-32/laion2b_s34b_b79k", Anywhere()).model  # type: ignore[arg-type]
+
+
+def test_every_recommended_architecture_passes_our_checks(tmp_path: Path) -> None:
+    import open_clip
+
+    from workers.encoders.building import checked
+    from workers.encoders.sources import Source
+
+    for architecture in open_clip.list_models():
+        config = open_clip.get_model_config(architecture)
+        checked(Source(config, {}, tmp_path, None, None))

@@ -1,0 +1,249 @@
+"""How fast images are embedded: our pipeline against the plain open_clip loop and against the bare network.
+
+    python benchmarks/embedding.py [--quick] [--images N] [--photos FOLDER] [--encoder NAME] [--json PATH]
+
+Without `--encoder`, two are measured: `pocket` on 200×200 JPEG files (drawn here, or those of `--photos`), and the
+architecture ViT-B-32 with random weights on the same files (where there is a GPU, ViT-B-16). What is compared, in
+one run and in turns, so that all meet the same machine:
+
+- `loop`: open_clip's own usage, one image at a time: open, preprocess, encode;
+- `batched_loop`: the same through a DataLoader of one worker a core, batches of 32;
+- `forward`: the network alone on tensors that lie ready, batches of 32 (256 on a GPU);
+- `pipeline`: Encoder.encode_stream, decoding included; `onnx` and `int8` the same through those variants.
+
+`…_cosine_min` and `…_cosine_mean` compare a variant's vectors with fp32's on these images. The keys of the first
+encoder have no prefix, those of the second begin with its architecture. Budget (design, section 8): the pipeline
+≥ 1.5 × the loop on a CPU, ≥ 90 % of the bare forward pass on a GPU; pocket ≥ 150 images/s on two cores.
+"""
+
+import argparse
+import itertools
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
+
+SIDE, BATCH = 200, 32
+
+
+def draw(count: int, folder: Path) -> list[Path]:
+    """JPEG files of 200×200, each different."""
+    from PIL import Image
+
+    from workers.encoders.probes import probe_images
+
+    folder.mkdir(parents=True, exist_ok=True)
+    base = probe_images(64, SIDE)
+    files = []
+    for number in range(count):
+        pixels = base[number % 64]
+        turned = (pixels, pixels[::-1], pixels[:, ::-1], pixels.swapaxes(0, 1))[number // 64 % 4]
+        path = folder / f"{number:06d}.jpg"
+        Image.fromarray(turned).save(path, quality=88)
+        files.append(path)
+    return files
+
+
+def random_encoder(architecture: str, folder: Path, device: str) -> Any:
+    """An encoder of this architecture with random weights, loaded as any model in a folder is."""
+    import open_clip
+    import torch
+    from safetensors.torch import save_file
+
+    from workers.encoders import load_encoder
+
+    place = folder / architecture
+    place.mkdir()
+    torch.manual_seed(0)
+    model = open_clip.create_model(architecture)
+    save_file(
+        {name: value.contiguous() for name, value in model.state_dict().items()},
+        place / "open_clip_model.safetensors",
+    )
+    config = {"model_cfg": open_clip.get_model_config(architecture), "preprocess_cfg": {}}
+    (place / "open_clip_config.json").write_text(json.dumps(config))
+    return load_encoder(f"local-dir:{place}", device=device, cache_dir=folder / "cache")
+
+
+def whole_preprocess(encoder: Any) -> Callable[[Any], Any]:
+    """open_clip's transform as its users call it: PIL → normalised tensor."""
+    from torchvision.transforms import Compose, Normalize, ToTensor
+
+    return Compose([encoder.geometry, ToTensor(), Normalize(encoder.mean, encoder.std)])
+
+
+def loop(encoder: Any, files: list[Path]) -> None:
+    """One image at a time, as in open_clip's README."""
+    import torch
+    from PIL import Image
+
+    preprocess = whole_preprocess(encoder)
+    with torch.no_grad(), encoder.autocast():
+        for file in files:
+            image = preprocess(Image.open(file).convert("RGB")).unsqueeze(0).to(encoder.device)
+            features = encoder.model.encode_image(image)
+            (features / features.norm(dim=-1, keepdim=True)).float().cpu().numpy()
+
+
+class Files:
+    """A map-style dataset of preprocessed images."""
+
+    def __init__(self, files: list[Path], preprocess: Callable[[Any], Any]) -> None:
+        self.files, self.preprocess = files, preprocess
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> Any:
+        from PIL import Image
+
+        return self.preprocess(Image.open(self.files[index]).convert("RGB"))
+
+
+def batched_loop(encoder: Any, files: list[Path]) -> None:
+    """Batches of 32 from a DataLoader with one worker process a core."""
+    import torch
+
+    from workers.encoders.pipeline import cores
+
+    on_gpu = encoder.device != "cpu"
+    loader = torch.utils.data.DataLoader(
+        Files(files, whole_preprocess(encoder)),  # type: ignore[arg-type]
+        batch_size=256 if on_gpu else BATCH,
+        num_workers=min(16, cores()),
+        pin_memory=on_gpu,
+    )
+    with torch.no_grad(), encoder.autocast():
+        for images in loader:
+            features = encoder.model.encode_image(images.to(encoder.device, non_blocking=True))
+            (features / features.norm(dim=-1, keepdim=True)).float().cpu().numpy()
+
+
+def forward(encoder: Any, ready: Any) -> None:
+    """The network alone, on normalised tensors already on the device."""
+    import torch
+
+    size = 256 if encoder.device != "cpu" else BATCH
+    with torch.inference_mode(), encoder.autocast():
+        for start in range(0, len(ready), size):
+            encoder.model.encode_image(ready[start : start + size])
+    if encoder.device != "cpu":
+        torch.cuda.synchronize()
+
+
+def pipeline(encoder: Any, files: Iterable[Path]) -> Any:
+    """All vectors, in the order of the files."""
+    import numpy as np
+
+    return np.concatenate([chunk.vectors for chunk in encoder.encode_stream(enumerate(files))])
+
+
+def cosines(vectors: Any, reference: Any) -> dict[str, float]:
+    """How far a variant's vectors are from fp32's: {cosine_min, cosine_mean}."""
+    found = (vectors * reference).sum(1)
+    return {"cosine_min": round(float(found.min()), 5), "cosine_mean": round(float(found.mean()), 5)}
+
+
+def measure(encoder: Any, files: list[Path], rounds: int, cache: Path, slow: int) -> dict[str, float]:
+    """Images a second of each way, the best of the rounds, and the variants' cosines. ``slow``: images for the loops."""
+    import numpy as np
+    import torch
+
+    from workers.encoders.loading import _variant
+
+    variants = {}
+    if encoder.device == "cpu":
+        variants = {v: _variant(encoder, f"{encoder.name}+{v}", v, cache) for v in ("onnx", "int8")}
+    pixels = torch.from_numpy(np.stack([encoder.prepared(file) for file in files[:256]]))
+    mean, std = torch.tensor(encoder.mean) * 255, torch.tensor(encoder.std) * 255
+    ready = ((pixels.float() - mean) / std).permute(0, 3, 1, 2).contiguous().to(encoder.device)
+    few = files[:slow]
+    ways: dict[str, tuple[Callable[[], Any], int]] = {
+        "loop": (lambda: loop(encoder, few), len(few)),
+        "batched_loop": (lambda: batched_loop(encoder, few), len(few)),
+        "forward": (lambda: forward(encoder, ready), len(ready)),
+        "pipeline": (lambda: pipeline(encoder, files), len(files)),
+        **{v: (lambda e=e: pipeline(e, files), len(files)) for v, e in variants.items()},
+    }
+    best = dict.fromkeys(ways, 0.0)
+    vectors: dict[str, Any] = {}
+    pipeline(encoder, files[:BATCH])
+    for _round, (name, (run, count)) in itertools.product(range(rounds), ways.items()):
+        begun = time.perf_counter()
+        vectors[name] = run()
+        best[name] = max(best[name], count / (time.perf_counter() - begun))
+    figures = {f"{name}_ips": round(value, 1) for name, value in best.items()}
+    figures["pipeline_to_loop"] = round(best["pipeline"] / best["loop"], 2)
+    figures["pipeline_to_forward"] = round(best["pipeline"] / best["forward"], 2)
+    for name in variants:
+        for kind, value in cosines(vectors[name], vectors["pipeline"]).items():
+            figures[f"{name}_{kind}"] = value
+    return figures
+
+
+def main() -> None:
+    """Set up, measure, print, clean up."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="few images, one round")
+    parser.add_argument(
+        "--images", type=int, default=0, help="how many (pocket; an eighth of it for the larger)"
+    )
+    parser.add_argument("--photos", type=Path, help="use the JPEG files under this folder")
+    parser.add_argument("--encoder", help="measure this one alone; an architecture without weights is random")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    arguments = parser.parse_args()
+    count = arguments.images or (192 if arguments.quick else 2_048)
+    rounds = 1 if arguments.quick else 3
+
+    from workers.encoders import load_encoder
+    from workers.encoders.torchvision_shim import ensure_torchvision
+
+    ensure_torchvision()
+    import torch
+
+    from workers.encoders.pipeline import cores
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    with tempfile.TemporaryDirectory(prefix="mekiki-embedding-") as temporary:
+        folder = Path(temporary)
+        if arguments.photos:
+            files = sorted(p for p in arguments.photos.rglob("*") if p.suffix.lower() in {".jpg", ".jpeg"})[
+                :count
+            ]
+        else:
+            files = draw(count, folder / "pictures")
+        if not files:
+            raise SystemExit(f"There is no JPEG file in {arguments.photos}.")
+        figures: dict[str, Any] = {
+            "device": torch.cuda.get_device_name() if device == "cuda" else f"CPU, {cores()} cores",
+            "images": len(files),
+        }
+        large = "ViT-B-16" if device == "cuda" else "ViT-B-32"
+        for name in [arguments.encoder] if arguments.encoder else ["pocket", large]:
+            if name == "pocket" or "/" in name or ":" in name:
+                encoder = load_encoder(name, device=device, cache_dir=folder / "cache")
+            else:
+                encoder = random_encoder(name, folder, device)
+            heavy = name != "pocket" and device == "cpu"
+            some = files[: max(64, len(files) // 8)] if heavy else files
+            slow = len(some) if heavy else min(len(some), 512)
+            found = measure(encoder, some, 1 if heavy and arguments.quick else rounds, folder / "cache", slow)
+            prefix = "" if "pipeline_ips" not in figures else f"{name}_"
+            figures |= {"encoder": name} if not prefix else {}
+            figures |= {f"{prefix}{key}": value for key, value in found.items()}
+            print(f"\n{name}: {len(some)} images on {figures['device']}")
+            for key, value in found.items():
+                print(f"{key:>22}  {value:,}")
+    if arguments.json:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,250 @@
+"""Downloads that break, lie, are refused or are not possible; and caches that make them unnecessary."""
+
+import hashlib
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.workers.encoders.conftest import FakeHub
+from workers.encoders import EncoderError, load_encoder
+from workers.encoders.hub import Hub
+
+WEIGHTS = "open_clip_model.safetensors"
+
+
+@pytest.fixture(autouse=True)
+def empty_common_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Never the cache of the person who runs the tests."""
+    from huggingface_hub import constants
+
+    place = tmp_path / "common"
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(place))
+    return place
+
+
+@pytest.fixture
+def nowhere() -> Iterator[str]:
+    """An address that refuses connections."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{held.getsockname()[1]}"
+
+
+def leftovers(cache: Path) -> list[str]:
+    return sorted(path.name for path in cache.rglob("*.part"))
+
+
+def test_a_model_of_the_hub_is_downloaded_once_with_progress(
+    fake_hub: FakeHub, folder: Path, tmp_path: Path, nowhere: str
+) -> None:
+    told: list[tuple[int, int]] = []
+    encoder = load_encoder(
+        "hf-hub:maker/tiny",
+        device="cpu",
+        cache_dir=tmp_path,
+        endpoint=fake_hub.address,
+        progress=lambda done, total: told.append((done, total)),
+    )
+    assert encoder.digest == load_encoder(f"local-dir:{folder}", device="cpu").digest
+    size = (folder / WEIGHTS).stat().st_size
+    assert told[-1] == (size, size)
+    assert [done for done, total in told if total == size] == sorted(
+        done for done, total in told if total == size
+    )
+    assert leftovers(tmp_path) == []
+    # From now on no network is needed, nor asked.
+    again = load_encoder("hf-hub:maker/tiny", device="cpu", cache_dir=tmp_path, endpoint=nowhere)
+    assert again.digest == encoder.digest
+
+
+def test_the_hubs_own_tools_find_what_was_downloaded(fake_hub: FakeHub, folder: Path, tmp_path: Path) -> None:
+    from huggingface_hub import hf_hub_download
+
+    path = Hub(tmp_path, endpoint=fake_hub.address).first("maker/tiny", ["none", WEIGHTS])
+    assert path is not None
+    found = hf_hub_download("maker/tiny", WEIGHTS, cache_dir=tmp_path, local_files_only=True)
+    assert Path(found).read_bytes() == (folder / WEIGHTS).read_bytes()
+
+
+def test_a_download_goes_on_where_it_was_stopped(fake_hub: FakeHub, tmp_path: Path) -> None:
+    fake_hub.models["maker/big"] = {"weights.bin": bytes(range(256)) * 100_000}
+
+    class StopError(Exception):
+        pass
+
+    def stop(done: int, total: int) -> None:
+        if done > total // 2:
+            raise StopError
+
+    with pytest.raises(StopError):
+        Hub(tmp_path, endpoint=fake_hub.address, progress=stop).first("maker/big", ["weights.bin"])
+    assert len(leftovers(tmp_path)) == 1
+    fake_hub.asked.clear()
+    told: list[int] = []
+    path = Hub(tmp_path, endpoint=fake_hub.address, progress=lambda done, _total: told.append(done)).first(
+        "maker/big", ["weights.bin"]
+    )
+    assert path is not None
+    assert path.read_bytes() == fake_hub.models["maker/big"]["weights.bin"]
+    (ranged,) = [asked for method, _path, asked in fake_hub.asked if method == "GET" and asked]
+    assert int(ranged.removeprefix("bytes=").strip("-")) > 25_600_000 // 3
+    assert told[0] > 25_600_000 // 2
+    assert leftovers(tmp_path) == []
+
+
+def test_a_connection_that_breaks_is_taken_up_again(fake_hub: FakeHub, tmp_path: Path) -> None:
+    fake_hub.models["maker/big"] = {"weights.bin": bytes(range(256)) * 100_000}
+    fake_hub.cut_after = 15_000_000
+    path = Hub(tmp_path, endpoint=fake_hub.address).first("maker/big", ["weights.bin"])
+    assert path is not None
+    assert path.read_bytes() == fake_hub.models["maker/big"]["weights.bin"]
+    assert any(asked.startswith("bytes=") for _method, _path, asked in fake_hub.asked)
+
+
+def test_content_that_is_not_what_was_announced_is_fetched_again_then_refused(
+    fake_hub: FakeHub, folder: Path, tmp_path: Path
+) -> None:
+    fake_hub.lie = 1
+    path = Hub(tmp_path / "once", endpoint=fake_hub.address).first("maker/tiny", [WEIGHTS])
+    assert path is not None
+    assert (
+        hashlib.sha256(path.read_bytes()).digest() == hashlib.sha256((folder / WEIGHTS).read_bytes()).digest()
+    )
+    fake_hub.lie = 2
+    with pytest.raises(EncoderError) as caught:
+        Hub(tmp_path / "twice", endpoint=fake_hub.address).first("maker/tiny", [WEIGHTS])
+    assert caught.value.code == "download_damaged"
+    assert [path for path in (tmp_path / "twice").rglob("*") if path.is_file()] == []
+
+
+def test_a_partial_file_that_is_rubbish_does_not_survive(
+    fake_hub: FakeHub, folder: Path, tmp_path: Path
+) -> None:
+    digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+    blobs = tmp_path / "models--maker--tiny" / "blobs"
+    blobs.mkdir(parents=True)
+    for rubbish in (bytes(1000), bytes(100_000_000)):
+        (blobs / f"{digest}.part").write_bytes(rubbish)
+        path = Hub(tmp_path, endpoint=fake_hub.address).first("maker/tiny", [WEIGHTS])
+        assert path is not None
+        assert path.read_bytes() == (folder / WEIGHTS).read_bytes()
+        path.resolve().unlink()
+
+
+def test_two_downloads_at_once_make_one_file(fake_hub: FakeHub, tmp_path: Path) -> None:
+    fake_hub.models["maker/big"] = {"weights.bin": bytes(range(256)) * 50_000}
+
+    def fetch(_number: int) -> bytes:
+        path = Hub(tmp_path, endpoint=fake_hub.address).first("maker/big", ["weights.bin"])
+        assert path is not None
+        return path.read_bytes()
+
+    with ThreadPoolExecutor(4) as pool:
+        bodies = list(pool.map(fetch, range(4)))
+    assert set(bodies) == {fake_hub.models["maker/big"]["weights.bin"]}
+    assert sum(method == "GET" and "resolve" in path for method, path, _range in fake_hub.asked) == 1
+    assert leftovers(tmp_path) == []
+
+
+def test_without_a_network_it_says_so_at_once(tmp_path: Path, nowhere: str) -> None:
+    begun = time.monotonic()
+    with pytest.raises(EncoderError) as caught:
+        load_encoder("ViT-B-32-256/datacomp_s34b_b86k", device="cpu", cache_dir=tmp_path, endpoint=nowhere)
+    assert time.monotonic() - begun < 10
+    assert caught.value.code == "no_network"
+    assert caught.value.details["host"].startswith("127.0.0.1")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_hub_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from workers.encoders import hub
+
+    monkeypatch.setattr(hub, "PATIENCE", 0.3)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        begun = time.monotonic()
+        with pytest.raises(EncoderError) as caught:
+            Hub(tmp_path, endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}").first("a/b", ["c"])
+    assert caught.value.code == "no_network"
+    assert time.monotonic() - begun < 5
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(500, "no_network"), (503, "no_network"), (418, "download_failed")],
+)
+def test_what_the_hub_answers_is_told(fake_hub: FakeHub, tmp_path: Path, status: int, code: str) -> None:
+    fake_hub.status = status
+    with pytest.raises(EncoderError) as caught:
+        Hub(tmp_path, name="x", endpoint=fake_hub.address).first("maker/tiny", [WEIGHTS])
+    assert caught.value.code == code
+
+
+def test_models_that_the_hub_does_not_have(fake_hub: FakeHub, tmp_path: Path) -> None:
+    with pytest.raises(EncoderError) as caught:
+        load_encoder("hf-hub:maker/none", device="cpu", cache_dir=tmp_path, endpoint=fake_hub.address)
+    assert caught.value.code == "unknown_model"
+    fake_hub.models["maker/empty"] = {"README.md": b"hello"}
+    with pytest.raises(EncoderError) as caught:
+        load_encoder("hf-hub:maker/empty", device="cpu", cache_dir=tmp_path, endpoint=fake_hub.address)
+    assert caught.value.code == "not_a_model"
+
+
+def test_too_little_disk_is_told_before_the_download(
+    fake_hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=1000))
+    with pytest.raises(EncoderError) as caught:
+        Hub(tmp_path, name="x", endpoint=fake_hub.address).first("maker/tiny", [WEIGHTS])
+    assert caught.value.code == "no_disk"
+
+
+def filled(cache: Path, repo: str, files: dict[str, bytes]) -> None:
+    """A cache as the hub's own tools leave it."""
+    storage = cache / f"models--{repo.replace('/', '--')}"
+    commit = "c" * 40
+    for name, content in files.items():
+        blob = storage / "blobs" / hashlib.sha256(content).hexdigest()
+        blob.parent.mkdir(parents=True, exist_ok=True)
+        blob.write_bytes(content)
+        pointer = storage / "snapshots" / commit / name
+        pointer.parent.mkdir(parents=True, exist_ok=True)
+        pointer.symlink_to(blob)
+    (storage / "refs").mkdir(exist_ok=True)
+    (storage / "refs" / "main").write_text(commit)
+
+
+def test_architecture_and_weights_load_from_a_cache_filled_before(
+    folder: Path, tmp_path: Path, empty_common_cache: Path, nowhere: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The registry's own path, with an architecture as small as the test's model in the registry."""
+    import json
+
+    import open_clip
+
+    from tests.workers.encoders.conftest import TINY
+
+    path = tmp_path / "Tiny-Test.json"
+    path.write_text(json.dumps(TINY))
+    monkeypatch.setattr(
+        open_clip.factory, "_MODEL_CONFIGS", {**open_clip.factory._MODEL_CONFIGS, "Tiny-Test": TINY}
+    )
+    monkeypatch.setitem(
+        open_clip.pretrained._PRETRAINED,
+        "Tiny-Test",
+        {"ours": open_clip.pretrained._pcfg(hf_hub="maker/tiny/")},
+    )
+    filled(empty_common_cache, "maker/tiny", {WEIGHTS: (folder / WEIGHTS).read_bytes()})
+    encoder = load_encoder("Tiny-Test/ours", device="cpu", cache_dir=tmp_path / "own", endpoint=nowhere)
+    assert encoder.name == "Tiny-Test/ours"
+    assert encoder.dim == 32
+    assert encoder.mean == pytest.approx(
+        (0.48145466, 0.4578275, 0.40821073)
+    )  # the registry's, not the folder's

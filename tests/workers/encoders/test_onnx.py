@@ -1,0 +1,137 @@
+"""+onnx and +int8: encoders of their own, close to the original, kept in a file that is checked."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.workers.encoders.conftest import PREPROCESS
+from workers.encoders import Encoder, EncoderError, load_encoder, onnx_tower
+from workers.encoders.probes import probe_images
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def original(folder: Path) -> Encoder:
+    return load_encoder(f"local-dir:{folder}", device="cpu")
+
+
+@pytest.mark.parametrize("variant", ["onnx", "int8"])
+def test_a_variant_is_another_encoder_with_nearly_the_same_vectors(
+    original: Encoder, cache: Path, variant: str
+) -> None:
+    encoder = load_encoder(f"{original.name}+{variant}", device="cpu", cache_dir=cache)
+    assert encoder.name == f"{original.name}+{variant}"
+    assert encoder.precision == variant
+    assert encoder.digest not in {original.digest, ""}
+    assert len(encoder.digest) == 64
+    assert encoder.tower is not None
+    assert 0.9 <= encoder.tower.cosine_min <= encoder.tower.cosine_mean <= 1.0001
+    pictures = list(probe_images(21, 40, seed=9))
+    from PIL import Image
+
+    images = [Image.fromarray(pixels) for pixels in pictures]
+    cosines = (encoder.encode_images(images, batch=4).vectors * original.encode_images(images).vectors).sum(1)
+    assert cosines.min() > (0.99999 if variant == "onnx" else 0.95)
+    assert np.allclose(np.linalg.norm(encoder.encode_images(images).vectors, axis=1), 1, atol=1e-5)
+    # The text tower is the original's.
+    assert np.array_equal(encoder.encode_texts(["a crack"]), original.encode_texts(["a crack"]))
+    assert encoder.too_long(["crack " * 99]) == [0]
+
+
+@pytest.mark.parametrize("variant", ["onnx", "int8"])
+def test_a_convolutional_tower_too(cache: Path, variant: str) -> None:
+    pocket = load_encoder("pocket", device="cpu")
+    encoder = load_encoder(f"pocket+{variant}", cache_dir=cache)
+    assert encoder.device == "cpu"
+    pictures = probe_images(16, pocket.image_side, seed=5)
+    cosines = (encoder.embed_pixels(pictures) * pocket.embed_pixels(pictures)).sum(1)
+    assert cosines.min() > (0.99999 if variant == "onnx" else 0.9)
+
+
+def test_the_file_is_used_again_and_made_again_when_damaged(
+    original: Encoder, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = load_encoder(f"{original.name}+onnx", cache_dir=cache)
+    assert encoder.tower is not None
+    file = encoder.tower.file
+    assert cache in file.parents
+    made: list[str] = []
+    real = onnx_tower._make
+    monkeypatch.setattr(onnx_tower, "_make", lambda *given: (made.append(given[1]), real(*given))[1])
+    again = load_encoder(f"{original.name}+onnx", cache_dir=cache)
+    assert (again.digest, again.tower.cosine_min, made) == (encoder.digest, encoder.tower.cosine_min, [])  # type: ignore[union-attr]
+
+    whole = file.read_bytes()
+    for damage in (whole[: len(whole) // 2], b"", whole[:-1] + bytes([whole[-1] ^ 1])):
+        file.write_bytes(damage)
+        load_encoder(f"{original.name}+onnx", cache_dir=cache)
+    assert made == ["onnx"] * 3
+    file.with_suffix(".json").write_text("{")
+    load_encoder(f"{original.name}+onnx", cache_dir=cache)
+    file.with_suffix(".json").write_text(json.dumps({"sha256": 3}))
+    load_encoder(f"{original.name}+onnx", cache_dir=cache)
+    assert made == ["onnx"] * 5
+    assert not [path for path in file.parent.iterdir() if path.name.startswith(".making")]
+
+
+def test_a_form_that_is_too_far_off_is_refused_and_not_kept(
+    original: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(onnx_tower._LEAST, "int8", 1.5)
+    with pytest.raises(EncoderError) as caught:
+        load_encoder(f"{original.name}+int8", cache_dir=tmp_path)
+    assert caught.value.code == "variant_differs"
+    assert not list(tmp_path.rglob("*.onnx"))
+
+
+def test_other_weights_or_preprocessing_never_share_a_file(
+    original: Encoder, folder: Path, tmp_path: Path, cache: Path
+) -> None:
+    import shutil
+
+    other = tmp_path / "other mean"
+    shutil.copytree(folder, other)
+    config = json.loads((other / "open_clip_config.json").read_text())
+    config["preprocess_cfg"] = PREPROCESS | {"mean": [0.9, 0.9, 0.9]}
+    (other / "open_clip_config.json").write_text(json.dumps(config))
+    one = load_encoder(f"{original.name}+onnx", cache_dir=cache)
+    two = load_encoder(f"local-dir:{other}+onnx", cache_dir=cache)
+    assert one.tower is not None
+    assert two.tower is not None
+    assert one.tower.file != two.tower.file
+    pictures = probe_images(2, 32)
+    assert abs(one.embed_pixels(pictures) - two.embed_pixels(pictures)).max() > 1e-3
+
+
+def test_onnx_runtime_reports_to_nobody(tmp_path: Path) -> None:
+    """Its telemetry keeps a database in the user's cache folder as soon as it is on."""
+    code = (
+        "from workers.encoders import onnx_tower; onnxruntime = onnx_tower._onnxruntime(); "
+        "onnxruntime.SessionOptions(); print(onnxruntime.get_available_providers())"
+    )
+    quiet = {"CI", "ORT_RUNNING_UNIT_TESTS", "GITHUB_ACTIONS", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME"}
+    environment = {k: v for k, v in os.environ.items() if k not in quiet} | {"HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert "CPUExecutionProvider" in done.stdout
+    assert list(tmp_path.rglob("*onnxruntime*")) == []
+
+
+def test_the_drawn_pictures_are_the_same_everywhere() -> None:
+    import hashlib
+
+    assert hashlib.sha256(probe_images(4, 64).tobytes()).hexdigest() == PROBES_64
+    assert probe_images(3, 50).shape == (3, 50, 50, 3)
+    assert np.array_equal(probe_images(3, 50)[2], probe_images(5, 50)[2])
+    assert probe_images(16, 64).std() > 30
+
+
+PROBES_64 = "64a04511858f39fcccd498e291acd85d80da5f0ce83a9aa2ad56df7bcc917d6b"

@@ -1,0 +1,283 @@
+"""The image tower as ONNX Runtime runs it on a CPU: fp32 (`+onnx`) or 8 bits (`+int8`).
+
+The tower is exported once from the torch model, with scaling and normalisation inside, so that it takes the pixels
+as bytes. It is kept in a folder under a name that says what it was made of, together with its hash and how far its
+vectors are from torch's on a set of drawn pictures; a file that does not have that hash is made again.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import io
+import json
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .encoder import told
+from .errors import EncoderError
+from .identity import derived
+from .probes import probe_images
+
+if TYPE_CHECKING:
+    from .encoder import Encoder
+
+# Raise one when the file would give other vectors: another exporter, other layers in 8 bits, other calibration.
+RECIPES = {"onnx": "onnx 1", "int8": "int8 1"}
+_OPSET = 17
+_CALIBRATION, _PROBES = 64, 16  # pictures
+_LEAST = {"onnx": 0.9999, "int8": 0.9}  # mean cosine to torch's vectors below which a tower is refused
+_LARGEST = 1_900_000_000  # bytes of weights: protobuf ends at 2 GiB
+
+
+@dataclass(frozen=True)
+class OnnxTower:
+    """Call it with (b, h, w, 3) uint8 for (b, d) float32 unit vectors; from several threads at once if you like.
+
+    ``cosine_min`` and ``cosine_mean`` to torch's fp32 vectors on the drawn pictures; ``file`` where it lies.
+    """
+
+    file: Path
+    cosine_min: float
+    cosine_mean: float
+    session: Any = field(repr=False)
+
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        with told("embedding images"):
+            return self.session.run(None, {"pixels": pixels})[0]
+
+
+def identity(source_digest: str, variant: str) -> str:
+    """The digest of the variant of an encoder: of its source and of the recipe."""
+    return derived(source_digest, RECIPES[variant])
+
+
+def tower_for(encoder: "Encoder", variant: str, cache_dir: Path | None) -> OnnxTower:
+    """The tower of a loaded fp32 encoder, from the folder or made now. Raises: EncoderError."""
+    try:
+        import onnx  # noqa: F401
+
+        onnxruntime = _onnxruntime()
+    except ImportError as error:
+        raise EncoderError(
+            f"This machine lacks the packages that run encoders (extra «workers»): {error}",
+            "packages_missing",
+            reason=str(error),
+        ) from error
+    onnxruntime.set_default_logger_severity(3)
+    folder = _folder(cache_dir)
+    file = folder / f"{identity(encoder.digest, variant)}.onnx"
+    with _alone(file):
+        kept = _kept(file)
+        if kept is None:
+            kept = _make(encoder, variant, file)
+    return OnnxTower(file, kept["cosine_min"], kept["cosine_mean"], _session(file))
+
+
+def _folder(cache_dir: Path | None) -> Path:
+    """Where towers are kept; without a folder from the caller one of this user's own among the temporary files."""
+    folder = (
+        cache_dir / "towers" if cache_dir else Path(tempfile.gettempdir()) / f"mekiki-towers-{os.getuid()}"
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if cache_dir is None and folder.stat().st_uid != os.getuid():  # somebody else laid it there for us
+            folder = Path(tempfile.mkdtemp(prefix="mekiki-towers-"))
+    except OSError as error:
+        raise _failed(str(folder), str(error)) from error
+    return folder
+
+
+@contextlib.contextmanager
+def _alone(file: Path) -> Iterator[None]:
+    """One process makes a tower; the others wait and find it."""
+    with file.with_suffix(".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _kept(file: Path) -> dict[str, Any] | None:
+    """What is written about a tower, if the file is whole."""
+    try:
+        about = json.loads(file.with_suffix(".json").read_text())
+        if about["sha256"] == _sha256(file) and isinstance(about["cosine_mean"], float):
+            return about
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return None
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _onnxruntime() -> Any:
+    """The library, told not to report. Since version 1.29 its builds for Linux send names and hashes of models and
+    facts about the machine to their maker unless this is set before the library is loaded."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()
+    return onnxruntime
+
+
+def _session(file: Path) -> Any:
+    onnxruntime = _onnxruntime()
+    options = onnxruntime.SessionOptions()
+    # One thread a call, many calls at once: see pipeline.py.
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+
+
+def _make(encoder: "Encoder", variant: str, file: Path) -> dict[str, Any]:
+    """Export, quantise if asked, compare, and only then let it appear under its name."""
+    weights = sum(p.numel() * p.element_size() for p in encoder.model.visual.parameters())
+    if weights > _LARGEST:
+        raise _failed(encoder.name, "its image tower is larger than an ONNX file may be (2 GB)")
+    work = Path(tempfile.mkdtemp(prefix=".making-", dir=file.parent))
+    try:
+        made = work / "fp32.onnx"
+        # Both print their progress; a worker's output is its log.
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            _export(encoder, made)
+            if variant == "int8":
+                made = _quantised(encoder, made, work)
+        probes = probe_images(_PROBES, encoder.image_side, seed=1)
+        cosines = (_session(made).run(None, {"pixels": probes})[0] * encoder.embed_pixels(probes)).sum(1)
+        about: dict[str, Any] = {
+            "sha256": _sha256(made),
+            "variant": variant,
+            "source": encoder.digest,
+            "cosine_min": float(cosines.min()),
+            "cosine_mean": float(cosines.mean()),
+        }
+        if not about["cosine_mean"] >= _LEAST[variant]:  # also when it is not a number
+            raise EncoderError(
+                f"The {variant} form of «{encoder.name}» gives vectors too far from the original's (cosine "
+                f"{about['cosine_mean']:.3f}): use the encoder without it.",
+                "variant_differs",
+                name=encoder.name,
+                cosine=f"{about['cosine_mean']:.3f}",
+            )
+        note = work / "about.json"
+        note.write_text(json.dumps(about))
+        file.with_suffix(".json").unlink(missing_ok=True)
+        made.replace(file)
+        note.replace(file.with_suffix(".json"))
+        return about
+    except (EncoderError, MemoryError):
+        raise
+    except Exception as error:
+        # The exporter and the quantiser raise whatever their dozens of passes raise.
+        raise _failed(
+            encoder.name, (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        ) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _failed(name: str, reason: str) -> EncoderError:
+    return EncoderError(
+        f"The ONNX form of «{name}» could not be made: {reason}", "variant_failed", name=name, reason=reason
+    )
+
+
+def _export(encoder: "Encoder", file: Path) -> None:
+    import torch
+
+    mean, std = torch.tensor(encoder.mean) * 255, torch.tensor(encoder.std) * 255
+
+    class Whole(torch.nn.Module):
+        """(b, h, w, 3) uint8 → (b, d) unit vectors."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.visual = encoder.model.visual
+
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            scaled = (pixels.float() - mean) / std
+            features = self.visual(scaled.permute(0, 3, 1, 2))
+            features = features[0] if isinstance(features, tuple) else features
+            return torch.nn.functional.normalize(features, dim=-1)
+
+    side = encoder.image_side
+    example = torch.from_numpy(probe_images(2, side))
+    fused = torch.backends.mha.get_fastpath_enabled()
+    # Its one operator for all of attention has no name in ONNX.
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        torch.onnx.export(
+            Whole().eval(),
+            (example,),
+            str(file),
+            dynamo=False,
+            opset_version=_OPSET,
+            input_names=["pixels"],
+            output_names=["vectors"],
+            dynamic_axes={"pixels": {0: "batch"}, "vectors": {0: "batch"}},
+        )
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+
+
+def _quantised(encoder: "Encoder", source: Path, work: Path) -> Path:
+    """8-bit weights, by what the tower consists of.
+
+    A transformer's time is in its matrix products, whose inputs have outliers that a fixed scale cuts off: their
+    weights are quantised for each output channel, their inputs while running. A convolutional network gains
+    nothing from that (ONNX Runtime has no quick dynamic convolution): its activations get fixed scales, measured
+    on drawn pictures.
+    """
+    import onnx
+    from onnxruntime import quantization as q
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    ready, made = work / "ready.onnx", work / "int8.onnx"
+    quant_pre_process(str(source), str(ready), skip_symbolic_shape=True)
+    convolutions = sum(node.op_type == "Conv" for node in onnx.load(ready).graph.node)
+    if convolutions <= 2:  # a transformer cuts its patches with one
+        q.quantize_dynamic(
+            str(ready),
+            str(made),
+            per_channel=True,
+            weight_type=q.QuantType.QInt8,
+            op_types_to_quantize=["MatMul", "Gemm"],
+        )
+        return made
+    # The calibrator keeps all activations of all pictures in memory: fewer of the larger ones.
+    count = _CALIBRATION if encoder.image_side <= 128 else _CALIBRATION // 4
+    q.quantize_static(
+        str(ready),
+        str(made),
+        _reader(probe_images(count, encoder.image_side)),
+        quant_format=q.QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=q.QuantType.QUInt8,
+        weight_type=q.QuantType.QInt8,
+        calibrate_method=q.CalibrationMethod.Percentile,
+    )
+    return made
+
+
+def _reader(pictures: np.ndarray) -> Any:
+    from onnxruntime.quantization import CalibrationDataReader
+
+    class Pictures(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._left = iter(range(0, len(pictures), 8))
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            start = next(self._left, None)
+            return None if start is None else {"pixels": pictures[start : start + 8]}
+
+    return Pictures()
