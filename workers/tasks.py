@@ -4,6 +4,10 @@ Imports are inside: this module is read before Django is set up, and must not br
 the worker processes.
 """
 
+import logging
+
+from celery.signals import worker_ready
+
 from mekiki.config.celery import app
 
 
@@ -57,12 +61,42 @@ def freeze(job_id: str) -> str:
     return _run(job_id)
 
 
+@app.task(name="workers.tasks.change_encoder")
+def change_encoder(job_id: str) -> str:
+    """Prepare another encoder, switch over to it, or take that back."""
+    return _run(job_id)
+
+
+@app.task(name="workers.tasks.remove_embeddings")
+def remove_embeddings(job_id: str) -> str:
+    """Delete the embeddings of an encoder that is not in use."""
+    return _run(job_id)
+
+
 @app.task(name="workers.tasks.sweep_jobs")
 def sweep_jobs() -> dict[str, int]:
-    """Send again what stalled."""
+    """Send again what stalled, and tell the changes of encoders whose job ended without a word."""
     from mekiki.jobs.services import sweep
+    from mekiki.learning.services import settle_all
 
-    return sweep()
+    found = sweep()
+    settle_all()
+    return found
+
+
+@worker_ready.connect
+def say_what_machine_this_is(**_details: object) -> None:
+    """Pages recommend encoders by the machines that workers run on."""
+    from django.db import connection
+
+    from workers.steps.machine import report_machine
+
+    try:
+        report_machine()
+    except Exception:  # the database may come up later; loading an encoder tells it again
+        logging.getLogger(__name__).warning("What machine this is could not be stored.", exc_info=True)
+    finally:
+        connection.close()  # the parent of worker processes keeps none
 
 
 @app.task(name="workers.tasks.release_leases")

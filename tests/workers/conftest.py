@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,9 +21,8 @@ COLOURS = {"red": (200, 40, 40), "green": (40, 180, 60), "blue": (50, 60, 200)}
 PROMPTS = {name: [f"a photo of {name}", f"{name}の写真"] for name in COLOURS}
 
 
-@pytest.fixture(scope="session")
-def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The name (local-dir:…) of an untrained open_clip model of a few thousand weights."""
+def make_model(folder: Path, *, seed: int, dim: int = 32, context: int = 32) -> str:
+    """Write an untrained open_clip model of a few thousand weights as open_clip stores one; its name (local-dir:…)."""
     from workers.encoders.torchvision_shim import ensure_torchvision
 
     ensure_torchvision()
@@ -30,13 +30,13 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
     import torch
     from safetensors.torch import save_file
 
-    folder = tmp_path_factory.mktemp("tiny-clip")
+    folder.mkdir(parents=True, exist_ok=True)
     config: dict[str, Any] = {
-        "embed_dim": 32,
+        "embed_dim": dim,
         "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16},
-        "text_cfg": {"context_length": 32, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
+        "text_cfg": {"context_length": context, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
     }
-    torch.manual_seed(7)
+    torch.manual_seed(seed)
     model = open_clip.CLIP(
         **{
             k: open_clip.model.__dict__["CLIPVisionCfg"](**v) if k == "vision_cfg" else v
@@ -52,6 +52,20 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
         folder / "open_clip_model.safetensors",
     )
     return f"local-dir:{folder}"
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name (local-dir:…) of a tiny model."""
+    return make_model(tmp_path_factory.mktemp("tiny-clip"), seed=7)
+
+
+@pytest.fixture(scope="session")
+def other_encoder() -> str:
+    """Another one, under HOME/models as an operator would put it, with fewer dimensions and a short context."""
+    from django.conf import settings
+
+    return make_model(settings.HOME / "models" / "other", seed=11, dim=24, context=6)
 
 
 def picture(colour: tuple[int, int, int], number: int) -> bytes:

@@ -1,15 +1,12 @@
 """The loop's stages on real pictures with a real (tiny) encoder and a real PostgreSQL."""
 
 import hashlib
-import shutil
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from django.core.files.storage import default_storage
-from safetensors.numpy import load_file, save_file
 
 from mekiki.datasets import storage
 from mekiki.jobs.models import Job, Kind, State
@@ -127,35 +124,10 @@ def test_new_prompts_make_a_new_head_and_drop_the_old_predictions(
     result = work(coloured, "predict")
     assert champion(coloured).version == 2
     assert set(Prediction.objects.values_list("head__version", flat=True)) == {2}
-    assert result["long_prompts"] == [{"label": "red", "prompt": long}]
-
-
-def test_changed_weights_embed_first_and_the_head_in_use_goes_on_serving(
-    coloured: Any, work: Work, champion: Callable[[Any], Head], tmp_path: Path
-) -> None:
-    work(coloured, "encode")
-    work(coloured, "predict")
-    before, asked = champion(coloured), len(waiting(coloured))
-    other = tmp_path / "other-weights"
-    shutil.copytree(coloured.encoder_name.removeprefix("local-dir:"), other)
-    weights = load_file(other / "open_clip_model.safetensors")
-    save_file(
-        {name: np.asarray(tensor * 1.01, tensor.dtype) for name, tensor in weights.items()},
-        other / "open_clip_model.safetensors",
-    )
-    coloured.encoder_name = f"local-dir:{other}"
-    coloured.save()
-    assert work(coloured, "predict")["code"] == "encoding_first"
-    assert work(coloured, "train")["code"] == "encoding_first"
-    assert champion(coloured) == before
-    assert Prediction.objects.filter(head=before).count() == 30
-    assert len(waiting(coloured)) == asked
-    assert Job.objects.filter(dataset=coloured, kind=Kind.ENCODE, state=State.QUEUED).count() == 1
-    work(coloured, "encode")
-    work(coloured, "predict")
-    after = champion(coloured)
-    assert after.encoder_id != before.encoder_id
-    assert Prediction.objects.filter(head=after).count() == 30
+    assert [(each["label"], each["prompt"], each["context"]) for each in result["long_prompts"]] == [
+        ("red", long, 32)
+    ]
+    assert result["long_prompts"][0]["tokens"] > 32
 
 
 def test_without_labels_predicting_says_what_to_do(work: Work, tiny_encoder: str) -> None:
@@ -284,7 +256,7 @@ def test_a_challenger_that_does_worse_is_kept_aside(
     champion: Callable[[Any], Head],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from workers.stages import train
+    from workers.steps import teaching
 
     work(coloured, "encode")
     work(coloured, "predict")
@@ -292,7 +264,7 @@ def test_a_challenger_that_does_worse_is_kept_aside(
     work(coloured, "refill")
     answer_queue(coloured)
     # As if the prompts explained every label perfectly: nothing can beat that.
-    monkeypatch.setattr(train, "prompts_log_loss", lambda *_arguments: -1.0)
+    monkeypatch.setattr(teaching, "prompts_log_loss", lambda *_arguments: -1.0)
     result = work(coloured, "train")
     assert (result["promoted"], result["code"], result["queued"]) == (False, "worse_than_prompts", 10)
     assert champion(coloured).version == 1

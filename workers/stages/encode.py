@@ -44,7 +44,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     assert dataset is not None
     name = job.payload.get("encoder") or dataset.encoder_name
     report(stage="loading the encoder")
-    encoder, row = encoder_for(dataset, name)
+    encoder, row = encoder_for(dataset, name, report)
     progress = _Progress(job, dataset, row, report)
     logger.info("This worker leads job %s: dataset %s, encoder %s.", job.pk, dataset.pk, row.pk)
     share = Share(dataset, row)
@@ -71,7 +71,9 @@ def help_with(job_id: str) -> int:
 
     An invitation that comes late, or to a machine that cannot load the encoder, ends at once.
     """
-    job = Job.objects.select_related("dataset").filter(pk=job_id, kind=Kind.ENCODE).first()
+    # Preparing another encoder embeds by this stage too.
+    kinds = [Kind.ENCODE, Kind.CHANGE_ENCODER]
+    job = Job.objects.select_related("dataset").filter(pk=job_id, kind__in=kinds).first()
     if job is None or job.dataset is None or not _wanted(job_id):
         return 0
     try:

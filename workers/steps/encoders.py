@@ -1,38 +1,74 @@
 """The dataset's encoder, loaded once a process, and its text directions."""
 
+from collections.abc import Callable
+from contextlib import suppress
+from contextvars import ContextVar
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
 from mekiki.datasets.models import Dataset, Image
-from mekiki.jobs.models import Job, Kind
-from mekiki.jobs.services import enqueue
+from mekiki.jobs.models import Job
 from mekiki.labeling.models import Label, PromptSet
 from mekiki.labeling.selectors import active_labels, current_prompt_set, prompts_of
 from mekiki.learning import models
-from mekiki.learning.services import register_encoder
-from workers.encoders import Encoder, load_encoder
+from mekiki.learning.selectors import champion, open_change
+from mekiki.learning.services import record_long_prompts, register_encoder, request_change
+from workers.encoders import Encoder, EncoderError, load_encoder
 from workers.errors import StageError
 from workers.heads.zero_shot import LabelWithoutPrompts, text_directions
+from workers.runner import Report
+from workers.steps.machine import report_machine
+
+
+# Who is told how far a download is; no part of what an encoder is cached by.
+_downloading: ContextVar[Callable[[int, int], None] | None] = ContextVar("downloading", default=None)
 
 
 @lru_cache(maxsize=2)
 def _loaded(name: str, device: str | None) -> Encoder:
     # A worker process lives long and works for several datasets; two encoders at a time is what fits everywhere.
-    return load_encoder(name, device=device)
+    folder = Path(settings.HOME) / "cache" / "encoders"
+    encoder = load_encoder(name, device=device, progress=_downloading.get(), cache_dir=folder)
+    report_machine(encoder.device)
+    return encoder
 
 
-def encoder_for(dataset: Dataset, name: str = "") -> tuple[Encoder, models.Encoder]:
+def _told(report: Report) -> Callable[[int, int], None]:
+    """Progress of a download in megabytes. It raises what must stop the stage, and that stops the download."""
+    begun = False
+
+    def tell(done: int, total: int) -> None:
+        nonlocal begun
+        if not begun:
+            begun = True
+            report(stage="downloading the encoder", total=total // 1_000_000, unit="MB")
+        report(done=done // 1_000_000, total=total // 1_000_000)
+
+    return tell
+
+
+def encoder_for(
+    dataset: Dataset, name: str = "", report: Report | None = None
+) -> tuple[Encoder, models.Encoder]:
     """The encoder of a dataset, or the one of this name, and its row.
 
     EncoderError: it cannot be loaded, with the reason.
     """
-    encoder = _loaded(name or dataset.encoder_name, None if settings.DEVICE == "auto" else settings.DEVICE)
+    token = _downloading.set(_told(report) if report is not None else None)
+    try:
+        encoder = _loaded(
+            name or dataset.encoder_name, None if settings.DEVICE == "auto" else settings.DEVICE
+        )
+    finally:
+        _downloading.reset(token)
     row = register_encoder(
         name=encoder.name,
         digest=encoder.digest,
@@ -53,16 +89,53 @@ def missing(dataset: Dataset, encoder: models.Encoder) -> QuerySet[Image]:
     )
 
 
-def asked_to_encode_first(job: Job, row: models.Encoder, before: models.Head | None) -> bool:
-    """Has the encoder changed, with images it has not embedded? Then that is asked for, and the head in use
-    goes on serving: a head of an encoder that knows none of the images would empty the queue.
+def serving_encoder(job: Job, report: Report) -> tuple[Encoder, models.Encoder, models.Head | None] | None:
+    """The encoder in use, its row, and the head in use. Call it under the learning lock: nothing moves then.
+
+    None where the weights behind the encoder's name are others by now than those of the head in use: the platform
+    changes over to them (a change of the encoder like any other), and the head in use goes on serving meanwhile.
+    StageError: a change took the dataset away from what this worker loads.
     """
     dataset = job.dataset
     assert dataset is not None
-    if before is None or before.encoder_id == row.pk or not missing(dataset, row).exists():
-        return False
-    enqueue(kind=Kind.ENCODE, dataset=dataset, user=job.created_by)
-    return True
+    dataset.refresh_from_db(fields=["encoder_name"])
+    report(stage="loading the encoder")
+    encoder, row = encoder_for(dataset, report=report)
+    before = champion(dataset)
+    if before is None or before.encoder_id == row.pk:
+        return encoder, row, before
+    left = models.EncoderChange.objects.filter(
+        dataset=dataset,
+        from_encoder=row,
+        to_encoder=before.encoder,
+        state=models.EncoderChange.State.SWITCHED,
+    )
+    if left.exists():
+        raise StageError(
+            _(
+                "This worker loads %(name)s as it was before the last change of the encoder: other weights, or another "
+                "device. If that is meant, take the change back on the encoder's page; else let all workers use the "
+                "same weights and the same kind of device. Everything that was stored is kept."
+            )
+            % {"name": dataset.encoder_name}
+        )
+    with suppress(ValidationError):  # a change is open already
+        request_change(dataset=dataset, name=dataset.encoder_name)
+    return None
+
+
+def read_by_the_candidate(dataset: Dataset, labels: list[Label], prompt_set: PromptSet) -> None:
+    """Say which of the prompts are too long for the encoder that waits to be switched over to, if one does."""
+    change = open_change(dataset)
+    if change is None or change.state != models.EncoderChange.State.READY:
+        return
+    try:
+        encoder, _row = encoder_for(dataset, change.to_name)
+    except EncoderError:
+        return  # the switch will say why; the prompts of the encoder in use do not wait for it
+    by_label = prompts_of(prompt_set)
+    prompts = [(label.name, text) for label in labels for text in by_label.get(label.pk, [])]
+    record_long_prompts(change=change, long_prompts=long_ones(encoder, prompts))
 
 
 def schema_of(dataset: Dataset) -> tuple[list[Label], PromptSet]:
@@ -78,6 +151,16 @@ def schema_of(dataset: Dataset) -> tuple[list[Label], PromptSet]:
     return labels, prompt_set
 
 
+def long_ones(encoder: Encoder, prompts: list[tuple[str, str]]) -> list[dict[str, Any]]:
+    """Of (label, prompt), those that do not fit the encoder's context, each with its tokens and how many fit."""
+    counts = encoder.count_tokens([text for _label, text in prompts])
+    return [
+        {"label": label, "prompt": text, "tokens": count, "context": encoder.context_length}
+        for (label, text), count in zip(prompts, counts, strict=True)
+        if count > encoder.context_length
+    ]
+
+
 def directions(
     encoder: Encoder, labels: list[Label], prompt_set: PromptSet
 ) -> tuple[NDArray[np.float32], list[dict[str, Any]]]:
@@ -91,7 +174,7 @@ def directions(
         for text in by_label.get(label.pk, []):
             owners.append(index)
             texts.append(text)
-    long = [{"label": labels[owners[i]].name, "prompt": texts[i]} for i in encoder.too_long(texts)]
+    long = long_ones(encoder, [(labels[owner].name, text) for owner, text in zip(owners, texts, strict=True)])
     try:
         return text_directions(encoder.encode_texts(texts), np.asarray(owners, np.int64), len(labels)), long
     except LabelWithoutPrompts as error:

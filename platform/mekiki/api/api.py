@@ -8,6 +8,7 @@ from ninja.security import django_auth
 
 from mekiki import __version__
 from mekiki.api import errors
+from mekiki.api.encoders import router as encoders
 from mekiki.api.jobs import router as jobs
 from mekiki.api.review import router as review
 
@@ -31,3 +32,4 @@ api = Api(title="Mekiki", version=__version__, auth=django_auth, docs_url=None, 
 errors.install(api)
 api.add_router("/jobs", jobs)
 api.add_router("/datasets", review)
+api.add_router("/datasets", encoders)

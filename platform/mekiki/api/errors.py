@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
+from django.core.exceptions import ValidationError as DjangoValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from ninja import NinjaAPI, Schema
@@ -50,6 +51,11 @@ def install(api: NinjaAPI) -> None:
         fields = sorted({".".join(str(part) for part in e["loc"][2:]) for e in error.errors} - {""})
         detail = _("The request is malformed: %(fields)s.") % {"fields": ", ".join(fields) or "body"}
         return reply(request, 422, "malformed", detail, fields=fields)
+
+    @api.exception_handler(DjangoValidationError)
+    def not_valid(request: HttpRequest, error: DjangoValidationError) -> HttpResponse:
+        code = str(getattr(error, "code", None) or "refused")
+        return reply(request, 422, code, " ".join(error.messages))
 
     @api.exception_handler(ReviewError)
     def review_error(request: HttpRequest, error: ReviewError) -> HttpResponse:

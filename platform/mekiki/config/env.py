@@ -38,6 +38,16 @@ VARIABLES: dict[str, Variable] = {
         Variable("MEKIKI_WEB_WORKERS", "2", "Number of web worker processes."),
         Variable("MEKIKI_WORKER_CONCURRENCY", "2", "Processes of the Celery worker (1 and solo on a GPU)."),
         Variable("MEKIKI_DEVICE", "auto", "Device of the encoders: auto, cpu, cuda, cuda:1 …"),
+        Variable(
+            "MEKIKI_MODEL_FOLDERS",
+            "",
+            "Folders, comma-separated, whose model folders may be chosen as `local-dir:` in the browser, beside MEKIKI_HOME/models.",
+        ),
+        Variable(
+            "MEKIKI_ENCODER_SOURCES",
+            "registry,hub",
+            "Where encoders chosen in the browser may be downloaded from: registry (open_clip's list), hub (any hf-hub: model), none.",
+        ),
         Variable("MEKIKI_LANGUAGE", "en", "Language before a user chooses one: en or ja."),
         Variable("MEKIKI_TIME_ZONE", "UTC", "Time zone pages show times in, e.g. Asia/Tokyo."),
         Variable("MEKIKI_MAX_PIXELS", "100000000", "Images with more pixels are refused."),

@@ -184,6 +184,8 @@ MAX_ARCHIVE_BYTES = env.number("MEKIKI_MAX_ARCHIVE_MB") * 1024 * 1024
 MAX_ARCHIVE_FILES = env.number("MEKIKI_MAX_ARCHIVE_FILES")
 LEASE_SECONDS = env.number("MEKIKI_LEASE_SECONDS")
 DEVICE = env.text("MEKIKI_DEVICE")
+MODEL_FOLDERS = [HOME / "models", *map(Path, env.words("MEKIKI_MODEL_FOLDERS"))]
+ENCODER_SOURCES = env.words("MEKIKI_ENCODER_SOURCES")
 
 # --- Logs ---------------------------------------------------------------------------------------------------
 LOGGING = {

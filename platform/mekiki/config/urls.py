@@ -23,7 +23,6 @@ for pattern in api_urls[0]:
 urlpatterns = [
     path("", include("mekiki.web.urls")),
     path("accounts/", include("mekiki.accounts.urls")),
-    path("datasets/", include("mekiki.datasets.urls")),
     path("d/<slug:slug>/", include(dataset_pages)),
     path("api/v1/", api_urls),
 ]

@@ -5,7 +5,6 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from mekiki.datasets.encoders import available_encoders
 from mekiki.datasets.models import Dataset
 
 
@@ -14,35 +13,6 @@ class MultipleFiles(forms.ClearableFileInput):
 
     allow_multiple_selected = True
     template_name = "django/forms/widgets/file.html"
-
-
-class DatasetForm(forms.Form):
-    """A new dataset. Labels and images follow on their own pages."""
-
-    name = forms.CharField(
-        label=_("Name"),
-        max_length=120,
-        help_text=_("What people will call it, for example “Line 3, brackets”."),
-    )
-    description = forms.CharField(
-        label=_("Description"),
-        required=False,
-        max_length=5000,
-        widget=forms.Textarea(attrs={"rows": 3}),
-        help_text=_("What is judged, and what the judgement is for."),
-    )
-    encoder_name = forms.ChoiceField(
-        label=_("Encoder"),
-        help_text=_(
-            "The model that reads images and prompts. It stays the same for the life of the dataset."
-        ),
-    )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        choices = self.fields["encoder_name"]
-        assert isinstance(choices, forms.ChoiceField)
-        choices.choices = available_encoders()
 
 
 class SettingsForm(forms.Form):

@@ -28,6 +28,8 @@ class Kind(models.TextChoices):
     TRAIN = "train", _("Retrain")
     REFILL = "refill", _("Choose the next images")
     FREEZE = "freeze", _("Freeze label set")
+    CHANGE_ENCODER = "change_encoder", _("Change the encoder")
+    REMOVE_EMBEDDINGS = "remove_embeddings", _("Remove embeddings")
 
 
 class Job(models.Model):

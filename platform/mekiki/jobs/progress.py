@@ -18,6 +18,7 @@ RECENTLY = timedelta(seconds=60)
 # What workers store as `stage` and `unit`: in English, told in the reader's language when it is shown.
 STAGES = (
     gettext_noop("storing images"),
+    gettext_noop("downloading the encoder"),
     gettext_noop("loading the encoder"),
     gettext_noop("computing embeddings"),
     gettext_noop("reading embeddings"),
@@ -26,12 +27,14 @@ STAGES = (
     gettext_noop("storing predictions"),
     gettext_noop("training"),
     gettext_noop("comparing with the head in use"),
+    gettext_noop("comparing the encoders"),
+    gettext_noop("removing embeddings"),
     gettext_noop("evaluating"),
     gettext_noop("choosing the next images"),
     gettext_noop("writing the label set"),
     gettext_noop("waiting for other work on this dataset"),
 )
-UNITS = (gettext_noop("images"), gettext_noop("files"), gettext_noop("labels"))
+UNITS = (gettext_noop("images"), gettext_noop("files"), gettext_noop("labels"), gettext_noop("MB"))
 
 
 @dataclass(frozen=True)

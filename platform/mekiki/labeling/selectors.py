@@ -30,14 +30,14 @@ def prompts_of(prompt_set: PromptSet | None) -> dict[int, list[str]]:
 def long_prompts(dataset: Dataset, prompt_set: PromptSet | None) -> list[dict]:
     """Prompts the encoder cannot read to their end, as the last prediction of this prompt set found.
 
-    Each: {"label": name, "prompt": text}. Empty when none are, or nothing has been predicted yet.
+    Each: {"label": name, "prompt": text, "tokens": how many it has, "context": how many are read}. Empty when none are, or nothing has been predicted yet.
     """
     if prompt_set is None:
         return []
     job = (
         Job.objects.filter(
             dataset=dataset,
-            kind__in=[Kind.PREDICT, Kind.TRAIN],
+            kind__in=[Kind.PREDICT, Kind.TRAIN, Kind.CHANGE_ENCODER],
             state=State.SUCCEEDED,
             result__prompt_set=prompt_set.version,
         )

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 from pgvector.django import HalfVectorField
 
 from mekiki.datasets.models import Dataset, Image
@@ -202,6 +203,90 @@ class Evaluation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.correct} of {self.n}"
+
+
+class EncoderChange(models.Model):
+    """A change of a dataset's encoder: prepared beside the one in use, switched over by one recorded act, and taken
+    back by one. `created_by` is empty where the platform began it, because the weights behind a name were replaced.
+
+    A change in one of ACTING has a job that works on it; in one of OPEN it keeps others from beginning.
+    """
+
+    class State(models.TextChoices):
+        PREPARING = "preparing", pgettext_lazy("encoder change", "being prepared")
+        READY = "ready", pgettext_lazy("encoder change", "ready to switch")
+        SWITCHING = "switching", pgettext_lazy("encoder change", "switching over")
+        SWITCHED = "switched", pgettext_lazy("encoder change", "switched over")
+        TAKING_BACK = "taking_back", pgettext_lazy("encoder change", "being taken back")
+        TAKEN_BACK = "taken_back", pgettext_lazy("encoder change", "taken back")
+        FAILED = "failed", pgettext_lazy("encoder change", "failed")
+        CANCELLED = "cancelled", pgettext_lazy("encoder change", "given up")
+
+    ACTING = (State.PREPARING, State.SWITCHING, State.TAKING_BACK)
+    OPEN = (*ACTING, State.READY)
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="encoder_changes")
+    from_name = models.CharField(max_length=200)
+    from_encoder = models.ForeignKey(Encoder, null=True, on_delete=models.PROTECT, related_name="+")
+    from_head = models.ForeignKey(Head, null=True, on_delete=models.SET_NULL, related_name="+")
+    to_name = models.CharField(max_length=200)
+    to_encoder = models.ForeignKey(Encoder, null=True, on_delete=models.PROTECT, related_name="+")
+    to_head = models.ForeignKey(Head, null=True, on_delete=models.SET_NULL, related_name="+")
+    state = models.CharField(max_length=12, choices=State.choices, default=State.PREPARING)
+    job = models.ForeignKey(Job, null=True, on_delete=models.SET_NULL, related_name="+")
+    # Why the last step did not succeed: a code for programs, and the sentence in the language of who asked.
+    error_code = models.CharField(max_length=40, default="")
+    error = models.TextField(default="")
+    facts = models.JSONField(
+        default=dict
+    )  # of the new encoder: device, seconds, context, prompts too long for it
+    comparison = models.JSONField(default=dict)  # old and new, as workers.steps.comparing tells it
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
+    created_at = models.DateTimeField(auto_now_add=True)
+    ready_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)  # switched over, taken back, failed or given up
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["dataset"],
+                condition=models.Q(state__in=["preparing", "ready", "switching", "taking_back"]),
+                name="one_open_encoder_change",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(
+                    state__in=[
+                        "preparing",
+                        "ready",
+                        "switching",
+                        "switched",
+                        "taking_back",
+                        "taken_back",
+                        "failed",
+                        "cancelled",
+                    ]
+                ),
+                name="encoder_change_state_is_known",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.from_name} → {self.to_name}"
+
+
+class WorkerReport(models.Model):
+    """What a worker said of its machine, when it began or loaded an encoder. Pages recommend encoders by it."""
+
+    host = models.CharField(max_length=200, unique=True)
+    device = models.CharField(max_length=40)  # cpu, cuda, cuda:1 …
+    gpu = models.CharField(max_length=200, default="")
+    memory = models.BigIntegerField(default=0)  # bytes
+    cpus = models.PositiveIntegerField(default=0)
+    seen_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return f"{self.host}: {self.device}"
 
 
 class Prediction(models.Model):

@@ -90,7 +90,13 @@ def _by_hand(v: dict[str, Any]) -> str:
 _SENTENCES = {
     "first_head": lambda v: _("The first head of this dataset: it rests on the prompts alone."),
     "new_prompts": lambda v: _("Prompts or labels changed: predictions by the new prompts."),
-    "new_encoder": lambda v: _("The dataset's encoder changed: predictions by the prompts until retraining."),
+    "new_encoder": lambda v: (
+        _("The dataset was switched over to the encoder %(name)s.") % {"name": v["encoder"]}
+    ),
+    "for_encoder": lambda v: _("Made for the encoder %(name)s.") % {"name": v["encoder"]},
+    "taken_back": lambda v: (
+        _("The change of the encoder was taken back: %(name)s again.") % {"name": v["encoder"]}
+    ),
     "labels_changed": lambda v: (
         _("Labels were added or archived since the head in use was made: it had to be replaced.") + _audit(v)
     ),
@@ -107,8 +113,12 @@ _SENTENCES = {
     ),
     "no_embeddings": lambda v: _("No image has an embedding yet. Bring in images first."),
     "encoding_first": lambda v: _(
-        "The encoder changed: the images are embedded anew first, and the head in use stays until then. "
-        "Retrain when that has ended."
+        "The weights of the encoder were replaced on this machine: the images are embedded anew first, and the head "
+        "in use stays until then. The encoder's page tells how far that is."
+    ),
+    "encoder_switched": lambda v: _(
+        "Not used: the dataset was switched over to another encoder before this run had ended. Retrain to get a head "
+        "for the encoder in use."
     ),
     "by_hand": _by_hand,
     "failed": lambda v: _("The run failed: %(error)s") % {"error": v["error"]},

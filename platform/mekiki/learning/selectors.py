@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 from django.db import connection
 from django.db.models import Count, QuerySet, Sum
+from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 from numpy.typing import NDArray
 from psycopg import sql
@@ -15,12 +17,15 @@ from mekiki.datasets.models import Dataset
 from mekiki.learning.binary import FLOAT8, INT8, UUID, blank_rows, copy_out, halfvec
 from mekiki.learning.models import (
     Champion,
+    Embedding,
     EmbeddingChange,
     Encoder,
+    EncoderChange,
     EncodingProblem,
     Evaluation,
     Head,
     TrainingRun,
+    WorkerReport,
 )
 
 SCHEDULED_TASK = "workers.tasks.scheduled_training"
@@ -174,3 +179,58 @@ def predicted_image_ids(head: Head) -> NDArray[np.int64]:
     )
     parts = [rows["image"].astype(np.int64) for rows in copy_out(query, {"image": INT8})]
     return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+
+def encoder_in_use(dataset: Dataset) -> Encoder | None:
+    """The encoder the dataset's predictions rest on: that of the head in use, before there is one the newest of the
+    dataset's encoder name that has embedded an image of it. None before anything was embedded."""
+    in_use = Encoder.objects.filter(head__champion__dataset=dataset).first()
+    if in_use is not None:
+        return in_use
+    named = Encoder.objects.filter(name=dataset.encoder_name).order_by("-id")
+    return next((encoder for encoder in named if has_embeddings(dataset, encoder)), None)
+
+
+def has_embeddings(dataset: Dataset, encoder: Encoder) -> bool:
+    """Has the encoder embedded any image of the dataset?"""
+    return Embedding.objects.filter(encoder=encoder, image__dataset=dataset).exists()
+
+
+def encoder_changes(dataset: Dataset) -> QuerySet[EncoderChange]:
+    """Changes of the dataset's encoder, newest first."""
+    return (
+        EncoderChange.objects.filter(dataset=dataset)
+        .select_related("job", "from_encoder", "to_encoder", "from_head", "to_head", "created_by", "dataset")
+        .defer("from_head__weights", "to_head__weights")
+        .order_by("-id")
+    )
+
+
+def open_change(dataset: Dataset) -> EncoderChange | None:
+    """The change that is being prepared, waits to be switched over, or is under way."""
+    return encoder_changes(dataset).filter(state__in=EncoderChange.OPEN).first()
+
+
+def embedded_by(dataset: Dataset) -> list[tuple[Encoder, int]]:
+    """(encoder, how many of the dataset's images it has embedded), of those that have any."""
+    changes = EmbeddingChange.objects.filter(dataset=dataset).values("encoder_id").annotate(n=Sum("rows"))
+    counts = {row["encoder_id"]: row["n"] for row in changes.order_by() if row["n"]}
+    encoders = Encoder.objects.filter(pk__in=counts).order_by("-id")
+    return [(encoder, counts[encoder.pk]) for encoder in encoders]
+
+
+def unreadable_by(dataset: Dataset, encoder: Encoder) -> int:
+    """How many of the dataset's images the encoder could not read."""
+    return EncodingProblem.objects.filter(encoder=encoder, image__dataset=dataset).count()
+
+
+def bytes_of(encoder: Encoder, embeddings: int) -> int:
+    """About how much room so many embeddings take in the database: two bytes a dimension, the row around it, and
+    its entry in the primary key."""
+    return embeddings * (2 * encoder.dim + 8 + 16 + 28 + 40)
+
+
+def worker_reports() -> QuerySet[WorkerReport]:
+    """What workers said of their machines within the last 30 days, those with a GPU first."""
+    since = timezone.now() - timedelta(days=30)
+    return WorkerReport.objects.filter(seen_at__gte=since).order_by("-device", "host")

@@ -56,6 +56,7 @@ def _models_page(
         "section": "models",
         "may_train": at_least(dataset.role, Role.ADMIN),
         "champion": champion,
+        "open_change": selectors.open_change(dataset),
         "since": since,
         "evaluation": evaluations.get(champion.pk) or selectors.evaluation_of(champion) if champion else None,
         "champion_reason": _reason_of(champion, since) if champion else "",
@@ -66,7 +67,9 @@ def _models_page(
         "older_runs": f"?runs={older_runs}#runs" if older_runs else "",
         "newer_runs": "?#runs" if request.GET.get("runs") else "",
         "jobs": [
-            job for job in progress.active_of(dataset) if job.kind in {Kind.TRAIN, Kind.PREDICT, Kind.ENCODE}
+            job
+            for job in progress.active_of(dataset)
+            if job.kind in {Kind.TRAIN, Kind.PREDICT, Kind.ENCODE, Kind.CHANGE_ENCODER}
         ],
         "problems": selectors.encoding_problems(dataset)[:PAGE],
         "form": form,
@@ -92,11 +95,18 @@ def _run_of(head: Head) -> TrainingRun | None:
 
 def _reason_of(head: Head, in_use: Champion | None = None) -> str:
     """Why a head was or was not put in use; why it is in use, where that was somebody's choice."""
-    if in_use is not None and in_use.head_id == head.pk and in_use.reason.get("code") == "by_hand":
+    chosen = {"by_hand", "new_encoder", "taken_back"}
+    if in_use is not None and in_use.head_id == head.pk and in_use.reason.get("code") in chosen:
         return sentence(in_use.reason)
     run = _run_of(head)
     if run is not None:
         return sentence(run.reason)
+    # A zero-shot head, or one that a change of the encoder made: the first head of an encoder is one of the two.
+    first = not Head.objects.filter(
+        dataset_id=head.dataset_id, encoder_id=head.encoder_id, version__lt=head.version
+    ).exists()
+    if head.version > 1 and (first or head.kind == Head.Kind.LOGISTIC):
+        return sentence({"code": "for_encoder", "encoder": head.encoder.name})
     return sentence({"code": "first_head" if head.version == 1 else "new_prompts"})
 
 

@@ -18,7 +18,7 @@ from mekiki.review.models import Decision
 # Groups of kinds for the filter of the activity page: code → beginnings of kinds.
 GROUPS: dict[str, tuple[str, ...]] = {
     "answers": ("decision.", "audit."),
-    "learning": ("head.", "training.", "schedule.", "queue."),
+    "learning": ("head.", "encoder.", "training.", "schedule.", "queue."),
     "schema": ("label.", "prompts."),
     "data": ("dataset.", "images.", "import.", "label_set."),
     "people": ("member.", "user."),
@@ -55,6 +55,8 @@ def detail(event: Event) -> str:
             "duplicates": data.get("duplicates", 0),
             "rejected": data.get("rejected", 0),
         }
+    if event.kind.startswith("encoder.") and data.get("to"):
+        return _encoders(data)
     if event.kind == "head.chosen":
         return f"#{data.get('version', '')}"
     if event.kind == "user.login_slowed":
@@ -62,6 +64,18 @@ def detail(event: Event) -> str:
     if data.get("error"):
         return str(data["error"])
     return str(data.get("note") or data.get("name") or "")
+
+
+def _encoders(data: dict[str, Any]) -> str:
+    """from → to, each with the beginning of its digest where that was recorded; and the reason where it failed."""
+
+    def one(side: Any) -> str:
+        if not isinstance(side, dict):
+            return str(side)
+        return f"{side['name']} ({side['digest'][:8]})" if side.get("digest") else str(side.get("name", ""))
+
+    told = f"{one(data.get('from', ''))} → {one(data['to'])}"
+    return f"{told}: {data['error']}" if data.get("error") else told
 
 
 def known_kinds() -> set[str]:
@@ -157,6 +171,16 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "head.trained": _plain(gettext_noop("Head trained")),
     "head.chosen": _plain(gettext_noop("Head chosen by hand")),
     "head.promoted": _plain(gettext_noop("Head put into use")),
+    "encoder.change_requested": _plain(gettext_noop("Change of the encoder asked for")),
+    "encoder.prepared": _plain(gettext_noop("Encoder prepared")),
+    "encoder.change_failed": _plain(gettext_noop("Change of the encoder failed")),
+    "encoder.change_cancelled": _plain(gettext_noop("Change of the encoder given up")),
+    "encoder.switch_requested": _plain(gettext_noop("Switch of the encoder asked for")),
+    "encoder.switched": _plain(gettext_noop("Encoder switched over")),
+    "encoder.take_back_requested": _plain(gettext_noop("Way back to the encoder before asked for")),
+    "encoder.taken_back": _plain(gettext_noop("Change of the encoder taken back")),
+    "encoder.removal_requested": _plain(gettext_noop("Removal of embeddings asked for")),
+    "encoder.embeddings_removed": _plain(gettext_noop("Embeddings removed")),
     "schedule.set": _plain(gettext_noop("Schedule of training set")),
     "schedule.cleared": _plain(gettext_noop("Schedule of training switched off")),
     "label_set.requested": _plain(gettext_noop("Label set asked for")),

@@ -9,7 +9,8 @@ from django.utils.translation import ngettext
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.labeling.selectors import current_prompt_set, long_prompts
-from mekiki.learning.models import EncodingProblem
+from mekiki.learning.models import EncoderChange, EncodingProblem
+from mekiki.learning.selectors import open_change
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,13 @@ class Problem:
 
 
 def problems_of(dataset: Dataset) -> list[Problem]:
-    """The worst first. Three or four queries."""
-    return [*_failed_jobs(dataset), *_unreadable(dataset), *_long_prompts(dataset)]
+    """The worst first. Four or five queries."""
+    return [
+        *_failed_jobs(dataset),
+        *_prepared_encoder(dataset),
+        *_unreadable(dataset),
+        *_long_prompts(dataset),
+    ]
 
 
 def _failed_jobs(dataset: Dataset) -> list[Problem]:
@@ -45,6 +51,16 @@ def _failed_jobs(dataset: Dataset) -> list[Problem]:
         )
         for job in failed.order_by("-finished_at")
     ]
+
+
+def _prepared_encoder(dataset: Dataset) -> list[Problem]:
+    """An encoder that waits for somebody to look at the figures."""
+    change = open_change(dataset)
+    if change is None or change.state != EncoderChange.State.READY:
+        return []
+    title = _("The encoder %(name)s is ready to be switched over to") % {"name": change.to_name}
+    text = _("An admin compares it with the one in use, then switches over or gives it up.")
+    return [Problem("prepared_encoder", "warn", title, text, _("See the figures"), "encoder")]
 
 
 def _unreadable(dataset: Dataset) -> list[Problem]:

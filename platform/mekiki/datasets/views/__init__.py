@@ -1,6 +1,6 @@
-"""Pages about datasets: create, settings, import; and the files of images."""
+"""Pages about datasets: settings, import; and the files of images."""
 
-from mekiki.datasets.views.datasets import archive, create, settings
+from mekiki.datasets.views.datasets import archive, settings
 from mekiki.datasets.views.files import display, original, thumb
 from mekiki.datasets.views.imports import (
     import_batch,
@@ -13,7 +13,6 @@ from mekiki.datasets.views.imports import (
 
 __all__ = [
     "archive",
-    "create",
     "display",
     "import_batch",
     "import_discard",

@@ -1,7 +1,7 @@
-"""Making a dataset, its settings, putting it away."""
+"""A dataset's settings, and putting it away."""
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ValidationError
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -11,26 +11,7 @@ from mekiki.accounts.http import UserRequest
 from mekiki.accounts.models import Role
 from mekiki.datasets import services
 from mekiki.datasets.access import dataset_for
-from mekiki.datasets.forms import DatasetForm, SettingsForm
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-def create(request: UserRequest) -> HttpResponse:
-    """A new dataset; goes on to its labels. 403 for people who may not create any."""
-    if not (request.user.may_create_datasets or request.user.is_superuser):
-        raise PermissionDenied(_("You may not create datasets. Ask an admin of the platform to allow it."))
-    form = DatasetForm(request.POST or None, initial={"encoder_name": "pocket"})
-    if request.method == "POST" and form.is_valid():
-        try:
-            dataset = services.create_dataset(user=request.user, **form.cleaned_data)
-        except ValidationError as error:
-            form.add_error(None, error)
-        else:
-            messages.success(
-                request, _("The dataset is made. Say what is to be told apart: its labels and prompts.")
-            )
-            return redirect("labels", dataset.slug)
-    return render(request, "datasets/create.html", {"form": form})
+from mekiki.datasets.forms import SettingsForm
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

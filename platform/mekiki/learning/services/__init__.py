@@ -8,6 +8,28 @@ from mekiki.learning.services.embeddings import (
     request_encoding,
     store_embeddings,
 )
+from mekiki.learning.services.encoder_changes import (
+    cancel_change,
+    change_is_ready,
+    record_long_prompts,
+    record_new_encoder,
+    request_change,
+    request_switch,
+    request_take_back,
+    rest_change,
+    resume_change,
+    settle_all,
+    switch_of_the_platform,
+    switch_over,
+    take_back_obstacle,
+)
+from mekiki.learning.services.encoder_upkeep import (
+    record_removal,
+    removal_obstacle,
+    remove_embeddings,
+    report_worker,
+    request_removal,
+)
 from mekiki.learning.services.heads import (
     decisions_digest,
     drop_replaced_predictions,
@@ -26,6 +48,8 @@ from mekiki.learning.services.training import (
 )
 
 __all__ = [
+    "cancel_change",
+    "change_is_ready",
     "chosen_with",
     "decisions_digest",
     "drop_replaced_predictions",
@@ -37,13 +61,29 @@ __all__ = [
     "record_encoding_problems",
     "record_evaluation",
     "record_head",
+    "record_long_prompts",
+    "record_new_encoder",
+    "record_removal",
     "register_encoder",
+    "removal_obstacle",
+    "remove_embeddings",
+    "report_worker",
+    "request_change",
     "request_encoding",
+    "request_removal",
+    "request_switch",
+    "request_take_back",
     "request_training",
+    "rest_change",
+    "resume_change",
     "run_of",
     "seed_for",
     "set_schedule",
+    "settle_all",
     "store_embeddings",
     "store_predictions",
+    "switch_of_the_platform",
+    "switch_over",
+    "take_back_obstacle",
     "use_head",
 ]

@@ -1,15 +1,19 @@
-"""All datasets, and one dataset's overview."""
+"""All datasets, a new one, and one dataset's overview."""
 
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language, ngettext, pgettext
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext, pgettext
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from mekiki.accounts.http import UserRequest
+from mekiki.datasets import services
 from mekiki.datasets.access import dataset_for, visible_datasets
 from mekiki.datasets.models import Dataset
+from mekiki.learning.encoder_forms import NewDatasetForm
 from mekiki.learning.models import Evaluation
 from mekiki.learning.selectors import learning_curve
 from mekiki.web import charts
@@ -27,6 +31,27 @@ def home(request: UserRequest) -> HttpResponse:
         "may_create": request.user.may_create_datasets or request.user.is_superuser,
     }
     return render(request, "web/home.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def create_dataset(request: UserRequest) -> HttpResponse:
+    """A new dataset; goes on to its labels. 403 for people who may not create any."""
+    if not (request.user.may_create_datasets or request.user.is_superuser):
+        raise PermissionDenied(_("You may not create datasets. Ask an admin of the platform to allow it."))
+    form = NewDatasetForm(
+        request.POST or None, initial={"encoder_name": "pocket"}, language=get_language() or "en"
+    )
+    if request.method == "POST" and form.is_valid():
+        try:
+            dataset = services.create_dataset(user=request.user, **form.cleaned_data)
+        except ValidationError as error:
+            form.add_error(None, error)
+        else:
+            messages.success(
+                request, _("The dataset is made. Say what is to be told apart: its labels and prompts.")
+            )
+            return redirect("labels", dataset.slug)
+    return render(request, "datasets/create.html", {"form": form})
 
 
 @require_safe

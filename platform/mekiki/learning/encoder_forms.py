@@ -1,0 +1,127 @@
+"""Choosing an encoder: what is recommended here, what lies ready in folders, or any name."""
+
+from typing import Any
+
+from django import forms
+from django.template.defaultfilters import filesizeformat
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from mekiki.datasets.models import Dataset
+from mekiki.labeling.models import Prompt
+from mekiki.labeling.selectors import current_prompt_set
+from mekiki.learning.encoder_catalogue import CATALOGUE, CPU, GPU, Recommendation, recommended
+from mekiki.learning.encoder_names import checked_encoder, folder_names
+from mekiki.learning.selectors import worker_reports
+
+# Kana and the common ideographs: prompts that hold any are prompts in Japanese here.
+_JAPANESE = r"[\u3040-\u30ff\u4e00-\u9fff]"
+OTHER = "other"
+
+
+def device_here() -> str:
+    """`gpu` where a worker has told of one, else `cpu`."""
+    return GPU if any(report.device != "cpu" for report in worker_reports()) else CPU
+
+
+def prompt_language(dataset: Dataset | None, site: str) -> str:
+    """`ja` where the dataset's prompts are written so, `en` where they are not; without prompts, the reader's own."""
+    prompt_set = current_prompt_set(dataset) if dataset is not None else None
+    if prompt_set is None:
+        return site.split("-")[0]
+    prompts = Prompt.objects.filter(prompt_set=prompt_set)
+    return "ja" if prompts.filter(text__regex=_JAPANESE).exists() else "en"
+
+
+def size_in_words(item: Recommendation) -> str:
+    """How much is downloaded."""
+    if not item.download_mb:
+        return _("comes with Mekiki")
+    return _("download of about %(size)s") % {"size": filesizeformat(item.download_mb * 1_000_000)}
+
+
+def title_of(name: str) -> str:
+    """An encoder's name as a choice reads it."""
+    if name.startswith("local-dir:"):
+        return _("folder %(path)s") % {"path": name.removeprefix("local-dir:")}
+    found = next((item for item in CATALOGUE if item.name == name), None)
+    return f"{name} ({found.licence}, {size_in_words(found)})" if found else name
+
+
+class EncoderNameField(forms.CharField):
+    """Any name of an encoder that may be chosen on this machine."""
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("max_length", 200)
+        options.setdefault("label", gettext_lazy("Name of an encoder"))
+        options.setdefault(
+            "help_text",
+            gettext_lazy(
+                "ARCHITECTURE/WEIGHTS as open_clip lists them, hf-hub:OWNER/MODEL, or local-dir:/path/to/folder; "
+                "+onnx or +int8 behind the name for a quicker variant on a CPU."
+            ),
+        )
+        options.setdefault("widget", forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}))
+        super().__init__(**options)
+
+    def clean(self, value: Any) -> str:
+        """The checked name; "" where it may be left out."""
+        text = super().clean(value)
+        return checked_encoder(text).name if text else ""
+
+
+class EncoderForm(forms.Form):
+    """Another encoder for a dataset."""
+
+    name = EncoderNameField()
+
+
+class NewDatasetForm(forms.Form):
+    """A new dataset. Labels and images follow on their own pages."""
+
+    name = forms.CharField(
+        label=gettext_lazy("Name"),
+        max_length=120,
+        help_text=gettext_lazy("What people will call it, for example “Line 3, brackets”."),
+    )
+    description = forms.CharField(
+        label=gettext_lazy("Description"),
+        required=False,
+        max_length=5000,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text=gettext_lazy("What is judged, and what the judgement is for."),
+    )
+    encoder_name = forms.ChoiceField(
+        label=gettext_lazy("Encoder"),
+        help_text=gettext_lazy(
+            "The model that reads images and prompts. “pocket” works at once; another one can be prepared later, "
+            "beside the one in use, and compared before you switch over."
+        ),
+    )
+    other_encoder = EncoderNameField(label=gettext_lazy("Another encoder, by its name"), required=False)
+
+    def __init__(self, *args: Any, language: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        names = [item.name for item in recommended(device_here(), language)]
+        names = ["pocket", *(name for name in names if name != "pocket"), *folder_names()]
+        field = self.fields["encoder_name"]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = [
+            *((name, title_of(name)) for name in names),
+            (OTHER, _("another, by the name below")),
+        ]
+
+    def clean(self) -> dict[str, Any]:
+        """The encoder's name in `encoder_name`, whichever field it came from."""
+        values = super().clean() or {}
+        other, chosen = values.pop("other_encoder", ""), values.get("encoder_name")
+        if chosen == OTHER and "other_encoder" not in self.errors:
+            if not other:
+                self.add_error("other_encoder", _("Type the name of the encoder."))
+            values["encoder_name"] = other
+        elif chosen and chosen != OTHER:
+            try:
+                checked_encoder(chosen)
+            except forms.ValidationError as error:
+                self.add_error("encoder_name", error)
+        return values

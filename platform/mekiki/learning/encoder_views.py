@@ -1,0 +1,167 @@
+"""The encoder of a dataset: which is in use, which suit it, preparing another, switching over, taking that back."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from mekiki.accounts.access import at_least
+from mekiki.accounts.http import UserRequest
+from mekiki.accounts.models import Role
+from mekiki.datasets.access import dataset_for
+from mekiki.datasets.models import Dataset
+from mekiki.datasets.selectors import image_count
+from mekiki.jobs import progress
+from mekiki.jobs.models import Kind
+from mekiki.learning import selectors, services
+from mekiki.learning.access import change_for, embedded_for
+from mekiki.learning.encoder_catalogue import recommended
+from mekiki.learning.encoder_forms import EncoderForm, device_here, prompt_language, size_in_words
+from mekiki.learning.encoder_names import folder_names
+from mekiki.learning.models import EncoderChange
+
+HISTORY = 10
+
+
+@require_safe
+def encoder(request: UserRequest, slug: str) -> HttpResponse:
+    """Everything about the dataset's encoder on one page."""
+    return _page(request, dataset_for(request.user, slug), EncoderForm())
+
+
+def _page(request: UserRequest, dataset: Dataset, form: EncoderForm, status: int = 200) -> HttpResponse:
+    in_use = selectors.encoder_in_use(dataset)
+    counts = selectors.embedded_by(dataset)
+    changes = list(selectors.encoder_changes(dataset)[:HISTORY])
+    current = next((change for change in changes if change.state in EncoderChange.OPEN), None)
+    latest = changes[0] if changes else None
+    language, device = prompt_language(dataset, get_language() or "en"), device_here()
+    context = {
+        "dataset": dataset,
+        "section": "models",
+        "may_change": at_least(dataset.role, Role.ADMIN),
+        "in_use": in_use,
+        "images": image_count(dataset),
+        "embedded": {encoder.pk: n for encoder, n in counts}.get(in_use.pk, 0) if in_use else 0,
+        "unreadable": selectors.unreadable_by(dataset, in_use) if in_use else 0,
+        "change": current,
+        "failed": latest if latest is not None and latest.state == EncoderChange.State.FAILED else None,
+        "switched": _to_take_back(changes),
+        "jobs": [
+            job
+            for job in progress.active_of(dataset)
+            if job.kind in {Kind.CHANGE_ENCODER, Kind.REMOVE_EMBEDDINGS, Kind.ENCODE}
+        ],
+        "recommended": _recommended(dataset, device, language),
+        "device": device,
+        "language": language,
+        "folders": [name for name in folder_names() if name != dataset.encoder_name],
+        "workers": list(selectors.worker_reports()),
+        "form": form,
+        "kept": [
+            (encoder, n, selectors.bytes_of(encoder, n), services.removal_obstacle(dataset, encoder))
+            for encoder, n in counts
+            if in_use is None or encoder.pk != in_use.pk
+        ],
+        "history": changes,
+    }
+    return render(request, "learning/encoder.html", context, status=status)
+
+
+def _to_take_back(changes: list[EncoderChange]) -> tuple[EncoderChange, str] | None:
+    """The change that brought the encoder in use, and why it cannot be taken back ("" when it can)."""
+    found = next((c for c in changes if c.state == EncoderChange.State.SWITCHED), None)
+    if found is None or found.to_name != found.dataset.encoder_name:
+        return None
+    return found, services.take_back_obstacle(found)
+
+
+def _recommended(dataset: Dataset, device: str, language: str) -> list[dict[str, Any]]:
+    """The catalogue in the order that suits the machine and the prompts; the first that may be used freely is it."""
+    rows = [
+        {
+            "item": item,
+            "size": size_in_words(item),
+            "in_use": dataset.encoder_name in {item.name, *item.variant_names},
+            "names": [name for name in (item.name, *item.variant_names) if name != dataset.encoder_name],
+            "fits": device in item.devices,
+        }
+        for item in recommended(device, language)
+    ]
+    rows[0]["first"] = True
+    return rows
+
+
+@require_POST
+def change(request: UserRequest, slug: str) -> HttpResponse:
+    """Prepare another encoder beside the one in use."""
+    dataset = dataset_for(request.user, slug, Role.ADMIN)
+    form = EncoderForm(request.POST)
+    if form.is_valid():
+        try:
+            services.request_change(dataset=dataset, name=form.cleaned_data["name"], user=request.user)
+        except ValidationError as error:
+            form.add_error("name", error)
+        else:
+            messages.success(
+                request,
+                _(
+                    "The encoder is being prepared. The one in use goes on serving; this page says how far it is."
+                ),
+            )
+            return redirect("encoder", slug)
+    return _page(request, dataset, form, status=422)
+
+
+def _act(request: UserRequest, slug: str, pk: int, act: Callable[..., Any], done: str) -> HttpResponse:
+    found = change_for(request.user, slug, pk)
+    try:
+        act(change=found, user=request.user)
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+    else:
+        messages.success(request, done)
+    return redirect("encoder", slug)
+
+
+@require_POST
+def switch(request: UserRequest, slug: str, pk: int) -> HttpResponse:
+    """Switch over to a prepared encoder."""
+    done = _(
+        "The switch is under way: what came in since is caught up with first, then everything moves at once."
+    )
+    return _act(request, slug, pk, services.request_switch, done)
+
+
+@require_POST
+def take_back(request: UserRequest, slug: str, pk: int) -> HttpResponse:
+    """Go back to the encoder before."""
+    done = _(
+        "The change is being taken back: what came in since is caught up with first, then everything moves at once."
+    )
+    return _act(request, slug, pk, services.request_take_back, done)
+
+
+@require_POST
+def cancel(request: UserRequest, slug: str, pk: int) -> HttpResponse:
+    """Give up a change, or stop the step that is under way."""
+    return _act(request, slug, pk, services.cancel_change, _("Stopped. The encoder in use stays."))
+
+
+@require_POST
+def remove(request: UserRequest, slug: str, encoder_id: int) -> HttpResponse:
+    """Remove the embeddings by an encoder that is not in use."""
+    dataset, found = embedded_for(request.user, slug, encoder_id)
+    try:
+        services.request_removal(dataset=dataset, encoder=found, user=request.user)
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+    else:
+        messages.success(request, _("The embeddings are being removed."))
+    return redirect("encoder", slug)

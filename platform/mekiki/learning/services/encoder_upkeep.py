@@ -1,0 +1,93 @@
+"""Embeddings of encoders that are not in use, and what workers say of their machines."""
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import connection, transaction
+from django.utils.translation import gettext as _
+
+from mekiki.audit.services import record
+from mekiki.datasets.models import Dataset
+from mekiki.jobs.models import Job, Kind
+from mekiki.jobs.services import enqueue
+from mekiki.learning.models import Encoder, EncoderChange, EncodingProblem, WorkerReport
+from mekiki.learning.selectors import encoder_in_use, has_embeddings
+from mekiki.learning.services.encoder_changes import lock_dataset, require_admin, settle
+
+
+def removal_obstacle(dataset: Dataset, encoder: Encoder) -> str:
+    """Why the embeddings by this encoder cannot be removed, in words; "" when they can."""
+    in_use = encoder_in_use(dataset)
+    if in_use is not None and in_use.pk == encoder.pk:
+        return _("This encoder is in use. Its embeddings are what predictions and search rest on.")
+    for change in EncoderChange.objects.filter(dataset=dataset, state__in=EncoderChange.OPEN):
+        if encoder.pk in {change.from_encoder_id, change.to_encoder_id} or change.to_encoder_id is None:
+            return _("A change of the encoder is not finished. Switch over to it or give it up first.")
+    return ""
+
+
+@transaction.atomic
+def request_removal(*, dataset: Dataset, encoder: Encoder, user: Any) -> Job:
+    """Remove the embeddings of the dataset's images by an encoder that is not in use, for good.
+
+    PermissionDenied below admin. ValidationError: they are needed, or there are none.
+    """
+    require_admin(user, dataset)
+    row = lock_dataset(dataset)
+    settle(row)
+    if why := removal_obstacle(row, encoder):
+        raise ValidationError(why, code="needed")
+    if not has_embeddings(row, encoder):
+        raise ValidationError(_("There are no embeddings by this encoder."), code="none")
+    record(
+        kind="encoder.removal_requested",
+        actor=user,
+        dataset=row,
+        target=encoder,
+        data={"name": encoder.name, "digest": encoder.digest, "precision": encoder.precision},
+    )
+    return enqueue(
+        kind=Kind.REMOVE_EMBEDDINGS,
+        dataset=row,
+        key=f"remove_embeddings:{row.pk}:{encoder.pk}",
+        payload={"encoder_id": encoder.pk},
+        user=user,
+    )
+
+
+@transaction.atomic
+def remove_embeddings(*, encoder: Encoder, dataset: Dataset, limit: int = 20_000) -> int:
+    """Delete up to `limit` embeddings of the dataset's images by an encoder that is not in use, and what it could not
+    read; returns how many there were. Heads made for it stay on record. ValidationError: it came into use."""
+    row = lock_dataset(dataset)
+    in_use = encoder_in_use(row)
+    if in_use is not None and in_use.pk == encoder.pk:
+        raise ValidationError(
+            _("This encoder is in use. Its embeddings are what predictions and search rest on.")
+        )
+    EncodingProblem.objects.filter(encoder=encoder, image__dataset=row).delete()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM learning_embedding WHERE encoder_id = %s AND image_id IN ("
+            "SELECT e.image_id FROM learning_embedding e JOIN datasets_image i ON i.id = e.image_id "
+            "WHERE e.encoder_id = %s AND i.dataset_id = %s ORDER BY e.image_id LIMIT %s)",
+            [encoder.pk, encoder.pk, row.pk, limit],
+        )
+        return cursor.rowcount
+
+
+def record_removal(*, dataset: Dataset, encoder: Encoder, removed: int, user: Any = None) -> None:
+    """Record that the embeddings by an encoder are gone."""
+    record(
+        kind="encoder.embeddings_removed",
+        actor=user,
+        dataset=dataset,
+        target=encoder,
+        data={"name": encoder.name, "digest": encoder.digest, "removed": removed},
+    )
+
+
+def report_worker(*, host: str, device: str, gpu: str = "", memory: int = 0, cpus: int = 0) -> None:
+    """Keep what a worker says of its machine."""
+    facts = {"device": device[:40], "gpu": gpu[:200], "memory": memory, "cpus": cpus}
+    WorkerReport.objects.update_or_create(host=host[:200], defaults=facts)

@@ -1,0 +1,149 @@
+"""Another encoder in a real Chromium against the real platform: chosen, prepared, compared, switched to, taken back."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from mekiki.embedded.supervisor import Platform
+from tests.e2e.test_journey import PASSWORD, go, log_in, wait_for_text
+from tests.workers.conftest import COLOURS, make_model, picture
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+SHOTS = Path(__file__).parent / "screenshots"
+PREPARE = (
+    f"PASSWORD = {PASSWORD!r}"
+    + """
+from mekiki.accounts.models import Role, User
+from mekiki.accounts.services import create_user, set_role
+from mekiki.datasets.services import create_dataset
+from mekiki.labeling.services import set_schema
+
+admin = User.objects.get(username="aiko")
+dataset = create_dataset(name="Colours", slug="colours", user=admin, retrain_every=0, queue_target=30, audit_fraction=0.3)
+labels = [{"name": n, "prompts": [f"a photo of something {n} that lies on a table under a lamp in a hall"]} for n in ("red", "green", "blue")]
+set_schema(dataset=dataset, labels=labels, user=admin)
+hanako = create_user(name="hanako", password=PASSWORD)
+User.objects.filter(pk=hanako.pk).update(language="ja")
+set_role(dataset=dataset, user=hanako, role=Role.ADMIN, actor=admin)
+"""
+)
+ANSWER = """
+import uuid
+from mekiki.accounts.models import User
+from mekiki.datasets.models import Dataset
+from mekiki.review.services import answer, next_items
+
+admin, dataset = User.objects.get(username="aiko"), Dataset.objects.get()
+labels = {label.name: label.pk for label in dataset.labels.all()}
+while leased := next_items(dataset=dataset, user=admin, count=1):
+    item = leased[0]
+    answer(dataset=dataset, user=admin, item_id=item.item.pk, lease_id=item.lease.pk, kind="correct",
+           label=labels[item.item.image.name.split("/")[-1].split("-")[0]], client_key=uuid.uuid4())
+"""
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    own = {
+        "DATABASE_URL": "",
+        "BROKER_URL": "",
+        "MEKIKI_ADMIN_NAME": "aiko",
+        "MEKIKI_ADMIN_PASSWORD": PASSWORD,
+    }
+    expect.set_options(timeout=120_000)
+    home = tmp_path_factory.mktemp("change") / "home"
+    make_model(home / "models" / "line-camera", seed=21, dim=24, context=12)
+    with Platform(home, env=own, quiet=True) as started:
+        yield started
+        started.discard()
+
+
+def manage(platform: Platform, *arguments: str) -> None:
+    command = [sys.executable, "-m", "mekiki", *arguments]
+    done = subprocess.run(command, env=platform.env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+
+
+def confirmed(page: Page, button: str, yes: str) -> None:
+    """Press a button that asks, and answer yes."""
+    page.get_by_role("button", name=button).click()
+    page.locator("#confirm-dialog").get_by_role("button", name=yes).click()
+
+
+def shots(pages: dict[str, Page], name: str) -> None:
+    for size, page in pages.items():
+        go(page, "/d/colours/models/encoder/")
+        page.screenshot(path=SHOTS / f"encoder-{name}-{size}.png", full_page=True)
+        width = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert width <= 0, f"{name} {size} scrolls sideways by {width} px"
+
+
+def test_another_encoder_from_choice_to_the_way_back(
+    platform: Platform, browser: Browser, tmp_path: Path
+) -> None:
+    SHOTS.mkdir(exist_ok=True)
+    for number in range(60):
+        name = list(COLOURS)[number % 3]
+        (tmp_path / f"{name}-{number}.png").write_bytes(picture(COLOURS[name], number))
+    manage(platform, "shell", "-v", "0", "-c", PREPARE)
+    manage(platform, "import", "colours", str(tmp_path), "--user", "aiko")
+    page = log_in(browser, platform.url, "aiko")
+    page.set_default_timeout(120_000)
+    wait_for_text(page, "/d/colours/models/", "Head in use", 300)
+    wait_for_text(page, "/d/colours/review/", "", 60)
+    manage(platform, "shell", "-v", "0", "-c", ANSWER)
+    sizes = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+    pages = {
+        f"{language}-{size['width']}": log_in(browser, platform.url, name, locale, viewport=size)
+        for language, locale, name in (("en", "en-US", "aiko"), ("ja", "ja-JP", "hanako"))
+        for size in sizes
+    }
+    for each in pages.values():
+        each.set_default_timeout(120_000)
+
+    # Chosen: from the folder the operator put there
+    go(page, "/d/colours/models/encoder/")
+    expect(page.locator("main")).to_contain_text("recommended here")
+    shots(pages, "1-choice")
+    go(page, "/d/colours/models/encoder/")
+    page.get_by_role("button", name="line-camera").click()
+    expect(page.locator("main")).to_contain_text("line-camera")
+
+    # Ready: the page loads itself again when the job ends
+    expect(page.get_by_role("button", name="Switch over…")).to_be_visible()
+    main = page.locator("main")
+    expect(main).to_contain_text("Accuracy, on the audit sample")
+    expect(main).to_contain_text("95 % interval")
+    expect(main).to_contain_text("they are no accuracy")
+    expect(main).to_contain_text("12 are read")
+    shots(pages, "2-ready")
+    go(page, "/d/colours/labels/")
+    expect(page.locator("main")).to_contain_text("12 are read")
+    page.screenshot(path=SHOTS / "encoder-3-labels.png", full_page=True)
+
+    # Switched over by one act, with one confirmation
+    go(page, "/d/colours/models/encoder/")
+    confirmed(page, "Switch over…", "Switch over")
+    wait_for_text(page, "/d/colours/models/encoder/", "Take the change back", 300)
+    shots(pages, "4-switched")
+    go(page, "/d/colours/models/")
+    expect(page.locator("main")).to_contain_text("was switched over to the encoder")
+    go(page, "/d/colours/images/")
+    expect(page.locator("main img").first).to_be_visible()
+    go(page, "/d/colours/activity/")
+    expect(page.locator("main")).to_contain_text("Encoder switched over")
+
+    # Taken back
+    go(page, "/d/colours/models/encoder/")
+    confirmed(page, "Take the change back…", "Take the change back")
+    wait_for_text(page, "/d/colours/models/encoder/", "taken back", 300)
+    expect(page.locator("#now-title")).to_contain_text("pocket")
+    shots(pages, "5-taken-back")
+    go(page, "/d/colours/models/encoder/")
+    confirmed(page, "Remove…", "Remove")
+    wait_for_text(page, "/d/colours/activity/", "Embeddings removed", 120)

@@ -1,0 +1,233 @@
+"""Change a dataset's encoder: prepare the new one beside the one in use, switch over to it, take that back.
+
+A job does one of the three (payload: change, act, and `encoder`, the name that images are embedded by). Each step
+can be killed anywhere and done again: embeddings and heads that exist are found, and the switch is one transaction.
+"""
+
+import time
+from typing import Any
+
+import numpy as np
+from django.db import InterfaceError, OperationalError
+from django.utils.translation import gettext as _
+from PIL import Image as PillowImage
+
+from mekiki.datasets.models import Dataset
+from mekiki.datasets.selectors import image_count
+from mekiki.jobs.models import Job
+from mekiki.jobs.services import CancelledError, LostClaimError
+from mekiki.labeling.selectors import active_labels, current_prompt_set
+from mekiki.learning import models
+from mekiki.learning.selectors import champion, unreadable_by
+from mekiki.learning.services import (
+    change_is_ready,
+    drop_replaced_predictions,
+    record_new_encoder,
+    rest_change,
+    resume_change,
+    switch_of_the_platform,
+    switch_over,
+)
+from workers import embeddings
+from workers.embeddings import Mirror
+from workers.encoders import Encoder, EncoderError
+from workers.errors import StageError
+from workers.heads.scoring import Scores
+from workers.heads.serial import load_head
+from workers.locks import learning_lock
+from workers.runner import Report, explain
+from workers.stages import encode
+from workers.steps.auditing import evaluate
+from workers.steps.choosing import fill
+from workers.steps.comparing import changed_predictions, on_audit_stream, on_reviewed_labels
+from workers.steps.encoders import encoder_for
+from workers.steps.predictions import score_all, store_missing
+from workers.steps.teaching import Setting, best_head
+
+S = models.EncoderChange.State
+PROBE_TEXT = "a photo of a part"
+
+
+def run(job: Job, report: Report) -> dict[str, Any]:
+    """Do the step the job was asked for. Whatever goes wrong, the encoder in use stays, and the change says why."""
+    assert job.dataset is not None
+    change = resume_change(job=job)
+    if change is None:  # This step was taken before the worker died; its follow-ups are jobs of their own.
+        drop_replaced_predictions(job.dataset)
+        return {"state": "done"}
+    try:
+        if change.state == S.PREPARING:
+            _prepare(change, job, report)
+            switch_of_the_platform(change=change, job=job)
+        if change.state in {S.SWITCHING, S.TAKING_BACK}:
+            return _move(change, job, report)
+        return {"state": change.state, "encoder": change.to_name}
+    except (LostClaimError, OperationalError, InterfaceError):
+        raise  # another worker goes on, or this one later
+    except CancelledError:
+        rest_change(change=change, code="cancelled", error="")
+        raise
+    except Exception as error:
+        sentence, _retry = explain(error)
+        code = str(getattr(error, "code", None) or type(error).__name__)
+        rest_change(change=change, code=code, error=sentence)
+        raise
+
+
+def _prepare(change: models.EncoderChange, job: Job, report: Report) -> None:
+    dataset = change.dataset
+    report(stage="loading the encoder")
+    begun = time.monotonic()
+    encoder, row = encoder_for(dataset, change.to_name, report)
+    probe(encoder)
+    facts: dict[str, Any] = {
+        "device": encoder.device,
+        "load_seconds": round(time.monotonic() - begun, 1),
+        "context_length": encoder.context_length,
+        "image_side": encoder.image_side,
+    }
+    record_new_encoder(change=change, encoder=row, facts=facts)
+    begun = time.monotonic()
+    embedded = encode.run(job, report)["embedded"]
+    facts = {
+        "embedded": embedded,
+        "embed_seconds": round(time.monotonic() - begun, 1),
+        "images": image_count(dataset),
+        "unreadable": unreadable_by(dataset, row),
+    }
+    if facts["images"] and facts["unreadable"] >= facts["images"]:
+        raise StageError(
+            _("%(name)s could read none of the images. Choose another encoder.") % {"name": change.to_name}
+        )
+    with learning_lock(dataset, report):
+        head, comparison, long = _compared(change, encoder, row, job, report)
+        facts["long_prompts"] = long
+        change_is_ready(change=change, head=head, facts=facts, comparison=comparison)
+
+
+def probe(encoder: Encoder) -> None:
+    """One picture and one sentence through the encoder before hours are spent on it. StageError: unusable."""
+    ramp = np.linspace(0, 255, 64 * 64 * 3).reshape(64, 64, 3).astype(np.uint8)
+    image = encoder.encode_images([PillowImage.fromarray(ramp)]).vectors
+    text = encoder.encode_texts([PROBE_TEXT])
+    for vectors in (image, text):
+        right = vectors.shape == (1, encoder.dim) and bool(np.isfinite(vectors).all())
+        if not right or abs(float(np.linalg.norm(vectors)) - 1) > 0.01:
+            raise StageError(
+                _(
+                    "%(name)s was loaded, but what it computes from a test picture and a test sentence cannot be "
+                    "used. Its weights are damaged, or do not belong to its architecture."
+                )
+                % {"name": encoder.name}
+            )
+
+
+def _setting(dataset: Dataset, encoder: Encoder, row: models.Encoder) -> Setting | None:
+    """What heads are made for; None while the dataset has no labels with prompts."""
+    labels, prompt_set = list(active_labels(dataset)), current_prompt_set(dataset)
+    if not labels or prompt_set is None:
+        return None
+    return Setting.of(dataset, encoder, row, labels, prompt_set)
+
+
+def _mirror(row: models.Encoder, dataset: Dataset, report: Report) -> Mirror:
+    report(stage="reading embeddings")
+    return embeddings.load(
+        row, dataset, progress=lambda done, total: report(done=done, total=total, unit="images")
+    )
+
+
+def _compared(
+    change: models.EncoderChange, encoder: Encoder, row: models.Encoder, job: Job, report: Report
+) -> tuple[models.Head | None, dict[str, Any], list[dict[str, Any]]]:
+    """(the head the new encoder would begin with, old and new side by side, prompts too long for the new one)."""
+    dataset = change.dataset
+    report(stage="reading the prompts")
+    setting = _setting(dataset, encoder, row)
+    if setting is None:
+        return None, {}, []
+    mirror = _mirror(row, dataset, report)
+    head = best_head(setting, mirror, user=job.created_by, report=report, log=lambda line: None)
+    in_use = champion(dataset)
+    if in_use is None:
+        return head, {}, setting.long
+    old_head = models.Head.objects.select_related("encoder").get(pk=in_use.pk)
+    old_mirror = _mirror(old_head.encoder, dataset, report)
+    old: tuple[models.Head, Scores, Mirror] = (
+        old_head,
+        score_all(load_head(bytes(old_head.weights)), old_mirror, report),
+        old_mirror,
+    )
+    new = (head, score_all(load_head(bytes(head.weights)), mirror, report), mirror)
+    report(stage="comparing the encoders")
+    changed, images = changed_predictions(old, new)
+    comparison = {
+        "old_head": old_head.version,
+        "new_head": head.version,
+        "new_kind": head.kind,
+        "changed": changed,
+        "images": images,
+        "audit": on_audit_stream(dataset, old, new),
+        "reviewed": on_reviewed_labels(
+            dataset, _old_setting(change, old_head.encoder, setting, old_mirror), (setting, mirror)
+        ),
+    }
+    return head, comparison, setting.long
+
+
+def _old_setting(
+    change: models.EncoderChange, row: models.Encoder, new: Setting, mirror: Mirror
+) -> tuple[Setting, Mirror] | None:
+    """The encoder in use as a setting of the same prompts; None where its weights cannot be loaded any more."""
+    try:
+        encoder, loaded = encoder_for(change.dataset, change.from_name)
+    except EncoderError:
+        return None
+    if loaded.pk != row.pk:
+        return None
+    return Setting.of(change.dataset, encoder, row, new.labels, new.prompt_set), mirror
+
+
+def _move(change: models.EncoderChange, job: Job, report: Report) -> dict[str, Any]:
+    """Embed what came in since, make the head for today's labels and prompts, store its predictions, switch."""
+    dataset, back = change.dataset, change.state == S.TAKING_BACK
+    name = change.from_name if back else change.to_name
+    expected = change.from_encoder if back else change.to_encoder
+    report(stage="loading the encoder")
+    encoder, row = encoder_for(dataset, name, report)
+    if expected is not None and row.pk != expected.pk:
+        raise StageError(
+            _(
+                "%(name)s has other weights (or another precision) on this worker than when its embeddings were "
+                "computed. Put the old weights back, or change to it anew."
+            )
+            % {"name": name}
+        )
+    job.payload = {**job.payload, "encoder": name}
+    encode.run(job, report)
+    with learning_lock(dataset, report):
+        report(stage="reading the prompts")
+        setting = _setting(dataset, encoder, row)
+        if setting is None:
+            switch_over(change=change, head=None, user=job.created_by)
+            return {"state": change.state, "encoder": name}
+        mirror = _mirror(row, dataset, report)
+        head = best_head(setting, mirror, user=job.created_by, report=report, log=lambda line: None)
+        scores = score_all(load_head(bytes(head.weights)), mirror, report)
+        stored = store_missing(head, scores, mirror, report)
+        report()  # the last moment at which it can be stopped
+        switch_over(change=change, head=head, user=job.created_by)
+        drop_replaced_predictions(dataset)
+        report(stage="evaluating")
+        evaluation = evaluate(dataset, head, scores, mirror)
+        queued = fill(dataset, head, scores, mirror, report)
+    return {
+        "state": change.state,
+        "encoder": name,
+        "head": head.version,
+        "predicted": stored,
+        "audited": evaluation.n if evaluation else 0,
+        "queued": queued,
+        "prompt_set": setting.prompt_set.version,
+        "long_prompts": setting.long,
+    }

@@ -1,0 +1,26 @@
+"""Delete the embeddings of a dataset's images by an encoder that is not in use, some at a time."""
+
+from typing import Any
+
+from mekiki.jobs.models import Job
+from mekiki.learning import models
+from mekiki.learning.selectors import embedded_count
+from mekiki.learning.services import record_removal, remove_embeddings
+from workers import embeddings
+from workers.runner import Report
+
+
+def run(job: Job, report: Report) -> dict[str, Any]:
+    """Stopped half-way, what is left stays and can be removed later."""
+    dataset = job.dataset
+    assert dataset is not None
+    encoder = models.Encoder.objects.get(pk=job.payload["encoder_id"])
+    total = embedded_count(encoder=encoder, dataset=dataset)
+    report(stage="removing embeddings", done=0, total=total, unit="images")
+    removed = 0
+    while n := remove_embeddings(encoder=encoder, dataset=dataset):
+        removed += n
+        report(done=removed)
+    embeddings.forget(encoder, dataset)
+    record_removal(dataset=dataset, encoder=encoder, removed=removed, user=job.created_by)
+    return {"removed": removed, "encoder": encoder.name}

@@ -1,0 +1,103 @@
+"""Two encoders side by side, on the same images: what an admin decides a switch by. JSON values only."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mekiki.datasets.models import Dataset
+from mekiki.learning import models
+from mekiki.learning.services import seed_for
+from mekiki.review.selectors import audit_labels, training_labels
+from workers.embeddings import Mirror
+from workers.evaluation.metrics import accuracy
+from workers.heads.scoring import Scores
+from workers.heads.train import train_head
+from workers.steps.promotion import compare, prompts_log_loss
+from workers.steps.teaching import Setting
+
+
+def common_rows(
+    one: Mirror, other: Mirror, image_ids: list[int]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """(rows (m,) in one, rows (m,) in the other, mask (n,) of the images that both have embedded)."""
+    a, in_a = one.rows_of(image_ids)
+    b, in_b = other.rows_of(image_ids)
+    both = in_a & in_b
+    return a[both], b[both], both
+
+
+def on_reviewed_labels(
+    dataset: Dataset, old: tuple[Setting, Mirror] | None, new: tuple[Setting, Mirror]
+) -> dict[str, Any] | None:
+    """Both encoders on the same confirmed labels outside the audit sample, cross-validated with the same folds.
+
+    old: None where the weights of the encoder in use cannot be loaded any more. None before there are labels.
+    These are the images people were asked about, the hard ones: no estimate of accuracy.
+    """
+    label_ids = new[0].label_ids
+    index = {label_id: i for i, label_id in enumerate(label_ids)}
+    pairs = [(image, index[label]) for image, label, _d in training_labels(dataset) if label in index]
+    images, y = [image for image, _y in pairs], np.array([y for _image, y in pairs], np.int64)
+    new_rows, old_rows, both = common_rows(new[1], old[1] if old else new[1], images)
+    y = y[both]
+    if not len(y):
+        return None
+    seed = seed_for(dataset, "encoders compared", len(y))
+    found: dict[str, Any] = {"n": len(y), "new": _cross_validated(*new, new_rows, y, seed), "old": None}
+    if old is not None:
+        found["old"] = _cross_validated(*old, old_rows, y, seed)
+    return found
+
+
+def _cross_validated(
+    setting: Setting, mirror: Mirror, rows: NDArray[np.int64], y: NDArray[np.int64], seed: int
+) -> dict[str, Any]:
+    X, scale = np.asarray(mirror.vectors[rows], np.float32), setting.encoder.logit_scale
+    trained = train_head(X, y, text=setting.text, logit_scale=scale, seed=seed)
+    cross = trained.metrics["cross_validated_on_reviewed_labels"] or {}
+    return {
+        "agreement": cross.get("agreement"),  # None below about two labels a class
+        "log_loss": cross.get("log_loss"),
+        "prompts_agreement": float(((X @ setting.text.T).argmax(axis=1) == y).mean()),
+        "prompts_log_loss": prompts_log_loss(X, y, setting.text, scale),
+    }
+
+
+def on_audit_stream(
+    dataset: Dataset, old: tuple[models.Head, Scores, Mirror], new: tuple[models.Head, Scores, Mirror]
+) -> dict[str, Any] | None:
+    """Accuracy of the head in use and of the one the new encoder would begin with, on the same audited images.
+
+    Drawn at random, judged blind, never trained on: this is accuracy, and comes with its 95 % Wilson interval.
+    None before the first audited image.
+    """
+    pairs = audit_labels(dataset)
+    old_rows, new_rows, both = common_rows(old[2], new[2], [image for image, _label in pairs])
+    truth = np.array([label for _image, label in pairs], np.int64)[both]
+    if not len(truth):
+        return None
+    old_said = np.asarray(old[0].label_ids)[old[1].label[old_rows]]
+    new_said = np.asarray(new[0].label_ids)[new[1].label[new_rows]]
+    pair = compare(old_said, new_said, truth)
+    return {
+        "n": len(truth),
+        "old": _json(accuracy(truth, old_said)),
+        "new": _json(accuracy(truth, new_said)),
+        "only_old": pair.only_champion,
+        "only_new": pair.only_challenger,
+    }
+
+
+def _json(value: Any) -> dict[str, Any]:
+    return {"correct": value.k, "n": value.n, "low": value.low, "high": value.high}
+
+
+def changed_predictions(
+    old: tuple[models.Head, Scores, Mirror], new: tuple[models.Head, Scores, Mirror]
+) -> tuple[int, int]:
+    """(how many images get another label, of how many that both have embedded)."""
+    rows, found = old[2].rows_of(new[2].ids)
+    old_said = np.asarray(old[0].label_ids)[old[1].label[rows[found]]]
+    new_said = np.asarray(new[0].label_ids)[new[1].label[np.flatnonzero(found)]]
+    return int((old_said != new_said).sum()), int(found.sum())

@@ -1,0 +1,187 @@
+"""Making heads for an encoder: by the prompts, and by what people confirmed. Nothing is put in use here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mekiki.datasets.models import Dataset, Image
+from mekiki.labeling.models import Label, PromptSet
+from mekiki.learning import models
+from mekiki.learning.services import decisions_digest, next_version, record_head, seed_for
+from mekiki.review.selectors import training_labels
+from workers.embeddings import Mirror
+from workers.encoders import Encoder
+from workers.heads.serial import dump_head
+from workers.heads.train import train_head
+from workers.heads.zero_shot import ZeroShotHead
+from workers.runner import Report
+from workers.steps.encoders import directions
+from workers.steps.promotion import judge, prompts_log_loss
+from workers.versions import code_version
+
+Triples = list[tuple[int, int, int]]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a head is made for: one encoder, one schema, one prompt set."""
+
+    dataset: Dataset
+    encoder: Encoder
+    row: models.Encoder
+    labels: list[Label]
+    prompt_set: PromptSet
+    text: NDArray[np.float32]  # (L, d), one direction a label
+    long: list[dict[str, Any]]  # prompts the encoder cannot read to their end
+
+    @classmethod
+    def of(
+        cls,
+        dataset: Dataset,
+        encoder: Encoder,
+        row: models.Encoder,
+        labels: list[Label],
+        prompt_set: PromptSet,
+    ) -> "Setting":
+        """Read the prompts. StageError names a label without one."""
+        text, long = directions(encoder, labels, prompt_set)
+        return cls(dataset, encoder, row, labels, prompt_set, text, long)
+
+    @property
+    def label_ids(self) -> list[int]:
+        return [label.pk for label in self.labels]
+
+
+def training_set(
+    dataset: Dataset, mirror: Mirror, label_ids: list[int]
+) -> tuple[np.ndarray, np.ndarray, Triples]:
+    """(rows (n,) of the mirror, label indices (n,), (image, label, decision) ids) a head may learn from.
+
+    Labels outside `label_ids` (archived since) and images without an embedding are left out.
+    """
+    index = {label_id: i for i, label_id in enumerate(label_ids)}
+    triples = [t for t in training_labels(dataset) if t[1] in index]
+    rows, found = mirror.rows_of([image for image, _label, _decision in triples])
+    kept = [t for t, there in zip(triples, found, strict=True) if there]
+    return rows[found], np.array([index[label] for _image, label, _d in kept], np.int64), kept
+
+
+def digest_of(dataset: Dataset, training: Triples) -> str:
+    """What a training set is, in 64 characters."""
+    names = {label.pk: label.name for label in dataset.labels.all()}
+    hashes = dict(
+        Image.objects.filter(pk__in=[image for image, _l, _d in training]).values_list("pk", "sha256")
+    )
+    return decisions_digest((hashes[image], names[label], decision) for image, label, decision in training)
+
+
+def zero_shot_head(setting: Setting, user: Any) -> models.Head:
+    """The head of these prompts, found or made."""
+    head = (
+        models.Head.objects.filter(
+            dataset=setting.dataset,
+            kind=models.Head.Kind.ZERO_SHOT,
+            encoder=setting.row,
+            prompt_set=setting.prompt_set,
+            label_ids=setting.label_ids,
+        )
+        .order_by("-version")
+        .first()
+    )
+    if head is not None:
+        return head
+    return record_head(
+        dataset=setting.dataset,
+        kind=models.Head.Kind.ZERO_SHOT,
+        encoder=setting.row,
+        prompt_set=setting.prompt_set,
+        label_ids=setting.label_ids,
+        weights=dump_head(ZeroShotHead(setting.text, setting.encoder.logit_scale)),
+        calibrated=False,
+        seed=seed_for(setting.dataset, "head", next_version(setting.dataset)),
+        code_version=code_version(),
+        metrics={"long_prompts": setting.long},
+        user=user,
+    )
+
+
+def taught_head(
+    setting: Setting,
+    X: np.ndarray,
+    y: np.ndarray,
+    training: Triples,
+    digest: str,
+    *,
+    run: models.TrainingRun | None,
+    user: Any,
+    report: Report,
+    log: Callable[[str], None],
+) -> models.Head:
+    """Train on X (n, d), y (n,) and keep the head with what it was trained on."""
+    dataset, row = setting.dataset, setting.row
+    report(stage="training", unit="labels", total=len(y))
+    seed = seed_for(dataset, "head", next_version(dataset))
+    log(f"encoder {row.name} ({row.digest[:12]}), prompt set v{setting.prompt_set.version}, seed {seed}")
+    scale = setting.encoder.logit_scale
+    trained = train_head(X, y, text=setting.text, logit_scale=scale, seed=seed, log=log)
+    report(done=len(y))
+    return record_head(
+        dataset=dataset,
+        kind=models.Head.Kind.LOGISTIC,
+        encoder=row,
+        prompt_set=setting.prompt_set,
+        label_ids=setting.label_ids,
+        weights=dump_head(trained.head),
+        calibrated=trained.head.calibrated,
+        seed=seed,
+        code_version=code_version(),
+        metrics={
+            **trained.metrics,
+            "long_prompts": setting.long,
+            "prompts_log_loss": prompts_log_loss(X, y, setting.text, scale),
+        },
+        training=training,
+        training_digest=digest,
+        run=run,
+        user=user,
+    )
+
+
+def best_head(
+    setting: Setting, mirror: Mirror, *, user: Any, report: Report, log: Callable[[str], None]
+) -> models.Head:
+    """The head an encoder would begin with: taught by the confirmed labels where that explains them no worse than
+    the prompts alone do, else the prompts. One that was made from the same inputs before is used again."""
+    prompts = zero_shot_head(setting, user)
+    rows, y, training = training_set(setting.dataset, mirror, setting.label_ids)
+    if not len(rows):
+        return prompts
+    digest = digest_of(setting.dataset, training)
+    taught = (
+        models.Head.objects.filter(
+            dataset=setting.dataset,
+            kind=models.Head.Kind.LOGISTIC,
+            encoder=setting.row,
+            prompt_set=setting.prompt_set,
+            label_ids=setting.label_ids,
+            decisions_digest=digest,
+            code_version=code_version(),
+        )
+        .order_by("-version")
+        .first()
+    )
+    if taught is None:
+        X = np.asarray(mirror.vectors[rows], np.float32)
+        taught = taught_head(setting, X, y, training, digest, run=None, user=user, report=report, log=log)
+    cross = taught.metrics.get("cross_validated_on_reviewed_labels") or {}
+    verdict = judge(
+        labels=taught.n_labels,
+        log_loss=cross.get("log_loss"),
+        prompts=taught.metrics["prompts_log_loss"],
+        audit=None,
+        schema_changed=False,
+    )
+    return taught if verdict.promote else prompts
