@@ -27,7 +27,6 @@ from workers.heads.zero_shot import LabelWithoutPrompts, text_directions
 from workers.runner import Report
 from workers.steps.machine import report_machine
 
-
 # Who is told how far a download is; no part of what an encoder is cached by.
 _downloading: ContextVar[Callable[[int, int], None] | None] = ContextVar("downloading", default=None)
 
