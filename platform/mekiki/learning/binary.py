@@ -56,7 +56,8 @@ def copy_in(table: str, columns: list[str], rows: NDArray[Any]) -> None:
         sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
     )
     step = max(1, CHUNK // rows.dtype.itemsize)
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+    # Django translates the errors of `execute` only: a database lost in the middle is one that is tried again.
+    with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(statement) as copy:
         copy.write(HEADER)
         for start in range(0, len(rows), step):
             copy.write(rows[start : start + step].tobytes())
@@ -75,7 +76,8 @@ def copy_out(
     expected = blank_rows(1, fields)
     held = bytearray()
     begun = False
-    with (using or connection).cursor() as cursor:
+    database = using or connection
+    with database.wrap_database_errors, database.cursor() as cursor:
         copy_out_statement = sql.SQL("COPY ({}) TO STDOUT (FORMAT BINARY)").format(query)
         with cursor.copy(copy_out_statement) as copy:
             for block in copy:
