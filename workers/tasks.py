@@ -30,11 +30,11 @@ def encode(job_id: str) -> str:
 
 
 @app.task(name="workers.tasks.help_encode")
-def help_encode(job_id: str) -> int:
-    """Compute embeddings for a job that another worker leads, if that is still wanted."""
+def help_encode(job_id: str, encoder_id: int) -> int:
+    """Compute embeddings by this encoder for a job that another worker leads, if that is still wanted."""
     from workers.stages.encode import help_with
 
-    return help_with(job_id)
+    return help_with(job_id, encoder_id)
 
 
 @app.task(name="workers.tasks.predict")

@@ -164,7 +164,7 @@ def test_one_leads_and_another_helps(
     def help_now(progress: Any) -> None:
         def work() -> None:
             try:
-                helped.append(encode.help_with(str(job.pk)))
+                helped.append(encode.help_with(str(job.pk), progress._row.pk))
             finally:
                 connection.close()
 
@@ -185,21 +185,29 @@ def test_one_leads_and_another_helps(
     assert Job.objects.filter(kind=Kind.PREDICT).count() == 1, "predictions are asked for once"
 
 
+def test_a_worker_with_another_encoder_of_that_name_does_not_help(tiny_encoder: str) -> None:
+    job = enqueue(kind=Kind.ENCODE, dataset=coloured(tiny_encoder))
+    assert claim(str(job.pk)) is not None
+    leads = EncoderFactory(name=tiny_encoder, dim=32)  # other weights, or the precision of a GPU
+    assert encode.help_with(str(job.pk), leads.pk) == 0
+    assert not Embedding.objects.exists()
+
+
 def test_help_that_is_not_wanted_ends_at_once(dataset: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def loads(*_arguments: Any) -> Any:
         raise AssertionError("the encoder was loaded for nothing")
 
     monkeypatch.setattr(encode, "encoder_for", loads)
     job = enqueue(kind=Kind.ENCODE, dataset=dataset)
-    assert encode.help_with("00000000-0000-0000-0000-000000000000") == 0
-    assert encode.help_with(str(job.pk)) == 0, "it waits itself: who is idle should begin it"
+    assert encode.help_with("00000000-0000-0000-0000-000000000000", 1) == 0
+    assert encode.help_with(str(job.pk), 1) == 0, "it waits itself: who is idle should begin it"
     assert claim(str(job.pk)) is not None
     with pytest.raises(AssertionError, match="for nothing"):
-        encode.help_with(str(job.pk))
+        encode.help_with(str(job.pk), 1)
     other = JobFactory(state=State.QUEUED, kind=Kind.REFILL)
-    assert encode.help_with(str(job.pk)) == 0, "other work comes first"
+    assert encode.help_with(str(job.pk), 1) == 0, "other work comes first"
     other.delete()
     cancel(job=job, user=None)
-    assert encode.help_with(str(job.pk)) == 0
+    assert encode.help_with(str(job.pk), 1) == 0
     Job.objects.filter(pk=job.pk).update(state=State.SUCCEEDED)
-    assert encode.help_with(str(job.pk)) == 0
+    assert encode.help_with(str(job.pk), 1) == 0

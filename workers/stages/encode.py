@@ -66,10 +66,11 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     return result
 
 
-def help_with(job_id: str) -> int:
+def help_with(job_id: str, encoder_id: int) -> int:
     """Embed chunks for a job that another worker leads, while nothing else waits; how many images that were.
 
-    An invitation that comes late, or to a machine that cannot load the encoder, ends at once.
+    An invitation that comes late, or to a machine that cannot load the very encoder of the one who leads (other
+    weights under the same name, another precision for want of a GPU), ends at once.
     """
     # Preparing another encoder embeds by this stage too.
     kinds = [Kind.ENCODE, Kind.CHANGE_ENCODER]
@@ -80,6 +81,9 @@ def help_with(job_id: str) -> int:
         encoder, row = encoder_for(job.dataset, job.payload.get("encoder") or "")
     except EncoderError as error:
         logger.warning("This worker cannot help with job %s: %s", job_id, error)
+        return 0
+    if row.pk != encoder_id:
+        logger.warning("This worker cannot help with job %s: %s is another encoder here.", job_id, row.name)
         return 0
     share = Share(job.dataset, row)
     with Aside(share) as aside:
@@ -183,7 +187,10 @@ class _Progress:
     def _ask_for_help(self) -> None:
         try:
             app.send_task(
-                "workers.tasks.help_encode", args=[str(self._job.pk)], expires=ASK_EVERY, retry=False
+                "workers.tasks.help_encode",
+                args=[str(self._job.pk), self._row.pk],
+                expires=ASK_EVERY,
+                retry=False,
             )
         except Exception as error:  # kombu raises many kinds; without help it only takes longer
             logger.warning("Nobody could be asked to help with job %s (%s).", self._job.pk, error)
