@@ -75,6 +75,7 @@ NOT_CONFIGURATION = {
     "platform/mekiki/config/wsgi.py": 'setdefault("DJANGO_SETTINGS_MODULE"',
     "platform/mekiki/config/celery.py": 'setdefault("DJANGO_SETTINGS_MODULE"',
     "workers/pocket/train.py": 'setdefault("OMP_WAIT_POLICY"',
+    "workers/encoders/onnx_tower.py": '["ORT_DISABLE_TELEMETRY"] = "1"',  # said to ONNX Runtime, not read
 }
 
 

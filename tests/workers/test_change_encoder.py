@@ -215,7 +215,9 @@ def test_an_encoder_that_cannot_be_used_leaves_everything_as_it_was(
     useless = models / "useless"
     make_model(useless, seed=4)
     weights = load_file(useless / "open_clip_model.safetensors")
-    save_file({k: v * np.float32("nan") for k, v in weights.items()}, useless / "open_clip_model.safetensors")
+    save_file(
+        {k: np.full_like(v, np.nan) for k, v in weights.items()}, useless / "open_clip_model.safetensors"
+    )
     for name in (f"local-dir:{damaged}", f"local-dir:{useless}", f"local-dir:{models}/there-is-none"):
         change = request_change(dataset=dataset, name=name, user=admin)
         with pytest.raises(Exception):  # noqa: B017 (what is said is looked at below)
