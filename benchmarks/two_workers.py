@@ -1,0 +1,306 @@
+"""Two workers share one dataset: images a second, and what a `kill -9` of one of them costs.
+
+    python benchmarks/two_workers.py [--quick] [--images N] [--json PATH]
+
+Real Celery workers (one process each, as on two machines), a fresh embedded PostgreSQL and Valkey, the encoder
+`pocket`, pictures of 200×200 drawn here. Each phase embeds a dataset of its own with the same pictures: a tenth of
+them to warm up, then all of them by one worker, by two, and by two of which the one that leads is killed midway.
+
+On one machine the two share its cores: `two_workers_ips` shows what sharing costs there, not what a second machine
+gains. `embedded_twice` counts images that were computed and stored a second time, from the workers' own logs;
+`killed_finished_s` is from the kill until everything is embedded and predicted, of which 25 s pass until a silent
+worker is taken for dead. `small_rss_mb` and `rss_mb`: the worker's peak memory after a tenth and after all.
+"""
+
+import argparse
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
+CHUNK_LINE = re.compile(r"Dataset (\d+), encoder \d+, chunk \d+: (\d+) embedded, (\d+) not new")
+
+
+def pictures(count: int) -> list[bytes]:
+    """Different JPEGs of a grained surface."""
+    import numpy as np
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    grain = rng.normal(120, 20, (800, 800))
+    drawn = []
+    for number in range(count):
+        y, x = rng.integers(0, 600, 2)
+        pixels = np.clip(grain[y : y + 200, x : x + 200] + rng.normal(0, 4, (200, 200)), 0, 255)
+        pixels[0, :4] = [number >> shift & 255 for shift in (24, 16, 8, 0)]
+        out = io.BytesIO()
+        Image.fromarray(pixels.astype(np.uint8)).convert("RGB").save(out, "JPEG", quality=85)
+        drawn.append(out.getvalue())
+    return drawn
+
+
+class Worker:
+    """A Celery worker of one process, with a log."""
+
+    def __init__(self, name: str, home: Path) -> None:
+        self.log = home / f"{name}.log"
+        command = [
+            sys.executable, "-m", "celery", "--app", "mekiki.config.celery", "worker", "--pool", "solo",
+            "--concurrency", "1", "--include", "workers.tasks", "--hostname", f"{name}@%h", "--loglevel", "INFO",
+            "--without-gossip", "--without-mingle",
+        ]  # fmt: skip
+        path = os.pathsep.join([str(ROOT / "platform"), str(ROOT)])
+        with self.log.open("wb") as file:
+            self._process = subprocess.Popen(
+                command, stdout=file, stderr=file, env=os.environ | {"PYTHONPATH": path}, cwd=home
+            )
+        self.peak = 0.0
+        until(lambda: " ready." in self.text(), 300, f"{name} is ready")
+
+    def text(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def chunks(self, dataset: int) -> tuple[int, int]:
+        """(images embedded, images that had been embedded before) of a dataset."""
+        found = [(int(m[2]), int(m[3])) for m in CHUNK_LINE.finditer(self.text()) if int(m[1]) == dataset]
+        return sum(n for n, _ in found), sum(n for _, n in found)
+
+    def leads(self, job: Any) -> bool:
+        """Did this worker begin the job?"""
+        return f"leads job {job.pk}" in self.text()
+
+    def look(self) -> None:
+        self.peak = max(self.peak, psutil.Process(self._process.pid).memory_info().rss / 2**20)
+
+    def end(self, number: int = signal.SIGTERM) -> None:
+        if self._process.poll() is None:
+            self._process.send_signal(number)
+        try:
+            self._process.wait(60)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def until(condition: Callable[[], Any], seconds: float, what: str, every: float = 0.1) -> Any:
+    """Wait for a condition; its value."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise SystemExit(f"After {seconds:.0f} s still not: {what}")
+        time.sleep(every)
+    return value
+
+
+def new_dataset(name: str, contents: list[bytes], user: Any) -> Any:
+    """A dataset with these pictures, and labels with prompts, so that predictions follow."""
+    from mekiki.datasets import storage
+    from mekiki.datasets.models import Image
+    from mekiki.datasets.services import create_dataset
+    from mekiki.jobs.models import Job
+    from mekiki.labeling.services import set_schema
+
+    dataset = create_dataset(name=name, user=user)
+    labels = [{"name": n, "prompts": [f"a photo of a {n} surface"]} for n in ("good", "scratched")]
+    rows = []
+    for number, content in enumerate(contents):
+        sha256 = hashlib.sha256(content).hexdigest()
+        storage.put(storage.original_name(dataset.pk, sha256), content)
+        rows.append(
+            Image(
+                dataset=dataset, sha256=sha256, name=f"{number}.jpg", format="JPEG", width=200, height=200,
+                size=len(content), audit_key=number % 100 / 100,
+            )
+        )  # fmt: skip
+    Image.objects.bulk_create(rows, batch_size=1000)
+    set_schema(dataset=dataset, labels=labels, user=user)
+    Job.objects.filter(dataset=dataset).delete()  # nothing to predict yet
+    return dataset
+
+
+class Phase:
+    """One dataset, from asking for its embeddings until it is predicted."""
+
+    def __init__(
+        self, name: str, contents: list[bytes], user: Any, workers: list[Worker], *, begin: bool = True
+    ) -> None:
+        from mekiki.jobs.models import Kind
+        from mekiki.jobs.services import enqueue
+
+        self.images, self.workers = len(contents), workers
+        self.dataset = new_dataset(name, contents, user)
+        self.job = enqueue(kind=Kind.ENCODE, dataset=self.dataset, user=user)
+        if begin:
+            until(
+                lambda: self._job().stage == "computing embeddings" or self._job().finished_at,
+                900,
+                "it begins",
+            )
+        self.begun = time.monotonic()
+
+    def _job(self) -> Any:
+        from mekiki.jobs.models import Job
+
+        for worker in self.workers:
+            worker.look()
+        return Job.objects.get(pk=self.job.pk)
+
+    def finish(self, seconds: float = 1800) -> float:
+        """Wait until everything is embedded; how long that took."""
+        swept = time.monotonic()
+
+        def ended() -> bool:
+            nonlocal swept
+            if time.monotonic() - swept > 2:
+                from mekiki.jobs.services import sweep
+
+                sweep()  # what beat does
+                swept = time.monotonic()
+            return bool(self._job().finished_at)
+
+        until(ended, seconds, "everything is embedded")
+        return time.monotonic() - self.begun
+
+    def predicted(self) -> int:
+        """Wait until nothing is left to do; how many jobs predicted."""
+        from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
+
+        until(lambda: not Job.objects.filter(state__in=ACTIVE_STATES).exists(), 600, "it is predicted")
+        jobs = Job.objects.filter(dataset=self.dataset)
+        failed = [f"{job.kind}: {job.error}" for job in jobs if job.state != "succeeded"]
+        if failed:
+            raise SystemExit("\n".join(failed))
+        return jobs.filter(kind=Kind.PREDICT).count()
+
+    def twice(self, logs: list[Worker]) -> int:
+        """Images computed and stored again, by all workers."""
+        from mekiki.learning.models import Embedding
+
+        counts = [worker.chunks(self.dataset.pk) for worker in logs]
+        rows = Embedding.objects.filter(image__dataset=self.dataset).count()
+        if rows != self.images:
+            raise SystemExit(f"{rows} of {self.images} images are embedded.")
+        return sum(again for _n, again in counts) + max(0, sum(n for n, _again in counts) - self.images)
+
+
+def measure(count: int, home: Path) -> dict[str, Any]:
+    """All phases; the figures."""
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0)
+    from mekiki.accounts.models import User
+
+    user = User.objects.create_user("benchmark", may_create_datasets=True)
+    contents = pictures(count)
+    first = Worker("first", home)
+    workers = [first]
+    try:
+        warm = Phase("Warm", contents[: count // 10], user, workers)
+        warm.finish()
+        warm.predicted()
+        small = first.peak
+        one = Phase("One", contents, user, workers)
+        one_s = one.finish()
+        one.predicted()
+        peak = first.peak
+        second = Worker("second", home)
+        workers.append(second)
+        # A small job for each, so that the second has its encoder loaded as the first has.
+        for phase in [
+            Phase(f"Warm {n}", contents[: count // 10], user, workers, begin=False) for n in (1, 2)
+        ]:
+            phase.finish()
+            phase.predicted()
+        two = Phase("Two", contents, user, workers)
+        two_s = two.finish()
+        asked = two.predicted()
+        shares = [worker.chunks(two.dataset.pk)[0] for worker in workers]
+        twice = two.twice(workers)
+
+        killed = Phase("Killed", contents, user, workers)
+        until(
+            lambda: all(worker.chunks(killed.dataset.pk)[0] for worker in workers),
+            300,
+            "both have stored some",
+        )
+        lead = next(worker for worker in workers if worker.leads(killed.job))
+        killed.workers = [worker for worker in workers if worker is not lead]
+        lead.end(signal.SIGKILL)
+        since = time.monotonic()
+        killed.finish()
+        asked_after = killed.predicted()
+        return {
+            "images": count,
+            "one_worker_ips": round(count / one_s, 1),
+            "two_workers_ips": round(count / two_s, 1),
+            "first_share": shares[0],
+            "second_share": shares[1],
+            "embedded_twice": twice + killed.twice(workers),
+            "killed_finished_s": round(time.monotonic() - since, 1),
+            "predictions_asked": [asked, asked_after],
+            "small_rss_mb": round(small),
+            "rss_mb": round(peak),
+        }
+    finally:
+        for worker in workers:
+            worker.end()
+
+
+def main() -> None:
+    """Set up, measure, print, clean up."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="2,000 images instead of 20,000")
+    parser.add_argument(
+        "--images", type=int, default=0, help="how many (at least 1,100: fewer are not shared)"
+    )
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    arguments = parser.parse_args()
+    count = arguments.images or (2_000 if arguments.quick else 20_000)
+
+    from mekiki.embedded import places
+    from mekiki.embedded.postgres import Postgres
+    from mekiki.embedded.valkey import Valkey
+
+    home = Path(tempfile.mkdtemp(prefix="mekiki-benchmark-"))
+    server, broker = Postgres(home / "postgres"), Valkey(home / "valkey")
+    try:
+        os.environ.update(
+            MEKIKI_HOME=str(home),
+            DATABASE_URL=server.start(),
+            BROKER_URL=broker.start(),
+            DJANGO_SETTINGS_MODULE="mekiki.config.settings",
+        )
+        import django
+
+        django.setup()
+        figures = measure(count, home)
+        from django.db import connection
+
+        connection.close()
+    finally:
+        broker.stop()
+        server.stop()
+        places.discard(home / "postgres")
+        shutil.rmtree(home, ignore_errors=True)
+    for name, value in figures.items():
+        print(f"{name:>18}  {value}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""Two real Celery workers on one dataset, and `kill -9` of the one that leads: the benchmark's figures, held."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.slow
+def test_each_image_is_embedded_once_and_a_kill_loses_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "figures.json"
+    command = [
+        sys.executable,
+        str(ROOT / "benchmarks" / "two_workers.py"),
+        "--images",
+        "1400",
+        "--json",
+        str(out),
+    ]
+    # The session's own servers are not the ones to use here.
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "BROKER_URL")
+    }
+    # It ends with an error by itself when rows are missing, a job failed, or only one of the two did anything.
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=1800)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    figures = json.loads(out.read_text())
+    assert figures["embedded_twice"] == 0
+    assert figures["first_share"] + figures["second_share"] == figures["images"] == 1400
+    assert figures["second_share"] > 0, "the second worker came to help"
+    assert figures["predictions_asked"] == [1, 1], "predictions follow once"
