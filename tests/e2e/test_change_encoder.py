@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,6 +70,18 @@ def manage(platform: Platform, *arguments: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def predicted(page: Page, images: int, seconds: float = 300) -> None:
+    """Wait until all images are embedded and no work is left."""
+    deadline = time.monotonic() + seconds
+    while True:
+        in_use = page.request.get("/api/v1/datasets/colours/encoder").json()["in_use"]
+        jobs = page.request.get("/api/v1/jobs?dataset=colours").json()
+        if in_use and in_use["embedded"] == images and not any(job["active"] for job in jobs):
+            return
+        assert time.monotonic() < deadline, (in_use, jobs)
+        page.wait_for_timeout(500)
+
+
 def confirmed(page: Page, button: str, yes: str) -> None:
     """Press a button that asks, and answer yes."""
     page.get_by_role("button", name=button).click()
@@ -94,8 +107,7 @@ def test_another_encoder_from_choice_to_the_way_back(
     manage(platform, "import", "colours", str(tmp_path), "--user", "aiko")
     page = log_in(browser, platform.url, "aiko")
     page.set_default_timeout(120_000)
-    wait_for_text(page, "/d/colours/models/", "Head in use", 300)
-    wait_for_text(page, "/d/colours/review/", "", 60)
+    predicted(page, 60)
     manage(platform, "shell", "-v", "0", "-c", ANSWER)
     sizes = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
     pages = {
