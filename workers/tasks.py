@@ -73,6 +73,28 @@ def remove_embeddings(job_id: str) -> str:
     return _run(job_id)
 
 
+@app.task(name="workers.tasks.index")
+def index(job_id: str) -> str:
+    """Build an encoder's search index."""
+    return _run(job_id)
+
+
+@app.task(name="workers.tasks.embed_text")
+def embed_text(text_id: int) -> str:
+    """Turn a text somebody searches for into its vector."""
+    from workers.steps.texts import answer
+
+    return answer(text_id)
+
+
+@app.task(name="workers.tasks.tend_search")
+def tend_search() -> dict[str, int]:
+    """Ask for the search indexes that are missing, drop what is left of gone ones, forget old searches."""
+    from mekiki.learning.search import tend
+
+    return tend()
+
+
 @app.task(name="workers.tasks.sweep_jobs")
 def sweep_jobs() -> dict[str, int]:
     """Send again what stalled, and tell the changes of encoders whose job ended without a word."""

@@ -18,7 +18,7 @@ from mekiki.embedded import endpoints
 from mekiki.embedded.supervisor import Platform, PlatformError
 from tests.embedded.conftest import EMBEDDED, processes_of, until
 
-CHILDREN = ("postgres", "valkey", "web", "worker", "beat")
+CHILDREN = ("postgres", "valkey", "web", "worker", "search", "beat")
 NewPlatform = Callable[..., Platform]
 
 
@@ -81,7 +81,9 @@ def test_a_day_on_one_home(new_platform: NewPlatform) -> None:
     assert platform.child is not None and platform.child.returncode == 0
     assert processes_of(home) == []
     stopped = [line.split(" ok   ")[1] for line in said_after(home, "Stopping")]
-    assert stopped == [f"{title} stopped" for title in ("Schedule", "Worker", "Web", "Valkey", "PostgreSQL")]
+    assert stopped == [
+        f"{title} stopped" for title in ("Schedule", "Search worker", "Worker", "Web", "Valkey", "PostgreSQL")
+    ]
 
     # And a command says what to do.
     refused = mekiki(platform, "showmigrations")

@@ -9,6 +9,7 @@ from ninja.security import django_auth
 from mekiki import __version__
 from mekiki.api import errors
 from mekiki.api.encoders import router as encoders
+from mekiki.api.images import router as images
 from mekiki.api.jobs import router as jobs
 from mekiki.api.review import router as review
 
@@ -33,3 +34,4 @@ errors.install(api)
 api.add_router("/jobs", jobs)
 api.add_router("/datasets", review)
 api.add_router("/datasets", encoders)
+api.add_router("/datasets", images)

@@ -54,6 +54,11 @@ VARIABLES: dict[str, Variable] = {
         Variable("MEKIKI_MAX_FILE_MB", "100", "A single image file larger than this is refused."),
         Variable("MEKIKI_MAX_ARCHIVE_MB", "4096", "A zip that is larger, packed or unpacked, is refused."),
         Variable("MEKIKI_MAX_ARCHIVE_FILES", "200000", "A zip with more entries is refused."),
+        Variable(
+            "MEKIKI_INDEX_MEMORY_MB",
+            "2048",
+            "Most memory PostgreSQL may take while it builds a search index.",
+        ),
         Variable("MEKIKI_LEASE_SECONDS", "120", "How long a reviewer holds an item without a sign of life."),
         Variable(
             "MEKIKI_ADMIN_NAME", "", "Name of the first admin, made by `mekiki up` on an empty install."

@@ -104,6 +104,7 @@ CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_SCHEDULE = {
     "sweep-jobs": {"task": "workers.tasks.sweep_jobs", "schedule": 10.0},
     "release-leases": {"task": "workers.tasks.release_leases", "schedule": 60.0},
+    "tend-search": {"task": "workers.tasks.tend_search", "schedule": 60.0},
 }
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 DJANGO_CELERY_BEAT_TZ_AWARE = True
@@ -186,6 +187,7 @@ LEASE_SECONDS = env.number("MEKIKI_LEASE_SECONDS")
 DEVICE = env.text("MEKIKI_DEVICE")
 MODEL_FOLDERS = [HOME / "models", *map(Path, env.words("MEKIKI_MODEL_FOLDERS"))]
 ENCODER_SOURCES = env.words("MEKIKI_ENCODER_SOURCES")
+INDEX_MEMORY_MB = env.number("MEKIKI_INDEX_MEMORY_MB")
 
 # --- Logs ---------------------------------------------------------------------------------------------------
 LOGGING = {

@@ -30,6 +30,7 @@ class Kind(models.TextChoices):
     FREEZE = "freeze", _("Freeze label set")
     CHANGE_ENCODER = "change_encoder", _("Change the encoder")
     REMOVE_EMBEDDINGS = "remove_embeddings", _("Remove embeddings")
+    INDEX = "index", _("Build the search index")
 
 
 class Job(models.Model):

@@ -33,6 +33,7 @@ STAGES = (
     gettext_noop("choosing the next images"),
     gettext_noop("writing the label set"),
     gettext_noop("waiting for other work on this dataset"),
+    gettext_noop("building the search index"),
 )
 UNITS = (gettext_noop("images"), gettext_noop("files"), gettext_noop("labels"), gettext_noop("MB"))
 

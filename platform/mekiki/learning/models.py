@@ -77,6 +77,41 @@ class EmbeddingChange(models.Model):
         return f"{self.rows:+} in {self.low}–{self.high}"
 
 
+class TextEmbedding(models.Model):
+    """A text somebody searched for, and its unit vector by one encoder once a worker has answered; or why there is none.
+
+    Rows are asked for by pages and kept as a cache: the least recently used go (learning.search.texts).
+    """
+
+    encoder = models.ForeignKey(Encoder, on_delete=models.CASCADE)
+    digest = models.CharField(max_length=64)  # SHA-256 of `text`
+    text = models.CharField(max_length=200)
+    vector = HalfVectorField(null=True)
+    problem = models.CharField(max_length=20, default="")  # a code of learning.search.texts
+    detail = models.JSONField(default=dict)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
+    asked_at = models.DateTimeField(null=True)  # when a worker was last asked
+    answered_at = models.DateTimeField(null=True)
+    used_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["encoder", "digest"], name="one_vector_per_text"),
+            models.CheckConstraint(
+                condition=models.Q(vector__isnull=True) | models.Q(problem=""), name="vector_or_problem"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["used_at"], name="text_embedding_by_use"),
+            models.Index(
+                fields=["asked_at"], condition=models.Q(answered_at__isnull=True), name="text_embedding_open"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.text
+
+
 class EncodingProblem(models.Model):
     """An image the encoder could not read, and why: reported, and the rest goes on."""
 

@@ -94,6 +94,16 @@ def worker(home: Path, environment: dict[str, str]) -> Process:
     return _child(home, "worker", command, environment, **options)
 
 
+def search(home: Path, environment: dict[str, str]) -> Process:
+    """The worker that reads the texts people search for: one small process, so that no long job stands in the way."""
+    command = [
+        "celery", "--app", "mekiki.config.celery", "worker", "--pool", "solo", "--queues", "interactive",
+        "--include", "workers.tasks", "--hostname", "search@%h", "--loglevel", env.text("MEKIKI_LOG_LEVEL"),
+        "--without-gossip", "--without-mingle",
+    ]  # fmt: skip
+    return _child(home, "search", command, environment, death_signal=signal.SIGQUIT)
+
+
 def beat(home: Path, environment: dict[str, str]) -> Process:
     """Celery's beat, on the schedules admins edit."""
     command = [

@@ -1,0 +1,219 @@
+"""Texts people search for, and their vectors.
+
+The web computes nothing: it writes a row, wakes the search worker (workers.tasks.embed_text, on a queue of its own, so
+that a long job never stands in the way) and reads the vector when it is there. The rows are the cache. A message
+that is lost is sent again by the page that waits for the answer; one that comes twice finds the work done.
+"""
+
+import hashlib
+import logging
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from numpy.typing import ArrayLike, NDArray
+
+from mekiki.config.celery import app
+from mekiki.labeling.text import clean
+from mekiki.learning.models import Encoder, TextEmbedding
+
+logger = logging.getLogger(__name__)
+
+QUEUE = "interactive"
+TASK = "workers.tasks.embed_text"
+# Also what fits an address: 200 characters of Japanese are 1,800 bytes of it.
+MAX_TEXT = 200
+KEEP = 10_000  # texts remembered, the latest used first
+SEND_AGAIN = timedelta(seconds=5)
+# A message older than this is dropped by the worker: whoever still waits has sent another.
+EXPIRES = 120
+OPEN_PER_PERSON, OPEN_AT_ALL = 10, 100  # texts without an answer yet, asked a moment ago
+TRY_AGAIN = timedelta(seconds=30)  # after which an encoder that could not be loaded is tried again
+USED = timedelta(hours=1)  # how exactly the last use is remembered
+SILENT = timedelta(seconds=60)  # after which the page says that nobody answers
+
+
+class Problem(StrEnum):
+    """Why there is no vector."""
+
+    EMPTY = "empty"
+    LONG = "long"  # more than MAX_TEXT characters
+    TOO_LONG = "too_long"  # for the encoder's context; detail: count, most
+    NOT_LOADED = "not_loaded"  # detail: reason
+    OTHER_WEIGHTS = "other_weights"
+    BUSY = "busy"
+    NO_WORKER = "no_worker"
+
+    def sentence(self, detail: dict[str, Any] | None = None) -> str:
+        """What happened and what to do, in the reader's language."""
+        return _sentence(self, detail or {})
+
+
+PASSING = (Problem.NOT_LOADED, Problem.OTHER_WEIGHTS)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What became of a text: a vector (d,), or a problem, or neither yet."""
+
+    text: str
+    vector: NDArray[np.float32] | None = None
+    problem: Problem | None = None
+    detail: dict[str, Any] | None = None
+
+    @property
+    def waiting(self) -> bool:
+        """Is the answer still to come?"""
+        return self.vector is None and self.problem is None
+
+    def sentence(self) -> str:
+        """The problem for people: what happened and what to do; "" without one."""
+        return self.problem.sentence(self.detail) if self.problem else ""
+
+
+def digest_of(text: str) -> str:
+    """What a text is found by."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def ask(*, encoder: Encoder, text: str, user: Any, wait: float = 0.0) -> Asked:
+    """The vector of a text by an encoder, asked of a worker where it is not known; waits for it up to `wait` seconds."""
+    cleaned = clean(text[: 10 * MAX_TEXT])
+    if len(cleaned) > MAX_TEXT or len(text) > 10 * MAX_TEXT:
+        return Asked(cleaned[:MAX_TEXT], problem=Problem.LONG)
+    if not cleaned:
+        return Asked(cleaned, problem=Problem.EMPTY)
+    row = _row(encoder, cleaned, user)
+    if row is None:
+        return Asked(cleaned, problem=Problem.BUSY)
+    _send_when_due(row)
+    deadline = time.monotonic() + wait
+    pause = 0.02
+    while row.answered_at is None and time.monotonic() < deadline:
+        time.sleep(pause)
+        pause = min(0.1, pause * 1.5)
+        row.refresh_from_db(fields=["vector", "problem", "detail", "answered_at"])
+    return _told(row)
+
+
+def _row(encoder: Encoder, text: str, user: Any) -> TextEmbedding | None:
+    """The row of a text, made when it is new; None when too many wait already."""
+    now = timezone.now()
+    row = TextEmbedding.objects.filter(encoder=encoder, digest=digest_of(text)).first()
+    if row is not None:
+        if row.used_at < now - USED:
+            TextEmbedding.objects.filter(pk=row.pk).update(used_at=now)
+        return row
+    waiting = TextEmbedding.objects.filter(
+        answered_at__isnull=True, asked_at__gt=now - timedelta(seconds=EXPIRES)
+    )
+    if waiting.count() >= OPEN_AT_ALL or waiting.filter(created_by=user).count() >= OPEN_PER_PERSON:
+        return None
+    row, _made = TextEmbedding.objects.get_or_create(
+        encoder=encoder,
+        digest=digest_of(text),
+        defaults={"text": text, "created_by": user, "used_at": now},
+    )
+    return row
+
+
+def _send_when_due(row: TextEmbedding) -> None:
+    """Wake the worker, unless that was done a moment ago or there is nothing to do.
+
+    While a text waits, `used_at` tells since when somebody has: `asked_at` moves with each message.
+    """
+    now = timezone.now()
+    if row.answered_at is not None:
+        if row.problem not in PASSING or row.answered_at > now - TRY_AGAIN:
+            return
+        again = TextEmbedding.objects.filter(pk=row.pk, answered_at=row.answered_at)
+        if again.update(problem="", detail={}, answered_at=None, asked_at=None, used_at=now):
+            row.problem, row.detail, row.answered_at, row.asked_at = "", {}, None, None
+    if row.asked_at is not None and row.asked_at > now - SEND_AGAIN:
+        return
+    began = {} if row.asked_at and row.asked_at > now - timedelta(seconds=EXPIRES) else {"used_at": now}
+    # Of several pages that wait for the same text one sends: the others find the moment moved.
+    due = TextEmbedding.objects.filter(pk=row.pk, answered_at__isnull=True, asked_at=row.asked_at)
+    if due.update(asked_at=now, **began):
+        row.used_at = began.get("used_at", row.used_at)
+        pk = row.pk
+        transaction.on_commit(lambda: _send(pk))
+
+
+def _send(pk: int) -> None:
+    try:
+        app.send_task(TASK, args=[pk], queue=QUEUE, retry=False, expires=EXPIRES)
+    except Exception as error:  # kombu raises many kinds; the page that waits sends it again
+        logger.warning("The text %s was not sent to the search worker (%s).", pk, error)
+
+
+def _told(row: TextEmbedding) -> Asked:
+    if row.vector is not None:
+        return Asked(row.text, vector=np.asarray(row.vector, np.float32))
+    if row.problem:
+        return Asked(row.text, problem=Problem(row.problem), detail=row.detail)
+    if row.used_at < timezone.now() - SILENT:
+        return Asked(row.text, problem=Problem.NO_WORKER)
+    return Asked(row.text)
+
+
+def record_vector(*, row: TextEmbedding, vector: ArrayLike) -> None:
+    """Keep a text's unit vector (d,). ValueError: another shape, or values that are not finite."""
+    values = np.asarray(vector, np.float32)
+    if values.shape != (row.encoder.dim,) or not np.isfinite(values).all():
+        raise ValueError(f"a finite vector of {row.encoder.dim} dimensions is needed, got {values.shape}")
+    TextEmbedding.objects.filter(pk=row.pk).update(
+        vector=values.tolist(), problem="", detail={}, answered_at=timezone.now()
+    )
+
+
+def record_problem(*, row: TextEmbedding, problem: Problem, **detail: Any) -> None:
+    """Keep why a text has no vector."""
+    TextEmbedding.objects.filter(pk=row.pk, vector__isnull=True).update(
+        problem=problem, detail=detail, answered_at=timezone.now()
+    )
+
+
+def prune(keep: int = KEEP) -> int:
+    """Forget the texts not used for longest, beyond `keep`; how many went."""
+    last = TextEmbedding.objects.order_by("-used_at").values_list("used_at", flat=True)[keep : keep + 1]
+    edge = next(iter(last), None)
+    return TextEmbedding.objects.filter(used_at__lte=edge).delete()[0] if edge else 0
+
+
+def _sentence(problem: Problem, detail: dict[str, Any]) -> str:
+    match problem:
+        case Problem.EMPTY:
+            return _("There is nothing to search for in this text. Write what should be seen in the images.")
+        case Problem.LONG:
+            return _("This text is too long to search for: at most %(most)d characters fit. Shorten it.") % {
+                "most": MAX_TEXT
+            }
+        case Problem.TOO_LONG:
+            return _(
+                "The encoder cannot read this text to its end: it has %(count)s tokens, and %(most)s fit. "
+                "Nothing was searched for. Shorten it."
+            ) % {"count": detail.get("count", "?"), "most": detail.get("most", "?")}
+        case Problem.NOT_LOADED:
+            return _(
+                "The encoder that reads texts could not be loaded (%(reason)s). The gallery and its filters work; "
+                "“More like this” does too. Try again in a minute, or tell the person who runs this installation."
+            ) % {"reason": detail.get("reason", "?")}
+        case Problem.OTHER_WEIGHTS:
+            return _(
+                "The encoder's weights on the worker are not those that the images were embedded with, so texts and "
+                "images cannot be compared. An admin has to compute the embeddings again."
+            )
+        case Problem.BUSY:
+            return _("Too many searches wait for an answer. Wait a moment, then search again.")
+        case Problem.NO_WORKER:
+            return _(
+                "The search worker has not answered for a minute. The gallery and its filters work, and so does “More like this”. "
+                "Try again in a minute, or tell the person who runs this installation."
+            )

@@ -1,0 +1,97 @@
+"""Which images? By label, confidence, stream, metadata, name: the filters of the gallery and of search."""
+
+from typing import Any
+
+from django import forms
+from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, QuerySet
+from django.utils.translation import gettext_lazy as _
+
+from mekiki.datasets.models import Dataset, Image
+from mekiki.labeling.models import Label
+from mekiki.learning.models import Head
+from mekiki.review.models import BLIND_STREAMS, QueueItem, Stream
+
+
+class FilterForm(forms.Form):
+    """What the gallery is filtered and sorted by; every field may be empty."""
+
+    label = forms.ChoiceField(label=_("Predicted"), required=False)
+    confirmed = forms.ChoiceField(label=_("Confirmed"), required=False)
+    waiting = forms.ChoiceField(label=_("Queue"), required=False)
+    low = forms.FloatField(label=_("Confidence from, %"), required=False, min_value=0, max_value=100)
+    high = forms.FloatField(label=_("to, %"), required=False, min_value=0, max_value=100)
+    metadata = forms.CharField(
+        label=_("Metadata"),
+        required=False,
+        max_length=410,
+        widget=forms.TextInput(attrs={"placeholder": "line=3"}),
+    )
+    q = forms.CharField(label=_("Name contains"), required=False, max_length=200)
+    sort = forms.ChoiceField(
+        label=_("Order"),
+        required=False,
+        choices=[("", _("newest first")), ("unsure", _("least sure first")), ("sure", _("surest first"))],
+    )
+
+    def __init__(self, data: Any, labels: list[Label]) -> None:
+        super().__init__(data, auto_id="filter_%s")
+        named = [(str(label.pk), label.name) for label in labels]
+        self._choose("label", [("", _("any")), *named])
+        self._choose("confirmed", [("", _("any")), ("none", _("not yet")), ("some", _("confirmed")), *named])
+        self._choose("waiting", [("", _("any")), ("waiting", _("waiting")), *Stream.choices])
+
+    def _choose(self, name: str, choices: list[Any]) -> None:
+        field = self.fields[name]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = choices
+
+    def clean_metadata(self) -> str:
+        """key=value. A word without "=" asks for nothing anybody meant."""
+        text: str = self.cleaned_data["metadata"].strip()
+        if text and not all(part.strip() for part in text.partition("=")):
+            raise forms.ValidationError(_("Write it as key=value, for example line=3."))
+        return text
+
+
+def matching(dataset: Dataset, head: Head | None, asked: dict[str, Any]) -> QuerySet[Image]:
+    """The images asked for, with the champion's `confidence` and `predicted` (label id), None where there is none."""
+    images = Image.objects.filter(dataset=dataset).alias(
+        guess=FilteredRelation("predictions", condition=Q(predictions__head=head))
+    )
+    # Filters and order name these, not `guess`: a filter on the relation would join a million predictions once more.
+    images = images.annotate(predicted=F("guess__label_id"), confidence=F("guess__confidence"))
+    if asked.get("label"):
+        images = images.filter(predicted=int(asked["label"]))
+    if asked.get("low") is not None:
+        images = images.filter(confidence__gte=asked["low"] / 100)
+    if asked.get("high") is not None:
+        images = images.filter(confidence__lte=asked["high"] / 100)
+    if asked.get("sort"):
+        images = images.filter(confidence__isnull=False)
+    if asked.keys() & {"label", "low", "high", "sort"}:
+        # What a filter lets through, and where it stands in the order, would tell the prediction that the page hides.
+        images = images.filter(~Exists(blind_items(dataset).filter(image=OuterRef("pk"))))
+    confirmed = asked.get("confirmed")
+    if confirmed in {"none", "some"}:
+        images = images.filter(confirmed_label__isnull=confirmed == "none")
+    elif confirmed:
+        images = images.filter(confirmed_label__label_id=int(confirmed))
+    if waiting := asked.get("waiting"):
+        items = QueueItem.objects.filter(image=OuterRef("pk"), dataset=dataset, state=QueueItem.State.WAITING)
+        images = images.filter(Exists(items if waiting == "waiting" else items.filter(stream=waiting)))
+    if asked.get("metadata"):
+        key, _sign, value = asked["metadata"].partition("=")
+        images = images.filter(metadata__contains={key.strip(): value.strip()})
+    if asked.get("q"):
+        images = images.filter(name__icontains=asked["q"])
+    return images
+
+
+def blind_items(dataset: Dataset) -> QuerySet[QueueItem]:
+    """What waits to be judged without seeing a prediction."""
+    return QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING, stream__in=BLIND_STREAMS)
+
+
+def blind_images(dataset: Dataset, ids: list[int]) -> set[int]:
+    """Those of the images that wait to be judged without seeing a prediction: it is shown nowhere."""
+    return set(blind_items(dataset).filter(image__in=ids).values_list("image_id", flat=True))

@@ -1,0 +1,108 @@
+"""Searching a dataset's images by a text or by another image, within the filters of the gallery.
+
+Images that wait to be judged blind take no part: where an image stands among the results for “scratch” is what the
+model thinks of it, and so are the labels of its neighbours.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import Exists, OuterRef
+from django.utils.translation import gettext_lazy as _
+
+from mekiki.datasets.models import Dataset, Image
+from mekiki.datasets.selectors import image_count
+from mekiki.learning import search as vectors
+from mekiki.learning.models import Encoder, Head
+from mekiki.learning.search import index
+from mekiki.learning.selectors import embedded_count
+from mekiki.review.finding import blind_items, matching
+
+PROBLEMS = {
+    "nothing_embedded": _(
+        "No image of this dataset has an embedding yet, so none can be found by what it shows. "
+        "They are computed by themselves after an import; then search again. Filters work meanwhile."
+    ),
+    "blind": _(
+        "This image waits to be judged without seeing what the model thinks; images like it would give that away. "
+        "Search again once it has been judged."
+    ),
+    "not_embedded": _(
+        "This image has no embedding: it has just been imported, or the encoder cannot read it. "
+        "Choose another image, or search again later."
+    ),
+    "too_slow": _(
+        "Searching took too long and was stopped. Narrow the filters down, or search again once the search index "
+        "is built."
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Search:
+    """What came of a search: hits (image id, similarity) best first; or that it waits; or a problem and its code."""
+
+    images: int  # of the dataset
+    searchable: int = 0  # of them have an embedding
+    left_out: int = 0  # of them wait to be judged blind
+    encoder: Encoder | None = None
+    hits: list[tuple[int, float]] = field(default_factory=list)
+    waiting: bool = False
+    code: str = ""
+    sentence: str = ""  # of a problem that the text's vector had
+    exact: bool = True
+    unindexed: bool = False  # the index is not there yet, so searching takes longer
+
+    @property
+    def problem(self) -> str:
+        """What happened, what goes on, what to do; "" without a problem."""
+        return self.sentence or str(PROBLEMS.get(self.code, ""))
+
+
+def search(
+    *,
+    dataset: Dataset,
+    head: Head | None,
+    asked: dict[str, Any],
+    user: Any,
+    text: str = "",
+    like: Image | None = None,
+    wait: float = 0.0,
+    limit: int = vectors.TOP,
+) -> Search:
+    """Search by `text` (which a worker reads; it is waited for up to `wait` seconds), else by the image `like`.
+
+    `asked` are the filters, as finding.FilterForm cleans them; their order does not count.
+    """
+    total = image_count(dataset)
+    encoder = vectors.serving_encoder(dataset)
+    found = min(total, embedded_count(encoder=encoder, dataset=dataset)) if encoder else 0
+    if encoder is None or not found:
+        return Search(total, code="nothing_embedded")
+    blind = blind_items(dataset)
+    facts: dict[str, Any] = {"searchable": found, "encoder": encoder, "left_out": blind.count()}
+    if text:
+        answer = vectors.ask(encoder=encoder, text=text, user=user, wait=wait)
+        if answer.waiting:
+            return Search(total, **facts, waiting=True)
+        if answer.problem:
+            return Search(total, **facts, code=answer.problem, sentence=answer.sentence())
+        vector = answer.vector
+    else:
+        assert like is not None
+        if blind.filter(image=like).exists():
+            return Search(total, **facts, code="blind")
+        vector = vectors.vector_of(encoder, like)
+        if vector is None:
+            return Search(total, **facts, code="not_embedded")
+    assert vector is not None
+    images = matching(dataset, head, {name: value for name, value in asked.items() if name != "sort"})
+    images = images.filter(~Exists(blind.filter(image=OuterRef("pk"))))
+    if like is not None and not text:
+        images = images.exclude(pk=like.pk)
+    try:
+        nearest = vectors.nearest(encoder=encoder, vector=vector, images=images, limit=limit)
+    except vectors.SearchTooSlowError:
+        return Search(total, **facts, code="too_slow")
+    unindexed = found > index.EXACT_UP_TO and not index.usable(encoder)
+    return Search(total, **facts, hits=nearest.hits, exact=nearest.exact, unindexed=unindexed)

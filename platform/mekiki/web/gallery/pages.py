@@ -1,0 +1,80 @@
+"""Pages of images by key, never by offset."""
+
+from dataclasses import dataclass
+
+from django.db.models import Q, QuerySet
+
+from mekiki.datasets.models import Image
+
+PAGE = 60
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of images and the keys of its neighbours ("" at an end)."""
+
+    images: list[Image]
+    newer: str
+    older: str
+
+
+def page_of(images: QuerySet[Image], sort: str, after: str = "", before: str = "") -> Page:
+    """Pages by key, never by offset. A key is "<id>" or, by confidence, "<confidence>:<id>"; a wrong one is ignored."""
+    descending = sort != "unsure"
+    key = _parse_key(after or before, with_confidence=bool(sort))
+    backwards = bool(before) and key is not None
+    falling = descending != backwards
+    if key is not None:
+        images = images.filter(_beyond(key, falling))
+    sign = "-" if falling else ""
+    order = [f"{sign}confidence", f"{sign}pk"] if sort else [f"{sign}pk"]
+    rows = list(images.order_by(*order)[: PAGE + 1])
+    more = len(rows) > PAGE
+    rows = rows[:PAGE]
+    if backwards:
+        rows.reverse()
+    first = _key_of(rows[0], sort) if rows and ((key and not backwards) or (backwards and more)) else ""
+    last = _key_of(rows[-1], sort) if rows and (backwards or more) else ""
+    return Page(rows, newer=first, older=last)
+
+
+def _key_of(image: Image, sort: str) -> str:
+    return f"{image.confidence!r}:{image.pk}" if sort else str(image.pk)  # type: ignore[attr-defined]
+
+
+def _parse_key(text: str, *, with_confidence: bool) -> tuple[float | None, int] | None:
+    confidence, _colon, pk = text.rpartition(":")
+    try:
+        return (float(confidence) if with_confidence else None), int(pk)
+    except ValueError:
+        return None
+
+
+def _beyond(key: tuple[float | None, int], falling: bool) -> Q:
+    compare = "lt" if falling else "gt"
+    confidence, pk = key
+    if confidence is None:
+        return Q(**{f"pk__{compare}": pk})
+    tie = Q(confidence=confidence, **{f"pk__{compare}": pk})
+    return Q(**{f"confidence__{compare}": confidence}) | tie
+
+
+def page_of_hits(
+    hits: list[tuple[int, float]], after: str = "", before: str = ""
+) -> tuple[int, list[tuple[int, float]], str, str]:
+    """(rank of the first, one page of hits, key of the page before, key of the page after), "" at an end.
+
+    A key is "<similarity>:<id>" of the hit at the edge, so that images that came meanwhile repeat none.
+    """
+    key = _parse_key(after or before, with_confidence=True)
+    start = 0
+    if key is not None:
+        here = (-(key[0] or 0.0), key[1])
+        order = [(-similarity, pk) for pk, similarity in hits]
+        start = (
+            sum(one <= here for one in order) if after else max(0, sum(one < here for one in order) - PAGE)
+        )
+    rows = hits[start : start + PAGE]
+    newer = f"{rows[0][1]!r}:{rows[0][0]}" if rows and start else ""
+    older = f"{rows[-1][1]!r}:{rows[-1][0]}" if rows and start + PAGE < len(hits) else ""
+    return start + 1, rows, newer, older

@@ -1,0 +1,157 @@
+"""The gallery: the grid of thumbnails, filtered or searched; and one image with its whole history."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from mekiki.accounts.http import UserRequest
+from mekiki.datasets.access import dataset_for, image_for
+from mekiki.datasets.models import Dataset, Image
+from mekiki.datasets.selectors import image_count
+from mekiki.labeling.models import Label
+from mekiki.labeling.selectors import active_labels
+from mekiki.learning.models import Head, Prediction
+from mekiki.learning.search.texts import MAX_TEXT
+from mekiki.learning.selectors import champion
+from mekiki.review.finding import FilterForm, blind_images, matching
+from mekiki.review.models import ConfirmedLabel, Decision, QueueItem
+from mekiki.review.searching import search
+from mekiki.web.gallery.pages import page_of, page_of_hits
+
+# Beyond this, "more than" is said: counting a million rows is not worth a reader's time.
+COUNT_UP_TO = 10_000
+# How long a page waits for the search worker before it shows that it searches (seconds).
+PATIENCE = 1.5
+
+
+@require_safe
+def images(request: UserRequest, slug: str) -> HttpResponse:
+    """The grid of thumbnails: newest first, or by confidence, or the most similar to a text or an image."""
+    dataset = dataset_for(request.user, slug)
+    head = champion(dataset)
+    form = FilterForm(request.GET, list(active_labels(dataset)))
+    form.is_valid()  # a field that does not fit is marked, and the others count
+    asked = {name: value for name, value in form.cleaned_data.items() if value not in ("", None)}
+    text = request.GET.get("text", "").strip()
+    # With both, what was typed last counts: a form sends the text, a link the image.
+    like = (
+        image_for(request.user, slug, request.GET["like"]) if request.GET.get("like") and not text else None
+    )
+    kept = {name: value for name, value in request.GET.items() if name in form.fields and value}
+    context: dict[str, Any] = {
+        "dataset": dataset,
+        "section": "images",
+        "form": form,
+        "head": head,
+        "text": text[: MAX_TEXT + 1],
+        "max_text": MAX_TEXT,
+        "like": like,
+        "filtered": bool(set(asked) - {"sort"}),
+        "without_search": f"?{urlencode(kept)}" if kept else "?",
+        "alike": f"?{urlencode(kept)}&like=" if kept else "?like=",
+    }
+    if text or like:
+        form.fields.pop("sort")  # what is most similar comes first
+        kept.pop("sort", None)
+        kept |= {"text": text} if text else {"like": request.GET["like"]}
+        context |= _searched(request, dataset, head, asked, text, like)
+    else:
+        context |= _listed(request, dataset, head, asked)
+    _describe(dataset, context["images"])
+    query = urlencode(kept)
+    context["newer_url"] = f"?{query}&before={context['newer']}" if context["newer"] else ""
+    context["older_url"] = f"?{query}&after={context['older']}" if context["older"] else ""
+    return render(request, "web/gallery.html", context)
+
+
+def _listed(
+    request: UserRequest, dataset: Dataset, head: Head | None, asked: dict[str, Any]
+) -> dict[str, Any]:
+    """A page of the images that match, in the order asked for."""
+    found = matching(dataset, head, asked)
+    page = page_of(found, asked.get("sort", ""), request.GET.get("after", ""), request.GET.get("before", ""))
+    total = image_count(dataset)
+    filtered = bool(set(asked) - {"sort"})
+    matches = found.order_by()[: COUNT_UP_TO + 1].count() if filtered else total
+    return {
+        "images": page.images,
+        "newer": page.newer,
+        "older": page.older,
+        "total": total,
+        "matches": min(matches, COUNT_UP_TO) if filtered else total,
+        "more_than": filtered and matches > COUNT_UP_TO,
+    }
+
+
+def _searched(
+    request: UserRequest, dataset: Dataset, head: Head | None, asked: dict[str, Any], text: str, like: Any
+) -> dict[str, Any]:
+    """A page of the most similar images, with `.rank` and `.similarity`."""
+    result = search(
+        dataset=dataset, head=head, asked=asked, user=request.user, text=text, like=like, wait=PATIENCE
+    )
+    after, before = request.GET.get("after", ""), request.GET.get("before", "")
+    first, hits, newer, older = page_of_hits(result.hits, after, before)
+    known = {image.pk: image for image in matching(dataset, head, {}).filter(pk__in=[pk for pk, _s in hits])}
+    shown = []
+    for rank, (pk, similarity) in enumerate(hits, first):
+        if image := known.get(pk):
+            image.rank, image.similarity = rank, similarity  # type: ignore[attr-defined]
+            shown.append(image)
+    return {
+        "search": result,
+        "images": shown,
+        "newer": newer,
+        "older": older,
+        "total": result.images,
+        "unsearchable": result.images - result.searchable,
+        "again": request.get_full_path(),
+    }
+
+
+def _describe(dataset: Dataset, images: list[Image]) -> None:
+    """Give each image `.predicted_label`, `.confirmed` and `.hidden` for the page: two queries, however many."""
+    ids = [image.pk for image in images]
+    names = {label.pk: label for label in Label.objects.filter(dataset=dataset)}
+    confirmed = dict(ConfirmedLabel.objects.filter(image__in=ids).values_list("image_id", "label_id"))
+    blind = blind_images(dataset, ids)
+    for image in images:
+        image.predicted_label = names.get(image.predicted)  # type: ignore[attr-defined]
+        image.confirmed = names.get(confirmed.get(image.pk, 0))  # type: ignore[attr-defined]
+        image.hidden = image.pk in blind  # type: ignore[attr-defined]
+
+
+@require_safe
+def image(request: UserRequest, slug: str, sha256: str) -> HttpResponse:
+    """One image: large, its metadata, the prediction, and every decision about it."""
+    picture = image_for(request.user, slug, sha256)
+    dataset = picture.dataset
+    head = champion(dataset)
+    prediction = (
+        Prediction.objects.filter(head=head, image=picture).select_related("label", "runner_up").first()
+        if head is not None
+        else None
+    )
+    decisions = (
+        Decision.objects.filter(image=picture).select_related("user", "label", "superseded_by").order_by("pk")
+    )
+    others = Image.objects.filter(dataset=dataset)
+    context = {
+        "dataset": dataset,
+        "section": "images",
+        "image": picture,
+        "head": head,
+        "prediction": prediction,
+        "hidden": bool(blind_images(dataset, [picture.pk])),
+        "waiting": QueueItem.objects.filter(image=picture, state=QueueItem.State.WAITING).exists(),
+        "confirmed": ConfirmedLabel.objects.filter(image=picture)
+        .select_related("label", "decision__user")
+        .first(),
+        "decisions": list(decisions),
+        "newer": others.filter(pk__gt=picture.pk).order_by("pk").first(),
+        "older": others.filter(pk__lt=picture.pk).order_by("-pk").first(),
+    }
+    return render(request, "web/image.html", context)

@@ -1,0 +1,419 @@
+"""Search among embeddings: the nearest against brute force, the index's life, texts and their bounds."""
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mekiki.datasets.models import Dataset, Image
+from mekiki.jobs.models import Job, Kind, State
+from mekiki.jobs.services import CancelledError
+from mekiki.learning.models import Embedding, Encoder, TextEmbedding
+from mekiki.learning.search import Problem, ask, index, nearest, serving_encoder, tend, texts
+from mekiki.learning.services import store_embeddings
+from tests.factories import ChampionFactory, DatasetFactory, EncoderFactory, HeadFactory, UserFactory
+
+# The package names the function as its module.
+nearest_module = sys.modules["mekiki.learning.search.nearest"]
+DIM = 8
+
+
+def unit(values: np.ndarray) -> np.ndarray:
+    return values / np.linalg.norm(values, axis=-1, keepdims=True)
+
+
+def add_images(dataset: Dataset, n: int, start: int = 0) -> list[int]:
+    images = Image.objects.bulk_create(
+        Image(
+            dataset=dataset,
+            sha256=f"{start + i:064x}",
+            name=f"part {start + i}",
+            format="PNG",
+            width=1,
+            height=1,
+            size=1,
+            audit_key=0.5,
+        )
+        for i in range(n)
+    )
+    return [image.pk for image in images]
+
+
+def embedded(n: int, *, seed: int = 0, dim: int = DIM, dataset: Any = None, encoder: Any = None) -> Any:
+    dataset = dataset or DatasetFactory()
+    encoder = encoder or EncoderFactory(dim=dim)
+    ids = add_images(dataset, n)
+    vectors = unit(np.random.default_rng(seed).standard_normal((n, dim))).astype(np.float16)
+    store_embeddings(encoder=encoder, image_ids=ids, vectors=vectors)
+    return dataset, encoder, np.array(ids), vectors.astype(np.float64)
+
+
+def truth(ids: np.ndarray, vectors: np.ndarray, wanted: np.ndarray, limit: int) -> list[int]:
+    scores = vectors @ wanted.astype(np.float16).astype(np.float64)
+    return ids[np.lexsort((ids, -scores))][:limit].tolist()
+
+
+# --- The nearest ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(n=st.integers(1, 60), limit=st.integers(1, 20), seed=st.integers(0, 10_000))
+def test_few_images_are_searched_exactly(n: int, limit: int, seed: int) -> None:
+    with transaction.atomic():
+        dataset, encoder, ids, vectors = embedded(n, seed=seed)
+        wanted = unit(np.random.default_rng(seed + 1).standard_normal(DIM))
+        found = nearest(
+            encoder=encoder, vector=wanted, images=Image.objects.filter(dataset=dataset), limit=limit
+        )
+        assert found.exact
+        similarities = [similarity for _pk, similarity in found.hits]
+        assert similarities == sorted(similarities, reverse=True)
+        scores = dict(zip(ids.tolist(), vectors @ wanted.astype(np.float16).astype(np.float64), strict=True))
+        expected = sorted(scores.values(), reverse=True)[:limit]
+        assert np.allclose(similarities, expected, atol=1e-3)
+        assert all(abs(scores[pk] - similarity) < 1e-3 for pk, similarity in found.hits)
+        transaction.set_rollback(True)
+
+
+@pytest.mark.django_db
+def test_equal_images_come_by_id_and_what_was_asked_wrongly_is_refused() -> None:
+    dataset, encoder = DatasetFactory(), EncoderFactory(dim=DIM)
+    ids = add_images(dataset, 5)
+    store_embeddings(encoder=encoder, image_ids=ids, vectors=np.tile(np.eye(DIM)[0], (5, 1)))
+    images = Image.objects.filter(dataset=dataset)
+    found = nearest(encoder=encoder, vector=np.eye(DIM)[0], images=images, limit=3)
+    assert [pk for pk, _s in found.hits] == ids[:3] and found.hits[0][1] == pytest.approx(1)
+    assert nearest(encoder=encoder, vector=np.eye(DIM)[0], images=images.none()).hits == []
+    for wrong in (np.ones(DIM + 1), np.full(DIM, np.nan), np.ones((1, DIM))):
+        with pytest.raises(ValueError, match="finite vector"):
+            nearest(encoder=encoder, vector=wrong, images=images)
+
+
+@pytest.fixture
+def many(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """3,000 images where 200 already count as many; the index is built."""
+    monkeypatch.setattr(nearest_module, "EXACT_UP_TO", 200)
+    dataset, encoder, ids, vectors = embedded(3000)
+    assert index.build(encoder)
+    yield dataset, encoder, ids, vectors
+    index.drop(encoder.pk)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_are_searched_by_the_index(many: Any) -> None:
+    dataset, encoder, ids, vectors = many
+    images = Image.objects.filter(dataset=dataset)
+    recalls = []
+    for seed in range(10):
+        wanted = unit(np.random.default_rng(100 + seed).standard_normal(DIM))
+        found = nearest(encoder=encoder, vector=wanted, images=images, limit=50)
+        assert not found.exact and len(found.hits) == 50
+        recalls.append(len({pk for pk, _s in found.hits} & set(truth(ids, vectors, wanted, 50))) / 50)
+    assert np.mean(recalls) > 0.95
+    with CaptureQueriesContext(connection) as queries:
+        nearest(encoder=encoder, vector=wanted, images=images, limit=50)
+    statement = next(q["sql"] for q in queries if "<#>" in q["sql"])
+    settings_ = next(q["sql"] for q in queries if "iterative_scan" in q["sql"])
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(settings_)
+        cursor.execute("EXPLAIN " + statement)
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    assert index.name_of(encoder.pk) in plan, plan
+
+
+@pytest.mark.django_db(transaction=True)
+def test_filters_that_leave_few_or_none_near_lose_nothing(many: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small dataset among many images, and a filter whose images all lie on the far side of the graph."""
+    _dataset, encoder, ids, vectors = many
+    small, _encoder, few, their = embedded(20, seed=5, encoder=encoder)
+    wanted = unit(np.random.default_rng(9).standard_normal(DIM))
+    found = nearest(encoder=encoder, vector=wanted, images=Image.objects.filter(dataset=small), limit=10)
+    assert found.exact and [pk for pk, _s in found.hits] == truth(few, their, wanted, 10)
+    far = ids[np.argsort(vectors @ wanted)[:1000]]
+    # The graph is left before the far side is reached.
+    monkeypatch.setattr(nearest_module, "SCAN_TUPLES", 100)
+    monkeypatch.setattr(nearest_module, "WIDTH", 20)
+    of_far = Image.objects.filter(pk__in=far.tolist())
+    found = nearest(encoder=encoder, vector=wanted, images=of_far, limit=10)
+    assert found.exact
+    keep = np.isin(ids, far)
+    assert [pk for pk, _s in found.hits] == truth(ids[keep], vectors[keep], wanted, 10)
+
+
+# --- The index -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_each_encoder_has_an_index_of_its_own_kind() -> None:
+    dataset, first, _ids, _vectors = embedded(50, dim=8)
+    second = EncoderFactory(dim=16)
+    store_embeddings(
+        encoder=second,
+        image_ids=list(Image.objects.filter(dataset=dataset).values_list("pk", flat=True)),
+        vectors=unit(np.random.default_rng(1).standard_normal((50, 16))),
+    )
+    assert index.build(first) and index.build(second)
+    assert not index.build(first)  # it is there
+    assert {pk: state.valid for pk, state in index.states().items()} == {first.pk: True, second.pk: True}
+    Embedding.objects.filter(encoder=first).delete()
+    assert tend()["dropped"] == 2  # the other has too few to be worth an index
+    assert index.states() == {}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_build_that_is_stopped_leaves_no_index_and_one_that_was_killed_is_built_again() -> None:
+    _dataset, encoder, _ids, _vectors = embedded(4000, dim=64)
+
+    def stop(done: int, total: int) -> None:
+        raise CancelledError
+
+    with pytest.raises(CancelledError):
+        index.build(encoder, report=stop)
+    assert not index.usable(encoder)
+
+    def kill(done: int, total: int) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_progress_create_index")
+
+    with pytest.raises(Exception, match=r"terminat|closed|connection"):
+        while True:
+            index.build(encoder, report=kill)
+            index.drop(encoder.pk)
+    state = index.states().get(encoder.pk)
+    assert state is None or not state.valid
+    assert not index.usable(encoder)
+    assert index.build(encoder) and index.usable(encoder)
+    index.drop(encoder.pk)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_builds_at_once_make_one_index_and_both_end() -> None:
+    _dataset, encoder, _ids, _vectors = embedded(3000, dim=64)
+    made: list[Any] = []
+
+    def build() -> None:
+        try:
+            made.append(index.build(encoder))
+        except Exception as error:
+            made.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=build) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(made) == [False, True]
+    assert index.usable(encoder)
+    index.drop(encoder.pk)
+
+
+@pytest.mark.django_db
+def test_the_memory_of_a_build_is_bounded(settings: Any) -> None:
+    settings.INDEX_MEMORY_MB = 500
+    assert index.memory_for(1000, 512) < 100
+    assert index.memory_for(10_000_000, 512) <= 500
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_index_is_asked_for_once_and_not_while_images_are_embedded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(index, "EXACT_UP_TO", 10)
+    monkeypatch.setattr(index.has_many, "__defaults__", (10,))
+    dataset, encoder, _ids, _vectors = embedded(30)
+    dataset.encoder_name = encoder.name
+    dataset.save()
+    embedding = Job.objects.create(kind=Kind.ENCODE, dataset=dataset, key="encode", state=State.RUNNING)
+    assert tend()["asked"] == 0
+    embedding.state = State.SUCCEEDED
+    embedding.save()
+    assert tend()["asked"] == 1
+    assert tend()["asked"] == 0
+    job = Job.objects.get(kind=Kind.INDEX)
+    assert job.dataset == dataset and job.payload == {"encoder": encoder.pk}
+    from workers.runner import run_job
+
+    assert run_job(str(job.pk)) == "succeeded"
+    assert index.usable(encoder) and tend()["asked"] == 0
+    # More of the same goes into the index; a big import is embedded without, and indexed after it.
+    more = Job.objects.create(
+        kind=Kind.ENCODE, dataset=dataset, key="e", state=State.RUNNING, total=102, done=100
+    )
+    assert tend()["dropped"] == 0
+    more.total = 200
+    more.save()
+    assert tend() == {"asked": 0, "dropped": 1, "forgotten": 0} and not index.usable(encoder)
+    more.delete()
+    Job.objects.update(state=State.FAILED, finished_at=timezone.now())
+    assert tend()["asked"] == 0  # not each minute
+    Job.objects.update(finished_at=timezone.now() - timedelta(hours=2))
+    assert tend()["asked"] == 1
+
+
+# --- Texts ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    found: list[int] = []
+
+    def send_task(name: str, args: list[int], **options: Any) -> None:
+        assert name == texts.TASK and options["queue"] == "interactive" and not options["retry"]
+        found.append(args[0])
+
+    monkeypatch.setattr(texts.app, "send_task", send_task)
+    return found
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_text_is_asked_once_and_remembered(sent: list[int]) -> None:
+    encoder, user = EncoderFactory(dim=DIM), UserFactory()
+    assert ask(encoder=encoder, text="  a  scratch ", user=user).waiting
+    assert ask(encoder=encoder, text="a scratch", user=UserFactory()).waiting
+    row = TextEmbedding.objects.get()
+    assert sent == [row.pk] and row.text == "a scratch"
+    # The message was lost: the page that waits sends it again, once.
+    TextEmbedding.objects.update(asked_at=timezone.now() - timedelta(seconds=6))
+    ask(encoder=encoder, text="a scratch", user=user)
+    ask(encoder=encoder, text="a scratch", user=user)
+    assert sent == [row.pk] * 2
+    texts.record_vector(row=row, vector=np.eye(DIM)[1])
+    found = ask(encoder=encoder, text="a scratch", user=user)
+    assert found.vector is not None and found.vector.tolist() == np.eye(DIM)[1].tolist()
+    assert sent == [row.pk] * 2
+    assert ask(
+        encoder=EncoderFactory(dim=DIM), text="a scratch", user=user
+    ).waiting  # another encoder reads anew
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_answer_is_waited_for(sent: list[int]) -> None:
+    encoder = EncoderFactory(dim=DIM)
+
+    def answer() -> None:
+        while not sent:
+            time.sleep(0.01)
+        time.sleep(0.2)
+        texts.record_vector(row=TextEmbedding.objects.get(), vector=np.eye(DIM)[0])
+        connection.close()
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    begun = time.monotonic()
+    assert ask(encoder=encoder, text="傷", user=UserFactory(), wait=5).vector is not None
+    assert time.monotonic() - begun < 2
+    thread.join()
+    begun = time.monotonic()
+    assert ask(encoder=encoder, text="穴", user=UserFactory(), wait=0.3).waiting
+    assert 0.25 < time.monotonic() - begun < 1.5
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", Problem.EMPTY),
+        (" \x00\u200b\n", Problem.EMPTY),
+        ("x" * 201, Problem.LONG),
+        ("傷" * 10_000_000, Problem.LONG),
+        ("\x00" * 10_000_000, Problem.LONG),
+        ("'; DROP TABLE learning_textembedding; --", None),
+        ("%s %(x)s {0} \\", None),
+        ("🔩👩‍🔧" * 20, None),
+        ("\ud800scratch", None),
+        ("x" * 200, None),
+    ],
+)
+def test_whatever_is_typed_is_a_text_or_a_sentence(
+    sent: list[int], text: str, problem: Problem | None
+) -> None:
+    found = ask(encoder=EncoderFactory(dim=DIM), text=text, user=UserFactory())
+    assert found.problem == problem
+    assert bool(found.sentence()) == (problem is not None)
+    assert found.waiting == (problem is None) and len(sent) == (problem is None)
+    assert len(found.text) <= 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_problems_are_kept_and_passing_ones_tried_again(sent: list[int]) -> None:
+    encoder, user = EncoderFactory(dim=DIM), UserFactory()
+
+    def ask_again() -> texts.Asked:
+        return ask(encoder=encoder, text="t", user=user)
+
+    ask_again()
+    row = TextEmbedding.objects.get()
+    texts.record_problem(row=row, problem=Problem.TOO_LONG, count=99, most=64)
+    assert "99" in ask_again().sentence() and "64" in ask_again().sentence()
+    TextEmbedding.objects.update(answered_at=timezone.now() - timedelta(hours=1))
+    assert ask_again().problem == Problem.TOO_LONG and len(sent) == 1
+    TextEmbedding.objects.update(
+        problem=Problem.NOT_LOADED, detail={"reason": "no file"}, answered_at=timezone.now()
+    )
+    assert "no file" in ask_again().sentence() and len(sent) == 1
+    TextEmbedding.objects.update(answered_at=timezone.now() - timedelta(minutes=1))
+    assert ask_again().waiting and len(sent) == 2
+    # Nobody answers: said, and asked anew when somebody comes back.
+    TextEmbedding.objects.update(used_at=timezone.now() - timedelta(seconds=61))
+    assert ask_again().problem == Problem.NO_WORKER
+    TextEmbedding.objects.update(asked_at=timezone.now() - timedelta(minutes=5))
+    assert ask_again().waiting and len(sent) == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_open_searches_are_bounded_and_old_ones_forgotten(
+    sent: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(texts, "OPEN_PER_PERSON", 3)
+    monkeypatch.setattr(texts, "OPEN_AT_ALL", 5)
+    encoder, user, other = EncoderFactory(dim=DIM), UserFactory(), UserFactory()
+    found = [ask(encoder=encoder, text=f"t{n}", user=user).problem for n in range(5)]
+    assert found == [None] * 3 + [Problem.BUSY] * 2
+    assert [ask(encoder=encoder, text=f"o{n}", user=other).problem for n in range(3)] == [None] * 2 + [
+        Problem.BUSY
+    ]
+    for n, row in enumerate(TextEmbedding.objects.order_by("pk")):
+        TextEmbedding.objects.filter(pk=row.pk).update(used_at=timezone.now() + timedelta(seconds=n))
+    assert texts.prune(keep=2) == 3
+    assert sorted(TextEmbedding.objects.values_list("text", flat=True)) == ["o0", "o1"]
+    assert texts.prune(keep=2) == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_broker_that_is_down_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_args: Any, **_options: Any) -> None:
+        raise ConnectionError("no broker")
+
+    monkeypatch.setattr(texts.app, "send_task", refuse)
+    assert ask(encoder=EncoderFactory(dim=DIM), text="t", user=UserFactory()).waiting
+
+
+# --- Which encoder -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_the_encoder_of_the_head_in_use_is_searched_by() -> None:
+    dataset = DatasetFactory()
+    assert serving_encoder(dataset) is None
+    Encoder.objects.create(name="pocket", digest="9" * 64, dim=DIM, logit_scale=1)  # embedded nothing
+    assert serving_encoder(dataset) is None
+    _dataset, chosen, _ids, _vectors = embedded(
+        3, dataset=dataset, encoder=EncoderFactory(name="pocket", dim=DIM)
+    )
+    assert serving_encoder(dataset) == chosen
+    other = EncoderFactory(dim=DIM)
+    ChampionFactory(head=HeadFactory(dataset=dataset, encoder=other))
+    assert serving_encoder(dataset) == other

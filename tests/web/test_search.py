@@ -1,0 +1,322 @@
+"""Search in the gallery and in the API: what is shown, in which order, to whom, and what stays hidden."""
+
+import json
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from mekiki.learning.models import Embedding, TextEmbedding
+from mekiki.learning.search import texts
+from mekiki.learning.services import store_embeddings
+from mekiki.web.gallery import page_of_hits
+from tests.factories import (
+    ChampionFactory,
+    ConfirmedLabelFactory,
+    DatasetFactory,
+    EncoderFactory,
+    HeadFactory,
+    ImageFactory,
+    LabelFactory,
+    PredictionFactory,
+    QueueItemFactory,
+    UserFactory,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+def at(degrees: float) -> list[float]:
+    """A direction in a plane: the images of these tests stand in a fan."""
+    return [float(np.cos(np.radians(degrees))), float(np.sin(np.radians(degrees)))]
+
+
+class Fan:
+    """100 images, the i-th at i/2 degrees; a text that stands at 0 degrees."""
+
+    def __init__(self, n: int = 100) -> None:
+        self.user = UserFactory()
+        self.dataset = DatasetFactory(slug="fan", reviewer=self.user)
+        self.labels = [LabelFactory(dataset=self.dataset, name=name) for name in ("good", "傷")]
+        self.encoder = EncoderFactory(dim=2)
+        self.head = HeadFactory(dataset=self.dataset, encoder=self.encoder)
+        ChampionFactory(head=self.head)
+        self.images = [
+            ImageFactory(dataset=self.dataset, name=f"part-{i:03}.png", metadata={"line": str(i % 2)})
+            for i in range(n)
+        ]
+        self.embed(self.images, [at(i / 2) for i in range(n)])
+        for i, image in enumerate(self.images):
+            PredictionFactory(head=self.head, image=image, label=self.labels[i % 2], confidence=0.5 + i / 250)
+        self.client = Client(headers={"accept-language": "en"})
+        self.client.force_login(self.user)
+        self.know("scratch", at(0))
+
+    def embed(self, images: list[Any], vectors: list[list[float]]) -> None:
+        ids = [image.pk for image in images]
+        store_embeddings(encoder=self.encoder, image_ids=ids, vectors=np.array(vectors))
+
+    def know(self, text: str, vector: list[float] | None, **facts: Any) -> TextEmbedding:
+        now = timezone.now()
+        return TextEmbedding.objects.create(
+            encoder=self.encoder,
+            digest=texts.digest_of(text),
+            text=text,
+            vector=vector,
+            used_at=now,
+            answered_at=now,
+            **facts,
+        )
+
+    def page(self, **query: str) -> Any:
+        response = self.client.get("/d/fan/images/", query)
+        assert response.status_code == 200
+        return response
+
+    def numbers(self, **query: str) -> list[int]:
+        """The numbers of the images found, over all pages, in order."""
+        response, found = self.page(**query), []
+        while True:
+            found += [int(image.name[5:8]) for image in response.context["images"]]
+            if not response.context["older_url"]:
+                return found
+            response = self.client.get("/d/fan/images/" + response.context["older_url"])
+
+
+@pytest.fixture
+def fan() -> Fan:
+    return Fan()
+
+
+def test_a_text_finds_the_most_similar_first_over_all_pages(fan: Fan) -> None:
+    assert fan.numbers(text="scratch") == list(range(100))
+    assert fan.numbers(text="  scratch ") == list(range(100))
+    first = fan.page(text="scratch")
+    text = first.content.decode()
+    assert "Images that fit “scratch”" in text and "No. 1 · similarity 1.000" in text
+    assert "100 images of 100, the most similar first" in text
+    assert "is no probability" in text and "Every image was looked at." in text
+    second = fan.client.get("/d/fan/images/" + first.context["older_url"])
+    assert "No. 61 · similarity" in second.content.decode()
+    back = fan.client.get("/d/fan/images/" + second.context["newer_url"])
+    assert [i.pk for i in back.context["images"]] == [i.pk for i in first.context["images"]]
+    assert back.context["newer"] == ""
+
+
+def test_more_like_an_image_leaves_out_the_image_itself(fan: Fan) -> None:
+    found = fan.numbers(like=fan.images[0].sha256)
+    assert found == list(range(1, 100))
+    middle = fan.numbers(like=fan.images[50].sha256)
+    assert set(middle[:6]) <= set(range(44, 57)) and 50 not in middle  # in half precision
+    text = fan.page(like=fan.images[50].sha256).content.decode()
+    assert "Images like this one:" in text and "part-050.png" in text
+    assert f"?like={fan.images[49].sha256}" in text  # from each thumbnail
+    own = fan.client.get(f"/d/fan/images/{fan.images[3].sha256}/").content.decode()
+    assert f"/d/fan/images/?like={fan.images[3].sha256}" in own
+    assert fan.numbers(text="scratch", like=fan.images[50].sha256)[:3] == [0, 1, 2]  # what was typed counts
+
+
+def test_filters_narrow_a_search_down(fan: Fan) -> None:
+    scratch = str(fan.labels[1].pk)
+    assert fan.numbers(text="scratch", label=scratch) == list(range(1, 100, 2))
+    assert fan.numbers(text="scratch", metadata="line=0", high="60") == list(range(0, 26, 2))
+    assert fan.numbers(text="scratch", q="part-05") == list(range(50, 60))
+    ConfirmedLabelFactory(dataset=fan.dataset, image=fan.images[9], label=fan.labels[0])
+    assert fan.numbers(text="scratch", confirmed="some") == [9]
+    QueueItemFactory(dataset=fan.dataset, image=fan.images[7], head=fan.head, stream="uncertain")
+    assert fan.numbers(text="scratch", waiting="waiting") == [7]
+    assert fan.numbers(text="scratch", sort="unsure", q="part-00") == list(
+        range(10)
+    )  # similarity is the order
+    page = fan.page(text="scratch", metadata="line", low="x", label="99999999")
+    assert "Write it as key=value" in page.content.decode() and len(page.context["images"]) == 60
+    assert "No image matches" in fan.page(text="scratch", q="nowhere").content.decode()
+    # The filters stay when one goes on from a thumbnail.
+    assert (
+        f"?q=part-05&amp;like={fan.images[51].sha256}"
+        in fan.page(text="scratch", q="part-05").content.decode()
+    )
+
+
+@pytest.mark.parametrize("stream", ["audit", "gold"])
+def test_what_waits_to_be_judged_blind_takes_no_part(fan: Fan, stream: str) -> None:
+    QueueItemFactory(dataset=fan.dataset, image=fan.images[0], head=fan.head, stream=stream)
+    blind = fan.images[0]
+    assert 0 not in fan.numbers(text="scratch") and 0 not in fan.numbers(like=fan.images[1].sha256)
+    page = fan.page(text="scratch").content.decode()
+    assert "1 image that waits for a blind judgement takes no part." in page and blind.sha256 not in page
+    refused = fan.page(like=blind.sha256)
+    assert (
+        refused.context["images"] == [] and "images like it would give that away" in refused.content.decode()
+    )
+    own = fan.client.get(f"/d/fan/images/{blind.sha256}/").content.decode()
+    assert "?like=" not in own
+    assert f"?like={blind.sha256}" not in fan.page().content.decode()
+    for query in ({"text": "scratch"}, {"like": fan.images[1].sha256}):
+        reply = fan.client.get("/api/v1/datasets/fan/images/search", query)
+        assert blind.sha256 not in reply.content.decode() and reply.json()["left_out"] == 1
+    reply = fan.client.get("/api/v1/datasets/fan/images/search", {"like": blind.sha256})
+    assert (reply.status_code, reply.json()["code"]) == (409, "blind")
+
+
+def test_the_page_searches_until_the_worker_answers(fan: Fan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mekiki.web.gallery.views.PATIENCE", 0.0)
+    page = fan.page(text="欠け", q="part-00")
+    text = page.content.decode()
+    assert "Searching …" in text and page.context["images"] == []
+    asked = re.search(r'hx-get="([^"]+)"', text)
+    assert asked and asked[1] == page.context["again"].replace("&", "&amp;")
+    assert "No image matches" not in text
+    row = TextEmbedding.objects.get(text="欠け")
+    texts.record_vector(row=row, vector=at(2.5))
+    again = fan.client.get(page.context["again"], headers={"hx-request": "true"})
+    assert again.context["images"][0].name in {"part-004.png", "part-005.png", "part-006.png"}
+    assert "hx-get" not in again.content.decode().split('id="results"')[1]
+
+
+@pytest.mark.parametrize(
+    ("problem", "detail", "words"),
+    [
+        ("too_long", {"count": 80, "most": 64}, "it has 80 tokens, and 64 fit"),
+        ("not_loaded", {"reason": "<no file>"}, "could not be loaded (&lt;no file&gt;)"),
+        ("other_weights", {}, "cannot be compared"),
+    ],
+)
+def test_a_text_that_cannot_be_read_is_said_and_the_gallery_works(
+    fan: Fan, problem: str, detail: dict[str, Any], words: str
+) -> None:
+    fan.know("bad", None, problem=problem, detail=detail)
+    page = fan.page(text="bad")
+    assert words in page.content.decode() and page.context["images"] == []
+    assert len(fan.page().context["images"]) == 60
+    reply = fan.client.get("/api/v1/datasets/fan/images/search", {"text": "bad"})
+    assert reply.status_code == {"too_long": 422, "not_loaded": 503, "other_weights": 409}[problem]
+    assert reply.json()["code"] == problem and reply.json()["detail"]
+
+
+def test_how_much_can_be_found_is_said(fan: Fan) -> None:
+    Embedding.objects.filter(image__in=[image.pk for image in fan.images[40:]]).delete()
+    text = fan.page(text="scratch").content.decode()
+    assert "40 of 100 images can be found by what they show" in text
+    assert fan.numbers(text="scratch") == list(range(40))
+    refused = fan.page(like=fan.images[50].sha256).content.decode()
+    assert "This image has no embedding" in refused
+    Embedding.objects.all().delete()
+    assert "No image of this dataset has an embedding yet" in fan.page(text="scratch").content.decode()
+    reply = fan.client.get("/api/v1/datasets/fan/images/search", {"text": "scratch"})
+    assert (reply.status_code, reply.json()["code"]) == (409, "nothing_embedded")
+
+
+def test_after_the_encoder_changed_the_new_one_is_asked(fan: Fan) -> None:
+    other = EncoderFactory(dim=2)
+    head = HeadFactory(dataset=fan.dataset, encoder=other, version=99)
+    fan.dataset.champion.head = head
+    fan.dataset.champion.save()
+    ids = [image.pk for image in fan.images]
+    store_embeddings(encoder=other, image_ids=ids, vectors=np.array([at(90 - i / 2) for i in range(100)]))
+    fan.encoder = other
+    fan.know("scratch", at(0))
+    assert fan.numbers(text="scratch") == list(range(99, -1, -1))
+
+
+def test_strangers_find_nothing_and_other_datasets_stay_apart(fan: Fan) -> None:
+    stranger = Client()
+    stranger.force_login(UserFactory())
+    for query in ({"text": "scratch"}, {"like": fan.images[0].sha256}):
+        assert stranger.get("/d/fan/images/", query).status_code == 404
+        assert stranger.get("/api/v1/datasets/fan/images/search", query).status_code == 404
+    assert Client().get("/api/v1/datasets/fan/images/search", {"text": "x"}).status_code == 401
+    assert TextEmbedding.objects.count() == 1  # nothing was asked on their behalf
+    theirs = DatasetFactory(slug="theirs")
+    image = ImageFactory(dataset=theirs)
+    fan.embed([image], [at(0)])
+    assert image.sha256 not in fan.page(text="scratch").content.decode()
+    assert fan.client.get("/d/fan/images/", {"like": image.sha256}).status_code == 404
+    assert fan.client.get("/api/v1/datasets/fan/images/search", {"like": image.sha256}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"text": "\x00"},
+        {"text": "'; DROP TABLE learning_embedding; --"},
+        {"text": "<script>alert(1)</script>"},
+        {"text": "%s %(x)s {{ 7*7 }}"},
+        {"text": "🔩" * 60},
+        {"text": "傷" * 10_000},
+        {"text": "scratch", "after": "nan:1"},
+        {"text": "scratch", "after": "inf:99999999999999999999999"},
+        {"text": "scratch", "after": "x" * 10_000},
+        {"text": "scratch", "before": "0.5:"},
+        {"text": "scratch", "after": "-1e999:3", "before": "1:1"},
+    ],
+)
+def test_hostile_searches_are_answered(
+    fan: Fan, query: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mekiki.web.gallery.views.PATIENCE", 0.0)
+    monkeypatch.setattr("mekiki.api.images.PATIENCE", 0.0)
+    text = fan.page(**query).content.decode()
+    assert "<script>alert" not in text
+    reply = fan.client.get("/api/v1/datasets/fan/images/search", query)
+    assert reply.status_code in {200, 422} and len(reply.content) < 50_000
+
+
+@pytest.mark.parametrize("sha256", ["\x00", "zz", "0" * 64, "é" * 100, "../../etc/passwd"])
+def test_an_image_that_does_not_exist_is_not_found(fan: Fan, sha256: str) -> None:
+    assert fan.client.get("/d/fan/images/", {"like": sha256}).status_code == 404
+    assert fan.client.get("/api/v1/datasets/fan/images/search", {"like": sha256}).status_code in {404, 422}
+
+
+def test_the_api_tells_the_same(fan: Fan) -> None:
+    reply = fan.client.get(
+        "/api/v1/datasets/fan/images/search", {"text": "scratch", "limit": 3, "q": "part-01"}
+    )
+    body = reply.json()
+    assert reply.status_code == 200 and body["state"] == "ready" and body["exact"]
+    assert [hit["name"] for hit in body["hits"]] == [f"part-{i:03}.png" for i in (10, 11, 12)]
+    assert [hit["rank"] for hit in body["hits"]] == [1, 2, 3]
+    assert (body["images"], body["searchable"]) == (100, 100)
+    assert fan.client.get(body["hits"][0]["url"]).status_code == 200
+    for wrong in (
+        {},
+        {"text": " "},
+        {"text": "scratch", "limit": 0},
+        {"text": "x", "metadata": "no"},
+        {"limit": "x"},
+    ):
+        reply = fan.client.get("/api/v1/datasets/fan/images/search", wrong)
+        assert reply.status_code == 422 and json.loads(reply.content)["detail"]
+
+
+def test_queries_do_not_grow_with_images() -> None:
+    counts = []
+    for n in (5, 60):
+        fan = Fan(n)
+        with CaptureQueriesContext(connection) as queries:
+            fan.page(text="scratch")
+        counts.append(len(queries))
+        fan.dataset.slug = f"fan{n}"
+        fan.dataset.save()
+    assert counts[0] == counts[1] <= 26
+
+
+def test_pages_of_hits_repeat_none_and_lose_none() -> None:
+    hits = [(pk, round(1 - pk // 3 / 100, 3)) for pk in range(200)]
+    seen, after = [], ""
+    while True:
+        first, rows, newer, older = page_of_hits(hits, after)
+        assert first == len(seen) + 1 and bool(newer) == bool(seen)
+        seen += rows
+        if not older:
+            break
+        after = older
+    assert seen == hits
+    first, rows, newer, _older = page_of_hits(hits, before=f"{hits[70][1]!r}:{hits[70][0]}")
+    assert (first, rows) == (11, hits[10:70]) and newer
+    assert page_of_hits(hits, "nonsense")[0] == 1 and page_of_hits([], "1.0:3") == (1, [], "", "")

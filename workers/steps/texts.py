@@ -1,0 +1,137 @@
+"""Answering texts people search for. The encoder lives in a child process that is let go of after a while."""
+
+import contextlib
+import json
+import select
+import subprocess
+import sys
+import threading
+from typing import Any
+
+from mekiki.config import env
+from mekiki.learning.models import TextEmbedding
+from mekiki.learning.search.texts import Problem, record_problem, record_vector
+
+IDLE = 600.0  # seconds after which an encoder nobody asks is let go of
+LOADING, ANSWERING = 300.0, 60.0  # seconds it may take
+
+
+class ReaderError(Exception):
+    """The encoder could not be loaded, or did not answer; the message says why."""
+
+
+class Reader:
+    """One encoder in a child process: started when it is asked, ended after `idle` seconds without a question."""
+
+    def __init__(self, idle: float = IDLE) -> None:
+        self.idle = idle
+        self.name = ""
+        self.facts: dict[str, Any] = {}
+        self._child: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
+
+    @property
+    def pid(self) -> int:
+        """The child's process id; 0 while there is none."""
+        return self._child.pid if self._child else 0
+
+    def read(self, name: str, text: str) -> dict[str, Any]:
+        """{"vector": [d numbers]}, or {"count", "most"} when the text does not fit; `facts` tells of the encoder.
+
+        A child that died (the system's memory ran out, say) is started again once. ReaderError.
+        """
+        with self._lock:
+            if self._timer:
+                self._timer.cancel()
+            try:
+                try:
+                    found = self._ask(name, text)
+                except (BrokenPipeError, EOFError):
+                    self._end()
+                    found = self._ask(name, text)
+            except (BrokenPipeError, EOFError, TimeoutError) as error:
+                self._end()
+                raise ReaderError(str(error) or "it ended while it was asked") from error
+            finally:
+                self._timer = threading.Timer(self.idle, self.close)
+                self._timer.daemon = True
+                self._timer.start()
+            if "error" in found:
+                raise ReaderError(found["error"])
+            return found
+
+    def close(self) -> None:
+        """Let go of the encoder and of its memory."""
+        with self._lock:
+            self._end()
+
+    def _ask(self, name: str, text: str) -> dict[str, Any]:
+        self._load(name)
+        assert self._child is not None and self._child.stdin is not None
+        self._child.stdin.write(json.dumps(text).encode() + b"\n")
+        self._child.stdin.flush()
+        return self._line(ANSWERING)
+
+    def _load(self, name: str) -> None:
+        if self._child is not None and self._child.poll() is None and self.name == name:
+            return
+        self._end()
+        self._child = subprocess.Popen(
+            [sys.executable, "-m", "workers.text_process", name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            # A sentence needs no second thread, and the machine is busy with other things.
+            env=env.inherited({"OMP_NUM_THREADS": "1"}),
+        )
+        self.name = name
+        self.facts = self._line(LOADING)
+        if "error" in self.facts:
+            self._end()
+            raise ReaderError(self.facts["error"])
+
+    def _line(self, patience: float) -> dict[str, Any]:
+        assert self._child is not None and self._child.stdout is not None
+        ready, _w, _x = select.select([self._child.stdout], [], [], patience)
+        if not ready:
+            raise TimeoutError(f"no answer within {patience:.0f} s")
+        line = self._child.stdout.readline()
+        if not line:
+            code = self._child.wait()
+            raise EOFError(f"its process ended (exit status {code})")
+        return json.loads(line)
+
+    def _end(self) -> None:
+        child, self._child, self.name = self._child, None, ""
+        if child is None:
+            return
+        for pipe in (child.stdin, child.stdout):
+            with contextlib.suppress(OSError):
+                if pipe is not None:
+                    pipe.close()
+        child.kill()
+        child.wait()
+
+
+_reader = Reader()
+
+
+def answer(text_id: int, reader: Reader | None = None) -> str:
+    """Turn a text into its vector, or record why not; "" when there is nothing to do (any more)."""
+    reader = reader or _reader
+    row = TextEmbedding.objects.select_related("encoder").filter(pk=text_id, answered_at__isnull=True).first()
+    if row is None:
+        return ""
+    try:
+        found = reader.read(row.encoder.name, row.text)
+    except ReaderError as error:
+        record_problem(row=row, problem=Problem.NOT_LOADED, reason=str(error)[:500])
+        return Problem.NOT_LOADED
+    if (reader.facts["digest"], reader.facts["dim"]) != (row.encoder.digest, row.encoder.dim):
+        record_problem(row=row, problem=Problem.OTHER_WEIGHTS)
+        return Problem.OTHER_WEIGHTS
+    if "vector" not in found:
+        record_problem(row=row, problem=Problem.TOO_LONG, count=found["count"], most=found["most"])
+        return Problem.TOO_LONG
+    record_vector(row=row, vector=found["vector"])
+    return "found"
