@@ -1,6 +1,6 @@
-"""Reads texts for search: `python -m workers.text_process NAME`, a child of the search worker.
+"""Reads texts for search: `python -m workers.text_process NAME FOLDER`, a child of the search worker.
 
-One encoder, one process, which can be ended to give all its memory back. A line of JSON (a text) comes in, a line
+FOLDER is where downloaded encoders are kept. One encoder, one process, which can be ended to give all its memory back. A line of JSON (a text) comes in, a line
 of JSON goes out: first {"digest", "dim"} or {"error"}, then for each text {"vector"}, {"count", "most"} when it
 does not fit the context, or {"error"}. Without Django.
 """
@@ -8,6 +8,7 @@ does not fit the context, or {"error"}. Without Django.
 import json
 import os
 import sys
+from pathlib import Path
 
 
 def main() -> None:
@@ -23,7 +24,7 @@ def main() -> None:
     from workers.encoders import EncoderError, load_encoder
 
     try:
-        encoder = load_encoder(sys.argv[1], device="cpu")
+        encoder = load_encoder(sys.argv[1], device="cpu", cache_dir=Path(sys.argv[2]))
     except (EncoderError, MemoryError) as error:
         say(error=str(error) or type(error).__name__)
         return

@@ -8,6 +8,8 @@ import sys
 import threading
 from typing import Any
 
+from django.conf import settings
+
 from mekiki.config import env
 from mekiki.learning.models import TextEmbedding
 from mekiki.learning.search.texts import Problem, record_problem, record_vector
@@ -78,7 +80,7 @@ class Reader:
             return
         self._end()
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "workers.text_process", name],
+            [sys.executable, "-m", "workers.text_process", name, str(settings.HOME / "cache" / "encoders")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # A sentence needs no second thread, and the machine is busy with other things.

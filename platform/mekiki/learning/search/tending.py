@@ -11,6 +11,7 @@ from mekiki.jobs.services import enqueue
 from mekiki.learning.models import Encoder
 from mekiki.learning.search import index, texts
 
+EMBEDDING = (Kind.ENCODE, Kind.CHANGE_ENCODER)
 # A build that failed (a full disk, say) is tried again after this time.
 PAUSE = timedelta(hours=1)
 # Putting a vector into an index of a million costs about 14 times its share of a build. When more than this share
@@ -65,7 +66,7 @@ def _embedding_jobs(encoder: Encoder) -> QuerySet[Job]:
     """The active jobs that embed by this encoder: by name, for its row may be newer than the job."""
     named = Q(payload__encoder=encoder.name)
     own = Q(dataset__encoder_name=encoder.name) & ~Q(payload__has_key="encoder")
-    return Job.objects.filter(named | own, kind=Kind.ENCODE, state__in=ACTIVE_STATES)
+    return Job.objects.filter(named | own, kind__in=EMBEDDING, state__in=ACTIVE_STATES)
 
 
 def _still_to_embed(encoder: Encoder) -> int:
