@@ -8,10 +8,15 @@ its own: the leading one shows the progress of all, and ends, and asks for predi
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
-from pathlib import Path
-from typing import Any
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mekiki.config.celery import app
 from mekiki.datasets.models import Dataset, Image
@@ -21,7 +26,7 @@ from mekiki.jobs.services import enqueue
 from mekiki.labeling.selectors import current_prompt_set
 from mekiki.learning import models
 from mekiki.learning.selectors import embedded_count, encoding_problems
-from workers.encoders import Encoder, EncoderError
+from workers.encoders import EncodedChunk, Encoder, EncoderError
 from workers.runner import Report
 from workers.steps.encoders import encoder_for, missing
 from workers.steps.sharing import CHUNK, Aside, Chunk, Share
@@ -106,42 +111,72 @@ def _embed_chunks(
     wanted: Callable[[], bool] = lambda: True,
     take_from_hung: bool = False,
 ) -> bool:
-    """Embed chunk after chunk until none is free; was there any? tick(n): n images of the chunk in hand are done.
+    """Embed chunk after chunk until none is free; was there any? tick(n): n images are computed and not stored yet.
 
-    While one chunk is computed the one before it is stored and the next one is claimed.
+    The images of all chunks are one stream, so that the device never waits at their seams; meanwhile finished chunks
+    are stored and the next ones claimed.
     """
+    under_way: dict[int, _Chunk] = {}  # by image id
     storing: deque[Future[Any]] = deque()
     said, any_done = time.monotonic(), False
 
-    def step(done: int, _total: int = 0) -> None:
-        nonlocal said
-        tick(done)
-        if time.monotonic() - said > SAY_EVERY:
-            said = time.monotonic()
-            aside.do(share.alive)
-
-    ahead = aside.do(share.claim, take_from_hung=take_from_hung)
-    while (chunk := ahead.result()) is not None and wanted():
+    def images() -> Iterator[tuple[int, Any]]:
+        nonlocal any_done
         ahead = aside.do(share.claim, take_from_hung=take_from_hung)
-        storing.append(aside.do(share.store, chunk, *_embedded(encoder, chunk, step)))
-        any_done = True
-        while storing and (len(storing) > 1 or storing[0].done()):
-            storing.popleft().result()
-        tick(0)
+        while (claimed := ahead.result()) is not None and wanted():
+            any_done = True
+            ahead = aside.do(share.claim, take_from_hung=take_from_hung)
+            chunk = _Chunk(claimed)
+            under_way.update((image.pk, chunk) for image in claimed.images)
+            for image in claimed.images:
+                yield image.pk, local_path(image) or partial(_fetched, image)
+
+    stream = cast("Generator[EncodedChunk, None, None]", encoder.encode_stream(images()))
+    with closing(stream):
+        for part in stream:
+            for pk, vector in zip(part.keys, part.vectors, strict=True):
+                under_way[pk].vectors[pk] = vector
+            for pk, error in part.errors.items():
+                under_way[pk].problems[pk] = str(error)
+            for pk in [*part.keys, *part.errors]:
+                chunk = under_way.pop(pk)
+                chunk.left -= 1
+                if not chunk.left:
+                    vectors = np.array(list(chunk.vectors.values())).reshape(-1, encoder.dim)
+                    storing.append(
+                        aside.do(share.store, chunk.claimed, list(chunk.vectors), vectors, chunk.problems)
+                    )
+                while storing and (len(storing) > 2 or storing[0].done()):
+                    storing.popleft().result()
+            tick(sum(chunk.done() for chunk in {id(chunk): chunk for chunk in under_way.values()}.values()))
+            if time.monotonic() - said > SAY_EVERY:
+                said = time.monotonic()
+                aside.do(share.alive)
     for stored in storing:
         stored.result()
     return any_done
 
 
-def _embedded(
-    encoder: Encoder, chunk: Chunk, step: Callable[[int, int], None]
-) -> tuple[list[int], Any, dict[int, str]]:
-    """(image ids, (m, d) vectors, image id → why it could not be read)."""
-    items, problems = _items(chunk.images)
-    batch = encoder.encode_images(list(items.values()), progress=step)
-    order = list(items)
-    problems |= {order[i]: reason for i, reason in batch.errors.items()}
-    return [order[i] for i in batch.ok_indices], batch.vectors, problems
+@dataclass
+class _Chunk:
+    """A claimed chunk while it is computed."""
+
+    claimed: Chunk
+    vectors: dict[int, NDArray[Any]] = field(default_factory=dict)  # by image id
+    problems: dict[int, str] = field(default_factory=dict)  # image id → why it could not be read
+    left: int = field(init=False)  # images that are still to be computed
+
+    def __post_init__(self) -> None:
+        self.left = len(self.claimed.images)
+
+    def done(self) -> int:
+        return len(self.claimed.images) - self.left
+
+
+def _fetched(image: Image) -> bytes:
+    """An image's file from a storage that has no local paths. FileNotFoundError: it is not there."""
+    with open_original(image) as file:
+        return file.read()
 
 
 class _Progress:
@@ -194,20 +229,3 @@ class _Progress:
             )
         except Exception as error:  # kombu raises many kinds; without help it only takes longer
             logger.warning("Nobody could be asked to help with job %s (%s).", self._job.pk, error)
-
-
-def _items(images: list[Image]) -> tuple[dict[int, Path | bytes], dict[int, str]]:
-    """(image id → what the encoder reads, image id → why its file cannot be opened)."""
-    items: dict[int, Path | bytes] = {}
-    problems: dict[int, str] = {}
-    for image in images:
-        path = local_path(image)
-        if path is not None:
-            items[image.pk] = path
-            continue
-        try:
-            with open_original(image) as file:
-                items[image.pk] = file.read()
-        except FileNotFoundError:
-            problems[image.pk] = "the file does not exist"
-    return items, problems

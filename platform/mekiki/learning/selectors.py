@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 import numpy as np
-from django.db import connection
 from django.db.models import Count, QuerySet, Sum
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
@@ -108,18 +107,6 @@ def label_counts(head: Head) -> dict[int, int]:
     """Label id → how many images with it the head was trained on."""
     rows = head.training_labels.order_by().values("label_id").annotate(n=Count("image_id"))
     return {row["label_id"]: row["n"] for row in rows}
-
-
-def embedding_summary(*, encoder: Encoder, dataset: Dataset) -> tuple[int, int]:
-    """(number of embeddings, sum of their image ids), counted row by row: see `embedded_count` for the number alone."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*), coalesce(sum(e.image_id), 0)::bigint FROM learning_embedding e "
-            "JOIN datasets_image i ON i.id = e.image_id WHERE e.encoder_id = %s AND i.dataset_id = %s",
-            [encoder.pk, dataset.pk],
-        )
-        n, total = cursor.fetchone()
-    return n, total
 
 
 @dataclass(frozen=True)
