@@ -164,7 +164,7 @@ def request_switch(*, change: EncoderChange, user: Any) -> EncoderChange:
             % {"state": row.get_state_display()},
             code="not_ready",
         )
-    return _begin(row, "switch", user, "encoder.switch_requested")
+    return _begin(row, "switch", user)
 
 
 @transaction.atomic
@@ -175,7 +175,7 @@ def request_take_back(*, change: EncoderChange, user: Any) -> EncoderChange:
     row = _taken(change)
     if why := take_back_obstacle(row):
         raise ValidationError(why, code="cannot_take_back")
-    return _begin(row, "take_back", user, "encoder.take_back_requested")
+    return _begin(row, "take_back", user)
 
 
 def take_back_obstacle(change: EncoderChange) -> str:
@@ -195,13 +195,13 @@ def take_back_obstacle(change: EncoderChange) -> str:
     return ""
 
 
-def _begin(change: EncoderChange, act: str, user: Any, event: str) -> EncoderChange:
+def _begin(change: EncoderChange, act: str, user: Any) -> EncoderChange:
     change.state = _ACTS[act][1]
     change.error = change.error_code = ""
     change.save(update_fields=["state", "error", "error_code"])
     _give_job(change, act, user)
     record(
-        kind=event,
+        kind="encoder.take_back_requested" if act == "take_back" else "encoder.switch_requested",
         actor=user,
         dataset=change.dataset,
         target=change,
