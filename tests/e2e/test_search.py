@@ -1,0 +1,182 @@
+"""Searching real pictures in a real browser, by words in two languages and by an image, with the bundled encoder."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.db import connection
+from playwright.sync_api import Browser, Page, expect
+
+from mekiki.datasets import storage
+from mekiki.learning.models import Embedding, TextEmbedding
+from mekiki.learning.search import texts
+from mekiki.learning.services import store_embeddings
+from tests.e2e.test_pages import SHOTS, SIZES, log_in, look
+from tests.factories import DatasetFactory, EncoderFactory, ImageFactory, UserFactory
+from workers.encoders import load_encoder
+from workers.pocket.sample import make_sample
+from workers.steps.texts import Reader, answer
+
+pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
+
+ENGLISH, JAPANESE = "rust on a metal surface", "金属表面の錆"
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A drawn sample with its embeddings by `pocket`, made once."""
+    folder = tmp_path_factory.mktemp("sample")
+    make_sample(folder, count=96)
+    files = sorted(folder.rglob("*.jpg"))
+    encoder = load_encoder("pocket", device="cpu")
+    return {
+        "folder": folder,
+        "files": files,
+        "encoder": encoder,
+        "vectors": encoder.encode_images(files).vectors,
+    }
+
+
+@pytest.fixture
+def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The search worker's task in a thread of this process; the encoder is in its own child process, as always."""
+    reader = Reader()
+    running: list[threading.Thread] = []
+
+    def work(pk: int) -> None:
+        try:
+            answer(pk, reader)
+        finally:
+            connection.close()
+
+    def send_task(_name: str, args: list[int], **_options: Any) -> None:
+        thread = threading.Thread(target=work, args=args)
+        running.append(thread)
+        thread.start()
+
+    monkeypatch.setattr(texts.app, "send_task", send_task)
+    yield reader
+    for thread in running:
+        thread.join(120)
+    reader.close()
+
+
+def scene(pictures: dict[str, Any]) -> tuple[Any, Any]:
+    user = UserFactory(username="aiko")
+    dataset = DatasetFactory(slug="line-3", name="Line 3 · castings", reviewer=user)
+    loaded = pictures["encoder"]
+    encoder = EncoderFactory(name="pocket", digest=loaded.digest, dim=loaded.dim, precision=loaded.precision)
+    images = []
+    for file in pictures["files"]:
+        image = ImageFactory(dataset=dataset, name=f"{file.parent.name}/{file.name}", width=208, height=208)
+        content = Path(file).read_bytes()
+        for name in (
+            storage.original_name(dataset.pk, image.sha256),
+            storage.thumb_name(dataset.pk, image.sha256),
+        ):
+            default_storage.save(name, ContentFile(content))
+        images.append(image)
+    store_embeddings(encoder=encoder, image_ids=[i.pk for i in images], vectors=pictures["vectors"])
+    return user, dataset
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1280, "height": 860}, reduced_motion="reduce")
+    yield context.new_page()
+    context.close()
+
+
+def test_words_in_two_languages_and_one_image_find_what_they_mean(
+    pictures: dict[str, Any], worker: Any, page: Page, live_server: Any
+) -> None:
+    user, _dataset = scene(pictures)
+    log_in(page, live_server, user, "en")
+    gallery = f"{live_server.url}/d/line-3/images/"
+    page.set_default_timeout(150_000)
+    for language, words in (("en", ENGLISH), ("ja", JAPANESE)):
+        log_in(page, live_server, user, language)
+        page.goto(gallery)
+        page.get_by_role("searchbox").fill(words)
+        page.keyboard.press("Enter")  # from the keyboard alone
+        page.locator(
+            ".gallery__item"
+        ).first.wait_for()  # after the encoder was loaded, without a reload by hand
+        expect(page.locator("#search-title")).to_contain_text(words)
+        assert page.locator(".search-wait").count() == 0
+        names = page.locator(".gallery__name").all_inner_texts()[:8]
+        rusty = sum(file.parent.name == "rust" for file in pictures["files"])
+        assert rusty >= 4 and sum(name.startswith("rust/") for name in names) >= 3, (language, names)
+    assert TextEmbedding.objects.count() == 2
+    # More like the first: by the keyboard, from its thumbnail.
+    name = page.locator(".gallery__name").first.inner_text()
+    page.locator(".gallery__like").first.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**like=*")
+    expect(page.locator("#search-title")).to_contain_text(name)
+    assert name not in page.locator(".gallery__name").all_inner_texts()
+    # Without JavaScript: the same page, by plain reloads.
+    context = page.context.browser.new_context(java_script_enabled=False)  # type: ignore[union-attr]
+    plain = context.new_page()
+    log_in(plain, live_server, user, "en")
+    plain.goto(gallery)
+    plain.get_by_role("searchbox").fill(ENGLISH)
+    plain.keyboard.press("Enter")
+    plain.locator(".gallery__item").first.wait_for()
+    context.close()
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_the_pages_of_search_are_sound(
+    pictures: dict[str, Any],
+    browser: Browser,
+    live_server: Any,
+    language: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Results, waiting, a problem, partly embedded, an image's page: wide and on a phone, in both languages."""
+    monkeypatch.setattr("mekiki.web.gallery.views.PATIENCE", 0.0)
+    user, dataset = scene(pictures)
+    encoder = Embedding.objects.first().encoder  # type: ignore[union-attr]
+    vectors = dict(
+        zip((ENGLISH, JAPANESE), pictures["encoder"].encode_texts([ENGLISH, JAPANESE]), strict=True)
+    )
+    for text, vector in vectors.items():
+        assert texts.ask(encoder=encoder, text=text, user=user).waiting
+        texts.record_vector(row=TextEmbedding.objects.get(text=text), vector=vector)
+    Embedding.objects.filter(image__in=dataset.images.order_by("-pk")[:11]).delete()
+    long = "word " * 39
+    texts.ask(encoder=encoder, text=long, user=user)
+    texts.record_problem(
+        row=TextEmbedding.objects.get(text=long.strip()), problem=texts.Problem.TOO_LONG, count=80, most=64
+    )
+    words = {"en": ENGLISH, "ja": JAPANESE}[language]
+    first = dataset.images.order_by("pk").first()
+    assert first is not None
+    wrong = []
+    for size, (width, height) in SIZES.items():
+        context = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if size == "phone" else "light",
+            reduced_motion="reduce",
+        )
+        page = context.new_page()
+        page.size_name = size  # type: ignore[attr-defined]
+        log_in(page, live_server, user, language)
+        base = f"{live_server.url}/d/line-3/images/"
+        for name, address in {
+            "search-text": f"{base}?text={words}",
+            "search-like": f"{base}?like={first.sha256}",
+            "search-waiting": f"{base}?text=never+answered",
+            "search-too-long": f"{base}?text={long}",
+            "search-nothing": f"{base}?text={words}&q=nowhere",
+            "search-image": f"{base}{first.sha256}/",
+        }.items():
+            wrong += [f"{name} {size}: {line}" for line in look(page, address, name, language)]
+        context.close()
+    assert (SHOTS / f"search-text-{language}-phone.png").exists()
+    assert not wrong, "\n".join(wrong)
