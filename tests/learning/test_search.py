@@ -1,6 +1,5 @@
 """Search among embeddings: the nearest against brute force, the index's life, texts and their bounds."""
 
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -19,12 +18,10 @@ from mekiki.datasets.models import Dataset, Image
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.jobs.services import CancelledError
 from mekiki.learning.models import Embedding, Encoder, TextEmbedding
-from mekiki.learning.search import Problem, ask, index, nearest, serving_encoder, tend, texts
+from mekiki.learning.search import Problem, ask, index, nearest, neighbours, serving_encoder, tend, texts
 from mekiki.learning.services import store_embeddings
 from tests.factories import ChampionFactory, DatasetFactory, EncoderFactory, HeadFactory, UserFactory
 
-# The package names the function as its module.
-nearest_module = sys.modules["mekiki.learning.search.nearest"]
 DIM = 8
 
 
@@ -103,7 +100,7 @@ def test_equal_images_come_by_id_and_what_was_asked_wrongly_is_refused() -> None
 @pytest.fixture
 def many(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """3,000 images where 200 already count as many; the index is built."""
-    monkeypatch.setattr(nearest_module, "EXACT_UP_TO", 200)
+    monkeypatch.setattr(neighbours, "EXACT_UP_TO", 200)
     dataset, encoder, ids, vectors = embedded(3000)
     assert index.build(encoder)
     yield dataset, encoder, ids, vectors
@@ -142,8 +139,8 @@ def test_filters_that_leave_few_or_none_near_lose_nothing(many: Any, monkeypatch
     assert found.exact and [pk for pk, _s in found.hits] == truth(few, their, wanted, 10)
     far = ids[np.argsort(vectors @ wanted)[:1000]]
     # The graph is left before the far side is reached.
-    monkeypatch.setattr(nearest_module, "SCAN_TUPLES", 100)
-    monkeypatch.setattr(nearest_module, "WIDTH", 20)
+    monkeypatch.setattr(neighbours, "SCAN_TUPLES", 100)
+    monkeypatch.setattr(neighbours, "WIDTH", 20)
     of_far = Image.objects.filter(pk__in=far.tolist())
     found = nearest(encoder=encoder, vector=wanted, images=of_far, limit=10)
     assert found.exact

@@ -1,6 +1,6 @@
 """Search among embeddings: the index, the nearest images, texts turned into vectors by a worker."""
 
-from mekiki.learning.search.nearest import TOP, Found, SearchTooSlowError, nearest, vector_of
+from mekiki.learning.search.neighbours import TOP, Found, SearchTooSlowError, nearest, vector_of
 from mekiki.learning.search.serving import serving_encoder
 from mekiki.learning.search.tending import ask_for_index, tend
 from mekiki.learning.search.texts import Asked, Problem, ask
