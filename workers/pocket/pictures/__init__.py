@@ -1,9 +1,10 @@
-"""The picture maker: machined parts and metal surfaces, with and without defects, and captions for them.
+"""The picture maker: parts and surfaces of several materials, with and without defects, and captions for them.
 
 numpy, scipy and Pillow only. Everything is drawn from a seed: same specification, size and conditions, same picture.
 """
 
 from .conditions import TRAINING, UNSEEN, Conditions
+from .finishes import finishes_of, tones_of
 from .scene import (
     FINISH_NAMES,
     HELD_OUT,
@@ -29,6 +30,8 @@ __all__ = [
     "Spec",
     "choose",
     "draw",
+    "finishes_of",
     "possible",
     "states_of",
+    "tones_of",
 ]

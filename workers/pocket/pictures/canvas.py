@@ -3,8 +3,11 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+from PIL import Image, ImageDraw
 
 from .noise import Field
+
+Points = list[tuple[float, float]]
 
 
 @dataclass
@@ -22,17 +25,52 @@ class Canvas:
     height: Field
     albedo: Field
     mask: Field  # 1 on the object, 0 on the background
-    colour: np.ndarray  # (3,) of the material
+    colour: np.ndarray  # (3,) of the material, or (size, size, 3) once something of another colour is let in
     gloss: float = 0.25
     rolling: float = 0.0  # direction of rolling, brushing or milling, radians
     stains: list[tuple[Field, np.ndarray, float]] = field(default_factory=list)  # mask, colour, opacity
     # Distance in pixels from the object's outline, positive inside; None where the surface fills the frame.
     inside: Field | None = None
 
+    # Where the object lies: pixel (x, y) of its centre, cosine and sine of its turn, foreshortening, pixels per unit.
+    place: tuple[float, float, float, float, float, float] = (0.0, 0.0, 1.0, 0.0, 1.0, 1.0)
+    state: str = "good"  # parts that can lack a piece are built without it
+    severity: float = 0.0
+    shine: Field | None = None  # gloss of pieces that differ from the rest, on top of ``gloss``
+    label: tuple[float, float, float, float] | None = (
+        None  # where print goes: centre x, y, half width, half height
+    )
+
     @property
     def unit(self) -> float:
         """A length that grows with the picture: 1 at 128 pixels."""
         return self.size / 128
+
+    def pixel(self, x: float, y: float) -> tuple[float, float]:
+        """Object coordinates → pixel (x, y)."""
+        cx, cy, cos, sin, lean, reach = self.place
+        return cx + (cos * x - sin * lean * y) * reach, cy + (sin * x + cos * lean * y) * reach
+
+    def polygons(self, shapes: list[Points]) -> Field:
+        """(size, size) in 0..1: polygons of object coordinates, filled, antialiased by 3× oversampling."""
+        scale = 3
+        image = Image.new("L", (self.size * scale, self.size * scale), 0)
+        pen = ImageDraw.Draw(image)
+        for shape in shapes:
+            points = [self.pixel(x, y) for x, y in shape]
+            pen.polygon([((px + 0.5) * scale, (py + 0.5) * scale) for px, py in points], fill=255)
+        return np.asarray(image.reduce(scale), np.float32) / 255
+
+    def inlay(
+        self, mask: Field, colour: np.ndarray | tuple[float, float, float], opacity: float = 1.0
+    ) -> None:
+        """Another material where ``mask`` (0..1) is: it takes the same light and the same damage as the rest."""
+        cover = (mask * np.float32(opacity))[..., None]
+        self.colour = self.colour * (1 - cover) + cover * np.asarray(colour, np.float32)
+
+    def glint(self, mask: Field, gloss: float) -> None:
+        """Make what is under ``mask`` glossier (or duller, below 0)."""
+        self.shine = mask * np.float32(gloss) + (0 if self.shine is None else self.shine)
 
     def anywhere(self, margin: float = 0.12) -> tuple[float, float]:
         """A random pixel (x, y) on the object."""
@@ -57,6 +95,22 @@ class Canvas:
             return self.anywhere()
         pick = int(self.rng.integers(len(rows)))
         return float(columns[pick]), float(rows[pick])
+
+
+def box(x: float, y: float, half_width: float, half_height: float, turn: float = 0.0) -> Points:
+    """The corners of a rectangle, turned by ``turn`` radians."""
+    cos, sin = float(np.cos(turn)), float(np.sin(turn))
+    corners = ((-1, -1), (1, -1), (1, 1), (-1, 1))
+    return [
+        (x + cos * a * half_width - sin * b * half_height, y + sin * a * half_width + cos * b * half_height)
+        for a, b in corners
+    ]
+
+
+def disc(x: float, y: float, radius: float, sides: int = 18) -> Points:
+    """A circle as a polygon."""
+    turns = np.arange(sides) * 2 * np.pi / sides
+    return [(x + radius * float(np.cos(t)), y + radius * float(np.sin(t))) for t in turns]
 
 
 def pixel_grid(size: int) -> tuple[Field, Field]:

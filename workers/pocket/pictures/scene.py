@@ -6,36 +6,20 @@ import numpy as np
 
 from .canvas import Canvas, pixel_grid
 from .conditions import Conditions, background, capture
-from .defects import DEFECTS, ON_PARTS_ONLY, ON_SURFACES_ONLY
-from .finishes import FINISHES, METALS, PAINTS, TONES
+from .defects import DEFECTS
+from .faults import FAULTS
+from .finishes import FINISHES, TONES, finishes_of, tones_of
 from .noise import clouds, smoothstep
 from .parts import PARTS
+from .printing import carries_print, print_on
+from .rules import HELD_OUT, possible
 
 SUBJECTS = ("surface", *PARTS)
 FINISH_NAMES = tuple(FINISHES)
 TONE_NAMES = tuple(TONES)
-STATES = ("good", *DEFECTS)
-
-# Part × defect pairs that training never draws: what the evaluation asks about.
-HELD_OUT = frozenset(
-    {
-        ("washer", "crack"),
-        ("washer", "dent"),
-        ("nut", "rust"),
-        ("nut", "scratch"),
-        ("bolt", "stain"),
-        ("gear", "scratch"),
-        ("gear", "hole"),
-        ("bearing", "stain"),
-        ("bearing", "pits"),
-        ("cap", "crack"),
-        ("cap", "chip"),
-        ("bracket", "dent"),
-        ("bracket", "rust"),
-        ("shaft", "chip"),
-        ("shaft", "hole"),
-    }
-)
+STATES = ("good", *DEFECTS, *FAULTS)
+# Defects of metal sheet: mostly seen on what comes straight from the rolls.
+FROM_THE_ROLLS = frozenset({"scale", "patches", "inclusion", "pits", "crazing"})
 
 
 @dataclass(frozen=True)
@@ -50,11 +34,6 @@ class Spec:
     seed: int
 
 
-def possible(subject: str, state: str) -> bool:
-    """Whether a defect can occur on a subject (there is no burr without an edge)."""
-    return state not in (ON_PARTS_ONLY if subject == "surface" else ON_SURFACES_ONLY)
-
-
 def states_of(subject: str, *, held_out: bool | None = None) -> list[str]:
     """The states a subject can be in; ``held_out`` True or False keeps only such pairs."""
     found = [state for state in STATES if possible(subject, state)]
@@ -67,17 +46,22 @@ def choose(rng: np.random.Generator, *, subject: str | None = None, state: str |
     """A random specification with training's frequencies; held-out pairs occur only if asked for by name."""
     if subject is None:
         named = [s for s in SUBJECTS if state is None or (possible(s, state) and (s, state) not in HELD_OUT)]
-        weights = np.asarray([5.0 if name == "surface" else 1.0 for name in named])
+        weights = np.asarray([7.4 if name == "surface" else 1.0 for name in named])
         subject = named[int(rng.choice(len(named), p=weights / weights.sum()))]
     if state is None:
         states = states_of(subject, held_out=False)
         weights = np.asarray([1.6 if name == "good" else 1.0 for name in states])
         state = states[int(rng.choice(len(states), p=weights / weights.sum()))]
-    finish = str(rng.choice(FINISH_NAMES))
-    if state in ON_SURFACES_ONLY and rng.random() < 0.6:
-        finish = "rolled"
-    tone = str(rng.choice(PAINTS if finish == "painted" else METALS))
-    return Spec(subject, finish, tone, state, float(rng.uniform(0.15, 1.0)), int(rng.integers(2**62)))
+    offered = {name: often for name, often in finishes_of(subject).items() if possible(subject, state, name)}
+    names, weights = list(offered), np.asarray(list(offered.values()))
+    if subject == "surface" and state in FROM_THE_ROLLS:
+        weights[names.index("rolled")] = 1.5 * (weights.sum() - weights[names.index("rolled")])
+    finish = names[int(rng.choice(len(names), p=weights / weights.sum()))]
+    tones = tones_of(finish)
+    if state == "rust":  # only iron rusts red
+        tones = tuple(tone for tone in tones if tone not in ("brass", "copper"))
+    tone = str(rng.choice(tones))
+    return Spec(subject, finish, tone, state, float(rng.uniform(0.35, 1.0)), int(rng.integers(2**62)))
 
 
 def _canvas(rng: np.random.Generator, spec: Spec, size: int, conditions: Conditions) -> Canvas:
@@ -104,6 +88,16 @@ def _canvas(rng: np.random.Generator, spec: Spec, size: int, conditions: Conditi
         mask=ones.copy(),
         colour=colour,
         rolling=float(rolling),
+        place=(
+            float(centre[0]),
+            float(centre[1]),
+            float(cos),
+            float(sin),
+            float(lean),
+            float(size * 0.48 * fill),
+        ),
+        state=spec.state,
+        severity=spec.severity,
     )
 
 
@@ -128,7 +122,8 @@ def _light(c: Canvas, elevation: float) -> np.ndarray:
     for film, tint, opacity in c.stains:
         cover = (film * np.float32(opacity))[..., None]
         body = body * (1 - cover) + cover * tint * np.clip(toward, 0.3, 1.6)[..., None]
-    highlight = c.gloss * rng.uniform(0.4, 1.0) * shine ** rng.uniform(12, 60)
+    gloss = c.gloss if c.shine is None else np.clip(c.gloss + c.shine, 0, 1)
+    highlight = gloss * rng.uniform(0.4, 1.0) * shine ** rng.uniform(12, 60)
     return (body + highlight[..., None] * 0.6).astype(np.float32)
 
 
@@ -138,8 +133,10 @@ def draw(spec: Spec, size: int, conditions: Conditions) -> np.ndarray:
     Raises: KeyError for a subject, finish, tone or state that does not exist; ValueError for a state that cannot
     occur on the subject.
     """
-    if not possible(spec.subject, spec.state):
-        raise ValueError(f"a {spec.subject} cannot have the state {spec.state}")
+    if spec.subject not in SUBJECTS or spec.state not in STATES or spec.finish not in FINISHES:
+        raise KeyError(f"no such thing: {spec.subject}, {spec.finish}, {spec.state}")
+    if not possible(spec.subject, spec.state, spec.finish):
+        raise ValueError(f"a {spec.subject}, {spec.finish}, cannot have the state {spec.state}")
     rng = np.random.default_rng(spec.seed)
     canvas = _canvas(rng, spec, size, conditions)
     if spec.subject != "surface":
@@ -153,8 +150,17 @@ def draw(spec: Spec, size: int, conditions: Conditions) -> np.ndarray:
     FINISHES[spec.finish](canvas)
     if rng.random() < 0.5:  # traces of use that are no defect
         canvas.albedo += 0.02 * clouds(rng, size, 2, 3)
+    free = (
+        canvas.inside is None or canvas.label is not None
+    )  # a mosaic or a bored plate has no room for print
+    if (
+        free
+        and carries_print(spec.subject, spec.finish)
+        and (rng.random() < 0.55 or spec.state == "misprint")
+    ):
+        print_on(canvas)
     if spec.state != "good":
-        DEFECTS[spec.state](canvas, spec.severity)
+        (DEFECTS.get(spec.state) or FAULTS[spec.state])(canvas, spec.severity)
     picture = _light(canvas, rng.uniform(*conditions.elevation))
     if canvas.inside is not None:
         kind = conditions.backgrounds[int(rng.integers(len(conditions.backgrounds)))]

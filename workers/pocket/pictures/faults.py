@@ -1,0 +1,65 @@
+"""What goes wrong in making a thing, not in handling it: a piece missing, a wrong piece, bad print, loose threads.
+
+Missing and wrong pieces are built by the subject (`parts.py`, `assemblies.py`), print by `printing.py`: they know
+the state. Only what is done to a finished thing is here.
+"""
+
+import numpy as np
+
+from .canvas import Canvas
+from .noise import clouds, smoothstep, spectral, strokes
+
+BUILT = frozenset({"missing", "wrong"})
+BUILT_SUBJECTS = {
+    "missing": frozenset({"gear", "bearing", "bracket", "connector", "board", "tile"}),
+    "wrong": frozenset({"bearing", "bracket", "connector", "board", "tile"}),
+}
+
+
+def _nothing(c: Canvas, severity: float) -> None:
+    """Done while the thing was built."""
+
+
+def _fray(c: Canvas, severity: float) -> None:
+    """A tear in a fabric, its yarns loose along both sides, and ends that stick out."""
+    rng = c.rng
+    x, y = c.anywhere(0.25)
+    turn = c.rolling + rng.choice([0.0, np.pi / 2]) + rng.normal(0, 0.25)
+    length = rng.uniform(0.25, 0.45 + 0.4 * severity) * c.size
+    gape = rng.uniform(0.02, 0.03 + 0.05 * severity) * c.size
+    axis = np.arange(c.size, dtype=np.float32)
+    cos, sin = np.cos(turn), np.sin(turn)
+    along = cos * (axis[None, :] - x) + sin * (axis[:, None] - y)
+    across = cos * (axis[:, None] - y) - sin * (axis[None, :] - x)
+    if rng.random() < 0.85:
+        ragged = 1 + 0.4 * spectral(rng, c.size, beta=0.8, low=0.03)
+        opening = gape * ragged * np.clip(1 - (2 * along / length) ** 2, 0, 1) - np.abs(across)
+        torn = smoothstep(-1.0, 1.2, opening)
+        c.albedo *= 1 - rng.uniform(0.75, 0.92) * torn
+        c.height -= 3 * c.unit * torn
+        near = (
+            np.exp(-((across / (2.2 * gape + 3 * c.unit)) ** 2)) * (np.abs(along) < 0.6 * length) * (1 - torn)
+        )
+        c.height += near * 1.2 * c.unit * clouds(rng, c.size, 24, 2)
+    loose = []
+    for _ in range(int(rng.integers(8, 14 + round(22 * severity)))):
+        t, side = rng.uniform(-0.5, 0.5) * length, rng.choice([-1, 1])
+        px, py = x + cos * t - sin * side * gape * 0.7, y + sin * t + cos * side * gape * 0.7
+        heading = turn + side * np.pi / 2 + np.pi * (rng.random() < 0.5) + rng.normal(0, 0.5)
+        points = [(float(px), float(py))]
+        for _ in range(int(rng.integers(3, 9))):
+            heading += rng.normal(0, 0.35)
+            px, py = px + 2.2 * c.unit * np.cos(heading), py + 2.2 * c.unit * np.sin(heading)
+            points.append((float(px), float(py)))
+        loose.append((points, rng.uniform(0.5, 1.1) * c.unit))
+    thread = strokes(c.size, loose)
+    c.albedo = c.albedo * (1 - thread) + thread * rng.uniform(0.95, 1.35)
+    c.height += 2 * c.unit * thread
+
+
+FAULTS = {
+    "missing": _nothing,
+    "wrong": _nothing,
+    "misprint": _nothing,
+    "fray": _fray,
+}
