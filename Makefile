@@ -13,10 +13,10 @@ LOCKS := requirements/web.txt requirements/workers.txt
 COMPILE = $(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --no-header --annotation-style=line \
   --no-emit-options --no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(UPGRADE)
 
-.PHONY: help demo run test lint format lock pocket docs messages chromium clean
+.PHONY: help demo run test lint format lock pocket pocket-eval docs messages chromium clean
 
 help:  ## Show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
 demo: $(VENV)/.installed  ## Install, run the sample dataset through the whole loop, leave the site running (ARGS="--no-serve")
 	@$(BIN)/mekiki demo $(ARGS)
@@ -49,6 +49,9 @@ lock: $(VENV)/.installed-dev  ## Resolve requirements/*.in into *.txt (UPGRADE=-
 
 pocket: $(VENV)/.installed  ## Train the bundled small encoder again (ARGS="--help")
 	$(BIN)/python -m workers.pocket.train $(ARGS)
+
+pocket-eval: $(VENV)/.installed  ## Measure it and write its card (PHOTOS=folder with one folder a class)
+	$(BIN)/python -m workers.pocket.evaluate --card --json benchmarks/results/pocket.json --photos "$(PHOTOS)"
 
 docs: $(VENV)/.installed  ## Write the reference pages that come from code
 	PYTHONPATH=platform $(BIN)/python -c 'from mekiki.config import env; print(env.reference(), end="")' \

@@ -11,7 +11,7 @@ import numpy as np
 from workers.pocket.pictures import TRAINING, choose, draw
 from workers.pocket.pictures.captions import facts
 
-SIDE = 144
+SIDE = 160
 _CHUNK = 256
 
 
@@ -39,7 +39,7 @@ def training_pictures(
     processes: int = 2,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[np.memmap, np.ndarray]:
-    """(n, 144, 144, 3) uint8 pictures and (n, 4) facts about them, drawn if they are not there yet.
+    """(n, 160, 160, 3) uint8 pictures and (n, 4) facts about them, drawn if they are not there yet.
 
     Safe to interrupt: chunks already drawn are kept. A cache of another count or seed is drawn anew.
     """

@@ -91,8 +91,8 @@ LABELS = (
         "hole",
         0.02,
         "A round dark hole where the drawing has none.",
-        ("a photo of a part with an unwanted hole", "a blowhole in a metal surface"),
-        ("余分な穴のある部品の写真", "金属表面のブローホール"),
+        ("a photo of a part with an unwanted hole", "an unwanted hole in a metal surface"),
+        ("余分な穴のある部品の写真", "金属表面の余分な穴"),
         critical=True,
     ),
 )

@@ -35,7 +35,7 @@ class PocketTokenizer:
         return cls(Tokenizer.from_file(str(path)))
 
     @classmethod
-    def train(cls, texts: Iterable[str], vocabulary: int = 2046) -> "PocketTokenizer":
+    def train(cls, texts: Iterable[str], vocabulary: int = 3070) -> "PocketTokenizer":
         """Learn the merges from a corpus; the same corpus gives the same tokenizer."""
         bpe = Tokenizer(models.BPE())
         bpe.pre_tokenizer = pre_tokenizers.Sequence(

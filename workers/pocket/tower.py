@@ -45,7 +45,7 @@ class Block(nn.Module):
 class PocketTower(nn.Module):
     """(n, 3, h, w) images → (n, ``num_features``) pooled, standardised statistics of three stages."""
 
-    def __init__(self, widths: tuple[int, ...] = (24, 48, 96, 192)) -> None:
+    def __init__(self, widths: tuple[int, ...] = (32, 64, 128, 256)) -> None:
         super().__init__()
         stem, one, two, three = widths
         self.stem = nn.Sequential(_norm_conv(3, stem, stride=2), nn.ReLU(inplace=True))

@@ -134,7 +134,7 @@ def _traces(c: Canvas, sites: list[tuple[str, float, float, float, float]], tall
     rng = c.rng
     strips: list[Points] = []
     thin = rng.uniform(0.01, 0.018)
-    for _, x, y, w, h in sites:
+    for _, x, y, _w, h in sites:
         for _ in range(int(rng.integers(1, 4))):
             tx, ty = rng.uniform(-0.88, 0.88), rng.uniform(-tall + 0.06, tall - 0.06)
             y0 = y + rng.uniform(-h, h)
@@ -174,7 +174,7 @@ def _board(c: Canvas) -> tuple[Field, Field]:
             pads += [box(x, y - h, w * 1.1, 0.035), box(x, y + h, w * 1.1, 0.035)]
         else:
             pads += [box(x - w, y, 0.035, h * 1.1), box(x + w, y, 0.035, h * 1.1)]
-        turn, fw, fh, dark = rng.normal(0, 0.02), w, h, (0.06, 0.06, 0.065)
+        turn, fw, fh, dark = float(rng.normal(0, 0.02)), w, h, (0.06, 0.06, 0.065)
         tint = {"chip": dark, "resistor": (0.09, 0.09, 0.1), "capacitor": (0.62, 0.62, 0.64)}.get(
             kind, ceramic
         )

@@ -8,13 +8,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .finishes import METAL_FINISHES
 from .scene import FINISH_NAMES, STATES, SUBJECTS, TONE_NAMES, Spec
-from .words import ADJECTIVE, BARE, FINISH, SEEN, STATE, SUBJECT, TONE
+from .words import ADJECTIVE, BARE, FINISH, SEEN, STATE, SUBJECT, SURFACE_OF, TONE
 
 LANGUAGES = ("en", "ja")
 UNSAID = -1  # a claim that says nothing of this fact
 ANY_DEFECT = -2
 ANY_PART = -3
+ANY_METAL = -4
+_METAL = frozenset((*METAL_FINISHES, "painted"))  # what "metal surface" is true of: paint lies on metal
+_METAL_INDICES = sorted(FINISH_NAMES.index(name) for name in _METAL)
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ def is_true(claims: np.ndarray, shown: np.ndarray) -> np.ndarray:
     said, seen = claims[None, :, :], shown[:, None, :]
     met = (said == UNSAID) | (said == seen)
     met[..., 0] |= (said[..., 0] == ANY_PART) & (seen[..., 0] != SUBJECTS.index("surface"))
+    met[..., 1] |= (said[..., 1] == ANY_METAL) & np.isin(seen[..., 1], _METAL_INDICES)
     met[..., 3] |= (said[..., 3] == ANY_DEFECT) & (seen[..., 3] != STATES.index("good"))
     return met.all(axis=2)
 
@@ -107,13 +112,29 @@ def _japanese(rng: np.random.Generator, noun: str, traits: list[str], state: str
     return _pick(rng, SEEN["ja"]).format(phrase)
 
 
+def _nouns(rng: np.random.Generator, spec: Spec, language: str) -> tuple[tuple[str, ...], int, int]:
+    """Nouns for the thing, and what they claim of the subject and of the finish."""
+    words, subject, finish = SUBJECT[language], SUBJECTS.index(spec.subject), FINISH_NAMES.index(spec.finish)
+    if rng.random() < 0.2:
+        if spec.subject != "surface" and rng.random() < 0.7:
+            return words["any part"], ANY_PART, UNSAID
+        return words["any"], UNSAID, UNSAID
+    if spec.subject != "surface":
+        return words[spec.subject], subject, UNSAID
+    if spec.finish in SURFACE_OF[language] and rng.random() < 0.6:
+        return SURFACE_OF[language][spec.finish], subject, finish
+    if spec.finish in _METAL and rng.random() < 0.8:
+        return words["surface"], subject, ANY_METAL
+    return words["any surface"], subject, UNSAID
+
+
 def caption(rng: np.random.Generator, spec: Spec, language: str | None = None) -> Caption:
     """One true caption of a picture, worded at random.
 
     Raises: KeyError for a language other than `en` and `ja`.
     """
     language = language or LANGUAGES[int(rng.integers(2))]
-    subject, finish, tone, state = facts(spec)
+    _subject, finish, tone, state = facts(spec)
     word = "good" if spec.state == "good" else spec.state
     state_claim = state
     if spec.state != "good" and rng.random() < 0.1:
@@ -131,18 +152,14 @@ def caption(rng: np.random.Generator, spec: Spec, language: str | None = None) -
             else _pick(rng, options)
         )
         return Caption(text, language, (UNSAID, UNSAID, UNSAID, state_claim))
-    noun_key, subject_claim = spec.subject, subject
-    if rng.random() < 0.2:
-        noun_key, subject_claim = "any", UNSAID
-        if spec.subject != "surface" and rng.random() < 0.7:
-            noun_key, subject_claim = "any part", ANY_PART
-    noun = _pick(rng, SUBJECT[language][noun_key])
+    nouns, subject_claim, finish_claim = _nouns(rng, spec, language)
+    noun = _pick(rng, nouns)
     traits: list[str] = []
-    finish_claim = tone_claim = UNSAID
+    tone_claim = UNSAID
     if rng.random() < 0.2:
         traits.append(_pick(rng, TONE[language][spec.tone]))
         tone_claim = tone
-    if rng.random() < 0.25:
+    if finish_claim != finish and rng.random() < 0.25:
         traits.append(_pick(rng, FINISH[language][spec.finish]))
         finish_claim = finish
     if style > 0.88:

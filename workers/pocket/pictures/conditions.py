@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import convolve1d, gaussian_filter
 
-from .noise import Field, clouds, smoothstep, spectral
+from .noise import Field, clouds, smoothstep, spectral, strokes
 
 Range = tuple[float, float]
 
@@ -47,17 +47,17 @@ TRAINING = Conditions(
     tint=(-0.06, 0.06),
     grey=0.5,
     jpeg=(70, 98),
-    backgrounds=("plain", "gradient", "paper", "dark", "mottled"),
+    backgrounds=("plain", "gradient", "paper", "dark", "mottled", "scored", "speckled", "chart"),
     elevation=(0.5, 1.25),
     fill=(0.62, 1.0),
 )
 UNSEEN = Conditions(
     name="unseen",
-    exposure=(0.5, 1.65),
-    gamma=(0.7, 1.45),
+    exposure=(0.6, 1.5),
+    gamma=(0.75, 1.35),
     blur=(0.3, 1.1),
-    motion=(0.0, 2.5),
-    noise=(0.02, 0.07),
+    motion=(0.0, 2.0),
+    noise=(0.02, 0.055),
     vignette=(0.2, 0.5),
     gradient=(0.1, 0.5),
     tint=(-0.13, 0.13),
@@ -65,7 +65,7 @@ UNSEEN = Conditions(
     jpeg=(45, 75),
     backgrounds=("wood", "belt", "tray", "cloth"),
     elevation=(0.35, 1.3),
-    fill=(0.55, 0.9),
+    fill=(0.68, 0.95),
 )
 
 
@@ -87,6 +87,23 @@ def background(rng: np.random.Generator, size: int, kind: str) -> np.ndarray:
     elif kind == "mottled":
         field = 0.06 * clouds(rng, size, 5, 4, 0.7)
         hue = rng.uniform(0.75, 1.25, 3).astype(np.float32)
+    elif kind == "scored":  # a bench top with straight marks in all directions
+        lines = [
+            (
+                [tuple(rng.uniform(0, size, 2)), tuple(rng.uniform(0, size, 2))],
+                rng.uniform(0.5, 2) * size / 128,
+            )
+            for _ in range(int(rng.integers(4, 14)))
+        ]
+        field = (0.16 if rng.random() < 0.5 else -0.16) * strokes(size, lines)
+    elif kind == "speckled":
+        grains = spectral(rng, size, beta=0.4, low=0.02, high=rng.uniform(0.06, 0.2))
+        field = 0.09 * np.sign(grains - rng.uniform(0.8, 1.6))
+    elif kind == "chart":  # patches of flat colour, as of a box, a label or a chequered sheet
+        count = int(rng.integers(2, 6))
+        patches = rng.uniform(-0.22, 0.22, (count, count)).astype(np.float32)
+        field = np.asarray(Image.fromarray(patches).resize((size, size), Image.Resampling.NEAREST))
+        hue = rng.uniform(0.8, 1.2, 3).astype(np.float32)
     elif kind == "wood":
         rings = np.sin(2 * np.pi * rng.uniform(5, 12) * along + 1.2 * clouds(rng, size, 3, 2))
         field = 0.07 * rings + 0.03 * spectral(rng, size, beta=0.5, stretch=12, angle=turn + np.pi / 2)

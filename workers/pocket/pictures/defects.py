@@ -35,17 +35,22 @@ def _scratch(c: Canvas, severity: float) -> None:
     lines = []
     for _ in range(count):
         angle = base + rng.normal(0, 0.05 if parallel else 0.7)
-        x, y = c.anywhere(0.05)
-        length = rng.uniform(0.15, 0.45 if c.inside is not None else 1.1) * c.size
+        x, y = c.anywhere(0.1)
+        length = rng.uniform(0.25, 0.6 if c.inside is not None else 1.1) * c.size
         steps = np.linspace(-0.5, 0.5, 9)
         bend = rng.normal(0, 0.05) * length
         px = x + steps * length * np.cos(angle) - (steps**2) * bend * np.sin(angle)
         py = y + steps * length * np.sin(angle) + (steps**2) * bend * np.cos(angle)
-        lines.append((list(zip(px, py, strict=True)), rng.uniform(0.6, 1.2 + 1.6 * severity) * c.unit))
-    line = strokes(c.size, lines) * np.clip(0.8 + 0.5 * clouds(rng, c.size, 8, 2), 0.1, 1.3)
-    strength = 0.12 + 0.3 * severity
-    c.albedo += _sign(c, 0.7) * strength * line
-    c.height -= rng.uniform(0.2, 0.8 + 1.6 * severity) * line
+        lines.append((list(zip(px, py, strict=True)), rng.uniform(1.0, 1.8 + 1.6 * severity) * c.unit))
+    # The tool jumps and digs in: pressure varies along the line, but the line is there.
+    line = strokes(c.size, lines) * np.clip(0.95 + 0.35 * clouds(rng, c.size, 8, 2), 0.35, 1.3)
+    # Fresh metal shows in the groove: brighter than what surrounds it, rarely filled with dirt.
+    strength = rng.uniform(0.2, 0.32) + 0.32 * severity
+    c.albedo += _sign(c, 0.75) * strength * line
+    # What the groove lost stands as a rim on both sides and catches the light.
+    rim = gaussian_filter(line, 1.2 * c.unit, truncate=2.5)
+    depth = rng.uniform(0.4, 1.0 + 1.8 * severity)
+    c.height += depth * (0.7 * rim - line)
 
 
 def _crack(c: Canvas, severity: float) -> None:
@@ -112,8 +117,12 @@ def _dent(c: Canvas, severity: float) -> None:
         dx, dy = columns - x, rows - y
         along = (np.cos(angle) * dx + np.sin(angle) * dy) / stretch
         squared = (along**2 + (np.cos(angle) * dy - np.sin(angle) * dx) ** 2) / radius**2
-        bowl = np.exp(-squared) - 0.25 * np.exp(-((np.sqrt(squared) - 1.5) ** 2) * 4)
-        c.height -= radius * (0.35 + 0.6 * severity) * bowl.astype(np.float32)
+        # From a soft bowl to a crater with a flat floor and a steep wall.
+        steep = rng.uniform(1.0, 2.2)
+        bowl = np.exp(-(squared**steep)) - 0.25 * np.exp(-((np.sqrt(squared) - 1.5) ** 2) * 4)
+        c.height -= radius * (0.55 + 0.7 * severity) * bowl.astype(np.float32)
+        # The hollow sees less of the sky, and the blow has smoothed its floor.
+        c.albedo *= 1 - rng.uniform(0.08, 0.2) * np.exp(-squared).astype(np.float32)
 
 
 def _chip(c: Canvas, severity: float) -> None:
@@ -122,7 +131,7 @@ def _chip(c: Canvas, severity: float) -> None:
         x, y = c.anywhere(0.15)
     else:
         x, y = c.edge()
-    radius = rng.uniform(0.05, 0.08 + 0.09 * severity) * c.size
+    radius = rng.uniform(0.07, 0.1 + 0.09 * severity) * c.size
     depth = _blob(c, x, y, radius, 0.3, rng.uniform(1, 1.5))
     rough = spectral(rng, c.size, beta=1.3, high=0.25)
     fracture = smoothstep(-0.8, 0.8, depth)
@@ -146,19 +155,55 @@ def _hole(c: Canvas, severity: float) -> None:
         c.albedo += 0.1 * np.exp(-((inside + 1.5) ** 2) / 1.5)
 
 
+def _blowhole(c: Canvas, severity: float) -> None:
+    """Gas in the melt: round smooth cavities of several sizes, close together, each with a lit far wall."""
+    rng = c.rng
+    x, y = c.anywhere(0.18)
+    columns, rows = pixel_grid(c.size)
+    spread = rng.uniform(0.04, 0.12) * c.size
+    for number in range(int(rng.integers(3, 6 + round(6 * severity)))):
+        reach = 0.0 if number == 0 else 1.0
+        cx, cy = x + reach * rng.normal(0, spread), y + reach * rng.normal(0, spread)
+        radius = rng.uniform(0.012, 0.024 + 0.028 * severity) * c.size * (1.3 if number == 0 else 1.0)
+        away = np.hypot(columns - cx, rows - cy)
+        cavity = smoothstep(0.9 * c.unit, -0.9 * c.unit, away - radius)
+        ball = np.sqrt(np.clip(1 - (away / radius) ** 2, 0, 1))
+        c.height -= (0.5 * radius * ball).astype(np.float32)
+        c.albedo *= 1 - rng.uniform(0.5, 0.8) * cavity
+
+
+def _uneven(c: Canvas, severity: float) -> None:
+    """Thickness, gloss or shade that drifts across what should be even: bands, clouds or a slope, no outline."""
+    rng = c.rng
+    kind = rng.random()
+    columns, rows = pixel_grid(c.size)
+    turn = c.rolling + rng.choice([0.0, np.pi / 2])
+    along = (np.cos(turn) * columns + np.sin(turn) * rows) / c.size
+    if kind < 0.45:  # bands of a blade, a roller or a spray that overlapped
+        warp = 0.05 * clouds(rng, c.size, 3, 2)
+        shade = np.sin(2 * np.pi * (rng.uniform(2.0, 4.5) * (along + warp) + rng.random()))
+    elif kind < 0.8:
+        shade = clouds(rng, c.size, rng.uniform(1.6, 3.0), 1)
+    else:
+        shade = 2 * smoothstep(-0.25, 0.25, along - along.mean() + 0.06 * clouds(rng, c.size, 2, 1)) - 1
+    shade = np.clip(shade, -1.6, 1.6).astype(np.float32)
+    c.albedo *= 1 + (0.16 + 0.22 * severity) * shade
+    c.height += (0.6 + severity) * c.unit * shade
+
+
 def _stain(c: Canvas, severity: float) -> None:
     rng = c.rng
     tints = ((0.25, 0.2, 0.12), (0.1, 0.1, 0.1), (0.85, 0.85, 0.8), (0.3, 0.25, 0.4), (0.2, 0.3, 0.25))
     for _ in range(1 + int(rng.integers(0, 3))):
         x, y = c.anywhere(0.15)
-        radius = rng.uniform(0.08, 0.13 + 0.1 * severity) * c.size
+        radius = rng.uniform(0.09, 0.14 + 0.1 * severity) * c.size
         inside = _blob(c, x, y, radius, 0.25, rng.uniform(1, 1.8))
         soft = rng.uniform(1.5, 5) * c.unit
         film = smoothstep(-soft, soft, inside)
         if rng.random() < 0.4:  # a dried drop leaves its rim darkest
             film = 0.45 * film + 0.55 * np.exp(-((inside / (2 * c.unit)) ** 2))
         tint = np.asarray(tints[int(rng.integers(len(tints)))], np.float32)
-        c.stains.append((film.astype(np.float32), tint, 0.2 + 0.4 * severity))
+        c.stains.append((film.astype(np.float32), tint, 0.32 + 0.4 * severity))
 
 
 def _rust(c: Canvas, severity: float) -> None:
@@ -276,6 +321,7 @@ DEFECTS = {
     "dent": _dent,
     "chip": _chip,
     "hole": _hole,
+    "blowhole": _blowhole,
     "stain": _stain,
     "rust": _rust,
     "inclusion": _inclusion,
@@ -283,6 +329,7 @@ DEFECTS = {
     "pits": _pits,
     "patches": _patches,
     "burr": _burr,
+    "uneven": _uneven,
 }
 ON_PARTS_ONLY = frozenset({"burr", "chip"})
 ON_SURFACES_ONLY = frozenset({"scale", "patches", "crazing", "inclusion"})

@@ -57,6 +57,28 @@ def _fray(c: Canvas, severity: float) -> None:
     c.height += 2 * c.unit * thread
 
 
+def speck(c: Canvas, severity: float) -> None:
+    """An inclusion in glaze or glass: grains of dirt or small bubbles, round rather than drawn out."""
+    rng = c.rng
+    axis = np.arange(c.size, dtype=np.float32)
+    bubbles = rng.random() < 0.35
+    for _ in range(1 + int(rng.integers(0, 2 + round(3 * severity)))):
+        x, y = c.anywhere(0.1)
+        radius = rng.uniform(1.4, 2.4 + 3.2 * severity) * c.unit
+        away = np.hypot((axis[None, :] - x) / rng.uniform(1, 1.5), axis[:, None] - y)
+        if bubbles:
+            ring = np.exp(-(((away - radius) / (0.8 * c.unit)) ** 2))
+            c.albedo += ring * rng.uniform(0.15, 0.4)
+            c.albedo *= 1 - 0.35 * smoothstep(radius, 0.6 * radius, away)
+            c.height += 1.5 * c.unit * smoothstep(1.3 * radius, 0.3 * radius, away)
+        else:
+            grain = smoothstep(
+                0.8 * c.unit, -0.8 * c.unit, away - radius * (1 + 0.3 * clouds(rng, c.size, 24, 1))
+            )
+            c.albedo *= 1 - rng.uniform(0.55, 0.9) * grain
+            c.height += rng.uniform(0, 1.2) * c.unit * grain
+
+
 FAULTS = {
     "missing": _nothing,
     "wrong": _nothing,

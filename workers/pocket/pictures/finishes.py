@@ -30,7 +30,7 @@ def _brushed(c: Canvas) -> None:
 def _cast(c: Canvas) -> None:
     rng = c.rng
     rough = spectral(rng, c.size, beta=rng.uniform(1.2, 2.0), low=0.02, high=rng.uniform(0.15, 0.4))
-    c.height += rng.uniform(0.35, 0.9) * rough
+    c.height += rng.uniform(0.25, 0.65) * rough
     c.albedo += rng.uniform(0.01, 0.05) * clouds(rng, c.size, 8, 3)
     c.gloss = rng.uniform(0.0, 0.15)
 

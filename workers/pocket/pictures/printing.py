@@ -19,6 +19,14 @@ def carries_print(subject: str, finish: str) -> bool:
     return finish in FINISHES if subject == "surface" else subject in SUBJECTS
 
 
+def _write(pen: ImageDraw.ImageDraw, x: float, y: float, width: float, size: int, text: str) -> None:
+    """Text from (x, y), smaller if it would not fit into ``width``: print that is cut off is no good print."""
+    wide = _font(size).getlength(text)
+    if wide > width:
+        size = max(6, int(size * width / wide))
+    pen.text((x, y), text, fill=255, font=_font(size))
+
+
 @cache
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
@@ -52,19 +60,14 @@ def _block(rng: np.random.Generator, width: int, height: int) -> Image.Image:
             thick = int(rng.integers(1, 4)) * max(1, height // 22)
             pen.rectangle((x, 0, x + thick, height * 0.7), fill=255)
             x += thick + int(rng.integers(1, 4)) * max(1, height // 22)
-        pen.text(
-            (0, height * 0.7),
-            "".join(rng.choice(LETTERS, 9)),
-            fill=255,
-            font=_font(max(8, int(height * 0.3))),
-        )
+        _write(pen, 0, height * 0.7, width, max(8, int(height * 0.3)), "".join(rng.choice(LETTERS, 9)))
         return image
     lines = 1 if height < 40 else int(rng.integers(1, 4))
     size = max(8, int(height / lines * 0.92))
     for line in range(lines):
         length = max(2, int((width - left) / (0.62 * size)))
         text = "".join(rng.choice(LETTERS, min(length, int(rng.integers(3, 12)))))
-        pen.text((left, line * height / lines - 0.1 * size), text, fill=255, font=_font(size))
+        _write(pen, left, line * height / lines - 0.1 * size, width - left, size, text)
     return image
 
 
@@ -79,7 +82,7 @@ def _ink(c: Canvas) -> tuple[float, float, float]:
             (0.45, 0.05, 0.05),
             (0.05, 0.25, 0.12),
         )
-        return dark[int(c.rng.integers(len(dark)))]
+        return dark[int(c.rng.integers(len(dark) if level > 0.55 else 2))]
     light = ((0.9, 0.9, 0.88), (0.9, 0.9, 0.88), (0.85, 0.72, 0.2))
     return light[int(c.rng.integers(len(light)))]
 
@@ -98,14 +101,14 @@ def print_on(c: Canvas) -> None:
     rng = c.rng
     bad = c.state == "misprint"
     if c.label is None:
-        half = rng.uniform(0.35, 0.75)
-        room = 0.92 - half
-        x, y, w, h = rng.uniform(-room, room), rng.uniform(-0.35, 0.35), half, half * rng.uniform(0.22, 0.6)
-        turn = (
-            -float(np.arctan2(c.place[3], c.place[2]))
-            + rng.choice([0.0, 0.0, 0.0, np.pi / 2])
-            + rng.normal(0, 0.04)
-        )
+        w = rng.uniform(0.35, 0.75)
+        h = w * rng.uniform(0.22, 0.6)
+        upright = rng.random() < 0.25
+        _, _, cos, sin, lean, _ = c.place
+        away = (0.92 - h, 0.92 - w) if upright else (0.92 - w, 0.92 - h)
+        right, down = rng.uniform(-1, 1) * away[0], rng.uniform(-1, 1) * away[1]
+        x, y = cos * right + sin * down, (cos * down - sin * right) / lean
+        turn = -float(np.arctan2(sin, cos)) + (np.pi / 2 if upright else 0.0) + rng.normal(0, 0.04)
     else:
         x, y, w, h = c.label
         turn = float(rng.choice([0.0, np.pi])) + rng.normal(0, 0.015)

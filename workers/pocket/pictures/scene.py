@@ -7,7 +7,7 @@ import numpy as np
 from .canvas import Canvas, pixel_grid
 from .conditions import Conditions, background, capture
 from .defects import DEFECTS
-from .faults import FAULTS
+from .faults import FAULTS, speck
 from .finishes import FINISHES, TONES, finishes_of, tones_of
 from .noise import clouds, smoothstep
 from .parts import PARTS
@@ -42,6 +42,15 @@ def states_of(subject: str, *, held_out: bool | None = None) -> list[str]:
     return found
 
 
+def _often(subject: str, state: str) -> float:
+    """A defect of one finish only must not make that finish common on parts."""
+    if subject == "surface":
+        return 0.5 if state == "blowhole" else 1.0
+    finishes = finishes_of(subject)
+    share = sum(often for name, often in finishes.items() if possible(subject, state, name))
+    return max(0.35, share / sum(finishes.values()))
+
+
 def choose(rng: np.random.Generator, *, subject: str | None = None, state: str | None = None) -> Spec:
     """A random specification with training's frequencies; held-out pairs occur only if asked for by name."""
     if subject is None:
@@ -50,7 +59,7 @@ def choose(rng: np.random.Generator, *, subject: str | None = None, state: str |
         subject = named[int(rng.choice(len(named), p=weights / weights.sum()))]
     if state is None:
         states = states_of(subject, held_out=False)
-        weights = np.asarray([1.6 if name == "good" else 1.0 for name in states])
+        weights = np.asarray([1.6 if name == "good" else _often(subject, name) for name in states])
         state = states[int(rng.choice(len(states), p=weights / weights.sum()))]
     offered = {name: often for name, often in finishes_of(subject).items() if possible(subject, state, name)}
     names, weights = list(offered), np.asarray(list(offered.values()))
@@ -160,7 +169,10 @@ def draw(spec: Spec, size: int, conditions: Conditions) -> np.ndarray:
     ):
         print_on(canvas)
     if spec.state != "good":
-        (DEFECTS.get(spec.state) or FAULTS[spec.state])(canvas, spec.severity)
+        damage = DEFECTS.get(spec.state) or FAULTS[spec.state]
+        if spec.state == "inclusion" and spec.finish in ("ceramic", "glass"):
+            damage = speck
+        damage(canvas, spec.severity)
     picture = _light(canvas, rng.uniform(*conditions.elevation))
     if canvas.inside is not None:
         kind = conditions.backgrounds[int(rng.integers(len(conditions.backgrounds)))]

@@ -1,0 +1,46 @@
+"""Frames around what is seen: {} is the thing and its state."""
+
+Words = dict[str, tuple[str, ...]]
+
+SEEN: Words = {
+    "en": (
+        "{}",
+        "{}",
+        "{}",
+        "a photo of {}",
+        "a photo of {}",
+        "photo of {}",
+        "a picture of {}",
+        "an image of {}",
+        "a close-up of {}",
+        "a close-up photo of {}",
+        "inspection image: {}",
+        "{} under the inspection camera",
+        "this is {}",
+        "{}, factory inspection",
+        "an industrial photo of {}",
+        "a black and white photo of {}",
+        "a blurry photo of {}",
+        "there is {}",
+        "a microscope image of {}",
+    ),
+    "ja": (
+        "{}",
+        "{}",
+        "{}",
+        "{}の写真",
+        "{}の写真",
+        "{}の画像",
+        "{}を写した写真",
+        "{}の拡大写真",
+        "検査画像:{}",
+        "{}の検査画像",
+        "これは{}です",
+        "{}です",
+        "{}の接写",
+        "工場で撮影した{}",
+        "{}の白黒写真",
+        "{}が写っている",
+        "{}の外観",
+    ),
+}
