@@ -1,20 +1,26 @@
 """The picture maker draws what it is asked for, the same every time, and says true things about it."""
 
 import unicodedata
+from unittest import mock
 
 import numpy as np
 import pytest
 
 from workers.pocket.pictures import (
+    FINISH_NAMES,
     HELD_OUT,
     STATES,
     SUBJECTS,
+    TONE_NAMES,
     TRAINING,
     UNSEEN,
     Spec,
     choose,
     draw,
+    finishes_of,
+    possible,
     states_of,
+    tones_of,
 )
 from workers.pocket.pictures.captions import ANY_DEFECT, UNSAID, caption, facts, is_true
 
@@ -68,6 +74,70 @@ def test_training_never_chooses_a_held_out_pair() -> None:
     assert not chosen & HELD_OUT
     assert {state for _, state in chosen} == set(STATES)
     assert {subject for subject, _ in chosen} == set(SUBJECTS)
+
+
+def test_every_state_keeps_subjects_to_train_on_and_the_evaluated_ones_pairs_to_ask_about() -> None:
+    assert all(possible(subject, state) for subject, state in HELD_OUT)
+    for state in STATES:
+        subjects = [subject for subject in SUBJECTS if possible(subject, state)]
+        trained = [subject for subject in subjects if (subject, state) not in HELD_OUT]
+        assert len(trained) >= min(2, len(subjects)), state
+    for state in ("scratch", "crack", "dent", "chip", "hole", "stain", "rust", "pits"):
+        assert sum(held == state for _, held in HELD_OUT) >= 2
+
+
+def test_what_is_chosen_can_be_and_comes_in_a_tone_of_its_finish() -> None:
+    rng = np.random.default_rng(6)
+    chosen = [choose(rng) for _ in range(3000)]
+    for spec in chosen:
+        assert possible(spec.subject, spec.state, spec.finish)
+        assert spec.tone in tones_of(spec.finish)
+    assert {spec.finish for spec in chosen} == set(FINISH_NAMES)
+    assert {spec.tone for spec in chosen} == set(TONE_NAMES)
+    assert 0.34 < np.mean([spec.subject == "surface" for spec in chosen]) < 0.42
+
+
+@pytest.mark.parametrize(
+    ("subject", "state", "finish"),
+    [
+        ("surface", "rust", "wood"),
+        ("surface", "fray", "glass"),
+        ("surface", "crack", "fabric"),
+        ("surface", "misprint", "rolled"),
+        ("tile", "dent", "ceramic"),
+        ("washer", "missing", "polished"),
+        ("board", "good", "rolled"),  # a board does not come in it at all
+    ],
+)
+def test_what_cannot_be_of_that_material_is_refused(subject: str, state: str, finish: str) -> None:
+    assert not possible(subject, state, finish)
+    with pytest.raises(ValueError, match=subject):
+        draw(Spec(subject, finish, "steel", state, 0.5, 1), 64, TRAINING)
+
+
+@pytest.mark.parametrize("subject", ["gear", "bearing", "bracket", "connector", "board", "tile"])
+def test_a_missing_piece_takes_its_place_and_leaves_the_rest(subject: str) -> None:
+    """The good thing and the one that lacks something differ, but are the same kind of picture."""
+    finish = next(iter(finishes_of(subject)))
+    tone = tones_of(finish)[0]
+    differences = []
+    for seed in range(4):
+        good, bad = (
+            draw(Spec(subject, finish, tone, state, 1.0, seed), 128, TRAINING).astype(int)
+            for state in ("good", "missing")
+        )
+        differences.append(np.abs(good - bad).mean())
+    assert min(differences) > 0.3
+
+
+def test_print_that_is_as_it_should_be_is_on_good_things_too() -> None:
+    marked = []
+    for seed in range(60):
+        canvas_spec = Spec("cap", "plastic", "white", "good", 0.5, seed)
+        with mock.patch("workers.pocket.pictures.scene.print_on") as printed:
+            draw(canvas_spec, 64, TRAINING)
+        marked.append(printed.called)
+    assert 0.4 <= np.mean(marked) <= 0.75
 
 
 def test_unseen_conditions_share_no_background_with_training() -> None:

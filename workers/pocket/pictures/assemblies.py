@@ -151,8 +151,8 @@ def _board(c: Canvas) -> tuple[Field, Field]:
     tall = rng.uniform(0.6, 0.9)
     outline = _rounded(c.x, c.y, 0.94, tall, 0.05)
     if rng.random() < 0.7:
-        for x, y in ((-1, -1), (1, -1), (1, 1), (-1, 1)):
-            outline = np.minimum(outline, np.hypot(c.x - x * 0.84, c.y - y * (tall - 0.1)) - 0.05)
+        for side, end in ((-1, -1), (1, -1), (1, 1), (-1, 1)):
+            outline = np.minimum(outline, np.hypot(c.x - side * 0.84, c.y - end * (tall - 0.1)) - 0.05)
     sites = _sites(c, int(rng.integers(5, 11)), tall)
     track = c.polygons(_traces(c, sites, tall))
     relief = 0.5 * c.unit * track

@@ -61,9 +61,12 @@ def _gear(c: Canvas) -> tuple[Field, Field]:
     angle, radius = np.arctan2(c.y, c.x), np.hypot(c.x, c.y)
     wave = np.clip(1.8 * np.cos(teeth * angle), -1, 1) * depth / 2
     if c.state == "missing":  # broken off at the root, next to each other
-        first, gone = int(rng.integers(teeth)), 1 + int(rng.integers(0, 1 + round(3 * c.severity)))
+        first, gone = (
+            int(rng.integers(teeth)),
+            teeth // 14 + 1 + int(rng.integers(0, 1 + round(3 * c.severity))),
+        )
         away = (np.round(angle * teeth / (2 * np.pi)) - first) % teeth
-        wave = np.where(away < gone, -depth / 2 + 0.015 * np.sin(31 * angle), wave)
+        wave = np.where(away < gone, -0.65 * depth + 0.015 * np.sin(31 * angle), wave)
     outline = np.minimum(0.86 + wave - radius, radius - rng.uniform(0.15, 0.3))
     hub = rng.uniform(0.4, 0.6)
     relief = -5 * c.unit * (smoothstep(hub, hub + 0.04, radius) - smoothstep(0.66, 0.7, radius))

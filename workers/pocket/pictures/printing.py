@@ -105,8 +105,8 @@ def print_on(c: Canvas) -> None:
         h = w * rng.uniform(0.22, 0.6)
         upright = rng.random() < 0.25
         _, _, cos, sin, lean, _ = c.place
-        away = (0.92 - h, 0.92 - w) if upright else (0.92 - w, 0.92 - h)
-        right, down = rng.uniform(-1, 1) * away[0], rng.uniform(-1, 1) * away[1]
+        room = (0.92 - h, 0.92 - w) if upright else (0.92 - w, 0.92 - h)
+        right, down = rng.uniform(-1, 1) * room[0], rng.uniform(-1, 1) * room[1]
         x, y = cos * right + sin * down, (cos * down - sin * right) / lean
         turn = -float(np.arctan2(sin, cos)) + (np.pi / 2 if upright else 0.0) + rng.normal(0, 0.04)
     else:
@@ -146,7 +146,7 @@ def print_on(c: Canvas) -> None:
         shift = (2.5 + 4 * strong) * c.unit
         ink = np.maximum(ink, 0.75 * np.roll(ink, (round(shift * dy), round(shift * dx)), (0, 1)))
     elif kind == 2:  # the ink did not take everywhere
-        bare = clouds(rng, c.size, rng.uniform(3, 7), 2)
+        bare = clouds(rng, c.size, rng.uniform(5, 10), 2)
         ink = ink * smoothstep(0.5 * strong + 0.1, 0.5 * strong - 0.3, bare)
     elif kind == 3:  # too much ink: letters run together, drops beside them
         wide = ink
