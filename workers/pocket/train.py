@@ -39,7 +39,7 @@ from workers.pocket.pictures.captions import Caption, caption, is_true
 from workers.pocket.tokenizer import FILE as TOKENIZER_FILE
 from workers.pocket.tokenizer import PocketTokenizer
 
-PICTURES, STEPS, SEED = 72_000, 9_000, 20261125
+PICTURES, STEPS, SEED = 64_000, 9_000, 20261125
 BATCH, TWINS, CAPTIONS, OPPOSED = 128, 16, 64, 16
 PEAK_RATE, WEIGHT_DECAY, WARM_UP, DECAY_SHARE = 1.5e-3, 0.04, 200, 0.4
 SMALL, FULL, SMALL_SHARE = 96, 112, 0.65  # the first part of training sees smaller pictures: it is cheaper

@@ -188,7 +188,7 @@ def _uneven(c: Canvas, severity: float) -> None:
         shade = 2 * smoothstep(-0.25, 0.25, along - along.mean() + 0.06 * clouds(rng, c.size, 2, 1)) - 1
     shade = np.clip(shade, -1.6, 1.6).astype(np.float32)
     c.albedo *= 1 + (0.16 + 0.22 * severity) * shade
-    c.height += (0.6 + severity) * c.unit * shade
+    c.height += (0.3 + 0.5 * severity) * c.unit * shade
 
 
 def _stain(c: Canvas, severity: float) -> None:
@@ -331,5 +331,3 @@ DEFECTS = {
     "burr": _burr,
     "uneven": _uneven,
 }
-ON_PARTS_ONLY = frozenset({"burr", "chip"})
-ON_SURFACES_ONLY = frozenset({"scale", "patches", "crazing", "inclusion"})
