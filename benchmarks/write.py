@@ -57,13 +57,33 @@ SECTIONS: dict[str, tuple[str, str, str]] = {
     ),
     "embedding": (
         "Embedding",
-        "python benchmarks/embedding.py --json benchmarks/results/embedding.json",
+        "python benchmarks/embedding.py --quick --photos FOLDER --json benchmarks/results/embedding.json",
         "Images a second: open_clip's own loop over one image at a time (`loop`), through a DataLoader in batches of "
         "32 (`batched_loop`), the bare network on tensors that lie ready (`forward`), our pipeline with decoding "
         "(`pipeline`) and the same through ONNX Runtime in fp32 (`onnx`) and with 8-bit weights (`int8`), with the "
         "cosine of their vectors to fp32's. First `pocket`, then ViT-B-32 with random weights (ViT-B-16 on a GPU), "
         "whose cosines say little about trained weights. Budget: on a CPU the pipeline at least 1.5 times the loop, "
         "and `pocket` 150 images a second; on a GPU 90 % of the bare network.",
+    ),
+    "two_workers": (
+        "Two workers on one dataset",
+        "python benchmarks/two_workers.py --quick --json benchmarks/results/two_workers.json",
+        "Real Celery workers on the same two cores, so the second shows what sharing costs there, not what a second "
+        "machine gains. `embedded_twice` counts images computed and stored a second time; `killed_finished_s` runs "
+        "from `kill -9` of the leading worker until all is embedded and predicted, 25 s of it until a silent worker "
+        "is taken for dead. `rss_mb` includes what earlier jobs left in the worker's memory.",
+    ),
+    "mirror": (
+        "The mirror of embeddings",
+        "python benchmarks/mirror.py --json benchmarks/results/mirror.json",
+        "Embeddings of 512 dimensions. Budget at a million: 15 s the first time, 0.2 s afterwards. `floor_s` reads "
+        "the same bytes by binary COPY and throws them away.",
+    ),
+    "search": (
+        "Search in the gallery",
+        "python benchmarks/search.py --table --json benchmarks/results/search.json",
+        "Budget at a million embeddings: p95 under 150 ms. `p50_ms` and `p95_ms` are whole pages, `selector_*` the "
+        "search alone, `page_p50_ms` a page without search. Recall against exact search.",
     ),
     "import_images": (
         "Import",

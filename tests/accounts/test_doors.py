@@ -1,6 +1,7 @@
 """Every address and who may pass: nobody without a login, no stranger into a dataset, no reviewer into an admin's
 acts. A new address that is not entered below fails the first test: whoever adds one says who may use it."""
 
+import re
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from tests import factories
 VIEWER = {
     "overview", "activity", "images", "image", "image-original", "image-thumb", "image-display", "labels",
     "review-queue", "models", "head", "head-training-labels", "exports", "label-set-key", "label-set-download",
-    "api:jobs", "api:job",
+    "api:jobs", "api:job", "encoder", "api:encoder", "api:image-search",
 }  # fmt: skip
 REVIEWER = {
     "review", "api:review-next", "api:review-answer", "api:review-undo", "api:review-renew", "api:review-release",
@@ -24,6 +25,8 @@ ADMIN = {
     "job-cancel", "job-retry", "members", "member-role", "member-remove", "import", "import-start", "import-batch",
     "import-files", "import-finish", "import-discard", "dataset-settings", "dataset-archive", "review-retire", "review-put-back",
     "train", "schedule", "head-use", "label-set-retry", "api:job-cancel",
+    "encoder-change", "encoder-switch", "encoder-take-back", "encoder-cancel", "encoder-remove",
+    "api:encoder-change", "api:encoder-switch", "api:encoder-take-back", "api:encoder-cancel", "api:encoder-remove",
     ("labels", "POST"), ("exports", "POST"),
 }  # fmt: skip
 PLATFORM_ADMIN = {
@@ -77,6 +80,10 @@ def world(db: None) -> dict[str, Any]:
     batch = ImportBatch.objects.create(dataset=dataset, source="upload", created_by=people["admin"])
     LabelSet.objects.create(dataset=dataset, version=1, created_by=people["admin"])
     job = factories.JobFactory(dataset=dataset)
+    from mekiki.learning.models import EncoderChange
+
+    # One number names a batch and a change, so that both addresses find something.
+    EncoderChange.objects.create(pk=batch.pk, dataset=dataset, from_name="pocket", to_name="pocket+onnx")
     arguments = {
         "slug": "parts",
         "sha256": image.sha256,
@@ -84,14 +91,15 @@ def world(db: None) -> dict[str, Any]:
         "version": 1,
         "job_id": job.pk,
         "user_id": people["reviewer"].pk,
+        "encoder_id": head.encoder.pk,
     }
     return {**people, "stranger": factories.UserFactory(username="stranger"), "arguments": arguments}
 
 
 def address(name: str, world: dict[str, Any]) -> str:
     pattern = every_address()[name]
-    given = {key: value for key, value in world["arguments"].items() if f":{key}>" in pattern}
-    query = "?dataset=parts" if name == "api:jobs" else ""
+    given = {key: value for key, value in world["arguments"].items() if re.search(rf"[:<]{key}>", pattern)}
+    query = {"api:jobs": "?dataset=parts", "api:image-search": "?text=x"}.get(name, "")
     return reverse(name, kwargs=given) + query
 
 
@@ -105,6 +113,7 @@ BODIES = {
     },
     "api:review-undo": {"client_key": "6b7f1d0e-2f7b-4d0e-9d52-0c7a6d1f2a10"},
     "api:review-renew": {"leases": []},
+    "api:encoder-change": {"name": "pocket+onnx"},
     "api:review-release": {"leases": []},
 }
 
@@ -177,8 +186,8 @@ def test_reviewing_is_refused_to_viewers_and_open_to_reviewers(
 def test_viewers_see_what_is_there_for_them(name: str, world: dict[str, Any], client: Client) -> None:
     client.force_login(world["viewer"])
     answer = client.get(address(name, world))
-    # This world's label set is not frozen: there is no file to take.
-    assert answer.status_code == (404 if name == "label-set-download" else 200)
+    # This world's label set is not frozen: there is no file to take; nor is anything embedded that could be searched.
+    assert answer.status_code == {"label-set-download": 404, "api:image-search": 409}.get(name, 200)
 
 
 @pytest.mark.parametrize("name", sorted(PLATFORM_ADMIN))

@@ -249,8 +249,13 @@ def test_an_index_is_asked_for_once_and_not_while_images_are_embedded(
     more = Job.objects.create(
         kind=Kind.ENCODE, dataset=dataset, key="e", state=State.RUNNING, total=102, done=100
     )
+    more.stage = "computing embeddings"
+    more.save()
     assert tend()["dropped"] == 0
-    more.total = 200
+    more.total, more.stage = 200, "storing predictions"
+    more.save()
+    assert tend()["dropped"] == 0, "what a job counts before and after are no images to be embedded"
+    more.stage = "computing embeddings"
     more.save()
     assert tend() == {"asked": 0, "dropped": 1, "forgotten": 0} and not index.usable(encoder)
     more.delete()

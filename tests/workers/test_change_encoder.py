@@ -20,6 +20,7 @@ from mekiki.learning.reasons import sentence
 from mekiki.learning.selectors import embedded_by, encoder_in_use, learning_curve, worker_reports
 from mekiki.learning.services import (
     cancel_change,
+    remove_embeddings,
     request_change,
     request_removal,
     request_switch,
@@ -325,6 +326,8 @@ def test_old_embeddings_go_only_by_an_act_and_then_there_is_no_way_back(
     assert old is not None and new is not None
     with pytest.raises(ValidationError):
         request_removal(dataset=dataset, encoder=new, user=admin)
+    with pytest.raises(ValidationError):  # an old removal that is tried again meets the same question
+        remove_embeddings(dataset=dataset, encoder=new)
     request_switch(change=change, user=admin)
     step(change)
     assert {encoder.pk: n for encoder, n in embedded_by(dataset)} == {old.pk: 30, new.pk: 30}

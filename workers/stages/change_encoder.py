@@ -58,7 +58,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     try:
         if change.state == S.PREPARING:
             _prepare(change, job, report)
-            switch_of_the_platform(change=change, job=job)
+        switch_of_the_platform(change=change, job=job)
         if change.state in {S.SWITCHING, S.TAKING_BACK}:
             return _move(change, job, report)
         return {"state": change.state, "encoder": change.to_name}

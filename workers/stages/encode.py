@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 HELP_FROM = 4 * CHUNK  # missing images: for fewer, another worker would load the encoder in vain
 HELPERS = 8  # asked for at the beginning
+HELP_FOR = 60.0  # seconds; then what else waits for a worker has its turn (the sweeper, schedules: they have no rows)
 ASK_EVERY = 15.0  # seconds; then for one more each time
 COUNT_EVERY = 1.0  # seconds between two looks at what all workers have stored
 SAY_EVERY = 20.0  # seconds between two signs of life on the connection that holds the chunks
@@ -66,7 +67,9 @@ def run(job: Job, report: Report) -> dict[str, Any]:
             aside.do(share.rewind)
     result = progress.result() | {"encoder": row.name, "here": share.embedded}
     dataset.refresh_from_db(fields=["encoder_name"])  # it may have been changed while this took its hours
-    if name == dataset.encoder_name and current_prompt_set(dataset) is not None:
+    # Preparing another encoder embeds by this stage too, and asks for predictions itself when it switches over.
+    own = job.kind == Kind.ENCODE and name == dataset.encoder_name
+    if own and current_prompt_set(dataset) is not None:
         enqueue(kind=Kind.PREDICT, dataset=dataset, user=job.created_by)
     return result
 
@@ -92,7 +95,14 @@ def help_with(job_id: str, encoder_id: int) -> int:
         return 0
     share = Share(job.dataset, row)
     with Aside(share) as aside:
-        _embed_chunks(encoder, share, aside, lambda step: None, wanted=lambda: _wanted(job_id))
+        until = time.monotonic() + HELP_FOR
+        _embed_chunks(
+            encoder,
+            share,
+            aside,
+            lambda step: None,
+            wanted=lambda: time.monotonic() < until and _wanted(job_id),
+        )
     return share.embedded
 
 

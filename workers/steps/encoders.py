@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
+from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db.models import Exists, OuterRef, QuerySet
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
@@ -26,6 +28,8 @@ from workers.errors import StageError
 from workers.heads.zero_shot import LabelWithoutPrompts, text_directions
 from workers.runner import Report
 from workers.steps.machine import report_machine
+
+PAUSE = timedelta(hours=1)  # before the platform tries a change of its own again
 
 # Who is told how far a download is; no part of what an encoder is cached by.
 _downloading: ContextVar[Callable[[int, int], None] | None] = ContextVar("downloading", default=None)
@@ -118,9 +122,24 @@ def serving_encoder(job: Job, report: Report) -> tuple[Encoder, models.Encoder, 
             )
             % {"name": dataset.encoder_name}
         )
-    with suppress(ValidationError):  # a change is open already
-        request_change(dataset=dataset, name=dataset.encoder_name)
+    if not _stopped_lately(dataset, row):
+        with suppress(ValidationError):  # a change is open already
+            request_change(dataset=dataset, name=dataset.encoder_name)
     return None
+
+
+def _stopped_lately(dataset: Dataset, row: models.Encoder) -> bool:
+    """Did the platform's own change to these weights fail, or a person stop it, within the hour? It is not begun
+    again at once, or a fault that stays would be tried without end and nobody could stop it."""
+    last = models.EncoderChange.objects.filter(dataset=dataset).order_by("-pk").first()
+    return (
+        last is not None
+        and last.created_by_id is None
+        and last.to_encoder_id == row.pk
+        and last.state in {models.EncoderChange.State.FAILED, models.EncoderChange.State.CANCELLED}
+        and last.ended_at is not None
+        and last.ended_at > timezone.now() - PAUSE
+    )
 
 
 def read_by_the_candidate(dataset: Dataset, labels: list[Label], prompt_set: PromptSet) -> None:

@@ -11,6 +11,9 @@ from typing import Any
 from django.conf import settings
 
 from mekiki.config import env
+from mekiki.datasets.models import Dataset
+from mekiki.jobs.models import Kind
+from mekiki.jobs.services import enqueue
 from mekiki.learning.models import TextEmbedding
 from mekiki.learning.search.texts import Problem, record_problem, record_vector
 
@@ -126,14 +129,24 @@ def answer(text_id: int, reader: Reader | None = None) -> str:
         return ""
     try:
         found = reader.read(row.encoder.name, row.text)
+        if not _is(reader, row):  # a folder may have been written anew since its process loaded it
+            reader.close()
+            found = reader.read(row.encoder.name, row.text)
     except ReaderError as error:
         record_problem(row=row, problem=Problem.NOT_LOADED, reason=str(error)[:500])
         return Problem.NOT_LOADED
-    if (reader.facts["digest"], reader.facts["dim"]) != (row.encoder.digest, row.encoder.dim):
+    if not _is(reader, row):
         record_problem(row=row, problem=Problem.OTHER_WEIGHTS)
+        # Predicting finds that the weights behind the name are others, and changes over to them.
+        for dataset in Dataset.objects.filter(archived_at__isnull=True, champion__head__encoder=row.encoder):
+            enqueue(kind=Kind.PREDICT, dataset=dataset)
         return Problem.OTHER_WEIGHTS
     if "vector" not in found:
         record_problem(row=row, problem=Problem.TOO_LONG, count=found["count"], most=found["most"])
         return Problem.TOO_LONG
     record_vector(row=row, vector=found["vector"])
     return "found"
+
+
+def _is(reader: Reader, row: TextEmbedding) -> bool:
+    return (reader.facts["digest"], reader.facts["dim"]) == (row.encoder.digest, row.encoder.dim)

@@ -18,6 +18,7 @@ PAUSE = timedelta(hours=1)
 # of what the index holds is still to be embedded it is dropped, and built again after that; searches are exact
 # meanwhile.
 REBUILD_ABOVE = 0.1
+EMBEDDING_STAGE = "computing embeddings"  # as workers.stages.encode reports it
 
 
 def tend() -> dict[str, int]:
@@ -70,6 +71,11 @@ def _embedding_jobs(encoder: Encoder) -> QuerySet[Job]:
 
 
 def _still_to_embed(encoder: Encoder) -> int:
-    """How many images the running jobs have still to embed."""
-    left = _embedding_jobs(encoder).aggregate(n=Sum(F("total") - F("done")))["n"]
+    """How many images the running jobs have still to embed. A job counts other things before and after: megabytes
+    of a download, predictions to be stored. And jobs name an encoder: of two rows of one name it is the newer."""
+    if Encoder.objects.filter(name=encoder.name, pk__gt=encoder.pk).exists():
+        return 0
+    left = (
+        _embedding_jobs(encoder).filter(stage=EMBEDDING_STAGE).aggregate(n=Sum(F("total") - F("done")))["n"]
+    )
     return max(0, left or 0)

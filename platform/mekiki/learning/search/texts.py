@@ -7,6 +7,7 @@ that is lost is sent again by the page that waits for the answer; one that comes
 
 import hashlib
 import logging
+import threading
 import time
 from dataclasses import dataclass
 from datetime import timedelta
@@ -57,6 +58,9 @@ class Problem(StrEnum):
 
 PASSING = (Problem.NOT_LOADED, Problem.OTHER_WEIGHTS)
 
+# A page that waits holds a thread of the web server: whoever finds all places taken asks again a little later.
+_waiting = threading.BoundedSemaphore(4)
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -93,13 +97,21 @@ def ask(*, encoder: Encoder, text: str, user: Any, wait: float = 0.0) -> Asked:
     if row is None:
         return Asked(cleaned, problem=Problem.BUSY)
     _send_when_due(row)
-    deadline = time.monotonic() + wait
+    if row.answered_at is None and _waiting.acquire(blocking=False):
+        try:
+            _wait(row, wait)
+        finally:
+            _waiting.release()
+    return _told(row)
+
+
+def _wait(row: TextEmbedding, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
     pause = 0.02
     while row.answered_at is None and time.monotonic() < deadline:
         time.sleep(pause)
         pause = min(0.1, pause * 1.5)
         row.refresh_from_db(fields=["vector", "problem", "detail", "answered_at"])
-    return _told(row)
 
 
 def _row(encoder: Encoder, text: str, user: Any) -> TextEmbedding | None:
@@ -208,7 +220,7 @@ def _sentence(problem: Problem, detail: dict[str, Any]) -> str:
         case Problem.OTHER_WEIGHTS:
             return _(
                 "The encoder's weights on the worker are not those that the images were embedded with, so texts and "
-                "images cannot be compared. An admin has to compute the embeddings again."
+                "images cannot be compared. The images are being embedded anew; texts can be searched for when that is done."
             )
         case Problem.BUSY:
             return _("Too many searches wait for an answer. Wait a moment, then search again.")

@@ -268,6 +268,8 @@ def resume_change(*, job: Job) -> EncoderChange | None:
                 _("Another change of the encoder was begun meanwhile. Nothing was changed.")
             )
         change.state, change.ended_at, change.error, change.error_code = acting, None, "", ""
+    elif change.state == S.READY and change.created_by_id is None:
+        pass  # the worker died between preparing and the switch that follows by itself
     elif change.state != acting:
         return None
     change.job = job

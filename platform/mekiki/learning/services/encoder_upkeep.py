@@ -58,13 +58,11 @@ def request_removal(*, dataset: Dataset, encoder: Encoder, user: Any) -> Job:
 @transaction.atomic
 def remove_embeddings(*, encoder: Encoder, dataset: Dataset, limit: int = 20_000) -> int:
     """Delete up to `limit` embeddings of the dataset's images by an encoder that is not in use, and what it could not
-    read; returns how many there were. Heads made for it stay on record. ValidationError: it came into use."""
+    read; returns how many there were. Heads made for it stay on record. ValidationError: they are needed by now."""
     row = lock_dataset(dataset)
-    in_use = encoder_in_use(row)
-    if in_use is not None and in_use.pk == encoder.pk:
-        raise ValidationError(
-            _("This encoder is in use. Its embeddings are what predictions and search rest on.")
-        )
+    # Asked again each time: a removal that was stopped may be tried again when the embeddings are needed by now.
+    if why := removal_obstacle(row, encoder):
+        raise ValidationError(why)
     EncodingProblem.objects.filter(encoder=encoder, image__dataset=row).delete()
     with connection.cursor() as cursor:
         cursor.execute(
