@@ -15,6 +15,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
@@ -321,8 +322,7 @@ def _content(path: Path, size: int) -> str | None:
 def _linked(blob: Path, pointer: Path) -> Path:
     """The snapshot's name for a blob, replaced in one step."""
     pointer.parent.mkdir(parents=True, exist_ok=True)
-    fresh = pointer.with_name(f".{pointer.name}.{os.getpid()}")
-    fresh.unlink(missing_ok=True)
+    fresh = _draft_of(pointer)
     fresh.symlink_to(os.path.relpath(blob, pointer.parent))
     fresh.replace(pointer)
     return pointer
@@ -330,6 +330,11 @@ def _linked(blob: Path, pointer: Path) -> Path:
 
 def _written(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh = _draft_of(path)
     fresh.write_text(text)
     fresh.replace(path)
+
+
+def _draft_of(path: Path) -> Path:
+    """A name beside the file that no other thread or process uses."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}")
