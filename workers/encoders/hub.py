@@ -25,7 +25,7 @@ from .errors import EncoderError
 
 Progress = Callable[[int, int], None]
 PATIENCE = 5.0  # seconds for the hub's answer; without a network one learns it at once or after this
-_SPARE = 64 << 20  # bytes of disk that stay free
+_SPARE = 1 << 30  # bytes of disk that stay free: the database may live on it
 _BLOCK = 1 << 20
 
 

@@ -125,10 +125,10 @@ def _hub(identifier: str, name: str, hub: Hub) -> Source:
     config = hub.first(repo, ["open_clip_config.json"], revision or None)
     if config is None:
         raise _not_a_model(repo)
+    whole = _read(config)  # before gigabytes are fetched for a configuration that is refused
     checkpoint = hub.first(repo, _HUB_WEIGHTS, revision or None)
     if checkpoint is None:
         raise _no_weights(repo)
-    whole = _read(config)
     return _with_text_files(
         whole["model_cfg"], whole.get("preprocess_cfg", {}), checkpoint, name, hub, beside=None
     )

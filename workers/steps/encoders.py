@@ -40,7 +40,8 @@ def _loaded(name: str, device: str | None) -> Encoder:
     # A worker process lives long and works for several datasets; two encoders at a time is what fits everywhere.
     folder = Path(settings.HOME) / "cache" / "encoders"
     encoder = load_encoder(name, device=device, progress=_downloading.get(), cache_dir=folder)
-    report_machine(encoder.device)
+    if encoder.tower is None:  # ONNX forms run on the CPU beside any GPU: they tell nothing of the machine
+        report_machine(encoder.device)
     return encoder
 
 

@@ -248,3 +248,16 @@ def test_architecture_and_weights_load_from_a_cache_filled_before(
     assert encoder.mean == pytest.approx(
         (0.48145466, 0.4578275, 0.40821073)
     )  # the registry's, not the folder's
+
+
+def test_weights_are_not_fetched_for_a_configuration_that_is_refused(
+    fake_hub: FakeHub, tmp_path: Path
+) -> None:
+    fake_hub.models["maker/bad"] = {
+        "open_clip_config.json": b"[not a configuration]",
+        "open_clip_model.safetensors": b"x" * 1000,
+    }
+    with pytest.raises(EncoderError) as caught:
+        load_encoder("hf-hub:maker/bad", device="cpu", cache_dir=tmp_path, endpoint=fake_hub.address)
+    assert caught.value.code == "bad_config"
+    assert not [path for _method, path, _range in fake_hub.asked if "safetensors" in path]
