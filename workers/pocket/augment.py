@@ -1,15 +1,29 @@
-"""Random views of training pictures: crop, turn, flip, light, colour, grain. Cheap, because two cores do everything."""
+"""Random views of training pictures: crop, turn, flip, background, blur, light, colour, grain. Cheap, because two cores
+do everything. None of it imitates a capture condition held back for the evaluation: it is what any camera may do."""
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from workers.pocket.cache import SIDE
+from workers.pocket.cache import CELL, SIDE, Drawn
 
 SMALLEST = 0.75  # of the side: the smallest crop
-GREY = 0.2  # share of views without colour
+KEPT = 0.7  # of the damage a crop keeps, if a few tries find one that does: else the caption would be untrue
+TRIES = 5
+GREY, BLURRED, LIT, GRAINED = 0.2, 0.3, 0.5, 0.6  # shares of views
+ELSEWHERE = 0.3  # share of the parts that are laid on another background
 _LUMA = np.asarray((0.3, 0.5, 0.2), np.float32)
+
+
+@dataclass(frozen=True)
+class Views:
+    """(b, 3, s, s) float32, channels last, and (b, 1, w, w) float32 in 0..1: how much of each cell is damaged."""
+
+    pixels: Tensor
+    damage: Tensor
 
 
 def curves(rng: np.random.Generator, count: int) -> np.ndarray:
@@ -21,27 +35,86 @@ def curves(rng: np.random.Generator, count: int) -> np.ndarray:
     def draws(low: float, high: float, channels: int = 1) -> np.ndarray:
         return rng.uniform(low, high, (count, channels, 1)).astype(np.float32)
 
-    value = np.linspace(0, 1, 256, dtype=np.float32)[None, None, :] * draws(0.94, 1.06, 3)
+    value = np.linspace(0, 1, 256, dtype=np.float32)[None, None, :] * draws(0.9, 1.1, 3)
     value = np.clip(value, 1e-3, 1) ** draws(0.72, 1.4)
     value = (value - 0.5) * draws(0.65, 1.35) + 0.5 + draws(-0.14, 0.14)
     return (np.clip(value, 0, 1) - 0.5) / 0.25
 
 
-def crops(rng: np.random.Generator, pictures: np.ndarray, picks: np.ndarray, side: int) -> Tensor:
-    """(b, 3, side, side) float32, channels last. One crop size a batch keeps it cheap."""
-    count = len(picks)
-    window = int(rng.integers(round(SMALLEST * SIDE), SIDE + 1))
-    taken = np.empty((count, window, window, 3), np.uint8)
-    for number, pick in enumerate(picks):
-        top, left = rng.integers(0, SIDE - window + 1, 2)
-        view = np.rot90(pictures[pick, top : top + window, left : left + window], int(rng.integers(4)))
-        taken[number] = view[:, ::-1] if rng.random() < 0.5 else view
-    resized = F.interpolate(
+def _place(rng: np.random.Generator, damage: np.ndarray, window: int) -> tuple[int, int]:
+    """Where a crop of ``window`` cells begins: (row, column) in cells."""
+    room = len(damage) - window + 1
+    enough = KEPT * float(damage.sum())
+    top = left = 0
+    for _ in range(TRIES):
+        top, left = (int(n) for n in rng.integers(0, room, 2))
+        if damage[top : top + window, left : left + window].sum() >= enough:
+            break
+    return top, left
+
+
+def _resized(taken: np.ndarray, side: int) -> Tensor:
+    """(b, h, h, c) uint8 → (b, c, side, side) uint8."""
+    return F.interpolate(
         torch.from_numpy(taken).permute(0, 3, 1, 2), size=(side, side), mode="bilinear", antialias=True
     )
-    small = resized.permute(0, 2, 3, 1).contiguous().numpy()
-    tables, grey = curves(rng, count), rng.random(count) < GREY
-    grain = rng.uniform(0, 0.16, count) * (rng.random(count) < 0.5)  # in units of the normalised value
+
+
+def _elsewhere(
+    rng: np.random.Generator, drawn: Drawn, small: np.ndarray, things: np.ndarray, which: np.ndarray
+) -> None:
+    """Lay some objects on the surface of another picture, in place: what lies behind a part says nothing of it."""
+    side = small.shape[1]
+    good_surfaces = np.flatnonzero((drawn.shown[:, 0] == 0) & (drawn.shown[:, 3] == 0))
+    if not len(which) or not len(good_surfaces):
+        return
+    window = int(rng.integers(SIDE // 2, SIDE + 1))
+    behind = np.stack(
+        [drawn.pictures[pick, :window, :window] for pick in rng.choice(good_surfaces, len(which))]
+    )
+    surface = _resized(behind, side).permute(0, 2, 3, 1).numpy()
+    cover = _resized(things[which][..., None], side).permute(0, 2, 3, 1).numpy().astype(np.uint16)
+    mixed = small[which] * cover + surface * (255 - cover)
+    small[which] = (mixed // 255).astype(np.uint8)
+
+
+def _light(rng: np.random.Generator, side: int) -> np.ndarray:
+    """(side, side, 1): light that falls off to one side and to the corners."""
+    axis = np.linspace(-1, 1, side, dtype=np.float32)
+    turn, slope, corners = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.4), rng.uniform(0, 0.25)
+    x, y = axis[None, :], axis[:, None]
+    light = (1 + slope * (np.cos(turn) * x + np.sin(turn) * y)) * (1 - corners * (x * x + y * y))
+    return light.astype(np.float32)[..., None]
+
+
+def crops(rng: np.random.Generator, drawn: Drawn, picks: np.ndarray, side: int) -> Views:
+    """One view of each picked picture. One crop size a batch keeps it cheap."""
+    count, cells = len(picks), SIDE // CELL
+    wide = int(rng.integers(round(SMALLEST * cells), cells + 1))
+    window, half = wide * CELL, wide * CELL // 2
+    taken = np.empty((count, window, window, 3), np.uint8)
+    things, damaged = np.empty((count, half, half), np.uint8), np.empty((count, wide, wide), np.uint8)
+    for number, pick in enumerate(picks):
+        where = drawn.damage[pick]
+        row, column = _place(rng, where, wide)
+        turns, flip = int(rng.integers(4)), slice(None, None, -1 if rng.random() < 0.5 else 1)
+        for target, source, scale in (
+            (taken, drawn.pictures[pick], CELL),
+            (things, drawn.things[pick], CELL // 2),
+            (damaged, where, 1),
+        ):
+            top, left, reach = row * scale, column * scale, wide * scale
+            target[number] = np.rot90(source[top : top + reach, left : left + reach], turns)[:, flip]
+    small = _resized(taken, side).permute(0, 2, 3, 1).contiguous().numpy()
+    parts = np.flatnonzero((drawn.shown[picks, 0] != 0) & (rng.random(count) < ELSEWHERE))
+    _elsewhere(rng, drawn, small, things, parts)
+    soft = np.flatnonzero(rng.random(count) < BLURRED)
+    if len(soft):
+        coarse = _resized(small[soft], int(side * rng.uniform(0.5, 0.9))).permute(0, 2, 3, 1).contiguous()
+        small[soft] = _resized(coarse.numpy(), side).permute(0, 2, 3, 1).numpy()
+    tables, grey, lit = curves(rng, count), rng.random(count) < GREY, rng.random(count) < LIT
+    # In units of the normalised value.
+    grain = rng.uniform(0, 0.22, count) * (rng.random(count) < GRAINED)
     field = rng.standard_normal((2 * side, side, 3), dtype=np.float32)
     views = np.empty((count, side, side, 3), np.float32)
     for number, picture in enumerate(small):
@@ -51,7 +124,11 @@ def crops(rng: np.random.Generator, pictures: np.ndarray, picks: np.ndarray, sid
         else:
             for channel in range(3):
                 views[number, ..., channel] = tables[number, channel][picture[..., channel]]
+        if lit[number]:
+            light = _light(rng, side)
+            views[number] = (views[number] + 2) * light - 2
         if grain[number]:
             start = int(rng.integers(side))
             views[number] += np.float32(grain[number]) * field[start : start + side]
-    return torch.from_numpy(views).permute(0, 3, 1, 2)
+    pixels = torch.from_numpy(views).permute(0, 3, 1, 2)
+    return Views(pixels, torch.from_numpy(damaged.astype(np.float32) / 255)[:, None])

@@ -3,31 +3,62 @@
 import json
 import multiprocessing
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from workers.pocket.pictures import TRAINING, choose, draw
+from workers.pocket.pictures import TRAINING, choose, draw_known
 from workers.pocket.pictures.captions import facts
 
 SIDE = 160
+CELL = 4  # damage is kept by cells of so many pixels
 _CHUNK = 256
+_SHAPES = {
+    "pictures": (SIDE, SIDE, 3),
+    "things": (SIDE // 2, SIDE // 2),
+    "damage": (SIDE // CELL, SIDE // CELL),
+}
 
 
-def _pictures(folder: Path, count: int, mode: Literal["r", "r+", "w+"]) -> np.memmap:
-    return np.memmap(folder / "pictures.u8", np.uint8, mode, shape=(count, SIDE, SIDE, 3))
+@dataclass(frozen=True)
+class Drawn:
+    """n pictures and what is known of them, all uint8 but the facts: (n, 160, 160, 3) pictures; (n, 80, 80) how much
+    of each pixel is the object; (n, 40, 40) how much of each cell is damaged; (n, 4) int64 facts."""
+
+    pictures: np.ndarray
+    things: np.ndarray
+    damage: np.ndarray
+    shown: np.ndarray
+
+
+def _files(folder: Path, count: int, mode: Literal["r", "r+", "w+"]) -> dict[str, np.memmap]:
+    return {
+        name: np.memmap(folder / f"{name}.u8", np.uint8, mode, shape=(count, *shape))
+        for name, shape in _SHAPES.items()
+    }
+
+
+def _small(field: np.ndarray, by: int) -> np.ndarray:
+    """(s, s) in 0..1 → (s / by, s / by) uint8 means."""
+    side = len(field) // by
+    return (field.reshape(side, by, side, by).mean((1, 3)) * 255).astype(np.uint8)
 
 
 def _draw_chunk(job: tuple[str, int, int, int]) -> tuple[int, list[tuple[int, int, int, int]]]:
     folder, count, seed, chunk = job
-    pictures = _pictures(Path(folder), count, "r+")
+    files = _files(Path(folder), count, "r+")
     shown = []
     for index in range(chunk * _CHUNK, min(count, (chunk + 1) * _CHUNK)):
         spec = choose(np.random.default_rng([seed, index]))
-        pictures[index] = draw(spec, SIDE, TRAINING)
+        drawing = draw_known(spec, SIDE, TRAINING)
+        files["pictures"][index] = drawing.picture
+        files["things"][index] = _small(drawing.thing, 2)
+        files["damage"][index] = _small(drawing.damage, CELL)
         shown.append(facts(spec))
-    pictures.flush()
+    for file in files.values():
+        file.flush()
     return chunk, shown
 
 
@@ -38,20 +69,22 @@ def training_pictures(
     seed: int,
     processes: int = 2,
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[np.memmap, np.ndarray]:
-    """(n, 160, 160, 3) uint8 pictures and (n, 4) facts about them, drawn if they are not there yet.
+) -> Drawn:
+    """The pictures of a seed, drawn if they are not there yet.
 
     Safe to interrupt: chunks already drawn are kept. A cache of another count or seed is drawn anew.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    identity, record = {"count": count, "seed": seed, "side": SIDE}, folder / "cache.json"
+    identity = {"count": count, "seed": seed, "side": SIDE, "kept": sorted(_SHAPES)}
+    record = folder / "cache.json"
     finished: dict[str, list] = {}
     if record.exists():
         stored = json.loads(record.read_text())
         if stored.get("identity") == identity:
             finished = stored["finished"]
     if not finished:
-        _pictures(folder, count, "w+").flush()
+        for file in _files(folder, count, "w+").values():
+            file.flush()
     chunks = -(-count // _CHUNK)
     jobs = [(str(folder), count, seed, chunk) for chunk in range(chunks) if str(chunk) not in finished]
     if jobs:
@@ -63,4 +96,4 @@ def training_pictures(
                 if progress:
                     progress(len(finished), chunks)
     facts_drawn = np.asarray([row for chunk in range(chunks) for row in finished[str(chunk)]], np.int64)
-    return _pictures(folder, count, "r"), facts_drawn
+    return Drawn(**_files(folder, count, "r"), shown=facts_drawn)

@@ -63,15 +63,29 @@ class PocketTower(nn.Module):
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         """timm's convention: there is no classifier to remove."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def maps(self, x: Tensor) -> list[Tensor]:
+        """(n, 3, h, w) images → what each stage sees, (n, c, h', w'): a quarter, an eighth, a sixteenth of the side.
+
+        Training looks at these to learn where a defect is; the product needs only `forward`.
+        """
         x = self.stem(x)
-        pooled = []
+        seen = []
         for stage in self.stages:
             x = stage(x)
+            seen.append(x)
+        return seen
+
+    def pool(self, seen: list[Tensor]) -> Tensor:
+        """The maps of all stages → (n, ``num_features``)."""
+        pooled = []
+        for x in seen:
             variance, mean = torch.var_mean(x, dim=(2, 3), correction=0)
             pooled += [mean, (variance + 1e-4).sqrt()]
-        pooled.append(x.amax(dim=(2, 3)))
+        pooled.append(seen[-1].amax(dim=(2, 3)))
         return self.norm(torch.cat(pooled, dim=1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.pool(self.maps(x))
 
 
 @register_model

@@ -2,14 +2,13 @@
 
 import itertools
 
-import numpy as np
 import pytest
 import torch
 
 from workers.encoders import Encoder, load_encoder
 from workers.pocket import model
 from workers.pocket.evaluate import CANDIDATES, unseen_pictures, untrained, zero_shot
-from workers.pocket.train import batch_of, contrastive, loss_of, rate
+from workers.pocket.train import rate
 
 
 @pytest.fixture(scope="module")
@@ -52,55 +51,12 @@ def test_saved_weights_come_back(tmp_path) -> None:
             assert torch.allclose(value, again.state_dict()[name], atol=2e-3, rtol=1e-3), name
 
 
-def test_the_loss_rewards_every_true_caption() -> None:
-    axes = torch.eye(3)
-    true = torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 1.0]])
-    alike = torch.stack([axes[0], axes[1], axes[0]])
-    scale = torch.tensor(20.0)
-    assert contrastive(alike, alike, scale, true) < contrastive(axes, axes, scale, true)
-
-
 def test_rate_warms_up_stays_and_decays() -> None:
     rates = [rate(step, 1000) for step in range(1000)]
     assert rates[0] < 0.01
     assert rates[300] == rates[500] == 1.0
     assert rates[-1] < 0.02
     assert all(later <= earlier for earlier, later in itertools.pairwise(rates[600:]))
-
-
-def test_a_step_is_the_same_for_the_same_seed() -> None:
-    from workers.pocket.cache import SIDE
-    from workers.pocket.tokenizer import PocketTokenizer
-    from workers.pocket.train import Helpers
-
-    pictures = np.random.default_rng(0).integers(0, 255, (160, SIDE, SIDE, 3), dtype=np.uint8)
-    shown = np.zeros((160, 4), np.int64)
-
-    def run(seed: int) -> float:
-        network = model.build(seed=3)
-        torch.manual_seed(3)
-        batch = batch_of(
-            1, steps=100, seed=seed, tokenizer=PocketTokenizer.load(), pictures=pictures, shown=shown
-        )
-        return float(loss_of(network, Helpers(512), batch)[0].detach())
-
-    assert run(5) == pytest.approx(run(5), rel=1e-3)
-    assert run(5) != pytest.approx(run(6), rel=1e-3)
-
-
-def test_opposed_captions_never_name_a_held_out_pair() -> None:
-    """Training must not learn anything of such a pair, not even that it is absent."""
-    from workers.pocket.pictures import HELD_OUT, STATES, SUBJECTS, choose
-    from workers.pocket.pictures.captions import facts
-    from workers.pocket.train import CAPTIONS, OPPOSED, _captions
-
-    rng = np.random.default_rng(8)
-    rows = np.asarray([facts(choose(rng)) for _ in range(CAPTIONS)])
-    captions = _captions(rng, rows)
-    assert len(captions) == CAPTIONS + OPPOSED
-    named = {(SUBJECTS[c.claim[0]], STATES[c.claim[3]]) for c in captions if min(c.claim[0], c.claim[3]) >= 0}
-    assert named
-    assert not named & HELD_OUT
 
 
 def test_the_card_states_every_figure_or_is_not_written(tmp_path) -> None:

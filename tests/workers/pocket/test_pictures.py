@@ -1,6 +1,7 @@
 """The picture maker draws what it is asked for, the same every time, and says true things about it."""
 
 import unicodedata
+from dataclasses import replace
 from unittest import mock
 
 import numpy as np
@@ -17,6 +18,7 @@ from workers.pocket.pictures import (
     Spec,
     choose,
     draw,
+    draw_known,
     finishes_of,
     possible,
     states_of,
@@ -61,6 +63,44 @@ def test_a_severe_defect_changes_the_picture_of_the_same_object() -> None:
     calm = TRAINING.__class__(**{**TRAINING.__dict__, "noise": (0.0, 0.0), "jpeg": (95, 96)})
     difference = np.abs(draw(good, 128, calm).astype(int) - draw(bad, 128, calm).astype(int)).mean()
     assert difference > 0.3
+
+
+PLACED = sorted(set(STATES) - {"good", "missing", "wrong", "misprint"})
+
+
+@pytest.mark.parametrize("state", PLACED)
+def test_the_maker_knows_where_the_damage_is(state: str) -> None:
+    """Pixels differ between the sound thing and the damaged one mostly where the maker says so."""
+    calm = TRAINING.__class__(
+        **{**TRAINING.__dict__, "noise": (0.0, 0.0), "jpeg": (97, 98), "blur": (0.0, 0.1), "grey": 0.0}
+    )
+    spec = choose(np.random.default_rng(9), state=state)
+    drawing = draw_known(spec, 128, calm)
+    assert drawing.damage.shape == drawing.thing.shape == (128, 128)
+    assert 0 <= drawing.damage.min() <= drawing.damage.max() <= 1
+    assert drawing.damage.max() > 0.5
+    assert np.array_equal(drawing.picture, draw(spec, 128, calm))
+
+
+def test_a_hole_is_dark_where_the_maker_says() -> None:
+    spec = Spec("surface", "polished", "bright", "hole", 1.0, 5)
+    drawing = draw_known(spec, 128, TRAINING)
+    shade = drawing.picture.mean(2)
+    assert shade[drawing.damage > 0.9].mean() < 0.7 * shade[drawing.damage < 0.05].mean()
+    assert 0.001 < (drawing.damage > 0.5).mean() < 0.2
+
+
+def test_what_broke_off_is_damage_and_no_longer_the_thing() -> None:
+    spec = Spec("washer", "polished", "bright", "chip", 1.0, 11)
+    drawing, whole = (draw_known(one, 128, TRAINING) for one in (spec, replace(spec, state="good")))
+    gone = (whole.thing > 0.9) & (drawing.thing < 0.1)
+    assert gone.sum() > 30
+    assert drawing.damage[gone].min() > 0.9
+
+
+def test_what_is_sound_or_wrong_from_the_start_has_no_damaged_place() -> None:
+    for state in ("good", "missing", "wrong", "misprint"):
+        assert draw_known(spec_of(state), 96, TRAINING).damage.max() == 0
 
 
 def test_impossible_pairs_are_refused() -> None:

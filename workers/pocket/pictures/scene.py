@@ -9,7 +9,7 @@ from .conditions import Conditions, background, capture
 from .defects import DEFECTS
 from .faults import FAULTS, speck
 from .finishes import FINISHES, TONES, finishes_of, tones_of
-from .noise import clouds, smoothstep
+from .noise import Field, clouds, smoothstep
 from .parts import PARTS
 from .printing import carries_print, print_on
 from .rules import HELD_OUT, possible
@@ -71,6 +71,17 @@ def choose(rng: np.random.Generator, *, subject: str | None = None, state: str |
         tones = tuple(tone for tone in tones if tone not in ("brass", "copper"))
     tone = str(rng.choice(tones))
     return Spec(subject, finish, tone, state, float(rng.uniform(0.35, 1.0)), int(rng.integers(2**62)))
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A picture and what its maker knows of it: (s, s, 3) uint8, and two (s, s) float32 fields in 0..1."""
+
+    picture: np.ndarray
+    thing: np.ndarray  # where the object is, not what broke off it; 1 everywhere for a surface
+    damage: (
+        np.ndarray
+    )  # where it is not as it should be; 0 everywhere if good, or wrong from the start (`faults.BUILT`)
 
 
 def _canvas(rng: np.random.Generator, spec: Spec, size: int, conditions: Conditions) -> Canvas:
@@ -136,8 +147,29 @@ def _light(c: Canvas, elevation: float) -> np.ndarray:
     return (body + highlight[..., None] * 0.6).astype(np.float32)
 
 
+def _damage(before: tuple[Field, Field, Field], canvas: Canvas) -> Field:
+    """How much of what one sees of each pixel changed: shade, outline, slope or film; 1 is plainly visible."""
+    albedo, mask, height = before
+    rise = canvas.height - height
+    slope = np.hypot(*np.gradient(rise)).astype(np.float32)
+    changed = np.maximum(np.abs(canvas.albedo - albedo) / 0.15, np.abs(canvas.mask - mask) / 0.5)
+    changed = np.maximum(changed, slope / 0.35)
+    for film, _tint, opacity in canvas.stains:
+        changed = np.maximum(changed, film * np.float32(opacity / 0.3))
+    # What lies beside the object cannot be damaged; material that is gone or grew out of it can.
+    return np.clip(changed * np.maximum(mask, canvas.mask), 0, 1).astype(np.float32)
+
+
 def draw(spec: Spec, size: int, conditions: Conditions) -> np.ndarray:
-    """(size, size, 3) uint8, the same for the same arguments.
+    """(size, size, 3) uint8: the picture of `draw_known` alone, the same for the same arguments.
+
+    Raises: KeyError, ValueError as `draw_known`.
+    """
+    return draw_known(spec, size, conditions).picture
+
+
+def draw_known(spec: Spec, size: int, conditions: Conditions) -> Drawing:
+    """The picture and where in it things are, the same for the same arguments.
 
     Raises: KeyError for a subject, finish, tone or state that does not exist; ValueError for a state that cannot
     occur on the subject.
@@ -168,11 +200,14 @@ def draw(spec: Spec, size: int, conditions: Conditions) -> np.ndarray:
         and (rng.random() < 0.55 or spec.state == "misprint")
     ):
         print_on(canvas)
+    where = np.zeros((size, size), np.float32)
     if spec.state != "good":
+        before = (canvas.albedo.copy(), canvas.mask.copy(), canvas.height.copy())
         damage = DEFECTS.get(spec.state) or FAULTS[spec.state]
         if spec.state == "inclusion" and spec.finish in ("ceramic", "glass"):
             damage = speck
         damage(canvas, spec.severity)
+        where = _damage(before, canvas)
     picture = _light(canvas, rng.uniform(*conditions.elevation))
     if canvas.inside is not None:
         kind = conditions.backgrounds[int(rng.integers(len(conditions.backgrounds)))]
@@ -182,4 +217,4 @@ def draw(spec: Spec, size: int, conditions: Conditions) -> np.ndarray:
         behind = behind * (1 - rng.uniform(0.1, 0.6) * shadow)[..., None]
         cover = canvas.mask[..., None]
         picture = picture * cover + behind * (1 - cover)
-    return capture(rng, picture, conditions)
+    return Drawing(capture(rng, picture, conditions), canvas.mask, where)

@@ -1,0 +1,112 @@
+"""What one step of training sees: pictures, captions, and which caption is known to be true or untrue of which."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from workers.pocket.augment import crops
+from workers.pocket.cache import Drawn
+from workers.pocket.pictures import FINISH_NAMES, HELD_OUT, STATES, SUBJECTS, TONE_NAMES, Spec, states_of
+from workers.pocket.pictures.captions import Caption, caption, is_true
+from workers.pocket.tokenizer import PocketTokenizer
+
+BATCH, TWINS, CAPTIONS, OPPOSED = 128, 16, 64, 16
+# Parts fill less of the frame than surfaces do, so what is wrong with them takes longer to learn.
+PARTS_SHARE = 0.74
+SMALL, FULL, SMALL_SHARE = 96, 112, 0.65  # the first part of training sees smaller pictures: it is cheaper
+
+# (subjects, states) bool: pairs of which training says nothing, not even that they are absent. Without this the
+# network learns from every dented gear that gears are never scratched, and then does not see the scratch.
+UNSPOKEN = np.asarray([[(subject, state) in HELD_OUT for state in STATES] for subject in SUBJECTS])
+
+
+@dataclass(frozen=True)
+class Batch:
+    """(p + t, 3, s, s) views, the last t of them second views of the first t pictures; (p + t, 1, w, w) damage, 0..1;
+    (c, w) token ids; (p, c) which caption is true of which picture, and which is known to be true or untrue of it;
+    (p, 4) facts of the pictures; (c, 4) claims of the captions."""
+
+    views: Tensor
+    damage: Tensor
+    ids: Tensor
+    true: Tensor
+    known: Tensor
+    facts: Tensor
+    claims: Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        return Batch(*(part.to(device, non_blocking=True) for part in vars(self).values()))
+
+
+def _spec(row: np.ndarray) -> Spec:
+    return Spec(SUBJECTS[row[0]], FINISH_NAMES[row[1]], TONE_NAMES[row[2]], STATES[row[3]], 0.5, 0)
+
+
+def captions_of(rng: np.random.Generator, rows: np.ndarray) -> list[Caption]:
+    """True captions of the first pictures, and for some of them the same of another state the subject can be in."""
+    found = []
+    for number, row in enumerate(rows[:CAPTIONS]):
+        spec, seed = _spec(row), int(rng.integers(2**62))
+        found.append(caption(np.random.default_rng(seed), spec))
+        if number < OPPOSED:
+            # Never a pair that is held out: training is not to learn anything of it, not even that it is absent.
+            others = [s for s in states_of(spec.subject, held_out=False) if s != spec.state]
+            other = replace(spec, state=others[int(rng.integers(len(others)))])
+            found.append(caption(np.random.default_rng(seed), other))
+    return found
+
+
+def known(claims: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    """(c, 4) claims and (p, 4) facts → (p, c) bool: False where caption and picture together make a held-out pair."""
+    subject, state = claims[None, :, 0], claims[None, :, 3]
+    asks_state = (state >= 0) & UNSPOKEN[shown[:, 0][:, None], np.maximum(state, 0)]
+    asks_subject = (subject >= 0) & UNSPOKEN[np.maximum(subject, 0), shown[:, 3][:, None]]
+    return ~(asks_state | asks_subject)
+
+
+def _picked(rng: np.random.Generator, shown: np.ndarray) -> np.ndarray:
+    """(BATCH,) different pictures in random order."""
+    is_part = shown[:, 0] != SUBJECTS.index("surface")
+    parts = round(PARTS_SHARE * BATCH)
+    if is_part.sum() < parts or (~is_part).sum() < BATCH - parts:
+        return rng.choice(len(shown), BATCH, replace=False)
+    chosen = [
+        rng.choice(np.flatnonzero(is_part), parts, replace=False),
+        rng.choice(np.flatnonzero(~is_part), BATCH - parts, replace=False),
+    ]
+    return rng.permutation(np.concatenate(chosen))
+
+
+def batch_of(step: int, *, steps: int, seed: int, tokenizer: PocketTokenizer, drawn: Drawn) -> Batch:
+    """The batch of one step, the same for the same seed and step."""
+    rng = np.random.default_rng([seed, 2, step])
+    side = SMALL if step < SMALL_SHARE * steps else FULL
+    picks = _picked(rng, drawn.shown)
+    rows = drawn.shown[picks]
+    captions = captions_of(rng, rows)
+    seen = crops(rng, drawn, np.concatenate([picks, picks[:TWINS]]), side)
+    claims = np.asarray([c.claim for c in captions], np.int64)
+    return Batch(
+        views=seen.pixels.contiguous(memory_format=torch.channels_last),
+        damage=seen.damage,
+        ids=torch.from_numpy(tokenizer([c.text for c in captions], full=False)),
+        true=torch.from_numpy(is_true(claims, rows).astype(np.float32)),
+        known=torch.from_numpy(known(claims, rows)),
+        facts=torch.from_numpy(rows),
+        claims=torch.from_numpy(claims),
+    )
+
+
+def prefetched(first: int, steps: int, **of: Any) -> Iterator[Batch]:
+    """Batches of the steps in order, each prepared while the one before it is learned from."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting: list[Future[Batch]] = []
+        for step in range(first, steps):
+            while len(waiting) < 3 and step + len(waiting) < steps:
+                waiting.append(pool.submit(batch_of, step + len(waiting), steps=steps, **of))
+            yield waiting.pop(0).result()

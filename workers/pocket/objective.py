@@ -1,0 +1,137 @@
+"""What training asks of the network.
+
+Contrastive learning of pictures and captions (arXiv 2103.00020) with three changes. Our captions come with what they
+claim, so every caption of a batch is a positive for every picture it is true of, not only for the one it was
+written for (soft targets, uniform over what is true). Some captions are shown beside the same caption of another
+state, so that the words for what is wrong weigh more than the words for what it is wrong with (hard negatives, after
+arXiv 2210.01936). And a caption is no negative for a picture if the two together make a pair that training never
+shows: that a pair was not drawn is no evidence that it does not exist.
+
+Helpers are dropped afterwards: prototypes of the drawn facts, shared by pictures and captions, so that both say a fact
+by the same direction; where the damage is, which the picture maker knows; and instance discrimination between two
+crops of a picture (arXiv 2002.05709), which keeps in the embedding what the captions do not say.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from workers.pocket import model as pocket
+from workers.pocket.batches import UNSPOKEN, Batch
+from workers.pocket.pictures import FINISH_NAMES, STATES, SUBJECTS, TONE_NAMES
+from workers.pocket.pictures.faults import BUILT
+
+FACTS = (len(SUBJECTS), len(FINISH_NAMES), len(TONE_NAMES), len(STATES))
+FACT_WEIGHTS = (0.15, 0.2, 0.1, 1.0)
+OF_CAPTIONS = 0.25  # weight of the facts of captions beside those of pictures
+WHERE, INSTANCE = 0.6, 0.3
+PLAIN, NOTHING = (
+    0.25,
+    0.04,
+)  # a cell is damaged above the one, sound below the other, and between them not asked about
+GOOD = STATES.index("good")
+# Wrong from the start or printed wrong: the picture maker does not know where.
+NO_PLACE = tuple(sorted(STATES.index(name) for name in (*BUILT, "misprint")))
+
+
+class Sight(nn.Module):
+    """The image tower with what two of its stages see: (n, d) features, (n, c, h, w) twice."""
+
+    def __init__(self, visual: Any) -> None:
+        super().__init__()
+        self.trunk, self.head = visual.trunk, visual.head
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        seen = self.trunk.maps(x)
+        return self.head(self.trunk.pool(seen)), seen[-2], seen[-1]
+
+
+class Helpers(nn.Module):
+    """What training needs and the product does not."""
+
+    def __init__(self, dim: int, fine: int = 128, coarse: int = 256) -> None:
+        super().__init__()
+        self.prototypes = nn.ParameterList(nn.Parameter(torch.randn(count, dim)) for count in FACTS)
+        self.log_scale = nn.Parameter(torch.full((len(FACTS),), 2.5))
+        self.instance = nn.Linear(dim, 128)
+        self.places = nn.ModuleList(nn.Conv2d(width, len(STATES), 1) for width in (fine, coarse))
+        self.register_buffer("unspoken", torch.from_numpy(UNSPOKEN), persistent=False)
+
+    def facts(self, vectors: Tensor, column: int) -> Tensor:
+        """(n, d) unit vectors → (n, k) logits of the values of one fact."""
+        prototypes = F.normalize(self.prototypes[column], dim=-1)
+        return self.log_scale[column].clamp(max=4).exp() * vectors @ prototypes.T
+
+
+def contrastive(images: Tensor, texts: Tensor, scale: Tensor, true: Tensor, known: Tensor) -> Tensor:
+    """Soft-target cross-entropy both ways, over the pairs that are known; (p, d), (c, d) unit vectors, (p, c) what is
+    true and what is known."""
+    logits = (scale * images @ texts.T).masked_fill(~known, -1e4)
+    of_image = true / true.sum(1, keepdim=True).clamp(min=1)
+    of_text = true / true.sum(0, keepdim=True).clamp(min=1)
+    with_caption = (true.sum(1) > 0).float()
+    to_text = -(of_image * logits.log_softmax(1)).sum(1)
+    to_image = -(of_text * logits.log_softmax(0)).sum(0)
+    return (to_text * with_caption).sum() / with_caption.sum().clamp(min=1) + to_image.mean()
+
+
+def _state_logits(logits: Tensor, subjects: Tensor, helpers: Any) -> Tensor:
+    """Without the states that training never shows on the subject (-1: on whatever subject)."""
+    hidden = helpers.unspoken[subjects.clamp(min=0)] & (subjects >= 0)[:, None]
+    return logits.masked_fill(hidden.reshape(*hidden.shape, *[1] * (logits.ndim - 2)), -1e4)
+
+
+def _facts(helpers: Any, vectors: Tensor, facts: Tensor) -> tuple[Tensor, Tensor]:
+    """Weighted cross-entropy of the facts that are said (>= 0), and the share of states told right."""
+    total, right = torch.zeros((), device=vectors.device), torch.zeros((), device=vectors.device)
+    for column, weight in enumerate(FACT_WEIGHTS):
+        logits, answer = helpers.facts(vectors, column), facts[:, column].clamp(min=-1)
+        if column == 0:
+            states = facts[:, 3]
+            hidden = helpers.unspoken.T[states.clamp(min=0)] & (states >= 0)[:, None]
+            logits = logits.masked_fill(hidden, -1e4)
+        if column == 3:
+            logits = _state_logits(logits, facts[:, 0], helpers)
+            right = ((logits.argmax(1) == answer) & (answer >= 0)).sum() / (answer >= 0).sum().clamp(min=1)
+        losses = F.cross_entropy(logits, answer, ignore_index=-1, reduction="none")
+        total = total + weight * losses.sum() / (answer >= 0).sum().clamp(min=1)
+    return total, right
+
+
+def _where(helpers: Any, maps: list[Tensor], damage: Tensor, facts: Tensor) -> Tensor:
+    """Cross-entropy of what is wrong in each cell; damaged and sound cells weigh the same together."""
+    states, subjects = facts[:, 3], facts[:, 0]
+    told = ~torch.isin(states, torch.tensor(NO_PLACE, device=states.device))
+    total = torch.zeros((), device=damage.device)
+    for head, seen in zip(helpers.places, maps, strict=True):
+        logits = _state_logits(head(seen.float()), subjects, helpers)
+        much = F.adaptive_max_pool2d(damage, seen.shape[-2:])[:, 0]
+        hit, sound = (much > PLAIN) & told[:, None, None], (much < NOTHING) & told[:, None, None]
+        answer = torch.where(hit, states[:, None, None], GOOD)
+        losses = F.cross_entropy(logits, answer, reduction="none")
+        for cells in (hit, sound):
+            total = total + 0.25 * (losses * cells).sum() / cells.sum().clamp(min=1)
+    return total
+
+
+def loss_of(network: Any, helpers: Any, batch: Batch, sight: Any = None) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss of one batch, and its parts to be told. ``sight``: the image tower, if compiled."""
+    device = batch.views.device
+    with torch.autocast(device.type, dtype=torch.bfloat16):
+        features, fine, coarse = (Sight(network.visual) if sight is None else sight)(batch.views)
+        words = pocket.embed_short(network, batch.ids)
+    features, words = features.float(), words.float()
+    count, twins = len(batch.facts), len(batch.views) - len(batch.facts)
+    images, texts = F.normalize(features[:count], dim=-1), F.normalize(words, dim=-1)
+    match = contrastive(images, texts, network.logit_scale.exp(), batch.true, batch.known)
+    facts, right = _facts(helpers, images, batch.facts)
+    said, _right = _facts(helpers, texts, batch.claims)
+    where = _where(helpers, [fine, coarse], batch.damage, torch.cat([batch.facts, batch.facts[:twins]]))
+    views = F.normalize(helpers.instance(features), dim=-1)
+    likeness = views[count:] @ views[:count].T / 0.15
+    same = F.cross_entropy(likeness, torch.arange(twins, device=device))
+    told = {"match": match, "facts": facts, "said": said, "where": where, "twins": same, "state": right}
+    loss = match + facts + OF_CAPTIONS * said + WHERE * where + INSTANCE * same
+    return loss, {name: value.detach() for name, value in told.items()}
