@@ -4,6 +4,7 @@ from typing import Any
 
 from mekiki.jobs.models import Job
 from mekiki.learning import models
+from mekiki.learning.search import index
 from mekiki.learning.selectors import embedded_count
 from mekiki.learning.services import record_removal, remove_embeddings
 from workers import embeddings
@@ -22,5 +23,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         removed += n
         report(done=removed)
     embeddings.forget(encoder, dataset)
+    if not index.has_many(encoder.pk, index.EXACT_UP_TO // 2):  # nobody searches by it any more
+        index.drop(encoder.pk)
     record_removal(dataset=dataset, encoder=encoder, removed=removed, user=job.created_by)
     return {"removed": removed, "encoder": encoder.name}

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from ninja import Router, Schema
+from ninja import Router, Schema, Status
 
 from mekiki.accounts.http import UserRequest
 from mekiki.accounts.models import Role
@@ -114,10 +114,10 @@ def encoder(request: UserRequest, slug: str) -> dict[str, Any]:
     url_name="encoder-change",
     summary="Prepare another encoder beside the one in use",
 )
-def change(request: UserRequest, slug: str, body: ChangeIn) -> tuple[int, dict[str, Any]]:
+def change(request: UserRequest, slug: str, body: ChangeIn) -> Status[dict[str, Any]]:
     """For admins of the dataset. 422: not a name, not allowed on this machine, or another change is open."""
     dataset = dataset_for(request.user, slug, Role.ADMIN)
-    return 202, _change(services.request_change(dataset=dataset, name=body.name, user=request.user))
+    return Status(202, _change(services.request_change(dataset=dataset, name=body.name, user=request.user)))
 
 
 @router.post(
@@ -126,9 +126,11 @@ def change(request: UserRequest, slug: str, body: ChangeIn) -> tuple[int, dict[s
     url_name="encoder-switch",
     summary="Switch over to a prepared encoder",
 )
-def switch(request: UserRequest, slug: str, pk: int) -> tuple[int, dict[str, Any]]:
+def switch(request: UserRequest, slug: str, pk: int) -> Status[dict[str, Any]]:
     """For admins of the dataset. 422: it is not ready."""
-    return 202, _change(services.request_switch(change=change_for(request.user, slug, pk), user=request.user))
+    return Status(
+        202, _change(services.request_switch(change=change_for(request.user, slug, pk), user=request.user))
+    )
 
 
 @router.post(
@@ -137,10 +139,10 @@ def switch(request: UserRequest, slug: str, pk: int) -> tuple[int, dict[str, Any
     url_name="encoder-take-back",
     summary="Go back to the encoder before",
 )
-def take_back(request: UserRequest, slug: str, pk: int) -> tuple[int, dict[str, Any]]:
+def take_back(request: UserRequest, slug: str, pk: int) -> Status[dict[str, Any]]:
     """For admins of the dataset. 422: it did not bring the encoder in use, or the old embeddings are gone."""
-    return 202, _change(
-        services.request_take_back(change=change_for(request.user, slug, pk), user=request.user)
+    return Status(
+        202, _change(services.request_take_back(change=change_for(request.user, slug, pk), user=request.user))
     )
 
 
@@ -150,9 +152,11 @@ def take_back(request: UserRequest, slug: str, pk: int) -> tuple[int, dict[str, 
     url_name="encoder-cancel",
     summary="Give up a change, or stop the step that is under way",
 )
-def cancel(request: UserRequest, slug: str, pk: int) -> tuple[int, dict[str, Any]]:
+def cancel(request: UserRequest, slug: str, pk: int) -> Status[dict[str, Any]]:
     """For admins of the dataset. 422: it has ended."""
-    return 202, _change(services.cancel_change(change=change_for(request.user, slug, pk), user=request.user))
+    return Status(
+        202, _change(services.cancel_change(change=change_for(request.user, slug, pk), user=request.user))
+    )
 
 
 @router.post(
@@ -161,7 +165,9 @@ def cancel(request: UserRequest, slug: str, pk: int) -> tuple[int, dict[str, Any
     url_name="encoder-remove",
     summary="Remove the embeddings by an encoder that is not in use",
 )
-def remove(request: UserRequest, slug: str, encoder_id: int) -> tuple[int, dict[str, Any]]:
+def remove(request: UserRequest, slug: str, encoder_id: int) -> Status[dict[str, Any]]:
     """For admins of the dataset. 422: they are needed."""
     dataset, found = embedded_for(request.user, slug, encoder_id)
-    return 202, {"job": str(services.request_removal(dataset=dataset, encoder=found, user=request.user).pk)}
+    return Status(
+        202, {"job": str(services.request_removal(dataset=dataset, encoder=found, user=request.user).pk)}
+    )

@@ -140,6 +140,10 @@ def _give_job(change: EncoderChange, act: str, user: Any) -> None:
         payload={"change": change.pk, "act": act, "encoder": change.from_name if back else change.to_name},
         user=user,
     )
+    if change.job.cancel_requested:  # a step that was stopped has come to rest, and its job is just ending
+        raise ValidationError(
+            _("The step before is just being stopped. Try again in a moment."), code="still_ending"
+        )
     change.save(update_fields=["job"])
 
 

@@ -1,0 +1,29 @@
+"""When embeddings are removed, the search index goes with them; one that other images need stays."""
+
+import pytest
+
+from mekiki.jobs.models import Kind
+from mekiki.jobs.services import claim, enqueue
+from mekiki.learning.models import Embedding
+from mekiki.learning.search import index
+from tests.factories import DatasetFactory, EncoderFactory
+from tests.learning.test_search import embedded
+from workers.runner import Report
+from workers.stages import remove_embeddings
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_index_goes_with_the_last_embeddings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index, "EXACT_UP_TO", 40)
+    encoder = EncoderFactory(dim=16)
+    one, other = DatasetFactory(encoder_name="another"), DatasetFactory(encoder_name="another")
+    for dataset in (one, other):
+        embedded(60, dim=16, dataset=dataset, encoder=encoder)
+    assert index.build(encoder)
+    for dataset, stays in ((one, True), (other, False)):
+        asked = enqueue(kind=Kind.REMOVE_EMBEDDINGS, dataset=dataset, payload={"encoder_id": encoder.pk})
+        job = claim(str(asked.pk))
+        assert job is not None
+        assert remove_embeddings.run(job, Report(job))["removed"] == 60
+        assert index.usable(encoder) is stays
+    assert not Embedding.objects.filter(encoder=encoder).exists()
