@@ -12,7 +12,8 @@ one run and in turns, so that all meet the same machine:
 - `pipeline`: Encoder.encode_stream, decoding included; `onnx` and `int8` the same through those variants.
 
 `…_cosine_min` and `…_cosine_mean` compare a variant's vectors with fp32's on these images. The keys of the first
-encoder have no prefix, those of the second begin with its architecture. Budget (design, section 8): the pipeline
+encoder have no prefix, those of the second begin with its architecture. `stream_early_rss_mb` and
+`stream_end_rss_mb`: this process's memory after a tenth of a stream of `stream_images` and at its end. Budget (design, section 8): the pipeline
 ≥ 1.5 × the loop on a CPU, ≥ 90 % of the bare forward pass on a GPU; pocket ≥ 150 images/s on two cores.
 """
 
@@ -144,6 +145,23 @@ def pipeline(encoder: Any, files: Iterable[Path]) -> Any:
     return np.concatenate([chunk.vectors for chunk in encoder.encode_stream(enumerate(files))])
 
 
+def memory(encoder: Any, files: list[Path], count: int) -> dict[str, float]:
+    """Megabytes this process holds after a tenth of a stream of ``count`` images, and at its end."""
+    import psutil
+
+    me, seen, early = psutil.Process(), 0, 0.0
+    stream = ((number, files[number % len(files)]) for number in range(count))
+    for chunk in encoder.encode_stream(stream):
+        seen += len(chunk)
+        if not early and seen >= count / 10:
+            early = me.memory_info().rss / 2**20
+    return {
+        "stream_images": seen,
+        "stream_early_rss_mb": round(early),
+        "stream_end_rss_mb": round(me.memory_info().rss / 2**20),
+    }
+
+
 def cosines(vectors: Any, reference: Any) -> dict[str, float]:
     """How far a variant's vectors are from fp32's: {cosine_min, cosine_mean}."""
     found = (vectors * reference).sum(1)
@@ -234,6 +252,8 @@ def main() -> None:
             some = files[: max(64, len(files) // 8)] if heavy else files
             slow = len(some) if heavy else min(len(some), 512)
             found = measure(encoder, some, 1 if heavy and arguments.quick else rounds, folder / "cache", slow)
+            if name == "pocket":
+                found |= memory(encoder, some, 2_000 if arguments.quick else 20_000)
             prefix = "" if "pipeline_ips" not in figures else f"{name}_"
             figures |= {"encoder": name} if not prefix else {}
             figures |= {f"{prefix}{key}": value for key, value in found.items()}

@@ -57,12 +57,13 @@ SECTIONS: dict[str, tuple[str, str, str]] = {
     ),
     "embedding": (
         "Embedding",
-        "python benchmarks/embedding.py --quick --photos FOLDER --json benchmarks/results/embedding.json",
+        "python benchmarks/embedding.py --photos FOLDER --json benchmarks/results/embedding.json",
         "Images a second: open_clip's own loop over one image at a time (`loop`), through a DataLoader in batches of "
         "32 (`batched_loop`), the bare network on tensors that lie ready (`forward`), our pipeline with decoding "
         "(`pipeline`) and the same through ONNX Runtime in fp32 (`onnx`) and with 8-bit weights (`int8`), with the "
         "cosine of their vectors to fp32's. First `pocket`, then ViT-B-32 with random weights (ViT-B-16 on a GPU), "
-        "whose cosines say little about trained weights. Budget: on a CPU the pipeline at least 1.5 times the loop, "
+        "whose cosines say little about trained weights. The memory is that of the process (all the variants above are "
+        "loaded in it) after a tenth of a long stream, and at its end. Budget: on a CPU the pipeline at least 1.5 times the loop, "
         "and `pocket` 150 images a second; on a GPU 90 % of the bare network.",
     ),
     "two_workers": (
