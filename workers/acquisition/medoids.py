@@ -36,7 +36,7 @@ def medoids(X: NDArray[Any], k: int, *, seed: int, weight: ArrayLike | None = No
     rows = np.arange(n) if n <= _SAMPLE else np.sort(rng.choice(n, max(_SAMPLE, 4 * k), replace=False))
     V = np.asarray(X[rows], np.float32)
     w = w[rows]
-    centres, label = _kmeans(V, w, k, seed)
+    centres, label = kmeans(V, w, k, seed)
 
     # Nearest row to each centre, each row once: largest cluster chooses first.
     mass = np.bincount(label, weights=w, minlength=len(centres))
@@ -57,7 +57,11 @@ def medoids(X: NDArray[Any], k: int, *, seed: int, weight: ArrayLike | None = No
     return rows[np.array(chosen, np.int64)]
 
 
-def _kmeans(V: NDArray[Any], w: NDArray[Any], k: int, seed: int) -> tuple[NDArray[Any], NDArray[Any]]:
+def kmeans(V: NDArray[Any], w: NDArray[Any], k: int, seed: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Centres (k, d) and the cluster (n,) of each row of V (n, d), weighted by w (n,); in small batches when many.
+
+    With fewer distinct rows than k some clusters are empty.
+    """
     import warnings
 
     from sklearn.cluster import KMeans, MiniBatchKMeans

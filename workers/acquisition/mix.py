@@ -10,10 +10,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from workers.acquisition.audit import draw_audit
 from workers.acquisition.diverse import diverse_batch
+from workers.acquisition.k_center import k_center
 from workers.acquisition.medoids import cold_start
+from workers.acquisition.typiclust import typiclust
 from workers.acquisition.uncertainty import UNCERTAINTY, Scored
 
-STRATEGIES = (*UNCERTAINTY, "random")
+# Look at where the images lie, and at no head.
+COVERAGE = {"k_center": k_center, "typiclust": typiclust}
+STRATEGIES = (*UNCERTAINTY, *COVERAGE, "random")
 
 
 @dataclass(frozen=True)
@@ -53,12 +57,15 @@ def choose(
     by rule has 1.0: given the state and the seed it was certain to be asked, so it can stand for no other
     image. With ``strategy="random"`` it is (drawn) / (available), as for an audit.
 
+    "k_center" and "typiclust" need no scores and have no cold start of their own: what was asked outside the
+    reserve (neither candidate nor reserve) is what they count as covered.
+
     Args:
         X: (n, d) vectors, possibly a memory map. scores: of the same n rows, or None before any head.
         candidate: (n,) True where a person may be asked now (not answered, not queued).
         reserve: (n,) True for the audit reserve.
         batch: questions wanted. audit_fraction: in [0, 1].
-        strategy: "margin", "entropy", "least_confidence" or "random".
+        strategy: "margin", "entropy", "least_confidence", "k_center", "typiclust" or "random".
         labelled_counts: (L,) labels given so far; its length is the number of labels.
         seed: of every random choice. cold: before the first labels: medoids rather than uncertainty.
 
@@ -76,9 +83,13 @@ def choose(
     at = _audit_positions(batch, audit_fraction, rng)
     audits = min(max(len(at), batch - len(free)), spare)
     audit_index, audit_propensity = draw_audit(reserve, ~candidate, audits, rng)
-    active, stream, propensity = _active(
-        X, scores, free, batch - len(audit_index), strategy, counts, seed, cold, rng
-    )
+    wanted = batch - len(audit_index)
+    if strategy in COVERAGE:
+        covered = np.flatnonzero(~candidate & ~reserve)
+        active = COVERAGE[strategy](X, free, wanted, covered=covered, seed=seed)
+        stream, propensity = "diverse", 1.0
+    else:
+        active, stream, propensity = _active(X, scores, free, wanted, strategy, counts, seed, cold, rng)
 
     # With fewer audits than places the last places fall to active questions, with more they fill the end.
     is_audit = np.zeros(batch, bool)
@@ -167,7 +178,7 @@ def _check(
     if batch < 0 or not 0 <= fraction <= 1:
         raise ValueError("batch must not be negative and audit_fraction must lie in [0, 1]")
     if scores is None:
-        if not cold and strategy != "random":
+        if not cold and strategy in UNCERTAINTY:
             raise ValueError(f"strategy {strategy!r} needs scores")
     elif len(scores.label) != n:
         raise ValueError(f"scores are of {len(scores.label)} images, vectors of {n}")

@@ -195,3 +195,37 @@ def test_asking_actively_beats_asking_at_random_on_digits() -> None:
             rest = np.setdiff1d(np.arange(len(y)), known)
             final[strategy].append((head.predict(X[rest]) == y[rest]).mean())
     assert np.mean(final["margin"]) > np.mean(final["random"]) + 0.01
+
+
+@pytest.mark.parametrize("strategy", ["k_center", "typiclust"])
+def test_coverage_needs_no_scores_and_avoids_what_was_asked(strategy: str) -> None:
+    corners = np.repeat(np.eye(4, dtype=np.float32) * 10, 50, axis=0)
+    X = corners + np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32) * 0.1
+    candidate = np.ones(200, bool)
+    candidate[[3, 60]] = False  # corners 0 and 1 were asked about
+    c = ask(
+        X=X, scores=None, candidate=candidate, reserve=np.zeros(200, bool), batch=2, audit_fraction=0.0,
+        strategy=strategy,
+    )  # fmt: skip
+    assert set(c.index // 50) == {2, 3}
+    assert set(c.stream) == {"diverse"}
+    assert (c.propensity == 1.0).all()
+
+
+def test_coverage_does_not_count_the_audit_stream_as_asked() -> None:
+    """What was answered in the reserve is never trained on, and so leaves its place uncovered."""
+    X = np.repeat(np.eye(2, dtype=np.float32) * 10, 50, axis=0)
+    X += np.random.default_rng(0).normal(size=X.shape).astype(np.float32) * 0.1
+    candidate, reserve = np.ones(100, bool), np.zeros(100, bool)
+    candidate[[0, 50]] = False  # both corners have an answer,
+    reserve[50:53] = True  # but the second's is an audit
+    c = ask(
+        X=X,
+        scores=None,
+        candidate=candidate,
+        reserve=reserve,
+        batch=1,
+        audit_fraction=0.0,
+        strategy="k_center",
+    )
+    assert c.index[0] > 52
