@@ -255,6 +255,7 @@ def test_settings_page(admin: User, dataset: Dataset) -> None:
         "description": "d",
         "audit_percent": "20",
         "queue_target": "30",
+        "acquisition": "typiclust",
         "retrain_every": "0",
     }
     assert client.post(url, values).status_code == 302
@@ -265,6 +266,9 @@ def test_settings_page(admin: User, dataset: Dataset) -> None:
         30,
         0,
     )
+    assert dataset.acquisition == "typiclust"
+    assert 'value="typiclust" selected' in client.get(url).content.decode()
+    assert client.post(url, values | {"acquisition": "astrology"}).status_code == 200
     assert client.post(url, values | {"audit_percent": "95"}).status_code == 200
     dataset.refresh_from_db()
     assert dataset.audit_fraction == 0.2

@@ -24,7 +24,7 @@ def fill(dataset: Dataset, head: models.Head, scores: Scores, mirror: Mirror, re
     its sample would lean toward the easy ones.
     """
     report(stage="choosing the next images")
-    dataset.refresh_from_db(fields=["queue_target", "audit_fraction", "opinions"])
+    dataset.refresh_from_db(fields=["queue_target", "acquisition", "audit_fraction", "opinions"])
     answered = answered_image_ids(dataset)
     held = _held_image_ids(dataset)
     candidate = ~mirror.mask_of(sorted(answered | held))
@@ -43,7 +43,7 @@ def fill(dataset: Dataset, head: models.Head, scores: Scores, mirror: Mirror, re
         reserve=reserve,
         batch=batch,
         audit_fraction=dataset.audit_fraction,
-        strategy="margin",
+        strategy=dataset.acquisition,
         labelled_counts=counts,
         seed=seed_for(dataset, "choice", head.version, len(answered)),
         cold=not taught,

@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from mekiki.datasets.models import Dataset
+from mekiki.datasets.models import Acquisition, Dataset
 
 
 class MultipleFiles(forms.ClearableFileInput):
@@ -36,6 +36,13 @@ class SettingsForm(forms.Form):
         max_value=5000,
         help_text=_("How many images wait for reviewers. When less than half is left, the next are chosen."),
     )
+    acquisition = forms.ChoiceField(
+        label=_("What is asked next"),
+        choices=Acquisition.choices,
+        help_text=_(
+            "Images where two labels compete teach the head most, as a rule. Counts from the next filling of the queue."
+        ),
+    )
     retrain_every = forms.IntegerField(
         label=_("Retrain after this many answers"),
         min_value=0,
@@ -51,6 +58,7 @@ class SettingsForm(forms.Form):
             "description": dataset.description,
             "audit_percent": round(dataset.audit_fraction * 100, 4),
             "queue_target": dataset.queue_target,
+            "acquisition": dataset.acquisition,
             "retrain_every": dataset.retrain_every,
         }
 

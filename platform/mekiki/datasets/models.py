@@ -13,6 +13,17 @@ def new_seed() -> str:
     return secrets.token_hex(8)
 
 
+class Acquisition(models.TextChoices):
+    """How the next images to ask people about are chosen; a test compares the values to what workers know."""
+
+    MARGIN = "margin", _("Where two labels compete (recommended)")
+    ENTROPY = "entropy", _("Where many labels compete")
+    LEAST_CONFIDENCE = "least_confidence", _("Where the best label is weak")
+    K_CENTER = "k_center", _("Far from everything asked so far")
+    TYPICLUST = "typiclust", _("Typical of what was not asked about yet")
+    RANDOM = "random", _("At random")
+
+
 class Dataset(models.Model):
     """Images with one label schema, one encoder, one queue."""
 
@@ -26,6 +37,9 @@ class Dataset(models.Model):
         _("audit share"), default=0.15, validators=[MinValueValidator(0.0), MaxValueValidator(0.9)]
     )
     queue_target = models.PositiveIntegerField(_("length of the queue"), default=100)
+    acquisition = models.CharField(
+        _("what is asked next"), max_length=20, choices=Acquisition.choices, default=Acquisition.MARGIN
+    )
     # Retrain after this many new confirmed labels; 0: never by count.
     retrain_every = models.PositiveIntegerField(_("retrain after this many answers"), default=50)
     # How many people are asked about one image.

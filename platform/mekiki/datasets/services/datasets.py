@@ -17,9 +17,11 @@ from mekiki.jobs.services import cancel
 
 RESERVED_SLUGS = frozenset({"new", "api", "admin", "static", "accounts", "datasets"})
 CREATION_SETTINGS = frozenset(
-    {"encoder_name", "seed", "audit_fraction", "queue_target", "retrain_every", "opinions"}
+    {"encoder_name", "seed", "audit_fraction", "queue_target", "acquisition", "retrain_every", "opinions"}
 )
-EDITABLE = frozenset({"name", "description", "audit_fraction", "queue_target", "retrain_every", "opinions"})
+EDITABLE = frozenset(
+    {"name", "description", "audit_fraction", "queue_target", "acquisition", "retrain_every", "opinions"}
+)
 
 
 def create_dataset(
@@ -28,8 +30,8 @@ def create_dataset(
     """A new dataset; its maker becomes its admin.
 
     slug: made from the name where empty; a name without Latin letters gives dataset-<n>. settings: encoder_name,
-    seed, audit_fraction, queue_target, retrain_every, opinions. PermissionDenied unless the user may create
-    datasets; ValidationError for a value out of range or a taken address.
+    seed, audit_fraction, queue_target, acquisition, retrain_every, opinions. PermissionDenied unless the user may
+    create datasets; ValidationError for a value out of range or a taken address.
     """
     if not (user.is_active and (user.may_create_datasets or user.is_superuser)):
         raise PermissionDenied(_("You may not create datasets. Ask an admin of the platform to allow it."))
@@ -77,7 +79,7 @@ def _slug_from(name: str, number: int) -> str:
 
 @transaction.atomic
 def update_settings(*, dataset: Dataset, user: User, **changes: Any) -> Dataset:
-    """Change name, description, audit_fraction, queue_target, retrain_every or opinions.
+    """Change name, description, audit_fraction, queue_target, acquisition, retrain_every or opinions.
 
     ValidationError for a value out of range. Nothing is recorded when nothing changes.
     """

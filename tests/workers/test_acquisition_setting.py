@@ -1,0 +1,31 @@
+"""The dataset's own setting decides what is asked next."""
+
+from collections.abc import Callable
+from typing import Any
+
+from mekiki.datasets.models import Acquisition
+from mekiki.review.models import QueueItem
+from workers.acquisition.mix import STRATEGIES
+
+Work = Callable[..., dict[str, Any]]
+
+
+def test_what_an_admin_may_choose_is_what_workers_know() -> None:
+    assert set(Acquisition.values) == set(STRATEGIES)
+    assert len(Acquisition.values) == len(STRATEGIES)
+
+
+def test_a_refill_follows_the_setting(coloured: Any, work: Work) -> None:
+    work(coloured, "encode")
+    work(coloured, "predict")
+    active = QueueItem.objects.filter(dataset=coloured, state=QueueItem.State.WAITING).exclude(stream="audit")
+    assert {item.propensity for item in active} == {1.0}
+    coloured.acquisition = "random"
+    coloured.save()
+    work(coloured, "refill")
+    # Drawn at random, each stands for others: no rule made it certain to be asked.
+    assert all(0 < item.propensity < 1 for item in active.all())
+    for name in ("k_center", "typiclust", "entropy"):
+        coloured.acquisition = name
+        coloured.save()
+        assert work(coloured, "refill")["queued"] == coloured.queue_target
