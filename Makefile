@@ -13,7 +13,7 @@ LOCKS := requirements/web.txt requirements/workers.txt
 COMPILE = $(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --no-header --annotation-style=line \
   --no-emit-options --no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(UPGRADE)
 
-.PHONY: help demo run test lint format lock pocket pocket-eval docs messages chromium clean
+.PHONY: help demo run test lint format lock pocket pocket-eval bench-learning docs messages chromium clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -52,6 +52,9 @@ pocket: $(VENV)/.installed  ## Train the bundled small encoder again (ARGS="--he
 
 pocket-eval: $(VENV)/.installed  ## Measure it and write its card (PHOTOS=folder with one folder a class)
 	$(BIN)/python -m workers.pocket.evaluate --card --json benchmarks/results/pocket.json --photos "$(PHOTOS)"
+
+bench-learning: $(VENV)/.installed  ## Measure what accuracy costs in labels, write table and plots (PHOTOS=folder ARGS="--cache DIR")
+	$(BIN)/python benchmarks/learning.py --photos "$(PHOTOS)" --json benchmarks/results/learning.json --docs $(ARGS)
 
 docs: $(VENV)/.installed  ## Write the reference pages that come from code
 	PYTHONPATH=platform $(BIN)/python -c 'from mekiki.config import env; print(env.reference(), end="")' \

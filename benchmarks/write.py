@@ -3,12 +3,14 @@
     python benchmarks/write.py
 
 Each result is the `--json` file of one benchmark, named after it; its date is the file's own `measured` field,
-which this command adds the first time it sees the file, with the machine.
+which this command adds the first time it sees the file, with the machine. Label efficiency has a section of its own
+making (benchmarks/efficiency/page.py): its figures are a list.
 """
 
 import json
 import os
 import platform
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -169,6 +171,12 @@ def main() -> None:
         parts.append(scalars(found) + "\n")
         if "curve" in found or "rounds" in found:
             parts.append(curve(found) + "\n")
+    learning = RESULTS / "learning.json"
+    if learning.exists():
+        sys.path.insert(0, str(ROOT))
+        from benchmarks.efficiency.page import section
+
+        parts.append(section(json.loads(learning.read_text())))
     (ROOT / "docs" / "benchmarks.md").write_text("\n".join(parts), encoding="utf-8")
 
 

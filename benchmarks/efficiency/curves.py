@@ -1,0 +1,127 @@
+"""One curve: ask, fit, measure, again; and all curves of one seed, which share pool, test part and luck."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.efficiency.data import Data, Split, split
+from benchmarks.efficiency.methods import FLOOR, HEADS, METHODS, QUESTIONS, Fitted, Moment, zero_shot
+
+
+@dataclass(frozen=True)
+class Job:
+    data: Data
+    condition: str  # "balanced", "imbalanced", with " + wrong" where a tenth of the answers is
+    seed: int
+    labels: tuple[int, ...]  # after how many answers a head is fitted
+
+    def split(self) -> Split:
+        return split(
+            self.data,
+            self.seed,
+            imbalanced=self.condition.startswith("imbalanced"),
+            wrong=0.1 if self.condition.endswith("wrong") else 0.0,
+        )
+
+
+def run(job: Job, methods: list[tuple[str, str]] | None = None) -> dict[str, Any]:
+    """Every method's curve for one seed, zero-shot, and the accuracy of either head with all labels."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1):
+        parts = job.split()
+        prompts = zero_shot(job.data)
+        everything = {
+            head: measure(fit(job.data, parts.pool, parts.answers, job.seed), job.data, parts)["accuracy"]
+            for head, fit in HEADS.items()
+        }
+        return {
+            "data": job.data.name,
+            "condition": job.condition,
+            "seed": job.seed,
+            "full_accuracy": max(everything.values()),
+            "zero_shot": None if prompts is None else measure(prompts, job.data, parts),
+            "curves": {
+                f"{head}/{question}": curve(job, parts, head, question)
+                for head, question in (methods or METHODS)
+            },
+        }
+
+
+def curve(job: Job, parts: Split, head: str, question: str) -> list[dict[str, float]]:
+    """Measures after each number of labels. The test part is only ever measured on."""
+    data = job.data
+    X = data.X[parts.pool]
+    order = np.random.default_rng([job.seed, 29]).permutation(len(X))
+    known = np.empty(0, np.int64)
+    # Our head stands on the prompts before the first answer; a plain regression has nothing to stand on.
+    fitted: Fitted | None = zero_shot(data) if head == "ours" else None
+    points = []
+    for number, count in enumerate(job.labels):
+        begun = time.perf_counter()
+        now = Moment(
+            X=X,
+            free=np.setdiff1d(np.arange(len(X)), known),
+            known=known,
+            answers=parts.answers[known],
+            head=fitted,
+            n_labels=data.n_labels,
+            order=order,
+            seed=1000 * job.seed + number,
+        )
+        asked = QUESTIONS[question](now, min(count, len(X)) - len(known))
+        known = np.concatenate([known, asked])
+        if len(np.unique(known)) != len(known):
+            raise RuntimeError(f"{question} asked about an image twice")
+        fitted = HEADS[head](data, parts.pool[known], parts.answers[known], job.seed)
+        seconds = time.perf_counter() - begun
+        points.append({"labels": len(known), "seconds": seconds, **measure(fitted, data, parts)})
+    return points
+
+
+def measure(head: Fitted, data: Data, parts: Split) -> dict[str, float]:
+    """Accuracy in the pool's mixture, macro recall, log-loss (nats) and calibration error on the test part."""
+    p = np.asarray(head.predict_proba(data.X[parts.test]), np.float64)
+    truth = data.y[parts.test]
+    right = p.argmax(axis=1) == truth
+    recall = np.bincount(truth, weights=right, minlength=data.n_labels) / np.bincount(
+        truth, minlength=data.n_labels
+    )
+    likelihood = np.maximum(p[np.arange(len(p)), truth], FLOOR)
+    return {
+        "accuracy": float(parts.weight @ right),
+        "macro_recall": float(recall.mean()),
+        "nll": float(-(parts.weight @ np.log(likelihood))),
+        "ece": calibration_error(p.max(axis=1), right, parts.weight),
+    }
+
+
+def calibration_error(
+    confidence: NDArray[np.float64], right: NDArray[np.bool_], weight: NDArray[np.float64], bins: int = 15
+) -> float:
+    """Expected calibration error over equal bins (Guo et al., arXiv 1706.04599), rows weighted."""
+    at = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    gap = np.bincount(at, weights=weight * (right - confidence), minlength=bins)
+    return float(np.abs(gap).sum() / weight.sum())
+
+
+def area(labels: NDArray[Any], accuracy: NDArray[Any]) -> float:
+    """Mean height of accuracy over log₂ of the labels, by trapezoids between the points."""
+    x = np.log2(np.asarray(labels, np.float64))
+    return float(np.trapezoid(accuracy, x) / (x[-1] - x[0]))
+
+
+def labels_to(target: float, labels: NDArray[Any], accuracy: NDArray[Any]) -> float:
+    """Where the curve first reaches the target, between two points by a line over log₂; infinity if never."""
+    above = np.flatnonzero(np.asarray(accuracy) >= target)
+    if not len(above):
+        return float("inf")
+    i = int(above[0])
+    if i == 0:
+        return float(labels[0])
+    low, high = accuracy[i - 1], accuracy[i]
+    x = np.log2(np.asarray(labels[i - 1 : i + 1], np.float64))
+    return float(2 ** (x[0] + (target - low) / (high - low) * (x[1] - x[0])))

@@ -1,0 +1,191 @@
+"""What is labelled: vectors, truth, text directions, and what part of it a seed holds back for testing."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Parts whose pictures are drawn: all eight labels can occur on them.
+SUBJECTS = ("surface", "bracket", "cap")
+BANK_SEED = 404
+IMBALANCE = 50  # the commonest label of the imbalanced pool is this many times the rarest
+
+
+@dataclass(frozen=True)
+class Data:
+    """Images of one kind. Every row has a true label; nobody but the simulated person and the test sees it."""
+
+    name: str
+    X: NDArray[np.float32]  # (n, d)
+    y: NDArray[np.int64]  # (n,)
+    text: NDArray[np.float32] | None  # (L, d) unit rows, or None where there are no words for the labels
+    logit_scale: float
+    n_labels: int
+
+    @property
+    def directions(self) -> NDArray[np.float32]:
+        """(L, d): the text's, or zeros, which is how a head is told that there is none."""
+        return np.zeros((self.n_labels, self.X.shape[1]), np.float32) if self.text is None else self.text
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows of one seed. Test rows are never asked about, never trained on, never looked at by any question."""
+
+    pool: NDArray[np.int64]
+    test: NDArray[np.int64]
+    weight: NDArray[
+        np.float64
+    ]  # (len(test),) sums to one: what each test row stands for in the pool's mixture
+    answers: NDArray[np.int64]  # (len(pool),) what the person answers for each row of the pool
+
+
+def split(
+    data: Data, seed: int, *, imbalanced: bool = False, wrong: float = 0.0, test_share: float = 1 / 3
+) -> Split:
+    """A stratified test part, the pool, and the answers to come.
+
+    With `imbalanced` the pool keeps all of the label with most rows and ever fewer of the others, down to one in
+    50. The test part stays as it is, with weights: rare labels are then measured on as many rows as the common
+    ones. Accuracy is always that of the pool's own mixture.
+    `wrong`: this share of the pool gets an answer drawn from the other labels; the same for every method.
+    """
+    rng = np.random.default_rng([seed, 17])
+    pool_parts, test_parts = [], []
+    sizes = np.bincount(data.y, minlength=data.n_labels)
+    kept = shares(data.n_labels) if imbalanced else np.ones(data.n_labels)
+    least = int(sizes.min() * test_share)
+    for label in range(data.n_labels):
+        rows = rng.permutation(np.flatnonzero(data.y == label))
+        held = least if imbalanced else round(len(rows) * test_share)
+        test_parts.append(rows[:held])
+        rest = rows[held:]
+        most = int(sizes.max() - least) if imbalanced else len(rest)
+        pool_parts.append(rest[: max(2, round(most * kept[label]))])
+    pool = rng.permutation(np.concatenate(pool_parts))
+    test = np.concatenate(test_parts)
+    pool_share = np.bincount(data.y[pool], minlength=data.n_labels) / len(pool)
+    test_count = np.bincount(data.y[test], minlength=data.n_labels)
+    weight = (pool_share / test_count)[data.y[test]]
+    answers = data.y[pool].copy()
+    lied = rng.random(len(pool)) < wrong
+    answers[lied] = (answers[lied] + rng.integers(1, data.n_labels, int(lied.sum()))) % data.n_labels
+    return Split(pool, test, weight / weight.sum(), answers)
+
+
+def shares(n_labels: int) -> NDArray[np.float64]:
+    """(L,) falling geometrically from 1 to 1/50."""
+    return IMBALANCE ** -np.linspace(0.0, 1.0, n_labels)
+
+
+def digits(limit: int | None = None) -> Data:
+    """Handwritten digits, 8 × 8 grey values as they are, length one; no words for them."""
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    X = found.data[:limit] / np.linalg.norm(found.data[:limit], axis=1, keepdims=True)
+    return Data("digits", X.astype(np.float32), found.target[:limit].astype(np.int64), None, 100.0, 10)
+
+
+def photographs(folder: Path, cache: Path, say: Any = print) -> Data:
+    """Photographs in a folder a class, by `pocket`; text from the folders' names in the card's own templates."""
+    from workers.encoders import load_encoder
+    from workers.pocket.evaluate import CLASSES, STEEL, directions
+    from workers.pocket.evaluate import photographs as listed
+
+    encoder = load_encoder("pocket", device="cpu")
+    files, names = listed(folder)
+    labels = sorted(set(names))
+    described = hashlib.sha256(
+        "\n".join(f"{file} {file.stat().st_size}" for file in files).encode()
+    ).hexdigest()
+
+    def embed() -> tuple[NDArray[Any], NDArray[Any]]:
+        say(f"embedding {len(files)} photographs …")
+        batch = encoder.encode_images(files)
+        return batch.vectors, np.searchsorted(labels, names[batch.ok_indices])
+
+    X, y = _cached(cache, f"photographs-{encoder.digest}-{described}", embed)
+    flaws = [CLASSES["en"].get(name, name.replace("_", " ").replace("-", " ")) for name in labels]
+    text = directions(encoder, STEEL["en"], flaws, "en").astype(np.float32)
+    return Data("photographs", X, y, text, encoder.logit_scale, len(labels))
+
+
+def pictures(counts: Sequence[int], cache: Path, say: Any = print) -> Data:
+    """Drawn inspection pictures under capture conditions the encoder never saw; text from the sample's prompts.
+
+    counts: (8,) pictures of each label of the sample dataset, `good` first.
+    """
+    from workers.encoders import load_encoder
+    from workers.heads.zero_shot import text_directions
+    from workers.pocket.sample import LABELS
+
+    encoder = load_encoder("pocket", device="cpu")
+
+    def embed() -> tuple[NDArray[Any], NDArray[Any]]:
+        from PIL import Image
+
+        from workers.pocket.pictures import UNSEEN, choose, draw
+
+        say(f"drawing and embedding {sum(counts)} pictures …")
+        rng = np.random.default_rng(BANK_SEED)
+        y = np.repeat(np.arange(len(LABELS)), counts)
+        vectors = []
+        for start in range(0, len(y), 256):
+            drawn = []
+            for label in y[start : start + 256]:
+                subject = str(rng.choice(SUBJECTS))
+                spec = choose(rng, subject=subject, state=LABELS[label].name)
+                drawn.append(Image.fromarray(draw(spec, 208, UNSEEN)))
+            vectors.append(encoder.encode_images(drawn).vectors)
+        return np.concatenate(vectors), y
+
+    key = hashlib.sha256(json.dumps([list(counts), SUBJECTS, BANK_SEED, _drawn_by()]).encode()).hexdigest()
+    X, y = _cached(cache, f"pictures-{encoder.digest}-{key}", embed)
+    prompts = [prompt for label in LABELS for prompt in label.english]
+    owner = np.repeat(np.arange(len(LABELS)), [len(label.english) for label in LABELS])
+    text = text_directions(encoder.encode_texts(prompts), owner, len(LABELS))
+    return Data("pictures", X, y, text, encoder.logit_scale, len(LABELS))
+
+
+def picture_counts(each: int) -> list[int]:
+    """How many pictures of each label serve both pools: `each` for the balanced one, more where the other needs it.
+
+    The imbalanced pool holds as many images as 2/3 of the balanced one, roughly: its commonest label has 2.5 ×
+    `each`.
+    """
+    held = each // 3
+    imbalanced = np.ceil(2.5 * each * shares(8)).astype(int)
+    return [int(max(each, held + count)) for count in imbalanced]
+
+
+def balanced(data: Data, each: int) -> Data:
+    """The first `each` rows of every label."""
+    rows = np.concatenate([np.flatnonzero(data.y == label)[:each] for label in range(data.n_labels)])
+    return Data(data.name, data.X[rows], data.y[rows], data.text, data.logit_scale, data.n_labels)
+
+
+def _drawn_by() -> str:
+    """A digest of the picture maker's code: another maker draws other pictures."""
+    import workers.pocket.pictures as maker
+
+    folder = Path(str(maker.__file__)).parent
+    return hashlib.sha256(b"".join(file.read_bytes() for file in sorted(folder.rglob("*.py")))).hexdigest()
+
+
+def _cached(folder: Path, key: str, make: Any) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """(X, y) from the folder, or made and put there; a file half written is never read."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.npz"
+    if not file.exists():
+        X, y = make()
+        draft = file.with_suffix(".draft.npz")
+        np.savez(draft, X=X.astype(np.float32), y=y.astype(np.int64))
+        draft.replace(file)
+    with np.load(file) as found:
+        return found["X"], found["y"]

@@ -1,0 +1,203 @@
+"""From the curves of all seeds to one row a method: means, intervals, paired differences from ours."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import t
+
+from benchmarks.efficiency.curves import area, labels_to
+
+CALIBRATED_AFTER = (
+    100  # log-loss and calibration are told after this many labels, or as near as there is a point
+)
+
+
+def rows(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row a (data, condition, head, acquisition)."""
+    found = []
+    for key in sorted({(run["data"], run["condition"]) for run in runs}):
+        mine = sorted(
+            (run for run in runs if (run["data"], run["condition"]) == key), key=lambda run: run["seed"]
+        )
+        ours = _areas(mine, "ours/ours", "accuracy") if "ours/ours" in mine[0]["curves"] else None
+        found += [_row(mine, method, ours) for method in mine[0]["curves"]]
+        if mine[0]["zero_shot"]:
+            found.append(_zero_shot_row(mine))
+    return found
+
+
+def _areas(runs: list[dict[str, Any]], method: str, measure: str) -> NDArray[np.float64]:
+    """(seeds,)"""
+    curves = [run["curves"][method] for run in runs]
+    return np.array([area([p["labels"] for p in c], np.array([p[measure] for p in c])) for c in curves])
+
+
+def _row(runs: list[dict[str, Any]], method: str, ours: NDArray[np.float64] | None) -> dict[str, Any]:
+    head, question = method.split("/")
+    labels = [point["labels"] for point in runs[0]["curves"][method]]
+
+    def table(measure: str) -> NDArray[np.float64]:  # (seeds, points)
+        return np.array([[point[measure] for point in run["curves"][method]] for run in runs])
+
+    accuracy = table("accuracy")
+    areas = _areas(runs, method, "accuracy")
+    low, high = interval(areas)
+    near = int(np.abs(np.array(labels) - CALIBRATED_AFTER).argmin())
+    reached = [
+        labels_to(0.95 * run["full_accuracy"], labels, curve)
+        for run, curve in zip(runs, accuracy, strict=True)
+    ]
+    row: dict[str, Any] = {
+        "data": runs[0]["data"],
+        "condition": runs[0]["condition"],
+        "head": head,
+        "acquisition": question,
+        "seeds": len(runs),
+        "area": areas.mean(),
+        "area_low": low,
+        "area_high": high,
+        "macro_area": _areas(runs, method, "macro_recall").mean(),
+        "labels_to_95": _median(reached),
+        "accuracy": accuracy[:, -1].mean(),
+        "macro_recall": table("macro_recall")[:, -1].mean(),
+        "full_accuracy": np.mean([run["full_accuracy"] for run in runs]),
+        "measured_after": labels[near],
+        "nll": table("nll")[:, near].mean(),
+        "ece": table("ece")[:, near].mean(),
+        "seconds_per_round": np.median(table("seconds")),
+        "labels": labels,
+        "curve": accuracy.mean(axis=0).tolist(),
+        "curve_low": [interval(column)[0] for column in accuracy.T],
+        "curve_high": [interval(column)[1] for column in accuracy.T],
+        "macro_curve": table("macro_recall").mean(axis=0).tolist(),
+    }
+    if ours is not None:
+        gap = ours - areas
+        row["behind_ours"] = gap.mean()
+        row["behind_ours_low"], row["behind_ours_high"] = interval(gap)
+    if runs[0]["zero_shot"]:
+        prompts = np.array([run["zero_shot"]["accuracy"] for run in runs])
+        below = prompts[:, None] - accuracy  # (seeds, points), paired
+        worst = int(below.mean(axis=0).argmax())
+        row["below_zero_shot"] = below[:, worst].mean()
+        row["below_zero_shot_low"], row["below_zero_shot_high"] = interval(below[:, worst])
+        row["below_zero_shot_at"] = labels[worst]
+    return _rounded(row)
+
+
+def _zero_shot_row(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """The prompts alone, as a flat curve."""
+    values = {name: np.array([run["zero_shot"][name] for run in runs]) for name in runs[0]["zero_shot"]}
+    full = np.array([run["full_accuracy"] for run in runs])
+    low, high = interval(values["accuracy"])
+    return _rounded(
+        {
+            "data": runs[0]["data"],
+            "condition": runs[0]["condition"],
+            "head": "zero_shot",
+            "acquisition": "none",
+            "seeds": len(runs),
+            "area": values["accuracy"].mean(),
+            "area_low": low,
+            "area_high": high,
+            "macro_area": values["macro_recall"].mean(),
+            "labels_to_95": _median(np.where(values["accuracy"] >= 0.95 * full, 0.0, np.inf)),
+            "accuracy": values["accuracy"].mean(),
+            "macro_recall": values["macro_recall"].mean(),
+            "full_accuracy": full.mean(),
+            "nll": values["nll"].mean(),
+            "ece": values["ece"].mean(),
+        }
+    )
+
+
+def interval(values: Any, confidence: float = 0.95) -> tuple[float, float]:
+    """Student's interval of the mean; with one value there is no spread to know, and it is that value."""
+    values = np.asarray(values, np.float64)
+    n = len(values)
+    if n < 2:
+        return float(values.mean()), float(values.mean())
+    half = float(t.ppf(0.5 + confidence / 2, n - 1)) * float(values.std(ddof=1)) / np.sqrt(n)
+    return float(values.mean() - half), float(values.mean() + half)
+
+
+def _median(values: Any) -> float | None:
+    """None where half of the seeds or more never arrived."""
+    middle = float(np.median(values))
+    return middle if np.isfinite(middle) else None
+
+
+def _rounded(row: dict[str, Any]) -> dict[str, Any]:
+    def short(value: Any) -> Any:
+        if isinstance(value, list):
+            return [short(each) for each in value]
+        return round(float(value), 5) if isinstance(value, float | np.floating) else value
+
+    return {name: short(value) for name, value in row.items()}
+
+
+def verdicts(found: list[dict[str, Any]]) -> list[tuple[str, bool, str]]:
+    """Each target, whether it is met, and the figures behind it."""
+    answer = []
+    for key in sorted({(row["data"], row["condition"]) for row in found}):
+        mine = [row for row in found if (row["data"], row["condition"]) == key and row["head"] != "zero_shot"]
+        ours = next((row for row in mine if row["acquisition"] == "ours"), None)
+        if ours is None:
+            continue
+        where = f"{key[0]}, {key[1]}"
+        best = max(mine, key=lambda row: row["area"])
+        answer.append(
+            (
+                f"{where}: area best, or within noise of the best",
+                best is ours or best["behind_ours_high"] >= 0,
+                f"ours {ours['area']:.4f}, best {best['head']} + {best['acquisition']} {best['area']:.4f} "
+                f"(ours minus best {best['behind_ours']:+.4f}, 95 % "
+                f"{best['behind_ours_low']:+.4f} to {best['behind_ours_high']:+.4f})",
+            )
+        )
+        answer.append(
+            (
+                f"{where}: calibration error ≤ 0.05",
+                ours["ece"] <= 0.05,
+                f"{ours['ece']:.3f} after {ours['measured_after']}",
+            )
+        )
+        if "below_zero_shot" in ours:
+            answer.append(
+                (
+                    f"{where}: never more than 1 point below zero-shot",
+                    ours["below_zero_shot"] <= 0.01,
+                    f"worst {-100 * ours['below_zero_shot']:+.1f} points, after {ours['below_zero_shot_at']}",
+                )
+            )
+    ratios = _ratios(found)
+    if ratios:
+        middle = float(np.median(ratios))
+        answer.append(
+            (
+                "labels to 95 % of full accuracy ≤ 0.6 × (random + plain), median",
+                middle <= 0.6,
+                f"{middle:.2f}; each {', '.join(f'{ratio:.2f}' for ratio in sorted(ratios))}",
+            )
+        )
+    return answer
+
+
+def _ratios(found: list[dict[str, Any]]) -> list[float]:
+    """Our labels to 95 % by random + plain's; infinite where ours never arrives.
+
+    A plain regression that never arrives needs more than the last point's labels: the ratio is then a bound, and
+    the true one smaller.
+    """
+    need = {
+        (row["data"], row["condition"], row["head"], row["acquisition"]): row["labels_to_95"] for row in found
+    }
+    ratios = []
+    for row in found:
+        if (row["head"], row["acquisition"]) != ("ours", "ours"):
+            continue
+        plain = need.get((row["data"], row["condition"], "plain", "random"))
+        against = row["labels"][-1] if plain is None else plain
+        ratios.append(float("inf") if row["labels_to_95"] is None else row["labels_to_95"] / against)
+    return ratios

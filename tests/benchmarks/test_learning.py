@@ -1,0 +1,211 @@
+"""The benchmark of label efficiency measures what it says, and runs."""
+
+import json
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.efficiency import curves, data, methods, page, plots, summary
+from workers.heads.calibration import expected_calibration_error
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def made_up(n: int = 360, labels: int = 4, seed: int = 0) -> data.Data:
+    rng = np.random.default_rng(seed)
+    y = np.repeat(np.arange(labels), n // labels)
+    X = np.eye(labels, 8)[y] + 0.6 * rng.normal(size=(n, 8))
+    X /= np.linalg.norm(X, axis=1, keepdims=True)
+    return data.Data("made up", X.astype(np.float32), y, np.eye(labels, 8, dtype=np.float32), 10.0, labels)
+
+
+def test_it_runs_and_writes_figures_under_the_names_of_the_design(tmp_path: Path) -> None:
+    out = tmp_path / "learning.json"
+    done = subprocess.run(
+        [sys.executable, "benchmarks/learning.py", "--quick", "--json", out, "--cache", tmp_path / "cache"],
+        cwd=ROOT, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "photographs: skipped, no --photos FOLDER was given" in done.stdout
+    rows = json.loads(out.read_text())
+    named = {"data", "condition", "head", "acquisition", "area", "labels_to_95", "nll", "ece"}
+    assert all(named <= set(row) for row in rows)
+    assert {(row["head"], row["acquisition"]) for row in rows if row["head"] != "zero_shot"} == set(
+        methods.METHODS
+    )
+    assert {row["data"] for row in rows} == {"digits", "pictures"}
+    assert all(0 <= value <= 1 for row in rows for value in row.get("curve", []))
+    text = page.section(rows)
+    for file in plots.write(rows, tmp_path):
+        ElementTree.fromstring(file.read_text())
+        assert f"images/{file.name}" in text
+
+
+@pytest.mark.parametrize("imbalanced", [False, True])
+def test_a_split_keeps_the_test_part_apart_and_stands_for_the_pool(imbalanced: bool) -> None:
+    what = made_up()
+    parts = data.split(what, 3, imbalanced=imbalanced, wrong=0.1)
+    assert not set(parts.pool) & set(parts.test)
+    assert len(set(parts.pool)) == len(parts.pool)
+    mixture = np.bincount(what.y[parts.pool], minlength=4) / len(parts.pool)
+    np.testing.assert_allclose(np.bincount(what.y[parts.test], parts.weight, minlength=4), mixture)
+    wrong = (parts.answers != what.y[parts.pool]).mean()
+    assert 0.03 < wrong < 0.2
+    again = data.split(what, 3, imbalanced=imbalanced, wrong=0.1)
+    assert again.pool.tolist() == parts.pool.tolist() and again.answers.tolist() == parts.answers.tolist()
+
+
+def test_the_imbalanced_pool_is_fifty_to_one() -> None:
+    counts = data.picture_counts(240)
+    y = np.repeat(np.arange(8), counts)
+    what = data.Data("x", np.zeros((len(y), 1), np.float32), y, None, 1.0, 8)
+    pool = np.bincount(y[data.split(what, 0, imbalanced=True).pool])
+    assert pool[0] == 600 and pool[-1] == 12
+    balanced = data.balanced(what, 240)
+    assert np.bincount(balanced.y).tolist() == [240] * 8
+
+
+def test_no_question_sees_the_test_part_and_none_asks_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    what = made_up()
+    job = curves.Job(what, "balanced", 1, (8, 20))
+    parts = job.split()
+    seen = []
+
+    def watched(now: methods.Moment, k: int) -> np.ndarray:
+        seen.append(now)
+        return now.at_random(k)
+
+    monkeypatch.setitem(methods.QUESTIONS, "random", watched)
+    points = curves.curve(job, parts, "plain", "random")
+    assert [point["labels"] for point in points] == [8, 20]
+    test = {row.tobytes() for row in what.X[parts.test]}
+    assert all(row.tobytes() not in test for row in seen[0].X)
+    assert len(seen[1].known) == 8 and not np.isin(seen[1].known, seen[1].free).any()
+    monkeypatch.setitem(methods.QUESTIONS, "random", lambda now, k: np.zeros(k, int))
+    with pytest.raises(RuntimeError, match="twice"):
+        curves.curve(job, parts, "plain", "random")
+
+
+@pytest.mark.parametrize("question", sorted(methods.QUESTIONS))
+def test_every_question_asks_once_each_among_the_free(question: str) -> None:
+    what = made_up()
+    known = np.arange(0, 40, 2)
+    head = methods.fit_ours(what, known, what.y[known], 0)
+    for fitted in (None, head):
+        now = methods.Moment(
+            what.X, np.setdiff1d(np.arange(360), known), known, what.y[known], fitted, 4,
+            np.random.default_rng(0).permutation(360), 0,
+        )  # fmt: skip
+        if fitted is None and question == "ours":
+            continue  # asked before any answer only: `choose` needs scores afterwards
+        asked = methods.QUESTIONS[question](now, 15)
+        assert len(set(asked)) == 15 and np.isin(asked, now.free).all()
+        assert asked.tolist() == methods.QUESTIONS[question](now, 15).tolist()
+
+
+def test_badge_is_k_means_plus_plus_on_gradients_written_out() -> None:
+    rng = np.random.default_rng(2)
+    X, p = rng.normal(size=(30, 4)), rng.dirichlet(np.ones(3), 30)
+
+    class Head:
+        def predict_proba(self, X: np.ndarray) -> np.ndarray:
+            return p.copy()
+
+    now = methods.Moment(X, np.arange(30), np.empty(0, int), np.empty(0, int), Head(), 3, np.arange(30), 4)
+    gradient = ((p - np.eye(3)[p.argmax(axis=1)])[:, :, None] * X[:, None, :]).reshape(30, -1)
+    draw = np.random.default_rng([4, 5])
+    chosen = [int((gradient**2).sum(axis=1).argmax())]
+    while len(chosen) < 8:
+        gap = ((gradient[:, None] - gradient[chosen][None]) ** 2).sum(axis=2).min(axis=1)
+        chosen.append(int(draw.choice(30, p=gap / gap.sum())))
+    assert methods.ask_badge(now, 8).tolist() == chosen
+    assert sorted(methods.ask_badge(now, 40)) == list(range(30))
+
+
+def test_badge_goes_on_when_no_gradient_is_left() -> None:
+    class Sure:
+        def predict_proba(self, X: np.ndarray) -> np.ndarray:
+            return np.tile([1.0, 0.0], (len(X), 1))
+
+    now = methods.Moment(
+        np.ones((9, 2)), np.arange(9), np.empty(0, int), np.empty(0, int), Sure(), 2, np.arange(9), 0
+    )
+    assert len(set(methods.ask_badge(now, 6))) == 6
+
+
+def test_random_draws_are_the_same_for_both_heads() -> None:
+    job = curves.Job(made_up(), "balanced", 5, (12, 24))
+    found = curves.run(job, [("plain", "random"), ("plain", "margin"), ("ours", "random")])
+    assert set(found["curves"]) == {"plain/random", "plain/margin", "ours/random"}
+    first = {name: points[0] for name, points in found["curves"].items()}
+    # margin has no head before the first answers, and so begins with the same draw
+    assert first["plain/random"]["nll"] == first["plain/margin"]["nll"]
+
+
+def test_area_and_labels_to_by_hand() -> None:
+    assert curves.area(np.array([10, 20, 40]), np.array([0.5, 0.7, 0.9])) == pytest.approx(0.7)
+    assert curves.area(np.array([10, 20, 80]), np.array([0.0, 1.0, 1.0])) == pytest.approx(2.5 / 3)
+    labels = np.array([10, 20, 40])
+    assert curves.labels_to(0.8, labels, np.array([0.5, 0.7, 0.9])) == pytest.approx(20 * 2**0.5)
+    assert curves.labels_to(0.4, labels, np.array([0.5, 0.7, 0.9])) == 10
+    assert curves.labels_to(0.95, labels, np.array([0.5, 0.7, 0.9])) == float("inf")
+
+
+def test_the_weighted_calibration_error_is_the_product_s_when_weights_are_equal() -> None:
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet(np.ones(3), 400)
+    y = rng.integers(0, 3, 400)
+    ours = curves.calibration_error(p.max(axis=1), p.argmax(axis=1) == y, np.ones(400))
+    assert ours == pytest.approx(expected_calibration_error(p, y))
+    # Two copies of a row weigh as much as one of weight two.
+    weight = rng.integers(1, 4, 400)
+    twice = np.repeat(np.arange(400), weight)
+    right = p.argmax(axis=1) == y
+    assert curves.calibration_error(p.max(axis=1), right, weight.astype(float)) == pytest.approx(
+        expected_calibration_error(p[twice], y[twice])
+    )
+
+
+def run_of(seed: int, ours: list[float], other: list[float], prompts: float) -> dict:
+    def points(curve: list[float]) -> list[dict]:
+        return [
+            {"labels": n, "accuracy": a, "macro_recall": a, "nll": 1.0, "ece": 0.01, "seconds": 0.1}
+            for n, a in zip((50, 100, 200), curve, strict=True)
+        ]
+
+    flat = {"accuracy": prompts, "macro_recall": prompts, "nll": 1.0, "ece": 0.2}
+    return {
+        "data": "d", "condition": "balanced", "seed": seed, "full_accuracy": 1.0, "zero_shot": flat,
+        "curves": {"ours/ours": points(ours), "plain/random": points(other)},
+    }  # fmt: skip
+
+
+def test_differences_are_paired_and_targets_can_be_missed() -> None:
+    # Seeds differ far more than methods; the difference is always 0.1.
+    better = [run_of(s, [0.5 + s / 10] * 3, [0.4 + s / 10] * 3, 0.45 + s / 10) for s in range(3)]
+    found = summary.rows(better)
+    other = next(row for row in found if row["acquisition"] == "random")
+    assert other["behind_ours"] == pytest.approx(0.1)
+    assert other["behind_ours_low"] == pytest.approx(0.1) == other["behind_ours_high"]
+    assert other["below_zero_shot"] == pytest.approx(0.05)
+    verdict = {target.split(": ")[-1].split(",")[0]: met for target, met, _ in summary.verdicts(found)}
+    assert verdict["area best"] and verdict["never more than 1 point below zero-shot"]
+    assert not verdict["labels to 95 % of full accuracy ≤ 0.6 × (random + plain)"]  # ours never arrives
+    worse = summary.rows([run_of(s, [0.4 + s / 10] * 3, [0.5 + s / 10] * 3, 0.45 + s / 10) for s in range(3)])
+    missed = [target for target, met, _ in summary.verdicts(worse) if not met]
+    assert any("area best" in target for target in missed)
+    assert any("below zero-shot" in target for target in missed)
+
+
+def test_the_ratio_of_labels_is_that_of_the_medians() -> None:
+    runs = [run_of(s, [0.9, 1.0, 1.0], [0.5, 0.9, 1.0], 0.5) for s in range(3)]
+    found = summary.rows(runs)
+    need = {row["acquisition"]: row["labels_to_95"] for row in found if row["head"] != "zero_shot"}
+    assert need["ours"] == pytest.approx(50 * 2**0.5, abs=1e-3)
+    assert need["random"] == pytest.approx(100 * 2**0.5, abs=1e-3)
+    met = [met for target, met, _ in summary.verdicts(found) if "median" in target]
+    assert met == [True]
