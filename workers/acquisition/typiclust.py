@@ -72,7 +72,7 @@ def typiclust(
         ranked[cluster] = members[mine][order][::-1].tolist()  # the most typical last, to be popped
         queue.append((len(members) < SMALL, int(answers[cluster]), -len(members), cluster))
     heapq.heapify(queue)
-    chosen = []
+    chosen: list[int] = []
     while len(chosen) < k:
         small, count, size, cluster = heapq.heappop(queue)
         chosen.append(ranked[cluster].pop())

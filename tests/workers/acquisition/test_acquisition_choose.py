@@ -87,20 +87,34 @@ def test_every_prefix_has_its_share_of_audits() -> None:
     assert where.max() < 0.3 * 300
 
 
-def test_audit_propensity_is_the_frequency_of_being_drawn() -> None:
-    n, rounds = 30, 4000
+def test_stated_propensities_are_the_frequencies_of_20_000_draws() -> None:
+    """Of the audit stream and of the random one, in each group of draws that state the same number of audits."""
+    n, rounds = 30, 20_000
     reserve = np.arange(n) < 12
-    drawn, claimed = np.zeros(n), 0.0
+    candidate = np.arange(n) % 6 != 1  # 5 of 30 were asked before, 2 of them of the reserve
+    drawn: dict[int, np.ndarray] = {}
+    stated: dict[int, np.ndarray] = {}
+    times: dict[int, int] = {}
     for s in range(rounds):
         c = choose(
-            X=np.zeros((n, 2), np.float32), scores=None, candidate=np.ones(n, bool), reserve=reserve, batch=10,
-            audit_fraction=0.4, strategy="random", labelled_counts=[0, 0], seed=s, cold=False,
+            X=np.zeros((n, 2), np.float32), scores=None, candidate=candidate, reserve=reserve, batch=9,
+            audit_fraction=0.35, strategy="random", labelled_counts=[0, 0], seed=s, cold=False,
         )  # fmt: skip
-        drawn[c.index] += 1
-        claimed += float(c.propensity[c.stream == "audit"][0])
-    assert np.abs(drawn[reserve] / rounds - claimed / rounds).max() < 0.04
-    # random active questions: six of the eighteen outside the reserve
-    assert np.abs(drawn[~reserve] / rounds - 6 / 18).max() < 0.04
+        audits = int((c.stream == "audit").sum())
+        if audits not in times:
+            times[audits], drawn[audits], stated[audits] = 0, np.zeros(n), np.zeros(n)
+        times[audits] += 1
+        drawn[audits][c.index] += 1
+        stated[audits][c.index] = c.propensity
+    assert set(times) == {3, 4}  # 3.15 of 9 on average
+    for audits, count in times.items():
+        expected = np.where(reserve, audits / 10, (9 - audits) / 15) * candidate
+        np.testing.assert_allclose(stated[audits], expected, rtol=1e-6)
+        tolerance = 5 * np.sqrt(expected * (1 - expected) / count)  # five standard deviations of a binomial
+        assert (np.abs(drawn[audits] / count - expected) <= tolerance).all()
+    # Over all draws an audit's mean stated propensity is the design's share of questions.
+    mean = sum(audits * count for audits, count in times.items()) / rounds
+    assert abs(mean - 0.35 * 9) < 5 * np.sqrt(0.25 / rounds)
 
 
 def test_propensities_as_documented() -> None:
