@@ -27,15 +27,18 @@ def diverse_batch(
     *,
     n_labels: int,
     seed: int,
+    rows: NDArray[np.int64] | None = None,
     already: ArrayLike | None = None,
     shortlist: int = 25,
     share: float = 0.1,
     balance: float = 0.25,
 ) -> NDArray[np.int64]:
-    """k rows of X (n, d): a part by quotas of predicted class, the rest from the whole pool, both diverse.
+    """k of m images: a part by quotas of predicted class, the rest from the whole pool, both diverse.
 
     Args:
-        uncertainty: (n,) larger is asked sooner. predicted: (n,) label indices.
+        X: (n, d) vectors, possibly a memory map, of which no more than the shortlists are read.
+        uncertainty: (m,) larger is asked sooner. predicted: (m,) label indices.
+        rows: (m,) the rows of X that these are about; all of them, in order, when omitted.
         already: (L,) labels given so far, which quotas make up for.
         shortlist: no more than this many candidates a question …
         share: … nor than this share of the images (but always as many as are asked): in a small pool
@@ -43,21 +46,24 @@ def diverse_batch(
         balance: the part of k that is shared out by quotas.
 
     Returns:
-        (min(k, n),) rows, both parts evenly mixed, most uncertain first within each.
+        (min(k, m),) indices into `uncertainty`, both parts evenly mixed, most uncertain first within each.
     """
-    n = len(X)
+    n = len(uncertainty)
+    at = np.arange(n) if rows is None else rows
     k = min(k, n)
     if k <= 0:
         return np.empty(0, np.int64)
     quota = quotas(np.bincount(predicted, minlength=n_labels), int(np.ceil(balance * k)), already)
     picks = []
     for c in np.flatnonzero(quota):
-        rows = np.flatnonzero(predicted == c)
-        picks.append(_among(X, uncertainty, rows, int(quota[c]), shortlist, share, seed + int(c)))
+        mine = np.flatnonzero(predicted == c)
+        picks.append(_among(X, at, uncertainty, mine, int(quota[c]), shortlist, share, seed + int(c)))
     balanced = take_turns(picks)
     free = np.ones(n, bool)
     free[balanced] = False
-    rest = _among(X, uncertainty, np.flatnonzero(free), k - len(balanced), shortlist, share, seed + n_labels)
+    rest = _among(
+        X, at, uncertainty, np.flatnonzero(free), k - len(balanced), shortlist, share, seed + n_labels
+    )
     # Whoever answers only some of the batch still gets both parts in proportion.
     place = [(np.arange(len(each)) + 0.5) / max(len(each), 1) for each in (rest, balanced)]
     return np.concatenate([rest, balanced])[np.argsort(np.concatenate(place), kind="stable")]
@@ -65,6 +71,7 @@ def diverse_batch(
 
 def _among(
     X: NDArray[Any],
+    at: NDArray[np.int64],
     uncertainty: NDArray[Any],
     rows: NDArray[np.int64],
     k: int,
@@ -77,13 +84,15 @@ def _among(
         return np.empty(0, np.int64)
     keep = max(k, min(shortlist * k, int(np.ceil(share * len(rows)))))
     ranked = rows[np.argsort(-uncertainty[rows], kind="stable")]
-    best = _without_copies(X, ranked[: 4 * keep], keep) if keep <= _COMPARED else ranked[:keep]
+    best = _without_copies(X, at, ranked[: 4 * keep], keep) if keep <= _COMPARED else ranked[:keep]
     weight = np.maximum(uncertainty[best].astype(np.float64), 1e-6)
-    chosen = best[medoids(X[best], k, seed=seed, weight=weight)]
+    chosen = best[medoids(X[at[best]], k, seed=seed, weight=weight)]
     return chosen[np.argsort(-uncertainty[chosen], kind="stable")]
 
 
-def _without_copies(X: NDArray[Any], ranked: NDArray[np.int64], keep: int) -> NDArray[np.int64]:
+def _without_copies(
+    X: NDArray[Any], at: NDArray[np.int64], ranked: NDArray[np.int64], keep: int
+) -> NDArray[np.int64]:
     """The first `keep` of the ranked rows that are no near-copy of an earlier one, filled up with copies.
 
     A burst of photographs of one part is uncertain as one, and would fill the whole shortlist. A near-copy is
@@ -92,7 +101,7 @@ def _without_copies(X: NDArray[Any], ranked: NDArray[np.int64], keep: int) -> ND
     rows = ranked[: max(_COMPARED, keep)]
     if len(rows) <= 1:
         return rows[:keep]
-    V = np.asarray(X[rows], np.float32)
+    V = np.asarray(X[at[rows]], np.float32)
     V = V - V.mean(axis=0)
     square = np.einsum("ij,ij->i", V, V)
     gap = square[:, None] + square[None, :] - 2.0 * (V @ V.T)  # (m, m) squared distances

@@ -12,6 +12,9 @@ from workers.acquisition.quotas import quotas
 # k-means looks at no more rows than this; beyond it a seeded sample stands for the pool.
 _SAMPLE = 20_000
 _FULL = 4_000
+# More medoids than this are looked for in groups: the time of k-means++ grows with rows × centres, and 1,500
+# centres among 20,000 rows of 512 dimensions would take most of a minute.
+_NESTED = 200
 
 
 def medoids(X: NDArray[Any], k: int, *, seed: int, weight: ArrayLike | None = None) -> NDArray[np.int64]:
@@ -21,7 +24,8 @@ def medoids(X: NDArray[Any], k: int, *, seed: int, weight: ArrayLike | None = No
         weight: (n,) ≥ 0, how much each row pulls its centre; rows of weight 0 may still be chosen.
 
     Returns:
-        (min(k, n),) row indices. With fewer distinct vectors than k, copies fill up the rest.
+        (min(k, n),) row indices. With fewer distinct vectors than k, copies fill up the rest. More than 200 are
+        looked for in about √k clusters, each cluster's share by weight, clusters taking turns.
     """
     n = len(X)
     k = min(int(k), n)
@@ -36,6 +40,43 @@ def medoids(X: NDArray[Any], k: int, *, seed: int, weight: ArrayLike | None = No
     rows = np.arange(n) if n <= _SAMPLE else np.sort(rng.choice(n, max(_SAMPLE, 4 * k), replace=False))
     V = np.asarray(X[rows], np.float32)
     w = w[rows]
+    return rows[_nested(V, w, k, seed) if k > _NESTED else _nearest(V, w, k, seed)]
+
+
+def _nested(V: NDArray[Any], w: NDArray[Any], k: int, seed: int) -> NDArray[np.int64]:
+    """k rows of V (n, d): about √k clusters first, then in each as many medoids as its share of the weight."""
+    groups = max(2, round(np.sqrt(k)))
+    _, label = kmeans(V, w, groups, seed)
+    room = np.bincount(label, minlength=groups)
+    mass = np.bincount(label, weights=w, minlength=groups)
+    share = _allot(mass, room, k)
+    picks = []
+    for group in np.argsort(-mass, kind="stable"):
+        if share[group]:
+            members = np.flatnonzero(label == group)
+            picks.append(members[_nearest(V[members], w[members], int(share[group]), seed + 1 + int(group))])
+    return take_turns(picks)
+
+
+def _allot(mass: NDArray[Any], room: NDArray[np.int64], k: int) -> NDArray[np.int64]:
+    """k ≤ Σ room places in proportion to mass (g,) by largest remainders, no group more than its room (g,)."""
+    share = np.zeros(len(mass), np.int64)
+    while (rest := k - int(share.sum())) > 0:
+        free = share < room
+        weight = np.where(free, np.maximum(mass, 1e-12), 0.0)
+        exact = rest * weight / weight.sum()
+        whole = np.minimum(np.floor(exact).astype(np.int64), room - share)
+        share += whole
+        if not whole.any():
+            order = np.argsort(-exact, kind="stable")[: min(rest, int(free.sum()))]
+            share[order] += 1
+    return share
+
+
+def _nearest(V: NDArray[Any], w: NDArray[Any], k: int, seed: int) -> NDArray[np.int64]:
+    """k ≤ n rows of V (n, d): the nearest to each centre of k-means, largest cluster first."""
+    if k == len(V):
+        return np.argsort(-w, kind="stable").astype(np.int64)
     centres, label = kmeans(V, w, k, seed)
 
     # Nearest row to each centre, each row once: largest cluster chooses first.
@@ -54,7 +95,7 @@ def medoids(X: NDArray[Any], k: int, *, seed: int, weight: ArrayLike | None = No
         spare = np.flatnonzero(~taken)
         order = spare[np.argsort(-w[spare], kind="stable")]
         chosen.extend(int(each) for each in order[: k - len(chosen)])
-    return rows[np.array(chosen, np.int64)]
+    return np.array(chosen, np.int64)
 
 
 def kmeans(V: NDArray[Any], w: NDArray[Any], k: int, seed: int) -> tuple[NDArray[Any], NDArray[Any]]:

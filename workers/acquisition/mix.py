@@ -136,7 +136,7 @@ def _active(
         return free[rows], "diverse", 1.0
     uncertainty = np.asarray(UNCERTAINTY[strategy](scores))[free]
     rows = diverse_batch(
-        X[free], uncertainty, scores.label[free], k, n_labels=len(counts), seed=seed, already=counts
+        X, uncertainty, scores.label[free], k, n_labels=len(counts), seed=seed, rows=free, already=counts
     )
     return free[rows], "uncertain", 1.0
 

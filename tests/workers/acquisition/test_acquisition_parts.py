@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from workers.acquisition import medoids as medoids_module
 from workers.acquisition.audit import audit_key, draw_audit
 from workers.acquisition.diverse import diverse_batch
-from workers.acquisition.medoids import cold_start, medoids, take_turns
+from workers.acquisition.medoids import _allot, cold_start, medoids, take_turns
 from workers.acquisition.quotas import quotas
 
 counts = st.lists(st.integers(0, 300), min_size=1, max_size=12)
@@ -73,6 +74,40 @@ def test_medoids_of_a_large_pool_use_its_sample() -> None:
     found = medoids(X, 5, seed=1)
     assert len(np.unique(found)) == 5
     assert len(np.unique((found % 5000) // 1000)) == 5
+
+
+@given(st.lists(st.tuples(st.floats(0, 9), st.integers(0, 50)), min_size=1, max_size=9), st.integers(0, 500))
+def test_allotting_sums_within_the_room(groups: list[tuple[float, int]], k: int) -> None:
+    mass, room = (np.array(column) for column in zip(*groups, strict=True))
+    k = min(k, int(room.sum()))
+    share = _allot(mass, room, k)
+    assert share.sum() == k
+    assert ((share >= 0) & (share <= room)).all()
+    # as many as its part of the mass, where there is room for everybody's part
+    if k and mass.sum() > 1e-3 and (room >= k).all():
+        assert np.abs(share - k * mass / mass.sum()).max() < len(mass)
+
+
+def test_many_medoids_are_found_in_groups_and_still_take_one_of_each_blob(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(medoids_module, "_NESTED", 3)
+    X = blobs(k=16, each=30)
+    found = medoids(X, 16, seed=0)
+    assert len(np.unique(found)) == 16
+    assert len(np.unique(found // 30)) >= 14  # a group's share may be one short of its blobs
+    assert found.tolist() == medoids(X, 16, seed=0).tolist()
+    copies = np.zeros((40, 3), np.float32)
+    assert len(np.unique(medoids(copies, 30, seed=0))) == 30
+
+
+def test_diverse_batch_about_some_rows_is_that_of_their_own_vectors() -> None:
+    rng = np.random.default_rng(3)
+    X, rows = rng.normal(size=(400, 6)).astype(np.float32), rng.permutation(400)[:150]
+    uncertainty, predicted = rng.random(150), rng.integers(0, 3, 150)
+    a = diverse_batch(X, uncertainty, predicted, 12, n_labels=3, seed=1, rows=rows)
+    b = diverse_batch(X[rows], uncertainty, predicted, 12, n_labels=3, seed=1)
+    assert a.tolist() == b.tolist()
 
 
 def test_weights_pull_the_choice() -> None:
