@@ -147,13 +147,20 @@ def verdicts(found: list[dict[str, Any]]) -> list[tuple[str, bool, str]]:
             continue
         where = f"{key[0]}, {key[1]}"
         best = max(mine, key=lambda row: row["area"])
+        # One method clearly above ours is enough to miss, whether or not it is the best of all.
+        above = [
+            f"{row['head']} + {row['acquisition']}"
+            for row in mine
+            if row is not ours and row["behind_ours_high"] < 0
+        ]
         answer.append(
             (
                 f"{where}: area best, or within noise of the best",
-                best is ours or best["behind_ours_high"] >= 0,
+                not above,
                 f"ours {ours['area']:.4f}, best {best['head']} + {best['acquisition']} {best['area']:.4f} "
                 f"(ours minus best {best['behind_ours']:+.4f}, 95 % "
-                f"{best['behind_ours_low']:+.4f} to {best['behind_ours_high']:+.4f})",
+                f"{best['behind_ours_low']:+.4f} to {best['behind_ours_high']:+.4f})"
+                + (f"; clearly above ours: {', '.join(above)}" if above else ""),
             )
         )
         answer.append(
