@@ -148,7 +148,7 @@ def timed(act: Any, arguments: list[Any]) -> tuple[list[float], list[Any]]:
     return times, results
 
 
-def measure(source: Any, kind: str, n: int, queries: int, table: bool) -> dict[str, Any]:
+def measure(source: Any, kind: str, n: int, queries: int, table: bool, home: Path) -> dict[str, Any]:
     from django.db import connection
     from django.test import Client
 
@@ -159,14 +159,23 @@ def measure(source: Any, kind: str, n: int, queries: int, table: bool) -> dict[s
     from mekiki.learning.services import store_embeddings
 
     say = lambda text: print(f"[{time.strftime('%H:%M:%S')}] {text}", file=sys.stderr, flush=True)  # noqa: E731
+    kept = home / "built.json"
     if (encoder := Encoder.objects.filter(name="pocket").first()) and index.usable(encoder):
-        stored_per_s = build_s = float("nan")  # kept by --home
+        built = json.loads(kept.read_text())  # a home is kept by --home, and so is what making it took
+        if built["embeddings"] != n or built["distribution"] != kind:
+            raise SystemExit(f"{home} holds {built['embeddings']:,} of kind {built['distribution']}.")
+        stored_per_s, build_s = built["stored_per_s"], built["build_s"]
     else:
         encoder, stored_per_s = fill(source, n)
         say(f"{n} embeddings stored, {stored_per_s:.0f} a second")
         begun = time.perf_counter()
         index.build(encoder, report=lambda done, total: None)
         build_s = time.perf_counter() - begun
+        kept.write_text(
+            json.dumps(
+                {"embeddings": n, "distribution": kind, "stored_per_s": stored_per_s, "build_s": build_s}
+            )
+        )
     size = index.states()[encoder.pk].size
     say(
         f"index built in {build_s:.0f} s, {size / 1e6:.0f} MB, maintenance {index.memory_for(n, encoder.dim)} MB"
@@ -334,7 +343,7 @@ def main() -> None:
         django.setup()
         call_command("migrate", verbosity=0)
         source = Pocket() if options.kind == "pocket" else Mixture(options.dims)
-        figures = measure(source, options.kind, n, queries, options.table)
+        figures = measure(source, options.kind, n, queries, options.table, home)
     finally:
         server.stop()
         if not options.home:
