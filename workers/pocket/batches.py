@@ -18,7 +18,9 @@ from workers.pocket.tokenizer import PocketTokenizer
 BATCH, TWINS, CAPTIONS, OPPOSED = 128, 16, 64, 16
 # Parts fill less of the frame than surfaces do, so what is wrong with them takes longer to learn.
 PARTS_SHARE = 0.74
-SMALL, FULL, SMALL_SHARE = 96, 112, 0.65  # the first part of training sees smaller pictures: it is cheaper
+# The first part of training sees smaller pictures: it is cheaper. A crop shows things larger than the whole picture
+# does at the same side, so what was learned on crops of 112 pixels reads whole pictures at 128 (arXiv 1906.06423).
+SMALL, FULL, SMALL_SHARE = 96, 112, 0.65
 
 # (subjects, states) bool: pairs of which training says nothing, not even that they are absent. Without this the
 # network learns from every dented gear that gears are never scratched, and then does not see the scratch.

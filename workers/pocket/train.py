@@ -30,7 +30,7 @@ from workers.pocket.pictures.captions import caption
 from workers.pocket.tokenizer import FILE as TOKENIZER_FILE
 from workers.pocket.tokenizer import PocketTokenizer
 
-PICTURES, STEPS, SEED = 80_000, 9_000, 20261125
+PICTURES, STEPS, SEED = 80_000, 10_000, 20261125
 PEAK_RATE, WEIGHT_DECAY, WARM_UP, DECAY_SHARE = 1.5e-3, 0.04, 200, 0.4
 AVERAGE = 0.998
 HIGHEST_SCALE = 60.0
