@@ -59,7 +59,7 @@ SECTIONS: dict[str, tuple[str, str, str]] = {
     ),
     "embedding": (
         "Embedding",
-        "python benchmarks/embedding.py --photos FOLDER --json benchmarks/results/embedding.json",
+        "python benchmarks/embedding.py --quick --photos FOLDER --json benchmarks/results/embedding.json",
         "Images a second: open_clip's own loop over one image at a time (`loop`), through a DataLoader in batches of "
         "32 (`batched_loop`), the bare network on tensors that lie ready (`forward`), our pipeline with decoding "
         "(`pipeline`) and the same through ONNX Runtime in fp32 (`onnx`) and with 8-bit weights (`int8`), with the "

@@ -3,7 +3,8 @@
 What is asked of the network is in `objective.py`, what it sees in `batches.py` and `augment.py`. Warm-up, constant
 rate, decay at the end (arXiv 2405.18392); what is stored is the moving average of the weights.
 
-Everything is drawn from the seed and the step, so an interrupted run goes on where it stopped. Convolutions and
+Pictures, crops and captions are drawn from the seed and the step, so an interrupted run goes on where it stopped. Which
+merges of the tokenizer are dropped is not: its library keeps a generator of its own that cannot be seeded. Convolutions and
 matrices are multiplied in bfloat16, weights kept in float32; on a GPU the same code runs there.
 """
 
