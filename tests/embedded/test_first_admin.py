@@ -65,7 +65,9 @@ def test_asked_on_a_terminal_and_stopped_from_it(home: Path) -> None:
     # Ctrl-C at the question stops everything in order.
     shy = Terminal(home)
     shy.until("Name [admin]: ")
-    time.sleep(0.5)  # nobody is quicker; between writing its prompt and reading, Python would note the signal too late
+    time.sleep(
+        0.5
+    )  # nobody is quicker; between writing its prompt and reading, Python would note the signal too late
     os.write(shy.handle, b"\x03")
     shy.until("PostgreSQL stopped")
     assert shy.end() == 0
