@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from benchmarks.efficiency.data import Data, Split, split
 from benchmarks.efficiency.methods import FLOOR, HEADS, METHODS, QUESTIONS, Fitted, Moment, zero_shot
+from workers.heads.calibration import expected_calibration_error
 
 
 @dataclass(frozen=True)
@@ -95,17 +96,8 @@ def measure(head: Fitted, data: Data, parts: Split) -> dict[str, float]:
         "accuracy": float(parts.weight @ right),
         "macro_recall": float(recall.mean()),
         "nll": float(-(parts.weight @ np.log(likelihood))),
-        "ece": calibration_error(p.max(axis=1), right, parts.weight),
+        "ece": expected_calibration_error(p, truth, sample_weight=parts.weight),
     }
-
-
-def calibration_error(
-    confidence: NDArray[np.float64], right: NDArray[np.bool_], weight: NDArray[np.float64], bins: int = 15
-) -> float:
-    """Expected calibration error over equal bins (Guo et al., arXiv 1706.04599), rows weighted."""
-    at = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    gap = np.bincount(at, weights=weight * (right - confidence), minlength=bins)
-    return float(np.abs(gap).sum() / weight.sum())
 
 
 def area(labels: NDArray[Any], accuracy: NDArray[Any]) -> float:

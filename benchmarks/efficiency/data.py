@@ -123,6 +123,7 @@ def pictures(counts: Sequence[int], cache: Path, say: Any = print) -> Data:
     """
     from workers.encoders import load_encoder
     from workers.heads.zero_shot import text_directions
+    from workers.pocket.pictures.maker import maker_digest
     from workers.pocket.sample import LABELS
 
     encoder = load_encoder("pocket", device="cpu")
@@ -145,7 +146,7 @@ def pictures(counts: Sequence[int], cache: Path, say: Any = print) -> Data:
             vectors.append(encoder.encode_images(drawn).vectors)
         return np.concatenate(vectors), y
 
-    key = hashlib.sha256(json.dumps([list(counts), SUBJECTS, BANK_SEED, _drawn_by()]).encode()).hexdigest()
+    key = hashlib.sha256(json.dumps([list(counts), SUBJECTS, BANK_SEED, maker_digest()]).encode()).hexdigest()
     X, y = _cached(cache, f"pictures-{encoder.digest}-{key}", embed)
     prompts = [prompt for label in LABELS for prompt in label.english]
     owner = np.repeat(np.arange(len(LABELS)), [len(label.english) for label in LABELS])
@@ -168,14 +169,6 @@ def balanced(data: Data, each: int) -> Data:
     """The first `each` rows of every label."""
     rows = np.concatenate([np.flatnonzero(data.y == label)[:each] for label in range(data.n_labels)])
     return Data(data.name, data.X[rows], data.y[rows], data.text, data.logit_scale, data.n_labels)
-
-
-def _drawn_by() -> str:
-    """A digest of the picture maker's code: another maker draws other pictures."""
-    import workers.pocket.pictures as maker
-
-    folder = Path(str(maker.__file__)).parent
-    return hashlib.sha256(b"".join(file.read_bytes() for file in sorted(folder.rglob("*.py")))).hexdigest()
 
 
 def _cached(folder: Path, key: str, make: Any) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

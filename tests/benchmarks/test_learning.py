@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from benchmarks.efficiency import curves, data, methods, page, plots, summary
-from workers.heads.calibration import expected_calibration_error
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -153,21 +152,6 @@ def test_area_and_labels_to_by_hand() -> None:
     assert curves.labels_to(0.8, labels, np.array([0.5, 0.7, 0.9])) == pytest.approx(20 * 2**0.5)
     assert curves.labels_to(0.4, labels, np.array([0.5, 0.7, 0.9])) == 10
     assert curves.labels_to(0.95, labels, np.array([0.5, 0.7, 0.9])) == float("inf")
-
-
-def test_the_weighted_calibration_error_is_the_product_s_when_weights_are_equal() -> None:
-    rng = np.random.default_rng(0)
-    p = rng.dirichlet(np.ones(3), 400)
-    y = rng.integers(0, 3, 400)
-    ours = curves.calibration_error(p.max(axis=1), p.argmax(axis=1) == y, np.ones(400))
-    assert ours == pytest.approx(expected_calibration_error(p, y))
-    # Two copies of a row weigh as much as one of weight two.
-    weight = rng.integers(1, 4, 400)
-    twice = np.repeat(np.arange(400), weight)
-    right = p.argmax(axis=1) == y
-    assert curves.calibration_error(p.max(axis=1), right, weight.astype(float)) == pytest.approx(
-        expected_calibration_error(p[twice], y[twice])
-    )
 
 
 def run_of(seed: int, ours: list[float], other: list[float], prompts: float) -> dict:

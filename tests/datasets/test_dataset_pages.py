@@ -268,7 +268,11 @@ def test_settings_page(admin: User, dataset: Dataset) -> None:
     )
     assert dataset.acquisition == "typiclust"
     assert 'value="typiclust" selected' in client.get(url).content.decode()
-    assert client.post(url, values | {"acquisition": "astrology"}).status_code == 200
+    for bad in ("", "astrology", "margin\0", "x" * 100_000, "<script>"):
+        reply = client.post(url, values | {"acquisition": bad})
+        assert reply.status_code == 200 and "<script>" not in reply.content.decode().split("<main", 1)[1], bad
+    dataset.refresh_from_db()
+    assert dataset.acquisition == "typiclust"
     assert client.post(url, values | {"audit_percent": "95"}).status_code == 200
     dataset.refresh_from_db()
     assert dataset.audit_fraction == 0.2

@@ -7,7 +7,7 @@ from mekiki.jobs.services import claim, enqueue
 from mekiki.learning.models import Embedding
 from mekiki.learning.search import index
 from tests.factories import DatasetFactory, EncoderFactory
-from tests.learning.test_search import embedded
+from tests.vectors import embedded
 from workers.runner import Report
 from workers.stages import remove_embeddings
 

@@ -83,13 +83,10 @@ def choose(
     at = _audit_positions(batch, audit_fraction, rng)
     audits = min(max(len(at), batch - len(free)), spare)
     audit_index, audit_propensity = draw_audit(reserve, ~candidate, audits, rng)
-    wanted = batch - len(audit_index)
-    if strategy in COVERAGE:
-        covered = np.flatnonzero(~candidate & ~reserve)
-        active = COVERAGE[strategy](X, free, wanted, covered=covered, seed=seed)
-        stream, propensity = "diverse", 1.0
-    else:
-        active, stream, propensity = _active(X, scores, free, wanted, strategy, counts, seed, cold, rng)
+    covered = np.flatnonzero(~candidate & ~reserve)
+    active, stream, propensity = _active(
+        X, scores, free, covered, batch - len(audit_index), strategy, counts, seed, cold, rng
+    )
 
     # With fewer audits than places the last places fall to active questions, with more they fill the end.
     is_audit = np.zeros(batch, bool)
@@ -110,6 +107,7 @@ def _active(
     X: NDArray[Any],
     scores: Scored | None,
     free: NDArray[np.int64],
+    covered: NDArray[np.int64],
     k: int,
     strategy: str,
     counts: NDArray[np.int64],
@@ -122,6 +120,8 @@ def _active(
         return np.empty(0, np.int64), "uncertain", 1.0
     if strategy == "random":
         return rng.permutation(free)[:k], "diverse", k / len(free)
+    if strategy in COVERAGE:
+        return COVERAGE[strategy](X, free, k, covered=covered, seed=seed), "diverse", 1.0
     if cold or scores is None:
         pseudo = None if scores is None else scores.label[free]
         labels = 1 if pseudo is None else len(counts)

@@ -6,6 +6,7 @@ Source: Guo et al., "On calibration of modern neural networks" (arXiv 1706.04599
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -58,7 +59,7 @@ class Reliability:
 
     lower: NDArray[np.float64]  # (bins,)
     upper: NDArray[np.float64]  # (bins,)
-    count: NDArray[np.int64]  # (bins,)
+    count: NDArray[Any]  # (bins,) rows, or their weight
     confidence: NDArray[np.float64]  # (bins,) mean confidence
     frequency: NDArray[np.float64]  # (bins,) share that was right
 
@@ -72,12 +73,17 @@ class Reliability:
         return float((self.count[filled] * gap).sum() / self.count.sum())
 
 
-def reliability(probs: ArrayLike, y: ArrayLike, *, bins: int = 15) -> Reliability:
-    """Confidence against frequency. probs (n, L), y (n,) label indices."""
+def reliability(
+    probs: ArrayLike, y: ArrayLike, *, bins: int = 15, sample_weight: ArrayLike | None = None
+) -> Reliability:
+    """Confidence against frequency. probs (n, L), y (n,) label indices, sample_weight (n,) ≥ 0."""
     p = np.asarray(probs, np.float64)
     truth = np.asarray(y).astype(np.int64)
     if p.ndim != 2 or truth.shape != (len(p),):
         raise ValueError(f"probs must be (n, L) and y (n,), got {p.shape} and {truth.shape}")
+    weight = None if sample_weight is None else np.asarray(sample_weight, np.float64)
+    if weight is not None and weight.shape != truth.shape:
+        raise ValueError(f"sample_weight must be {truth.shape}, got {weight.shape}")
     if bins < 1:
         raise ValueError("at least one bin is needed")
     edges = np.linspace(0.0, 1.0, bins + 1)
@@ -87,14 +93,17 @@ def reliability(probs: ArrayLike, y: ArrayLike, *, bins: int = 15) -> Reliabilit
         confidence = p.max(axis=1)
         right = p.argmax(axis=1) == truth
         where = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-        count = np.bincount(where, minlength=bins)
-        sums[0] = np.bincount(where, weights=confidence, minlength=bins)
-        sums[1] = np.bincount(where, weights=right.astype(np.float64), minlength=bins)
+        each = np.ones(len(p)) if weight is None else weight
+        count = np.bincount(where, weights=weight, minlength=bins)
+        sums[0] = np.bincount(where, weights=each * confidence, minlength=bins)
+        sums[1] = np.bincount(where, weights=each * right, minlength=bins)
     with np.errstate(invalid="ignore", divide="ignore"):
         means = sums / count
     return Reliability(edges[:-1], edges[1:], count, means[0], means[1])
 
 
-def expected_calibration_error(probs: ArrayLike, y: ArrayLike, bins: int = 15) -> float:
-    """Mean gap between confidence and frequency over equal-width bins, weighted by their counts."""
-    return reliability(probs, y, bins=bins).error
+def expected_calibration_error(
+    probs: ArrayLike, y: ArrayLike, bins: int = 15, *, sample_weight: ArrayLike | None = None
+) -> float:
+    """Mean gap between confidence and frequency over equal-width bins, weighted by what is in them."""
+    return reliability(probs, y, bins=bins, sample_weight=sample_weight).error

@@ -9,12 +9,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from workers.pocket.cache import CELL, SIDE, Drawn
+from workers.pocket.pictures import STATES, SUBJECTS
 
 SMALLEST = 0.75  # of the side: the smallest crop
 KEPT = 0.7  # of the damage a crop keeps, if a few tries find one that does: else the caption would be untrue
 TRIES = 5
 GREY, BLURRED, LIT, GRAINED = 0.2, 0.3, 0.5, 0.6  # shares of views
 ELSEWHERE = 0.3  # share of the parts that are laid on another background
+SURFACE, GOOD = SUBJECTS.index("surface"), STATES.index("good")
 _LUMA = np.asarray((0.3, 0.5, 0.2), np.float32)
 
 
@@ -65,7 +67,7 @@ def _elsewhere(
 ) -> None:
     """Lay some objects on the surface of another picture, in place: what lies behind a part says nothing of it."""
     side = small.shape[1]
-    good_surfaces = np.flatnonzero((drawn.shown[:, 0] == 0) & (drawn.shown[:, 3] == 0))
+    good_surfaces = np.flatnonzero((drawn.shown[:, 0] == SURFACE) & (drawn.shown[:, 3] == GOOD))
     if not len(which) or not len(good_surfaces):
         return
     window = int(rng.integers(SIDE // 2, SIDE + 1))
@@ -106,7 +108,7 @@ def crops(rng: np.random.Generator, drawn: Drawn, picks: np.ndarray, side: int) 
             top, left, reach = row * scale, column * scale, wide * scale
             target[number] = np.rot90(source[top : top + reach, left : left + reach], turns)[:, flip]
     small = _resized(taken, side).permute(0, 2, 3, 1).contiguous().numpy()
-    parts = np.flatnonzero((drawn.shown[picks, 0] != 0) & (rng.random(count) < ELSEWHERE))
+    parts = np.flatnonzero((drawn.shown[picks, 0] != SURFACE) & (rng.random(count) < ELSEWHERE))
     _elsewhere(rng, drawn, small, things, parts)
     soft = np.flatnonzero(rng.random(count) < BLURRED)
     if len(soft):

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workers.pocket.augment import crops
+from workers.pocket.augment import SURFACE, crops
 from workers.pocket.cache import Drawn
 from workers.pocket.pictures import FINISH_NAMES, HELD_OUT, STATES, SUBJECTS, TONE_NAMES, Spec, states_of
 from workers.pocket.pictures.captions import Caption, caption, is_true
@@ -73,7 +73,7 @@ def known(claims: np.ndarray, shown: np.ndarray) -> np.ndarray:
 
 def _picked(rng: np.random.Generator, shown: np.ndarray) -> np.ndarray:
     """(BATCH,) different pictures in random order."""
-    is_part = shown[:, 0] != SUBJECTS.index("surface")
+    is_part = shown[:, 0] != SURFACE
     parts = round(PARTS_SHARE * BATCH)
     if is_part.sum() < parts or (~is_part).sum() < BATCH - parts:
         return rng.choice(len(shown), BATCH, replace=False)

@@ -11,6 +11,7 @@ import numpy as np
 
 from workers.pocket.pictures import TRAINING, choose, draw_known
 from workers.pocket.pictures.captions import facts
+from workers.pocket.pictures.maker import maker_digest
 
 SIDE = 160
 CELL = 4  # damage is kept by cells of so many pixels
@@ -72,10 +73,10 @@ def training_pictures(
 ) -> Drawn:
     """The pictures of a seed, drawn if they are not there yet.
 
-    Safe to interrupt: chunks already drawn are kept. A cache of another count or seed is drawn anew.
+    Safe to interrupt: chunks already drawn are kept. A cache of another count, seed or picture maker is drawn anew.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    identity = {"count": count, "seed": seed, "side": SIDE, "kept": sorted(_SHAPES)}
+    identity = {"count": count, "seed": seed, "maker": maker_digest(), "shapes": repr(_SHAPES)}
     record = folder / "cache.json"
     finished: dict[str, list] = {}
     if record.exists():

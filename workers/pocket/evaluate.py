@@ -5,11 +5,12 @@ On drawn pictures: zero-shot among eight states, in English and in Japanese, for
 training never drew, under capture conditions that training never used. On photographs in a folder a class, when
 given: zero-shot by prompts in both languages, and linear probes. Beside everything stands an untrained network of
 the same shape. The photographs are never trained or tuned on: every choice was made on drawn pictures, of another
-seed than the ones counted here.
+seed than the ones counted here: `--choosing WEIGHTS` gives the figures of those, for weights in training, too.
 """
 
 import argparse
 import dataclasses
+import itertools
 import json
 import time
 from collections.abc import Sequence
@@ -21,7 +22,16 @@ from PIL import Image
 
 from workers.encoders import Encoder, load_encoder
 from workers.pocket.card import write_card
-from workers.pocket.pictures import HELD_OUT, UNSEEN, Spec, choose, draw
+from workers.pocket.pictures import (
+    SUBJECTS,
+    TRAINING,
+    UNSEEN,
+    Conditions,
+    Spec,
+    choose,
+    draw,
+    states_of,
+)
 
 SEED, EACH, SIDE = 20261125, 100, 200
 CHOOSING_SEED = 11  # the pictures on which the recipe was chosen; their figures are not reported
@@ -46,15 +56,38 @@ STEEL = {"en": "steel surface", "ja": "鋼板"}
 DRAWS = 5  # of which images are labelled, in each probe
 
 
-def unseen_pictures(each: int = EACH, seed: int = SEED) -> tuple[list[Image.Image], list[Spec]]:
-    """``each`` pictures of every candidate state, only pairs held out of training, unseen conditions."""
+def part_pictures(
+    each: int, seed: int, *, held_out: bool, conditions: Conditions
+) -> tuple[list[Image.Image], list[Spec]]:
+    """``each`` pictures of parts in every candidate state; ``held_out``: pairs that training never drew, or drew."""
     rng = np.random.default_rng([seed, 5])
     specs = []
     for state in CANDIDATES:
-        subjects = sorted(subject for subject, held in HELD_OUT if held == state)
+        subjects = sorted(s for s in SUBJECTS if s != "surface" and state in states_of(s, held_out=held_out))
         for number in range(each):
             specs.append(choose(rng, subject=subjects[number % len(subjects)], state=state))
-    return [Image.fromarray(draw(spec, SIDE, UNSEEN)) for spec in specs], specs
+    return [Image.fromarray(draw(spec, SIDE, conditions)) for spec in specs], specs
+
+
+def unseen_pictures(each: int = EACH, seed: int = SEED) -> tuple[list[Image.Image], list[Spec]]:
+    """What (a) is measured on: pairs held out of training, under unseen conditions."""
+    return part_pictures(each, seed, held_out=True, conditions=UNSEEN)
+
+
+def choosing_figures(weights: Path, each: int = EACH) -> dict[str, float]:
+    """Zero-shot on drawings of the choosing seed, by what of them is unseen: what a recipe is chosen by."""
+    from workers.pocket import model
+
+    encoder = dataclasses.replace(load_encoder("pocket", device="cpu"), model=model.load(weights))
+    found = {}
+    for held_out, conditions in itertools.product((False, True), (TRAINING, UNSEEN)):
+        pictures, specs = part_pictures(each, CHOOSING_SEED, held_out=held_out, conditions=conditions)
+        vectors = encoder.encode_images(pictures).vectors
+        pairs = "held_out" if held_out else "drawn"
+        for language in ("en", "ja"):
+            right = zero_shot(encoder, vectors, specs, language)
+            found[f"{pairs}_pairs_{conditions.name}_conditions_{language}"] = right
+    return found
 
 
 def directions(encoder: Encoder, thing: str, flaws: Sequence[str], language: str) -> np.ndarray:
@@ -181,10 +214,16 @@ def main() -> None:
     parser.add_argument(
         "--card", action="store_true", help="write the figures into the card (needs --photos)"
     )
+    parser.add_argument(
+        "--choosing",
+        type=Path,
+        metavar="WEIGHTS",
+        help="only the figures a recipe is chosen by, of these weights",
+    )
     chosen = parser.parse_args()
-    if chosen.card and not chosen.photos:
-        parser.error("the card states figures on photographs: give --photos FOLDER")
-    found = figures(chosen.photos)
+    if chosen.card and (chosen.choosing or not chosen.photos):
+        parser.error("the card states figures on photographs, of the bundled weights: give --photos FOLDER")
+    found = choosing_figures(chosen.choosing) if chosen.choosing else figures(chosen.photos)
     for name, value in found.items():
         print(f"{name:32} {value:.3f}" if isinstance(value, float) else f"{name:32} {value}")
     if chosen.json:

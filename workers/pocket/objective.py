@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from workers.pocket import model as pocket
+from workers.pocket.augment import GOOD
 from workers.pocket.batches import UNSPOKEN, Batch
 from workers.pocket.pictures import FINISH_NAMES, STATES, SUBJECTS, TONE_NAMES
 from workers.pocket.pictures.faults import BUILT
@@ -31,7 +32,6 @@ PLAIN, NOTHING = (
     0.25,
     0.04,
 )  # a cell is damaged above the one, sound below the other, and between them not asked about
-GOOD = STATES.index("good")
 # Wrong from the start or printed wrong: the picture maker does not know where.
 NO_PLACE = tuple(sorted(STATES.index(name) for name in (*BUILT, "misprint")))
 

@@ -23,7 +23,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         removed += n
         report(done=removed)
     embeddings.forget(encoder, dataset)
-    if not index.has_many(encoder.pk, index.EXACT_UP_TO // 2):  # nobody searches by it any more
+    if not index.is_needed(encoder.pk):
         index.drop(encoder.pk)
     record_removal(dataset=dataset, encoder=encoder, removed=removed, user=job.created_by)
     return {"removed": removed, "encoder": encoder.name}

@@ -40,7 +40,7 @@ class SettingsForm(forms.Form):
         label=_("What is asked next"),
         choices=Acquisition.choices,
         help_text=_(
-            "Images where two labels compete teach the head most, as a rule. Counts from the next filling of the queue."
+            "Recommended: where two labels compete. As a rule those images teach the head most. Counts from the next filling of the queue."
         ),
     )
     retrain_every = forms.IntegerField(

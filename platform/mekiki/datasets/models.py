@@ -16,11 +16,11 @@ def new_seed() -> str:
 class Acquisition(models.TextChoices):
     """How the next images to ask people about are chosen; a test compares the values to what workers know."""
 
-    MARGIN = "margin", _("Where two labels compete (recommended)")
+    MARGIN = "margin", _("Where two labels compete")
     ENTROPY = "entropy", _("Where many labels compete")
     LEAST_CONFIDENCE = "least_confidence", _("Where the best label is weak")
-    K_CENTER = "k_center", _("Far from everything asked so far")
-    TYPICLUST = "typiclust", _("Typical of what was not asked about yet")
+    K_CENTER = "k_center", _("Far from what was asked so far")
+    TYPICLUST = "typiclust", _("Typical of what was not asked")
     RANDOM = "random", _("At random")
 
 

@@ -229,7 +229,9 @@ def test_coverage_needs_no_scores_and_avoids_what_was_asked(strategy: str) -> No
 def test_coverage_does_not_count_the_audit_stream_as_asked() -> None:
     """What was answered in the reserve is never trained on, and so leaves its place uncovered."""
     X = np.repeat(np.eye(2, dtype=np.float32) * 10, 50, axis=0)
-    X += np.random.default_rng(0).normal(size=X.shape).astype(np.float32) * 0.1
+    # The first corner is wide: if both were covered, the farthest image would be one of its own.
+    spread = np.repeat([1.0, 0.01], 50)[:, None]
+    X += (np.random.default_rng(0).normal(size=X.shape) * spread).astype(np.float32)
     candidate, reserve = np.ones(100, bool), np.zeros(100, bool)
     candidate[[0, 50]] = False  # both corners have an answer,
     reserve[50:53] = True  # but the second's is an audit

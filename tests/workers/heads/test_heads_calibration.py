@@ -74,3 +74,17 @@ def test_nothing_counted_has_no_error() -> None:
     assert expected_calibration_error(np.empty((0, 3)), np.empty(0, int)) == 0.0
     with pytest.raises(ValueError, match="probs"):
         reliability(np.ones((2, 2)), [0])
+
+
+def test_a_row_of_weight_two_counts_as_two_rows() -> None:
+    rng = np.random.default_rng(0)
+    p, y, weight = rng.dirichlet(np.ones(3), 400), rng.integers(0, 3, 400), rng.integers(1, 4, 400)
+    twice = np.repeat(np.arange(400), weight)
+    weighted = expected_calibration_error(p, y, sample_weight=weight)
+    assert weighted == pytest.approx(expected_calibration_error(p[twice], y[twice]))
+    assert weighted != pytest.approx(expected_calibration_error(p, y))
+    assert expected_calibration_error(p, y, sample_weight=np.ones(400)) == pytest.approx(
+        expected_calibration_error(p, y)
+    )
+    with pytest.raises(ValueError, match="sample_weight"):
+        reliability(p, y, sample_weight=np.ones(3))

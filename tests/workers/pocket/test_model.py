@@ -7,7 +7,16 @@ import torch
 
 from workers.encoders import Encoder, load_encoder
 from workers.pocket import model
-from workers.pocket.evaluate import CANDIDATES, unseen_pictures, untrained, zero_shot
+from workers.pocket.evaluate import (
+    CANDIDATES,
+    CHOOSING_SEED,
+    choosing_figures,
+    part_pictures,
+    unseen_pictures,
+    untrained,
+    zero_shot,
+)
+from workers.pocket.pictures import HELD_OUT, TRAINING
 from workers.pocket.train import rate
 
 
@@ -28,6 +37,22 @@ def test_zero_shot_is_clearly_above_chance_under_unseen_conditions(encoder: Enco
     control = untrained(encoder)
     lost = control.encode_images(pictures).vectors
     assert zero_shot(control, lost, specs, "en") < zero_shot(encoder, vectors, specs, "en")
+
+
+def test_what_a_recipe_is_chosen_by_is_not_what_is_counted() -> None:
+    found = choosing_figures(model.WEIGHTS, each=2)
+    assert set(found) == {
+        f"{pairs}_pairs_{conditions}_conditions_{language}"
+        for pairs in ("drawn", "held_out")
+        for conditions in ("training", "unseen")
+        for language in ("en", "ja")
+    }
+    assert all(0 <= value <= 1 for value in found.values())
+    for held_out in (True, False):
+        _, specs = part_pictures(2, CHOOSING_SEED, held_out=held_out, conditions=TRAINING)
+        assert {((spec.subject, spec.state) in HELD_OUT) for spec in specs} == {held_out}
+    counted = {spec.seed for spec in unseen_pictures(each=2)[1]}
+    assert not counted & {spec.seed for spec in specs}
 
 
 def test_padding_changes_nothing() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from workers.pocket import model
+from workers.pocket import cache, model
 from workers.pocket.augment import KEPT, crops
 from workers.pocket.batches import (
     BATCH,
@@ -44,6 +44,14 @@ def test_drawn_pictures_are_kept_and_those_of_another_seed_drawn_anew(tmp_path) 
     before = np.asarray(first.pictures).copy()
     other = training_pictures(tmp_path, count=6, seed=2)
     assert not np.array_equal(before, other.pictures)
+
+
+def test_pictures_of_another_maker_are_not_trained_on(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    training_pictures(tmp_path, count=3, seed=1)
+    np.memmap(tmp_path / "pictures.u8", np.uint8, "r+")[:] = 7  # as another maker would have drawn them
+    assert (training_pictures(tmp_path, count=3, seed=1).pictures == 7).all()
+    monkeypatch.setattr(cache, "maker_digest", lambda: "another")
+    assert not (training_pictures(tmp_path, count=3, seed=1).pictures == 7).any(axis=(1, 2, 3)).all()
 
 
 def test_a_step_is_the_same_for_the_same_seed(drawn: Drawn) -> None:

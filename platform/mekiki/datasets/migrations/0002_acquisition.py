@@ -13,6 +13,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='dataset',
             name='acquisition',
-            field=models.CharField(choices=[('margin', 'Where two labels compete (recommended)'), ('entropy', 'Where many labels compete'), ('least_confidence', 'Where the best label is weak'), ('k_center', 'Far from everything asked so far'), ('typiclust', 'Typical of what was not asked about yet'), ('random', 'At random')], default='margin', max_length=20, verbose_name='what is asked next'),
+            field=models.CharField(choices=[('margin', 'Where two labels compete'), ('entropy', 'Where many labels compete'), ('least_confidence', 'Where the best label is weak'), ('k_center', 'Far from what was asked so far'), ('typiclust', 'Typical of what was not asked'), ('random', 'At random')], default='margin', max_length=20, verbose_name='what is asked next'),
         ),
     ]

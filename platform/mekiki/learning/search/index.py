@@ -81,6 +81,12 @@ def has_many(encoder_id: int, more_than: int = EXACT_UP_TO) -> bool:
     return rows[: more_than + 1].count() > more_than
 
 
+def is_needed(encoder_id: int) -> bool:
+    """Are there enough embeddings that an index which is there should stay? Half of what one is built for: else it
+    would come and go with a few images."""
+    return has_many(encoder_id, EXACT_UP_TO // 2)
+
+
 def memory_for(rows: int, dim: int) -> int:
     """Megabytes the build wants: the graph in memory builds several times quicker than one on disk.
 

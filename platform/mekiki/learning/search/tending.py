@@ -14,7 +14,7 @@ from mekiki.learning.search import index, texts
 EMBEDDING = (Kind.ENCODE, Kind.CHANGE_ENCODER)
 # A build that failed (a full disk, say) is tried again after this time.
 PAUSE = timedelta(hours=1)
-# Putting a vector into an index of a million costs about 14 times its share of a build. When more than this share
+# Putting a vector into an index of a million costs about a dozen times its share of a build. When more than this share
 # of what the index holds is still to be embedded it is dropped, and built again after that; searches are exact
 # meanwhile.
 REBUILD_ABOVE = 0.1
@@ -33,7 +33,7 @@ def tend() -> dict[str, int]:
     dropped = 0
     for encoder_id, state in known.items():
         owner = encoders.get(encoder_id)
-        needed = owner is not None and index.has_many(encoder_id, index.EXACT_UP_TO // 2)
+        needed = owner is not None and index.is_needed(encoder_id)
         if not needed or (owner is not None and _still_to_embed(owner) > REBUILD_ABOVE * state.rows):
             index.drop(encoder_id)
             dropped += 1
