@@ -59,7 +59,7 @@ SECTIONS: dict[str, tuple[str, str, str]] = {
     ),
     "embedding": (
         "Embedding",
-        "python benchmarks/embedding.py --quick --photos FOLDER --json benchmarks/results/embedding.json",
+        "python benchmarks/embedding.py --photos FOLDER --json benchmarks/results/embedding.json",
         "Images a second: open_clip's own loop over one image at a time (`loop`), through a DataLoader in batches of "
         "32 (`batched_loop`), the bare network on tensors that lie ready (`forward`), our pipeline with decoding "
         "(`pipeline`) and the same through ONNX Runtime in fp32 (`onnx`) and with 8-bit weights (`int8`), with the "
@@ -70,7 +70,7 @@ SECTIONS: dict[str, tuple[str, str, str]] = {
     ),
     "two_workers": (
         "Two workers on one dataset",
-        "python benchmarks/two_workers.py --quick --json benchmarks/results/two_workers.json",
+        "python benchmarks/two_workers.py --json benchmarks/results/two_workers.json",
         "Real Celery workers on the same two cores, so the second shows what sharing costs there, not what a second "
         "machine gains. `embedded_twice` counts images computed and stored a second time; `killed_finished_s` runs "
         "from `kill -9` of the leading worker until all is embedded and predicted, 25 s of it until a silent worker "
