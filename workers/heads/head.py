@@ -130,3 +130,15 @@ class LogisticHead(LinearHead):
     """The frozen outcome of training a `LogisticTextPriorHead`."""
 
     kind = "logistic"
+
+
+class GaussianHead(LinearHead):
+    """The frozen outcome of training a `GaussianDiscriminant`."""
+
+    kind = "gaussian"
+
+
+class PlainHead(LinearHead):
+    """The frozen outcome of training a `PlainLogistic`: it knows nothing of the prompts."""
+
+    kind = "plain"

@@ -14,12 +14,14 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from workers.heads.head import LinearHead, LogisticHead
+from workers.heads.head import GaussianHead, LinearHead, LogisticHead, PlainHead
 from workers.heads.zero_shot import ZeroShotHead
 
 FORMAT = 1
 _MAX_BYTES = 1 << 30
-_KINDS: dict[str, type[LinearHead]] = {"zero_shot": ZeroShotHead, "logistic": LogisticHead}
+_KINDS: dict[str, type[LinearHead]] = {
+    kind.kind: kind for kind in (ZeroShotHead, LogisticHead, GaussianHead, PlainHead)
+}
 
 Head = LinearHead
 

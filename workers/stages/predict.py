@@ -54,7 +54,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         report(stage="reading the prompts")
         setting = Setting.of(dataset, encoder, row, labels, prompt_set)
         since = champion_since(dataset)
-        taught = before is not None and before.kind == models.Head.Kind.LOGISTIC
+        taught = before is not None and before.taught
         # A head that a person chose knowing these prompts is not replaced because of them.
         kept = (
             before is not None

@@ -146,13 +146,13 @@ def _is_same(
 ) -> bool:
     """Would training make the head in use once more? (Invariant 3: same inputs, same head.)"""
     return head is not None and (
-        head.kind,
+        head.taught,
         head.encoder_id,
         head.prompt_set_id,
         head.label_ids,
         head.decisions_digest,
         head.code_version,
-    ) == (models.Head.Kind.LOGISTIC, encoder.pk, prompt_set.pk, label_ids, digest, code_version())
+    ) == (True, encoder.pk, prompt_set.pk, label_ids, digest, code_version())
 
 
 def _judge(

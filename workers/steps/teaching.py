@@ -130,7 +130,7 @@ def taught_head(
     report(done=len(y))
     return record_head(
         dataset=dataset,
-        kind=models.Head.Kind.LOGISTIC,
+        kind=trained.head.kind,
         encoder=row,
         prompt_set=setting.prompt_set,
         label_ids=setting.label_ids,
@@ -161,9 +161,9 @@ def best_head(
         return prompts
     digest = digest_of(setting.dataset, training)
     taught = (
-        models.Head.objects.filter(
+        models.Head.objects.exclude(kind=models.Head.Kind.ZERO_SHOT)
+        .filter(
             dataset=setting.dataset,
-            kind=models.Head.Kind.LOGISTIC,
             encoder=setting.row,
             prompt_set=setting.prompt_set,
             label_ids=setting.label_ids,

@@ -137,6 +137,8 @@ class Head(models.Model):
     class Kind(models.TextChoices):
         ZERO_SHOT = "zero_shot", _("zero-shot, by prompts")
         LOGISTIC = "logistic", _("logistic, taught by people")
+        GAUSSIAN = "gaussian", _("Gaussian, taught by people")
+        PLAIN = "plain", _("plain logistic, taught by people")
 
     dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="heads")
     version = models.PositiveIntegerField()
@@ -161,6 +163,11 @@ class Head(models.Model):
 
     def __str__(self) -> str:
         return f"#{self.version}"
+
+    @property
+    def taught(self) -> bool:
+        """Whether it learned from confirmed labels, by whichever kind of head; else it is its prompts alone."""
+        return self.kind != self.Kind.ZERO_SHOT
 
 
 class HeadTrainingLabel(models.Model):

@@ -105,7 +105,7 @@ def _reason_of(head: Head, in_use: Champion | None = None) -> str:
     first = not Head.objects.filter(
         dataset_id=head.dataset_id, encoder_id=head.encoder_id, version__lt=head.version
     ).exists()
-    if head.version > 1 and (first or head.kind == Head.Kind.LOGISTIC):
+    if head.version > 1 and (first or head.taught):
         return sentence({"code": "for_encoder", "encoder": head.encoder.name})
     return sentence({"code": "first_head" if head.version == 1 else "new_prompts"})
 
