@@ -108,7 +108,7 @@ def test_prepared_beside_the_one_in_use_switched_over_and_taken_back(
     for side in ("old", "new"):
         figures = found["audit"][side]
         assert 0 <= figures["low"] <= figures["correct"] / audited <= figures["high"] <= 1
-        assert found["reviewed"][side]["log_loss"] > 0
+        assert found["reviewed"][side]["log_loss"] >= 0
     assert found["reviewed"]["n"] == len(confirmed) - audited
     assert change.facts["embedded"] == 30 and change.facts["unreadable"] == 0
     # «a photo of red» fits 6 tokens, the Japanese sentences do not: said before anybody switches.
@@ -201,7 +201,9 @@ def test_killed_anywhere_it_is_done_once(
     assert set(Prediction.objects.values_list("head", flat=True)) == {Champion.objects.get().head.pk}
     kind = "encoder.switched" if act == "switch" else "encoder.taken_back"
     assert Event.objects.filter(kind=kind).count() == 1
-    assert Head.objects.filter(encoder=change.to_encoder, kind="logistic").count() == 1, "trained once"
+    assert Head.objects.filter(encoder=change.to_encoder).exclude(kind="zero_shot").count() == 1, (
+        "trained once"
+    )
 
 
 def test_an_encoder_that_cannot_be_used_leaves_everything_as_it_was(
