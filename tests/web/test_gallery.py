@@ -12,6 +12,7 @@ from mekiki.accounts.models import Membership, Role, User
 from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label, PromptSet
 from mekiki.learning.models import Champion, Encoder, Head, Prediction
+from mekiki.learning.services import open_predictions
 from mekiki.review.models import ConfirmedLabel, Decision, QueueItem
 from mekiki.web import gallery
 
@@ -70,6 +71,7 @@ class World:
         self.images += new
         # The old head says the opposite: only the champion's word counts.
         for flip, head in enumerate(self.heads):
+            open_predictions(head=head)
             Prediction.objects.bulk_create(
                 Prediction(
                     head=head,
