@@ -56,7 +56,8 @@ def _beyond(key: tuple[float | None, int], falling: bool) -> Q:
     if confidence is None:
         return Q(**{f"pk__{compare}": pk})
     tie = Q(confidence=confidence, **{f"pk__{compare}": pk})
-    return Q(**{f"confidence__{compare}": confidence}) | tie
+    # The first condition says nothing new, but it is the one an index can begin at.
+    return Q(**{f"confidence__{compare}e": confidence}) & (Q(**{f"confidence__{compare}": confidence}) | tie)
 
 
 def page_of_hits(
