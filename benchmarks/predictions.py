@@ -14,6 +14,8 @@ somebody reads the old head's predictions in a transaction of two seconds, so th
 
 import argparse
 import json
+import os
+import re
 import subprocess
 import sys
 import threading
@@ -56,8 +58,6 @@ class Watch:
 
 def watch(what: str) -> None:
     """Read predictions of the head in use, or import images, until the input ends; how long each took, as JSON."""
-    import os
-
     connect(Path(os.environ["MEKIKI_HOME"]), os.environ["DATABASE_URL"])
     import numpy as np
 
@@ -99,9 +99,10 @@ def floor(head: Any) -> float:
     import numpy as np
     from django.db import connection
 
+    from psycopg import sql
+
     from mekiki.learning.binary import FLOAT8, INT8, blank_rows, copy_in, copy_out
     from mekiki.learning.services.predictions import table_of
-    from psycopg import sql
 
     kinds = {"head_id": INT8, "image_id": INT8, "label_id": INT8, "runner_up_id": INT8} | dict.fromkeys(
         ("confidence", "margin", "entropy"), FLOAT8
@@ -137,6 +138,7 @@ def measure(images: int) -> dict[str, Any]:
     from django.test import Client
 
     from mekiki.accounts.models import User
+    from mekiki.datasets.models import Image
     from mekiki.learning.models import Prediction
     from mekiki.learning.services import drop_replaced_predictions, promote
     from mekiki.learning.services.predictions import table_of
@@ -177,7 +179,9 @@ def measure(images: int) -> dict[str, Any]:
         page = client.get(address, query)
         figures["visible_s"] = round(time.perf_counter() - begun, 2)
     assert stored == images and page.status_code == 200
-    assert page.context["images"][0].pk == mirror.ids[best], "the page shows the new head's surest"
+    surest = Image.objects.get(pk=int(mirror.ids[best])).sha256
+    first = re.search(r'gallery__item" href="([^"]+)"', page.content.decode())
+    assert first and surest in first[1], "the first on the page is the one the new head is surest of"
     figures |= storing.figures
     figures["wal_mb"] = round(float(ask("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), %s)", wal)) / 1e6)
     name = table_of(new.pk)
