@@ -1,11 +1,11 @@
-"""Pages of the gallery in a dataset of a million images: how long each kind takes, and whether an index leads to it.
+"""Pages of the gallery in a dataset of a million images: how long each kind takes.
 
     python benchmarks/gallery.py [--quick] [--images N] [--pages N] [--plans] [--json PATH]
 
 Whole pages through Django's stack, from the middleware in to the HTML out: the newest, by predicted label, by a band of
 confidence, sorted by confidence, and the same deep inside (the key of a page halfway through the million). `page_*` are
-over all kinds together, `<kind>_p95_ms` of each. `scanned` counts the queries for a page's images that read a whole
-table or sorted more than they show, by EXPLAIN: it must be 0. `--plans` prints the plans.
+over all kinds together, `<kind>_p95_ms` of each. `most_rows_read` is the most that the database looked at for
+one page's images, by EXPLAIN. `--plans` prints the plans, and the slowest queries of each kind.
 """
 
 import argparse
@@ -52,7 +52,8 @@ def kinds(dataset: Any, head: Any) -> dict[str, dict[str, str]]:
         "sure_deep_back": {"sort": "sure", "before": halfway(rows)},
         "band": {"low": "50", "high": "52"},
         "band_unsure": {"low": "50", "high": "52", "sort": "unsure"},
-        "rare": {"high": "31"},
+        "rare": {"high": "40"},
+        "label_old": {"label": str(head.label_ids[-1])},
         "label_band_sure": {"label": label, "low": "50", "high": "90", "sort": "sure"},
     }
 
@@ -63,8 +64,8 @@ def len_of(dataset: Any) -> int:
     return image_count(dataset)
 
 
-def plan_of(client: Any, query: dict[str, str]) -> tuple[list[str], bool]:
-    """(the lines of the plan of the query for the page's images, whether it reads or sorts everything)."""
+def read_for(client: Any, query: dict[str, str], plans: bool) -> int:
+    """How many rows the database looked at to find the page's images."""
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
 
@@ -75,11 +76,23 @@ def plan_of(client: Any, query: dict[str, str]) -> tuple[list[str], bool]:
         for each in caught.captured_queries
         if '"datasets_image"."sha256"' in each["sql"] and "LIMIT 61" in each["sql"]
     )
+    for each in sorted(caught.captured_queries, key=lambda each: -float(each["time"]))[:2] if plans else []:
+        print(each["time"], each["sql"][:300], file=sys.stderr)
     with connection.cursor() as cursor:
-        cursor.execute("EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, BUFFERS OFF) " + statement)
-        lines = [row[0] for row in cursor.fetchall()]
-    whole = ("Seq Scan on datasets_image", "Seq Scan on learning_prediction")
-    return lines, any(name in line for line in lines for name in (*whole, "Sort Method"))
+        cursor.execute("EXPLAIN (ANALYZE, FORMAT JSON, TIMING OFF, BUFFERS OFF) " + statement)
+        plan = cursor.fetchone()[0][0]["Plan"]
+        if plans:
+            cursor.execute("EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, BUFFERS OFF) " + statement)
+            print("\n".join(row[0] for row in cursor.fetchall()), file=sys.stderr)
+    return round(rows_read(plan))
+
+
+def rows_read(node: dict[str, Any]) -> float:
+    """What the scans of a plan looked at, kept or not."""
+    below = sum(map(rows_read, node.get("Plans", [])))
+    if "Relation Name" not in node:
+        return below
+    return below + (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
 
 
 def measure(images: int, pages: int, plans: bool) -> dict[str, Any]:
@@ -100,7 +113,7 @@ def measure(images: int, pages: int, plans: bool) -> dict[str, Any]:
     client.force_login(User.objects.get(username="reader"))
     figures: dict[str, Any] = {"images": images}
     everything: list[float] = []
-    scanned = 0
+    most = 0
     for kind, query in kinds(dataset, head).items():
         times = []
         for turn in range(pages + 1):
@@ -109,17 +122,15 @@ def measure(images: int, pages: int, plans: bool) -> dict[str, Any]:
             spent = time.perf_counter() - begun
             assert reply.status_code == 200 and b"gallery__item" in reply.content, kind
             times += [spent] if turn else []  # the first brings pages of the database into memory
-        lines, whole = plan_of(client, query)
-        scanned += whole
-        print(f"{kind:20} p50 {percentile(times, 0.5):8} ms  {'scans' if whole else ''}", file=sys.stderr, flush=True)
-        if plans:
-            print("\n".join(lines), file=sys.stderr)
+        rows = read_for(client, query, plans)
+        most = max(most, rows)
+        print(f"{kind:20} p50 {percentile(times, 0.5):8} ms {rows:10,} rows read", file=sys.stderr, flush=True)
         figures[f"{kind}_p95_ms"] = percentile(times, 0.95)
         everything += times
     return figures | {
         "page_p50_ms": percentile(everything, 0.5),
         "page_p95_ms": percentile(everything, 0.95),
-        "scanned": scanned,
+        "most_rows_read": most,
     }
 
 

@@ -101,6 +101,8 @@ def what_it_says(dataset: Any, head: Any) -> tuple[Any, Any]:
     )
     n, dice = len(ids), np.random.default_rng(head.version)
     label = dice.choice(LABELS, n, p=dice.dirichlet(np.full(LABELS, 2.0))).astype(np.int32)
+    # As a lot of long ago may be the only one with a defect: newest first, a page of it is far down.
+    label[n // 20 :][label[n // 20 :] == LABELS - 1] = 0
     confidence = (0.3 + 0.7 * dice.beta(4, 1, n)).astype(np.float32)
     second = ((1 - confidence) * dice.uniform(0.5, 1, n)).astype(np.float32)
     entropy = (-confidence * np.log(confidence)).astype(np.float32)
