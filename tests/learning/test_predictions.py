@@ -30,6 +30,7 @@ from workers.heads.scoring import Scores
 from workers.steps import predictions as steps
 
 ROOT = Path(__file__).resolve().parents[2]
+ALL_INDEXES = {"_pkey", "_by_label", "_by_confidence", "_by_label_image"}
 
 
 class Scene:
@@ -198,7 +199,7 @@ class TestPromises:
         assert indexes(scene.head) == {"_pkey"}
         for _ in range(2):
             services.index_predictions(head=scene.head)
-            assert indexes(scene.head) == {"_pkey", "_by_label", "_by_confidence"}
+            assert indexes(scene.head) == ALL_INDEXES
         new = ImageFactory(dataset=scene.dataset)
         assert scene.store(images=[new]) == 1
 
@@ -391,7 +392,7 @@ def test_an_existing_install_keeps_its_rows_there_and_back() -> None:
     heads = (scene.head, second, elsewhere.head)
     assert {predictions.table_of(head.pk) for head in heads} <= partitions()
     for head in heads:
-        assert indexes(head) == {"_pkey", "_by_label", "_by_confidence"}
+        assert indexes(head) == ALL_INDEXES
     sql("DELETE FROM datasets_image WHERE id = %s", extra.pk)
     assert len(rows()) == len(before) - 1
     assert scene.store(scene.new_head()) == 6
@@ -422,7 +423,7 @@ def test_a_dump_restores_with_rows_partitions_and_triggers(tmp_path: Path) -> No
             count = "SELECT count(*) FROM learning_prediction"
             assert own.execute(count).fetchone() == (6,)
             names = own.execute("SELECT indexname FROM pg_indexes WHERE tablename = %s", [table]).fetchall()
-            assert {n for (n,) in names} == {f"{table}_pkey", f"{table}_by_label", f"{table}_by_confidence"}
+            assert {n for (n,) in names} == {f"{table}{suffix}" for suffix in ALL_INDEXES}
             own.execute("DELETE FROM datasets_image WHERE id = %s", [scene.images[0].pk])
             assert own.execute(count).fetchone() == (5,)
     finally:

@@ -35,6 +35,8 @@ BEGIN
                        '(label_id, confidence, image_id)', h);
         EXECUTE format('CREATE INDEX learning_prediction_%1$s_by_confidence ON learning_prediction_%1$s '
                        '(confidence, image_id)', h);
+        EXECUTE format('CREATE INDEX learning_prediction_%1$s_by_label_image ON learning_prediction_%1$s '
+                       '(label_id, image_id)', h);
         EXECUTE format('ANALYZE learning_prediction_%1$s', h);
     END LOOP;
 END $$;

@@ -26,6 +26,8 @@ def page_of(images: QuerySet[Image], sort: str, after: str = "", before: str = "
     falling = descending != backwards
     if key is not None:
         images = images.filter(_beyond(key, falling))
+        if not sort and "answered" in images.query.annotations:
+            images = images.filter(**{f"answered__{'lt' if falling else 'gt'}": key[1]})
     sign = "-" if falling else ""
     order = [f"{sign}confidence", f"{sign}pk"] if sort else [f"{sign}pk"]
     rows = list(images.order_by(*order)[: PAGE + 1])
