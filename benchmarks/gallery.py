@@ -37,7 +37,11 @@ def kinds(dataset: Any, head: Any) -> dict[str, dict[str, str]]:
         ]
         return f"{confidence!r}:{image}"
 
-    middle = Image.objects.filter(dataset=dataset).order_by("pk").values_list("pk", flat=True)[len_of(dataset) // 2]
+    middle = (
+        Image.objects.filter(dataset=dataset)
+        .order_by("pk")
+        .values_list("pk", flat=True)[len_of(dataset) // 2]
+    )
     return {
         "newest": {},
         "newest_deep": {"after": str(middle)},
@@ -124,7 +128,9 @@ def measure(images: int, pages: int, plans: bool) -> dict[str, Any]:
             times += [spent] if turn else []  # the first brings pages of the database into memory
         rows = read_for(client, query, plans)
         most = max(most, rows)
-        print(f"{kind:20} p50 {percentile(times, 0.5):8} ms {rows:10,} rows read", file=sys.stderr, flush=True)
+        print(
+            f"{kind:20} p50 {percentile(times, 0.5):8} ms {rows:10,} rows read", file=sys.stderr, flush=True
+        )
         figures[f"{kind}_p95_ms"] = percentile(times, 0.95)
         everything += times
     return figures | {

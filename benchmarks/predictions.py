@@ -67,7 +67,8 @@ def watch(what: str) -> None:
     dataset = Dataset.objects.get(slug=SLUG)
     other, _made = Dataset.objects.get_or_create(slug="another", defaults={"name": "Another"})
     first, last = (
-        Image.objects.filter(dataset=dataset).order_by(order).values_list("pk", flat=True)[0] for order in ("pk", "-pk")
+        Image.objects.filter(dataset=dataset).order_by(order).values_list("pk", flat=True)[0]
+        for order in ("pk", "-pk")
     )
     dice, stop = np.random.default_rng(0), threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(1), stop.set()), daemon=True).start()
@@ -98,7 +99,6 @@ def floor(head: Any) -> float:
     """Seconds to copy the head's rows, ready as bytes, into a table without an index."""
     import numpy as np
     from django.db import connection
-
     from psycopg import sql
 
     from mekiki.learning.binary import FLOAT8, INT8, blank_rows, copy_in, copy_out
@@ -183,7 +183,9 @@ def measure(images: int) -> dict[str, Any]:
     first = re.search(r'gallery__item" href="([^"]+)"', page.content.decode())
     assert first and surest in first[1], "the first on the page is the one the new head is surest of"
     figures |= storing.figures
-    figures["wal_mb"] = round(float(ask("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), %s)", wal)) / 1e6)
+    figures["wal_mb"] = round(
+        float(ask("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), %s)", wal)) / 1e6
+    )
     name = table_of(new.pk)
     figures["table_mb"] = round(ask("SELECT pg_relation_size(%s)", name) / 1e6)
     figures["indexes_mb"] = round(ask("SELECT pg_indexes_size(%s)", name) / 1e6)

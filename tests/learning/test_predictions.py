@@ -62,13 +62,17 @@ class Scene:
 
 def partitions() -> set[str]:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'learning_prediction'::regclass")
+        cursor.execute(
+            "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'learning_prediction'::regclass"
+        )
         return {row[0] for row in cursor.fetchall()}
 
 
 def indexes(head: Any) -> set[str]:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT indexname FROM pg_indexes WHERE tablename = %s", [predictions.table_of(head.pk)])
+        cursor.execute(
+            "SELECT indexname FROM pg_indexes WHERE tablename = %s", [predictions.table_of(head.pk)]
+        )
         return {row[0].removeprefix(predictions.table_of(head.pk)) for row in cursor.fetchall()}
 
 
@@ -88,7 +92,9 @@ def rows() -> list[tuple[Any, ...]]:
 
 @contextmanager
 def other_session() -> Iterator[psycopg.Connection]:
-    with psycopg.connect(**connection.get_connection_params() | {"context": None, "cursor_factory": psycopg.Cursor}) as own:
+    with psycopg.connect(
+        **connection.get_connection_params() | {"context": None, "cursor_factory": psycopg.Cursor}
+    ) as own:
         yield own
 
 
@@ -114,7 +120,9 @@ def wait_until_blocked(own: psycopg.Connection) -> None:
     mine = own.info.backend_pid
     for _ in range(200):
         with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid))", [mine])
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid))", [mine]
+            )
             if cursor.fetchone()[0]:
                 return
         time.sleep(0.02)
@@ -166,7 +174,9 @@ class TestPromises:
         with pytest.raises(IntegrityError, match="is named by predictions"), transaction.atomic():
             sql("DELETE FROM labeling_label WHERE id = %s", scene.labels[which].pk)
             sql("SET CONSTRAINTS ALL IMMEDIATE")
-        with transaction.atomic():  # one that no prediction names; and all of it in one transaction, in any order
+        with (
+            transaction.atomic()
+        ):  # one that no prediction names; and all of it in one transaction, in any order
             sql("DELETE FROM labeling_label WHERE id = %s", scene.labels[2].pk)
             sql("SET CONSTRAINTS ALL IMMEDIATE")
             sql("SET CONSTRAINTS ALL DEFERRED")
@@ -324,7 +334,9 @@ def store_in_chunks(head_id: int, report: Any) -> int:
     half = np.full(n, 0.5, np.float32)
     scores = Scores(np.zeros(n, np.int32), np.ones(n, np.int32), half, half / 2, half / 2, half)
     steps.CHUNK = 100
-    return steps.store_missing(head, scores, Mirror(ids, np.full(n, 0.5), np.empty((n, 0), np.float16)), report)
+    return steps.store_missing(
+        head, scores, Mirror(ids, np.full(n, 0.5), np.empty((n, 0), np.float16)), report
+    )
 
 
 @pytest.mark.django_db(transaction=True)

@@ -80,7 +80,9 @@ def standings(datasets: Iterable[Dataset], user: User) -> list[Standing]:
         )
     }
     # By the ids of the heads: constants, by which the database leaves every other head's partition alone.
-    predicted = _counts(Prediction.objects.filter(head__in=[row[-1] for row in champions.values()]), "head_id")
+    predicted = _counts(
+        Prediction.objects.filter(head__in=[row[-1] for row in champions.values()]), "head_id"
+    )
     newest = Evaluation.objects.filter(head__champion__dataset__in=ids, n__gt=0)
     evaluations = {
         e.head.dataset_id: e

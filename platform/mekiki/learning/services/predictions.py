@@ -193,7 +193,7 @@ def drop_replaced_predictions(dataset: Dataset) -> int:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT h.id FROM learning_head h WHERE h.dataset_id = %s AND h.id <> %s "
-            f"AND to_regclass('{TABLE}_' || h.id) IS NOT NULL ORDER BY h.id",  # noqa: S608 (our own name)
+            f"AND to_regclass('{TABLE}_' || h.id) IS NOT NULL ORDER BY h.id",
             [dataset.pk, champion.head_id],
         )
         stale = [row[0] for row in cursor.fetchall()]
@@ -210,9 +210,7 @@ def _drop(head_id: int) -> bool:
                 cursor.execute("SELECT current_setting('lock_timeout')")
                 before = cursor.fetchone()[0]
                 cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{DROP_WAIT_MS}ms"])
-                cursor.execute(
-                    sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(table_of(head_id)))
-                )
+                cursor.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(table_of(head_id))))
                 cursor.execute("SELECT set_config('lock_timeout', %s, true)", [before])
             return True
         except OperationalError as error:
