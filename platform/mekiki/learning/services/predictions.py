@@ -193,8 +193,8 @@ def drop_replaced_predictions(dataset: Dataset) -> int:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT h.id FROM learning_head h WHERE h.dataset_id = %s AND h.id <> %s "
-            f"AND to_regclass('{TABLE}_' || h.id) IS NOT NULL ORDER BY h.id",
-            [dataset.pk, champion.head_id],
+            "AND to_regclass(%s || h.id) IS NOT NULL ORDER BY h.id",
+            [dataset.pk, champion.head_id, f"{TABLE}_"],
         )
         stale = [row[0] for row in cursor.fetchall()]
     return sum(_drop(head_id) for head_id in stale)
