@@ -27,7 +27,7 @@ DATASET_SPACE, HEAD_SPACE = 0x4D4B4C02, 0x4D4B4C03
 # A drop needs the parent table for itself, and whoever reads predictions queues behind a drop that waits: it gives
 # up after this long, and tries again while readers go on.
 DROP_WAIT_MS = 40
-DROP_TRIES = 20
+DROP_TRIES = 40
 DROP_PAUSE = 0.25  # seconds
 
 # Those of a partition, after its primary key (head_id, image_id): sorted within a label, sorted, and a label's newest
