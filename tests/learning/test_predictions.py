@@ -229,6 +229,25 @@ class TestPromises:
         assert predictions.table_of(heads[2].pk) in plan
         assert not any(predictions.table_of(head.pk) in plan for head in (*heads[:2], heads[3])), plan
 
+    def test_the_lease_looks_again_where_the_head_is_replaced_between_its_two_questions(self) -> None:
+        scene = Scene()
+        old, new = scene.head, scene.new_head()
+        for head in (old, new):
+            scene.store(head)
+        services.promote(head=old, reason={"code": "first_head"})
+        done: list[bool] = []
+
+        def replace(execute: Any, query: str, *rest: Any) -> Any:
+            if "learning_prediction" in query and not done:
+                done.append(True)
+                services.promote(head=new, reason={"code": "better_than_prompts"})
+                assert services.drop_replaced_predictions(scene.dataset) == 1
+            return execute(query, *rest)
+
+        with connection.execute_wrapper(replace):
+            found = _predicted(scene.dataset, [scene.images[0].pk])
+        assert done and found[scene.images[0].pk]["head"] == new.version
+
 
 @pytest.mark.django_db(transaction=True)
 class TestAtTheSameTime:
