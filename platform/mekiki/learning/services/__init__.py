@@ -32,12 +32,16 @@ from mekiki.learning.services.encoder_upkeep import (
 )
 from mekiki.learning.services.heads import (
     decisions_digest,
-    drop_replaced_predictions,
     next_version,
     promote,
     record_evaluation,
     record_head,
     seed_for,
+)
+from mekiki.learning.services.predictions import (
+    drop_replaced_predictions,
+    index_predictions,
+    open_predictions,
     store_predictions,
 )
 from mekiki.learning.services.training import (
@@ -55,8 +59,10 @@ __all__ = [
     "drop_replaced_predictions",
     "encoding_key",
     "finish_run",
+    "index_predictions",
     "next_version",
     "obstacle",
+    "open_predictions",
     "promote",
     "record_encoding_problems",
     "record_evaluation",
