@@ -73,7 +73,7 @@ class Command(BaseCommand):
         head = _head(slug, wanted)
         job = request_verification(dataset=head.dataset, head=head)
         if options["no_wait"]:
-            self.stdout.write(_("Asked for. The head's page shows what comes of it."))
+            self.stdout.write(_("Asked for. The head’s page shows what comes of it."))
             return
         self._wait(job)
         if job.state != State.SUCCEEDED:
