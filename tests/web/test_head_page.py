@@ -82,6 +82,8 @@ def test_the_strength_of_the_prior_is_a_chart_with_a_table_behind_it(dataset: An
     rows = re.findall(
         r'class="numeric">([\d.e-]+)</th><td class="numeric">([\d.]+)</td><td class="numeric">([\d.]+)', text
     )
+    other = page(dataset, HeadFactory(dataset=dataset, kind=Head.Kind.PLAIN, metrics=METRICS))
+    assert "chart__dot--chosen" not in other, "that cross-validation was of a head with a prior"
     assert rows == [("0.001", "0.420", "0.040"), ("0.1", "0.430", "0.030"), ("10", "0.620", "0.050")]
 
 

@@ -259,7 +259,8 @@ def losses(points: Sequence[Loss], *, title: str, description: str, x_label: str
     if not points:
         raise ValueError("A curve needs at least one point.")
     height, top, bottom = 196.0, 18.0, 148.0
-    lines = ticks(min(p.loss - p.error for p in points), max(p.loss + p.error for p in points), 4)
+    low, high = min(p.loss - p.error for p in points), max(p.loss + p.error for p in points)
+    lines = ticks(low, max(high, low + 0.01), 4)  # losses that are all one still need an axis
     y0, y1 = lines[0], lines[-1]
     powers = [math.log10(p.strength) for p in points]
     x0, x1 = min(powers), max(powers)

@@ -66,8 +66,8 @@ def _sentence(head: Head, kinds: dict[str, Any]) -> str:
 
 
 def strengths_of(head: Head) -> Strengths | None:
-    """The cross-validation of λ₀; None where it was fixed, or where there is no prior."""
-    tried = head.metrics.get("cross_validation") or []
+    """The cross-validation of λ₀; None where it was fixed, or where the head has no prior."""
+    tried = (head.metrics.get("cross_validation") or []) if head.kind == Head.Kind.LOGISTIC else []
     chosen = head.metrics.get("lambda0")
     rows = [
         charts.Loss(
