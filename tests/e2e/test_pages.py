@@ -249,6 +249,10 @@ def test_the_page_of_a_head_with_everything_on_it_is_sound(page: Page, live_serv
         wrong += [
             f"{slug} {version}: {line}" for line in look(page, address, f"head-{slug}-{version}", language)
         ]
+    page.locator("details:has(.confusion) > summary").click()  # the page is still that of eighty labels
+    page.screenshot(path=SHOTS / f"head-many-open-{language}-{page.size_name}.png", full_page=True)  # type: ignore[attr-defined]
+    if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+        wrong.append("a large table scrolls the page, not itself")
     page.emulate_media(color_scheme="dark")
     address = live_server.url + reverse("head", args=[dataset.slug, 3])
     wrong += look(page, address, "head-dark", language)

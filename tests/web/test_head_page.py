@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mekiki.jobs.models import Job, Kind, State
@@ -162,6 +162,7 @@ def test_many_labels_stay_readable(dataset: Any) -> None:
 places = st.tuples(st.integers(0, 59), st.integers(0, 59))
 
 
+@settings(deadline=None)  # a machine may be busy
 @given(st.integers(1, 60), st.dictionaries(places, st.integers(0, 50), max_size=80))
 def test_the_matrix_on_the_page_agrees_with_the_one_that_was_stored(
     n: int, counts: dict[tuple[int, int], int]
