@@ -216,7 +216,7 @@ def check_head(platform: Platform, admin: Page, reviewer: Page) -> None:
     assert reviewer.locator("#repeat form").count() == 0
     reviewer.screenshot(path=SHOTS / "journey-6-head-ja-phone.png", full_page=True)
     with reviewer.expect_download() as download:
-        reviewer.get_by_role("link", name="CSV").first.click()
+        reviewer.locator("a[href$='training-labels.csv']").click()
     text = download.value.path().read_text("utf-8-sig")
     rows = list(csv.DictReader(io.StringIO(text)))
     assert 0 < len(rows) < ANSWERS, "all but the audit sample"
