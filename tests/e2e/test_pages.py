@@ -227,9 +227,17 @@ def test_the_page_of_a_head_with_everything_on_it_is_sound(page: Page, live_serv
     matrix = [[40, 3, 0, 1, 0], [6, 22, 2, 0, 0], [0, 1, 17, 0, 0], [0, 0, 0, 9, 4], [0, 0, 0, 2, 13]]
     report = {"label_ids": ids, "confusion": matrix, "labels": []}
     EvaluationFactory(head=full, n=120, correct=101, low=0.77, high=0.9, answers=160, report=report)
+    counts = [0, 0, 3, 12, 0, 25, 41, 38, 57, 80, 104, 96, 131, 222, 1480]
+    bins = {
+        "lower": [i / 15 for i in range(15)],
+        "upper": [(i + 1) / 15 for i in range(15)],
+        "count": counts,
+        "confidence": [(i + 0.5) / 15 if n else None for i, n in enumerate(counts)],
+        "frequency": [(i + 1 - i % 3) / 15 if n else None for i, n in enumerate(counts)],
+    }
     taught = HeadFactory(
         dataset=dataset, prompt_set=full.prompt_set, encoder=full.encoder, kind="gaussian", calibrated=True,
-        n_labels=180, metrics={**METRICS, "cross_validated_on_reviewed_labels": {**CROSS, "confusion": matrix}},
+        n_labels=180, metrics={**METRICS, "cross_validated_on_reviewed_labels": {**CROSS, "confusion": matrix, "reliability": bins}},
     )  # fmt: skip
     facts = {"version": 4, "digest": taught.digest, "code_before": "0.1+heads.1", "code_now": "0.1+heads.2"}
     ended = {"state": State.SUCCEEDED, "finished_at": taught.created_at, "created_by": admin}

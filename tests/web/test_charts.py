@@ -114,7 +114,7 @@ def test_a_dot_stands_where_its_bin_says_and_its_bar_is_as_high_as_its_count(bin
 
 def test_wide_bins_carry_their_number_and_narrow_ones_leave_it_to_the_table():
     svg = diagram([Bin(0.0, 0.5, 1234, 0.4, 0.5), Bin(0.95, 1.0, 7, 0.97, 1.0)])
-    assert [e.text for e in svg.iter() if e.get("class") == "chart__count"] == ["1,234"]
+    assert [e.text for e in svg.iter() if e.get("class") == "chart__count"] == ["1.2k"]
     with pytest.raises(ValueError, match="at least one answer"):
         diagram([Bin(0.0, 1.0, 0, 0.5, 0.5)])
 

@@ -71,6 +71,8 @@ def test_it_says_why_this_kind_and_shows_what_was_compared(dataset: Any) -> None
     ):
         head = HeadFactory(dataset=dataset, metrics={"choice": {"code": code}, "candidates": []})
         assert says in page(dataset, head)
+    usual = HeadFactory(dataset=dataset, metrics={"choice": {"code": "best"}, "candidates": []})
+    assert "leans on the prompts, has the lowest log-loss" in page(dataset, usual)
     assert "without comparing kinds" in page(dataset, HeadFactory(dataset=dataset, metrics={}))
     assert "rests on the prompts alone" in page(dataset, HeadFactory(dataset=dataset, kind="zero_shot"))
 

@@ -151,7 +151,7 @@ def learning_curve(points: Sequence[Point], *, title: str, description: str, x_l
 
 
 # A bin narrower than this share of the axis has no room for its number; the table has it.
-_ROOM_FOR_A_NUMBER = 0.07
+_ROOM_FOR_A_NUMBER = 0.06
 
 
 def reliability(
@@ -212,7 +212,7 @@ def reliability(
             (
                 _number(x((each.lower + each.upper) / 2)),
                 _number(floor - max(1.5, tallest * each.count / most) - 4),
-                f"{each.count:,}",
+                f"{each.count:,}" if each.count < 1000 else f"{_number(round(each.count / 1000, 1))}k",
             )
             for each in bins
             if each.upper - each.lower >= _ROOM_FOR_A_NUMBER

@@ -44,6 +44,10 @@ def _sentence(head: Head, kinds: dict[str, Any]) -> str:
         )
     code = (head.metrics.get("choice") or {}).get("code", "")
     kind = kinds.get(head.kind, head.kind)
+    if code == "best" and head.kind == Head.Kind.LOGISTIC:
+        return _(
+            "The usual kind, a logistic head that leans on the prompts, has the lowest log-loss in cross-validation."
+        )
     told = {
         "few_labels": _(
             "Too few labels to compare kinds of head: the logistic head that leans on the prompts was taken. "
