@@ -44,6 +44,7 @@ from mekiki.learning.services.predictions import (
     open_predictions,
     store_predictions,
 )
+from mekiki.learning.services.repeating import record_verification, request_verification
 from mekiki.learning.services.training import (
     finish_run,
     request_training,
@@ -70,6 +71,7 @@ __all__ = [
     "record_long_prompts",
     "record_new_encoder",
     "record_removal",
+    "record_verification",
     "register_encoder",
     "removal_obstacle",
     "remove_embeddings",
@@ -80,6 +82,7 @@ __all__ = [
     "request_switch",
     "request_take_back",
     "request_training",
+    "request_verification",
     "rest_change",
     "resume_change",
     "run_of",
