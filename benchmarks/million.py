@@ -58,7 +58,6 @@ def connect(home: Path, url: str) -> None:
 def fill(images: int, heads: int) -> tuple[Any, list[Any]]:
     """(dataset, heads) without predictions; a superuser "reader"."""
     from django.db import connection
-    from django.utils import timezone
 
     from mekiki.accounts.models import User
     from mekiki.datasets.models import Dataset
@@ -78,16 +77,25 @@ def fill(images: int, heads: int) -> tuple[Any, list[Any]]:
         )
         for version in range(1, heads + 1)
     ]  # fmt: skip
+    insert_images(dataset, images)
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE datasets_image")
+    return dataset, made
+
+
+def insert_images(dataset: Any, count: int) -> None:
+    """Rows of images without files, as an import would have left them."""
+    from django.db import connection
+    from django.utils import timezone
+
     with connection.cursor() as cursor:
         cursor.execute(
             """INSERT INTO datasets_image (dataset_id, sha256, name, format, width, height, size, metadata,
                audit_key, created_at)
                SELECT %s, encode(sha256(n::text::bytea), 'hex'), 'part-' || n, 'PNG', 200, 200, 10000,
                jsonb_build_object('line', (n %% 10)::text), 0.5, %s FROM generate_series(1, %s) AS n""",
-            [dataset.pk, timezone.now(), images],
+            [dataset.pk, timezone.now(), count],
         )
-        cursor.execute("VACUUM ANALYZE datasets_image")
-    return dataset, made
 
 
 def what_it_says(dataset: Any, head: Any) -> tuple[Any, Any]:

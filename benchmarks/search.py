@@ -27,6 +27,9 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
+
+from benchmarks.million import insert_images  # noqa: E402
+
 SLUG = "benchmark"
 CHUNK = 50_000
 AT = 50
@@ -82,7 +85,6 @@ class Pocket:
 def fill(source: Any, n: int) -> tuple[Any, float]:
     """A dataset of n images with embeddings, and one of 2,000 beside it; (encoder, embeddings stored a second)."""
     from django.db import connection
-    from django.utils import timezone
 
     from mekiki.accounts.models import User
     from mekiki.datasets.models import Dataset, Image
@@ -95,14 +97,7 @@ def fill(source: Any, n: int) -> tuple[Any, float]:
     spent = 0.0
     for slug, count in ((SLUG, n), ("small", 2000)):
         dataset = Dataset.objects.create(slug=slug, name=slug)
-        with connection.cursor() as cursor:
-            cursor.execute(
-                """INSERT INTO datasets_image (dataset_id, sha256, name, format, width, height, size, metadata,
-                   audit_key, created_at)
-                   SELECT %s, encode(sha256(n::text::bytea), 'hex'), 'part-' || n, 'PNG', 200, 200, 10000,
-                   jsonb_build_object('line', (n %% 10)::text), 0.5, %s FROM generate_series(1, %s) AS n""",
-                [dataset.pk, timezone.now(), count],
-            )
+        insert_images(dataset, count)
         ids = np.array(Image.objects.filter(dataset=dataset).order_by("pk").values_list("pk", flat=True))
         for start in range(0, count, CHUNK):
             part = ids[start : start + CHUNK]

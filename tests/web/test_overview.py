@@ -193,3 +193,19 @@ class TestPage:
         grow()
         with django_assert_max_num_queries(len(few.captured_queries)):
             client.get(f"/d/{dataset.slug}/")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("zero_shot", "zero-shot, by prompts"),
+        ("gaussian", "Gaussian, taught by people"),
+        ("plain", "plain logistic, taught by people"),
+    ],
+)
+def test_the_head_in_use_is_called_what_it_is(kind: str, words: str):
+    viewer = UserFactory()
+    dataset = DatasetFactory(viewer=viewer)
+    ChampionFactory(dataset=dataset, head=HeadFactory(dataset=dataset, kind=kind))
+    assert f'<dd class="stat__note">{words}</dd>' in page(dataset, viewer)

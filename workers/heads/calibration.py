@@ -43,11 +43,6 @@ class Calibration:
             return logp
         return np.logaddexp(np.log1p(-self.slips) + logp, np.log(self.slips / logp.shape[1]))
 
-    def said(self, probs: ArrayLike) -> F8:
-        """Probabilities (n, L) of each answer, from those of the truth."""
-        p = np.asarray(probs, np.float64)
-        return (1.0 - self.slips) * p + self.slips / p.shape[1]
-
 
 def fit_calibration(
     logits: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None

@@ -124,7 +124,7 @@ def cross_validated(
 ) -> dict[str, Any]:
     """Figures of out-of-fold logits (n, L) against the answers (n,), as JSON values; empty bins hold null.
 
-    Confidence here is that people will say the same: `Calibration.said` of the head's.
+    Confidence here is that people will say the same, slips allowed for (`Calibration.log_answers`).
     """
     log_said = calibration.log_answers(oof)
     said = np.exp(log_said)

@@ -6,7 +6,7 @@ that is stretched, with strokes that are not. No style attributes: a strict CSP 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from django.utils.html import format_html, format_html_join
@@ -83,6 +83,64 @@ def _scale(
     return lines, lines[0], lines[-1]
 
 
+def _grid(marks: Sequence[float], y: Callable[[float], float], shown: Callable[[float], str]) -> SafeString:
+    """Lines across at the marks, each with its number above it."""
+    return format_html_join(
+        "",
+        '<line class="chart__grid" x1="0" x2="100%" y1="{0}" y2="{0}"/><text x="0" y="{1}">{2}</text>',
+        [(_number(y(v)), _number(y(v) - 4), shown(v)) for v in marks],
+    )
+
+
+def _percent(value: float) -> str:
+    return f"{_number(value * 100)} %"
+
+
+def _line(kind: str, points: Sequence[tuple[float, float]]) -> SafeString:
+    """A line through (x in percent of the width, y)."""
+    return format_html(
+        '<polyline class="chart__{}" vector-effect="non-scaling-stroke" points="{}"/>', kind, _points(points)
+    )
+
+
+def _band(points: Sequence[tuple[float, float, float]]) -> SafeString:
+    """The area between (x in percent of the width, upper y, lower y)."""
+    around = [(x, high) for x, high, _low in points] + [(x, low) for x, _high, low in reversed(points)]
+    return format_html('<polygon class="chart__band" points="{}"/>', _points(around))
+
+
+def _points(points: Sequence[tuple[float, float]]) -> str:
+    return " ".join(f"{_number(x * 10)},{_number(y)}" for x, y in points)
+
+
+def _figure(
+    *,
+    title: str,
+    description: str,
+    height: float,
+    behind: Sequence[SafeString],
+    x_label: str,
+    x_label_at: float,
+    stretched: Sequence[SafeString],
+    dots: SafeString,
+) -> SafeString:
+    """A chart as wide as its place: what is `stretched` is drawn 1000 wide and pulled, texts and dots are not."""
+    return format_html(
+        '<svg role="img" aria-label="{title}. {description}" width="100%" height="{height}">'
+        '{behind}<text x="100%" y="{x_label_at}" text-anchor="end">{x_label}</text>'
+        '<svg width="100%" height="{height}" viewBox="0 0 1000 {height}" preserveAspectRatio="none">'
+        "{stretched}</svg>{dots}</svg>",
+        title=title,
+        description=description,
+        height=_number(height),
+        behind=format_html_join("", "{}", [(each,) for each in behind]),
+        x_label=x_label,
+        x_label_at=_number(x_label_at),
+        stretched=format_html_join("", "{}", [(each,) for each in stretched]),
+        dots=dots,
+    )
+
+
 def learning_curve(points: Sequence[Point], *, title: str, description: str, x_label: str) -> SafeString:
     """Accuracy against answers given, with its interval as a band. Points in ascending x.
 
@@ -100,11 +158,7 @@ def learning_curve(points: Sequence[Point], *, title: str, description: str, x_l
     def y(value: float) -> float:
         return bottom - (bottom - top) * (value - y0) / (y1 - y0)
 
-    grid = format_html_join(
-        "",
-        '<line class="chart__grid" x1="0" x2="100%" y1="{0}" y2="{0}"/><text x="0" y="{1}">{2} %</text>',
-        [(_number(y(v)), _number(y(v) - 4), _number(v * 100)) for v in lines],
-    )
+    grid = _grid(lines, y, _percent)
     marks = [v for v in ticks(0, x1, 5) if v <= x1 and v == int(v)]
     x_axis = format_html_join(
         "",
@@ -119,9 +173,6 @@ def learning_curve(points: Sequence[Point], *, title: str, description: str, x_l
             for v in marks
         ],
     )
-    above = [f"{_number(x(p.x) * 10)},{_number(y(p.high))}" for p in points]
-    below = [f"{_number(x(p.x) * 10)},{_number(y(p.low))}" for p in reversed(points)]
-    line = " ".join(f"{_number(x(p.x) * 10)},{_number(y(p.y))}" for p in points)
     dots = format_html_join(
         "",
         '<line class="chart__whisker" x1="{0}%" x2="{0}%" y1="{1}" y2="{2}"/>'
@@ -130,22 +181,17 @@ def learning_curve(points: Sequence[Point], *, title: str, description: str, x_l
         if len(points) <= 40
         else [],
     )
-    return format_html(
-        '<svg role="img" aria-label="{title}. {description}" width="100%" height="{height}">'
-        "{grid}{x_axis}"
-        '<text x="100%" y="{label_y}" text-anchor="end">{x_label}</text>'
-        '<svg width="100%" height="{height}" viewBox="0 0 1000 {height}" preserveAspectRatio="none">'
-        '<polygon class="chart__band" points="{band}"/>'
-        '<polyline class="chart__line" vector-effect="non-scaling-stroke" points="{line}"/></svg>{dots}</svg>',
+    return _figure(
         title=title,
         description=description,
-        height=_number(height),
-        grid=grid,
-        x_axis=x_axis,
-        label_y=_number(bottom + 33),
+        height=height,
+        behind=[grid, x_axis],
         x_label=x_label,
-        band=" ".join(above + below),
-        line=line,
+        x_label_at=bottom + 33,
+        stretched=[
+            _band([(x(p.x), y(p.high), y(p.low)) for p in points]),
+            _line("line", [(x(p.x), y(p.y)) for p in points]),
+        ],
         dots=dots,
     )
 
@@ -173,11 +219,7 @@ def reliability(
         return bottom - (bottom - top) * value
 
     marks = [0.0, 0.25, 0.5, 0.75, 1.0]
-    grid = format_html_join(
-        "",
-        '<line class="chart__grid" x1="0" x2="100%" y1="{0}" y2="{0}"/><text x="0" y="{1}">{2} %</text>',
-        [(_number(y(v)), _number(y(v) - 4), _number(v * 100)) for v in marks],
-    )
+    grid = _grid(marks, y, _percent)
     x_axis = format_html_join(
         "",
         '<text x="{}%" y="{}" text-anchor="{}">{} %</text>',
@@ -223,27 +265,23 @@ def reliability(
         '<circle class="chart__dot" cx="{}%" cy="{}" r="4"/>',
         [(_number(x(each.confidence)), _number(y(each.frequency))) for each in bins],
     )
-    line = " ".join(f"{_number(x(each.confidence) * 10)},{_number(y(each.frequency))}" for each in bins)
-    ideal = f"{_number(x(0) * 10)},{_number(y(0))} {_number(x(1) * 10)},{_number(y(1))}"
-    return format_html(
-        '<svg role="img" aria-label="{title}. {description}" width="100%" height="{height}">'
-        '{grid}{bars}{numbers}{x_axis}<text x="100%" y="12" text-anchor="end">{y_label}</text>'
-        '<text x="100%" y="{label_y}" text-anchor="end">{x_label}</text>'
-        '<svg width="100%" height="{height}" viewBox="0 0 1000 {height}" preserveAspectRatio="none">'
-        '<polyline class="chart__ideal" vector-effect="non-scaling-stroke" points="{ideal}"/>'
-        '<polyline class="chart__line" vector-effect="non-scaling-stroke" points="{line}"/></svg>{dots}</svg>',
+    return _figure(
         title=title,
         description=description,
-        height=_number(height),
-        grid=grid,
-        bars=bars,
-        numbers=numbers,
-        x_axis=x_axis,
-        y_label=y_label,
-        label_y=_number(floor + 33),
+        height=height,
+        behind=[
+            grid,
+            bars,
+            numbers,
+            x_axis,
+            format_html('<text x="100%" y="12" text-anchor="end">{}</text>', y_label),
+        ],
         x_label=x_label,
-        ideal=ideal,
-        line=line,
+        x_label_at=floor + 33,
+        stretched=[
+            _line("ideal", [(x(0), y(0)), (x(1), y(1))]),
+            _line("line", [(x(each.confidence), y(each.frequency)) for each in bins]),
+        ],
         dots=dots,
     )
 
@@ -271,11 +309,7 @@ def losses(points: Sequence[Loss], *, title: str, description: str, x_label: str
     def y(value: float) -> float:
         return bottom - (bottom - top) * (value - y0) / (y1 - y0)
 
-    grid = format_html_join(
-        "",
-        '<line class="chart__grid" x1="0" x2="100%" y1="{0}" y2="{0}"/><text x="0" y="{1}">{2}</text>',
-        [(_number(y(v)), _number(y(v) - 4), f"{v:g}") for v in lines],
-    )
+    grid = _grid(lines, y, "{:g}".format)
     x_axis = format_html_join(
         "",
         '<text x="{}%" y="{}" text-anchor="middle">10{}</text>',
@@ -284,32 +318,23 @@ def losses(points: Sequence[Loss], *, title: str, description: str, x_label: str
             for power in range(math.ceil(x0), math.floor(x1) + 1)
         ],
     )
-    places = [(x(power) * 10, p) for power, p in zip(powers, points, strict=True)]
-    band = [f"{_number(at)},{_number(y(p.loss + p.error))}" for at, p in places]
-    band += [f"{_number(at)},{_number(y(p.loss - p.error))}" for at, p in reversed(places)]
+    places = [(x(power), p) for power, p in zip(powers, points, strict=True)]
     dots = format_html_join(
         "",
         '<circle class="chart__dot{}" cx="{}%" cy="{}" r="4"/>',
-        [
-            (" chart__dot--chosen" if p.chosen else "", _number(at / 10), _number(y(p.loss)))
-            for at, p in places
-        ],
+        [(" chart__dot--chosen" if p.chosen else "", _number(at), _number(y(p.loss))) for at, p in places],
     )
-    return format_html(
-        '<svg role="img" aria-label="{title}. {description}" width="100%" height="{height}">'
-        '{grid}{x_axis}<text x="100%" y="{label_y}" text-anchor="end">{x_label}</text>'
-        '<svg width="100%" height="{height}" viewBox="0 0 1000 {height}" preserveAspectRatio="none">'
-        '<polygon class="chart__band" points="{band}"/>'
-        '<polyline class="chart__line" vector-effect="non-scaling-stroke" points="{line}"/></svg>{dots}</svg>',
+    return _figure(
         title=title,
         description=description,
-        height=_number(height),
-        grid=grid,
-        x_axis=x_axis,
-        label_y=_number(bottom + 33),
+        height=height,
+        behind=[grid, x_axis],
         x_label=x_label,
-        band=" ".join(band),
-        line=" ".join(f"{_number(at)},{_number(y(p.loss))}" for at, p in places),
+        x_label_at=bottom + 33,
+        stretched=[
+            _band([(at, y(p.loss + p.error), y(p.loss - p.error)) for at, p in places]),
+            _line("line", [(at, y(p.loss)) for at, p in places]),
+        ],
         dots=dots,
     )
 

@@ -15,7 +15,7 @@ from mekiki.datasets.models import Dataset, Image
 from mekiki.exports.models import LabelSet
 from mekiki.jobs.models import ACTIVE_STATES, Job
 from mekiki.jobs.progress import JobStatus, statuses
-from mekiki.learning.models import Champion, Evaluation, Prediction
+from mekiki.learning.models import Champion, Evaluation, Head, Prediction
 from mekiki.review.models import ConfirmedLabel, QueueItem
 
 
@@ -35,6 +35,11 @@ class Standing:
     evaluation: Evaluation | None = None
     last_activity: datetime | None = None
     jobs: list[JobStatus] = field(default_factory=list)
+
+    @property
+    def head_in_words(self) -> str:
+        """The kind of the head in use; empty where nothing is predicted yet."""
+        return str(Head.Kind(self.head_kind).label) if self.head_kind else ""
 
     @property
     def accuracy(self) -> float | None:

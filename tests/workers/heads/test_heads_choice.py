@@ -13,6 +13,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 
+from tests.labelled_vectors import world
 from workers.heads.choice import DEFAULT, choose_head
 from workers.heads.estimator import HeadEstimator
 from workers.heads.gaussian import GaussianDiscriminant, discriminant
@@ -23,16 +24,6 @@ from workers.heads.serial import dump_head, load_head
 from workers.heads.train import train_head
 
 KINDS = (LogisticTextPriorHead, GaussianDiscriminant, PlainLogistic)
-
-
-def world(n: int = 200, d: int = 24, labels: int = 4, noise: float = 0.7, seed: int = 0):
-    """Unit vectors around one direction a class, and those directions as the text."""
-    rng = np.random.default_rng(seed)
-    T = rng.normal(size=(labels, d))
-    T /= np.linalg.norm(T, axis=1, keepdims=True)
-    y = rng.integers(0, labels, n)
-    X = T[y] + noise * rng.normal(size=(n, d))
-    return X / np.linalg.norm(X, axis=1, keepdims=True), y, T
 
 
 def skewed(n: int, d: int = 20, labels: int = 8, seed: int = 0):

@@ -11,20 +11,11 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
+from tests.labelled_vectors import world
 from workers.heads.folds import copies, stratified_folds
 from workers.heads.head import NonFiniteVectors
 from workers.heads.logistic import LogisticTextPriorHead, even_out, fit_text_scale, one_standard_error
 from workers.heads.objective import basis, log_softmax, loss_and_gradient, solve
-
-
-def world(n: int = 200, d: int = 24, labels: int = 4, noise: float = 0.7, seed: int = 0):
-    """Unit vectors around one direction a class, and those directions as the text."""
-    rng = np.random.default_rng(seed)
-    T = rng.normal(size=(labels, d))
-    T /= np.linalg.norm(T, axis=1, keepdims=True)
-    y = rng.integers(0, labels, n)
-    X = T[y] + noise * rng.normal(size=(n, d))
-    return X / np.linalg.norm(X, axis=1, keepdims=True), y, T
 
 
 def digits():
