@@ -7,27 +7,36 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from workers.acquisition.kmeans import kmeans
 from workers.acquisition.quotas import quotas
 
 # k-means looks at no more rows than this; beyond it a seeded sample stands for the pool.
 _SAMPLE = 20_000
-_FULL = 4_000
 # More medoids than this are looked for in groups: the time of k-means++ grows with rows × centres, and 1,500
 # centres among 20,000 rows of 512 dimensions would take most of a minute.
 _NESTED = 200
 
 
-def medoids(X: NDArray[Any], k: int, *, seed: int, weight: ArrayLike | None = None) -> NDArray[np.int64]:
-    """k distinct rows of X (n, d), each the nearest to a centre of (weighted) k-means, largest cluster first.
+def medoids(
+    X: NDArray[Any],
+    k: int,
+    *,
+    seed: int,
+    weight: ArrayLike | None = None,
+    rows: NDArray[np.int64] | None = None,
+) -> NDArray[np.int64]:
+    """k distinct images, each the nearest to a centre of (weighted) k-means, largest cluster first.
 
     Args:
+        X: vectors, possibly a memory map, of which no more than the sample is copied.
+        rows: (n,) distinct rows of X to choose among; all of them when omitted.
         weight: (n,) ≥ 0, how much each row pulls its centre; rows of weight 0 may still be chosen.
 
     Returns:
-        (min(k, n),) row indices. With fewer distinct vectors than k, copies fill up the rest. More than 200 are
+        (min(k, n),) indices into `rows`. With fewer distinct vectors than k, copies fill up the rest. More than 200 are
         looked for in about √k clusters, each cluster's share by weight, clusters taking turns.
     """
-    n = len(X)
+    n = len(X) if rows is None else len(rows)
     k = min(int(k), n)
     if k <= 0:
         return np.empty(0, np.int64)
@@ -37,10 +46,11 @@ def medoids(X: NDArray[Any], k: int, *, seed: int, weight: ArrayLike | None = No
     if not (w > 0).any():
         w = np.ones(n)
     rng = np.random.default_rng(seed)
-    rows = np.arange(n) if n <= _SAMPLE else np.sort(rng.choice(n, max(_SAMPLE, 4 * k), replace=False))
-    V = np.asarray(X[rows], np.float32)
-    w = w[rows]
-    return rows[_nested(V, w, k, seed) if k > _NESTED else _nearest(V, w, k, seed)]
+    size = max(_SAMPLE, 4 * k)
+    seen = np.arange(n) if n <= size else np.sort(rng.choice(n, size, replace=False))
+    V = np.asarray(X[seen if rows is None else rows[seen]], np.float32)
+    w = w[seen]
+    return seen[_nested(V, w, k, seed) if k > _NESTED else _nearest(V, w, k, seed)]
 
 
 def _nested(V: NDArray[Any], w: NDArray[Any], k: int, seed: int) -> NDArray[np.int64]:
@@ -98,26 +108,6 @@ def _nearest(V: NDArray[Any], w: NDArray[Any], k: int, seed: int) -> NDArray[np.
     return np.array(chosen, np.int64)
 
 
-def kmeans(V: NDArray[Any], w: NDArray[Any], k: int, seed: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Centres (k, d) and the cluster (n,) of each row of V (n, d), weighted by w (n,); in small batches when many.
-
-    With fewer distinct rows than k some clusters are empty.
-    """
-    import warnings
-
-    from sklearn.cluster import KMeans, MiniBatchKMeans
-    from sklearn.exceptions import ConvergenceWarning
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct points than clusters
-        if len(V) <= _FULL:
-            model = KMeans(k, n_init=1, max_iter=30, random_state=seed)
-        else:
-            model = MiniBatchKMeans(k, n_init=1, max_iter=20, batch_size=max(1024, 2 * k), random_state=seed)
-        label = model.fit(V, sample_weight=w).labels_
-    return model.cluster_centers_, label
-
-
 def cold_start(
     X: NDArray[Any],
     k: int,
@@ -126,22 +116,25 @@ def cold_start(
     pseudo_label: NDArray[Any] | None = None,
     n_labels: int = 1,
     already: ArrayLike | None = None,
+    rows: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
-    """k rows of X (n, d) to ask first: the same number of medoids from each class the prompts see.
+    """k images to ask first: the same number of medoids from each class the prompts see.
 
     Args:
+        X: vectors, possibly a memory map. rows: (n,) the rows of X to ask among; all of them when omitted.
         pseudo_label: (n,) zero-shot labels; None takes the pool as one class.
         already: (L,) labels given so far, so that classes that have some wait.
 
     Returns:
-        (min(k, n),) rows, classes taking turns, each class's largest cluster first.
+        (min(k, n),) indices into `rows`, classes taking turns, each class's largest cluster first.
     """
-    label = np.zeros(len(X), np.int64) if pseudo_label is None else np.asarray(pseudo_label, np.int64)
-    share = quotas(np.bincount(label, minlength=n_labels), min(k, len(X)), already)
+    at = np.arange(len(X)) if rows is None else rows
+    label = np.zeros(len(at), np.int64) if pseudo_label is None else np.asarray(pseudo_label, np.int64)
+    share = quotas(np.bincount(label, minlength=n_labels), min(k, len(at)), already)
     picks = []
     for c in np.flatnonzero(share):
-        rows = np.flatnonzero(label == c)
-        picks.append(rows[medoids(X[rows], int(share[c]), seed=seed + int(c))])
+        mine = np.flatnonzero(label == c)
+        picks.append(mine[medoids(X, int(share[c]), seed=seed + int(c), rows=at[mine])])
     return take_turns(picks)
 
 
