@@ -58,9 +58,9 @@ def medoids(
 
 def _nested(V: NDArray[Any], w: NDArray[Any], k: int, seed: int) -> NDArray[np.int64]:
     """k rows of V (n, d): about √k clusters first, then in each as many medoids as its share of the weight."""
-    V = _narrowed(V)
+    N = _narrowed(V)
     groups = max(2, round(np.sqrt(k)))
-    _, label = kmeans(V, w, groups, seed)
+    _, label = kmeans(N, w, groups, seed)
     room = np.bincount(label, minlength=groups)
     mass = np.bincount(label, weights=w, minlength=groups)
     share = _allot(mass, room, k)
@@ -68,7 +68,11 @@ def _nested(V: NDArray[Any], w: NDArray[Any], k: int, seed: int) -> NDArray[np.i
     for group in np.argsort(-mass, kind="stable"):
         if share[group]:
             members = np.flatnonzero(label == group)
-            picks.append(members[_nearest(V[members], w[members], int(share[group]), seed + 1 + int(group))])
+            picks.append(
+                members[
+                    _nearest(V[members], w[members], int(share[group]), seed + 1 + int(group), N[members])
+                ]
+            )
     return take_turns(picks)
 
 
@@ -100,11 +104,21 @@ def _allot(mass: NDArray[Any], room: NDArray[np.int64], k: int) -> NDArray[np.in
     return share
 
 
-def _nearest(V: NDArray[Any], w: NDArray[Any], k: int, seed: int) -> NDArray[np.int64]:
-    """k ≤ n rows of V (n, d): the nearest to each centre of k-means, largest cluster first."""
+def _nearest(
+    V: NDArray[Any], w: NDArray[Any], k: int, seed: int, N: NDArray[Any] | None = None
+) -> NDArray[np.int64]:
+    """k ≤ n rows of V (n, d): the nearest to each centre of k-means, largest cluster first.
+
+    The clusters are found on N (n, m) where it is given. What is nearest to their centres is always judged on V: along
+    a few axes alone, images far from the centre look near, and less uncertain ones were chosen.
+    """
     if k == len(V):
         return np.argsort(-w, kind="stable").astype(np.int64)
-    centres, label = kmeans(V, w, k, seed)
+    centres, label = kmeans(V if N is None else N, w, k, seed)
+    if N is not None:
+        pull = w[:, None] * (label[:, None] == np.arange(k))  # (n, k)
+        mass = pull.sum(axis=0)
+        centres = (pull.T.astype(np.float32) @ V) / np.maximum(mass, 1e-30)[:, None].astype(np.float32)
 
     # Nearest row to each centre, each row once: largest cluster chooses first.
     mass = np.bincount(label, weights=w, minlength=len(centres))
