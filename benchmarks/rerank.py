@@ -87,9 +87,7 @@ def rerank(pool: data.Pool, confirmed: int, repeats: int, batch: int) -> tuple[d
     active = round(0.85 * batch * 0.75)  # the part that is not shared out by predicted class
     shortlist = min(25 * active, len(pool.X) // 10)
     groups = max(2, round(active**0.5))
-    row |= measures.choose_floor(
-        pool.X, shortlist, min(shortlist, max(20_000, 4 * active)), active, groups
-    )
+    row |= measures.choose_floor(pool.X, shortlist, min(shortlist, max(20_000, 4 * active)), active, groups)
     return row, (scores, given)
 
 
@@ -134,7 +132,9 @@ def beside(folder: Path, n: int, labels: int, sizes: list[int], batch: int) -> l
             row |= {name: round(value, 3) for name, value in found.items()}
         rows.append(row)
         print(f"  {peer}, {size:,}: {found}", file=sys.stderr, flush=True)
-        return not isinstance(found, str) and max(v for k, v in row.items() if k.endswith("_s")) <= peers.LIMIT
+        return (
+            not isinstance(found, str) and max(v for k, v in row.items() if k.endswith("_s")) <= peers.LIMIT
+        )
 
     confirmed = min(1000, n // 20)
     tell("LogisticRegression", n, peers.alone("LogisticRegression", place, n, confirmed, 0))
@@ -179,7 +179,11 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="20,000 images at most, one repeat, small peers")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="20,000 images at most, 10 and 20 labels, one repeat, small peers",
+    )
     parser.add_argument("--json", type=Path)
     parser.add_argument("--folder", type=Path, help="where pools are kept between runs (2 GB)")
     parser.add_argument("--repeats", type=int, default=3)
@@ -192,7 +196,8 @@ def main() -> None:
         parser.error("the page is written from a file of figures: give --json PATH")
     repeats = 1 if given.quick else given.repeats
     n = 20_000 if given.quick else 1_000_000
-    few, many = (200, 1000) if given.quick else (1000, 20_000)
+    few, many = (100, 300) if given.quick else (1000, 20_000)
+    more = 20 if given.quick else 100  # labels
     batch = 300 if given.quick else BATCH
     folder = given.folder or Path(tempfile.mkdtemp(prefix="mekiki-rerank-"))
     rows: list[dict[str, Any]] = []
@@ -214,13 +219,13 @@ def main() -> None:
         del held
         for part in (n // 10, 3 * n // 10):
             keep([rerank(ten.first(part), few, repeats, batch)[0]])
-        hundred = data.make(folder, n, 100)
-        keep([rerank(hundred, few, repeats, batch)[0]])
+        wide = data.make(folder, n, more)
+        keep([rerank(wide, few, repeats, batch)[0]])
         if not given.no_peers:
-            sizes = [500, 1000] if given.quick else [5_000, 20_000, 100_000, 300_000, 1_000_000]
-            keep(beside(folder, n, 10, sizes, 50 if given.quick else batch))
+            sizes = [300] if given.quick else [5_000, 20_000, 100_000, 300_000, 1_000_000]
+            keep(beside(folder, n, 10, sizes, 20 if given.quick else batch))
         keep([rerank(ten, many, repeats, batch)[0]])
-        keep([rerank(hundred, many, repeats, batch)[0]])
+        keep([rerank(wide, many, repeats, batch)[0]])
     finally:
         if not given.folder:
             for file in folder.glob("*"):

@@ -12,7 +12,7 @@ near-copies, in a mapped float16 file like the mirror's (`benchmarks/reranking/d
 minute was run once. *processor* are seconds of all threads, which other programs on the machine disturb less than
 they do the clock (but waiting for cache and for each other still counts); *load* is the machine's load average when
 the row was written, of which the benchmark itself is at most two. The *floor* of re-scoring: all bytes of the pool read
-once by one thread, plus all products with the labels on blocks in the cache; that of choosing: every uncertainty
+once, plus all products with the labels on blocks in the cache, each at the quickest block's pace of one thread; that of choosing: every uncertainty
 looked at once, the sample gathered, one assignment to the clusters. *memory* is the most that one of the steps held
 of its own beyond what was there before, mapped files left out; the whole pool in float32 would be 2,048 MB."""
 

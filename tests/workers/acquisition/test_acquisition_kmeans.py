@@ -84,9 +84,7 @@ def test_large_inputs_are_seeded_by_a_sample(monkeypatch: pytest.MonkeyPatch) ->
 @given(
     values=st.lists(st.integers(0, 6), min_size=1, max_size=60), count=st.integers(1, 70), data=st.data()
 )  # fmt: skip
-def test_the_first_are_the_head_of_a_stable_sort(
-    values: list[int], count: int, data: st.DataObject
-) -> None:
+def test_the_first_are_the_head_of_a_stable_sort(values: list[int], count: int, data: st.DataObject) -> None:
     uncertainty = np.array(values, np.float32) / 7
     rows = np.array(data.draw(st.permutations(range(len(values)))), np.int64)
     rows = rows[: data.draw(st.integers(1, len(rows)))]
