@@ -39,6 +39,7 @@ def fill(images: int, reviewers: int, items: int) -> None:
     from mekiki.datasets.models import Dataset, Image
     from mekiki.labeling.models import Label, PromptSet
     from mekiki.learning.models import Champion, Encoder, Head
+    from mekiki.learning.services import index_predictions, open_predictions
     from mekiki.review.services import fill_queue
 
     dataset = Dataset.objects.create(slug=SLUG, name="Benchmark", retrain_every=0, queue_target=0)
@@ -55,6 +56,7 @@ def fill(images: int, reviewers: int, items: int) -> None:
         code_version="benchmark",
     )
     Champion.objects.create(dataset=dataset, head=head)
+    open_predictions(head=head)
     with connection.cursor() as cursor:
         cursor.execute(
             """INSERT INTO datasets_image (dataset_id, sha256, name, format, width, height, size, metadata,
@@ -69,6 +71,7 @@ def fill(images: int, reviewers: int, items: int) -> None:
             [head.pk, labels[0].pk, labels[1].pk, dataset.pk],
         )
         cursor.execute("ANALYZE")
+    index_predictions(head=head)
     chosen = list(Image.objects.filter(dataset=dataset).order_by("-id").values_list("pk", flat=True)[:items])
     streams = ["audit" if n % 7 == 0 else "uncertain" for n in range(items)]
     fill_queue(dataset=dataset, head=head, image_ids=chosen, streams=streams, propensities=[0.5] * items)

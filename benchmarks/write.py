@@ -88,6 +88,23 @@ SECTIONS: dict[str, tuple[str, str, str]] = {
         "Budget at a million embeddings: p95 under 150 ms. `p50_ms` and `p95_ms` are whole pages, `selector_*` the "
         "search alone, `page_p50_ms` a page without search. Recall against exact search.",
     ),
+    "predictions": (
+        "Predictions of a new head",
+        "python benchmarks/predictions.py --json benchmarks/results/predictions.json",
+        "Budget at a million: stored and visible in the gallery within 30 s, the old ones dropped without a slow DELETE. "
+        "`store_s` until all is stored and indexed, `visible_s` until the gallery has shown the new head's; `floor_s` copies "
+        "the same rows into a table without an index. `read_*` are the waits of a process that reads predictions of the head "
+        "in use, `import_*` of one that brings images in: with nothing going on (`idle`), while it is stored, while the old "
+        "ones are dropped, and while the drop has to wait for somebody who reads them for two seconds (`long_read`). Those "
+        "two processes share the two cores with the database and the one that stores.",
+    ),
+    "gallery": (
+        "Pages of the gallery",
+        "python benchmarks/gallery.py --json benchmarks/results/gallery.json",
+        "Whole pages, each kind twenty times; `page_*` over all kinds. `deep` begins halfway through the million; `label_old` is "
+        "a label that only the oldest twentieth of the images has, seen newest first; `rare` is a band of confidence that few "
+        "images are in. `most_rows_read` is the most rows the database looked at to find one page's images.",
+    ),
     "import_images": (
         "Import",
         "python benchmarks/import_images.py --json …",

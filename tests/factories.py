@@ -21,6 +21,7 @@ from mekiki.datasets.models import Dataset, Image
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.labeling.models import Label, Prompt, PromptSet
 from mekiki.learning.models import Champion, Encoder, Evaluation, Head, Prediction, TrainingRun
+from mekiki.learning.services import open_predictions
 from mekiki.review.models import ConfirmedLabel, Decision, QueueItem, Stream
 
 PASSWORD = "a long enough password"
@@ -203,6 +204,11 @@ class EvaluationFactory(factory.django.DjangoModelFactory):
 class PredictionFactory(factory.django.DjangoModelFactory):
     class Meta:
         model = Prediction
+
+    @classmethod
+    def _create(cls, model_class: type[Prediction], *args: Any, **kwargs: Any) -> Prediction:
+        open_predictions(head=kwargs["head"])
+        return super()._create(model_class, *args, **kwargs)
 
     head = factory.SubFactory(HeadFactory)
     image = factory.SubFactory(ImageFactory, dataset=factory.SelfAttribute("..head.dataset"))

@@ -79,6 +79,12 @@ def index(job_id: str) -> str:
     return _run(job_id)
 
 
+@app.task(name="workers.tasks.verify_head")
+def verify_head(job_id: str) -> str:
+    """Train a head again from its own inputs and compare."""
+    return _run(job_id)
+
+
 @app.task(name="workers.tasks.embed_text")
 def embed_text(text_id: int) -> str:
     """Turn a text somebody searches for into its vector."""

@@ -15,7 +15,7 @@ from tests import factories
 # Names under /d/<slug>/ and the API, by the least role that may use them; (name, method) where methods differ.
 VIEWER = {
     "overview", "activity", "images", "image", "image-original", "image-thumb", "image-display", "labels",
-    "review-queue", "models", "head", "head-training-labels", "exports", "label-set-key", "label-set-download",
+    "review-queue", "models", "head", "head-training-labels", "head-confusion", "exports", "label-set-key", "label-set-download",
     "api:jobs", "api:job", "encoder", "api:encoder", "api:image-search",
 }  # fmt: skip
 REVIEWER = {
@@ -24,7 +24,7 @@ REVIEWER = {
 ADMIN = {
     "job-cancel", "job-retry", "members", "member-role", "member-remove", "import", "import-start", "import-batch",
     "import-files", "import-finish", "import-discard", "dataset-settings", "dataset-archive", "review-retire", "review-put-back",
-    "train", "schedule", "head-use", "label-set-retry", "api:job-cancel",
+    "train", "schedule", "head-use", "head-verify", "label-set-retry", "api:job-cancel",
     "encoder-change", "encoder-switch", "encoder-take-back", "encoder-cancel", "encoder-remove",
     "api:encoder-change", "api:encoder-switch", "api:encoder-take-back", "api:encoder-cancel", "api:encoder-remove",
     ("labels", "POST"), ("exports", "POST"),
@@ -187,7 +187,11 @@ def test_viewers_see_what_is_there_for_them(name: str, world: dict[str, Any], cl
     client.force_login(world["viewer"])
     answer = client.get(address(name, world))
     # This world's label set is not frozen: there is no file to take; nor is anything embedded that could be searched.
-    assert answer.status_code == {"label-set-download": 404, "api:image-search": 409}.get(name, 200)
+    assert answer.status_code == {
+        "label-set-download": 404,
+        "head-confusion": 404,
+        "api:image-search": 409,
+    }.get(name, 200)
 
 
 @pytest.mark.parametrize("name", sorted(PLATFORM_ADMIN))

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from mekiki.jobs.models import Kind
 from mekiki.labeling.models import Label
 from mekiki.review.models import Decision, Lease, Stream
-from tests.factories import DatasetFactory, LabelFactory, UserFactory
+from tests.factories import DatasetFactory, JobFactory, LabelFactory, UserFactory
 from tests.review_setup import Station
 
 pytestmark = pytest.mark.django_db
@@ -213,6 +214,7 @@ def test_an_empty_queue_says_why():
     dataset.jobs.all().delete()
     dataset.queue_target = 0
     dataset.save()
+    JobFactory(dataset=dataset, kind=Kind.VERIFY_HEAD, running=True)  # brings no images to wait for
     assert browser.post("next", {"count": 1})["empty"]["code"] == "all_reviewed"
     Label.objects.filter(dataset=dataset).update(archived_at="2026-01-01T00:00:00Z")
     assert browser.post("next", {"count": 1})["empty"]["code"] == "no_labels"

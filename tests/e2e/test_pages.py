@@ -31,6 +31,7 @@ from tests.factories import (
     QueueItemFactory,
     UserFactory,
 )
+from tests.head_metrics import CROSS, METRICS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
 
@@ -215,6 +216,54 @@ def test_what_admins_act_on_is_sound(page: Page, live_server: Any, language: str
         "head-of-another-encoder": reverse("head", args=[dataset.slug, 4]),
     }.items():
         wrong += [f"{name}: {line}" for line in look(page, live_server.url + address, name, language)]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_page_of_a_head_with_everything_on_it_is_sound(page: Page, live_server: Any, language: str):
+    """Kinds compared, reliability, confusion, the curve, a repetition; of five labels, of eighty, of the prompts alone."""
+    admin, dataset = scene()
+    full = dataset.heads.get(version=3)
+    ids = full.label_ids
+    matrix = [[40, 3, 0, 1, 0], [6, 22, 2, 0, 0], [0, 1, 17, 0, 0], [0, 0, 0, 9, 4], [0, 0, 0, 2, 13]]
+    report = {"label_ids": ids, "confusion": matrix, "labels": []}
+    EvaluationFactory(head=full, n=120, correct=101, low=0.77, high=0.9, answers=160, report=report)
+    counts = [0, 0, 3, 12, 0, 25, 41, 38, 57, 80, 104, 96, 131, 222, 1480]
+    bins = {
+        "lower": [i / 15 for i in range(15)],
+        "upper": [(i + 1) / 15 for i in range(15)],
+        "count": counts,
+        "confidence": [(i + 0.5) / 15 if n else None for i, n in enumerate(counts)],
+        "frequency": [(i + 1 - i % 3) / 15 if n else None for i, n in enumerate(counts)],
+    }
+    taught = HeadFactory(
+        dataset=dataset, prompt_set=full.prompt_set, encoder=full.encoder, kind="gaussian", calibrated=True,
+        n_labels=180, metrics={**METRICS, "cross_validated_on_reviewed_labels": {**CROSS, "confusion": matrix, "reliability": bins}},
+    )  # fmt: skip
+    facts = {"version": 4, "digest": taught.digest, "code_before": "0.1+heads.1", "code_now": "0.1+heads.2"}
+    ended = {"state": State.SUCCEEDED, "finished_at": taught.created_at, "created_by": admin}
+    result = {**facts, "outcome": "different", "computed": "f" * 64}
+    JobFactory(dataset=dataset, kind=Kind.VERIFY_HEAD, payload={"head": taught.pk}, result=result, **ended)
+    many = DatasetFactory(slug="many", admin=admin)
+    for number in range(80):
+        LabelFactory(dataset=many, name=f"ラベル {number} of a long name")
+    wide = HeadFactory(dataset=many, metrics=METRICS)
+    large = [[(30 if t == s else (t * s) % 47 == 1) * 1 for s in range(80)] for t in range(80)]
+    report = {"label_ids": wide.label_ids, "confusion": large, "labels": []}
+    EvaluationFactory(head=wide, n=2400, correct=2300, low=0.94, high=0.97, report=report)
+    log_in(page, live_server, admin, language)
+    wrong = []
+    for slug, version in ((dataset.slug, 1), (dataset.slug, 3), (dataset.slug, 4), ("many", 1)):
+        address = live_server.url + reverse("head", args=[slug, version])
+        wrong += [
+            f"{slug} {version}: {line}" for line in look(page, address, f"head-{slug}-{version}", language)
+        ]
+    page.locator("details:has(.confusion) > summary").click()  # the page is still that of eighty labels
+    page.screenshot(path=SHOTS / f"head-many-open-{language}-{page.size_name}.png", full_page=True)  # type: ignore[attr-defined]
+    if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+        wrong.append("a large table scrolls the page, not itself")
+    page.emulate_media(color_scheme="dark")
+    address = live_server.url + reverse("head", args=[dataset.slug, 3])
+    wrong += look(page, address, "head-dark", language)
     assert not wrong, "\n".join(wrong)
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mekiki.web.charts import Point, Station, learning_curve, loop, ticks
+from mekiki.web.charts import Bin, Loss, Point, Station, learning_curve, loop, losses, reliability, ticks
 
 
 def draw(points):
@@ -76,3 +76,76 @@ def test_ticks_cover_the_range_with_few_round_numbers(low, span):
     slack = 1e-6 * max(1, abs(low), span)
     assert found[0] <= low + slack and found[-1] >= low + span - slack
     assert 2 <= len(found) <= 8
+
+
+def diagram(bins):
+    return ET.fromstring(reliability(bins, title="t", description="d", x_label="x", y_label="y"))
+
+
+def percent_of(element, name):
+    return float(element.get(name).rstrip("%"))
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 500), st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=20
+    ).filter(lambda bins: any(count for count, _c, _f in bins))
+)
+def test_a_dot_stands_where_its_bin_says_and_its_bar_is_as_high_as_its_count(bins):
+    n = len(bins)
+    given_bins = [Bin(i / n, (i + 1) / n, count, c, f) for i, (count, c, f) in enumerate(bins)]
+    svg = diagram(given_bins)
+    filled = [each for each in given_bins if each.count]
+    dots = [e for e in svg.iter() if e.get("class") == "chart__dot"]
+    bars = [e for e in svg.iter() if e.get("class") == "chart__bar"]
+    assert len(dots) == len(bars) == len(filled)
+    ideal = next(e for e in svg.iter() if e.get("class") == "chart__ideal").get("points")
+    (left, low), (right, high) = (tuple(map(float, p.split(","))) for p in ideal.split())
+    most = max(filled, key=lambda each: each.count)
+    for each, dot, bar in zip(filled, dots, bars, strict=True):
+        assert percent_of(dot, "cx") * 10 == pytest.approx(left + (right - left) * each.confidence, abs=0.2)
+        assert float(dot.get("cy")) == pytest.approx(low + (high - low) * each.frequency, abs=0.02)
+        share = float(bar.get("height")) / float(bars[filled.index(most)].get("height"))
+        assert share == pytest.approx(max(each.count / most.count, 0.05), abs=0.01), (
+            "the smallest bar can be seen"
+        )
+        assert percent_of(bar, "x") >= 0 and percent_of(bar, "x") + percent_of(bar, "width") <= 100
+
+
+def test_wide_bins_carry_their_number_and_narrow_ones_leave_it_to_the_table():
+    svg = diagram([Bin(0.0, 0.5, 1234, 0.4, 0.5), Bin(0.95, 1.0, 7, 0.97, 1.0)])
+    assert [e.text for e in svg.iter() if e.get("class") == "chart__count"] == ["1.2k"]
+    with pytest.raises(ValueError, match="at least one answer"):
+        diagram([Bin(0.0, 1.0, 0, 0.5, 0.5)])
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(-5, 2), st.floats(0, 20), st.floats(0, 2)),
+        min_size=1,
+        max_size=12,
+        unique_by=lambda row: row[0],
+    ),
+    st.integers(0, 11),
+)
+def test_a_loss_lies_inside_the_picture_and_inside_its_band(rows, chosen):
+    rows.sort()
+    points = [Loss(10**power, loss, error, i == chosen) for i, (power, loss, error) in enumerate(rows)]
+    svg = ET.fromstring(losses(points, title="t", description="d", x_label="x"))
+    line = next(e for e in svg.iter() if e.get("class") == "chart__line").get("points")
+    band = next(e for e in svg.iter() if e.get("class") == "chart__band").get("points")
+    at = [tuple(map(float, p.split(","))) for p in line.split()]
+    ys = [float(p.split(",")[1]) for p in band.split()]
+    for i, (x, y) in enumerate(at):
+        assert 0 <= x <= 1000 and 0 <= y <= 196
+        assert ys[i] - 0.02 <= y <= ys[2 * len(at) - 1 - i] + 0.02
+    assert [x for x, _y in at] == sorted(x for x, _y in at)
+    filled = [e for e in svg.iter() if "chart__dot--chosen" in (e.get("class") or "")]
+    assert len(filled) == (chosen < len(rows))
+
+
+def test_powers_of_ten_are_named_on_the_axis():
+    points = [Loss(10.0**k, 1.0, 0.1, False) for k in range(-5, 2)]
+    svg = ET.fromstring(losses(points, title="t", description="d", x_label="x"))
+    texts = [e.text for e in svg.iter() if e.tag.endswith("text")]
+    assert {"10⁻⁵", "10⁰", "10¹"} <= set(texts)

@@ -12,6 +12,7 @@ from mekiki.accounts.models import Membership, Role, User
 from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label, PromptSet
 from mekiki.learning.models import Champion, Encoder, Head, Prediction
+from mekiki.learning.services import open_predictions
 from mekiki.review.models import ConfirmedLabel, Decision, QueueItem
 from mekiki.web import gallery
 
@@ -70,6 +71,7 @@ class World:
         self.images += new
         # The old head says the opposite: only the champion's word counts.
         for flip, head in enumerate(self.heads):
+            open_predictions(head=head)
             Prediction.objects.bulk_create(
                 Prediction(
                     head=head,
@@ -226,9 +228,32 @@ def test_predictions_are_joined_once(world: World) -> None:
     """A second join of a million predictions took a second where the index takes a millisecond."""
     for asked in ({"label": "1", "low": 10.0, "high": 90.0}, {"sort": "unsure"}):
         found = gallery.matching(world.dataset, world.heads[1], asked)
-        page = gallery.page_of(found, asked.get("sort", ""), after="0.5:1" if "sort" in asked else "")
-        assert page.images is not None
-        assert str(found.query).count("JOIN") == 1
+        with CaptureQueriesContext(connection) as caught:
+            gallery.page_of(found, asked.get("sort", ""), after="0.5:1" if "sort" in asked else "9")
+        (query,) = (each["sql"] for each in caught.captured_queries)
+        assert query.count("JOIN") == 1
+
+
+@pytest.mark.parametrize("sort", ["", "sure", "unsure"])
+def test_pages_of_one_label_have_no_gap_and_no_overlap(world: World, sort: str) -> None:
+    world.add(120)
+    good = str(world.labels[0].pk)
+    found = gallery.matching(
+        world.dataset, world.heads[1], {"label": good} | ({"sort": sort} if sort else {})
+    )
+    pages, key = [], ""
+    while True:
+        pages.append(gallery.page_of(found, sort, after=key))
+        key = pages[-1].older
+        if not key:
+            break
+    seen = [image.pk for page in pages for image in page.images]
+    right = Prediction.objects.filter(head=world.heads[1], label=good).values_list("confidence", "image_id")
+    falling = sort != "unsure"
+    order = sorted(right, key=(lambda row: row) if sort else (lambda row: row[1]), reverse=falling)
+    assert seen == [image for _confidence, image in order] and len(pages) == 3
+    back = gallery.page_of(found, sort, before=pages[2].newer)
+    assert [image.pk for image in back.images] == [image.pk for image in pages[1].images]
 
 
 def test_no_filter_and_no_order_tells_what_a_blind_item_hides(world: World) -> None:

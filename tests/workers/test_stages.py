@@ -149,7 +149,7 @@ def test_the_loop_learns_and_never_from_the_audit(
         assert answer_queue(coloured) == 10
         work(coloured, "train")
     head, run = champion(coloured), TrainingRun.objects.latest("id")
-    assert head.kind == Head.Kind.LOGISTIC and head.calibrated
+    assert head.taught and head.calibrated
     assert run.head_id == head.pk and run.promoted and run.finished_at is not None
     reason = parse(run.reason)
     assert reason["code"] == "better_than_prompts" and reason["log_loss"] < reason["prompts_log_loss"]
@@ -240,10 +240,10 @@ def test_a_training_killed_after_its_head_was_recorded_goes_on_with_it(
         assert claimed is not None
         with pytest.raises(train.LostClaimError):
             train.run(claimed, Report(claimed))
-    assert Head.objects.filter(kind="logistic").count() == 1
+    assert Head.objects.exclude(kind="zero_shot").count() == 1
     Job.objects.filter(pk=job.pk).update(state=State.QUEUED)
     work(coloured, "train")
-    assert Head.objects.filter(kind="logistic").count() == 1, "trained once"
+    assert Head.objects.exclude(kind="zero_shot").count() == 1, "trained once"
     run = TrainingRun.objects.get()
     assert run.promoted and run.trigger == "count" and run.finished_at is not None
     assert Prediction.objects.filter(head=run.head).count() == 30

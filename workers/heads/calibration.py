@@ -1,6 +1,7 @@
-"""Calibration: one temperature, and how far the confidences are from the truth.
+"""Calibration: one temperature, the share of answers that are slips, and how far confidences are from the truth.
 
-Source: Guo et al., "On calibration of modern neural networks" (arXiv 1706.04599).
+Sources: Guo et al., "On calibration of modern neural networks" (arXiv 1706.04599); symmetric label noise as in
+Patrini et al., "Making deep neural networks robust to label noise" (arXiv 1609.03683).
 """
 
 from __future__ import annotations
@@ -11,16 +12,51 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from workers.heads.objective import log_softmax
+from workers.heads.estimator import targets, weights
+from workers.heads.objective import F8, log_softmax
 
 # A Gaussian prior on log T, as strong as a fraction of one answer. It only matters where a few labels happen
 # to be perfectly separated, when the maximum of the likelihood would lie at T = 0.
 _LOG_T_SPREAD = 1.0
 _BOUNDS = (0.02, 50.0)
+# Before they are seen, people are believed to be right as if ten answers had been: a handful of surprises is then
+# laid to the head, not to them.
+_BELIEF_IN_PEOPLE = 10.0
+_MOST_SLIPS = 0.5
 
 
-def fit_temperature(logits: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
-    """The temperature that makes softmax(logits / T) most likely, on scores the head was not fitted on.
+@dataclass(frozen=True)
+class Calibration:
+    """What turns a head's logits z into probabilities, and those into what people will say.
+
+    softmax(z / temperature) are probabilities p of the truth. A share ``slips`` of the answers is anything at random:
+    a person says label k with probability (1 − slips) · p_k + slips / L.
+    """
+
+    temperature: float = 1.0
+    slips: float = 0.0
+
+    def log_answers(self, logits: ArrayLike) -> F8:
+        """Logarithms of the probabilities (n, L) of each answer, from logits (n, L)."""
+        logp = log_softmax(np.asarray(logits, np.float64) / self.temperature)
+        if self.slips == 0.0:
+            return logp
+        return np.logaddexp(np.log1p(-self.slips) + logp, np.log(self.slips / logp.shape[1]))
+
+    def said(self, probs: ArrayLike) -> F8:
+        """Probabilities (n, L) of each answer, from those of the truth."""
+        p = np.asarray(probs, np.float64)
+        return (1.0 - self.slips) * p + self.slips / p.shape[1]
+
+
+def fit_calibration(
+    logits: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None
+) -> Calibration:
+    """The temperature and the share of slips that make the answers most likely, on scores the head was not fitted on.
+
+    Both at once, because either alone takes the blame for the other: one confident head that is contradicted in a
+    tenth of its answers looks like an unsure head to a temperature. They are told apart by where the contradictions
+    lie: those of an unsure head where it is unsure, those of slips everywhere.
 
     Args:
         logits: (n, L) out-of-fold logits.
@@ -28,29 +64,49 @@ def fit_temperature(logits: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike
         sample_weight: (n,) ≥ 0.
 
     Returns:
-        T in [0.02, 50]; 1.0 for no rows or one label.
+        T in [0.02, 50], slips in [0, 0.5]; 1 and 0 for no rows or one label.
     """
-    from scipy.optimize import minimize_scalar
+    from scipy.optimize import minimize
 
     scores = np.asarray(logits, np.float64)
     if scores.ndim != 2:
         raise ValueError(f"logits must be (n, L), got {scores.shape}")
     n, n_labels = scores.shape
+    soft, weight = targets(y, n, n_labels), weights(sample_weight, n)
     if n == 0 or n_labels < 2:
-        return 1.0
-    target = np.asarray(y)
-    soft = target if target.ndim == 2 else np.eye(n_labels)[target.astype(np.int64)]
-    weight = np.ones(n) if sample_weight is None else np.asarray(sample_weight, np.float64)
+        return Calibration()
     centred = scores - scores.max(axis=1, keepdims=True)
 
-    def negative(log_t: float) -> float:
-        logp = log_softmax(centred / np.exp(log_t))
-        return float(-(weight @ (soft * logp).sum(axis=1)) + 0.5 * (log_t / _LOG_T_SPREAD) ** 2)
+    def negative(theta: F8) -> tuple[float, F8]:
+        log_t, slips = theta
+        z = centred / np.exp(log_t)
+        p = np.exp(log_softmax(z))
+        said = (1.0 - slips) * p + slips / n_labels
+        share = soft / np.maximum(said, 1e-300)
+        value = -float(weight @ (soft * np.log(np.maximum(said, 1e-300))).sum(axis=1))
+        value += 0.5 * (log_t / _LOG_T_SPREAD) ** 2 - (_BELIEF_IN_PEOPLE - 1.0) * np.log1p(-slips)
+        by_p = (1.0 - slips) * share  # ∂ log-likelihood / ∂p
+        by_z = p * (by_p - (by_p * p).sum(axis=1, keepdims=True))
+        by_log_t = float(weight @ (by_z * z).sum(axis=1)) + log_t / _LOG_T_SPREAD**2
+        by_slips = -float(weight @ (share * (1.0 / n_labels - p)).sum(axis=1))
+        by_slips += (_BELIEF_IN_PEOPLE - 1.0) / (1.0 - slips)
+        return value, np.array([by_log_t, by_slips])
 
-    found = minimize_scalar(
-        negative, bounds=tuple(np.log(_BOUNDS)), method="bounded", options={"xatol": 1e-6}
-    )
-    return float(np.exp(found.x))
+    low, high = np.log(_BOUNDS)
+    # Two hills are possible, an unsure head or people who slip: each is climbed from its own side.
+    found = [
+        minimize(
+            negative,
+            np.array([0.0, start]),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=[(low, high), (0.0, _MOST_SLIPS)],
+            options={"ftol": 1e-12, "gtol": 1e-8},
+        )
+        for start in (0.0, 0.2)
+    ]
+    log_t, slips = min(found, key=lambda each: float(each.fun)).x
+    return Calibration(float(np.exp(log_t)), float(slips))
 
 
 @dataclass(frozen=True)

@@ -7,19 +7,25 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from workers.heads.calibration import expected_calibration_error, fit_temperature
-from workers.heads.head import LogisticHead, check_vectors
+from workers.heads.calibration import Calibration, expected_calibration_error, reliability
+from workers.heads.choice import KINDS, Choice, choose_head
+from workers.heads.estimator import HeadEstimator
+from workers.heads.gaussian import GaussianDiscriminant
+from workers.heads.head import LinearHead, check_vectors
 from workers.heads.logistic import LogisticTextPriorHead
-from workers.heads.objective import log_softmax
+from workers.heads.objective import F8
+from workers.heads.plain import PlainLogistic
+
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class TrainedHead:
     """A head and how it came about. ``metrics`` holds JSON values only."""
 
-    head: LogisticHead
+    head: LinearHead
     metrics: dict[str, Any]
 
 
@@ -30,10 +36,11 @@ def train_head(
     text: ArrayLike,
     logit_scale: float,
     seed: int = 0,
-    log: Callable[[str], None] = lambda line: None,
+    log: Log = lambda line: None,
     sample_weight: ArrayLike | None = None,
+    kinds: tuple[str, ...] = KINDS,
 ) -> TrainedHead:
-    """Fit the logistic head with the text prior, and calibrate it on its out-of-fold scores.
+    """Fit every kind of head, keep the one cross-validation speaks for, and calibrate it out of fold.
 
     The figures under ``cross_validated_on_reviewed_labels`` describe the labels people happened to be asked
     about, which are the hard ones: they compare one head with the next, and are no estimate of accuracy on
@@ -42,16 +49,23 @@ def train_head(
     Args:
         X: (n, d) unit vectors of the labelled images. y: (n,) label indices (or (n, L) soft labels).
         text: (L, d) text directions. logit_scale: the encoder's. seed: of the folds.
-        log: called with one line at a time. sample_weight: (n,).
+        log: called with one line at a time. sample_weight: (n,). kinds: as in `choose_head`.
 
     Raises:
-        ValueError, NonFiniteVectors: as `LogisticTextPriorHead.fit`.
+        ValueError, NonFiniteVectors: as `HeadEstimator.fit`.
     """
     target = np.asarray(y)
     directions = check_vectors(text)
     n_labels = len(directions)
-    model = LogisticTextPriorHead(directions, logit_scale=logit_scale, seed=seed)
-    model.fit(X, target, sample_weight=sample_weight)
+    choice = choose_head(
+        X,
+        target,
+        text=directions,
+        logit_scale=logit_scale,
+        seed=seed,
+        sample_weight=sample_weight,
+        kinds=kinds,
+    )
     hard = target.argmax(axis=1) if target.ndim == 2 else target.astype(np.int64)
     counts = np.bincount(hard, minlength=n_labels) if len(hard) else np.zeros(n_labels, np.int64)
     n = int(counts.sum())
@@ -59,57 +73,115 @@ def train_head(
     if (counts == 0).any():
         log(f"{int((counts == 0).sum())} classes have no label yet: they rest on their prompts")
 
+    model, calibration = choice.model, choice.calibration or Calibration()
+    own = facts_of(model)
     metrics: dict[str, Any] = {
         "n": n,
         "labels_per_class": [int(count) for count in counts],
+        "choice": {"code": choice.code},
+        "candidates": choice.facts(),
+        **own,
+        "cross_validated_on_reviewed_labels": None,
+    }
+    _tell_choice(choice, log)
+    if "text_scale" in own:
+        log(
+            f"trust in the prompts' own scale: {own['text_scale']:.2f} (1 is the encoder's, 0 ignores the prompts)"
+        )
+    oof = model.oof_logits_
+    if oof is not None and choice.calibration is not None:
+        zero_shot = (check_vectors(X) @ directions.T).argmax(axis=1)
+        metrics["cross_validated_on_reviewed_labels"] = figures = cross_validated(
+            oof, hard, calibration, n_labels=n_labels, zero_shot=zero_shot
+        )
+        log(
+            f"on the reviewed labels, cross-validated: agreement {figures['agreement']:.1%} (prompts alone "
+            f"{figures['zero_shot_agreement']:.1%}), log-loss {figures['log_loss']:.3f}, calibration error "
+            f"{figures['expected_calibration_error']:.3f} (a sample of hard images: no estimate of accuracy)"
+        )
+        log(
+            f"temperature {calibration.temperature:.3f} and a share of slips among the answers of "
+            f"{calibration.slips:.1%}, fitted on out-of-fold scores"
+        )
+    metrics["temperature"], metrics["calibrated"] = calibration.temperature, choice.calibration is not None
+    metrics["slips"] = calibration.slips if choice.calibration is not None else None
+    kept = ("lambda0", "text_scale", "evenness", "gamma")
+    head = model.freeze(
+        temperature=calibration.temperature,
+        calibrated=choice.calibration is not None,
+        details={"labels": n, "seed": seed} | {name: own[name] for name in kept if name in own},
+    )
+    return TrainedHead(head, metrics)
+
+
+def cross_validated(
+    oof: F8,
+    hard: NDArray[np.int64],
+    calibration: Calibration,
+    *,
+    n_labels: int,
+    zero_shot: NDArray[np.int64],
+) -> dict[str, Any]:
+    """Figures of out-of-fold logits (n, L) against the answers (n,), as JSON values; empty bins hold null.
+
+    Confidence here is that people will say the same: `Calibration.said` of the head's.
+    """
+    log_said = calibration.log_answers(oof)
+    said = np.exp(log_said)
+    bins = reliability(said, hard)
+    confusion = np.zeros((n_labels, n_labels), np.int64)
+    np.add.at(confusion, (hard, oof.argmax(axis=1)), 1)
+    return {
+        "n": len(hard),
+        "agreement": float((oof.argmax(axis=1) == hard).mean()),
+        "log_loss": float(-log_said[np.arange(len(hard)), hard].mean()),
+        "expected_calibration_error": expected_calibration_error(said, hard),
+        "zero_shot_agreement": float((zero_shot == hard).mean()),
+        "reliability": {
+            "lower": bins.lower.tolist(),
+            "upper": bins.upper.tolist(),
+            "count": bins.count.tolist(),
+            "confidence": _without_nan(bins.confidence),
+            "frequency": _without_nan(bins.frequency),
+        },
+        "confusion": confusion.tolist(),
+    }
+
+
+def _without_nan(values: NDArray[np.float64]) -> list[float | None]:
+    return [float(value) if np.isfinite(value) else None for value in values]
+
+
+def facts_of(model: HeadEstimator) -> dict[str, Any]:
+    """What a kind of head has to tell of its fit, as JSON values."""
+    if isinstance(model, GaussianDiscriminant):
+        return {"gamma": model.gamma_, "text_scale": model.text_scale_}
+    if isinstance(model, PlainLogistic):
+        return {"lambda0": model.lambda0_, "evenness": model.evenness_}
+    assert isinstance(model, LogisticTextPriorHead)
+    facts: dict[str, Any] = {
         "lambda0": model.lambda0_,
         "text_scale": model.text_scale_,
         "evenness": model.evenness_,
         "trust_in_text": [round(float(value), 6) for value in model.lambdas_ / model.lambdas_.mean()],
-        "cross_validated_on_reviewed_labels": None,
     }
-    log(
-        f"trust in the prompts' own scale: {model.text_scale_:.2f} (1 is the encoder's, 0 ignores the prompts)"
-    )
-    temperature, calibrated = 1.0, False
-    oof = model.oof_logits_
-    if oof is None or model.cv_loss_ is None or model.cv_se_ is None:
-        log(
-            f"fewer than about two labels a class: prior strength fixed at {model.lambda0_:.3g}, uncalibrated"
-        )
-    else:
-        temperature, calibrated = fit_temperature(oof, target, sample_weight=sample_weight), True
-        logp = log_softmax(oof / temperature)
-        text_agreement = float((check_vectors(X) @ directions.T).argmax(axis=1).__eq__(hard).mean())
-        metrics["cross_validated_on_reviewed_labels"] = {
-            "n": n,
-            "agreement": float((oof.argmax(axis=1) == hard).mean()),
-            "log_loss": float(-logp[np.arange(n), hard].mean()),
-            "expected_calibration_error": expected_calibration_error(np.exp(logp), hard),
-            "zero_shot_agreement": text_agreement,
-        }
-        metrics["cross_validation"] = [
+    if model.cv_loss_ is not None and model.cv_se_ is not None:
+        facts["cross_validation"] = [
             {"lambda0": float(lam), "log_loss": float(loss), "standard_error": float(error)}
             for lam, loss, error in zip(model.lambda_grid_, model.cv_loss_, model.cv_se_, strict=True)
         ]
-        figures = metrics["cross_validated_on_reviewed_labels"]
-        log(f"prior strength {model.lambda0_:.3g} by {model.folds}-fold log-loss, one-standard-error rule")
+    return facts
+
+
+def _tell_choice(choice: Choice, log: Log) -> None:
+    if choice.code == "few_labels":
         log(
-            f"on the reviewed labels, cross-validated: agreement {figures['agreement']:.1%} (prompts alone "
-            f"{text_agreement:.1%}), log-loss {figures['log_loss']:.3f}, calibration error "
-            f"{figures['expected_calibration_error']:.3f} (a sample of hard images: no estimate of accuracy)"
+            "fewer than about two labels a class: logistic with the text prior, its strength by rule, uncalibrated"
         )
-        log(f"temperature {temperature:.3f}, fitted on out-of-fold scores")
-    metrics["temperature"], metrics["calibrated"] = temperature, calibrated
-    head = model.freeze(
-        temperature=temperature,
-        calibrated=calibrated,
-        details={
-            "labels": n,
-            "lambda0": model.lambda0_,
-            "text_scale": model.text_scale_,
-            "evenness": model.evenness_,
-            "seed": seed,
-        },
-    )
-    return TrainedHead(head, metrics)
+        return
+    for each in choice.candidates:
+        behind = f", {each.gap:.3f} ± {each.gap_error:.3f} behind the best" if each.gap > 0 else ""
+        taken = ", taken" if each.model is choice.model else ""
+        log(f"{each.kind}: cross-validated log-loss {each.log_loss:.3f}{behind}{taken}")
+    if choice.code == "simpler":
+        log("the usual head stays: the best is ahead of it by no more than two standard errors")

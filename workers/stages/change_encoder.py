@@ -53,7 +53,8 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     assert job.dataset is not None
     change = resume_change(job=job)
     if change is None:  # This step was taken before the worker died; its follow-ups are jobs of their own.
-        drop_replaced_predictions(job.dataset)
+        with learning_lock(job.dataset, report):  # training may be storing those of its head
+            drop_replaced_predictions(job.dataset)
         return {"state": "done"}
     try:
         if change.state == S.PREPARING:

@@ -4,7 +4,7 @@ import numpy as np
 
 from mekiki.learning import models
 from mekiki.learning.selectors import predicted_image_ids
-from mekiki.learning.services import store_predictions
+from mekiki.learning.services import index_predictions, store_predictions
 from workers.embeddings import Mirror
 from workers.heads.head import LinearHead
 from workers.heads.scoring import Scores, score
@@ -28,7 +28,10 @@ def score_all(head: LinearHead, mirror: Mirror, report: Report) -> Scores:
 
 
 def store_missing(head: models.Head, scores: Scores, mirror: Mirror, report: Report) -> int:
-    """Store the predictions a head does not have yet; returns how many."""
+    """Store the predictions a head does not have yet, and index them; returns how many.
+
+    Every CHUNK is committed: a worker that is killed leaves what the next one need not store again.
+    """
     rows = np.flatnonzero(~mirror.mask_of(predicted_image_ids(head)))
     label_ids = np.asarray(head.label_ids, np.int64)
     report(stage="storing predictions", done=0, total=len(rows), unit="images")
@@ -45,4 +48,5 @@ def store_missing(head: models.Head, scores: Scores, mirror: Mirror, report: Rep
             entropy=scores.entropy[some],
         )
         report(done=start + len(some))
+    index_predictions(head=head)
     return stored

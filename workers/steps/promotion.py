@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from workers.heads.calibration import fit_temperature
+from workers.heads.calibration import fit_calibration
 
 MIN_AUDITED = 30
 SIGNIFICANCE = 0.05
@@ -73,15 +73,13 @@ def compare(champion: ArrayLike, challenger: ArrayLike, truth: ArrayLike) -> Aud
 
 
 def prompts_log_loss(X: NDArray[Any], y: NDArray[np.int64], text: NDArray[Any], logit_scale: float) -> float:
-    """Mean log-loss in nats of the prompts alone on labels y (n,), at the temperature that suits them best.
+    """Mean log-loss in nats of the prompts alone on labels y (n,), at the calibration that suits them best.
 
-    X (n, d), text (L, d). The best temperature is a favour to the prompts, so beating them means something.
+    X (n, d), text (L, d). The best calibration is a favour to the prompts, so beating them means something.
     """
     logits = logit_scale * (np.asarray(X, np.float64) @ np.asarray(text, np.float64).T)
-    logits /= fit_temperature(logits, y)
-    logits -= logits.max(axis=1, keepdims=True)
-    logp = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-    return float(-logp[np.arange(len(y)), y].mean())
+    said = fit_calibration(logits, y).log_answers(logits)
+    return float(-said[np.arange(len(y)), y].mean())
 
 
 def judge(

@@ -15,7 +15,7 @@ from mekiki.review.selectors import training_labels
 from workers.embeddings import Mirror
 from workers.encoders import Encoder
 from workers.heads.serial import dump_head
-from workers.heads.train import train_head
+from workers.heads.train import TrainedHead, train_head
 from workers.heads.zero_shot import ZeroShotHead
 from workers.runner import Report
 from workers.steps.encoders import directions
@@ -78,6 +78,23 @@ def digest_of(dataset: Dataset, training: Triples) -> str:
     return decisions_digest((hashes[image], names[label], decision) for image, label, decision in training)
 
 
+def zero_shot_bytes(setting: Setting) -> bytes:
+    """The head of these prompts, as it is stored. Making one and repeating one both come through here."""
+    return dump_head(ZeroShotHead(setting.text, setting.encoder.logit_scale))
+
+
+def taught_bytes(
+    setting: Setting, X: np.ndarray, y: np.ndarray, *, seed: int, log: Callable[[str], None]
+) -> tuple[bytes, TrainedHead]:
+    """(a head trained on X (n, d), y (n,) as it is stored, and how it came about).
+
+    Training a head and repeating its training both come through here; the same inputs give the same bytes.
+    """
+    scale = setting.encoder.logit_scale
+    trained = train_head(X, y, text=setting.text, logit_scale=scale, seed=seed, log=log)
+    return dump_head(trained.head), trained
+
+
 def zero_shot_head(setting: Setting, user: Any) -> models.Head:
     """The head of these prompts, found or made."""
     head = (
@@ -99,7 +116,7 @@ def zero_shot_head(setting: Setting, user: Any) -> models.Head:
         encoder=setting.row,
         prompt_set=setting.prompt_set,
         label_ids=setting.label_ids,
-        weights=dump_head(ZeroShotHead(setting.text, setting.encoder.logit_scale)),
+        weights=zero_shot_bytes(setting),
         calibrated=False,
         seed=seed_for(setting.dataset, "head", next_version(setting.dataset)),
         code_version=code_version(),
@@ -125,8 +142,7 @@ def taught_head(
     report(stage="training", unit="labels", total=len(y))
     seed = seed_for(dataset, "head", next_version(dataset))
     log(f"encoder {row.name} ({row.digest[:12]}), prompt set v{setting.prompt_set.version}, seed {seed}")
-    scale = setting.encoder.logit_scale
-    trained = train_head(X, y, text=setting.text, logit_scale=scale, seed=seed, log=log)
+    weights, trained = taught_bytes(setting, X, y, seed=seed, log=log)
     report(done=len(y))
     return record_head(
         dataset=dataset,
@@ -134,14 +150,14 @@ def taught_head(
         encoder=row,
         prompt_set=setting.prompt_set,
         label_ids=setting.label_ids,
-        weights=dump_head(trained.head),
+        weights=weights,
         calibrated=trained.head.calibrated,
         seed=seed,
         code_version=code_version(),
         metrics={
             **trained.metrics,
             "long_prompts": setting.long,
-            "prompts_log_loss": prompts_log_loss(X, y, setting.text, scale),
+            "prompts_log_loss": prompts_log_loss(X, y, setting.text, setting.encoder.logit_scale),
         },
         training=training,
         training_digest=digest,

@@ -31,6 +31,7 @@ class Kind(models.TextChoices):
     CHANGE_ENCODER = "change_encoder", _("Change the encoder")
     REMOVE_EMBEDDINGS = "remove_embeddings", _("Remove embeddings")
     INDEX = "index", _("Build the search index")
+    VERIFY_HEAD = "verify_head", _("Repeat a training")
 
 
 class Job(models.Model):

@@ -1,12 +1,22 @@
-"""The only way to get a change of an encoder, or an encoder's embeddings, on behalf of a user."""
+"""The only way to get a head, a change of an encoder, or an encoder's embeddings, on behalf of a user."""
 
 from django.http import Http404
 
 from mekiki.accounts.models import Role, User
 from mekiki.datasets.access import dataset_for
 from mekiki.datasets.models import Dataset
-from mekiki.learning.models import Encoder, EncoderChange
-from mekiki.learning.selectors import has_embeddings
+from mekiki.learning.models import Encoder, EncoderChange, Head
+from mekiki.learning.selectors import has_embeddings, heads
+
+
+def head_for(user: User, slug: str, version: int, role: str = Role.VIEWER) -> tuple[Dataset, Head]:
+    """A dataset and its head of this version, without the weights. Errors as dataset_for; Http404: there is none."""
+    dataset = dataset_for(user, slug, role)
+    head = heads(dataset).filter(version=version).first() if version < 2**31 else None
+    if head is None:
+        raise Http404
+    head.dataset = dataset
+    return dataset, head
 
 
 def change_for(user: User, slug: str, pk: int, role: str = Role.ADMIN) -> EncoderChange:

@@ -332,22 +332,27 @@ class WorkerReport(models.Model):
 
 
 class Prediction(models.Model):
-    """One head's answer for one image. Written in bulk for a head, dropped when the head is replaced."""
+    """One head's answer for one image. Written in bulk for a head, dropped when the head is replaced.
+
+    A partition a head, made by `services.open_predictions`: a row cannot be inserted before it. The indexes by label
+    and by confidence belong to the partitions (`services.index_predictions`), and so no migration knows them. Triggers
+    stand for the foreign keys (docs/decisions/0012): predictions go with their image and their head.
+    """
 
     pk = models.CompositePrimaryKey("head_id", "image_id")
-    head = models.ForeignKey(Head, on_delete=models.CASCADE)
-    image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="predictions")
-    label = models.ForeignKey(Label, on_delete=models.PROTECT, related_name="+")
-    runner_up = models.ForeignKey(Label, null=True, on_delete=models.PROTECT, related_name="+")
+    head = models.ForeignKey(Head, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False)
+    image = models.ForeignKey(
+        Image, on_delete=models.DO_NOTHING, related_name="predictions", db_constraint=False, db_index=False
+    )
+    label = models.ForeignKey(
+        Label, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
+    runner_up = models.ForeignKey(
+        Label, null=True, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
     confidence = models.FloatField()  # of `label`, calibrated when the head is
     margin = models.FloatField()  # confidence minus that of the runner-up
     entropy = models.FloatField()  # nats
-
-    class Meta:
-        indexes = [
-            models.Index(fields=["head", "label", "confidence"], name="prediction_by_label"),
-            models.Index(fields=["head", "confidence"], name="prediction_by_confidence"),
-        ]
 
     def __str__(self) -> str:
         return f"{self.head_id}:{self.image_id}"

@@ -9,6 +9,8 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from mekiki.learning.models import Champion, Head
+
 
 def dump(reason: dict[str, Any]) -> str:
     """A reason as it is stored."""
@@ -35,6 +37,23 @@ def sentence(reason: str | dict[str, Any]) -> str:
         return tell(values) if tell else str(values.get("text", code))
     except (KeyError, TypeError, ValueError):
         return str(code)
+
+
+def reason_of(head: Head, in_use: Champion | None = None) -> str:
+    """Why a head was or was not put in use; why it is in use, where that was somebody's choice."""
+    chosen = {"by_hand", "new_encoder", "taken_back"}
+    if in_use is not None and in_use.head_id == head.pk and in_use.reason.get("code") in chosen:
+        return sentence(in_use.reason)
+    run = getattr(head, "run", None)  # none for a zero-shot head
+    if run is not None:
+        return sentence(run.reason)
+    # A zero-shot head, or one that a change of the encoder made: the first head of an encoder is one of the two.
+    first = not Head.objects.filter(
+        dataset_id=head.dataset_id, encoder_id=head.encoder_id, version__lt=head.version
+    ).exists()
+    if head.version > 1 and (first or head.taught):
+        return sentence({"code": "for_encoder", "encoder": head.encoder.name})
+    return sentence({"code": "first_head" if head.version == 1 else "new_prompts"})
 
 
 def _better_than_prompts(v: dict[str, Any]) -> str:

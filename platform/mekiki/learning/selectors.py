@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from psycopg import sql
 
 from mekiki.datasets.models import Dataset
+from mekiki.jobs.models import Job, Kind, State
 from mekiki.learning.binary import FLOAT8, INT8, UUID, blank_rows, copy_out, halfvec
 from mekiki.learning.models import (
     Champion,
@@ -75,17 +76,40 @@ def evaluation_of(head: Head) -> Evaluation | None:
     return Evaluation.objects.filter(head=head).order_by("-id").first()
 
 
-def learning_curve(dataset: Dataset) -> list[Evaluation]:
-    """Estimates of the heads in use over time, oldest first: at each number of answers the newest one."""
+def training_run_of(head: Head) -> TrainingRun | None:
+    """The run that made a head; None for a zero-shot head, or one that a change of the encoder made."""
+    return getattr(head, "run", None)
+
+
+def learning_curve(dataset: Dataset, until: Head | None = None) -> list[Evaluation]:
+    """Estimates of the heads in use over time, oldest first: at each number of answers the newest one.
+
+    until: only what was known when this head was last measured (or made), its own estimates included though it
+    was not put in use.
+    """
     points: dict[int, Evaluation] = {}
     # Only the figures: reports are as large as labels × labels, and there is one for each refill of the queue.
     found = Evaluation.objects.filter(head__dataset=dataset).select_related("head")
     found = found.only("n", "correct", "low", "high", "answers", "head__version")
     # A challenger that was not put in use is measured too, and belongs on its own page only.
-    found = found.exclude(head__run__promoted=False)
+    others = found.exclude(head__run__promoted=False)
+    if until is None:
+        found = others
+    else:
+        own = evaluation_of(until)
+        moment = own.created_at if own is not None else until.created_at
+        before = others.filter(head__version__lt=until.version, created_at__lte=moment)
+        found = before | found.filter(head=until)
     for evaluation in found.order_by("id"):
         points[evaluation.answers] = evaluation
     return [points[answers] for answers in sorted(points)]
+
+
+def last_verification(head: Head) -> Job | None:
+    """The last job that repeated the head's training and came to an end of its own; None before the first."""
+    jobs = Job.objects.filter(dataset_id=head.dataset_id, kind=Kind.VERIFY_HEAD, payload__head=head.pk)
+    ended = jobs.filter(state__in=[State.SUCCEEDED, State.FAILED]).select_related("created_by")
+    return ended.order_by("-created_at").first()
 
 
 def schedule_of(dataset: Dataset) -> PeriodicTask | None:

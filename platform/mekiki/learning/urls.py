@@ -14,7 +14,6 @@ urlpatterns = [
     path("encoder/embeddings/<int:encoder_id>/remove/", encoder_views.remove, name="encoder-remove"),
     path("train/", views.train, name="train"),
     path("schedule/", views.schedule, name="schedule"),
-    path("<int:version>/", views.head, name="head"),
     path("<int:version>/use/", views.use, name="head-use"),
-    path("<int:version>/training-labels.csv", views.training_labels, name="head-training-labels"),
+    path("<int:version>/verify/", views.verify, name="head-verify"),
 ]

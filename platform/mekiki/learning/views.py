@@ -1,12 +1,10 @@
-"""Heads, training runs and the schedule."""
+"""Heads, training runs and the schedule; what admins do with a head. Its own page is web.heads."""
 
-import csv
-from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.http import Http404, HttpResponse, StreamingHttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
@@ -19,17 +17,15 @@ from mekiki.datasets.models import Dataset
 from mekiki.datasets.services import update_settings
 from mekiki.jobs import progress
 from mekiki.jobs.models import Kind
-from mekiki.labeling.models import Label
 from mekiki.labeling.selectors import active_labels, current_prompt_set
 from mekiki.learning import selectors
+from mekiki.learning.access import head_for
 from mekiki.learning.forms import ScheduleForm, in_words
-from mekiki.learning.models import Champion, Evaluation, Head, TrainingRun
-from mekiki.learning.reasons import parse, sentence
-from mekiki.learning.services import obstacle, request_training, set_schedule, use_head
+from mekiki.learning.models import Evaluation, TrainingRun
+from mekiki.learning.reasons import reason_of, sentence
+from mekiki.learning.services import request_training, request_verification, set_schedule, use_head
 
 PAGE = 20
-# A cell that begins so is read as a formula by spreadsheets (OWASP, "CSV Injection").
-_FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠'")  # the apostrophe too: taking one away gives the text back
 
 
 @require_safe
@@ -59,8 +55,8 @@ def _models_page(
         "open_change": selectors.open_change(dataset),
         "since": since,
         "evaluation": evaluations.get(champion.pk) or selectors.evaluation_of(champion) if champion else None,
-        "champion_reason": _reason_of(champion, since) if champion else "",
-        "heads": [(head, evaluations.get(head.pk), _run_of(head)) for head in heads],
+        "champion_reason": reason_of(champion, since) if champion else "",
+        "heads": [(head, evaluations.get(head.pk), selectors.training_run_of(head)) for head in heads],
         "older_heads": f"?heads={older_heads}#heads" if older_heads else "",
         "newer_heads": "?#heads" if request.GET.get("heads") else "",
         "runs": [(run, sentence(run.reason)) for run in runs],
@@ -86,28 +82,6 @@ def _page(rows: Any, key: str, before: str) -> tuple[list[Any], int | None]:
         rows = rows.filter(**{f"{key}__lt": start})
     found = list(rows[: PAGE + 1])
     return found[:PAGE], (getattr(found[PAGE - 1], key) if len(found) > PAGE else None)
-
-
-def _run_of(head: Head) -> TrainingRun | None:
-    """The run that made a head; None for a zero-shot head."""
-    return getattr(head, "run", None)
-
-
-def _reason_of(head: Head, in_use: Champion | None = None) -> str:
-    """Why a head was or was not put in use; why it is in use, where that was somebody's choice."""
-    chosen = {"by_hand", "new_encoder", "taken_back"}
-    if in_use is not None and in_use.head_id == head.pk and in_use.reason.get("code") in chosen:
-        return sentence(in_use.reason)
-    run = _run_of(head)
-    if run is not None:
-        return sentence(run.reason)
-    # A zero-shot head, or one that a change of the encoder made: the first head of an encoder is one of the two.
-    first = not Head.objects.filter(
-        dataset_id=head.dataset_id, encoder_id=head.encoder_id, version__lt=head.version
-    ).exists()
-    if head.version > 1 and (first or head.taught):
-        return sentence({"code": "for_encoder", "encoder": head.encoder.name})
-    return sentence({"code": "first_head" if head.version == 1 else "new_prompts"})
 
 
 @require_POST
@@ -161,55 +135,12 @@ def _schedule_form(dataset: Dataset) -> ScheduleForm:
     return ScheduleForm(initial=ScheduleForm.values_of(_cron_of(dataset), dataset.retrain_every))
 
 
-def _head(dataset: Dataset, version: int) -> Head:
-    head = selectors.heads(dataset).filter(version=version).first()
-    if head is None:
-        raise Http404
-    return head
-
-
-@require_safe
-def head(request: UserRequest, slug: str, version: int) -> HttpResponse:
-    """What one head was trained on, how good it is, and how it compares with the one before."""
-    dataset = dataset_for(request.user, slug)
-    found = _head(dataset, version)
-    run = _run_of(found)
-    in_use = selectors.champion_since(dataset)
-    evaluation = selectors.evaluation_of(found)
-    facts = parse(run.reason) if run is not None else {}
-    before = (
-        Head.objects.filter(dataset=dataset, version=facts["compared_with"]).defer("weights").first()
-        if facts.get("compared_with")
-        else None
-    )
-    context = {
-        "dataset": dataset,
-        "section": "models",
-        "head": found,
-        "in_use": in_use is not None and in_use.head_id == found.pk,
-        "may_choose": at_least(dataset.role, Role.ADMIN),
-        "obstacle": obstacle(dataset, found),
-        "jobs": [job for job in progress.active_of(dataset) if job.kind in {Kind.TRAIN, Kind.PREDICT}],
-        "run": run,
-        "reason": _reason_of(found, in_use),
-        "facts": facts,
-        "before": before,
-        "before_evaluation": selectors.evaluation_of(before) if before is not None else None,
-        "evaluation": evaluation,
-        "report": evaluation.report if evaluation is not None else {},
-        "classes": _classes(found),
-        "cross": found.metrics.get("cross_validated_on_reviewed_labels"),
-        "trained_at": found.created_at,
-    }
-    return render(request, "learning/head.html", context)
-
-
 @require_POST
 def use(request: UserRequest, slug: str, version: int) -> HttpResponse:
     """Put this head in use instead of the one that is."""
-    dataset = dataset_for(request.user, slug, Role.ADMIN)
+    dataset, head = head_for(request.user, slug, version, Role.ADMIN)
     try:
-        use_head(dataset=dataset, head=_head(dataset, version), user=request.user)
+        use_head(dataset=dataset, head=head, user=request.user)
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:
@@ -221,49 +152,14 @@ def use(request: UserRequest, slug: str, version: int) -> HttpResponse:
     return redirect("head", slug, version)
 
 
-def _classes(head: Head) -> list[dict[str, Any]]:
-    """Per label of the head: its name, labels it was trained on, trust in its text."""
-    names = dict(Label.objects.filter(pk__in=head.label_ids).values_list("pk", "name"))
-    counts = selectors.label_counts(head)
-    trust = head.metrics.get("trust_in_text") or []
-    return [
-        {
-            "name": names.get(label_id, "?"),
-            "labels": counts.get(label_id, 0),
-            "trust": trust[i] if i < len(trust) else None,
-        }
-        for i, label_id in enumerate(head.label_ids)
-    ]
-
-
-class _Echo:
-    """A file that hands back what is written to it."""
-
-    def write(self, text: str) -> str:
-        return text
-
-
-@require_safe
-def training_labels(request: UserRequest, slug: str, version: int) -> StreamingHttpResponse:
-    """The labels a head was trained on, as CSV, streamed."""
-    dataset = dataset_for(request.user, slug)
-    found = _head(dataset, version)
-    rows = (
-        found.training_labels.order_by("image_id")
-        .values_list("image__sha256", "label__name", "decision_id")
-        .iterator(chunk_size=5000)
+@require_POST
+def verify(request: UserRequest, slug: str, version: int) -> HttpResponse:
+    """Train this head again from its own inputs and compare the digests."""
+    dataset, head = head_for(request.user, slug, version, Role.ADMIN)
+    request_verification(dataset=dataset, head=head, user=request.user)
+    messages.success(
+        request,
+        _("The training of head #%(version)s is being repeated; this page shows what comes of it.")
+        % {"version": version},
     )
-    response = StreamingHttpResponse(_lines(rows), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = (
-        f'attachment; filename="{dataset.slug}-head-{found.version}-training-labels.csv"'
-    )
-    return response
-
-
-def _lines(rows: Any) -> Iterator[str]:
-    writer = csv.writer(_Echo())
-    # With a byte order mark Excel reads UTF-8.
-    yield "\ufeff" + writer.writerow(["image_sha256", "label", "decision"])  # type: ignore[operator]
-    for sha256, name, decision in rows:
-        safe = f"'{name}" if name.startswith(_FORMULA_STARTS) else name
-        yield writer.writerow([sha256, safe, decision])  # type: ignore[misc]
+    return redirect("head", slug, version)

@@ -60,6 +60,9 @@ def matching(dataset: Dataset, head: Head | None, asked: dict[str, Any]) -> Quer
     )
     # Filters and order name these, not `guess`: a filter on the relation would join a million predictions once more.
     images = images.annotate(predicted=F("guess__label_id"), confidence=F("guess__confidence"))
+    if asked.keys() & {"label", "low", "high"}:
+        # The image's id once more, as the prediction has it: where a page begins by it, the predictions' index does too.
+        images = images.annotate(answered=F("guess__image_id"))
     if asked.get("label"):
         images = images.filter(predicted=int(asked["label"]))
     if asked.get("low") is not None:

@@ -117,7 +117,9 @@ def why_empty(dataset: Any, user: Any, now: datetime | None = None) -> EmptyQueu
             _("Write labels and prompts"),
         )
     working = (
-        Job.objects.filter(dataset=dataset, state__in=ACTIVE_STATES).exclude(kind=Kind.FREEZE)
+        Job.objects.filter(dataset=dataset, state__in=ACTIVE_STATES).exclude(
+            kind__in=[Kind.FREEZE, Kind.VERIFY_HEAD]  # neither brings images to review
+        )
     ).order_by("created_at")
     jobs = list(working[:5])
     waiting = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING)

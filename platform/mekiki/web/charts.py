@@ -5,6 +5,7 @@ its place while its words keep their size, on a phone as on a wall screen; paths
 that is stretched, with strokes that are not. No style attributes: a strict CSP forbids them.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,27 @@ class Point:
     y: float
     low: float
     high: float
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Answers whose confidence lies in lower…upper: how many, their mean confidence, the share that was right."""
+
+    lower: float
+    upper: float
+    count: int
+    confidence: float
+    frequency: float
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss at a strength above 0, with its standard error, and whether that strength was chosen."""
+
+    strength: float
+    loss: float
+    error: float
+    chosen: bool
 
 
 @dataclass(frozen=True)
@@ -124,6 +146,170 @@ def learning_curve(points: Sequence[Point], *, title: str, description: str, x_l
         x_label=x_label,
         band=" ".join(above + below),
         line=line,
+        dots=dots,
+    )
+
+
+# A bin narrower than this share of the axis has no room for its number; the table has it.
+_ROOM_FOR_A_NUMBER = 0.06
+
+
+def reliability(
+    bins: Sequence[Bin], *, title: str, description: str, x_label: str, y_label: str
+) -> SafeString:
+    """How often answers of a confidence were right, against that confidence; below it, how many answers there are.
+
+    On the dashed line confidence means what it says. ValueError for no answers.
+    """
+    bins = [each for each in bins if each.count]
+    if not bins:
+        raise ValueError("A reliability diagram needs at least one answer.")
+    height, top, bottom, floor, tallest = 292.0, 24.0, 196.0, 252.0, 30.0
+
+    def x(value: float) -> float:
+        return LEFT + (RIGHT - LEFT) * value
+
+    def y(value: float) -> float:
+        return bottom - (bottom - top) * value
+
+    marks = [0.0, 0.25, 0.5, 0.75, 1.0]
+    grid = format_html_join(
+        "",
+        '<line class="chart__grid" x1="0" x2="100%" y1="{0}" y2="{0}"/><text x="0" y="{1}">{2} %</text>',
+        [(_number(y(v)), _number(y(v) - 4), _number(v * 100)) for v in marks],
+    )
+    x_axis = format_html_join(
+        "",
+        '<text x="{}%" y="{}" text-anchor="{}">{} %</text>',
+        [
+            (
+                _number(x(v)),
+                _number(floor + 16),
+                "start" if v == 0 else "end" if v == 1 else "middle",
+                _number(v * 100),
+            )
+            for v in marks
+        ],
+    )
+    most = max(each.count for each in bins)
+    bars = format_html_join(
+        "",
+        '<rect class="chart__bar" x="{}%" width="{}%" y="{}" height="{}"/>',
+        [
+            (
+                _number(x(each.lower) + 0.2),
+                _number(max(0.4, (RIGHT - LEFT) * (each.upper - each.lower) - 0.4)),
+                _number(floor - max(1.5, tallest * each.count / most)),
+                _number(max(1.5, tallest * each.count / most)),
+            )
+            for each in bins
+        ],
+    )
+    numbers = format_html_join(
+        "",
+        '<text class="chart__count" x="{}%" y="{}" text-anchor="middle">{}</text>',
+        [
+            (
+                _number(x((each.lower + each.upper) / 2)),
+                _number(floor - max(1.5, tallest * each.count / most) - 4),
+                f"{each.count:,}" if each.count < 1000 else f"{_number(round(each.count / 1000, 1))}k",
+            )
+            for each in bins
+            if each.upper - each.lower >= _ROOM_FOR_A_NUMBER
+        ],
+    )
+    dots = format_html_join(
+        "",
+        '<circle class="chart__dot" cx="{}%" cy="{}" r="4"/>',
+        [(_number(x(each.confidence)), _number(y(each.frequency))) for each in bins],
+    )
+    line = " ".join(f"{_number(x(each.confidence) * 10)},{_number(y(each.frequency))}" for each in bins)
+    ideal = f"{_number(x(0) * 10)},{_number(y(0))} {_number(x(1) * 10)},{_number(y(1))}"
+    return format_html(
+        '<svg role="img" aria-label="{title}. {description}" width="100%" height="{height}">'
+        '{grid}{bars}{numbers}{x_axis}<text x="100%" y="12" text-anchor="end">{y_label}</text>'
+        '<text x="100%" y="{label_y}" text-anchor="end">{x_label}</text>'
+        '<svg width="100%" height="{height}" viewBox="0 0 1000 {height}" preserveAspectRatio="none">'
+        '<polyline class="chart__ideal" vector-effect="non-scaling-stroke" points="{ideal}"/>'
+        '<polyline class="chart__line" vector-effect="non-scaling-stroke" points="{line}"/></svg>{dots}</svg>',
+        title=title,
+        description=description,
+        height=_number(height),
+        grid=grid,
+        bars=bars,
+        numbers=numbers,
+        x_axis=x_axis,
+        y_label=y_label,
+        label_y=_number(floor + 33),
+        x_label=x_label,
+        ideal=ideal,
+        line=line,
+        dots=dots,
+    )
+
+
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def losses(points: Sequence[Loss], *, title: str, description: str, x_label: str) -> SafeString:
+    """A loss against the logarithm of a strength, with its standard error as a band; the chosen one is filled.
+
+    Points in ascending strength. ValueError for no points.
+    """
+    if not points:
+        raise ValueError("A curve needs at least one point.")
+    height, top, bottom = 196.0, 18.0, 148.0
+    low, high = min(p.loss - p.error for p in points), max(p.loss + p.error for p in points)
+    lines = ticks(low, max(high, low + 0.01), 4)  # losses that are all one still need an axis
+    y0, y1 = lines[0], lines[-1]
+    powers = [math.log10(p.strength) for p in points]
+    x0, x1 = min(powers), max(powers)
+
+    def x(power: float) -> float:
+        return LEFT + 6 + (RIGHT - LEFT - 6) * ((power - x0) / (x1 - x0) if x1 > x0 else 0.5)
+
+    def y(value: float) -> float:
+        return bottom - (bottom - top) * (value - y0) / (y1 - y0)
+
+    grid = format_html_join(
+        "",
+        '<line class="chart__grid" x1="0" x2="100%" y1="{0}" y2="{0}"/><text x="0" y="{1}">{2}</text>',
+        [(_number(y(v)), _number(y(v) - 4), f"{v:g}") for v in lines],
+    )
+    x_axis = format_html_join(
+        "",
+        '<text x="{}%" y="{}" text-anchor="middle">10{}</text>',
+        [
+            (_number(x(power)), _number(bottom + 16), str(power).translate(_RAISED))
+            for power in range(math.ceil(x0), math.floor(x1) + 1)
+        ],
+    )
+    places = [(x(power) * 10, p) for power, p in zip(powers, points, strict=True)]
+    band = [f"{_number(at)},{_number(y(p.loss + p.error))}" for at, p in places]
+    band += [f"{_number(at)},{_number(y(p.loss - p.error))}" for at, p in reversed(places)]
+    dots = format_html_join(
+        "",
+        '<circle class="chart__dot{}" cx="{}%" cy="{}" r="4"/>',
+        [
+            (" chart__dot--chosen" if p.chosen else "", _number(at / 10), _number(y(p.loss)))
+            for at, p in places
+        ],
+    )
+    return format_html(
+        '<svg role="img" aria-label="{title}. {description}" width="100%" height="{height}">'
+        '{grid}{x_axis}<text x="100%" y="{label_y}" text-anchor="end">{x_label}</text>'
+        '<svg width="100%" height="{height}" viewBox="0 0 1000 {height}" preserveAspectRatio="none">'
+        '<polygon class="chart__band" points="{band}"/>'
+        '<polyline class="chart__line" vector-effect="non-scaling-stroke" points="{line}"/></svg>{dots}</svg>',
+        title=title,
+        description=description,
+        height=_number(height),
+        grid=grid,
+        x_axis=x_axis,
+        label_y=_number(bottom + 33),
+        x_label=x_label,
+        band=" ".join(band),
+        line=" ".join(f"{_number(at)},{_number(y(p.loss))}" for at, p in places),
         dots=dots,
     )
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from mekiki.web import gallery, views
+from mekiki.web import gallery, heads, views
 
 urlpatterns = [
     path("", views.overview, name="overview"),
@@ -12,6 +12,9 @@ urlpatterns = [
     path("members/", views.members, name="members"),
     path("members/<int:user_id>/role/", views.set_member_role, name="member-role"),
     path("members/<int:user_id>/remove/", views.remove_member, name="member-remove"),
+    path("models/<int:version>/", heads.head, name="head"),
+    path("models/<int:version>/training-labels.csv", heads.training_labels, name="head-training-labels"),
+    path("models/<int:version>/confusion.csv", heads.confusions, name="head-confusion"),
     path("images/", gallery.images, name="images"),
     path("images/<str:sha256>/", gallery.image, name="image"),
 ]

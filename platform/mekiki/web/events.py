@@ -12,7 +12,7 @@ from django.utils.translation import gettext_noop
 from mekiki.accounts.models import Role
 from mekiki.audit.models import Event
 from mekiki.jobs.models import Kind
-from mekiki.learning import reasons
+from mekiki.learning import reasons, repeating
 from mekiki.review.models import Decision
 
 # Groups of kinds for the filter of the activity page: code → beginnings of kinds.
@@ -57,6 +57,8 @@ def detail(event: Event) -> str:
         }
     if event.kind.startswith("encoder.") and data.get("to"):
         return _encoders(data)
+    if event.kind == "head.verified":
+        return f"#{data.get('version', '')}: {repeating.sentence(data)}"
     if event.kind == "head.chosen":
         return f"#{data.get('version', '')}"
     if event.kind == "user.login_slowed":
@@ -171,6 +173,7 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "head.trained": _plain(gettext_noop("Head trained")),
     "head.chosen": _plain(gettext_noop("Head chosen by hand")),
     "head.promoted": _plain(gettext_noop("Head put into use")),
+    "head.verified": _plain(gettext_noop("Training of a head repeated")),
     "encoder.change_requested": _plain(gettext_noop("Change of the encoder asked for")),
     "encoder.prepared": _plain(gettext_noop("Encoder prepared")),
     "encoder.change_failed": _plain(gettext_noop("Change of the encoder failed")),

@@ -1,4 +1,4 @@
-"""Temperature and calibration error."""
+"""Temperature, slips of people, and calibration error."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.heads.calibration import expected_calibration_error, fit_temperature, reliability
+from workers.heads.calibration import (
+    Calibration,
+    expected_calibration_error,
+    fit_calibration,
+    reliability,
+)
 
 
 def drawn(n: int, seed: int, spread: float = 3.0):
@@ -24,26 +29,83 @@ def drawn(n: int, seed: int, spread: float = 3.0):
 @settings(max_examples=15, deadline=None)
 def test_temperature_recovers_the_one_that_was_applied(true: float, seed: int) -> None:
     z, _, y = drawn(4000, seed)
-    assert fit_temperature(z * true, y) == pytest.approx(true, rel=0.1)
+    found = fit_calibration(z * true, y)
+    assert found.temperature == pytest.approx(true, rel=0.1)
+    assert found.slips < 0.03
+
+
+@given(st.floats(0.0, 0.3), st.floats(0.3, 3.0), st.integers(0, 99))
+@settings(max_examples=15, deadline=None)
+def test_slips_and_temperature_are_told_apart(slips: float, true: float, seed: int) -> None:
+    """A tenth of wrong answers is not taken for a head that is unsure."""
+    z, p, y = drawn(6000, seed)
+    rng = np.random.default_rng([seed, 1])
+    slipped = rng.random(len(y)) < slips
+    answers = np.where(slipped, rng.integers(0, 4, len(y)), y)
+    found = fit_calibration(z * true, answers)
+    assert found.slips == pytest.approx(slips, abs=0.04)
+    assert found.temperature == pytest.approx(true, rel=0.15)
+    truth = np.exp(z * true / found.temperature)
+    truth /= truth.sum(axis=1, keepdims=True)
+    assert np.abs(truth - p).mean() < 0.02
+
+
+def test_the_slope_is_that_of_finite_differences() -> None:
+    """The optimum is found by a gradient written by hand: nothing nearby may be more likely."""
+    z, _, y = drawn(300, 5)
+    y = np.where(np.arange(300) % 9 == 0, (y + 1) % 4, y)
+    found = fit_calibration(z, y)
+
+    def value(temperature: float, slips: float) -> float:
+        said = Calibration(temperature, slips).log_answers(z)[np.arange(300), y]
+        return -said.sum() + 0.5 * np.log(temperature) ** 2 - 9.0 * np.log1p(-slips)
+
+    least = value(found.temperature, found.slips)
+    for dt in (0.98, 1.0, 1.02):
+        for ds in (-0.01, 0.0, 0.01):
+            assert value(found.temperature * dt, max(0.0, found.slips + ds)) >= least - 1e-6
 
 
 def test_soft_labels_and_weights_count() -> None:
     z, _, y = drawn(500, 1)
-    assert fit_temperature(z, np.eye(4)[y]) == pytest.approx(fit_temperature(z, y), rel=1e-6)
+    soft, hard = fit_calibration(z, np.eye(4)[y]), fit_calibration(z, y)
+    assert soft.temperature == pytest.approx(hard.temperature, rel=1e-6)
     half = np.where(np.arange(500) < 250, 1.0, 0.0)
-    assert fit_temperature(z, y, sample_weight=half) == pytest.approx(
-        fit_temperature(z[:250], y[:250]), rel=1e-4
-    )
+    weighted, cut = fit_calibration(z, y, sample_weight=half), fit_calibration(z[:250], y[:250])
+    assert weighted.temperature == pytest.approx(cut.temperature, rel=1e-4)
+    assert weighted.slips == pytest.approx(cut.slips, abs=1e-4)
 
 
 def test_few_separated_labels_do_not_make_it_certain() -> None:
     z = np.eye(3) * 4.0
-    assert 0.1 < fit_temperature(z, [0, 1, 2]) < 1.0
+    assert 0.1 < fit_calibration(z, [0, 1, 2]).temperature < 1.0
+
+
+def test_one_surprise_among_few_is_not_laid_to_people() -> None:
+    z = np.eye(3)[np.arange(12) % 3] * 6.0
+    y = np.arange(12) % 3
+    y[0] = 1
+    found = fit_calibration(z, y)
+    assert found.slips < 0.08
+    assert found.temperature > 1.0
 
 
 def test_nothing_to_fit_is_one() -> None:
-    assert fit_temperature(np.empty((0, 3)), []) == 1.0
-    assert fit_temperature(np.zeros((5, 1)), np.zeros(5, int)) == 1.0
+    assert fit_calibration(np.empty((0, 3)), np.empty(0, int)) == Calibration(1.0, 0.0)
+    assert fit_calibration(np.zeros((5, 1)), np.zeros(5, int)) == Calibration(1.0, 0.0)
+
+
+@pytest.mark.parametrize("logits", [np.zeros(3), np.zeros((2, 3, 4))])
+def test_logits_are_a_table(logits: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        fit_calibration(logits, [0])
+
+
+def test_extreme_scores_stay_finite() -> None:
+    z = np.array([[1e6, -1e6, 0.0], [0.0, 1e6, -1e6]] * 10)
+    found = fit_calibration(z, [1, 1] * 10)
+    assert np.isfinite([found.temperature, found.slips]).all()
+    assert np.isfinite(found.log_answers(z)[np.arange(20), [1, 1] * 10]).all()
 
 
 def test_perfect_calibration_has_almost_no_error() -> None:

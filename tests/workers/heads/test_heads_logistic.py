@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
-from workers.heads.folds import stratified_folds
+from workers.heads.folds import copies, stratified_folds
 from workers.heads.head import NonFiniteVectors
 from workers.heads.logistic import LogisticTextPriorHead, even_out, fit_text_scale, one_standard_error
-from workers.heads.objective import basis, loss_and_gradient, solve
+from workers.heads.objective import basis, log_softmax, loss_and_gradient, solve
 
 
 def world(n: int = 200, d: int = 24, labels: int = 4, noise: float = 0.7, seed: int = 0):
@@ -218,7 +218,11 @@ def test_one_class_labelled_so_far(n: int) -> None:
     m = LogisticTextPriorHead(T, logit_scale=10.0).fit(X[rows], y[rows])
     assert np.isfinite(m.coef_).all()
     assert m.cv_loss_ is None
-    assert (m.predict(X[rows]) == 1).all()
+    if n > 1:
+        assert (m.predict(X[rows]) == 1).all()
+    else:  # one answer does not overrule the prompts, it is heard
+        prompts = np.exp(log_softmax(10.0 * X[rows] @ T.T))[0, 1]
+        assert m.predict_proba(X[rows])[0, 1] > prompts
 
 
 def test_a_class_with_one_example_is_found_again() -> None:
@@ -267,6 +271,47 @@ def test_parameters_follow_scikit_learn() -> None:
     assert (m.seed, m.folds) == (4, 3)
     with pytest.raises(ValueError, match="unknown parameter 'depth'"):
         m.set_params(depth=2)
+
+
+def test_few_labels_lean_on_the_prompts_where_these_are_right() -> None:
+    X, y, T = world(n=7, noise=0.2)
+    good = LogisticTextPriorHead(T, logit_scale=30.0).fit(X, y)
+    bad = LogisticTextPriorHead(T[[1, 2, 3, 0]], logit_scale=30.0).fit(X, y)
+    none = LogisticTextPriorHead(np.zeros_like(T), logit_scale=30.0).fit(X, y)
+    assert good.lambda0_ > 2 * none.lambda0_
+    assert bad.lambda0_ == pytest.approx(none.lambda0_, rel=0.3)
+
+
+def test_a_dozen_unlucky_answers_do_not_bend_good_prompts() -> None:
+    """Which labels a dozen images happen to have says nothing of how frequent they are."""
+    worse = []
+    for seed in range(10):
+        X, y, T = world(n=1500, d=48, labels=8, noise=0.25, seed=seed)
+        few = np.flatnonzero(y < 3)[:12]  # five of eight labels have none
+        head = LogisticTextPriorHead(T, logit_scale=20.0).fit(X[few], y[few])
+        worse.append(((X @ T.T).argmax(axis=1) == y).mean() - (head.predict(X) == y).mean())
+    assert np.mean(worse) < 0.01
+
+
+def test_copies_share_a_fold() -> None:
+    X, y, _ = world(n=40)
+    again = np.concatenate([X, X[:25], X[:5]])
+    groups = copies(again)
+    assert (groups[40:65] == np.arange(25)).all()
+    assert (groups[65:] == np.arange(5)).all()
+    fold = stratified_folds(np.concatenate([y, y[:25], y[:5]]), 5, 1, groups=groups)
+    assert (fold[40:65] == fold[:25]).all()
+    assert (fold[65:] == fold[:5]).all()
+
+
+def test_copies_do_not_make_the_figures_look_better() -> None:
+    """Answers that mean nothing, each image three times: the copies would tell the fold what to say."""
+    rng = np.random.default_rng(2)
+    X, _, T = world(n=60, d=64)
+    y = rng.integers(0, 4, 60)
+    m = LogisticTextPriorHead(T, logit_scale=20.0).fit(np.tile(X, (3, 1)), np.tile(y, 3))
+    assert m.oof_logits_ is not None
+    assert (m.oof_logits_.argmax(axis=1) == np.tile(y, 3)).mean() < 0.45
 
 
 @given(st.lists(st.integers(0, 5), min_size=5, max_size=80), st.integers(0, 99))

@@ -32,14 +32,19 @@ from mekiki.learning.services.encoder_upkeep import (
 )
 from mekiki.learning.services.heads import (
     decisions_digest,
-    drop_replaced_predictions,
     next_version,
     promote,
     record_evaluation,
     record_head,
     seed_for,
+)
+from mekiki.learning.services.predictions import (
+    drop_replaced_predictions,
+    index_predictions,
+    open_predictions,
     store_predictions,
 )
+from mekiki.learning.services.repeating import record_verification, request_verification
 from mekiki.learning.services.training import (
     finish_run,
     request_training,
@@ -55,8 +60,10 @@ __all__ = [
     "drop_replaced_predictions",
     "encoding_key",
     "finish_run",
+    "index_predictions",
     "next_version",
     "obstacle",
+    "open_predictions",
     "promote",
     "record_encoding_problems",
     "record_evaluation",
@@ -64,6 +71,7 @@ __all__ = [
     "record_long_prompts",
     "record_new_encoder",
     "record_removal",
+    "record_verification",
     "register_encoder",
     "removal_obstacle",
     "remove_embeddings",
@@ -74,6 +82,7 @@ __all__ = [
     "request_switch",
     "request_take_back",
     "request_training",
+    "request_verification",
     "rest_change",
     "resume_change",
     "run_of",

@@ -1,26 +1,22 @@
-"""Heads, their predictions, which one is in use, and how good it is."""
+"""Heads, which one is in use, and how good it is."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Max
-from numpy.typing import ArrayLike
 
 from mekiki.audit.services import record
 from mekiki.datasets.models import Dataset
 from mekiki.labeling.models import PromptSet
 from mekiki.learning import reasons
-from mekiki.learning.binary import FLOAT8, INT8, blank_rows, copy_in
 from mekiki.learning.models import (
     Champion,
     Encoder,
     Evaluation,
     Head,
     HeadTrainingLabel,
-    Prediction,
     TrainingRun,
 )
 
@@ -114,54 +110,6 @@ def record_head(
 
 
 @transaction.atomic
-def store_predictions(
-    *,
-    head: Head,
-    image_ids: ArrayLike,
-    label_ids: ArrayLike,
-    runner_up_ids: ArrayLike | None,
-    confidence: ArrayLike,
-    margin: ArrayLike,
-    entropy: ArrayLike,
-) -> int:
-    """Keep a head's answers; those that exist stay. Returns how many are new.
-
-    All (n,). runner_up_ids: None where the head knows a single label.
-    """
-    ids = np.asarray(image_ids, np.int64)
-    columns: dict[str, Any] = {"image_id": ids, "label_id": np.asarray(label_ids, np.int64)}
-    if runner_up_ids is not None:
-        columns["runner_up_id"] = np.asarray(runner_up_ids, np.int64)
-    numbers = {"confidence": confidence, "margin": margin, "entropy": entropy}
-    columns |= {name: np.asarray(values, np.float64) for name, values in numbers.items()}
-    if any(values.shape != ids.shape for values in columns.values()) or ids.ndim != 1:
-        raise ValueError("predictions must be arrays of one length")
-    if not len(ids):
-        return 0
-    rows = blank_rows(
-        len(ids), {name: FLOAT8 if v.dtype.kind == "f" else INT8 for name, v in columns.items()}
-    )
-    for name, values in columns.items():
-        rows[name] = values
-    names = ", ".join(columns)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "CREATE TEMP TABLE incoming_prediction (image_id bigint, label_id bigint, runner_up_id bigint, "
-            "confidence float8, margin float8, entropy float8) ON COMMIT DROP"
-        )
-        copy_in("incoming_prediction", list(columns), rows)
-        cursor.execute(
-            f"INSERT INTO learning_prediction (head_id, {names}) "  # noqa: S608 (our own column names)
-            f"SELECT %s, {', '.join(f'n.{name}' for name in columns)} FROM incoming_prediction n "
-            "JOIN datasets_image i ON i.id = n.image_id ON CONFLICT DO NOTHING",
-            [head.pk],
-        )
-        stored = cursor.rowcount
-        cursor.execute("DROP TABLE incoming_prediction")
-    return stored
-
-
-@transaction.atomic
 def promote(*, head: Head, reason: dict[str, Any] | str, user: Any = None) -> None:
     """Put a head in use. Its predictions are stored before: readers see the old head's or the new one's."""
     Dataset.objects.select_for_update(no_key=True).only("pk").get(pk=head.dataset_id)
@@ -182,16 +130,6 @@ def promote(*, head: Head, reason: dict[str, Any] | str, user: Any = None) -> No
             "reason": why,
         },
     )
-
-
-def drop_replaced_predictions(dataset: Dataset) -> int:
-    """Delete the predictions of every head of the dataset but the one in use. Returns how many."""
-    champion = Champion.objects.filter(dataset=dataset).first()
-    if champion is None:
-        return 0
-    stale = Prediction.objects.filter(head__dataset=dataset).exclude(head_id=champion.head_id)
-    # One statement: nothing refers to a prediction, so Django need not load them first.
-    return stale._raw_delete(stale.db)
 
 
 @transaction.atomic

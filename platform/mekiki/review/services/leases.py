@@ -6,16 +6,18 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, F, QuerySet
+from django.db.models import Count, QuerySet
 from django.utils import timezone
 
-from mekiki.learning.models import Prediction
+from mekiki.learning.models import Head, Prediction
 from mekiki.review.models import BLIND_STREAMS, Decision, Lease, QueueItem
 from mekiki.review.services.confirmed import LABEL_KINDS
 
 MAX_ITEMS = 5
 # A skipped image goes to others first; after this it may come back to the one who skipped it.
 SKIP_REST = timedelta(minutes=10)
+# What is shown of a prediction.
+SHOWN = ("head", "head_digest", "prompt_set", "label", "label_name", "confidence", "calibrated", "runner_up")
 # Ended leases are kept this long, for answers that come late.
 HISTORY = timedelta(days=30)
 
@@ -193,37 +195,49 @@ def shown_for(*, dataset: Any, items: list[QueueItem]) -> dict[int, dict[str, An
         for item in items
     }
     seen = {item.image_id: item for item in items if not shown[item.pk]["blind"]}
-    rows = (
-        Prediction.objects.filter(
-            head__champion__dataset=dataset, image__in=list(seen), label__archived_at__isnull=True
-        ).values(
-            "image_id",
-            "confidence",
-            head_version=F("head__version"),
-            head_digest=F("head__digest"),
-            prompt_set=F("head__prompt_set__version"),
-            calibrated=F("head__calibrated"),
-            label_id_=F("label_id"),
-            label_name=F("label__name"),
-            runner_up_=F("runner_up_id"),
-        )
-        if seen
-        else []
-    )
-    found: dict[int, Any] = {row["image_id"]: row for row in rows}
+    found = _predicted(dataset, list(seen)) if seen else {}
     for image_id, item in seen.items():
-        row: dict[str, Any] = found.get(image_id, {})
-        shown[item.pk].update(
-            head=row.get("head_version"),
-            head_digest=row.get("head_digest"),
-            prompt_set=row.get("prompt_set"),
-            label=row.get("label_id_"),
-            label_name=row.get("label_name"),
-            confidence=row.get("confidence"),
-            calibrated=row.get("calibrated"),
-            runner_up=row.get("runner_up_"),
-        )
+        shown[item.pk].update(dict.fromkeys(SHOWN) | found.get(image_id, {}))
     return shown
+
+
+def _predicted(dataset: Any, image_ids: list[int]) -> dict[int, dict[str, Any]]:
+    """Image id → what the head in use says of it, with the keys SHOWN.
+
+    First the head, then its predictions by its id: a constant, so that the database opens that head's partition and
+    no other. Where the head was replaced between the two its predictions may be gone: then those of the next one.
+    """
+    in_use = (
+        Head.objects.filter(champion__dataset=dataset)
+        .order_by()
+        .select_related("prompt_set")
+        .only("version", "digest", "calibrated", "prompt_set__version")
+    )
+    head = in_use.first()
+    while head is not None:
+        rows = Prediction.objects.filter(head_id=head.pk, image__in=image_ids).values(
+            "image_id", "label_id", "label__name", "label__archived_at", "confidence", "runner_up_id"
+        )
+        found = {row["image_id"]: row for row in rows}
+        if found or head == (now := in_use.first()):
+            break
+        head = now
+    if head is None:
+        return {}
+    return {
+        image_id: {
+            "head": head.version,
+            "head_digest": head.digest,
+            "prompt_set": head.prompt_set.version,
+            "calibrated": head.calibrated,
+            "label": row["label_id"],
+            "label_name": row["label__name"],
+            "confidence": row["confidence"],
+            "runner_up": row["runner_up_id"],
+        }
+        for image_id, row in found.items()
+        if row["label__archived_at"] is None
+    }
 
 
 @transaction.atomic

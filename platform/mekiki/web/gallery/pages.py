@@ -26,6 +26,8 @@ def page_of(images: QuerySet[Image], sort: str, after: str = "", before: str = "
     falling = descending != backwards
     if key is not None:
         images = images.filter(_beyond(key, falling))
+        if not sort and "answered" in images.query.annotations:
+            images = images.filter(**{f"answered__{'lt' if falling else 'gt'}": key[1]})
     sign = "-" if falling else ""
     order = [f"{sign}confidence", f"{sign}pk"] if sort else [f"{sign}pk"]
     rows = list(images.order_by(*order)[: PAGE + 1])
@@ -56,7 +58,8 @@ def _beyond(key: tuple[float | None, int], falling: bool) -> Q:
     if confidence is None:
         return Q(**{f"pk__{compare}": pk})
     tie = Q(confidence=confidence, **{f"pk__{compare}": pk})
-    return Q(**{f"confidence__{compare}": confidence}) | tie
+    # The first condition says nothing new, but it is the one an index can begin at.
+    return Q(**{f"confidence__{compare}e": confidence}) & (Q(**{f"confidence__{compare}": confidence}) | tie)
 
 
 def page_of_hits(

@@ -1,5 +1,8 @@
-"""`mekiki retrain SLUG`: ask for a new head, and wait for what comes of it."""
+"""`mekiki retrain SLUG`: ask for a new head, and wait for what comes of it.
+`mekiki retrain --verify HEAD`: train a head that exists again from its own inputs, and compare the digests.
+"""
 
+import re
 import time
 from argparse import ArgumentParser
 from typing import Any
@@ -9,27 +12,46 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 
 from mekiki.datasets.models import Dataset
-from mekiki.jobs.models import ACTIVE_STATES, State
-from mekiki.learning.models import TrainingRun
+from mekiki.jobs.models import ACTIVE_STATES, Job, State
+from mekiki.learning.models import Head, TrainingRun
 from mekiki.learning.reasons import sentence
-from mekiki.learning.services import request_training
+from mekiki.learning.repeating import DIFFERENT, SAME
+from mekiki.learning.repeating import sentence as came_of
+from mekiki.learning.services import request_training, request_verification
+
+# Of --verify, as of cmp(1): 0 the same, 1 another digest, 2 it could not be compared.
+OTHER_DIGEST, NOT_COMPARED = 1, 2
+_DIGEST = re.compile(r"[0-9a-f]{8,64}")
 
 
 class Command(BaseCommand):
-    """Retrain a dataset's head; a worker must be running (mekiki up)."""
+    """Retrain a dataset's head, or repeat the training of one; a worker must be running (mekiki up)."""
 
-    help = "Train a new head of a dataset and say whether it is used, and why."
+    help = (
+        "Train a new head of a dataset and say whether it is used, and why. With --verify: train a head that exists "
+        "again from its own inputs and compare the digests; exit status 0 for the same digest, 1 for another, 2 when "
+        "it cannot be compared. No head is stored then."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """The dataset, and whether to wait."""
-        parser.add_argument("slug", help="the dataset's address, as in /d/SLUG/")
+        """The dataset, a head to verify, and whether to wait."""
+        parser.add_argument("slug", nargs="?", default="", help="the dataset's address, as in /d/SLUG/")
+        parser.add_argument(
+            "--verify",
+            metavar="HEAD",
+            help="repeat the training of this head: its version (with SLUG), or its digest or the beginning of it "
+            "(8 digits or more)",
+        )
         parser.add_argument("--no-wait", action="store_true", help="ask for it and return at once")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Exit status 0 when the run ended well, whether or not the head is used."""
-        dataset = Dataset.objects.filter(slug=options["slug"], archived_at__isnull=True).first()
-        if dataset is None:
-            raise CommandError(_("There is no dataset “%(slug)s”.") % {"slug": options["slug"]})
+        """Exit status 0 when the run ended well, whether or not the head is used; of --verify see `help`."""
+        if options["verify"] is not None:
+            self._verify(options["slug"], options["verify"].strip().lower().removeprefix("#"), options)
+            return
+        if not options["slug"]:
+            raise CommandError(_("Which dataset? Give its address: mekiki retrain SLUG."))
+        dataset = _dataset(options["slug"])
         try:
             run = request_training(dataset=dataset, trigger=TrainingRun.Trigger.BUTTON)
         except ValidationError as error:
@@ -37,19 +59,75 @@ class Command(BaseCommand):
         if options["no_wait"]:
             self.stdout.write(_("Asked for. The models page shows what comes of it."))
             return
-        job, said = run.job, ""
-        while job is not None:
-            job.refresh_from_db()
-            if job.state not in ACTIVE_STATES:
-                break
-            now = _(job.stage) if job.stage else str(State(job.state).label)
-            if now != said:
-                self.stdout.write(f"… {now}")
-                said = now
-            time.sleep(0.5)
+        job = run.job
+        if job is not None:
+            self._wait(job)
         run.refresh_from_db()
         if run.finished_at is None:
             raise CommandError(job.error if job is not None and job.error else _("The run did not finish."))
         outcome = _("put in use") if run.promoted else _("head in use stays")
         version = f"#{run.head.version}, " if run.head is not None else ""
         self.stdout.write(f"{version}{outcome}. {sentence(run.reason)}")
+
+    def _verify(self, slug: str, wanted: str, options: dict[str, Any]) -> None:
+        head = _head(slug, wanted)
+        job = request_verification(dataset=head.dataset, head=head)
+        if options["no_wait"]:
+            self.stdout.write(_("Asked for. The head’s page shows what comes of it."))
+            return
+        self._wait(job)
+        if job.state != State.SUCCEEDED:
+            raise CommandError(
+                job.error or _("The training was not repeated: the job was stopped."), returncode=NOT_COMPARED
+            )
+        told = f"{head.dataset.slug} #{head.version}: {came_of(job.result)}"
+        if job.result.get("outcome") != SAME:
+            different = job.result.get("outcome") == DIFFERENT
+            raise CommandError(told, returncode=OTHER_DIGEST if different else NOT_COMPARED)
+        self.stdout.write(told)
+
+    def _wait(self, job: Job) -> None:
+        """Until a worker has done it, saying what it does meanwhile."""
+        said = ""
+        while True:
+            job.refresh_from_db()
+            if job.state not in ACTIVE_STATES:
+                return
+            now = _(job.stage) if job.stage else str(State(job.state).label)
+            if now != said:
+                self.stdout.write(f"… {now}")
+                said = now
+            time.sleep(0.5)
+
+
+def _dataset(slug: str, returncode: int = 1) -> Dataset:
+    dataset = Dataset.objects.filter(slug=slug, archived_at__isnull=True).first()
+    if dataset is None:
+        raise CommandError(_("There is no dataset “%(slug)s”.") % {"slug": slug}, returncode=returncode)
+    return dataset
+
+
+def _head(slug: str, wanted: str) -> Head:
+    """The head of this version or digest. CommandError: there is none, or more than one."""
+    heads = Head.objects.filter(dataset__archived_at__isnull=True).select_related("dataset").defer("weights")
+    if slug:
+        heads = heads.filter(dataset=_dataset(slug, NOT_COMPARED))
+        if wanted.isdecimal() and len(wanted) < 10:
+            found = heads.filter(version=int(wanted)).first()
+            if found is not None:
+                return found
+    elif wanted.isdecimal() and len(wanted) < 8:
+        raise CommandError(
+            _("Version %(version)s of which dataset? mekiki retrain SLUG --verify %(version)s")
+            % {"version": wanted},
+            returncode=NOT_COMPARED,
+        )
+    named = list(heads.filter(digest__startswith=wanted)[:2]) if _DIGEST.fullmatch(wanted) else []
+    if len(named) == 1:
+        return named[0]
+    if named:
+        raise CommandError(
+            _("More than one head has this digest. Name the dataset and the version: SLUG --verify VERSION."),
+            returncode=NOT_COMPARED,
+        )
+    raise CommandError(_("There is no head “%(head)s”.") % {"head": wanted}, returncode=NOT_COMPARED)

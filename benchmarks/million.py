@@ -1,0 +1,122 @@
+"""A dataset of many images with heads, on a fresh embedded PostgreSQL with its ordinary settings: for benchmarks.
+
+Images are written straight into their table; what heads say is drawn: labels of unequal share, confidence high for
+most, as a trained head's is.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
+SLUG = "benchmark"
+LABELS = 8
+
+
+@contextmanager
+def installation(prefix: str = "mekiki-bench-") -> Iterator[Path]:
+    """A home with a database of its own, migrated, thrown away at the end."""
+    home = Path(tempfile.mkdtemp(prefix=prefix))
+    from mekiki.embedded import places
+    from mekiki.embedded.postgres import Postgres
+
+    server = Postgres(home / "postgres")
+    try:
+        connect(home, server.start())
+        from django.core.management import call_command
+
+        call_command("migrate", verbosity=0)
+        yield home
+    finally:
+        server.stop()
+        places.discard(home / "postgres")
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def connect(home: Path, url: str) -> None:
+    """Set Django up for a database."""
+    os.environ.update(
+        MEKIKI_HOME=str(home),
+        DATABASE_URL=url,
+        BROKER_URL="memory://",
+        DJANGO_SETTINGS_MODULE="mekiki.config.settings",
+        MEKIKI_LOG_LEVEL="ERROR",
+    )
+    import django
+
+    django.setup()
+
+
+def fill(images: int, heads: int) -> tuple[Any, list[Any]]:
+    """(dataset, heads) without predictions; a superuser "reader"."""
+    from django.db import connection
+    from django.utils import timezone
+
+    from mekiki.accounts.models import User
+    from mekiki.datasets.models import Dataset
+    from mekiki.labeling.models import Label, PromptSet
+    from mekiki.learning.models import Encoder, Head
+
+    User.objects.create(username="reader", is_superuser=True)
+    dataset = Dataset.objects.create(slug=SLUG, name="Benchmark")
+    labels = [Label.objects.create(dataset=dataset, name=f"label {n}", position=n) for n in range(LABELS)]
+    encoder = Encoder.objects.create(name="none", digest="0" * 64, dim=4, logit_scale=100)
+    prompts = PromptSet.objects.create(dataset=dataset, version=1, digest="0" * 64)
+    made = [
+        Head.objects.create(
+            dataset=dataset, version=version, kind=Head.Kind.LOGISTIC, encoder=encoder, prompt_set=prompts,
+            label_ids=[label.pk for label in labels], weights=b"", digest="0" * 64, code_version="benchmark",
+            calibrated=True,
+        )
+        for version in range(1, heads + 1)
+    ]  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """INSERT INTO datasets_image (dataset_id, sha256, name, format, width, height, size, metadata,
+               audit_key, created_at)
+               SELECT %s, encode(sha256(n::text::bytea), 'hex'), 'part-' || n, 'PNG', 200, 200, 10000,
+               jsonb_build_object('line', (n %% 10)::text), 0.5, %s FROM generate_series(1, %s) AS n""",
+            [dataset.pk, timezone.now(), images],
+        )
+        cursor.execute("VACUUM ANALYZE datasets_image")
+    return dataset, made
+
+
+def what_it_says(dataset: Any, head: Any) -> tuple[Any, Any]:
+    """(scores, mirror) of a head over every image, as scoring gives them; the mirror has no vectors."""
+    from mekiki.datasets.models import Image
+    from workers.embeddings import Mirror
+    from workers.heads.scoring import Scores
+
+    ids = np.fromiter(
+        Image.objects.filter(dataset=dataset).order_by("pk").values_list("pk", flat=True).iterator(), np.int64
+    )
+    n, dice = len(ids), np.random.default_rng(head.version)
+    label = dice.choice(LABELS, n, p=dice.dirichlet(np.full(LABELS, 2.0))).astype(np.int32)
+    # As a lot of long ago may be the only one with a defect: newest first, a page of it is far down.
+    label[n // 20 :][label[n // 20 :] == LABELS - 1] = 0
+    confidence = (0.3 + 0.7 * dice.beta(4, 1, n)).astype(np.float32)
+    second = ((1 - confidence) * dice.uniform(0.5, 1, n)).astype(np.float32)
+    entropy = (-confidence * np.log(confidence)).astype(np.float32)
+    scores = Scores(
+        label=label,
+        runner_up=((label + 1) % LABELS).astype(np.int32),
+        confidence=confidence,
+        runner_up_confidence=second,
+        margin=confidence - second,
+        entropy=entropy,
+    )
+    return scores, Mirror(ids, np.full(n, 0.5), np.empty((n, 0), np.float16))
+
+
+def percentile(times: list[float], share: float) -> float:
+    """In milliseconds."""
+    return round(1000 * sorted(times)[min(len(times) - 1, int(len(times) * share))], 1) if times else 0.0

@@ -1,0 +1,237 @@
+"""A new head's predictions of a million images: stored, put in use, seen in the gallery; the old ones dropped.
+
+    python benchmarks/predictions.py [--quick] [--images N] [--json PATH]
+
+Budget (design, section 8): stored and visible within 30 s. `store_s` is what the worker does when the scores are ready
+(workers.steps.predictions.store_missing: chunks of 50,000, each committed, then the indexes), `visible_s` runs from
+there over the promotion until a gallery page, filtered by predicted label and sorted by confidence, has answered with
+the new head's rows through Django's whole stack; `drop_s` is the drop of the old head's. `floor_s` copies the same bytes
+into a table without any index, at once: nothing stores them quicker. Meanwhile another process reads three
+predictions of the head in use every 5 ms, as a reviewer's next item does, and a third brings in an image every 10 ms:
+their waits are `read_*` and `import_*`, `idle` being those with nothing going on. `long_read_*`: the same while
+somebody reads the old head's predictions in a transaction of two seconds, so that the drop has to wait.
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
+
+from benchmarks.million import SLUG, connect, fill, installation, percentile, what_it_says  # noqa: E402
+
+
+class Watch:
+    """Two processes that read and import until the block ends; `figures` has their waits."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.figures = name, dict[str, Any]()
+
+    def __enter__(self) -> "Watch":
+        self.processes = [
+            subprocess.Popen(
+                [sys.executable, __file__, "--watch", what], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+            for what in ("read", "import")
+        ]
+        for process in self.processes:
+            assert process.stdout is not None
+            process.stdout.readline()  # it has begun
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        for what, process in zip(("read", "import"), self.processes, strict=True):
+            times = json.loads(process.communicate(b"stop")[0])
+            self.figures |= {
+                f"{what}_{self.name}_p99_ms": percentile(times, 0.99),
+                f"{what}_{self.name}_max_ms": percentile(times, 1.0),
+            }
+
+
+def watch(what: str) -> None:
+    """Read predictions of the head in use, or import images, until the input ends; how long each took, as JSON."""
+    connect(Path(os.environ["MEKIKI_HOME"]), os.environ["DATABASE_URL"])
+    import numpy as np
+
+    from mekiki.datasets.models import Dataset, Image
+    from mekiki.review.services.leases import _predicted
+
+    dataset = Dataset.objects.get(slug=SLUG)
+    other, _made = Dataset.objects.get_or_create(slug="another", defaults={"name": "Another"})
+    first, last = (
+        Image.objects.filter(dataset=dataset).order_by(order).values_list("pk", flat=True)[0]
+        for order in ("pk", "-pk")
+    )
+    dice, stop = np.random.default_rng(0), threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(1), stop.set()), daemon=True).start()
+    times: list[float] = []
+
+    def read() -> None:
+        found = _predicted(dataset, dice.integers(first, last + 1, 3).tolist())
+        assert found, "there is a moment without predictions"
+
+    def bring_in() -> None:
+        Image.objects.create(
+            dataset=other, sha256=os.urandom(32).hex(), name="new", format="PNG", width=1, height=1, size=1,
+            audit_key=0.5,
+        )  # fmt: skip
+
+    act, pause = (read, 0.005) if what == "read" else (bring_in, 0.01)
+    act()
+    print("begun", flush=True)
+    while not stop.is_set():
+        begun = time.perf_counter()
+        act()
+        times.append(time.perf_counter() - begun)
+        time.sleep(pause)
+    json.dump(times, sys.stdout)
+
+
+def floor(head: Any) -> float:
+    """Seconds to copy the head's rows, ready as bytes, into a table without an index."""
+    import numpy as np
+    from django.db import connection
+    from psycopg import sql
+
+    from mekiki.learning.binary import FLOAT8, INT8, blank_rows, copy_in, copy_out
+    from mekiki.learning.services.predictions import table_of
+
+    kinds = {"head_id": INT8, "image_id": INT8, "label_id": INT8, "runner_up_id": INT8} | dict.fromkeys(
+        ("confidence", "margin", "entropy"), FLOAT8
+    )
+    columns = sql.SQL(", ").join(map(sql.Identifier, kinds))
+    query = sql.SQL("SELECT {} FROM {}").format(columns, sql.Identifier(table_of(head.pk)))
+    parts = list(copy_out(query, kinds))
+    rows = blank_rows(sum(map(len, parts)), kinds)
+    np.concatenate(parts, out=rows)
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE TABLE floor (LIKE {table_of(head.pk)})")
+        begun = time.perf_counter()
+        copy_in("floor", list(kinds), rows)
+        spent = time.perf_counter() - begun
+        cursor.execute("DROP TABLE floor")
+    return spent
+
+
+def long_read(head: Any, seconds: float, begun: threading.Event) -> None:
+    from django.db import connection, transaction
+
+    from mekiki.learning.models import Prediction
+
+    with transaction.atomic():
+        Prediction.objects.filter(head=head).first()
+        begun.set()
+        time.sleep(seconds)
+    connection.close()
+
+
+def measure(images: int) -> dict[str, Any]:
+    from django.db import connection
+    from django.test import Client
+
+    from mekiki.accounts.models import User
+    from mekiki.datasets.models import Image
+    from mekiki.learning.models import Prediction
+    from mekiki.learning.services import drop_replaced_predictions, promote
+    from mekiki.learning.services.predictions import table_of
+    from workers.steps.predictions import store_missing
+
+    say = lambda text: print(f"[{time.strftime('%H:%M:%S')}] {text}", file=sys.stderr, flush=True)  # noqa: E731
+    quiet = lambda **_facts: None  # noqa: E731
+
+    def ask(query: str, *values: Any) -> Any:
+        with connection.cursor() as cursor:
+            cursor.execute(query, values)
+            return cursor.fetchone()[0]
+
+    dataset, (old, new, next_one) = fill(images, heads=3)
+    client = Client(SERVER_NAME="localhost")
+    client.force_login(User.objects.get(username="reader"))
+    scores, mirror = what_it_says(dataset, old)
+    store_missing(old, scores, mirror, quiet)
+    promote(head=old, reason={"code": "first_head"})
+    say("the old head's are there")
+    label = old.label_ids[0]
+    address, query = f"/d/{SLUG}/images/", {"label": label, "sort": "sure"}
+    client.get(address, query)
+    figures: dict[str, Any] = {"images": images}
+    with Watch("idle") as idle:
+        time.sleep(1 if images < 100_000 else 5)
+    figures |= idle.figures
+
+    scores, mirror = what_it_says(dataset, new)
+    rows = [n for n in range(len(scores)) if scores.label[n] == 0]
+    best = max(rows, key=lambda n: (scores.confidence[n], n))
+    wal = ask("SELECT pg_current_wal_insert_lsn()")
+    with Watch("storing") as storing:
+        begun = time.perf_counter()
+        stored = store_missing(new, scores, mirror, quiet)
+        figures["store_s"] = round(time.perf_counter() - begun, 2)
+        promote(head=new, reason={"code": "better_than_prompts"})
+        page = client.get(address, query)
+        figures["visible_s"] = round(time.perf_counter() - begun, 2)
+    assert stored == images and page.status_code == 200
+    surest = Image.objects.get(pk=int(mirror.ids[best])).sha256
+    first = re.search(r'gallery__item" href="([^"]+)"', page.content.decode())
+    assert first and surest in first[1], "the first on the page is the one the new head is surest of"
+    figures |= storing.figures
+    figures["wal_mb"] = round(
+        float(ask("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), %s)", wal)) / 1e6
+    )
+    name = table_of(new.pk)
+    figures["table_mb"] = round(ask("SELECT pg_relation_size(%s)", name) / 1e6)
+    figures["indexes_mb"] = round(ask("SELECT pg_indexes_size(%s)", name) / 1e6)
+    figures["floor_s"] = round(floor(new), 2)
+    say("stored and seen")
+    with Watch("dropping") as dropping:
+        time.sleep(0.5)
+        begun = time.perf_counter()
+        assert drop_replaced_predictions(dataset) == 1
+        figures["drop_s"] = round(time.perf_counter() - begun, 3)
+        time.sleep(0.5)
+    figures |= dropping.figures
+    assert not Prediction.objects.exclude(head=new).exists()
+
+    scores, mirror = what_it_says(dataset, next_one)
+    store_missing(next_one, scores, mirror, quiet)
+    promote(head=next_one, reason={"code": "better_than_prompts"})
+    reading = threading.Event()
+    reader = threading.Thread(target=long_read, args=(new, 2.0, reading))
+    with Watch("long_read") as waited:
+        reader.start()
+        reading.wait()
+        begun = time.perf_counter()
+        assert drop_replaced_predictions(dataset) == 1
+        figures["long_read_drop_s"] = round(time.perf_counter() - begun, 2)
+    reader.join()
+    return figures | waited.figures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="20,000 images")
+    parser.add_argument("--images", type=int, default=None)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--watch", choices=["read", "import"], help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.watch:
+        watch(options.watch)
+        return
+    with installation():
+        figures = measure(options.images or (20_000 if options.quick else 1_000_000))
+    for name, value in figures.items():
+        print(f"{name:24} {value:>12,}")
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,6 @@
+"""The page of one head, and what can be downloaded from it."""
+
+from mekiki.web.heads.downloads import confusions, training_labels
+from mekiki.web.heads.page import head
+
+__all__ = ["confusions", "head", "training_labels"]

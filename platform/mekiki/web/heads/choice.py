@@ -1,0 +1,98 @@
+"""Why a head is of its kind, and how strong its prior is: from cross-validation on the reviewed labels."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from mekiki.learning.models import Head
+from mekiki.web import charts
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The sentence, and the kinds of head that were compared (none where there was nothing to compare)."""
+
+    sentence: str
+    candidates: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Strengths:
+    """The strengths of the prior that were tried, as rows and as a chart."""
+
+    rows: list[charts.Loss]
+    svg: SafeString
+
+
+def choice_of(head: Head) -> Choice:
+    """Why this kind of head. Heads that were made before kinds were compared say that."""
+    kinds = dict(Head.Kind.choices)
+    candidates = [
+        {**each, "label": kinds.get(each.get("kind"), each.get("kind"))}
+        for each in head.metrics.get("candidates") or []
+    ]
+    return Choice(_sentence(head, kinds), candidates)
+
+
+def _sentence(head: Head, kinds: dict[str, Any]) -> str:
+    if not head.taught:
+        return _(
+            "It rests on the prompts alone: there was no confirmed label to learn from. Review some images, then retrain."
+        )
+    code = (head.metrics.get("choice") or {}).get("code", "")
+    kind = kinds.get(head.kind, head.kind)
+    if code == "best" and head.kind == Head.Kind.LOGISTIC:
+        return _(
+            "The usual kind, a logistic head that leans on the prompts, has the lowest log-loss in cross-validation."
+        )
+    told = {
+        "few_labels": _(
+            "Too few labels to compare kinds of head: the logistic head that leans on the prompts was taken. "
+            "Review more images, then retrain."
+        ),
+        "best": _(
+            "“%(kind)s” has the lowest log-loss in cross-validation, by more than two standard errors of its "
+            "difference from the usual kind."
+        )
+        % {"kind": kind},
+        "simpler": _(
+            "The usual kind, a logistic head that leans on the prompts, is within two standard errors of the best in "
+            "cross-validation, so it stays."
+        ),
+        "": _(
+            "It was made without comparing kinds of head: the logistic head that leans on the prompts was taken."
+        ),
+    }
+    return told.get(code, code)
+
+
+def strengths_of(head: Head) -> Strengths | None:
+    """The cross-validation of λ₀; None where it was fixed, or where the head has no prior."""
+    tried = (head.metrics.get("cross_validation") or []) if head.kind == Head.Kind.LOGISTIC else []
+    chosen = head.metrics.get("lambda0")
+    rows = [
+        charts.Loss(
+            each["lambda0"],
+            each["log_loss"],
+            each["standard_error"],
+            chosen is not None and math.isclose(each["lambda0"], chosen, rel_tol=1e-6),
+        )
+        for each in tried
+        if each["lambda0"] > 0 and math.isfinite(each["log_loss"]) and math.isfinite(each["standard_error"])
+    ]
+    rows.sort(key=lambda row: row.strength)
+    if not rows:
+        return None
+    best = min(rows, key=lambda row: row.loss)
+    taken = next((row for row in rows if row.chosen), best)
+    svg = charts.losses(
+        rows,
+        title=_("Log-loss against the strength of the prior"),
+        description=_("Lowest at %(best).2g; %(taken).2g was taken.")
+        % {"best": best.strength, "taken": taken.strength},
+        x_label=_("strength of the prior, λ₀; further right the prompts count more"),
+    )
+    return Strengths(rows, svg)

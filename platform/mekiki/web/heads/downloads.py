@@ -1,0 +1,94 @@
+"""Files of a head: the labels it was trained on, and its confusion matrix. Streamed, in memory that does not grow."""
+
+import csv
+from collections.abc import Iterable, Iterator
+from datetime import UTC
+from itertools import islice
+from typing import Any
+
+from django.http import Http404, StreamingHttpResponse
+from django.views.decorators.http import require_safe
+
+from mekiki.accounts.http import UserRequest
+from mekiki.labeling.models import Label
+from mekiki.learning.access import head_for
+from mekiki.learning.models import Head
+from mekiki.learning.selectors import evaluation_of
+from mekiki.review.models import Decision
+
+CHUNK = 2000  # rows whose decisions are looked up at once
+# A cell that begins so is read as a formula by spreadsheets (OWASP, "CSV Injection").
+_FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠'")  # the apostrophe too: taking one away gives the text back
+COLUMNS = ("image_sha256", "file_name", "label", "decided_by", "decided_at", "decision", "kind")
+
+
+class _Echo:
+    """A file that hands back what is written to it."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+def _safe(text: str) -> str:
+    """What a person wrote, so that no spreadsheet runs it."""
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+
+
+def _csv(name: str, rows: Iterable[Iterable[Any]]) -> StreamingHttpResponse:
+    writer = csv.writer(_Echo())
+
+    def lines() -> Iterator[str]:
+        yield "\ufeff"  # with a byte order mark Excel reads UTF-8
+        for row in rows:
+            yield writer.writerow(row)  # type: ignore[misc]
+
+    response = StreamingHttpResponse(lines(), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+@require_safe
+def training_labels(request: UserRequest, slug: str, version: int) -> StreamingHttpResponse:
+    """The labels a head was trained on: which image, which label, who decided it, when, and how."""
+    dataset, head = head_for(request.user, slug, version)
+    return _csv(f"{dataset.slug}-head-{head.version}-training-labels.csv", _training_rows(head))
+
+
+def _training_rows(head: Head) -> Iterator[tuple[Any, ...]]:
+    """COLUMNS, then a row for each label. A decision that is not on record leaves its cells empty."""
+    yield COLUMNS
+    stored = (
+        head.training_labels.order_by("image_id")
+        .values_list("image__sha256", "image__name", "label__name", "decision_id")
+        .iterator(chunk_size=CHUNK)
+    )
+    while chunk := list(islice(stored, CHUNK)):
+        wanted = Decision.objects.filter(pk__in=[row[3] for row in chunk], dataset_id=head.dataset_id)
+        decisions = {
+            pk: (_safe(user), at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"), kind)
+            for pk, user, at, kind in wanted.values_list("pk", "user__username", "created_at", "kind")
+        }
+        for sha256, name, label, decision in chunk:
+            user, at, kind = decisions.get(decision, ("", "", ""))
+            yield sha256, _safe(name), _safe(label), user, at, decision, kind
+
+
+@require_safe
+def confusions(request: UserRequest, slug: str, version: int) -> StreamingHttpResponse:
+    """The whole confusion matrix on the audit sample, a line for each pair of labels that occurs."""
+    dataset, head = head_for(request.user, slug, version)
+    evaluation = evaluation_of(head)
+    matrix = evaluation.report.get("confusion") if evaluation is not None else None
+    if evaluation is None or not matrix:
+        raise Http404
+    ids = evaluation.report["label_ids"]
+    names = dict(Label.objects.filter(pk__in=ids).values_list("pk", "name"))
+
+    def rows() -> Iterator[tuple[Any, ...]]:
+        yield "people_said", "head_said", "images"
+        for truth, row in zip(ids, matrix, strict=True):
+            for said, n in zip(ids, row, strict=True):
+                if n:
+                    yield _safe(names.get(truth, "?")), _safe(names.get(said, "?")), n
+
+    return _csv(f"{dataset.slug}-head-{head.version}-confusion.csv", rows())

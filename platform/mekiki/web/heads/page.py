@@ -1,0 +1,114 @@
+"""What one head was trained on, why it is of its kind, how good it is, and whether its training can be repeated."""
+
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from mekiki.accounts.access import at_least
+from mekiki.accounts.http import UserRequest
+from mekiki.accounts.models import Role
+from mekiki.datasets.models import Dataset
+from mekiki.jobs import progress
+from mekiki.jobs.models import Job, Kind, State
+from mekiki.labeling.models import Label
+from mekiki.learning import repeating, selectors
+from mekiki.learning.access import head_for
+from mekiki.learning.models import Head
+from mekiki.learning.reasons import parse, reason_of
+from mekiki.learning.services import obstacle
+from mekiki.web.heads import confusion
+from mekiki.web.heads.choice import choice_of, strengths_of
+from mekiki.web.heads.reliability import reliability_of
+from mekiki.web.views.datasets import curve_chart
+
+
+@require_safe
+def head(request: UserRequest, slug: str, version: int) -> HttpResponse:
+    """The page of a head. Accuracy is claimed from the audit sample only; what comes from reviewed labels says so."""
+    dataset, found = head_for(request.user, slug, version)
+    run = selectors.training_run_of(found)
+    in_use = selectors.champion_since(dataset)
+    evaluation = selectors.evaluation_of(found)
+    facts = parse(run.reason) if run is not None else {}
+    before = _before(dataset, facts)
+    labels = Label.objects.in_bulk(found.label_ids)
+    cross = found.metrics.get("cross_validated_on_reviewed_labels") or {}
+    curve = [each for each in selectors.learning_curve(dataset, until=found) if each.n]
+    is_used = in_use is not None and in_use.head_id == found.pk
+    context = {
+        "dataset": dataset,
+        "section": "models",
+        "head": found,
+        "in_use": is_used,
+        "may_choose": at_least(dataset.role, Role.ADMIN),
+        "obstacle": obstacle(dataset, found),
+        "jobs": _jobs(dataset, found),
+        "run": run,
+        "reason": reason_of(found, in_use),
+        "facts": facts,
+        "before": before,
+        "before_evaluation": selectors.evaluation_of(before) if before is not None else None,
+        "evaluation": evaluation,
+        "report": evaluation.report if evaluation is not None else {},
+        "confusion": confusion.of_audit(evaluation, labels, dataset.slug if is_used else ""),
+        "curve": curve,
+        "curve_svg": curve_chart(dataset, curve),
+        "classes": _classes(found, labels),
+        "cross": cross,
+        "choice": choice_of(found),
+        "strengths": strengths_of(found),
+        "reliability": reliability_of(cross),
+        "reviewed_confusion": confusion.of_reviewed(found, labels),
+        "repeated": _repeated(found),
+    }
+    return render(request, "web/head.html", context)
+
+
+def _before(dataset: Dataset, facts: dict[str, Any]) -> Head | None:
+    """The head that was in use when this one was trained, where they were compared."""
+    if not facts.get("compared_with"):
+        return None
+    return Head.objects.filter(dataset=dataset, version=facts["compared_with"]).defer("weights").first()
+
+
+def _jobs(dataset: Dataset, head: Head) -> list[progress.JobStatus]:
+    """What is under way that this page is about: other heads' repetitions are not."""
+    active = [
+        job for job in progress.active_of(dataset) if job.kind in {Kind.TRAIN, Kind.PREDICT, Kind.VERIFY_HEAD}
+    ]
+    if not any(job.kind == Kind.VERIFY_HEAD for job in active):
+        return active
+    of_others = Job.objects.filter(pk__in=[job.id for job in active if job.kind == Kind.VERIFY_HEAD])
+    others = {str(pk) for pk in of_others.exclude(payload__head=head.pk).values_list("pk", flat=True)}
+    return [job for job in active if job.id not in others]
+
+
+def _classes(head: Head, labels: dict[int, Label]) -> list[dict[str, Any]]:
+    """Per label of the head: its name, labels it was trained on, trust in its text."""
+    counts = selectors.label_counts(head)
+    trust = head.metrics.get("trust_in_text") or []
+    return [
+        {
+            "name": labels[label_id].name if label_id in labels else "?",
+            "labels": counts.get(label_id, 0),
+            "trust": trust[i] if i < len(trust) else None,
+        }
+        for i, label_id in enumerate(head.label_ids)
+    ]
+
+
+def _repeated(head: Head) -> dict[str, Any] | None:
+    """The last time its training was repeated: when, by whom, and what came of it. None before the first."""
+    job = selectors.last_verification(head)
+    if job is None:
+        return None
+    done = job.state == State.SUCCEEDED
+    return {
+        "job": job,
+        "sentence": repeating.sentence(job.result) if done else job.error,
+        "level": {repeating.SAME: "good", repeating.DIFFERENT: "bad"}.get(
+            job.result.get("outcome", ""), "warn"
+        ),
+    }

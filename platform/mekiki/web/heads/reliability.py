@@ -1,0 +1,42 @@
+"""Whether confidence means what it says, on the reviewed labels and out of fold."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from mekiki.web import charts
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """A reliability diagram, its bins as rows (empty ones too), and how many labels it rests on."""
+
+    svg: SafeString
+    rows: list[dict[str, Any]]
+    labels: int
+
+
+def reliability_of(cross: dict[str, Any]) -> Reliability | None:
+    """The diagram of `cross_validated_on_reviewed_labels`; None for a head without one."""
+    stored = cross.get("reliability") or {}
+    names = ("lower", "upper", "count", "confidence", "frequency")
+    rows = [
+        dict(zip(names, values, strict=True))
+        for values in zip(*(stored.get(name) or [] for name in names), strict=False)
+    ]
+    filled = [row for row in rows if row["count"] and None not in row.values()]
+    if not filled:
+        return None
+    labels = sum(row["count"] for row in filled)
+    svg = charts.reliability(
+        [charts.Bin(**row) for row in filled],
+        title=_("Confidence and how often people say the same"),
+        description=ngettext("From %(n)d reviewed label.", "From %(n)d reviewed labels.", labels)
+        % {"n": labels},
+        x_label=_("confidence; below, labels by confidence"),
+        y_label=_("share on which people say the same"),
+    )
+    return Reliability(svg, rows, labels)

@@ -1,0 +1,462 @@
+"""Predictions in a partition a head: what foreign keys would promise holds, whoever works or dies at the same time."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psycopg
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.db.migrations.executor import MigrationExecutor
+from django.test.utils import CaptureQueriesContext
+
+from mekiki.datasets.models import Image
+from mekiki.labeling.models import Label
+from mekiki.learning import services
+from mekiki.learning.models import Head, Prediction
+from mekiki.learning.services import predictions
+from mekiki.review.services.leases import _predicted
+from tests.factories import ChampionFactory, DatasetFactory, HeadFactory, ImageFactory, LabelFactory
+from workers.embeddings import Mirror
+from workers.heads.scoring import Scores
+from workers.steps import predictions as steps
+
+ROOT = Path(__file__).resolve().parents[2]
+ALL_INDEXES = {"_pkey", "_by_label", "_by_confidence", "_by_label_image"}
+
+
+class Scene:
+    """A dataset with three labels, n images and a head."""
+
+    def __init__(self, n: int = 6) -> None:
+        self.dataset = DatasetFactory()
+        self.labels = [LabelFactory(dataset=self.dataset) for _ in range(3)]
+        self.images = [ImageFactory(dataset=self.dataset) for _ in range(n)]
+        self.head = self.new_head()
+
+    def new_head(self) -> Any:
+        return HeadFactory(dataset=self.dataset, label_ids=[label.pk for label in self.labels])
+
+    def store(self, head: Any = None, images: list[Any] | None = None) -> int:
+        """The first label, the second as runner-up."""
+        some = self.images if images is None else images
+        n = len(some)
+        return services.store_predictions(
+            head=head or self.head,
+            image_ids=[image.pk for image in some],
+            label_ids=[self.labels[0].pk] * n,
+            runner_up_ids=[self.labels[1].pk] * n,
+            confidence=np.linspace(0.5, 0.9, n),
+            margin=[0.1] * n,
+            entropy=[0.2] * n,
+        )
+
+
+def partitions() -> set[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'learning_prediction'::regclass"
+        )
+        return {row[0] for row in cursor.fetchall()}
+
+
+def indexes(head: Any) -> set[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT indexname FROM pg_indexes WHERE tablename = %s", [predictions.table_of(head.pk)]
+        )
+        return {row[0].removeprefix(predictions.table_of(head.pk)) for row in cursor.fetchall()}
+
+
+def sql(text: str, *values: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(text, values)
+
+
+def rows() -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT head_id, image_id, label_id, runner_up_id, confidence, margin, entropy FROM learning_prediction "
+            "ORDER BY 1, 2"
+        )
+        return cursor.fetchall()
+
+
+@contextmanager
+def other_session() -> Iterator[psycopg.Connection]:
+    with psycopg.connect(
+        **connection.get_connection_params() | {"context": None, "cursor_factory": psycopg.Cursor}
+    ) as own:
+        yield own
+
+
+def in_thread(act: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
+    """Run it beside this thread on a connection of its own; its result or error is put into the list."""
+    out: list[Any] = []
+
+    def run() -> None:
+        try:
+            out.append(act())
+        except Exception as error:
+            out.append(error)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread, out
+
+
+def wait_until_blocked(own: psycopg.Connection) -> None:
+    """Until some session waits for a lock that this one holds."""
+    mine = own.info.backend_pid
+    for _ in range(200):
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid))", [mine]
+            )
+            if cursor.fetchone()[0]:
+                return
+        time.sleep(0.02)
+    raise AssertionError("nobody waits")
+
+
+@pytest.mark.django_db
+class TestPromises:
+    """What foreign keys would keep, asked of the database itself."""
+
+    @pytest.mark.parametrize("by_orm", [True, False])
+    def test_predictions_go_with_their_image(self, by_orm: bool) -> None:
+        scene, elsewhere = Scene(), Scene()
+        second = scene.new_head()
+        for head in (scene.head, second):
+            scene.store(head)
+        elsewhere.store()
+        gone = [image.pk for image in scene.images[:2]]
+        if by_orm:
+            Image.objects.filter(pk__in=gone).delete()
+        else:
+            sql("DELETE FROM datasets_image WHERE id = ANY(%s)", gone)
+        left = set(Prediction.objects.values_list("head_id", "image_id"))
+        assert left == {(h.pk, i.pk) for h in (scene.head, second) for i in scene.images[2:]} | {
+            (elsewhere.head.pk, i.pk) for i in elsewhere.images
+        }
+
+    @pytest.mark.parametrize("by_orm", [True, False])
+    def test_predictions_go_with_their_head(self, by_orm: bool) -> None:
+        scene = Scene()
+        kept = scene.new_head()
+        for head in (scene.head, kept):
+            scene.store(head)
+        assert predictions.table_of(scene.head.pk) in partitions()
+        if by_orm:
+            scene.head.delete()
+        else:
+            sql("DELETE FROM learning_head WHERE id = %s", scene.head.pk)
+        assert set(Prediction.objects.values_list("head_id", flat=True)) == {kept.pk}
+        assert predictions.table_of(kept.pk) in partitions()
+        assert len([name for name in partitions() if name == f"learning_prediction_{scene.head.pk}"]) == 0
+        HeadFactory().delete()  # one that has predicted nothing
+
+    @pytest.mark.parametrize("which", [0, 1])
+    def test_a_label_cannot_vanish_under_a_prediction(self, which: int) -> None:
+        scene = Scene()
+        scene.store()
+        sql("DELETE FROM labeling_prompt")
+        with pytest.raises(IntegrityError, match="is named by predictions"), transaction.atomic():
+            sql("DELETE FROM labeling_label WHERE id = %s", scene.labels[which].pk)
+            sql("SET CONSTRAINTS ALL IMMEDIATE")
+        with (
+            transaction.atomic()
+        ):  # one that no prediction names; and all of it in one transaction, in any order
+            sql("DELETE FROM labeling_label WHERE id = %s", scene.labels[2].pk)
+            sql("SET CONSTRAINTS ALL IMMEDIATE")
+            sql("SET CONSTRAINTS ALL DEFERRED")
+            sql("DELETE FROM labeling_label WHERE id = %s", scene.labels[which].pk)
+            sql("DELETE FROM learning_head WHERE id = %s", scene.head.pk)
+            sql("SET CONSTRAINTS ALL IMMEDIATE")
+        assert not Prediction.objects.exists()
+
+    def test_only_labels_that_exist_and_images_of_the_dataset_are_stored_and_each_once(self) -> None:
+        scene, elsewhere = Scene(), Scene()
+        sent = [*scene.images, elsewhere.images[0], scene.images[0]]
+        assert scene.store(images=sent) == len(scene.images)
+        first = Prediction.objects.get(image=scene.images[0])
+        assert first.confidence == 0.5, "of an image sent twice, the first counts"
+        unknown = scene.labels[1].pk = 10**9
+        with pytest.raises(IntegrityError, match=str(unknown)), transaction.atomic():
+            scene.store(scene.new_head())
+
+    def test_a_head_that_is_gone_is_not_stored_for(self) -> None:
+        scene = Scene()
+        Head.objects.filter(pk=scene.head.pk).delete()
+        with pytest.raises(Head.DoesNotExist):
+            scene.store()
+        assert f"learning_prediction_{scene.head.pk}" not in partitions()
+
+    def test_indexes_come_when_all_is_stored(self) -> None:
+        scene = Scene()
+        services.index_predictions(head=scene.head)  # nothing was stored: there is nothing to index
+        scene.store()
+        assert indexes(scene.head) == {"_pkey"}
+        for _ in range(2):
+            services.index_predictions(head=scene.head)
+            assert indexes(scene.head) == ALL_INDEXES
+        new = ImageFactory(dataset=scene.dataset)
+        assert scene.store(images=[new]) == 1
+
+    def test_the_lease_opens_the_partition_of_the_head_in_use_and_no_other(self) -> None:
+        scene = Scene()
+        heads = [scene.head, *(scene.new_head() for _ in range(3))]
+        for head in heads:
+            scene.store(head)
+        ChampionFactory(dataset=scene.dataset, head=heads[2])
+        with CaptureQueriesContext(connection) as caught:
+            found = _predicted(scene.dataset, [scene.images[0].pk])
+        assert found[scene.images[0].pk]["head"] == heads[2].version
+        assert len(caught.captured_queries) == 2
+        with connection.cursor() as cursor:
+            cursor.execute("EXPLAIN " + caught.captured_queries[1]["sql"])
+            plan = "\n".join(row[0] for row in cursor.fetchall())
+        assert predictions.table_of(heads[2].pk) in plan
+        assert not any(predictions.table_of(head.pk) in plan for head in (*heads[:2], heads[3])), plan
+
+    def test_the_lease_looks_again_where_the_head_is_replaced_between_its_two_questions(self) -> None:
+        scene = Scene()
+        old, new = scene.head, scene.new_head()
+        for head in (old, new):
+            scene.store(head)
+        services.promote(head=old, reason={"code": "first_head"})
+        done: list[bool] = []
+
+        def replace(execute: Any, query: str, *rest: Any) -> Any:
+            if "learning_prediction" in query and not done:
+                done.append(True)
+                services.promote(head=new, reason={"code": "better_than_prompts"})
+                assert services.drop_replaced_predictions(scene.dataset) == 1
+            return execute(query, *rest)
+
+        with connection.execute_wrapper(replace):
+            found = _predicted(scene.dataset, [scene.images[0].pk])
+        assert done and found[scene.images[0].pk]["head"] == new.version
+
+
+@pytest.mark.django_db(transaction=True)
+class TestAtTheSameTime:
+    def test_an_image_that_is_being_deleted_is_left_out(self) -> None:
+        scene = Scene()
+        services.open_predictions(head=scene.head)
+        gone = scene.images[0].pk
+        with other_session() as own:
+            own.execute("DELETE FROM datasets_image WHERE id = %s", [gone])
+            thread, out = in_thread(scene.store)
+            wait_until_blocked(own)
+        thread.join(20)
+        assert out == [len(scene.images) - 1]
+        assert not Prediction.objects.filter(image_id=gone).exists()
+
+    def test_an_image_deleted_while_its_prediction_is_stored_takes_it_along(self) -> None:
+        scene = Scene()
+        gone = scene.images[0].pk
+
+        def delete() -> None:
+            sql("DELETE FROM datasets_image WHERE id = %s", gone)
+
+        with transaction.atomic():
+            assert scene.store() == len(scene.images)
+            thread, out = in_thread(delete)
+            time.sleep(0.3)
+            assert not out, "it waits for what is being stored"
+        thread.join(20)
+        assert out == [None]
+        assert Prediction.objects.count() == len(scene.images) - 1
+        assert not Prediction.objects.filter(image_id=gone).exists()
+
+    def test_a_label_deleted_while_a_prediction_of_it_is_stored_stays(self) -> None:
+        scene = Scene()
+
+        def delete() -> None:
+            sql("DELETE FROM labeling_label WHERE id = %s", scene.labels[0].pk)
+
+        with transaction.atomic():
+            scene.store()
+            thread, out = in_thread(delete)
+            time.sleep(0.3)
+        thread.join(20)
+        assert isinstance(out[0], IntegrityError)
+        assert Label.objects.filter(pk=scene.labels[0].pk).exists()
+
+    def test_two_that_store_for_one_head_store_everything_once(self) -> None:
+        scene = Scene(n=40)
+        started = [in_thread(lambda: scene.store()) for _ in range(3)]
+        for thread, _out in started:
+            thread.join(20)
+        assert sorted(out[0] for _thread, out in started) == [0, 0, 40]
+        assert Prediction.objects.count() == 40
+
+    def test_two_heads_are_stored_for_at_once(self) -> None:
+        scene, elsewhere = Scene(), Scene()
+        second = scene.new_head()
+        with transaction.atomic():  # its transaction stays open while the others begin and end
+            scene.store()
+            started = [in_thread(act) for act in (lambda: elsewhere.store(), lambda: scene.store(second))]
+            # Attaching a partition locks the parent against another attachment, for as long as it takes to commit.
+            time.sleep(0.2)
+        for thread, out in started:
+            thread.join(20)
+            assert out == [6]
+        assert Prediction.objects.count() == 18
+
+    def test_a_drop_gives_way_to_who_reads_and_is_made_up_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(predictions, "DROP_TRIES", 3)
+        monkeypatch.setattr(predictions, "DROP_PAUSE", 0.05)
+        scene = Scene()
+        old, new = scene.head, scene.new_head()
+        for head in (old, new):
+            scene.store(head)
+        ChampionFactory(dataset=scene.dataset, head=new)
+        with other_session() as own:
+            own.execute("SELECT * FROM learning_prediction WHERE head_id = %s LIMIT 1", [old.pk])
+            begun = time.monotonic()
+            assert services.drop_replaced_predictions(scene.dataset) == 0
+            assert time.monotonic() - begun < 5
+            assert Prediction.objects.filter(head=old).count() == 6, "all of it stays"
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW lock_timeout")
+            assert cursor.fetchone()[0] == "0", "the short patience was of the drop alone"
+        assert services.drop_replaced_predictions(scene.dataset) == 1
+        assert set(Prediction.objects.values_list("head_id", flat=True)) == {new.pk}
+        assert scene.store(old) == 6, "an older head can predict again"
+
+
+CHILD = """
+import sys, django
+django.setup()
+from tests.learning.test_predictions import store_in_chunks
+store_in_chunks(int(sys.argv[1]), lambda **facts: print(facts.get("done"), flush=True))
+"""
+
+
+def store_in_chunks(head_id: int, report: Any) -> int:
+    """As a worker stores: every image of the head's dataset, a hundred at a time."""
+    head = Head.objects.get(pk=head_id)
+    ids = np.array(Image.objects.filter(dataset=head.dataset).order_by("pk").values_list("pk", flat=True))
+    n = len(ids)
+    half = np.full(n, 0.5, np.float32)
+    scores = Scores(np.zeros(n, np.int32), np.ones(n, np.int32), half, half / 2, half / 2, half)
+    steps.CHUNK = 100
+    return steps.store_missing(
+        head, scores, Mirror(ids, np.full(n, 0.5), np.empty((n, 0), np.float16)), report
+    )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_killed_in_the_middle_the_next_one_stores_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "CHUNK", 100)
+    scene = Scene(n=0)
+    sql(
+        "INSERT INTO datasets_image (dataset_id, sha256, name, format, width, height, size, metadata, audit_key, created_at) "
+        "SELECT %s, n, n, 'PNG', 1, 1, 1, '{}', 0.5, now() FROM generate_series(1, 20000) n",
+        scene.dataset.pk,
+    )
+    name = connection.settings_dict["NAME"]
+    environment = os.environ | {
+        "PYTHONPATH": f"{ROOT / 'platform'}:{ROOT}",
+        "DATABASE_URL": os.environ["DATABASE_URL"].replace("/mekiki?", f"/{name}?"),
+    }
+    assert f"/{name}?" in environment["DATABASE_URL"]
+    child = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", CHILD, str(scene.head.pk)],
+        cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert child.stdout is not None
+    for line in child.stdout:
+        if line.strip() not in {"", "0", "None"}:
+            break
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    child.stdout.close()
+    there = Prediction.objects.count()
+    assert 0 < there < 20_000, "killed in the middle"
+    assert "_by_label" not in indexes(scene.head)
+    stored = store_in_chunks(scene.head.pk, lambda **_facts: None)
+    assert 0 < stored <= 20_000 - there
+    assert Prediction.objects.count() == Image.objects.filter(dataset=scene.dataset).count() == 20_000
+    assert "_by_label" in indexes(scene.head)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_existing_install_keeps_its_rows_there_and_back() -> None:
+    scene, elsewhere = Scene(), Scene()
+    second = scene.new_head()
+    for head in (scene.head, second):
+        scene.store(head)
+    elsewhere.store()
+    before = rows()
+
+    def migrate(name: str) -> None:
+        MigrationExecutor(connection).migrate([("learning", name)])
+
+    try:
+        migrate("0007_challenger_heads")
+        assert rows() == before and partitions() == set()
+        extra = ImageFactory(dataset=elsewhere.dataset)
+        sql(
+            "INSERT INTO learning_prediction VALUES (%s, %s, %s, NULL, 1, 1, 0)",
+            elsewhere.head.pk, extra.pk, elsewhere.labels[0].pk,
+        )  # fmt: skip
+        with pytest.raises(IntegrityError), transaction.atomic():  # foreign keys again
+            sql("DELETE FROM learning_head WHERE id = %s", second.pk)
+            sql("SET CONSTRAINTS ALL IMMEDIATE")
+        before = rows()
+    finally:
+        migrate("0008_predictions_by_head")
+    assert rows() == before
+    heads = (scene.head, second, elsewhere.head)
+    assert {predictions.table_of(head.pk) for head in heads} <= partitions()
+    for head in heads:
+        assert indexes(head) == ALL_INDEXES
+    sql("DELETE FROM datasets_image WHERE id = %s", extra.pk)
+    assert len(rows()) == len(before) - 1
+    assert scene.store(scene.new_head()) == 6
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_dump_restores_with_rows_partitions_and_triggers(tmp_path: Path) -> None:
+    from mekiki.embedded.postgres import install_folder
+
+    scene = Scene()
+    scene.store()
+    services.index_predictions(head=scene.head)
+    bin_folder, name = install_folder() / "bin", connection.settings_dict["NAME"]
+    url = os.environ["DATABASE_URL"]
+    source, target = (url.replace("/mekiki?", f"/{each}?") for each in (name, "restored"))
+    dump = tmp_path / "dump.sql"
+    subprocess.run([bin_folder / "pg_dump", "--file", dump, source], check=True, timeout=120)
+    with psycopg.connect(url, autocommit=True) as own:
+        own.execute("DROP DATABASE IF EXISTS restored")
+        own.execute("CREATE DATABASE restored")
+    try:
+        subprocess.run(
+            [bin_folder / "psql", "--quiet", "--set", "ON_ERROR_STOP=1", "--file", dump, target],
+            check=True, timeout=120, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        with psycopg.connect(target) as own:
+            table = predictions.table_of(scene.head.pk)
+            count = "SELECT count(*) FROM learning_prediction"
+            assert own.execute(count).fetchone() == (6,)
+            names = own.execute("SELECT indexname FROM pg_indexes WHERE tablename = %s", [table]).fetchall()
+            assert {n for (n,) in names} == {f"{table}{suffix}" for suffix in ALL_INDEXES}
+            own.execute("DELETE FROM datasets_image WHERE id = %s", [scene.images[0].pk])
+            assert own.execute(count).fetchone() == (5,)
+    finally:
+        with psycopg.connect(url, autocommit=True) as own:
+            own.execute("DROP DATABASE IF EXISTS restored")

@@ -1,0 +1,237 @@
+"""The challengers, scikit-learn's conventions for all of them, and the choice by one cross-validation."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+
+from workers.heads.choice import DEFAULT, choose_head
+from workers.heads.estimator import HeadEstimator
+from workers.heads.gaussian import GaussianDiscriminant, discriminant
+from workers.heads.head import GaussianHead, NonFiniteVectors, PlainHead
+from workers.heads.logistic import LogisticTextPriorHead
+from workers.heads.plain import PlainLogistic
+from workers.heads.serial import dump_head, load_head
+from workers.heads.train import train_head
+
+KINDS = (LogisticTextPriorHead, GaussianDiscriminant, PlainLogistic)
+
+
+def world(n: int = 200, d: int = 24, labels: int = 4, noise: float = 0.7, seed: int = 0):
+    """Unit vectors around one direction a class, and those directions as the text."""
+    rng = np.random.default_rng(seed)
+    T = rng.normal(size=(labels, d))
+    T /= np.linalg.norm(T, axis=1, keepdims=True)
+    y = rng.integers(0, labels, n)
+    X = T[y] + noise * rng.normal(size=(n, d))
+    return X / np.linalg.norm(X, axis=1, keepdims=True), y, T
+
+
+def skewed(n: int, d: int = 20, labels: int = 8, seed: int = 0):
+    """Gaussian classes that share a stretched covariance: what a discriminant is made for."""
+    rng = np.random.default_rng(seed)
+    mix = rng.normal(size=(d, d)) * np.geomspace(3.0, 1.0, d)
+    centre = rng.normal(size=(labels, d)) @ mix * 0.08
+    y = rng.integers(0, labels, n)
+    X = centre[y] + rng.normal(size=(n, d)) @ mix * 0.15 + 2.0
+    return X / np.linalg.norm(X, axis=1, keepdims=True), y
+
+
+# -- scikit-learn's conventions, all kinds --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_scikit_learn_takes_it_as_one_of_its_own(kind: type[HeadEstimator]) -> None:
+    X, y, T = world(n=120, noise=0.4)
+    model = kind(T, logit_scale=20.0, seed=3)
+    twin = clone(model)
+    assert twin is not model
+    assert {k: v for k, v in twin.get_params().items() if k != "text"} == {
+        k: v for k, v in model.get_params().items() if k != "text"
+    }
+    scores = cross_val_score(model, X, y, cv=3)
+    assert scores.shape == (3,)
+    assert scores.min() > 0.6
+    assert make_pipeline(clone(model)).fit(X, y).score(X, y) > 0.8
+    with pytest.raises(ValueError, match="unknown parameter 'depth'"):
+        model.set_params(depth=2)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_edges_that_a_product_meets(kind: type[HeadEstimator]) -> None:
+    X, y, T = world(n=60)
+    none = kind(T, logit_scale=20.0).fit(X[:0], y[:0])
+    assert np.isfinite(none.predict_proba(X)).all()
+    one_class = kind(T, logit_scale=20.0).fit(X[y == 2][:9], y[y == 2][:9])
+    assert np.isfinite(one_class.predict_proba(X)).all()
+    one_row = kind(T, logit_scale=20.0).fit(X[:1], y[:1])
+    assert one_row.predict(X[:1])[0] == y[0]
+    same = kind(T, logit_scale=20.0).fit(np.repeat(X[:1], 30, axis=0), np.repeat(y[:1], 30))
+    assert np.isfinite(same.predict_proba(X)).all()
+    contradicted = kind(T, logit_scale=20.0).fit(np.repeat(X[:1], 30, axis=0), np.arange(30) % 2)
+    p = contradicted.predict_proba(X[:1])[0]
+    assert np.isfinite(p).all()
+    bad = X.copy()
+    bad[7, 3] = np.nan
+    with pytest.raises(NonFiniteVectors, match="rows 7"):
+        kind(T).fit(bad, y)
+    with pytest.raises(ValueError, match="lie in"):
+        kind(T).fit(X, np.full(60, 4))
+    with pytest.raises(ValueError, match="sample_weight"):
+        kind(T).fit(X, y, sample_weight=np.full(60, -1.0))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_soft_labels_weights_and_seeds(kind: type[HeadEstimator]) -> None:
+    X, y, T = world(n=80)
+    hard = kind(T, logit_scale=20.0, seed=1).fit(X, y)
+    soft = kind(T, logit_scale=20.0, seed=1).fit(X, np.eye(4)[y])
+    np.testing.assert_array_equal(hard.coef_, soft.coef_)
+    again = kind(T, logit_scale=20.0, seed=1).fit(X, y)
+    assert dump_head(hard.freeze()) == dump_head(again.freeze())
+    zero = np.r_[np.ones(60), np.zeros(20)]
+    assert np.isfinite(kind(T, logit_scale=20.0).fit(X, y, sample_weight=zero).predict_proba(X)).all()
+
+
+# -- the Gaussian ---------------------------------------------------------------------------------------------
+
+
+def test_discriminant_is_the_textbooks_one() -> None:
+    """With many rows the shrinkage fades, and what is left is scikit-learn's LDA with equal priors."""
+    X, y, _ = world(n=8000, d=12)
+    W, b = discriminant(X, np.eye(4)[y], np.ones(len(X)))
+    lda = LinearDiscriminantAnalysis(solver="lsqr", priors=np.full(4, 0.25)).fit(X, y)
+    ours, theirs = X @ W.T + b, lda.decision_function(X)
+    agreement = (ours.argmax(axis=1) == theirs.argmax(axis=1)).mean()
+    assert agreement > 0.98
+
+
+@given(st.integers(1, 30), st.integers(1, 40), st.integers(0, 99))
+@settings(max_examples=30, deadline=None)
+def test_discriminant_exists_whatever_the_numbers(n: int, d: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    W, b = discriminant(rng.normal(size=(n, d)), np.eye(3)[rng.integers(0, 3, n)], np.ones(n))
+    assert np.isfinite(W).all()
+    assert np.isfinite(b).all()
+
+
+def test_a_weight_of_two_is_the_row_twice() -> None:
+    X, y, _ = world(n=30)
+    Y, v = np.eye(4)[y], np.ones(30)
+    v[:10] = 2.0
+    weighted = discriminant(X, Y, v)
+    twice = discriminant(np.r_[X, X[:10]], np.r_[Y, Y[:10]], np.ones(40))
+    np.testing.assert_allclose(weighted[0], twice[0], rtol=1e-8)
+    np.testing.assert_allclose(weighted[1], twice[1], rtol=1e-8)
+
+
+def test_a_label_without_answers_is_left_to_its_prompt() -> None:
+    X, y, T = world(n=300, labels=5, noise=0.4)
+    seen = y != 4
+    model = GaussianDiscriminant(T, logit_scale=30.0).fit(X[seen][:100], y[seen][:100])
+    assert (model.predict(X[y == 4]) == 4).mean() > 0.5
+
+
+# -- the choice -----------------------------------------------------------------------------------------------
+
+
+def test_the_usual_head_is_taken_where_prompts_are_good() -> None:
+    X, y, T = world(n=150, noise=0.5)
+    choice = choose_head(X, y, text=T, logit_scale=20.0)
+    assert [each.kind for each in choice.candidates] == ["logistic", "gaussian", "plain"]
+    assert isinstance(choice.model, LogisticTextPriorHead)
+    assert min(each.gap for each in choice.candidates) == 0.0
+    assert sum(fact["chosen"] for fact in choice.facts()) == 1
+
+
+def test_a_challenger_that_is_clearly_better_is_taken() -> None:
+    X, y = skewed(600)
+    rng = np.random.default_rng(1)
+    T = rng.normal(size=(8, X.shape[1]))
+    T /= np.linalg.norm(T, axis=1, keepdims=True)
+    choice = choose_head(X[:200], y[:200], text=T, logit_scale=20.0)
+    usual = next(each for each in choice.candidates if each.kind == DEFAULT)
+    assert choice.code == "best"
+    assert isinstance(choice.model, GaussianDiscriminant)
+    assert usual.gap > 2 * usual.gap_error
+    fresh = {
+        each.kind: -each.calibration.log_answers(each.model.decision_function(X[200:]))[
+            np.arange(400), y[200:]
+        ].mean()
+        for each in choice.candidates
+    }
+    assert fresh["gaussian"] < fresh["logistic"]  # it really is the better one
+
+
+def test_one_that_is_ahead_by_chance_is_not() -> None:
+    """Digits have no words: plain and usual are all but the same, whichever is ahead by a hair."""
+    X, y, T = world(n=60, noise=1.2, seed=5)
+    choice = choose_head(X, y, text=np.zeros_like(T), logit_scale=20.0, kinds=(DEFAULT, "plain"))
+    assert isinstance(choice.model, LogisticTextPriorHead)
+
+
+def test_too_few_labels_are_not_compared() -> None:
+    X, y, T = world(n=7)
+    choice = choose_head(X, y, text=T, logit_scale=20.0)
+    assert (choice.code, choice.calibration, choice.candidates) == ("few_labels", None, ())
+
+
+@pytest.mark.parametrize("kinds", [("plain",), ("logistic", "forest"), ()])
+def test_unknown_kinds_are_refused(kinds: tuple[str, ...]) -> None:
+    X, y, T = world(n=20)
+    with pytest.raises(ValueError, match="kinds"):
+        choose_head(X, y, text=T, logit_scale=20.0, kinds=kinds)
+
+
+def test_training_keeps_the_reasons_and_the_kind() -> None:
+    X, y = skewed(600)
+    X, y = X[:200], y[:200]
+    T = np.random.default_rng(1).normal(size=(8, X.shape[1]))
+    T /= np.linalg.norm(T, axis=1, keepdims=True)
+    lines: list[str] = []
+    trained = train_head(X, y, text=T, logit_scale=20.0, seed=1, log=lines.append)
+    assert isinstance(trained.head, GaussianHead)
+    assert trained.head.kind == "gaussian"
+    metrics = json.loads(json.dumps(trained.metrics, allow_nan=False))
+    assert metrics == trained.metrics
+    assert metrics["choice"] == {"code": "best"}
+    assert [each["kind"] for each in metrics["candidates"] if each["chosen"]] == ["gaussian"]
+    figures = metrics["cross_validated_on_reviewed_labels"]
+    bins = figures["reliability"]
+    assert sum(bins["count"]) == figures["n"] == 200
+    assert [c is None for c in bins["confidence"]] == [n == 0 for n in bins["count"]]
+    confusion = np.array(figures["confusion"])
+    assert confusion.sum() == 200
+    assert np.trace(confusion) / 200 == pytest.approx(figures["agreement"])
+    assert any(line.startswith("gaussian: ") and line.endswith(", taken") for line in lines)
+    back = load_head(dump_head(trained.head))
+    assert isinstance(back, GaussianHead)
+    np.testing.assert_array_equal(back.predict(X), trained.head.predict(X))
+
+
+def test_a_plain_head_comes_back_as_such() -> None:
+    X, y, T = world(n=60)
+    head = PlainLogistic(T, logit_scale=20.0).fit(X, y).freeze(temperature=0.7, calibrated=True)
+    assert isinstance(load_head(dump_head(head)), PlainHead)
+
+
+def test_wrong_answers_do_not_make_a_head_look_unsure() -> None:
+    """A tenth of the answers wrong: the confidences still are those of the truth."""
+    X, y, T = world(n=2400, noise=0.2)
+    rng = np.random.default_rng(4)
+    answers = y.copy()
+    wrong = rng.random(2400) < 0.1
+    answers[wrong] = (y[wrong] + rng.integers(1, 4, int(wrong.sum()))) % 4
+    trained = train_head(X[:400], answers[:400], text=T, logit_scale=20.0)
+    p = trained.head.predict_proba(X[400:])
+    gap = float(p.max(axis=1).mean()) - float((p.argmax(axis=1) == y[400:]).mean())
+    assert abs(gap) < 0.04
+    assert trained.metrics["slips"] == pytest.approx(0.13, abs=0.06)  # a random answer may be the right one

@@ -1,0 +1,253 @@
+"""A head's training repeated from its own inputs: the same digest, another one and why, or why it cannot be done."""
+
+import hashlib
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from mekiki.audit.models import Event
+from mekiki.jobs.models import Job, Kind, State
+from mekiki.labeling.models import Label
+from mekiki.labeling.services import archive_label, set_schema, update_label
+from mekiki.learning.models import Embedding, Encoder, Head, HeadTrainingLabel, Prediction
+from mekiki.learning.repeating import sentence
+from mekiki.learning.services import record_head, request_verification
+from tests.factories import DatasetFactory, HeadFactory
+from tests.workers.conftest import COLOURS, add_image, picture
+from workers import embeddings
+from workers.embeddings import load
+from workers.runner import run_job
+from workers.stages import verify_head
+from workers.steps.encoders import encoder_for
+from workers.steps.teaching import Setting, digest_of, taught_bytes
+
+pytestmark = pytest.mark.django_db
+Work = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def scene(coloured: Any, work: Work, answer_queue: Callable[..., int]) -> tuple[Any, Any]:
+    """(dataset, admin): head 1 by the prompts, head 2 taught."""
+    work(coloured, "encode")
+    work(coloured, "predict")
+    answer_queue(coloured)
+    work(coloured, "train")
+    Job.objects.filter(state=State.QUEUED).delete()
+    return coloured, coloured.memberships.get(role="admin").user
+
+
+def verified(work: Work, dataset: Any, version: int) -> dict[str, Any]:
+    return work(dataset, "verify_head", head=Head.objects.get(dataset=dataset, version=version).pk)
+
+
+def test_every_kind_of_head_is_repeated_to_its_digest_whatever_changed_around_it(
+    scene: tuple[Any, Any], work: Work
+) -> None:
+    """Labels archived and reordered, other prompts, more answers, more images: none is an input of these heads."""
+    dataset, admin = scene
+    archive_label(label=dataset.labels.get(name="blue"), user=admin)
+    labels = [{"name": name, "prompts": [f"another {name}"]} for name in ("green", "red", "violet")]
+    set_schema(dataset=dataset, labels=labels, user=admin)
+    add_image(dataset, picture(COLOURS["red"], 700), "red-700.png", 0.9)
+    work(dataset, "encode")
+    before = (Head.objects.count(), Prediction.objects.count())
+    for version in (1, 2):
+        head = Head.objects.get(version=version)
+        result = verified(work, dataset, version)
+        assert result["outcome"] == "same" and result["computed"] == head.digest, result
+        assert sentence(result) == f"The training was repeated to the same digest, {head.digest}."
+        event = Event.objects.filter(kind="head.verified").latest("pk")
+        assert event.object_id == str(head.pk) and event.data == result
+    assert (Head.objects.count(), Prediction.objects.count()) == before, "nothing was stored"
+
+
+def taught_otherwise(dataset: Any, real: Head) -> bytes:
+    """The bytes of a head whose labels were turned around by one."""
+    rows = list(real.training_labels.order_by("image_id").values_list("image_id", "label_id", "decision_id"))
+    encoder, row = encoder_for(dataset)
+    labels = [Label.objects.get(pk=pk) for pk in real.label_ids]
+    setting = Setting.of(dataset, encoder, row, labels, real.prompt_set)
+    mirror = load(row, dataset)
+    at, _found = mirror.rows_of([image for image, _l, _d in rows])
+    y = np.array([(real.label_ids.index(label) + 1) % len(labels) for _i, label, _d in rows])
+    X = np.asarray(mirror.vectors[at], np.float32)
+    return taught_bytes(setting, X, y, seed=real.seed, log=lambda line: None)[0]
+
+
+def test_a_head_made_from_other_labels_than_it_claims_is_found(scene: tuple[Any, Any], work: Work) -> None:
+    dataset, admin = scene
+    real = Head.objects.get(version=2)
+    rows = list(real.training_labels.order_by("image_id").values_list("image_id", "label_id", "decision_id"))
+    weights = taught_otherwise(dataset, real)
+    forged = record_head(
+        dataset=dataset, kind=real.kind, encoder=real.encoder, prompt_set=real.prompt_set,
+        label_ids=real.label_ids, weights=weights, calibrated=real.calibrated, seed=real.seed,
+        code_version=real.code_version, metrics=real.metrics, training=rows,
+        training_digest=digest_of(dataset, rows), user=admin,
+    )  # fmt: skip
+    result = verified(work, dataset, forged.version)
+    assert result["outcome"] == "different"
+    assert result["digest"] == hashlib.sha256(weights).hexdigest() and result["computed"] == real.digest
+    assert "not made from these labels" in sentence(result) and real.digest in sentence(result)
+
+
+def without_triggers(statement: str, values: list[Any]) -> None:
+    """What somebody with the database's password can do."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET session_replication_role = replica")
+        cursor.execute(statement, values)
+        cursor.execute("SET session_replication_role = DEFAULT")
+
+
+def test_exchanged_weights_are_found_though_the_digest_was_left(scene: tuple[Any, Any], work: Work) -> None:
+    dataset, _admin = scene
+    head = Head.objects.get(version=2)
+    without_triggers(
+        "UPDATE learning_head SET weights = %s WHERE id = %s", [taught_otherwise(dataset, head), head.pk]
+    )
+    result = verified(work, dataset, 2)
+    assert (result["outcome"], result["altered"]) == ("different", True)
+    assert result["computed"] == head.digest and "were changed since" in sentence(result)
+
+
+def test_a_changed_record_of_the_labels_is_found_and_a_renamed_label_is_told_from_it(
+    scene: tuple[Any, Any], work: Work
+) -> None:
+    dataset, admin = scene
+    update_label(label=dataset.labels.get(name="red"), user=admin, name="scarlet")
+    result = verified(work, dataset, 2)
+    assert result["outcome"] == "same" and result["relabelled"]
+    assert "a label was renamed since" in sentence(result)
+    row = HeadTrainingLabel.objects.filter(head__version=2).order_by("image_id").first()
+    assert row is not None
+    other = dataset.labels.exclude(pk=row.label_id).first()
+    HeadTrainingLabel.objects.filter(head_id=row.head_id, image_id=row.image_id).update(label=other)
+    result = verified(work, dataset, 2)
+    assert result["outcome"] == "different" and result["relabelled"]
+
+
+def test_other_code_is_said_to_be_other_code(
+    scene: tuple[Any, Any], work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, _admin = scene
+    monkeypatch.setattr(verify_head, "code_version", lambda: "9.9.9+heads.0")
+    assert verified(work, dataset, 2)["outcome"] == "same", (
+        "other code that gives the same bytes is no difference"
+    )
+    head = Head.objects.get(version=2)
+    without_triggers("UPDATE learning_head SET seed = %s WHERE id = %s", [head.seed + 1, head.pk])
+    without_triggers(
+        "UPDATE learning_head SET weights = %s, digest = %s WHERE id = %s",
+        [b"of other code", hashlib.sha256(b"of other code").hexdigest(), head.pk],
+    )
+    told = sentence(verified(work, dataset, 2))
+    assert "has changed since" in told and "9.9.9+heads.0" in told and head.code_version in told
+    assert "not made from these labels" not in told
+
+
+def test_inputs_that_are_gone_are_named(
+    scene: tuple[Any, Any], work: Work, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, _admin = scene
+    head = Head.objects.get(version=2)
+    image = (
+        HeadTrainingLabel.objects.filter(head=head).order_by("image_id").values_list("image_id", flat=True)[0]
+    )
+    Embedding.objects.filter(image_id=image).delete()
+    result = verified(work, dataset, 2)
+    assert (result["code"], result["missing"], result["total"]) == ("embeddings_gone", 1, head.n_labels)
+    assert "cannot be repeated" in sentence(result)
+    HeadTrainingLabel.objects.filter(head=head, image_id=image).delete()
+    assert verified(work, dataset, 2)["code"] == "images_deleted"
+    Encoder.objects.filter(pk=head.encoder_id).update(digest="0" * 64)
+    result = verified(work, dataset, 1)
+    assert result["code"] == "encoder_other" and "0" * 12 in sentence(result)
+    Encoder.objects.filter(pk=head.encoder_id).update(name=f"local-dir:{tmp_path}/gone")
+    result = verified(work, dataset, 1)
+    assert result["outcome"] == "impossible" and result["code"] == "encoder_gone"
+    assert "gone" in sentence(result)
+    assert Event.objects.filter(kind="head.verified").count() == 4, "what cannot be repeated is on record too"
+
+
+def test_embeddings_that_were_made_anew_are_said_to_be(scene: tuple[Any, Any], work: Work) -> None:
+    dataset, admin = scene
+    from mekiki.learning.services import record_removal
+
+    head = Head.objects.get(version=2)
+    Embedding.objects.filter(encoder=head.encoder).delete()
+    embeddings.forget(head.encoder, dataset)
+    record_removal(dataset=dataset, encoder=head.encoder, removed=30, user=admin)
+    work(dataset, "encode")
+    result = verified(work, dataset, 2)
+    assert result["reembedded"] is True
+    assert result["outcome"] == "same", "on one machine they come out the same"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_command_waits_for_the_worker_and_its_status_says_what_came_of_it(
+    coloured: Any, work: Work, answer_queue: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    work(coloured, "encode")
+    work(coloured, "predict")
+    answer_queue(coloured)
+    work(coloured, "train")
+    head = Head.objects.get(version=2)
+
+    def while_a_worker_runs(*arguments: str) -> None:
+        asked = threading.Event()
+
+        def worker() -> None:
+            try:
+                while not asked.wait(0.05):
+                    job = Job.objects.filter(kind=Kind.VERIFY_HEAD, state=State.QUEUED).first()
+                    if job is not None:
+                        run_job(str(job.pk))
+                        return
+            finally:
+                connection.close()
+
+        thread = threading.Thread(target=worker)
+        thread.start()
+        try:
+            call_command("retrain", *arguments)
+        finally:
+            asked.set()
+            thread.join()
+
+    for arguments in (["--verify", head.digest[:10]], [coloured.slug, "--verify", "#2"]):
+        while_a_worker_runs(*arguments)
+        assert f"same digest, {head.digest}" in capsys.readouterr().out
+    without_triggers("UPDATE learning_head SET weights = %s WHERE id = %s", [b"something else", head.pk])
+    with pytest.raises(CommandError, match="were changed since") as stopped:
+        while_a_worker_runs(coloured.slug, "--verify", "2")
+    assert stopped.value.returncode == 1
+    Embedding.objects.all().delete()
+    with pytest.raises(CommandError, match="cannot be repeated") as stopped:
+        while_a_worker_runs(coloured.slug, "--verify", "2")
+    assert stopped.value.returncode == 2
+
+
+def test_the_command_says_what_it_cannot_find() -> None:
+    head = HeadFactory(dataset=DatasetFactory(slug="one"), digest="ab" * 32)
+    HeadFactory(dataset=DatasetFactory(slug="two"), digest="ab" * 32)
+    for arguments, says in (
+        (["--verify", "1"], "of which dataset"),
+        (["one", "--verify", "99"], "no head"),
+        (["one", "--verify", "zzzzzzzz"], "no head"),
+        (["nowhere", "--verify", "1"], "no dataset"),
+        (["--verify", "abababab"], "More than one head"),
+    ):
+        with pytest.raises(CommandError, match=says) as stopped:
+            call_command("retrain", *arguments)
+        assert stopped.value.returncode == 2, arguments
+    with pytest.raises(CommandError, match="Which dataset"):
+        call_command("retrain")
+    call_command("retrain", "one", "--verify", "abababab", "--no-wait")
+    assert Job.objects.get(kind=Kind.VERIFY_HEAD).payload == {"head": head.pk}
+    again = request_verification(dataset=head.dataset, head=head)
+    assert Job.objects.filter(kind=Kind.VERIFY_HEAD).count() == 1 and again.key == f"verify_head:{head.pk}"

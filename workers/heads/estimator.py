@@ -1,0 +1,174 @@
+"""What the trainable heads share: scikit-learn's conventions, checks of what they are given, and freezing.
+
+scikit-learn itself is imported only when it asks for an estimator's tags, so that whatever merely applies a head
+does not pay for it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from workers.heads.folds import copies, stratified_folds
+from workers.heads.head import LinearHead, check_vectors
+from workers.heads.objective import F8, log_softmax
+
+
+class HeadEstimator:
+    """A classifier with logits = logit_scale · X coef_ᵀ + intercept_; labels are the indices 0 … L−1.
+
+    A subclass stores its constructor's arguments under their own names (``text`` (L, d), ``logit_scale``, ``folds``
+    and ``seed`` among them), says in ``frozen`` what its head is, and fits in ``_fit``.
+
+    Fitted attributes:
+        coef_ (L, d), intercept_ (L,), classes_ (L,), n_features_in_.
+        oof_logits_ (n, L) or None: scores of each row by the model that did not see it; None where
+        labels are too few for that.
+    """
+
+    frozen: ClassVar[type[LinearHead]]
+    text: ArrayLike
+    logit_scale: float
+    folds: int
+    seed: int
+
+    classes_: NDArray[np.int64]
+    n_features_in_: int
+    coef_: F8
+    intercept_: F8
+    oof_logits_: F8 | None
+
+    # -- scikit-learn's conventions --------------------------------------------------------------------------
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The constructor's arguments."""
+        names = [name for name in inspect.signature(type(self).__init__).parameters if name != "self"]
+        return {name: getattr(self, name) for name in names}
+
+    def set_params(self, **params: Any) -> Self:
+        """Set constructor arguments by name; an unknown one is a ValueError."""
+        known = self.get_params()
+        for name, value in params.items():
+            if name not in known:
+                raise ValueError(f"unknown parameter {name!r}; known are {', '.join(known)}")
+            setattr(self, name, value)
+        return self
+
+    def __sklearn_tags__(self) -> Any:
+        """What `sklearn.model_selection` and pipelines ask before they take an estimator."""
+        from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags
+
+        return Tags(
+            estimator_type="classifier",
+            target_tags=TargetTags(required=True),
+            transformer_tags=None,
+            classifier_tags=ClassifierTags(),
+            regressor_tags=None,
+            input_tags=InputTags(),
+        )
+
+    # -- fitting ---------------------------------------------------------------------------------------------
+
+    def fit(self, X: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit on (n, d) vectors and labels: (n,) indices, or (n, L) soft labels with rows summing to one.
+
+        With no rows at all the head is the zero-shot one. The same image with different labels is fine: the
+        head is drawn to what most of them say.
+
+        Raises:
+            NonFiniteVectors: naming the rows.
+            ValueError: shapes, labels out of range, negative weights.
+        """
+        import scipy.optimize  # noqa: F401  (its own BLAS must be loaded before it can be limited)
+        from threadpoolctl import threadpool_limits
+
+        text = check_vectors(self.text).astype(np.float64)
+        vectors = check_vectors(X, dim=text.shape[1]).astype(np.float64)
+        Y = targets(y, len(vectors), len(text))
+        v = weights(sample_weight, len(vectors))
+        self.classes_ = np.arange(len(text))
+        self.n_features_in_ = text.shape[1]
+        self.oof_logits_ = None
+        # One thread: sums come out in the same order on every machine, so that training can be repeated to the
+        # same digest. It is faster too, at these sizes, than threads that wait for each other on shared cores.
+        with threadpool_limits(limits=1, user_api="blas"):
+            self._fit(text, vectors, Y, v)
+        return self
+
+    def _fit(self, text: F8, vectors: F8, Y: F8, v: F8) -> None:
+        raise NotImplementedError
+
+    def _folds(self, vectors: F8, Y: F8) -> NDArray[np.int64] | None:
+        """(n,) the fold of each row: the same for every kind of head with the same seed, copies kept together.
+
+        None where cross-validation would say nothing: below two different images a class or a fold, or with answers
+        of one class only.
+        """
+        groups, hard = copies(vectors), Y.argmax(axis=1)
+        images = len(np.unique(groups))
+        if images < 2 * Y.shape[1] or images < 2 * self.folds or len(np.unique(hard)) < 2:
+            return None
+        return stratified_folds(hard, self.folds, self.seed, groups=groups)
+
+    # -- answering -------------------------------------------------------------------------------------------
+
+    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Logits (n, L)."""
+        array = check_vectors(X, dim=self.n_features_in_).astype(np.float64)
+        return float(self.logit_scale) * (array @ self.coef_.T) + self.intercept_
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Probabilities (n, L), before calibration."""
+        return np.exp(log_softmax(self.decision_function(X)))
+
+    def predict(self, X: ArrayLike) -> NDArray[np.int64]:
+        """Label indices (n,)."""
+        return self.decision_function(X).argmax(axis=1).astype(np.int64)
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Share of rows predicted right, as scikit-learn's classifiers tell it."""
+        right = self.predict(X) == np.asarray(y)
+        return float(np.average(right, weights=None if sample_weight is None else np.asarray(sample_weight)))
+
+    def freeze(
+        self, *, temperature: float = 1.0, calibrated: bool = False, details: dict[str, Any] | None = None
+    ) -> LinearHead:
+        """The immutable head of this fit."""
+        return self.frozen(
+            self.coef_,
+            self.intercept_,
+            logit_scale=float(self.logit_scale),
+            temperature=temperature,
+            calibrated=calibrated,
+            details=details,
+        )
+
+
+def targets(y: ArrayLike, n: int, n_labels: int) -> F8:
+    """(n, L) soft labels of label indices or of soft labels. ValueError: shape, range, rows not summing to one."""
+    target = np.asarray(y)
+    if target.ndim == 2:
+        soft = target.astype(np.float64)
+        if soft.shape != (n, n_labels) or not np.isfinite(soft).all() or (soft < 0).any():
+            raise ValueError(f"soft labels must be ({n}, {n_labels}), finite and not negative")
+        if not np.allclose(soft.sum(axis=1), 1.0, atol=1e-4):
+            raise ValueError("each row of soft labels must sum to one")
+        return soft
+    if target.shape != (n,) or (n and target.dtype.kind not in "iu"):
+        raise ValueError(f"labels must be ({n},) integers, got {target.dtype} {target.shape}")
+    if n and (target.min() < 0 or target.max() >= n_labels):
+        raise ValueError(f"labels must lie in [0, {n_labels})")
+    return np.eye(n_labels)[target.astype(np.int64)]
+
+
+def weights(sample_weight: ArrayLike | None, n: int) -> F8:
+    """(n,) weights, ones where none are given. ValueError: shape, negative or not finite."""
+    if sample_weight is None:
+        return np.ones(n)
+    v = np.asarray(sample_weight, np.float64)
+    if v.shape != (n,) or not np.isfinite(v).all() or (v < 0).any():
+        raise ValueError(f"sample_weight must be ({n},), finite and not negative")
+    return v

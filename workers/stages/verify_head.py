@@ -1,0 +1,127 @@
+"""Train a head again from its own inputs and compare the bytes. No head is stored, nothing is put in use."""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from mekiki.audit.models import Event
+from mekiki.jobs.models import Job
+from mekiki.labeling.models import Label
+from mekiki.learning import models
+from mekiki.learning.repeating import DIFFERENT, IMPOSSIBLE, SAME
+from mekiki.learning.services import record_verification
+from workers import embeddings, encoder_problems
+from workers.encoders import EncoderError
+from workers.errors import StageError
+from workers.runner import Report
+from workers.steps.encoders import encoder_for
+from workers.steps.teaching import Setting, Triples, digest_of, taught_bytes, zero_shot_bytes
+from workers.versions import code_version
+
+
+class NotRepeatable(Exception):
+    """An input of the head is gone. code and facts: as mekiki.learning.repeating tells them."""
+
+    def __init__(self, code: str, **facts: Any) -> None:
+        super().__init__(code)
+        self.code, self.facts = code, facts
+
+
+def run(job: Job, report: Report) -> dict[str, Any]:
+    """The job's result says what came of it; it is recorded as an event too.
+
+    Killed between the event and the end of the job it is done, and recorded, once more: both records are true.
+    """
+    dataset = job.dataset
+    assert dataset is not None
+    head = models.Head.objects.select_related("dataset", "encoder", "prompt_set").get(
+        pk=job.payload["head"], dataset=dataset
+    )
+    result: dict[str, Any] = {
+        "version": head.version,
+        "digest": head.digest,
+        "code_before": head.code_version,
+        "code_now": code_version(),
+    }
+    try:
+        weights, facts = _repeat(head, report)
+    except NotRepeatable as stop:
+        result |= {"outcome": IMPOSSIBLE, "code": stop.code, **stop.facts}
+    else:
+        # The head may have been exchanged with its digest or without it: both are compared.
+        altered = hashlib.sha256(bytes(head.weights)).hexdigest() != head.digest
+        computed = hashlib.sha256(weights).hexdigest()
+        same = computed == head.digest and not altered
+        result |= {"outcome": SAME if same else DIFFERENT, "computed": computed, "altered": altered, **facts}
+    record_verification(head=head, result=result, user=job.created_by)
+    return result
+
+
+def _repeat(head: models.Head, report: Report) -> tuple[bytes, dict[str, Any]]:
+    """(the bytes its own inputs give now, what changed about the inputs since). NotRepeatable: one is gone."""
+    training = list(
+        head.training_labels.order_by("image_id").values_list("image_id", "label_id", "decision_id")
+    )
+    if len(training) != head.n_labels:
+        raise NotRepeatable("images_deleted", missing=head.n_labels - len(training), total=head.n_labels)
+    setting = _setting(head, report)
+    if not head.taught:
+        return zero_shot_bytes(setting), {}
+    index = {label_id: i for i, label_id in enumerate(head.label_ids)}
+    if not {label for _image, label, _decision in training} <= index.keys():
+        raise NotRepeatable("labels_gone")
+    X, y = _vectors(head, training, report), np.array([index[label] for _i, label, _d in training], np.int64)
+    report(stage="training", unit="labels", total=len(y))
+    weights, _trained = taught_bytes(setting, X, y, seed=head.seed, log=lambda line: None)
+    report(done=len(y))
+    return weights, {
+        "relabelled": digest_of(head.dataset, training) != head.decisions_digest,
+        "reembedded": _removed_since(head),
+    }
+
+
+def _setting(head: models.Head, report: Report) -> Setting:
+    """What the head was made for: its encoder, its labels in its own order, its prompt set."""
+    labels = Label.objects.in_bulk(head.label_ids)
+    if len(labels) != len(head.label_ids):
+        raise NotRepeatable("labels_gone")
+    report(stage="loading the encoder")
+    name = head.encoder.name
+    try:
+        encoder, row = encoder_for(head.dataset, name, report)
+    except EncoderError as error:
+        raise NotRepeatable("encoder_gone", name=name, error=encoder_problems.sentence(error)) from error
+    if row.pk != head.encoder_id:
+        raise NotRepeatable("encoder_other", name=name, now=row.digest, then=head.encoder.digest)
+    report(stage="reading the prompts")
+    try:
+        return Setting.of(head.dataset, encoder, row, [labels[pk] for pk in head.label_ids], head.prompt_set)
+    except StageError as error:
+        raise NotRepeatable("prompts_gone", error=str(error)) from error
+
+
+def _vectors(head: models.Head, training: Triples, report: Report) -> np.ndarray:
+    """(n, d) embeddings of the training images, as the training had them: float16, made float32."""
+    report(stage="reading embeddings")
+    mirror = embeddings.load(
+        head.encoder,
+        head.dataset,
+        progress=lambda done, total: report(done=done, total=total, unit="images"),
+    )
+    rows, found = mirror.rows_of([image for image, _label, _decision in training])
+    if not found.all():
+        raise NotRepeatable("embeddings_gone", missing=int((~found).sum()), total=len(training))
+    return np.asarray(mirror.vectors[rows], np.float32)
+
+
+def _removed_since(head: models.Head) -> bool:
+    """Were the embeddings removed after the head was made? Those it was made from are gone then, even where
+    others have taken their place."""
+    removals = Event.objects.filter(
+        dataset_id=head.dataset_id,
+        kind="encoder.embeddings_removed",
+        object_id=str(head.encoder_id),
+        at__gt=head.created_at,
+    )
+    return removals.exists()
