@@ -41,7 +41,7 @@ format: $(VENV)/.installed-dev  ## Put the code into its form
 
 lock: $(VENV)/.installed-dev  ## Resolve requirements/*.in into *.txt (UPGRADE=--upgrade for newer versions)
 	@# A CPU build of torch calls itself 2.13.0+cpu; the lock names the version that every index has.
-	for name in web workers dev; do \
+	for name in web workers dev bench; do \
 	  $(COMPILE) --output-file requirements/$$name.txt requirements/$$name.in; \
 	  sed -i.old -E 's/^((torch|torchvision)==[^ +]+)\+cpu/\1/' requirements/$$name.txt; \
 	  rm requirements/$$name.txt.old; \

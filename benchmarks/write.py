@@ -3,8 +3,8 @@
     python benchmarks/write.py
 
 Each result is the `--json` file of one benchmark, named after it; its date is the file's own `measured` field,
-which this command adds the first time it sees the file, with the machine. Label efficiency has a section of its own
-making (benchmarks/efficiency/page.py): its figures are a list.
+which this command adds the first time it sees the file, with the machine. Label efficiency and re-ranking have sections of
+their own making (benchmarks/efficiency/page.py, benchmarks/reranking/page.py): their figures are lists.
 """
 
 import json
@@ -188,12 +188,13 @@ def main() -> None:
         parts.append(scalars(found) + "\n")
         if "curve" in found or "rounds" in found:
             parts.append(curve(found) + "\n")
-    learning = RESULTS / "learning.json"
-    if learning.exists():
-        sys.path.insert(0, str(ROOT))
-        from benchmarks.efficiency.page import section
+    sys.path.insert(0, str(ROOT))
+    from benchmarks.efficiency.page import section as learning
+    from benchmarks.reranking.page import section as rerank
 
-        parts.append(section(json.loads(learning.read_text())))
+    for name, section in (("rerank", rerank), ("learning", learning)):
+        if (RESULTS / f"{name}.json").exists():
+            parts.append(section(json.loads((RESULTS / f"{name}.json").read_text())))
     (ROOT / "docs" / "benchmarks.md").write_text("\n".join(parts), encoding="utf-8")
 
 

@@ -7,27 +7,39 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from workers.acquisition.kmeans import kmeans
 from workers.acquisition.quotas import quotas
 
 # k-means looks at no more rows than this; beyond it a seeded sample stands for the pool.
 _SAMPLE = 20_000
-_FULL = 4_000
 # More medoids than this are looked for in groups: the time of k-means++ grows with rows × centres, and 1,500
 # centres among 20,000 rows of 512 dimensions would take most of a minute.
 _NESTED = 200
+# … and along no more than this many principal axes, found on this many rows: encoders' images lie in fewer.
+_AXES = 128
+_AXES_FROM = 4_000
 
 
-def medoids(X: NDArray[Any], k: int, *, seed: int, weight: ArrayLike | None = None) -> NDArray[np.int64]:
-    """k distinct rows of X (n, d), each the nearest to a centre of (weighted) k-means, largest cluster first.
+def medoids(
+    X: NDArray[Any],
+    k: int,
+    *,
+    seed: int,
+    weight: ArrayLike | None = None,
+    rows: NDArray[np.int64] | None = None,
+) -> NDArray[np.int64]:
+    """k distinct images, each the nearest to a centre of (weighted) k-means, largest cluster first.
 
     Args:
+        X: vectors, possibly a memory map, of which no more than the sample is copied.
+        rows: (n,) distinct rows of X to choose among; all of them when omitted.
         weight: (n,) ≥ 0, how much each row pulls its centre; rows of weight 0 may still be chosen.
 
     Returns:
-        (min(k, n),) row indices. With fewer distinct vectors than k, copies fill up the rest. More than 200 are
+        (min(k, n),) indices into `rows`. With fewer distinct vectors than k, copies fill up the rest. More than 200 are
         looked for in about √k clusters, each cluster's share by weight, clusters taking turns.
     """
-    n = len(X)
+    n = len(X) if rows is None else len(rows)
     k = min(int(k), n)
     if k <= 0:
         return np.empty(0, np.int64)
@@ -37,16 +49,18 @@ def medoids(X: NDArray[Any], k: int, *, seed: int, weight: ArrayLike | None = No
     if not (w > 0).any():
         w = np.ones(n)
     rng = np.random.default_rng(seed)
-    rows = np.arange(n) if n <= _SAMPLE else np.sort(rng.choice(n, max(_SAMPLE, 4 * k), replace=False))
-    V = np.asarray(X[rows], np.float32)
-    w = w[rows]
-    return rows[_nested(V, w, k, seed) if k > _NESTED else _nearest(V, w, k, seed)]
+    size = max(_SAMPLE, 4 * k)
+    seen = np.arange(n) if n <= size else np.sort(rng.choice(n, size, replace=False))
+    V = np.asarray(X[seen if rows is None else rows[seen]], np.float32)
+    w = w[seen]
+    return seen[_nested(V, w, k, seed) if k > _NESTED else _nearest(V, w, k, seed)]
 
 
 def _nested(V: NDArray[Any], w: NDArray[Any], k: int, seed: int) -> NDArray[np.int64]:
     """k rows of V (n, d): about √k clusters first, then in each as many medoids as its share of the weight."""
+    N = _narrowed(V)
     groups = max(2, round(np.sqrt(k)))
-    _, label = kmeans(V, w, groups, seed)
+    _, label = kmeans(N, w, groups, seed)
     room = np.bincount(label, minlength=groups)
     mass = np.bincount(label, weights=w, minlength=groups)
     share = _allot(mass, room, k)
@@ -54,8 +68,25 @@ def _nested(V: NDArray[Any], w: NDArray[Any], k: int, seed: int) -> NDArray[np.i
     for group in np.argsort(-mass, kind="stable"):
         if share[group]:
             members = np.flatnonzero(label == group)
-            picks.append(members[_nearest(V[members], w[members], int(share[group]), seed + 1 + int(group))])
+            picks.append(
+                members[
+                    _nearest(V[members], w[members], int(share[group]), seed + 1 + int(group), N[members])
+                ]
+            )
     return take_turns(picks)
+
+
+def _narrowed(V: NDArray[Any]) -> NDArray[np.float32]:
+    """V (n, d) along its principal axes, at most 128: distances among images hardly change, and cost a part.
+
+    The axes are those of every so manieth row, by their covariance (PCA).
+    """
+    if V.shape[1] <= _AXES:
+        return np.asarray(V, np.float32)
+    some = V[:: max(1, len(V) // _AXES_FROM)]
+    some = some - some.mean(axis=0)
+    _, axes = np.linalg.eigh((some.T @ some).astype(np.float64))
+    return np.asarray(V @ axes[:, -_AXES:].astype(np.float32))
 
 
 def _allot(mass: NDArray[Any], room: NDArray[np.int64], k: int) -> NDArray[np.int64]:
@@ -73,11 +104,21 @@ def _allot(mass: NDArray[Any], room: NDArray[np.int64], k: int) -> NDArray[np.in
     return share
 
 
-def _nearest(V: NDArray[Any], w: NDArray[Any], k: int, seed: int) -> NDArray[np.int64]:
-    """k ≤ n rows of V (n, d): the nearest to each centre of k-means, largest cluster first."""
+def _nearest(
+    V: NDArray[Any], w: NDArray[Any], k: int, seed: int, N: NDArray[Any] | None = None
+) -> NDArray[np.int64]:
+    """k ≤ n rows of V (n, d): the nearest to each centre of k-means, largest cluster first.
+
+    The clusters are found on N (n, m) where it is given. What is nearest to their centres is always judged on V: along
+    a few axes alone, images far from the centre look near, and less uncertain ones were chosen.
+    """
     if k == len(V):
         return np.argsort(-w, kind="stable").astype(np.int64)
-    centres, label = kmeans(V, w, k, seed)
+    centres, label = kmeans(V if N is None else N, w, k, seed)
+    if N is not None:
+        pull = w[:, None] * (label[:, None] == np.arange(k))  # (n, k)
+        mass = pull.sum(axis=0)
+        centres = (pull.T.astype(np.float32) @ V) / np.maximum(mass, 1e-30)[:, None].astype(np.float32)
 
     # Nearest row to each centre, each row once: largest cluster chooses first.
     mass = np.bincount(label, weights=w, minlength=len(centres))
@@ -98,26 +139,6 @@ def _nearest(V: NDArray[Any], w: NDArray[Any], k: int, seed: int) -> NDArray[np.
     return np.array(chosen, np.int64)
 
 
-def kmeans(V: NDArray[Any], w: NDArray[Any], k: int, seed: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Centres (k, d) and the cluster (n,) of each row of V (n, d), weighted by w (n,); in small batches when many.
-
-    With fewer distinct rows than k some clusters are empty.
-    """
-    import warnings
-
-    from sklearn.cluster import KMeans, MiniBatchKMeans
-    from sklearn.exceptions import ConvergenceWarning
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct points than clusters
-        if len(V) <= _FULL:
-            model = KMeans(k, n_init=1, max_iter=30, random_state=seed)
-        else:
-            model = MiniBatchKMeans(k, n_init=1, max_iter=20, batch_size=max(1024, 2 * k), random_state=seed)
-        label = model.fit(V, sample_weight=w).labels_
-    return model.cluster_centers_, label
-
-
 def cold_start(
     X: NDArray[Any],
     k: int,
@@ -126,22 +147,25 @@ def cold_start(
     pseudo_label: NDArray[Any] | None = None,
     n_labels: int = 1,
     already: ArrayLike | None = None,
+    rows: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
-    """k rows of X (n, d) to ask first: the same number of medoids from each class the prompts see.
+    """k images to ask first: the same number of medoids from each class the prompts see.
 
     Args:
+        X: vectors, possibly a memory map. rows: (n,) the rows of X to ask among; all of them when omitted.
         pseudo_label: (n,) zero-shot labels; None takes the pool as one class.
         already: (L,) labels given so far, so that classes that have some wait.
 
     Returns:
-        (min(k, n),) rows, classes taking turns, each class's largest cluster first.
+        (min(k, n),) indices into `rows`, classes taking turns, each class's largest cluster first.
     """
-    label = np.zeros(len(X), np.int64) if pseudo_label is None else np.asarray(pseudo_label, np.int64)
-    share = quotas(np.bincount(label, minlength=n_labels), min(k, len(X)), already)
+    at = np.arange(len(X)) if rows is None else rows
+    label = np.zeros(len(at), np.int64) if pseudo_label is None else np.asarray(pseudo_label, np.int64)
+    share = quotas(np.bincount(label, minlength=n_labels), min(k, len(at)), already)
     picks = []
     for c in np.flatnonzero(share):
-        rows = np.flatnonzero(label == c)
-        picks.append(rows[medoids(X[rows], int(share[c]), seed=seed + int(c))])
+        mine = np.flatnonzero(label == c)
+        picks.append(mine[medoids(X, int(share[c]), seed=seed + int(c), rows=at[mine])])
     return take_turns(picks)
 
 

@@ -120,14 +120,31 @@ def _active(
         return np.empty(0, np.int64), "uncertain", 1.0
     if strategy == "random":
         return rng.permutation(free)[:k], "diverse", k / len(free)
+    with one_thread():
+        return _by_rule(X, scores, free, covered, k, strategy, counts, seed, cold)
+
+
+def _by_rule(
+    X: NDArray[Any],
+    scores: Scored | None,
+    free: NDArray[np.int64],
+    covered: NDArray[np.int64],
+    k: int,
+    strategy: str,
+    counts: NDArray[np.int64],
+    seed: int,
+    cold: bool,
+) -> tuple[NDArray[np.int64], str, float]:
+    """As `_active`, where nothing is drawn at random for its own sake."""
     if strategy in COVERAGE:
         return COVERAGE[strategy](X, free, k, covered=covered, seed=seed), "diverse", 1.0
     if cold or scores is None:
         pseudo = None if scores is None else scores.label[free]
         labels = 1 if pseudo is None else len(counts)
         rows = cold_start(
-            X[free],
+            X,
             k,
+            rows=free,
             seed=seed,
             pseudo_label=pseudo,
             n_labels=labels,
@@ -139,6 +156,17 @@ def _active(
         X, uncertainty, scores.label[free], k, n_labels=len(counts), seed=seed, rows=free, already=counts
     )
     return free[rows], "uncertain", 1.0
+
+
+def one_thread() -> Any:
+    """One BLAS thread: sums come out in the same order on any number of cores, and so the same images are asked.
+
+    At these sizes it is hardly slower: most products are of a few thousand rows.
+    """
+    import scipy.linalg.blas  # noqa: F401  (a BLAS must be loaded before it can be limited)
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(limits=1, user_api="blas")
 
 
 def _audit_positions(batch: int, fraction: float, rng: np.random.Generator) -> NDArray[np.int64]:

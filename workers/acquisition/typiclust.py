@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.acquisition.medoids import kmeans
+from workers.acquisition.kmeans import kmeans
 from workers.acquisition.stand_in import CANDIDATES, COVERED, stand_in
 
 CLUSTERS = 500

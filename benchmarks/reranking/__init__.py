@@ -1,0 +1,1 @@
+"""What benchmarks/rerank.py is made of."""
