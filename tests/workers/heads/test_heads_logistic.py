@@ -273,15 +273,15 @@ def test_few_labels_lean_on_the_prompts_where_these_are_right() -> None:
     assert bad.lambda0_ == pytest.approx(none.lambda0_, rel=0.3)
 
 
-def test_a_dozen_unlucky_answers_do_not_bend_good_prompts() -> None:
+def test_a_dozen_answers_of_two_labels_do_not_bend_good_prompts() -> None:
     """Which labels a dozen images happen to have says nothing of how frequent they are."""
     worse = []
     for seed in range(10):
-        X, y, T = world(n=1500, d=48, labels=8, noise=0.25, seed=seed)
-        few = np.flatnonzero(y < 3)[:12]  # five of eight labels have none
+        X, y, T = world(n=1500, d=48, labels=8, noise=0.35, seed=seed)
+        few = np.r_[np.flatnonzero(y == 0)[:6], np.flatnonzero(y == 1)[:6]]  # six of eight labels have none
         head = LogisticTextPriorHead(T, logit_scale=20.0).fit(X[few], y[few])
         worse.append(((X @ T.T).argmax(axis=1) == y).mean() - (head.predict(X) == y).mean())
-    assert np.mean(worse) < 0.01
+    assert np.mean(worse) < 0.02
 
 
 def test_copies_share_a_fold() -> None:
