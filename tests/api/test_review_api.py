@@ -1,6 +1,7 @@
 """The review over HTTP, as a browser does it: roles, shapes, what a blind item gives away, hostile bodies."""
 
 import json
+import re
 import uuid
 from typing import Any
 
@@ -95,7 +96,7 @@ def test_a_blind_item_gives_nothing_away():
     assert item["prediction"] is None
     text = json.dumps(reply)
     assert station.labels[0].name not in text
-    assert "0.8" not in text
+    assert not re.search(r"(?<!\d)0\.8", text)  # the confidence; seconds of a time may end so
     assert browser.answer(item, status=409)["code"] == "blind"
 
 

@@ -27,8 +27,9 @@ class Terminal:
         command = [sys.executable, "-m", "mekiki", "up", "--port", "0", "--no-worker", "--no-beat"]
         self.pid, self.handle = pty.fork()
         if self.pid == 0:
-            # As a shell on a terminal leaves it: what runs these tests in the background may have had it ignored.
+            # As a shell on a terminal leaves it: what runs these tests in the background may have had them ignored.
             signal.signal(signal.SIGINT, signal.SIG_DFL)
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
             os.execve(command[0], command, environment)
 
     def until(self, text: str, seconds: float = 60.0) -> str:
