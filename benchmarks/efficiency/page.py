@@ -21,8 +21,7 @@ Pictures are drawn, eight labels on three kinds of part, under capture condition
 has 50 times as many of the commonest label as of the rarest, and is measured on as many of each, weighted back to the
 pool's mixture. With `wrong`, a tenth of the answers is another label. Audits are left out: they measure and are not
 trained on, so that the product's reviewers give about 18 % more answers than are counted here. Settings are
-chosen on seeds from 500 on, which draw other splits of the same images; the seeds reported start at 0. The figures below
-were measured before the heads learned to lean longer on good prompts and to tell slips of people from their own doubt."""
+chosen on seeds from 500 on, which draw other splits of the same images; the seeds reported start at 0."""
 
 
 def section(rows: list[dict[str, Any]]) -> str:
