@@ -33,6 +33,7 @@ METRICS: dict[str, Any] = {
     "candidates": CANDIDATES,
     "choice": {"code": "best"},
     "lambda0": 0.1,
+    "slips": 0.083,
     "cross_validation": [
         {"lambda0": 10.0, "log_loss": 0.62, "standard_error": 0.05},
         {"lambda0": 0.1, "log_loss": 0.43, "standard_error": 0.03},
