@@ -231,8 +231,12 @@ class Evaluation(models.Model):
     head = models.ForeignKey(Head, on_delete=models.CASCADE, related_name="evaluations")
     n = models.PositiveIntegerField()  # audited images
     correct = models.PositiveIntegerField()
-    low = models.FloatField()  # 95 % Wilson interval of correct / n
+    # The estimate where images are weighted by when they came in; None: correct / n, all weights being equal.
+    share = models.FloatField(null=True)
+    low = models.FloatField()  # 95 % interval of the estimate
     high = models.FloatField()
+    # Images that came in when nothing was audited yet of those they came with: the estimate says nothing of them.
+    left_out = models.PositiveBigIntegerField(default=0)
     answers = models.PositiveIntegerField(default=0)
     report = models.JSONField(default=dict)  # per label: precision, recall, their intervals; confusion
     created_at = models.DateTimeField(auto_now_add=True)
@@ -245,6 +249,13 @@ class Evaluation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.correct} of {self.n}"
+
+    @property
+    def accuracy(self) -> float | None:
+        """The estimate, in [0, 1]; None where nothing was audited."""
+        if self.share is not None:
+            return self.share
+        return self.correct / self.n if self.n else None
 
 
 class EncoderChange(models.Model):

@@ -8,7 +8,7 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from mekiki.datasets.models import Image
+from mekiki.datasets.models import Image, ImportBatch
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Champion
@@ -25,7 +25,64 @@ def training_labels(dataset: Any) -> list[tuple[int, int, int]]:
 
 def audit_labels(dataset: Any) -> list[tuple[int, int]]:
     """(image id, label id) of the audit sample that no head was trained on, by image id."""
-    return list(_audit_sample(dataset).order_by("image_id").values_list("image_id", "label_id"))
+    return [(image, label) for image, label, _batch in audit_sample(dataset)]
+
+
+def audit_sample(dataset: Any) -> list[tuple[int, int, int | None]]:
+    """(image id, label id, id of its import) of the audit sample that no head was trained on, by image id."""
+    rows = _audit_sample(dataset).order_by("image_id")
+    return list(rows.values_list("image_id", "label_id", "image__batch_id"))
+
+
+@dataclass(frozen=True)
+class AuditStratum:
+    """Imports between which no audit was drawn: each of their images had the same chance of being audited.
+
+    since, until: when they came in; None for images of imports that are not on record.
+    """
+
+    batches: list[int | None]
+    images: int
+    since: datetime | None
+    until: datetime | None
+
+
+def audit_strata(dataset: Any) -> list[AuditStratum]:
+    """All images of the dataset in strata, oldest first.
+
+    An image that came later was there for fewer draws of the audit stream, so that it is audited less often than its
+    place in the dataset deserves, until the audits have caught up.
+    """
+    counted = dict(
+        Image.objects.filter(dataset=dataset).order_by().values_list("batch").annotate(n=Count("pk"))
+    )
+    found = [AuditStratum([None], counted[None], None, None)] if None in counted else []
+    drawn = QueueItem.objects.filter(dataset=dataset, stream=Stream.AUDIT)
+    batches = ImportBatch.objects.filter(dataset=dataset, pk__in=[pk for pk in counted if pk is not None])
+    for batch in batches.order_by("created_at", "pk"):
+        until = batch.finished_at or batch.created_at
+        last = found[-1] if found else None
+        if (
+            last is not None
+            and last.since is not None
+            and not drawn.filter(created_at__gte=last.since, created_at__lte=until).exists()
+        ):
+            found[-1] = AuditStratum(
+                [*last.batches, batch.pk], last.images + counted[batch.pk], last.since, until
+            )
+        else:
+            found.append(AuditStratum([batch.pk], counted[batch.pk], batch.created_at, until))
+    return found
+
+
+def audit_without_label(dataset: Any) -> int:
+    """Images drawn for the audit and answered, that have no label: flagged, or the reviewers did not agree.
+
+    Accuracy cannot count them, and they are hardly the easy ones.
+    """
+    done = QueueItem.objects.filter(dataset=dataset, stream=Stream.AUDIT, state=QueueItem.State.DONE)
+    labelled = ConfirmedLabel.objects.filter(image=OuterRef("image"))
+    return done.filter(~Exists(labelled)).values("image_id").distinct().count()
 
 
 def audit_count(dataset: Any) -> int:
@@ -40,10 +97,21 @@ def _audit_sample(dataset: Any) -> QuerySet[ConfirmedLabel]:
 
 
 def answered_image_ids(dataset: Any) -> set[int]:
-    """Images that need not be asked about again: labelled, flagged, or with all the opinions they asked for."""
-    labelled = ConfirmedLabel.objects.filter(dataset=dataset).values_list("image_id", flat=True)
+    """Images that need not be asked about again: labelled, flagged, or with all the opinions they asked for.
+
+    One whose label was taken out of the schema since is asked about anew: nobody has said which of the labels there
+    are now it has, no head learns from it, and an audit sample without such images would not be a random one.
+    """
+    labels = ConfirmedLabel.objects.filter(dataset=dataset)
+    labelled = labels.filter(label__archived_at__isnull=True).values_list("image_id", flat=True)
+    outdated = dict(
+        labels.filter(label__archived_at__isnull=False).values_list("image_id", "decision__item_id")
+    )
     done = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.DONE)
-    return set(labelled) | set(done.values_list("image_id", flat=True))
+    # Asked about anew already: flagged this time, or the reviewers did not agree.
+    since = done.filter(image__in=list(outdated)).values_list("image_id", "pk") if outdated else []
+    settled = {image for image, item in since if item > (outdated[image] or 0)}
+    return set(labelled) | (set(done.values_list("image_id", flat=True)) - (set(outdated) - settled))
 
 
 def waiting_count(dataset: Any) -> int:

@@ -50,6 +50,7 @@ from mekiki.learning.services.training import (
     request_training,
     run_of,
     set_schedule,
+    write_log,
 )
 
 __all__ = [
@@ -95,4 +96,5 @@ __all__ = [
     "switch_over",
     "take_back_obstacle",
     "use_head",
+    "write_log",
 ]

@@ -134,12 +134,27 @@ def promote(*, head: Head, reason: dict[str, Any] | str, user: Any = None) -> No
 
 @transaction.atomic
 def record_evaluation(
-    *, head: Head, n: int, correct: int, low: float, high: float, answers: int, report: dict[str, Any]
+    *,
+    head: Head,
+    n: int,
+    correct: int,
+    low: float,
+    high: float,
+    answers: int,
+    report: dict[str, Any],
+    share: float | None = None,
+    left_out: int = 0,
 ) -> Evaluation:
-    """Keep an estimate of a head's accuracy. Asked again with the same counts, the newest one stays."""
+    """Keep an estimate of a head's accuracy. share: the estimate, where it is not correct / n. left_out: images of
+    which it says nothing.
+
+    Asked again with the same figures, the newest one stays.
+    """
+    figures = {
+        "n": n, "correct": correct, "share": share, "low": low, "high": high, "left_out": left_out,
+        "answers": answers, "report": report,
+    }  # fmt: skip
     newest = Evaluation.objects.filter(head=head).order_by("-id").first()
-    if newest is not None and (newest.n, newest.correct, newest.answers) == (n, correct, answers):
+    if newest is not None and all(getattr(newest, name) == value for name, value in figures.items()):
         return newest
-    return Evaluation.objects.create(
-        head=head, n=n, correct=correct, low=low, high=high, answers=answers, report=report
-    )
+    return Evaluation.objects.create(head=head, **figures)
