@@ -166,6 +166,7 @@ def test_inputs_that_are_gone_are_named(
     assert verified(work, dataset, 2)["code"] == "images_deleted"
     Encoder.objects.filter(pk=head.encoder_id).update(digest="0" * 64)
     result = verified(work, dataset, 1)
+    assert Encoder.objects.count() == 1, "to look puts no encoder on record"
     assert result["code"] == "encoder_other" and "0" * 12 in sentence(result)
     Encoder.objects.filter(pk=head.encoder_id).update(name=f"local-dir:{tmp_path}/gone")
     result = verified(work, dataset, 1)

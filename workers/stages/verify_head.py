@@ -15,7 +15,7 @@ from workers import embeddings, encoder_problems
 from workers.encoders import EncoderError
 from workers.errors import StageError
 from workers.runner import Report
-from workers.steps.encoders import encoder_for
+from workers.steps.encoders import loaded
 from workers.steps.teaching import Setting, Triples, digest_of, taught_bytes, zero_shot_bytes
 from workers.versions import code_version
 
@@ -89,14 +89,15 @@ def _setting(head: models.Head, report: Report) -> Setting:
     report(stage="loading the encoder")
     name = head.encoder.name
     try:
-        encoder, row = encoder_for(head.dataset, name, report)
+        encoder = loaded(name, report)  # to look, and so other weights are not put on record
     except EncoderError as error:
         raise NotRepeatable("encoder_gone", name=name, error=encoder_problems.sentence(error)) from error
-    if row.pk != head.encoder_id:
-        raise NotRepeatable("encoder_other", name=name, now=row.digest, then=head.encoder.digest)
+    now, then = ((each.name, each.digest, each.precision) for each in (encoder, head.encoder))
+    if now != then:
+        raise NotRepeatable("encoder_other", name=name, now=encoder.digest, then=head.encoder.digest)
     report(stage="reading the prompts")
     try:
-        return Setting.of(head.dataset, encoder, row, [labels[pk] for pk in head.label_ids], head.prompt_set)
+        return Setting.of(head.dataset, encoder, head.encoder, [labels[pk] for pk in head.label_ids], head.prompt_set)
     except StageError as error:
         raise NotRepeatable("prompts_gone", error=str(error)) from error
 
