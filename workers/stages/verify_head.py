@@ -97,7 +97,9 @@ def _setting(head: models.Head, report: Report) -> Setting:
         raise NotRepeatable("encoder_other", name=name, now=encoder.digest, then=head.encoder.digest)
     report(stage="reading the prompts")
     try:
-        return Setting.of(head.dataset, encoder, head.encoder, [labels[pk] for pk in head.label_ids], head.prompt_set)
+        return Setting.of(
+            head.dataset, encoder, head.encoder, [labels[pk] for pk in head.label_ids], head.prompt_set
+        )
     except StageError as error:
         raise NotRepeatable("prompts_gone", error=str(error)) from error
 
