@@ -76,13 +76,21 @@ def audit_strata(dataset: Any) -> list[AuditStratum]:
 
 
 def audit_without_label(dataset: Any) -> int:
-    """Images drawn for the audit and answered, that have no label: flagged, or the reviewers did not agree.
+    """Images drawn for the audit and shown to somebody, that have no label: skipped so far, flagged, or the reviewers
+    did not agree.
 
     Accuracy cannot count them, and they are hardly the easy ones.
     """
-    done = QueueItem.objects.filter(dataset=dataset, stream=Stream.AUDIT, state=QueueItem.State.DONE)
     labelled = ConfirmedLabel.objects.filter(image=OuterRef("image"))
-    return done.filter(~Exists(labelled)).values("image_id").distinct().count()
+    done = QueueItem.objects.filter(dataset=dataset, stream=Stream.AUDIT, state=QueueItem.State.DONE)
+    skipped = standing(dataset=dataset, kind=Decision.Kind.SKIP, item__stream=Stream.AUDIT)
+    return len(
+        {
+            image
+            for rows in (done, skipped)
+            for image in rows.filter(~Exists(labelled)).values_list("image_id", flat=True)
+        }
+    )
 
 
 def audit_count(dataset: Any) -> int:
