@@ -157,3 +157,44 @@ def test_images_of_a_label_that_was_taken_out_are_asked_about_anew(
         row.in_training == (row.image_id not in audited)
         for row in ConfirmedLabel.objects.filter(image__in=asked, label=red)
     )
+
+
+def test_a_share_that_is_raised_later_adds_nothing_that_was_picked_over(
+    coloured: Any, work: Work, answer_queue: Callable[..., int]
+) -> None:
+    """The active stream has taken the hard images between the old share and the new: the rest is no random sample."""
+    from mekiki.datasets.services import update_settings
+    from mekiki.review.selectors import audit_count, reserve_limits
+
+    admin = coloured.memberships.get(role="admin").user
+    update_settings(
+        dataset=coloured, user=admin, audit_fraction=0.4
+    )  # before the review: it simply is the share
+    coloured.refresh_from_db()
+    work(coloured, "encode")
+    work(coloured, "predict")
+    assert reserve_limits(coloured) == []
+    answer_queue(coloured, limit=6)
+    update_settings(
+        dataset=coloured, user=admin, audit_fraction=0.2
+    )  # lower: what was drawn is as good as before
+    assert reserve_limits(coloured) == []
+    update_settings(dataset=coloured, user=admin, audit_fraction=0.8)
+    last = Image.objects.filter(dataset=coloured).latest("pk").pk
+    assert reserve_limits(coloured) == [(last, 0.2)]
+    fresh = later(coloured, 20)
+    work(coloured, "encode")
+    coloured.refresh_from_db()
+    for _ in range(8):
+        work(coloured, "refill")
+        answer_queue(coloured)
+    asked = QueueItem.objects.filter(dataset=coloured, stream=Stream.AUDIT, state=QueueItem.State.DONE)
+    new = {image.pk for image in fresh}
+    later_on = asked.filter(created_at__gt=ImportBatch.objects.latest("pk").created_at).select_related(
+        "image"
+    )
+    assert {item.image.audit_key < 0.2 for item in later_on if item.image_id not in new} <= {True}
+    assert any(item.image.audit_key > 0.2 for item in later_on if item.image_id in new)
+    counted = ConfirmedLabel.objects.filter(stream=Stream.AUDIT).select_related("image")
+    expected = [row for row in counted if row.image_id in new or row.image.audit_key < 0.2]
+    assert audit_count(coloured) == len(expected) and len(expected) <= len(counted)

@@ -212,7 +212,7 @@ def test_same_labels_and_seed_give_the_same_head(
     X = np.asarray(mirror.vectors[rows], np.float32)
     again = train_head(X, y, text=text, logit_scale=encoder.logit_scale, seed=head.seed)
     assert hashlib.sha256(dump_head(again.head)).hexdigest() == head.digest
-    assert [t[0] for t in training] == list(
+    assert [each.image for each in training] == list(
         head.training_labels.order_by("image_id").values_list("image_id", flat=True)
     )
     other = y.copy()

@@ -171,13 +171,15 @@ class Head(models.Model):
 
 
 class HeadTrainingLabel(models.Model):
-    """One label a head was trained on: the image, the label, and the decision that set it."""
+    """One image a head was trained on: the label, the decision that set it, and the decisions of others who were asked
+    about it too. Where those name another label, the head was taught each by its share."""
 
     pk = models.CompositePrimaryKey("head_id", "image_id")
     head = models.ForeignKey(Head, on_delete=models.CASCADE, related_name="training_labels")
     image = models.ForeignKey(Image, on_delete=models.CASCADE)
     label = models.ForeignKey(Label, on_delete=models.PROTECT)
     decision_id = models.BigIntegerField()
+    others = ArrayField(models.BigIntegerField(), default=list)  # decisions; each names its label for good
 
     def __str__(self) -> str:
         return f"{self.head_id}:{self.image_id}"

@@ -4,15 +4,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from mekiki.audit.models import Event
 from mekiki.datasets.models import Image, ImportBatch
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Champion
-from mekiki.review.models import ConfirmedLabel, Decision, Lease, QueueItem, Stream
+from mekiki.review.models import BLIND_STREAMS, ConfirmedLabel, Decision, Lease, QueueItem, Stream
 
 ANSWERS = (Decision.Kind.CONFIRM, Decision.Kind.CORRECT, Decision.Kind.FLAG)
 
@@ -21,6 +22,65 @@ def training_labels(dataset: Any) -> list[tuple[int, int, int]]:
     """(image id, label id, decision id) of every label a head may be trained on, by image id."""
     rows = ConfirmedLabel.objects.filter(dataset=dataset, in_training=True, label__archived_at__isnull=True)
     return list(rows.order_by("image_id").values_list("image_id", "label_id", "decision_id"))
+
+
+@dataclass(frozen=True)
+class Opinions:
+    """What people say an image is, for training: the decision that stands for it, and those of others beside it.
+
+    Where others say something else the image counts for each label by its share of the opinions.
+    """
+
+    image: int
+    label: int
+    decision: int
+    others: tuple[tuple[int, int], ...] = ()  # (label id, decision id)
+
+
+def training_opinions(dataset: Any) -> list[Opinions]:
+    """Every image a head may be trained on with all opinions about it, by image id.
+
+    Beside the images with a label, those on which reviewers who were all asked did not agree: the head is told that it
+    can be either. Opinions about the audit sample, and labels that were archived, are not among them.
+    """
+    rows = ConfirmedLabel.objects.filter(dataset=dataset, in_training=True, label__archived_at__isnull=True)
+    found, several = {}, {}
+    for image, label, decision, item, wanted in rows.values_list(
+        "image_id", "label_id", "decision_id", "decision__item_id", "decision__item__opinions"
+    ):
+        found[image] = Opinions(image, label, decision)
+        if (wanted or 1) > 1:
+            several[item] = image
+    undecided = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.DONE, opinions__gt=1)
+    undecided = undecided.filter(
+        ~Exists(ConfirmedLabel.objects.filter(image=OuterRef("image"))),
+        ~Exists(standing(item=OuterRef("pk"), kind=Decision.Kind.FLAG)),
+        ~Exists(Decision.objects.filter(image=OuterRef("image"), item__stream__in=BLIND_STREAMS)),
+    )
+    open_items = dict(undecided.order_by("pk").values_list("image_id", "pk"))  # the newest of each image
+    several |= {item: image for image, item in open_items.items()}
+    said: dict[int, dict[int, tuple[int, int]]] = {}  # item → person → (label, decision)
+    wanted_of: dict[int, int] = {}
+    named = standing(
+        dataset=dataset, item__opinions__gt=1, kind__in=[Decision.Kind.CONFIRM, Decision.Kind.CORRECT]
+    )
+    for item, wanted, user, label, decision in named.order_by("item_id", "late", "pk").values_list(
+        "item_id", "item__opinions", "user_id", "label_id", "pk"
+    ):
+        if item in several:
+            wanted_of[item] = wanted
+            said.setdefault(item, {}).setdefault(user, (label, decision))
+    archived = set(dataset.labels.filter(archived_at__isnull=False).values_list("pk", flat=True))
+    for item, by_person in said.items():
+        image = several[item]
+        votes = [vote for vote in list(by_person.values())[: wanted_of[item]] if vote[0] not in archived]
+        first = found.get(image)
+        if first is not None:
+            others = tuple(vote for vote in votes if vote[1] != first.decision)
+            found[image] = Opinions(image, first.label, first.decision, others)
+        elif len(votes) > 1:
+            found[image] = Opinions(image, *votes[0], tuple(votes[1:]))
+    return [found[image] for image in sorted(found)]
 
 
 def audit_labels(dataset: Any) -> list[tuple[int, int]]:
@@ -99,9 +159,33 @@ def audit_count(dataset: Any) -> int:
 
 
 def _audit_sample(dataset: Any) -> QuerySet[ConfirmedLabel]:
-    return ConfirmedLabel.objects.filter(
+    rows = ConfirmedLabel.objects.filter(
         dataset=dataset, stream=Stream.AUDIT, in_training=False, label__archived_at__isnull=True
     )
+    for last, share in reserve_limits(dataset):
+        rows = rows.exclude(image__lte=last, image__audit_key__gte=share)
+    return rows
+
+
+def reserve_limits(dataset: Any) -> list[tuple[int, float]]:
+    """(image id, share): images up to that id belong to the audit reserve only below that share, whatever it is now.
+
+    Where the share was raised after active questions had begun, the hard ones of the images in between were asked about
+    and learned. What is left of them is no random sample: only images that came later join by the new share.
+    """
+    changes = Event.objects.filter(
+        dataset_id=dataset.pk, kind="dataset.settings_changed", data__before__has_key="audit_fraction"
+    )
+    found = []
+    for at, data in changes.order_by("pk").values_list("at", "data"):
+        before, after = (data[when]["audit_fraction"] for when in ("before", "after"))
+        active = QueueItem.objects.filter(dataset=dataset, created_at__lt=at).exclude(
+            stream__in=BLIND_STREAMS
+        )
+        if after > before and active.exists():
+            last = Image.objects.filter(dataset=dataset, created_at__lt=at).aggregate(last=Max("pk"))["last"]
+            found.append((last or 0, before))
+    return found
 
 
 def answered_image_ids(dataset: Any) -> set[int]:

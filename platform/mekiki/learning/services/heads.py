@@ -1,7 +1,7 @@
 """Heads, which one is in use, and how good it is."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -52,6 +52,7 @@ def record_head(
     code_version: str,
     metrics: dict[str, Any],
     training: Sequence[tuple[int, int, int]] = (),
+    others: Mapping[int, Sequence[int]] | None = None,
     training_digest: str = "",
     run: TrainingRun | None = None,
     user: Any = None,
@@ -59,7 +60,7 @@ def record_head(
     """Store a trained head and what it was trained on, as the dataset's next version.
 
     weights: the safetensors bytes; their SHA-256 is the head's digest. training: (image id, label id,
-    decision id). run: marked as having produced this head, in the same transaction, so that a retry after
+    decision id). others: image id → the further decisions about it that the head was taught by. run: marked as having produced this head, in the same transaction, so that a retry after
     a crash goes on with it.
     """
     Dataset.objects.select_for_update(no_key=True).only("pk").get(pk=dataset.pk)
@@ -81,7 +82,13 @@ def record_head(
     )
     HeadTrainingLabel.objects.bulk_create(
         [
-            HeadTrainingLabel(head_id=head.pk, image_id=image, label_id=label, decision_id=decision)
+            HeadTrainingLabel(
+                head_id=head.pk,
+                image_id=image,
+                label_id=label,
+                decision_id=decision,
+                others=list((others or {}).get(image, ())),
+            )
             for image, label, decision in training
         ],
         batch_size=5000,
