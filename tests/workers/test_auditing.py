@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db.models import F
 from django.urls import reverse
 from django.utils import timezone
 from sklearn import metrics as sk
@@ -106,6 +108,9 @@ def test_what_came_later_is_left_out_until_some_of_it_is_audited_and_then_weighs
 
 
 def test_imports_between_which_nothing_was_drawn_are_one_stratum(begun: Any) -> None:
+    hour = timedelta(hours=1)
+    ImportBatch.objects.update(created_at=F("created_at") - 2 * hour, finished_at=F("finished_at") - 2 * hour)
+    QueueItem.objects.update(created_at=F("created_at") - hour)
     later(begun, 4, 600)
     later(begun, 3, 700)
     strata = audit_strata(begun)

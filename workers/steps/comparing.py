@@ -79,7 +79,8 @@ def on_audit_stream(
     truth = np.array([label for _image, label, _batch in triples], np.int64)[both]
     of_batch = {batch: h for h, each in enumerate(strata) for batch in each.batches}
     stratum = np.array([of_batch[batch] for _image, _label, batch in triples], np.int64)[both]
-    weights = weigh(stratum, [each.images for each in strata]).weights
+    weighting = weigh(stratum, [each.images for each in strata])
+    weights = weighting.weights
     if not len(truth):
         return None
     old_said = np.asarray(old[0].label_ids)[old[1].label[old_rows]]
@@ -89,6 +90,7 @@ def on_audit_stream(
         "n": len(truth),
         "old": _json(accuracy(truth, old_said, weights=weights)),
         "new": _json(accuracy(truth, new_said, weights=weights)),
+        "left_out": weighting.left_out,
         "only_old": pair.only_champion,
         "only_new": pair.only_challenger,
     }

@@ -1,10 +1,12 @@
 """Reads of the review: labels for training and audit, the queue's length, what an empty queue means."""
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
+from django.db.models.functions import TruncSecond
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -117,15 +119,17 @@ def audit_strata(dataset: Any) -> list[AuditStratum]:
         Image.objects.filter(dataset=dataset).order_by().values_list("batch").annotate(n=Count("pk"))
     )
     found = [AuditStratum([None], counted[None], None, None)] if None in counted else []
-    drawn = QueueItem.objects.filter(dataset=dataset, stream=Stream.AUDIT)
-    batches = ImportBatch.objects.filter(dataset=dataset, pk__in=[pk for pk in counted if pk is not None])
-    for batch in batches.order_by("created_at", "pk"):
+    batches = list(
+        ImportBatch.objects.filter(dataset=dataset, pk__in=[pk for pk in counted if pk is not None])
+    )
+    drawn = _audit_draws(dataset) if len(batches) > 1 else []
+    for batch in sorted(batches, key=lambda each: (each.created_at, each.pk)):
         until = batch.finished_at or batch.created_at
         last = found[-1] if found else None
         if (
             last is not None
             and last.since is not None
-            and not drawn.filter(created_at__gte=last.since, created_at__lte=until).exists()
+            and bisect_left(drawn, last.since.replace(microsecond=0)) == bisect_right(drawn, until)
         ):
             found[-1] = AuditStratum(
                 [*last.batches, batch.pk], last.images + counted[batch.pk], last.since, until
@@ -133,6 +137,13 @@ def audit_strata(dataset: Any) -> list[AuditStratum]:
         else:
             found.append(AuditStratum([batch.pk], counted[batch.pk], batch.created_at, until))
     return found
+
+
+def _audit_draws(dataset: Any) -> list[datetime]:
+    """When audits were drawn that somebody answered, to the second (a draw makes many items), in ascending order."""
+    answered = QueueItem.objects.filter(dataset=dataset, stream=Stream.AUDIT, state=QueueItem.State.DONE)
+    seconds = answered.annotate(second=TruncSecond("created_at")).order_by().values_list("second", flat=True)
+    return sorted(seconds.distinct())
 
 
 def audit_without_label(dataset: Any) -> int:
