@@ -15,7 +15,7 @@ from tests import factories
 # Names under /d/<slug>/ and the API, by the least role that may use them; (name, method) where methods differ.
 VIEWER = {
     "overview", "activity", "images", "image", "image-original", "image-thumb", "image-display", "labels",
-    "review-queue", "models", "head", "head-training-labels", "head-confusion", "exports", "label-set-key", "label-set-download",
+    "review-queue", "models", "run-log", "head", "head-training-labels", "head-confusion", "exports", "label-set-key", "label-set-download",
     "api:jobs", "api:job", "encoder", "api:encoder", "api:image-search",
 }  # fmt: skip
 REVIEWER = {
@@ -84,6 +84,7 @@ def world(db: None) -> dict[str, Any]:
 
     # One number names a batch and a change, so that both addresses find something.
     EncoderChange.objects.create(pk=batch.pk, dataset=dataset, from_name="pocket", to_name="pocket+onnx")
+    factories.TrainingRunFactory(pk=batch.pk, dataset=dataset)
     arguments = {
         "slug": "parts",
         "sha256": image.sha256,
@@ -191,6 +192,7 @@ def test_viewers_see_what_is_there_for_them(name: str, world: dict[str, Any], cl
         "label-set-download": 404,
         "head-confusion": 404,
         "api:image-search": 409,
+        "run-log": 286,  # as htmx is told that there is no more to come
     }.get(name, 200)
 
 

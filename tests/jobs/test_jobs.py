@@ -130,6 +130,17 @@ def test_a_job_that_kills_its_workers_is_given_up(dataset: Dataset) -> None:
     assert outcome["failed"] == 1
     row = Job.objects.get()
     assert row.state == State.FAILED and "died" in row.error
+
+
+def test_the_sweeper_speaks_the_language_of_who_asked(dataset: Dataset) -> None:
+    from tests.factories import UserFactory
+
+    job = services.enqueue(kind=Kind.ENCODE, dataset=dataset, user=UserFactory(language="ja"))
+    Job.objects.filter(pk=job.pk).update(
+        state=State.RUNNING, attempt=5, heartbeat_at=timezone.now() - timedelta(hours=1)
+    )
+    assert services.sweep()["failed"] == 1
+    assert "ワーカー" in Job.objects.get(pk=job.pk).error
     assert Event.objects.filter(kind="job.failed").count() == 1
 
 

@@ -234,6 +234,13 @@ def test_predictions_are_joined_once(world: World) -> None:
         assert query.count("JOIN") == 1
 
 
+def test_images_without_a_label_are_found_without_joining_the_labels(world: World) -> None:
+    """Of LEFT JOIN … IS NULL PostgreSQL expects no row to be left, and sorts all images for one page: 1.6 s at 300,000."""
+    for asked in ({"confirmed": "none"}, {"confirmed": "some"}):
+        sql = str(gallery.matching(world.dataset, world.heads[1], asked).query)
+        assert "EXISTS(SELECT 1" in sql and 'JOIN "review_confirmedlabel"' not in sql, sql
+
+
 @pytest.mark.parametrize("sort", ["", "sure", "unsure"])
 def test_pages_of_one_label_have_no_gap_and_no_overlap(world: World, sort: str) -> None:
     world.add(120)

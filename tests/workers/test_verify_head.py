@@ -17,6 +17,7 @@ from mekiki.labeling.services import archive_label, set_schema, update_label
 from mekiki.learning.models import Embedding, Encoder, Head, HeadTrainingLabel, Prediction
 from mekiki.learning.repeating import sentence
 from mekiki.learning.services import record_head, request_verification
+from mekiki.review.selectors import Opinions
 from tests.factories import DatasetFactory, HeadFactory
 from tests.workers.conftest import COLOURS, add_image, picture
 from workers import embeddings
@@ -88,7 +89,7 @@ def test_a_head_made_from_other_labels_than_it_claims_is_found(scene: tuple[Any,
         dataset=dataset, kind=real.kind, encoder=real.encoder, prompt_set=real.prompt_set,
         label_ids=real.label_ids, weights=weights, calibrated=real.calibrated, seed=real.seed,
         code_version=real.code_version, metrics=real.metrics, training=rows,
-        training_digest=digest_of(dataset, rows), user=admin,
+        training_digest=digest_of(dataset, [Opinions(*row) for row in rows]), user=admin,
     )  # fmt: skip
     result = verified(work, dataset, forged.version)
     assert result["outcome"] == "different"
@@ -166,6 +167,7 @@ def test_inputs_that_are_gone_are_named(
     assert verified(work, dataset, 2)["code"] == "images_deleted"
     Encoder.objects.filter(pk=head.encoder_id).update(digest="0" * 64)
     result = verified(work, dataset, 1)
+    assert Encoder.objects.count() == 1, "to look puts no encoder on record"
     assert result["code"] == "encoder_other" and "0" * 12 in sentence(result)
     Encoder.objects.filter(pk=head.encoder_id).update(name=f"local-dir:{tmp_path}/gone")
     result = verified(work, dataset, 1)

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from django.db import InterfaceError, OperationalError
+from django.utils import timezone
 
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Job
@@ -16,6 +17,7 @@ from mekiki.learning.services import (
     finish_run,
     promote,
     run_of,
+    write_log,
 )
 from workers import embeddings
 from workers.embeddings import Mirror
@@ -34,13 +36,20 @@ from workers.versions import code_version
 
 
 class _Log:
-    """Lines a person can read later, kept with the run."""
+    """Lines a person can read, kept with the run as they come; each with the time of day, in the site's time zone.
 
-    def __init__(self) -> None:
-        self.lines: list[str] = []
+    A run that is tried again goes on with the lines of the tries before.
+    """
+
+    def __init__(self, run: models.TrainingRun, attempt: int) -> None:
+        self.run, self.attempt = run, attempt
+        self.lines = run.log.splitlines()
+        if self.lines or attempt > 1:
+            self(f"tried again, attempt {attempt}")
 
     def __call__(self, line: str) -> None:
-        self.lines.append(line)
+        self.lines.append(f"{timezone.localtime():%H:%M:%S}  {line}")
+        write_log(run=self.run, attempt=self.attempt, log=str(self))
 
     def __str__(self) -> str:
         return "\n".join(self.lines)
@@ -48,16 +57,19 @@ class _Log:
 
 def run(job: Job, report: Report) -> dict[str, Any]:
     """Train, store predictions, promote or keep, evaluate, refill. A retry goes on with the head it made."""
-    training_run, log = run_of(job), _Log()
+    training_run = run_of(job)
+    log = _Log(training_run, job.attempt)
     try:
         return _train(job, training_run, report, log)
     except (LostClaimError, OperationalError, InterfaceError):
         raise  # the run goes on in another worker, or later
     except CancelledError:
+        log("stopped by a person")
         finish_run(run=training_run, promoted=False, reason={"code": "cancelled"}, log=str(log))
         raise
     except Exception as error:
         sentence, _retry = explain(error)
+        log(f"failed: {sentence}")
         finish_run(
             run=training_run, promoted=False, reason={"code": "failed", "error": sentence}, log=str(log)
         )
@@ -102,12 +114,14 @@ def _train(job: Job, run_: models.TrainingRun, report: Report, log: _Log) -> dic
             }
         X = np.asarray(mirror.vectors[rows], np.float32)
         if run_.head is None:
+            log(f"{len(rows)} labels to learn from, of {len(mirror)} images with an embedding")
             taught_head(
                 setting, X, y, training, digest, run=run_, user=job.created_by, report=report, log=log
             )
         head = run_.head
         assert head is not None
         scores = score_all(load_head(bytes(head.weights)), mirror, report)
+        log(f"head #{head.version} predicts {len(mirror)} images")
         before, verdict = _judge(dataset, head, scores, mirror, report)
         log(f"verdict: {verdict.reason['code']}, {'promoted' if verdict.promote else 'not promoted'}")
         if verdict.promote:
@@ -172,7 +186,8 @@ def _judge(
         old_said = np.asarray(before.label_ids)[score_all(old, mirror, report).label]
         new_said = np.asarray(head.label_ids)[scores.label]
         change = {"changed": int((old_said != new_said).sum()), "images": len(mirror)}
-        rows, truth = audited(dataset, mirror, head.label_ids)
+        sample = audited(dataset, mirror, head.label_ids)
+        rows, truth = sample.rows, sample.truth
         if len(rows):
             true_ids = np.where(truth >= 0, np.asarray(head.label_ids)[truth], -1)
             audit = compare(old_said[rows], new_said[rows], true_ids)

@@ -11,12 +11,14 @@ from mekiki.labeling.models import Label
 from mekiki.learning import models
 from mekiki.learning.repeating import DIFFERENT, IMPOSSIBLE, SAME
 from mekiki.learning.services import record_verification
+from mekiki.review.models import Decision
+from mekiki.review.selectors import Opinions
 from workers import embeddings, encoder_problems
 from workers.encoders import EncoderError
 from workers.errors import StageError
 from workers.runner import Report
-from workers.steps.encoders import encoder_for
-from workers.steps.teaching import Setting, Triples, digest_of, taught_bytes, zero_shot_bytes
+from workers.steps.encoders import loaded
+from workers.steps.teaching import Setting, digest_of, targets_of, taught_bytes, zero_shot_bytes
 from workers.versions import code_version
 
 
@@ -60,18 +62,15 @@ def run(job: Job, report: Report) -> dict[str, Any]:
 
 def _repeat(head: models.Head, report: Report) -> tuple[bytes, dict[str, Any]]:
     """(the bytes its own inputs give now, what changed about the inputs since). NotRepeatable: one is gone."""
-    training = list(
-        head.training_labels.order_by("image_id").values_list("image_id", "label_id", "decision_id")
-    )
+    training = _opinions(head)
     if len(training) != head.n_labels:
         raise NotRepeatable("images_deleted", missing=head.n_labels - len(training), total=head.n_labels)
     setting = _setting(head, report)
     if not head.taught:
         return zero_shot_bytes(setting), {}
-    index = {label_id: i for i, label_id in enumerate(head.label_ids)}
-    if not {label for _image, label, _decision in training} <= index.keys():
+    if not {each.label for each in training} <= set(head.label_ids):
         raise NotRepeatable("labels_gone")
-    X, y = _vectors(head, training, report), np.array([index[label] for _i, label, _d in training], np.int64)
+    X, y = _vectors(head, training, report), targets_of(training, head.label_ids)
     report(stage="training", unit="labels", total=len(y))
     weights, _trained = taught_bytes(setting, X, y, seed=head.seed, log=lambda line: None)
     report(done=len(y))
@@ -79,6 +78,21 @@ def _repeat(head: models.Head, report: Report) -> tuple[bytes, dict[str, Any]]:
         "relabelled": digest_of(head.dataset, training) != head.decisions_digest,
         "reembedded": _removed_since(head),
     }
+
+
+def _opinions(head: models.Head) -> list[Opinions]:
+    """What the head was trained on, by image. What a decision says never changes, so its number is enough."""
+    rows = list(
+        head.training_labels.order_by("image_id").values_list("image_id", "label_id", "decision_id", "others")
+    )
+    decisions = Decision.objects.filter(pk__in=[pk for *_row, others in rows for pk in others])
+    label_of = dict(decisions.values_list("pk", "label_id"))
+    if any(pk not in label_of for *_row, others in rows for pk in others):
+        raise NotRepeatable("labels_gone")
+    return [
+        Opinions(image, label, decision, tuple((label_of[pk], pk) for pk in others))
+        for image, label, decision, others in rows
+    ]
 
 
 def _setting(head: models.Head, report: Report) -> Setting:
@@ -89,19 +103,22 @@ def _setting(head: models.Head, report: Report) -> Setting:
     report(stage="loading the encoder")
     name = head.encoder.name
     try:
-        encoder, row = encoder_for(head.dataset, name, report)
+        encoder = loaded(name, report)  # to look, and so other weights are not put on record
     except EncoderError as error:
         raise NotRepeatable("encoder_gone", name=name, error=encoder_problems.sentence(error)) from error
-    if row.pk != head.encoder_id:
-        raise NotRepeatable("encoder_other", name=name, now=row.digest, then=head.encoder.digest)
+    now, then = ((each.name, each.digest, each.precision) for each in (encoder, head.encoder))
+    if now != then:
+        raise NotRepeatable("encoder_other", name=name, now=encoder.digest, then=head.encoder.digest)
     report(stage="reading the prompts")
     try:
-        return Setting.of(head.dataset, encoder, row, [labels[pk] for pk in head.label_ids], head.prompt_set)
+        return Setting.of(
+            head.dataset, encoder, head.encoder, [labels[pk] for pk in head.label_ids], head.prompt_set
+        )
     except StageError as error:
         raise NotRepeatable("prompts_gone", error=str(error)) from error
 
 
-def _vectors(head: models.Head, training: Triples, report: Report) -> np.ndarray:
+def _vectors(head: models.Head, training: list[Opinions], report: Report) -> np.ndarray:
     """(n, d) embeddings of the training images, as the training had them: float16, made float32."""
     report(stage="reading embeddings")
     mirror = embeddings.load(
@@ -109,7 +126,7 @@ def _vectors(head: models.Head, training: Triples, report: Report) -> np.ndarray
         head.dataset,
         progress=lambda done, total: report(done=done, total=total, unit="images"),
     )
-    rows, found = mirror.rows_of([image for image, _label, _decision in training])
+    rows, found = mirror.rows_of([each.image for each in training])
     if not found.all():
         raise NotRepeatable("embeddings_gone", missing=int((~found).sum()), total=len(training))
     return np.asarray(mirror.vectors[rows], np.float32)

@@ -1,80 +1,101 @@
 """How good a head is, from the blind audit stream only (design.md, invariant 4)."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mekiki.datasets.models import Dataset
 from mekiki.labeling.models import Label
 from mekiki.learning import models
 from mekiki.learning.services import record_evaluation
-from mekiki.review.selectors import audit_labels, training_labels
+from mekiki.review.selectors import audit_sample, audit_strata, audit_without_label, training_labels
 from workers.embeddings import Mirror
-from workers.evaluation.metrics import (
-    MacroRecall,
-    accuracy,
-    confusion_matrix,
-    macro_recall,
-    per_label,
-)
+from workers.evaluation.metrics import accuracy, confusion_matrix, macro_recall, per_label
+from workers.evaluation.strata import weigh
 from workers.heads.scoring import Scores
 
 
-def audited(dataset: Dataset, mirror: Mirror, label_ids: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """(rows (m,) of the mirror, indices (m,) into label_ids) of the audited images with a label the head knows.
+@dataclass(frozen=True)
+class Sample:
+    """The audited images: n of them.
 
-    An image whose true label the head does not know is left out here and counted in the report: it is
-    wrong whatever the head says.
+    An image whose true label the head does not know has the truth −1: it is wrong whatever the head says.
     """
+
+    rows: NDArray[np.int64]  # (n,) of the mirror
+    truth: NDArray[np.int64]  # (n,) indices into the head's labels, or −1
+    stratum: NDArray[np.int64]  # (n,) indices into `strata`
+    weights: NDArray[np.float64]  # (n,) how many images each stands for, mean 1
+    strata: list[dict[str, Any]]  # of each: since, until, images, audited
+    left_out: int  # images in strata without an audited one: the estimate says nothing of them
+
+
+def audited(dataset: Dataset, mirror: Mirror, label_ids: list[int]) -> Sample:
+    """The audited images that have an embedding, each with its weight by when it came in."""
     index = {label_id: i for i, label_id in enumerate(label_ids)}
-    pairs = audit_labels(dataset)
-    rows, found = mirror.rows_of([image for image, _label in pairs])
-    truth = np.array([index.get(label, -1) for _image, label in pairs], np.int64)
-    return rows[found], truth[found]
+    # The strata first: whatever comes in between the two reads has no audit answer yet.
+    strata = audit_strata(dataset)
+    triples = audit_sample(dataset)
+    rows, found = mirror.rows_of([image for image, _label, _batch in triples])
+    truth = np.array([index.get(label, -1) for _image, label, _batch in triples], np.int64)[found]
+    of_batch = {batch: h for h, each in enumerate(strata) for batch in each.batches}
+    stratum = np.array([of_batch[batch] for _image, _label, batch in triples], np.int64)[found]
+    weighting = weigh(stratum, [each.images for each in strata])
+    counts = np.bincount(stratum, minlength=len(strata))
+    told = [
+        {
+            "since": each.since.isoformat() if each.since else None,
+            "until": each.until.isoformat() if each.until else None,
+            "images": each.images,
+            "audited": int(counts[h]),
+        }
+        for h, each in enumerate(strata)
+    ]
+    return Sample(rows[found], truth, stratum, weighting.weights, told, weighting.left_out)
 
 
 def evaluate(dataset: Dataset, head: models.Head, scores: Scores, mirror: Mirror) -> models.Evaluation | None:
     """Estimate a head's accuracy and keep the estimate; None before the first audited image."""
-    rows, truth = audited(dataset, mirror, head.label_ids)
-    if not len(rows):
+    sample = audited(dataset, mirror, head.label_ids)
+    if not len(sample.rows):
         return None
-    said = scores.label[rows].astype(np.int64)
+    truth, weights = sample.truth, sample.weights
+    said = scores.label[sample.rows].astype(np.int64)
     known = truth >= 0
-    total = accuracy(truth, said)
+    n_labels = len(head.label_ids)
+    total = accuracy(truth, said, weights=weights)
     names = dict(Label.objects.filter(pk__in=head.label_ids).values_list("pk", "name"))
-    matrix = confusion_matrix(truth[known], said[known], len(head.label_ids))
+    right = np.bincount(sample.stratum[truth == said], minlength=len(sample.strata))
     report = {
         "labels": [
             {
                 "id": head.label_ids[each.label],
                 "name": names.get(head.label_ids[each.label], ""),
-                "precision": _json(each.precision),
-                "recall": _json(each.recall),
+                "precision": asdict(each.precision),
+                "recall": asdict(each.recall),
             }
-            for each in per_label(matrix)
+            for each in per_label(truth, said, n_labels, weights=weights)
         ],
         "label_ids": list(head.label_ids),
-        "confusion": matrix.tolist(),
+        "confusion": confusion_matrix(truth[known], said[known], n_labels).tolist(),
         "unknown_label": int((~known).sum()),
-        "macro_recall": _macro(macro_recall(truth[known], said[known], len(head.label_ids))),
+        "macro_recall": asdict(macro_recall(truth[known], said[known], n_labels, weights=weights[known])),
         "prompt_version": head.prompt_set.version,
+        "trials": total.trials,
+        "strata": [each | {"right": int(right[h])} for h, each in enumerate(sample.strata)],
+        "without_label": audit_without_label(dataset),
     }
-    answers = len(training_labels(dataset)) + len(audit_labels(dataset))
+    answers = len(training_labels(dataset)) + len(audit_sample(dataset))
     return record_evaluation(
         head=head,
         n=total.n,
         correct=total.k,
+        share=None if (weights == 1).all() else total.value,
         low=total.low,
         high=total.high,
+        left_out=sample.left_out,
         answers=answers,
         report=report,
     )
-
-
-def _json(value: Any) -> dict[str, Any]:
-    return {**asdict(value), "value": value.value}
-
-
-def _macro(value: MacroRecall) -> dict[str, Any]:
-    return asdict(value)

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from mekiki.datasets.models import Dataset
 from mekiki.learning import models
 from mekiki.learning.services import seed_for
-from mekiki.review.selectors import audit_labels, training_labels
+from mekiki.review.selectors import audit_sample, audit_strata, training_labels
 from workers.embeddings import Mirror
 from workers.evaluation.metrics import accuracy
+from workers.evaluation.strata import weigh
 from workers.heads.scoring import Scores
 from workers.heads.train import train_head
 from workers.steps.promotion import compare, prompts_log_loss
@@ -69,12 +70,17 @@ def on_audit_stream(
 ) -> dict[str, Any] | None:
     """Accuracy of the head in use and of the one the new encoder would begin with, on the same audited images.
 
-    Drawn at random, judged blind, never trained on: this is accuracy, and comes with its 95 % Wilson interval.
-    None before the first audited image.
+    Drawn at random, judged blind, never trained on: this is accuracy, and comes with its 95 % interval, images
+    weighted as in `workers.steps.auditing`. None before the first audited image.
     """
-    pairs = audit_labels(dataset)
-    old_rows, new_rows, both = common_rows(old[2], new[2], [image for image, _label in pairs])
-    truth = np.array([label for _image, label in pairs], np.int64)[both]
+    strata = audit_strata(dataset)
+    triples = audit_sample(dataset)
+    old_rows, new_rows, both = common_rows(old[2], new[2], [image for image, _label, _batch in triples])
+    truth = np.array([label for _image, label, _batch in triples], np.int64)[both]
+    of_batch = {batch: h for h, each in enumerate(strata) for batch in each.batches}
+    stratum = np.array([of_batch[batch] for _image, _label, batch in triples], np.int64)[both]
+    weighting = weigh(stratum, [each.images for each in strata])
+    weights = weighting.weights
     if not len(truth):
         return None
     old_said = np.asarray(old[0].label_ids)[old[1].label[old_rows]]
@@ -82,15 +88,16 @@ def on_audit_stream(
     pair = compare(old_said, new_said, truth)
     return {
         "n": len(truth),
-        "old": _json(accuracy(truth, old_said)),
-        "new": _json(accuracy(truth, new_said)),
+        "old": _json(accuracy(truth, old_said, weights=weights)),
+        "new": _json(accuracy(truth, new_said, weights=weights)),
+        "left_out": weighting.left_out,
         "only_old": pair.only_champion,
         "only_new": pair.only_challenger,
     }
 
 
 def _json(value: Any) -> dict[str, Any]:
-    return {"correct": value.k, "n": value.n, "low": value.low, "high": value.high}
+    return {"correct": value.k, "n": value.n, "value": value.value, "low": value.low, "high": value.high}
 
 
 def changed_predictions(

@@ -59,20 +59,26 @@ def _told(report: Report) -> Callable[[int, int], None]:
     return tell
 
 
-def encoder_for(
-    dataset: Dataset, name: str = "", report: Report | None = None
-) -> tuple[Encoder, models.Encoder]:
-    """The encoder of a dataset, or the one of this name, and its row.
+def loaded(name: str, report: Report | None = None) -> Encoder:
+    """The encoder of this name as it is here and now; nothing is put on record of it.
 
     EncoderError: it cannot be loaded, with the reason.
     """
     token = _downloading.set(_told(report) if report is not None else None)
     try:
-        encoder = _loaded(
-            name or dataset.encoder_name, None if settings.DEVICE == "auto" else settings.DEVICE
-        )
+        return _loaded(name, None if settings.DEVICE == "auto" else settings.DEVICE)
     finally:
         _downloading.reset(token)
+
+
+def encoder_for(
+    dataset: Dataset, name: str = "", report: Report | None = None
+) -> tuple[Encoder, models.Encoder]:
+    """The encoder of a dataset, or the one of this name, and its row, made when it is new.
+
+    EncoderError: it cannot be loaded, with the reason.
+    """
+    encoder = loaded(name or dataset.encoder_name, report)
     row = register_encoder(
         name=encoder.name,
         digest=encoder.digest,

@@ -11,7 +11,7 @@ from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label, PromptSet
 from mekiki.learning import models
 from mekiki.learning.services import decisions_digest, next_version, record_head, seed_for
-from mekiki.review.selectors import training_labels
+from mekiki.review.selectors import Opinions, training_opinions
 from workers.embeddings import Mirror
 from workers.encoders import Encoder
 from workers.heads.serial import dump_head
@@ -21,8 +21,6 @@ from workers.runner import Report
 from workers.steps.encoders import directions
 from workers.steps.promotion import judge, prompts_log_loss
 from workers.versions import code_version
-
-Triples = list[tuple[int, int, int]]
 
 
 @dataclass(frozen=True)
@@ -57,25 +55,48 @@ class Setting:
 
 def training_set(
     dataset: Dataset, mirror: Mirror, label_ids: list[int]
-) -> tuple[np.ndarray, np.ndarray, Triples]:
-    """(rows (n,) of the mirror, label indices (n,), (image, label, decision) ids) a head may learn from.
+) -> tuple[np.ndarray, np.ndarray, list[Opinions]]:
+    """(rows (n,) of the mirror, targets as of `targets_of`, the opinions behind each) a head may learn from.
 
     Labels outside `label_ids` (archived since) and images without an embedding are left out.
     """
+    known = set(label_ids)
+    opinions = [each for each in training_opinions(dataset) if each.label in known]
+    rows, found = mirror.rows_of([each.image for each in opinions])
+    kept = [each for each, there in zip(opinions, found, strict=True) if there]
+    return rows[found], targets_of(kept, label_ids), kept
+
+
+def targets_of(training: list[Opinions], label_ids: list[int]) -> np.ndarray:
+    """What a head is taught: label indices (n,); or, where people differ about an image, soft labels (n, L), each
+    label by its share of the opinions about the image."""
     index = {label_id: i for i, label_id in enumerate(label_ids)}
-    triples = [t for t in training_labels(dataset) if t[1] in index]
-    rows, found = mirror.rows_of([image for image, _label, _decision in triples])
-    kept = [t for t, there in zip(triples, found, strict=True) if there]
-    return rows[found], np.array([index[label] for _image, label, _d in kept], np.int64), kept
+    hard = np.array([index[each.label] for each in training], np.int64)
+    differ = [any(label != each.label for label, _decision in each.others) for each in training]
+    if not any(differ):
+        return hard
+    soft = np.zeros((len(training), len(label_ids)))
+    for row, each in enumerate(training):
+        votes = [each.label, *(label for label, _decision in each.others if label in index)]
+        for label in votes:
+            soft[row, index[label]] += 1 / len(votes)
+    return soft
 
 
-def digest_of(dataset: Dataset, training: Triples) -> str:
-    """What a training set is, in 64 characters."""
+def hard_labels(y: np.ndarray) -> np.ndarray:
+    """(n,) the label that most opinions name, of targets of either form; the first one where they tie."""
+    return y.argmax(axis=1) if y.ndim == 2 else y
+
+
+def digest_of(dataset: Dataset, training: list[Opinions]) -> str:
+    """What a training set is, in 64 characters: a line for each opinion."""
     names = {label.pk: label.name for label in dataset.labels.all()}
-    hashes = dict(
-        Image.objects.filter(pk__in=[image for image, _l, _d in training]).values_list("pk", "sha256")
+    hashes = dict(Image.objects.filter(pk__in=[each.image for each in training]).values_list("pk", "sha256"))
+    return decisions_digest(
+        (hashes[each.image], names[label], decision)
+        for each in training
+        for label, decision in ((each.label, each.decision), *each.others)
     )
-    return decisions_digest((hashes[image], names[label], decision) for image, label, decision in training)
 
 
 def zero_shot_bytes(setting: Setting) -> bytes:
@@ -86,7 +107,7 @@ def zero_shot_bytes(setting: Setting) -> bytes:
 def taught_bytes(
     setting: Setting, X: np.ndarray, y: np.ndarray, *, seed: int, log: Callable[[str], None]
 ) -> tuple[bytes, TrainedHead]:
-    """(a head trained on X (n, d), y (n,) as it is stored, and how it came about).
+    """(a head trained on X (n, d), y (n,) or soft (n, L), as it is stored, and how it came about).
 
     Training a head and repeating its training both come through here; the same inputs give the same bytes.
     """
@@ -129,7 +150,7 @@ def taught_head(
     setting: Setting,
     X: np.ndarray,
     y: np.ndarray,
-    training: Triples,
+    training: list[Opinions],
     digest: str,
     *,
     run: models.TrainingRun | None,
@@ -137,11 +158,14 @@ def taught_head(
     report: Report,
     log: Callable[[str], None],
 ) -> models.Head:
-    """Train on X (n, d), y (n,) and keep the head with what it was trained on."""
+    """Train on X (n, d), y (n,) or soft (n, L), and keep the head with what it was trained on."""
     dataset, row = setting.dataset, setting.row
     report(stage="training", unit="labels", total=len(y))
     seed = seed_for(dataset, "head", next_version(dataset))
     log(f"encoder {row.name} ({row.digest[:12]}), prompt set v{setting.prompt_set.version}, seed {seed}")
+    differ = int((y.max(axis=1) < 1).sum()) if y.ndim == 2 else 0
+    if differ:
+        log(f"on {differ} images people differ: each label counts by its share of the opinions")
     weights, trained = taught_bytes(setting, X, y, seed=seed, log=log)
     report(done=len(y))
     return record_head(
@@ -157,9 +181,13 @@ def taught_head(
         metrics={
             **trained.metrics,
             "long_prompts": setting.long,
-            "prompts_log_loss": prompts_log_loss(X, y, setting.text, setting.encoder.logit_scale),
+            "prompts_log_loss": prompts_log_loss(
+                X, hard_labels(y), setting.text, setting.encoder.logit_scale
+            ),
+            "differing_opinions": differ,
         },
-        training=training,
+        training=[(each.image, each.label, each.decision) for each in training],
+        others={each.image: [decision for _label, decision in each.others] for each in training},
         training_digest=digest,
         run=run,
         user=user,

@@ -27,7 +27,8 @@ class SettingsForm(forms.Form):
         min_value=0,
         max_value=90,
         help_text=_(
-            "This share of the images, drawn at random, is kept for measuring. Accuracy is only claimed from it."
+            "This share of the images, drawn at random, is kept for measuring. Accuracy is only claimed from it. Raised after "
+            "the review has begun, it holds for images that come in afterwards."
         ),
     )
     queue_target = forms.IntegerField(

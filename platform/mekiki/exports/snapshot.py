@@ -136,7 +136,27 @@ def _accuracy(head: Any) -> dict[str, Any]:
                 "ja": "精度は主張しません。無作為な監査サンプルにまだラベルがありません。",
             },
         }
-    share, low, high = newest.correct / newest.n, newest.low, newest.high
+    share, low, high = newest.accuracy or 0.0, newest.low, newest.high
+    plain = newest.share is None
+    en, ja = [], []
+    if not plain:
+        en.append(
+            "Images that came in at different times are weighted by how many each audited one stands for, so that "
+            "the estimate is not the plain share."
+        )
+        ja.append(
+            "取り込み時期の異なる画像は、監査した1枚が代表する枚数で重み付けしているため、単純な割合とは異なります。"
+        )
+    if newest.left_out:
+        en.append(
+            f"It says nothing of {newest.left_out} images: of those that came in with them none was audited yet."
+        )
+        ja.append(
+            f"{newest.left_out}枚の画像については何も示しません。同じ時期に取り込まれた画像がまだ監査されていないためです。"
+        )
+    else:
+        en.append("This describes the head's predictions over the whole dataset.")
+        ja.append("これはデータセット全体に対するヘッドの予測の精度です。")
     return {
         "n": newest.n,
         "correct": newest.correct,
@@ -144,22 +164,22 @@ def _accuracy(head: Any) -> dict[str, Any]:
         "low": low,
         "high": high,
         "level": 0.95,
-        "method": "Wilson",
+        "method": "Wilson" if plain else "Wilson, weighted by stratum",
+        "images_left_out": newest.left_out,
         "head": head.version,
         "head_digest": head.digest,
         "statement": {
             "en": (
                 f"Of {newest.n} images drawn at random and labelled by people who were not shown the prediction, "
                 f"head #{head.version} was right on {newest.correct}: {share:.1%}, "
-                f"95 % interval {low:.1%} to {high:.1%}. This describes the head's predictions over the whole "
-                "dataset. It is not the accuracy of the people's labels in this set, and no quality contract "
-                "stands behind the labels set by machine."
+                f"95 % interval {low:.1%} to {high:.1%}. {' '.join(en)} It is not the accuracy of the people's "
+                "labels in this set, and no quality contract stands behind the labels set by machine."
             ),
             "ja": (
                 f"無作為に選び、予測を見せずに人が判定した{newest.n}枚のうち、ヘッド #{head.version} は"
                 f"{newest.correct}枚で正解でした（{share:.1%}、95 % 区間 {low:.1%}～{high:.1%}）。"
-                "これはデータセット全体に対するヘッドの予測の精度であり、このラベルセットにある人のラベルの精度では"
-                "ありません。機械が付けたラベルに品質契約の裏付けはありません。"
+                f"{''.join(ja)}このラベルセットにある人のラベルの精度ではありません。"
+                "機械が付けたラベルに品質契約の裏付けはありません。"
             ),
         },
     }

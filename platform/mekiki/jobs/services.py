@@ -10,10 +10,11 @@ import logging
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import Q
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from mekiki.audit.services import record
@@ -240,7 +241,9 @@ def sweep() -> dict[str, int]:
             if row.cancel_requested:
                 _end(row, State.CANCELLED)
             elif row.attempt >= row.max_attempts:
-                _end(row, State.FAILED, error="The worker died each time it was tried.")
+                # The sweeper has no language of its own: whoever asked for the job reads this.
+                with translation.override(getattr(row.created_by, "language", "") or settings.LANGUAGE_CODE):
+                    _end(row, State.FAILED, error=_("The worker died each time it was tried."))
                 failed += 1
             else:
                 Job.objects.filter(pk=row.pk).update(state=State.QUEUED, sent_at=None)

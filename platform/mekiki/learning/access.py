@@ -1,11 +1,11 @@
-"""The only way to get a head, a change of an encoder, or an encoder's embeddings, on behalf of a user."""
+"""The only way to get a head, a training run, a change of an encoder, or an encoder's embeddings, on behalf of a user."""
 
 from django.http import Http404
 
 from mekiki.accounts.models import Role, User
 from mekiki.datasets.access import dataset_for
 from mekiki.datasets.models import Dataset
-from mekiki.learning.models import Encoder, EncoderChange, Head
+from mekiki.learning.models import Encoder, EncoderChange, Head, TrainingRun
 from mekiki.learning.selectors import has_embeddings, heads
 
 
@@ -17,6 +17,16 @@ def head_for(user: User, slug: str, version: int, role: str = Role.VIEWER) -> tu
         raise Http404
     head.dataset = dataset
     return dataset, head
+
+
+def run_for(user: User, slug: str, pk: int, role: str = Role.VIEWER) -> TrainingRun:
+    """A training run of a dataset, with its job. Errors as dataset_for; Http404 for one of another dataset."""
+    dataset = dataset_for(user, slug, role)
+    runs = TrainingRun.objects.select_related("job")
+    run = runs.filter(dataset=dataset, pk=pk).first() if pk < 2**63 else None
+    if run is None:
+        raise Http404
+    return run
 
 
 def change_for(user: User, slug: str, pk: int, role: str = Role.ADMIN) -> EncoderChange:

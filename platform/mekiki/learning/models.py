@@ -171,13 +171,15 @@ class Head(models.Model):
 
 
 class HeadTrainingLabel(models.Model):
-    """One label a head was trained on: the image, the label, and the decision that set it."""
+    """One image a head was trained on: the label, the decision that set it, and the decisions of others who were asked
+    about it too. Where those name another label, the head was taught each by its share."""
 
     pk = models.CompositePrimaryKey("head_id", "image_id")
     head = models.ForeignKey(Head, on_delete=models.CASCADE, related_name="training_labels")
     image = models.ForeignKey(Image, on_delete=models.CASCADE)
     label = models.ForeignKey(Label, on_delete=models.PROTECT)
     decision_id = models.BigIntegerField()
+    others = ArrayField(models.BigIntegerField(), default=list)  # decisions; each names its label for good
 
     def __str__(self) -> str:
         return f"{self.head_id}:{self.image_id}"
@@ -231,8 +233,12 @@ class Evaluation(models.Model):
     head = models.ForeignKey(Head, on_delete=models.CASCADE, related_name="evaluations")
     n = models.PositiveIntegerField()  # audited images
     correct = models.PositiveIntegerField()
-    low = models.FloatField()  # 95 % Wilson interval of correct / n
+    # The estimate where images are weighted by when they came in; None: correct / n, all weights being equal.
+    share = models.FloatField(null=True)
+    low = models.FloatField()  # 95 % interval of the estimate
     high = models.FloatField()
+    # Images that came in when nothing was audited yet of those they came with: the estimate says nothing of them.
+    left_out = models.PositiveBigIntegerField(default=0)
     answers = models.PositiveIntegerField(default=0)
     report = models.JSONField(default=dict)  # per label: precision, recall, their intervals; confusion
     created_at = models.DateTimeField(auto_now_add=True)
@@ -245,6 +251,13 @@ class Evaluation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.correct} of {self.n}"
+
+    @property
+    def accuracy(self) -> float | None:
+        """The estimate, in [0, 1]; None where nothing was audited."""
+        if self.share is not None:
+            return self.share
+        return self.correct / self.n if self.n else None
 
 
 class EncoderChange(models.Model):

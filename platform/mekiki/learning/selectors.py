@@ -90,7 +90,7 @@ def learning_curve(dataset: Dataset, until: Head | None = None) -> list[Evaluati
     points: dict[int, Evaluation] = {}
     # Only the figures: reports are as large as labels × labels, and there is one for each refill of the queue.
     found = Evaluation.objects.filter(head__dataset=dataset).select_related("head")
-    found = found.only("n", "correct", "low", "high", "answers", "head__version")
+    found = found.only("n", "correct", "share", "low", "high", "left_out", "answers", "head__version")
     # A challenger that was not put in use is measured too, and belongs on its own page only.
     others = found.exclude(head__run__promoted=False)
     if until is None:

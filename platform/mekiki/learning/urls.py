@@ -13,6 +13,7 @@ urlpatterns = [
     path("encoder/<int:pk>/cancel/", encoder_views.cancel, name="encoder-cancel"),
     path("encoder/embeddings/<int:encoder_id>/remove/", encoder_views.remove, name="encoder-remove"),
     path("train/", views.train, name="train"),
+    path("runs/<int:pk>/log/", views.run_log, name="run-log"),
     path("schedule/", views.schedule, name="schedule"),
     path("<int:version>/use/", views.use, name="head-use"),
     path("<int:version>/verify/", views.verify, name="head-verify"),

@@ -6,8 +6,10 @@ from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.html import escape
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
+from django_htmx.http import HTMX_STOP_POLLING
 
 from mekiki.accounts.access import at_least
 from mekiki.accounts.http import UserRequest, number_in
@@ -16,10 +18,10 @@ from mekiki.datasets.access import dataset_for
 from mekiki.datasets.models import Dataset
 from mekiki.datasets.services import update_settings
 from mekiki.jobs import progress
-from mekiki.jobs.models import Kind
+from mekiki.jobs.models import ACTIVE_STATES, Kind
 from mekiki.labeling.selectors import active_labels, current_prompt_set
 from mekiki.learning import selectors
-from mekiki.learning.access import head_for
+from mekiki.learning.access import head_for, run_for
 from mekiki.learning.forms import ScheduleForm, in_words
 from mekiki.learning.models import Evaluation, TrainingRun
 from mekiki.learning.reasons import reason_of, sentence
@@ -60,6 +62,7 @@ def _models_page(
         "older_heads": f"?heads={older_heads}#heads" if older_heads else "",
         "newer_heads": "?#heads" if request.GET.get("heads") else "",
         "runs": [(run, sentence(run.reason)) for run in runs],
+        "live_run": _live_run(runs),
         "older_runs": f"?runs={older_runs}#runs" if older_runs else "",
         "newer_runs": "?#runs" if request.GET.get("runs") else "",
         "jobs": [
@@ -73,6 +76,22 @@ def _models_page(
         "has_labels": active_labels(dataset).exists() and current_prompt_set(dataset) is not None,
     }
     return render(request, "learning/models.html", context, status=status)
+
+
+def _live_run(runs: list[TrainingRun]) -> TrainingRun | None:
+    """The run that is under way, whose log is shown beside its progress; there is one at a time."""
+    return next((run for run in runs if _under_way(run)), None)
+
+
+def _under_way(run: TrainingRun) -> bool:
+    return run.finished_at is None and run.job is not None and run.job.state in ACTIVE_STATES
+
+
+@require_safe
+def run_log(request: UserRequest, slug: str, pk: int) -> HttpResponse:
+    """The log of a run as it is now, for the page that shows it; the last answer tells it to ask no more."""
+    run = run_for(request.user, slug, pk)
+    return HttpResponse(escape(run.log), status=200 if _under_way(run) else HTMX_STOP_POLLING)
 
 
 def _page(rows: Any, key: str, before: str) -> tuple[list[Any], int | None]:

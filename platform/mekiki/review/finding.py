@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Head
-from mekiki.review.models import BLIND_STREAMS, QueueItem, Stream
+from mekiki.review.models import BLIND_STREAMS, ConfirmedLabel, QueueItem, Stream
 
 
 class FilterForm(forms.Form):
@@ -76,7 +76,10 @@ def matching(dataset: Dataset, head: Head | None, asked: dict[str, Any]) -> Quer
         images = images.filter(~Exists(blind_items(dataset).filter(image=OuterRef("pk"))))
     confirmed = asked.get("confirmed")
     if confirmed in {"none", "some"}:
-        images = images.filter(confirmed_label__isnull=confirmed == "none")
+        # Not `confirmed_label__isnull`, a join of which PostgreSQL believes that nearly nothing is left: it then sorts all
+        # images for the page it is asked for.
+        labelled = Exists(ConfirmedLabel.objects.filter(image=OuterRef("pk")))
+        images = images.filter(labelled if confirmed == "some" else ~labelled)
     elif confirmed:
         images = images.filter(confirmed_label__label_id=int(confirmed))
     if waiting := asked.get("waiting"):

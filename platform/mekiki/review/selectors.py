@@ -1,18 +1,21 @@
 """Reads of the review: labels for training and audit, the queue's length, what an empty queue means."""
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
+from django.db.models.functions import TruncSecond
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from mekiki.datasets.models import Image
+from mekiki.audit.models import Event
+from mekiki.datasets.models import Image, ImportBatch
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Champion
-from mekiki.review.models import ConfirmedLabel, Decision, Lease, QueueItem, Stream
+from mekiki.review.models import BLIND_STREAMS, ConfirmedLabel, Decision, Lease, QueueItem, Stream
 
 ANSWERS = (Decision.Kind.CONFIRM, Decision.Kind.CORRECT, Decision.Kind.FLAG)
 
@@ -23,9 +26,142 @@ def training_labels(dataset: Any) -> list[tuple[int, int, int]]:
     return list(rows.order_by("image_id").values_list("image_id", "label_id", "decision_id"))
 
 
+@dataclass(frozen=True)
+class Opinions:
+    """What people say an image is, for training: the decision that stands for it, and those of others beside it.
+
+    Where others say something else the image counts for each label by its share of the opinions.
+    """
+
+    image: int
+    label: int
+    decision: int
+    others: tuple[tuple[int, int], ...] = ()  # (label id, decision id)
+
+
+def training_opinions(dataset: Any) -> list[Opinions]:
+    """Every image a head may be trained on with all opinions about it, by image id.
+
+    Beside the images with a label, those on which reviewers who were all asked did not agree: the head is told that it
+    can be either. Opinions about the audit sample, and labels that were archived, are not among them.
+    """
+    rows = ConfirmedLabel.objects.filter(dataset=dataset, in_training=True, label__archived_at__isnull=True)
+    found, several = {}, {}
+    for image, label, decision, item, wanted in rows.values_list(
+        "image_id", "label_id", "decision_id", "decision__item_id", "decision__item__opinions"
+    ):
+        found[image] = Opinions(image, label, decision)
+        if (wanted or 1) > 1:
+            several[item] = image
+    undecided = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.DONE, opinions__gt=1)
+    undecided = undecided.filter(
+        ~Exists(ConfirmedLabel.objects.filter(image=OuterRef("image"))),
+        ~Exists(standing(item=OuterRef("pk"), kind=Decision.Kind.FLAG)),
+        ~Exists(Decision.objects.filter(image=OuterRef("image"), item__stream__in=BLIND_STREAMS)),
+    )
+    open_items = dict(undecided.order_by("pk").values_list("image_id", "pk"))  # the newest of each image
+    several |= {item: image for image, item in open_items.items()}
+    said: dict[int, dict[int, tuple[int, int]]] = {}  # item → person → (label, decision)
+    wanted_of: dict[int, int] = {}
+    named = standing(
+        dataset=dataset, item__opinions__gt=1, kind__in=[Decision.Kind.CONFIRM, Decision.Kind.CORRECT]
+    )
+    for item, wanted, user, label, decision in named.order_by("item_id", "late", "pk").values_list(
+        "item_id", "item__opinions", "user_id", "label_id", "pk"
+    ):
+        if item in several:
+            wanted_of[item] = wanted
+            said.setdefault(item, {}).setdefault(user, (label, decision))
+    archived = set(dataset.labels.filter(archived_at__isnull=False).values_list("pk", flat=True))
+    for item, by_person in said.items():
+        image = several[item]
+        votes = [vote for vote in list(by_person.values())[: wanted_of[item]] if vote[0] not in archived]
+        first = found.get(image)
+        if first is not None:
+            others = tuple(vote for vote in votes if vote[1] != first.decision)
+            found[image] = Opinions(image, first.label, first.decision, others)
+        elif len(votes) > 1:
+            found[image] = Opinions(image, *votes[0], tuple(votes[1:]))
+    return [found[image] for image in sorted(found)]
+
+
 def audit_labels(dataset: Any) -> list[tuple[int, int]]:
     """(image id, label id) of the audit sample that no head was trained on, by image id."""
-    return list(_audit_sample(dataset).order_by("image_id").values_list("image_id", "label_id"))
+    return [(image, label) for image, label, _batch in audit_sample(dataset)]
+
+
+def audit_sample(dataset: Any) -> list[tuple[int, int, int | None]]:
+    """(image id, label id, id of its import) of the audit sample that no head was trained on, by image id."""
+    rows = _audit_sample(dataset).order_by("image_id")
+    return list(rows.values_list("image_id", "label_id", "image__batch_id"))
+
+
+@dataclass(frozen=True)
+class AuditStratum:
+    """Imports between which no audit was drawn: each of their images had the same chance of being audited.
+
+    since, until: when they came in; None for images of imports that are not on record.
+    """
+
+    batches: list[int | None]
+    images: int
+    since: datetime | None
+    until: datetime | None
+
+
+def audit_strata(dataset: Any) -> list[AuditStratum]:
+    """All images of the dataset in strata, oldest first.
+
+    An image that came later was there for fewer draws of the audit stream, so that it is audited less often than its
+    place in the dataset deserves, until the audits have caught up.
+    """
+    counted = dict(
+        Image.objects.filter(dataset=dataset).order_by().values_list("batch").annotate(n=Count("pk"))
+    )
+    found = [AuditStratum([None], counted[None], None, None)] if None in counted else []
+    batches = list(
+        ImportBatch.objects.filter(dataset=dataset, pk__in=[pk for pk in counted if pk is not None])
+    )
+    drawn = _audit_draws(dataset) if len(batches) > 1 else []
+    for batch in sorted(batches, key=lambda each: (each.created_at, each.pk)):
+        until = batch.finished_at or batch.created_at
+        last = found[-1] if found else None
+        if (
+            last is not None
+            and last.since is not None
+            and bisect_left(drawn, last.since.replace(microsecond=0)) == bisect_right(drawn, until)
+        ):
+            found[-1] = AuditStratum(
+                [*last.batches, batch.pk], last.images + counted[batch.pk], last.since, until
+            )
+        else:
+            found.append(AuditStratum([batch.pk], counted[batch.pk], batch.created_at, until))
+    return found
+
+
+def _audit_draws(dataset: Any) -> list[datetime]:
+    """When audits were drawn that somebody answered, to the second (a draw makes many items), in ascending order."""
+    answered = QueueItem.objects.filter(dataset=dataset, stream=Stream.AUDIT, state=QueueItem.State.DONE)
+    seconds = answered.annotate(second=TruncSecond("created_at")).order_by().values_list("second", flat=True)
+    return sorted(seconds.distinct())
+
+
+def audit_without_label(dataset: Any) -> int:
+    """Images drawn for the audit and shown to somebody, that have no label: skipped so far, flagged, or the reviewers
+    did not agree.
+
+    Accuracy cannot count them, and they are hardly the easy ones.
+    """
+    labelled = ConfirmedLabel.objects.filter(image=OuterRef("image"))
+    done = QueueItem.objects.filter(dataset=dataset, stream=Stream.AUDIT, state=QueueItem.State.DONE)
+    skipped = standing(dataset=dataset, kind=Decision.Kind.SKIP, item__stream=Stream.AUDIT)
+    return len(
+        {
+            image
+            for rows in (done, skipped)
+            for image in rows.filter(~Exists(labelled)).values_list("image_id", flat=True)
+        }
+    )
 
 
 def audit_count(dataset: Any) -> int:
@@ -34,16 +170,51 @@ def audit_count(dataset: Any) -> int:
 
 
 def _audit_sample(dataset: Any) -> QuerySet[ConfirmedLabel]:
-    return ConfirmedLabel.objects.filter(
+    rows = ConfirmedLabel.objects.filter(
         dataset=dataset, stream=Stream.AUDIT, in_training=False, label__archived_at__isnull=True
     )
+    for last, share in reserve_limits(dataset):
+        rows = rows.exclude(image__lte=last, image__audit_key__gte=share)
+    return rows
+
+
+def reserve_limits(dataset: Any) -> list[tuple[int, float]]:
+    """(image id, share): images up to that id belong to the audit reserve only below that share, whatever it is now.
+
+    Where the share was raised after active questions had begun, the hard ones of the images in between were asked about
+    and learned. What is left of them is no random sample: only images that came later join by the new share.
+    """
+    changes = Event.objects.filter(
+        dataset_id=dataset.pk, kind="dataset.settings_changed", data__before__has_key="audit_fraction"
+    )
+    found = []
+    for at, data in changes.order_by("pk").values_list("at", "data"):
+        before, after = (data[when]["audit_fraction"] for when in ("before", "after"))
+        active = QueueItem.objects.filter(dataset=dataset, created_at__lt=at).exclude(
+            stream__in=BLIND_STREAMS
+        )
+        if after > before and active.exists():
+            last = Image.objects.filter(dataset=dataset, created_at__lt=at).aggregate(last=Max("pk"))["last"]
+            found.append((last or 0, before))
+    return found
 
 
 def answered_image_ids(dataset: Any) -> set[int]:
-    """Images that need not be asked about again: labelled, flagged, or with all the opinions they asked for."""
-    labelled = ConfirmedLabel.objects.filter(dataset=dataset).values_list("image_id", flat=True)
+    """Images that need not be asked about again: labelled, flagged, or with all the opinions they asked for.
+
+    One whose label was taken out of the schema since is asked about anew: nobody has said which of the labels there
+    are now it has, no head learns from it, and an audit sample without such images would not be a random one.
+    """
+    labels = ConfirmedLabel.objects.filter(dataset=dataset)
+    labelled = labels.filter(label__archived_at__isnull=True).values_list("image_id", flat=True)
+    outdated = dict(
+        labels.filter(label__archived_at__isnull=False).values_list("image_id", "decision__item_id")
+    )
     done = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.DONE)
-    return set(labelled) | set(done.values_list("image_id", flat=True))
+    # Asked about anew already: flagged this time, or the reviewers did not agree.
+    since = done.filter(image__in=list(outdated)).values_list("image_id", "pk") if outdated else []
+    settled = {image for image, item in since if item > (outdated[image] or 0)}
+    return set(labelled) | (set(done.values_list("image_id", flat=True)) - (set(outdated) - settled))
 
 
 def waiting_count(dataset: Any) -> int:

@@ -58,7 +58,7 @@ def score(truth: Truth, answers: int) -> Score:
     audit = None
     if evaluation is not None and evaluation.n:
         audit = {
-            "estimate": round(evaluation.correct / evaluation.n, 4),
+            "estimate": round(evaluation.accuracy or 0.0, 4),
             "low": round(evaluation.low, 4),
             "high": round(evaluation.high, 4),
             "n": evaluation.n,

@@ -43,10 +43,8 @@ class Standing:
 
     @property
     def accuracy(self) -> float | None:
-        """Share of audited images the champion got right; None until there is one."""
-        if self.evaluation is None or self.evaluation.n == 0:
-            return None
-        return self.evaluation.correct / self.evaluation.n
+        """The champion's accuracy, estimated from the audit stream; None until one image was audited."""
+        return self.evaluation.accuracy if self.evaluation is not None else None
 
     @property
     def may_review(self) -> bool:

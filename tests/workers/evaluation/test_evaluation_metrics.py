@@ -40,7 +40,7 @@ def test_measures_are_scikit_learns(answers: list[tuple[int, int]]) -> None:
     precision, recall, _, support = sk.precision_recall_fscore_support(
         truth, said, labels=range(5), zero_division=0.0
     )
-    for row in per_label(matrix):
+    for row in per_label(truth, said, 5):
         assert row.recall.n == support[row.label]
         assert (row.recall.value or 0.0) == pytest.approx(recall[row.label])
         assert (row.precision.value or 0.0) == pytest.approx(precision[row.label])
@@ -74,10 +74,17 @@ def test_nothing_known() -> None:
     assert macro_recall([], [], 3).value is None
     assert accuracy([], []).value is None
     assert (accuracy([], []).low, accuracy([], []).high) == (0.0, 1.0)
-    assert all(row.recall.value is None for row in per_label(confusion_matrix([], [], 2)))
+    assert all(row.recall.value is None for row in per_label([], [], 2))
 
 
 @pytest.mark.parametrize(("truth", "said"), [([0], [0, 1]), ([3], [0]), ([0], [-1]), ([[0]], [[0]])])
 def test_labels_that_do_not_fit_are_refused(truth: list, said: list) -> None:
     with pytest.raises(ValueError, match=r"truth|predictions"):
         confusion_matrix(truth, said, 3)
+
+
+def test_a_prediction_of_an_image_whose_label_is_unknown_is_a_wrong_one() -> None:
+    """A truth of −1: it belongs to no label's recall, and it lowers the precision of what it was called."""
+    first, second = per_label([-1, 0, 1], [0, 0, 1], 2)
+    assert (first.precision.k, first.precision.n) == (1, 2)
+    assert (first.recall.k, first.recall.n) == (second.recall.k, second.recall.n) == (1, 1)

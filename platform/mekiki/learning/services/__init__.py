@@ -10,18 +10,20 @@ from mekiki.learning.services.embeddings import (
 )
 from mekiki.learning.services.encoder_changes import (
     cancel_change,
-    change_is_ready,
-    record_long_prompts,
-    record_new_encoder,
     request_change,
     request_switch,
     request_take_back,
+    settle_all,
+    take_back_obstacle,
+)
+from mekiki.learning.services.encoder_steps import (
+    change_is_ready,
+    record_long_prompts,
+    record_new_encoder,
     rest_change,
     resume_change,
-    settle_all,
     switch_of_the_platform,
     switch_over,
-    take_back_obstacle,
 )
 from mekiki.learning.services.encoder_upkeep import (
     record_removal,
@@ -50,6 +52,7 @@ from mekiki.learning.services.training import (
     request_training,
     run_of,
     set_schedule,
+    write_log,
 )
 
 __all__ = [
@@ -95,4 +98,5 @@ __all__ = [
     "switch_over",
     "take_back_obstacle",
     "use_head",
+    "write_log",
 ]

@@ -12,7 +12,8 @@ from mekiki.jobs.models import Job, Kind
 from mekiki.jobs.services import enqueue
 from mekiki.learning.models import Encoder, EncoderChange, EncodingProblem, WorkerReport
 from mekiki.learning.selectors import encoder_in_use, has_embeddings
-from mekiki.learning.services.encoder_changes import lock_dataset, require_admin, settle
+from mekiki.learning.services.encoder_changes import require_admin, settle
+from mekiki.learning.services.encoder_steps import lock_dataset
 
 
 def removal_obstacle(dataset: Dataset, encoder: Encoder) -> str:

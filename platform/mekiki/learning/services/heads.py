@@ -1,7 +1,7 @@
 """Heads, which one is in use, and how good it is."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -52,6 +52,7 @@ def record_head(
     code_version: str,
     metrics: dict[str, Any],
     training: Sequence[tuple[int, int, int]] = (),
+    others: Mapping[int, Sequence[int]] | None = None,
     training_digest: str = "",
     run: TrainingRun | None = None,
     user: Any = None,
@@ -59,7 +60,7 @@ def record_head(
     """Store a trained head and what it was trained on, as the dataset's next version.
 
     weights: the safetensors bytes; their SHA-256 is the head's digest. training: (image id, label id,
-    decision id). run: marked as having produced this head, in the same transaction, so that a retry after
+    decision id). others: image id → the further decisions about it that the head was taught by. run: marked as having produced this head, in the same transaction, so that a retry after
     a crash goes on with it.
     """
     Dataset.objects.select_for_update(no_key=True).only("pk").get(pk=dataset.pk)
@@ -81,7 +82,13 @@ def record_head(
     )
     HeadTrainingLabel.objects.bulk_create(
         [
-            HeadTrainingLabel(head_id=head.pk, image_id=image, label_id=label, decision_id=decision)
+            HeadTrainingLabel(
+                head_id=head.pk,
+                image_id=image,
+                label_id=label,
+                decision_id=decision,
+                others=list((others or {}).get(image, ())),
+            )
             for image, label, decision in training
         ],
         batch_size=5000,
@@ -134,12 +141,27 @@ def promote(*, head: Head, reason: dict[str, Any] | str, user: Any = None) -> No
 
 @transaction.atomic
 def record_evaluation(
-    *, head: Head, n: int, correct: int, low: float, high: float, answers: int, report: dict[str, Any]
+    *,
+    head: Head,
+    n: int,
+    correct: int,
+    low: float,
+    high: float,
+    answers: int,
+    report: dict[str, Any],
+    share: float | None = None,
+    left_out: int = 0,
 ) -> Evaluation:
-    """Keep an estimate of a head's accuracy. Asked again with the same counts, the newest one stays."""
+    """Keep an estimate of a head's accuracy. share: the estimate, where it is not correct / n. left_out: images of
+    which it says nothing.
+
+    Asked again with the same figures, the newest one stays.
+    """
+    figures = {
+        "n": n, "correct": correct, "share": share, "low": low, "high": high, "left_out": left_out,
+        "answers": answers, "report": report,
+    }  # fmt: skip
     newest = Evaluation.objects.filter(head=head).order_by("-id").first()
-    if newest is not None and (newest.n, newest.correct, newest.answers) == (n, correct, answers):
+    if newest is not None and all(getattr(newest, name) == value for name, value in figures.items()):
         return newest
-    return Evaluation.objects.create(
-        head=head, n=n, correct=correct, low=low, high=high, answers=answers, report=report
-    )
+    return Evaluation.objects.create(head=head, **figures)

@@ -61,6 +61,14 @@ def run_of(job: Job, *, trigger: str = "", user: Any = None) -> TrainingRun:
     return run
 
 
+def write_log(*, run: TrainingRun, attempt: int, log: str) -> None:
+    """Keep the log as it is so far: it can be read while the run goes on, and when its worker has died.
+
+    Only that of the job's present attempt: a worker that lost the job does not write over the next one's lines.
+    """
+    TrainingRun.objects.filter(pk=run.pk, job__attempt=attempt).update(log=log)
+
+
 @transaction.atomic
 def finish_run(*, run: TrainingRun, promoted: bool, reason: dict[str, Any], log: str) -> None:
     """Record how a training run ended."""

@@ -38,7 +38,7 @@ def fill_queue(
     """Replace what nobody has begun on by a new choice, in its order; returns how many items were added.
 
     Items in somebody's hands, with some of their opinions, or whose flag was taken back, stay. Images of other datasets, already
-    labelled (unless the stream asks again) or still waiting are passed over. ValueError: lengths differ.
+    labelled with a label in use (unless the stream asks again) or still waiting are passed over. ValueError: lengths differ.
     """
     if not len(image_ids) == len(streams) == len(propensities):
         raise ValueError("image_ids, streams and propensities must have the same length")
@@ -59,7 +59,8 @@ def fill_queue(
     for image_id, stream, propensity in zip(image_ids, streams, propensities):
         chosen.setdefault(int(image_id), (Stream(stream), float(propensity)))
     known = set(Image.objects.filter(dataset=dataset, pk__in=list(chosen)).values_list("pk", flat=True))
-    labelled = set(ConfirmedLabel.objects.filter(image__in=list(chosen)).values_list("image_id", flat=True))
+    labels = ConfirmedLabel.objects.filter(image__in=list(chosen), label__archived_at__isnull=True)
+    labelled = set(labels.values_list("image_id", flat=True))
     still = set(waiting.filter(image__in=list(chosen)).values_list("image_id", flat=True))
     last = waiting.aggregate(last=Max("position"))["last"] or 0.0
     items = [

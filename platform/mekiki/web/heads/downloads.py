@@ -55,22 +55,32 @@ def training_labels(request: UserRequest, slug: str, version: int) -> StreamingH
 
 
 def _training_rows(head: Head) -> Iterator[tuple[Any, ...]]:
-    """COLUMNS, then a row for each label. A decision that is not on record leaves its cells empty."""
+    """COLUMNS, then a row for each label, and one for each further opinion about an image. A decision that is not on record leaves its cells empty."""
     yield COLUMNS
     stored = (
         head.training_labels.order_by("image_id")
-        .values_list("image__sha256", "image__name", "label__name", "decision_id")
+        .values_list("image__sha256", "image__name", "label__name", "decision_id", "others")
         .iterator(chunk_size=CHUNK)
     )
     while chunk := list(islice(stored, CHUNK)):
-        wanted = Decision.objects.filter(pk__in=[row[3] for row in chunk], dataset_id=head.dataset_id)
+        numbers = [pk for row in chunk for pk in (row[3], *row[4])]
+        wanted = Decision.objects.filter(pk__in=numbers, dataset_id=head.dataset_id)
         decisions = {
-            pk: (_safe(user), at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"), kind)
-            for pk, user, at, kind in wanted.values_list("pk", "user__username", "created_at", "kind")
+            pk: (
+                _safe(user),
+                at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+                kind,
+                said,
+            )
+            for pk, user, at, kind, said in wanted.values_list(
+                "pk", "user__username", "created_at", "kind", "label__name"
+            )
         }
-        for sha256, name, label, decision in chunk:
-            user, at, kind = decisions.get(decision, ("", "", ""))
-            yield sha256, _safe(name), _safe(label), user, at, decision, kind
+        for sha256, name, label, decision, others in chunk:
+            for number in (decision, *others):
+                user, at, kind, said = decisions.get(number, ("", "", "", ""))
+                shown = label if number == decision else said
+                yield sha256, _safe(name), _safe(shown or ""), user, at, number, kind
 
 
 @require_safe

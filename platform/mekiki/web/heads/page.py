@@ -4,6 +4,7 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_safe
 
 from mekiki.accounts.access import at_least
@@ -15,7 +16,7 @@ from mekiki.jobs.models import Job, Kind, State
 from mekiki.labeling.models import Label
 from mekiki.learning import repeating, selectors
 from mekiki.learning.access import head_for
-from mekiki.learning.models import Head
+from mekiki.learning.models import Evaluation, Head
 from mekiki.learning.reasons import parse, reason_of
 from mekiki.learning.services import obstacle
 from mekiki.web.heads import confusion
@@ -52,6 +53,7 @@ def head(request: UserRequest, slug: str, version: int) -> HttpResponse:
         "before_evaluation": selectors.evaluation_of(before) if before is not None else None,
         "evaluation": evaluation,
         "report": evaluation.report if evaluation is not None else {},
+        "strata": _strata(evaluation),
         "confusion": confusion.of_audit(evaluation, labels, dataset.slug if is_used else ""),
         "curve": curve,
         "curve_svg": curve_chart(dataset, curve),
@@ -83,6 +85,19 @@ def _jobs(dataset: Dataset, head: Head) -> list[progress.JobStatus]:
     of_others = Job.objects.filter(pk__in=[job.id for job in active if job.kind == Kind.VERIFY_HEAD])
     others = {str(pk) for pk in of_others.exclude(payload__head=head.pk).values_list("pk", flat=True)}
     return [job for job in active if job.id not in others]
+
+
+def _strata(evaluation: Evaluation | None) -> list[dict[str, Any]]:
+    """When the images came in, and how many of each were audited; none where all came in together."""
+    told = evaluation.report.get("strata") or [] if evaluation is not None else []
+    if len(told) < 2:
+        return []
+    found = []
+    for each in told:
+        since, until = (parse_datetime(each[name]) if each[name] else None for name in ("since", "until"))
+        several = since is not None and until is not None and (until - since).total_seconds() >= 60
+        found.append(each | {"since": since, "until": until, "several": several})
+    return found
 
 
 def _classes(head: Head, labels: dict[int, Label]) -> list[dict[str, Any]]:

@@ -100,7 +100,7 @@ def curve_chart(dataset: Dataset, curve: list[Evaluation]) -> SafeString | str:
     """The learning curve; "" until accuracy has been measured once."""
     if not curve:
         return ""
-    points = [charts.Point(e.answers, e.correct / e.n, e.low, e.high) for e in curve]
+    points = [charts.Point(e.answers, e.accuracy or 0.0, e.low, e.high) for e in curve]
     last = points[-1]
     description = ngettext(
         "After %(n)d answer: %(accuracy)s, with 95 %% confidence between %(low)s and %(high)s.",

@@ -1,0 +1,210 @@
+"""What the job that changes a dataset's encoder does, step by step; `encoder_changes` is how people ask for it.
+
+Every step is taken under the dataset's row lock, from a state that allows it.
+"""
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from mekiki.audit.services import record
+from mekiki.datasets.models import Dataset
+from mekiki.jobs.models import Job
+from mekiki.learning.models import Encoder, EncoderChange, Head
+from mekiki.learning.selectors import champion, encoder_in_use
+from mekiki.learning.services.embeddings import request_encoding
+from mekiki.learning.services.heads import promote
+
+S = EncoderChange.State
+# What a job does → (the states it may begin from, the state meanwhile, the state where it did not succeed).
+ACTS: dict[str, tuple[tuple[S, ...], S, S]] = {
+    "prepare": ((S.FAILED, S.CANCELLED), S.PREPARING, S.FAILED),
+    "switch": ((S.READY,), S.SWITCHING, S.READY),
+    "take_back": ((S.SWITCHED,), S.TAKING_BACK, S.SWITCHED),
+}
+_RESTING = {acting: resting for _from, acting, resting in ACTS.values()}
+
+
+def lock_dataset(dataset: Dataset) -> Dataset:
+    """The dataset, locked until the transaction ends: the changes of its encoder happen one after another."""
+    # The weaker lock: answers, which refer to the dataset, go on meanwhile.
+    return Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
+
+
+def end(change: EncoderChange, state: S, **fields: Any) -> None:
+    """Where a change has come to its end, and what else is known of it then."""
+    change.state, change.ended_at = state, timezone.now()
+    for name, value in fields.items():
+        setattr(change, name, value)
+    change.save(update_fields=["state", "ended_at", *fields])
+
+
+@transaction.atomic
+def resume_change(*, job: Job) -> EncoderChange | None:
+    """The change a job works on, in the state of the work; None when the step was taken already.
+
+    A job that is tried again after it failed opens its change again. ValidationError: another one is open by now.
+    """
+    assert job.dataset is not None
+    dataset = lock_dataset(job.dataset)
+    change = (
+        EncoderChange.objects.select_related("dataset")
+        .filter(dataset=dataset, pk=job.payload["change"])
+        .first()
+    )
+    if change is None:
+        raise ValidationError(_("This change of the encoder does not exist (any more)."))
+    allowed, acting, _resting = ACTS[job.payload["act"]]
+    if change.state in allowed:
+        others = EncoderChange.objects.filter(dataset=dataset, state__in=EncoderChange.OPEN).exclude(
+            pk=change.pk
+        )
+        if others.exists():
+            raise ValidationError(
+                _("Another change of the encoder was begun meanwhile. Nothing was changed.")
+            )
+        change.state, change.ended_at, change.error, change.error_code = acting, None, "", ""
+    elif change.state == S.READY and change.created_by_id is None:
+        pass  # the worker died between preparing and the switch that follows by itself
+    elif change.state != acting:
+        return None
+    change.job = job
+    change.save(update_fields=["state", "ended_at", "error", "error_code", "job"])
+    return change
+
+
+@transaction.atomic
+def record_new_encoder(*, change: EncoderChange, encoder: Encoder, facts: dict[str, Any]) -> None:
+    """Keep what was loaded, by its digest. ValidationError: it is what the dataset uses already."""
+    dataset = lock_dataset(change.dataset)
+    in_use = encoder_in_use(dataset)
+    if in_use is not None and (in_use.digest, in_use.precision) == (encoder.digest, encoder.precision):
+        raise ValidationError(
+            _("%(name)s has the same weights as the encoder in use. There is nothing to change.")
+            % {"name": change.to_name},
+            code="same_weights",
+        )
+    change.to_encoder, change.facts = encoder, facts
+    change.save(update_fields=["to_encoder", "facts"])
+
+
+@transaction.atomic
+def change_is_ready(
+    *, change: EncoderChange, head: Head | None, facts: dict[str, Any], comparison: dict[str, Any]
+) -> None:
+    """Everything is embedded and compared: an admin may switch over."""
+    lock_dataset(change.dataset)
+    row = EncoderChange.objects.get(pk=change.pk)
+    if row.state != S.PREPARING:
+        return
+    change.state, change.ready_at, change.to_head = S.READY, timezone.now(), head
+    change.facts, change.comparison = {**row.facts, **facts}, comparison
+    change.save(update_fields=["state", "ready_at", "to_head", "facts", "comparison"])
+    record(
+        kind="encoder.prepared",
+        dataset=change.dataset,
+        target=change,
+        data={**_names(change), "head": head.version if head else None},
+    )
+
+
+@transaction.atomic
+def record_long_prompts(*, change: EncoderChange, long_prompts: list[dict[str, Any]]) -> None:
+    """Keep which of the current prompts are too long for the encoder that waits to be switched over to."""
+    lock_dataset(change.dataset)
+    row = EncoderChange.objects.get(pk=change.pk)
+    if row.state == S.READY:
+        row.facts = {**row.facts, "long_prompts": long_prompts}
+        row.save(update_fields=["facts"])
+
+
+@transaction.atomic
+def switch_of_the_platform(*, change: EncoderChange, job: Job) -> None:
+    """Weights behind the name were replaced and the new ones are ready: the same job goes on and switches over."""
+    lock_dataset(change.dataset)
+    change.refresh_from_db()
+    if change.state == S.READY and change.created_by_id is None:
+        # From here on the job's work is the switch, also when it is tried again.
+        job.payload = {**job.payload, "act": "switch"}
+        Job.objects.filter(pk=job.pk).update(payload=job.payload)
+        change.state, change.job = S.SWITCHING, job
+        change.save(update_fields=["state", "job"])
+
+
+def _names(change: EncoderChange) -> dict[str, Any]:
+    def one(name: str, encoder: Encoder | None) -> dict[str, Any]:
+        return {
+            "name": name,
+            "digest": encoder.digest if encoder else None,
+            "precision": encoder.precision if encoder else None,
+        }
+
+    return {"from": one(change.from_name, change.from_encoder), "to": one(change.to_name, change.to_encoder)}
+
+
+@transaction.atomic
+def switch_over(*, change: EncoderChange, head: Head | None, user: Any) -> None:
+    """Move the dataset's encoder and its head in use together: to the new ones, or back.
+
+    The head's predictions are stored before: readers see everything of the old encoder or everything of the new one.
+    Done once: asked again after it was, nothing happens. ValidationError: the change was stopped meanwhile.
+    """
+    dataset = lock_dataset(change.dataset)
+    row = EncoderChange.objects.select_related("from_encoder", "to_encoder", "from_head").get(pk=change.pk)
+    if row.state in {S.SWITCHED, S.TAKEN_BACK}:
+        return
+    if row.state not in {S.SWITCHING, S.TAKING_BACK}:
+        raise ValidationError(_("The change was stopped meanwhile. The encoder in use stays."))
+    back = row.state == S.TAKING_BACK
+    before = champion(dataset)
+    dataset.encoder_name = row.from_name if back else row.to_name
+    dataset.save(update_fields=["encoder_name"])
+    if head is not None:
+        promote(
+            head=head,
+            reason={"code": "taken_back" if back else "new_encoder", "encoder": dataset.encoder_name},
+        )
+    if back:
+        end(row, S.TAKEN_BACK)
+    else:
+        end(row, S.SWITCHED, to_head=head, from_head=before)
+    record(
+        kind="encoder.taken_back" if back else "encoder.switched",
+        actor=user,
+        dataset=dataset,
+        target=row,
+        data={
+            **_names(row),
+            "head_before": before.version if before else None,
+            "head_after": head.version if head else None,
+        },
+    )
+    # What came in during the last moments, or was being embedded by the encoder before, follows.
+    request_encoding(dataset=dataset, user=user)
+    change.refresh_from_db()
+
+
+@transaction.atomic
+def rest_change(*, change: EncoderChange, code: str, error: str) -> None:
+    """A step did not succeed (code "cancelled": it was stopped). The encoder in use stays, and so does what was
+    computed; the change rests where the step can be asked for again."""
+    lock_dataset(change.dataset)
+    row = EncoderChange.objects.get(pk=change.pk)
+    if row.state not in EncoderChange.ACTING:
+        return
+    step, stopped = row.state, code == "cancelled"
+    resting = S.CANCELLED if stopped and step == S.PREPARING else _RESTING[S(step)]
+    row.state = resting
+    row.error_code, row.error = code[:40], "" if stopped else error
+    if resting in {S.FAILED, S.CANCELLED}:
+        row.ended_at = timezone.now()
+    row.save(update_fields=["state", "error_code", "error", "ended_at"])
+    record(
+        kind="encoder.change_cancelled" if stopped else "encoder.change_failed",
+        dataset=row.dataset,
+        target=row,
+        data={"from": row.from_name, "to": row.to_name, "step": step, "code": code, "error": error[:500]},
+    )

@@ -1,0 +1,205 @@
+"""Accuracy where images came in at different times: each audited image weighs what it stands for."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db.models import F
+from django.urls import reverse
+from django.utils import timezone
+from sklearn import metrics as sk
+
+from mekiki.datasets.models import Image, ImportBatch
+from mekiki.exports.snapshot import _accuracy
+from mekiki.labeling.services import archive_label
+from mekiki.learning.models import Evaluation, Head, Prediction
+from mekiki.review.models import ConfirmedLabel, QueueItem, Stream
+from mekiki.review.selectors import answered_image_ids, audit_strata
+from tests.workers.conftest import COLOURS, add_image, picture
+
+pytestmark = pytest.mark.django_db
+Work = Callable[..., dict[str, Any]]
+
+
+def imported(dataset: Any, images: list[Image]) -> ImportBatch:
+    """One import that brought these in just now."""
+    batch = ImportBatch.objects.create(dataset=dataset, source="upload", finished_at=timezone.now())
+    Image.objects.filter(pk__in=[image.pk for image in images]).update(batch=batch)
+    return batch
+
+
+def later(dataset: Any, n: int, first: int = 500) -> list[Image]:
+    names = list(COLOURS)
+    found = [
+        add_image(dataset, picture(COLOURS[names[i % 3]], first + i), f"{names[i % 3]}-{first + i}.png", (i % 5) / 5 + 0.1)
+        for i in range(n)
+    ]  # fmt: skip
+    imported(dataset, found)
+    return found
+
+
+@pytest.fixture
+def begun(coloured: Any, work: Work, answer_queue: Callable[..., int]) -> Any:
+    """The first import of 30 is in, and some of its audits are answered."""
+    imported(coloured, list(coloured.images.all()))
+    work(coloured, "encode")
+    work(coloured, "predict")
+    answer_queue(coloured)
+    return coloured
+
+
+def newest(dataset: Any) -> Evaluation:
+    return Evaluation.objects.filter(head__champion__dataset=dataset).latest("id")
+
+
+def test_what_came_later_is_left_out_until_some_of_it_is_audited_and_then_weighs_what_it_is(
+    begun: Any, work: Work, answer_queue: Callable[..., int], client: Any
+) -> None:
+    work(begun, "refill")
+    first = newest(begun)
+    assert first.share is None and first.left_out == 0 and len(first.report["strata"]) == 1
+    fresh = later(begun, 60)
+    work(begun, "encode")
+    work(begun, "predict")
+    second = newest(begun)
+    assert (second.n, second.correct, second.left_out) == (first.n, first.correct, 60)
+    client.force_login(begun.memberships.get(role="admin").user)
+    for name, args in (("head", [begun.slug, second.head.version]), ("models", [begun.slug]), ("overview", [begun.slug]), ("home", [])):  # fmt: skip
+        text = client.get(reverse(name, args=args), headers={"accept-language": "en"}).content.decode()
+        assert "This says nothing of 60 images" in text, name
+    told = _accuracy(second.head)
+    assert told["images_left_out"] == 60 and "whole dataset" not in told["statement"]["en"]
+    assert "nothing of 60 images" in told["statement"]["en"] and "60枚" in told["statement"]["ja"]
+
+    answer_queue(begun, limit=8)
+    work(begun, "refill")
+    third = newest(begun)
+    audited = ConfirmedLabel.objects.filter(stream=Stream.AUDIT)
+    new = audited.filter(image__in=fresh).count()
+    old = audited.count() - new
+    assert new and old and third.left_out == 0
+    # By hand: each image weighs images of its import / audited ones of it.
+    head = Head.objects.get(champion__dataset=begun)
+    said = dict(Prediction.objects.filter(head=head).values_list("image_id", "label_id"))
+    rows = list(audited.values_list("image_id", "label_id"))
+    late = {image.pk for image in fresh}
+    weights = [60 / new if image in late else 30 / old for image, _label in rows]
+    right = [said[image] == label for image, label in rows]
+    by_hand = sum(w for w, r in zip(weights, right, strict=True) if r) / sum(weights)
+    assert third.accuracy == pytest.approx(by_hand)
+    if 60 / new != 30 / old:
+        assert third.share == pytest.approx(by_hand)
+    assert third.low <= third.accuracy <= third.high
+    truth, predicted = [label for _image, label in rows], [said[image] for image, _label in rows]
+    precision, recall, _, _ = sk.precision_recall_fscore_support(
+        truth, predicted, labels=head.label_ids, sample_weight=weights, zero_division=0.0
+    )
+    for i, each in enumerate(third.report["labels"]):
+        assert (each["precision"]["value"] or 0.0) == pytest.approx(precision[i])
+        assert (each["recall"]["value"] or 0.0) == pytest.approx(recall[i])
+    assert [(s["images"], s["audited"]) for s in third.report["strata"]] == [(30, old), (60, new)]
+    assert sum(s["right"] for s in third.report["strata"]) == third.correct
+    page = client.get(reverse("head", args=[begun.slug, head.version]), headers={"accept-language": "en"})
+    assert "By when the images came in" in page.content.decode()
+
+
+def test_imports_between_which_nothing_was_drawn_are_one_stratum(begun: Any) -> None:
+    hour = timedelta(hours=1)
+    ImportBatch.objects.update(created_at=F("created_at") - 2 * hour, finished_at=F("finished_at") - 2 * hour)
+    QueueItem.objects.update(created_at=F("created_at") - hour)
+    later(begun, 4, 600)
+    later(begun, 3, 700)
+    strata = audit_strata(begun)
+    assert [each.images for each in strata] == [30, 7]
+    item = QueueItem.objects.filter(stream=Stream.AUDIT).latest("pk")
+    batches = ImportBatch.objects.order_by("pk")
+    QueueItem.objects.filter(pk=item.pk).update(created_at=batches[2].created_at)
+    ImportBatch.objects.filter(pk=batches[2].pk).update(finished_at=timezone.now())
+    assert [each.images for each in audit_strata(begun)] == [30, 4, 3]
+    assert audit_strata(begun)[0].batches == [batches[0].pk]
+
+
+def test_images_of_a_label_that_was_taken_out_are_asked_about_anew(
+    begun: Any, work: Work, answer_queue: Callable[..., int]
+) -> None:
+    """Or the audit sample would hold no image of what is now called otherwise, and still claim accuracy."""
+    from mekiki.review.services import answer, next_items
+
+    work(begun, "refill")
+    answer_queue(begun)
+    admin = begun.memberships.get(role="admin").user
+    blue = begun.labels.get(name="blue")
+    outdated = set(ConfirmedLabel.objects.filter(label=blue).values_list("image_id", flat=True))
+    audited = set(
+        ConfirmedLabel.objects.filter(label=blue, stream=Stream.AUDIT).values_list("image_id", flat=True)
+    )
+    assert outdated and audited and outdated <= answered_image_ids(begun)
+    archive_label(label=blue, user=admin)
+    assert not outdated & answered_image_ids(begun)
+    work(begun, "predict")
+    work(begun, "train")
+    waiting = QueueItem.objects.filter(dataset=begun, state=QueueItem.State.WAITING)
+    asked = dict(waiting.filter(image__in=outdated).values_list("image_id", "stream"))
+    assert set(asked) & audited and all((asked[i] == Stream.AUDIT) == (i in audited) for i in asked)
+    red = begun.labels.get(name="red")
+    flagged = None
+    while leased := next_items(dataset=begun, user=admin, count=1):
+        item = leased[0]
+        kind = "flag" if flagged is None and item.item.image_id in outdated else "correct"
+        flagged = item.item.image_id if kind == "flag" else flagged
+        answer(
+            dataset=begun, user=admin, item_id=item.item.pk, lease_id=item.lease.pk, kind=kind,
+            label=red if kind == "correct" else None, client_key=uuid.uuid4(),
+        )  # fmt: skip
+    left = ConfirmedLabel.objects.filter(label=blue)
+    assert flagged in {row.image_id for row in left} and len(left) <= len(outdated) - len(asked) + 1
+    assert flagged in answered_image_ids(begun), "flagged since: it is not asked about without end"
+    assert all(
+        row.in_training == (row.image_id not in audited)
+        for row in ConfirmedLabel.objects.filter(image__in=asked, label=red)
+    )
+
+
+def test_a_share_that_is_raised_later_adds_nothing_that_was_picked_over(
+    coloured: Any, work: Work, answer_queue: Callable[..., int]
+) -> None:
+    """The active stream has taken the hard images between the old share and the new: the rest is no random sample."""
+    from mekiki.datasets.services import update_settings
+    from mekiki.review.selectors import audit_count, reserve_limits
+
+    admin = coloured.memberships.get(role="admin").user
+    update_settings(
+        dataset=coloured, user=admin, audit_fraction=0.4
+    )  # before the review: it simply is the share
+    coloured.refresh_from_db()
+    work(coloured, "encode")
+    work(coloured, "predict")
+    assert reserve_limits(coloured) == []
+    answer_queue(coloured, limit=6)
+    update_settings(
+        dataset=coloured, user=admin, audit_fraction=0.2
+    )  # lower: what was drawn is as good as before
+    assert reserve_limits(coloured) == []
+    update_settings(dataset=coloured, user=admin, audit_fraction=0.8)
+    last = Image.objects.filter(dataset=coloured).latest("pk").pk
+    assert reserve_limits(coloured) == [(last, 0.2)]
+    fresh = later(coloured, 20)
+    work(coloured, "encode")
+    coloured.refresh_from_db()
+    for _ in range(8):
+        work(coloured, "refill")
+        answer_queue(coloured)
+    asked = QueueItem.objects.filter(dataset=coloured, stream=Stream.AUDIT, state=QueueItem.State.DONE)
+    new = {image.pk for image in fresh}
+    later_on = asked.filter(created_at__gt=ImportBatch.objects.latest("pk").created_at).select_related(
+        "image"
+    )
+    assert {item.image.audit_key < 0.2 for item in later_on if item.image_id not in new} <= {True}
+    assert any(item.image.audit_key > 0.2 for item in later_on if item.image_id in new)
+    counted = ConfirmedLabel.objects.filter(stream=Stream.AUDIT).select_related("image")
+    expected = [row for row in counted if row.image_id in new or row.image.audit_key < 0.2]
+    assert audit_count(coloured) == len(expected) and len(expected) <= len(counted)

@@ -1,0 +1,106 @@
+"""Several opinions about an image teach a head each by its share, and the training can still be repeated."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from django.urls import reverse
+
+from mekiki.learning.models import Head
+from mekiki.review.models import Decision, QueueItem
+from mekiki.review.selectors import training_labels, training_opinions
+from mekiki.review.services import answer, next_items
+from tests.factories import MembershipFactory
+from workers.steps.teaching import targets_of
+
+pytestmark = pytest.mark.django_db
+Work = Callable[..., dict[str, Any]]
+
+
+def say(dataset: Any, user: Any, rule: Callable[[Any], str | None]) -> None:
+    """Answer everything that waits for this person: by the name of a label, or None to flag it."""
+    labels = {label.name: label for label in dataset.labels.filter(archived_at__isnull=True)}
+    while leased := next_items(dataset=dataset, user=user, count=1):
+        item = leased[0]
+        name = rule(item.item)
+        answer(
+            dataset=dataset, user=user, item_id=item.item.pk, lease_id=item.lease.pk, client_key=uuid.uuid4(),
+            kind="flag" if name is None else "correct", label=labels[name] if name else None,
+        )  # fmt: skip
+
+
+def test_people_who_differ_teach_each_by_their_share(coloured: Any, work: Work, client: Any) -> None:
+    coloured.opinions, coloured.queue_target = 2, 24
+    coloured.save()
+    work(coloured, "encode")
+    work(coloured, "predict")
+    one, two = (MembershipFactory(dataset=coloured).user for _ in range(2))
+    true = lambda item: item.image.name.split("-")[0]  # noqa: E731
+    asked = list(QueueItem.objects.filter(stream="diverse").order_by("position"))
+    differ, flagged = {item.image_id for item in asked[:3]}, asked[3].image_id
+    other = {"red": "green", "green": "blue", "blue": "red"}
+    say(coloured, one, true)
+    say(
+        coloured,
+        two,
+        lambda item: (
+            None
+            if item.image_id == flagged
+            else other[true(item)]
+            if item.image_id in differ or item.stream == "audit"
+            else true(item)
+        ),
+    )
+    settled = {image for image, _label, _decision in training_labels(coloured)}
+    opinions = {each.image: each for each in training_opinions(coloured)}
+    assert not differ & settled and set(opinions) == settled | differ
+    assert flagged not in opinions
+    audits = set(QueueItem.objects.filter(stream="audit").values_list("image_id", flat=True))
+    assert audits and not audits & opinions.keys(), "nothing of the audit is learned, agreed on or not"
+
+    work(coloured, "train")
+    head = Head.objects.latest("version")
+    assert head.n_labels == len(opinions) == head.training_labels.count()
+    assert head.metrics["differing_opinions"] == 3
+    y = targets_of(list(opinions.values()), head.label_ids)
+    assert y.shape == (len(opinions), 3) and np.allclose(y.sum(axis=1), 1)
+    for row, each in zip(y, opinions.values(), strict=True):
+        votes = Decision.objects.filter(image_id=each.image, kind__in=["confirm", "correct"])
+        assert sorted(row[row > 0]) == ([0.5, 0.5] if each.image in differ else [1.0])
+        assert {head.label_ids[i] for i in np.flatnonzero(row)} == set(
+            votes.values_list("label_id", flat=True)
+        )
+    assert "on 3 images people differ" in head.run.log
+
+    result = work(coloured, "verify_head", head=head.pk)
+    assert (result["outcome"], result["relabelled"]) == ("same", False), result
+    client.force_login(coloured.memberships.get(role="admin").user)
+    text = client.get(reverse("head", args=[coloured.slug, head.version]), headers={"accept-language": "en"})
+    assert "About 3 images people differ" in text.content.decode()
+    reply = client.get(reverse("head-training-labels", args=[coloured.slug, head.version]))
+    rows = b"".join(reply.streaming_content).decode().splitlines()[1:]
+    assert len(rows) == 2 * len(opinions), "a line for each opinion"
+    assert {row.split(",")[2] for row in rows if row.startswith(asked[0].image.sha256)} == {
+        true(asked[0]),
+        other[true(asked[0])],
+    }
+
+    assert work(coloured, "train")["code"] == "same_head"
+
+
+def test_one_opinion_each_is_what_it_always_was(
+    coloured: Any, work: Work, answer_queue: Callable[..., int]
+) -> None:
+    work(coloured, "encode")
+    work(coloured, "predict")
+    answer_queue(coloured)
+    opinions = training_opinions(coloured)
+    assert [(each.image, each.label, each.decision) for each in opinions] == training_labels(coloured)
+    assert not any(each.others for each in opinions)
+    label_ids = list(coloured.labels.order_by("position").values_list("pk", flat=True))
+    y = targets_of(opinions, label_ids)
+    assert y.dtype == np.int64 and [label_ids[i] for i in y] == [each.label for each in opinions]
