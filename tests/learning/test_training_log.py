@@ -42,13 +42,22 @@ def test_figures_and_kinds_are_written_as_the_language_writes_them() -> None:
     values = {"kind": "gaussian", "log_loss": 0.43172, "gap": 0.0, "gap_error": 0.0, "taken": True}
     with translation.override("ja"):
         assert sentence("candidate", values) == (
-            "「ガウス判別（人の判定で学習）」：交差検証の対数損失は 0.432 で、最良です。 この種類を選びました。"
+            "「ガウス判別（人の判定で学習）」：交差検証の対数損失は 0.432 で、最良です。この種類を選びました。"
         )
         assert "12,345 枚" in sentence("predicting", {"head": 3, "images": 12345})
         shown = {"agreement": 0.9999, "zero_shot_agreement": 0.5, "log_loss": 0.1, "calibration_error": 0.01}
         assert "一致率 99.9 %（プロンプトのみ 50.0 %）" in sentence("cross_validated", shown)
     assert sentence("predicting", {"head": 3, "images": 1}) == "Head #3 predicts 1 image."
     assert sentence("unlabelled", {"classes": 1}).startswith("1 label has no confirmed image")
+
+
+def test_an_error_is_told_in_the_readers_language_where_it_was_kept_in_each() -> None:
+    kept = {"en": "No prompt.", "ja": "プロンプトがありません。"}
+    for error in (kept, {"ja": kept["ja"]}, kept["ja"]):
+        with translation.override("ja"):
+            assert sentence("failed", {"error": error}) == "学習に失敗しました：プロンプトがありません。"
+    assert sentence("failed", {"error": kept}) == "The run failed: No prompt."
+    assert sentence("failed", {"error": {"ja": kept["ja"]}}) == "The run failed: プロンプトがありません。"
 
 
 def test_what_is_not_known_is_shown_all_the_same() -> None:
@@ -79,18 +88,7 @@ def test_a_line_stays_a_line_whatever_an_error_says(error: str) -> None:
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists, max_leaves=5))
 def test_any_values_are_told_somehow(value: Any) -> None:
     for code in SENTENCES:
-        names = (
-            "labels",
-            "images",
-            "n",
-            "classes",
-            "kind",
-            "log_loss",
-            "gap",
-            "agreement",
-            "reason",
-            "scale",
-        )
+        names = ("labels", "images", "n", "kind", "log_loss", "gap", "agreement", "reason", "scale", "error")
         assert sentence(code, dict.fromkeys(names, value))
 
 

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import translation
 
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.jobs.services import CancelledError, cancel, claim, enqueue
 from mekiki.learning.models import TrainingRun
+from mekiki.learning.reasons import sentence
 from tests.factories import LabelFactory
 from workers.errors import StageError
 from workers.runner import Report
@@ -163,7 +165,13 @@ def test_a_failed_training_says_why(asked: Any, work: Work) -> None:
     assert codes(run) == ["failed"]
     english, japanese = both(run)
     assert english[0].startswith("The run failed: ") and f"“{hostile}”" in english[0]
-    assert japanese[0].startswith("学習に失敗しました") and hostile in japanese[0]
+    assert (
+        japanese[0].startswith("学習に失敗しました")
+        and f"「{hostile}」にはプロンプトがありません" in japanese[0]
+    )
+    for language, outcome in (("en", english[0]), ("ja", japanese[0])):
+        with translation.override(language):
+            assert sentence(run.reason) == outcome, "the reason of the run is in the reader's language too"
     browser = Client()
     browser.force_login(asked.memberships.get(role="admin").user)
     for url in (reverse("run-log", args=[asked.slug, run.pk]), reverse("models", args=[asked.slug])):

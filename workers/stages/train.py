@@ -24,7 +24,7 @@ from workers.heads.head import LinearHead
 from workers.heads.scoring import Scores
 from workers.heads.serial import load_head
 from workers.locks import learning_lock
-from workers.runner import Report, explain
+from workers.runner import Report, explain_to_all
 from workers.steps.auditing import audited, evaluate
 from workers.steps.choosing import fill
 from workers.steps.encoders import schema_of, serving_encoder
@@ -66,11 +66,9 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         finish_run(run=training_run, promoted=False, reason={"code": "cancelled"}, log=str(log))
         raise
     except Exception as error:
-        sentence, _retry = explain(error)
-        log("failed", error=sentence)
-        finish_run(
-            run=training_run, promoted=False, reason={"code": "failed", "error": sentence}, log=str(log)
-        )
+        told = explain_to_all(error)
+        log("failed", error=told)
+        finish_run(run=training_run, promoted=False, reason={"code": "failed", "error": told}, log=str(log))
         raise
 
 

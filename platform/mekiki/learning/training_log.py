@@ -116,7 +116,8 @@ def _candidate(v: Values) -> str:
         shown |= {"gap": decimal(v["gap"]), "error": decimal(v["gap_error"])}
     else:
         text = _("“%(kind)s”: cross-validated log-loss %(loss)s, the best.")
-    return text % shown + (" " + _("This kind is taken.") if v["taken"] else "")
+    told = text % shown
+    return _("%(told)s This kind is taken.") % {"told": told} if v["taken"] else told
 
 
 def _cross_validated(v: Values) -> str:
@@ -153,7 +154,7 @@ SENTENCES: dict[str, Callable[[Values], str]] = {
     "predicting": _predicting,
     "verdict": _verdict,
     "stopped": lambda v: _("Stopped by a person."),
-    "failed": lambda v: _("The run failed: %(error)s") % {"error": v["error"]},
+    "failed": lambda v: _("The run failed: %(error)s") % {"error": reasons.for_reader(v["error"])},
     # What the training of a head says: the codes of workers.heads.log.
     "labels": _labels,
     "unlabelled": _unlabelled,
@@ -166,9 +167,7 @@ SENTENCES: dict[str, Callable[[Values], str]] = {
         "The usual kind stays: the best is ahead of it by no more than two standard errors."
     ),
     "text_scale": lambda v: (
-        _(
-            "Trust in the prompts' own scale: %(scale)s (1 is the scale of the encoder, 0 ignores the prompts)."
-        )
+        _("Scale of the prompts: %(scale)s (1 is the scale of the encoder, 0 leaves the prompts out).")
         % {"scale": decimal(v["scale"], 2)}
     ),
     "cross_validated": _cross_validated,
