@@ -154,7 +154,7 @@ def test_a_challenger_that_is_clearly_better_is_taken() -> None:
     assert isinstance(choice.model, GaussianDiscriminant)
     assert usual.gap > 2 * usual.gap_error
     fresh = {
-        each.kind: -each.calibration.log_answers(each.model.decision_function(X[200:]))[
+        each.kind: -each.calibration.log_answers(each.model.fit(X[:200], y[:200]).decision_function(X[200:]))[
             np.arange(400), y[200:]
         ].mean()
         for each in choice.candidates
