@@ -12,8 +12,11 @@ from workers.heads.estimator import Labelled
 from workers.heads.folds import held_out
 from workers.heads.objective import F8, Problem, Rows, log_softmax
 
-# A fit that is only looked at: its out-of-fold loss moves by far less than its standard error.
+# A fit that is only looked at may be rough, and in float32, which is twice as fast: its out-of-fold loss moves by far less
+# than its standard error. With a few dozen labels, though, strengths lie so close that roughness would choose among them.
+_FEW = 400
 _TOLERANCE, _STEPS = 1e-5, 60
+_TOLERANCE_FEW, _STEPS_FEW = 1e-8, 300
 
 
 @dataclass
@@ -67,14 +70,17 @@ def follow(
 ) -> None:
     """Fill each way with what its folds said at each strength (absolute, strongest first), until it stops.
 
-    In float32, which is twice as fast and enough. starts: of the folds of the only way at its first strength.
+    starts: of the folds of the only way, at its first strength.
     """
     fold = data.fold
     assert fold is not None
     Z = data.images.Z
     folds = held_out(fold)
     order = np.argsort(fold, kind="stable")  # blocks of one fold only need no product for its own problem
-    rows = Rows.of(Z[order], B[order], data.Y[order], np.float32)
+    few = len(data) <= _FEW
+    dtype: type = np.float64 if few else np.float32
+    tolerance, steps = (_TOLERANCE_FEW, _STEPS_FEW) if few else (_TOLERANCE, _STEPS)
+    rows = Rows.of(Z[order], B[order], data.Y[order], dtype)
     seen = [(data.v * ~out)[order] for out in folds]
     beyond = [Z[out] for out in folds]
     n_labels = data.Y.shape[1]
@@ -86,11 +92,11 @@ def follow(
         begun: list[Point] = []
         for way in going:
             for v, (alpha, profile) in zip(seen, way.priors, strict=True):
-                lam = (strength * profile[:, None] / way.metric).astype(np.float32)  # (L, r)
+                lam = (strength * profile[:, None] / way.metric).astype(dtype)  # (L, r)
                 problems.append(Problem(v, alpha, lam, kappa))
-            nothing = [(np.zeros((n_labels, Z.shape[1]), np.float32), np.zeros(n_labels))] * len(folds)
+            nothing = [(np.zeros((n_labels, Z.shape[1]), dtype), np.zeros(n_labels))] * len(folds)
             begun += way.start() or starts or nothing
-        points = solve(rows, problems, starts=begun, tolerance=_TOLERANCE, max_iter=_STEPS)
+        points = solve(rows, problems, starts=begun, tolerance=tolerance, max_iter=steps)
         for i, way in enumerate(going):
             mine = points[i * len(folds) : (i + 1) * len(folds)]
             scores = np.empty(data.Y.shape)
