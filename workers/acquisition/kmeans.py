@@ -113,8 +113,8 @@ def sums(V: F4, w: NDArray[Any], label: NDArray[np.int64], k: int) -> F4:
 
     order = np.argsort(label, kind="stable")
     starts = np.concatenate([[0], np.cumsum(np.bincount(label, minlength=k))])
-    total: F4 = csr_array((w[order].astype(np.float32), order, starts), shape=(k, len(V))) @ V
-    return total
+    pull = csr_array((w[order].astype(np.float32), order, starts), shape=(k, len(V)))
+    return np.asarray(pull @ V, np.float32)
 
 
 def _means(V: F4, w: F4, label: NDArray[np.int64], gap: F4, centres: F4) -> F4:
@@ -122,7 +122,8 @@ def _means(V: F4, w: F4, label: NDArray[np.int64], gap: F4, centres: F4) -> F4:
     k = len(centres)
     mass = np.bincount(label, weights=w, minlength=k).astype(np.float32)
     empty = np.flatnonzero(mass == 0)
-    means = sums(V, w, label, k) / np.maximum(mass, np.finfo(np.float32).tiny)[:, None]
+    means = sums(V, w, label, k)
+    means /= np.maximum(mass, np.finfo(np.float32).tiny)[:, None]
     if len(empty):
         means[empty] = centres[empty]
         cost = w * (gap + np.einsum("ij,ij->i", V, V))

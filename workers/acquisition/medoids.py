@@ -122,7 +122,7 @@ def _nearest(
     centres, label = kmeans(V if N is None else N, w, k, seed)
     mass = np.bincount(label, weights=w, minlength=k)
     if N is not None:
-        centres = sums(V, w, label, k) / np.maximum(mass, 1e-30)[:, None].astype(np.float32)
+        centres = sums(V, w, label, k) / np.maximum(mass, 1e-30).astype(np.float32)[:, None]
 
     # Nearest row to each centre, each row once: largest cluster chooses first.
     taken = np.zeros(len(V), bool)

@@ -98,8 +98,8 @@ def choose_head(
             text, logit_scale=logit_scale, evenness=default.evenness_, seed=seed, beside=default
         )
         models["plain"] = plain.choose(few)
-    # Strengths are as good on a part of many labels, kinds are not: prompts that help beside 2,000 labels can be in
-    # the way beside 20,000.
+    # A part of many labels narrows strengths down; kinds it would misjudge: prompts that help beside 2,000 labels can
+    # be in the way beside 20,000.
     candidates = compared(
         [_candidate(kind, model.cross_validate(data), data.Y, data.v) for kind, model in models.items()],
         data.v,

@@ -18,10 +18,11 @@ from workers.heads.folds import copies, stratified_folds, stratified_sample
 from workers.heads.head import LinearHead, check_vectors
 from workers.heads.objective import F8, basis, log_softmax
 
-# Strengths, metrics and kinds are compared on no more labels than this, or than _EACH a class where that is more.
-# They are absolute: a prior is worth as much beside a sum over 2,000 answers as beside one over 20,000.
+# Every strength and metric is tried on no more labels than the most of this, _EACH a class and _SHARE of them; on all
+# labels only those that did well there, and their neighbours.
 COMPARED_ON = 2_000
 _EACH = 20
+_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Labelled:
     @cached_property
     def few_at(self) -> NDArray[np.int64]:
         """Rows of a stratified part to compare on; all of them where they are not many."""
-        most = max(COMPARED_ON, _EACH * self.Y.shape[1])
+        most = max(COMPARED_ON, _EACH * self.Y.shape[1], int(_SHARE * len(self)))
         if self.fold is None or len(self) <= most:
             return np.arange(len(self))
         at = stratified_sample(self.Y.argmax(axis=1), most, self.seed, groups=self.groups)
@@ -181,7 +182,7 @@ class HeadEstimator:
         return Labelled(vectors, Y, v, float(self.logit_scale), self.seed, groups, fold)
 
     def choose(self, data: Labelled) -> Self:
-        """First part of `fit`: choose strengths by cross-validation, and keep the out-of-fold logits at them."""
+        """First part of `fit`: choose by cross-validation, and keep the out-of-fold logits of what was chosen."""
         text = check_vectors(self.text).astype(np.float64)
         self.classes_ = np.arange(len(text))
         self.n_features_in_ = text.shape[1]
@@ -191,7 +192,7 @@ class HeadEstimator:
         return self
 
     def cross_validate(self, data: Labelled) -> Self:
-        """Second part: out-of-fold logits of all labels, where the strengths were chosen on a part of them."""
+        """Second part, where `choose` saw only some of the labels: the last choice, and out-of-fold logits of all."""
         if data.fold is not None and not data.empty and not self._covers(data):
             with one_thread():
                 self._cross_validate(check_vectors(self.text).astype(np.float64), data)

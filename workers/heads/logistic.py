@@ -28,6 +28,9 @@ FIXED_LAMBDA, FIXED_LAMBDA_RANGE = 10.0**-0.5, 10.0
 # prior is the same in every direction), ½ is half-way to whitening.
 EVENNESS_GRID = (0.0, 0.5)
 PSEUDO_COUNTS = 4.0
+# Standard errors by which a metric must be behind on some labels to be left out on all: with more, the order can turn.
+_BEHIND = 5.0
+ALIKE = float(np.log(6.0))  # one step of the grid
 # The bias's prior: a standard deviation of 0.7 logits. Nearly free (0.1) it follows the luck of a dozen labels.
 KAPPA = 2.0
 
@@ -53,7 +56,8 @@ class LogisticTextPriorHead(HeadEstimator):
         coef_ (L, d) and intercept_ (L,): logits = s·X coef_ᵀ + intercept_. classes_ (L,).
         lambda0_ (in units of s²·v), lambdas_ (L,) (absolute), text_scale_ (α), evenness_ (p).
         oof_logits_ (n, L) or None: scores of each row by the model that did not see it.
-        fold_heads_: one for each fold, without the rows of it; empty without cross-validation.
+        fold_heads_: one for each fold, without the rows of it; empty without cross-validation. begun_: the first
+            strength tried, and the same at it.
         lambda_grid_, cv_loss_, cv_se_ (g,), the latter None without cross-validation: mean log-loss of each
         λ₀ tried, and the standard error of its
         difference from the best.
@@ -91,49 +95,52 @@ class LogisticTextPriorHead(HeadEstimator):
         self.cv_se_: F8 | None = None
         self.lambda_grid_ = LAMBDA_GRID.copy()
         self.fold_heads_: list[FoldHead] = []
+        self.begun_: tuple[float, list[FoldHead]] | None = None
         evenness = EVENNESS_GRID if self.evenness is None else (float(self.evenness),)
         self.evenness_ = evenness[0]
         self.lambda0_ = FIXED_LAMBDA if self.lambda0 is None else float(self.lambda0)
         if data.empty:
             self.evenness_ = 0.0
             return
-        B = data.scale * (data.vectors @ text.T)  # (n, L)
         if data.fold is None:
             if self.lambda0 is None:
-                self.lambda0_ = self._by_rule(B, data.Y, data.v)
+                self.lambda0_ = self._by_rule(data.scale * (data.vectors @ text.T), data.Y, data.v)
             return
         grid = LAMBDA_GRID if self.lambda0 is None else np.array([float(self.lambda0)])
-        priors = self._priors(B, data)
-        ways = [Way(self._metric(data, power), priors) for power in evenness]
-        follow(data, B, ways, grid * data.images.unit, self.kappa)
-        total = float(data.v.sum())
-        lowest = np.inf
-        for power, way in zip(evenness, ways, strict=True):
-            losses = np.stack(way.losses)
-            mean = losses @ data.v / total
-            best = int(mean.argmin())
-            if mean[best] >= lowest:
-                continue
-            lowest = float(mean[best])
-            spread = _spread_of_gap(losses, best, data.v)
-            chosen = one_standard_error(mean, spread)
-            self.lambda_grid_, self.cv_loss_, self.cv_se_ = grid[: len(mean)], mean, spread
-            self.evenness_, self.lambda0_ = power, float(grid[chosen])
-            self.oof_logits_ = way.logits[chosen]
-            self.fold_heads_ = self._heads(data, way.points[chosen], priors, text)
+        self._search(text, data, evenness, grid)
 
     def _cross_validate(self, text: F8, data: Labelled) -> None:
+        self._search(text, data, *self._left)
+
+    def _search(self, text: F8, data: Labelled, evenness: tuple[float, ...], grid: F8) -> None:
+        """Cross-validate these, take the best, and note what would be worth another look on more labels."""
         B = data.scale * (data.vectors @ text.T)  # (n, L)
         priors = self._priors(B, data)
-        way = Way(self._metric(data, self.evenness_), priors)
+        ways = [Way(self._metric(data, power), priors) for power in evenness]
         begun = None
-        if len(self.fold_heads_) == len(priors):
-            begun = [
-                each.on(data, alpha, text) for each, (alpha, _) in zip(self.fold_heads_, priors, strict=True)
-            ]
-        follow(data, B, [way], np.array([self.lambda0_ * data.images.unit]), self.kappa, begun)
-        self.oof_logits_ = way.logits[0]
-        self.fold_heads_ = self._heads(data, way.points[0], priors, text)
+        if self.begun_ is not None and len(self.begun_[1]) == len(priors):
+            near, heads = self.begun_
+            if abs(np.log(near / grid[0])) < ALIKE:
+                begun = [each.on(data, alpha, text) for each, (alpha, _) in zip(heads, priors, strict=True)]
+        follow(data, B, ways, grid * data.images.unit, self.kappa, begun)
+        losses = [np.stack(way.losses) for way in ways]  # (g, n) of each
+        means = [loss @ data.v / float(data.v.sum()) for loss in losses]
+        at = int(np.argmin([mean.min() for mean in means]))  # the first among equals
+        best = [int(mean.argmin()) for mean in means]
+        spreads = [_spread_of_gap(loss, b, data.v) for loss, b in zip(losses, best, strict=True)]
+        chosen = [one_standard_error(mean, spread) for mean, spread in zip(means, spreads, strict=True)]
+        self.lambda_grid_, self.cv_loss_, self.cv_se_ = grid[: len(means[at])], means[at], spreads[at]
+        self.evenness_, self.lambda0_ = evenness[at], float(grid[chosen[at]])
+        self.oof_logits_ = ways[at].logits[chosen[at]]
+        self.fold_heads_ = self._heads(data, ways[at].points[chosen[at]], priors, text)
+        self.begun_ = float(grid[0]), self._heads(data, ways[at].points[0], priors, text)
+
+        ends = np.stack([loss[b] for loss, b in zip(losses, best, strict=True)])
+        behind = ends @ data.v / float(data.v.sum())
+        kept = np.flatnonzero(behind - behind[at] <= _BEHIND * _spread_of_gap(ends, at, data.v))
+        first = max(0, min(chosen[i] for i in kept) - 2)
+        last = max(best[i] for i in kept) + 1
+        self._left = tuple(evenness[i] for i in kept), grid[first : last + 1]
 
     def _complete(self, text: F8, data: Labelled) -> None:
         n_labels = data.Y.shape[1]

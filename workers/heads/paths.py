@@ -70,7 +70,7 @@ def follow(
 ) -> None:
     """Fill each way with what its folds said at each strength (absolute, strongest first), until it stops.
 
-    starts: of the folds of the only way, at its first strength.
+    starts: of the folds of each way, at the first strength.
     """
     fold = data.fold
     assert fold is not None
@@ -94,7 +94,9 @@ def follow(
             for v, (alpha, profile) in zip(seen, way.priors, strict=True):
                 lam = (strength * profile[:, None] / way.metric).astype(dtype)  # (L, r)
                 problems.append(Problem(v, alpha, lam, kappa))
-            nothing = [(np.zeros((n_labels, Z.shape[1]), dtype), np.zeros(n_labels))] * len(folds)
+            nothing: list[Point] = [(np.zeros((n_labels, Z.shape[1]), dtype), np.zeros(n_labels))] * len(
+                folds
+            )
             begun += way.start() or starts or nothing
         points = solve(rows, problems, starts=begun, tolerance=tolerance, max_iter=steps)
         for i, way in enumerate(going):

@@ -10,8 +10,6 @@ from workers.heads.head import PlainHead
 from workers.heads.logistic import LogisticTextPriorHead
 from workers.heads.objective import F8
 
-_ALIKE = np.log(6.0)  # one step of the grid of strengths
-
 
 class PlainLogistic(HeadEstimator):
     """An estimator with scikit-learn's conventions: weights are drawn to zero, not to the text.
@@ -61,10 +59,10 @@ class PlainLogistic(HeadEstimator):
         self.lambda0_, self.evenness_ = self._model.lambda0_, self._model.evenness_
 
     def _cross_validate(self, text: F8, data: Labelled) -> None:
-        near = self.beside
-        if near is not None and near.fold_heads_ and abs(np.log(near.lambda0_ / self.lambda0_)) < _ALIKE:
-            self._model.fold_heads_ = near.fold_heads_
+        if self.beside is not None and self.beside.begun_ is not None:
+            self._model.begun_ = self.beside.begun_
         self.oof_logits_ = self._model.cross_validate(data).oof_logits_
+        self.lambda0_, self.evenness_ = self._model.lambda0_, self._model.evenness_
 
     def _complete(self, text: F8, data: Labelled) -> None:
         model = self._model.complete(data)
