@@ -30,7 +30,7 @@ EVENNESS_GRID = (0.0, 0.5)
 PSEUDO_COUNTS = 4.0
 # Standard errors by which a metric must be behind on some labels to be left out on all: with more, the order can turn.
 _BEHIND = 5.0
-ALIKE = float(np.log(6.0))  # one step of the grid
+_ALIKE = float(np.log(6.0))  # one step of the grid of strengths: near enough to begin from
 # The bias's prior: a standard deviation of 0.7 logits. Nearly free (0.1) it follows the luck of a dozen labels.
 KAPPA = 2.0
 
@@ -110,7 +110,13 @@ class LogisticTextPriorHead(HeadEstimator):
         self._search(text, data, evenness, grid)
 
     def _cross_validate(self, text: F8, data: Labelled) -> None:
-        self._search(text, data, *self._left)
+        evenness, grid = self._left
+        self._search(text, data, evenness, grid)
+        while self.lambda0 is None and self.lambda0_ == grid[0] < LAMBDA_GRID[0]:
+            # At the strong end of what is left: a stronger prior may be better still, and is found quickly.
+            at = int(np.flatnonzero(grid[0] == LAMBDA_GRID)[0])
+            grid = LAMBDA_GRID[max(0, at - 3) : at + 2]
+            self._search(text, data, evenness, grid)
 
     def _search(self, text: F8, data: Labelled, evenness: tuple[float, ...], grid: F8) -> None:
         """Cross-validate these, take the best, and note what would be worth another look on more labels."""
@@ -120,7 +126,7 @@ class LogisticTextPriorHead(HeadEstimator):
         begun = None
         if self.begun_ is not None and len(self.begun_[1]) == len(priors):
             near, heads = self.begun_
-            if abs(np.log(near / grid[0])) < ALIKE:
+            if abs(np.log(near / grid[0])) < _ALIKE:
                 begun = [each.on(data, alpha, text) for each, (alpha, _) in zip(heads, priors, strict=True)]
         follow(data, B, ways, grid * data.images.unit, self.kappa, begun)
         losses = [np.stack(way.losses) for way in ways]  # (g, n) of each
