@@ -219,9 +219,17 @@ class HeadEstimator:
     # -- answering -------------------------------------------------------------------------------------------
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Logits (n, L)."""
+        """Logits (n, L). sklearn.exceptions.NotFittedError before `fit`."""
+        self._fitted()
         array = check_vectors(X, dim=self.n_features_in_).astype(np.float64)
         return float(self.logit_scale) * (array @ self.coef_.T) + self.intercept_
+
+    def _fitted(self) -> None:
+        if hasattr(self, "coef_"):
+            return
+        from sklearn.exceptions import NotFittedError
+
+        raise NotFittedError(f"This {type(self).__name__} is not fitted yet: call fit first.")
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Probabilities (n, L), before calibration."""
@@ -239,7 +247,8 @@ class HeadEstimator:
     def freeze(
         self, *, temperature: float = 1.0, calibrated: bool = False, details: dict[str, Any] | None = None
     ) -> LinearHead:
-        """The immutable head of this fit."""
+        """The immutable head of this fit. sklearn.exceptions.NotFittedError before `fit`."""
+        self._fitted()
         return self.frozen(
             self.coef_,
             self.intercept_,

@@ -23,7 +23,7 @@ from workers.heads.paths import Way, follow
 # λ₀ as multiples of s²·v, v the images' mean squared distance from their centre: in this unit the useful
 # range is the same for every encoder, however narrow the cone its embeddings lie in.
 LAMBDA_GRID = 10.0 ** np.linspace(1.0, -5.0, 9)
-FIXED_LAMBDA, FIXED_LAMBDA_RANGE = 10.0**-0.5, 10.0
+FIXED_LAMBDA, FIXED_LAMBDA_RANGE = 0.1, 320.0
 # How far the images' spread is evened out before the prior measures distances: 0 leaves it as it is (the
 # prior is the same in every direction), ½ is half-way to whitening.
 EVENNESS_GRID = (0.0, 0.5)
@@ -43,7 +43,7 @@ class LogisticTextPriorHead(HeadEstimator):
         logit_scale: the encoder's s.
         lambda0: the prior's strength λ₀ in units of s²·v (see ``LAMBDA_GRID``); None chooses it by
             cross-validation inside the labels; below two labels a class it is
-            ``FIXED_LAMBDA``, up to ten times that where the text is right on the labels there are.
+            ``FIXED_LAMBDA``, up to ``FIXED_LAMBDA_RANGE`` times that where the text is right on the labels there are.
         text_scale: α. None fits it to the labels (one number, with a prior around 1); 1.0 is CLIP's own.
         evenness: p. Distances from the prior are measured in the metric C^p, C the images' covariance (shrunk
             a little to its mean): 0 is the plain Euclidean one. None cross-validates ``EVENNESS_GRID``.
@@ -200,7 +200,7 @@ class LogisticTextPriorHead(HeadEstimator):
         return [self._prior(B[~out], data.Y[~out], data.v[~out]) for out in held_out(data.fold)]
 
     def _by_rule(self, B: F8, Y: F8, v: F8) -> float:
-        """λ₀ while labels are too few to compare: ten times as strong where the text is right as where it guesses."""
+        """λ₀ while labels are too few to compare: far stronger where the text is right than where it guesses."""
         n_labels = Y.shape[1]
         alpha = fit_text_scale(B, Y, v) if self.text_scale is None else float(self.text_scale)
         right = float(v @ (np.exp(log_softmax(alpha * B)) * Y).sum(axis=1)) / float(v.sum())
