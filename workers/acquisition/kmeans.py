@@ -19,7 +19,7 @@ F4 = NDArray[np.float32]
 
 # More rows than this (or than _EACH a centre, where that is more) are not seeded whole: a uniform sample finds the
 # centres, and a few passes over all rows settle them.
-_WHOLE = 4_000
+_WHOLE = 2_500
 _EACH = 8
 _PASSES = 30
 _SETTLE = 3
@@ -107,17 +107,23 @@ def _nearest(V: F4, centres: F4) -> tuple[NDArray[np.int64], F4]:
     return label, gap
 
 
-def _means(V: F4, w: F4, label: NDArray[np.int64], gap: F4, centres: F4) -> F4:
-    """Each cluster's weighted mean (k, d); an empty cluster moves to one of the rows that cost most."""
+def sums(V: F4, w: NDArray[Any], label: NDArray[np.int64], k: int) -> F4:
+    """Weighted sum (k, d) of the rows of V (n, d) of each label."""
     from scipy.sparse import csr_array
 
-    k = len(centres)
     order = np.argsort(label, kind="stable")
     starts = np.concatenate([[0], np.cumsum(np.bincount(label, minlength=k))])
-    sums = csr_array((w[order], order, starts), shape=(k, len(V))) @ V
+    pull = csr_array((w[order].astype(np.float32), order, starts), shape=(k, len(V)))
+    return np.asarray(pull @ V, np.float32)
+
+
+def _means(V: F4, w: F4, label: NDArray[np.int64], gap: F4, centres: F4) -> F4:
+    """Each cluster's weighted mean (k, d); an empty cluster moves to one of the rows that cost most."""
+    k = len(centres)
     mass = np.bincount(label, weights=w, minlength=k).astype(np.float32)
     empty = np.flatnonzero(mass == 0)
-    means = sums / np.maximum(mass, np.finfo(np.float32).tiny)[:, None]
+    means = sums(V, w, label, k)
+    means /= np.maximum(mass, np.finfo(np.float32).tiny)[:, None]
     if len(empty):
         means[empty] = centres[empty]
         cost = w * (gap + np.einsum("ij,ij->i", V, V))

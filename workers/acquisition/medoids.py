@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from workers.acquisition.kmeans import kmeans
+from workers.acquisition.kmeans import kmeans, sums
 from workers.acquisition.quotas import quotas
 
 # k-means looks at no more rows than this; beyond it a seeded sample stands for the pool.
@@ -18,6 +18,8 @@ _NESTED = 200
 # … and along no more than this many principal axes, found on this many rows: encoders' images lie in fewer.
 _AXES = 128
 _AXES_FROM = 4_000
+# So are a few among many rows, unless they are too few to be worth finding axes for.
+_MANY_ROWS, _MANY = 2_500, 8
 
 
 def medoids(
@@ -53,7 +55,10 @@ def medoids(
     seen = np.arange(n) if n <= size else np.sort(rng.choice(n, size, replace=False))
     V = np.asarray(X[seen if rows is None else rows[seen]], np.float32)
     w = w[seen]
-    return seen[_nested(V, w, k, seed) if k > _NESTED else _nearest(V, w, k, seed)]
+    if k > _NESTED:
+        return seen[_nested(V, w, k, seed)]
+    worth = k >= _MANY and len(V) > _MANY_ROWS and V.shape[1] > _AXES
+    return seen[_nearest(V, w, k, seed, _narrowed(V) if worth else None)]
 
 
 def _nested(V: NDArray[Any], w: NDArray[Any], k: int, seed: int) -> NDArray[np.int64]:
@@ -115,13 +120,11 @@ def _nearest(
     if k == len(V):
         return np.argsort(-w, kind="stable").astype(np.int64)
     centres, label = kmeans(V if N is None else N, w, k, seed)
+    mass = np.bincount(label, weights=w, minlength=k)
     if N is not None:
-        pull = w[:, None] * (label[:, None] == np.arange(k))  # (n, k)
-        mass = pull.sum(axis=0)
-        centres = (pull.T.astype(np.float32) @ V) / np.maximum(mass, 1e-30)[:, None].astype(np.float32)
+        centres = sums(V, w, label, k) / np.maximum(mass, 1e-30).astype(np.float32)[:, None]
 
     # Nearest row to each centre, each row once: largest cluster chooses first.
-    mass = np.bincount(label, weights=w, minlength=len(centres))
     taken = np.zeros(len(V), bool)
     chosen: list[int] = []
     for cluster in np.argsort(-mass, kind="stable"):

@@ -7,21 +7,101 @@ does not pay for it.
 from __future__ import annotations
 
 import inspect
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from workers.heads.folds import copies, stratified_folds
+from workers.heads.folds import copies, stratified_folds, stratified_sample
 from workers.heads.head import LinearHead, check_vectors
-from workers.heads.objective import F8, log_softmax
+from workers.heads.objective import F8, basis, log_softmax
+
+# Every strength and metric is tried on no more labels than the most of this, _EACH a class and _SHARE of them; on all
+# labels only those that did well there, and their neighbours.
+COMPARED_ON = 2_000
+_EACH = 20
+_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class Images:
+    """Where labelled images lie: their mean, and the axes along which they differ, widest first."""
+
+    centre: F8  # (d,)
+    V: F8  # (d, r) orthonormal
+    Z: F8  # (n, r) logit_scale · (x − centre) V
+    energy: F8  # (r,) mean square along each axis
+    unit: float  # their sum: s²·v of docs/explanation/heads.md
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Checked labels, and what every kind of head derives from them once."""
+
+    vectors: F8  # (n, d)
+    Y: F8  # (n, L) rows sum to one
+    v: F8  # (n,) ≥ 0
+    scale: float  # the encoder's s
+    seed: int
+    groups: NDArray[np.int64]  # (n,) equal for copies of one image
+    fold: NDArray[np.int64] | None  # (n,) None: cross-validation would say nothing
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    @property
+    def empty(self) -> bool:
+        return float(self.v.sum()) == 0.0
+
+    @cached_property
+    def images(self) -> Images:
+        centre = self.vectors.mean(axis=0)
+        away = self.vectors - centre
+        V, _ = basis(away)
+        Z = self.scale * (away @ V)
+        energy = np.einsum("ir,ir->r", Z, Z) / len(Z)
+        unit, square = float(energy.sum()), self.scale**2
+        if unit <= 1e-12 * square:  # a single image has no spread and takes its own length
+            unit, energy = square, energy + square
+        return Images(centre, V, Z, energy, unit)
+
+    @cached_property
+    def few_at(self) -> NDArray[np.int64]:
+        """Rows of a stratified part to compare on; all of them where they are not many."""
+        most = max(COMPARED_ON, _EACH * self.Y.shape[1], int(_SHARE * len(self)))
+        if self.fold is None or len(self) <= most:
+            return np.arange(len(self))
+        at = stratified_sample(self.Y.argmax(axis=1), most, self.seed, groups=self.groups)
+        return at if self.v[at].any() else np.arange(len(self))
+
+    @cached_property
+    def few(self) -> Labelled:
+        """That part, each row in the fold that it has here; these labels themselves where it is all of them."""
+        at = self.few_at
+        if self.fold is None or len(at) == len(self):
+            return self
+        return Labelled(
+            self.vectors[at], self.Y[at], self.v[at], self.scale, self.seed, self.groups[at], self.fold[at]
+        )
+
+
+def one_thread() -> Any:
+    """One BLAS thread: sums come out in the same order on every machine, so that training can be repeated to the
+    same digest. It is faster too, at these sizes, than threads that wait for each other on shared cores."""
+    import scipy.linalg.blas  # noqa: F401  (its own BLAS must be loaded before it can be limited)
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(limits=1, user_api="blas")
 
 
 class HeadEstimator:
     """A classifier with logits = logit_scale · X coef_ᵀ + intercept_; labels are the indices 0 … L−1.
 
     A subclass stores its constructor's arguments under their own names (``text`` (L, d), ``logit_scale``, ``folds``
-    and ``seed`` among them), says in ``frozen`` what its head is, and fits in ``_fit``.
+    and ``seed`` among them), says in ``frozen`` what its head is, and does in ``_choose``, ``_cross_validate`` and
+    ``_complete`` what the methods of these names promise.
 
     Fitted attributes:
         coef_ (L, d), intercept_ (L,), classes_ (L,), n_features_in_.
@@ -82,43 +162,74 @@ class HeadEstimator:
             NonFiniteVectors: naming the rows.
             ValueError: shapes, labels out of range, negative weights.
         """
-        import scipy.optimize  # noqa: F401  (its own BLAS must be loaded before it can be limited)
-        from threadpoolctl import threadpool_limits
+        data = self.labelled(X, y, sample_weight)
+        return self.choose(data.few).cross_validate(data).complete(data)
 
+    def labelled(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Labelled:
+        """Check what `fit` was given, and deal it out into folds: the same for every kind of head with one seed.
+
+        There are no folds where cross-validation would say nothing: below two different images a class or a fold, or
+        with answers of one class only. Copies share a fold.
+        """
+        n_labels, dim = check_vectors(self.text).shape
+        vectors = check_vectors(X, dim=dim).astype(np.float64)
+        Y, v = targets(y, len(vectors), n_labels), weights(sample_weight, len(vectors))
+        groups, hard = copies(vectors), Y.argmax(axis=1)
+        images = len(np.unique(groups))
+        fold = None
+        if images >= 2 * max(n_labels, self.folds) and len(np.unique(hard)) > 1:
+            fold = stratified_folds(hard, self.folds, self.seed, groups=groups)
+        return Labelled(vectors, Y, v, float(self.logit_scale), self.seed, groups, fold)
+
+    def choose(self, data: Labelled) -> Self:
+        """First part of `fit`: choose by cross-validation, and keep the out-of-fold logits of what was chosen."""
         text = check_vectors(self.text).astype(np.float64)
-        vectors = check_vectors(X, dim=text.shape[1]).astype(np.float64)
-        Y = targets(y, len(vectors), len(text))
-        v = weights(sample_weight, len(vectors))
         self.classes_ = np.arange(len(text))
         self.n_features_in_ = text.shape[1]
         self.oof_logits_ = None
-        # One thread: sums come out in the same order on every machine, so that training can be repeated to the
-        # same digest. It is faster too, at these sizes, than threads that wait for each other on shared cores.
-        with threadpool_limits(limits=1, user_api="blas"):
-            self._fit(text, vectors, Y, v)
+        with one_thread():
+            self._choose(text, data)
         return self
 
-    def _fit(self, text: F8, vectors: F8, Y: F8, v: F8) -> None:
+    def cross_validate(self, data: Labelled) -> Self:
+        """Second part, where `choose` saw only some of the labels: the last choice, and out-of-fold logits of all."""
+        if data.fold is not None and not data.empty and not self._covers(data):
+            with one_thread():
+                self._cross_validate(check_vectors(self.text).astype(np.float64), data)
+        return self
+
+    def complete(self, data: Labelled) -> Self:
+        """Last part: fit to all labels what was chosen."""
+        with one_thread():
+            self._complete(check_vectors(self.text).astype(np.float64), data)
+        return self
+
+    def _covers(self, data: Labelled) -> bool:
+        return self.oof_logits_ is not None and len(self.oof_logits_) == len(data)
+
+    def _choose(self, text: F8, data: Labelled) -> None:
         raise NotImplementedError
 
-    def _folds(self, vectors: F8, Y: F8) -> NDArray[np.int64] | None:
-        """(n,) the fold of each row: the same for every kind of head with the same seed, copies kept together.
+    def _cross_validate(self, text: F8, data: Labelled) -> None:
+        raise NotImplementedError
 
-        None where cross-validation would say nothing: below two different images a class or a fold, or with answers
-        of one class only.
-        """
-        groups, hard = copies(vectors), Y.argmax(axis=1)
-        images = len(np.unique(groups))
-        if images < 2 * Y.shape[1] or images < 2 * self.folds or len(np.unique(hard)) < 2:
-            return None
-        return stratified_folds(hard, self.folds, self.seed, groups=groups)
+    def _complete(self, text: F8, data: Labelled) -> None:
+        raise NotImplementedError
 
     # -- answering -------------------------------------------------------------------------------------------
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Logits (n, L)."""
+        """Logits (n, L). sklearn.exceptions.NotFittedError before `fit`."""
+        self._fitted()
         array = check_vectors(X, dim=self.n_features_in_).astype(np.float64)
         return float(self.logit_scale) * (array @ self.coef_.T) + self.intercept_
+
+    def _fitted(self) -> None:
+        if hasattr(self, "coef_"):
+            return
+        from sklearn.exceptions import NotFittedError
+
+        raise NotFittedError(f"This {type(self).__name__} is not fitted yet: call fit first.")
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Probabilities (n, L), before calibration."""
@@ -136,7 +247,8 @@ class HeadEstimator:
     def freeze(
         self, *, temperature: float = 1.0, calibrated: bool = False, details: dict[str, Any] | None = None
     ) -> LinearHead:
-        """The immutable head of this fit."""
+        """The immutable head of this fit. sklearn.exceptions.NotFittedError before `fit`."""
+        self._fitted()
         return self.frozen(
             self.coef_,
             self.intercept_,

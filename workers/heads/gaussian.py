@@ -10,10 +10,11 @@ There γ is chosen on a validation set; here by cross-validation inside the labe
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from workers.heads.calibration import fit_calibration
-from workers.heads.estimator import HeadEstimator
+from workers.heads.estimator import HeadEstimator, Labelled
+from workers.heads.folds import held_out
 from workers.heads.head import GaussianHead
 from workers.heads.logistic import fit_text_scale
 from workers.heads.objective import F8
@@ -53,37 +54,47 @@ class GaussianDiscriminant(HeadEstimator):
         self.folds = folds
         self.seed = seed
 
-    def _fit(self, text: F8, vectors: F8, Y: F8, v: F8) -> None:
-        s = float(self.logit_scale)
+    def _choose(self, text: F8, data: Labelled) -> None:
         self.gamma_ = FIXED_GAMMA if self.gamma is None else float(self.gamma)
-        if len(vectors) == 0 or float(v.sum()) == 0.0:
-            self.text_scale_ = 1.0
-            self.coef_, self.intercept_ = text.copy(), np.zeros(len(text))
-            return
-        B = s * (vectors @ text.T)  # (n, L)
-        fold = self._folds(vectors, Y)
-        if fold is not None:
-            self._cross_validate(vectors, B, Y, v, fold)
-        self.text_scale_ = fit_text_scale(B, Y, v)
-        W, b = discriminant(vectors, Y, v)
-        self.coef_ = self.text_scale_ * text + (self.gamma_ / s) * W
-        self.intercept_ = self.gamma_ * b
 
-    def _cross_validate(self, X: F8, B: F8, Y: F8, v: F8, fold: NDArray[np.int64]) -> None:
-        """Choose γ, and keep the out-of-fold logits at it."""
-        by_text, by_images = np.empty(Y.shape), np.empty(Y.shape)
-        for held in np.unique(fold):
-            out = fold == held
-            W, b = discriminant(X[~out], Y[~out], v[~out])
-            by_images[out] = X[out] @ W.T + b
-            by_text[out] = fit_text_scale(B[~out], Y[~out], v[~out]) * B[out]
+    def _cross_validate(self, text: F8, data: Labelled) -> None:
+        """Choose γ here, not before: it grows with the number of images, since Σ⁻¹ is taken of a sum over them.
+
+        What is costly, every γ's own calibration, looks at a part of the labels.
+        """
+        by_text, by_images = self._out_of_fold(text, data)
+        at = data.few_at
+        Y, v = data.Y[at], data.v[at]
         lowest = np.inf
         for gamma in GAMMA_GRID if self.gamma is None else (float(self.gamma),):
-            logits = by_text + gamma * by_images
+            logits = by_text[at] + gamma * by_images[at]
             said = fit_calibration(logits, Y, sample_weight=v).log_answers(logits)
             loss = -float(v @ (Y * said).sum(axis=1))
             if loss < lowest:
-                lowest, self.gamma_, self.oof_logits_ = loss, float(gamma), logits
+                lowest, self.gamma_ = loss, float(gamma)
+        self.oof_logits_ = by_text + self.gamma_ * by_images
+
+    def _complete(self, text: F8, data: Labelled) -> None:
+        if data.empty:
+            self.text_scale_ = 1.0
+            self.coef_, self.intercept_ = text.copy(), np.zeros(len(text))
+            return
+        self.text_scale_ = fit_text_scale(data.scale * (data.vectors @ text.T), data.Y, data.v)
+        W, b = discriminant(data.vectors, data.Y, data.v)
+        self.coef_ = self.text_scale_ * text + (self.gamma_ / data.scale) * W
+        self.intercept_ = self.gamma_ * b
+
+    def _out_of_fold(self, text: F8, data: Labelled) -> tuple[F8, F8]:
+        """Logits (n, L) by the text and by the images, of each row by what the other folds say."""
+        X, Y, v = data.vectors, data.Y, data.v
+        assert data.fold is not None
+        B = data.scale * (X @ text.T)
+        by_text, by_images = np.empty(Y.shape), np.empty(Y.shape)
+        for out in held_out(data.fold):
+            W, b = discriminant(X[~out], Y[~out], v[~out])
+            by_images[out] = X[out] @ W.T + b
+            by_text[out] = fit_text_scale(B[~out], Y[~out], v[~out]) * B[out]
+        return by_text, by_images
 
 
 def discriminant(X: F8, Y: F8, v: F8) -> tuple[F8, F8]:

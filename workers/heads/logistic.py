@@ -8,21 +8,29 @@ Sources: CLAP (arXiv 2312.12730), LP++ (2404.02285), SS-Text (2506.17500).
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from dataclasses import dataclass
 
-from workers.heads.estimator import HeadEstimator
+import numpy as np
+from numpy.typing import ArrayLike
+
+from workers.heads.descent import Point, solve
+from workers.heads.estimator import HeadEstimator, Labelled
+from workers.heads.folds import held_out
 from workers.heads.head import LogisticHead
-from workers.heads.objective import F8, basis, log_softmax, solve
+from workers.heads.objective import F8, Problem, Rows, log_softmax
+from workers.heads.paths import Way, follow
 
 # λ₀ as multiples of s²·v, v the images' mean squared distance from their centre: in this unit the useful
 # range is the same for every encoder, however narrow the cone its embeddings lie in.
 LAMBDA_GRID = 10.0 ** np.linspace(1.0, -5.0, 9)
-FIXED_LAMBDA, FIXED_LAMBDA_RANGE = 10.0**-0.5, 10.0
+FIXED_LAMBDA, FIXED_LAMBDA_RANGE = 0.1, 320.0
 # How far the images' spread is evened out before the prior measures distances: 0 leaves it as it is (the
 # prior is the same in every direction), ½ is half-way to whitening.
 EVENNESS_GRID = (0.0, 0.5)
 PSEUDO_COUNTS = 4.0
+# Standard errors by which a metric must be behind on some labels to be left out on all: with more, the order can turn.
+_BEHIND = 5.0
+_ALIKE = float(np.log(6.0))  # one step of the grid of strengths: near enough to begin from
 # The bias's prior: a standard deviation of 0.7 logits. Nearly free (0.1) it follows the luck of a dozen labels.
 KAPPA = 2.0
 
@@ -35,7 +43,7 @@ class LogisticTextPriorHead(HeadEstimator):
         logit_scale: the encoder's s.
         lambda0: the prior's strength λ₀ in units of s²·v (see ``LAMBDA_GRID``); None chooses it by
             cross-validation inside the labels; below two labels a class it is
-            ``FIXED_LAMBDA``, up to ten times that where the text is right on the labels there are.
+            ``FIXED_LAMBDA``, up to ``FIXED_LAMBDA_RANGE`` times that where the text is right on the labels there are.
         text_scale: α. None fits it to the labels (one number, with a prior around 1); 1.0 is CLIP's own.
         evenness: p. Distances from the prior are measured in the metric C^p, C the images' covariance (shrunk
             a little to its mean): 0 is the plain Euclidean one. None cross-validates ``EVENNESS_GRID``.
@@ -48,6 +56,8 @@ class LogisticTextPriorHead(HeadEstimator):
         coef_ (L, d) and intercept_ (L,): logits = s·X coef_ᵀ + intercept_. classes_ (L,).
         lambda0_ (in units of s²·v), lambdas_ (L,) (absolute), text_scale_ (α), evenness_ (p).
         oof_logits_ (n, L) or None: scores of each row by the model that did not see it.
+        fold_heads_: one for each fold, without the rows of it; empty without cross-validation. begun_: the first
+            strength tried, and the same at it.
         lambda_grid_, cv_loss_, cv_se_ (g,), the latter None without cross-validation: mean log-loss of each
         λ₀ tried, and the standard error of its
         difference from the best.
@@ -80,39 +90,99 @@ class LogisticTextPriorHead(HeadEstimator):
 
     # -- fitting -----------------------------------------------------------------------------------------
 
-    def _fit(self, text: F8, vectors: F8, Y: F8, v: F8) -> None:
-        n, n_labels = Y.shape
-        s = float(self.logit_scale)
+    def _choose(self, text: F8, data: Labelled) -> None:
         self.cv_loss_: F8 | None = None
         self.cv_se_: F8 | None = None
         self.lambda_grid_ = LAMBDA_GRID.copy()
-        if n == 0 or float(v.sum()) == 0.0:
-            self.text_scale_ = 1.0 if self.text_scale is None else float(self.text_scale)
-            self.lambda0_ = FIXED_LAMBDA if self.lambda0 is None else float(self.lambda0)
+        self.fold_heads_: list[FoldHead] = []
+        self.begun_: tuple[float, list[FoldHead]] | None = None
+        evenness = EVENNESS_GRID if self.evenness is None else (float(self.evenness),)
+        self.evenness_ = evenness[0]
+        self.lambda0_ = FIXED_LAMBDA if self.lambda0 is None else float(self.lambda0)
+        if data.empty:
             self.evenness_ = 0.0
-            self.lambdas_ = np.full(n_labels, self.lambda0_ * s * s)
-            self.coef_ = text * self.text_scale_
-            self.intercept_ = np.zeros(n_labels)
             return
+        if data.fold is None:
+            if self.lambda0 is None:
+                self.lambda0_ = self._by_rule(data.scale * (data.vectors @ text.T), data.Y, data.v)
+            return
+        grid = LAMBDA_GRID if self.lambda0 is None else np.array([float(self.lambda0)])
+        self._search(text, data, evenness, grid)
 
-        centre = vectors.mean(axis=0)
-        V, _ = basis(vectors - centre)
-        Z = s * ((vectors - centre) @ V)  # (n, r)
-        B = s * (vectors @ text.T)  # (n, L)
-        # s²·v, measured on the labelled images; a single image has no spread and takes its own length.
-        energy = np.einsum("ir,ir->r", Z, Z) / n
-        unit = float(energy.sum())
-        if unit <= 1e-12 * s * s:
-            unit, energy = s * s, energy + s * s
-        self.evenness_, self.lambda0_ = self._choose(Z, energy, B, Y, v, unit, self._folds(vectors, Y))
-        stretch = even_out(energy, vectors.shape[1], self.evenness_)  # (r,)
-        alpha, profile = self._prior(B, Y, v)
-        self.text_scale_ = alpha
-        self.lambdas_ = self.lambda0_ * unit * profile
-        A, b = solve(Z * stretch, alpha * B, Y, v, self.lambdas_, self.kappa, tolerance=1e-10)
-        shift = (A * stretch[:, None]).T @ V.T  # (L, d): w_c − α t_c
-        self.coef_ = alpha * text + shift
-        self.intercept_ = b - s * (shift @ centre)
+    def _cross_validate(self, text: F8, data: Labelled) -> None:
+        evenness, grid = self._left
+        self._search(text, data, evenness, grid)
+        while self.lambda0 is None and self.lambda0_ == grid[0] < LAMBDA_GRID[0]:
+            # At the strong end of what is left: a stronger prior may be better still, and is found quickly.
+            at = int(np.flatnonzero(grid[0] == LAMBDA_GRID)[0])
+            grid = LAMBDA_GRID[max(0, at - 3) : at + 2]
+            self._search(text, data, evenness, grid)
+
+    def _search(self, text: F8, data: Labelled, evenness: tuple[float, ...], grid: F8) -> None:
+        """Cross-validate these, take the best, and note what would be worth another look on more labels."""
+        B = data.scale * (data.vectors @ text.T)  # (n, L)
+        priors = self._priors(B, data)
+        ways = [Way(self._metric(data, power), priors) for power in evenness]
+        begun = None
+        if self.begun_ is not None and len(self.begun_[1]) == len(priors):
+            near, heads = self.begun_
+            if abs(np.log(near / grid[0])) < _ALIKE:
+                begun = [each.on(data, alpha, text) for each, (alpha, _) in zip(heads, priors, strict=True)]
+        follow(data, B, ways, grid * data.images.unit, self.kappa, begun)
+        losses = [np.stack(way.losses) for way in ways]  # (g, n) of each
+        means = [loss @ data.v / float(data.v.sum()) for loss in losses]
+        at = int(np.argmin([mean.min() for mean in means]))  # the first among equals
+        best = [int(mean.argmin()) for mean in means]
+        spreads = [_spread_of_gap(loss, b, data.v) for loss, b in zip(losses, best, strict=True)]
+        chosen = [one_standard_error(mean, spread) for mean, spread in zip(means, spreads, strict=True)]
+        self.lambda_grid_, self.cv_loss_, self.cv_se_ = grid[: len(means[at])], means[at], spreads[at]
+        self.evenness_, self.lambda0_ = evenness[at], float(grid[chosen[at]])
+        self.oof_logits_ = ways[at].logits[chosen[at]]
+        self.fold_heads_ = self._heads(data, ways[at].points[chosen[at]], priors, text)
+        self.begun_ = float(grid[0]), self._heads(data, ways[at].points[0], priors, text)
+
+        ends = np.stack([loss[b] for loss, b in zip(losses, best, strict=True)])
+        behind = ends @ data.v / float(data.v.sum())
+        kept = np.flatnonzero(behind - behind[at] <= _BEHIND * _spread_of_gap(ends, at, data.v))
+        first = max(0, min(chosen[i] for i in kept) - 2)
+        last = max(best[i] for i in kept) + 1
+        self._left = tuple(evenness[i] for i in kept), grid[first : last + 1]
+
+    def _complete(self, text: F8, data: Labelled) -> None:
+        n_labels = data.Y.shape[1]
+        if data.empty:
+            self.text_scale_ = 1.0 if self.text_scale is None else float(self.text_scale)
+            self.lambdas_ = np.full(n_labels, self.lambda0_ * data.scale**2)
+            self.coef_, self.intercept_ = text * self.text_scale_, np.zeros(n_labels)
+            return
+        B = data.scale * (data.vectors @ text.T)  # (n, L)
+        images = data.images
+        metric = self._metric(data, self.evenness_)
+        self.text_scale_, profile = self._prior(B, data.Y, data.v)
+        self.lambdas_ = self.lambda0_ * images.unit * profile
+        problem = [Problem(data.v, self.text_scale_, self.lambdas_[:, None] / metric, self.kappa)]
+        # Whatever is begun with, the goal is the same: the mean of the folds' is nearly there.
+        near = None
+        if self.fold_heads_:
+            coef = np.mean([each.coef for each in self.fold_heads_], axis=0)
+            intercept = np.mean([each.intercept for each in self.fold_heads_], axis=0)
+            near = [FoldHead(coef, intercept).on(data, self.text_scale_, text)]
+        rough = solve(
+            Rows.of(images.Z, B, data.Y, np.float32), problem, starts=near, tolerance=1e-6, max_iter=100
+        )
+        point = solve(Rows.of(images.Z, B, data.Y), problem, starts=rough, tolerance=1e-9)[0]
+        whole = FoldHead.of(data, point, self.text_scale_, text)
+        self.coef_, self.intercept_ = whole.coef, whole.intercept
+
+    @staticmethod
+    def _heads(
+        data: Labelled, points: list[Point], priors: list[tuple[float, F8]], text: F8
+    ) -> list[FoldHead]:
+        return [FoldHead.of(data, at, alpha, text) for at, (alpha, _) in zip(points, priors, strict=True)]
+
+    def _metric(self, data: Labelled, power: float) -> F8:
+        """(r,) what the prior's strength is divided by along each axis."""
+        return even_out(data.images.energy, data.vectors.shape[1], power) ** 2
 
     def _prior(self, B: F8, Y: F8, v: F8) -> tuple[float, F8]:
         """α, and each class's λ_c/λ₀ = π_c/mean(π)."""
@@ -124,80 +194,36 @@ class LogisticTextPriorHead(HeadEstimator):
         trust = np.maximum(trust, 1e-6)
         return alpha, trust / trust.mean()
 
-    def _choose(
-        self, Z: F8, energy: F8, B: F8, Y: F8, v: F8, unit: float, fold: NDArray[np.int64] | None
-    ) -> tuple[float, float]:
-        """Cross-validate evenness and λ₀, keep the out-of-fold logits of the chosen pair; without folds, by rule."""
-        evenness = EVENNESS_GRID if self.evenness is None else (float(self.evenness),)
-        if fold is None:
-            return evenness[0], self._by_rule(B, Y, v) if self.lambda0 is None else float(self.lambda0)
-        grid = LAMBDA_GRID if self.lambda0 is None else np.array([float(self.lambda0)])
-        total = float(v.sum())
-        lowest = np.inf
-        answer = (0.0, 0.0)
-        for power in evenness:
-            stretched = Z * even_out(energy, self.n_features_in_, power)
-            losses, logits = self._out_of_fold(stretched, B, Y, v, fold, grid * unit)
-            mean = losses @ v / total
-            best = int(mean.argmin())
-            if mean[best] >= lowest:
-                continue
-            lowest = float(mean[best])
-            spread = _spread_of_gap(losses, best, v)
-            chosen = one_standard_error(mean, spread)
-            self.lambda_grid_, self.cv_loss_, self.cv_se_ = grid[: len(mean)], mean, spread
-            self.oof_logits_ = logits[chosen]
-            answer = (power, float(grid[chosen]))
-        return answer
+    def _priors(self, B: F8, data: Labelled) -> list[tuple[float, F8]]:
+        """The same of each fold, by the rows outside it."""
+        assert data.fold is not None
+        return [self._prior(B[~out], data.Y[~out], data.v[~out]) for out in held_out(data.fold)]
 
     def _by_rule(self, B: F8, Y: F8, v: F8) -> float:
-        """λ₀ while labels are too few to compare: ten times as strong where the text is right as where it guesses."""
+        """λ₀ while labels are too few to compare: far stronger where the text is right than where it guesses."""
         n_labels = Y.shape[1]
         alpha = fit_text_scale(B, Y, v) if self.text_scale is None else float(self.text_scale)
         right = float(v @ (np.exp(log_softmax(alpha * B)) * Y).sum(axis=1)) / float(v.sum())
         skill = max(0.0, right - 1.0 / n_labels) / max(1.0 - 1.0 / n_labels, 1e-12)
         return FIXED_LAMBDA * FIXED_LAMBDA_RANGE**skill
 
-    def _out_of_fold(
-        self, Z: F8, B: F8, Y: F8, v: F8, fold: NDArray[np.int64], strengths: F8
-    ) -> tuple[F8, F8]:
-        """Losses (g, n) and logits (g, n, L) of each row, at each strength, by the model that did not see it.
 
-        Strongest prior first, each solution the start of the next. After two in a row that are not clearly ahead of the last
-        that was, the rest is
-        not tried, so that g may be less than the number of strengths.
-        """
-        half = (Z.astype(np.float32), B.astype(np.float32), Y.astype(np.float32))  # twice as fast, and enough
-        parts = []
-        for held in np.unique(fold):
-            out = fold == held
-            Zf, Bf, Yf = (each[~out] for each in half)
-            alpha, profile = self._prior(B[~out], Y[~out], v[~out])
-            parts.append((out, Zf, np.float32(alpha) * Bf, Yf, v[~out], alpha, profile))
-        starts: list[tuple[F8, F8] | None] = [None] * len(parts)
-        logits, losses = [], []
-        reference, idle = 0, 0
-        for at, lam in enumerate(strengths):
-            scores = np.empty(Y.shape)
-            for i, (out, Zf, Bf, Yf, vf, alpha, profile) in enumerate(parts):
-                A, b = solve(
-                    Zf, Bf, Yf, vf, lam * profile, self.kappa, start=starts[i], tolerance=1e-5, max_iter=60
-                )
-                starts[i] = (A, b)
-                scores[out] = Z[out] @ A + alpha * B[out] + b
-            logits.append(scores)
-            losses.append(-(Y * log_softmax(scores)).sum(axis=1))
-            if at == 0:
-                continue
-            # One that is not ahead by a standard error would not be chosen: the rule then takes a stronger one.
-            gap = (losses[at] - losses[reference]) * v * (len(v) / float(v.sum()))
-            if gap.mean() < -gap.std(ddof=1) / np.sqrt(len(v)):
-                reference, idle = at, 0
-            else:
-                idle += 1
-            if idle == 2:
-                break
-        return np.stack(losses), np.stack(logits)
+@dataclass(frozen=True)
+class FoldHead:
+    """What the rows outside one fold say, in no basis: logits = s·x·coefᵀ + intercept. Others are begun from it."""
+
+    coef: F8  # (L, d)
+    intercept: F8  # (L,)
+
+    @classmethod
+    def of(cls, data: Labelled, point: Point, alpha: float, text: F8) -> FoldHead:
+        away = point[0].astype(np.float64) @ data.images.V.T  # (L, d): w_c − α t_c
+        return cls(alpha * text + away, point[1] - data.scale * (away @ data.images.centre))
+
+    def on(self, data: Labelled, alpha: float, text: F8) -> Point:
+        """In the basis of these images, as far from α t as it is."""
+        away = self.coef - alpha * text
+        return away @ data.images.V, self.intercept + data.scale * (away @ data.images.centre)
 
 
 def one_standard_error(mean: F8, spread: F8) -> int:
@@ -244,12 +270,20 @@ def fit_text_scale(B: F8, Y: F8, v: F8) -> float:
     Args:
         B: (n, L) text logits. Y: (n, L) targets. v: (n,) weights.
     """
-    from scipy.optimize import minimize_scalar
-
     centred = B - B.max(axis=1, keepdims=True)
-
-    def negative(alpha: float) -> float:
-        logp = log_softmax(alpha * centred)
-        return float(-(v @ (Y * logp).sum(axis=1)) + 2.0 * (alpha - 1.0) ** 2)
-
-    return float(minimize_scalar(negative, bounds=(0.0, 4.0), method="bounded").x)
+    told = float(v @ (centred * Y).sum(axis=1))
+    low, high, alpha = 0.0, 4.0, 1.0
+    # Newton's steps on a convex function of one number, kept inside what its slope still allows.
+    for _ in range(50):
+        p = np.exp(log_softmax(alpha * centred))
+        mean = (p * centred).sum(axis=1)
+        slope = float(v @ mean) - told + 4.0 * (alpha - 1.0)
+        bend = float(v @ ((p * centred * centred).sum(axis=1) - mean * mean)) + 4.0
+        low, high = (low, alpha) if slope > 0 else (alpha, high)
+        step = alpha - slope / bend
+        if not low < step < high:
+            step = 0.5 * (low + high)
+        if abs(step - alpha) < 1e-7:
+            return step
+        alpha = step
+    return alpha

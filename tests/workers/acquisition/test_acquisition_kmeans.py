@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from workers.acquisition import diverse
 from workers.acquisition import kmeans as kmeans_module
+from workers.acquisition import medoids as medoids_module
 from workers.acquisition.kmeans import kmeans
 from workers.acquisition.medoids import _narrowed, medoids
 from workers.acquisition.mix import choose
@@ -102,6 +103,29 @@ def test_distances_survive_the_principal_axes() -> None:
     part = ((N[at[0]] - N[at[1]]) ** 2).sum(axis=1)
     assert np.corrcoef(whole, part)[0, 1] > 0.95
     assert _narrowed(V[:, :20]).shape == (500, 20)
+
+
+def test_a_few_medoids_among_many_rows_cover_as_well_along_fewer_axes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Mean squared distance to the nearest medoid, with axes and without, on vectors like an encoder's."""
+    rng = np.random.default_rng(2)
+    spectrum = 1.0 / np.sqrt(1.0 + np.arange(300))
+    V = (
+        rng.normal(size=(40, 300))[rng.integers(0, 40, 4000)] * spectrum
+        + rng.normal(size=(4000, 300)) * spectrum
+    )
+    V = V.astype(np.float32)
+    found = []
+    for many in (8, 10_000):
+        monkeypatch.setattr(medoids_module, "_MANY", many)
+        rows = [medoids(V, 60, seed=seed) for seed in range(3)]
+        gaps = [
+            ((V**2).sum(1)[:, None] - 2 * V @ V[at].T + (V[at] ** 2).sum(1)).min(axis=1).mean() for at in rows
+        ]
+        found.append((np.mean(gaps), rows[0].tolist()))
+    assert found[0][1] != found[1][1]  # both ways were gone
+    assert found[0][0] < 1.02 * found[1][0]
 
 
 def test_many_medoids_lie_in_the_middle_of_wide_vectors() -> None:

@@ -14,6 +14,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 
 from tests.labelled_vectors import world
+from workers.heads import estimator
 from workers.heads.choice import DEFAULT, choose_head
 from workers.heads.estimator import HeadEstimator
 from workers.heads.gaussian import GaussianDiscriminant, discriminant
@@ -155,7 +156,7 @@ def test_a_challenger_that_is_clearly_better_is_taken() -> None:
     assert isinstance(choice.model, GaussianDiscriminant)
     assert usual.gap > 2 * usual.gap_error
     fresh = {
-        each.kind: -each.calibration.log_answers(each.model.decision_function(X[200:]))[
+        each.kind: -each.calibration.log_answers(each.model.fit(X[:200], y[:200]).decision_function(X[200:]))[
             np.arange(400), y[200:]
         ].mean()
         for each in choice.candidates
@@ -174,6 +175,25 @@ def test_too_few_labels_are_not_compared() -> None:
     X, y, T = world(n=7)
     choice = choose_head(X, y, text=T, logit_scale=20.0)
     assert (choice.code, choice.calibration, choice.candidates) == ("few_labels", None, ())
+
+
+def test_with_many_labels_kinds_are_compared_on_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Strengths are narrowed down on a part; what is told of each kind is of every label."""
+    monkeypatch.setattr(estimator, "COMPARED_ON", 80)
+    monkeypatch.setattr(estimator, "_EACH", 1)
+    X, y = skewed(1200)
+    T = np.random.default_rng(1).normal(size=(8, X.shape[1]))
+    T /= np.linalg.norm(T, axis=1, keepdims=True)
+    choice = choose_head(X[:600], y[:600], text=T, logit_scale=20.0)
+    assert [len(each.loss) for each in choice.candidates] == [600, 600, 600]
+    assert choice.model.oof_logits_ is not None and len(choice.model.oof_logits_) == 600
+    told = next(each for each in choice.candidates if each.model is choice.model)
+    said = told.calibration.log_answers(choice.model.decision_function(X[600:]))[np.arange(600), y[600:]]
+    assert -said.mean() == pytest.approx(told.log_loss, abs=0.1)
+    first, second = (
+        dump_head(train_head(X[:600], y[:600], text=T, logit_scale=20.0, seed=2).head) for _ in "ab"
+    )
+    assert first == second
 
 
 @pytest.mark.parametrize("kinds", [("plain",), ("logistic", "forest"), ()])
