@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
 from django.utils import translation
@@ -181,6 +182,15 @@ def _record_end(job: Job, error: Exception, message: str, retry: bool) -> str:
         fail(job, message, retry=retry)
         return "retried" if retry and job.attempt < job.max_attempts else "failed"
     return "lost"
+
+
+def explain_to_all(error: Exception) -> dict[str, str]:
+    """The sentence of `explain` in each language of the site, for what is kept and may be read by anybody."""
+    found = {}
+    for language, _name in settings.LANGUAGES:
+        with translation.override(language):
+            found[language] = explain(error)[0]
+    return found
 
 
 def explain(error: Exception) -> tuple[str, bool]:

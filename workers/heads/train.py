@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +13,10 @@ from workers.heads.choice import KINDS, Choice, choose_head
 from workers.heads.estimator import HeadEstimator
 from workers.heads.gaussian import GaussianDiscriminant
 from workers.heads.head import LinearHead, check_vectors
+from workers.heads.log import Log, silent
 from workers.heads.logistic import LogisticTextPriorHead
 from workers.heads.objective import F8
 from workers.heads.plain import PlainLogistic
-
-Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ def train_head(
     text: ArrayLike,
     logit_scale: float,
     seed: int = 0,
-    log: Log = lambda line: None,
+    log: Log = silent,
     sample_weight: ArrayLike | None = None,
     kinds: tuple[str, ...] = KINDS,
 ) -> TrainedHead:
@@ -49,7 +47,8 @@ def train_head(
     Args:
         X: (n, d) unit vectors of the labelled images. y: (n,) label indices (or (n, L) soft labels).
         text: (L, d) text directions. logit_scale: the encoder's. seed: of the folds.
-        log: called with one line at a time. sample_weight: (n,). kinds: as in `choose_head`.
+        log: told each step as a code with values; `workers.heads.log.in_english(print)` prints sentences.
+        sample_weight: (n,). kinds: as in `choose_head`.
 
     Raises:
         ValueError, NonFiniteVectors: as `HeadEstimator.fit`.
@@ -69,9 +68,10 @@ def train_head(
     hard = target.argmax(axis=1) if target.ndim == 2 else target.astype(np.int64)
     counts = np.bincount(hard, minlength=n_labels) if len(hard) else np.zeros(n_labels, np.int64)
     n = int(counts.sum())
-    log(f"{n} labels over {int((counts > 0).sum())} of {n_labels} classes; {directions.shape[1]} dimensions")
-    if (counts == 0).any():
-        log(f"{int((counts == 0).sum())} classes have no label yet: they rest on their prompts")
+    seen = int((counts > 0).sum())
+    log("labels", n=n, seen=seen, classes=n_labels, dimensions=directions.shape[1])
+    if seen < n_labels:
+        log("unlabelled", classes=n_labels - seen)
 
     model, calibration = choice.model, choice.calibration or Calibration()
     own = facts_of(model)
@@ -85,9 +85,7 @@ def train_head(
     }
     _tell_choice(choice, log)
     if "text_scale" in own:
-        log(
-            f"trust in the prompts' own scale: {own['text_scale']:.2f} (1 is the encoder's, 0 ignores the prompts)"
-        )
+        log("text_scale", scale=own["text_scale"])
     oof = model.oof_logits_
     if oof is not None and choice.calibration is not None:
         zero_shot = (check_vectors(X) @ directions.T).argmax(axis=1)
@@ -95,14 +93,13 @@ def train_head(
             oof, hard, calibration, n_labels=n_labels, zero_shot=zero_shot
         )
         log(
-            f"on the reviewed labels, cross-validated: agreement {figures['agreement']:.1%} (prompts alone "
-            f"{figures['zero_shot_agreement']:.1%}), log-loss {figures['log_loss']:.3f}, calibration error "
-            f"{figures['expected_calibration_error']:.3f} (a sample of hard images: no estimate of accuracy)"
+            "cross_validated",
+            agreement=figures["agreement"],
+            zero_shot_agreement=figures["zero_shot_agreement"],
+            log_loss=figures["log_loss"],
+            calibration_error=figures["expected_calibration_error"],
         )
-        log(
-            f"temperature {calibration.temperature:.3f} and a share of slips among the answers of "
-            f"{calibration.slips:.1%}, fitted on out-of-fold scores"
-        )
+        log("calibrated", temperature=calibration.temperature, slips=calibration.slips)
     metrics["temperature"], metrics["calibrated"] = calibration.temperature, choice.calibration is not None
     metrics["slips"] = calibration.slips if choice.calibration is not None else None
     kept = ("lambda0", "text_scale", "evenness", "gamma")
@@ -134,7 +131,7 @@ def cross_validated(
     return {
         "n": len(hard),
         "agreement": float((oof.argmax(axis=1) == hard).mean()),
-        "log_loss": float(-log_said[np.arange(len(hard)), hard].mean()),
+        "log_loss": float(0.0 - log_said[np.arange(len(hard)), hard].mean()),  # never minus zero
         "expected_calibration_error": expected_calibration_error(said, hard),
         "zero_shot_agreement": float((zero_shot == hard).mean()),
         "reliability": {
@@ -175,13 +172,15 @@ def facts_of(model: HeadEstimator) -> dict[str, Any]:
 
 def _tell_choice(choice: Choice, log: Log) -> None:
     if choice.code == "few_labels":
-        log(
-            "fewer than about two labels a class: logistic with the text prior, its strength by rule, uncalibrated"
-        )
-        return
+        log("few_labels")
     for each in choice.candidates:
-        behind = f", {each.gap:.3f} ± {each.gap_error:.3f} behind the best" if each.gap > 0 else ""
-        taken = ", taken" if each.model is choice.model else ""
-        log(f"{each.kind}: cross-validated log-loss {each.log_loss:.3f}{behind}{taken}")
+        log(
+            "candidate",
+            kind=each.kind,
+            log_loss=each.log_loss,
+            gap=each.gap,
+            gap_error=each.gap_error,
+            taken=each.model is choice.model,
+        )
     if choice.code == "simpler":
-        log("the usual head stays: the best is ahead of it by no more than two standard errors")
+        log("usual_stays")

@@ -32,6 +32,7 @@ from workers import embeddings
 from workers.embeddings import Mirror
 from workers.encoders import Encoder, EncoderError
 from workers.errors import StageError
+from workers.heads.log import silent
 from workers.heads.scoring import Scores
 from workers.heads.serial import load_head
 from workers.locks import learning_lock
@@ -148,7 +149,7 @@ def _compared(
     if setting is None:
         return None, {}, []
     mirror = _mirror(row, dataset, report)
-    head = best_head(setting, mirror, user=job.created_by, report=report, log=lambda line: None)
+    head = best_head(setting, mirror, user=job.created_by, report=report, log=silent)
     in_use = champion(dataset)
     if in_use is None:
         return head, {}, setting.long
@@ -213,7 +214,7 @@ def _move(change: models.EncoderChange, job: Job, report: Report) -> dict[str, A
             switch_over(change=change, head=None, user=job.created_by)
             return {"state": change.state, "encoder": name}
         mirror = _mirror(row, dataset, report)
-        head = best_head(setting, mirror, user=job.created_by, report=report, log=lambda line: None)
+        head = best_head(setting, mirror, user=job.created_by, report=report, log=silent)
         scores = score_all(load_head(bytes(head.weights)), mirror, report)
         stored = store_missing(head, scores, mirror, report)
         report()  # the last moment at which it can be stopped

@@ -4,13 +4,12 @@ from typing import Any
 
 import numpy as np
 from django.db import InterfaceError, OperationalError
-from django.utils import timezone
 
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Job
 from mekiki.jobs.services import CancelledError, LostClaimError
 from mekiki.labeling.models import PromptSet
-from mekiki.learning import models
+from mekiki.learning import models, training_log
 from mekiki.learning.selectors import champion
 from mekiki.learning.services import (
     drop_replaced_predictions,
@@ -25,7 +24,7 @@ from workers.heads.head import LinearHead
 from workers.heads.scoring import Scores
 from workers.heads.serial import load_head
 from workers.locks import learning_lock
-from workers.runner import Report, explain
+from workers.runner import Report, explain_to_all
 from workers.steps.auditing import audited, evaluate
 from workers.steps.choosing import fill
 from workers.steps.encoders import schema_of, serving_encoder
@@ -36,23 +35,22 @@ from workers.versions import code_version
 
 
 class _Log:
-    """Lines a person can read, kept with the run as they come; each with the time of day, in the site's time zone.
+    """What a run says on its way, kept with the run as it comes: codes with values, told where they are read.
 
     A run that is tried again goes on with the lines of the tries before.
     """
 
     def __init__(self, run: models.TrainingRun, attempt: int) -> None:
-        self.run, self.attempt = run, attempt
-        self.lines = run.log.splitlines()
-        if self.lines or attempt > 1:
-            self(f"tried again, attempt {attempt}")
+        self.run, self.attempt, self.text = run, attempt, run.log
+        if self.text or attempt > 1:
+            self("tried_again", attempt=attempt)
 
-    def __call__(self, line: str) -> None:
-        self.lines.append(f"{timezone.localtime():%H:%M:%S}  {line}")
-        write_log(run=self.run, attempt=self.attempt, log=str(self))
+    def __call__(self, code: str, /, **values: Any) -> None:
+        self.text = training_log.add(self.text, code, values)
+        write_log(run=self.run, attempt=self.attempt, log=self.text)
 
     def __str__(self) -> str:
-        return "\n".join(self.lines)
+        return self.text
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
@@ -64,15 +62,13 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     except (LostClaimError, OperationalError, InterfaceError):
         raise  # the run goes on in another worker, or later
     except CancelledError:
-        log("stopped by a person")
+        log("stopped")
         finish_run(run=training_run, promoted=False, reason={"code": "cancelled"}, log=str(log))
         raise
     except Exception as error:
-        sentence, _retry = explain(error)
-        log(f"failed: {sentence}")
-        finish_run(
-            run=training_run, promoted=False, reason={"code": "failed", "error": sentence}, log=str(log)
-        )
+        told = explain_to_all(error)
+        log("failed", error=told)
+        finish_run(run=training_run, promoted=False, reason={"code": "failed", "error": told}, log=str(log))
         raise
 
 
@@ -114,16 +110,16 @@ def _train(job: Job, run_: models.TrainingRun, report: Report, log: _Log) -> dic
             }
         X = np.asarray(mirror.vectors[rows], np.float32)
         if run_.head is None:
-            log(f"{len(rows)} labels to learn from, of {len(mirror)} images with an embedding")
+            log("learning_from", labels=len(rows), images=len(mirror))
             taught_head(
                 setting, X, y, training, digest, run=run_, user=job.created_by, report=report, log=log
             )
         head = run_.head
         assert head is not None
         scores = score_all(load_head(bytes(head.weights)), mirror, report)
-        log(f"head #{head.version} predicts {len(mirror)} images")
+        log("predicting", head=head.version, images=len(mirror))
         before, verdict = _judge(dataset, head, scores, mirror, report)
-        log(f"verdict: {verdict.reason['code']}, {'promoted' if verdict.promote else 'not promoted'}")
+        log("verdict", promoted=verdict.promote, reason=verdict.reason)
         if verdict.promote:
             store_missing(head, scores, mirror, report)
             promote(head=head, reason=verdict.reason, user=job.created_by)

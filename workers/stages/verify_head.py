@@ -16,6 +16,7 @@ from mekiki.review.selectors import Opinions
 from workers import embeddings, encoder_problems
 from workers.encoders import EncoderError
 from workers.errors import StageError
+from workers.heads.log import silent
 from workers.runner import Report
 from workers.steps.encoders import loaded
 from workers.steps.teaching import Setting, digest_of, targets_of, taught_bytes, zero_shot_bytes
@@ -72,7 +73,7 @@ def _repeat(head: models.Head, report: Report) -> tuple[bytes, dict[str, Any]]:
         raise NotRepeatable("labels_gone")
     X, y = _vectors(head, training, report), targets_of(training, head.label_ids)
     report(stage="training", unit="labels", total=len(y))
-    weights, _trained = taught_bytes(setting, X, y, seed=head.seed, log=lambda line: None)
+    weights, _trained = taught_bytes(setting, X, y, seed=head.seed, log=silent)
     report(done=len(y))
     return weights, {
         "relabelled": digest_of(head.dataset, training) != head.decisions_digest,

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from numpy.typing import NDArray
 
 from mekiki.datasets.models import Dataset, Image
@@ -122,12 +122,12 @@ def serving_encoder(job: Job, report: Report) -> tuple[Encoder, models.Encoder, 
     )
     if left.exists():
         raise StageError(
-            _(
+            gettext_lazy(
                 "This worker loads %(name)s as it was before the last change of the encoder: other weights, or another "
                 "device. If that is meant, take the change back on the encoder's page; else let all workers use the "
                 "same weights and the same kind of device. Everything that was stored is kept."
-            )
-            % {"name": dataset.encoder_name}
+            ),
+            {"name": dataset.encoder_name},
         )
     if not _stopped_lately(dataset, row):
         with suppress(ValidationError):  # a change is open already
@@ -168,7 +168,7 @@ def schema_of(dataset: Dataset) -> tuple[list[Label], PromptSet]:
     labels, prompt_set = list(active_labels(dataset)), current_prompt_set(dataset)
     if not labels or prompt_set is None:
         raise StageError(
-            _(
+            gettext_lazy(
                 "This dataset has no labels with prompts yet, so there is nothing to predict. "
                 "Write them on the labels page: predicting starts by itself. Images and embeddings are kept."
             )
@@ -204,9 +204,9 @@ def directions(
         return text_directions(encoder.encode_texts(texts), np.asarray(owners, np.int64), len(labels)), long
     except LabelWithoutPrompts as error:
         raise StageError(
-            _(
+            gettext_lazy(
                 "The label “%(label)s” has no prompt. Write at least one on the labels page; "
                 "predicting starts by itself."
-            )
-            % {"label": labels[error.index].name}
+            ),
+            {"label": labels[error.index].name},
         ) from error

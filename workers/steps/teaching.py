@@ -1,6 +1,5 @@
 """Making heads for an encoder: by the prompts, and by what people confirmed. Nothing is put in use here."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ from mekiki.learning.services import decisions_digest, next_version, record_head
 from mekiki.review.selectors import Opinions, training_opinions
 from workers.embeddings import Mirror
 from workers.encoders import Encoder
+from workers.heads.log import Log
 from workers.heads.serial import dump_head
 from workers.heads.train import TrainedHead, train_head
 from workers.heads.zero_shot import ZeroShotHead
@@ -105,7 +105,7 @@ def zero_shot_bytes(setting: Setting) -> bytes:
 
 
 def taught_bytes(
-    setting: Setting, X: np.ndarray, y: np.ndarray, *, seed: int, log: Callable[[str], None]
+    setting: Setting, X: np.ndarray, y: np.ndarray, *, seed: int, log: Log
 ) -> tuple[bytes, TrainedHead]:
     """(a head trained on X (n, d), y (n,) or soft (n, L), as it is stored, and how it came about).
 
@@ -156,16 +156,22 @@ def taught_head(
     run: models.TrainingRun | None,
     user: Any,
     report: Report,
-    log: Callable[[str], None],
+    log: Log,
 ) -> models.Head:
     """Train on X (n, d), y (n,) or soft (n, L), and keep the head with what it was trained on."""
     dataset, row = setting.dataset, setting.row
     report(stage="training", unit="labels", total=len(y))
     seed = seed_for(dataset, "head", next_version(dataset))
-    log(f"encoder {row.name} ({row.digest[:12]}), prompt set v{setting.prompt_set.version}, seed {seed}")
+    log(
+        "made_with",
+        encoder=row.name,
+        digest=row.digest[:12],
+        prompt_set=setting.prompt_set.version,
+        seed=seed,
+    )
     differ = int((y.max(axis=1) < 1).sum()) if y.ndim == 2 else 0
     if differ:
-        log(f"on {differ} images people differ: each label counts by its share of the opinions")
+        log("opinions_differ", images=differ)
     weights, trained = taught_bytes(setting, X, y, seed=seed, log=log)
     report(done=len(y))
     return record_head(
@@ -194,9 +200,7 @@ def taught_head(
     )
 
 
-def best_head(
-    setting: Setting, mirror: Mirror, *, user: Any, report: Report, log: Callable[[str], None]
-) -> models.Head:
+def best_head(setting: Setting, mirror: Mirror, *, user: Any, report: Report, log: Log) -> models.Head:
     """The head an encoder would begin with: taught by the confirmed labels where that explains them no worse than
     the prompts alone do, else the prompts. One that was made from the same inputs before is used again."""
     prompts = zero_shot_head(setting, user)

@@ -212,7 +212,7 @@ class TrainingRun(models.Model):
     head = models.OneToOneField(Head, null=True, on_delete=models.SET_NULL, related_name="run")
     promoted = models.BooleanField(default=False)
     reason = models.TextField(default="")  # why it did or did not replace the champion
-    log = models.TextField(default="")
+    log = models.TextField(default="")  # as learning.training_log tells it
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True)

@@ -6,8 +6,8 @@ A reason is JSON text: {"code": …, "promoted": bool, and the values the senten
 import json
 from typing import Any
 
+from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from mekiki.learning.models import Champion, Head
 
@@ -26,6 +26,14 @@ def parse(text: str) -> dict[str, Any]:
     except ValueError:
         return {"code": "text", "text": text}
     return found if isinstance(found, dict) else {"code": "text", "text": text}
+
+
+def for_reader(text: str | dict[str, str]) -> str:
+    """A sentence that was kept in every language, {language: sentence}, in the reader's; one that was kept in a single
+    language, as it is."""
+    if not isinstance(text, dict):
+        return str(text)
+    return text.get((get_language() or "").split("-")[0]) or next(iter(text.values()), "")
 
 
 def sentence(reason: str | dict[str, Any]) -> str:
@@ -140,6 +148,6 @@ _SENTENCES = {
         "for the encoder in use."
     ),
     "by_hand": _by_hand,
-    "failed": lambda v: _("The run failed: %(error)s") % {"error": v["error"]},
+    "failed": lambda v: _("The run failed: %(error)s") % {"error": for_reader(v["error"])},
     "cancelled": lambda v: _("The run was cancelled. The head in use stays."),
 }

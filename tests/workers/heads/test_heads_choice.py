@@ -19,6 +19,7 @@ from workers.heads.choice import DEFAULT, choose_head
 from workers.heads.estimator import HeadEstimator
 from workers.heads.gaussian import GaussianDiscriminant, discriminant
 from workers.heads.head import GaussianHead, NonFiniteVectors, PlainHead
+from workers.heads.log import in_english
 from workers.heads.logistic import LogisticTextPriorHead
 from workers.heads.plain import PlainLogistic
 from workers.heads.serial import dump_head, load_head
@@ -208,7 +209,7 @@ def test_training_keeps_the_reasons_and_the_kind() -> None:
     T = np.random.default_rng(1).normal(size=(8, X.shape[1]))
     T /= np.linalg.norm(T, axis=1, keepdims=True)
     lines: list[str] = []
-    trained = train_head(X, y, text=T, logit_scale=20.0, seed=1, log=lines.append)
+    trained = train_head(X, y, text=T, logit_scale=20.0, seed=1, log=in_english(lines.append))
     assert isinstance(trained.head, GaussianHead)
     assert trained.head.kind == "gaussian"
     metrics = json.loads(json.dumps(trained.metrics, allow_nan=False))
@@ -222,7 +223,7 @@ def test_training_keeps_the_reasons_and_the_kind() -> None:
     confusion = np.array(figures["confusion"])
     assert confusion.sum() == 200
     assert np.trace(confusion) / 200 == pytest.approx(figures["agreement"])
-    assert any(line.startswith("gaussian: ") and line.endswith(", taken") for line in lines)
+    assert any(line.startswith("gaussian: ") and line.endswith("; taken.") for line in lines)
     back = load_head(dump_head(trained.head))
     assert isinstance(back, GaussianHead)
     np.testing.assert_array_equal(back.predict(X), trained.head.predict(X))

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save
 
 from workers.heads.head import LogisticHead, NonFiniteVectors
+from workers.heads.log import in_english
 from workers.heads.scoring import score
 from workers.heads.serial import MalformedHead, dump_head, load_head
 from workers.heads.train import train_head
@@ -190,7 +191,7 @@ def labelled(n: int = 200, noise: float = 0.5):
 def test_training_calibrates_and_tells_what_it_did() -> None:
     X, y, T = labelled(1200)
     lines: list[str] = []
-    trained = train_head(X[:200], y[:200], text=T, logit_scale=100.0, seed=1, log=lines.append)
+    trained = train_head(X[:200], y[:200], text=T, logit_scale=100.0, seed=1, log=in_english(lines.append))
     assert trained.head.calibrated
     assert json.loads(json.dumps(trained.metrics)) == trained.metrics
     figures = trained.metrics["cross_validated_on_reviewed_labels"]

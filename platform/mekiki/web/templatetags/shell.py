@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from django import forms, template
 from django.template.context import Context
 from django.urls import NoReverseMatch, reverse
-from django.utils import formats
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
 from mekiki.accounts.access import at_least
 from mekiki.accounts.models import Role
 from mekiki.jobs import progress
+from mekiki.learning.figures import count, percent
 
 register = template.Library()
 
@@ -89,24 +89,8 @@ def is_checkbox(field: forms.BoundField) -> bool:
     return isinstance(field.field.widget, forms.CheckboxInput)
 
 
-@register.filter
-def count(value: int | None) -> str:
-    """12345 → "12,345" (as the language writes it); None → "–"."""
-    return "–" if value is None else formats.number_format(value, 0, use_l10n=True, force_grouping=True)
-
-
-@register.filter
-def percent(value: float | None, digits: int = 1) -> str:
-    """0.9342 → "93.4 %"; None → "–". Never rounded up to 100 % or down to 0 %: neither would be true."""
-    if value is None:
-        return "–"
-    shown = round(value * 100, digits)
-    step = 10**-digits
-    if value < 1 and shown >= 100:
-        shown = 100 - step
-    if value > 0 and shown <= 0:
-        shown = step
-    return f"{formats.number_format(shown, digits, use_l10n=True)} %"
+register.filter("count", count)
+register.filter("percent", percent)
 
 
 @register.filter

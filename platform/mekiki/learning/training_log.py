@@ -1,0 +1,180 @@
+"""The log of a training run: stored as codes with values, told in the reader's language.
+
+One line a step, each JSON text: {"at": ISO time, "code": …, "values": {…}}. The codes are those of the worker's stage
+and of workers.heads.log. A line that is anything else is plain text, of a run from before logs were kept like this; it
+is shown as it is.
+"""
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from mekiki.learning import reasons
+from mekiki.learning.figures import count, decimal, percent
+from mekiki.learning.models import Head
+
+Values = dict[str, Any]
+
+
+def add(log: str, code: str, values: Values) -> str:
+    """The log with one more line, of now. TypeError: a value is not JSON."""
+    at = timezone.now().isoformat(timespec="seconds")
+    line = json.dumps({"at": at, "code": code, "values": values}, ensure_ascii=False)
+    return f"{log}\n{line}" if log else line
+
+
+def told(log: str) -> str:
+    """The log in words, a line for each of its lines, with the time of day in the site's time zone."""
+    return "\n".join(_told(line) for line in log.split("\n"))
+
+
+def sentence(code: str, values: Values) -> str:
+    """One step in words. A code that is not known reads as itself, with its values: nothing recorded is hidden."""
+    tell = SENTENCES.get(code)
+    try:
+        text = tell(values) if tell else _plain(code, values)
+    except (KeyError, AttributeError, TypeError, ValueError, ArithmeticError):
+        text = _plain(code, values)
+    return " ".join(text.split())  # a line stays a line, whatever an error says
+
+
+def _told(line: str) -> str:
+    try:
+        found = json.loads(line)
+        code, values, at = found["code"], found["values"], _time(found.get("at"))
+    except (ValueError, TypeError, KeyError):
+        return line
+    if not isinstance(code, str) or not isinstance(values, dict):
+        return line
+    text = sentence(code, values)
+    return f"{timezone.localtime(at):%H:%M:%S}  {text}" if at else text
+
+
+def _time(text: Any) -> datetime | None:
+    at = parse_datetime(text) if isinstance(text, str) else None
+    return at if at is not None and timezone.is_aware(at) else None
+
+
+def _plain(code: str, values: Values) -> str:
+    shown = ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in values.items())
+    return f"{code} ({shown})" if shown else code
+
+
+def _kind(kind: str) -> str:
+    return str(dict(Head.Kind.choices).get(kind, kind))
+
+
+def _learning_from(v: Values) -> str:
+    return ngettext(
+        "%(labels)s label to learn from; %(images)s images have an embedding.",
+        "%(labels)s labels to learn from; %(images)s images have an embedding.",
+        v["labels"],
+    ) % {"labels": count(v["labels"]), "images": count(v["images"])}
+
+
+def _made_with(v: Values) -> str:
+    return _("Encoder %(encoder)s (%(digest)s…), prompt set v%(version)s, seed %(seed)s.") % {
+        "encoder": v["encoder"],
+        "digest": v["digest"],
+        "version": v["prompt_set"],
+        "seed": v["seed"],
+    }
+
+
+def _opinions_differ(v: Values) -> str:
+    return ngettext(
+        "About %(shown)s image people differ: it counts for each label by its share of the opinions.",
+        "About %(shown)s images people differ: they count for each label by its share of the opinions.",
+        v["images"],
+    ) % {"shown": count(v["images"])}
+
+
+def _labels(v: Values) -> str:
+    return _(
+        "%(seen)s of %(classes)s labels have confirmed images, %(n)s in all; an embedding has %(dimensions)s dimensions."
+    ) % {name: count(v[name]) for name in ("n", "seen", "classes", "dimensions")}
+
+
+def _unlabelled(v: Values) -> str:
+    return ngettext(
+        "%(n)s label has no confirmed image yet: it rests on its prompts.",
+        "%(n)s labels have no confirmed image yet: they rest on their prompts.",
+        v["classes"],
+    ) % {"n": count(v["classes"])}
+
+
+def _candidate(v: Values) -> str:
+    shown = {"kind": _kind(v["kind"]), "loss": decimal(v["log_loss"])}
+    if v["gap"] > 0:
+        text = _("“%(kind)s”: cross-validated log-loss %(loss)s, %(gap)s ± %(error)s behind the best.")
+        shown |= {"gap": decimal(v["gap"]), "error": decimal(v["gap_error"])}
+    else:
+        text = _("“%(kind)s”: cross-validated log-loss %(loss)s, the best.")
+    told = text % shown
+    return _("%(told)s This kind is taken.") % {"told": told} if v["taken"] else told
+
+
+def _cross_validated(v: Values) -> str:
+    return _(
+        "On the reviewed labels, cross-validated: agreement %(agreement)s (prompts alone %(prompts)s), log-loss "
+        "%(loss)s, calibration error %(error)s. These are hard images: it is no estimate of accuracy."
+    ) % {
+        "agreement": percent(v["agreement"]),
+        "prompts": percent(v["zero_shot_agreement"]),
+        "loss": decimal(v["log_loss"]),
+        "error": decimal(v["calibration_error"]),
+    }
+
+
+def _verdict(v: Values) -> str:
+    text = _("Put in use. %(why)s") if v["promoted"] else _("The head in use stays. %(why)s")
+    return text % {"why": reasons.sentence(v["reason"])}
+
+
+def _predicting(v: Values) -> str:
+    return ngettext(
+        "Head #%(version)s predicts %(shown)s image.",
+        "Head #%(version)s predicts %(shown)s images.",
+        v["images"],
+    ) % {"version": v["head"], "shown": count(v["images"])}
+
+
+SENTENCES: dict[str, Callable[[Values], str]] = {
+    # What the worker's stage says.
+    "tried_again": lambda v: _("Tried again: attempt %(n)s.") % {"n": count(v["attempt"])},
+    "learning_from": _learning_from,
+    "made_with": _made_with,
+    "opinions_differ": _opinions_differ,
+    "predicting": _predicting,
+    "verdict": _verdict,
+    "stopped": lambda v: _("Stopped by a person."),
+    "failed": lambda v: _("The run failed: %(error)s") % {"error": reasons.for_reader(v["error"])},
+    # What the training of a head says: the codes of workers.heads.log.
+    "labels": _labels,
+    "unlabelled": _unlabelled,
+    "few_labels": lambda v: _(
+        "Fewer than about two confirmed images a label: a logistic head that leans on the prompts, its strength set by "
+        "rule, uncalibrated."
+    ),
+    "candidate": _candidate,
+    "usual_stays": lambda v: _(
+        "The usual kind stays: the best is ahead of it by no more than two standard errors."
+    ),
+    "text_scale": lambda v: (
+        _("Scale of the prompts: %(scale)s (1 is the scale of the encoder, 0 leaves the prompts out).")
+        % {"scale": decimal(v["scale"], 2)}
+    ),
+    "cross_validated": _cross_validated,
+    "calibrated": lambda v: (
+        _(
+            "Temperature %(temperature)s; about %(slips)s of the answers look like slips (from out-of-fold scores)."
+        )
+        % {"temperature": decimal(v["temperature"]), "slips": percent(v["slips"])}
+    ),
+}

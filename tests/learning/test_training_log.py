@@ -1,0 +1,130 @@
+"""The log of a training run: codes with values, told in the reader's language; plain text of before, as it is."""
+
+import ast
+import html
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import translation
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mekiki.learning.training_log import SENTENCES, add, sentence, told
+from tests.factories import DatasetFactory, HeadFactory, LabelFactory, TrainingRunFactory, UserFactory
+from workers.heads.log import SENTENCES as OF_HEADS
+
+ROOT = Path(__file__).parents[2]
+TIME = r"\d\d:\d\d:\d\d  "
+
+
+def said_by(folder: str) -> set[str]:
+    """The codes that `log("…")` is called with in the modules of a folder of workers/."""
+    found = set()
+    for path in (ROOT / "workers" / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("log", "self"):
+                assert node.args and isinstance(node.args[0], ast.Constant), f"{path}: a code is written out"
+                found.add(str(node.args[0].value))
+    return found
+
+
+def test_every_code_that_a_worker_says_has_a_sentence_and_no_sentence_is_left_over() -> None:
+    of_heads = said_by("heads")
+    assert of_heads == set(OF_HEADS)
+    assert of_heads | said_by("stages") | said_by("steps") == set(SENTENCES)
+
+
+def test_figures_and_kinds_are_written_as_the_language_writes_them() -> None:
+    values = {"kind": "gaussian", "log_loss": 0.43172, "gap": 0.0, "gap_error": 0.0, "taken": True}
+    with translation.override("ja"):
+        assert sentence("candidate", values) == (
+            "「ガウス判別（人の判定で学習）」：交差検証の対数損失は 0.432 で、最良です。この種類を選びました。"
+        )
+        assert "12,345 枚" in sentence("predicting", {"head": 3, "images": 12345})
+        shown = {"agreement": 0.9999, "zero_shot_agreement": 0.5, "log_loss": 0.1, "calibration_error": 0.01}
+        assert "一致率 99.9 %（プロンプトのみ 50.0 %）" in sentence("cross_validated", shown)
+    assert sentence("predicting", {"head": 3, "images": 1}) == "Head #3 predicts 1 image."
+    assert sentence("unlabelled", {"classes": 1}).startswith("1 label has no confirmed image")
+
+
+def test_an_error_is_told_in_the_readers_language_where_it_was_kept_in_each() -> None:
+    kept = {"en": "No prompt.", "ja": "プロンプトがありません。"}
+    for error in (kept, {"ja": kept["ja"]}, kept["ja"]):
+        with translation.override("ja"):
+            assert sentence("failed", {"error": error}) == "学習に失敗しました：プロンプトがありません。"
+    assert sentence("failed", {"error": kept}) == "The run failed: No prompt."
+    assert sentence("failed", {"error": {"ja": kept["ja"]}}) == "The run failed: プロンプトがありません。"
+
+
+def test_what_is_not_known_is_shown_all_the_same() -> None:
+    assert sentence("new_code", {"a": 1, "b": "あ"}) == 'new_code (a=1, b="あ")'
+    assert sentence("new_code", {}) == "new_code"
+    assert sentence("predicting", {"head": 3}) == "predicting (head=3)", "a value is missing"
+    assert sentence("predicting", {"head": 3, "images": "many"}) == 'predicting (head=3, images="many")'
+    assert sentence("verdict", {"promoted": True, "reason": None}) == "verdict (promoted=true, reason=null)"
+
+
+@given(st.text(max_size=200))
+def test_plain_text_of_before_is_shown_as_it_is(text: str) -> None:
+    old = "14:02:11  " + text.replace("\r", "").replace("\n", "\n14:02:12  ")
+    assert told(old) == old
+    both = add(old, "stopped", {})
+    assert told(both).startswith(old + "\n") and told(both).endswith("Stopped by a person.")
+
+
+@given(st.text(max_size=200))
+def test_a_line_stays_a_line_whatever_an_error_says(error: str) -> None:
+    log = add(add("", "failed", {"error": error}), "stopped", {})
+    lines = told(log).split("\n")
+    assert len(lines) == 2 and re.fullmatch(TIME + "Stopped by a person.", lines[1])
+    assert len(lines[0].splitlines()) == 1
+
+
+@pytest.mark.filterwarnings("ignore:Plural value must be an integer")
+@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists, max_leaves=5))
+def test_any_values_are_told_somehow(value: Any) -> None:
+    for code in SENTENCES:
+        names = ("labels", "images", "n", "kind", "log_loss", "gap", "agreement", "reason", "scale", "error")
+        assert sentence(code, dict.fromkeys(names, value))
+
+
+# -- pages ----------------------------------------------------------------------------------------------------
+
+
+def client(user: Any, language: str) -> Client:
+    browser = Client(headers={"accept-language": language})
+    browser.force_login(user)
+    return browser
+
+
+@pytest.mark.django_db
+def test_pages_show_old_logs_and_new_ones_and_escape_both() -> None:
+    viewer = UserFactory(username="viewer")
+    dataset = DatasetFactory(viewer=viewer, slug="parts")
+    LabelFactory(dataset=dataset, name="good")
+    head = HeadFactory(dataset=dataset)
+    hostile = "<img src=x onerror=alert(1)>"
+    old = f"14:02:11  24 labels to learn from\n14:02:12  failed: {hostile}"
+    log = add(add(old, "tried_again", {"attempt": 2}), "failed", {"error": f"「{hostile}」"})
+    run = TrainingRunFactory(dataset=dataset, head=head, log=log, finished_at=head.created_at)
+    pages = {
+        "models": reverse("models", args=["parts"]),
+        "head": reverse("head", args=["parts", head.version]),
+        "log": reverse("run-log", args=["parts", run.pk]),
+    }
+    for language, again, failed in (
+        ("en", "Tried again: attempt 2.", "The run failed: "),
+        ("ja", "再試行します（2 回目）。", "学習に失敗しました"),
+    ):
+        for url in pages.values():
+            text = client(viewer, language).get(url).content.decode()
+            assert hostile not in text, "escaped"
+            shown = html.unescape(text)
+            assert old in shown and again in shown
+            assert failed in shown and f"「{hostile}」" in shown
+            assert '"code"' not in shown
+    assert client(UserFactory(username="stranger"), "ja").get(pages["log"]).status_code == 404

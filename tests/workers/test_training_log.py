@@ -1,0 +1,196 @@
+"""The logs of real trainings, read over HTTP in both languages: while one runs, done, failed, retried, cancelled."""
+
+import html
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import translation
+
+from mekiki.jobs.models import Job, Kind, State
+from mekiki.jobs.services import CancelledError, cancel, claim, enqueue
+from mekiki.learning.models import TrainingRun
+from mekiki.learning.reasons import sentence
+from tests.factories import LabelFactory
+from workers.errors import StageError
+from workers.runner import Report
+from workers.stages import train
+
+pytestmark = pytest.mark.django_db
+Work = Callable[..., dict[str, Any]]
+
+TIME = re.compile(r"\d\d:\d\d:\d\d  (.+)")
+STOPS_ASKING = 286  # htmx polls no more
+
+
+def read(run: TrainingRun, language: str) -> tuple[int, list[str]]:
+    """(status, the sentences) as the page asks for them; the models page and the head's page show the same."""
+    browser = Client(headers={"accept-language": language})
+    browser.force_login(run.dataset.memberships.get(role="admin").user)
+    reply = browser.get(reverse("run-log", args=[run.dataset.slug, run.pk]))
+    text = reply.content.decode()
+    assert text in browser.get(reverse("models", args=[run.dataset.slug])).content.decode()
+    if run.head is not None:
+        assert (
+            text in browser.get(reverse("head", args=[run.dataset.slug, run.head.version])).content.decode()
+        )
+    sentences = []
+    for line in html.unescape(text).split("\n") if text else []:
+        found = TIME.fullmatch(line)
+        assert found, f"no time of day: {line}"
+        sentences.append(found[1])
+    return reply.status_code, sentences
+
+
+def codes(run: TrainingRun) -> list[str]:
+    return [json.loads(line)["code"] for line in run.log.split("\n")]
+
+
+def both(run: TrainingRun) -> tuple[list[str], list[str]]:
+    """The sentences in English and in Japanese; none is a bare code, and each is in its language."""
+    english, japanese = read(run, "en")[1], read(run, "ja")[1]
+    assert len(english) == len(japanese) == len(codes(run))
+    for code, en, ja in zip(codes(run), english, japanese, strict=True):
+        assert re.search(r"[ぁ-んァ-ヶ]", ja), ja
+        assert not en.startswith(code) and not ja.startswith(code)
+    return english, japanese
+
+
+@pytest.fixture
+def asked(coloured: Any, work: Work, answer_queue: Callable[..., int]) -> Any:
+    """A dataset whose first ten images are answered."""
+    work(coloured, "encode")
+    work(coloured, "predict")
+    answer_queue(coloured)
+    return coloured
+
+
+def test_it_can_be_read_while_the_training_runs_and_after(asked: Any) -> None:
+    job = claim(str(enqueue(kind=Kind.TRAIN, dataset=asked).pk))
+    assert job is not None
+    seen: dict[str, list[tuple[int, list[str]]]] = {}
+    real = Report(job)
+
+    def looked_at(**what: Any) -> None:
+        real(**what)
+        if "stage" in what:
+            run = TrainingRun.objects.get()
+            seen[what["stage"]] = [read(run, "en"), read(run, "ja")]
+
+    train.run(job, looked_at)  # type: ignore[arg-type]
+    (status, english), (_status, japanese) = seen["training"]
+    assert status == 200 and len(english) == len(japanese) == 1
+    assert english[0].endswith("labels to learn from; 30 images have an embedding.")
+    assert japanese[0].startswith("学習に使うラベルは ") and japanese[0].endswith(
+        "埋め込みのある画像は 30 枚です。"
+    )
+    (status, english), (_status, japanese) = seen["evaluating"]
+    assert status == 200 and "Head #2 predicts 30 images." in english
+    assert "ヘッド #2 で 30 枚の画像を予測します。" in japanese
+    assert english[-1].startswith("Put in use. ") and "too few to cross-validate" in english[-1]
+    assert japanese[-1].startswith("採用しました。ラベルが ") and "件では交差検証に足りません" in japanese[-1]
+    run = TrainingRun.objects.get()
+    assert read(run, "ja") == (STOPS_ASKING, japanese), "nothing more is said, and asked no more"
+    both(run)
+    # Another worker has it by now: what this one still says does not get in its way.
+    Job.objects.filter(pk=job.pk).update(attempt=2)
+    train._Log(run, 1)("failed", error="too late")
+    assert "too late" not in TrainingRun.objects.get().log
+
+
+def test_a_cross_validated_training_is_told_in_full(asked: Any, work: Work, answer_queue: Any) -> None:
+    work(asked, "refill")
+    answer_queue(asked)
+    work(asked, "train")
+    run = TrainingRun.objects.get()
+    english, japanese = both(run)
+    assert codes(run)[:3] == ["learning_from", "made_with", "labels"]
+    assert codes(run).count("candidate") == 3 and codes(run)[-2:] == ["predicting", "verdict"]
+    assert {"cross_validated", "calibrated"} <= set(codes(run))
+    where = codes(run).index("cross_validated")
+    figures = run.head.metrics["cross_validated_on_reviewed_labels"]  # type: ignore[union-attr]
+    assert f"log-loss {figures['log_loss']:.3f}" in english[where]
+    assert (
+        f"対数損失 {figures['log_loss']:.3f}" in japanese[where]
+        and "正解率の推定ではありません" in japanese[where]
+    )
+
+
+def test_a_retried_training_goes_on_with_its_lines(asked: Any, work: Work, monkeypatch: Any) -> None:
+    job = enqueue(kind=Kind.TRAIN, dataset=asked)
+
+    def die(*_arguments: Any) -> None:
+        raise train.LostClaimError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "store_missing", die)
+        claimed = claim(str(job.pk))
+        assert claimed is not None
+        with pytest.raises(train.LostClaimError):
+            train.run(claimed, Report(claimed))
+    before = TrainingRun.objects.get().log
+    Job.objects.filter(pk=job.pk).update(state=State.QUEUED)
+    work(asked, "train")
+    run = TrainingRun.objects.get()
+    assert run.log.startswith(before + "\n"), "the lines of the first try stay"
+    english, japanese = both(run)
+    where = codes(run).index("tried_again")
+    assert (english[where], japanese[where]) == ("Tried again: attempt 2.", "再試行します（2 回目）。")
+    assert codes(run)[where:] == ["tried_again", "predicting", "verdict"]
+
+
+def test_a_log_in_plain_text_that_is_retried_goes_on_in_words(asked: Any, work: Work) -> None:
+    """A run whose first try was by the version before this one."""
+    job = enqueue(kind=Kind.TRAIN, dataset=asked)
+    old = "14:02:11  24 labels to learn from, of 30 images with an embedding"
+    Job.objects.filter(pk=job.pk).update(attempt=1)
+    TrainingRun.objects.create(dataset=asked, job=job, trigger="count", log=old)
+    work(asked, "train")
+    run = TrainingRun.objects.get()
+    for language, again in (("en", "Tried again: attempt 2."), ("ja", "再試行します（2 回目）。")):
+        sentences = read(run, language)[1]
+        assert sentences[:2] == [old.split("  ", 1)[1], again] and len(sentences) > 4
+
+
+def test_a_failed_training_says_why(asked: Any, work: Work) -> None:
+    hostile = "<img src=x onerror=alert(1)>"
+    LabelFactory(dataset=asked, name=hostile)  # without a prompt
+    with pytest.raises(StageError, match="no prompt"):
+        work(asked, "train")
+    run = TrainingRun.objects.get()
+    assert codes(run) == ["failed"]
+    english, japanese = both(run)
+    assert english[0].startswith("The run failed: ") and f"“{hostile}”" in english[0]
+    assert (
+        japanese[0].startswith("学習に失敗しました")
+        and f"「{hostile}」にはプロンプトがありません" in japanese[0]
+    )
+    for language, outcome in (("en", english[0]), ("ja", japanese[0])):
+        with translation.override(language):
+            assert sentence(run.reason) == outcome, "the reason of the run is in the reader's language too"
+    browser = Client()
+    browser.force_login(asked.memberships.get(role="admin").user)
+    for url in (reverse("run-log", args=[asked.slug, run.pk]), reverse("models", args=[asked.slug])):
+        assert hostile not in browser.get(url).content.decode(), "escaped"
+
+
+def test_a_cancelled_training_says_so(asked: Any) -> None:
+    job = claim(str(enqueue(kind=Kind.TRAIN, dataset=asked).pk))
+    assert job is not None
+    real = Report(job)
+
+    def report(**what: Any) -> None:
+        if what.get("stage") == "predicting":
+            cancel(job=job, user=None)
+        real(**what)
+
+    with pytest.raises(CancelledError):
+        train.run(job, report)  # type: ignore[arg-type]
+    run = TrainingRun.objects.get()
+    english, japanese = both(run)
+    assert codes(run)[-1] == "stopped" and len(english) > 3
+    assert (english[-1], japanese[-1]) == ("Stopped by a person.", "人の操作で中止されました。")
