@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,95 +10,17 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
 from tests.labelled_vectors import world
-from workers.heads import estimator
-from workers.heads.descent import solve
-from workers.heads.folds import copies, stratified_folds, stratified_sample
 from workers.heads.head import NonFiniteVectors
 from workers.heads.logistic import (
-    LAMBDA_GRID,
     LogisticTextPriorHead,
-    even_out,
-    fit_text_scale,
     one_standard_error,
 )
-from workers.heads.objective import Problem, Rows, basis, evaluate, log_softmax
+from workers.heads.objective import log_softmax
 
 
 def digits():
     data = load_digits()
     return data.data / np.linalg.norm(data.data, axis=1, keepdims=True), data.target
-
-
-def problems(n: int, r: int, labels: int, seed: int):
-    """Three problems about the same rows, with weights, soft targets, and rows that only some of them count."""
-    rng = np.random.default_rng(seed)
-    rows = Rows.of(rng.normal(size=(n, r)), rng.normal(size=(n, labels)), rng.dirichlet(np.ones(labels), n))
-    v = rng.random((3, n))
-    v[1, : n // 3] = 0.0
-    v[2, n // 2 :] = 0.0
-    made = [Problem(v[i], float(rng.random()), rng.random((labels, r)) + 0.1, 0.3) for i in range(3)]
-    return rng, rows, made
-
-
-@given(st.integers(0, 10_000))
-@settings(max_examples=20, deadline=None)
-def test_slopes_and_curvatures_are_those_of_finite_differences(seed: int) -> None:
-    n, r, labels = 7, 3, 4
-    rng, rows, made = problems(n, r, labels, seed)
-    W, b = rng.normal(size=(3, labels, r)), rng.normal(size=(3, labels))
-    found = evaluate(W, b, rows, made, curvature=True)
-    assert found.diagonal_W is not None and found.diagonal_b is not None
-    step = 1e-6
-
-    def moved(
-        W: np.ndarray, b: np.ndarray, by: np.ndarray, at: tuple[int, ...]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        up, down = evaluate(W, b, rows, made), by.copy()
-        down[(slice(None), *at)] -= 2 * step
-        other = evaluate(down if by is W else W, down if by is b else b, rows, made)
-        slopes = (up.by_W, other.by_W) if by is W else (up.by_b, other.by_b)
-        each = (slice(None), *at)
-        return (up.loss - other.loss) / (2 * step), (slopes[0][each] - slopes[1][each]) / (2 * step)
-
-    for c in range(labels):
-        for i in range(r):
-            up = W.copy()
-            up[:, c, i] += step
-            slope, bend = moved(up, b, up, (c, i))
-            np.testing.assert_allclose(slope, found.by_W[:, c, i], atol=1e-6)
-            np.testing.assert_allclose(bend, found.diagonal_W[:, c, i], atol=1e-5)
-        up = b.copy()
-        up[:, c] += step
-        slope, bend = moved(W, up, up, (c,))
-        np.testing.assert_allclose(slope, found.by_b[:, c], atol=1e-6)
-        np.testing.assert_allclose(bend, found.diagonal_b[:, c], atol=1e-5)
-
-
-@pytest.mark.parametrize("n", [5, 512, 1700])
-def test_together_is_as_alone(n: int) -> None:
-    """Blocks that some problems skip, and problems in one product, change no sum."""
-    rng, rows, made = problems(n, 6, 4, 1)
-    W, b = rng.normal(size=(3, 4, 6)), rng.normal(size=(3, 4))
-    found = evaluate(W, b, rows, made)
-    for i in range(3):
-        alone = evaluate(W[i : i + 1], b[i : i + 1], rows, [made[i]])
-        p = np.exp(log_softmax(made[i].alpha * rows.B.T + rows.Z @ W[i].T + b[i]))
-        by_hand = (made[i].v[:, None] * (p - rows.Y.T)).T @ rows.Z + made[i].lam * W[i]
-        for each in (alone.by_W[0], by_hand):
-            np.testing.assert_allclose(found.by_W[i], each, rtol=1e-9, atol=1e-9)
-        assert found.loss[i] == pytest.approx(alone.loss[0], rel=1e-12)
-
-
-@given(st.integers(0, 10_000))
-@settings(max_examples=10, deadline=None)
-def test_many_minima_are_found_at_once(seed: int) -> None:
-    rng, rows, made = problems(60, 5, 3, seed)
-    starts = [(rng.normal(size=(3, 5)), rng.normal(size=3)) for _ in made]
-    cold, warm = solve(rows, made, tolerance=1e-13), solve(rows, made, starts=starts, tolerance=1e-13)
-    for (W, b), (other, _), problem in zip(cold, warm, made, strict=True):
-        np.testing.assert_allclose(W, other, atol=1e-4)
-        at = evaluate(W[None], b[None], rows, [problem])
-        assert max(np.abs(at.by_W).max(), np.abs(at.by_b).max()) < 1e-4
 
 
 def test_fit_is_the_minimum_of_the_written_formula() -> None:
@@ -346,162 +266,3 @@ def test_a_dozen_answers_of_two_labels_do_not_bend_good_prompts() -> None:
         head = LogisticTextPriorHead(T, logit_scale=20.0).fit(X[few], y[few])
         worse.append(((X @ T.T).argmax(axis=1) == y).mean() - (head.predict(X) == y).mean())
     assert np.mean(worse) < 0.02
-
-
-def test_copies_share_a_fold() -> None:
-    X, y, _ = world(n=40)
-    again = np.concatenate([X, X[:25], X[:5]])
-    groups = copies(again)
-    assert (groups[40:65] == np.arange(25)).all()
-    assert (groups[65:] == np.arange(5)).all()
-    fold = stratified_folds(np.concatenate([y, y[:25], y[:5]]), 5, 1, groups=groups)
-    assert (fold[40:65] == fold[:25]).all()
-    assert (fold[65:] == fold[:5]).all()
-
-
-def test_copies_do_not_make_the_figures_look_better() -> None:
-    """Answers that mean nothing, each image three times: the copies would tell the fold what to say."""
-    rng = np.random.default_rng(2)
-    X, _, T = world(n=60, d=64)
-    y = rng.integers(0, 4, 60)
-    m = LogisticTextPriorHead(T, logit_scale=20.0).fit(np.tile(X, (3, 1)), np.tile(y, 3))
-    assert m.oof_logits_ is not None
-    assert (m.oof_logits_.argmax(axis=1) == np.tile(y, 3)).mean() < 0.45
-
-
-@given(st.lists(st.integers(0, 5), min_size=5, max_size=80), st.integers(0, 99))
-def test_folds_are_even_in_size_and_in_every_class(y: list[int], seed: int) -> None:
-    labels = np.array(y)
-    fold = stratified_folds(labels, 5, seed)
-    sizes = np.bincount(fold, minlength=5)
-    assert sizes.max() - sizes.min() <= 1
-    for c in np.unique(labels):
-        per = np.bincount(fold[labels == c], minlength=5)
-        assert per.max() - per.min() <= 1
-
-
-@given(
-    st.lists(st.integers(0, 5), min_size=30, max_size=300), st.integers(1, 4), st.integers(5, 200), st.integers(0, 99)
-)  # fmt: skip
-@settings(deadline=None)
-def test_a_sample_is_stratified_in_classes_and_folds(y: list[int], times: int, size: int, seed: int) -> None:
-    labels, groups = np.array(y), np.arange(len(y)) // times * times
-    labels = labels[groups]  # copies of an image with one answer
-    rows = stratified_sample(labels, size, seed, groups=groups, least=4)
-    assert (np.diff(rows) > 0).all()
-    taken = np.isin(np.arange(len(y)), rows)
-    assert (taken == taken[groups]).all()  # copies are together
-    fold = stratified_folds(labels, 5, seed, groups=groups)
-    first = np.unique(groups)
-    for c in np.unique(labels):
-        of = first[labels[first] == c]
-        assert taken[of].sum() >= min(4, len(of))
-        share = len(of) * min(1.0, size / len(y))
-        assert taken[of].sum() <= max(4, share + 0.5)
-        per = np.bincount(fold[of[taken[of]]], minlength=5)
-        assert per.max() - per.min() <= 1
-    assert rows.tolist() == stratified_sample(labels, size, seed, groups=groups, least=4).tolist()
-
-
-@pytest.mark.parametrize(("n", "d"), [(50, 10), (10, 50), (1, 5), (5, 5)])
-def test_basis_spans_the_rows(n: int, d: int) -> None:
-    X = np.random.default_rng(0).normal(size=(n, d))
-    V, values = basis(X)
-    np.testing.assert_allclose(V.T @ V, np.eye(V.shape[1]), atol=1e-8)
-    np.testing.assert_allclose(X @ V @ V.T, X, atol=1e-8)
-    np.testing.assert_allclose(((X @ V) ** 2).sum(axis=0), values, rtol=1e-6)
-
-
-def test_evening_out_keeps_the_total() -> None:
-    energy = np.array([10.0, 1.0, 0.01])
-    f = even_out(energy, 3, 0.5)
-    assert (f**2 * energy).sum() == pytest.approx(energy.sum())
-    assert f[0] < f[1] < f[2]
-    assert (even_out(energy, 3, 0.0) == 1).all()
-
-
-def test_text_scale_finds_the_scale_of_the_truth() -> None:
-    rng = np.random.default_rng(0)
-    B = rng.normal(size=(4000, 5)) * 6
-    p = np.exp(0.5 * B)
-    p /= p.sum(axis=1, keepdims=True)
-    y = (p.cumsum(axis=1) < rng.random((4000, 1))).sum(axis=1)
-    assert fit_text_scale(B, np.eye(5)[y], np.ones(4000)) == pytest.approx(0.5, abs=0.05)
-    assert fit_text_scale(B, np.eye(5)[rng.integers(0, 5, 4000)], np.ones(4000)) < 0.05
-
-
-# -- more labels than strengths are all tried on ----------------------------------------------------------------
-
-
-@pytest.fixture
-def small_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As beyond 2,000 labels, at a size that a test can fit twice."""
-    monkeypatch.setattr(estimator, "COMPARED_ON", 120)
-    monkeypatch.setattr(estimator, "_EACH", 1)
-
-
-@pytest.mark.usefixtures("small_part")
-@pytest.mark.parametrize("soft", [False, True])
-def test_with_many_labels_all_have_out_of_fold_scores(soft: bool) -> None:
-    X, y, T = world(n=700, noise=1.0)
-    X = np.concatenate([X, X[:50]])
-    y = np.concatenate([y, y[:50]])
-    Y = 0.8 * np.eye(4)[y] + 0.05 if soft else y
-    weight = np.random.default_rng(0).random(750) + 0.1
-    m = LogisticTextPriorHead(T, logit_scale=10.0)
-    data = m.labelled(X, Y, weight)
-    assert 110 < len(data.few) < 150
-    assert data.fold is not None and data.few.fold is not None
-    np.testing.assert_array_equal(data.few.fold, data.fold[data.few_at])
-    np.testing.assert_array_equal(data.few.v, weight[data.few_at])
-    m.fit(X, Y, sample_weight=weight)
-    assert m.oof_logits_ is not None and m.oof_logits_.shape == (750, 4)
-    # Each row's scores are those of a head that did not see its fold.
-    held = data.fold == 2
-    alone = LogisticTextPriorHead(T, logit_scale=10.0, lambda0=m.lambda0_, evenness=m.evenness_)
-    at = alone.labelled(X[~held], Y[~held], weight[~held])
-    alone.choose(dataclasses.replace(at, fold=None)).complete(dataclasses.replace(at, fold=None))
-    # λ's unit and the metric are those of the images at hand, so that this is no exact equality.
-    assert np.corrcoef(alone.decision_function(X[held]).ravel(), m.oof_logits_[held].ravel())[0, 1] > 0.99
-
-
-@pytest.mark.usefixtures("small_part")
-def test_with_many_labels_the_head_is_as_good_as_if_all_were_tried_everywhere() -> None:
-    X, y, T = world(n=3000, noise=1.2, seed=3)
-    many = LogisticTextPriorHead(T, logit_scale=10.0).fit(X[:1000], y[:1000])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(estimator, "COMPARED_ON", 10_000)
-        every = LogisticTextPriorHead(T, logit_scale=10.0).fit(X[:1000], y[:1000])
-    loss = [-np.log(m.predict_proba(X[1000:])[np.arange(2000), y[1000:]]).mean() for m in (many, every)]
-    assert loss[0] < loss[1] + 0.005
-    assert len(many.lambda_grid_) <= len(every.lambda_grid_)
-
-
-@pytest.mark.usefixtures("small_part")
-def test_a_part_that_misjudges_the_strength_by_far_is_overruled() -> None:
-    X, y, T = world(n=500, d=40, noise=2.0, seed=3)
-    m = LogisticTextPriorHead(T, logit_scale=10.0)
-    data = m.labelled(X, y)
-    m.choose(data.few)
-    m._left = (0.0, 0.5), LAMBDA_GRID[6:]
-    m.cross_validate(data)
-    every = LogisticTextPriorHead(T, logit_scale=10.0).choose(data)
-    assert m.lambda0_ == every.lambda0_ >= LAMBDA_GRID[4]
-
-
-@pytest.mark.usefixtures("small_part")
-def test_with_many_labels_same_seed_same_bits_and_a_rare_class_survives() -> None:
-    X, y, T = world(n=800, noise=0.3)
-    rows = np.r_[np.flatnonzero(y != 3), np.flatnonzero(y == 3)[:1]]
-    fits = [LogisticTextPriorHead(T, logit_scale=10.0, seed=5).fit(X[rows], y[rows]) for _ in range(2)]
-    assert fits[0].coef_.tobytes() == fits[1].coef_.tobytes()
-    assert fits[0].oof_logits_.tobytes() == fits[1].oof_logits_.tobytes()
-    data = fits[0].labelled(X[rows], y[rows])
-    assert len(data.few) < len(rows) and (data.few.Y.argmax(axis=1) == 3).sum() == 1
-    assert (fits[0].predict(X[y == 3]) == 3).mean() > 0.5  # it has one answer of 600, and its prompt
-
-
-def test_few_labels_are_all_tried() -> None:
-    X, y, T = world(n=200)
-    data = LogisticTextPriorHead(T, logit_scale=10.0).labelled(X, y)
-    assert data.few is data
