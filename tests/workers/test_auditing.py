@@ -140,6 +140,8 @@ def test_images_of_a_label_that_was_taken_out_are_asked_about_anew(
     assert outdated and audited and outdated <= answered_image_ids(begun)
     archive_label(label=blue, user=admin)
     assert not outdated & answered_image_ids(begun)
+    begun.queue_target = 30  # room for every image that may be asked about
+    begun.save()
     work(begun, "predict")
     work(begun, "train")
     waiting = QueueItem.objects.filter(dataset=begun, state=QueueItem.State.WAITING)
@@ -203,3 +205,85 @@ def test_a_share_that_is_raised_later_adds_nothing_that_was_picked_over(
     counted = ConfirmedLabel.objects.filter(stream=Stream.AUDIT).select_related("image")
     expected = [row for row in counted if row.image_id in new or row.image.audit_key < 0.2]
     assert audit_count(coloured) == len(expected) and len(expected) <= len(counted)
+
+
+def test_an_audited_image_comes_back_as_an_audit_whatever_the_share_is_now(
+    begun: Any, work: Work, answer_queue: Callable[..., int]
+) -> None:
+    """Or it would be asked about because a head is unsure, with the prediction shown, and still count as audited."""
+    from mekiki.datasets.services import update_settings
+    from mekiki.review.selectors import audit_sample
+
+    work(begun, "refill")
+    answer_queue(begun)
+    admin = begun.memberships.get(role="admin").user
+    blue = begun.labels.get(name="blue")
+    audited = set(
+        ConfirmedLabel.objects.filter(label=blue, stream=Stream.AUDIT).values_list("image_id", flat=True)
+    )
+    assert audited
+    archive_label(label=blue, user=admin)
+    update_settings(dataset=begun, user=admin, audit_fraction=0.01, queue_target=30)
+    begun.refresh_from_db()
+    work(begun, "predict")
+    work(begun, "train")
+    work(begun, "refill")
+    waiting = QueueItem.objects.filter(dataset=begun, state=QueueItem.State.WAITING, image__in=audited)
+    assert {stream for (stream,) in waiting.values_list("stream")} == {Stream.AUDIT}
+    # And were one asked about actively all the same, its answer would be no audit.
+    kept = audit_sample(begun)
+    assert kept
+    label = ConfirmedLabel.objects.get(image=kept[0][0])
+    other = type(label.decision).objects.create(
+        dataset=begun, image=label.image, user=admin, kind="correct", label=label.label,
+        client_key=uuid.uuid4(), shown={"stream": str(Stream.UNCERTAIN)},
+    )  # fmt: skip
+    ConfirmedLabel.objects.filter(pk=label.pk).update(decision=other)
+    assert len(audit_sample(begun)) == len(kept) - 1
+
+
+def test_a_share_that_is_raised_before_anybody_was_asked_is_the_share_and_the_queue_follows(
+    coloured: Any, work: Work, answer_queue: Callable[..., int]
+) -> None:
+    from mekiki.datasets.services import update_settings
+    from mekiki.jobs.models import Job, Kind
+    from mekiki.review.selectors import reserve_limits
+
+    imported(coloured, list(coloured.images.all()))
+    admin = coloured.memberships.get(role="admin").user
+    work(coloured, "encode")
+    work(coloured, "predict")
+    assert QueueItem.objects.filter(dataset=coloured).exists()
+    Job.objects.all().delete()
+    update_settings(dataset=coloured, user=admin, audit_fraction=0.75)
+    assert Job.objects.get().kind == Kind.REFILL
+    assert reserve_limits(coloured) == []
+    coloured.refresh_from_db()
+    work(coloured, "refill")
+    later(coloured, 12)
+    assert [each.images for each in audit_strata(coloured)] == [42]
+    answer_queue(coloured)
+    assert reserve_limits(coloured) == [], "what was chosen by the old share was never shown"
+
+
+def test_images_before_and_after_a_raised_share_are_two_strata(
+    coloured: Any, work: Work, answer_queue: Callable[..., int]
+) -> None:
+    """Their chances of being audited differ, although no audit was answered in between."""
+    from mekiki.datasets.services import update_settings
+    from mekiki.review.selectors import reserve_limits
+    from mekiki.review.services import next_items
+
+    imported(coloured, list(coloured.images.all()))
+    admin = coloured.memberships.get(role="admin").user
+    update_settings(dataset=coloured, user=admin, audit_fraction=0.0)
+    coloured.refresh_from_db()
+    work(coloured, "encode")
+    work(coloured, "predict")
+    assert next_items(dataset=coloured, user=admin, count=1), (
+        "somebody has seen a question chosen by the share"
+    )
+    update_settings(dataset=coloured, user=admin, audit_fraction=0.75)
+    assert [share for _last, share in reserve_limits(coloured)] == [0.0]
+    later(coloured, 12)
+    assert [each.images for each in audit_strata(coloured)] == [30, 12]

@@ -13,7 +13,7 @@ from django.urls import reverse
 from mekiki.learning.models import Head
 from mekiki.learning.training_log import told
 from mekiki.review.models import Decision, QueueItem
-from mekiki.review.selectors import training_labels, training_opinions
+from mekiki.review.selectors import Opinions, training_labels, training_opinions
 from mekiki.review.services import answer, next_items
 from tests.factories import MembershipFactory
 from workers.steps.teaching import targets_of
@@ -105,3 +105,10 @@ def test_one_opinion_each_is_what_it_always_was(
     label_ids = list(coloured.labels.order_by("position").values_list("pk", flat=True))
     y = targets_of(opinions, label_ids)
     assert y.dtype == np.int64 and [label_ids[i] for i in y] == [each.label for each in opinions]
+
+
+def test_people_who_agree_are_not_counted_as_differing() -> None:
+    """A sixth six times is less than one in binary."""
+    same = Opinions(1, 7, 10, tuple((7, 11 + i) for i in range(5)))
+    y = targets_of([same, Opinions(2, 7, 20, ((8, 21),))], [7, 8])
+    assert y.tolist() == [[1.0, 0.0], [0.5, 0.5]]

@@ -37,7 +37,8 @@ def solve(
 ) -> list[Point]:
     """The minimiser (W (L, r), b (L,)) of each problem, in the rows' dtype.
 
-    They are strictly convex, so the start changes the way, not the goal.
+    They are strictly convex, so that the start changes the way, not the goal; one that is worse than zeros is not taken.
+    A problem ends where a step gains less than `tolerance`, or after `max_iter` steps, wherever that is.
 
     Args:
         starts: of each problem; zeros when omitted. tolerance: relative decrease of the objective (of 1, where it is
@@ -64,6 +65,12 @@ def _together(
     _, L, r = W.shape
     dtype = W.dtype
     here = evaluate(W, b, rows, problems, curvature=True)
+    if W.any() or b.any():
+        # A start that is worse than none would set scales that hold nowhere near the minimum. NaN counts as worse.
+        worse = ~(here.loss <= evaluate(np.zeros_like(W), np.zeros_like(b), rows, problems).loss)
+        if worse.any():
+            W[worse], b[worse] = 0, 0
+            here = evaluate(W, b, rows, problems, curvature=True)
     assert here.diagonal_W is not None and here.diagonal_b is not None
     scale = 1.0 / np.sqrt(_flat(here.diagonal_W, here.diagonal_b))  # (P, L·r + L)
     ways = [

@@ -19,7 +19,7 @@ class PlainLogistic(HeadEstimator):
         evenness: the metric of the pull, as in `LogisticTextPriorHead`; None cross-validates it.
         folds, seed: of the cross-validation that chooses the strength of the pull.
         beside: a head with the prompts that has been cross-validated on the same labels: where its strength is much
-            the same, cross-validation begins from it. Only speed depends on it.
+            the same, cross-validation begins from it. Beyond rounding, only speed depends on it.
 
     The text prior's scale α can reach zero too, but then for all labels at once and only where the labels say so;
     this one asks what they say without any prompt.

@@ -8,7 +8,12 @@ from mekiki.datasets.models import Dataset
 from mekiki.learning import models
 from mekiki.learning.services import seed_for
 from mekiki.review.models import Decision, Lease, QueueItem
-from mekiki.review.selectors import answered_image_ids, reserve_limits, training_labels
+from mekiki.review.selectors import (
+    answered_image_ids,
+    audited_image_ids,
+    reserve_limits,
+    training_labels,
+)
 from mekiki.review.services import fill_queue
 from workers.acquisition.mix import choose
 from workers.embeddings import Mirror
@@ -31,6 +36,8 @@ def fill(dataset: Dataset, head: models.Head, scores: Scores, mirror: Mirror, re
     reserve = mirror.keys < dataset.audit_fraction
     for last, share in reserve_limits(dataset):
         reserve &= (mirror.ids > last) | (mirror.keys < share)
+    # Audited before, and asked about anew because their label was taken out: a share lowered since changes nothing.
+    reserve |= mirror.mask_of(sorted(audited_image_ids(dataset)))
     batch = min(dataset.queue_target, int(candidate.sum()))
     skipped = mirror.mask_of(_skipped_image_ids(dataset)) & ~reserve
     if int((candidate & ~skipped).sum()) >= batch:

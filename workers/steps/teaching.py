@@ -79,7 +79,8 @@ def targets_of(training: list[Opinions], label_ids: list[int]) -> np.ndarray:
     for row, each in enumerate(training):
         votes = [each.label, *(label for label, _decision in each.others if label in index)]
         for label in votes:
-            soft[row, index[label]] += 1 / len(votes)
+            soft[row, index[label]] += 1
+        soft[row] /= len(votes)
     return soft
 
 

@@ -157,6 +157,16 @@ def _accuracy(head: Any) -> dict[str, Any]:
     else:
         en.append("This describes the head's predictions over the whole dataset.")
         ja.append("これはデータセット全体に対するヘッドの予測の精度です。")
+    without = int(newest.report.get("without_label") or 0)
+    if without:
+        en.append(
+            f"{without} more that were drawn have no label (skipped, flagged, or the reviewers did not agree) and are not "
+            "counted; they are hardly the easy ones."
+        )
+        ja.append(
+            f"ほかに無作為に選んだ{without}枚にはラベルがなく（スキップ、フラグ、または意見の不一致）、数に含めていません。"
+            "判定の難しい画像と考えられます。"
+        )
     return {
         "n": newest.n,
         "correct": newest.correct,
@@ -166,6 +176,7 @@ def _accuracy(head: Any) -> dict[str, Any]:
         "level": 0.95,
         "method": "Wilson" if plain else "Wilson, weighted by stratum",
         "images_left_out": newest.left_out,
+        "audited_without_label": without,
         "head": head.version,
         "head_digest": head.digest,
         "statement": {

@@ -22,6 +22,8 @@ class Stream(models.TextChoices):
 
 # No prediction is shown for these: the answer must not depend on what the model said.
 BLIND_STREAMS = (Stream.AUDIT, Stream.GOLD)
+# Chosen to teach the head, and shown with what it says.
+ACTIVE_STREAMS = (Stream.UNCERTAIN, Stream.DIVERSE)
 
 
 class QueueItem(models.Model):

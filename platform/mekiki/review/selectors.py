@@ -15,7 +15,15 @@ from mekiki.datasets.models import Image, ImportBatch
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Champion
-from mekiki.review.models import BLIND_STREAMS, ConfirmedLabel, Decision, Lease, QueueItem, Stream
+from mekiki.review.models import (
+    ACTIVE_STREAMS,
+    BLIND_STREAMS,
+    ConfirmedLabel,
+    Decision,
+    Lease,
+    QueueItem,
+    Stream,
+)
 
 ANSWERS = (Decision.Kind.CONFIRM, Decision.Kind.CORRECT, Decision.Kind.FLAG)
 
@@ -98,7 +106,8 @@ def audit_sample(dataset: Any) -> list[tuple[int, int, int | None]]:
 
 @dataclass(frozen=True)
 class AuditStratum:
-    """Imports between which no audit was drawn: each of their images had the same chance of being audited.
+    """Imports between which no audit was drawn, nor the share raised: each of their images had the same chance of being
+    audited.
 
     since, until: when they came in; None for images of imports that are not on record.
     """
@@ -123,6 +132,8 @@ def audit_strata(dataset: Any) -> list[AuditStratum]:
         ImportBatch.objects.filter(dataset=dataset, pk__in=[pk for pk in counted if pk is not None])
     )
     drawn = _audit_draws(dataset) if len(batches) > 1 else []
+    # Images that were there when the share was raised may have a smaller chance from then on than those after it.
+    raised = [at for at, _last, _share in _raises(dataset)] if len(batches) > 1 else []
     for batch in sorted(batches, key=lambda each: (each.created_at, each.pk)):
         until = batch.finished_at or batch.created_at
         last = found[-1] if found else None
@@ -130,6 +141,7 @@ def audit_strata(dataset: Any) -> list[AuditStratum]:
             last is not None
             and last.since is not None
             and bisect_left(drawn, last.since.replace(microsecond=0)) == bisect_right(drawn, until)
+            and not any(last.since < at < until for at in raised)
         ):
             found[-1] = AuditStratum(
                 [*last.batches, batch.pk], last.images + counted[batch.pk], last.since, until
@@ -164,6 +176,15 @@ def audit_without_label(dataset: Any) -> int:
     )
 
 
+def audited_image_ids(dataset: Any) -> set[int]:
+    """Images whose label was given for the audit and that no head was trained on, whether or not the label is in use.
+
+    Whatever asks about one of them again must be an audit again: blind, and not because a head is unsure of it.
+    """
+    rows = ConfirmedLabel.objects.filter(dataset=dataset, stream=Stream.AUDIT, in_training=False)
+    return set(rows.values_list("image_id", flat=True))
+
+
 def audit_count(dataset: Any) -> int:
     """How many images the audit sample holds."""
     return _audit_sample(dataset).count()
@@ -173,6 +194,8 @@ def _audit_sample(dataset: Any) -> QuerySet[ConfirmedLabel]:
     rows = ConfirmedLabel.objects.filter(
         dataset=dataset, stream=Stream.AUDIT, in_training=False, label__archived_at__isnull=True
     )
+    # An answer that was given with the prediction on the screen, or because a head was unsure, is no audit.
+    rows = rows.exclude(decision__shown__stream__in=list(ACTIVE_STREAMS))
     for last, share in reserve_limits(dataset):
         rows = rows.exclude(image__lte=last, image__audit_key__gte=share)
     return rows
@@ -181,21 +204,31 @@ def _audit_sample(dataset: Any) -> QuerySet[ConfirmedLabel]:
 def reserve_limits(dataset: Any) -> list[tuple[int, float]]:
     """(image id, share): images up to that id belong to the audit reserve only below that share, whatever it is now.
 
-    Where the share was raised after active questions had begun, the hard ones of the images in between were asked about
-    and learned. What is left of them is no random sample: only images that came later join by the new share.
+    Where the share was raised after active questions had been shown to somebody (or those chosen before it were shown
+    afterwards), the hard ones of the images in between were asked about and learned. What is left of them is no random
+    sample: only images that came later join by the new share.
     """
+    return [(last, share) for _at, last, share in _raises(dataset)]
+
+
+def _raises(dataset: Any) -> list[tuple[datetime, int, float]]:
+    """(when, image id, share before) of each raise of the audit share that limits the reserve."""
     changes = Event.objects.filter(
         dataset_id=dataset.pk, kind="dataset.settings_changed", data__before__has_key="audit_fraction"
     )
     found = []
     for at, data in changes.order_by("pk").values_list("at", "data"):
         before, after = (data[when]["audit_fraction"] for when in ("before", "after"))
-        active = QueueItem.objects.filter(dataset=dataset, created_at__lt=at).exclude(
-            stream__in=BLIND_STREAMS
+        if after <= before:
+            continue
+        chosen = QueueItem.objects.filter(dataset=dataset, created_at__lt=at, stream__in=ACTIVE_STREAMS)
+        shown = chosen.filter(
+            Exists(Lease.objects.filter(item=OuterRef("pk")))
+            | Exists(Decision.objects.filter(item=OuterRef("pk")))
         )
-        if after > before and active.exists():
+        if shown.exists():
             last = Image.objects.filter(dataset=dataset, created_at__lt=at).aggregate(last=Max("pk"))["last"]
-            found.append((last or 0, before))
+            found.append((at, last or 0, before))
     return found
 
 

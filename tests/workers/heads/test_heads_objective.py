@@ -112,3 +112,20 @@ def test_text_scale_finds_the_scale_of_the_truth() -> None:
     y = (p.cumsum(axis=1) < rng.random((4000, 1))).sum(axis=1)
     assert fit_text_scale(B, np.eye(5)[y], np.ones(4000)) == pytest.approx(0.5, abs=0.05)
     assert fit_text_scale(B, np.eye(5)[rng.integers(0, 5, 4000)], np.ones(4000)) < 0.05
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_start_far_off_does_no_harm(dtype: type) -> None:
+    """Scales that were set where all is saturated would hold nowhere near the minimum."""
+    rng = np.random.default_rng(0)
+    Z = rng.normal(size=(120, 16))
+    Z *= 100 / np.linalg.norm(Z, axis=1, keepdims=True)
+    rows = Rows.of(Z, np.zeros((120, 4)), np.eye(4)[rng.integers(0, 4, 120)], dtype)
+    problem = Problem(np.ones(120), 1.0, np.full((4, 16), 10.0), 2.0)
+    starts = [(rng.normal(0, 5, (4, 16)), rng.normal(0, 5, 4)), (np.full((4, 16), np.nan), np.zeros(4))]
+    best, *others = [
+        evaluate(W[None], b[None], rows, [problem]).loss[0]
+        for begin in (None, *starts)
+        for W, b in solve(rows, [problem], starts=None if begin is None else [begin], tolerance=1e-7)
+    ]
+    np.testing.assert_allclose(others, best, rtol=1e-4)

@@ -12,8 +12,8 @@ from mekiki.accounts.models import Role, User
 from mekiki.accounts.services import set_role
 from mekiki.audit.services import record
 from mekiki.datasets.models import Dataset
-from mekiki.jobs.models import ACTIVE_STATES, Job
-from mekiki.jobs.services import cancel
+from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
+from mekiki.jobs.services import cancel, enqueue
 
 RESERVED_SLUGS = frozenset({"new", "api", "admin", "static", "accounts", "datasets"})
 CREATION_SETTINGS = frozenset(
@@ -81,7 +81,8 @@ def _slug_from(name: str, number: int) -> str:
 def update_settings(*, dataset: Dataset, user: User, **changes: Any) -> Dataset:
     """Change name, description, audit_fraction, queue_target, acquisition, retrain_every or opinions.
 
-    ValidationError for a value out of range. Nothing is recorded when nothing changes.
+    A new audit share asks for the queue to be filled anew. ValidationError for a value out of range. Nothing is recorded
+    when nothing changes.
     """
     if unknown := set(changes) - EDITABLE:
         raise TypeError(f"Not settings that can change: {', '.join(sorted(unknown))}")
@@ -100,6 +101,9 @@ def update_settings(*, dataset: Dataset, user: User, **changes: Any) -> Dataset:
         target=row,
         data={"before": before, "after": {name: changes[name] for name in before}},
     )
+    if "audit_fraction" in before and hasattr(row, "champion"):
+        # What waits was chosen by the old share: nobody should be asked actively about what is now for the audit.
+        enqueue(kind=Kind.REFILL, dataset=row, user=user)
     return row
 
 
