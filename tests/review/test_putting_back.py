@@ -55,7 +55,7 @@ def test_an_admin_puts_a_flagged_image_back_and_it_is_asked_first_blind_as_befor
     assert event.data["flags"] == [flag.pk]
     assert selectors.answered_today(station.dataset, admin) == 0
     station.answer(user, again, "correct", label=station.labels[1])
-    assert selectors.audit_labels(station.dataset) == [(audited.image_id, station.labels[1].pk)]
+    assert selectors.audit_sample(station.dataset) == [(audited.image_id, station.labels[1].pk, None)]
 
 
 def test_a_refill_does_not_send_it_away():

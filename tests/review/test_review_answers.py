@@ -160,11 +160,11 @@ def test_blind_items_take_a_label_and_stay_out_of_training_until_retired():
     assert decision.kind == "correct", "a blind answer confirms nothing"
     assert "label" not in decision.shown
     assert selectors.training_labels(station.dataset) == []
-    assert selectors.audit_labels(station.dataset) == [(item.image_id, station.labels[0].pk)]
+    assert selectors.audit_sample(station.dataset) == [(item.image_id, station.labels[0].pk, None)]
     with pytest.raises(PermissionDenied):
         services.retire_audit(dataset=station.dataset, user=user)
     assert services.retire_audit(dataset=station.dataset, user=admin) == 1
-    assert selectors.audit_labels(station.dataset) == []
+    assert selectors.audit_sample(station.dataset) == []
     assert len(selectors.training_labels(station.dataset)) == 1
     assert Event.objects.get(kind="audit.retired").data == {"labels": 1}
 
@@ -177,7 +177,7 @@ def test_a_retired_label_stays_in_training_when_its_answer_is_undone_and_given_a
     services.retire_audit(dataset=station.dataset, user=admin)
     station.undo(user)
     station.answer(user, station.next(user)[0], "correct", label=station.labels[1])
-    assert selectors.audit_labels(station.dataset) == [], "a head has seen this image's label"
+    assert selectors.audit_sample(station.dataset) == [], "a head has seen this image's label"
     assert len(selectors.training_labels(station.dataset)) == 1
 
 
@@ -193,7 +193,7 @@ def test_an_answer_undone_before_others_were_retired_stays_out_of_training():
     assert services.retire_audit(dataset=station.dataset, user=admin) == 1
     again = next(held for held in station.next(user, 2) if held.item == item)
     station.answer(user, again, "correct", label=station.labels[0])
-    assert selectors.audit_labels(station.dataset) == [(item.image_id, station.labels[0].pk)]
+    assert selectors.audit_sample(station.dataset) == [(item.image_id, station.labels[0].pk, None)]
     assert [image for image, _l, _d in selectors.training_labels(station.dataset)] == [second.item.image_id]
 
 

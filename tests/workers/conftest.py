@@ -177,3 +177,26 @@ def champion() -> Callable[[Dataset], Head]:
     from mekiki.learning.models import Head
 
     return lambda dataset: Head.objects.get(champion__dataset=dataset)
+
+
+@pytest.fixture
+def killed_while_storing(monkeypatch: pytest.MonkeyPatch) -> Callable[[Job], None]:
+    """Begin a training that dies before its predictions are stored; the job can then be tried again."""
+    from mekiki.jobs.models import Job, State
+    from mekiki.jobs.services import claim
+    from workers.runner import Report
+    from workers.stages import train
+
+    def run(job: Job) -> None:
+        def die(*_arguments: Any) -> None:
+            raise train.LostClaimError("killed")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(train, "store_missing", die)
+            claimed = claim(str(job.pk))
+            assert claimed is not None
+            with pytest.raises(train.LostClaimError):
+                train.run(claimed, Report(claimed))
+        Job.objects.filter(pk=job.pk).update(state=State.QUEUED)
+
+    return run

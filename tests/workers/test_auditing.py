@@ -52,6 +52,10 @@ def begun(coloured: Any, work: Work, answer_queue: Callable[..., int]) -> Any:
     return coloured
 
 
+def images_of(label: Any, **where: Any) -> set[int]:
+    return set(ConfirmedLabel.objects.filter(label=label, **where).values_list("image_id", flat=True))
+
+
 def newest(dataset: Any) -> Evaluation:
     return Evaluation.objects.filter(head__champion__dataset=dataset).latest("id")
 
@@ -133,10 +137,7 @@ def test_images_of_a_label_that_was_taken_out_are_asked_about_anew(
     answer_queue(begun)
     admin = begun.memberships.get(role="admin").user
     blue = begun.labels.get(name="blue")
-    outdated = set(ConfirmedLabel.objects.filter(label=blue).values_list("image_id", flat=True))
-    audited = set(
-        ConfirmedLabel.objects.filter(label=blue, stream=Stream.AUDIT).values_list("image_id", flat=True)
-    )
+    outdated, audited = images_of(blue), images_of(blue, stream=Stream.AUDIT)
     assert outdated and audited and outdated <= answered_image_ids(begun)
     archive_label(label=blue, user=admin)
     assert not outdated & answered_image_ids(begun)
@@ -218,9 +219,7 @@ def test_an_audited_image_comes_back_as_an_audit_whatever_the_share_is_now(
     answer_queue(begun)
     admin = begun.memberships.get(role="admin").user
     blue = begun.labels.get(name="blue")
-    audited = set(
-        ConfirmedLabel.objects.filter(label=blue, stream=Stream.AUDIT).values_list("image_id", flat=True)
-    )
+    audited = images_of(blue, stream=Stream.AUDIT)
     assert audited
     archive_label(label=blue, user=admin)
     update_settings(dataset=begun, user=admin, audit_fraction=0.01, queue_target=30)

@@ -10,7 +10,7 @@ from django.core.files.storage import default_storage
 
 from mekiki.datasets import storage
 from mekiki.jobs.models import Job, Kind, State
-from mekiki.jobs.services import claim, enqueue
+from mekiki.jobs.services import enqueue
 from mekiki.labeling.models import Label
 from mekiki.labeling.selectors import active_labels
 from mekiki.labeling.services import archive_label, set_schema
@@ -28,7 +28,6 @@ from mekiki.learning.reasons import parse, sentence
 from mekiki.review.models import ConfirmedLabel, QueueItem
 from tests.workers.conftest import COLOURS, PROMPTS, add_image, picture
 from workers.errors import StageError
-from workers.runner import Report
 from workers.steps import sharing
 from workers.steps.promotion import compare, judge, sign_test
 
@@ -222,26 +221,13 @@ def test_same_labels_and_seed_give_the_same_head(
 
 
 def test_a_training_killed_after_its_head_was_recorded_goes_on_with_it(
-    coloured: Any, work: Work, answer_queue: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+    coloured: Any, work: Work, answer_queue: Callable[..., int], killed_while_storing: Callable[[Job], None]
 ) -> None:
-    from workers.stages import train
-
     work(coloured, "encode")
     work(coloured, "predict")
     answer_queue(coloured)
-    job = enqueue(kind=Kind.TRAIN, dataset=coloured, payload={"trigger": "count"})
-
-    def die(*_arguments: Any) -> None:
-        raise train.LostClaimError("killed")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(train, "store_missing", die)
-        claimed = claim(str(job.pk))
-        assert claimed is not None
-        with pytest.raises(train.LostClaimError):
-            train.run(claimed, Report(claimed))
+    killed_while_storing(enqueue(kind=Kind.TRAIN, dataset=coloured, payload={"trigger": "count"}))
     assert Head.objects.exclude(kind="zero_shot").count() == 1
-    Job.objects.filter(pk=job.pk).update(state=State.QUEUED)
     work(coloured, "train")
     assert Head.objects.exclude(kind="zero_shot").count() == 1, "trained once"
     run = TrainingRun.objects.get()

@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import translation
 
-from mekiki.jobs.models import Job, Kind, State
+from mekiki.jobs.models import Job, Kind
 from mekiki.jobs.services import CancelledError, cancel, claim, enqueue
 from mekiki.learning.models import TrainingRun
 from mekiki.learning.reasons import sentence
@@ -120,20 +120,11 @@ def test_a_cross_validated_training_is_told_in_full(asked: Any, work: Work, answ
     )
 
 
-def test_a_retried_training_goes_on_with_its_lines(asked: Any, work: Work, monkeypatch: Any) -> None:
-    job = enqueue(kind=Kind.TRAIN, dataset=asked)
-
-    def die(*_arguments: Any) -> None:
-        raise train.LostClaimError("killed")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(train, "store_missing", die)
-        claimed = claim(str(job.pk))
-        assert claimed is not None
-        with pytest.raises(train.LostClaimError):
-            train.run(claimed, Report(claimed))
+def test_a_retried_training_goes_on_with_its_lines(
+    asked: Any, work: Work, killed_while_storing: Callable[[Job], None]
+) -> None:
+    killed_while_storing(enqueue(kind=Kind.TRAIN, dataset=asked))
     before = TrainingRun.objects.get().log
-    Job.objects.filter(pk=job.pk).update(state=State.QUEUED)
     work(asked, "train")
     run = TrainingRun.objects.get()
     assert run.log.startswith(before + "\n"), "the lines of the first try stay"

@@ -23,6 +23,7 @@ from workers.heads.objective import F8, basis, log_softmax
 COMPARED_ON = 2_000
 _EACH = 20
 _SHARE = 0.1
+_MOST_WEIGHT = 1e9
 
 
 @dataclass(frozen=True)
@@ -174,11 +175,15 @@ class HeadEstimator:
         n_labels, dim = check_vectors(self.text).shape
         vectors = check_vectors(X, dim=dim).astype(np.float64)
         Y, v = targets(y, len(vectors), n_labels), weights(sample_weight, len(vectors))
-        groups, hard = copies(vectors), Y.argmax(axis=1)
-        images = len(np.unique(groups))
+        groups, hard, counts = copies(vectors), Y.argmax(axis=1), v > 0
+        images = len(np.unique(groups[counts]))
         fold = None
-        if images >= 2 * max(n_labels, self.folds) and len(np.unique(hard)) > 1:
-            fold = stratified_folds(hard, self.folds, self.seed, groups=groups)
+        if images >= 2 * max(n_labels, self.folds) and len(np.unique(hard[counts])) > 1:
+            # Rows that count nothing are dealt out by themselves, or a fold could be left without any that do.
+            fold = np.zeros(len(vectors), np.int64)
+            fold[counts] = stratified_folds(hard, self.folds, self.seed, groups=groups[counts])
+            of_group = dict(zip(groups[counts].tolist(), fold[counts].tolist(), strict=True))
+            fold[~counts] = [of_group.get(group, 0) for group in groups[~counts].tolist()]
         return Labelled(vectors, Y, v, float(self.logit_scale), self.seed, groups, fold)
 
     def choose(self, data: Labelled) -> Self:
@@ -277,10 +282,10 @@ def targets(y: ArrayLike, n: int, n_labels: int) -> F8:
 
 
 def weights(sample_weight: ArrayLike | None, n: int) -> F8:
-    """(n,) weights, ones where none are given. ValueError: shape, negative or not finite."""
+    """(n,) weights, ones where none are given. ValueError: shape, negative, or above 10⁹ (products would overflow)."""
     if sample_weight is None:
         return np.ones(n)
     v = np.asarray(sample_weight, np.float64)
-    if v.shape != (n,) or not np.isfinite(v).all() or (v < 0).any():
-        raise ValueError(f"sample_weight must be ({n},), finite and not negative")
+    if v.shape != (n,) or not ((v >= 0) & (v <= _MOST_WEIGHT)).all():
+        raise ValueError(f"sample_weight must be ({n},) numbers from 0 to {_MOST_WEIGHT:g}")
     return v

@@ -10,7 +10,13 @@ from mekiki.datasets.models import Dataset
 from mekiki.labeling.models import Label
 from mekiki.learning import models
 from mekiki.learning.services import record_evaluation
-from mekiki.review.selectors import audit_sample, audit_strata, audit_without_label, training_labels
+from mekiki.review.selectors import (
+    AuditStratum,
+    audit_sample,
+    audit_strata,
+    audit_without_label,
+    training_labels,
+)
 from workers.embeddings import Mirror
 from workers.evaluation.metrics import accuracy, confusion_matrix, macro_recall, per_label
 from workers.evaluation.strata import weigh
@@ -32,16 +38,38 @@ class Sample:
     left_out: int  # images in strata without an audited one: the estimate says nothing of them
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """The audit sample as it is on record: n images, their labels, and where each stands among the strata."""
+
+    images: list[int]
+    labels: list[int]
+    stratum: NDArray[np.int64]  # (n,) indices into `strata`
+    strata: list[AuditStratum]
+
+
+def drawn_for_audit(dataset: Dataset) -> Drawn:
+    """The audit sample, with or without embeddings."""
+    # The strata first: whatever comes in between the two reads has no audit answer yet.
+    strata = audit_strata(dataset)
+    sample = audit_sample(dataset)
+    of_batch = {batch: h for h, each in enumerate(strata) for batch in each.batches}
+    stratum = np.array([of_batch[batch] for _image, _label, batch in sample], np.int64)
+    return Drawn(
+        [image for image, _label, _batch in sample],
+        [label for _image, label, _batch in sample],
+        stratum,
+        strata,
+    )
+
+
 def audited(dataset: Dataset, mirror: Mirror, label_ids: list[int]) -> Sample:
     """The audited images that have an embedding, each with its weight by when it came in."""
     index = {label_id: i for i, label_id in enumerate(label_ids)}
-    # The strata first: whatever comes in between the two reads has no audit answer yet.
-    strata = audit_strata(dataset)
-    triples = audit_sample(dataset)
-    rows, found = mirror.rows_of([image for image, _label, _batch in triples])
-    truth = np.array([index.get(label, -1) for _image, label, _batch in triples], np.int64)[found]
-    of_batch = {batch: h for h, each in enumerate(strata) for batch in each.batches}
-    stratum = np.array([of_batch[batch] for _image, _label, batch in triples], np.int64)[found]
+    drawn = drawn_for_audit(dataset)
+    rows, found = mirror.rows_of(drawn.images)
+    truth = np.array([index.get(label, -1) for label in drawn.labels], np.int64)[found]
+    stratum, strata = drawn.stratum[found], drawn.strata
     weighting = weigh(stratum, [each.images for each in strata])
     counts = np.bincount(stratum, minlength=len(strata))
     told = [

@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 from mekiki.datasets.models import Dataset
 from mekiki.learning import models
 from mekiki.learning.services import seed_for
-from mekiki.review.selectors import audit_sample, audit_strata, training_labels
+from mekiki.review.selectors import training_labels
 from workers.embeddings import Mirror
 from workers.evaluation.metrics import accuracy
 from workers.evaluation.strata import weigh
 from workers.heads.scoring import Scores
 from workers.heads.train import train_head
+from workers.steps.auditing import drawn_for_audit
 from workers.steps.promotion import compare, prompts_log_loss
 from workers.steps.teaching import Setting
 
@@ -73,16 +74,13 @@ def on_audit_stream(
     Drawn at random, judged blind, never trained on: this is accuracy, and comes with its 95 % interval, images
     weighted as in `workers.steps.auditing`. None before the first audited image.
     """
-    strata = audit_strata(dataset)
-    triples = audit_sample(dataset)
-    old_rows, new_rows, both = common_rows(old[2], new[2], [image for image, _label, _batch in triples])
-    truth = np.array([label for _image, label, _batch in triples], np.int64)[both]
-    of_batch = {batch: h for h, each in enumerate(strata) for batch in each.batches}
-    stratum = np.array([of_batch[batch] for _image, _label, batch in triples], np.int64)[both]
-    weighting = weigh(stratum, [each.images for each in strata])
-    weights = weighting.weights
+    drawn = drawn_for_audit(dataset)
+    old_rows, new_rows, both = common_rows(old[2], new[2], drawn.images)
+    truth = np.array(drawn.labels, np.int64)[both]
     if not len(truth):
         return None
+    weighting = weigh(drawn.stratum[both], [each.images for each in drawn.strata])
+    weights = weighting.weights
     old_said = np.asarray(old[0].label_ids)[old[1].label[old_rows]]
     new_said = np.asarray(new[0].label_ids)[new[1].label[new_rows]]
     pair = compare(old_said, new_said, truth)

@@ -97,14 +97,14 @@ def _opinions_differ(v: Values) -> str:
 
 def _labels(v: Values) -> str:
     return _(
-        "%(seen)s of %(classes)s labels have confirmed images, %(n)s in all; an embedding has %(dimensions)s dimensions."
+        "%(seen)s of %(classes)s labels have images to learn from, %(n)s in all; an embedding has %(dimensions)s dimensions."
     ) % {name: count(v[name]) for name in ("n", "seen", "classes", "dimensions")}
 
 
 def _unlabelled(v: Values) -> str:
     return ngettext(
-        "%(n)s label has no confirmed image yet: it rests on its prompts.",
-        "%(n)s labels have no confirmed image yet: they rest on their prompts.",
+        "%(n)s label has no image to learn from yet: it rests on its prompts.",
+        "%(n)s labels have no image to learn from yet: they rest on their prompts.",
         v["classes"],
     ) % {"n": count(v["classes"])}
 
@@ -159,7 +159,7 @@ SENTENCES: dict[str, Callable[[Values], str]] = {
     "labels": _labels,
     "unlabelled": _unlabelled,
     "few_labels": lambda v: _(
-        "Fewer than about two confirmed images a label: a logistic head that leans on the prompts, its strength set by "
+        "Fewer than about two images a label: a logistic head that leans on the prompts, its strength set by "
         "rule, uncalibrated."
     ),
     "candidate": _candidate,

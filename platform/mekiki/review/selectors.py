@@ -93,11 +93,6 @@ def training_opinions(dataset: Any) -> list[Opinions]:
     return [found[image] for image in sorted(found)]
 
 
-def audit_labels(dataset: Any) -> list[tuple[int, int]]:
-    """(image id, label id) of the audit sample that no head was trained on, by image id."""
-    return [(image, label) for image, label, _batch in audit_sample(dataset)]
-
-
 def audit_sample(dataset: Any) -> list[tuple[int, int, int | None]]:
     """(image id, label id, id of its import) of the audit sample that no head was trained on, by image id."""
     rows = _audit_sample(dataset).order_by("image_id")

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from tests.labelled_vectors import world
 from workers.heads import estimator
 from workers.heads.folds import copies, stratified_folds, stratified_sample
+from workers.heads.gaussian import GaussianDiscriminant
 from workers.heads.logistic import (
     LAMBDA_GRID,
     LogisticTextPriorHead,
 )
+from workers.heads.plain import PlainLogistic
 
 
 def test_copies_share_a_fold() -> None:
@@ -71,6 +73,27 @@ def test_a_sample_is_stratified_in_classes_and_folds(y: list[int], times: int, s
         per = np.bincount(fold[of[taken[of]]], minlength=5)
         assert per.max() - per.min() <= 1
     assert rows.tolist() == stratified_sample(labels, size, seed, groups=groups, least=4).tolist()
+
+
+@pytest.mark.parametrize("kind", [LogisticTextPriorHead, GaussianDiscriminant, PlainLogistic])
+def test_rows_that_count_nothing_do_not_empty_a_fold(kind: type) -> None:
+    """All the weight in what would be one fold: the others would have nothing to learn from."""
+    X, y, T = world(n=60)
+    plain = kind(T, logit_scale=10.0).labelled(X, y)
+    assert plain.fold is not None
+    weight = (plain.fold == 0).astype(float)
+    m = kind(T, logit_scale=10.0).fit(X, y, sample_weight=weight)
+    assert np.isfinite(m.coef_).all() and np.isfinite(m.oof_logits_).all()
+    counted = weight > 0
+    fold = kind(T, logit_scale=10.0).labelled(X, y, weight).fold
+    assert fold is not None and len(np.unique(fold[counted])) == 5
+    again = kind(T, logit_scale=10.0).labelled(
+        np.concatenate([X, X]), np.tile(y, 2), np.r_[weight, 0 * weight]
+    )
+    assert again.fold is not None and (again.fold[:60][counted] == again.fold[60:][counted]).all(), "copies"
+    for bad in (1e300, -1.0, np.nan, np.inf):
+        with pytest.raises(ValueError, match="sample_weight"):
+            kind(T).fit(X, y, sample_weight=np.full(60, bad))
 
 
 # -- more labels than strengths are all tried on ----------------------------------------------------------------

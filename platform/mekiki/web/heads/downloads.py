@@ -55,7 +55,10 @@ def training_labels(request: UserRequest, slug: str, version: int) -> StreamingH
 
 
 def _training_rows(head: Head) -> Iterator[tuple[Any, ...]]:
-    """COLUMNS, then a row for each label, and one for each further opinion about an image. A decision that is not on record leaves its cells empty."""
+    """COLUMNS, then a row for each label, and one for each further opinion about an image.
+
+    A decision that is not on record leaves its cells empty.
+    """
     yield COLUMNS
     stored = (
         head.training_labels.order_by("image_id")
