@@ -56,9 +56,7 @@ def test_an_explicit_order_changes_keys(dataset: Any, admin: Any) -> None:
     services.archive_label(label=dataset.labels.get(name="b"), user=admin)
     services.set_schema(dataset=dataset, labels=[spec(name) for name in "eacd"], user=admin)
     assert keys(dataset) == {"e": 1, "a": 3, "c": 4, "d": 5}
-    services.set_schema(
-        dataset=dataset, labels=[spec("a", position=2), *map(spec, "ecd")], user=admin
-    )
+    services.set_schema(dataset=dataset, labels=[spec("a", position=2), *map(spec, "ecd")], user=admin)
     assert keys(dataset)["a"] == 2
     order = [dataset.labels.get(name=name).pk for name in "acde"]
     services.reorder(dataset=dataset, label_ids=order, user=admin)

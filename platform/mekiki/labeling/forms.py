@@ -110,9 +110,7 @@ LabelFormSet = forms.formset_factory(
 )
 
 
-def initial_rows(
-    labels: list[Label], prompts: dict[int, list[str]], last: int = 0
-) -> list[dict[str, Any]]:
+def initial_rows(labels: list[Label], prompts: dict[int, list[str]], last: int = 0) -> list[dict[str, Any]]:
     """The form's rows for the labels as they are; three empty ones where there are none.
 
     last: the highest key a label has or had. Empty rows have the keys after it.
