@@ -18,8 +18,8 @@ from mekiki.audit.models import Event
 from mekiki.datasets import services, storage
 from mekiki.datasets.importing import pictures, pipeline
 from mekiki.datasets.models import Dataset, Image, ImportBatch
-from mekiki.jobs.models import Job, Kind
 from mekiki.datasets.problems import Note
+from mekiki.jobs.models import Job, Kind
 from tests.datasets.helpers import Files, codes, picture, stored, zipped
 from workers.acquisition.audit import audit_key
 from workers.encoders import decode
