@@ -86,9 +86,18 @@ class ImportBatch(models.Model):
 
 
 class ImportProblem(models.Model):
-    """A file that was not taken, and why. `code` names a message of datasets.problems; `detail` fills it."""
+    """One line of an import's report. `code` names a message of datasets.problems; `detail` fills it."""
+
+    class Outcome(models.TextChoices):
+        """What became of the file. `ImportBatch.rejected` counts only REFUSED."""
+
+        REFUSED = "refused", _("not taken")
+        PARTLY = "partly", _("taken in part")
+        SKIPPED = "skipped", _("passed over")
+        NOTED = "noted", _("taken, with a note")
 
     batch = models.ForeignKey(ImportBatch, on_delete=models.CASCADE, related_name="problems")
+    outcome = models.CharField(max_length=10, choices=Outcome.choices, default=Outcome.REFUSED)
     name = models.TextField()
     code = models.CharField(max_length=40)
     detail = models.JSONField(default=dict)
@@ -96,6 +105,10 @@ class ImportProblem(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["batch", "name", "code"], name="one_problem_per_file"),
+            models.CheckConstraint(
+                condition=models.Q(outcome__in=["refused", "partly", "skipped", "noted"]),
+                name="import_outcome_is_known",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -3,7 +3,7 @@
 `ImportProblem.code` is a key of MESSAGES; `ImportProblem.detail` holds the numbers and names that fill it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.template.defaultfilters import filesizeformat
@@ -19,6 +19,15 @@ class ProblemError(Exception):
         super().__init__(code)
         self.code = code
         self.detail = detail
+
+
+@dataclass(frozen=True)
+class Note:
+    """A line of the report about a file that was taken or passed over. `outcome`: see ImportProblem.Outcome."""
+
+    code: str
+    outcome: str  # "partly", "skipped" or "noted"
+    detail: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

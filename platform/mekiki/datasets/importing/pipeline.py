@@ -9,7 +9,7 @@ duplicates = all others. So a retry, or a second worker at the same time, counts
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -21,7 +21,7 @@ from mekiki.datasets.importing import pictures
 from mekiki.datasets.importing.archives import Limits
 from mekiki.datasets.importing.entries import Entry, Source, count, walk
 from mekiki.datasets.models import Dataset, Image, ImportBatch, ImportProblem
-from mekiki.datasets.problems import ProblemError
+from mekiki.datasets.problems import Note, ProblemError
 
 WINDOW_FILES = 64
 WINDOW_BYTES = 48 * 1024 * 1024
@@ -180,9 +180,18 @@ def _finish(batch: ImportBatch, window: _Window) -> tuple[int, int]:
     return good, len(bad)
 
 
-def record_problems(batch: ImportBatch, problems: list[tuple[str, ProblemError]]) -> None:
-    """Keep why files were refused; the same file for the same reason once."""
+def record_problems(batch: ImportBatch, problems: Iterable[tuple[str, ProblemError | Note]]) -> None:
+    """Store lines of the import's report; the same file with the same code once."""
     ImportProblem.objects.bulk_create(
-        [ImportProblem(batch=batch, name=name, code=p.code, detail=p.detail) for name, p in problems],
+        [
+            ImportProblem(
+                batch=batch,
+                name=name,
+                code=problem.code,
+                detail=problem.detail,
+                outcome=problem.outcome if isinstance(problem, Note) else ImportProblem.Outcome.REFUSED,
+            )
+            for name, problem in problems
+        ],
         ignore_conflicts=True,
     )

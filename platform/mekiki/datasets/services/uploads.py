@@ -27,7 +27,7 @@ from mekiki.audit.services import record
 from mekiki.datasets.importing import names
 from mekiki.datasets.importing.archives import is_zip
 from mekiki.datasets.importing.entries import NAMES_FILE
-from mekiki.datasets.models import Dataset, Image, ImportBatch
+from mekiki.datasets.models import Dataset, Image, ImportBatch, ImportProblem
 from mekiki.datasets.problems import ProblemError
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
 from mekiki.jobs.services import cancel, enqueue
@@ -197,7 +197,7 @@ def discard_import(*, batch: ImportBatch, user: User | None) -> None:
     folder = row.location if row.source == ImportBatch.Source.UPLOAD else ""
     row.added = Image.objects.filter(batch=row).count()
     if row.added or row.problems.exists() or row.source == ImportBatch.Source.FOLDER:
-        row.rejected = row.problems.count()
+        row.rejected = row.problems.filter(outcome=ImportProblem.Outcome.REFUSED).count()
         row.finished_at = timezone.now()
         row.save(update_fields=["added", "rejected", "finished_at"])
         record(

@@ -160,7 +160,7 @@ def import_batch(request: UserRequest, slug: str, pk: int) -> HttpResponse:
         "section": "images",
         "batch": batch,
         "job": status(job, batch.dataset.role) if job is not None else None,
-        "problems": [(row.name, explain(row.code, row.detail)) for row in rows],
+        "problems": [(row, explain(row.code, row.detail)) for row in rows],
         "newer_url": reverse("import-batch", args=[slug, pk]) if after else "",
         "older_url": f"?after={rows[-1].pk}" if more else "",
     }

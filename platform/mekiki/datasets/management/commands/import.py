@@ -90,11 +90,10 @@ class Command(BaseCommand):
         )
         problems = list(problems_after(batch, limit=SHOWN_PROBLEMS))
         for problem in problems:
-            told = explain(problem.code, problem.detail)
-            self.stdout.write(f"  {problem.name}: {told.what} {told.advice}")
-        if batch.rejected > len(problems):
-            self.stdout.write(
-                _("  … and %(n)d more, on the import's page.") % {"n": batch.rejected - len(problems)}
-            )
+            text = explain(problem.code, problem.detail)
+            outcome = problem.get_outcome_display()
+            self.stdout.write(f"  {problem.name} ({outcome}): {text.what} {text.advice}")
+        if (more := batch.problems.count() - len(problems)) > 0:
+            self.stdout.write(_("  … and %(n)d more, on the import's page.") % {"n": more})
         if batch.rejected:
             sys.exit(2)
