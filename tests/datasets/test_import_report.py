@@ -116,7 +116,9 @@ def test_the_api_gives_imports_and_their_lines(
         ("c.png", "refused", "not_an_image"),
     }
     assert all(row["what"] and row["advice"] for row in rows)
-    assert [row["name"] for row in client.get(f"{base}/{batch.pk}/report?outcome=skipped").json()] == ["b.png"]
+    assert [row["name"] for row in client.get(f"{base}/{batch.pk}/report?outcome=skipped").json()] == [
+        "b.png"
+    ]
     later = client.get(f"{base}/{batch.pk}/report?after={rows[0]['id']}").json()
     assert later == rows[1:]
     assert client.get(f"{base}/{batch.pk}/report?outcome=else").status_code == 422
@@ -142,7 +144,9 @@ def test_the_command_prints_the_report_by_outcome(
     monkeypatch.setattr("mekiki.datasets.management.commands.import.Command._watch", run_now)
     call_command("import", dataset.slug, str(tmp_path), "--wait")
     out = capsys.readouterr().out
-    assert "Passed over (1):" in out and "b.png: The same picture is kept already, under the name a.png." in out
+    assert (
+        "Passed over (1):" in out and "b.png: The same picture is kept already, under the name a.png." in out
+    )
     (tmp_path / "c.png").write_bytes(b"no image")
     with pytest.raises(SystemExit) as ended:
         call_command("import", dataset.slug, str(tmp_path), "--wait")

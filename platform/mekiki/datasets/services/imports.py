@@ -78,9 +78,7 @@ def _close(batch: ImportBatch, counts: pipeline.Counts) -> ImportBatch:
     row.finished_at = timezone.now()
     lines = outcome_counts(row)
     row.partly, row.skipped, row.noted = (lines[outcome] for outcome in ("partly", "skipped", "noted"))
-    row.save(
-        update_fields=["added", "duplicates", "rejected", "partly", "skipped", "noted", "finished_at"]
-    )
+    row.save(update_fields=["added", "duplicates", "rejected", "partly", "skipped", "noted", "finished_at"])
     record(
         kind="images.imported",
         actor=batch.created_by,
