@@ -18,6 +18,7 @@ from mekiki.audit.models import Event
 from mekiki.datasets import services, storage
 from mekiki.datasets.importing import pictures, pipeline
 from mekiki.datasets.models import Dataset, Image, ImportBatch
+from mekiki.datasets.problems import Note
 from mekiki.jobs.models import Job, Kind
 from tests.datasets.helpers import Files, codes, picture, stored, zipped
 from workers.acquisition.audit import audit_key
@@ -379,3 +380,15 @@ def test_command(dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture
         call_command("import", "nothing", str(tmp_path))
     with pytest.raises(CommandError, match="nothing at"):
         call_command("import", dataset.slug, str(tmp_path / "gone"))
+
+
+def test_only_refused_files_count_as_not_taken(upload: Upload) -> None:
+    batch = upload({"a.jpg": picture(1), "bad.jpg": b"no image"})
+    batch.finished_at = None
+    batch.save()
+    pipeline.record_problems(batch, [("a.jpg", Note("frames", "partly", {"frames": 3}))])
+    services.discard_import(batch=batch, user=None)
+    batch.refresh_from_db()
+    assert batch.rejected == 1
+    outcomes = dict(batch.problems.values_list("name", "outcome"))
+    assert outcomes == {"a.jpg": "partly", "bad.jpg": "refused"}

@@ -91,17 +91,16 @@ class ImportBatch(models.Model):
         return f"import {self.pk} of {self.dataset_id}"
 
 
-class Outcome(models.TextChoices):
-    """What an import did with a file that it did not simply take."""
-
-    REFUSED = "refused", _("Not taken")
-    PARTLY = "partly", _("Taken in part")
-    SKIPPED = "skipped", _("Passed over")
-    NOTED = "noted", _("Taken, with a note")
-
-
 class ImportProblem(models.Model):
     """One line of an import's report. `code` names a message of datasets.problems; `detail` fills it."""
+
+    class Outcome(models.TextChoices):
+        """What became of the file. `ImportBatch.rejected` counts only REFUSED."""
+
+        REFUSED = "refused", _("Not taken")
+        PARTLY = "partly", _("Taken in part")
+        SKIPPED = "skipped", _("Passed over")
+        NOTED = "noted", _("Taken, with a note")
 
     batch = models.ForeignKey(ImportBatch, on_delete=models.CASCADE, related_name="problems")
     name = models.TextField()
@@ -114,7 +113,7 @@ class ImportProblem(models.Model):
             models.UniqueConstraint(fields=["batch", "name", "code"], name="one_problem_per_file"),
             models.CheckConstraint(
                 condition=models.Q(outcome__in=["refused", "partly", "skipped", "noted"]),
-                name="outcome_of_a_problem",
+                name="import_outcome_is_known",
             ),
         ]
         indexes = [models.Index(fields=["batch", "outcome", "id"], name="problem_by_outcome")]

@@ -4,7 +4,7 @@
 OUTCOMES gives the outcome of a code; a code that it does not list means that the file was refused.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.template.defaultfilters import filesizeformat
@@ -25,6 +25,15 @@ class ProblemError(Exception):
     def outcome(self) -> str:
         """What became of the file: a value of models.Outcome."""
         return OUTCOMES.get(self.code, "refused")
+
+
+@dataclass(frozen=True)
+class Note:
+    """A line of the report about a file that was taken or passed over. `outcome`: see ImportProblem.Outcome."""
+
+    code: str
+    outcome: str  # "partly", "skipped" or "noted"
+    detail: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

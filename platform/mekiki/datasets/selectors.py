@@ -2,7 +2,7 @@
 
 from django.db.models import Count, QuerySet
 
-from mekiki.datasets.models import Dataset, Image, ImportBatch, ImportProblem, Outcome
+from mekiki.datasets.models import Dataset, Image, ImportBatch, ImportProblem
 from mekiki.jobs.models import Job
 
 
@@ -42,4 +42,4 @@ def problems_after(
 def outcome_counts(batch: ImportBatch) -> dict[str, int]:
     """Outcome → lines of the report; right while the import runs, too."""
     rows = batch.problems.order_by().values_list("outcome").annotate(n=Count("pk"))
-    return dict.fromkeys(Outcome.values, 0) | dict(rows)
+    return dict.fromkeys(ImportProblem.Outcome.values, 0) | dict(rows)

@@ -9,7 +9,7 @@ duplicates = all others. So a retry, or a second worker at the same time, counts
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -21,8 +21,8 @@ from mekiki.datasets.importing import pictures
 from mekiki.datasets.importing.archives import Limits
 from mekiki.datasets.importing.entries import Entry, Source, count, walk
 from mekiki.datasets.importing.report import NumberSet, Report
-from mekiki.datasets.models import Dataset, Image, ImportBatch, Outcome
-from mekiki.datasets.problems import ProblemError
+from mekiki.datasets.models import Dataset, Image, ImportBatch, ImportProblem
+from mekiki.datasets.problems import Note, ProblemError
 
 WINDOW_FILES = 64
 WINDOW_BYTES = 48 * 1024 * 1024
@@ -149,7 +149,7 @@ def _finish(batch: ImportBatch, window: _Window, report: Report, seen: NumberSet
     """Record a window once its files are written. Returns (files taken, files refused)."""
     dataset = batch.dataset
     rows: list[Image] = []
-    lines = list(window.bad)
+    lines: list[tuple[str, ProblemError | Note]] = list(window.bad)
     taken: list[tuple[Entry, str]] = []
     for entry, sha256, future in window.good:
         if future is not None:
@@ -175,7 +175,7 @@ def _finish(batch: ImportBatch, window: _Window, report: Report, seen: NumberSet
                 )
             )
         taken.append((entry, sha256))
-    refused = sum(problem.outcome == Outcome.REFUSED for _, problem in lines)
+    refused = sum(problem.outcome == ImportProblem.Outcome.REFUSED for _, problem in lines)
     with transaction.atomic():
         # A worker that was taken for dead may still be running: once the batch is finished it writes nothing.
         row = ImportBatch.objects.select_for_update(no_key=True).filter(pk=batch.pk).first()
@@ -189,7 +189,7 @@ def _finish(batch: ImportBatch, window: _Window, report: Report, seen: NumberSet
 
 def _duplicates(
     batch: ImportBatch, taken: list[tuple[Entry, str]], seen: NumberSet
-) -> list[tuple[str, ProblemError]]:
+) -> list[tuple[str, ProblemError | Note]]:
     """A line for each entry whose content was kept under another entry's name. `seen`: images met before."""
     hashes = {sha256 for _, sha256 in taken}
     kept = {
@@ -198,10 +198,15 @@ def _duplicates(
             dataset=batch.dataset, sha256__in=hashes
         ).values_list("pk", "sha256", "name", "batch_id")
     }
-    lines = []
+    lines: list[tuple[str, ProblemError | Note]] = []
     for entry, sha256 in taken:
         pk, name, batch_id = kept[sha256]
         if batch_id == batch.pk and name == entry.name and seen.add(pk):
             continue  # this entry is the image itself
         lines.append((entry.where or entry.name, ProblemError("duplicate", kept=name)))
     return lines
+
+
+def record_problems(batch: ImportBatch, problems: Iterable[tuple[str, ProblemError | Note]]) -> None:
+    """Store lines of the import's report; the same file with the same code once."""
+    Report(batch).add(problems)

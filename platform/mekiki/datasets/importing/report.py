@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from mekiki.datasets.models import ImportBatch, ImportProblem
-from mekiki.datasets.problems import ProblemError
+from mekiki.datasets.problems import Note, ProblemError
 
 # Lines listed of one kind; above it, one line states the full number.
 MAX_LINES_OF_A_KIND = 10_000
@@ -17,7 +17,7 @@ class Report:
         self._batch = batch
         self._lines: Counter[str] = Counter()
 
-    def add(self, lines: Iterable[tuple[str, ProblemError]]) -> None:
+    def add(self, lines: Iterable[tuple[str, ProblemError | Note]]) -> None:
         """Store (name, problem) lines; those above the bound are only counted."""
         rows = []
         for name, problem in lines:
@@ -33,7 +33,7 @@ class Report:
                 problem = ProblemError("more_not_listed", count=count, limit=MAX_LINES_OF_A_KIND)
                 ImportProblem.objects.bulk_create([self._row(code, problem)], ignore_conflicts=True)
 
-    def _row(self, name: str, problem: ProblemError) -> ImportProblem:
+    def _row(self, name: str, problem: ProblemError | Note) -> ImportProblem:
         return ImportProblem(
             batch=self._batch,
             name=name,

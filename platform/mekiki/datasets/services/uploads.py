@@ -27,7 +27,7 @@ from mekiki.audit.services import record
 from mekiki.datasets.importing import names
 from mekiki.datasets.importing.archives import is_zip
 from mekiki.datasets.importing.entries import NAMES_FILE
-from mekiki.datasets.models import Dataset, Image, ImportBatch, Outcome
+from mekiki.datasets.models import Dataset, Image, ImportBatch, ImportProblem
 from mekiki.datasets.problems import ProblemError
 from mekiki.datasets.selectors import outcome_counts
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
@@ -199,7 +199,9 @@ def discard_import(*, batch: ImportBatch, user: User | None) -> None:
     row.added = Image.objects.filter(batch=row).count()
     if row.added or row.problems.exists() or row.source == ImportBatch.Source.FOLDER:
         lines = outcome_counts(row)
-        row.rejected, row.partly, row.skipped, row.noted = (lines[outcome] for outcome in Outcome.values)
+        row.rejected, row.partly, row.skipped, row.noted = (
+            lines[outcome] for outcome in ImportProblem.Outcome.values
+        )
         row.finished_at = timezone.now()
         row.save(update_fields=["added", "rejected", "partly", "skipped", "noted", "finished_at"])
         record(

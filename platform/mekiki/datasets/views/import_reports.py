@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from mekiki.accounts.http import UserRequest, number_in
 from mekiki.datasets.access import import_for
-from mekiki.datasets.models import ImportBatch, Outcome
+from mekiki.datasets.models import ImportBatch, ImportProblem
 from mekiki.datasets.problems import explain
 from mekiki.datasets.selectors import latest_job, outcome_counts, problems_after
 from mekiki.jobs.progress import status
@@ -32,7 +32,7 @@ def import_batch(request: UserRequest, slug: str, pk: int) -> HttpResponse:
     """
     batch = import_for(request.user, slug, pk)
     outcome = request.GET.get("outcome", "")
-    if outcome and outcome not in Outcome.values:
+    if outcome and outcome not in ImportProblem.Outcome.values:
         raise Http404
     job = latest_job(batch)
     if job is not None:
@@ -47,18 +47,20 @@ def import_batch(request: UserRequest, slug: str, pk: int) -> HttpResponse:
     counts = outcome_counts(batch)
     if outcome:
         after = request.GET.get("after", "")
-        groups = [_group(batch, Outcome(outcome), counts, LINES_A_PAGE, number_in(after) or 0)]
+        groups = [_group(batch, ImportProblem.Outcome(outcome), counts, LINES_A_PAGE, number_in(after) or 0)]
         here = f"?outcome={outcome}"
         context["newer_url"] = here if after else ""
         context["older_url"] = f"{here}&after={groups[0]['last']}" if groups[0]["more"] else ""
     else:
-        groups = [_group(batch, kind, counts, LINES_A_GROUP) for kind in Outcome if counts[kind]]
+        groups = [
+            _group(batch, kind, counts, LINES_A_GROUP) for kind in ImportProblem.Outcome if counts[kind]
+        ]
     context["groups"] = groups
     return render(request, "datasets/import_batch.html", context)
 
 
 def _group(
-    batch: ImportBatch, outcome: Outcome, counts: dict[str, int], limit: int, after: int = 0
+    batch: ImportBatch, outcome: ImportProblem.Outcome, counts: dict[str, int], limit: int, after: int = 0
 ) -> dict[str, Any]:
     rows = list(problems_after(batch, after, limit + 1, outcome))
     more, rows = len(rows) > limit, rows[:limit]

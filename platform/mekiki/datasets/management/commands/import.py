@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from tqdm import tqdm
 
 from mekiki.accounts.models import User
-from mekiki.datasets.models import Dataset, ImportBatch, Outcome
+from mekiki.datasets.models import Dataset, ImportBatch, ImportProblem
 from mekiki.datasets.problems import explain
 from mekiki.datasets.selectors import outcome_counts, problems_after
 from mekiki.datasets.services import import_folder
@@ -97,7 +97,7 @@ class Command(BaseCommand):
         for outcome, count in outcome_counts(batch).items():
             if not count:
                 continue
-            self.stdout.write(f"{Outcome(outcome).label} ({count}):")
+            self.stdout.write(f"{ImportProblem.Outcome(outcome).label} ({count}):")
             for problem in problems_after(batch, limit=SHOWN_PROBLEMS, outcome=outcome):
                 text = explain(problem.code, problem.detail)
                 self.stdout.write(f"  {problem.name}: {text.what} {text.advice}")
