@@ -192,7 +192,8 @@ def test_a_table_that_cannot_be_used_keeps_no_image_out(upload: Upload, table: b
 def test_the_end_of_an_import(upload: Upload, dataset: Dataset, admin: User) -> None:
     batch = upload({"a.jpg": picture(1), "b.jpg": b"no"})
     event = Event.objects.get(kind="images.imported")
-    assert event.data == {"added": 1, "duplicates": 0, "rejected": 1}
+    counts = {"added": 1, "duplicates": 0, "rejected": 1, "partly": 0, "skipped": 0, "noted": 0}
+    assert event.data == counts
     assert (event.actor_id, event.dataset_id, event.object_id) == (admin.pk, dataset.pk, str(batch.pk))
     assert not Path(batch.location).exists()
     assert Job.objects.filter(kind=Kind.ENCODE, dataset=dataset).count() == 1
@@ -246,7 +247,7 @@ def test_killed_between_file_and_row(
 ) -> None:
     """The file is stored, the row is not: the next run writes the row and leaves one file."""
     with monkeypatch.context() as patch, pytest.raises(KilledError):
-        patch.setattr(pipeline, "_finish", lambda batch, window: (_ for _ in ()).throw(KilledError))
+        patch.setattr(pipeline, "_finish", lambda *_args: (_ for _ in ()).throw(KilledError))
         upload({"a.jpg": picture(1)})
     assert Image.objects.count() == 0
     batch = services.run_import(batch=ImportBatch.objects.get(), progress=lambda done, total: None)

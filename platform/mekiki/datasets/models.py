@@ -82,6 +82,12 @@ class ImportBatch(models.Model):
     rejected = models.PositiveIntegerField(default=0)
     # Every page of a TIFF becomes an image of its own; else the largest page is taken.
     every_page = models.BooleanField(default=False)
+    # Lines of the report by outcome; `rejected` counts the refused files.
+    partly = models.PositiveIntegerField(default=0)
+    skipped = models.PositiveIntegerField(default=0)
+    noted = models.PositiveIntegerField(default=0)
+    # Images of earlier imports whose metadata this import changed.
+    metadata_changed = models.PositiveIntegerField(default=0)
 
     def __str__(self) -> str:
         return f"import {self.pk} of {self.dataset_id}"
@@ -93,15 +99,15 @@ class ImportProblem(models.Model):
     class Outcome(models.TextChoices):
         """What became of the file. `ImportBatch.rejected` counts only REFUSED."""
 
-        REFUSED = "refused", _("not taken")
-        PARTLY = "partly", _("taken in part")
-        SKIPPED = "skipped", _("passed over")
-        NOTED = "noted", _("taken, with a note")
+        REFUSED = "refused", _("Not taken")
+        PARTLY = "partly", _("Taken in part")
+        SKIPPED = "skipped", _("Passed over")
+        NOTED = "noted", _("Taken, with a note")
 
     batch = models.ForeignKey(ImportBatch, on_delete=models.CASCADE, related_name="problems")
-    outcome = models.CharField(max_length=10, choices=Outcome.choices, default=Outcome.REFUSED)
     name = models.TextField()
     code = models.CharField(max_length=40)
+    outcome = models.CharField(max_length=10, choices=Outcome.choices, default=Outcome.REFUSED)
     detail = models.JSONField(default=dict)
 
     class Meta:
@@ -112,6 +118,7 @@ class ImportProblem(models.Model):
                 name="import_outcome_is_known",
             ),
         ]
+        indexes = [models.Index(fields=["batch", "outcome", "id"], name="problem_by_outcome")]
 
     def __str__(self) -> str:
         return f"{self.name}: {self.code}"

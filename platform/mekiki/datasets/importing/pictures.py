@@ -10,7 +10,7 @@ from PIL import Image
 
 import imaging
 from imaging.decoding import BACKDROP, FORMATS
-from mekiki.datasets.problems import Note, ProblemError
+from mekiki.datasets.problems import OUTCOMES, Note, ProblemError
 
 __all__ = ["BACKDROP", "CONTENT_TYPES", "DISPLAY_SIDE", "EXTENSIONS", "FORMATS", "Picture", "examine"]
 
@@ -25,15 +25,6 @@ CONTENT_TYPES = {
 EXTENSIONS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp", "TIFF": ".tif", "GIF": ".gif"}
 THUMB_SIDE = 256
 DISPLAY_SIDE = 1600
-# What the report says of the file: part of it is missing, or all of it is there and something deserves a look.
-_OUTCOMES = {
-    "frames_left_out": "partly",
-    "pages_left_out": "partly",
-    "pictures_left_out": "partly",
-    "channels_left_out": "partly",
-    "profile_ignored": "noted",
-    "values_clipped": "noted",
-}
 
 
 @dataclass(frozen=True)
@@ -65,7 +56,7 @@ def examine(data: bytes, *, max_pixels: int, window: imaging.Window | None = Non
         # pixels are stored with little loss: it would be ten times as many bytes otherwise.
         lossless = not scaled or bool(decoded.sample)
         display = _webp(decoded.image, DISPLAY_SIDE, quality=90, lossless=lossless)
-    notes = tuple(Note(finding.code, _OUTCOMES[finding.code], finding.detail) for finding in decoded.findings)
+    notes = tuple(Note(finding.code, OUTCOMES[finding.code], finding.detail) for finding in decoded.findings)
     thumb = _webp(decoded.image, THUMB_SIDE, quality=75)
     return Picture(decoded.format, decoded.width, decoded.height, decoded.sample, thumb, display, notes)
 

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('datasets', '0003_import_outcome'),
+        ('datasets', '0004_counts_of_outcomes'),
     ]
 
     operations = [

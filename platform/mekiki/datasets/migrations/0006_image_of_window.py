@@ -6,7 +6,7 @@ class Migration(migrations.Migration):
     atomic = False  # an index made concurrently
 
     dependencies = [
-        ("datasets", "0004_pixel_windows"),
+        ("datasets", "0005_pixel_windows"),
     ]
 
     operations = [
