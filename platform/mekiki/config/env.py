@@ -54,7 +54,7 @@ VARIABLES: dict[str, Variable] = {
             "Language of the pages where neither the user nor the browser has chosen one: en or ja.",
         ),
         Variable("MEKIKI_TIME_ZONE", "UTC", "Time zone pages show times in, e.g. Asia/Tokyo."),
-        Variable("MEKIKI_MAX_PIXELS", "100000000", "Images with more pixels are refused."),
+        Variable("MEKIKI_MAX_PIXELS", "100000000", "Images with more pixels are refused, everywhere."),
         Variable("MEKIKI_MAX_FILE_MB", "100", "A single image file larger than this is refused."),
         Variable("MEKIKI_MAX_ARCHIVE_MB", "4096", "A zip that is larger, packed or unpacked, is refused."),
         Variable("MEKIKI_MAX_ARCHIVE_FILES", "200000", "A zip with more entries is refused."),

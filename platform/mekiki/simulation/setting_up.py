@@ -11,10 +11,14 @@ from mekiki.accounts.models import Role, User
 from mekiki.accounts.services import create_user, set_role
 from mekiki.datasets import services as datasets
 from mekiki.datasets.models import Dataset, ImportBatch
+from mekiki.datasets.problems import explain
+from mekiki.datasets.selectors import problems_after
 from mekiki.labeling import services as labeling
 from mekiki.labeling.services import LabelSpec
 from mekiki.learning.selectors import champion
 from mekiki.simulation.waiting import wait_for_jobs
+
+SHOWN_LINES = 20  # of an import's report
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,16 @@ def make_simulated_dataset(
         + (f", {imported.duplicates} duplicates skipped" if imported.duplicates else "")
         + (f", {imported.rejected} files refused" if imported.rejected else "")
     )
+    _say_report(imported, say)
     if champion(dataset) is None:
         raise CommandError("No prediction was made: no image of this folder could be read.")
     return dataset
+
+
+def _say_report(batch: ImportBatch, say: Callable[[str], None]) -> None:
+    """Name the files that were not taken, or taken in part, with the reason."""
+    for line in problems_after(batch, limit=SHOWN_LINES):
+        text = explain(line.code, line.detail)
+        say(f"  {line.name} ({line.get_outcome_display()}): {text.what} {text.advice}")
+    if (more := batch.problems.count() - SHOWN_LINES) > 0:
+        say(f"  … and {more} more")

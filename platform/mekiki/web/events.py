@@ -57,6 +57,10 @@ def detail(event: Event) -> str:
         }
     if event.kind.startswith("encoder.") and data.get("to"):
         return _encoders(data)
+    if event.kind.startswith("window."):
+        window = data.get("after") or data
+        group = " ".join(str(data[name]) for name in ("camera", "sample") if data.get(name))
+        return f"{group}: {window.get('black', 0):.9g} – {window.get('white', 0):.9g}"
     if event.kind == "head.verified":
         return f"#{data.get('version', '')}: {repeating.sentence(data)}"
     if event.kind == "head.chosen":
