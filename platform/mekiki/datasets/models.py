@@ -125,7 +125,11 @@ class Image(models.Model):
                 condition=models.Q(audit_key__gte=0, audit_key__lt=1), name="audit_key_in_range"
             ),
         ]
-        indexes = [models.Index(fields=["dataset", "id"], name="image_of_dataset")]
+        indexes = [
+            models.Index(fields=["dataset", "id"], name="image_of_dataset"),
+            # Counting the audit reserve reads this index alone.
+            models.Index(fields=["dataset", "audit_key", "id"], name="image_by_audit_key"),
+        ]
 
     def __str__(self) -> str:
         return self.name

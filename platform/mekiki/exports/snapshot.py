@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 
 from mekiki.datasets.models import Dataset
 from mekiki.exports.models import LabelSet
+from mekiki.exports.selectors import hidden_machine_labels
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Champion, Evaluation
 from mekiki.review.models import BLIND_STREAMS
@@ -108,7 +109,8 @@ def take(label_set: LabelSet) -> LabelSet:
             ],
             "accuracy": _accuracy(head),
         }
-        label_set.save(update_fields=["human_labels", "machine_labels", "snapshot"])
+        label_set.reserve_labels = hidden_machine_labels(label_set).count() if machine else 0
+        label_set.save(update_fields=["human_labels", "machine_labels", "reserve_labels", "snapshot"])
     return label_set
 
 

@@ -17,6 +17,7 @@ from mekiki.accounts.models import Role
 from mekiki.datasets.access import dataset_for
 from mekiki.labeling.selectors import active_labels
 from mekiki.review import selectors, services
+from mekiki.review.blinding import hide
 from mekiki.review.errors import ReviewError, UnknownHereError
 from mekiki.review.models import Stream
 from mekiki.review.texts import station_texts
@@ -38,14 +39,16 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
         }
         for label in active_labels(dataset)
     ]
+    recent = selectors.recent_decisions(dataset, request.user)
+    hide(dataset, [decision.image for decision in recent])
     history = [
         {
             "kind": decision.kind,
             "label": decision.label.name if decision.label else "",
-            "name": decision.image.name,
+            "name": decision.image.shown_name,
             "thumb": reverse("image-thumb", args=[dataset.slug, decision.image.sha256]),
         }
-        for decision in reversed(selectors.recent_decisions(dataset, request.user))
+        for decision in reversed(recent)
     ]
     return render(
         request,
@@ -68,6 +71,11 @@ def queue(request: HttpRequest, slug: str) -> HttpResponse:
     dataset = dataset_for(person(request), slug)
     counts = selectors.queue_counts(dataset)
     flags = list(selectors.flagged(dataset)[: FLAGGED_SHOWN + 1])
+    hide(dataset, [flag.image for flag in flags])
+    may_put_back = at_least(dataset.role, Role.ADMIN)
+    for flag in flags:
+        # A note can name the label. Whoever decides what becomes of the image must read it, and its writer may.
+        flag.note_hidden = flag.image.hidden and flag.user_id != request.user.pk and not may_put_back
     return render(
         request,
         "review/queue.html",
@@ -82,7 +90,7 @@ def queue(request: HttpRequest, slug: str) -> HttpResponse:
             "audited": selectors.audit_count(dataset),
             "may_review": at_least(dataset.role, Role.REVIEWER),
             "may_retire": at_least(dataset.role, Role.ADMIN),
-            "may_put_back": at_least(dataset.role, Role.ADMIN),
+            "may_put_back": may_put_back,
         },
     )
 
@@ -98,8 +106,11 @@ def put_back(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     except ReviewError as error:
         messages.error(request, error.message)
     else:
+        hide(dataset, [item.image])
         messages.success(
-            request, _("%(name)s waits for a person again, before all others.") % {"name": item.image.name}
+            request,
+            _("%(name)s waits for a person again, before all others.")
+            % {"name": item.image.shown_name},
         )
     return redirect("review-queue", dataset.slug)
 
