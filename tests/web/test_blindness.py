@@ -56,6 +56,7 @@ CONFIDENCE = 0.8765  # shown as 87.7 % or 88 %
 # Addresses that a member may open and that hold such values by their purpose. Each needs a reason.
 ALLOWED = {
     "import-batch": "admins only: the report of an import names files",
+    "import-report": "the same as a file",
 }
 
 
@@ -169,7 +170,12 @@ class World:
         """What stands for each argument of an address."""
         return {
             "slug": ["world"],
-            "sha256": [self.secret[0].sha256, self.secret[1].sha256, self.secret[2].sha256, self.plain[0].sha256],
+            "sha256": [
+                self.secret[0].sha256,
+                self.secret[1].sha256,
+                self.secret[2].sha256,
+                self.plain[0].sha256,
+            ],
             "version": [1],
             "pk": [1, self.run.pk],
             "job_id": [self.job.pk],
@@ -218,9 +224,7 @@ class World:
 def routes(patterns: Any, prefix: str = "") -> Iterator[tuple[str, list[str]]]:
     for pattern in patterns:
         if isinstance(pattern, URLResolver):
-            yield from routes(
-                pattern.url_patterns, f"{pattern.namespace}:" if pattern.namespace else prefix
-            )
+            yield from routes(pattern.url_patterns, f"{pattern.namespace}:" if pattern.namespace else prefix)
         elif isinstance(pattern, URLPattern) and pattern.name:
             name = f"{prefix}{pattern.name}"
             yield name, sorted(arguments_of(name))
@@ -289,9 +293,7 @@ def test_no_address_changes_with_what_an_audit_must_not_know() -> None:
         label=world.labels[0], runner_up=world.labels[1], confidence=0.31
     )
     after = world.pages()
-    different = [
-        url for url in before if CHANGING.sub(b"", before[url]) != CHANGING.sub(b"", after[url])
-    ]
+    different = [url for url in before if CHANGING.sub(b"", before[url]) != CHANGING.sub(b"", after[url])]
     assert different == []
 
 

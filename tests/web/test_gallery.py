@@ -285,7 +285,9 @@ def test_no_filter_and_no_order_tells_what_a_blind_item_hides(world: World) -> N
 def test_the_reserve_is_hidden_also_while_it_does_not_wait(world: World) -> None:
     """Whoever read a prediction before the image was drawn would remember it at the station."""
     Image.objects.filter(pk=world.images[3].pk).update(audit_key=0.149)
-    Image.objects.filter(pk=world.images[5].pk).update(audit_key=0.15)  # the share is 15 %: not in the reserve
+    Image.objects.filter(pk=world.images[5].pk).update(
+        audit_key=0.15
+    )  # the share is 15 %: not in the reserve
     assert 3 not in world.numbers(sort="sure") and 5 in world.numbers(sort="sure")
     page = reverse("image", args=["world", world.images[3].sha256])
     assert "50.2 %" not in world.client.get(page).content.decode()
@@ -302,7 +304,12 @@ def test_images_kept_out_of_the_reserve_by_an_earlier_share_show_everything(worl
     Image.objects.filter(pk=world.images[3].pk).update(audit_key=0.3)
     item = wait(world, 7, "uncertain")
     Decision.objects.create(
-        dataset=world.dataset, image=item.image, item=item, user=world.user, kind="skip", client_key=uuid.uuid4()
+        dataset=world.dataset,
+        image=item.image,
+        item=item,
+        user=world.user,
+        kind="skip",
+        client_key=uuid.uuid4(),
     )
     admin = User.objects.create_user("ada")
     Membership.objects.create(dataset=world.dataset, user=admin, role=Role.ADMIN)

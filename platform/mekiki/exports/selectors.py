@@ -70,7 +70,9 @@ def hidden_machine_labels(label_set: LabelSet) -> QuerySet[Image]:
 
 def closed_to(role: str | None, label_set: LabelSet) -> bool:
     """Is the label set closed to this role? Reviewers must not read predictions that they may be asked to judge blind."""
-    return role == Role.REVIEWER and bool(label_set.machine_labels) and hidden_machine_labels(label_set).exists()
+    return (
+        role == Role.REVIEWER and bool(label_set.machine_labels) and hidden_machine_labels(label_set).exists()
+    )
 
 
 def key_fingerprint() -> str:

@@ -5,7 +5,6 @@ not: who has seen a prediction cannot judge the image blind later. See docs/deci
 """
 
 from collections.abc import Iterable
-from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _

@@ -48,7 +48,10 @@ def display(request: UserRequest, slug: str, sha256: str) -> HttpResponseBase:
         request,
         image,
         "picture",  # the part of the ETag: "display" once stood for files with their embedded text
-        [(made, "image/webp"), (storage.original_name(image.dataset_id, sha256), CONTENT_TYPES[image.format])],
+        [
+            (made, "image/webp"),
+            (storage.original_name(image.dataset_id, sha256), CONTENT_TYPES[image.format]),
+        ],
         bare=True,
     )
 
