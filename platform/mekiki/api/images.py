@@ -120,7 +120,7 @@ def search_images(request: HttpRequest, slug: str, asked: Annotated[SearchIn, Qu
                 "rank": rank,
                 "similarity": similarity,
                 "sha256": images[pk].sha256,
-                "name": images[pk].shown_name,  # type: ignore[attr-defined]
+                "name": images[pk].shown_name,
                 "url": reverse("image", args=[slug, images[pk].sha256]),
                 "thumb_url": reverse("image-thumb", args=[slug, images[pk].sha256]),
             }

@@ -1,6 +1,7 @@
 """Datasets, their images, and the imports that brought them in."""
 
 import secrets
+from typing import Any
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -137,6 +138,10 @@ class Image(models.Model):
     audit_key = models.FloatField()
     batch = models.ForeignKey(ImportBatch, null=True, on_delete=models.SET_NULL)
     created_at = models.DateTimeField(auto_now_add=True)
+    # What a page may say of the image, given by review.blinding.hide; no columns.
+    hidden: bool
+    shown_name: str
+    shown_metadata: dict[str, Any]
 
     class Meta:
         constraints = [

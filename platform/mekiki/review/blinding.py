@@ -42,7 +42,7 @@ def hidden(dataset: Dataset) -> Q:
 
 
 def _unjudged(dataset: Dataset) -> Q:
-    return in_reserve(dataset) & ~Exists(_judged(dataset).filter(image=OuterRef("pk")))
+    return in_reserve(dataset) & ~Q(Exists(_judged(dataset).filter(image=OuterRef("pk"))))
 
 
 def _waiting(dataset: Dataset) -> Q:
@@ -81,6 +81,6 @@ def hide(dataset: Dataset, images: Iterable[Image]) -> None:
     ids = hidden_ids(dataset, [image.pk for image in rows])
     for image in rows:
         is_hidden = image.pk in ids
-        image.hidden = is_hidden  # type: ignore[attr-defined]
-        image.shown_name = neutral_name(image.sha256) if is_hidden else image.name  # type: ignore[attr-defined]
-        image.shown_metadata = {} if is_hidden else image.metadata  # type: ignore[attr-defined]
+        image.hidden = is_hidden
+        image.shown_name = neutral_name(image.sha256) if is_hidden else image.name
+        image.shown_metadata = {} if is_hidden else image.metadata

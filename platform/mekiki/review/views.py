@@ -75,9 +75,12 @@ def queue(request: HttpRequest, slug: str) -> HttpResponse:
     flags = list(selectors.flagged(dataset)[: FLAGGED_SHOWN + 1])
     hide(dataset, [flag.image for flag in flags])
     may_put_back = at_least(dataset.role, Role.ADMIN)
-    for flag in flags:
-        # A note can name the label. Whoever decides what becomes of the image must read it, and its writer may.
-        flag.note_hidden = flag.image.hidden and flag.user_id != request.user.pk and not may_put_back
+    # A note can name the label. Whoever decides what becomes of the image must read it, and its writer may.
+    closed = {
+        flag.pk
+        for flag in flags
+        if flag.image.hidden and flag.user_id != request.user.pk and not may_put_back
+    }
     return render(
         request,
         "review/queue.html",
@@ -87,6 +90,7 @@ def queue(request: HttpRequest, slug: str) -> HttpResponse:
             "streams": [(Stream(stream).label, n) for stream, n in counts.items() if n],
             "waiting": sum(counts.values()),
             "flags": flags[:FLAGGED_SHOWN],
+            "closed_notes": closed,
             "more_flags": len(flags) > FLAGGED_SHOWN,
             "shown_flags": FLAGGED_SHOWN,
             "audited": selectors.audit_count(dataset),

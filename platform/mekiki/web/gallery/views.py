@@ -124,7 +124,7 @@ def _describe(dataset: Dataset, images: list[Image]) -> None:
     confirmed = dict(ConfirmedLabel.objects.filter(image__in=ids).values_list("image_id", "label_id"))
     blinding.hide(dataset, images)
     for image in images:
-        seen = not image.hidden  # type: ignore[attr-defined]
+        seen = not image.hidden
         image.predicted_label = names.get(image.predicted) if seen else None  # type: ignore[attr-defined]
         image.confirmed = names.get(confirmed.get(image.pk, 0)) if seen else None  # type: ignore[attr-defined]
 
@@ -136,7 +136,7 @@ def image(request: UserRequest, slug: str, sha256: str) -> HttpResponse:
     dataset = picture.dataset
     head = champion(dataset)
     blinding.hide(dataset, [picture])
-    seen = not picture.hidden  # type: ignore[attr-defined]
+    seen = not picture.hidden
     prediction = (
         Prediction.objects.filter(head=head, image=picture).select_related("label", "runner_up").first()
         if head is not None and seen
