@@ -38,22 +38,18 @@ def thumb(request: UserRequest, slug: str, sha256: str) -> HttpResponseBase:
 
 @require_safe
 def display(request: UserRequest, slug: str, sha256: str) -> HttpResponseBase:
-    """What people judge: the original's picture where browsers show it well, else a picture made from it.
+    """What people judge: the original where browsers show the decoder's pixels of it, else the display file.
 
     Never with the words that cameras write into files: whoever judges the image blind could read them.
     """
     image = image_for(request.user, slug, sha256)
-    made = storage.display_name(image.dataset_id, sha256)
-    return _answer(
-        request,
-        image,
-        "picture",  # the part of the ETag: "display" once stood for files with their embedded text
-        [
-            (made, "image/webp"),
-            (storage.original_name(image.dataset_id, sha256), CONTENT_TYPES[image.format]),
-        ],
-        bare=True,
-    )
+    names = []
+    if image.has_display is not False:
+        names.append((storage.display_name(image.dataset_id, sha256), "image/webp"))
+    if not image.has_display:
+        names.append((storage.original_name(image.dataset_id, sha256), CONTENT_TYPES[image.format]))
+    # The part of the ETag: "display" once stood for files with their embedded text.
+    return _answer(request, image, "picture", names, bare=True)
 
 
 def _answer(
@@ -65,14 +61,16 @@ def _answer(
     bare: bool = False,
 ) -> HttpResponseBase:
     """The first of the names that exists. bare: an original without embedded text. 404 when the storage lost them all."""
-    etag = f'"{image.sha256}-{which}"'
+    etag = f'"{image.sha256}-{which}-{image.rendition}"'
     unchanged = get_conditional_response(request, etag=etag)
     if isinstance(unchanged, HttpResponseNotModified):
         response: HttpResponseBase = unchanged
     else:
         response = _file(names, download_as, image if bare else None)
     response["ETag"] = etag
-    response["Cache-Control"] = "private, max-age=31536000, immutable"
+    # Another pixel window, or a newer version's rules, changes how an image is shown; its own bytes never change.
+    changes = which != "original" and (image.has_display is None or image.window_id or image.rendition)
+    response["Cache-Control"] = "private, no-cache" if changes else "private, max-age=31536000, immutable"
     response["X-Content-Type-Options"] = "nosniff"
     # Whatever the bytes are, opened by themselves they may do nothing.
     response["Content-Security-Policy"] = "default-src 'none'; sandbox"

@@ -5,7 +5,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     atomic = False
 
-    dependencies = [("datasets", "0004_counts_of_outcomes")]
+    dependencies = [("datasets", "0006_image_of_window")]
 
     operations = [
         AddIndexConcurrently(
