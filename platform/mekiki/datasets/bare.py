@@ -11,7 +11,7 @@ import zlib
 
 from PIL import Image
 
-from mekiki.datasets.importing.pictures import load
+import imaging
 
 _ORIENTATION = 0x0112
 # PNG chunks that make up the picture and its colours; all others are dropped.
@@ -43,10 +43,10 @@ def without_words(data: bytes, kind: str) -> tuple[bytes, str]:
     if strip is not None:
         try:
             return strip(data), kind
-        except (ValueError, IndexError, struct.error):
+        except (ValueError, IndexError, OSError, SyntaxError, struct.error):
             pass
     out = io.BytesIO()
-    load(io.BytesIO(data)).save(out, "PNG")
+    imaging.decode(data).image.save(out, "PNG")
     return out.getvalue(), "PNG"
 
 
