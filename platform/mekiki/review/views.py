@@ -1,6 +1,7 @@
 """The review station, and the page that shows what waits and what was flagged."""
 
 import json
+import unicodedata
 
 from django.conf import settings
 from django.contrib import messages
@@ -22,6 +23,10 @@ from mekiki.review.models import Stream
 from mekiki.review.texts import station_texts
 
 FLAGGED_SHOWN = 200
+# So many labels have a key each. With more, letters find a label, and the commands have other keys.
+LABEL_KEYS = 9
+LETTERS = {"skip": "S", "flag": "F", "undo": "Z", "help": "?"}
+CHORDS = {"skip": "Shift+→", "flag": "Shift+↑", "undo": "Shift+←", "help": "F1"}
 
 
 @never_cache
@@ -47,6 +52,8 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
         }
         for decision in reversed(selectors.recent_decisions(dataset, request.user))
     ]
+    finder = len(labels) > LABEL_KEYS
+    digits = any(unicodedata.normalize("NFKC", str(label["name"]))[:1].isdigit() for label in labels)
     return render(
         request,
         "review/station.html",
@@ -58,6 +65,10 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
             "texts_json": json.dumps(station_texts()),
             "history_json": json.dumps(history),
             "lease_seconds": settings.LEASE_SECONDS,
+            "seen_after": services.SEEN_AFTER,
+            "finder": finder,
+            "label_keys": not (finder and digits),
+            "keys": CHORDS if finder else LETTERS,
         },
     )
 
