@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET, require_POST
 from mekiki.accounts.access import at_least, person
 from mekiki.accounts.models import Role
 from mekiki.datasets.access import dataset_for
+from mekiki.labeling.keys import key_of
 from mekiki.labeling.selectors import active_labels
 from mekiki.review import selectors, services
 from mekiki.review.errors import ReviewError, UnknownHereError
@@ -23,8 +24,7 @@ from mekiki.review.models import Stream
 from mekiki.review.texts import station_texts
 
 FLAGGED_SHOWN = 200
-# So many labels have a key each. With more, letters find a label, and the commands have other keys.
-LABEL_KEYS = 9
+# Keys of the commands, on their buttons.
 LETTERS = {"skip": "S", "flag": "F", "undo": "Z", "help": "?"}
 CHORDS = {"skip": "Shift+→", "flag": "Shift+↑", "undo": "Shift+←", "help": "F1"}
 
@@ -40,6 +40,7 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
             "name": label.name,
             "critical": label.critical,
             "guideline": label.guideline,
+            "key": key_of(label.position),
         }
         for label in active_labels(dataset)
     ]
@@ -52,8 +53,10 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
         }
         for decision in reversed(selectors.recent_decisions(dataset, request.user))
     ]
-    finder = len(labels) > LABEL_KEYS
-    digits = any(unicodedata.normalize("NFKC", str(label["name"]))[:1].isdigit() for label in labels)
+    # Where a label has no key, letters find a label and the commands have other keys.
+    finder = any(label["key"] is None for label in labels)
+    if finder and any(unicodedata.normalize("NFKC", str(label["name"]))[:1].isdigit() for label in labels):
+        labels = [{**label, "key": None} for label in labels]  # Digits begin a name, so they answer nothing.
     return render(
         request,
         "review/station.html",
@@ -67,7 +70,7 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
             "lease_seconds": settings.LEASE_SECONDS,
             "seen_after": services.SEEN_AFTER,
             "finder": finder,
-            "label_keys": not (finder and digits),
+            "label_keys": any(label["key"] is not None for label in labels),
             "keys": CHORDS if finder else LETTERS,
         },
     )

@@ -1,8 +1,6 @@
-// The list of labels: a button each, and a key for the first nine.
+// The list of labels: a button for each, and its key (1 to 9) where it has one.
 
 import { say } from "./texts.js";
-
-const KEYS = 9;
 
 function element(tag, className, text) {
   const made = document.createElement(tag);
@@ -17,20 +15,17 @@ export class LabelList {
     this.labels = labels;
     this.choose = choose;
     this.list = root.querySelector("[data-labels-list]");
-    // Where a label begins with a digit, digits find; then they cannot be keys of labels.
-    const digit = labels.some((label) => /^[0-9]/.test(label.name.normalize("NFKC")));
-    this.keys = "finder" in root.dataset && digit ? 0 : KEYS;
-    this.rows = labels.map((label, place) => this.#row(label, place));
+    this.rows = labels.map((label) => this.#row(label));
     this.list.replaceChildren(...this.rows.map((row) => row.item));
   }
 
-  #row(label, place) {
+  #row(label) {
     const item = element("li");
     const button = element("button", "station__label");
     button.type = "button";
-    const key = element("kbd", "", place < this.keys ? String(place + 1) : "·");
+    const key = element("kbd", "", label.key === null ? "·" : String(label.key));
     key.setAttribute("aria-hidden", "true");
-    if (place < this.keys) button.setAttribute("aria-keyshortcuts", String(place + 1));
+    if (label.key !== null) button.setAttribute("aria-keyshortcuts", String(label.key));
     const words = element("span", "station__label-words");
     words.append(element("span", "station__label-name", label.name));
     if (label.guideline) words.append(element("span", "station__label-guide", label.guideline));
@@ -54,7 +49,7 @@ export class LabelList {
   }
 
   byKey(number) {
-    return number > this.keys ? null : (this.labels[number - 1] ?? null);
+    return this.labels.find((label) => label.key === number) ?? null;
   }
 
   byId(id) {
