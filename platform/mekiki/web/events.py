@@ -65,6 +65,8 @@ def detail(event: Event) -> str:
         return f"{data.get('name', '')} ({data.get('address', '')})"
     if data.get("error"):
         return str(data["error"])
+    if event.kind == "user.name_shared":
+        return ""
     return str(data.get("note") or data.get("name") or "")
 
 
@@ -136,6 +138,11 @@ def _role(data: dict[str, Any]) -> str:
     return _("%(user)s is %(role)s now") % {"user": data.get("user", ""), "role": label}
 
 
+def _name_shared(data: dict[str, Any]) -> str:
+    words = _("The user name %(name)s is like another user’s, %(other)s")
+    return words % {"name": data.get("name", ""), "other": data.get("other", "")}
+
+
 def _removed(data: dict[str, Any]) -> str:
     return _("%(user)s is no member any more") % {"user": data.get("user", "")}
 
@@ -153,6 +160,7 @@ _NAMES = {
     "decision.recorded": gettext_noop("Answer recorded"),
     "member.role_set": gettext_noop("Role given"),
     "member.removed": gettext_noop("Member removed"),
+    "user.name_shared": gettext_noop("User name like another user’s"),
 }
 _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "dataset.created": _plain(gettext_noop("Dataset created")),
@@ -192,6 +200,7 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "member.role_set": _role,
     "member.removed": _removed,
     "user.created": _plain(gettext_noop("User created")),
+    "user.name_shared": _name_shared,
     "user.logged_in": _plain(gettext_noop("Logged in")),
     "user.login_slowed": _plain(gettext_noop("Too many wrong passwords: logging in is slowed down")),
     "user.password_changed": _plain(gettext_noop("Own password changed")),

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 from tqdm import tqdm
 
-from mekiki.accounts.models import User
+from mekiki.accounts.selectors import user_named
 from mekiki.datasets.models import Dataset, ImportBatch
 from mekiki.datasets.problems import explain
 from mekiki.datasets.selectors import problems_after
@@ -41,7 +41,7 @@ class Command(BaseCommand):
         dataset = Dataset.objects.filter(slug=slug, archived_at__isnull=True).first()
         if dataset is None:
             raise CommandError(_("There is no dataset at /d/%(slug)s/.") % {"slug": slug})
-        actor = User.objects.filter(username=user).first() if user else None
+        actor = user_named(user) if user else None
         if user and actor is None:
             raise CommandError(_("There is no user “%(name)s”.") % {"name": user})
         try:
