@@ -1,6 +1,6 @@
 """Users and their roles in datasets."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.core.exceptions import ValidationError
@@ -45,7 +45,7 @@ class User(AbstractUser):
     name_key = models.TextField(unique=True, editable=False, blank=True)
     look_key = models.TextField(unique=True, editable=False, blank=True)
 
-    objects = PeopleManager()
+    objects: ClassVar[PeopleManager] = PeopleManager()
 
     class Meta(AbstractUser.Meta):  # type: ignore[name-defined,misc]
         constraints = [
@@ -75,8 +75,8 @@ class User(AbstractUser):
                 "This name is equal to “%(name)s” or looks like it, so the two could be taken for each other. "
                 "Nothing was saved. Choose another name."
             )
-            problem = ValidationError(message % {"name": other.username}, code="name_taken")
-            raise ValidationError({"username": problem})
+            taken = ValidationError(message % {"name": other.username}, code="name_taken")
+            raise ValidationError({"username": taken})
 
     def _keep_keys_in_step(self) -> None:
         key, look = names.name_key(self.username), names.look_key(self.username)
