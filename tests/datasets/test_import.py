@@ -18,6 +18,7 @@ from mekiki.audit.models import Event
 from mekiki.datasets import services, storage
 from mekiki.datasets.importing import pictures, pipeline
 from mekiki.datasets.models import Dataset, Image, ImportBatch
+from mekiki.datasets.problems import Note
 from mekiki.jobs.models import Job, Kind
 from tests.datasets.helpers import Files, codes, picture, stored, zipped
 from workers.acquisition.audit import audit_key
@@ -212,7 +213,8 @@ def test_a_table_that_cannot_be_used_keeps_no_image_out(upload: Upload, table: b
 def test_the_end_of_an_import(upload: Upload, dataset: Dataset, admin: User) -> None:
     batch = upload({"a.jpg": picture(1), "b.jpg": b"no"})
     event = Event.objects.get(kind="images.imported")
-    assert event.data == {"added": 1, "duplicates": 0, "rejected": 1}
+    counts = {"added": 1, "duplicates": 0, "rejected": 1, "partly": 0, "skipped": 0, "noted": 0}
+    assert event.data == counts
     assert (event.actor_id, event.dataset_id, event.object_id) == (admin.pk, dataset.pk, str(batch.pk))
     assert not Path(batch.location).exists()
     assert Job.objects.filter(kind=Kind.ENCODE, dataset=dataset).count() == 1
@@ -266,7 +268,7 @@ def test_killed_between_file_and_row(
 ) -> None:
     """The file is stored, the row is not: the next run writes the row and leaves one file."""
     with monkeypatch.context() as patch, pytest.raises(KilledError):
-        patch.setattr(pipeline, "_finish", lambda batch, window: (_ for _ in ()).throw(KilledError))
+        patch.setattr(pipeline, "_finish", lambda *_args: (_ for _ in ()).throw(KilledError))
         upload({"a.jpg": picture(1)})
     assert Image.objects.count() == 0
     batch = services.run_import(batch=ImportBatch.objects.get(), progress=lambda done, total: None)
@@ -378,3 +380,15 @@ def test_command(dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture
         call_command("import", "nothing", str(tmp_path))
     with pytest.raises(CommandError, match="nothing at"):
         call_command("import", dataset.slug, str(tmp_path / "gone"))
+
+
+def test_only_refused_files_count_as_not_taken(upload: Upload) -> None:
+    batch = upload({"a.jpg": picture(1), "bad.jpg": b"no image"})
+    batch.finished_at = None
+    batch.save()
+    pipeline.record_problems(batch, [("a.jpg", Note("frames", "partly", {"frames": 3}))])
+    services.discard_import(batch=batch, user=None)
+    batch.refresh_from_db()
+    assert batch.rejected == 1
+    outcomes = dict(batch.problems.values_list("name", "outcome"))
+    assert outcomes == {"a.jpg": "partly", "bad.jpg": "refused"}

@@ -48,7 +48,11 @@ VARIABLES: dict[str, Variable] = {
             "registry,hub",
             "Where encoders chosen in the browser may be downloaded from: registry (open_clip's list), hub (any hf-hub: model), none.",
         ),
-        Variable("MEKIKI_LANGUAGE", "en", "Language before a user chooses one: en or ja."),
+        Variable(
+            "MEKIKI_LANGUAGE",
+            "en",
+            "Language of the pages where neither the user nor the browser has chosen one: en or ja.",
+        ),
         Variable("MEKIKI_TIME_ZONE", "UTC", "Time zone pages show times in, e.g. Asia/Tokyo."),
         Variable("MEKIKI_MAX_PIXELS", "100000000", "Images with more pixels are refused."),
         Variable("MEKIKI_MAX_FILE_MB", "100", "A single image file larger than this is refused."),

@@ -80,23 +80,43 @@ class ImportBatch(models.Model):
     added = models.PositiveIntegerField(default=0)
     duplicates = models.PositiveIntegerField(default=0)
     rejected = models.PositiveIntegerField(default=0)
+    # Lines of the report by outcome; `rejected` counts the refused files.
+    partly = models.PositiveIntegerField(default=0)
+    skipped = models.PositiveIntegerField(default=0)
+    noted = models.PositiveIntegerField(default=0)
+    # Images of earlier imports whose metadata this import changed.
+    metadata_changed = models.PositiveIntegerField(default=0)
 
     def __str__(self) -> str:
         return f"import {self.pk} of {self.dataset_id}"
 
 
 class ImportProblem(models.Model):
-    """A file that was not taken, and why. `code` names a message of datasets.problems; `detail` fills it."""
+    """One line of an import's report. `code` names a message of datasets.problems; `detail` fills it."""
+
+    class Outcome(models.TextChoices):
+        """What became of the file. `ImportBatch.rejected` counts only REFUSED."""
+
+        REFUSED = "refused", _("Not taken")
+        PARTLY = "partly", _("Taken in part")
+        SKIPPED = "skipped", _("Passed over")
+        NOTED = "noted", _("Taken, with a note")
 
     batch = models.ForeignKey(ImportBatch, on_delete=models.CASCADE, related_name="problems")
     name = models.TextField()
     code = models.CharField(max_length=40)
+    outcome = models.CharField(max_length=10, choices=Outcome.choices, default=Outcome.REFUSED)
     detail = models.JSONField(default=dict)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["batch", "name", "code"], name="one_problem_per_file"),
+            models.CheckConstraint(
+                condition=models.Q(outcome__in=["refused", "partly", "skipped", "noted"]),
+                name="import_outcome_is_known",
+            ),
         ]
+        indexes = [models.Index(fields=["batch", "outcome", "id"], name="problem_by_outcome")]
 
     def __str__(self) -> str:
         return f"{self.name}: {self.code}"

@@ -1,6 +1,6 @@
 """Reads of datasets and images that are worth a name."""
 
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 
 from mekiki.datasets.models import Dataset, Image, ImportBatch, ImportProblem
 from mekiki.jobs.models import Job
@@ -31,6 +31,15 @@ def latest_job(batch: ImportBatch) -> Job | None:
     )
 
 
-def problems_after(batch: ImportBatch, after: int = 0, limit: int = 100) -> QuerySet[ImportProblem]:
-    """The next files of an import that were not taken."""
-    return batch.problems.filter(pk__gt=after).order_by("pk")[:limit]
+def problems_after(
+    batch: ImportBatch, after: int = 0, limit: int = 100, outcome: str = ""
+) -> QuerySet[ImportProblem]:
+    """The next lines of an import's report, of one outcome or of all."""
+    rows = batch.problems.filter(pk__gt=after).order_by("pk")
+    return (rows.filter(outcome=outcome) if outcome else rows)[:limit]
+
+
+def outcome_counts(batch: ImportBatch) -> dict[str, int]:
+    """Outcome → lines of the report; right while the import runs, too."""
+    rows = batch.problems.order_by().values_list("outcome").annotate(n=Count("pk"))
+    return dict.fromkeys(ImportProblem.Outcome.values, 0) | dict(rows)

@@ -9,7 +9,7 @@ duplicates = all others. So a retry, or a second worker at the same time, counts
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -20,8 +20,9 @@ from mekiki.datasets import storage
 from mekiki.datasets.importing import pictures
 from mekiki.datasets.importing.archives import Limits
 from mekiki.datasets.importing.entries import Entry, Source, count, walk
+from mekiki.datasets.importing.report import NumberSet, Report
 from mekiki.datasets.models import Dataset, Image, ImportBatch, ImportProblem
-from mekiki.datasets.problems import ProblemError
+from mekiki.datasets.problems import Note, ProblemError
 
 WINDOW_FILES = 64
 WINDOW_BYTES = 48 * 1024 * 1024
@@ -78,18 +79,20 @@ def store_all(batch: ImportBatch, source: Source, progress: Progress) -> Counts:
     taken = rejected = 0
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="import")
     waiting: deque[_Window] = deque()
+    report, seen = Report(batch), NumberSet()
     try:
         for window in _windows(batch.dataset, source, pool, limits):
             waiting.append(window)
             # One window is decoded while the next is read.
             if len(waiting) > 1:
-                good, bad = _finish(batch, waiting.popleft())
+                good, bad = _finish(batch, waiting.popleft(), report, seen)
                 taken, rejected = taken + good, rejected + bad
                 progress(taken + rejected, max(total, taken + rejected))
         while waiting:
-            good, bad = _finish(batch, waiting.popleft())
+            good, bad = _finish(batch, waiting.popleft(), report, seen)
             taken, rejected = taken + good, rejected + bad
             progress(taken + rejected, max(total, taken + rejected))
+        report.close()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
     return Counts(taken, rejected)
@@ -142,19 +145,21 @@ def _store(dataset_id: int, sha256: str, data: bytes, limits: Limits) -> picture
     return picture
 
 
-def _finish(batch: ImportBatch, window: _Window) -> tuple[int, int]:
-    """Record a window once its files are written. Returns (files without a problem, files refused)."""
+def _finish(batch: ImportBatch, window: _Window, report: Report, seen: NumberSet) -> tuple[int, int]:
+    """Record a window once its files are written. Returns (files taken, files refused)."""
     dataset = batch.dataset
     rows: list[Image] = []
-    bad = list(window.bad)
-    good = 0
+    lines: list[tuple[str, ProblemError | Note]] = list(window.bad)
+    taken: list[tuple[Entry, str]] = []
     for entry, sha256, future in window.good:
         if future is not None:
             try:
                 picture = future.result()
             except ProblemError as problem:
-                bad.append((entry.where or entry.name, problem))
+                lines.append((entry.where or entry.name, problem))
                 continue
+            # Notes about a picture that is kept, such as frames that were left out.
+            lines += [(entry.where or entry.name, note) for note in getattr(picture, "notes", ())]
             rows.append(
                 Image(
                     dataset=dataset,
@@ -169,20 +174,39 @@ def _finish(batch: ImportBatch, window: _Window) -> tuple[int, int]:
                     batch=batch,
                 )
             )
-        good += 1
+        taken.append((entry, sha256))
+    refused = sum(problem.outcome == ImportProblem.Outcome.REFUSED for _, problem in lines)
     with transaction.atomic():
         # A worker that was taken for dead may still be running: once the batch is finished it writes nothing.
         row = ImportBatch.objects.select_for_update(no_key=True).filter(pk=batch.pk).first()
         if row is None or row.finished_at is not None:
             raise AlreadyFinishedError
         Image.objects.bulk_create(rows, ignore_conflicts=True)
-        record_problems(batch, bad)
-    return good, len(bad)
+        lines += _duplicates(batch, taken, seen)
+        report.add(lines)
+    return len(taken), refused
 
 
-def record_problems(batch: ImportBatch, problems: list[tuple[str, ProblemError]]) -> None:
-    """Keep why files were refused; the same file for the same reason once."""
-    ImportProblem.objects.bulk_create(
-        [ImportProblem(batch=batch, name=name, code=p.code, detail=p.detail) for name, p in problems],
-        ignore_conflicts=True,
-    )
+def _duplicates(
+    batch: ImportBatch, taken: list[tuple[Entry, str]], seen: NumberSet
+) -> list[tuple[str, ProblemError | Note]]:
+    """A line for each entry whose content was kept under another entry's name. `seen`: images met before."""
+    hashes = {sha256 for _, sha256 in taken}
+    kept = {
+        sha256: (pk, name, batch_id)
+        for pk, sha256, name, batch_id in Image.objects.filter(
+            dataset=batch.dataset, sha256__in=hashes
+        ).values_list("pk", "sha256", "name", "batch_id")
+    }
+    lines: list[tuple[str, ProblemError | Note]] = []
+    for entry, sha256 in taken:
+        pk, name, batch_id = kept[sha256]
+        if batch_id == batch.pk and name == entry.name and seen.add(pk):
+            continue  # this entry is the image itself
+        lines.append((entry.where or entry.name, ProblemError("duplicate", kept=name)))
+    return lines
+
+
+def record_problems(batch: ImportBatch, problems: Iterable[tuple[str, ProblemError | Note]]) -> None:
+    """Store lines of the import's report; the same file with the same code once."""
+    Report(batch).add(problems)
