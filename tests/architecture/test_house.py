@@ -13,7 +13,11 @@ from django.core.management import call_command
 from mekiki.config import env
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = [*(ROOT / "platform" / "mekiki").rglob("*.py"), *(ROOT / "workers").rglob("*.py")]
+SOURCES = [
+    path
+    for folder in ("platform/mekiki", "platform/imaging", "workers")
+    for path in (ROOT / folder).rglob("*.py")
+]
 
 
 def run(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
