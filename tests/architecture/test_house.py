@@ -75,7 +75,6 @@ def test_every_environment_variable_is_in_the_reference() -> None:
 
 # Places that touch os.environ for something that is not configuration.
 NOT_CONFIGURATION = {
-    "platform/mekiki/config/cli.py": 'setdefault("DJANGO_SETTINGS_MODULE"',
     "platform/mekiki/config/wsgi.py": 'setdefault("DJANGO_SETTINGS_MODULE"',
     "platform/mekiki/config/celery.py": 'setdefault("DJANGO_SETTINGS_MODULE"',
     "workers/pocket/train.py": 'setdefault("OMP_WAIT_POLICY"',
