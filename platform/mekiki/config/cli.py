@@ -20,7 +20,8 @@ def main(argv: list[str] | None = None) -> None:
     try:
         execute_from_command_line([sys.argv[0], *arguments])
     except env.Misconfigured as problem:
-        sys.exit(str(problem))
+        print(problem, file=sys.stderr)
+        sys.exit(2)
     except OperationalError as problem:
         message = _not_running(problem)
         if message is None:
