@@ -141,3 +141,18 @@ class LoginTry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} from {self.address}"
+
+
+class SiteSettings(models.Model):
+    """What holds for the whole site: one row at most. Read and written by accounts/site.py."""
+
+    ONLY = 1
+
+    # "": not chosen yet.
+    time_zone = models.CharField(max_length=64, blank=True, default="")
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(pk=1), name="one_row_of_site_settings")]
+
+    def __str__(self) -> str:
+        return "site settings"

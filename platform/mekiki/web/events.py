@@ -22,6 +22,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "schema": ("label.", "prompts."),
     "data": ("dataset.", "images.", "import.", "label_set."),
     "people": ("member.", "user."),
+    "site": ("site.",),
     "jobs": ("job.",),
 }
 
@@ -34,6 +35,7 @@ def group_label(code: str) -> str:
         "schema": _("Labels and prompts"),
         "data": _("Images and label sets"),
         "people": _("People"),
+        "site": _("Site"),
         "jobs": _("Jobs"),
     }[code]
 
@@ -61,6 +63,8 @@ def detail(event: Event) -> str:
         return f"#{data.get('version', '')}: {repeating.sentence(data)}"
     if event.kind == "head.chosen":
         return f"#{data.get('version', '')}"
+    if event.kind == "site.time_zone_set":
+        return f"{data.get('from', '')} → {data.get('to', '')}"
     if event.kind == "user.login_slowed":
         return f"{data.get('name', '')} ({data.get('address', '')})"
     if data.get("error"):
@@ -108,7 +112,11 @@ def choices(*, with_users: bool) -> list[tuple[str, str, list[tuple[str, str]]]]
     """For the filter: (group, its words, [(kind, its words)…]). Acts on users belong to no dataset."""
     found = []
     for group, beginnings in GROUPS.items():
-        kinds = [k for k in _SENTENCES if k.startswith(beginnings) and (with_users or k[:5] != "user.")]
+        kinds = [
+            k
+            for k in _SENTENCES
+            if k.startswith(beginnings) and (with_users or k[:5] not in {"user.", "site."})
+        ]
         found.append((group, group_label(group), [(kind, kind_label(kind)) for kind in kinds]))
     return found
 
@@ -201,6 +209,7 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "label_set.downloaded": _plain(gettext_noop("Label set downloaded")),
     "member.role_set": _role,
     "member.removed": _removed,
+    "site.time_zone_set": _plain(gettext_noop("Time zone of the site set")),
     "user.created": _plain(gettext_noop("User created")),
     "user.name_shared": _name_shared,
     "user.logged_in": _plain(gettext_noop("Logged in")),
