@@ -81,6 +81,7 @@ class EmptyOut(Schema):
     url: str
     link: str
     progress: float | None
+    may_undo: bool
 
 
 class NextOut(Schema):
@@ -93,7 +94,10 @@ class NextOut(Schema):
 
 
 class AnswerIn(Schema):
-    """One answer. `client_key` is the sender's own: sent again, the answer is recorded once."""
+    """One answer. `client_key` is the sender's own: sent again, the answer is recorded once.
+
+    `milliseconds`: how long the image was on the screen; too short to be seen, the answer is refused (not_seen).
+    """
 
     item: Id
     lease: Id
@@ -214,6 +218,7 @@ def next_items(request: HttpRequest, slug: str, body: NextIn) -> dict[str, Any]:
             "url": reverse(empty.url_name, args=[dataset.slug]) if empty.url_name and may_act else "",
             "link": empty.link if may_act else "",
             "progress": empty.progress,
+            "may_undo": selectors.may_undo(dataset, request.user),
         },
     }
 

@@ -1,6 +1,7 @@
 """The review station, and the page that shows what waits and what was flagged."""
 
 import json
+import unicodedata
 
 from django.conf import settings
 from django.contrib import messages
@@ -23,6 +24,9 @@ from mekiki.review.models import Stream
 from mekiki.review.texts import station_texts
 
 FLAGGED_SHOWN = 200
+# Keys of the commands, on their buttons.
+LETTERS = {"skip": "S", "flag": "F", "undo": "Z", "help": "?"}
+CHORDS = {"skip": "Shift+→", "flag": "Shift+↑", "undo": "Shift+←", "help": "F1"}
 
 
 @never_cache
@@ -49,6 +53,10 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
         }
         for decision in reversed(selectors.recent_decisions(dataset, request.user))
     ]
+    # Where a label has no key, letters find a label and the commands have other keys.
+    finder = any(label["key"] is None for label in labels)
+    if finder and any(unicodedata.normalize("NFKC", str(label["name"]))[:1].isdigit() for label in labels):
+        labels = [{**label, "key": None} for label in labels]  # Digits begin a name, so they answer nothing.
     return render(
         request,
         "review/station.html",
@@ -60,6 +68,10 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
             "texts_json": json.dumps(station_texts()),
             "history_json": json.dumps(history),
             "lease_seconds": settings.LEASE_SECONDS,
+            "seen_after": services.SEEN_AFTER,
+            "finder": finder,
+            "label_keys": any(label["key"] is not None for label in labels),
+            "keys": CHORDS if finder else LETTERS,
         },
     )
 
