@@ -15,7 +15,22 @@ from mekiki.datasets import services, slugs
 from mekiki.datasets.models import Dataset, DatasetAddress
 from tests.factories import DatasetFactory, ImageFactory, UserFactory
 
-HOSTILE = ["", " ", "a\0b", "../..", "a/b", "<script>", "a" * 61, "-a", "a-", "a b", "傷", "a\nb", "A\u212a%", "null%00"]
+HOSTILE = [
+    "",
+    " ",
+    "a\0b",
+    "../..",
+    "a/b",
+    "<script>",
+    "a" * 61,
+    "-a",
+    "a-",
+    "a b",
+    "傷",
+    "a\nb",
+    "A\u212a%",
+    "null%00",
+]
 
 
 def client_of(user) -> Client:
@@ -59,7 +74,10 @@ def test_a_japanese_name_gives_a_japanese_address_in_the_browser() -> None:
     suggested = client.get(reverse("dataset-suggest-address"), {"name": "傷の検査"}).json()["slug"]
     assert suggested == "kizu-no-kensa"
     assert client.post(reverse("dataset-create"), form)["Location"] == "/d/kizu-no-kensa/labels/"
-    assert client.get(reverse("dataset-suggest-address"), {"name": "傷の検査"}).json()["slug"] == "kizu-no-kensa-2"
+    assert (
+        client.get(reverse("dataset-suggest-address"), {"name": "傷の検査"}).json()["slug"]
+        == "kizu-no-kensa-2"
+    )
     assert client.post(reverse("dataset-create"), form)["Location"] == "/d/kizu-no-kensa-2/labels/"
     answer = client.post(reverse("dataset-create"), {**form, "slug": "Kizu-A"})
     assert answer["Location"] == "/d/kizu-a/labels/"
@@ -107,7 +125,10 @@ def test_only_admins_of_the_dataset_change_its_address() -> None:
     admin, reviewer = UserFactory(), UserFactory()
     dataset = DatasetFactory(slug="parts", admin=admin, reviewer=reviewer)
     assert client_of(reviewer).post("/d/parts/settings/address/", {"address-slug": "mine"}).status_code == 403
-    assert client_of(UserFactory()).post("/d/parts/settings/address/", {"address-slug": "mine"}).status_code == 404
+    assert (
+        client_of(UserFactory()).post("/d/parts/settings/address/", {"address-slug": "mine"}).status_code
+        == 404
+    )
     assert client_of(admin).get("/d/parts/settings/address/").status_code == 405
     with pytest.raises(PermissionDenied):
         services.change_address(dataset=dataset, user=reviewer, slug="mine")

@@ -83,6 +83,8 @@ class AddressForm(forms.Form):
     slug = forms.CharField(
         label=_("Address"),
         max_length=60,
-        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}),
+        widget=forms.TextInput(
+            attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
+        ),
         help_text=_("Links begin with /d/ADDRESS/. Old links keep leading here; no other dataset gets them."),
     )

@@ -9,7 +9,6 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-
 # An address belongs to the first dataset that has it, for ever: old links lead to no other dataset.
 KEEP_ADDRESS = """
 INSERT INTO datasets_datasetaddress (slug, dataset_id) VALUES (NEW.slug, NEW.id) ON CONFLICT (slug) DO NOTHING;

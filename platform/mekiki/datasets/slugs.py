@@ -74,7 +74,9 @@ def checked(slug: str, dataset: Dataset | None = None) -> str:
             code="malformed_address",
         )
     if slug in RESERVED:
-        raise ValidationError(_("This address is reserved. Nothing was saved. Choose another."), code="reserved")
+        raise ValidationError(
+            _("This address is reserved. Nothing was saved. Choose another."), code="reserved"
+        )
     owner = DatasetAddress.objects.filter(slug=slug).first()
     if owner is not None and (dataset is None or owner.dataset_id != dataset.pk):
         raise taken()

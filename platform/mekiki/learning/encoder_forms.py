@@ -88,8 +88,12 @@ class NewDatasetForm(forms.Form):
         label=gettext_lazy("Address"),
         required=False,
         max_length=60,
-        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}),
-        help_text=gettext_lazy("Links to the dataset begin with /d/ADDRESS/. Left empty, it is made from the name."),
+        widget=forms.TextInput(
+            attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
+        ),
+        help_text=gettext_lazy(
+            "Links to the dataset begin with /d/ADDRESS/. Left empty, it is made from the name."
+        ),
     )
     description = forms.CharField(
         label=gettext_lazy("Description"),

@@ -74,10 +74,14 @@ def address(request: UserRequest, slug: str) -> HttpResponse:
     form = AddressForm(request.POST, prefix="address")
     if form.is_valid():
         try:
-            moved = services.change_address(dataset=dataset, user=request.user, slug=form.cleaned_data["slug"])
+            moved = services.change_address(
+                dataset=dataset, user=request.user, slug=form.cleaned_data["slug"]
+            )
         except ValidationError as error:
             form.add_error("slug", error)
         else:
-            messages.success(request, _("The address is /d/%(slug)s/ now. Old links lead here.") % {"slug": moved.slug})
+            messages.success(
+                request, _("The address is /d/%(slug)s/ now. Old links lead here.") % {"slug": moved.slug}
+            )
             return redirect("dataset-settings", moved.slug)
     return _settings_page(request, dataset, address_form=form, status=422)

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from mekiki.accounts.selectors import user_named
 from mekiki.datasets.access import dataset_at
-from mekiki.datasets.models import Dataset, ImportBatch, ImportProblem
+from mekiki.datasets.models import ImportBatch, ImportProblem
 from mekiki.datasets.problems import explain
 from mekiki.datasets.selectors import outcome_counts, problems_after
 from mekiki.datasets.services import import_folder
