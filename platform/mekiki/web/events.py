@@ -63,7 +63,7 @@ def detail(event: Event) -> str:
         return f"#{data.get('version', '')}: {repeating.sentence(data)}"
     if event.kind == "head.chosen":
         return f"#{data.get('version', '')}"
-    if event.kind == "site.time_zone_set":
+    if event.kind in {"site.time_zone_set", "dataset.address_changed"}:
         return f"{data.get('from', '')} → {data.get('to', '')}"
     if event.kind == "user.login_slowed":
         return f"{data.get('name', '')} ({data.get('address', '')})"
@@ -173,6 +173,7 @@ _NAMES = {
 _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "dataset.created": _plain(gettext_noop("Dataset created")),
     "dataset.archived": _plain(gettext_noop("Dataset archived")),
+    "dataset.address_changed": _plain(gettext_noop("Address of the dataset changed")),
     "dataset.settings_changed": _plain(gettext_noop("Settings changed")),
     "window.estimated": _plain(gettext_noop("Pixel window estimated from images")),
     "window.changed": _plain(gettext_noop("Pixel window changed")),
