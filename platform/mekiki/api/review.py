@@ -18,6 +18,7 @@ from mekiki.api.errors import ErrorOut
 from mekiki.datasets.access import dataset_for
 from mekiki.datasets.models import Dataset
 from mekiki.review import selectors, services
+from mekiki.review.blinding import neutral_name
 from mekiki.review.services import LeasedItem
 
 router = Router(tags=["review"])
@@ -40,7 +41,7 @@ class NextIn(Schema):
 
 
 class ImageOut(Schema):
-    """An image to judge."""
+    """An image to judge. Asked about blind, it has a neutral name and no metadata."""
 
     sha256: str
     name: str
@@ -171,12 +172,12 @@ def _item(dataset: Dataset, leased: LeasedItem) -> dict[str, Any]:
         "expires_at": leased.lease.expires_at,
         "image": {
             "sha256": image.sha256,
-            "name": image.name,
+            "name": neutral_name(image.sha256) if leased.blind else image.name,
             "url": reverse("image-display", args=[dataset.slug, image.sha256]),
             "thumb_url": reverse("image-thumb", args=[dataset.slug, image.sha256]),
             "width": image.width,
             "height": image.height,
-            "metadata": image.metadata,
+            "metadata": {} if leased.blind else image.metadata,
         },
         "blind": leased.blind,
         "prediction": predicted
