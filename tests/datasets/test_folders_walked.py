@@ -35,10 +35,9 @@ def imported(dataset: Dataset, admin: User) -> Import:
 
 def put(folder: Path, files: dict[str | bytes, bytes]) -> Path:
     for name, data in files.items():
-        path = os.path.join(os.fsencode(folder), os.fsencode(name))
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "wb") as file:
-            file.write(data)
+        path = folder / os.fsdecode(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
     return folder
 
 
@@ -134,7 +133,7 @@ def test_a_pipe_that_replaces_a_file_is_not_waited_for(imported: Import, tmp_pat
     scan = folders.Folder.files
 
     def replaced(self: folders.Folder):
-        for name, path in scan(self):
+        for name, _path in scan(self):
             if name == "b.png" and (folder / "b.png").is_file():
                 (folder / "b.png").unlink()
                 os.mkfifo(folder / "b.png")
@@ -151,7 +150,8 @@ def test_open_regular_looks_again_after_opening(tmp_path: Path, monkeypatch) -> 
     with pytest.raises(regular_files.NotRegularError, match="named pipe"):
         regular_files.open_regular(tmp_path / "pipe")
     regular = put(tmp_path, {"file": b"x"}) / "file"
-    monkeypatch.setattr(Path, "stat", lambda self, **_options: os.stat(regular))
+    found = regular.stat()
+    monkeypatch.setattr(Path, "stat", lambda self, **_options: found)
     with pytest.raises(regular_files.NotRegularError, match="named pipe"):
         regular_files.open_regular(tmp_path / "pipe")
     with pytest.raises(OSError):
@@ -164,8 +164,8 @@ def test_open_regular_looks_again_after_opening(tmp_path: Path, monkeypatch) -> 
 
 @pytest.mark.parametrize("path", ["special/pipe.png", "/dev/null"])
 def test_a_pipe_or_device_that_is_named_itself_is_refused(dataset: Dataset, special: Path, path: str) -> None:
-    with pytest.raises(CommandError, match="is not a file but a (named pipe|device)"):
-        call_command("import", dataset.slug, os.path.join(special.parent, path))
+    with pytest.raises(CommandError, match=r"is not a file but a (named pipe|device)"):
+        call_command("import", dataset.slug, str(special.parent / path))
     assert not ImportBatch.objects.exists()
 
 
@@ -174,7 +174,7 @@ def test_a_folder_that_cannot_be_read_is_listed(imported: Import, tmp_path: Path
     scandir = os.scandir
 
     def refuse(path):
-        if os.path.basename(path) == "locked":
+        if Path(path).name == "locked":
             raise PermissionError
         return scandir(path)
 
@@ -223,7 +223,7 @@ def test_a_path_of_other_bytes_in_every_message(
         services.import_folder(dataset=dataset, path=top, user=admin)
     with pytest.raises(CommandError, match="表示"):
         call_command("import", dataset.slug, top)
-    os.makedirs(top)
+    Path(top).mkdir()
     batch = imported(Path(top))
     assert codes(batch) == {"表示": "no_image"}
     assert folders.from_location(batch.location) == Path(top)

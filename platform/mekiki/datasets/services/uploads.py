@@ -102,7 +102,8 @@ def add_files(
     """Take the numbered part of an upload, once: a part sent again after a lost reply is passed over.
 
     files: (name, file, its bytes where known). refused: (name, bytes) of files the browser kept back for their
-    size, or None for those it could not read; the report names them like any other. Returns how many files were taken. Errors as add_file.
+    size, or None for those it could not read; the report names them like any other. Returns how many files
+    were taken. Errors as add_file.
     """
     folder = _open_folder(batch)
     marker = folder / f"part-{part:08d}"
