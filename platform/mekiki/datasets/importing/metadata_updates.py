@@ -87,9 +87,9 @@ def match_known(batch: ImportBatch, found: list[metadata.Tables], report: Report
         for pk, name in _known_names(batch.dataset):
             known.claim(metadata.parts_of(name), str(pk))
         for pk, name in _known_names(batch.dataset):
-            row = known.row(metadata.parts_of(name))
-            if row is not None and row.values:
-                updates.append(Update(pk, f"{table.label} ({row.line})", row.values))
+            found_row = known.row(metadata.parts_of(name))
+            if found_row is not None and found_row.values:
+                updates.append(Update(pk, f"{table.label} ({found_row.line})", found_row.values))
             if len(updates) >= _CHUNK:
                 _write(batch, updates, report, applied)
                 updates = []
