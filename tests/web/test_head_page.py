@@ -132,10 +132,10 @@ def test_the_confusion_as_a_file_has_every_pair_that_occurs(dataset: Any) -> Non
     EvaluationFactory(head=head, report=report(head, [[9, 0], [2, 8]]))
     text = b"".join(client.get(address).streaming_content).decode("utf-8-sig")  # type: ignore[attr-defined]
     assert list(csv.reader(io.StringIO(text))) == [
-        ["people_said", "head_said", "images"],
-        ["'=good", "'=good", "9"],
-        ["scratch", "'=good", "2"],
-        ["scratch", "scratch", "8"],
+        ["people_said", "head_said", "images", "note"],
+        ["'=good", "'=good", "9", ""],
+        ["scratch", "'=good", "2", ""],
+        ["scratch", "scratch", "8", ""],
     ]
     client.force_login(UserFactory())
     assert client.get(address).status_code == 404

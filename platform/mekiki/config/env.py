@@ -75,6 +75,9 @@ VARIABLES: dict[str, Variable] = {
 }
 
 
+TERMINAL_LANGUAGES = ("en", "ja")
+
+
 class Misconfigured(ValueError):
     """A variable holds what it cannot mean; the message names the variable."""
 
@@ -136,6 +139,40 @@ def unless_set(name: str, value: str) -> None:
 def inherited(changes: dict[str, str]) -> dict[str, str]:
     """The environment for a child process: ours, with `changes`."""
     return {**os.environ, **changes}
+
+
+def terminal_language() -> str:
+    """The language a command speaks: MEKIKI_LANGUAGE where it is set, else the terminal's locale, else English.
+
+    LANGUAGE, LC_ALL, LC_MESSAGES and LANG are GNU's own variables, read in its order.
+    """
+    given = os.environ.get("MEKIKI_LANGUAGE", "").strip()
+    if given:
+        return given
+    locale = next((v for n in ("LC_ALL", "LC_MESSAGES", "LANG") if (v := os.environ.get(n))), "")
+    asked = [locale]
+    if locale not in {"", "C", "POSIX"}:  # there, GNU ignores LANGUAGE
+        asked = [*os.environ.get("LANGUAGE", "").split(":"), locale]
+    for name in asked:
+        language = name.split(".")[0].split("_")[0].lower()
+        if language in TERMINAL_LANGUAGES:
+            return language
+    return "en"
+
+
+def set_terminal_language(language: str) -> None:
+    """Let `gettext` and child processes speak `language` too."""
+    os.environ["LANGUAGE"] = language
+
+
+def use_settings() -> None:
+    """Name Mekiki's settings to Django, unless others are named already."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mekiki.config.settings")
+
+
+def colour() -> bool:
+    """May output to a terminal be coloured? No with NO_COLOR (no-color.org) or a terminal that cannot."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def visible_gpu() -> bool:

@@ -16,5 +16,8 @@ urlpatterns = [
     path("import/<int:pk>/finish", views.import_finish, name="import-finish"),
     path("import/<int:pk>/discard", views.import_discard, name="import-discard"),
     path("settings/", views.settings, name="dataset-settings"),
+    path("settings/windows/<int:pk>/", views.window, name="dataset-window"),
+    path("settings/windows/<int:pk>/go-on/", views.window_go_on, name="dataset-window-go-on"),
+    path("settings/pictures/", views.rebuild, name="dataset-rebuild"),
     path("settings/archive/", views.archive, name="dataset-archive"),
 ]

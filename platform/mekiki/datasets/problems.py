@@ -49,6 +49,13 @@ OUTCOMES: dict[str, str] = {
     "duplicate": "skipped",
     "more_not_listed": "noted",
     "metadata_invalid": "partly",
+    # Part of the file is missing in the picture, or all of it is there and deserves a look.
+    "frames_left_out": "partly",
+    "pages_left_out": "partly",
+    "pictures_left_out": "partly",
+    "channels_left_out": "partly",
+    "profile_ignored": "noted",
+    "values_clipped": "noted",
 }
 
 # code → (what happened, what to do)
@@ -75,8 +82,11 @@ MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
         _("Open it in an image viewer; if it shows there, save it again and import that."),
     ),
     "too_many_pixels": (
-        _("The image has %(pixels)s pixels; the limit is %(limit)s."),
-        _("Cut it into parts or scale it down."),
+        _("The image has %(pixels)s pixels; the limit is %(limit)s (MEKIKI_MAX_PIXELS)."),
+        _(
+            "Cut it into parts or scale it down; or raise MEKIKI_MAX_PIXELS, start the platform again and import the "
+            "image again."
+        ),
     ),
     "too_large": (
         _("The file is larger than %(limit)s."),
@@ -185,6 +195,32 @@ MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
         _("The zip would unpack to far more than images ever do. Nothing was taken from it."),
         _("If it is genuine, unpack it yourself and import the folder."),
     ),
+    "frames_left_out": (
+        _("An animation of %(frames)s frames. Its still picture, as a rule the first frame, is the image."),
+        _("To import other frames, save each as a file of its own."),
+    ),
+    "pages_left_out": (
+        _("%(pages)s pages; page %(page)s, the largest, is the image."),
+        _("To import all of them, import the file again with “Every page becomes an image”."),
+    ),
+    "pictures_left_out": (
+        _("%(pictures)s pictures in one JPEG file; the first is the image."),
+        _("To import the others, save each as a file of its own."),
+    ),
+    "channels_left_out": (
+        _("The image has channels that cannot be shown (%(channels)s); they are left out."),
+        _("To judge them, save each as a grey image of its own."),
+    ),
+    "profile_ignored": (
+        _("Its colour profile is damaged or does not fit; colours are shown without it."),
+        _("If the colours look wrong, convert the image to sRGB and import it again."),
+    ),
+    "values_clipped": (
+        _(
+            "%(share)s of the pixel values are darker than black (%(black)s) or brighter than white (%(white)s) and are cut off."
+        ),
+        _("If it matters, change the pixel window in the settings of the dataset."),
+    ),
     "no_image": (_("No image was found in it."), _("Check that you chose the right folder or zip.")),
     "duplicate": (
         _("The same picture is kept already, under the name %(kept)s."),
@@ -260,7 +296,11 @@ REASONS: dict[str, str | Promise] = {
 
 
 # Every name that a message may hold; a detail that lacks one shows "?".
-FIELDS = ("format", "pixels", "limit", "kept", "count", "total", "row", "rows", "cell", "columns")
+FIELDS = (
+    *("format", "pixels", "limit", "kept", "count", "share", "black", "white"),
+    *("frames", "pages", "page", "pictures", "channels"),
+    *("total", "row", "rows", "cell", "columns"),
+)
 
 KINDS_OF_FILE: dict[str, str | Promise] = {
     "named pipe": _("named pipe"),
@@ -279,8 +319,10 @@ def explain(code: str, detail: dict[str, Any]) -> Explanation:
     shown: dict[str, Any] = dict.fromkeys(FIELDS, "?") | {"reason": ""} | detail
     if code in {"too_large", "archive_too_big"} and isinstance(shown["limit"], int):
         shown["limit"] = filesizeformat(shown["limit"])
+    if isinstance(shown.get("share"), float):
+        shown["share"] = f"{shown['share']:.1%}"
     for name, value in shown.items():
-        if isinstance(value, int):
+        if isinstance(value, int | float):
             shown[name] = number_format(value, use_l10n=True, force_grouping=True)
     shown["reason"] = REASONS.get(shown["reason"], shown["reason"])
     if code == "special_file":

@@ -1,8 +1,8 @@
 """Reads of datasets and images that are worth a name."""
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, F, Q, QuerySet
 
-from mekiki.datasets.models import Dataset, Image, ImportBatch, ImportProblem
+from mekiki.datasets.models import Dataset, Image, ImportBatch, ImportProblem, PixelWindow
 from mekiki.jobs.models import Job
 
 
@@ -43,3 +43,23 @@ def outcome_counts(batch: ImportBatch) -> dict[str, int]:
     """Outcome → lines of the report; right while the import runs, too."""
     rows = batch.problems.order_by().values_list("outcome").annotate(n=Count("pk"))
     return dict.fromkeys(ImportProblem.Outcome.values, 0) | dict(rows)
+
+
+def windows_of(dataset: Dataset) -> list[PixelWindow]:
+    """The pixel windows of a dataset: `.count` images are shown by each, `.stale` of them by earlier values."""
+    return list(
+        PixelWindow.objects.filter(dataset=dataset)
+        .annotate(
+            count=Count("images"),
+            stale=Count("images", filter=~Q(images__window_version=F("version"))),
+        )
+        .order_by("camera", "sample")
+    )
+
+
+def images_to_rebuild(dataset: Dataset, window: PixelWindow | None) -> QuerySet[Image]:
+    """Images whose pictures are not by the window's values of now; without a window: those of versions before 0.2."""
+    images = Image.objects.filter(dataset=dataset).order_by("pk")
+    if window is None:
+        return images.filter(has_display__isnull=True)
+    return images.filter(window=window).exclude(window_version=window.version)

@@ -11,18 +11,20 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from django.conf import settings
 from django.db import transaction
 
+import imaging
 from mekiki.datasets import storage
 from mekiki.datasets.importing import pictures
 from mekiki.datasets.importing.archives import Limits
 from mekiki.datasets.importing.entries import Entry, Source, Walk
 from mekiki.datasets.importing.metadata_updates import Update, apply_updates, match_known
 from mekiki.datasets.importing.report import NumberSet, Report
-from mekiki.datasets.models import Dataset, Image, ImageName, ImportBatch, ImportProblem
+from mekiki.datasets.importing.windows import Windows, camera_of
+from mekiki.datasets.models import Dataset, Image, ImageName, ImportBatch, ImportProblem, PixelWindow
 from mekiki.datasets.problems import Note, ProblemError
 
 WINDOW_FILES = 64
@@ -53,6 +55,7 @@ class _Window:
     size: int = 0
     files: int = 0
     good: list[tuple[Entry, str, "Future[pictures.Picture] | None"]] = field(default_factory=list)
+    pixel_windows: dict[str, PixelWindow] = field(default_factory=dict)  # by hash, of deep images
     bad: list[tuple[str, ProblemError | Note]] = field(default_factory=list)
 
 
@@ -85,7 +88,7 @@ def store_all(batch: ImportBatch, source: Source, progress: Progress) -> Counts:
     run = _Run(batch)
     report = run.report
     try:
-        for window in _windows(batch.dataset, walk, pool, limits):
+        for window in _windows(batch, walk, pool, limits):
             waiting.append(window)
             # One window is decoded while the next is read.
             if len(waiting) > 1:
@@ -103,10 +106,11 @@ def store_all(batch: ImportBatch, source: Source, progress: Progress) -> Counts:
     return Counts(taken, rejected, tables=bool(walk.tables))
 
 
-def _windows(dataset: Dataset, walk: Walk, pool: ThreadPoolExecutor, limits: Limits) -> Iterator[_Window]:
+def _windows(batch: ImportBatch, walk: Walk, pool: ThreadPoolExecutor, limits: Limits) -> Iterator[_Window]:
     entries: list[tuple[Entry, str]] = []
     window = _Window()
-    for entry in walk:
+    dataset, pixel_windows = batch.dataset, Windows(batch.dataset)
+    for entry in _pages(walk, limits) if batch.every_page else walk:
         window.files += 1
         window.size += len(entry.data)
         if entry.problem is None:
@@ -114,35 +118,79 @@ def _windows(dataset: Dataset, walk: Walk, pool: ThreadPoolExecutor, limits: Lim
         else:
             window.bad.append((entry.where or entry.name, entry.problem))
         if window.files >= WINDOW_FILES or window.size >= WINDOW_BYTES:
-            yield _submit(window, entries, dataset, pool, limits)
+            yield _submit(window, entries, dataset, pixel_windows, pool, limits)
             entries, window = [], _Window()
     if window.files:
-        yield _submit(window, entries, dataset, pool, limits)
+        yield _submit(window, entries, dataset, pixel_windows, pool, limits)
+
+
+def _pages(entries: Iterable[Entry], limits: Limits) -> Iterator[Entry]:
+    """The entries, with a TIFF of many pages replaced by its pages."""
+    for entry in entries:
+        pages = 0
+        if entry.problem is None:
+            try:
+                for number, page in imaging.split_pages(entry.data, max_pixels=limits.pixels):
+                    pages += 1
+                    yield _page(entry, number, page)
+            except imaging.ImagingError:
+                pages = 0  # reported when the file itself is examined
+        if not pages:
+            yield entry
+
+
+def _page(entry: Entry, number: int, page: bytes | imaging.ImagingError) -> Entry:
+    def named(name: str) -> str:
+        stem, dot, ending = name.rpartition(".")
+        return (
+            f"{stem} (page {number}){dot}{ending}" if dot and "/" not in ending else f"{name} (page {number})"
+        )
+
+    where = named(entry.where) if entry.where else ""
+    if isinstance(page, bytes):
+        return replace(entry, name=named(entry.name), where=where, data=page)
+    problem = ProblemError(page.code, **page.detail)
+    return replace(entry, name=named(entry.name), where=where, data=b"", problem=problem)
 
 
 def _submit(
     window: _Window,
     entries: list[tuple[Entry, str]],
     dataset: Dataset,
+    pixel_windows: Windows,
     pool: ThreadPoolExecutor,
     limits: Limits,
 ) -> _Window:
     """Send to the threads what the dataset does not hold yet."""
     hashes = {sha256 for _, sha256 in entries}
     known = set(Image.objects.filter(dataset=dataset, sha256__in=hashes).values_list("sha256", flat=True))
+    groups = {
+        sha256: (camera_of(entry.metadata), imaging.deep_sample(entry.data))
+        for entry, sha256 in entries
+        if sha256 not in known
+    }
+    for group in sorted(pixel_windows.missing(groups.values())):
+        files = (entry.data for entry, sha256 in entries if groups.get(sha256) == group)
+        pixel_windows.estimate(group, files, max_pixels=limits.pixels)
     for entry, sha256 in entries:
         if sha256 in known:
             window.good.append((entry, sha256, None))
         else:
             # A second copy in the same window is examined too: should it be bad, both are reported.
-            future = pool.submit(_store, dataset.pk, sha256, entry.data, limits)
+            found = pixel_windows.of(groups[sha256])
+            if found is not None:
+                window.pixel_windows[sha256] = found
+            levels = None if found is None else imaging.Window(found.black, found.white)
+            future = pool.submit(_store, dataset.pk, sha256, entry.data, limits, levels)
             window.good.append((entry, sha256, future))
     return window
 
 
-def _store(dataset_id: int, sha256: str, data: bytes, limits: Limits) -> pictures.Picture:
+def _store(
+    dataset_id: int, sha256: str, data: bytes, limits: Limits, levels: imaging.Window | None
+) -> pictures.Picture:
     """Examine one file and write it with its derivatives. Runs in a thread; touches no database."""
-    picture = pictures.examine(data, max_pixels=limits.pixels)
+    picture = pictures.examine(data, max_pixels=limits.pixels, window=levels)
     if picture.display is not None:
         storage.put(storage.display_name(dataset_id, sha256), picture.display)
     storage.put(storage.thumb_name(dataset_id, sha256), picture.thumb)
@@ -173,8 +221,8 @@ class _Run:
                     lines.append((where, problem))
                     continue
                 # Notes about a picture that is kept, such as frames that were left out.
-                lines += [(where, note) for note in getattr(picture, "notes", ())]
-                rows.append(_image(self.batch, entry, sha256, picture))
+                lines += [(where, note) for note in picture.notes]
+                rows.append(_image(self.batch, entry, sha256, picture, window.pixel_windows.get(sha256)))
             lines += [(where, note) for note in entry.notes]
             taken.append((entry, sha256))
         refused = sum(problem.outcome == ImportProblem.Outcome.REFUSED for _, problem in lines)
@@ -216,7 +264,9 @@ class _Run:
         return [*lines, *apply_updates(self.batch, updates, self.applied)]
 
 
-def _image(batch: ImportBatch, entry: Entry, sha256: str, picture: pictures.Picture) -> Image:
+def _image(
+    batch: ImportBatch, entry: Entry, sha256: str, picture: pictures.Picture, shown_by: PixelWindow | None
+) -> Image:
     return Image(
         dataset=batch.dataset,
         sha256=sha256,
@@ -228,6 +278,9 @@ def _image(batch: ImportBatch, entry: Entry, sha256: str, picture: pictures.Pict
         metadata=entry.metadata or {},
         audit_key=audit_key(batch.dataset.seed, sha256),
         batch=batch,
+        window=shown_by,
+        window_version=shown_by.version if shown_by else 0,
+        has_display=picture.display is not None,
     )
 
 

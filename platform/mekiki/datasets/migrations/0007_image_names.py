@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('datasets', '0004_counts_of_outcomes'),
+        ('datasets', '0006_image_of_window'),
     ]
 
     operations = [
