@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('datasets', '0007_audit_key_index'),
+        ('datasets', '0008_addresses'),
     ]
 
     operations = [
