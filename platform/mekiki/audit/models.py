@@ -32,6 +32,12 @@ class Event(models.Model):
                 OpClass("kind", name="varchar_pattern_ops"), F("at").desc(), F("id").desc(), name="event_by_kind"
             ),
             models.Index(fields=["actor_name", "-at", "-id"], name="event_by_actor"),
+            # The changes of the audit share decide which images belong to the reserve: asked by every page with images.
+            models.Index(
+                fields=["dataset_id"],
+                condition=models.Q(kind="dataset.settings_changed"),
+                name="event_of_settings",
+            ),
         ]
         triggers = append_only()
 

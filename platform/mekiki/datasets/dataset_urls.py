@@ -5,7 +5,6 @@ from django.urls import path
 from mekiki.datasets import views
 
 urlpatterns = [
-    path("images/<str:sha256>/original", views.original, name="image-original"),
     path("images/<str:sha256>/thumb", views.thumb, name="image-thumb"),
     path("images/<str:sha256>/display", views.display, name="image-display"),
     path("import/", views.import_page, name="import"),

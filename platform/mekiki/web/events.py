@@ -20,7 +20,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "answers": ("decision.", "audit."),
     "learning": ("head.", "encoder.", "training.", "schedule.", "queue."),
     "schema": ("label.", "prompts."),
-    "data": ("dataset.", "images.", "import.", "label_set."),
+    "data": ("dataset.", "images.", "import.", "window.", "label_set."),
     "people": ("member.", "user."),
     "site": ("site.",),
     "jobs": ("job.",),

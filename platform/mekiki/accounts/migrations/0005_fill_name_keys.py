@@ -13,7 +13,7 @@ def fill(apps, schema_editor):
     from mekiki.accounts.names import look_key, name_key
 
     User = apps.get_model("accounts", "User")
-    Event = apps.get_model("audit", "Event")
+    record = apps.get_model("audit", "Event").objects.create
     first: dict[tuple[str, str], str] = {}
     for user in User.objects.order_by("pk").only("pk", "username").iterator():
         keys = {"name_key": name_key(user.username), "look_key": look_key(user.username)}
@@ -26,7 +26,7 @@ def fill(apps, schema_editor):
         User.objects.filter(pk=user.pk).update(**keys)
         if others:
             sys.stderr.write(f"The user name “{user.username}” is equal to “{others[0]}” or looks like it. Both stay.\n")
-            Event.objects.create(
+            record(
                 kind="user.name_shared",
                 object_type="user",
                 object_id=str(user.pk),

@@ -8,7 +8,7 @@ from django.db.models import F
 
 class Migration(migrations.Migration):
     atomic = False
-    dependencies = [("audit", "0001_initial")]
+    dependencies = [("audit", "0002_settings_index")]
 
     operations = [
         AddIndexConcurrently(

@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('datasets', '0006_image_of_window'),
+        ('datasets', '0007_audit_key_index'),
     ]
 
     operations = [
