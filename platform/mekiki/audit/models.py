@@ -29,7 +29,10 @@ class Event(models.Model):
             models.Index(fields=["-at", "-id"], name="event_by_time"),
             # The operator class also finds kinds by their beginning.
             models.Index(
-                OpClass("kind", name="varchar_pattern_ops"), F("at").desc(), F("id").desc(), name="event_by_kind"
+                OpClass("kind", name="varchar_pattern_ops"),
+                F("at").desc(),
+                F("id").desc(),
+                name="event_by_kind",
             ),
             models.Index(fields=["actor_name", "-at", "-id"], name="event_by_actor"),
             # The changes of the audit share decide which images belong to the reserve: asked by every page with images.
