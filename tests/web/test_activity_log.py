@@ -30,7 +30,9 @@ def client_of(user, language: str = "en") -> Client:
     return client
 
 
-def answer(dataset: Dataset, user, image: Image, label: Label, *, at: datetime = NOW, kind: str = "correct") -> Event:
+def answer(
+    dataset: Dataset, user, image: Image, label: Label, *, at: datetime = NOW, kind: str = "correct"
+) -> Event:
     """An event as review records it, at a time of its own."""
     return Event.objects.create(
         at=at,
@@ -139,9 +141,16 @@ def test_pages_of_groups_hold_every_event_once(monkeypatch: pytest.MonkeyPatch) 
 def test_days_are_those_of_the_sites_zone() -> None:
     s = Setup()
     site.set_time_zone(name="Asia/Tokyo", actor=UserFactory(is_superuser=True))
-    for name, at in (("before", "2026-11-28T14:59:59"), ("first", "2026-11-28T15:00:00"), ("last", "2026-11-29T14:59:59")):
+    for name, at in (
+        ("before", "2026-11-28T14:59:59"),
+        ("first", "2026-11-28T15:00:00"),
+        ("last", "2026-11-29T14:59:59"),
+    ):
         Event.objects.create(
-            at=datetime.fromisoformat(at).replace(tzinfo=UTC), kind="label.added", dataset_id=s.dataset.pk, data={"name": name}
+            at=datetime.fromisoformat(at).replace(tzinfo=UTC),
+            kind="label.added",
+            dataset_id=s.dataset.pk,
+            data={"name": name},
         )
     page = s.page("?since=2026-11-29&until=2026-11-29").split("<tbody>")[-1]
     assert "first" in page and "last" in page and "before" not in page
@@ -190,7 +199,9 @@ def test_files_of_events_are_safe_complete_and_for_members_only() -> None:
         assert client_of(UserFactory()).get(address).status_code == status
         assert client_of(s.admin).get(reverse("platform-activity-download", args=[form])).status_code == 403
         assert client_of(s.admin).post(address).status_code == 405
-    assert client_of(s.admin).get(reverse("activity-download", args=[s.dataset.slug, "exe"])).status_code == 404
+    assert (
+        client_of(s.admin).get(reverse("activity-download", args=[s.dataset.slug, "exe"])).status_code == 404
+    )
 
 
 def test_a_page_needs_the_same_queries_for_few_and_many_answers() -> None:
@@ -201,14 +212,22 @@ def test_a_page_needs_the_same_queries_for_few_and_many_answers() -> None:
     for wanted in (2, 200):
         for n in range(wanted):
             image = ImageFactory(dataset=s.dataset, audit_key=(n % 10) / 10)
-            answer(s.dataset, UserFactory() if n % 2 else s.reviewer, image, s.label, at=NOW + timedelta(minutes=40 * n))
+            answer(
+                s.dataset,
+                UserFactory() if n % 2 else s.reviewer,
+                image,
+                s.label,
+                at=NOW + timedelta(minutes=40 * n),
+            )
         with CaptureQueriesContext(connection) as caught:
             assert client.get(address).status_code == 200
         counts.append(len(caught))
     assert counts[1] <= counts[0] + 1 and counts[1] <= 20, counts
 
 
-@pytest.mark.parametrize("narrow", [{}, {"since": NOW - timedelta(days=900), "until": NOW - timedelta(days=899)}])
+@pytest.mark.parametrize(
+    "narrow", [{}, {"since": NOW - timedelta(days=900), "until": NOW - timedelta(days=899)}]
+)
 def test_a_page_is_found_by_an_index_in_its_order(narrow: dict) -> None:
     s = Setup()
     event = record(kind="label.added", dataset=s.dataset)

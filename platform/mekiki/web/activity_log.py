@@ -236,6 +236,6 @@ def json_objects(rows: QuerySet[Event]) -> Iterator[dict[str, Any]]:
 
 
 def _name_datasets(lines: list[Line], names: dict[int | None, str]) -> None:
-    unknown = {line.event.dataset_id for line in lines} - set(names)
+    unknown = {pk for line in lines if (pk := line.event.dataset_id) is not None} - set(names)
     if unknown:
         names.update(Dataset.objects.filter(pk__in=unknown).values_list("pk", "name"))
