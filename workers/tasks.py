@@ -85,6 +85,12 @@ def verify_head(job_id: str) -> str:
     return _run(job_id)
 
 
+@app.task(name="workers.tasks.rebuild_pictures")
+def rebuild_pictures(job_id: str) -> str:
+    """Make display pictures again, by the pixel windows of now, and ask for their embeddings."""
+    return _run(job_id)
+
+
 @app.task(name="workers.tasks.embed_text")
 def embed_text(text_id: int) -> str:
     """Turn a text somebody searches for into its vector."""

@@ -16,6 +16,8 @@ STAGES = (
     gettext_noop("comparing with the head in use"),
     gettext_noop("comparing the encoders"),
     gettext_noop("removing embeddings"),
+    gettext_noop("estimating the pixel window"),
+    gettext_noop("making pictures again"),
     gettext_noop("building the search index"),
     gettext_noop("evaluating"),
     gettext_noop("choosing the next images"),

@@ -11,7 +11,7 @@ from mekiki.web import catalogues
 
 def test_the_catalogues_are_complete_and_compiled():
     wrong = catalogues.check()
-    assert not wrong, "Run `mekiki catalogues`, then translate:\n" + "\n".join(wrong)
+    assert not wrong, "Run `manage.py catalogues`, then translate:\n" + "\n".join(wrong)
 
 
 def test_messages_are_found_in_python_and_in_templates():

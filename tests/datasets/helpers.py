@@ -56,8 +56,13 @@ def zipped(files: Files) -> bytes:
 
 
 def codes(batch: ImportBatch) -> dict[str, str]:
-    """Name → code of what was not taken."""
-    return dict(batch.problems.values_list("name", "code"))
+    """Name → code of what was refused or taken in part."""
+    return dict(batch.problems.filter(outcome__in=["refused", "partly"]).values_list("name", "code"))
+
+
+def lines(batch: ImportBatch, outcome: str) -> dict[str, str]:
+    """Name → code of the report's lines of one outcome."""
+    return dict(batch.problems.filter(outcome=outcome).values_list("name", "code"))
 
 
 def stored(dataset: Dataset, kind: str = "originals") -> list[str]:

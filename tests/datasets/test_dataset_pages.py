@@ -149,7 +149,9 @@ def test_problems_come_in_pages(admin: User, dataset: Dataset, upload: Upload) -
     batch = upload({"a.zip": zipped({f"{i:03d}.txt": b"x" for i in range(150)})})
     client = client_of(admin)
     url = reverse("import-batch", args=[dataset.slug, batch.pk])
-    first = client.get(url)
+    whole = client.get(url)
+    assert whole.content.count(b"not an image") == 25 and b"Not taken (150)" in whole.content
+    first = client.get(url + "?outcome=refused")
     assert first.content.count(b"not an image") == 100
     second = client.get(url + first.context["older_url"])
     assert second.content.count(b"not an image") == 50
@@ -176,6 +178,7 @@ def every_address(dataset: Dataset, image: Image, batch: ImportBatch) -> dict[st
             ("post", reverse("import", args=[s])),
             ("post", reverse("import-start", args=[s])),
             ("get", reverse("import-batch", args=[s, batch.pk])),
+            ("get", reverse("import-report", args=[s, batch.pk])),
             ("post", reverse("import-files", args=[s, batch.pk]) + "?part=0"),
             ("post", reverse("import-finish", args=[s, batch.pk])),
             ("post", reverse("import-discard", args=[s, batch.pk])),

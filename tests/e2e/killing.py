@@ -64,7 +64,7 @@ class Site:
         self._connection: psycopg.Connection[Any] | None = None
         self.given: list[Answer] = []  # by every reviewer who has finished
         given = json.dumps({"datasets": datasets, "labels": LABELS})
-        self.passwords = json.loads(self._manage("shell", "-v", "0", "-c", PREPARE, stdin=given))
+        self.passwords = json.loads(self._manage("manage", "shell", "-v", "0", "-c", PREPARE, stdin=given))
         until(lambda: not self.active(), FINISHED, "no job is left of the preparations")
 
     def _manage(self, *arguments: str, stdin: str = "") -> str:

@@ -105,12 +105,12 @@ def test_another_encoder_from_choice_to_the_way_back(
     for number in range(60):
         name = list(COLOURS)[number % 3]
         (tmp_path / f"{name}-{number}.png").write_bytes(picture(COLOURS[name], number))
-    manage(platform, "shell", "-v", "0", "-c", PREPARE)
+    manage(platform, "manage", "shell", "-v", "0", "-c", PREPARE)
     manage(platform, "import", "colours", str(tmp_path), "--user", "aiko")
     page = log_in(browser, platform.url, "aiko")
     page.set_default_timeout(120_000)
     predicted(page, 60)
-    manage(platform, "shell", "-v", "0", "-c", ANSWER)
+    manage(platform, "manage", "shell", "-v", "0", "-c", ANSWER)
     sizes = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
     pages = {
         f"{language}-{size['width']}": log_in(browser, platform.url, name, locale, viewport=size)

@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.test import Client
 
 from mekiki.embedded import places
+from mekiki.embedded.supervisor import first
 from tests.embedded.conftest import EMBEDDED, processes_of
 
 
@@ -101,3 +103,14 @@ def test_asked_on_a_terminal_and_stopped_from_it(home: Path) -> None:
     person.until("PostgreSQL stopped")
     assert person.end() == 0
     assert processes_of(home) == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("accepted", "language"), [("ja-JP,ja;q=0.9", "ja"), ("en-US", "en"), ("fr", "en")])
+def test_the_first_admin_sees_the_language_of_the_browser(
+    client: Client, accepted: str, language: str
+) -> None:
+    first._create("愛子", "a long pass phrase")
+    assert client.login(username="愛子", password="a long pass phrase")
+    page = client.get("/", headers={"accept-language": accepted}).content.decode()
+    assert f'<html lang="{language}"' in page

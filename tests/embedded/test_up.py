@@ -52,6 +52,7 @@ def test_a_day_on_one_home(new_platform: NewPlatform) -> None:
     # Another shell finds the servers; the first admin is there, once.
     shown = mekiki(
         platform,
+        "manage",
         "shell",
         "-c",
         "from mekiki.accounts.models import User; print('admins', *User.objects.values_list('username', 'is_superuser'))",
@@ -86,7 +87,7 @@ def test_a_day_on_one_home(new_platform: NewPlatform) -> None:
     ]
 
     # And a command says what to do.
-    refused = mekiki(platform, "showmigrations")
+    refused = mekiki(platform, "manage", "showmigrations")
     assert refused.returncode != 0
     assert "mekiki up" in refused.stderr
     assert str(home) in refused.stderr

@@ -280,9 +280,8 @@ def run_command(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]
     import os
 
     env = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "BROKER_URL")}
-    code = "import sys; from mekiki.config.cli import main; main(sys.argv[1:])"
     return subprocess.run(
-        [sys.executable, "-c", code, "verify", *arguments],
+        [sys.executable, "-m", "mekiki", "verify", *arguments],
         env={**env, "MEKIKI_HOME": str(home), "PYTHONPATH": "platform"},
         capture_output=True,
         text=True,

@@ -152,7 +152,7 @@ def test_add_update_archive_reorder(dataset: Any, user: Any) -> None:
     first.refresh_from_db()
     assert first.guideline == "No visible\ndefect"
     services.archive_label(label=second, user=user)
-    assert [(x.name, x.position) for x in active_labels(dataset)] == [("good", 1)]
+    assert [(x.name, x.position) for x in active_labels(dataset)] == [("good", 2)], "its key stays"
     with pytest.raises(ValidationError):
         services.archive_label(label=first, user=user)
 

@@ -11,8 +11,8 @@ import hashlib
 import json
 from typing import Any
 
-# Raise it when decode.py gives the network other pixels for the same file.
-PREPARATION = 1
+# Raise it when imaging or decode.py gives the network other pixels for the same file.
+PREPARATION = 2
 # What a configuration may say without changing a vector.
 _IDLE = {
     "timm_model_pretrained",

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from mekiki.config.celery import app
 from mekiki.datasets.models import Dataset, Image
-from mekiki.datasets.storage import local_path, open_original
+from mekiki.datasets.storage import open_shown, shown_path
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
 from mekiki.jobs.services import enqueue
 from mekiki.labeling.selectors import current_prompt_set
@@ -139,7 +139,7 @@ def _embed_chunks(
             chunk = _Chunk(claimed)
             under_way.update((image.pk, chunk) for image in claimed.images)
             for image in claimed.images:
-                yield image.pk, local_path(image) or partial(_fetched, image)
+                yield image.pk, shown_path(image) or partial(_fetched, image)
 
     stream = cast("Generator[EncodedChunk, None, None]", encoder.encode_stream(images()))
     with closing(stream):
@@ -184,8 +184,8 @@ class _Chunk:
 
 
 def _fetched(image: Image) -> bytes:
-    """An image's file from a storage that has no local paths. FileNotFoundError: it is not there."""
-    with open_original(image) as file:
+    """The file that people are shown, from a storage without local paths. FileNotFoundError: it is not there."""
+    with open_shown(image) as file:
         return file.read()
 
 

@@ -8,9 +8,10 @@ that a worker which lost its lock cannot store either.
 """
 
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +43,7 @@ class Share:
 
     def __init__(self, dataset: Dataset, row: models.Encoder) -> None:
         self._dataset, self._row = dataset, row
-        self._todo = missing(dataset, row).only("pk", "dataset_id", "sha256").order_by("pk")
+        self._todo = missing(dataset, row).only("pk", "dataset_id", "sha256", "has_display").order_by("pk")
         self._last = 0
         self._held: set[int] = set()
         self.embedded = 0  # by this worker
@@ -134,6 +135,28 @@ class Share:
             logger.warning("Chunk %s is taken from a worker that has been silent for %.0f s.", number, silent)
             return True
         return False
+
+
+@contextmanager
+def no_embedding_of(number: int, encoder_ids: Sequence[int], wait: Callable[[], None]) -> Iterator[None]:
+    """Keep every worker from embedding a chunk of images, by any encoder; wait() is called while one still does."""
+    keys = [(pk << 40) + number for pk in sorted(encoder_ids)]
+    held: list[int] = []
+    try:
+        for key in keys:
+            while True:
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT pg_try_advisory_lock(%s)", [key])
+                    if cursor.fetchone()[0]:
+                        break
+                wait()
+                time.sleep(0.25)
+            held.append(key)
+        yield
+    finally:
+        with suppress(DatabaseError, InterfaceError), connection.cursor() as cursor:
+            for key in held:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [key])
 
 
 class Aside:

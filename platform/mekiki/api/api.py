@@ -10,6 +10,7 @@ from mekiki import __version__
 from mekiki.api import errors
 from mekiki.api.encoders import router as encoders
 from mekiki.api.images import router as images
+from mekiki.api.imports import router as imports
 from mekiki.api.jobs import router as jobs
 from mekiki.api.review import router as review
 
@@ -35,3 +36,4 @@ api.add_router("/jobs", jobs)
 api.add_router("/datasets", review)
 api.add_router("/datasets", encoders)
 api.add_router("/datasets", images)
+api.add_router("/datasets", imports)

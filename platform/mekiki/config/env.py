@@ -48,7 +48,11 @@ VARIABLES: dict[str, Variable] = {
             "registry,hub",
             "Where encoders chosen in the browser may be downloaded from: registry (open_clip's list), hub (any hf-hub: model), none.",
         ),
-        Variable("MEKIKI_LANGUAGE", "en", "Language before a user chooses one: en or ja."),
+        Variable(
+            "MEKIKI_LANGUAGE",
+            "en",
+            "Language of the pages where neither the user nor the browser has chosen one: en or ja.",
+        ),
         Variable("MEKIKI_TIME_ZONE", "UTC", "Time zone pages show times in, e.g. Asia/Tokyo."),
         Variable("MEKIKI_MAX_PIXELS", "100000000", "Images with more pixels are refused."),
         Variable("MEKIKI_MAX_FILE_MB", "100", "A single image file larger than this is refused."),
@@ -69,6 +73,9 @@ VARIABLES: dict[str, Variable] = {
         Variable("MEKIKI_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR."),
     )
 }
+
+
+TERMINAL_LANGUAGES = ("en", "ja")
 
 
 class Misconfigured(ValueError):
@@ -132,6 +139,40 @@ def unless_set(name: str, value: str) -> None:
 def inherited(changes: dict[str, str]) -> dict[str, str]:
     """The environment for a child process: ours, with `changes`."""
     return {**os.environ, **changes}
+
+
+def terminal_language() -> str:
+    """The language a command speaks: MEKIKI_LANGUAGE where it is set, else the terminal's locale, else English.
+
+    LANGUAGE, LC_ALL, LC_MESSAGES and LANG are GNU's own variables, read in its order.
+    """
+    given = os.environ.get("MEKIKI_LANGUAGE", "").strip()
+    if given:
+        return given
+    locale = next((v for n in ("LC_ALL", "LC_MESSAGES", "LANG") if (v := os.environ.get(n))), "")
+    asked = [locale]
+    if locale not in {"", "C", "POSIX"}:  # there, GNU ignores LANGUAGE
+        asked = [*os.environ.get("LANGUAGE", "").split(":"), locale]
+    for name in asked:
+        language = name.split(".")[0].split("_")[0].lower()
+        if language in TERMINAL_LANGUAGES:
+            return language
+    return "en"
+
+
+def set_terminal_language(language: str) -> None:
+    """Let `gettext` and child processes speak `language` too."""
+    os.environ["LANGUAGE"] = language
+
+
+def use_settings() -> None:
+    """Name Mekiki's settings to Django, unless others are named already."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mekiki.config.settings")
+
+
+def colour() -> bool:
+    """May output to a terminal be coloured? No with NO_COLOR (no-color.org) or a terminal that cannot."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def visible_gpu() -> bool:

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from csp.constants import NONE, SELF
+from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext_lazy as _
 
 from mekiki.config import assets, env
@@ -18,7 +19,8 @@ TEMPLATES_DIR = next(
 HOME = env.home()
 HTTPS = env.flag("MEKIKI_HTTPS")
 DEBUG = env.flag("MEKIKI_DEBUG")
-SECRET_KEY = env.text("MEKIKI_SECRET_KEY") or secrets.site_key(HOME)
+# Made at its first use, so that a command without need of a home makes none.
+SECRET_KEY = env.text("MEKIKI_SECRET_KEY") or SimpleLazyObject(lambda: secrets.site_key(HOME))
 ALLOWED_HOSTS = env.words("MEKIKI_ALLOWED_HOSTS")
 CSRF_TRUSTED_ORIGINS = env.words("MEKIKI_TRUSTED_ORIGINS")
 

@@ -1,7 +1,14 @@
 from django.apps import AppConfig
+from django.conf import settings
+
+import imaging
 
 
 class DatasetsConfig(AppConfig):
     name = "mekiki.datasets"
     label = "datasets"
     verbose_name = "Datasets"
+
+    def ready(self) -> None:
+        """Give the decoder the one pixel limit, in every process that sets Django up."""
+        imaging.set_pixel_limit(settings.MAX_PIXELS)

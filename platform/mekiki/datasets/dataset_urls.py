@@ -11,6 +11,7 @@ urlpatterns = [
     path("import/", views.import_page, name="import"),
     path("import/start", views.import_start, name="import-start"),
     path("import/<int:pk>/", views.import_batch, name="import-batch"),
+    path("import/<int:pk>/report.csv", views.import_report, name="import-report"),
     path("import/<int:pk>/files", views.import_files, name="import-files"),
     path("import/<int:pk>/finish", views.import_finish, name="import-finish"),
     path("import/<int:pk>/discard", views.import_discard, name="import-discard"),

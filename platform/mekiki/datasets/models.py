@@ -80,26 +80,77 @@ class ImportBatch(models.Model):
     added = models.PositiveIntegerField(default=0)
     duplicates = models.PositiveIntegerField(default=0)
     rejected = models.PositiveIntegerField(default=0)
+    # Every page of a TIFF becomes an image of its own; else the largest page is taken.
+    every_page = models.BooleanField(default=False)
+    # Lines of the report by outcome; `rejected` counts the refused files.
+    partly = models.PositiveIntegerField(default=0)
+    skipped = models.PositiveIntegerField(default=0)
+    noted = models.PositiveIntegerField(default=0)
+    # Images of earlier imports whose metadata this import changed.
+    metadata_changed = models.PositiveIntegerField(default=0)
 
     def __str__(self) -> str:
         return f"import {self.pk} of {self.dataset_id}"
 
 
 class ImportProblem(models.Model):
-    """A file that was not taken, and why. `code` names a message of datasets.problems; `detail` fills it."""
+    """One line of an import's report. `code` names a message of datasets.problems; `detail` fills it."""
+
+    class Outcome(models.TextChoices):
+        """What became of the file. `ImportBatch.rejected` counts only REFUSED."""
+
+        REFUSED = "refused", _("Not taken")
+        PARTLY = "partly", _("Taken in part")
+        SKIPPED = "skipped", _("Passed over")
+        NOTED = "noted", _("Taken, with a note")
 
     batch = models.ForeignKey(ImportBatch, on_delete=models.CASCADE, related_name="problems")
     name = models.TextField()
     code = models.CharField(max_length=40)
+    outcome = models.CharField(max_length=10, choices=Outcome.choices, default=Outcome.REFUSED)
     detail = models.JSONField(default=dict)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["batch", "name", "code"], name="one_problem_per_file"),
+            models.CheckConstraint(
+                condition=models.Q(outcome__in=["refused", "partly", "skipped", "noted"]),
+                name="import_outcome_is_known",
+            ),
         ]
+        indexes = [models.Index(fields=["batch", "outcome", "id"], name="problem_by_outcome")]
 
     def __str__(self) -> str:
         return f"{self.name}: {self.code}"
+
+
+class PixelWindow(models.Model):
+    """Which pixel values of deep images (more than 8 bits, signed, float) are shown as black and as white.
+
+    One for each camera and type of values of a dataset, so that pictures of one camera stay comparable.
+    """
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="windows")
+    camera = models.CharField(
+        max_length=200, default="", blank=True
+    )  # from the metadata; empty: none is named
+    sample = models.CharField(max_length=10)  # NumPy's name of the type: "uint16", "float32"
+    black = models.FloatField(_("black"))
+    white = models.FloatField(_("white"))
+    estimated_from = models.PositiveIntegerField(default=0)  # images; 0: set by a person
+    version = models.PositiveIntegerField(default=1)  # raised with each change
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["dataset", "camera", "sample"], name="one_window_per_group"),
+            models.CheckConstraint(
+                condition=~models.Q(black=models.F("white")), name="window_black_is_not_white"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"window {self.camera or '-'} {self.sample} of {self.dataset_id}"
 
 
 class Image(models.Model):
@@ -117,6 +168,16 @@ class Image(models.Model):
     audit_key = models.FloatField()
     batch = models.ForeignKey(ImportBatch, null=True, on_delete=models.SET_NULL)
     created_at = models.DateTimeField(auto_now_add=True)
+    # The window its pixels were shown by; null for images of 8 bits.
+    window = models.ForeignKey(
+        PixelWindow, null=True, on_delete=models.SET_NULL, related_name="images", db_index=False
+    )
+    window_version = models.PositiveIntegerField(default=0)  # of the window at that time
+    # A display file stands for the original wherever the picture is shown or embedded. Null: stored by a version
+    # before 0.2, which kept display files by other rules.
+    has_display = models.BooleanField(null=True)
+    # Raised each time thumbnail and display file are made again; browsers ask anew then.
+    rendition = models.PositiveIntegerField(default=0)
 
     class Meta:
         constraints = [
@@ -125,7 +186,14 @@ class Image(models.Model):
                 condition=models.Q(audit_key__gte=0, audit_key__lt=1), name="audit_key_in_range"
             ),
         ]
-        indexes = [models.Index(fields=["dataset", "id"], name="image_of_dataset")]
+        indexes = [
+            models.Index(fields=["dataset", "id"], name="image_of_dataset"),
+            models.Index(
+                fields=["window", "window_version"],
+                condition=models.Q(window__isnull=False),
+                name="image_of_window",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

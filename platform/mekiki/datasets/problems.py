@@ -1,9 +1,10 @@
-"""Why a file or an archive was not taken: one code each, with a message that says what happened and what to do.
+"""The lines of an import's report: one code a kind, with what happened, what was kept and what to do.
 
 `ImportProblem.code` is a key of MESSAGES; `ImportProblem.detail` holds the numbers and names that fill it.
+OUTCOMES gives the outcome of a code; a code that it does not list means that the file was refused.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.template.defaultfilters import filesizeformat
@@ -13,12 +14,26 @@ from django.utils.translation import gettext_lazy as _
 
 
 class ProblemError(Exception):
-    """A file that is not taken. `code` is a key of MESSAGES, `detail` fills the message."""
+    """One line of the report, raised or passed on. `code` is a key of MESSAGES, `detail` fills the message."""
 
     def __init__(self, code: str, **detail: Any) -> None:
         super().__init__(code)
         self.code = code
         self.detail = detail
+
+    @property
+    def outcome(self) -> str:
+        """What became of the file: a value of models.Outcome."""
+        return OUTCOMES.get(self.code, "refused")
+
+
+@dataclass(frozen=True)
+class Note:
+    """A line of the report about a file that was taken or passed over. `outcome`: see ImportProblem.Outcome."""
+
+    code: str
+    outcome: str  # "partly", "skipped" or "noted"
+    detail: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -28,6 +43,20 @@ class Explanation:
     what: str
     advice: str
 
+
+# code → outcome, where the file was not refused: "partly", "skipped" or "noted"
+OUTCOMES: dict[str, str] = {
+    "duplicate": "skipped",
+    "more_not_listed": "noted",
+    "metadata_invalid": "partly",
+    # Part of the file is missing in the picture, or all of it is there and deserves a look.
+    "frames_left_out": "partly",
+    "pages_left_out": "partly",
+    "pictures_left_out": "partly",
+    "channels_left_out": "partly",
+    "profile_ignored": "noted",
+    "values_clipped": "noted",
+}
 
 # code → (what happened, what to do)
 MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
@@ -53,8 +82,11 @@ MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
         _("Open it in an image viewer; if it shows there, save it again and import that."),
     ),
     "too_many_pixels": (
-        _("The image has %(pixels)s pixels; the limit is %(limit)s."),
-        _("Cut it into parts or scale it down."),
+        _("The image has %(pixels)s pixels; the limit is %(limit)s (MEKIKI_MAX_PIXELS)."),
+        _(
+            "Cut it into parts or scale it down; or raise MEKIKI_MAX_PIXELS, start the platform again and import the "
+            "image again."
+        ),
     ),
     "too_large": (
         _("The file is larger than %(limit)s."),
@@ -105,7 +137,41 @@ MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
         _("The zip would unpack to far more than images ever do. Nothing was taken from it."),
         _("If it is genuine, unpack it yourself and import the folder."),
     ),
+    "frames_left_out": (
+        _("An animation of %(frames)s frames. Its still picture, as a rule the first frame, is the image."),
+        _("To import other frames, save each as a file of its own."),
+    ),
+    "pages_left_out": (
+        _("%(pages)s pages; page %(page)s, the largest, is the image."),
+        _("To import all of them, import the file again with “Every page becomes an image”."),
+    ),
+    "pictures_left_out": (
+        _("%(pictures)s pictures in one JPEG file; the first is the image."),
+        _("To import the others, save each as a file of its own."),
+    ),
+    "channels_left_out": (
+        _("The image has channels that cannot be shown (%(channels)s); they are left out."),
+        _("To judge them, save each as a grey image of its own."),
+    ),
+    "profile_ignored": (
+        _("Its colour profile is damaged or does not fit; colours are shown without it."),
+        _("If the colours look wrong, convert the image to sRGB and import it again."),
+    ),
+    "values_clipped": (
+        _(
+            "%(share)s of the pixel values are darker than black (%(black)s) or brighter than white (%(white)s) and are cut off."
+        ),
+        _("If it matters, change the pixel window in the settings of the dataset."),
+    ),
     "no_image": (_("No image was found in it."), _("Check that you chose the right folder or zip.")),
+    "duplicate": (
+        _("The same picture is kept already, under the name %(kept)s."),
+        _("Nothing to do. If the two folders stand for two labels, check which one is right."),
+    ),
+    "more_not_listed": (
+        _("%(count)s lines of this kind; the first %(limit)s are listed."),
+        _("Correct the files that are listed, then import the rest again."),
+    ),
     "metadata_invalid": (
         _("The table of metadata could not be used: %(reason)s The images were imported without it."),
         _("Give it a column “file” with the file names, and save it as CSV in UTF-8."),
@@ -120,16 +186,25 @@ REASONS: dict[str, str | Promise] = {
 }
 
 
+# Every name that a message may hold; a detail that lacks one shows "?".
+FIELDS = (
+    *("format", "pixels", "limit", "kept", "count", "share", "black", "white"),
+    *("frames", "pages", "page", "pictures", "channels"),
+)
+
+
 def explain(code: str, detail: dict[str, Any]) -> Explanation:
     """The message for a problem, in the reader's language. An unknown code is shown as it is."""
     if code not in MESSAGES:
         return Explanation(code, "")
     what, advice = MESSAGES[code]
-    shown: dict[str, Any] = {"format": "?", "pixels": "?", "limit": "?", "reason": ""} | detail
+    shown: dict[str, Any] = dict.fromkeys(FIELDS, "?") | {"reason": ""} | detail
     if code in {"too_large", "archive_too_big"} and isinstance(shown["limit"], int):
         shown["limit"] = filesizeformat(shown["limit"])
-    for name in ("pixels", "limit"):
-        if isinstance(shown[name], int):
-            shown[name] = number_format(shown[name], use_l10n=True, force_grouping=True)
+    if isinstance(shown.get("share"), float):
+        shown["share"] = f"{shown['share']:.1%}"
+    for name, value in shown.items():
+        if isinstance(value, int | float):
+            shown[name] = number_format(value, use_l10n=True, force_grouping=True)
     shown["reason"] = REASONS.get(shown["reason"], shown["reason"])
     return Explanation(str(what) % shown, str(advice))

@@ -1,8 +1,8 @@
 """Reads of datasets and images that are worth a name."""
 
-from django.db.models import QuerySet
+from django.db.models import Count, F, Q, QuerySet
 
-from mekiki.datasets.models import Dataset, Image, ImportBatch, ImportProblem
+from mekiki.datasets.models import Dataset, Image, ImportBatch, ImportProblem, PixelWindow
 from mekiki.jobs.models import Job
 
 
@@ -31,6 +31,35 @@ def latest_job(batch: ImportBatch) -> Job | None:
     )
 
 
-def problems_after(batch: ImportBatch, after: int = 0, limit: int = 100) -> QuerySet[ImportProblem]:
-    """The next files of an import that were not taken."""
-    return batch.problems.filter(pk__gt=after).order_by("pk")[:limit]
+def problems_after(
+    batch: ImportBatch, after: int = 0, limit: int = 100, outcome: str = ""
+) -> QuerySet[ImportProblem]:
+    """The next lines of an import's report, of one outcome or of all."""
+    rows = batch.problems.filter(pk__gt=after).order_by("pk")
+    return (rows.filter(outcome=outcome) if outcome else rows)[:limit]
+
+
+def outcome_counts(batch: ImportBatch) -> dict[str, int]:
+    """Outcome → lines of the report; right while the import runs, too."""
+    rows = batch.problems.order_by().values_list("outcome").annotate(n=Count("pk"))
+    return dict.fromkeys(ImportProblem.Outcome.values, 0) | dict(rows)
+
+
+def windows_of(dataset: Dataset) -> list[PixelWindow]:
+    """The pixel windows of a dataset: `.count` images are shown by each, `.stale` of them by earlier values."""
+    return list(
+        PixelWindow.objects.filter(dataset=dataset)
+        .annotate(
+            count=Count("images"),
+            stale=Count("images", filter=~Q(images__window_version=F("version"))),
+        )
+        .order_by("camera", "sample")
+    )
+
+
+def images_to_rebuild(dataset: Dataset, window: PixelWindow | None) -> QuerySet[Image]:
+    """Images whose pictures are not by the window's values of now; without a window: those of versions before 0.2."""
+    images = Image.objects.filter(dataset=dataset).order_by("pk")
+    if window is None:
+        return images.filter(has_display__isnull=True)
+    return images.filter(window=window).exclude(window_version=window.version)

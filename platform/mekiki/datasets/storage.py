@@ -2,7 +2,8 @@
 
     datasets/<id>/originals/ab/<sha256>        the bytes as they came, never changed
     datasets/<id>/thumbs/ab/<sha256>.webp      at most 256 pixels a side
-    datasets/<id>/display/ab/<sha256>.webp     at most 1,600; only where the original is larger or not web-safe
+    datasets/<id>/display/ab/<sha256>.webp     at most 1,600; only where the original is larger, or browsers would
+                                               show other pixels than the decoder's
 
 Everything is named by content, so writing twice is harmless.
 """
@@ -50,6 +51,27 @@ def local_path(image: Image) -> Path | None:
         return Path(default_storage.path(original_name(image.dataset_id, image.sha256)))
     except NotImplementedError:
         return None
+
+
+def shown_name(image: Image) -> str:
+    """Storage name of the file that people are shown and encoders embed: the display file, or the original."""
+    display = display_name(image.dataset_id, image.sha256)
+    if image.has_display or (image.has_display is None and has(display)):
+        return display
+    return original_name(image.dataset_id, image.sha256)
+
+
+def shown_path(image: Image) -> Path | None:
+    """The path of that file when files are kept on this machine's disk; None for object storage."""
+    try:
+        return Path(default_storage.path(shown_name(image)))
+    except NotImplementedError:
+        return None
+
+
+def open_shown(image: Image) -> BinaryIO:
+    """That file, open for reading. FileNotFoundError when the storage lost it."""
+    return open_named(shown_name(image))
 
 
 def has(name: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from mekiki.config.env import Misconfigured
+from mekiki.embedded.lock import is_held
 
 # A name nobody can resolve: a command that needs the database while nothing runs fails at once and says why.
 NOT_RUNNING = "postgresql://mekiki@/mekiki?host=/nonexistent-start-mekiki-up-first"
@@ -28,11 +29,15 @@ def path(home: Path) -> Path:
 
 
 def read(home: Path) -> Endpoints:
-    """What the last supervisor of this home wrote; defaults that reach nothing when there is none."""
+    """What the supervisor that runs on this home wrote; defaults that reach nothing when none runs.
+
+    The file alone proves nothing: a copy of a home holds the addresses of the original's servers.
+    """
     try:
-        return Endpoints(**json.loads(path(home).read_text()))
+        found = Endpoints(**json.loads(path(home).read_text()))
     except (OSError, ValueError, TypeError):
         return Endpoints()
+    return found if is_held(home) else Endpoints()
 
 
 def write(home: Path, endpoints: Endpoints) -> None:

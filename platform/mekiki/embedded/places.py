@@ -16,6 +16,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from mekiki.config.plain import PlainError
 from mekiki.embedded.process import Account
 
 SYSTEM_USER = "pgserver"
@@ -26,7 +27,7 @@ PLAIN_PATH = re.compile(r"[A-Za-z0-9/_.@+-]+")
 SHARED_PLACES = (Path("/var/lib/mekiki"), Path("/var/tmp/mekiki"))  # noqa: S108
 
 
-class PlaceError(RuntimeError):
+class PlaceError(PlainError):
     """A folder cannot be used; the message says which, why, and what to do."""
 
 

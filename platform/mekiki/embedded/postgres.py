@@ -19,6 +19,7 @@ from urllib.parse import quote
 import psutil
 import psycopg
 
+from mekiki.config.plain import PlainError
 from mekiki.embedded import places
 from mekiki.embedded.process import Account, Process, end_leftover, last_lines
 
@@ -43,7 +44,7 @@ SETTINGS = {
 }
 
 
-class PostgresError(RuntimeError):
+class PostgresError(PlainError):
     """The server did not start; the message carries the end of its log."""
 
 

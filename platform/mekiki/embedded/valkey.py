@@ -10,13 +10,14 @@ import socket
 import time
 from pathlib import Path
 
+from mekiki.config.plain import PlainError
 from mekiki.embedded import places
 from mekiki.embedded.process import Account, Process, end_leftover, last_lines
 
 SOCKET = "valkey.sock"
 
 
-class ValkeyError(RuntimeError):
+class ValkeyError(PlainError):
     """The server did not start; the message carries the end of its log."""
 
 

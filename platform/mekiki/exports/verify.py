@@ -8,6 +8,7 @@ in the language of the install.
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import io
 import json
@@ -61,6 +62,11 @@ SENTENCES = {
     "image": gettext_noop("Row %(row)s of labels.jsonl names an image file that is not in the zip."),
     "count": gettext_noop("The manifest says %(expected)s %(what)s, but there are %(found)s."),
     "more": gettext_noop("There are more problems; the first %(shown)s are shown."),
+}
+
+OPENING = {
+    errno.ENOENT: gettext_noop("it does not exist"),
+    errno.EACCES: gettext_noop("this user may not read it"),
 }
 
 
@@ -134,14 +140,21 @@ def verify(path: str | Path, *, public_key: bytes | None = None) -> VerifyReport
         signing.load_public(public_key)
     check = _Check(public_key)
     try:
+        # Opening a pipe would wait for a writer that may never come.
+        if Path(path).exists() and not Path(path).is_file():
+            why = gettext_noop("it is a folder") if Path(path).is_dir() else gettext_noop("it is not a file")
+            raise OSError(errno.EINVAL, why)
         with Path(path).open("rb") as file, open_checked(file) as archive:
             check.run(archive)
     except _StopError:
         pass
     except NotOurArchiveError as error:
         check.report.problems.append(Problem("not_ours", {"why": str(error)}))
-    except (OSError, zipfile.BadZipFile) as error:
-        check.report.problems.append(Problem("unreadable", {"why": str(error)}))
+    except zipfile.BadZipFile as error:
+        check.report.problems.append(Problem("not_ours", {"why": str(error)}))
+    except OSError as error:
+        why = OPENING.get(error.errno or 0, error.strerror or str(error))
+        check.report.problems.append(Problem("unreadable", {"why": why}))
     return check.report
 
 

@@ -32,6 +32,7 @@ class Kind(models.TextChoices):
     REMOVE_EMBEDDINGS = "remove_embeddings", _("Remove embeddings")
     INDEX = "index", _("Build the search index")
     VERIFY_HEAD = "verify_head", _("Repeat a training")
+    REBUILD_PICTURES = "rebuild_pictures", _("Make display pictures again")
 
 
 class Job(models.Model):

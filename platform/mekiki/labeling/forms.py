@@ -79,6 +79,7 @@ class LabelForm(forms.Form):
             "prompts": values["lines"],
             "critical": values["critical"],
             "guideline": values["guideline"],
+            "position": values.get("position") or None,
         }
 
 
@@ -109,8 +110,11 @@ LabelFormSet = forms.formset_factory(
 )
 
 
-def initial_rows(labels: list[Label], prompts: dict[int, list[str]]) -> list[dict[str, Any]]:
-    """The form's rows for the labels as they are; three empty ones where there are none."""
+def initial_rows(labels: list[Label], prompts: dict[int, list[str]], last: int = 0) -> list[dict[str, Any]]:
+    """The form's rows for the labels as they are; three empty ones where there are none.
+
+    last: the highest key a label has or had. Empty rows have the keys after it.
+    """
     rows: list[dict[str, Any]] = [
         {
             "id": label.pk,
@@ -123,4 +127,4 @@ def initial_rows(labels: list[Label], prompts: dict[int, list[str]]) -> list[dic
         for label in labels
     ]
     blanks = 1 if rows else 3
-    return rows + [{"position": len(rows) + 1 + number} for number in range(blanks)]
+    return rows + [{"position": last + 1 + number} for number in range(blanks)]

@@ -1,6 +1,6 @@
 """Reading labels and prompts."""
 
-from django.db.models import QuerySet
+from django.db.models import Max, QuerySet
 
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Job, Kind, State
@@ -10,6 +10,12 @@ from mekiki.labeling.models import Label, Prompt, PromptSet
 def active_labels(dataset: Dataset) -> QuerySet[Label]:
     """The labels of the schema in use, in the order of their keys."""
     return Label.objects.filter(dataset=dataset, archived_at__isnull=True).order_by("position", "id")
+
+
+def last_position(dataset: Dataset) -> int:
+    """The highest position a label has or had; 0 without labels. New labels come after it, so that the key of an
+    archived label does not give another one to whoever knows the keys by heart."""
+    return Label.objects.filter(dataset=dataset).aggregate(last=Max("position"))["last"] or 0
 
 
 def current_prompt_set(dataset: Dataset) -> PromptSet | None:

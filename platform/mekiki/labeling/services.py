@@ -7,7 +7,6 @@ from typing import Any, NotRequired, TypedDict
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Max
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -15,8 +14,9 @@ from mekiki.audit.services import record
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Kind
 from mekiki.jobs.services import enqueue
+from mekiki.labeling.keys import assign_positions
 from mekiki.labeling.models import Label, Prompt, PromptSet
-from mekiki.labeling.selectors import active_labels, current_prompt_set, prompts_of
+from mekiki.labeling.selectors import active_labels, current_prompt_set, last_position, prompts_of
 from mekiki.labeling.text import (
     MAX_LABELS,
     checked_guideline,
@@ -35,6 +35,7 @@ class LabelSpec(TypedDict):
     critical: NotRequired[bool]
     guideline: NotRequired[str]
     id: NotRequired[int | None]
+    position: NotRequired[int | None]  # its key; without one a label keeps its own, and a new one comes last
 
 
 def _lock(dataset: Dataset) -> None:
@@ -83,7 +84,7 @@ def update_label(
 def archive_label(*, label: Label, user: Any) -> None:
     """Take a label out of the schema. What people said with it stays; nothing is predicted so any more.
 
-    ValidationError for the last label.
+    The other labels keep their keys. ValidationError for the last label.
     """
     _lock(label.dataset)
     label.refresh_from_db()
@@ -92,8 +93,6 @@ def archive_label(*, label: Label, user: Any) -> None:
     if active_labels(label.dataset).count() == 1:
         raise ValidationError(_("A dataset keeps at least one label."), code="no_labels")
     _archive(label, user)
-    for position, other in enumerate(active_labels(label.dataset), start=1):
-        _change(other, user, position=position)
     _predict(label.dataset, user)
 
 
@@ -142,10 +141,11 @@ def save_prompts(*, dataset: Dataset, prompts: dict[int, list[str]], user: Any) 
 
 @transaction.atomic
 def set_schema(*, dataset: Dataset, labels: list[LabelSpec], user: Any) -> PromptSet:
-    """Make the dataset's schema and prompts exactly these, in this order, and predict by them.
+    """Make the dataset's schema and prompts exactly these, and predict by them.
 
-    A label is recognised by its id, else by its name; labels that are not listed are archived. All or
-    nothing: a ValidationError (see add_label, save_prompts; also: no labels at all) changes nothing.
+    A label is recognised by its id, else by its name; labels that are not listed are archived. Labels keep their
+    keys unless the order of the list or a position says otherwise (`keys.assign_positions`). All or nothing: a
+    ValidationError (see add_label, save_prompts; also: no labels at all) changes nothing.
     """
     _lock(dataset)
     if not labels:
@@ -160,6 +160,7 @@ def set_schema(*, dataset: Dataset, labels: list[LabelSpec], user: Any) -> Promp
             "guideline": checked_guideline(spec.get("guideline", ""), name),
             "critical": bool(spec.get("critical", False)),
             "id": spec.get("id"),
+            "position": spec.get("position"),
         }
         for spec in labels
     ]
@@ -175,6 +176,10 @@ def set_schema(*, dataset: Dataset, labels: list[LabelSpec], user: Any) -> Promp
     by_name = {same(label.name): label for label in present.values() if label.pk not in listed}
     for spec in specs:
         spec["label"] = present[spec["id"]] if spec["id"] else by_name.get(same(spec["name"]))
+    positions = assign_positions(
+        [(spec["position"], spec["label"] and spec["label"].position) for spec in specs],
+        last_position(dataset),
+    )
     kept = {spec["label"].pk for spec in specs if spec["label"] is not None}
     for label in present.values():
         if label.pk not in kept:
@@ -185,7 +190,7 @@ def set_schema(*, dataset: Dataset, labels: list[LabelSpec], user: Any) -> Promp
         if label is not None and label.name != spec["name"]:
             Label.objects.filter(pk=label.pk).update(name=f"\u2060{label.pk}")
     texts: dict[int, list[str]] = {}
-    for position, spec in enumerate(specs, start=1):
+    for position, spec in zip(positions, specs, strict=True):
         label = spec["label"]
         if label is None:
             label = _create(dataset, spec["name"], spec["critical"], spec["guideline"], user)
@@ -213,9 +218,12 @@ def _refuse_too_many(count: int) -> None:
 
 
 def _create(dataset: Dataset, name: str, critical: bool, guideline: str, user: Any) -> Label:
-    last = active_labels(dataset).aggregate(last=Max("position"))["last"] or 0
     label = Label.objects.create(
-        dataset=dataset, name=name, critical=critical, guideline=guideline, position=last + 1
+        dataset=dataset,
+        name=name,
+        critical=critical,
+        guideline=guideline,
+        position=last_position(dataset) + 1,
     )
     record(
         kind="label.added",

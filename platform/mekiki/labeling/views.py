@@ -19,7 +19,13 @@ from mekiki.jobs import progress
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.labeling.forms import LabelFormSet, initial_rows
 from mekiki.labeling.models import PromptSet
-from mekiki.labeling.selectors import active_labels, current_prompt_set, long_prompts, prompts_of
+from mekiki.labeling.selectors import (
+    active_labels,
+    current_prompt_set,
+    last_position,
+    long_prompts,
+    prompts_of,
+)
 from mekiki.labeling.services import set_schema
 from mekiki.labeling.text import DEFAULT_TEMPLATE, TEMPLATES
 
@@ -64,7 +70,7 @@ def _page(
     prompts = prompts_of(current)
     may_edit = at_least(dataset.role, Role.ADMIN)
     if formset is None and may_edit:
-        formset = LabelFormSet(initial=initial_rows(shown, prompts), prefix="labels")
+        formset = LabelFormSet(initial=initial_rows(shown, prompts, last_position(dataset)), prefix="labels")
     predict = Job.objects.filter(dataset=dataset, kind=Kind.PREDICT).order_by("-created_at").first()
     context = {
         "dataset": dataset,
@@ -74,6 +80,7 @@ def _page(
         "errors": errors or [],
         "rows": [(label, prompts.get(label.pk, [])) for label in shown],
         "current": current,
+        "last_key": last_position(dataset),
         "long_prompts": long_prompts(dataset, current),
         "templates": TEMPLATES,
         "default_template": DEFAULT_TEMPLATE,

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 from mekiki.accounts.access import at_least, person
 from mekiki.accounts.models import Role
 from mekiki.datasets.access import dataset_for
+from mekiki.labeling.keys import key_of
 from mekiki.labeling.selectors import active_labels
 from mekiki.review import selectors, services
 from mekiki.review.errors import ReviewError, UnknownHereError
@@ -35,6 +36,7 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
             "name": label.name,
             "critical": label.critical,
             "guideline": label.guideline,
+            "key": key_of(label.position),
         }
         for label in active_labels(dataset)
     ]

@@ -232,7 +232,8 @@ def _misplaced(entry: Any) -> Iterator[str]:
         if placeholders(entry.msgid) != placeholders(entry.msgstr):
             yield f"the places for values differ in {entry.msgstr!r}"
         return
+    one, several = placeholders(entry.msgid), placeholders(entry.msgid_plural)
     for text in entry.msgstr_plural.values():
-        # The singular may leave the number out: "one image".
-        if not placeholders(entry.msgid) <= placeholders(text) <= placeholders(entry.msgid_plural):
+        # The singular may leave the number out: "one image". Messages of libraries may name it differently.
+        if not one <= placeholders(text) <= several and placeholders(text) not in (one, several):
             yield f"the places for values differ in {text!r}"

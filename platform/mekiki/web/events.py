@@ -158,6 +158,8 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "dataset.created": _plain(gettext_noop("Dataset created")),
     "dataset.archived": _plain(gettext_noop("Dataset archived")),
     "dataset.settings_changed": _plain(gettext_noop("Settings changed")),
+    "window.estimated": _plain(gettext_noop("Pixel window estimated from images")),
+    "window.changed": _plain(gettext_noop("Pixel window changed")),
     "images.imported": _plain(gettext_noop("Images imported")),
     "import.discarded": _plain(gettext_noop("Upload discarded")),
     "label.added": _plain(gettext_noop("Label added")),

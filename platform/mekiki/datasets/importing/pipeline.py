@@ -9,19 +9,22 @@ duplicates = all others. So a retry, or a second worker at the same time, counts
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from django.conf import settings
 from django.db import transaction
 
+import imaging
 from mekiki.datasets import storage
 from mekiki.datasets.importing import pictures
 from mekiki.datasets.importing.archives import Limits
 from mekiki.datasets.importing.entries import Entry, Source, count, walk
-from mekiki.datasets.models import Dataset, Image, ImportBatch, ImportProblem
-from mekiki.datasets.problems import ProblemError
+from mekiki.datasets.importing.report import NumberSet, Report
+from mekiki.datasets.importing.windows import Windows, camera_of
+from mekiki.datasets.models import Dataset, Image, ImportBatch, ImportProblem, PixelWindow
+from mekiki.datasets.problems import Note, ProblemError
 
 WINDOW_FILES = 64
 WINDOW_BYTES = 48 * 1024 * 1024
@@ -50,6 +53,7 @@ class _Window:
     size: int = 0
     files: int = 0
     good: list[tuple[Entry, str, "Future[pictures.Picture] | None"]] = field(default_factory=list)
+    pixel_windows: dict[str, PixelWindow] = field(default_factory=dict)  # by hash, of deep images
     bad: list[tuple[str, ProblemError]] = field(default_factory=list)
 
 
@@ -78,27 +82,32 @@ def store_all(batch: ImportBatch, source: Source, progress: Progress) -> Counts:
     taken = rejected = 0
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="import")
     waiting: deque[_Window] = deque()
+    report, seen = Report(batch), NumberSet()
     try:
-        for window in _windows(batch.dataset, source, pool, limits):
+        for window in _windows(batch, source, pool, limits):
             waiting.append(window)
             # One window is decoded while the next is read.
             if len(waiting) > 1:
-                good, bad = _finish(batch, waiting.popleft())
+                good, bad = _finish(batch, waiting.popleft(), report, seen)
                 taken, rejected = taken + good, rejected + bad
                 progress(taken + rejected, max(total, taken + rejected))
         while waiting:
-            good, bad = _finish(batch, waiting.popleft())
+            good, bad = _finish(batch, waiting.popleft(), report, seen)
             taken, rejected = taken + good, rejected + bad
             progress(taken + rejected, max(total, taken + rejected))
+        report.close()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
     return Counts(taken, rejected)
 
 
-def _windows(dataset: Dataset, source: Source, pool: ThreadPoolExecutor, limits: Limits) -> Iterator[_Window]:
+def _windows(
+    batch: ImportBatch, source: Source, pool: ThreadPoolExecutor, limits: Limits
+) -> Iterator[_Window]:
     entries: list[tuple[Entry, str]] = []
     window = _Window()
-    for entry in walk(source, limits):
+    dataset, pixel_windows = batch.dataset, Windows(batch.dataset)
+    for entry in _pages(walk(source, limits), limits) if batch.every_page else walk(source, limits):
         window.files += 1
         window.size += len(entry.data)
         if entry.problem is None:
@@ -106,35 +115,79 @@ def _windows(dataset: Dataset, source: Source, pool: ThreadPoolExecutor, limits:
         else:
             window.bad.append((entry.where or entry.name, entry.problem))
         if window.files >= WINDOW_FILES or window.size >= WINDOW_BYTES:
-            yield _submit(window, entries, dataset, pool, limits)
+            yield _submit(window, entries, dataset, pixel_windows, pool, limits)
             entries, window = [], _Window()
     if window.files:
-        yield _submit(window, entries, dataset, pool, limits)
+        yield _submit(window, entries, dataset, pixel_windows, pool, limits)
+
+
+def _pages(entries: Iterable[Entry], limits: Limits) -> Iterator[Entry]:
+    """The entries, with a TIFF of many pages replaced by its pages."""
+    for entry in entries:
+        pages = 0
+        if entry.problem is None:
+            try:
+                for number, page in imaging.split_pages(entry.data, max_pixels=limits.pixels):
+                    pages += 1
+                    yield _page(entry, number, page)
+            except imaging.ImagingError:
+                pages = 0  # reported when the file itself is examined
+        if not pages:
+            yield entry
+
+
+def _page(entry: Entry, number: int, page: bytes | imaging.ImagingError) -> Entry:
+    def named(name: str) -> str:
+        stem, dot, ending = name.rpartition(".")
+        return (
+            f"{stem} (page {number}){dot}{ending}" if dot and "/" not in ending else f"{name} (page {number})"
+        )
+
+    where = named(entry.where) if entry.where else ""
+    if isinstance(page, bytes):
+        return replace(entry, name=named(entry.name), where=where, data=page)
+    problem = ProblemError(page.code, **page.detail)
+    return replace(entry, name=named(entry.name), where=where, data=b"", problem=problem)
 
 
 def _submit(
     window: _Window,
     entries: list[tuple[Entry, str]],
     dataset: Dataset,
+    pixel_windows: Windows,
     pool: ThreadPoolExecutor,
     limits: Limits,
 ) -> _Window:
     """Send to the threads what the dataset does not hold yet."""
     hashes = {sha256 for _, sha256 in entries}
     known = set(Image.objects.filter(dataset=dataset, sha256__in=hashes).values_list("sha256", flat=True))
+    groups = {
+        sha256: (camera_of(entry.metadata), imaging.deep_sample(entry.data))
+        for entry, sha256 in entries
+        if sha256 not in known
+    }
+    for group in sorted(pixel_windows.missing(groups.values())):
+        files = (entry.data for entry, sha256 in entries if groups.get(sha256) == group)
+        pixel_windows.estimate(group, files, max_pixels=limits.pixels)
     for entry, sha256 in entries:
         if sha256 in known:
             window.good.append((entry, sha256, None))
         else:
             # A second copy in the same window is examined too: should it be bad, both are reported.
-            future = pool.submit(_store, dataset.pk, sha256, entry.data, limits)
+            found = pixel_windows.of(groups[sha256])
+            if found is not None:
+                window.pixel_windows[sha256] = found
+            levels = None if found is None else imaging.Window(found.black, found.white)
+            future = pool.submit(_store, dataset.pk, sha256, entry.data, limits, levels)
             window.good.append((entry, sha256, future))
     return window
 
 
-def _store(dataset_id: int, sha256: str, data: bytes, limits: Limits) -> pictures.Picture:
+def _store(
+    dataset_id: int, sha256: str, data: bytes, limits: Limits, levels: imaging.Window | None
+) -> pictures.Picture:
     """Examine one file and write it with its derivatives. Runs in a thread; touches no database."""
-    picture = pictures.examine(data, max_pixels=limits.pixels)
+    picture = pictures.examine(data, max_pixels=limits.pixels, window=levels)
     if picture.display is not None:
         storage.put(storage.display_name(dataset_id, sha256), picture.display)
     storage.put(storage.thumb_name(dataset_id, sha256), picture.thumb)
@@ -142,19 +195,20 @@ def _store(dataset_id: int, sha256: str, data: bytes, limits: Limits) -> picture
     return picture
 
 
-def _finish(batch: ImportBatch, window: _Window) -> tuple[int, int]:
-    """Record a window once its files are written. Returns (files without a problem, files refused)."""
+def _finish(batch: ImportBatch, window: _Window, report: Report, seen: NumberSet) -> tuple[int, int]:
+    """Record a window once its files are written. Returns (files taken, files refused)."""
     dataset = batch.dataset
     rows: list[Image] = []
-    bad = list(window.bad)
-    good = 0
+    lines: list[tuple[str, ProblemError | Note]] = list(window.bad)
+    taken: list[tuple[Entry, str]] = []
     for entry, sha256, future in window.good:
         if future is not None:
             try:
                 picture = future.result()
             except ProblemError as problem:
-                bad.append((entry.where or entry.name, problem))
+                lines.append((entry.where or entry.name, problem))
                 continue
+            lines += [(entry.where or entry.name, note) for note in picture.notes]
             rows.append(
                 Image(
                     dataset=dataset,
@@ -167,22 +221,44 @@ def _finish(batch: ImportBatch, window: _Window) -> tuple[int, int]:
                     metadata=entry.metadata or {},
                     audit_key=audit_key(dataset.seed, sha256),
                     batch=batch,
+                    window=(shown_by := window.pixel_windows.get(sha256)),
+                    window_version=shown_by.version if shown_by else 0,
+                    has_display=picture.display is not None,
                 )
             )
-        good += 1
+        taken.append((entry, sha256))
+    refused = sum(problem.outcome == ImportProblem.Outcome.REFUSED for _, problem in lines)
     with transaction.atomic():
         # A worker that was taken for dead may still be running: once the batch is finished it writes nothing.
         row = ImportBatch.objects.select_for_update(no_key=True).filter(pk=batch.pk).first()
         if row is None or row.finished_at is not None:
             raise AlreadyFinishedError
         Image.objects.bulk_create(rows, ignore_conflicts=True)
-        record_problems(batch, bad)
-    return good, len(bad)
+        lines += _duplicates(batch, taken, seen)
+        report.add(lines)
+    return len(taken), refused
 
 
-def record_problems(batch: ImportBatch, problems: list[tuple[str, ProblemError]]) -> None:
-    """Keep why files were refused; the same file for the same reason once."""
-    ImportProblem.objects.bulk_create(
-        [ImportProblem(batch=batch, name=name, code=p.code, detail=p.detail) for name, p in problems],
-        ignore_conflicts=True,
-    )
+def _duplicates(
+    batch: ImportBatch, taken: list[tuple[Entry, str]], seen: NumberSet
+) -> list[tuple[str, ProblemError | Note]]:
+    """A line for each entry whose content was kept under another entry's name. `seen`: images met before."""
+    hashes = {sha256 for _, sha256 in taken}
+    kept = {
+        sha256: (pk, name, batch_id)
+        for pk, sha256, name, batch_id in Image.objects.filter(
+            dataset=batch.dataset, sha256__in=hashes
+        ).values_list("pk", "sha256", "name", "batch_id")
+    }
+    lines: list[tuple[str, ProblemError | Note]] = []
+    for entry, sha256 in taken:
+        pk, name, batch_id = kept[sha256]
+        if batch_id == batch.pk and name == entry.name and seen.add(pk):
+            continue  # this entry is the image itself
+        lines.append((entry.where or entry.name, ProblemError("duplicate", kept=name)))
+    return lines
+
+
+def record_problems(batch: ImportBatch, problems: Iterable[tuple[str, ProblemError | Note]]) -> None:
+    """Store lines of the import's report; the same file with the same code once."""
+    Report(batch).add(problems)

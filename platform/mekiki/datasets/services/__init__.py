@@ -10,17 +10,31 @@ from mekiki.datasets.services.uploads import (
     finish_upload,
     start_upload,
 )
+from mekiki.datasets.services.windows import (
+    change_window,
+    estimate_window_again,
+    go_on_with_window,
+    rebuild_old_pictures,
+    rebuild_picture,
+    set_estimate,
+)
 
 __all__ = [
     "IncompleteError",
     "add_file",
     "add_files",
     "archive_dataset",
+    "change_window",
     "create_dataset",
     "discard_import",
+    "estimate_window_again",
     "finish_upload",
+    "go_on_with_window",
     "import_folder",
+    "rebuild_old_pictures",
+    "rebuild_picture",
     "run_import",
+    "set_estimate",
     "start_upload",
     "update_settings",
 ]

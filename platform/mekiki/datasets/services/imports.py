@@ -13,8 +13,10 @@ from mekiki.accounts.models import User
 from mekiki.audit.services import record
 from mekiki.datasets.importing import pipeline
 from mekiki.datasets.importing.entries import Folder, Source, Upload
+from mekiki.datasets.importing.report import Report
 from mekiki.datasets.models import Dataset, Image, ImportBatch
 from mekiki.datasets.problems import ProblemError
+from mekiki.datasets.selectors import outcome_counts
 from mekiki.datasets.services.uploads import finish_upload
 from mekiki.jobs.models import Job, Kind
 from mekiki.jobs.services import enqueue
@@ -68,19 +70,24 @@ def _close(batch: ImportBatch, counts: pipeline.Counts) -> ImportBatch:
     rejected = counts.rejected
     if not counts.taken and not rejected:
         label = Path(row.location).name if row.source == ImportBatch.Source.FOLDER else str(_("the upload"))
-        pipeline.record_problems(row, [(label, ProblemError("no_image"))])
+        Report(row).add([(label, ProblemError("no_image"))])
         rejected = 1
     row.added = Image.objects.filter(batch=row).count()
     row.duplicates = max(0, counts.taken - row.added)
     row.rejected = rejected
     row.finished_at = timezone.now()
-    row.save(update_fields=["added", "duplicates", "rejected", "finished_at"])
+    lines = outcome_counts(row)
+    row.partly, row.skipped, row.noted = (lines[outcome] for outcome in ("partly", "skipped", "noted"))
+    row.save(update_fields=["added", "duplicates", "rejected", "partly", "skipped", "noted", "finished_at"])
     record(
         kind="images.imported",
         actor=batch.created_by,
         dataset=batch.dataset,
         target=row,
-        data={"added": row.added, "duplicates": row.duplicates, "rejected": row.rejected},
+        data={
+            name: getattr(row, name)
+            for name in ("added", "duplicates", "rejected", "partly", "skipped", "noted")
+        },
     )
     if Image.objects.filter(dataset=batch.dataset).exists():
         enqueue(kind=Kind.ENCODE, dataset=batch.dataset, user=batch.created_by)

@@ -27,8 +27,9 @@ from mekiki.audit.services import record
 from mekiki.datasets.importing import names
 from mekiki.datasets.importing.archives import is_zip
 from mekiki.datasets.importing.entries import NAMES_FILE
-from mekiki.datasets.models import Dataset, Image, ImportBatch
+from mekiki.datasets.models import Dataset, Image, ImportBatch, ImportProblem
 from mekiki.datasets.problems import ProblemError
+from mekiki.datasets.selectors import outcome_counts
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
 from mekiki.jobs.services import cancel, enqueue
 
@@ -197,9 +198,12 @@ def discard_import(*, batch: ImportBatch, user: User | None) -> None:
     folder = row.location if row.source == ImportBatch.Source.UPLOAD else ""
     row.added = Image.objects.filter(batch=row).count()
     if row.added or row.problems.exists() or row.source == ImportBatch.Source.FOLDER:
-        row.rejected = row.problems.count()
+        lines = outcome_counts(row)
+        row.rejected, row.partly, row.skipped, row.noted = (
+            lines[outcome] for outcome in ImportProblem.Outcome.values
+        )
         row.finished_at = timezone.now()
-        row.save(update_fields=["added", "rejected", "finished_at"])
+        row.save(update_fields=["added", "rejected", "partly", "skipped", "noted", "finished_at"])
         record(
             kind="import.discarded", actor=user, dataset=row.dataset, target=row, data={"added": row.added}
         )

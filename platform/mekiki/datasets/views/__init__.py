@@ -2,8 +2,8 @@
 
 from mekiki.datasets.views.datasets import archive, settings
 from mekiki.datasets.views.files import display, original, thumb
+from mekiki.datasets.views.import_reports import import_batch, import_report
 from mekiki.datasets.views.imports import (
-    import_batch,
     import_discard,
     import_files,
     import_finish,
@@ -19,6 +19,7 @@ __all__ = [
     "import_files",
     "import_finish",
     "import_page",
+    "import_report",
     "import_start",
     "original",
     "settings",

@@ -39,28 +39,27 @@ def thumb(request: UserRequest, slug: str, sha256: str) -> HttpResponseBase:
 
 @require_safe
 def display(request: UserRequest, slug: str, sha256: str) -> HttpResponseBase:
-    """What people judge: the original where browsers show it well, else a picture made from it."""
+    """What people judge: the original where browsers show the decoder's pixels of it, else the display file."""
     image = image_for(request.user, slug, sha256)
-    return _answer(
-        request,
-        image,
-        "display",
-        [
-            (storage.display_name(image.dataset_id, sha256), "image/webp"),
-            (storage.original_name(image.dataset_id, sha256), CONTENT_TYPES[image.format]),
-        ],
-    )
+    names = []
+    if image.has_display is not False:
+        names.append((storage.display_name(image.dataset_id, sha256), "image/webp"))
+    if not image.has_display:
+        names.append((storage.original_name(image.dataset_id, sha256), CONTENT_TYPES[image.format]))
+    return _answer(request, image, "display", names)
 
 
 def _answer(
     request: UserRequest, image: Image, which: str, names: list[tuple[str, str]], download_as: str = ""
 ) -> HttpResponseBase:
     """The first of the names that exists. 404 when the storage lost them all."""
-    etag = f'"{image.sha256}-{which}"'
+    etag = f'"{image.sha256}-{which}-{image.rendition}"'
     unchanged = get_conditional_response(request, etag=etag)
     response = unchanged if isinstance(unchanged, HttpResponseNotModified) else _file(names, download_as)
     response["ETag"] = etag
-    response["Cache-Control"] = "private, max-age=31536000, immutable"
+    # Another pixel window, or a newer version's rules, changes how an image is shown; its own bytes never change.
+    changes = which != "original" and (image.has_display is None or image.window_id or image.rendition)
+    response["Cache-Control"] = "private, no-cache" if changes else "private, max-age=31536000, immutable"
     response["X-Content-Type-Options"] = "nosniff"
     # Whatever the bytes are, opened by themselves they may do nothing.
     response["Content-Security-Policy"] = "default-src 'none'; sandbox"

@@ -1,4 +1,4 @@
-"""Bringing images in: the page, the requests it sends, and what came of each import."""
+"""Bringing images in: the page and the requests it sends. The report of an import: import_reports.py."""
 
 import json
 from typing import cast
@@ -11,18 +11,15 @@ from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST
 
-from mekiki.accounts.http import UserRequest, number_in
+from mekiki.accounts.http import UserRequest
 from mekiki.accounts.models import Role
 from mekiki.datasets import services
 from mekiki.datasets.access import dataset_for, import_for
-from mekiki.datasets.problems import explain
-from mekiki.datasets.selectors import image_count, imports_of, latest_job, problems_after
+from mekiki.datasets.selectors import image_count, imports_of
 from mekiki.datasets.services.uploads import Readable
-from mekiki.jobs.progress import status
 
-PROBLEMS_A_PAGE = 100
 STREAM = "application/octet-stream"
 
 
@@ -142,26 +139,3 @@ def import_discard(request: UserRequest, slug: str, pk: int) -> HttpResponse:
         return JsonResponse({})
     messages.success(request, _("The import was given up. Images stored before are kept."))
     return redirect("import", slug)
-
-
-@require_safe
-def import_batch(request: UserRequest, slug: str, pk: int) -> HttpResponse:
-    """What came of one import: progress, counts, and each file that was not taken, with the reason."""
-    batch = import_for(request.user, slug, pk)
-    job = latest_job(batch)
-    if job is not None:
-        job.dataset = batch.dataset
-    after = request.GET.get("after", "")
-    rows = list(problems_after(batch, number_in(after) or 0, PROBLEMS_A_PAGE + 1))
-    more = len(rows) > PROBLEMS_A_PAGE
-    rows = rows[:PROBLEMS_A_PAGE]
-    context = {
-        "dataset": batch.dataset,
-        "section": "images",
-        "batch": batch,
-        "job": status(job, batch.dataset.role) if job is not None else None,
-        "problems": [(row.name, explain(row.code, row.detail)) for row in rows],
-        "newer_url": reverse("import-batch", args=[slug, pk]) if after else "",
-        "older_url": f"?after={rows[-1].pk}" if more else "",
-    }
-    return render(request, "datasets/import_batch.html", context)

@@ -4,7 +4,7 @@
 replay and tests.
 """
 
-from mekiki.embedded.supervisor.lock import AlreadyRunningError, HomeLock
+from mekiki.embedded.lock import AlreadyRunningError, HomeLock
 from mekiki.embedded.supervisor.platform import Platform, PlatformError
 from mekiki.embedded.supervisor.supervisor import Supervisor, SupervisorError
 

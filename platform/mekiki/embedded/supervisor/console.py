@@ -7,6 +7,7 @@ from pathlib import Path
 
 from django.core.management.color import supports_color
 
+from mekiki.config import env
 from mekiki.embedded.process import rotate
 
 COLOURS = {"ok": "32", "warn": "33", "bad": "31", "head": "1"}
@@ -18,7 +19,7 @@ class Console:
 
     def __init__(self, log: Path) -> None:
         self.log = log
-        self.colour = supports_color()
+        self.colour = supports_color() and env.colour()
         with contextlib.suppress(AttributeError):
             sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
 

@@ -68,4 +68,4 @@ def _ask(console: Console, name: str) -> None:
 def _create(name: str, password: str) -> None:
     from mekiki.accounts.services import create_user
 
-    create_user(name=name, password=password, is_admin=True, language=env.text("MEKIKI_LANGUAGE"))
+    create_user(name=name, password=password, is_admin=True)

@@ -6,8 +6,10 @@ import socket
 
 from django.utils.translation import gettext as _
 
+from mekiki.config.plain import PlainError
 
-class ListenError(RuntimeError):
+
+class ListenError(PlainError):
     """The address cannot be listened on; the message says why and what to do."""
 
 

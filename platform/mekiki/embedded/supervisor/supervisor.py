@@ -13,15 +13,15 @@ from django.db import connections
 from django.utils.translation import gettext as _
 
 from mekiki.config import env
+from mekiki.config.plain import PlainError
 from mekiki.embedded import endpoints
-from mekiki.embedded.places import PlaceError
+from mekiki.embedded.lock import HomeLock
 from mekiki.embedded.postgres import Postgres, PostgresError
 from mekiki.embedded.process import end_leftover, last_lines, rotate
 from mekiki.embedded.secrets import make_home
 from mekiki.embedded.supervisor import children, first
 from mekiki.embedded.supervisor.console import Console
 from mekiki.embedded.supervisor.listener import answers, listen, reachable_host
-from mekiki.embedded.supervisor.lock import HomeLock
 from mekiki.embedded.valkey import Valkey, ValkeyError
 
 POLL_SECONDS = 0.1
@@ -32,7 +32,7 @@ STOP_ORDER = ("beat", "search", "worker", "web", "valkey", "postgres")
 PAUSES = (0.0, 0.5, 1.0, 2.0)
 
 
-class SupervisorError(RuntimeError):
+class SupervisorError(PlainError):
     """The platform cannot run; the message says why and what to do."""
 
 
@@ -96,10 +96,7 @@ class Supervisor:
             except _StopAsked:
                 pass
             except (
-                SupervisorError,
-                PostgresError,
-                ValkeyError,
-                PlaceError,
+                PlainError,
                 ValidationError,
                 OSError,
             ) as problem:

@@ -3,6 +3,7 @@
 from mekiki.learning.services.choosing import chosen_with, obstacle, use_head
 from mekiki.learning.services.embeddings import (
     encoding_key,
+    forget_vectors,
     record_encoding_problems,
     register_encoder,
     request_encoding,
@@ -63,6 +64,7 @@ __all__ = [
     "drop_replaced_predictions",
     "encoding_key",
     "finish_run",
+    "forget_vectors",
     "index_predictions",
     "next_version",
     "obstacle",

@@ -16,6 +16,7 @@ from mekiki.learning.binary import INT8, blank_rows, copy_in, halfvec
 from mekiki.learning.models import (
     Encoder,
     EncodingProblem,
+    Head,
 )
 
 
@@ -113,3 +114,23 @@ def record_encoding_problems(*, encoder: Encoder, problems: dict[int, str]) -> N
         ],
         ignore_conflicts=True,
     )
+
+
+@transaction.atomic
+def forget_vectors(*, dataset: Dataset, image_ids: list[int]) -> int:
+    """Delete all that was computed from the pixels of these images, because the pixels change.
+
+    Embeddings by every encoder, predictions by every head, and why an encoder could not read them. Decisions stay.
+    Returns how many embeddings there were.
+    """
+    ids = list(
+        Image.objects.filter(dataset=dataset, pk__in=image_ids).order_by("pk").values_list("pk", flat=True)
+    )
+    EncodingProblem.objects.filter(image_id__in=ids).delete()
+    heads = list(Head.objects.filter(dataset=dataset).values_list("pk", flat=True))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM learning_prediction WHERE head_id = ANY(%s) AND image_id = ANY(%s)", [heads, ids]
+        )
+        cursor.execute("DELETE FROM learning_embedding WHERE image_id = ANY(%s)", [ids])
+        return int(cursor.rowcount)

@@ -10,9 +10,9 @@ from django.utils.translation import gettext as _
 from tqdm import tqdm
 
 from mekiki.accounts.models import User
-from mekiki.datasets.models import Dataset, ImportBatch
+from mekiki.datasets.models import Dataset, ImportBatch, ImportProblem
 from mekiki.datasets.problems import explain
-from mekiki.datasets.selectors import problems_after
+from mekiki.datasets.selectors import outcome_counts, problems_after
 from mekiki.datasets.services import import_folder
 from mekiki.jobs.models import ACTIVE_STATES, Job, State
 
@@ -23,7 +23,7 @@ SHOWN_PROBLEMS = 50
 
 
 class Command(BaseCommand):
-    """Exit status: 0 everything was taken, 2 some files were not, 1 it failed or was cancelled."""
+    """Exit status: 0 every file was taken, 2 some were not or only in part, 1 it failed or was cancelled."""
 
     help = "Import a folder, a zip or a single image from the server's disk into the dataset at /d/SLUG/."
 
@@ -88,13 +88,20 @@ class Command(BaseCommand):
             _("%(added)d added, %(duplicates)d duplicates, %(rejected)d not taken.")
             % {"added": batch.added, "duplicates": batch.duplicates, "rejected": batch.rejected}
         )
-        problems = list(problems_after(batch, limit=SHOWN_PROBLEMS))
-        for problem in problems:
-            told = explain(problem.code, problem.detail)
-            self.stdout.write(f"  {problem.name}: {told.what} {told.advice}")
-        if batch.rejected > len(problems):
-            self.stdout.write(
-                _("  … and %(n)d more, on the import's page.") % {"n": batch.rejected - len(problems)}
-            )
-        if batch.rejected:
+        self._report_lines(batch)
+        if batch.rejected or batch.partly:
             sys.exit(2)
+
+    def _report_lines(self, batch: ImportBatch) -> None:
+        """The report, grouped by outcome, bounded lines a group."""
+        for outcome, count in outcome_counts(batch).items():
+            if not count:
+                continue
+            self.stdout.write(f"{ImportProblem.Outcome(outcome).label} ({count}):")
+            for problem in problems_after(batch, limit=SHOWN_PROBLEMS, outcome=outcome):
+                text = explain(problem.code, problem.detail)
+                self.stdout.write(f"  {problem.name}: {text.what} {text.advice}")
+            if count > SHOWN_PROBLEMS:
+                self.stdout.write(
+                    _("  … and %(n)d more, on the import's page.") % {"n": count - SHOWN_PROBLEMS}
+                )

@@ -1,5 +1,6 @@
 """`mekiki verify FILE`: check a label set offline. Needs no database, no broker and no network."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ from django.utils.translation import gettext as _
 from mekiki.exports.signing import fingerprint
 from mekiki.exports.verify import VerifyReport, verify
 
+UNREADABLE = 2
+
 
 class Command(BaseCommand):
-    """Exit status 0 when the label set is as it was signed, 1 when it is not, a sentence for each problem."""
+    """Exit status 0 when the label set is as it was signed, 1 when it is not, 2 when it cannot be read."""
 
     help = "Check files, lineage and signature of a label set, without the platform."
     requires_system_checks: list[str] = []
@@ -23,6 +26,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--key", type=Path, metavar="PEM", help="the public key it must be signed by, got from elsewhere"
         )
+        parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Verify and tell."""
@@ -33,14 +37,23 @@ class Command(BaseCommand):
                 fingerprint(pinned)
             except (OSError, ValueError) as error:
                 raise CommandError(
-                    _("The key %(path)s cannot be used: %(why)s") % {"path": options["key"], "why": error}
+                    _("The key %(path)s cannot be used: %(why)s") % {"path": options["key"], "why": error},
+                    returncode=UNREADABLE,
                 ) from None
         report = verify(options["file"], public_key=pinned)
+        status = 0 if report.ok else 1
+        if any(problem.code == "unreadable" for problem in report.problems):
+            status = UNREADABLE
+        if options["json"]:
+            self._print_json(report)
+            sys.exit(status)
         self._tell(report)
+        if status == UNREADABLE:
+            raise CommandError(f"{options['file']}: {report.problems[0].sentence(_)}", returncode=UNREADABLE)
         if not report.ok:
             for problem in report.problems:
                 self.stderr.write(self.style.ERROR("✗ " + problem.sentence(_)))
-            sys.exit(1)
+            sys.exit(status)
         self.stdout.write(
             self.style.SUCCESS("✓ " + _("Files, lineage and signature are as they were signed."))
         )
@@ -50,6 +63,14 @@ class Command(BaseCommand):
                     "Compare the key’s fingerprint with the one the platform shows, or give the key with --key."
                 )
             )
+
+    def _print_json(self, report: VerifyReport) -> None:
+        problems = [
+            {"code": problem.code, "text": problem.sentence(_), **problem.detail}
+            for problem in report.problems
+        ]
+        answer = {"ok": report.ok, "problems": problems, **report.summary}
+        self.stdout.write(json.dumps(answer, ensure_ascii=False, indent=2))
 
     def _tell(self, report: VerifyReport) -> None:
         found = report.summary

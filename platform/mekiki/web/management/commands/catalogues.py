@@ -1,4 +1,4 @@
-"""mekiki catalogues: bring the message catalogues up to date, or check that they are."""
+"""manage.py catalogues: bring the message catalogues up to date, or check that they are."""
 
 from pathlib import Path
 from typing import Any
@@ -32,5 +32,5 @@ class Command(BaseCommand):
             self.stdout.write(line)
         if wrong and check:
             raise CommandError(
-                f"{len(wrong)} faults. Run `mekiki catalogues`, then translate what is missing."
+                f"{len(wrong)} faults. Run `manage.py catalogues`, then translate what is missing."
             )

@@ -11,8 +11,10 @@ const shown = () => [...rows.querySelectorAll("[data-label-row]:not([hidden])")]
 const field = (row, name) => row.querySelector(`[name$="-${name}"]`);
 const say = (words) => (said.textContent = words);
 
-function renumber() {
-  shown().forEach((row, index) => (field(row, "position").value = index + 1));
+// The keys of the other labels stay as they are: reviewers know them by heart.
+function nextKey() {
+  const keys = [...rows.querySelectorAll('[name$="-position"]')].map((input) => Number(input.value) || 0);
+  return Math.max(Number(form.dataset.lastKey) || 0, ...keys) + 1;
 }
 
 function ready(row) {
@@ -34,10 +36,10 @@ function add() {
   const holder = document.createElement("div");
   holder.innerHTML = blank.innerHTML.replaceAll("__prefix__", total.value);
   const row = holder.querySelector("[data-label-row]");
+  field(row, "position").value = nextKey();
   total.value = Number(total.value) + 1;
   rows.append(row);
   ready(row);
-  renumber();
   field(row, "name").focus();
   say(said.dataset.textAdded);
 }
@@ -46,7 +48,6 @@ function remove(row) {
   const next = shown()[shown().indexOf(row) + 1];
   field(row, "remove").checked = true;
   row.hidden = true;
-  renumber();
   say(said.dataset.textRemoved);
   (next ? field(next, "name") : form.querySelector("[data-label-add]")).focus();
 }
@@ -57,7 +58,8 @@ function move(row, step, button) {
   if (!other) return;
   if (step < 0) other.before(row);
   else other.after(row);
-  renumber();
+  const [mine, theirs] = [field(row, "position"), field(other, "position")];
+  [mine.value, theirs.value] = [theirs.value, mine.value];
   button.focus();
 }
 
@@ -79,6 +81,6 @@ form.addEventListener("click", (event) => {
   }
 });
 
-// A label whose key was typed by hand keeps it: rows move only by the buttons.
+// Moving a row exchanges its key with its neighbour's.
 for (const part of form.querySelectorAll("[data-labels-toolbar], [data-label-add]")) part.hidden = false;
 shown().forEach(ready);

@@ -1,8 +1,6 @@
-// The list of labels: a button and a key each; with more than nine, a box to find one by typing.
+// The list of labels: a button for each, and its key (1 to 9). With labels that have no key, a box to find one by typing.
 
 import { say } from "./texts.js";
-
-const KEYS = 9;
 
 function element(tag, className, text) {
   const made = document.createElement(tag);
@@ -19,21 +17,21 @@ export class LabelList {
     this.box = root.querySelector("[data-find-box]");
     this.input = root.querySelector("[data-find]");
     this.said = root.querySelector("[data-find-said]");
-    this.many = labels.length > KEYS;
-    this.rows = labels.map((label, place) => this.#row(label, place));
+    this.many = labels.some((label) => label.key === null);
+    this.rows = labels.map((label) => this.#row(label));
     this.list.replaceChildren(...this.rows.map((row) => row.item));
     this.box.hidden = !this.many;
     this.input.addEventListener("input", () => this.#filter());
     this.input.addEventListener("keydown", (event) => this.#typed(event));
   }
 
-  #row(label, place) {
+  #row(label) {
     const item = element("li");
     const button = element("button", "station__label");
     button.type = "button";
-    const key = element("kbd", "", place < KEYS ? String(place + 1) : "·");
+    const key = element("kbd", "", label.key === null ? "·" : String(label.key));
     key.setAttribute("aria-hidden", "true");
-    if (place < KEYS) button.setAttribute("aria-keyshortcuts", String(place + 1));
+    if (label.key !== null) button.setAttribute("aria-keyshortcuts", String(label.key));
     const words = element("span", "station__label-words");
     words.append(element("span", "station__label-name", label.name));
     if (label.guideline) words.append(element("span", "station__label-guide", label.guideline));
@@ -58,7 +56,7 @@ export class LabelList {
   }
 
   byKey(number) {
-    return this.labels[number - 1] ?? null;
+    return this.labels.find((label) => label.key === number) ?? null;
   }
 
   byId(id) {

@@ -1,15 +1,19 @@
 """One supervisor per home."""
 
+import contextlib
 import fcntl
 import json
 import os
+import pwd
+import time
+from gettext import gettext as _
 from pathlib import Path
 from typing import Self
 
-from django.utils.translation import gettext as _
+from mekiki.config.plain import PlainError
 
 
-class AlreadyRunningError(RuntimeError):
+class AlreadyRunningError(PlainError):
     """Another supervisor holds the home; the message says which and how to stop it."""
 
 
@@ -22,12 +26,13 @@ class HomeLock:
         self._handle: int | None = None
 
     def __enter__(self) -> Self:
-        """Take it. AlreadyRunningError when another process has it."""
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """Take it. AlreadyRunningError when another process has it, PlainError when this user may not."""
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as problem:
+            raise PlainError(not_writable(self.home, problem)) from None
+        if not _take(handle):
             holder = self._read(handle)
             os.close(handle)
             raise AlreadyRunningError(
@@ -58,6 +63,32 @@ class HomeLock:
             return dict(json.loads(os.pread(handle, 4096, 0)))
         except ValueError:
             return {"pid": "?", "url": "…"}
+
+
+def _take(handle: int) -> bool:
+    """Lock the open file, waiting out a moment in which somebody only looks (is_held)."""
+    for _attempt in range(5):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            time.sleep(0.05)
+    return False
+
+
+def not_writable(home: Path, problem: OSError) -> str:
+    """Why the home cannot be written, and what to do."""
+    with contextlib.suppress(OSError, KeyError):
+        owner = home.stat().st_uid
+        if os.geteuid() not in {0, owner}:
+            return _(
+                "The home %(home)s belongs to user %(owner)s. Nothing was changed. Run the command as that user, or "
+                "choose another home with MEKIKI_HOME."
+            ) % {"home": home, "owner": pwd.getpwuid(owner).pw_name}
+    return _(
+        "The home %(home)s cannot be written: %(why)s. Nothing was changed. Make it writable, or choose another "
+        "home with MEKIKI_HOME."
+    ) % {"home": home, "why": problem.strerror}
 
 
 def is_held(home: Path) -> bool:

@@ -1,0 +1,30 @@
+"""The one decoder: what people are shown and what encoders embed are made by it (docs/decisions/0018).
+
+No Django, no torch: `mekiki` and `workers.encoders` both import this package, and it imports neither.
+"""
+
+from imaging.decoding import FORMATS, Decoded, decode
+from imaging.depth import Window, apply_window, estimate
+from imaging.errors import ImagingError
+from imaging.headers import Header, deep_sample, inspect
+from imaging.limits import MAX_PIXELS, pixel_limit, set_pixel_limit
+from imaging.pages import split_pages
+from imaging.values import deep_values
+
+__all__ = [
+    "FORMATS",
+    "MAX_PIXELS",
+    "Decoded",
+    "Header",
+    "ImagingError",
+    "Window",
+    "apply_window",
+    "decode",
+    "deep_sample",
+    "deep_values",
+    "estimate",
+    "inspect",
+    "pixel_limit",
+    "set_pixel_limit",
+    "split_pages",
+]

@@ -1,0 +1,91 @@
+"""A TIFF of many pages as files of one page each."""
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from imaging import tiff
+from imaging.errors import ImagingError
+from imaging.limits import check_pixels
+from imaging.sniff import format_of
+from imaging.values import take_turn
+
+
+def split_pages(data: bytes, *, max_pixels: int | None = None) -> Iterator[tuple[int, bytes | ImagingError]]:
+    """Yield (page number from 1, a TIFF with that page alone, or why there is none).
+
+    Nothing is yielded for a file with one page. Values are stored as they were, without loss; the same page always
+    gives the same bytes.
+    """
+    if format_of(data) != "TIFF":
+        return
+    with tiff.opened(data, None if max_pixels is None else max_pixels) as file:
+        if len(file.pages) > 1:
+            for number, page in enumerate(file.pages, start=1):
+                yield number, _one(page, max_pixels)
+        elif file.frames > 1:
+            yield from _planes(file, max_pixels)
+
+
+def _one(page: Any, max_pixels: int | None) -> bytes | ImagingError:
+    try:
+        check_pixels(page.imagewidth, page.imagelength, max_pixels)
+        with take_turn(page.imagewidth * page.imagelength):
+            return _written(page, tiff.array(page))
+    except ImagingError as error:
+        return error
+    except NotImplementedError:
+        return ImagingError("damaged")
+
+
+def _planes(file: tiff.Tiff, max_pixels: int | None) -> Iterator[tuple[int, bytes | ImagingError]]:
+    """The planes of an ImageJ stack or a volume that has one page for all of them."""
+    page = file.page
+    try:
+        check_pixels(page.imagewidth, page.imagelength * file.frames, max_pixels)
+        series = np.asarray(page.parent.series[0].asarray(maxworkers=1))
+        planes = series.reshape(-1, *page.keyframe.shape[-2:] if page.axes[-1] != "S" else page.shape[-3:])
+    except ImagingError as error:
+        yield 1, error
+        return
+    except Exception:
+        yield 1, ImagingError("damaged")
+        return
+    for number, plane in enumerate(planes, start=1):
+        yield number, _written(page, plane)
+
+
+def _written(page: Any, pixels: Any) -> bytes:
+    import tifffile
+
+    kind = int(page.photometric)
+    if kind == tiff.YCBCR and int(page.compression) in {6, 7, 33007}:
+        kind = tiff.RGB  # decoded already
+    extra: list[tuple[int, int, int, Any, bool]] = []
+    if (turned := tiff.orientation(page)) != 1:
+        extra.append((274, 3, 1, turned, True))
+    if (nodata := tiff.tag(page, 42113)) is not None:
+        text = str(nodata)
+        extra.append((42113, 2, len(text) + 1, text, True))
+    options: dict[str, Any] = {}
+    if kind == tiff.PALETTE:
+        options["colormap"] = page.colormap
+    if pixels.ndim == 3 and page.extrasamples:
+        options["extrasamples"] = [int(extra_kind) for extra_kind in page.extrasamples]
+    if profile := tiff.profile(page):
+        options["iccprofile"] = profile
+    out = io.BytesIO()
+    tifffile.imwrite(
+        out,
+        np.ascontiguousarray(pixels),
+        photometric=kind,
+        planarconfig="contig" if pixels.ndim == 3 else None,
+        compression=None if pixels.dtype == bool else "zlib",
+        metadata=None,
+        software=False,
+        extratags=extra,
+        **options,
+    )
+    return out.getvalue()

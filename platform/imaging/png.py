@@ -1,0 +1,130 @@
+"""PNG: only the chunks that make the picture are read; text, EXIF and animation frames are set aside.
+
+Source: PNG (third edition), https://www.w3.org/TR/png-3/.
+"""
+
+import struct
+import zlib
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imaging.errors import ImagingError
+
+_KEPT = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS"}
+_COLOUR = {b"gAMA", b"cHRM", b"sRGB", b"cICP", b"iCCP"}
+_MAX_COLOUR_CHUNK = 4 * 1024 * 1024
+_MAX_PROFILE = 16 * 1024 * 1024
+_MAX_EXIF = 1024 * 1024
+
+
+@dataclass
+class Png:
+    """The parts of a PNG. `data` is the same file with nothing but the chunks of its still picture."""
+
+    width: int = 0
+    height: int = 0
+    bits: int = 8
+    colour_type: int = 0
+    frames: int = 1
+    animated_only: bool = False  # the still picture is not a frame of the animation
+    colour: dict[bytes, bytes] = field(default_factory=dict)  # chunk name → data
+    profile_problem: bool = False
+    exif: bytes = b""
+    density: tuple[int, int] = (1, 1)
+    transparent: bytes = b""  # tRNS
+    data: bytes = b""
+
+
+def parse(data: bytes) -> Png:
+    """Read the chunks. ImagingError: truncated, damaged."""
+    png = Png()
+    kept: list[bytes | memoryview] = [data[:8]]
+    view, at, ended = memoryview(data), 8, False
+    while at + 12 <= len(data):
+        (size,) = struct.unpack_from(">I", data, at)
+        name = bytes(view[at + 4 : at + 8])
+        whole = view[at : at + 12 + size]
+        body = whole[8 : 8 + size]
+        if name == b"IHDR":
+            if size != 13:
+                raise ImagingError("damaged")
+            png.width, png.height, png.bits, png.colour_type = struct.unpack(">IIBB", body[:10])
+        if name in _KEPT:
+            kept.append(whole)
+            if name == b"tRNS":
+                png.transparent = bytes(body)
+        elif name in _COLOUR:
+            if size <= _MAX_COLOUR_CHUNK:
+                png.colour.setdefault(name, bytes(body))
+            elif name == b"iCCP":
+                png.profile_problem = True
+        elif name == b"eXIf" and size <= _MAX_EXIF:
+            png.exif = bytes(body)
+        elif name == b"acTL" and size >= 8:
+            png.frames = max(1, struct.unpack_from(">I", body)[0])
+            png.animated_only = True
+        elif name == b"fcTL" and len(kept) and not any(bytes(k[4:8]) == b"IDAT" for k in kept[1:]):
+            png.animated_only = False
+        elif name == b"pHYs" and size >= 8:
+            png.density = struct.unpack_from(">II", body)
+        at += 12 + size
+        if name == b"IEND":
+            ended = True
+            break
+    if not png.width or not png.height:
+        raise ImagingError("truncated" if len(data) < 1024 else "damaged")
+    if not ended or len(data) < at:
+        raise ImagingError("truncated")
+    png.data = data if at == len(data) and sum(map(len, kept)) == len(data) else b"".join(kept)
+    return png
+
+
+def profile(png: Png) -> bytes | None:
+    """Return the ICC profile of iCCP, unpacked. None where there is none. ValueError: it cannot be unpacked."""
+    chunk = png.colour.get(b"iCCP")
+    if chunk is None:
+        return None
+    _name, separator, packed = chunk.partition(b"\0")
+    if not separator or packed[:1] != b"\0":
+        raise ValueError("iCCP")
+    unpacker = zlib.decompressobj()
+    try:
+        whole = unpacker.decompress(packed[1:], _MAX_PROFILE)
+    except zlib.error as error:
+        raise ValueError("iCCP") from error
+    if unpacker.unconsumed_tail or not unpacker.eof:
+        raise ValueError("iCCP")
+    return whole
+
+
+def deep_array(png: Png) -> tuple[NDArray[np.uint16], NDArray[np.uint16] | None]:
+    """Return ((h, w) or (h, w, 3) colour values, (h, w) alpha or None) of a PNG of 16 bits."""
+    import imagecodecs
+
+    # The transparent colour is handled here: a library that expands it would change the number of channels.
+    plain = _without(png.data, b"tRNS") if png.transparent else png.data
+    pixels = np.asarray(imagecodecs.png_decode(plain))
+    if pixels.dtype != np.uint16:
+        raise ImagingError("damaged")
+    alpha = None
+    if pixels.ndim == 3 and pixels.shape[2] in {2, 4}:
+        alpha, pixels = pixels[..., -1], pixels[..., :-1]
+        if pixels.shape[2] == 1:
+            pixels = pixels[..., 0]
+    elif len(png.transparent) in {2, 6}:
+        key = np.frombuffer(png.transparent, ">u2").astype(np.uint16)
+        same = (pixels == key).all(-1) if pixels.ndim == 3 else pixels == key[0]
+        alpha = np.where(same, 0, 65535).astype(np.uint16)
+    return pixels, alpha
+
+
+def _without(data: bytes, dropped: bytes) -> bytes:
+    kept, at = [data[:8]], 8
+    while at + 12 <= len(data):
+        (size,) = struct.unpack_from(">I", data, at)
+        if data[at + 4 : at + 8] != dropped:
+            kept.append(data[at : at + 12 + size])
+        at += 12 + size
+    return b"".join(kept)

@@ -1,0 +1,189 @@
+"""TIFF by tifffile: any depth, sign, byte order, planes, tiles, palettes, CMYK, LAB, BigTIFF."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imaging.errors import ImagingError
+from imaging.limits import check_pixels
+
+MAX_PAGES = 10_000
+MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE, SEPARATED, YCBCR, CIELAB, ICCLAB = 0, 1, 2, 3, 5, 6, 8, 9
+_REDUCED, _MASK = 1, 4  # bits of NewSubfileType
+_MAX_PROFILE = 16 * 1024 * 1024
+
+
+@dataclass
+class Tiff:
+    """An open TIFF: its pages that are pictures of their own, and the one that is taken."""
+
+    pages: list[Any]
+    chosen: int  # index into `pages`
+    frames: int = 1  # planes that lie behind the chosen page without a page of their own (ImageJ, volumes)
+
+    @property
+    def page(self) -> Any:
+        return self.pages[self.chosen]
+
+
+@contextmanager
+def opened(data: bytes, limit: int | None) -> Iterator[Tiff]:
+    """Open a TIFF and choose its largest page. ImagingError: damaged, truncated, too_many_pixels."""
+    import tifffile
+
+    try:
+        file = tifffile.TiffFile(io.BytesIO(data))
+    except Exception as error:
+        raise _broken(error) from None
+    with file:
+        try:
+            pages = _pictures(file)
+            if not pages:
+                raise ImagingError("damaged")
+            areas = [page.imagewidth * page.imagelength for page in pages]
+            chosen = areas.index(max(areas))
+            page = pages[chosen]
+            frames = max(1, int(getattr(page, "imagedepth", 1) or 1))
+            if file.is_imagej and len(pages) == 1:
+                frames = max(frames, int((file.imagej_metadata or {}).get("images", 1)))
+        except ImagingError:
+            raise
+        except Exception as error:
+            raise _broken(error) from None
+        check_pixels(page.imagewidth, page.imagelength, limit)
+        yield Tiff(pages, chosen, frames)
+
+
+def _pictures(file: Any) -> list[Any]:
+    """Return the pages that are pictures of their own: no reduced copies and masks, unless there is nothing else."""
+    found: list[Any] = []
+    reduced: list[Any] = []
+    for number, page in enumerate(file.pages):
+        if number >= MAX_PAGES:
+            break
+        # tifffile reads pages after the first as light "frames" where it can.
+        page = page.aspage() if hasattr(page, "aspage") else page
+        if not page.imagewidth or not page.imagelength:
+            continue
+        (reduced if int(page.subfiletype or 0) & (_REDUCED | _MASK) else found).append(page)
+    return found or reduced
+
+
+def _broken(error: Exception) -> ImagingError:
+    text = str(error).lower()
+    short = any(
+        word in text
+        for word in (
+            "truncat",
+            "unexpected end",
+            "requires a buffer",
+            "corrupt",
+            "eof",
+            "failed to read",
+            "not enough",
+        )
+    )
+    return ImagingError("truncated" if short else "damaged")
+
+
+def array(page: Any) -> NDArray[Any]:
+    """Return (h, w) or (h, w, c) values as stored. ImagingError: damaged, truncated; NotImplementedError."""
+    try:
+        _check_segments(page)
+        pixels = np.asarray(page.asarray(maxworkers=1))
+    except ImagingError:
+        raise
+    except (NotImplementedError, ImportError):
+        raise
+    except Exception as error:
+        if "not supported" in str(error) or "cannot decode" in str(error):
+            raise NotImplementedError(str(error)) from None
+        raise _broken(error) from None
+    axes = page.axes
+    while pixels.ndim > len(axes):
+        pixels = pixels[0]
+    for name in [a for a in axes if a not in "YXS"]:
+        pixels = pixels.take(0, axis=axes.index(name))
+        axes = axes.replace(name, "", 1)
+    if "S" in axes:
+        pixels = np.moveaxis(pixels, axes.index("S"), -1)
+    if pixels.shape[:2] != (page.imagelength, page.imagewidth):
+        raise ImagingError("damaged")
+    return pixels
+
+
+def _check_segments(page: Any) -> None:
+    """A strip or tile that lies behind the end of the file would be read as black."""
+    end = page.parent.filehandle.size
+    for offset, count in zip(page.dataoffsets, page.databytecounts):
+        if count and offset + count > end:
+            raise ImagingError("truncated")
+
+
+def sample_type(page: Any) -> str | None:
+    """Return the NumPy name of the values of a deep page ("uint16", "float32"); None for 8 bits and less."""
+    if page.photometric in {PALETTE, YCBCR, CIELAB, ICCLAB}:
+        return None
+    dtype = page.dtype
+    if dtype is None or dtype.kind not in "uif" or dtype == np.uint8:
+        return None
+    return str(np.dtype(dtype).newbyteorder("=").name)
+
+
+def nodata(page: Any) -> float | None:
+    """Return the value that GDAL writes for "no value here"; None where there is none."""
+    tag = page.tags.get(42113)
+    try:
+        return None if tag is None else float(str(tag.value).strip("\0 \n"))
+    except ValueError:
+        return None
+
+
+def tag(page: Any, code: int, default: Any = None) -> Any:
+    """Return a tag's value, or the default where it is missing or broken."""
+    try:
+        found = page.tags.get(code)
+        return default if found is None else found.value
+    except Exception:
+        return default
+
+
+def orientation(page: Any) -> int:
+    """Return the orientation tag, 1 to 8."""
+    try:
+        value = int(tag(page, 274, 1))
+    except (TypeError, ValueError):
+        return 1
+    return value if 1 <= value <= 8 else 1
+
+
+def profile(page: Any) -> bytes:
+    """Return the ICC profile; empty where there is none or it is far too large."""
+    value = tag(page, 34675, b"")
+    value = bytes(value) if isinstance(value, bytes | tuple | list) else b""
+    return value if len(value) <= _MAX_PROFILE else b""
+
+
+def split_alpha(page: Any, pixels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any] | None, int]:
+    """Return (colour values (h, w) or (h, w, 3 or 4), alpha (h, w) or None, channels left out)."""
+    if pixels.ndim == 2:
+        return pixels, None, 0
+    colours = {RGB: 3, SEPARATED: 4, YCBCR: 3, CIELAB: 3, ICCLAB: 3}.get(int(page.photometric), 1)
+    count = pixels.shape[2]
+    colours = min(colours, count) if colours in {1, 3, 4} else 1
+    if colours == 3 and count < 3:
+        colours = 1
+    extra = [int(kind) for kind in page.extrasamples or ()]
+    alpha, left_out = None, count - colours
+    for number, kind in enumerate(extra):
+        if kind in {1, 2} and colours + number < count:
+            alpha = pixels[..., colours + number]
+            left_out -= 1
+            break
+    main = pixels[..., :colours]
+    return (main[..., 0] if colours == 1 else main), alpha, left_out

@@ -1,0 +1,119 @@
+"""Imports of a dataset, and the lines of their reports, for programs."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from django.http import HttpRequest
+from ninja import Field, Query, Router, Schema
+
+from mekiki.accounts.access import person
+from mekiki.accounts.models import Role
+from mekiki.api.errors import ErrorOut
+from mekiki.datasets.access import dataset_for, import_for
+from mekiki.datasets.models import ImportBatch
+from mekiki.datasets.problems import explain
+from mekiki.datasets.selectors import imports_of, outcome_counts, problems_after
+
+router = Router(tags=["imports"])
+
+ERRORS = dict.fromkeys((401, 403, 404, 422), ErrorOut)
+
+
+class OutcomesOut(Schema):
+    """Lines of the report by outcome."""
+
+    refused: int
+    partly: int
+    skipped: int
+    noted: int
+
+
+class ImportOut(Schema):
+    """One import. `outcomes` counts the lines of its report; `finished_at` is null while it is open."""
+
+    id: int
+    source: str
+    created_at: datetime
+    finished_at: datetime | None
+    added: int
+    duplicates: int
+    rejected: int
+    metadata_changed: int
+    outcomes: OutcomesOut
+
+
+class LineOut(Schema):
+    """One line of a report. `what` and `advice` are in the language of the request."""
+
+    id: int
+    name: str
+    outcome: str
+    code: str
+    what: str
+    advice: str
+
+
+class LinesIn(Schema):
+    """Pages by key: `after` is the id of the last line before."""
+
+    outcome: Literal["", "refused", "partly", "skipped", "noted"] = ""
+    after: int = Field(0, ge=0, le=2**63 - 1)
+    limit: int = Field(100, ge=1, le=1000)
+
+
+def _out(batch: ImportBatch) -> dict[str, Any]:
+    fields = ("source", "created_at", "finished_at", "added", "duplicates", "rejected", "metadata_changed")
+    return {
+        "id": batch.pk,
+        **{name: getattr(batch, name) for name in fields},
+        "outcomes": outcome_counts(batch),
+    }
+
+
+@router.get(
+    "/{slug:slug}/imports",
+    response={200: list[ImportOut], **ERRORS},
+    url_name="imports",
+    summary="The latest imports of a dataset, newest first",
+)
+def imports(request: HttpRequest, slug: str) -> list[dict[str, Any]]:
+    """For admins of the dataset; at most 20."""
+    return [_out(batch) for batch in imports_of(dataset_for(person(request), slug, Role.ADMIN))]
+
+
+@router.get(
+    "/{slug:slug}/imports/{int:pk}",
+    response={200: ImportOut, **ERRORS},
+    url_name="import",
+    summary="One import",
+)
+def one_import(request: HttpRequest, slug: str, pk: int) -> dict[str, Any]:
+    """For admins of the dataset."""
+    return _out(import_for(person(request), slug, pk))
+
+
+@router.get(
+    "/{slug:slug}/imports/{int:pk}/report",
+    response={200: list[LineOut], **ERRORS},
+    url_name="import-report",
+    summary="The lines of an import's report",
+)
+def report(
+    request: HttpRequest, slug: str, pk: int, asked: Annotated[LinesIn, Query()]
+) -> list[dict[str, Any]]:
+    """For admins of the dataset. What was refused, taken in part, passed over or noted."""
+    batch = import_for(person(request), slug, pk)
+    lines = []
+    for row in problems_after(batch, asked.after, asked.limit, asked.outcome):
+        text = explain(row.code, row.detail)
+        lines.append(
+            {
+                "id": row.pk,
+                "name": row.name,
+                "outcome": row.outcome,
+                "code": row.code,
+                "what": text.what,
+                "advice": text.advice,
+            }
+        )
+    return lines

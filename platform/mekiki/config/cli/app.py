@@ -1,0 +1,183 @@
+"""The commands of `mekiki`: what they are called, what they take, and what they say they do."""
+
+from gettext import gettext as _
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from mekiki.config.cli.bodies import run_body, run_django
+
+
+class Formatter(click.RichHelpFormatter):
+    """rich-click's formatter, with the one text of it that no setting translates."""
+
+    def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
+        """As click.HelpFormatter."""
+        super().write_usage(prog, args, prefix or _("Usage:"))
+
+
+class Context(click.RichContext):
+    formatter_class = Formatter
+
+
+class Command(click.RichCommand):
+    context_class = Context
+
+
+class Group(click.RichGroup):
+    context_class = Context
+    command_class = Command
+
+
+class RegularFile(click.Path):
+    """A file that lies on a disk: a pipe or a device would be read without end."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As click.Path."""
+        path = super().convert(value, param, ctx)
+        if not Path(str(path)).is_file():
+            self.fail(_("“%(path)s” is no ordinary file.") % {"path": path}, param, ctx)
+        return path
+
+
+STYLE = click.RichHelpConfiguration(
+    theme="default-box",
+    arguments_panel_title=_("Arguments"),
+    options_panel_title=_("Options"),
+    commands_panel_title=_("Commands"),
+    errors_panel_title=_("Error"),
+    errors_suggestion=_("“mekiki --help” lists the commands, “mekiki COMMAND --help” the options of one."),
+    required_long_string=_("[required]"),
+    default_string=_("[default: {}]"),
+    max_width=100,
+)
+Port = click.IntRange(0, 65535)
+Count = click.IntRange(min=1)
+ExistingFile = RegularFile(exists=True, dir_okay=False, path_type=Path)
+ExistingFolder = click.Path(exists=True, file_okay=False, path_type=Path)
+AnyPath = click.Path(path_type=Path)
+
+
+@click.group(cls=Group, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.rich_config(STYLE)
+@click.command_panel(_("Start"), commands=["up", "demo"])
+@click.command_panel(_("Images and models"), commands=["import", "retrain", "replay"])
+@click.command_panel(_("Keep and check"), commands=["status", "backup", "restore", "verify"])
+@click.command_panel(_("For developers"), commands=["manage"])
+@click.version_option(version("mekiki"), message="mekiki %(version)s")
+@click.pass_context
+def app(context: click.Context) -> None:
+    # The help text is set below: a docstring cannot be translated.
+    if context.invoked_subcommand is None:
+        from mekiki.config.cli.first_steps import show
+
+        show()
+
+
+app.help = _("Label images with a model that learns from the answers.")
+app.epilog = _("Exit statuses and examples: docs/reference/commands.md")
+
+
+@app.command(help=_("Run the platform on this machine until Ctrl-C."))
+@click.option("--host", help=_("Address to listen on (default: MEKIKI_HOST)."))
+@click.option("--port", type=Port, help=_("Port to listen on, 0 for a free one (default: MEKIKI_PORT)."))
+@click.option("--no-web", is_flag=True, help=_("Serve no pages: only the servers and the worker."))
+@click.option("--no-worker", is_flag=True, help=_("Start no worker: one runs elsewhere."))
+@click.option("--no-beat", is_flag=True, help=_("Start no schedule: one runs elsewhere."))
+def up(**options: Any) -> None:
+    run_body("up", options)
+
+
+@app.command(help=_("Make a sample dataset with a simulated reviewer, then run the site."))
+@click.option("--no-serve", is_flag=True, help=_("Stop everything at the end."))
+@click.option("--json", type=AnyPath, help=_("Write the figures to this file."))
+@click.option("--budget", type=Count, default=300, show_default=True, help=_("Answers to give."))
+@click.option("--batch", type=Count, default=50, show_default=True, help=_("Answers between retrainings."))
+@click.option("--images", type=Count, default=2400, show_default=True, help=_("Sample pictures to draw."))
+@click.option("--seed", type=int, default=0, show_default=True, help=_("Seed of every random choice."))
+@click.option("--port", type=Port, help=_("Port of the site (default: MEKIKI_PORT)."))
+@click.option("--inside", hidden=True)
+def demo(**options: Any) -> None:
+    run_body("demo", options)
+
+
+@app.command(
+    "import",
+    help=_("Import images from this machine's disk into a dataset."),
+)
+@click.argument("slug", help=_("Address of the dataset."))
+@click.argument(
+    "path", type=click.Path(exists=True), help=_("Folder, zip or image; the worker must be able to read it.")
+)
+@click.option("--wait", is_flag=True, help=_("Show progress, and each file that was not taken."))
+@click.option("--user", default="", help=_("Name of the user it is recorded under."))
+def import_images(**options: Any) -> None:
+    run_body("import", options)
+
+
+@app.command(help=_("Train a new head of a dataset and say whether it is used."))
+@click.argument("slug", required=False, default="", help=_("Address of the dataset, as in /d/SLUG/."))
+@click.option(
+    "--verify",
+    metavar="HEAD",
+    help=_(
+        "Repeat the training of this head and compare the digests: its version (with SLUG), or its digest or the "
+        "beginning of it (8 digits or more)."
+    ),
+)
+@click.option("--no-wait", is_flag=True, help=_("Ask for it and return at once."))
+def retrain(**options: Any) -> None:
+    run_body("retrain", options)
+
+
+@app.command(
+    help=_("Estimate what labelling your sorted images would take."),
+    epilog=_(
+        "The names of the sub-folders are the hidden labels, a simulated reviewer answers, and the platform runs in a "
+        "temporary home: nothing of yours is touched."
+    ),
+)
+@click.argument("folder", type=ExistingFolder, help=_("One sub-folder of images for each label."))
+@click.option("--prompts", type=ExistingFile, help=_("JSON file: name of the sub-folder → list of prompts."))
+@click.option("--budget", type=Count, default=300, show_default=True, help=_("Answers to give."))
+@click.option("--batch", type=Count, default=30, show_default=True, help=_("Answers between retrainings."))
+@click.option("--seed", type=int, default=0, show_default=True, help=_("Seed of every random choice."))
+@click.option("--encoder", default="pocket", show_default=True, help=_("The encoder."))
+@click.option("--json", type=AnyPath, help=_("Write the figures to this file."))
+@click.option("--home", type=AnyPath, help=_("Keep the platform's data here instead of a temporary folder."))
+@click.option("--inside", is_flag=True, hidden=True)
+def replay(**options: Any) -> None:
+    run_body("replay", options)
+
+
+@app.command(help=_("Check files, lineage and signature of a label set, offline."))
+@click.argument("file", type=AnyPath, help=_("The zip of a label set."))
+@click.option(
+    "--key",
+    type=ExistingFile,
+    metavar="PEM",
+    help=_("The public key it must be signed by, obtained elsewhere."),
+)
+@click.option("--json", is_flag=True, help=_("Print the result as JSON."))
+def verify(**options: Any) -> None:
+    run_body("verify", options)
+
+
+@app.command(help=_("Show what runs, since when, and what needs attention."))
+@click.option("--json", "as_json", is_flag=True, help=_("Print the result as JSON."))
+def status(as_json: bool) -> None:
+    from mekiki.config.cli.status import show
+
+    show(as_json=as_json)
+
+
+@app.command(
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    add_help_option=False,
+    help=_("Run a command of Django: “mekiki manage help” lists them."),
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def manage(arguments: tuple[str, ...]) -> None:
+    run_django("mekiki manage", arguments or ("help",))

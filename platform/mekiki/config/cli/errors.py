@@ -1,0 +1,123 @@
+"""What a person is told when a command cannot go on: a sentence and an exit status, never a traceback.
+
+Errors of programming keep their traceback; MEKIKI_DEBUG=1 shows it for every error.
+"""
+
+import contextlib
+import errno
+import os
+import sys
+from collections.abc import Callable
+from gettext import gettext as _
+
+from mekiki.config import env
+from mekiki.config.plain import PlainError
+
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+
+
+def guarded(command: Callable[[], object]) -> int:
+    """Run a command; its exit status, after its error was told."""
+    try:
+        command()
+        return 0
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+            return FAILED
+        return end.code or 0
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # `mekiki … | head`: nobody reads on. Python would complain again when it closes the stream.
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except Exception as problem:
+        answer = explain(problem)
+        if answer is None or debugging():
+            raise
+        message, status = answer
+        if message:
+            print(message, file=sys.stderr)
+        return status
+
+
+def debugging() -> bool:
+    """Does the person want to see tracebacks?"""
+    return env.flag("MEKIKI_DEBUG")
+
+
+def explain(problem: Exception) -> tuple[str, int] | None:
+    """(message, exit status); None for an error nobody expected."""
+    if isinstance(problem, PlainError):
+        return str(problem), problem.status
+    if isinstance(problem, env.Misconfigured):
+        return str(problem), USAGE
+    if isinstance(problem, OSError):
+        return _of_a_file(problem), FAILED
+    # Whoever raises one of these has imported Django already.
+    from django.core.exceptions import ValidationError
+    from django.core.management.base import CommandError
+    from django.db import OperationalError, ProgrammingError
+
+    if isinstance(problem, CommandError):
+        return str(problem), problem.returncode
+    if isinstance(problem, ValidationError):
+        return " ".join(problem.messages), FAILED
+    if isinstance(problem, OperationalError):
+        return _of_the_database(problem), FAILED
+    if isinstance(problem, ProgrammingError) and "does not exist" in str(problem):
+        return (
+            _(
+                "The database does not have the tables of this version of Mekiki. Nothing was changed. Start "
+                "“mekiki up” once: it brings an older database up to date and says when one is newer."
+            ),
+            FAILED,
+        )
+    return None
+
+
+def _of_a_file(problem: OSError) -> str:
+    reasons = {
+        errno.EACCES: _("this user may not read or write it"),
+        errno.EPERM: _("this user may not read or write it"),
+        errno.ENOENT: _("it does not exist"),
+        errno.EISDIR: _("it is a folder"),
+        errno.ENOTDIR: _("it is not a folder"),
+        errno.ENOSPC: _("the disk is full"),
+        errno.EDQUOT: _("the disk quota is used up"),
+        errno.EROFS: _("the disk is read-only"),
+    }
+    reason = reasons.get(problem.errno or 0, problem.strerror or str(problem))
+    if problem.filename is None:
+        return _("The command stopped: %(why)s.") % {"why": reason}
+    name = os.fsdecode(problem.filename) if isinstance(problem.filename, bytes) else problem.filename
+    return _("%(path)s cannot be used: %(why)s.") % {"path": name, "why": reason}
+
+
+def _of_the_database(problem: Exception) -> str:
+    from django.conf import settings
+
+    from mekiki.embedded.lock import is_held
+
+    text = " ".join(str(problem).split())
+    if env.text("DATABASE_URL"):
+        return _(
+            "The database of DATABASE_URL does not answer: %(problem)s. Check the address and that it runs."
+        ) % {"problem": text.rstrip(".")}
+    if is_held(settings.HOME):
+        return _("The database reported a problem: %(problem)s. See %(log)s.") % {
+            "problem": text.rstrip("."),
+            "log": settings.HOME / "logs" / "postgres.log",
+        }
+    return not_running()
+
+
+def not_running() -> str:
+    """What to do when nothing runs on the home."""
+    return _(
+        "Mekiki is not running on %(home)s. Start it with “mekiki up” in another terminal, "
+        "or point MEKIKI_HOME or DATABASE_URL at one that runs."
+    ) % {"home": env.home()}

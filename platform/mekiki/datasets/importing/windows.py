@@ -1,0 +1,65 @@
+"""The pixel window of each group of deep images: which group an image is in, and the first estimate."""
+
+import itertools
+from collections.abc import Iterable
+
+import numpy as np
+
+import imaging
+from mekiki.audit.services import record
+from mekiki.datasets.models import Dataset, PixelWindow
+
+CAMERA_COLUMNS = ("camera", "カメラ", "camera id", "camera_id", "camera name", "camera_name")
+IMAGES_FOR_ESTIMATE = 16
+
+
+def camera_of(metadata: dict[str, str] | None) -> str:
+    """Return the camera that the metadata names; empty where it names none."""
+    by_name = {str(name).strip().casefold(): value for name, value in (metadata or {}).items()}
+    found = (str(by_name[name]).strip() for name in CAMERA_COLUMNS if by_name.get(name))
+    return next(found, "")[:200]
+
+
+class Windows:
+    """The pixel windows of a dataset, for one import or one rebuild."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        self._known = {(w.camera, w.sample): w for w in PixelWindow.objects.filter(dataset=dataset)}
+
+    def missing(self, groups: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Return the groups (camera, sample type) that have no window yet."""
+        return {group for group in groups if group[1] and group not in self._known}
+
+    def estimate(self, group: tuple[str, str], files: Iterable[bytes], *, max_pixels: int) -> None:
+        """Estimate the window of a group from its first images and store it; the first estimate stands."""
+        camera, sample = group
+        values = []
+        for data in itertools.islice(files, IMAGES_FOR_ESTIMATE):
+            try:
+                values.append(imaging.deep_values(data, max_pixels=max_pixels))
+            except imaging.ImagingError:
+                continue  # the import reports it when it comes to this file
+        values = [some for some in values if len(some)]
+        if not values:
+            return
+        found = imaging.estimate(values, np.dtype(sample))
+        window, created = PixelWindow.objects.get_or_create(
+            dataset=self._dataset,
+            camera=camera,
+            sample=sample,
+            defaults={"black": found.black, "white": found.white, "estimated_from": len(values)},
+        )
+        if created:
+            record(
+                kind="window.estimated",
+                actor=None,
+                dataset=self._dataset,
+                target=window,
+                data={"camera": camera, "sample": sample, "black": found.black, "white": found.white},
+            )
+        self._known[group] = window
+
+    def of(self, group: tuple[str, str]) -> PixelWindow | None:
+        """Return the group's window; None for images of 8 bits."""
+        return self._known.get(group)

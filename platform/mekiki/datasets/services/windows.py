@@ -1,0 +1,147 @@
+"""Changing a pixel window, and making thumbnails and display files again."""
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+import imaging
+from mekiki.accounts.access import at_least, role_in
+from mekiki.accounts.models import Role, User
+from mekiki.audit.services import record
+from mekiki.datasets import storage
+from mekiki.datasets.importing import pictures
+from mekiki.datasets.importing.windows import Windows, camera_of
+from mekiki.datasets.models import Dataset, Image, PixelWindow
+from mekiki.jobs.models import Job, Kind
+from mekiki.jobs.services import enqueue
+
+LARGEST = 3.4e38
+
+
+@transaction.atomic
+def change_window(*, window: PixelWindow, user: User, black: float, white: float) -> Job | None:
+    """Set which values are black and white, and ask for the pictures and embeddings of its images again.
+
+    None when nothing changes. PermissionDenied unless the user is an admin of the dataset; ValidationError for
+    values that cannot be.
+    """
+    _require_admin(window.dataset, user)
+    if not (math.isfinite(black) and math.isfinite(white) and abs(black) < LARGEST and abs(white) < LARGEST):
+        raise ValidationError(_("Black and white must be numbers."))
+    if black == white:
+        raise ValidationError(_("Black and white must be different values."))
+    row = PixelWindow.objects.select_for_update(no_key=True).get(pk=window.pk)
+    before = {"black": row.black, "white": row.white}
+    if before == {"black": black, "white": white}:
+        return None
+    row.black, row.white, row.estimated_from = black, white, 0
+    row.version += 1
+    row.save(update_fields=["black", "white", "estimated_from", "version"])
+    record(
+        kind="window.changed",
+        actor=user,
+        dataset=row.dataset,
+        target=row,
+        data={
+            "camera": row.camera,
+            "sample": row.sample,
+            "before": before,
+            "after": {"black": black, "white": white},
+        },
+    )
+    return _enqueue(row.dataset, user, {"window": row.pk})
+
+
+@transaction.atomic
+def estimate_window_again(*, window: PixelWindow, user: User) -> Job:
+    """Ask for an estimate from images all over the group, then for its pictures and embeddings again."""
+    _require_admin(window.dataset, user)
+    return _enqueue(window.dataset, user, {"window": window.pk, "estimate": True})
+
+
+@transaction.atomic
+def go_on_with_window(*, window: PixelWindow, user: User) -> Job:
+    """Ask for the pictures that are still shown by earlier values: a change that was stopped on its way."""
+    _require_admin(window.dataset, user)
+    return _enqueue(window.dataset, user, {"window": window.pk})
+
+
+@transaction.atomic
+def rebuild_old_pictures(*, dataset: Dataset, user: User) -> Job:
+    """Ask for the pictures of images that were imported by a version before 0.2."""
+    _require_admin(dataset, user)
+    return _enqueue(dataset, user, {})
+
+
+def _enqueue(dataset: Dataset, user: User, payload: dict[str, int | bool]) -> Job:
+    key = f"rebuild_pictures:{dataset.pk}:{payload.get('window', 'old')}"
+    return enqueue(kind=Kind.REBUILD_PICTURES, dataset=dataset, key=key, payload=payload, user=user)
+
+
+def _require_admin(dataset: Dataset, user: User) -> None:
+    if not at_least(role_in(user, dataset), Role.ADMIN):
+        raise PermissionDenied(_("Only an admin of this dataset may change how its images are shown."))
+
+
+def set_estimate(*, window: PixelWindow, files: Iterable[bytes], user: User | None, max_pixels: int) -> None:
+    """Estimate a window from these files and store it. The worker calls it before it makes pictures again."""
+    values = []
+    for data in files:
+        try:
+            values.append(imaging.deep_values(data, max_pixels=max_pixels))
+        except imaging.ImagingError:
+            continue
+    values = [some for some in values if len(some)]
+    if not values:
+        return
+    found = imaging.estimate(values, np.dtype(window.sample))
+    if (window.black, window.white) == (found.black, found.white):
+        return
+    window.black, window.white, window.estimated_from = found.black, found.white, len(values)
+    window.version += 1
+    with transaction.atomic():
+        window.save(update_fields=["black", "white", "estimated_from", "version"])
+        record(
+            kind="window.estimated",
+            actor=user,
+            dataset=window.dataset,
+            target=window,
+            data={
+                "camera": window.camera,
+                "sample": window.sample,
+                "black": found.black,
+                "white": found.white,
+            },
+        )
+
+
+def rebuild_picture(*, image: Image, windows: Windows, max_pixels: int) -> None:
+    """Make an image's thumbnail and display file again and write its row.
+
+    ProblemError: the original cannot be read. FileNotFoundError: the storage lost it. Nothing is changed then.
+    """
+    with storage.open_original(image) as file:
+        data = file.read()
+    group = (camera_of(image.metadata), imaging.deep_sample(data))
+    if image.window is not None:
+        window: PixelWindow | None = image.window  # metadata may have been corrected since; the group stays
+    else:
+        if windows.missing([group]):
+            windows.estimate(group, [data], max_pixels=max_pixels)
+        window = windows.of(group)
+    levels = None if window is None else imaging.Window(window.black, window.white)
+    picture = pictures.examine(data, max_pixels=max_pixels, window=levels)
+    display = storage.display_name(image.dataset_id, image.sha256)
+    if picture.display is not None:
+        storage.put(display, picture.display)
+    storage.put(storage.thumb_name(image.dataset_id, image.sha256), picture.thumb)
+    Image.objects.filter(pk=image.pk).update(
+        window=window,
+        window_version=window.version if window is not None else 0,
+        has_display=picture.display is not None,
+        rendition=image.rendition + 1,
+    )

@@ -1,0 +1,106 @@
+"""The report of one import: its page, and the same lines as a CSV file."""
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import Any
+
+from django.http import Http404, HttpResponse, StreamingHttpResponse
+from django.shortcuts import render
+from django.utils import translation
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from mekiki.accounts.http import UserRequest, number_in
+from mekiki.datasets.access import import_for
+from mekiki.datasets.models import ImportBatch, ImportProblem
+from mekiki.datasets.problems import explain
+from mekiki.datasets.selectors import latest_job, outcome_counts, problems_after
+from mekiki.jobs.progress import status
+
+LINES_A_PAGE = 100
+LINES_A_GROUP = 25
+# What a spreadsheet would take for a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+@require_safe
+def import_batch(request: UserRequest, slug: str, pk: int) -> HttpResponse:
+    """Progress and counts of one import, and the lines of its report, grouped by outcome.
+
+    ?outcome=X shows the lines of one outcome in pages.
+    """
+    batch = import_for(request.user, slug, pk)
+    outcome = request.GET.get("outcome", "")
+    if outcome and outcome not in ImportProblem.Outcome.values:
+        raise Http404
+    job = latest_job(batch)
+    if job is not None:
+        job.dataset = batch.dataset
+    context: dict[str, Any] = {
+        "dataset": batch.dataset,
+        "section": "images",
+        "batch": batch,
+        "job": status(job, batch.dataset.role) if job is not None else None,
+        "outcome": outcome,
+    }
+    counts = outcome_counts(batch)
+    if outcome:
+        after = request.GET.get("after", "")
+        groups = [_group(batch, ImportProblem.Outcome(outcome), counts, LINES_A_PAGE, number_in(after) or 0)]
+        here = f"?outcome={outcome}"
+        context["newer_url"] = here if after else ""
+        context["older_url"] = f"{here}&after={groups[0]['last']}" if groups[0]["more"] else ""
+    else:
+        groups = [
+            _group(batch, kind, counts, LINES_A_GROUP) for kind in ImportProblem.Outcome if counts[kind]
+        ]
+    context["groups"] = groups
+    return render(request, "datasets/import_batch.html", context)
+
+
+def _group(
+    batch: ImportBatch, outcome: ImportProblem.Outcome, counts: dict[str, int], limit: int, after: int = 0
+) -> dict[str, Any]:
+    rows = list(problems_after(batch, after, limit + 1, outcome))
+    more, rows = len(rows) > limit, rows[:limit]
+    return {
+        "outcome": outcome,
+        "title": outcome.label,
+        "count": counts[outcome],
+        "lines": [(row.name, explain(row.code, row.detail)) for row in rows],
+        "more": more,
+        "last": rows[-1].pk if rows else 0,
+    }
+
+
+@require_safe
+def import_report(request: UserRequest, slug: str, pk: int) -> StreamingHttpResponse:
+    """Every line of the report as CSV (UTF-8 with a byte order mark, for Excel)."""
+    batch = import_for(request.user, slug, pk)
+    language = translation.get_language() or "en"
+    response = StreamingHttpResponse(_csv_rows(batch, language), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="import-{batch.pk}.csv"'
+    return response
+
+
+def _csv_rows(batch: ImportBatch, language: str) -> Iterator[bytes]:
+    with translation.override(language):
+        heads = [_("Outcome"), _("File"), _("What happened"), _("What to do"), _("Code")]
+        yield b"\xef\xbb\xbf" + _csv_line(heads)
+    after = 0
+    while rows := list(problems_after(batch, after, 1000)):
+        after = rows[-1].pk
+        # The language is set for each piece: a streamed answer outlives the request's own setting.
+        with translation.override(language):
+            piece = b""
+            for row in rows:
+                text = explain(row.code, row.detail)
+                piece += _csv_line([row.get_outcome_display(), row.name, text.what, text.advice, row.code])
+        yield piece
+
+
+def _csv_line(cells: list[str]) -> bytes:
+    out = io.StringIO()
+    csv.writer(out).writerow("'" + cell if cell.startswith(_FORMULA) else cell for cell in cells)
+    return out.getvalue().encode("utf-8", "backslashreplace")

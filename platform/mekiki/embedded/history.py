@@ -1,0 +1,27 @@
+"""What was done with a home as a whole: the last backup that was made of it."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+FILE = "last-backup.json"
+
+
+def last_backup(home: Path) -> dict[str, Any] | None:
+    """{at, file, bytes} of the last backup; None when there was none."""
+    try:
+        found = json.loads((home / FILE).read_text(encoding="utf-8"))
+        datetime.fromisoformat(found["at"])
+        return {"at": found["at"], "file": str(found["file"]), "bytes": int(found["bytes"])}
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def note_backup(home: Path, file: Path) -> None:
+    """Remember that `file` was made now."""
+    moment = datetime.now(UTC).isoformat(timespec="seconds")
+    note = {"at": moment, "file": str(file), "bytes": file.stat().st_size}
+    draft = home / f".{FILE}"
+    draft.write_text(json.dumps(note, ensure_ascii=False), encoding="utf-8")
+    draft.replace(home / FILE)

@@ -1,0 +1,293 @@
+"""The command line as a person meets it: real processes, started in an empty folder."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from mekiki.config import env
+from mekiki.config.cli.app import app
+from mekiki.config.cli.bodies import BODIES, body
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMANDS = sorted(app.commands)
+
+
+def mekiki(
+    *arguments: str | Path, cwd: Path, program: tuple[str, ...] = ("-m", "mekiki"), **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in `cwd` as a fresh shell would: nothing of the test session's home or servers."""
+    own = {"HOME", "PATH", "TMPDIR"}
+    environment = {name: value for name, value in os.environ.items() if name in own}
+    environment |= {"PYTHONPATH": f"{ROOT / 'platform'}{os.pathsep}{ROOT}", "LANG": "C.UTF-8", **variables}
+    command = [sys.executable, *program, *map(str, arguments)]
+    return subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def left_in(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+# Runs many commands in one process, one after the other, as `mekiki` would each: starting Python is what costs.
+MANY = """
+import contextlib, io, json, sys
+from mekiki.config.cli import run
+answers = []
+for arguments in json.loads(sys.argv[1]):
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        status = run(arguments)
+    answers.append([status, said.getvalue()])
+print(json.dumps(answers))
+"""
+
+
+def many(commands: list[list[str]], cwd: Path, **variables: str) -> list[tuple[int, str]]:
+    """(exit status, what it said) of each command."""
+    done = mekiki(json.dumps(commands), cwd=cwd, program=("-c", MANY), **variables)
+    assert done.returncode == 0, done.stderr
+    return [(status, said) for status, said in json.loads(done.stdout)]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["nonsense"], ["verify", "missing.zip"]], ids=" ".join)
+def test_a_command_that_needs_no_home_makes_none(arguments: list[str], tmp_path: Path) -> None:
+    done = mekiki(*arguments, cwd=tmp_path)
+    assert "Traceback" not in done.stderr
+    assert left_in(tmp_path) == []
+
+
+def test_no_command_without_need_of_a_home_makes_one(tmp_path: Path) -> None:
+    commands = [
+        [],
+        ["--version"],
+        *([name, "--help"] for name in COMMANDS),
+        ["up", "--nonsense"],
+        ["status"],
+        ["import", "parts", "."],
+        ["retrain", "parts"],
+        ["replay", "."],
+        ["manage", "help"],
+        ["manage", "check"],
+    ]
+    answers = dict(zip(map(" ".join, commands), many(commands, tmp_path), strict=True))
+    assert left_in(tmp_path) == []
+    assert all(said for _status, said in answers.values())
+    helps = [status for name, (status, _said) in answers.items() if name.endswith("--help")]
+    assert set(helps) == {0}
+
+
+def test_verify_and_manage_py_make_no_home_either(tmp_path: Path) -> None:
+    not_a_set = tmp_path / "set.zip"
+    not_a_set.write_bytes(b"no zip")
+    assert mekiki("verify", not_a_set, cwd=tmp_path).returncode == 1
+    done = mekiki("check", cwd=tmp_path, program=(str(ROOT / "manage.py"),))
+    assert done.returncode == 0, done.stderr
+    assert left_in(tmp_path) == ["set.zip"]
+
+
+def test_the_first_need_of_the_secret_makes_it_once_and_keeps_it(tmp_path: Path) -> None:
+    program = (
+        "import django; from django.conf import settings; django.setup(); "
+        "from django.core import signing; print(signing.dumps(1, salt='s'), str(settings.SECRET_KEY))"
+    )
+    variables = {"DJANGO_SETTINGS_MODULE": "mekiki.config.settings", "MEKIKI_HOME": str(tmp_path / "home")}
+    first = mekiki(cwd=tmp_path, program=("-c", program), **variables)
+    second = mekiki(cwd=tmp_path, program=("-c", program), **variables)
+    assert first.returncode == 0, first.stderr
+    key = (tmp_path / "home" / "keys" / "secret_key").read_text()
+    assert len(key) > 40
+    assert first.stdout.split()[-1] == second.stdout.split()[-1] == key
+
+
+def test_help_is_our_commands_in_one_screen(tmp_path: Path) -> None:
+    done = mekiki("--help", cwd=tmp_path)
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) <= 40
+    assert all(f" {name} " in done.stdout for name in COMMANDS)
+    assert "makemigrations" not in done.stdout
+    assert "\x1b" not in done.stdout
+    assert "makemigrations" in mekiki("manage", "help", cwd=tmp_path).stdout
+
+
+def test_help_loads_neither_django_nor_the_web(tmp_path: Path) -> None:
+    program = (
+        "import sys; from mekiki.config.cli import run; run(['--help']); "
+        "print(sorted({'django', 'celery', 'psycopg', 'numpy', 'torch'} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = mekiki(cwd=tmp_path, program=("-c", program))
+    assert done.stderr.strip() == "[]"
+
+
+def test_the_web_process_loads_no_command_line(tmp_path: Path) -> None:
+    program = (
+        "import sys, mekiki.config.wsgi; from django.urls import get_resolver; get_resolver().url_patterns; "
+        "print(sorted({'rich', 'rich_click', 'mekiki.config.cli'} & set(sys.modules)))"
+    )
+    done = mekiki(cwd=tmp_path, program=("-c", program), MEKIKI_HOME=str(tmp_path / "home"))
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_without_arguments_it_says_what_to_do_first(tmp_path: Path) -> None:
+    done = mekiki(cwd=tmp_path)
+    assert done.returncode == 0
+    assert "mekiki up" in done.stdout
+    assert "mekiki demo" in done.stdout
+    assert str(tmp_path / "var") in done.stdout
+
+
+MISTAKES = (
+    (["imprt"], 2, "import"),
+    (["up", "--prot", "1"], 2, "--port"),
+    (["up", "--port", "eighty"], 2, "--port"),
+    (["up", "--port", "70000"], 2, "65535"),
+    (["verify"], 2, "FILE"),
+    (["verify", "missing.zip"], 2, "missing.zip"),
+    (["verify", "."], 2, "folder"),
+    (["verify", "pipe"], 2, "pipe"),
+    (["verify", "pipe", "--key", "pipe"], 2, "--key"),
+    (["import", "parts", "missing"], 2, "missing"),
+    (["import", "parts", "."], 1, "mekiki up"),
+    (["retrain", "parts"], 1, "mekiki up"),
+    (["replay", "missing"], 2, "missing"),
+    (["replay", ".", "--budget", "0"], 2, "--budget"),
+    (["replay", ".", "--prompts", "pipe"], 2, "--prompts"),
+    (["status"], 1, "mekiki up"),
+    (["manage", "nonsense"], 1, "nonsense"),
+)
+
+
+def test_a_mistake_is_answered_in_words_and_by_the_exit_status(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    answers = many([arguments for arguments, _status, _told in MISTAKES], tmp_path)
+    for (arguments, status, told), (found, said) in zip(MISTAKES, answers, strict=True):
+        assert (arguments, found) == (arguments, status), said
+        assert told in said, arguments
+        assert "Traceback" not in said, arguments
+
+
+def test_a_database_that_does_not_answer_is_named_without_its_password(tmp_path: Path) -> None:
+    url = "postgresql://mekiki:very-secret@127.0.0.1:9/mekiki"
+    done = mekiki("retrain", "parts", cwd=tmp_path, DATABASE_URL=url)
+    assert done.returncode == 1
+    assert "DATABASE_URL" in done.stderr
+    assert "very-secret" not in done.stderr
+
+
+def test_a_bad_variable_is_one_line(tmp_path: Path) -> None:
+    done = mekiki("up", cwd=tmp_path, MEKIKI_PORT="eighty")
+    assert done.returncode == 2
+    assert done.stderr.strip() == "MEKIKI_PORT must be a whole number, not 'eighty'."
+    assert left_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("variables", "japanese"),
+    [
+        ({"LANG": "ja_JP.UTF-8"}, True),
+        ({"LANG": "en_US.UTF-8", "LC_ALL": "ja_JP.UTF-8"}, True),
+        ({"LANG": "ja_JP.UTF-8", "LC_ALL": "C"}, False),
+        ({"LANG": "de_DE.UTF-8", "LANGUAGE": "de:ja:en"}, True),
+        ({"LANG": "C.UTF-8", "MEKIKI_LANGUAGE": "ja"}, True),
+        ({"LANG": "ja_JP.UTF-8", "MEKIKI_LANGUAGE": "en"}, False),
+        ({"LANG": "de_DE.UTF-8"}, False),
+    ],
+    ids=str,
+)
+def test_it_speaks_the_language_of_the_terminal(
+    variables: dict[str, str], japanese: bool, tmp_path: Path
+) -> None:
+    """The frame that click draws, our texts, and the errors of commands that load Django."""
+    answers = many([["--help"], ["verify"], ["retrain", "x"]], tmp_path, PYTHONUTF8="1", **variables)
+    shown, mistake, refusal = (said for _status, said in answers)
+    assert ("使い方" in shown, "Usage" in shown) == (japanese, not japanese)
+    assert ("コマンド" in shown) is japanese
+    assert ("引数" in mistake) is japanese
+    assert ("動いていません" in refusal) is japanese
+
+
+def test_colour_only_on_a_terminal_that_wants_it(tmp_path: Path) -> None:
+    def on_a_terminal(**variables: str) -> str:
+        pid, handle = pty.fork()
+        if pid == 0:
+            os.chdir(tmp_path)
+            environment = {"PATH": os.environ["PATH"], "TERM": "xterm-256color", "LANG": "C.UTF-8"}
+            environment |= {"PYTHONPATH": f"{ROOT / 'platform'}{os.pathsep}{ROOT}", **variables}
+            os.execve(sys.executable, [sys.executable, "-m", "mekiki", "nonsense"], environment)
+        said = b""
+        try:
+            while piece := os.read(handle, 4096):
+                said += piece
+        except OSError:
+            pass
+        os.waitpid(pid, 0)
+        return said.decode()
+
+    assert "\x1b[3" in on_a_terminal()
+    assert "\x1b[3" not in on_a_terminal(NO_COLOR="1")
+    assert "\x1b[3" not in on_a_terminal(TERM="dumb")
+
+
+def test_verify_answers_a_script(tmp_path: Path) -> None:
+    (tmp_path / "set.zip").write_bytes(b"no zip")
+    done = mekiki("verify", "set.zip", "--json", cwd=tmp_path)
+    answer = json.loads(done.stdout)
+    assert (done.returncode, answer["ok"]) == (1, False)
+    assert answer["problems"][0]["code"]
+    done = mekiki("verify", "gone.zip", "--json", cwd=tmp_path)
+    assert (done.returncode, json.loads(done.stdout)["problems"][0]["code"]) == (2, "unreadable")
+
+
+def test_status_answers_a_script_when_nothing_runs(tmp_path: Path) -> None:
+    done = mekiki("status", "--json", cwd=tmp_path)
+    answer = json.loads(done.stdout)
+    assert (done.returncode, answer["running"], answer["home"]) == (1, False, str(tmp_path / "var"))
+
+
+@pytest.mark.parametrize("name", sorted(BODIES))
+def test_a_command_has_the_flags_of_its_body(name: str) -> None:
+    """The Django command does the work and is what other programs call; both must know the same options."""
+    parser = body(name).create_parser("mekiki", name)
+    ours = {action.dest: action for action in parser._actions}
+    django = {
+        "help",
+        "version",
+        "verbosity",
+        "settings",
+        "pythonpath",
+        "traceback",
+        "no_color",
+        "force_color",
+    }
+    django |= {"skip_checks"}
+    theirs = {option.name: option for option in app.commands[name].params}
+    defaults = app.commands[name].make_context(name, [], resilient_parsing=True).params
+    assert set(theirs) == set(ours) - django
+    for option, action in ours.items():
+        if option in django:
+            continue
+        flags = set(theirs[option].opts) if isinstance(theirs[option], click.Option) else set()
+        assert flags == set(action.option_strings)
+        if flags:
+            assert defaults[option] == action.default
+
+
+def test_the_reference_names_every_command_and_the_exit_statuses() -> None:
+    page = (ROOT / "docs" / "reference" / "commands.md").read_text()
+    for name in COMMANDS:
+        assert f"`mekiki {name}" in page
+
+
+def test_the_language_of_the_terminal_is_no_setting_of_the_site(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MEKIKI_LANGUAGE", raising=False)
+    for name in ("LANGUAGE", "LC_ALL", "LC_MESSAGES"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LANG", "ja_JP.UTF-8")
+    assert env.terminal_language() == "ja"
+    assert env.text("MEKIKI_LANGUAGE") == "en"

@@ -1,0 +1,89 @@
+"""Make thumbnails and display files again, by the pixel windows of now, and ask for the embeddings of these images."""
+
+import logging
+from itertools import groupby
+from typing import Any
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from mekiki.datasets.importing.windows import Windows
+from mekiki.datasets.models import Dataset, Image, PixelWindow
+from mekiki.datasets.problems import ProblemError
+from mekiki.datasets.selectors import images_to_rebuild
+from mekiki.datasets.services import rebuild_picture, set_estimate
+from mekiki.datasets.storage import open_original
+from mekiki.jobs.models import Job, Kind
+from mekiki.jobs.services import enqueue
+from mekiki.learning import models
+from mekiki.learning.services import forget_vectors
+from workers.errors import StageError
+from workers.runner import Report
+from workers.steps.sharing import CHUNK, no_embedding_of
+
+logger = logging.getLogger(__name__)
+
+IMAGES_FOR_ESTIMATE = 64
+
+
+def run(job: Job, report: Report) -> dict[str, Any]:
+    """payload: {"window": id} images of that window; {"estimate": true} estimates it first; {} those of old versions.
+
+    Stopped half-way, the images that are done stay so, and the rest can be asked for again.
+    """
+    dataset = job.dataset
+    assert dataset is not None
+    window = None
+    if "window" in job.payload:
+        window = PixelWindow.objects.filter(dataset=dataset, pk=job.payload["window"]).first()
+        if window is None:
+            raise StageError(_("The pixel window does not exist any more. Nothing was changed."))
+    if window is not None and job.payload.get("estimate"):
+        report(stage="estimating the pixel window")
+        _estimate(window, job, report)
+    images = images_to_rebuild(dataset, window)
+    total = images.count()
+    report(stage="making pictures again", done=0, total=total, unit="images")
+    encoders = list(models.Encoder.objects.values_list("pk", flat=True))
+    windows = Windows(dataset)
+    done = unreadable = 0
+    ids = list(images.values_list("pk", flat=True))
+    for number, some in groupby(ids, key=lambda pk: pk // CHUNK):
+        chunk = list(some)
+        with no_embedding_of(number, encoders, report):
+            made = []
+            for image in Image.objects.filter(pk__in=chunk).select_related("window").order_by("pk"):
+                done += 1
+                try:
+                    rebuild_picture(image=image, windows=windows, max_pixels=settings.MAX_PIXELS)
+                    made.append(image.pk)
+                except (ProblemError, FileNotFoundError) as error:
+                    unreadable += 1
+                    logger.warning("The pictures of image %s stay as they were: %s", image.pk, error)
+                report(done=done)
+            forget_vectors(dataset=dataset, image_ids=made)
+    if done:
+        enqueue(kind=Kind.ENCODE, dataset=dataset, user=job.created_by)
+    return {"rebuilt": done - unreadable, "unreadable": unreadable}
+
+
+def _estimate(window: PixelWindow, job: Job, report: Report) -> None:
+    ids = list(window.images.order_by("pk").values_list("pk", flat=True))
+    chosen = ids[:: max(1, len(ids) // IMAGES_FOR_ESTIMATE)][:IMAGES_FOR_ESTIMATE]
+    # One file at a time: deep images are large.
+    set_estimate(
+        window=window,
+        files=_files(window.dataset, chosen, report),
+        user=job.created_by,
+        max_pixels=settings.MAX_PIXELS,
+    )
+
+
+def _files(dataset: Dataset, ids: list[int], report: Report) -> Any:
+    for image in Image.objects.filter(dataset=dataset, pk__in=ids).order_by("pk"):
+        report()
+        try:
+            with open_original(image) as file:
+                yield file.read()
+        except FileNotFoundError:
+            continue
