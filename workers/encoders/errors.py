@@ -46,6 +46,10 @@ class EncoderError(_Coded):
     """An encoder could not be loaded or used; the message says why and what to do. Codes: ENCODER_CODES."""
 
 
+class OtherVectorsError(EncoderError):
+    """This machine computes other vectors than those on record: it must not embed, and another one may."""
+
+
 class PictureError(_Coded):
     """One image could not be read; the message says why.
 

@@ -30,7 +30,7 @@ from mekiki.learning.services import (
 )
 from workers import embeddings
 from workers.embeddings import Mirror
-from workers.encoders import Encoder, EncoderError
+from workers.encoders import Encoder, EncoderError, OtherVectorsError
 from workers.errors import StageError
 from workers.heads.log import silent
 from workers.heads.scoring import Scores
@@ -64,7 +64,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         if change.state in {S.SWITCHING, S.TAKING_BACK}:
             return _move(change, job, report)
         return {"state": change.state, "encoder": change.to_name}
-    except (LostClaimError, OperationalError, InterfaceError):
+    except (LostClaimError, OperationalError, InterfaceError, OtherVectorsError):
         raise  # another worker goes on, or this one later
     except CancelledError:
         rest_change(change=change, code="cancelled", error="")

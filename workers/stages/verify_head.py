@@ -19,6 +19,7 @@ from workers.errors import StageError
 from workers.heads.log import silent
 from workers.runner import Report
 from workers.steps.encoders import loaded
+from workers.steps.probing import require_recorded_vectors
 from workers.steps.teaching import Setting, digest_of, targets_of, taught_bytes, zero_shot_bytes
 from workers.versions import code_version
 
@@ -110,6 +111,7 @@ def _setting(head: models.Head, report: Report) -> Setting:
     now, then = ((each.name, each.digest, each.precision) for each in (encoder, head.encoder))
     if now != then:
         raise NotRepeatable("encoder_other", name=name, now=encoder.digest, then=head.encoder.digest)
+    require_recorded_vectors(head.encoder, encoder.probe)
     report(stage="reading the prompts")
     try:
         return Setting.of(
