@@ -294,4 +294,4 @@ def test_the_accuracy_statement_is_that_of_the_audit(frozen: LabelSet) -> None:
     accuracy = verify(path_of(frozen)).summary["accuracy"]
     assert (accuracy["n"], accuracy["correct"], accuracy["low"], accuracy["high"]) == (40, 36, 0.77, 0.96)
     assert accuracy["estimate"] == 0.9
-    assert "90.0%" in accuracy["statement"]["en"] and "90.0%" in accuracy["statement"]["ja"]
+    assert "90.0 %" in accuracy["statement"]["en"] and "90.0 %" in accuracy["statement"]["ja"]

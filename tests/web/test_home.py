@@ -63,7 +63,7 @@ def test_numbers_and_accuracy_come_with_the_interval():
     full_dataset(user)
     text = client_of(user).get("/").content.decode()
     assert "90.0 %" in text
-    assert "76.9 % to 96.0 %, 40 audited images" in text
+    assert "95 % interval 76.9 % to 96.0 %, from 40 audited images" in text
     assert "1 to review" in text
 
 

@@ -122,7 +122,7 @@ class TestPage:
             EvaluationFactory(head=head, n=40, correct=correct, low=low, high=high, answers=answers)
         ChampionFactory(head=head)
         text = page(dataset, user)
-        assert "After 90 answers: 95.0 %, with 95 % confidence between 83.5 % and 98.6 %." in text
+        assert "After 90 answers: 95.0 %, 95 % interval 83.5 % to 98.6 %, from 40 audited images." in text
         assert '<td class="numeric">83.5 % – 98.6 %</td>' in text
         assert '<td class="numeric">75.0 %</td>' in text
 

@@ -1,6 +1,6 @@
 """How good a head is, from the blind audit stream only (design.md, invariant 4)."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,13 +10,8 @@ from mekiki.datasets.models import Dataset
 from mekiki.labeling.models import Label
 from mekiki.learning import models
 from mekiki.learning.services import record_evaluation
-from mekiki.review.selectors import (
-    AuditStratum,
-    audit_sample,
-    audit_strata,
-    audit_without_label,
-    training_labels,
-)
+from mekiki.review.audit_counts import audit_counts
+from mekiki.review.selectors import AuditStratum, audit_sample, audit_strata, training_labels
 from workers.embeddings import Mirror
 from workers.evaluation.metrics import accuracy, confusion_matrix, macro_recall, per_label
 from workers.evaluation.strata import weigh
@@ -27,7 +22,8 @@ from workers.heads.scoring import Scores
 class Sample:
     """The audited images: n of them.
 
-    An image whose true label the head does not know has the truth −1: it is wrong whatever the head says.
+    An image whose true label the head does not know, or whose label was archived, has the truth −1: it is wrong
+    whatever the head says.
     """
 
     rows: NDArray[np.int64]  # (n,) of the mirror
@@ -36,14 +32,21 @@ class Sample:
     weights: NDArray[np.float64]  # (n,) how many images each stands for, mean 1
     strata: list[dict[str, Any]]  # of each: since, until, images, audited
     left_out: int  # images in strata without an audited one: the estimate says nothing of them
+    archived: int  # of the n, those whose label was archived
+    not_embedded: int  # images of the sample without an embedding, which are not among the n
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """The audit sample as it is on record: n images, their labels, and where each stands among the strata."""
+    """The audit sample as it is on record: n images, their labels, and where each stands among the strata.
+
+    An image whose label was archived has the label −1, for every head alike: what it shows now was not judged by the
+    labels there are. It stays in the sample, because leaving it out could improve the accuracy.
+    """
 
     images: list[int]
     labels: list[int]
+    archived: NDArray[np.bool_]  # (n,)
     stratum: NDArray[np.int64]  # (n,) indices into `strata`
     strata: list[AuditStratum]
 
@@ -55,9 +58,11 @@ def drawn_for_audit(dataset: Dataset) -> Drawn:
     sample = audit_sample(dataset)
     of_batch = {batch: h for h, each in enumerate(strata) for batch in each.batches}
     stratum = np.array([of_batch[batch] for _image, _label, batch in sample], np.int64)
+    old = set(Label.objects.filter(dataset=dataset, archived_at__isnull=False).values_list("pk", flat=True))
     return Drawn(
         [image for image, _label, _batch in sample],
-        [label for _image, label, _batch in sample],
+        [-1 if label in old else label for _image, label, _batch in sample],
+        np.array([label in old for _image, label, _batch in sample], np.bool_),
         stratum,
         strata,
     )
@@ -81,7 +86,10 @@ def audited(dataset: Dataset, mirror: Mirror, label_ids: list[int]) -> Sample:
         }
         for h, each in enumerate(strata)
     ]
-    return Sample(rows[found], truth, stratum, weighting.weights, told, weighting.left_out)
+    return Sample(
+        rows[found], truth, stratum, weighting.weights, told, weighting.left_out,
+        archived=int(drawn.archived[found].sum()), not_embedded=int((~found).sum()),
+    )  # fmt: skip
 
 
 def evaluate(dataset: Dataset, head: models.Head, scores: Scores, mirror: Mirror) -> models.Evaluation | None:
@@ -113,8 +121,13 @@ def evaluate(dataset: Dataset, head: models.Head, scores: Scores, mirror: Mirror
         "prompt_version": head.prompt_set.version,
         "trials": total.trials,
         "strata": [each | {"right": int(right[h])} for h, each in enumerate(sample.strata)],
-        "without_label": audit_without_label(dataset),
     }
+    counts = replace(
+        audit_counts(dataset),
+        counted=total.n,
+        archived_label=sample.archived,
+        not_embedded=sample.not_embedded,
+    )
     answers = len(training_labels(dataset)) + len(audit_sample(dataset))
     return record_evaluation(
         head=head,
@@ -125,5 +138,6 @@ def evaluate(dataset: Dataset, head: models.Head, scores: Scores, mirror: Mirror
         high=total.high,
         left_out=sample.left_out,
         answers=answers,
+        counts=counts,
         report=report,
     )

@@ -89,6 +89,7 @@ def on_audit_stream(
         "old": _json(accuracy(truth, old_said, weights=weights)),
         "new": _json(accuracy(truth, new_said, weights=weights)),
         "left_out": weighting.left_out,
+        "archived": int(drawn.archived[both].sum()),
         "only_old": pair.only_champion,
         "only_new": pair.only_challenger,
     }

@@ -6,11 +6,15 @@ from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import override
 
 from mekiki.datasets.models import Dataset
 from mekiki.exports.models import LabelSet
+from mekiki.exports.selectors import hidden_machine_labels
 from mekiki.labeling.models import Label
+from mekiki.learning.accuracy import COLUMNS, all_notes, counts_of, headline, since_stated, support
 from mekiki.learning.models import Champion, Evaluation
+from mekiki.review.audit_counts import audit_counts
 from mekiki.review.models import BLIND_STREAMS
 
 # People's labels, and, when a head and threshold are given, the head's where nobody has said anything yet:
@@ -108,7 +112,8 @@ def take(label_set: LabelSet) -> LabelSet:
             ],
             "accuracy": _accuracy(head),
         }
-        label_set.save(update_fields=["human_labels", "machine_labels", "snapshot"])
+        label_set.reserve_labels = hidden_machine_labels(label_set).count() if machine else 0
+        label_set.save(update_fields=["human_labels", "machine_labels", "reserve_labels", "snapshot"])
     return label_set
 
 
@@ -136,7 +141,8 @@ def _accuracy(head: Any) -> dict[str, Any]:
                 "ja": "精度は主張しません。無作為な監査サンプルにまだラベルがありません。",
             },
         }
-    share, low, high = newest.accuracy or 0.0, newest.low, newest.high
+    now = audit_counts(head.dataset)
+    stated, since = counts_of(newest), since_stated(newest, now)
     plain = newest.share is None
     en, ja = [], []
     if not plain:
@@ -147,50 +153,50 @@ def _accuracy(head: Any) -> dict[str, Any]:
         ja.append(
             "取り込み時期の異なる画像は、監査した1枚が代表する枚数で重み付けしているため、単純な割合とは異なります。"
         )
-    if newest.left_out:
-        en.append(
-            f"It says nothing of {newest.left_out} images: of those that came in with them none was audited yet."
-        )
-        ja.append(
-            f"{newest.left_out}枚の画像については何も示しません。同じ時期に取り込まれた画像がまだ監査されていないためです。"
-        )
-    else:
+    # A claim over the whole dataset needs every image that was drawn, with a label of the schema.
+    if not newest.left_out and not stated and not since:
         en.append("This describes the head's predictions over the whole dataset.")
-        ja.append("これはデータセット全体に対するヘッドの予測の精度です。")
-    without = int(newest.report.get("without_label") or 0)
-    if without:
-        en.append(
-            f"{without} more that were drawn have no label (skipped, flagged, or the reviewers did not agree) and are not "
-            "counted; they are hardly the easy ones."
-        )
-        ja.append(
-            f"ほかに無作為に選んだ{without}枚にはラベルがなく（スキップ、フラグ、または意見の不一致）、数に含めていません。"
-            "判定の難しい画像と考えられます。"
-        )
+        ja.append("これはデータセット全体に対する判定モデルの予測の精度です。")
+    with override("en"):
+        en += all_notes(newest, now)
+    with override("ja"):
+        ja += all_notes(newest, now)
     return {
         "n": newest.n,
         "correct": newest.correct,
-        "estimate": share,
-        "low": low,
-        "high": high,
+        "estimate": newest.accuracy or 0.0,
+        "low": newest.low,
+        "high": newest.high,
         "level": 0.95,
         "method": "Wilson" if plain else "Wilson, weighted by stratum",
         "images_left_out": newest.left_out,
-        "audited_without_label": without,
+        "audited_drawn": stated.drawn,
+        **{f"audited_{name}": getattr(stated, name) for name in COLUMNS},
+        "since_stated": {name: n for name in COLUMNS if (n := getattr(since, name))},
+        "stated_at": newest.created_at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
         "head": head.version,
         "head_digest": head.digest,
-        "statement": {
-            "en": (
-                f"Of {newest.n} images drawn at random and labelled by people who were not shown the prediction, "
-                f"head #{head.version} was right on {newest.correct}: {share:.1%}, "
-                f"95 % interval {low:.1%} to {high:.1%}. {' '.join(en)} It is not the accuracy of the people's "
-                "labels in this set, and no quality contract stands behind the labels set by machine."
-            ),
-            "ja": (
-                f"無作為に選び、予測を見せずに人が判定した{newest.n}枚のうち、ヘッド #{head.version} は"
-                f"{newest.correct}枚で正解でした（{share:.1%}、95 % 区間 {low:.1%}～{high:.1%}）。"
-                f"{''.join(ja)}このラベルセットにある人のラベルの精度ではありません。"
-                "機械が付けたラベルに品質契約の裏付けはありません。"
-            ),
-        },
+        "statement": {"en": _in_english(head, newest, en), "ja": _in_japanese(head, newest, ja)},
     }
+
+
+def _in_english(head: Any, newest: Evaluation, notes: list[str]) -> str:
+    with override("en"):
+        figure, rest = headline(newest), support(newest)
+    return (
+        f"Of {newest.n} images drawn at random and labelled by people who were not shown the prediction, "
+        f"head #{head.version} was right on {newest.correct}. Accuracy: {figure} ({rest}). "
+        f"{' '.join([*notes, ''])}It is not the accuracy of the people's "
+        "labels in this set, and no quality contract stands behind the labels set by machine."
+    )
+
+
+def _in_japanese(head: Any, newest: Evaluation, notes: list[str]) -> str:
+    with override("ja"):
+        figure, rest = headline(newest), support(newest)
+    return (
+        f"無作為に選び、予測を見せずに人が判定した{newest.n}枚のうち、判定モデル #{head.version} は"
+        f"{newest.correct}枚で正解でした。精度：{figure}（{rest}）。"
+        f"{''.join(notes)}このラベルセットにある人のラベルの精度ではありません。"
+        "機械が付けたラベルに品質契約の裏付けはありません。"
+    )

@@ -277,6 +277,14 @@ class Evaluation(models.Model):
     high = models.FloatField()
     # Images that came in when nothing was audited yet of those they came with: the estimate says nothing of them.
     left_out = models.PositiveBigIntegerField(default=0)
+    # What became of the other images drawn for the audit, by then (learning.accuracy.AuditCounts).
+    archived_label = models.PositiveIntegerField(default=0)  # of the n: they count as wrong
+    without_label = models.PositiveIntegerField(default=0)
+    taken_back = models.PositiveIntegerField(default=0)
+    retired = models.PositiveIntegerField(default=0)
+    share_changed = models.PositiveIntegerField(default=0)
+    prediction_shown = models.PositiveIntegerField(default=0)
+    not_embedded = models.PositiveIntegerField(default=0)
     answers = models.PositiveIntegerField(default=0)
     report = models.JSONField(default=dict)  # per label: precision, recall, their intervals; confusion
     created_at = models.DateTimeField(auto_now_add=True)
@@ -284,7 +292,12 @@ class Evaluation(models.Model):
     class Meta:
         ordering = ["-id"]
         constraints = [
-            models.CheckConstraint(condition=models.Q(correct__lte=models.F("n")), name="correct_at_most_n")
+            models.CheckConstraint(condition=models.Q(correct__lte=models.F("n")), name="correct_at_most_n"),
+            # An image whose label was archived counts as wrong.
+            models.CheckConstraint(
+                condition=models.Q(correct__lte=models.F("n") - models.F("archived_label")),
+                name="archived_labels_are_wrong",
+            ),
         ]
 
     def __str__(self) -> str:

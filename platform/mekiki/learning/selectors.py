@@ -14,6 +14,7 @@ from psycopg import sql
 
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Job, Kind, State
+from mekiki.learning.accuracy import COLUMNS
 from mekiki.learning.binary import FLOAT8, INT8, UUID, blank_rows, copy_out, halfvec
 from mekiki.learning.models import (
     Champion,
@@ -91,7 +92,8 @@ def learning_curve(dataset: Dataset, until: Head | None = None) -> list[Evaluati
     points: dict[int, Evaluation] = {}
     # Only the figures: reports are as large as labels × labels, and there is one for each refill of the queue.
     found = Evaluation.objects.filter(head__dataset=dataset).select_related("head")
-    found = found.only("n", "correct", "share", "low", "high", "left_out", "answers", "head__version")
+    figures = ("n", "correct", "share", "low", "high", "left_out", "answers", *COLUMNS)
+    found = found.only(*figures, "head__version")
     # A challenger that was not put in use is measured too, and belongs on its own page only.
     others = found.exclude(head__run__promoted=False)
     if until is None:

@@ -61,6 +61,8 @@ class QueueItem(models.Model):
                 condition=models.Q(state="waiting"),
                 name="queue_next",
             ),
+            # What was drawn for the audit is counted on every page with an accuracy.
+            models.Index(fields=["dataset"], condition=models.Q(stream="audit"), name="queue_audit"),
         ]
 
     def __str__(self) -> str:
@@ -183,6 +185,9 @@ class ConfirmedLabel(models.Model):
                 fields=["dataset", "updated_at"],
                 condition=models.Q(in_training=True),
                 name="confirmed_for_training",
+            ),
+            models.Index(
+                fields=["dataset", "label"], condition=models.Q(stream="audit"), name="confirmed_audit"
             ),
         ]
 

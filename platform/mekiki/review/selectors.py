@@ -94,7 +94,11 @@ def training_opinions(dataset: Any) -> list[Opinions]:
 
 
 def audit_sample(dataset: Any) -> list[tuple[int, int, int | None]]:
-    """(image id, label id, id of its import) of the audit sample that no head was trained on, by image id."""
+    """(image id, label id, id of its import) of the audit sample that no head was trained on, by image id.
+
+    An image whose label was archived stays in the sample: otherwise an accuracy could be improved by archiving the label
+    that the head gets wrong.
+    """
     rows = _audit_sample(dataset).order_by("image_id")
     return list(rows.values_list("image_id", "label_id", "image__batch_id"))
 
@@ -153,24 +157,6 @@ def _audit_draws(dataset: Any) -> list[datetime]:
     return sorted(seconds.distinct())
 
 
-def audit_without_label(dataset: Any) -> int:
-    """Images drawn for the audit and shown to somebody, that have no label: skipped so far, flagged, or the reviewers
-    did not agree.
-
-    Accuracy cannot count them, and they are hardly the easy ones.
-    """
-    labelled = ConfirmedLabel.objects.filter(image=OuterRef("image"))
-    done = QueueItem.objects.filter(dataset=dataset, stream=Stream.AUDIT, state=QueueItem.State.DONE)
-    skipped = standing(dataset=dataset, kind=Decision.Kind.SKIP, item__stream=Stream.AUDIT)
-    return len(
-        {
-            image
-            for rows in (done, skipped)
-            for image in rows.filter(~Exists(labelled)).values_list("image_id", flat=True)
-        }
-    )
-
-
 def audited_image_ids(dataset: Any) -> set[int]:
     """Images whose label was given for the audit and that no head was trained on, whether or not the label is in use.
 
@@ -186,9 +172,7 @@ def audit_count(dataset: Any) -> int:
 
 
 def _audit_sample(dataset: Any) -> QuerySet[ConfirmedLabel]:
-    rows = ConfirmedLabel.objects.filter(
-        dataset=dataset, stream=Stream.AUDIT, in_training=False, label__archived_at__isnull=True
-    )
+    rows = ConfirmedLabel.objects.filter(dataset=dataset, stream=Stream.AUDIT, in_training=False)
     # An answer that was given with the prediction on the screen, or because a head was unsure, is no audit.
     rows = rows.exclude(decision__shown__stream__in=list(ACTIVE_STREAMS))
     for last, share in reserve_limits(dataset):
@@ -271,6 +255,11 @@ def recent_decisions(dataset: Any, user: Any, limit: int = 5) -> list[Decision]:
     """The reviewer's latest decisions that stand, newest first."""
     rows = standing(user=user, dataset=dataset).select_related("image", "label")
     return list(rows.order_by("-id")[:limit])
+
+
+def may_undo(dataset: Any, user: Any) -> bool:
+    """Has the reviewer an answer in the dataset that an undo would take back?"""
+    return standing(user=user, dataset=dataset).exists()
 
 
 def standing(**where: Any) -> QuerySet[Decision]:

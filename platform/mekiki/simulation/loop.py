@@ -15,6 +15,7 @@ from mekiki.datasets.models import Dataset
 from mekiki.exports import services as exports
 from mekiki.exports.verify import verify
 from mekiki.learning import services as learning
+from mekiki.learning.accuracy import leads_with_interval
 from mekiki.learning.models import TrainingRun
 from mekiki.simulation.doors import Door
 from mekiki.simulation.scoring import Score, score
@@ -132,5 +133,10 @@ def _line(r: Score, name: str) -> str:
     audit = "not measured yet"
     if r.audit is not None:
         a = r.audit
-        audit = f"{a['estimate']:6.1%}  [{a['low']:.1%} – {a['high']:.1%}], n = {a['n']}"
+        within = f"[{a['low']:.1%} – {a['high']:.1%}]"
+        rest = f"n = {a['n']}" + (f" of {a['drawn']} drawn" if a["drawn"] > a["n"] else "")
+        if leads_with_interval(a["n"]):
+            audit = f"{within}, {a['correct']} right, {rest}"
+        else:
+            audit = f"{a['estimate']:6.1%}  {within}, {rest}"
     return f"{name:<12} {r.answers:>7}   {audit:<38}  {r.accuracy:>18.1%}   {r.macro_recall:>12.1%}   {r.uncertain:>15}"

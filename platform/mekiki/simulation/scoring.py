@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from mekiki.learning.accuracy import counts_of
 from mekiki.learning.models import Head, Prediction
 from mekiki.learning.selectors import champion, latest_evaluation
 from mekiki.simulation.truth import Truth
@@ -32,7 +33,15 @@ class Score:
             "answers": self.answers,
             "accuracy": round(self.accuracy, 4),
             "macro_recall": round(self.macro_recall, 4),
-            "audit": self.audit or {"estimate": None, "low": None, "high": None, "n": 0},
+            "audit": self.audit
+            or {
+                "estimate": None,
+                "low": None,
+                "high": None,
+                "n": 0,
+                "correct": 0,
+                "drawn": 0,
+            },
         }
 
 
@@ -62,6 +71,8 @@ def score(truth: Truth, answers: int) -> Score:
             "low": round(evaluation.low, 4),
             "high": round(evaluation.high, 4),
             "n": evaluation.n,
+            "correct": evaluation.correct,
+            "drawn": counts_of(evaluation).drawn,
         }
     return Score(
         answers=answers,

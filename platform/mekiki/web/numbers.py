@@ -15,7 +15,9 @@ from mekiki.datasets.models import Dataset, Image
 from mekiki.exports.models import LabelSet
 from mekiki.jobs.models import ACTIVE_STATES, Job
 from mekiki.jobs.progress import JobStatus, statuses
+from mekiki.learning.accuracy import AuditCounts
 from mekiki.learning.models import Champion, Evaluation, Head, Prediction
+from mekiki.review.audit_counts import audit_counts_of
 from mekiki.review.models import ConfirmedLabel, QueueItem
 
 
@@ -33,6 +35,7 @@ class Standing:
     head_version: int | None = None
     head_kind: str = ""
     evaluation: Evaluation | None = None
+    audit: AuditCounts = field(default_factory=AuditCounts)  # as it is now, to compare with the estimate
     last_activity: datetime | None = None
     jobs: list[JobStatus] = field(default_factory=list)
 
@@ -94,6 +97,7 @@ def standings(datasets: Iterable[Dataset], user: User) -> list[Standing]:
         .order_by("head_id", "-id")
         .distinct("head_id")
     }
+    audits = audit_counts_of(dataset for pk, dataset in found.items() if pk in evaluations)
     activity = dict(
         Event.objects.filter(dataset_id__in=ids).order_by().values_list("dataset_id").annotate(at=Max("at"))
     )
@@ -118,6 +122,7 @@ def standings(datasets: Iterable[Dataset], user: User) -> list[Standing]:
                 head_version=version,
                 head_kind=kind,
                 evaluation=evaluations.get(pk),
+                audit=audits.get(pk) or AuditCounts(),
                 last_activity=activity.get(pk, dataset.created_at),
                 jobs=statuses(jobs.get(pk, []), dataset),
             )

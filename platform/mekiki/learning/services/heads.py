@@ -11,6 +11,7 @@ from mekiki.audit.services import record
 from mekiki.datasets.models import Dataset
 from mekiki.labeling.models import PromptSet
 from mekiki.learning import reasons
+from mekiki.learning.accuracy import COLUMNS, AuditCounts
 from mekiki.learning.models import (
     Champion,
     Encoder,
@@ -151,15 +152,17 @@ def record_evaluation(
     report: dict[str, Any],
     share: float | None = None,
     left_out: int = 0,
+    counts: AuditCounts | None = None,
 ) -> Evaluation:
     """Keep an estimate of a head's accuracy. share: the estimate, where it is not correct / n. left_out: images of
-    which it says nothing.
+    which it says nothing. counts: what became of the images drawn for the audit.
 
     Asked again with the same figures, the newest one stays.
     """
     figures = {
         "n": n, "correct": correct, "share": share, "low": low, "high": high, "left_out": left_out,
         "answers": answers, "report": report,
+        **{name: getattr(counts or AuditCounts(), name) for name in COLUMNS},
     }  # fmt: skip
     newest = Evaluation.objects.filter(head=head).order_by("-id").first()
     if newest is not None and all(getattr(newest, name) == value for name, value in figures.items()):

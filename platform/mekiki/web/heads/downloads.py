@@ -12,14 +12,18 @@ from django.views.decorators.http import require_safe
 from mekiki.accounts.http import UserRequest
 from mekiki.labeling.models import Label
 from mekiki.learning.access import head_for
+from mekiki.learning.accuracy import COLUMNS, counts_of, since_stated
 from mekiki.learning.models import Head
 from mekiki.learning.selectors import evaluation_of
+from mekiki.review.audit_counts import audit_counts
+from mekiki.review.blinding import hidden, hidden_ids, neutral_name
 from mekiki.review.models import Decision
 
 CHUNK = 2000  # rows whose decisions are looked up at once
 # A cell that begins so is read as a formula by spreadsheets (OWASP, "CSV Injection").
 _FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠'")  # the apostrophe too: taking one away gives the text back
-COLUMNS = ("image_sha256", "file_name", "label", "decided_by", "decided_at", "decision", "kind")
+UNKNOWN = "label unknown to the head, counts as wrong"
+TRAINING = ("image_sha256", "file_name", "label", "decided_by", "decided_at", "decision", "kind")
 
 
 class _Echo:
@@ -55,18 +59,19 @@ def training_labels(request: UserRequest, slug: str, version: int) -> StreamingH
 
 
 def _training_rows(head: Head) -> Iterator[tuple[Any, ...]]:
-    """COLUMNS, then a row for each label, and one for each further opinion about an image.
+    """TRAINING, then a row for each label, and one for each further opinion about an image.
 
     A decision that is not on record leaves its cells empty.
     """
-    yield COLUMNS
+    yield TRAINING
+    condition = hidden(head.dataset)
     stored = (
         head.training_labels.order_by("image_id")
-        .values_list("image__sha256", "image__name", "label__name", "decision_id", "others")
+        .values_list("image_id", "image__sha256", "image__name", "label__name", "decision_id", "others")
         .iterator(chunk_size=CHUNK)
     )
     while chunk := list(islice(stored, CHUNK)):
-        numbers = [pk for row in chunk for pk in (row[3], *row[4])]
+        numbers = [pk for row in chunk for pk in (row[4], *row[5])]
         wanted = Decision.objects.filter(pk__in=numbers, dataset_id=head.dataset_id)
         decisions = {
             pk: (
@@ -79,7 +84,9 @@ def _training_rows(head: Head) -> Iterator[tuple[Any, ...]]:
                 "pk", "user__username", "created_at", "kind", "label__name"
             )
         }
-        for sha256, name, label, decision, others in chunk:
+        blind = hidden_ids(head.dataset, [row[0] for row in chunk], condition)
+        for image, sha256, name, label, decision, others in chunk:
+            name = neutral_name(sha256) if image in blind else name
             for number in (decision, *others):
                 user, at, kind, said = decisions.get(number, ("", "", "", ""))
                 shown = label if number == decision else said
@@ -91,6 +98,7 @@ def confusions(request: UserRequest, slug: str, version: int) -> StreamingHttpRe
     """The whole confusion matrix on the audit sample, a line for each pair of labels that occurs."""
     dataset, head = head_for(request.user, slug, version)
     evaluation = evaluation_of(head)
+    now = audit_counts(dataset)
     matrix = evaluation.report.get("confusion") if evaluation is not None else None
     if evaluation is None or not matrix:
         raise Http404
@@ -98,10 +106,21 @@ def confusions(request: UserRequest, slug: str, version: int) -> StreamingHttpRe
     names = dict(Label.objects.filter(pk__in=ids).values_list("pk", "name"))
 
     def rows() -> Iterator[tuple[Any, ...]]:
-        yield "people_said", "head_said", "images"
+        # Last the images that have no place in the matrix, with the reason in the fourth column.
+        yield "people_said", "head_said", "images", "note"
         for truth, row in zip(ids, matrix, strict=True):
             for said, n in zip(ids, row, strict=True):
                 if n:
-                    yield _safe(names.get(truth, "?")), _safe(names.get(said, "?")), n
+                    yield _safe(names.get(truth, "?")), _safe(names.get(said, "?")), n, ""
+        unknown = int(evaluation.report.get("unknown_label") or 0)
+        if unknown > evaluation.archived_label:
+            yield "", "", unknown - evaluation.archived_label, UNKNOWN
+        counts, since = counts_of(evaluation), since_stated(evaluation, now)
+        for name in COLUMNS:
+            if n := getattr(counts, name):
+                yield "", "", n, name
+        for name in COLUMNS:
+            if n := getattr(since, name):
+                yield "", "", n, f"{name} since stated"
 
     return _csv(f"{dataset.slug}-head-{head.version}-confusion.csv", rows())

@@ -13,6 +13,7 @@ from mekiki.accounts.http import UserRequest
 from mekiki.datasets import services
 from mekiki.datasets.access import dataset_for, visible_datasets
 from mekiki.datasets.models import Dataset
+from mekiki.learning.accuracy import headline, support
 from mekiki.learning.encoder_forms import NewDatasetForm
 from mekiki.learning.models import Evaluation
 from mekiki.learning.selectors import learning_curve
@@ -20,7 +21,7 @@ from mekiki.web import charts
 from mekiki.web.next_step import decide, facts_of
 from mekiki.web.numbers import Standing, standings
 from mekiki.web.problems import problems_of
-from mekiki.web.templatetags.shell import count, percent
+from mekiki.web.templatetags.shell import count
 
 
 @require_safe
@@ -103,10 +104,10 @@ def curve_chart(dataset: Dataset, curve: list[Evaluation]) -> SafeString | str:
     points = [charts.Point(e.answers, e.accuracy or 0.0, e.low, e.high) for e in curve]
     last = points[-1]
     description = ngettext(
-        "After %(n)d answer: %(accuracy)s, with 95 %% confidence between %(low)s and %(high)s.",
-        "After %(n)d answers: %(accuracy)s, with 95 %% confidence between %(low)s and %(high)s.",
+        "After %(n)d answer: %(accuracy)s, %(support)s.",
+        "After %(n)d answers: %(accuracy)s, %(support)s.",
         int(last.x),
-    ) % {"n": last.x, "accuracy": percent(last.y), "low": percent(last.low), "high": percent(last.high)}
+    ) % {"n": last.x, "accuracy": headline(curve[-1]), "support": support(curve[-1])}
     return charts.learning_curve(
         points,
         title=_("Accuracy against answers given"),

@@ -1,0 +1,193 @@
+"""What a page, a file or a command says of a head's accuracy: one function for the figure, one for its notes."""
+
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from mekiki.learning.figures import count, percent
+
+# Below so many audited images a single percentage says more than is known: the interval comes first.
+FEW = 30
+
+
+class Estimate(Protocol):
+    """A figure with its interval: learning.models.Evaluation, or anything with these."""
+
+    n: int
+    correct: int
+    low: float
+    high: float
+
+    @property
+    def accuracy(self) -> float | None: ...
+
+
+@dataclass(frozen=True)
+class AuditCounts:
+    """Every image drawn for the audit and shown to somebody, counted once by where it is now.
+
+    archived_label: images of `counted` whose label was archived; the other fields are images that are not counted.
+    """
+
+    counted: int = 0
+    archived_label: int = 0
+    without_label: int = 0  # skipped, flagged, or the reviewers did not agree
+    taken_back: int = 0  # had an answer that was undone
+    retired: int = 0  # moved into training by an admin
+    share_changed: int = 0  # outside the reserve since the audit share was raised
+    prediction_shown: int = 0  # labelled with the prediction on the screen since
+    not_embedded: int = 0  # the encoder in use could not read them
+
+    @property
+    def left_out(self) -> int:
+        """How many drawn images are not counted."""
+        return sum(getattr(self, name) for name in LEFT)
+
+    @property
+    def drawn(self) -> int:
+        """How many images were drawn and shown."""
+        return self.counted + self.left_out
+
+    def __bool__(self) -> bool:
+        return bool(self.archived_label or self.left_out)
+
+
+# The columns of Evaluation, in the order in which the notes are written.
+COLUMNS = tuple(field.name for field in fields(AuditCounts))[1:]
+LEFT = COLUMNS[1:]
+# Reasons for which an image that a stated figure counts can leave the sample or change its truth.
+_SINCE = ("archived_label", "taken_back", "retired", "share_changed", "prediction_shown")
+
+
+def counts_of(evaluation: Any) -> AuditCounts:
+    """The counts that were stated with an estimate."""
+    return AuditCounts(evaluation.n, **{name: getattr(evaluation, name) for name in COLUMNS})
+
+
+def since_stated(evaluation: Any, now: AuditCounts) -> AuditCounts:
+    """What has left the sample since an estimate was stated. A stated estimate is never changed afterwards."""
+    return AuditCounts(
+        now.counted, **{name: max(0, getattr(now, name) - getattr(evaluation, name)) for name in _SINCE}
+    )
+
+
+def leads_with_interval(n: int) -> bool:
+    """Is the interval shown in place of the percentage?"""
+    return n < FEW
+
+
+def interval(estimate: Estimate) -> str:
+    """The 95 % interval: "76.9 % to 96.0 %"."""
+    return _("%(low)s to %(high)s") % {"low": percent(estimate.low), "high": percent(estimate.high)}
+
+
+def headline(estimate: Estimate | None) -> str:
+    """The figure to show large: the percentage, from few images the interval; "–" where nothing was audited."""
+    if estimate is None or not estimate.n:
+        return "–"
+    return interval(estimate) if leads_with_interval(estimate.n) else percent(estimate.accuracy)
+
+
+def support(estimate: Estimate) -> str:
+    """What the figure rests on, to stand beside the headline."""
+    if leads_with_interval(estimate.n):
+        return ngettext(
+            "%(correct)s of %(n)s audited image right; more audited images make it narrower",
+            "%(correct)s of %(n)s audited images right; more audited images make it narrower",
+            estimate.n,
+        ) % {"correct": count(estimate.correct), "n": count(estimate.n)}
+    return ngettext(
+        "95 %% interval %(interval)s, from %(n)s audited image",
+        "95 %% interval %(interval)s, from %(n)s audited images",
+        estimate.n,
+    ) % {"interval": interval(estimate), "n": count(estimate.n)}
+
+
+def in_a_cell(estimate: Estimate) -> str:
+    """The figure for a table that has a column for the interval: the percentage, from few images "4 of 5"."""
+    if not leads_with_interval(estimate.n):
+        return percent(estimate.accuracy)
+    return _("%(correct)s of %(n)s") % {"correct": count(estimate.correct), "n": count(estimate.n)}
+
+
+def images_in_a_cell(evaluation: Any) -> str:
+    """How many images a figure counts, for a table: "5", or "5 of 8 drawn" where some are not counted."""
+    counts = counts_of(evaluation)
+    if counts.drawn == counts.counted:
+        return count(counts.counted)
+    return _("%(n)s of %(drawn)s drawn") % {"n": count(counts.counted), "drawn": count(counts.drawn)}
+
+
+def all_notes(evaluation: Any, now: AuditCounts | None = None) -> list[str]:
+    """Everything to be read beside a stated figure: what it leaves out, and what has left the sample since."""
+    found = []
+    if evaluation.left_out:
+        found.append(
+            ngettext(
+                "This says nothing of %(shown)s image: none that came in with it was audited yet.",
+                "This says nothing of %(shown)s images: none that came in with them was audited yet.",
+                evaluation.left_out,
+            )
+            % {"shown": count(evaluation.left_out)}
+        )
+    found += notes(counts_of(evaluation))
+    since = notes(since_stated(evaluation, now)) if now is not None else []
+    return found + [_("Since this figure was stated: %(note)s") % {"note": note} for note in since]
+
+
+def notes(counts: AuditCounts) -> list[str]:
+    """A sentence for each reason why drawn images are not counted, or count as wrong."""
+    found = []
+    for name in COLUMNS:
+        n = getattr(counts, name)
+        if n:
+            found.append(_sentence(name, n) % {"n": count(n)})
+    return found
+
+
+def _sentence(name: str, n: int) -> str:
+    if name == "archived_label":
+        return ngettext(
+            "The label of %(n)s audited image was archived: it counts as wrong until the image is judged again.",
+            "The labels of %(n)s audited images were archived: they count as wrong until they are judged again.",
+            n,
+        )
+    if name == "without_label":
+        return ngettext(
+            "%(n)s audited image has no label (skipped, flagged, or the reviewers did not agree) and is not counted. "
+            "It is probably not an easy one.",
+            "%(n)s audited images have no label (skipped, flagged, or the reviewers did not agree) and are not "
+            "counted. They are probably not the easy ones.",
+            n,
+        )
+    if name == "taken_back":
+        return ngettext(
+            "The answer about %(n)s audited image was taken back: it is not counted until the image is judged again.",
+            "The answers about %(n)s audited images were taken back: they are not counted until they are judged again.",
+            n,
+        )
+    if name == "retired":
+        return ngettext(
+            "%(n)s audited image was moved into training and is not counted.",
+            "%(n)s audited images were moved into training and are not counted.",
+            n,
+        )
+    if name == "share_changed":
+        return ngettext(
+            "%(n)s audited image is not counted, because the audit share was changed after it was drawn.",
+            "%(n)s audited images are not counted, because the audit share was changed after they were drawn.",
+            n,
+        )
+    if name == "prediction_shown":
+        return ngettext(
+            "%(n)s audited image is not counted: it was judged again with the prediction shown.",
+            "%(n)s audited images are not counted: they were judged again with the prediction shown.",
+            n,
+        )
+    return ngettext(
+        "%(n)s audited image is not counted: the encoder in use has no embedding of it.",
+        "%(n)s audited images are not counted: the encoder in use has no embedding of them.",
+        n,
+    )

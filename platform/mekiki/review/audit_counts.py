@@ -1,0 +1,84 @@
+"""Where the images drawn for the audit are: each is counted, or it is known why it is not (invariant 4)."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db.models import Case, CharField, Count, Exists, OuterRef, Q, Value, When
+
+from mekiki.audit.models import Event
+from mekiki.learning.accuracy import AuditCounts
+from mekiki.review.models import ACTIVE_STREAMS, ConfirmedLabel, Decision, QueueItem, Stream
+from mekiki.review.selectors import reserve_limits
+
+
+def audit_counts(dataset: Any) -> AuditCounts:
+    """The counts of one dataset. `not_embedded` is 0: only a worker that has the embeddings knows it."""
+    return audit_counts_of([dataset])[dataset.pk]
+
+
+def audit_counts_of(datasets: Iterable[Any]) -> dict[int, AuditCounts]:
+    """The counts by dataset id, in a fixed number of queries, and two for each raise of an audit share."""
+    found = {dataset.pk: dataset for dataset in datasets}
+    ids = list(found)
+    counts: dict[int, dict[str, int]] = {pk: {} for pk in ids}
+    for pk, reason, archived, n in (
+        ConfirmedLabel.objects.filter(dataset__in=ids, stream=Stream.AUDIT)
+        .annotate(
+            reason=Case(
+                When(in_training=True, then=Value("retired")),
+                When(decision__shown__stream__in=list(ACTIVE_STREAMS), then=Value("prediction_shown")),
+                *_outside_the_reserve(found),
+                default=Value("counted"),
+                output_field=CharField(),
+            ),
+            archived=Case(When(label__archived_at__isnull=False, then=Value(True)), default=Value(False)),
+        )
+        .order_by()
+        .values_list("dataset_id", "reason", "archived")
+        .annotate(n=Count("pk"))
+    ):
+        counts[pk][reason] = counts[pk].get(reason, 0) + n
+        if reason == "counted" and archived:
+            counts[pk]["archived_label"] = n
+    for pk, reason, n in _without_audit_label(ids):
+        counts[pk][reason] = counts[pk].get(reason, 0) + n
+    return {pk: AuditCounts(**each) for pk, each in counts.items()}
+
+
+def _outside_the_reserve(datasets: dict[int, Any]) -> list[When]:
+    """The images that a raised audit share keeps out of the sample (selectors.reserve_limits)."""
+    raised = Event.objects.filter(
+        dataset_id__in=list(datasets), kind="dataset.settings_changed", data__before__has_key="audit_fraction"
+    )
+    outside = Q()
+    for pk in set(raised.values_list("dataset_id", flat=True)):
+        for last, share in reserve_limits(datasets[pk or 0]):
+            outside |= Q(dataset=pk, image__lte=last, image__audit_key__gte=share)
+    return [When(outside, then=Value("share_changed"))] if outside else []
+
+
+def _without_audit_label(ids: list[int]) -> Iterable[tuple[int, str, int]]:
+    """(dataset id, reason, images) of what was shown for the audit and has no audit label now."""
+    labels = ConfirmedLabel.objects.filter(image=OuterRef("image"))
+    shown = Decision.objects.filter(item=OuterRef("pk")).exclude(kind=Decision.Kind.UNDO)
+    undone = Decision.objects.filter(
+        item=OuterRef("pk"),
+        kind__in=[Decision.Kind.CONFIRM, Decision.Kind.CORRECT],
+        superseded_by__isnull=False,
+    )
+    rows = (
+        QueueItem.objects.filter(Exists(shown), dataset__in=ids, stream=Stream.AUDIT)
+        .exclude(Exists(labels.filter(stream=Stream.AUDIT)))
+        .annotate(labelled=Exists(labels), undone=Exists(undone))
+        .order_by()
+        .values_list("dataset_id", "image_id", "labelled", "undone")
+    )
+    by_image: dict[tuple[int, int], str] = {}
+    for pk, image, labelled, was_undone in rows:
+        reason = "prediction_shown" if labelled else "taken_back" if was_undone else "without_label"
+        if by_image.get((pk, image)) != "taken_back":
+            by_image[(pk, image)] = reason
+    counted: dict[tuple[int, str], int] = {}
+    for (pk, _image), reason in by_image.items():
+        counted[(pk, reason)] = counted.get((pk, reason), 0) + 1
+    return [(pk, reason, n) for (pk, reason), n in counted.items()]

@@ -1,0 +1,50 @@
+"""Filters and tags for an accuracy on a page: `{% load accuracy %}`. The words are those of learning.accuracy."""
+
+from types import SimpleNamespace
+from typing import Any
+
+from django import template
+
+from mekiki.learning import accuracy
+from mekiki.learning.accuracy import AuditCounts
+from mekiki.review.audit_counts import audit_counts
+
+register = template.Library()
+
+register.filter("headline", accuracy.headline)
+register.filter("support", accuracy.support)
+register.filter("in_a_cell", accuracy.in_a_cell)
+register.filter("images_in_a_cell", accuracy.images_in_a_cell)
+register.filter("leads_with_interval", accuracy.leads_with_interval)
+
+
+@register.simple_tag
+def accuracy_notes(evaluation: Any, now: AuditCounts | None = None) -> list[str]:
+    """The sentences to show beside a figure; `now`: the dataset's counts, read here where they are not given."""
+    if evaluation is None:
+        return []
+    counts = now if now is not None else audit_counts(evaluation.head.dataset)
+    return accuracy.all_notes(evaluation, counts)
+
+
+@register.filter
+def compared_headline(side: dict[str, Any]) -> str:
+    """The figure of one side of a comparison of encoders (workers.steps.comparing)."""
+    share = side["value"] if side["value"] is not None else side["correct"] / side["n"]
+    return accuracy.headline(_estimate(side, share))
+
+
+@register.filter
+def compared_support(side: dict[str, Any]) -> str:
+    """What that figure rests on."""
+    return accuracy.support(_estimate(side, side["value"]))
+
+
+def _estimate(side: dict[str, Any], share: float | None) -> Any:
+    return SimpleNamespace(**{name: side[name] for name in ("n", "correct", "low", "high")}, accuracy=share)
+
+
+@register.filter
+def archived_note(archived: int) -> str:
+    """The sentence on audited images whose label was archived."""
+    return " ".join(accuracy.notes(AuditCounts(archived_label=archived or 0)))

@@ -1,0 +1,203 @@
+"""No later act improves a stated accuracy silently: what leaves the audit sample is counted and shown (invariant 4)."""
+
+from __future__ import annotations
+
+import csv
+import io
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from mekiki.exports.snapshot import _accuracy
+from mekiki.labeling.services import archive_label
+from mekiki.learning.models import Evaluation
+from mekiki.review.audit_counts import audit_counts
+from mekiki.review.models import ConfirmedLabel, QueueItem, Stream
+from mekiki.review.selectors import audit_sample
+from mekiki.review.services import answer, next_items, retire_audit, undo
+from tests.factories import ImageFactory
+
+pytestmark = pytest.mark.django_db
+Work = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def admin(coloured: Any) -> Any:
+    return coloured.memberships.get(role="admin").user
+
+
+@pytest.fixture
+def measured(coloured: Any, work: Work, answer_queue: Callable[..., int]) -> Any:
+    """Every image of the reserve is audited, and the head in use is measured on them."""
+    work(coloured, "encode")
+    work(coloured, "predict")
+    for _ in range(3):
+        answer_queue(coloured)
+        work(coloured, "refill")
+    assert newest(coloured).n >= 6
+    return coloured
+
+
+def newest(dataset: Any) -> Evaluation:
+    return Evaluation.objects.filter(head__champion__dataset=dataset).latest("id")
+
+
+def texts(dataset: Any, admin: Any, language: str = "en") -> dict[str, str]:
+    """The pages that show the figure, by name."""
+    client = Client(headers={"accept-language": language})
+    client.force_login(admin)
+    version = newest(dataset).head.version
+    pages = {
+        "home": [],
+        "overview": [dataset.slug],
+        "models": [dataset.slug],
+        "head": [dataset.slug, version],
+    }
+    return {name: client.get(reverse(name, args=args)).content.decode() for name, args in pages.items()}
+
+
+def test_archiving_a_label_improves_no_accuracy_and_is_shown_wherever_it_is(
+    measured: Any, work: Work, admin: Any
+) -> None:
+    stated = newest(measured)
+    blue = measured.labels.get(name="blue")
+    audited = ConfirmedLabel.objects.filter(label=blue, stream=Stream.AUDIT, in_training=False).count()
+    assert audited >= 2
+    figures = (stated.n, stated.correct, stated.low, stated.high, stated.archived_label)
+    archive_label(label=blue, user=admin)
+    # Nothing has been measured since: the stated figure stays, with what has changed since.
+    for name, text in texts(measured, admin).items():
+        assert "Since this figure was stated: The labels of" in text, name
+        assert f"{audited} audited images were archived" in text, name
+    told = _accuracy(stated.head)
+    assert told["n"] == stated.n and told["since_stated"] == {"archived_label": audited}
+    assert (
+        "whole dataset" not in told["statement"]["en"] and "データセット全体" not in told["statement"]["ja"]
+    )
+    work(measured, "predict")
+    now = newest(measured)
+    stated.refresh_from_db()
+    assert (stated.n, stated.correct, stated.low, stated.high, stated.archived_label) == figures
+    assert now.pk != stated.pk and now.n == stated.n and now.archived_label == audited
+    assert now.correct <= stated.n - audited and (now.accuracy or 0) <= 1 - audited / now.n
+    for language, words in (("en", f"The labels of {audited} audited images were archived"), ("ja", f"監査した画像 {audited} 枚のラベルがアーカイブ")):  # fmt: skip
+        for name, text in texts(measured, admin, language).items():
+            assert words in text, (name, language)
+    told = _accuracy(now.head)
+    assert (told["audited_archived_label"], told["audited_drawn"]) == (audited, now.n)
+    assert (
+        "whole dataset" not in told["statement"]["en"] and "データセット全体" not in told["statement"]["ja"]
+    )
+    assert f"{audited} audited images were archived" in told["statement"]["en"]
+    assert f"{audited} 枚" in told["statement"]["ja"]
+    client = Client()
+    client.force_login(admin)
+    url = reverse("head-confusion", args=[measured.slug, now.head.version])
+    rows = list(csv.reader(io.StringIO(client.get(url).getvalue().decode("utf-8-sig"))))
+    assert ["", "", str(audited), "archived_label"] in rows
+
+
+def test_every_image_that_leaves_the_sample_is_counted_by_its_reason(
+    measured: Any, work: Work, admin: Any
+) -> None:
+    before = audit_counts(measured)
+    assert before.counted == before.drawn == newest(measured).n and not before
+    # An answer is undone, and the image flagged.
+    last = ConfirmedLabel.objects.filter(stream=Stream.AUDIT).latest("decision_id")
+    undone = undo(dataset=measured, user=last.decision.user, client_key=uuid.uuid4())
+    while undone.image_id != last.image_id:
+        undone = undo(dataset=measured, user=last.decision.user, client_key=uuid.uuid4())
+    taken = audit_counts(measured)
+    assert taken.drawn == before.drawn and taken.taken_back >= 1
+    for name, text in texts(measured, admin).items():
+        assert "was taken back" in text or "were taken back" in text, name
+    work(measured, "refill")
+    told = _accuracy(newest(measured).head)
+    assert told["audited_taken_back"] == taken.taken_back and "whole dataset" not in told["statement"]["en"]
+    assert told["audited_drawn"] == before.drawn
+    # All are retired.
+    moved = retire_audit(dataset=measured, user=admin)
+    counts = audit_counts(measured)
+    assert (counts.counted, counts.retired, counts.drawn) == (0, moved, before.drawn)
+    work(measured, "refill")
+    for name, text in texts(measured, admin).items():
+        assert "moved into training" in text, name
+    told = _accuracy(newest(measured).head)
+    assert told["since_stated"]["retired"] == moved and "whole dataset" not in told["statement"]["en"]
+
+
+def test_skipped_and_flagged_audit_images_are_counted(coloured: Any, work: Work, admin: Any) -> None:
+    coloured.queue_target = 20
+    coloured.save()
+    work(coloured, "encode")
+    work(coloured, "predict")
+    kinds = {"skip": 1, "flag": 1}
+    while leased := next_items(dataset=coloured, user=admin, count=1):
+        item = leased[0]
+        kind = "correct"
+        if item.item.stream == Stream.AUDIT:
+            kind = next((k for k, left in kinds.items() if left), "correct")
+            kinds[kind] = 0
+        answer(
+            dataset=coloured, user=admin, item_id=item.item.pk, lease_id=item.lease.pk, kind=kind,
+            label=coloured.labels.get(name=item.item.image.name.split("-")[0]).pk if kind == "correct" else None,
+            client_key=uuid.uuid4(),
+        )  # fmt: skip
+    counts = audit_counts(coloured)
+    assert counts.without_label == 2 and counts.counted == len(audit_sample(coloured))
+    work(coloured, "refill")
+    assert newest(coloured).without_label == 2
+    for name, text in texts(coloured, admin).items():
+        assert "2 audited images have no label" in text, name
+
+
+def test_an_audit_answered_with_the_prediction_shown_is_counted_as_such(measured: Any) -> None:
+    before = audit_counts(measured)
+    label = ConfirmedLabel.objects.filter(stream=Stream.AUDIT).first()
+    assert label is not None
+    other = type(label.decision).objects.create(
+        dataset=measured, image=label.image, user=label.decision.user, kind="correct", label=label.label,
+        client_key=uuid.uuid4(), shown={"stream": str(Stream.UNCERTAIN)},
+    )  # fmt: skip
+    ConfirmedLabel.objects.filter(pk=label.pk).update(decision=other)
+    counts = audit_counts(measured)
+    assert (counts.drawn, counts.prediction_shown) == (before.drawn, 1)
+    assert counts.counted == len(audit_sample(measured)) == before.counted - 1
+
+
+def test_a_share_that_is_raised_again_counts_what_it_puts_outside(measured: Any, admin: Any) -> None:
+    from mekiki.datasets.services import update_settings
+
+    before = audit_counts(measured)
+    update_settings(dataset=measured, user=admin, audit_fraction=0.05)
+    update_settings(dataset=measured, user=admin, audit_fraction=0.5)
+    measured.refresh_from_db()
+    counts = audit_counts(measured)
+    assert counts.share_changed > 0 and counts.drawn == before.drawn
+    assert counts.counted == len(audit_sample(measured))
+
+
+def test_an_encoder_that_cannot_read_an_audited_image_leaves_it_out_and_counts_it(
+    measured: Any, work: Work
+) -> None:
+    from mekiki.learning.models import Embedding
+
+    before = newest(measured)
+    image = audit_sample(measured)[0][0]
+    Embedding.objects.filter(image=image).delete()
+    work(measured, "refill")
+    now = newest(measured)
+    assert (now.n, now.not_embedded) == (before.n - 1, 1)
+    assert "whole dataset" not in _accuracy(now.head)["statement"]["en"]
+
+
+def test_waiting_items_are_not_drawn_yet(measured: Any) -> None:
+    """An image in the queue that nobody was shown has no place in the counts."""
+    before = audit_counts(measured)
+    spare = ImageFactory(dataset=measured)
+    QueueItem.objects.create(dataset=measured, image=spare, stream=Stream.AUDIT, propensity=0.5, position=1e6)
+    assert audit_counts(measured) == before
