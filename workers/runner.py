@@ -33,7 +33,7 @@ from mekiki.jobs.services import (
 from workers import encoder_problems
 from workers.encoders.errors import EncoderError, OtherVectorsError
 from workers.errors import StageError
-from workers.steps.machine import host
+from workers.hardware import host
 
 logger = logging.getLogger(__name__)
 

@@ -27,6 +27,7 @@ ENCODER_CODES = {
     "variant_failed": "the ONNX form of the image tower could not be made (name, reason)",
     "variant_differs": "the ONNX form gives other vectors than the original (name, cosine, smallest)",
     "variant_overflows": "the 8-bit form overflows on some processors (name, layer)",
+    "unusable": "what it computes from known pictures and sentences is no unit vector (name)",
     "differs_here": "this machine computes other vectors than those on record (name, host, cosine, least)",
     "load_failed": "anything else that stopped loading (name, reason)",
     "run_failed": "the network failed while embedding (reason)",

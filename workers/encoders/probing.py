@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from .errors import OtherVectorsError
+from .errors import EncoderError, OtherVectorsError
 from .probes import probe_images
 
 if TYPE_CHECKING:
@@ -28,9 +28,21 @@ LEAST_TEXT = LEAST | {"int8": LEAST["fp32"]}
 
 
 def probe_vectors(encoder: "Encoder") -> np.ndarray:
-    """(COUNT, d) float32: the vectors of the pictures, then those of the sentences, by the usual path."""
+    """(COUNT, d) float32: the vectors of the pictures, then those of the sentences, by the usual path.
+
+    Raises: EncoderError when they are no unit vectors: the weights are damaged.
+    """
     pictures = [Image.fromarray(pixels) for pixels in probe_images(PICTURES, SIDE, seed=2)]
-    return np.concatenate([encoder.encode_images(pictures).vectors, probe_texts(encoder)])
+    vectors = np.concatenate([encoder.encode_images(pictures).vectors, probe_texts(encoder)])
+    right = vectors.shape == (COUNT, encoder.dim) and bool(np.isfinite(vectors).all())
+    if not right or np.abs(np.linalg.norm(vectors, axis=1) - 1).max() > 0.01:
+        raise EncoderError(
+            f"«{encoder.name}» was loaded, but what it computes from known pictures and sentences cannot be used: its "
+            "weights are damaged, or do not belong to its architecture.",
+            "unusable",
+            name=encoder.name,
+        )
+    return vectors
 
 
 def probe_texts(encoder: "Encoder") -> np.ndarray:

@@ -81,6 +81,7 @@ def encoder_for(
     other vectors with it than those on record.
     """
     encoder = loaded(name or dataset.encoder_name, report)
+    probe = encoder.probe  # before it is put on record: it shows whether the encoder can be used at all
     row = register_encoder(
         name=encoder.name,
         digest=encoder.digest,
@@ -88,7 +89,7 @@ def encoder_for(
         dim=encoder.dim,
         logit_scale=encoder.logit_scale,
     )
-    require_recorded_vectors(row, encoder.probe)
+    require_recorded_vectors(row, probe)
     return encoder, row
 
 

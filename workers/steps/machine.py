@@ -1,31 +1,12 @@
 """What a worker says of its machine, so that pages can recommend encoders that suit it."""
 
 import os
-import platform
-import socket
-from functools import cache
-from pathlib import Path
 
 import psutil
 
 from mekiki.config import env
 from mekiki.learning.services import report_worker
-
-
-def host() -> str:
-    """The name by which this machine is known to the platform."""
-    return socket.gethostname()
-
-
-@cache
-def processor() -> str:
-    """The model of the processor, or its architecture where the system does not say more."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return (names or [platform.processor() or platform.machine()])[0][:200]
+from workers.hardware import host
 
 
 def report_machine(device: str = "") -> None:

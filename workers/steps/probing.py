@@ -9,7 +9,7 @@ from mekiki.learning import models
 from mekiki.learning.services import record_probe, report_difference, withdraw_difference
 from workers.encoders import OtherVectorsError
 from workers.encoders.probing import VERSION, require_same_vectors
-from workers.steps.machine import host, processor
+from workers.hardware import host, processor
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from workers.encoders import Encoder, OtherVectorsError, load_encoder
+from workers.encoders import Encoder, EncoderError, OtherVectorsError, load_encoder
 from workers.encoders.probing import (
     COUNT,
     LEAST,
@@ -106,3 +106,15 @@ def test_other_kernels_of_torch_on_this_processor_are_accepted(tmp_path: Path) -
     plain = computed_with("pocket", tmp_path, ATEN_CPU_CAPABILITY="default", ONEDNN_MAX_CPU_ISA="SSE41")
     compare(plain, here)
     assert (1 - cosines_of(plain, here)).max() < 1e-9
+
+
+@pytest.mark.parametrize("value", [np.nan, 0.0])
+def test_an_encoder_whose_vectors_are_no_vectors_cannot_be_used(folder: Path, value: float) -> None:
+    import torch
+
+    broken = load_encoder(f"local-dir:{folder}", device="cpu")
+    with torch.no_grad():
+        broken.model.visual.proj.fill_(value)
+    with pytest.raises(EncoderError) as caught:
+        _vectors = broken.probe
+    assert (caught.value.code, caught.value.details["name"]) == ("unusable", broken.name)

@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('learning', '0010_several_opinions'),
+        ('learning', '0011_audit_counts'),
     ]
 
     operations = [
