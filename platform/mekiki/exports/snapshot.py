@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import override
 
 from mekiki.datasets.models import Dataset
+from mekiki.exports.facts import machine_counts, once_critical
 from mekiki.exports.models import LabelSet
 from mekiki.labeling.models import Label
 from mekiki.learning.accuracy import COLUMNS, all_notes, counts_of, headline, since_stated, support
@@ -92,6 +93,7 @@ def take(label_set: LabelSet) -> LabelSet:
         if not human and not machine:
             raise ValidationError(nothing_to_export())
         label_set.human_labels, label_set.machine_labels = human, machine
+        by_label = machine_counts(label_set.pk) if machine else {}
         label_set.snapshot = {
             "taken_at": timezone.now().isoformat(timespec="microseconds").replace("+00:00", "Z"),
             "by": label_set.created_by.get_username() if label_set.created_by else "",
@@ -110,6 +112,9 @@ def take(label_set: LabelSet) -> LabelSet:
                 if label.archived_at is None or label.pk in used
             ],
             "accuracy": _accuracy(head),
+            # JSON has texts for keys.
+            "machine_by_label": {str(label_id): n for label_id, n in sorted(by_label.items())},
+            "once_critical": once_critical(sorted(labels, key=lambda x: (x.position, x.pk)), by_label),
         }
         label_set.save(update_fields=["human_labels", "machine_labels", "snapshot"])
     return label_set
