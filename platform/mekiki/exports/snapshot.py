@@ -199,7 +199,7 @@ def _in_japanese(head: Any, newest: Evaluation, notes: list[str]) -> str:
         figure, rest = headline(newest), support(newest)
     return (
         f"無作為に選び、予測を見せずに人が判定した{newest.n}枚のうち、判定モデル #{head.version} は"
-        f"{newest.correct}枚で正解でした。精度：{figure}（{rest}）。"
+        f"{newest.correct}枚で正解でした。正解率：{figure}（{rest}）。"
         f"{''.join(notes)}このラベルセットにある人のラベルの精度ではありません。"
         "機械が付けたラベルに品質契約の裏付けはありません。"
     )
