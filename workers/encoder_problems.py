@@ -99,6 +99,16 @@ SENTENCES: dict[str, str | Promise] = {
         "The quick form of the encoder “%(name)s” gives vectors too different from the original's (cosine "
         "%(cosine)s). Choose the encoder without +onnx or +int8."
     ),
+    "variant_overflows": gettext_lazy(
+        "The 8-bit form of the encoder “%(name)s” would give other vectors on some processors (layer %(layer)s), so it "
+        "was not kept. Choose the encoder without +int8."
+    ),
+    "differs_here": gettext_lazy(
+        "The worker on %(host)s computes other vectors with “%(name)s” than those on record (cosine %(cosine)s, at "
+        "least %(least)s is needed), so it embedded nothing. What is stored is kept, and the work waits for another "
+        "worker. Compare the processor, the GPU and the versions of torch and onnxruntime of the workers, mend or stop "
+        "this one, then start it again."
+    ),
     "load_failed": gettext_lazy(
         "The encoder “%(name)s” could not be loaded (%(reason)s). The encoder in use stays."
     ),

@@ -237,3 +237,27 @@ def test_few_queries_however_long_the_queue(django_assert_max_num_queries):
         items = browser.next(5)
     with django_assert_max_num_queries(24):
         browser.answer(items[0])
+
+
+def test_an_answer_too_quick_to_have_been_seen_is_refused_with_a_code():
+    station = Station(items=1)
+    browser = Browser(station)
+    (item,) = browser.next()
+    reply = browser.answer(item, "confirm", milliseconds=11, status=422)
+    assert reply["code"] == "not_seen"
+    assert "11 ms" in reply["detail"]
+    assert Decision.objects.count() == 0
+
+
+def test_an_empty_queue_offers_undo_only_when_there_is_something_to_undo():
+    station = Station(items=1)
+    browser = Browser(station)
+    other = Browser(station)
+    (item,) = browser.next()
+    browser.answer(item, "confirm")
+    assert browser.post("next", {"count": 1})["empty"]["may_undo"] is True
+    assert other.post("next", {"count": 1})["empty"]["may_undo"] is False
+    browser.post("undo", {"client_key": str(uuid.uuid4())})
+    browser.post("release", {"leases": [one["lease"] for one in browser.next()]})
+    other.next()
+    assert browser.post("next", {"count": 1})["empty"]["may_undo"] is False

@@ -2,9 +2,13 @@
 
 import os
 import shutil
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.conf import settings
+from django.test import Client
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 # Playwright's synchronous interface runs an event loop in this thread; Django would refuse the ORM beside it.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
@@ -28,3 +32,35 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
             "--disable-sync",
         ],
     }
+
+
+@pytest.fixture
+def patience() -> Iterator[None]:
+    """A machine that others are using is no fault of the page."""
+    expect.set_options(timeout=15_000)
+    yield
+    expect.set_options(timeout=5_000)
+
+
+@pytest.fixture
+def enter(browser: Browser, live_server: Any) -> Iterator[Callable[..., Page]]:
+    """Open the station as a user, each in a browser context of their own."""
+    contexts: list[BrowserContext] = []
+
+    def open_station(station: Any, user: Any, language: str = "en", **options: Any) -> Page:
+        client = Client()
+        client.force_login(user)
+        context = browser.new_context(**options)
+        contexts.append(context)
+        cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
+        cookies = {settings.SESSION_COOKIE_NAME: cookie, settings.LANGUAGE_COOKIE_NAME: language}
+        context.add_cookies([{"name": k, "value": v, "url": live_server.url} for k, v in cookies.items()])
+        page = context.new_page()
+        page.problems = []  # type: ignore[attr-defined]
+        page.on("pageerror", lambda error: page.problems.append(str(error)))  # type: ignore[attr-defined]
+        page.goto(f"{live_server.url}/d/{station.dataset.slug}/review/")
+        return page
+
+    yield open_station
+    for context in contexts:
+        context.close()

@@ -10,11 +10,13 @@ from mekiki.labeling.models import Label
 from mekiki.labeling.selectors import active_labels
 from mekiki.labeling.services import archive_label
 from mekiki.review.models import Decision
-from tests.e2e.test_review_station import enter, item_of, press_and_wait, saved, station_with
+from tests.e2e.station_setup import item_of, press_and_wait, saved, station_with
 
-__all__ = ["enter"]  # a fixture
-
-pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("patience"),
+]
 
 
 def test_a_key_gives_the_same_label_after_another_was_archived(enter: Callable[..., Page]) -> None:

@@ -1,111 +1,25 @@
 """The review station in a real Chromium: two people at once, the keyboard alone, lost connections, blind images."""
 
-import hashlib
-import io
-import random
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from django.conf import settings
-from django.test import Client
-from PIL import Image as PillowImage
-from PIL import ImageDraw
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+from playwright.sync_api import Page, Route, expect
 
-from mekiki.datasets import storage
-from mekiki.datasets.models import Image
 from mekiki.labeling.models import Label
 from mekiki.review.models import ConfirmedLabel, Decision, Lease, QueueItem, Stream
-from tests.factories import ImageFactory
-from tests.review_setup import Station
+from tests.e2e.station_setup import drawn, holds, item_of, press_and_wait, saved, shows, station_with
 
-pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("patience"),
+]
 
 SHOTS = Path(__file__).parent / "screenshots"
-
-
-def station_with(items: int, labels: int = 4, **more: Any) -> Station:
-    """A station whose images can be loaded."""
-    station = Station(items=0, labels=labels, queue_target=0, **more)
-    for _ in range(items):
-        station.items.append(station.item(image=drawn(station)))
-    return station
-
-
-def drawn(station: Station) -> Image:
-    """An image with its files: grey steel with a scratch, different each time."""
-    image = ImageFactory(dataset=station.dataset, width=200, height=200)
-    dice = random.Random(image.pk)
-    picture = PillowImage.effect_noise((200, 200), 40).convert("L")
-    ends = [(dice.randrange(200), dice.randrange(200)) for _ in range(3)]
-    ImageDraw.Draw(picture).line(ends, fill=230, width=3)
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
-    image.sha256 = hashlib.sha256(buffer.getvalue()).hexdigest()
-    image.save()
-    storage.put(storage.original_name(image.dataset_id, image.sha256), buffer.getvalue())
-    small = io.BytesIO()
-    picture.resize((100, 100)).save(small, "WEBP")
-    storage.put(storage.thumb_name(image.dataset_id, image.sha256), small.getvalue())
-    return image
-
-
-@pytest.fixture(autouse=True)
-def patience() -> Iterator[None]:
-    """A machine that others are using is no fault of the page."""
-    expect.set_options(timeout=15_000)
-    yield
-    expect.set_options(timeout=5_000)
-
-
-@pytest.fixture
-def enter(browser: Browser, live_server: Any) -> Iterator[Callable[..., Page]]:
-    """Open the station as a user, each in a browser context of their own."""
-    contexts: list[BrowserContext] = []
-
-    def open_station(station: Station, user: Any, language: str = "en", **options: Any) -> Page:
-        client = Client()
-        client.force_login(user)
-        context = browser.new_context(**options)
-        contexts.append(context)
-        cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
-        cookies = {settings.SESSION_COOKIE_NAME: cookie, settings.LANGUAGE_COOKIE_NAME: language}
-        context.add_cookies([{"name": k, "value": v, "url": live_server.url} for k, v in cookies.items()])
-        page = context.new_page()
-        page.problems = []  # type: ignore[attr-defined]
-        page.on("pageerror", lambda error: page.problems.append(str(error)))  # type: ignore[attr-defined]
-        page.goto(f"{live_server.url}/d/{station.dataset.slug}/review/")
-        return page
-
-    yield open_station
-    for context in contexts:
-        context.close()
-
-
-def item_of(page: Page) -> int:
-    """The item on screen, once its picture is painted."""
-    page.wait_for_selector("[data-station][data-item] [data-canvas] img")
-    return int(page.get_attribute("[data-station]", "data-item") or 0)
-
-
-def press_and_wait(page: Page, key: str) -> None:
-    """Press a key and wait until another image, or the empty queue, is shown."""
-    before = item_of(page)
-    page.keyboard.press(key)
-    expect(page.locator("[data-station]")).not_to_have_attribute("data-item", str(before))
-
-
-def shows(page: Page, item: int, timeout: float = 15_000) -> None:
-    expect(page.locator("[data-station]")).to_have_attribute("data-item", str(item), timeout=timeout)
-
-
-def saved(page: Page) -> None:
-    expect(page.locator("[data-sync]")).to_have_attribute("data-state", "saved")
 
 
 def test_two_reviewers_in_two_browsers_share_no_image_and_lose_none(enter: Callable[..., Page]):
@@ -252,15 +166,6 @@ def test_a_lost_reply_is_asked_for_again_and_recorded_once(enter: Callable[..., 
     assert Decision.objects.count() == 1
 
 
-def holds(page: Page, least: int) -> None:
-    """Wait until at least so many images are held: the ones to come are asked for while one is looked at."""
-    for _ in range(150):
-        if Lease.objects.filter(ended_at__isnull=True).count() >= least:
-            return
-        page.wait_for_timeout(100)
-    raise AssertionError(f"fewer than {least} images are held")
-
-
 def test_leaving_gives_the_images_back(enter: Callable[..., Page]):
     station = station_with(5)
     page = enter(station, station.reviewer())
@@ -287,6 +192,7 @@ def test_many_labels_are_found_by_typing(enter: Callable[..., Page]):
     expect(page.locator("[data-find-said]")).to_have_text("Enter chooses: crazing")
     page.keyboard.press("Enter")
     expect(page.locator("[data-station]")).not_to_have_attribute("data-item", str(before))
+    item_of(page)
     page.keyboard.press("/")
     page.keyboard.insert_text("打")
     page.keyboard.press("Enter")

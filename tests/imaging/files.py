@@ -110,3 +110,20 @@ def apng(default_is_hidden: bool = True) -> bytes:
         frames += chunk(b"fcTL", control(number)) + chunk(b"fdAT", struct.pack(">I", number + 1) + pixels)
         number += 2
     return still[:at] + before + still[at:end] + frames + still[end:]
+
+
+def interlaced(pixels: np.ndarray) -> bytes:
+    """The pixels as an interlaced PNG (Adam7), grey or RGB, of 8 or 16 bits."""
+    rows = b""
+    for x, y, across, down in (
+        *((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4)),
+        *((0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)),
+    ):
+        part = pixels[y::down, x::across]
+        if part.size:
+            rows += b"".join(b"\0" + row.astype(f">u{pixels.itemsize}").tobytes() for row in part)
+    height, width = pixels.shape[:2]
+    kind = 2 if pixels.ndim == 3 else 0
+    header = struct.pack(">IIBBBBB", width, height, pixels.itemsize * 8, kind, 0, 0, 1)
+    packed = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + packed

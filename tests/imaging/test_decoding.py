@@ -18,6 +18,7 @@ from tests.imaging.files import (
     WIDTH,
     apng,
     chunk,
+    interlaced,
     linear_profile,
     png16,
     saved,
@@ -62,7 +63,9 @@ def codes(data: bytes, **options: object) -> list[str]:
         ),
         ("grey PNG", png16(TWELVE), GREY),
         ("colour PNG", png16(COLOUR12), COLOUR),
-        ("interlaced PNG", saved(Image.fromarray(GREY), "PNG", interlace=True), GREY),
+        ("interlaced PNG", interlaced(TWELVE), GREY),
+        ("interlaced colour PNG", interlaced(COLOUR12), COLOUR),
+        ("interlaced PNG of 8 bits", interlaced(COLOUR), COLOUR),
     ],
 )
 def test_deep_images_are_shown_by_their_window(name: str, data: bytes, wanted: np.ndarray) -> None:

@@ -41,7 +41,7 @@ def test_an_admin_puts_a_flagged_image_back_and_it_is_asked_first_blind_as_befor
     assert reverse("review-put-back", args=[station.dataset.slug, flag.pk]) in text
     assert reverse("review-put-back", args=[station.dataset.slug, flag.pk]) not in page(station, user)
     reply = post(station, admin, flag)
-    assert f"{audited.image.name} waits for a person again" in reply.content.decode()
+    assert f"image {audited.image.sha256[:8]} waits for a person again" in reply.content.decode()
     assert not selectors.flagged(station.dataset).exists()
     again = station.next(user)[0]
     assert again.item == audited and again.blind, (
@@ -51,7 +51,7 @@ def test_an_admin_puts_a_flagged_image_back_and_it_is_asked_first_blind_as_befor
     flag.refresh_from_db()
     assert flag.note == "too dark\nask line 3"
     event = Event.objects.get(kind="queue.put_back")
-    assert event.actor_name == admin.username and event.data["name"] == audited.image.name
+    assert event.actor_name == admin.username and event.data["image"] == audited.image.sha256
     assert event.data["flags"] == [flag.pk]
     assert selectors.answered_today(station.dataset, admin) == 0
     station.answer(user, again, "correct", label=station.labels[1])

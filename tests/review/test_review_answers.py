@@ -14,6 +14,7 @@ from mekiki.jobs.models import Job, Kind
 from mekiki.review import selectors, services
 from mekiki.review.errors import InvalidAnswerError, ReviewError, UnknownHereError
 from mekiki.review.models import ConfirmedLabel, Decision, Lease, QueueItem, Stream
+from mekiki.review.services import SEEN_AFTER
 from tests.factories import LabelFactory
 from tests.review_setup import Station
 
@@ -383,3 +384,29 @@ def test_enough_new_labels_ask_for_training_once(django_capture_on_commit_callba
             station.answer(user, held)
         assert runs.count() == (1 if number >= 3 else 0)
     assert runs.get().trigger == "count"
+
+
+@pytest.mark.parametrize("kind", ["confirm", "correct", "skip", "flag"])
+def test_an_answer_to_an_image_that_nobody_can_have_seen_is_refused(kind: str):
+    station = Station(items=1)
+    user = station.reviewer()
+    leased = station.next(user)[0]
+    more = {"label": station.labels[1].pk} if kind == "correct" else {}
+    for milliseconds in (0, SEEN_AFTER - 1):
+        with pytest.raises(InvalidAnswerError) as error:
+            station.answer(user, leased, kind, milliseconds=milliseconds, **more)
+        assert error.value.code == "not_seen"
+        assert "Nothing was recorded" in error.value.message
+    assert not Decision.objects.exists()
+    assert station.answer(user, leased, kind, milliseconds=SEEN_AFTER, **more).late is False
+
+
+def test_an_answer_whose_sender_does_not_know_the_time_is_taken_and_a_repeat_is_no_new_one():
+    station = Station(items=1)
+    user = station.reviewer()
+    leased = station.next(user)[0]
+    key = uuid.uuid4()
+    first = station.answer(user, leased, client_key=key)
+    assert first.milliseconds is None
+    again = station.answer(user, leased, client_key=key, milliseconds=1)
+    assert again.duplicate and again.pk == first.pk

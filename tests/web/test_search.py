@@ -149,11 +149,12 @@ def test_what_waits_to_be_judged_blind_takes_no_part(fan: Fan, stream: str) -> N
     blind = fan.images[0]
     assert 0 not in fan.numbers(text="scratch") and 0 not in fan.numbers(like=fan.images[1].sha256)
     page = fan.page(text="scratch").content.decode()
-    assert "1 image that waits for a blind judgement takes no part." in page and blind.sha256 not in page
-    refused = fan.page(like=blind.sha256)
     assert (
-        refused.context["images"] == [] and "images like it would give that away" in refused.content.decode()
+        "1 image of the audit sample that has not been judged yet is left out" in page
+        and blind.sha256 not in page
     )
+    refused = fan.page(like=blind.sha256)
+    assert refused.context["images"] == [] and "images like it would give away" in refused.content.decode()
     own = fan.client.get(f"/d/fan/images/{blind.sha256}/").content.decode()
     assert "?like=" not in own
     assert f"?like={blind.sha256}" not in fan.page().content.decode()
@@ -303,7 +304,7 @@ def test_queries_do_not_grow_with_images() -> None:
         counts.append(len(queries))
         fan.dataset.slug = f"fan{n}"
         fan.dataset.save()
-    assert counts[0] == counts[1] <= 26
+    assert counts[0] == counts[1] <= 33
 
 
 def test_pages_of_hits_repeat_none_and_lose_none() -> None:

@@ -25,7 +25,9 @@ ENCODER_CODES = {
     "no_tokenizer": "the files of the tokenizer are missing or cannot be read (name, reason)",
     "preprocessing": "the model prepares images in a way this version does not know",
     "variant_failed": "the ONNX form of the image tower could not be made (name, reason)",
-    "variant_differs": "the ONNX form gives other vectors than the original (name, cosine)",
+    "variant_differs": "the ONNX form gives other vectors than the original (name, cosine, smallest)",
+    "variant_overflows": "the 8-bit form overflows on some processors (name, layer)",
+    "differs_here": "this machine computes other vectors than those on record (name, host, cosine, least)",
     "load_failed": "anything else that stopped loading (name, reason)",
     "run_failed": "the network failed while embedding (reason)",
 }

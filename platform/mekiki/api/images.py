@@ -13,6 +13,7 @@ from mekiki.datasets.models import Image
 from mekiki.labeling.selectors import active_labels
 from mekiki.learning.search import TOP, Problem
 from mekiki.learning.selectors import champion
+from mekiki.review.blinding import hide
 from mekiki.review.errors import InvalidAnswerError, ReviewError
 from mekiki.review.finding import FilterForm
 from mekiki.review.searching import search
@@ -77,7 +78,7 @@ class SearchOut(Schema):
     summary="Images by a text or by an image, the most similar first",
 )
 def search_images(request: HttpRequest, slug: str, asked: Annotated[SearchIn, Query()]) -> dict[str, Any]:
-    """For members of the dataset. Images that wait for a blind judgement take no part."""
+    """For members of the dataset. Images of the audit reserve that were not judged yet take no part (`left_out`)."""
     user = person(request)
     dataset = dataset_for(user, slug)
     given = asked.dict()
@@ -111,6 +112,7 @@ def search_images(request: HttpRequest, slug: str, asked: Annotated[SearchIn, Qu
         )
         raise kind(found.code, found.problem)
     images = Image.objects.in_bulk([pk for pk, _similarity in found.hits])
+    hide(dataset, images.values())
     return {
         "state": "waiting" if found.waiting else "ready",
         "hits": [
@@ -118,7 +120,7 @@ def search_images(request: HttpRequest, slug: str, asked: Annotated[SearchIn, Qu
                 "rank": rank,
                 "similarity": similarity,
                 "sha256": images[pk].sha256,
-                "name": images[pk].name,
+                "name": images[pk].shown_name,
                 "url": reverse("image", args=[slug, images[pk].sha256]),
                 "thumb_url": reverse("image-thumb", args=[slug, images[pk].sha256]),
             }

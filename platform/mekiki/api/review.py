@@ -18,6 +18,7 @@ from mekiki.api.errors import ErrorOut
 from mekiki.datasets.access import dataset_for
 from mekiki.datasets.models import Dataset
 from mekiki.review import selectors, services
+from mekiki.review.blinding import neutral_name
 from mekiki.review.services import LeasedItem
 
 router = Router(tags=["review"])
@@ -40,7 +41,7 @@ class NextIn(Schema):
 
 
 class ImageOut(Schema):
-    """An image to judge."""
+    """An image to judge. Asked about blind, it has a neutral name and no metadata."""
 
     sha256: str
     name: str
@@ -81,6 +82,7 @@ class EmptyOut(Schema):
     url: str
     link: str
     progress: float | None
+    may_undo: bool
 
 
 class NextOut(Schema):
@@ -93,7 +95,10 @@ class NextOut(Schema):
 
 
 class AnswerIn(Schema):
-    """One answer. `client_key` is the sender's own: sent again, the answer is recorded once."""
+    """One answer. `client_key` is the sender's own: sent again, the answer is recorded once.
+
+    `milliseconds`: how long the image was on the screen; too short to be seen, the answer is refused (not_seen).
+    """
 
     item: Id
     lease: Id
@@ -167,12 +172,12 @@ def _item(dataset: Dataset, leased: LeasedItem) -> dict[str, Any]:
         "expires_at": leased.lease.expires_at,
         "image": {
             "sha256": image.sha256,
-            "name": image.name,
+            "name": neutral_name(image.sha256) if leased.blind else image.name,
             "url": reverse("image-display", args=[dataset.slug, image.sha256]),
             "thumb_url": reverse("image-thumb", args=[dataset.slug, image.sha256]),
             "width": image.width,
             "height": image.height,
-            "metadata": image.metadata,
+            "metadata": {} if leased.blind else image.metadata,
         },
         "blind": leased.blind,
         "prediction": predicted
@@ -214,6 +219,7 @@ def next_items(request: HttpRequest, slug: str, body: NextIn) -> dict[str, Any]:
             "url": reverse(empty.url_name, args=[dataset.slug]) if empty.url_name and may_act else "",
             "link": empty.link if may_act else "",
             "progress": empty.progress,
+            "may_undo": selectors.may_undo(dataset, request.user),
         },
     }
 

@@ -22,7 +22,15 @@ class Event(models.Model):
     data = models.JSONField(default=dict)
 
     class Meta:
-        indexes = [models.Index(fields=["dataset_id", "-id"], name="event_of_dataset")]
+        indexes = [
+            models.Index(fields=["dataset_id", "-id"], name="event_of_dataset"),
+            # The changes of the audit share decide which images belong to the reserve: asked by every page with images.
+            models.Index(
+                fields=["dataset_id"],
+                condition=models.Q(kind="dataset.settings_changed"),
+                name="event_of_settings",
+            ),
+        ]
         triggers = append_only()
 
     def __str__(self) -> str:

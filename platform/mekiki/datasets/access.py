@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from mekiki.accounts.access import at_least, role_in
 from mekiki.accounts.models import Role, User
-from mekiki.datasets.models import Dataset, Image, ImportBatch
+from mekiki.datasets.models import Dataset, Image, ImportBatch, PixelWindow
 from mekiki.jobs.models import Job
 
 
@@ -74,3 +74,13 @@ def import_for(user: User, slug: str, pk: int) -> ImportBatch:
         raise Http404
     batch.dataset = dataset
     return batch
+
+
+def window_for(user: User, slug: str, pk: int) -> PixelWindow:
+    """A pixel window of a dataset, for its admins. Errors as dataset_for."""
+    dataset = dataset_for(user, slug, Role.ADMIN)
+    window = PixelWindow.objects.filter(dataset=dataset, pk=pk).first()
+    if window is None:
+        raise Http404
+    window.dataset = dataset
+    return window

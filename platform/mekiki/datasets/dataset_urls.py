@@ -5,7 +5,6 @@ from django.urls import path
 from mekiki.datasets import views
 
 urlpatterns = [
-    path("images/<str:sha256>/original", views.original, name="image-original"),
     path("images/<str:sha256>/thumb", views.thumb, name="image-thumb"),
     path("images/<str:sha256>/display", views.display, name="image-display"),
     path("import/", views.import_page, name="import"),
@@ -16,5 +15,8 @@ urlpatterns = [
     path("import/<int:pk>/finish", views.import_finish, name="import-finish"),
     path("import/<int:pk>/discard", views.import_discard, name="import-discard"),
     path("settings/", views.settings, name="dataset-settings"),
+    path("settings/windows/<int:pk>/", views.window, name="dataset-window"),
+    path("settings/windows/<int:pk>/go-on/", views.window_go_on, name="dataset-window-go-on"),
+    path("settings/pictures/", views.rebuild, name="dataset-rebuild"),
     path("settings/archive/", views.archive, name="dataset-archive"),
 ]

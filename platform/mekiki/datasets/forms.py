@@ -68,3 +68,10 @@ class SettingsForm(forms.Form):
         values = dict(self.cleaned_data)
         values["audit_fraction"] = round(values.pop("audit_percent") / 100, 6)
         return values
+
+
+class WindowForm(forms.Form):
+    """The pixel values that are shown black and white."""
+
+    black = forms.FloatField(label=_("Black"))
+    white = forms.FloatField(label=_("White"))

@@ -1,6 +1,7 @@
 """Datasets, their images, and the imports that brought them in."""
 
 import secrets
+from typing import Any
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -178,6 +179,10 @@ class Image(models.Model):
     has_display = models.BooleanField(null=True)
     # Raised each time thumbnail and display file are made again; browsers ask anew then.
     rendition = models.PositiveIntegerField(default=0)
+    # What a page may say of the image, given by review.blinding.hide; no columns.
+    hidden: bool
+    shown_name: str
+    shown_metadata: dict[str, Any]
 
     class Meta:
         constraints = [
@@ -193,6 +198,8 @@ class Image(models.Model):
                 condition=models.Q(window__isnull=False),
                 name="image_of_window",
             ),
+            # Counting the audit reserve reads this index alone.
+            models.Index(fields=["dataset", "audit_key", "id"], name="image_by_audit_key"),
         ]
 
     def __str__(self) -> str:

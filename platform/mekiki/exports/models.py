@@ -33,6 +33,9 @@ class LabelSet(models.Model):
     snapshot = models.JSONField(default=dict)
     human_labels = models.PositiveIntegerField(default=0)
     machine_labels = models.PositiveIntegerField(default=0)
+    # Of machine_labels: those of audit-reserve images that nobody had judged when the entries were fixed. None: not
+    # counted, because the label set is older than this column.
+    reserve_labels = models.PositiveIntegerField(null=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
     created_at = models.DateTimeField(auto_now_add=True)
     frozen_at = models.DateTimeField(null=True)

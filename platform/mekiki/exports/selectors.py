@@ -3,12 +3,15 @@
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.fields.json import KeyTransform
 
+from mekiki.accounts.models import Role
+from mekiki.datasets.models import Image
 from mekiki.exports import signing
-from mekiki.exports.models import LabelSet
+from mekiki.exports.models import LabelSet, LabelSetEntry
 from mekiki.learning.models import Champion, Head, Prediction
+from mekiki.review.blinding import hidden
 from mekiki.review.models import BLIND_STREAMS, ConfirmedLabel, Decision, QueueItem
 
 PAGE = 25
@@ -62,6 +65,20 @@ def machine_label_count(dataset: Any, threshold: float) -> int:
         )
         .filter(~Exists(said), ~Exists(blind))
         .count()
+    )
+
+
+def hidden_machine_labels(label_set: LabelSet) -> QuerySet[Image]:
+    """The images of a label set with a machine's label that nobody may see yet (review.blinding)."""
+    images = Image.objects.filter(dataset_id=label_set.dataset_id).filter(hidden(label_set.dataset))
+    entries = LabelSetEntry.objects.filter(label_set=label_set, head_id__isnull=False)
+    return images.filter(pk__in=entries.values("image_id"))
+
+
+def closed_to(role: str | None, label_set: LabelSet) -> bool:
+    """Is the label set closed to this role? Reviewers must not read predictions that they may be asked to judge blind."""
+    return (
+        role == Role.REVIEWER and bool(label_set.machine_labels) and hidden_machine_labels(label_set).exists()
     )
 
 

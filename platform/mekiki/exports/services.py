@@ -107,11 +107,32 @@ def retry(*, label_set: LabelSet, user: Any) -> LabelSet:
 
 
 def record_download(*, label_set: LabelSet, user: Any) -> None:
-    """Leave a trace of who took a label set away."""
+    """Record who takes a label set away, with how many predictions of the audit reserve are in it.
+
+    PermissionDenied for reviewers while it holds predictions of images that they may be asked to judge blind.
+    """
+    check_download(label_set=label_set, user=user)
     record(
         kind="label_set.downloaded",
         actor=user,
         dataset=label_set.dataset,
         target=label_set,
-        data={"version": label_set.version, "sha256": label_set.sha256},
+        data={
+            "version": label_set.version,
+            "sha256": label_set.sha256,
+            "reserve_labels": label_set.reserve_labels,
+        },
     )
+
+
+def check_download(*, label_set: LabelSet, user: Any) -> None:
+    """PermissionDenied when the user may not read the label set."""
+    role = role_in(user, label_set.dataset)
+    if not at_least(role, Role.VIEWER) or selectors.closed_to(role, label_set):
+        raise PermissionDenied(
+            _(
+                "This label set holds predictions for images of the audit sample that have not been judged yet. "
+                "Reviewers cannot download it, because they may be asked to judge these images without seeing a "
+                "prediction. The label set is kept; an admin or a viewer of the dataset can download it."
+            )
+        )

@@ -11,6 +11,7 @@ from django.utils.translation import override
 from mekiki.datasets.models import Dataset
 from mekiki.exports.facts import machine_counts, once_critical
 from mekiki.exports.models import LabelSet
+from mekiki.exports.selectors import hidden_machine_labels
 from mekiki.labeling.models import Label
 from mekiki.learning.accuracy import COLUMNS, all_notes, counts_of, headline, since_stated, support
 from mekiki.learning.models import Champion, Evaluation
@@ -116,7 +117,8 @@ def take(label_set: LabelSet) -> LabelSet:
             "machine_by_label": {str(label_id): n for label_id, n in sorted(by_label.items())},
             "once_critical": once_critical(sorted(labels, key=lambda x: (x.position, x.pk)), by_label),
         }
-        label_set.save(update_fields=["human_labels", "machine_labels", "snapshot"])
+        label_set.reserve_labels = hidden_machine_labels(label_set).count() if machine else 0
+        label_set.save(update_fields=["human_labels", "machine_labels", "reserve_labels", "snapshot"])
     return label_set
 
 

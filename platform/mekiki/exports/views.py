@@ -98,7 +98,14 @@ def _row(label_set: LabelSet, dataset: Dataset) -> dict[str, Any]:
     if job is not None and label_set.state != LabelSet.State.FROZEN:
         job.dataset = dataset
         shown = status(job, getattr(dataset, "role", None))
-    return {"set": label_set, "failed": failed, "job": shown}
+    frozen = label_set.state == LabelSet.State.FROZEN
+    label_set.dataset = dataset
+    return {
+        "set": label_set,
+        "failed": failed,
+        "job": shown,
+        "closed": frozen and selectors.closed_to(getattr(dataset, "role", None), label_set),
+    }
 
 
 @require_POST
@@ -116,8 +123,9 @@ def retry(request: HttpRequest, slug: str, version: int) -> HttpResponse:
 
 @require_safe
 def download(request: HttpRequest, slug: str, version: int) -> HttpResponse | FileResponse:
-    """The zip of a frozen label set, for every member; who took it is recorded."""
+    """The zip of a frozen label set; who took it is recorded. 403 for reviewers while it would spoil an audit."""
     label_set = label_set_for(person(request), slug, version)
+    services.check_download(label_set=label_set, user=person(request))
     if label_set.state != LabelSet.State.FROZEN:
         raise Http404
     try:

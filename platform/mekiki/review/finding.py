@@ -9,7 +9,11 @@ from django.utils.translation import gettext_lazy as _
 from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Head
-from mekiki.review.models import BLIND_STREAMS, ConfirmedLabel, QueueItem, Stream
+from mekiki.review.blinding import hidden
+from mekiki.review.models import ConfirmedLabel, QueueItem, Stream
+
+# Filters and orders by what an image of the audit reserve hides (review.blinding).
+_HIDDEN_FACTS = ("label", "low", "high", "sort", "metadata", "q")
 
 
 class FilterForm(forms.Form):
@@ -71,9 +75,9 @@ def matching(dataset: Dataset, head: Head | None, asked: dict[str, Any]) -> Quer
         images = images.filter(confidence__lte=asked["high"] / 100)
     if asked.get("sort"):
         images = images.filter(confidence__isnull=False)
-    if asked.keys() & {"label", "low", "high", "sort"}:
-        # What a filter lets through, and where it stands in the order, would tell the prediction that the page hides.
-        images = images.filter(~Exists(blind_items(dataset).filter(image=OuterRef("pk"))))
+    if leaves_out_hidden(asked):
+        # What a filter lets through, and its place in the order, would give away what the page hides.
+        images = images.filter(~hidden(dataset))
     confirmed = asked.get("confirmed")
     if confirmed in {"none", "some"}:
         # Not `confirmed_label__isnull`, a join of which PostgreSQL believes that nearly nothing is left: it then sorts all
@@ -93,11 +97,7 @@ def matching(dataset: Dataset, head: Head | None, asked: dict[str, Any]) -> Quer
     return images
 
 
-def blind_items(dataset: Dataset) -> QuerySet[QueueItem]:
-    """What waits to be judged without seeing a prediction."""
-    return QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING, stream__in=BLIND_STREAMS)
-
-
-def blind_images(dataset: Dataset, ids: list[int]) -> set[int]:
-    """Those of the images that wait to be judged without seeing a prediction: it is shown nowhere."""
-    return set(blind_items(dataset).filter(image__in=ids).values_list("image_id", flat=True))
+def leaves_out_hidden(asked: dict[str, Any]) -> bool:
+    """Does a filter or the order depend on something that blind images hide? Then those take no part."""
+    by_confirmed_label = str(asked.get("confirmed", "")).isdigit()
+    return by_confirmed_label or any(asked.get(name) not in ("", None) for name in _HIDDEN_FACTS)

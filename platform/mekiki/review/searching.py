@@ -1,13 +1,12 @@
 """Searching a dataset's images by a text or by another image, within the filters of the gallery.
 
-Images that wait to be judged blind take no part: where an image stands among the results for “scratch” is what the
-model thinks of it, and so are the labels of its neighbours.
+Images that hide their prediction (review.blinding) take no part: the rank of an image among the results for “scratch”
+is what the model thinks of it, and so are the labels of its neighbours.
 """
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext_lazy as _
 
 from mekiki.datasets.models import Dataset, Image
@@ -16,7 +15,8 @@ from mekiki.learning import search as vectors
 from mekiki.learning.models import Encoder, Head
 from mekiki.learning.search import index
 from mekiki.learning.selectors import embedded_count
-from mekiki.review.finding import blind_items, matching
+from mekiki.review.blinding import hidden, hidden_count, hidden_ids
+from mekiki.review.finding import matching
 
 PROBLEMS = {
     "nothing_embedded": _(
@@ -24,8 +24,8 @@ PROBLEMS = {
         "They are computed by themselves after an import; then search again. Filters work meanwhile."
     ),
     "blind": _(
-        "This image waits to be judged without seeing what the model thinks; images like it would give that away. "
-        "Search again once it has been judged."
+        "This image belongs to the audit sample and has not been judged yet: images like it would give away what the "
+        "model thinks of it. Search again once it has been judged."
     ),
     "not_embedded": _(
         "This image has no embedding: it has just been imported, or the encoder cannot read it. "
@@ -44,7 +44,7 @@ class Search:
 
     images: int  # of the dataset
     searchable: int = 0  # of them have an embedding
-    left_out: int = 0  # of them wait to be judged blind
+    left_out: int = 0  # images that hide their prediction, at most blinding.COUNT_UP_TO + 1
     encoder: Encoder | None = None
     hits: list[tuple[int, float]] = field(default_factory=list)
     waiting: bool = False
@@ -79,8 +79,7 @@ def search(
     found = min(total, embedded_count(encoder=encoder, dataset=dataset)) if encoder else 0
     if encoder is None or not found:
         return Search(total, code="nothing_embedded")
-    blind = blind_items(dataset)
-    facts: dict[str, Any] = {"searchable": found, "encoder": encoder, "left_out": blind.count()}
+    facts: dict[str, Any] = {"searchable": found, "encoder": encoder, "left_out": hidden_count(dataset)}
     if text:
         answer = vectors.ask(encoder=encoder, text=text, user=user, wait=wait)
         if answer.waiting:
@@ -90,14 +89,14 @@ def search(
         vector = answer.vector
     else:
         assert like is not None
-        if blind.filter(image=like).exists():
+        if hidden_ids(dataset, [like.pk]):
             return Search(total, **facts, code="blind")
         vector = vectors.vector_of(encoder, like)
         if vector is None:
             return Search(total, **facts, code="not_embedded")
     assert vector is not None
     images = matching(dataset, head, {name: value for name, value in asked.items() if name != "sort"})
-    images = images.filter(~Exists(blind.filter(image=OuterRef("pk"))))
+    images = images.filter(~hidden(dataset))
     if like is not None and not text:
         images = images.exclude(pk=like.pk)
     try:

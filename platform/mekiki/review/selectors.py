@@ -269,6 +269,11 @@ def recent_decisions(dataset: Any, user: Any, limit: int = 5) -> list[Decision]:
     return list(rows.order_by("-id")[:limit])
 
 
+def may_undo(dataset: Any, user: Any) -> bool:
+    """Has the reviewer an answer in the dataset that an undo would take back?"""
+    return standing(user=user, dataset=dataset).exists()
+
+
 def standing(**where: Any) -> QuerySet[Decision]:
     """Decisions that have not been undone, and are no undo themselves.
 

@@ -8,7 +8,13 @@ def station_texts() -> dict[str, str]:
     return {
         "loading": _("Loading the next image…"),
         "image_failed": _("This image could not be loaded. Try again, or skip it."),
-        "image_wait": _("The image is still loading."),
+        "image_wait": _("The image is still loading. Nothing was recorded; answer when it is there."),
+        "image_slow": _("The image takes long to load. Wait for it, or skip it."),
+        "too_soon": _("The image has only just appeared. Nothing was recorded; look at it, then answer."),
+        "type_again": _("No image was there yet, or another one came. Nothing was recorded; type again."),
+        "flag_lost": _(
+            "Another image came while you wrote the note. Nothing was recorded; look for the first one among the images."
+        ),
         "prediction": _("Predicted: {label}, {percent} %"),
         "prediction_uncalibrated": _("Predicted: {label}, {percent} %, uncalibrated"),
         "uncalibrated": _("uncalibrated"),
@@ -43,6 +49,7 @@ def station_texts() -> dict[str, str]:
         "empty_title": _("Nothing to review right now"),
         "error": _("The server could not be reached. Trying again…"),
         "per_hour": _("{n} an hour"),
+        "find_here": _("Type a name. Enter confirms the prediction, Esc goes back to the image."),
         "find_none": _("No label matches."),
         "find_some": _("Enter chooses: {label}"),
         "no_such_key": _("There is no label {key}."),

@@ -1,6 +1,7 @@
 """The review station, and the page that shows what waits and what was flagged."""
 
 import json
+import unicodedata
 
 from django.conf import settings
 from django.contrib import messages
@@ -18,11 +19,15 @@ from mekiki.datasets.access import dataset_for
 from mekiki.labeling.keys import key_of
 from mekiki.labeling.selectors import active_labels
 from mekiki.review import selectors, services
+from mekiki.review.blinding import hide
 from mekiki.review.errors import ReviewError, UnknownHereError
 from mekiki.review.models import Stream
 from mekiki.review.texts import station_texts
 
 FLAGGED_SHOWN = 200
+# Keys of the commands, on their buttons.
+LETTERS = {"skip": "S", "flag": "F", "undo": "Z", "help": "?"}
+CHORDS = {"skip": "Shift+→", "flag": "Shift+↑", "undo": "Shift+←", "help": "F1"}
 
 
 @never_cache
@@ -40,15 +45,21 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
         }
         for label in active_labels(dataset)
     ]
+    recent = selectors.recent_decisions(dataset, request.user)
+    hide(dataset, [decision.image for decision in recent])
     history = [
         {
             "kind": decision.kind,
             "label": decision.label.name if decision.label else "",
-            "name": decision.image.name,
+            "name": decision.image.shown_name,
             "thumb": reverse("image-thumb", args=[dataset.slug, decision.image.sha256]),
         }
-        for decision in reversed(selectors.recent_decisions(dataset, request.user))
+        for decision in reversed(recent)
     ]
+    # Where a label has no key, letters find a label and the commands have other keys.
+    finder = any(label["key"] is None for label in labels)
+    if finder and any(unicodedata.normalize("NFKC", str(label["name"]))[:1].isdigit() for label in labels):
+        labels = [{**label, "key": None} for label in labels]  # Digits begin a name, so they answer nothing.
     return render(
         request,
         "review/station.html",
@@ -60,6 +71,10 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
             "texts_json": json.dumps(station_texts()),
             "history_json": json.dumps(history),
             "lease_seconds": settings.LEASE_SECONDS,
+            "seen_after": services.SEEN_AFTER,
+            "finder": finder,
+            "label_keys": any(label["key"] is not None for label in labels),
+            "keys": CHORDS if finder else LETTERS,
         },
     )
 
@@ -70,6 +85,14 @@ def queue(request: HttpRequest, slug: str) -> HttpResponse:
     dataset = dataset_for(person(request), slug)
     counts = selectors.queue_counts(dataset)
     flags = list(selectors.flagged(dataset)[: FLAGGED_SHOWN + 1])
+    hide(dataset, [flag.image for flag in flags])
+    may_put_back = at_least(dataset.role, Role.ADMIN)
+    # A note can name the label. Whoever decides what becomes of the image must read it, and its writer may.
+    closed = {
+        flag.pk
+        for flag in flags
+        if flag.image.hidden and flag.user_id != request.user.pk and not may_put_back
+    }
     return render(
         request,
         "review/queue.html",
@@ -79,12 +102,13 @@ def queue(request: HttpRequest, slug: str) -> HttpResponse:
             "streams": [(Stream(stream).label, n) for stream, n in counts.items() if n],
             "waiting": sum(counts.values()),
             "flags": flags[:FLAGGED_SHOWN],
+            "closed_notes": closed,
             "more_flags": len(flags) > FLAGGED_SHOWN,
             "shown_flags": FLAGGED_SHOWN,
             "audited": selectors.audit_count(dataset),
             "may_review": at_least(dataset.role, Role.REVIEWER),
             "may_retire": at_least(dataset.role, Role.ADMIN),
-            "may_put_back": at_least(dataset.role, Role.ADMIN),
+            "may_put_back": may_put_back,
         },
     )
 
@@ -100,8 +124,10 @@ def put_back(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     except ReviewError as error:
         messages.error(request, error.message)
     else:
+        hide(dataset, [item.image])
         messages.success(
-            request, _("%(name)s waits for a person again, before all others.") % {"name": item.image.name}
+            request,
+            _("%(name)s waits for a person again, before all others.") % {"name": item.image.shown_name},
         )
     return redirect("review-queue", dataset.slug)
 

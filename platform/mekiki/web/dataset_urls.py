@@ -17,4 +17,5 @@ urlpatterns = [
     path("models/<int:version>/confusion.csv", heads.confusions, name="head-confusion"),
     path("images/", gallery.images, name="images"),
     path("images/<str:sha256>/", gallery.image, name="image"),
+    path("images/<str:sha256>/original", gallery.original, name="image-original"),
 ]

@@ -57,6 +57,14 @@ def test_a_convolutional_tower_too(cache: Path, variant: str) -> None:
     assert cosines.min() > (0.99999 if variant == "onnx" else 0.9)
 
 
+def test_the_vector_of_an_image_does_not_depend_on_the_batch(original: Encoder, cache: Path) -> None:
+    encoder = load_encoder(f"{original.name}+int8", cache_dir=cache)
+    pictures = probe_images(9, 32, seed=4)
+    alone = np.concatenate([encoder.embed_pixels(pictures[at : at + 1]) for at in range(9)])
+    assert np.array_equal(encoder.embed_pixels(pictures), alone)
+    assert np.array_equal(encoder.embed_pixels(pictures[::-1])[::-1], alone)
+
+
 def test_the_file_is_used_again_and_made_again_when_damaged(
     original: Encoder, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,7 +94,7 @@ def test_the_file_is_used_again_and_made_again_when_damaged(
 def test_a_form_that_is_too_far_off_is_refused_and_not_kept(
     original: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(onnx_tower._LEAST, "int8", 1.5)
+    monkeypatch.setitem(onnx_tower._LEAST, "int8", (1.5, 1.5))
     with pytest.raises(EncoderError) as caught:
         load_encoder(f"{original.name}+int8", cache_dir=tmp_path)
     assert caught.value.code == "variant_differs"

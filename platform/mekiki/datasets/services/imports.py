@@ -22,17 +22,21 @@ from mekiki.jobs.models import Job, Kind
 from mekiki.jobs.services import enqueue
 
 
-def import_folder(*, dataset: Dataset, path: str | Path, user: User | None) -> Job:
+def import_folder(*, dataset: Dataset, path: str | Path, user: User | None, every_page: bool = False) -> Job:
     """Import a folder, a zip or a single file that lies on the server. The worker must be able to read it.
 
-    ValidationError when there is nothing at the path.
+    every_page: every page of a TIFF becomes an image, not only the largest. ValidationError when there is nothing at the path.
     """
     place = Path(path).expanduser().absolute()
     if not place.exists():
         raise ValidationError(_("There is nothing at %(path)s."), params={"path": str(place)})
     with transaction.atomic():
         batch = ImportBatch.objects.create(
-            dataset=dataset, source=ImportBatch.Source.FOLDER, location=str(place), created_by=user
+            dataset=dataset,
+            source=ImportBatch.Source.FOLDER,
+            location=str(place),
+            created_by=user,
+            every_page=every_page,
         )
         return finish_upload(batch=batch, user=user)
 

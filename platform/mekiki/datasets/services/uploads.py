@@ -55,10 +55,15 @@ def job_key(batch: ImportBatch) -> str:
     return f"{Kind.IMPORT_IMAGES}:{batch.pk}"
 
 
-def start_upload(*, dataset: Dataset, user: User | None) -> ImportBatch:
-    """Open an upload: files are added one by one, then finish_upload starts the import."""
+def start_upload(*, dataset: Dataset, user: User | None, every_page: bool = False) -> ImportBatch:
+    """Open an upload: files are added one by one, then finish_upload starts the import.
+
+    every_page: every page of a TIFF becomes an image, not only the largest.
+    """
     _throw_away_abandoned(dataset)
-    batch = ImportBatch.objects.create(dataset=dataset, source=ImportBatch.Source.UPLOAD, created_by=user)
+    batch = ImportBatch.objects.create(
+        dataset=dataset, source=ImportBatch.Source.UPLOAD, created_by=user, every_page=every_page
+    )
     folder = settings.HOME / "incoming" / str(batch.pk)
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # A number used before can only come from a database that was replaced: its files belong to nobody.

@@ -10,6 +10,7 @@ from mekiki.datasets.views.imports import (
     import_page,
     import_start,
 )
+from mekiki.datasets.views.windows import rebuild, window, window_go_on
 
 __all__ = [
     "archive",
@@ -22,6 +23,9 @@ __all__ = [
     "import_report",
     "import_start",
     "original",
+    "rebuild",
     "settings",
     "thumb",
+    "window",
+    "window_go_on",
 ]

@@ -12,6 +12,7 @@ from mekiki.accounts.models import Role
 from mekiki.datasets import services
 from mekiki.datasets.access import dataset_for
 from mekiki.datasets.forms import SettingsForm
+from mekiki.datasets.selectors import images_to_rebuild, windows_of
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -27,7 +28,13 @@ def settings(request: UserRequest, slug: str) -> HttpResponse:
         else:
             messages.success(request, _("The settings are saved."))
             return redirect("dataset-settings", slug)
-    context = {"dataset": dataset, "section": "settings", "form": form}
+    context = {
+        "dataset": dataset,
+        "section": "settings",
+        "form": form,
+        "windows": windows_of(dataset),
+        "old_pictures": images_to_rebuild(dataset, None).count(),
+    }
     return render(request, "datasets/settings.html", context)
 
 

@@ -3,7 +3,7 @@
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
-from django.http import FileResponse, Http404, HttpResponseNotModified
+from django.http import FileResponse, Http404, HttpResponse, HttpResponseNotModified
 from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
 from django.views.decorators.http import require_safe
@@ -11,20 +11,19 @@ from django.views.decorators.http import require_safe
 from mekiki.accounts.http import UserRequest
 from mekiki.datasets import storage
 from mekiki.datasets.access import image_for
+from mekiki.datasets.bare import without_words
 from mekiki.datasets.importing.pictures import CONTENT_TYPES, EXTENSIONS
 from mekiki.datasets.models import Image
 
 
-@require_safe
-def original(request: UserRequest, slug: str, sha256: str) -> HttpResponseBase:
-    """The bytes as they were imported, as a download."""
-    image = image_for(request.user, slug, sha256)
+def original(request: UserRequest, image: Image) -> HttpResponseBase:
+    """The bytes as they were imported, as a download. The page that calls this has checked that the user may have it."""
     stem = PurePosixPath(image.name).stem[:100] or image.sha256[:12]
     return _answer(
         request,
         image,
         "original",
-        [(storage.original_name(image.dataset_id, sha256), CONTENT_TYPES[image.format])],
+        [(storage.original_name(image.dataset_id, image.sha256), CONTENT_TYPES[image.format])],
         download_as=stem + EXTENSIONS[image.format],
     )
 
@@ -39,23 +38,35 @@ def thumb(request: UserRequest, slug: str, sha256: str) -> HttpResponseBase:
 
 @require_safe
 def display(request: UserRequest, slug: str, sha256: str) -> HttpResponseBase:
-    """What people judge: the original where browsers show the decoder's pixels of it, else the display file."""
+    """What people judge: the original where browsers show the decoder's pixels of it, else the display file.
+
+    Never with the words that cameras write into files: whoever judges the image blind could read them.
+    """
     image = image_for(request.user, slug, sha256)
     names = []
     if image.has_display is not False:
         names.append((storage.display_name(image.dataset_id, sha256), "image/webp"))
     if not image.has_display:
         names.append((storage.original_name(image.dataset_id, sha256), CONTENT_TYPES[image.format]))
-    return _answer(request, image, "display", names)
+    # The part of the ETag: "display" once stood for files with their embedded text.
+    return _answer(request, image, "picture", names, bare=True)
 
 
 def _answer(
-    request: UserRequest, image: Image, which: str, names: list[tuple[str, str]], download_as: str = ""
+    request: UserRequest,
+    image: Image,
+    which: str,
+    names: list[tuple[str, str]],
+    download_as: str = "",
+    bare: bool = False,
 ) -> HttpResponseBase:
-    """The first of the names that exists. 404 when the storage lost them all."""
+    """The first of the names that exists. bare: an original without embedded text. 404 when the storage lost them all."""
     etag = f'"{image.sha256}-{which}-{image.rendition}"'
     unchanged = get_conditional_response(request, etag=etag)
-    response = unchanged if isinstance(unchanged, HttpResponseNotModified) else _file(names, download_as)
+    if isinstance(unchanged, HttpResponseNotModified):
+        response: HttpResponseBase = unchanged
+    else:
+        response = _file(names, download_as, image if bare else None)
     response["ETag"] = etag
     # Another pixel window, or a newer version's rules, changes how an image is shown; its own bytes never change.
     changes = which != "original" and (image.has_display is None or image.window_id or image.rendition)
@@ -66,9 +77,15 @@ def _answer(
     return response
 
 
-def _file(names: list[tuple[str, str]], download_as: str) -> HttpResponseBase:
-    """Streamed: a large original does not pass through memory."""
+def _file(names: list[tuple[str, str]], download_as: str, bare: Image | None) -> HttpResponseBase:
+    """Streamed: a large original does not pass through memory, unless embedded text is taken out of it."""
     file, content_type = _open(names)
+    if bare is not None and content_type == CONTENT_TYPES[bare.format]:
+        with file:
+            data, kind = without_words(file.read(), bare.format)
+        response: HttpResponseBase = HttpResponse(data, content_type=CONTENT_TYPES[kind])
+        response["Content-Disposition"] = "inline"
+        return response
     response = FileResponse(
         file, content_type=content_type, as_attachment=bool(download_as), filename=download_as
     )

@@ -30,7 +30,9 @@ def import_page(request: UserRequest, slug: str) -> HttpResponse:
     if request.method == "POST":
         files = request.FILES.getlist("files") + request.FILES.getlist("folder")
         if files:
-            batch = services.start_upload(dataset=dataset, user=request.user)
+            batch = services.start_upload(
+                dataset=dataset, user=request.user, every_page="every_page" in request.POST
+            )
             for file in files:
                 services.add_file(batch=batch, name=file.name or "", file=file)
             services.finish_upload(batch=batch, user=request.user)
@@ -50,9 +52,10 @@ def import_page(request: UserRequest, slug: str) -> HttpResponse:
 
 @require_POST
 def import_start(request: UserRequest, slug: str) -> HttpResponse:
-    """Open an upload; tells the browser where to send its parts."""
+    """Open an upload (`every_page`: pages of a TIFF are images); the answer says where to send its parts."""
     dataset = dataset_for(request.user, slug, Role.ADMIN)
-    batch = services.start_upload(dataset=dataset, user=request.user)
+    every_page = "every_page" in request.POST
+    batch = services.start_upload(dataset=dataset, user=request.user, every_page=every_page)
     return JsonResponse(
         {
             "batch": batch.pk,

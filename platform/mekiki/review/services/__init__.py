@@ -1,7 +1,7 @@
 """Every write of the review: filling the queue, leasing, answering, undoing, and the labels that follow."""
 
 from mekiki.review.services.confirmed import derive, retire_audit
-from mekiki.review.services.decisions import answer
+from mekiki.review.services.decisions import SEEN_AFTER, answer
 from mekiki.review.services.leases import (
     LeasedItem,
     held_item,
@@ -15,6 +15,7 @@ from mekiki.review.services.queue import ask_for_refill, ask_for_training, fill_
 from mekiki.review.services.undoing import undo
 
 __all__ = [
+    "SEEN_AFTER",
     "LeasedItem",
     "answer",
     "ask_for_refill",

@@ -59,6 +59,6 @@ def put_back(*, dataset: Any, user: Any, flag_id: int) -> QueueItem:
         actor=user,
         dataset=dataset,
         target=item,
-        data={"name": flag.image.name, "image": flag.image.sha256, "flags": [one.pk for one in standing]},
+        data={"image": flag.image.sha256, "flags": [one.pk for one in standing]},
     )
     return item

@@ -1,7 +1,8 @@
 """The gallery: which images? By filters, by a text, by an image; and one image with its whole history."""
 
 from mekiki.review.finding import matching
+from mekiki.web.gallery.files import original
 from mekiki.web.gallery.pages import PAGE, page_of, page_of_hits
 from mekiki.web.gallery.views import image, images
 
-__all__ = ["PAGE", "image", "images", "matching", "page_of", "page_of_hits"]
+__all__ = ["PAGE", "image", "images", "matching", "original", "page_of", "page_of_hits"]

@@ -16,7 +16,8 @@ from mekiki.labeling.selectors import active_labels
 from mekiki.learning.models import Head, Prediction
 from mekiki.learning.search.texts import MAX_TEXT
 from mekiki.learning.selectors import champion
-from mekiki.review.finding import FilterForm, blind_images, matching
+from mekiki.review import blinding
+from mekiki.review.finding import FilterForm, leaves_out_hidden, matching
 from mekiki.review.models import ConfirmedLabel, Decision, QueueItem
 from mekiki.review.searching import search
 from mekiki.web.gallery.pages import page_of, page_of_hits
@@ -40,6 +41,8 @@ def images(request: UserRequest, slug: str) -> HttpResponse:
     like = (
         image_for(request.user, slug, request.GET["like"]) if request.GET.get("like") and not text else None
     )
+    if like is not None:
+        blinding.hide(dataset, [like])
     kept = {name: value for name, value in request.GET.items() if name in form.fields and value}
     context: dict[str, Any] = {
         "dataset": dataset,
@@ -48,6 +51,7 @@ def images(request: UserRequest, slug: str) -> HttpResponse:
         "head": head,
         "text": text[: MAX_TEXT + 1],
         "max_text": MAX_TEXT,
+        "left_out_limit": blinding.COUNT_UP_TO,
         "like": like,
         "filtered": bool(set(asked) - {"sort"}),
         "without_search": f"?{urlencode(kept)}" if kept else "?",
@@ -78,6 +82,7 @@ def _listed(
     matches = found.order_by()[: COUNT_UP_TO + 1].count() if filtered else total
     return {
         "images": page.images,
+        "left_out": blinding.hidden_count(dataset) if leaves_out_hidden(asked) else 0,
         "newer": page.newer,
         "older": page.older,
         "total": total,
@@ -113,15 +118,15 @@ def _searched(
 
 
 def _describe(dataset: Dataset, images: list[Image]) -> None:
-    """Give each image `.predicted_label`, `.confirmed` and `.hidden` for the page: two queries, however many."""
+    """Give each image `.predicted_label`, `.confirmed` and what `blinding.hide` adds. As many queries for any number."""
     ids = [image.pk for image in images]
     names = {label.pk: label for label in Label.objects.filter(dataset=dataset)}
     confirmed = dict(ConfirmedLabel.objects.filter(image__in=ids).values_list("image_id", "label_id"))
-    blind = blind_images(dataset, ids)
+    blinding.hide(dataset, images)
     for image in images:
-        image.predicted_label = names.get(image.predicted)  # type: ignore[attr-defined]
-        image.confirmed = names.get(confirmed.get(image.pk, 0))  # type: ignore[attr-defined]
-        image.hidden = image.pk in blind  # type: ignore[attr-defined]
+        seen = not image.hidden
+        image.predicted_label = names.get(image.predicted) if seen else None  # type: ignore[attr-defined]
+        image.confirmed = names.get(confirmed.get(image.pk, 0)) if seen else None  # type: ignore[attr-defined]
 
 
 @require_safe
@@ -130,9 +135,11 @@ def image(request: UserRequest, slug: str, sha256: str) -> HttpResponse:
     picture = image_for(request.user, slug, sha256)
     dataset = picture.dataset
     head = champion(dataset)
+    blinding.hide(dataset, [picture])
+    seen = not picture.hidden
     prediction = (
         Prediction.objects.filter(head=head, image=picture).select_related("label", "runner_up").first()
-        if head is not None
+        if head is not None and seen
         else None
     )
     decisions = (
@@ -145,12 +152,13 @@ def image(request: UserRequest, slug: str, sha256: str) -> HttpResponse:
         "image": picture,
         "head": head,
         "prediction": prediction,
-        "hidden": bool(blind_images(dataset, [picture.pk])),
         "waiting": QueueItem.objects.filter(image=picture, state=QueueItem.State.WAITING).exists(),
         "confirmed": ConfirmedLabel.objects.filter(image=picture)
         .select_related("label", "decision__user")
-        .first(),
-        "decisions": list(decisions),
+        .first()
+        if seen
+        else None,
+        "decisions": list(decisions) if seen else [],
         "newer": others.filter(pk__gt=picture.pk).order_by("pk").first(),
         "older": others.filter(pk__lt=picture.pk).order_by("-pk").first(),
     }

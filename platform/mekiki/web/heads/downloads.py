@@ -16,6 +16,7 @@ from mekiki.learning.accuracy import COLUMNS, counts_of, since_stated
 from mekiki.learning.models import Head
 from mekiki.learning.selectors import evaluation_of
 from mekiki.review.audit_counts import audit_counts
+from mekiki.review.blinding import hidden, hidden_ids, neutral_name
 from mekiki.review.models import Decision
 
 CHUNK = 2000  # rows whose decisions are looked up at once
@@ -63,13 +64,14 @@ def _training_rows(head: Head) -> Iterator[tuple[Any, ...]]:
     A decision that is not on record leaves its cells empty.
     """
     yield TRAINING
+    condition = hidden(head.dataset)
     stored = (
         head.training_labels.order_by("image_id")
-        .values_list("image__sha256", "image__name", "label__name", "decision_id", "others")
+        .values_list("image_id", "image__sha256", "image__name", "label__name", "decision_id", "others")
         .iterator(chunk_size=CHUNK)
     )
     while chunk := list(islice(stored, CHUNK)):
-        numbers = [pk for row in chunk for pk in (row[3], *row[4])]
+        numbers = [pk for row in chunk for pk in (row[4], *row[5])]
         wanted = Decision.objects.filter(pk__in=numbers, dataset_id=head.dataset_id)
         decisions = {
             pk: (
@@ -82,7 +84,9 @@ def _training_rows(head: Head) -> Iterator[tuple[Any, ...]]:
                 "pk", "user__username", "created_at", "kind", "label__name"
             )
         }
-        for sha256, name, label, decision, others in chunk:
+        blind = hidden_ids(head.dataset, [row[0] for row in chunk], condition)
+        for image, sha256, name, label, decision, others in chunk:
+            name = neutral_name(sha256) if image in blind else name
             for number in (decision, *others):
                 user, at, kind, said = decisions.get(number, ("", "", "", ""))
                 shown = label if number == decision else said

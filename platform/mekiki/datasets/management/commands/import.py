@@ -34,6 +34,11 @@ class Command(BaseCommand):
         parser.add_argument(
             "--wait", action="store_true", help="show progress, and each file that was not taken"
         )
+        parser.add_argument(
+            "--every-page",
+            action="store_true",
+            help="every page of a TIFF becomes an image, not only the largest",
+        )
         parser.add_argument("--user", default="", help="name of the user it is recorded under")
 
     def handle(self, *args: Any, slug: str, path: str, wait: bool, user: str, **options: Any) -> None:
@@ -45,7 +50,7 @@ class Command(BaseCommand):
         if user and actor is None:
             raise CommandError(_("There is no user “%(name)s”.") % {"name": user})
         try:
-            job = import_folder(dataset=dataset, path=path, user=actor)
+            job = import_folder(dataset=dataset, path=path, user=actor, every_page=options["every_page"])
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from None
         if not wait:

@@ -133,7 +133,7 @@ async function run() {
   find("retry").hidden = true;
   complain("");
   try {
-    mine.urls ??= await post(form.dataset.startUrl);
+    mine.urls ??= await post(form.dataset.startUrl, mine.options);
     while (mine.next < mine.parts.length) {
       const part = mine.parts[mine.next];
       for (let attempt = 0; ; attempt += 1) {
@@ -176,7 +176,9 @@ function begin(files) {
   }
   const made = parts(files);
   const totalBytes = made.reduce((sum, part) => sum + part.bytes, 0);
-  upload = { parts: made, next: 0, sentBytes: 0, sentFiles: 0, totalBytes, totalFiles: files.length };
+  const options = new FormData();
+  if (form.elements.every_page?.checked) options.append("every_page", "on");
+  upload = { options, parts: made, next: 0, sentBytes: 0, sentFiles: 0, totalBytes, totalFiles: files.length };
   form.dataset.busy = "";
   find("progress").hidden = false;
   showProgress(0);

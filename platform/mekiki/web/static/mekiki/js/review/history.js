@@ -5,17 +5,19 @@ import { say } from "./texts.js";
 const KEPT = 6;
 
 export class History {
-  constructor(list, entries) {
+  /** undoKey(): the key that undoes, as it is written on the buttons. */
+  constructor(list, entries, undoKey) {
     this.list = list;
+    this.undoKey = undoKey;
     this.entries = [];
     for (const entry of entries) this.entries.unshift(entry);
-    this.#draw();
+    this.draw();
   }
 
   add(entry) {
     this.entries.unshift(entry);
     this.entries.length = Math.min(this.entries.length, KEPT);
-    this.#draw();
+    this.draw();
   }
 
   get last() {
@@ -24,10 +26,10 @@ export class History {
 
   drop(entry) {
     this.entries = this.entries.filter((other) => other !== entry);
-    this.#draw();
+    this.draw();
   }
 
-  #draw() {
+  draw() {
     this.list.replaceChildren(
       ...this.entries.map((entry, place) => {
         const item = document.createElement("li");
@@ -45,7 +47,7 @@ export class History {
           const mark = document.createElement("span");
           mark.className = "badge";
           mark.setAttribute("aria-hidden", "true");
-          mark.textContent = "Z ↶";
+          mark.textContent = `${this.undoKey()} ↶`;
           item.append(mark);
         }
         return item;

@@ -1,4 +1,8 @@
 // Keys of the station. Text being composed (Japanese input) and keys meant for a control are left alone.
+//
+// Shift with an arrow key is a command at all times: no label begins with it, every keyboard has it, and neither
+// browsers nor input methods nor screen readers use it outside of text. Letters are commands only while there is no
+// finder; with one they are text (docs/decisions/0017).
 
 const OFF = "mekiki:review-keys-off";
 
@@ -19,32 +23,68 @@ export function setKeysOn(on) {
   }
 }
 
-const ACTS = { s: "skip", f: "flag", z: "undo", "?": "help", "+": "zoom-in", "=": "zoom-in", "-": "zoom-out", 0: "zoom-fit" };
+const CHORDS = { ArrowRight: "skip", ArrowUp: "flag", ArrowLeft: "undo" };
+const LETTERS = { s: "skip", f: "flag", z: "undo", "?": "help" };
+const ZOOM = { "+": "zoom-in", "=": "zoom-in", "-": "zoom-out", 0: "zoom-fit" };
 const ARROWS = { ArrowLeft: [60, 0], ArrowRight: [-60, 0], ArrowUp: [0, 60], ArrowDown: [0, -60] };
 
-/** Call `act(name)`, `label(number)`, `pan(dx, dy)` or `find(letter)`; each says true when it took the key. */
-export function listen({ act, label, pan, find }) {
+/** What is written on the buttons, and what screen readers announce: by act, without and with a finder. */
+export const NAMES = {
+  skip: { letter: "S", chord: "Shift+→", aria: "Shift+ArrowRight" },
+  flag: { letter: "F", chord: "Shift+↑", aria: "Shift+ArrowUp" },
+  undo: { letter: "Z", chord: "Shift+←", aria: "Shift+ArrowLeft" },
+  help: { letter: "?", chord: "F1", aria: "F1" },
+};
+
+export const composing = (event) => event.isComposing || event.keyCode === 229;
+export const printable = (event) => [...event.key].length === 1;
+
+/** Call `act(name)`, `label(number)` or `pan(dx, dy)`; each returns true when it took the key. finder: see finder.js. */
+export function listen({ act, label, pan, finder }) {
   document.addEventListener("keydown", (event) => {
-    if (event.isComposing || event.keyCode === 229) return;
-    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-    const { target } = event;
-    if (target.closest("input, textarea, select, [contenteditable]")) return;
-    const control = target.closest("button, a, summary");
-    if (event.key in ARROWS) {
-      if (!control && pan(...ARROWS[event.key])) event.preventDefault();
+    if (composing(event) || document.querySelector("dialog[open]")) return;
+    const typed = printable(event);
+    // AltGr types characters; it arrives as Ctrl+Alt on Windows.
+    const characters = typed && event.getModifierState("AltGraph");
+    if ((event.ctrlKey || event.metaKey || event.altKey) && !characters) return;
+    const { target, key } = event;
+    const field = target.closest("input, textarea, select, [contenteditable]");
+    if (field && !finder.is(field)) return;
+    if (key === "F1") {
+      event.preventDefault();
+      if (!event.repeat) act("help");
       return;
     }
-    if (control && (event.key === "Enter" || event.key === " ")) return;
-    const zoom = ["+", "=", "-", "0"].includes(event.key);
+    if (field?.value) return; // In a text, Shift with an arrow selects.
+    if (event.shiftKey && key in CHORDS) {
+      event.preventDefault();
+      if (!event.repeat) act(CHORDS[key]);
+      return;
+    }
+    if (field) return;
+    if (finder.swallows(event)) {
+      event.preventDefault();
+      return;
+    }
+    const control = target.closest("button, a, summary");
+    if (key in ARROWS) {
+      if (!control && pan(...ARROWS[key])) event.preventDefault();
+      return;
+    }
+    if (control && (key === "Enter" || key === " ")) return;
     // A key held down must not answer the images that follow.
-    if (event.repeat && !zoom) return;
-    if (event.key !== "Enter" && !keysOn()) return;
-    let taken = false;
-    if (event.key === "Enter") taken = act("confirm");
-    else if (/^[1-9]$/.test(event.key)) taken = label(Number(event.key));
-    else if (ACTS[event.key.toLowerCase()]) taken = act(ACTS[event.key.toLowerCase()]);
-    else if (event.key === "/") taken = find("");
-    else if (event.key.length === 1 && /\p{L}/u.test(event.key)) taken = find(event.key);
-    if (taken) event.preventDefault();
+    if (event.repeat && !(key in ZOOM)) return;
+    if (take(event)) event.preventDefault();
   });
+
+  function take({ key }) {
+    if (key === "Enter") return finder.typing ? (finder.enter(), true) : act("confirm");
+    if (key === "Escape") return finder.close();
+    if (!keysOn()) return false;
+    if (key === "/" || finder.wants(key)) return finder.start(key === "/" && !finder.begins(key) ? "" : key);
+    if (/^[1-9]$/.test(key)) return label(Number(key));
+    if (key in ZOOM) return act(ZOOM[key]);
+    const name = finder.exists ? "" : LETTERS[key.toLowerCase()];
+    return Boolean(name) && act(name);
+  }
 }

@@ -1,4 +1,4 @@
-// The list of labels: a button for each, and its key (1 to 9). With labels that have no key, a box to find one by typing.
+// The list of labels: a button for each, and its key (1 to 9) where it has one.
 
 import { say } from "./texts.js";
 
@@ -10,19 +10,13 @@ function element(tag, className, text) {
 }
 
 export class LabelList {
+  /** choose(label, event): a label's button was pressed. */
   constructor(root, labels, choose) {
     this.labels = labels;
     this.choose = choose;
     this.list = root.querySelector("[data-labels-list]");
-    this.box = root.querySelector("[data-find-box]");
-    this.input = root.querySelector("[data-find]");
-    this.said = root.querySelector("[data-find-said]");
-    this.many = labels.some((label) => label.key === null);
     this.rows = labels.map((label) => this.#row(label));
     this.list.replaceChildren(...this.rows.map((row) => row.item));
-    this.box.hidden = !this.many;
-    this.input.addEventListener("input", () => this.#filter());
-    this.input.addEventListener("keydown", (event) => this.#typed(event));
   }
 
   #row(label) {
@@ -37,7 +31,7 @@ export class LabelList {
     if (label.guideline) words.append(element("span", "station__label-guide", label.guideline));
     const badges = element("span", "station__label-badges");
     button.append(key, words, badges);
-    button.addEventListener("click", () => this.choose(label));
+    button.addEventListener("click", (event) => this.choose(label, event));
     item.append(button);
     return { label, item, button, badges };
   }
@@ -52,7 +46,6 @@ export class LabelList {
       badges.replaceChildren(...marks);
       button.classList.toggle("station__label--predicted", prediction?.label === label.id);
     }
-    this.leave();
   }
 
   byKey(number) {
@@ -63,55 +56,25 @@ export class LabelList {
     return this.labels.find((label) => label.id === id) ?? null;
   }
 
-  get finding() {
-    return document.activeElement === this.input;
-  }
-
-  find(letter = "") {
-    this.box.hidden = false;
-    this.input.value = letter;
-    this.input.focus();
-    this.#filter();
-  }
-
-  leave() {
-    if (!this.input.value && this.box.hidden !== this.many) return;
-    this.input.value = "";
-    this.#filter();
-    this.box.hidden = !this.many;
-  }
-
-  #matches() {
-    const wanted = this.input.value.normalize("NFKC").trim().toLowerCase();
+  #matches(text) {
+    const wanted = text.normalize("NFKC").trim().toLowerCase();
     const name = (row) => row.label.name.normalize("NFKC").toLowerCase();
     const rows = this.rows.filter((row) => name(row).includes(wanted));
     return rows.sort((a, b) => name(b).startsWith(wanted) - name(a).startsWith(wanted));
   }
 
-  #filter() {
-    const found = this.#matches();
-    const typed = Boolean(this.input.value.trim());
+  /** Show the labels that match; returns the one that Enter chooses. */
+  filter(text) {
+    const found = this.#matches(text);
+    const typed = Boolean(text.trim());
     for (const row of this.rows) {
       row.item.hidden = !found.includes(row);
       row.button.classList.toggle("station__label--first", typed && row === found[0]);
     }
-    if (!typed) this.said.textContent = "";
-    else this.said.textContent = found.length ? say("find_some", { label: found[0].label.name }) : say("find_none");
+    return typed ? (found[0]?.label ?? null) : null;
   }
 
-  #typed(event) {
-    if (event.isComposing || event.keyCode === 229) return;
-    if (event.key === "Enter") {
-      event.preventDefault();
-      const [first] = this.input.value.trim() ? this.#matches() : [];
-      if (first) this.choose(first.label);
-    } else if (event.key === "Escape") {
-      event.preventDefault();
-      this.leave();
-      this.list.closest("[data-station]").querySelector("[data-stage]").focus({ preventScroll: true });
-    } else if (event.key === "ArrowDown") {
-      event.preventDefault();
-      this.#matches()[0]?.button.focus();
-    }
+  focusFirst(text) {
+    this.#matches(text)[0]?.button.focus();
   }
 }

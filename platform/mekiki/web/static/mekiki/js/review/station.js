@@ -1,11 +1,14 @@
 // The review station: shows an image, takes one key, shows the next at once, and sends the answer behind it.
 
 import { post } from "../http.js";
+import { Finder } from "./finder.js";
 import { History } from "./history.js";
-import { keysOn, listen, setKeysOn } from "./keys.js";
+import { keysOn, listen, NAMES, setKeysOn } from "./keys.js";
 import { LabelList } from "./labels.js";
 import { Outbox } from "./outbox.js";
 import { showMetadata, showPrediction, spoken } from "./panel.js";
+import { Pace } from "./pace.js";
+import { DOUBLE_CLICK, pressedOn, Sight } from "./sight.js";
 import { Supply } from "./supply.js";
 import { load, say } from "./texts.js";
 import { Viewer } from "./viewer.js";
@@ -16,18 +19,38 @@ const dialog = (name) => document.querySelector(`[data-${name}-dialog]`);
 load(root.dataset.texts);
 
 const base = root.dataset.api.replace(/next$/, "");
-const started = Date.now();
-let answers = 0;
+// An image that does not load can be skipped after this, in milliseconds.
+const SLOW = 5000;
+const pace = new Pace();
 let today = 0;
-let paintedAt = 0;
+let slowTimer = 0;
 let undoing = false;
 let pollTimer = 0;
 let pollPause = 2000;
 
 const stage = part("stage");
 const viewer = new Viewer(stage, part("canvas"), part("zoom"));
-const labels = new LabelList(root, JSON.parse(root.dataset.labels), (label) => answer("correct", label));
-const history = new History(part("history-list"), JSON.parse(root.dataset.history));
+const sight = new Sight({
+  least: Number(root.dataset.seenAfter),
+  ready(item) {
+    if (supply.current === item) root.dataset.item = String(item.item); // It takes answers from now on.
+  },
+});
+const pressed = pressedOn(() => supply.current);
+const labels = new LabelList(root, JSON.parse(root.dataset.labels), (label, event) => {
+  if (meant(event)) answer("correct", label);
+});
+const finder = new Finder(root, labels, {
+  current: () => supply.current,
+  seen: () => sight.has(supply.current),
+  choose: (label) => answer("correct", label),
+  confirm: () => answer("confirm"),
+  refuse: hint,
+  changed: () => showKeys(),
+  away: () => stage.focus({ preventScroll: true }),
+});
+const keyOf = (act) => NAMES[act][finder.exists ? "chord" : "letter"];
+const history = new History(part("history-list"), JSON.parse(root.dataset.history), () => keyOf("undo"));
 
 const outbox = new Outbox({
   url: `${base}answer`,
@@ -73,6 +96,31 @@ function announce(text) {
   part("said").textContent = text;
 }
 
+let hintTimer = 0;
+
+/** Say for a moment, beside the image, why a key or a click did nothing. */
+function hint(key) {
+  const box = part("hint");
+  box.textContent = say(key);
+  box.hidden = false;
+  announce("");
+  announce(say(key));
+  clearTimeout(hintTimer);
+  hintTimer = setTimeout(() => (box.hidden = true), 4000);
+}
+
+/** The keys of the acts, on their buttons and for screen readers: letters, or with a finder the others. */
+function showKeys() {
+  for (const [act, { letter, chord, aria }] of Object.entries(NAMES)) {
+    for (const button of root.querySelectorAll(`button[data-act="${act}"]`)) {
+      const key = button.querySelector("kbd");
+      if (key) key.textContent = finder.exists ? chord : letter;
+      button.setAttribute("aria-keyshortcuts", finder.exists ? aria : `${letter} ${aria}`);
+    }
+  }
+  history.draw();
+}
+
 function notice(text) {
   part("notice").hidden = !text;
   part("notice-text").textContent = text;
@@ -89,9 +137,8 @@ function countToday(change) {
 }
 
 function showRate() {
-  part("rate-box").hidden = answers < 5;
-  const hours = (Date.now() - started) / 3600000;
-  part("rate").textContent = say("per_hour", { n: Math.round(answers / hours) });
+  part("rate-box").hidden = pace.hourly === null;
+  part("rate").textContent = say("per_hour", { n: pace.hourly ?? 0 });
 }
 
 function showSync(state, n) {
@@ -101,9 +148,20 @@ function showSync(state, n) {
   part("sync-login").hidden = state !== "login";
 }
 
+/** Nothing is on the screen, so nothing can be answered. */
+function blank() {
+  clearTimeout(slowTimer);
+  sight.lose();
+  delete root.dataset.item;
+  delete root.dataset.painted;
+}
+
 async function show(item, first = "") {
   clearTimeout(pollTimer);
   pollPause = 2000;
+  blank();
+  const interrupted = finder.imageChanges(item);
+  if (interrupted) hint("type_again");
   if (!item) {
     viewer.clear();
     part("loading").textContent = say("loading");
@@ -126,24 +184,29 @@ async function show(item, first = "") {
   part("loading").hidden = picture.loaded;
   part("loading").textContent = say(picture.failed ? "image_failed" : "loading");
   if (!picture.loaded && !picture.failed) {
+    slowTimer = setTimeout(() => {
+      part("loading").textContent = say("image_slow");
+      sight.show(item, false);
+    }, SLOW);
     const loaded = await picture.ready;
     if (supply.current !== item) return;
+    clearTimeout(slowTimer);
     part("loading").hidden = loaded;
     if (loaded) viewer.show(picture.image);
     else part("loading").textContent = say("image_failed");
   }
-  if (!root.contains(document.activeElement) || labels.finding || document.activeElement.closest("[data-panel]")) {
+  const active = document.activeElement;
+  if (!root.contains(active) || (active.closest("[data-panel]") && !finder.is(active))) {
     stage.focus({ preventScroll: true });
   }
-  root.dataset.item = String(item.item);
-  announce(`${first} ${spoken(item)}`.trim());
-  requestAnimationFrame(() => (paintedAt = performance.now()));
+  announce(`${interrupted ? say("type_again") : ""} ${first} ${spoken(item)}`.trim());
+  if (await sight.show(item, picture.loaded)) root.dataset.painted = String(item.item);
 }
 
 function showEmpty(empty, sending) {
-  delete root.dataset.item;
+  blank();
   viewer.clear();
-  labels.leave();
+  if (finder.imageChanges(null)) hint("type_again");
   part("loading").hidden = true;
   if (!empty || sending) {
     poll(500);
@@ -155,6 +218,7 @@ function showEmpty(empty, sending) {
   part("empty").hidden = false;
   part("empty-text").textContent = empty.text;
   if (before !== empty.text) announce(empty.text);
+  part("empty-undo").hidden = !empty.may_undo;
   const progress = part("empty-progress");
   progress.hidden = empty.code !== "working";
   if (empty.progress === null) progress.removeAttribute("value");
@@ -172,12 +236,26 @@ function poll(pause = pollPause) {
   pollTimer = setTimeout(() => (document.hidden ? poll() : supply.fill()), pause);
 }
 
+/** Was this click meant for the image on the screen? Not when it changed between press and release, nor for the second
+ * click of a double click on an image that has just come. */
+function meant(event) {
+  const item = supply.current;
+  if (!item) return true;
+  if (pressed() === item && (event.detail < 2 || sight.has(item, DOUBLE_CLICK))) return true;
+  hint("too_soon");
+  return false;
+}
+
 function answer(kind, label = null, note = "") {
   const item = supply.current;
   if (!item || undoing || root.classList.contains("station--waiting")) return false;
   const judged = kind === "confirm" || kind === "correct";
   if (judged && !item.picture.loaded) {
-    announce(say("image_wait"));
+    hint("image_wait");
+    return true;
+  }
+  if (!sight.has(item)) {
+    hint("too_soon");
     return true;
   }
   if (kind === "confirm" && !item.prediction) {
@@ -195,14 +273,16 @@ function answer(kind, label = null, note = "") {
     label: confirmed ? item.prediction.label : (label?.id ?? null),
     note,
     client_key: crypto.randomUUID?.() ?? uuid(),
-    milliseconds: Math.max(0, Math.min(2 ** 31 - 1, Math.round(performance.now() - paintedAt))),
+    milliseconds: sight.milliseconds,
   };
   notice("");
+  part("hint").hidden = true;
+  finder.clear();
   outbox.add(body);
   show(supply.advance());
   history.add({ kind: said, label: name, name: item.image.name, thumb: item.image.thumb_url, key: body.client_key, item });
   if (kind !== "skip") {
-    answers += 1;
+    pace.add();
     countToday(1);
     showRate();
   }
@@ -220,6 +300,11 @@ function uuid() {
 
 async function undo() {
   if (undoing) return;
+  // A key pressed twice takes back one answer: the next undo needs a look at the image that came back.
+  if (supply.current?.back && !sight.has(supply.current)) {
+    hint("too_soon");
+    return;
+  }
   undoing = true;
   notice("");
   try {
@@ -257,20 +342,26 @@ async function undoOnServer(body, tries = 3) {
 
 function bringBack(item, past, undone = past?.kind) {
   if (past) history.drop(past);
-  if (undone !== "skip") {
-    answers = Math.max(0, answers - 1);
-    countToday(-1);
-  }
+  if (undone !== "skip") countToday(-1);
   if (!item) {
     notice(say("undone_elsewhere"));
     return;
   }
+  item.back = true;
   supply.putFirst(item);
   show(supply.advance(), say("undone"));
 }
 
+let flagged = null;
+
 function flag() {
-  if (!supply.current || undoing) return false;
+  const item = supply.current;
+  if (!item || undoing) return false;
+  if (!sight.has(item)) {
+    hint("too_soon");
+    return true;
+  }
+  flagged = item;
   document.querySelector("[data-flag-note]").value = "";
   dialog("flag").returnValue = "";
   dialog("flag").showModal();
@@ -278,9 +369,12 @@ function flag() {
 }
 
 dialog("flag").addEventListener("close", () => {
-  if (dialog("flag").returnValue === "flag") answer("flag", null, document.querySelector("[data-flag-note]").value);
   stage.focus({ preventScroll: true });
+  if (dialog("flag").returnValue !== "flag") sight.again();
+  else if (supply.current && supply.current.item === flagged?.item) answer("flag", null, document.querySelector("[data-flag-note]").value);
+  else notice(say("flag_lost"));
 });
+dialog("help").addEventListener("close", () => sight.again());
 document.querySelector("[data-flag-note]").addEventListener("keydown", (event) => {
   if (event.isComposing || event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
   event.preventDefault();
@@ -301,7 +395,7 @@ const acts = {
 
 root.addEventListener("click", (event) => {
   const name = event.target.closest("[data-act]")?.dataset.act;
-  if (name in acts) acts[name]();
+  if (name in acts && (!["confirm", "skip", "flag"].includes(name) || meant(event))) acts[name]();
   // After a click on the picture's buttons the keys belong to the picture again.
   if (name?.startsWith("zoom") && event.detail) stage.focus({ preventScroll: true });
 });
@@ -315,12 +409,9 @@ listen({
     return true;
   },
   pan: (dx, dy) => viewer.scale > 1 && (viewer.pan(dx, dy), true),
-  find(letter) {
-    if (!supply.current || (letter && !labels.many)) return false;
-    labels.find(letter);
-    return true;
-  },
+  finder,
 });
+showKeys();
 
 const keysBox = document.querySelector("[data-keys-on]");
 keysBox.checked = keysOn();
@@ -332,6 +423,9 @@ async function back() {
   if (await supply.check()) return;
   const lost = supply.current;
   supply.current = null;
+  blank();
+  // What is typed or pressed at this moment was meant for the image that is gone.
+  finder.deafen();
   await supply.fill();
   if (supply.current && supply.current.item !== lost.item) notice(say("lost"));
 }
@@ -344,6 +438,7 @@ window.addEventListener("pageshow", (event) => {
   if (!event.persisted) return;
   supply.items = [];
   supply.current = null;
+  blank();
   supply.fill();
 });
 

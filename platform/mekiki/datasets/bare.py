@@ -1,0 +1,153 @@
+"""An image file without the words in it: EXIF, XMP, IPTC, comments, and what lies behind the picture.
+
+The pixels stay as they are, byte for byte, with their colour profile and orientation. Cameras and inspection software
+write file names, operators and results into these places, and a reviewer could read them in the browser.
+"""
+
+import io
+import re
+import struct
+import zlib
+
+from PIL import Image
+
+import imaging
+
+_ORIENTATION = 0x0112
+# PNG chunks that make up the picture and its colours; all others are dropped.
+_PNG_KEPT = {
+    b"IHDR",
+    b"PLTE",
+    b"IDAT",
+    b"IEND",
+    b"tRNS",
+    b"cHRM",
+    b"gAMA",
+    b"iCCP",
+    b"sBIT",
+    b"sRGB",
+    b"cICP",
+}
+_PNG_KEPT |= {b"bKGD", b"pHYs", b"acTL", b"fcTL", b"fdAT"}
+_WEBP_KEPT = {b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF", b"ICCP"}
+# In the entropy-coded part of a JPEG: the next marker that is neither a stuffed byte nor a restart.
+_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
+
+
+def without_words(data: bytes, kind: str) -> tuple[bytes, str]:
+    """(file, format) that shows the same picture without embedded text. kind: as Image.format.
+
+    A file whose structure cannot be followed is decoded and packed again as PNG, without loss.
+    """
+    strip = {"JPEG": _jpeg, "PNG": _png, "WEBP": _webp}.get(kind)
+    if strip is not None:
+        try:
+            return strip(data), kind
+        except (ValueError, IndexError, OSError, SyntaxError, struct.error):
+            pass
+    out = io.BytesIO()
+    imaging.decode(data).image.save(out, "PNG")
+    return out.getvalue(), "PNG"
+
+
+def _orientation(data: bytes) -> int:
+    with Image.open(io.BytesIO(data)) as image:
+        found = image.getexif().get(_ORIENTATION, 1)
+    return found if isinstance(found, int) and 2 <= found <= 8 else 1
+
+
+def _exif(orientation: int) -> bytes:
+    """A TIFF header with the orientation and nothing else."""
+    entry = struct.pack("<HHIHH", _ORIENTATION, 3, 1, orientation, 0)
+    return b"II*\x00\x08\x00\x00\x00" + struct.pack("<H", 1) + entry + b"\0\0\0\0"
+
+
+def _jpeg(data: bytes) -> bytes:
+    if not data.startswith(b"\xff\xd8"):
+        raise ValueError("no JPEG")
+    parts = [b"\xff\xd8"]
+    turned = _orientation(data)
+    if turned != 1:
+        exif = b"Exif\x00\x00" + _exif(turned)
+        parts.append(b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif)
+    at = 2
+    while True:
+        if data[at] != 0xFF:
+            raise ValueError("no marker")
+        while data[at + 1] == 0xFF:  # fill bytes
+            at += 1
+        marker = data[at + 1]
+        if marker == 0xD9:  # end of the picture; phones and stereo cameras put more behind it
+            return b"".join([*parts, b"\xff\xd9"])
+        (length,) = struct.unpack_from(">H", data, at + 2)
+        end = at + 2 + length
+        if length < 2 or end > len(data):
+            raise ValueError("a segment is cut short")
+        # Of the applications' segments: JFIF, the colour profile, and Adobe's word on the colour transform.
+        kept = {0xE0: b"JFIF\0", 0xE2: b"ICC_PROFILE\0", 0xEE: b"Adobe"}.get(marker)
+        if kept is not None:
+            if data.startswith(kept, at + 4):
+                # JFIF may hold a thumbnail; its first 14 bytes are what counts.
+                parts.append(
+                    b"\xff\xe0\x00\x10" + data[at + 4 : at + 16] + b"\0\0" if marker == 0xE0 else data[at:end]
+                )
+        elif marker == 0xDA:
+            found = _MARKER.search(data, end)
+            end = found.end() - 2 if found else len(data)
+            parts.append(data[at:end])
+            if not found:  # browsers show a file that lacks its end
+                return b"".join([*parts, b"\xff\xd9"])
+        elif not (0xE0 <= marker <= 0xEF or marker == 0xFE):
+            parts.append(data[at:end])
+        at = end
+
+
+def _png(data: bytes) -> bytes:
+    signature = b"\x89PNG\r\n\x1a\n"
+    if not data.startswith(signature):
+        raise ValueError("no PNG")
+    parts, at, turned = [signature], 8, _orientation(data)
+    while True:
+        length, name = struct.unpack_from(">I4s", data, at)
+        end = at + 12 + length
+        if end > len(data):
+            raise ValueError("a chunk is cut short")
+        if name == b"iCCP":  # begins with a name of the profile, which is free text
+            rest = data[at + 8 : end - 4].partition(b"\0")[2]
+            parts.append(_chunk(name, b"icc\0" + rest))
+        elif name in _PNG_KEPT:
+            parts.append(data[at:end])
+        if name == b"IHDR" and turned != 1:
+            parts.append(_chunk(b"eXIf", _exif(turned)))
+        if name == b"IEND":
+            return b"".join(parts)
+        at = end
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+def _webp(data: bytes) -> bytes:
+    if data[:4] != b"RIFF" or data[8:12] != b"WEBP":
+        raise ValueError("no WebP")
+    parts, at, turned = [], 12, _orientation(data)
+    until = min(len(data), 8 + int.from_bytes(data[4:8], "little"))
+    while at + 8 <= until:
+        name, length = struct.unpack_from("<4sI", data, at)
+        end = at + 8 + length + length % 2
+        if at + 8 + length > len(data):
+            raise ValueError("a chunk is cut short")
+        chunk = data[at:end].ljust(end - at, b"\0")
+        if name == b"VP8X":
+            # Flags: EXIF 0x08, XMP 0x04.
+            flags = (chunk[8] & ~0x0C) | (0x08 if turned != 1 else 0)
+            chunk = chunk[:8] + bytes([flags]) + chunk[9:]
+        if name in _WEBP_KEPT:
+            parts.append(chunk)
+        at = end
+    if turned != 1 and parts and parts[0].startswith(b"VP8X"):
+        exif = _exif(turned)
+        parts.append(b"EXIF" + struct.pack("<I", len(exif)) + exif)
+    body = b"WEBP" + b"".join(parts)
+    return b"RIFF" + struct.pack("<I", len(body)) + body

@@ -1,0 +1,73 @@
+"""Pixel windows: what is black and what is white in deep images, and what a change costs."""
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST
+
+from mekiki.accounts.http import UserRequest
+from mekiki.accounts.models import Role
+from mekiki.datasets import services
+from mekiki.datasets.access import dataset_for, window_for
+from mekiki.datasets.forms import WindowForm
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def window(request: UserRequest, slug: str, pk: int) -> HttpResponse:
+    """Before a change: what it costs (GET, or a POST without `agreed`). With `agreed`: do it."""
+    found = window_for(request.user, slug, pk)
+    estimate = "estimate" in request.POST
+    form = WindowForm(
+        request.POST if request.method == "POST" and not estimate else None,
+        initial={"black": found.black, "white": found.white},
+    )
+    if request.method == "POST" and "agreed" in request.POST and (estimate or form.is_valid()):
+        try:
+            if estimate:
+                services.estimate_window_again(window=found, user=request.user)
+            else:
+                changed = services.change_window(window=found, user=request.user, **form.cleaned_data)
+                if changed is None:
+                    messages.info(request, _("Nothing was changed: these are the values in use."))
+                    return redirect("dataset-settings", slug)
+        except ValidationError as error:
+            form.add_error(None, error)
+        else:
+            messages.success(
+                request,
+                _(
+                    "The pictures are made again, then the embeddings. The page “Activity” shows how far it is."
+                ),
+            )
+            return redirect("dataset-settings", slug)
+    context = {
+        "dataset": found.dataset,
+        "section": "settings",
+        "window": found,
+        "form": form,
+        "estimate": estimate,
+        "asked": request.method == "POST" and (estimate or form.is_valid()),
+        "image_count": found.images.count(),
+    }
+    return render(request, "datasets/window.html", context)
+
+
+@require_POST
+def window_go_on(request: UserRequest, slug: str, pk: int) -> HttpResponse:
+    """Make the pictures that a stopped change has left."""
+    services.go_on_with_window(window=window_for(request.user, slug, pk), user=request.user)
+    messages.success(request, _("The remaining pictures are made again."))
+    return redirect("dataset-settings", slug)
+
+
+@require_POST
+def rebuild(request: UserRequest, slug: str) -> HttpResponse:
+    """Make the pictures of images again that an earlier version of Mekiki imported."""
+    services.rebuild_old_pictures(dataset=dataset_for(request.user, slug, Role.ADMIN), user=request.user)
+    messages.success(
+        request,
+        _("The pictures are made again, then the embeddings. The page “Activity” shows how far it is."),
+    )
+    return redirect("dataset-settings", slug)

@@ -1,0 +1,86 @@
+"""Which images hide their name, metadata and prediction, and what is shown instead.
+
+An image of the audit reserve hides them from everybody until its audit answer counts, whether it waits in the queue or
+not: who has seen a prediction cannot judge the image blind later. See docs/decisions/0016-what-a-blind-image-hides.md.
+"""
+
+from collections.abc import Iterable
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils.translation import gettext as _
+
+from mekiki.datasets.models import Dataset, Image
+from mekiki.labeling.models import Label
+from mekiki.review.models import BLIND_STREAMS, ConfirmedLabel, QueueItem
+from mekiki.review.selectors import reserve_limits
+
+# Beyond this, pages say "more than": counting on is not worth a reader's time.
+COUNT_UP_TO = 10_000
+
+
+def neutral_name(sha256: str) -> str:
+    """What a page calls an image whose file name is hidden."""
+    return _("image %(hash)s") % {"hash": sha256[:8]}
+
+
+def blind_items(dataset: Dataset) -> QuerySet[QueueItem]:
+    """The items that wait to be judged without seeing a prediction."""
+    return QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING, stream__in=BLIND_STREAMS)
+
+
+def in_reserve(dataset: Dataset) -> Q:
+    """The condition on images that belong to the audit reserve."""
+    reserve = Q(audit_key__lt=dataset.audit_fraction)
+    for last, share in reserve_limits(dataset):
+        reserve &= ~Q(pk__lte=last, audit_key__gte=share)
+    return reserve
+
+
+def hidden(dataset: Dataset) -> Q:
+    """The condition on images of the dataset that hide their name, metadata, prediction and decisions."""
+    return _unjudged(dataset) | _waiting(dataset)
+
+
+def _unjudged(dataset: Dataset) -> Q:
+    return in_reserve(dataset) & ~Q(Exists(_judged(dataset).filter(image=OuterRef("pk"))))
+
+
+def _waiting(dataset: Dataset) -> Q:
+    return Q(Exists(blind_items(dataset).filter(image=OuterRef("pk"))))
+
+
+def _judged(dataset: Dataset) -> QuerySet[ConfirmedLabel]:
+    """Labels that are in use. An image whose label was archived is asked about again, as an audit."""
+    judged = ConfirmedLabel.objects.filter(dataset=dataset)
+    archived = list(
+        Label.objects.filter(dataset=dataset, archived_at__isnull=False).values_list("pk", flat=True)
+    )
+    return judged.exclude(label__in=archived) if archived else judged
+
+
+def hidden_ids(dataset: Dataset, image_ids: Iterable[int], condition: Q | None = None) -> set[int]:
+    """Which of the images hide their name, metadata, prediction and decisions. condition: `hidden`, where it is at hand."""
+    ids = list(image_ids)
+    if not ids:
+        return set()
+    images = Image.objects.filter(dataset=dataset, pk__in=ids).filter(condition or hidden(dataset))
+    return set(images.values_list("pk", flat=True))
+
+
+def hidden_count(dataset: Dataset) -> int:
+    """How many images of the dataset are hidden; one more than COUNT_UP_TO stands for all above it."""
+    images = Image.objects.filter(dataset=dataset).order_by()
+    unjudged = images.filter(_unjudged(dataset)).values("pk")[: COUNT_UP_TO + 1].count()
+    others = images.filter(pk__in=blind_items(dataset).values("image")).exclude(_unjudged(dataset)).count()
+    return min(unjudged + others, COUNT_UP_TO + 1)
+
+
+def hide(dataset: Dataset, images: Iterable[Image]) -> None:
+    """Give each image `hidden`, `shown_name` and `shown_metadata`: what a page may say of it. Two or three queries."""
+    rows = list(images)
+    ids = hidden_ids(dataset, [image.pk for image in rows])
+    for image in rows:
+        is_hidden = image.pk in ids
+        image.hidden = is_hidden
+        image.shown_name = neutral_name(image.sha256) if is_hidden else image.name
+        image.shown_metadata = {} if is_hidden else image.metadata

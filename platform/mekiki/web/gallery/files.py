@@ -1,0 +1,25 @@
+"""The original of an image as a download, unless it could give a label away before an audit."""
+
+from django.core.exceptions import PermissionDenied
+from django.http.response import HttpResponseBase
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from mekiki.accounts.http import UserRequest
+from mekiki.datasets import views as datasets
+from mekiki.datasets.access import image_for
+from mekiki.review.blinding import hidden_ids
+
+
+@require_safe
+def original(request: UserRequest, slug: str, sha256: str) -> HttpResponseBase:
+    """The bytes as they were imported. 403 while the image hides its name: the file holds it, or more."""
+    image = image_for(request.user, slug, sha256)
+    if hidden_ids(image.dataset, [image.pk]):
+        raise PermissionDenied(
+            _(
+                "This image belongs to the audit sample and has not been judged yet. Its file is kept; it can be "
+                "downloaded once the image has been judged, because its name and content could give the label away."
+            )
+        )
+    return datasets.original(request, image)

@@ -1,0 +1,117 @@
+"""Files without the words in them: what is dropped, that the picture stays, and that no file is refused."""
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms, ImageOps
+from PIL.PngImagePlugin import PngInfo
+
+import imaging
+from mekiki.datasets.bare import without_words
+
+WORD = "wombat"
+
+
+def drawn(size: tuple[int, int] = (40, 30), mode: str = "RGB") -> Image.Image:
+    rng = np.random.default_rng(3)
+    return Image.fromarray(rng.integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)).convert(mode)
+
+
+def exif(orientation: int = 1) -> bytes:
+    facts = Image.Exif()
+    facts[0x0112] = orientation
+    facts[0x010E] = WORD  # ImageDescription
+    facts[0x010F] = WORD
+    return facts.tobytes()
+
+
+def saved(kind: str, **more: Any) -> bytes:
+    out = io.BytesIO()
+    drawn().save(out, kind, **more)
+    return out.getvalue()
+
+
+def pixels(data: bytes) -> bytes:
+    with Image.open(io.BytesIO(data)) as image:
+        return ImageOps.exif_transpose(image).convert("RGB").tobytes()
+
+
+def png_with_words(orientation: int = 1) -> bytes:
+    facts = PngInfo()
+    facts.add_text("Comment", WORD)
+    facts.add_text("Title", WORD * 50, zip=True)
+    facts.add_itxt("XML:com.adobe.xmp", f"<x>{WORD}</x>")
+    return saved("PNG", pnginfo=facts, exif=exif(orientation))
+
+
+def webp_with_words(orientation: int = 1) -> bytes:
+    return saved("WEBP", exif=exif(orientation), xmp=f"<x>{WORD}</x>".encode(), quality=90)
+
+
+def jpeg_with_words(orientation: int = 1, **more: Any) -> bytes:
+    data = saved("JPEG", exif=exif(orientation), comment=WORD.encode(), xmp=f"<x>{WORD}</x>".encode(), **more)
+    iptc = b"Photoshop 3.0\0" + WORD.encode()
+    marked = data[:2] + b"\xff\xed" + (len(iptc) + 2).to_bytes(2, "big") + iptc + data[2:]
+    return marked + WORD.encode()  # behind the end of the picture
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+@pytest.mark.parametrize(
+    ("kind", "make"), [("JPEG", jpeg_with_words), ("PNG", png_with_words), ("WEBP", webp_with_words)]
+)
+def test_the_words_go_and_the_picture_stays(kind: str, make: Any, orientation: int) -> None:
+    data = make(orientation)
+    found, shown_as = without_words(data, kind)
+    assert shown_as == kind and WORD.encode() not in found and len(found) < len(data)
+    assert pixels(found) == pixels(data)
+    with Image.open(io.BytesIO(found)) as image:
+        image.load()
+        assert image.getexif().get(0x0112, 1) == orientation and 0x010E not in image.getexif()
+        assert WORD not in repr(image.info)
+
+
+@pytest.mark.parametrize("more", [{"progressive": True}, {"restart_marker_blocks": 2}, {"subsampling": 0}])
+def test_any_kind_of_jpeg(more: dict[str, Any]) -> None:
+    data = jpeg_with_words(**more)
+    found, kind = without_words(data, "JPEG")
+    assert kind == "JPEG" and WORD.encode() not in found and pixels(found) == pixels(data)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_the_colour_profile_stays(kind: str) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    found, _kind = without_words(saved(kind, icc_profile=profile), kind)
+    with Image.open(io.BytesIO(found)) as image:
+        assert image.info["icc_profile"] == profile
+
+
+def test_transparency_and_palettes_stay() -> None:
+    out = io.BytesIO()
+    layer = drawn(mode="RGBA")
+    layer.putalpha(90)
+    layer.quantize(16).save(out, "PNG")
+    found, _kind = without_words(out.getvalue(), "PNG")
+    assert pixels(found) == pixels(out.getvalue())
+
+
+@pytest.mark.parametrize("kind", ["GIF", "BMP"])
+def test_other_formats_are_packed_again_without_loss(kind: str) -> None:
+    more = {"comment": WORD.encode()} if kind == "GIF" else {}
+    data = saved(kind, **more)
+    found, shown_as = without_words(data, kind)
+    assert shown_as == "PNG" and WORD.encode() not in found and pixels(found) == pixels(data)
+
+
+@pytest.mark.parametrize("make", [jpeg_with_words, png_with_words, webp_with_words])
+def test_a_structure_that_breaks_off_never_hands_out_the_words(make: Any) -> None:
+    """Whatever is cut off: the picture again, or an error, but no end-less loop and no word."""
+    data = make()
+    kind = {b"\xff\xd8": "JPEG", b"\x89P": "PNG", b"RI": "WEBP"}[data[:2]]
+    for end in range(20, len(data), max(1, len(data) // 60)):
+        try:
+            found, _kind = without_words(data[:end], kind)
+        except imaging.ImagingError:
+            continue
+        assert WORD.encode() not in found

@@ -1,0 +1,282 @@
+"""Pixel windows: one for a camera, estimated once, changed by an admin, and never by a file's own maximum."""
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import tifffile
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import IntegrityError, transaction
+from django.test import Client
+from PIL import Image as Pillow
+
+from mekiki.accounts.models import User
+from mekiki.audit.models import Event
+from mekiki.datasets import services, storage
+from mekiki.datasets.models import Dataset, Image, ImportBatch, PixelWindow
+from mekiki.datasets.problems import explain
+from mekiki.jobs.models import Job, Kind
+from tests.datasets.helpers import Files, zipped
+from tests.imaging.files import COLOUR, apng, png16, saved, tiff
+
+Upload = Callable[[Files], ImportBatch]
+
+
+def scene(number: int, spot: int = 0, hot: int = 0) -> np.ndarray:
+    """A grey scene of 10 bits, the same for each number but for one corner, with a bright spot or a hot pixel."""
+    values = np.linspace(0, 890, 16_000).astype(np.uint16).reshape(100, 160)
+    values[0, :8] = number
+    if spot:
+        values[40:50, 40:50] = spot
+    if hot:
+        values[60, 60] = hot
+    return values
+
+
+def shown(image: Image) -> np.ndarray:
+    with storage.open_shown(image) as file:
+        return np.asarray(Pillow.open(file).convert("L")).astype(int)
+
+
+def codes(batch: ImportBatch) -> dict[str, str]:
+    """Name → code of every line of the report but those of duplicates."""
+    return dict(batch.problems.exclude(code="duplicate").values_list("name", "code"))
+
+
+def by_name() -> dict[str, Image]:
+    return {image.name: image for image in Image.objects.select_related("window")}
+
+
+def test_pictures_of_one_dataset_stay_comparable(upload: Upload) -> None:
+    """A spot a little brighter, or one hot pixel, does not change how the rest of the picture is shown."""
+    upload(
+        {
+            "a.tif": tiff(scene(1, spot=1000)),
+            "b.tif": tiff(scene(2, spot=1100)),
+            "c.tif": tiff(scene(3, hot=65_535)),
+        }
+    )
+    images = by_name()
+    a, b, c = (shown(images[name]) for name in ("a.tif", "b.tif", "c.tif"))
+    assert np.abs(a[60:, 80:] - b[60:, 80:]).max() == 0 and np.abs(a[70:] - c[70:]).max() == 0
+    assert b[45, 45] > a[45, 45] > a[44, 20]
+    assert c.mean() > 20
+    window = PixelWindow.objects.get()
+    assert (window.black, window.white, window.estimated_from) == (0, 4095, 3)
+    assert {image.window for image in images.values()} == {window}
+
+
+def test_the_first_images_fix_the_window(upload: Upload) -> None:
+    upload({"a.tif": tiff(scene(1))})
+    batch = upload({"b.tif": tiff(scene(2, spot=4000))})
+    assert PixelWindow.objects.get().white == 1023
+    assert codes(batch) == {"b.tif": "values_clipped"}
+    text = explain("values_clipped", batch.problems.get().detail)
+    assert "0.6%" in text.what and "1,023" in text.what and "settings" in text.advice
+    assert batch.rejected == 0 and batch.noted == 1
+
+
+def test_each_camera_has_its_own_window(upload: Upload) -> None:
+    table = b"file,Camera\na.tif,left\nb.tif,right\n"
+    upload({"z.zip": zipped({"a.tif": tiff(scene(1)), "b.tif": tiff(scene(2) * 4), "metadata.csv": table})})
+    assert dict(PixelWindow.objects.values_list("camera", "white")) == {"left": 1023, "right": 4095}
+    images = by_name()
+    assert np.abs(shown(images["a.tif"])[10:] - shown(images["b.tif"])[10:]).max() <= 1
+
+
+def test_types_of_values_do_not_share_a_window(upload: Upload) -> None:
+    upload(
+        {
+            "a.tif": tiff(scene(1)),
+            "b.png": png16(scene(2)),
+            "c.tif": tiff(scene(3).astype(np.float32) / 100),
+            "d.tif": tiff(scene(4).astype(np.int32) * 1000),
+            "e.png": png16(np.repeat(scene(5)[..., None], 3, 2)),
+            "f.png": saved(COLOUR, "PNG"),
+        }
+    )
+    assert set(PixelWindow.objects.values_list("sample", flat=True)) == {"uint16", "float32", "int32"}
+    images = by_name()
+    assert images["f.png"].window is None and images["f.png"].has_display is False
+    assert images["a.tif"].window == images["b.png"].window == images["e.png"].window
+
+
+def test_what_is_left_out_is_reported(upload: Upload) -> None:
+    frames = [Pillow.new("RGB", (20, 20), colour) for colour in ("red", "blue")]
+    pages = io.BytesIO()
+    with tifffile.TiffWriter(pages) as writer:
+        for side in (20, 60, 40):
+            writer.write(np.zeros((side, side), np.uint8) + side, photometric="minisblack")
+    batch = upload(
+        {
+            "a.png": apng(),
+            "b.gif": saved(frames[0], "GIF", save_all=True, append_images=frames[1:]),
+            "c.tif": pages.getvalue(),
+            "d.jpg": saved(COLOUR, "JPEG", icc_profile=b"broken" * 30),
+            "e.zip": zipped({"f.webp": saved(frames[0], "WEBP", save_all=True, append_images=frames[1:])}),
+        }
+    )
+    assert codes(batch) == {
+        "a.png": "frames_left_out",
+        "b.gif": "frames_left_out",
+        "c.tif": "pages_left_out",
+        "d.jpg": "profile_ignored",
+        "e.zip/f.webp": "frames_left_out",
+    }
+    assert (batch.rejected, batch.partly, batch.noted, batch.added) == (0, 4, 1, 5)
+    row = batch.problems.get(name="c.tif")
+    assert explain(row.code, row.detail).what == "3 pages; page 2, the largest, is the image."
+    assert Image.objects.get(name="c.tif").width == 60
+
+
+@pytest.fixture
+def pages() -> bytes:
+    out = io.BytesIO()
+    with tifffile.TiffWriter(out) as writer:
+        for number in range(3):
+            writer.write(scene(number), photometric="minisblack")
+    return out.getvalue()
+
+
+def test_every_page_becomes_an_image_when_asked(dataset: Dataset, admin: User, pages: bytes) -> None:
+    for _again in range(2):
+        batch = services.start_upload(dataset=dataset, user=admin, every_page=True)
+        services.add_file(batch=batch, name="parts/stack.tif", file=io.BytesIO(pages))
+        services.add_file(batch=batch, name="one.tif", file=io.BytesIO(tiff(scene(9))))
+        services.finish_upload(batch=batch, user=admin)
+        batch = services.run_import(batch=batch, progress=lambda done, total: None)
+    assert sorted(by_name()) == ["one.tif", *(f"parts/stack (page {n}).tif" for n in (1, 2, 3))]
+    image = by_name()["parts/stack (page 2).tif"]
+    assert np.array_equal(tifffile.imread(io.BytesIO(storage.open_original(image).read())), scene(1))
+    assert (batch.added, batch.duplicates, batch.rejected) == (0, 4, 0)
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_the_browser_and_the_shell_ask_for_every_page(
+    dataset: Dataset, admin: User, pages: bytes, client: Client, asked: bool, tmp_path: object
+) -> None:
+    client.force_login(admin)
+    data = {"every_page": "on"} if asked else {}
+    response = client.post(f"/d/{dataset.slug}/import/start", data)
+    assert ImportBatch.objects.get(pk=response.json()["batch"]).every_page is asked
+    client.post(f"/d/{dataset.slug}/import/", data | {"files": io.BytesIO(pages)})
+    assert ImportBatch.objects.latest("pk").every_page is asked
+    page = client.get(f"/d/{dataset.slug}/import/").content.decode()
+    assert 'name="every_page"' in page
+    job = services.import_folder(dataset=dataset, path=str(tmp_path), user=admin, every_page=asked)
+    assert ImportBatch.objects.get(pk=job.payload["batch"]).every_page is asked
+
+
+def test_a_damaged_page_does_not_stop_the_others(dataset: Dataset, admin: User, settings: object) -> None:
+    out = io.BytesIO()
+    with tifffile.TiffWriter(out) as writer:
+        writer.write(scene(1), photometric="minisblack")
+        writer.write(scene(2), photometric="minisblack", compression="zlib")
+    data = bytearray(out.getvalue())
+    with tifffile.TiffFile(io.BytesIO(bytes(data))) as file:
+        at = file.pages[1].dataoffsets[0]  # type: ignore[union-attr]
+    data[at : at + 40] = b"\xff" * 40
+    batch = services.start_upload(dataset=dataset, user=admin, every_page=True)
+    services.add_file(batch=batch, name="stack.tif", file=io.BytesIO(bytes(data)))
+    batch = services.run_import(batch=batch, progress=lambda done, total: None)
+    assert list(by_name()) == ["stack (page 1).tif"]
+    assert list(codes(batch)) == ["stack (page 2).tif"] and batch.rejected == 1
+
+
+def test_one_pixel_limit_with_one_message(upload: Upload, settings: object) -> None:
+    settings.MAX_PIXELS = 15_000  # type: ignore[attr-defined]
+    batch = upload({"a.tif": tiff(scene(1)), "b.png": saved(Pillow.new("1", (200, 100)), "PNG")})
+    assert codes(batch) == {"a.tif": "too_many_pixels", "b.png": "too_many_pixels"}
+    text = explain("too_many_pixels", batch.problems.get(name="b.png").detail)
+    assert "20,000" in text.what and "15,000" in text.what and "MEKIKI_MAX_PIXELS" in text.advice
+
+
+@pytest.fixture
+def window(upload: Upload) -> PixelWindow:
+    upload({"a.tif": tiff(scene(1)), "b.tif": tiff(scene(2))})
+    return PixelWindow.objects.get()
+
+
+def test_a_change_is_recorded_and_makes_the_pictures_again(window: PixelWindow, admin: User) -> None:
+    job = services.change_window(window=window, user=admin, black=100, white=500)
+    assert job is not None and (job.kind, job.payload) == (Kind.REBUILD_PICTURES, {"window": window.pk})
+    event = Event.objects.get(kind="window.changed")
+    assert event.data["before"] == {"black": 0, "white": 1023} and event.data["after"]["white"] == 500
+    assert services.change_window(window=window, user=admin, black=100, white=500) is None
+    window.refresh_from_db()
+    assert (window.estimated_from, window.version) == (0, 2)
+
+
+@pytest.mark.parametrize(("black", "white"), [(5, 5), (float("nan"), 1), (0, float("inf")), (0, 1e300)])
+def test_values_that_cannot_be(window: PixelWindow, admin: User, black: float, white: float) -> None:
+    with pytest.raises(ValidationError):
+        services.change_window(window=window, user=admin, black=black, white=white)
+    window.refresh_from_db()
+    assert window.white == 1023 and not Job.objects.filter(kind=Kind.REBUILD_PICTURES).exists()
+
+
+def test_only_admins_change_a_window(
+    window: PixelWindow, reviewer: User, stranger: User, client: Client
+) -> None:
+    for user, status in ((reviewer, 403), (stranger, 404)):
+        for act in (
+            lambda user=user: services.change_window(window=window, user=user, black=1, white=2),
+            lambda user=user: services.estimate_window_again(window=window, user=user),
+            lambda user=user: services.rebuild_old_pictures(dataset=window.dataset, user=user),
+            lambda user=user: services.go_on_with_window(window=window, user=user),
+        ):
+            with pytest.raises(PermissionDenied):
+                act()
+        client.force_login(user)
+        base = f"/d/{window.dataset.slug}/settings"
+        for path in (f"/windows/{window.pk}/", f"/windows/{window.pk}/go-on/", "/pictures/"):
+            assert client.post(base + path, {"agreed": "1", "black": "1", "white": "2"}).status_code == status
+    assert not Job.objects.filter(kind=Kind.REBUILD_PICTURES).exists()
+
+
+def test_the_settings_show_it_and_ask_before_a_change(
+    window: PixelWindow, admin: User, client: Client
+) -> None:
+    client.force_login(admin)
+    base = f"/d/{window.dataset.slug}/settings/"
+    page = client.get(base).content.decode()
+    assert ("uint16" in page and "1,023" in page) or "1023" in page
+    address = f"{base}windows/{window.pk}/"
+    assert client.get(address).status_code == 200
+    asked = client.post(address, {"black": "10", "white": "600"}).content.decode()
+    assert "What the change costs" in asked and "2 images" in asked
+    assert not Job.objects.filter(kind=Kind.REBUILD_PICTURES).exists()
+    wrong = client.post(address, {"black": "10", "white": "10", "agreed": "1"}).content.decode()
+    assert "different values" in wrong
+    assert client.post(address, {"black": "x", "white": "", "agreed": "1"}).status_code == 200
+    assert not Job.objects.filter(kind=Kind.REBUILD_PICTURES).exists()
+    client.post(address, {"black": "10", "white": "600", "agreed": "1"})
+    window.refresh_from_db()
+    assert (window.black, window.white) == (10, 600)
+    page = client.get(base).content.decode()
+    assert "still shown by the values before" in page and "set by an admin" in page
+    assert client.get(f"{base}windows/{window.pk + 999}/").status_code == 404
+    client.post(address, {"estimate": "1", "agreed": "1"})
+    assert Job.objects.filter(kind=Kind.REBUILD_PICTURES).count() == 1  # the first one is still active
+
+
+def test_a_browser_asks_again_for_what_may_change(window: PixelWindow, admin: User, client: Client) -> None:
+    client.force_login(admin)
+    image = Image.objects.filter(window=window)[0]
+    address = f"/d/{window.dataset.slug}/images/{image.sha256}/"
+    first = client.get(address + "display")
+    assert first["cache-control"] == "private, no-cache"
+    assert client.get(address + "display", headers={"if-none-match": first["etag"]}).status_code == 304
+    Image.objects.filter(pk=image.pk).update(rendition=1)
+    assert client.get(address + "display", headers={"if-none-match": first["etag"]}).status_code == 200
+    assert "immutable" in client.get(address + "original")["cache-control"]
+
+
+def test_constraints(window: PixelWindow) -> None:
+    for fields in (
+        {"camera": "", "sample": "uint16", "black": 0, "white": 1},
+        {"camera": "x", "sample": "uint16", "black": 1, "white": 1},
+    ):
+        with pytest.raises(IntegrityError), transaction.atomic():
+            PixelWindow.objects.create(dataset=window.dataset, **fields)

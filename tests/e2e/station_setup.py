@@ -1,0 +1,74 @@
+"""The review station in a browser: images to review, and what a test waits for on the page."""
+
+import hashlib
+import io
+import random
+from typing import Any
+
+from PIL import Image as PillowImage
+from PIL import ImageDraw
+from playwright.sync_api import Page, expect
+
+from mekiki.datasets import storage
+from mekiki.datasets.models import Image
+from mekiki.review.models import Lease
+from tests.factories import ImageFactory
+from tests.review_setup import Station
+
+
+def station_with(items: int, labels: int = 4, **more: Any) -> Station:
+    """A station whose images can be loaded."""
+    station = Station(items=0, labels=labels, queue_target=0, **more)
+    for _ in range(items):
+        station.items.append(station.item(image=drawn(station)))
+    return station
+
+
+def drawn(station: Station) -> Image:
+    """An image with its files: grey steel with a scratch, different each time."""
+    image = ImageFactory(dataset=station.dataset, width=200, height=200)
+    dice = random.Random(image.pk)
+    picture = PillowImage.effect_noise((200, 200), 40).convert("L")
+    ends = [(dice.randrange(200), dice.randrange(200)) for _ in range(3)]
+    ImageDraw.Draw(picture).line(ends, fill=230, width=3)
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    image.sha256 = hashlib.sha256(buffer.getvalue()).hexdigest()
+    image.save()
+    storage.put(storage.original_name(image.dataset_id, image.sha256), buffer.getvalue())
+    small = io.BytesIO()
+    picture.resize((100, 100)).save(small, "WEBP")
+    storage.put(storage.thumb_name(image.dataset_id, image.sha256), small.getvalue())
+    return image
+
+
+def item_of(page: Page) -> int:
+    """The item on screen, once it takes answers."""
+    page.wait_for_selector("[data-station][data-item] [data-canvas] img")
+    return int(page.get_attribute("[data-station]", "data-item") or 0)
+
+
+def press_and_wait(page: Page, key: str) -> None:
+    """Press a key and wait until another image takes answers, or the empty queue is shown."""
+    before = item_of(page)
+    page.keyboard.press(key)
+    page.wait_for_selector(
+        f'[data-station][data-item]:not([data-item="{before}"]), [data-station] [data-empty]:not([hidden])'
+    )
+
+
+def shows(page: Page, item: int, timeout: float = 15_000) -> None:
+    expect(page.locator("[data-station]")).to_have_attribute("data-item", str(item), timeout=timeout)
+
+
+def saved(page: Page) -> None:
+    expect(page.locator("[data-sync]")).to_have_attribute("data-state", "saved")
+
+
+def holds(page: Page, least: int) -> None:
+    """Wait until at least so many images are held: the ones to come are asked for while one is looked at."""
+    for _ in range(150):
+        if Lease.objects.filter(ended_at__isnull=True).count() >= least:
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(f"fewer than {least} images are held")

@@ -1,0 +1,208 @@
+"""An answer is taken only for an image that the reviewer has seen."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from mekiki.review.models import Decision
+from mekiki.review.services import SEEN_AFTER
+from tests.e2e.station_setup import drawn, item_of, press_and_wait, saved, shows, station_with
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("patience"),
+]
+
+# Presses one key, and again as soon as the next image is painted, or after so many milliseconds.
+TWICE = """([first, second, after]) => new Promise((done) => {
+  const root = document.querySelector("[data-station]");
+  const press = (what) => what.startsWith("click:")
+    ? document.querySelector(what.slice(6)).click()
+    : document.querySelector("[data-stage]").dispatchEvent(
+        new KeyboardEvent("keydown", { key: what, bubbles: true, cancelable: true }));
+  const before = document.querySelector("[data-canvas] img");
+  press(first);
+  const look = () => {
+    const now = document.querySelector("[data-canvas] img");
+    if (!now || now === before) return requestAnimationFrame(look);
+    setTimeout(() => { press(second); setTimeout(done, 50); }, after);
+  };
+  look();
+})"""
+CONFIRM = 'click:[data-act="confirm"]'
+LABEL = "click:[data-labels-list] li:nth-child(2) button"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("Enter", "Enter"), ("2", "2"), ("s", "s"), ("Enter", "f"), (CONFIRM, CONFIRM), (LABEL, LABEL)],
+)
+def test_a_second_press_does_not_answer_the_image_that_has_just_come(
+    enter: Callable[..., Page], first: str, second: str
+):
+    station = station_with(4)
+    page = enter(station, station.reviewer())
+    item = item_of(page)
+    page.evaluate(TWICE, [first, second, 10])
+    expect(page.locator("[data-hint]")).to_contain_text("Nothing was recorded")
+    expect(page.locator("[data-said]")).to_contain_text("look at it, then answer")
+    expect(page.locator("dialog[open]")).to_have_count(0)
+    shows(page, station.items[1].pk)
+    saved(page)
+    assert [d.item_id for d in Decision.objects.all()] == [item]
+    press_and_wait(page, "Enter")  # Seen by now.
+    saved(page)
+    assert Decision.objects.count() == 2
+    assert all((d.milliseconds or 0) >= SEEN_AFTER for d in Decision.objects.all())
+
+
+def test_the_second_click_of_a_double_click_answers_nothing(enter: Callable[..., Page]):
+    station = station_with(4)
+    page = enter(station, station.reviewer())
+    item_of(page)
+    box = page.locator('[data-act="confirm"]').bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 20, box["y"] + 20)
+    for count in (1, 2):
+        page.mouse.down(click_count=count)
+        page.mouse.up(click_count=count)
+        page.wait_for_timeout(260 if count == 1 else 50)
+    shows(page, station.items[1].pk)
+    saved(page)
+    assert Decision.objects.count() == 1
+
+
+def test_a_key_pressed_twice_undoes_one_answer_and_does_not_answer_what_comes_back(
+    enter: Callable[..., Page],
+):
+    station = station_with(5)
+    page = enter(station, station.reviewer())
+    for _ in range(3):
+        press_and_wait(page, "Enter")
+    item_of(page)
+    saved(page)
+    page.evaluate(TWICE, ["z", "z", 10])
+    shows(page, station.items[2].pk)
+    assert Decision.objects.filter(kind="undo").count() == 1
+    page.evaluate(TWICE, ["z", "Enter", 10])
+    shows(page, station.items[1].pk)
+    saved(page)
+    assert Decision.objects.filter(kind="undo").count() == 2
+    assert Decision.objects.filter(kind="confirm").count() == 3
+
+
+@pytest.mark.parametrize("key", ["Enter", "2", "s"])
+def test_a_key_right_after_a_dialog_or_an_absence_answers_nothing(enter: Callable[..., Page], key: str):
+    station = station_with(3)
+    page = enter(station, station.reviewer())
+    item = item_of(page)
+    page.evaluate(
+        """(key) => new Promise((done) => {
+          const press = () => document.querySelector("[data-stage]").dispatchEvent(
+            new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
+          const help = document.querySelector("[data-help-dialog]");
+          document.querySelector('[data-act="help"]').click();
+          help.addEventListener("close", () => {
+            press();
+            setTimeout(() => {
+              document.dispatchEvent(new Event("visibilitychange"));
+              press();
+              window.dispatchEvent(new PageTransitionEvent("pageshow", { persisted: false }));
+              press();
+              setTimeout(done, 50);
+            }, 400);
+          });
+          help.close();
+        })""",
+        key,
+    )
+    page.wait_for_timeout(300)
+    assert item_of(page) == item
+    assert Decision.objects.count() == 0
+    press_and_wait(page, key)
+    saved(page)
+    assert Decision.objects.count() == 1
+
+
+def test_an_image_that_does_not_load_is_not_judged_but_can_be_skipped(enter: Callable[..., Page]):
+    station = station_with(1)
+    page = enter(station, station.reviewer())
+    item_of(page)
+    page.route(re.compile(r"/images/[0-9a-f]{64}"), lambda route: route.abort())
+    broken = station.item(image=drawn(station))
+    page.keyboard.press("Enter")
+    shows(page, broken.pk, timeout=20_000)
+    expect(page.locator("[data-loading]")).to_contain_text("could not be loaded")
+    page.keyboard.press("2")
+    expect(page.locator("[data-hint]")).to_contain_text("Nothing was recorded")
+    page.keyboard.press("s")
+    expect(page.locator("[data-empty]")).to_be_visible()
+    saved(page)
+    kinds = [(d.item_id, d.kind, d.milliseconds is None) for d in Decision.objects.order_by("pk")[1:]]
+    assert kinds == [(broken.pk, "skip", True)]
+
+
+def test_a_press_that_began_on_another_image_answers_nothing(enter: Callable[..., Page]):
+    """The pointer goes down on one image, another takes its place, and the pointer comes up."""
+    station = station_with(4)
+    page = enter(station, station.reviewer())
+    item = item_of(page)
+    box = page.locator("[data-labels-list] li:nth-child(2) button").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 20, box["y"] + 10)
+    page.mouse.down()
+    page.evaluate(
+        """() => document.querySelector("[data-stage]").dispatchEvent(
+            new KeyboardEvent("keydown", { key: "s", repeat: false, bubbles: true, cancelable: true }))"""
+    )
+    shows(page, station.items[1].pk)
+    page.mouse.up()
+    page.wait_for_timeout(100)
+    saved(page)
+    assert [(d.item_id, d.kind) for d in Decision.objects.all()] == [(item, "skip")]
+
+
+def test_the_flag_is_for_the_image_on_which_the_note_was_begun(enter: Callable[..., Page]):
+    from tests.e2e.test_review_finder import lose
+
+    station = station_with(6)
+    page = enter(station, station.reviewer())
+    item_of(page)
+    page.keyboard.press("f")
+    page.get_by_label("What is wrong with it?").fill("two parts")
+    lose(page, station)
+    page.wait_for_function(
+        "(item) => document.querySelector('[data-station]').dataset.item === String(item)",
+        arg=station.items[3].pk,
+    )
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("[data-notice]")).to_contain_text("Another image came while you wrote the note")
+    assert Decision.objects.count() == 0
+
+
+def test_the_pace_leaves_pauses_out(enter: Callable[..., Page]):
+    station = station_with(8)
+    page = enter(station, station.reviewer())
+    page.clock.install()
+    page.reload()
+    item_of_by_clock(page)
+    for answer in range(7):
+        page.clock.run_for(2_000 if answer != 3 else 3_600_000)
+        before = page.get_attribute("[data-station]", "data-item")
+        page.keyboard.press("Enter")
+        expect(page.locator("[data-station]")).not_to_have_attribute("data-item", str(before))
+        item_of_by_clock(page)
+    shown = int("".join(c for c in page.locator("[data-rate]").inner_text() if c.isdigit()))
+    assert 1000 < shown < 2000  # One in about 2 to 3 seconds, and not one in ten minutes.
+
+
+def item_of_by_clock(page: Page) -> Any:
+    for _ in range(100):
+        if page.locator("[data-station][data-item]").count():
+            return
+        page.clock.run_for(100)
+        page.wait_for_timeout(50)

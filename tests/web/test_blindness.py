@@ -1,0 +1,358 @@
+"""Nothing that a member can open tells what a reviewer must not know of an image of the audit reserve.
+
+Every address of the site and every operation of the API is opened. No response may hold the name, the metadata, the
+prediction or an opinion of such an image; and no response may change when those values change.
+"""
+
+import io
+import json
+import re
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils import timezone
+from PIL import Image as PillowImage
+from PIL.PngImagePlugin import PngInfo
+
+from mekiki.api.api import api
+from mekiki.audit.models import Event
+from mekiki.datasets import storage
+from mekiki.datasets.models import Image
+from mekiki.exports.models import LabelSet, LabelSetEntry
+from mekiki.learning.models import Prediction, TextEmbedding, TrainingRun
+from mekiki.learning.search import texts
+from mekiki.learning.services import store_embeddings
+from mekiki.review import services
+from mekiki.review.models import Decision, QueueItem, Stream
+from tests.factories import (
+    ChampionFactory,
+    ConfirmedLabelFactory,
+    DatasetFactory,
+    EncoderFactory,
+    HeadFactory,
+    ImageFactory,
+    JobFactory,
+    LabelFactory,
+    MembershipFactory,
+    PredictionFactory,
+    QueueItemFactory,
+    UserFactory,
+    picture,
+)
+
+pytestmark = pytest.mark.django_db
+
+# What must appear nowhere. EMBEDDED is written into the file itself.
+NAME, FOLDER, VALUE, EMBEDDED = "wombatname", "wombatfolder", "wombatvalue", "wombatembedded"
+SECRETS = (NAME, FOLDER, VALUE, EMBEDDED)
+CONFIDENCE = 0.8765  # shown as 87.7 % or 88 %
+# Addresses that a member may open and that hold such values by their purpose. Each needs a reason.
+ALLOWED = {
+    "import-batch": "admins only: the report of an import names files",
+    "import-report": "the same as a file",
+}
+
+
+class World:
+    """Three images of the audit reserve (waiting, not drawn yet, flagged) beside ordinary ones."""
+
+    def __init__(self, role: str = "reviewer") -> None:
+        self.user, self.other = UserFactory(username="rita"), UserFactory(username="otto")
+        self.dataset = DatasetFactory(slug="world", opinions=2, retrain_every=0)
+        MembershipFactory(dataset=self.dataset, user=self.user, role=role)
+        MembershipFactory(dataset=self.dataset, user=self.other)
+        self.labels = [LabelFactory(dataset=self.dataset, name=name) for name in ("good", "scratch", "dent")]
+        self.encoder = EncoderFactory(dim=2)
+        self.head = HeadFactory(dataset=self.dataset, encoder=self.encoder, calibrated=True)
+        ChampionFactory(head=self.head)
+        self.plain = [ImageFactory(dataset=self.dataset) for _ in range(6)]
+        self.secret = [self.reserved(i) for i in range(3)]
+        images = self.plain + self.secret
+        store_embeddings(
+            encoder=self.encoder,
+            image_ids=[image.pk for image in images],
+            vectors=np.array([[np.cos(i / 9), np.sin(i / 9)] for i in range(len(images))]),
+        )
+        for image in self.plain:
+            PredictionFactory(head=self.head, image=image, label=self.labels[0], runner_up=self.labels[1])
+        for image in self.secret:
+            PredictionFactory(
+                head=self.head,
+                image=image,
+                label=self.labels[1],
+                runner_up=self.labels[2],
+                confidence=CONFIDENCE,
+            )
+        ConfirmedLabelFactory(dataset=self.dataset, image=self.plain[0], label=self.labels[0])
+        QueueItemFactory(dataset=self.dataset, image=self.plain[1], head=self.head, opinions=1)
+        items = [
+            QueueItemFactory(dataset=self.dataset, image=image, stream=Stream.AUDIT, opinions=2)
+            for image in (self.secret[0], self.secret[2])
+        ]
+        # Somebody else has given the first of two opinions, and has flagged another image.
+        for item, kind in zip(items, ("correct", "flag"), strict=True):
+            self.answer(self.other, item, kind, "wombatnote" if kind == "flag" else "")
+        now = timezone.now()
+        TextEmbedding.objects.create(
+            encoder=self.encoder,
+            digest=texts.digest_of("scratch"),
+            text="scratch",
+            vector=[1.0, 0.0],
+            used_at=now,
+            answered_at=now,
+        )
+        self.run = TrainingRun.objects.create(dataset=self.dataset, trigger=TrainingRun.Trigger.BUTTON)
+        self.job = JobFactory(dataset=self.dataset)
+        self.label_set = self.frozen()
+        self.client = Client(headers={"accept-language": "en"})
+        self.client.force_login(self.user)
+
+    def reserved(self, i: int) -> Image:
+        """An image below the dataset's audit share whose name, metadata and file hold what must not be seen."""
+        image = ImageFactory(
+            dataset=self.dataset,
+            name=f"{FOLDER}/{NAME}-{i}.png",
+            metadata={"line": VALUE, "camera": "1"},
+            audit_key=0.01 + i / 100,
+        )
+        facts, out = PngInfo(), io.BytesIO()
+        facts.add_text("Description", EMBEDDED)
+        picture(9000 + i).save(out, "PNG", pnginfo=facts)
+        default_storage.save(
+            storage.original_name(self.dataset.pk, image.sha256), ContentFile(out.getvalue())
+        )
+        return image
+
+    def answer(self, user: Any, item: QueueItem, kind: str, note: str) -> Decision:
+        leased = next(
+            one
+            for one in services.next_items(dataset=self.dataset, user=user, count=5)
+            if one.item.pk == item.pk
+        )
+        return services.answer(
+            dataset=self.dataset,
+            user=user,
+            item_id=item.pk,
+            lease_id=leased.lease.pk,
+            kind=kind,
+            label=self.labels[2] if kind == "correct" else None,
+            note=note,
+            client_key=uuid.uuid4(),
+        )
+
+    def frozen(self) -> LabelSet:
+        """A frozen label set that holds the machine's label of a reserve image."""
+        name = f"datasets/{self.dataset.pk}/label-sets/v1.zip"
+        default_storage.save(name, ContentFile(f"{NAME} {VALUE} scratch {CONFIDENCE}".encode()))
+        label_set = LabelSet.objects.create(
+            dataset=self.dataset, version=1, machine_threshold=0.5, machine_labels=1, human_labels=0
+        )
+        LabelSetEntry.objects.create(
+            label_set=label_set,
+            position=1,
+            image_id=self.secret[1].pk,
+            label_id=self.labels[1].pk,
+            opinions=0,
+            head_id=self.head.pk,
+            confidence=CONFIDENCE,
+        )
+        LabelSet.objects.filter(pk=label_set.pk).update(state="frozen", file=name, size=10, sha256="0" * 64)
+        return label_set
+
+    def values(self) -> dict[str, list[Any]]:
+        """What stands for each argument of an address."""
+        return {
+            "slug": ["world"],
+            "sha256": [
+                self.secret[0].sha256,
+                self.secret[1].sha256,
+                self.secret[2].sha256,
+                self.plain[0].sha256,
+            ],
+            "version": [1],
+            "pk": [1, self.run.pk],
+            "job_id": [self.job.pk],
+            "user_id": [self.user.pk],
+            "encoder_id": [self.encoder.pk],
+        }
+
+    def addresses(self) -> Iterator[tuple[str, str]]:
+        """(name of the pattern, address) of everything the site serves, once for each value of its arguments."""
+        for name, arguments in routes(get_resolver().url_patterns):
+            known = self.values()
+            missing = set(arguments) - set(known)
+            assert not missing, f"{name}: give this test a value for {missing}"
+            for i in range(max([len(known[a]) for a in arguments], default=1)):
+                yield name, reverse(name, kwargs={a: known[a][min(i, len(known[a]) - 1)] for a in arguments})
+
+    def questions(self) -> list[str]:
+        """The gallery and the search, narrowed down in each way there is."""
+        label = str(self.labels[1].pk)
+        asked = [
+            *(f"label={label}", "low=80", "high=90", "low=80&high=90", "sort=sure", "sort=unsure"),
+            *(f"metadata=line%3D{VALUE}", f"q={NAME}", f"q={FOLDER}", "waiting=audit", "waiting=waiting"),
+            *(f"confirmed={label}", "confirmed=none", "text=scratch", f"text=scratch&label={label}"),
+            *(f"like={image.sha256}" for image in (*self.secret, self.plain[0])),
+        ]
+        search = reverse("api:image-search", args=["world"])
+        return [*(f"/d/world/images/?{q}" for q in asked), *(f"{search}?{q}" for q in asked)]
+
+    def pages(self) -> dict[str, bytes]:
+        """Everything a member can read by GET: address → head and body."""
+        found = {}
+        opened = [*self.addresses(), *(("images", url) for url in self.questions())]
+        # The pages of one image, with the filter they were reached by.
+        opened += [
+            ("image", f"{reverse('image', args=['world', image.sha256])}?{query}")
+            for image in (*self.secret, self.plain[0])
+            for query in (f"label={self.labels[1].pk}", "sort=sure", f"q={NAME}", "low=80")
+        ]
+        for name, url in opened:
+            if name in ALLOWED or name in {"logout", "metrics"}:
+                continue
+            found[url] = read(self.client.get(url))
+        return found
+
+
+def routes(patterns: Any, prefix: str = "") -> Iterator[tuple[str, list[str]]]:
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            yield from routes(pattern.url_patterns, f"{pattern.namespace}:" if pattern.namespace else prefix)
+        elif isinstance(pattern, URLPattern) and pattern.name:
+            name = f"{prefix}{pattern.name}"
+            yield name, sorted(arguments_of(name))
+
+
+def arguments_of(name: str) -> set[str]:
+    """The arguments of an address with all its prefixes."""
+    resolver = get_resolver()
+    for part in name.split(":")[:-1]:
+        _prefix, resolver = resolver.namespace_dict[part]
+    possible = resolver.reverse_dict.getlist(name.split(":")[-1])
+    found = set(possible[0][0][0][1])
+    return found
+
+
+def read(response: Any) -> bytes:
+    body = b"".join(response.streaming_content) if response.streaming else response.content
+    head = "\n".join(f"{name}: {value}" for name, value in response.items())
+    return head.encode() + b"\n\n" + body
+
+
+def told(found: dict[str, bytes]) -> list[str]:
+    """The addresses whose response holds a secret, with what it holds."""
+    words = [word.encode() for word in SECRETS] + [b"87.7", b"88 %", b"0.8765"]
+    return [
+        f"{url}: {word.decode()}"
+        for url, content in found.items()
+        for word in words
+        if word in content.replace(url.encode(), b"").replace(asked_words(url), b"")
+    ]
+
+
+def asked_words(url: str) -> bytes:
+    """What the reader typed may be shown to the reader again."""
+    found = re.search(r"(?:q=|line%3D)(\w+)", url)
+    return found[1].encode() if found else b"\0\0"
+
+
+CHANGING = re.compile(
+    rb'name="csrfmiddlewaretoken" value="[^"]*"|"X-CSRFToken": "[^"]*"|Set-Cookie: [^\n]*|(?:Content-Length|Expires|Last-Modified): [^\n]*'
+    rb'|nonce-[\w+/=-]+|nonce="[^"]*"|X-CSRFToken[^}]*|<meta name="csrf-token"[^>]*>'
+)
+
+
+@pytest.mark.parametrize("role", ["reviewer", "admin"])
+def test_no_address_tells_what_an_audit_must_not_know(role: str) -> None:
+    world = World(role)
+    found = {
+        url: content
+        for url, content in world.pages().items()
+        # Admins may take a label set with the predictions of the reserve; the act is recorded.
+        if role == "reviewer" or not url.endswith("/download/")
+    }
+    assert len(found) > 60 and sum(b"<h1" in content for content in found.values()) > 25
+    assert told(found) == []
+
+
+def test_no_address_changes_with_what_an_audit_must_not_know() -> None:
+    """Not by a place in an order, a count, or a filter that lets an image through."""
+    world = World()
+    before = world.pages()
+    Image.objects.filter(pk__in=[image.pk for image in world.secret]).update(
+        name="other.png", metadata={"camera": "2"}
+    )
+    Prediction.objects.filter(image__in=world.secret).update(
+        label=world.labels[0], runner_up=world.labels[1], confidence=0.31
+    )
+    after = world.pages()
+    different = [url for url in before if CHANGING.sub(b"", before[url]) != CHANGING.sub(b"", after[url])]
+    assert different == []
+
+
+def operations() -> set[tuple[str, str]]:
+    paths = api.get_openapi_schema()["paths"]
+    return {(method, path) for path, methods in paths.items() for method in methods}
+
+
+def test_no_operation_of_the_api_tells_it() -> None:
+    """Each operation that changes something is used as the station does; those that read are opened above."""
+    world = World()
+    base = reverse("api:review-next", args=["world"]).removesuffix("next")
+
+    def post(act: str, **body: Any) -> tuple[Any, bytes]:
+        response = world.client.post(base + act, json.dumps(body), content_type="application/json")
+        return response.json(), read(response)
+
+    found: dict[str, bytes] = {}
+    reply, found["next"] = post("next", count=5)
+    audit = next(item for item in reply["items"] if item["blind"])
+    assert audit["image"]["name"] == f"image {world.secret[0].sha256[:8]}"
+    assert audit["image"]["metadata"] == {} and audit["prediction"] is None
+    lease, item = audit["lease"], audit["item"]
+    _reply, found["renew"] = post("renew", leases=[lease])
+    _reply, found["answer"] = post(
+        "answer",
+        item=item,
+        lease=lease,
+        kind="skip",
+        client_key=str(uuid.uuid4()),
+    )
+    found["station after"] = read(world.client.get("/d/world/review/"))
+    reply, found["undo"] = post("undo", client_key=str(uuid.uuid4()))
+    assert reply["item"]["blind"] and reply["item"]["image"]["metadata"] == {}
+    _reply, found["release"] = post("release", leases=[reply["item"]["lease"]])
+    assert told(found) == []
+    writing = {path for method, path in operations() if method == "post" and "/review/" in path}
+    assert {path.rsplit("/", 1)[1] for path in writing} == {"next", "renew", "answer", "undo", "release"}
+    others = {path for method, path in operations() if method == "post"} - writing
+    assert all("/encoder/" in path or path.endswith("/cancel") for path in others), others
+
+
+def test_events_of_the_reserve_name_no_file() -> None:
+    world = World("admin")
+    flag = Decision.objects.get(kind="flag")
+    response = world.client.post(reverse("review-put-back", args=["world", flag.pk]), follow=True)
+    assert f"image {world.secret[2].sha256[:8]} waits for a person again" in response.content.decode()
+    assert told({"put-back": read(response), "activity": read(world.client.get("/d/world/activity/"))}) == []
+    assert not Event.objects.filter(data__icontains=NAME).exists()
+
+
+@pytest.mark.parametrize("which", ["display", "original"])
+def test_a_file_has_no_embedded_words(which: str) -> None:
+    world = World()
+    response = world.client.get(reverse(f"image-{which}", args=["world", world.secret[1].sha256]))
+    if which == "original":
+        assert response.status_code == 403
+        return
+    body = read(response)
+    assert EMBEDDED.encode() not in body
+    shown = PillowImage.open(io.BytesIO(body.partition(b"\n\n")[2]))
+    assert shown.convert("RGB").tobytes() == picture(9001).tobytes()

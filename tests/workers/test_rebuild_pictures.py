@@ -1,0 +1,110 @@
+"""Pictures and vectors are made again when a window changes, and nothing stays that came from the old pixels."""
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from mekiki.datasets import services, storage
+from mekiki.datasets.models import Dataset, Image, PixelWindow
+from mekiki.datasets.selectors import images_to_rebuild
+from mekiki.jobs.models import Job, Kind, State
+from mekiki.learning.models import Embedding, Prediction
+from tests.imaging.files import tiff
+
+Work = Callable[..., dict[str, Any]]
+
+
+def deep(number: int) -> bytes:
+    rng = np.random.default_rng(number)
+    return tiff(rng.integers(0, 900, (32, 32)).astype(np.uint16))
+
+
+@pytest.fixture
+def loop(coloured: Dataset, work: Work) -> Dataset:
+    """A dataset with 30 pictures of 8 bits and 4 deep ones, embedded and predicted."""
+    admin = coloured.memberships.get().user
+    batch = services.start_upload(dataset=coloured, user=admin)
+    for number in range(4):
+        services.add_file(batch=batch, name=f"deep-{number}.tif", file=io.BytesIO(deep(number)))
+    services.run_import(batch=batch, progress=lambda done, total: None)
+    work(coloured, "encode")
+    work(coloured, "predict")
+    return coloured
+
+
+def vectors() -> dict[int, list[float]]:
+    return {e.image_id: [float(x) for x in e.vector] for e in Embedding.objects.all()}
+
+
+def test_a_changed_window_changes_pictures_and_vectors(loop: Dataset, work: Work) -> None:
+    admin = loop.memberships.get().user
+    window = PixelWindow.objects.get()
+    before, predicted = vectors(), Prediction.objects.count()
+    deep_ids = set(window.images.values_list("pk", flat=True))
+    assert len(before) == 34 and predicted == 34
+    services.change_window(window=window, user=admin, black=0, white=300)
+    assert work(loop, "rebuild_pictures") == {"rebuilt": 4, "unreadable": 0}
+    assert set(vectors()) == set(before) - deep_ids
+    assert not Prediction.objects.filter(image_id__in=deep_ids).exists()
+    assert Prediction.objects.count() == 30
+    image = Image.objects.get(name="deep-0.tif")
+    with storage.open_shown(image) as file:
+        assert (np.asarray(Pillow.open(file)) == 255).mean() > 0.5
+    assert (image.rendition, image.window_version) == (1, 2)
+    assert Job.objects.filter(dataset=loop, kind=Kind.ENCODE, state=State.QUEUED).exists()
+    work(loop, "encode")
+    work(loop, "predict")
+    after = vectors()
+    assert {pk for pk in after if after[pk] != before[pk]} == deep_ids
+    assert Prediction.objects.count() == 34
+
+
+def test_a_stopped_change_goes_on_where_it_was(loop: Dataset, work: Work) -> None:
+    admin = loop.memberships.get().user
+    window = PixelWindow.objects.get()
+    services.change_window(window=window, user=admin, black=0, white=300)
+    window.refresh_from_db()
+    done = window.images.order_by("pk")[0]
+    Image.objects.filter(pk=done.pk).update(window_version=window.version)
+    assert images_to_rebuild(loop, window).count() == 3
+    assert work(loop, "rebuild_pictures")["rebuilt"] == 3
+    services.go_on_with_window(window=window, user=admin)
+    assert work(loop, "rebuild_pictures")["rebuilt"] == 0
+
+
+def test_an_estimate_from_all_images(loop: Dataset, work: Work) -> None:
+    admin = loop.memberships.get().user
+    window = PixelWindow.objects.get()
+    services.change_window(window=window, user=admin, black=3, white=7)
+    work(loop, "rebuild_pictures")
+    services.estimate_window_again(window=window, user=admin)
+    assert work(loop, "rebuild_pictures")["rebuilt"] == 4
+    window.refresh_from_db()
+    assert (window.black, window.white, window.estimated_from) == (0, 1023, 4)
+
+
+def test_pictures_of_earlier_versions_are_made_again(loop: Dataset, work: Work) -> None:
+    admin = loop.memberships.get().user
+    Image.objects.filter(window__isnull=False).update(has_display=None, window=None)
+    PixelWindow.objects.all().delete()
+    assert images_to_rebuild(loop, None).count() == 34
+    lost = Image.objects.get(name="deep-3.tif")
+    from django.core.files.storage import default_storage
+
+    default_storage.delete(storage.original_name(loop.pk, lost.sha256))
+    services.rebuild_old_pictures(dataset=loop, user=admin)
+    assert work(loop, "rebuild_pictures") == {"rebuilt": 33, "unreadable": 1}
+    assert Image.objects.filter(has_display=True).count() == 3
+    assert Image.objects.filter(window=PixelWindow.objects.get()).count() == 3
+    assert list(images_to_rebuild(loop, None)) == [lost]
+
+
+def test_a_window_that_is_gone(loop: Dataset, work: Work) -> None:
+    from workers.errors import StageError
+
+    with pytest.raises(StageError):
+        work(loop, "rebuild_pictures", window=999_999)
