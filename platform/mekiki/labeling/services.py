@@ -20,6 +20,7 @@ from mekiki.labeling.models import Label, Prompt, PromptSet
 from mekiki.labeling.selectors import (
     active_labels,
     archived_by_name,
+    can_predict,
     current_prompt_set,
     last_position,
     last_prompts,
@@ -408,4 +409,5 @@ def _freeze(dataset: Dataset, texts: dict[int, list[str]], user: Any) -> PromptS
 
 
 def _predict(dataset: Dataset, user: Any) -> None:
-    enqueue(kind=Kind.PREDICT, dataset=dataset, user=user)
+    if can_predict(dataset):
+        enqueue(kind=Kind.PREDICT, dataset=dataset, user=user)
