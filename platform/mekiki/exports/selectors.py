@@ -17,7 +17,7 @@ from mekiki.review.models import BLIND_STREAMS, ConfirmedLabel, Decision, QueueI
 PAGE = 25
 
 
-def label_sets(dataset: Any, *, before: int | None = None) -> tuple[list[LabelSet], int | None]:
+def label_sets(dataset: Any, *, before: int | None = None) -> tuple[list[Any], int | None]:
     """A page of the dataset's label sets, newest first, and the version to continue before (None: the end)."""
     rows = LabelSet.objects.filter(dataset=dataset).select_related("job", "created_by").defer("snapshot")
     # The whole snapshot holds the guidelines of all labels.
