@@ -1,0 +1,560 @@
+"""Backups and restores: real databases, real files, real processes."""
+
+import hashlib
+import http.cookiejar
+import io
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tarfile
+import threading
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from django.conf import settings
+from django.db import connection, connections
+
+from mekiki.config.plain import PlainError, UnusableFileError
+from mekiki.embedded import history, identity, places
+from mekiki.embedded.backup import archive, making
+from mekiki.embedded.backup.making import back_up
+from mekiki.embedded.backup.restoring import restore
+from mekiki.embedded.supervisor import Platform
+from tests.embedded.conftest import until
+
+NewPlatform = Callable[..., Platform]
+
+
+def url_of(name: str = "") -> str:
+    """The address of a database beside the one the tests write to, or of that."""
+    given = connection.settings_dict
+    host = urllib.parse.quote(given["HOST"], safe="")
+    return f"postgresql://{given['USER']}@/{name or given['NAME']}?host={host}"
+
+
+def empty_database(name: str) -> str:
+    """The address of a new database."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP DATABASE IF EXISTS {name}")
+        cursor.execute(f"CREATE DATABASE {name}")
+    return url_of(name)
+
+
+@pytest.fixture
+def site(transactional_db: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """The home of this session as a home of its own: its database is the tests', its files are few."""
+    monkeypatch.setenv("DATABASE_URL", url_of())
+    shutil.rmtree(settings.HOME / "files", ignore_errors=True)
+    yield Path(settings.HOME)
+    for left in tmp_path.iterdir():
+        if left.is_dir():
+            places.discard(left / "postgres")
+
+
+@pytest.fixture
+def embedded(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From here on there is no DATABASE_URL."""
+    return lambda: monkeypatch.delenv("DATABASE_URL")
+
+
+def names_in(file: Path) -> list[str]:
+    with tarfile.open(file) as tar:
+        return tar.getnames()
+
+
+# --- The file -------------------------------------------------------------------------------------------------
+
+
+def small_backup(path: Path, entries: dict[str, bytes] | None = None) -> Path:
+    """A backup with these entries and a right list of sums."""
+    entries = (
+        {archive.HEADER: b"{}", archive.DUMP: b"dump", "files/a": b"A" * 700} if entries is None else entries
+    )
+    with path.open("w+b") as file:
+        writer = archive.Writer(file)
+        for name, data in entries.items():
+            writer.add(name, io.BytesIO(data), len(data), lambda count: None)
+        writer.finish()
+    return path
+
+
+def read_all(path: Path) -> dict[str, bytes]:
+    found = {}
+    with path.open("rb") as file:
+        for entry in archive.Reader(file).entries():
+            found[entry.name] = entry.content(1 << 20)
+    return found
+
+
+def test_what_is_written_is_read_and_by_other_programs_too(tmp_path: Path) -> None:
+    entries = {
+        archive.HEADER: b"{}",
+        archive.DUMP: os.urandom(5000),
+        "files/" + "/".join(["a-long-folder-name"] * 12): b"",
+        "models/目利き/\\odd\nname": b"1" * 512,
+    }
+    path = small_backup(tmp_path / "b.tar", entries)
+    assert read_all(path) == entries
+    subprocess.run(["tar", "xf", str(path)], cwd=tmp_path, check=True)
+    subprocess.run(["sha256sum", "--check", "--quiet", "--strict", archive.SUMS], cwd=tmp_path, check=True)
+
+
+def test_a_file_that_grows_or_shrinks_while_it_is_read_is_kept_as_it_was_read(tmp_path: Path) -> None:
+    with (tmp_path / "b.tar").open("w+b") as file:
+        writer = archive.Writer(file)
+        writer.add(archive.HEADER, io.BytesIO(b"{}"), 2, lambda count: None)
+        writer.add("files/grown", io.BytesIO(b"123456"), 3, lambda count: None)
+        writer.add("files/shrunk", io.BytesIO(b"123"), 6000, lambda count: None)
+        writer.add("files/unknown", io.BytesIO(b"x" * 1300), None, lambda count: None)
+        writer.finish()
+    found = read_all(tmp_path / "b.tar")
+    assert (found["files/grown"], found["files/shrunk"]) == (b"123", b"123")
+    assert found["files/unknown"] == b"x" * 1300
+
+
+def test_every_changed_byte_and_every_cut_is_noticed(tmp_path: Path) -> None:
+    good = small_backup(tmp_path / "good.tar").read_bytes()
+    content = read_all(tmp_path / "good.tar")
+    bad = tmp_path / "bad.tar"
+    for cut in range(0, len(good) - 1024, 300):
+        bad.write_bytes(good[:cut])
+        with pytest.raises(archive.DamagedError):
+            read_all(bad)
+    for at in range(0, len(good), 37):
+        changed = bytearray(good)
+        changed[at] ^= 0x20
+        bad.write_bytes(changed)
+        try:
+            assert read_all(bad) == content  # bytes of a header that mean nothing, or padding
+        except archive.DamagedError:
+            continue
+        assert at % 512 >= 100 or good[at] == 0
+    bad.write_bytes(good + b"more")
+    with pytest.raises(archive.DamagedError):
+        read_all(bad)
+
+
+def hostile(path: Path, *members: tarfile.TarInfo) -> Path:
+    with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as tar:
+        header = tarfile.TarInfo(archive.HEADER)
+        header.size = 2
+        tar.addfile(header, io.BytesIO(b"{}"))
+        for member in members:
+            tar.addfile(member, io.BytesIO(b"x" * member.size) if member.isreg() else None)
+    return path
+
+
+def member(name: str, **fields: Any) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.size = 1 if fields.get("type", tarfile.REGTYPE) == tarfile.REGTYPE else 0
+    for field, value in fields.items():
+        setattr(info, field, value)
+    return info
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        member("../outside"),
+        member("/etc/passwd"),
+        member("files/../../outside"),
+        member("files/./a"),
+        member("files//a"),
+        member("files"),
+        member("run/supervisor.lock"),
+        member("postgres/data/pg_hba.conf"),
+        member("home.json"),
+        member("files/link", type=tarfile.SYMTYPE, linkname="/etc/passwd"),
+        member("files/link", type=tarfile.LNKTYPE, linkname="/etc/passwd"),
+        member("files/pipe", type=tarfile.FIFOTYPE),
+        member("files/device", type=tarfile.CHRTYPE),
+        member("files/folder", type=tarfile.DIRTYPE),
+        member("files/sparse", type=tarfile.GNUTYPE_SPARSE),
+        member("files/" + "n" * 5000),
+        member("files/pax", pax_headers={"comment": "x"}, type=tarfile.XHDTYPE),
+    ],
+    ids=lambda info: info.name[:40],
+)
+def test_an_archive_that_wants_more_than_files_of_the_home_is_refused(
+    bad: tarfile.TarInfo, tmp_path: Path
+) -> None:
+    path = hostile(tmp_path / "hostile.tar", bad)
+    with pytest.raises(archive.DamagedError):
+        read_all(path)
+
+
+def test_an_entry_that_claims_to_be_larger_than_the_archive_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.tar"
+    huge = tarfile.TarInfo(archive.HEADER)
+    huge.size = 1 << 60
+    path.write_bytes(huge.tobuf(tarfile.GNU_FORMAT) + bytes(2048))
+    with pytest.raises(archive.DamagedError):
+        read_all(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"x", os.urandom(5000), bytes(20_000), b"PK\x03\x04" + bytes(600)],
+    ids=["empty", "byte", "noise", "zeros", "zip"],
+)
+def test_a_file_of_another_kind_is_no_backup_and_leaves_nothing(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises(archive.DamagedError, match="Nothing of it was kept"):
+        restore(tmp_path / "file", tmp_path / "home")
+    assert not (tmp_path / "home").exists()
+
+
+def header(**changes: Any) -> bytes:
+    database = {"bytes": 1, "migrations": [], "counts": {}, "server": "18"}
+    return json.dumps({"format": 1, "made_at": "", "home": "/x", "database": database, **changes}).encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"[]", "description"),
+        (b"[" * 100_000, "description"),
+        (b"\xff", "description"),
+        (header(database=None), "description"),
+        (header(format=2), "newer version"),
+        (
+            header(database={"bytes": 1, "counts": {}, "migrations": [["review", "9999_later"]]}),
+            "newer version",
+        ),
+        (header(database={"bytes": 10**18, "counts": {}, "migrations": []}), "MB left"),
+    ],
+    ids=["list", "deep", "bytes", "fields", "format", "migration", "space"],
+)
+def test_a_backup_this_version_cannot_restore_is_refused_before_anything_is_written(
+    content: bytes, told: str, tmp_path: Path, embedded: Callable[[], None]
+) -> None:
+    embedded()
+    file = small_backup(tmp_path / "b.tar", {archive.HEADER: content, archive.DUMP: b"x"})
+    with pytest.raises(PlainError, match=told):
+        restore(file, tmp_path / "home")
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_dump_that_is_none_leaves_nothing(tmp_path: Path, embedded: Callable[[], None]) -> None:
+    embedded()
+    file = small_backup(tmp_path / "b.tar", {archive.HEADER: header(), archive.DUMP: b"x", "files/a": b"a"})
+    with pytest.raises(PlainError, match="pg_restore failed"):
+        restore(file, tmp_path / "home")
+    assert not (tmp_path / "home").exists()
+    owners = [file.read_text() for place in places.SHARED_PLACES for file in place.glob("*/belongs-to")]
+    assert not any(str(tmp_path) in owner for owner in owners)
+
+
+def test_a_restore_never_touches_a_folder_in_use(tmp_path: Path) -> None:
+    file = small_backup(tmp_path / "b.tar", {archive.HEADER: header(), archive.DUMP: b"x"})
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("mine")
+    with pytest.raises(UnusableFileError, match="not empty"):
+        restore(file, tmp_path / "full")
+    with pytest.raises(UnusableFileError, match="no folder"):
+        restore(file, file)
+    assert (tmp_path / "full" / "mine.txt").read_text() == "mine"
+
+
+# --- Making one -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_backup_made_while_people_answer_is_restored_on_another_path(
+    site: Path, tmp_path: Path, embedded: Callable[[], None], new_platform: NewPlatform
+) -> None:
+    from mekiki.audit.models import Event
+    from mekiki.exports.services import freeze
+    from mekiki.exports.verify import verify
+    from mekiki.exports.writing import write_label_set
+    from mekiki.review.models import Decision
+    from tests.exports.helpers import make_judged, nothing
+    from tests.factories import PASSWORD, ImageFactory
+    from tests.review_setup import Station
+
+    judged = make_judged()
+    asked = freeze(
+        dataset=judged.dataset, user=judged.admin, note="", include_images=True, machine_threshold=0.94
+    )
+    label_set = write_label_set(label_set=asked, progress=nothing)
+    station = Station(items=0)
+    for _ in range(60):
+        station.item(image=ImageFactory(dataset=station.dataset, stored=True))
+    judged.admin.is_superuser = True
+    judged.admin.save()
+    (site / "models" / "line").mkdir(parents=True, exist_ok=True)
+    (site / "models" / "line" / "weights.bin").write_bytes(b"weights")
+
+    reviewer = station.reviewer()
+    stop = threading.Event()
+
+    def answer() -> None:
+        try:
+            while not stop.is_set():
+                for leased in station.next(reviewer):
+                    station.answer(reviewer, leased)
+        finally:
+            connections.close_all()
+
+    answering = threading.Thread(target=answer)
+    answering.start()
+    until(lambda: Decision.objects.count() > 20)
+    before = set(Decision.objects.values_list("pk", flat=True))
+    file = tmp_path / "mekiki.tar"
+    made = back_up(site, file)
+    stop.set()
+    answering.join()
+    shutil.rmtree(site / "models")
+    assert made.left_out == []
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert history.last_backup(site)["file"] == str(file)  # type: ignore[index]
+    assert list(tmp_path.glob(".*")) == []
+    events = Event.objects.filter(dataset_id=judged.dataset.pk).count()
+
+    embedded()
+    home = tmp_path / "elsewhere" / "工場 B"
+    done = subprocess.run(
+        [sys.executable, "-m", "mekiki", "restore", str(file), "--home", str(home)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"MEKIKI_HOME={home} mekiki up" in done.stdout
+    assert not (home / identity.RESTORING).exists()
+    assert stat.S_IMODE((home / "keys" / "signing.pem").stat().st_mode) == 0o600
+    assert (home / "models" / "line" / "weights.bin").read_bytes() == b"weights"
+
+    platform = new_platform(home=home, worker=False, beat=False).start()
+    with psycopg.connect(platform.database_url) as restored:
+        kept = {pk for (pk,) in restored.execute("SELECT id FROM review_decision")}
+        assert before <= kept
+        query = "SELECT count(*) FROM audit_event WHERE dataset_id = %s"
+        assert restored.execute(query, [judged.dataset.pk]).fetchone() == (events,)
+        with pytest.raises(psycopg.errors.RaiseException):
+            restored.execute("DELETE FROM audit_event")
+    # The login works, and the label set is the same, by the same key.
+    opener = urllib.request.build_opener(
+        urllib.request.HTTPCookieProcessor(jar := http.cookiejar.CookieJar())
+    )
+    opener.open(platform.url)
+    token = next(cookie.value for cookie in jar if cookie.name == "csrftoken")
+    fields = {"username": "admin", "password": PASSWORD, "csrfmiddlewaretoken": token}
+    with opener.open(f"{platform.url}accounts/login/", urllib.parse.urlencode(fields).encode()) as page:
+        assert "login" not in page.url
+    stored = home / "files" / label_set.file
+    public = (site / "files" / label_set.file).read_bytes()
+    assert stored.read_bytes() == public
+    assert verify(stored).ok
+    from mekiki.exports.signing import public_pem, signing_key
+
+    assert public_pem(signing_key(home)) == public_pem(signing_key(site))
+    # The new home is a platform of its own; the old one may go on.
+    assert identity.read(home) is not None
+    assert identity.read(home) != identity.read(site)
+
+
+def test_what_is_missing_or_damaged_on_the_disk_is_named(site: Path, tmp_path: Path) -> None:
+    from mekiki.datasets.storage import original_name
+    from tests.factories import ImageFactory
+
+    good, gone, damaged = (ImageFactory(stored=True) for _ in range(3))
+    files = site / "files"
+    (files / original_name(gone.dataset_id, gone.sha256)).unlink()
+    (files / original_name(damaged.dataset_id, damaged.sha256)).write_bytes(b"other bytes")
+    (files / "link").symlink_to("/etc/passwd")
+    os.mkfifo(files / "pipe")
+    (files / ".draft-left").write_bytes(b"half")
+    made = back_up(site, tmp_path / "b.tar", keys=False, models=False)
+    named = "\n".join(made.left_out)
+    assert len(made.left_out) == 4
+    assert f"{gone.sha256}: the file is missing" in named
+    assert f"{damaged.sha256}: the file on the disk is damaged" in named
+    assert "files/link" in named
+    assert "files/pipe" in named
+    names = names_in(tmp_path / "b.tar")
+    assert f"files/{original_name(good.dataset_id, good.sha256)}" in names
+    assert not any(name.startswith(("keys/", "models/")) or "draft" in name for name in names)
+    done = run_backup(tmp_path / "c.tar", site, "--json")
+    assert done.returncode == 3
+    assert len(json.loads(done.stdout)["left_out"]) == 4
+
+
+def run_backup(file: Path, home: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "MEKIKI_HOME": str(home)}
+    environment["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
+    command = [sys.executable, "-m", "mekiki", "backup", str(file), *options]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_a_backup_replaces_nothing_and_does_not_hold_itself(site: Path, tmp_path: Path) -> None:
+    (tmp_path / "there.tar").write_text("mine")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    (site / "files").mkdir(exist_ok=True)
+    for target in (
+        tmp_path / "there.tar",
+        tmp_path / "dangling",
+        tmp_path / "missing" / "b.tar",
+        site / "files" / "b.tar",
+    ):
+        with pytest.raises(UnusableFileError):
+            back_up(site, target)
+    assert (tmp_path / "there.tar").read_text() == "mine"
+    made = back_up(site, tmp_path)
+    assert made.file.parent == tmp_path
+    assert made.file.suffix == ".tar"
+
+
+def test_without_space_nothing_is_written(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = shutil._ntuple_diskusage(10**9, 10**9, 1000)  # type: ignore[attr-defined]
+    monkeypatch.setattr(making.shutil, "disk_usage", lambda folder: full)
+    with pytest.raises(PlainError, match="Nothing was written"):
+        back_up(site, tmp_path / "b.tar")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_leaves_nothing(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object) -> str:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(archive.Writer, "finish", fail)
+    with pytest.raises(OSError, match="No space"):
+        back_up(site, tmp_path / "b.tar")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_killed_in_the_middle_nothing_half_is_left_and_the_next_one_works(
+    site: Path, tmp_path: Path, embedded: Callable[[], None]
+) -> None:
+    with (site / "models-large").open("wb") as large:
+        large.truncate(150 << 20)
+    (site / "models").mkdir(exist_ok=True)
+    (site / "models-large").rename(site / "models" / "large.bin")
+    environment = {**os.environ, "MEKIKI_HOME": str(site)}
+    environment["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
+    file = tmp_path / "b.tar"
+    try:
+
+        def start(*arguments: str) -> subprocess.Popen[bytes]:
+            command = [sys.executable, "-m", "mekiki", *arguments]
+            return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+
+        backup = start("backup", str(file))
+        assert until(lambda: any(p.stat().st_size > 30 << 20 for p in tmp_path.glob(".*.partial")))
+        backup.send_signal(signal.SIGKILL)
+        backup.wait()
+        assert not file.exists()
+        made = back_up(site, file)
+        assert made.bytes > 150 << 20
+        assert [p.name for p in tmp_path.iterdir()] == ["b.tar"]
+
+        # SIGTERM and Ctrl-C clean up at once.
+        polite = start("backup", str(tmp_path / "c.tar"))
+        assert until(lambda: bool(list(tmp_path.glob(".*.partial"))))
+        polite.send_signal(signal.SIGTERM)
+        assert polite.wait(30) == 130
+        assert [p.name for p in tmp_path.iterdir()] == ["b.tar"]
+
+        # A restore that is killed leaves a home that does not start, and the next one begins anew.
+        embedded()
+        environment.pop("DATABASE_URL")
+        home = tmp_path / "home"
+        half = start("restore", str(file), "--home", str(home))
+        assert until(lambda: (home / "models" / "large.bin").exists())
+        half.send_signal(signal.SIGKILL)
+        half.wait()
+        with pytest.raises(PlainError, match="interrupted"):
+            identity.settle(home)
+        assert restore(file, home).home == home
+        assert identity.settle(home) is None
+    finally:
+        shutil.rmtree(site / "models", ignore_errors=True)
+
+
+def test_a_stopped_home_is_backed_up_and_a_database_of_ones_own_restored_to(
+    tmp_path: Path, embedded: Callable[[], None], monkeypatch: pytest.MonkeyPatch, site: Path
+) -> None:
+    """Both other ways: the server is started for the backup, and DATABASE_URL receives the restore."""
+    from tests.factories import UserFactory
+
+    UserFactory(username="kept")
+    made = back_up(site, tmp_path / "first.tar")
+    embedded()
+    home = restore(made.file, tmp_path / "home").home
+    again = back_up(home, tmp_path / "second.tar")
+    assert again.left_out == []
+
+    def people(url: str) -> list[tuple[str, ...]]:
+        with psycopg.connect(url) as database:
+            return database.execute("SELECT username FROM accounts_user").fetchall()
+
+    theirs = empty_database("restored_elsewhere")
+    monkeypatch.setenv("DATABASE_URL", theirs)
+    restore(again.file, tmp_path / "third")
+    assert people(theirs) == [("kept",)]
+    assert not (tmp_path / "third" / "postgres").exists()
+    # A database that is in use is never written to.
+    with pytest.raises(PlainError, match="holds tables already"):
+        restore(again.file, tmp_path / "fourth")
+    assert not (tmp_path / "fourth").exists()
+    # A damaged backup leaves nothing in it either.
+    empty = empty_database("stays_empty")
+    monkeypatch.setenv("DATABASE_URL", empty)
+    cut = tmp_path / "cut.tar"
+    cut.write_bytes(again.file.read_bytes()[:-2048])
+    with pytest.raises(archive.DamagedError):
+        restore(cut, tmp_path / "fifth")
+    with psycopg.connect(empty) as database:
+        assert database.execute("SELECT to_regclass('accounts_user')").fetchone() == (None,)
+    assert not (tmp_path / "fifth").exists()
+
+
+def test_a_tampered_backup_is_refused_and_the_file_named(
+    site: Path, tmp_path: Path, embedded: Callable[[], None]
+) -> None:
+    from tests.factories import ImageFactory
+
+    image = ImageFactory(stored=True)
+    made = back_up(site, tmp_path / "b.tar")
+    content = (
+        site / "files" / f"datasets/{image.dataset_id}/originals/{image.sha256[:2]}/{image.sha256}"
+    ).read_bytes()
+    whole = made.file.read_bytes()
+    assert hashlib.sha256(content).hexdigest() == image.sha256
+    made.file.write_bytes(whole.replace(content, content[:-9] + b"tampered!"))
+    embedded()
+    with pytest.raises(archive.DamagedError, match=image.sha256):
+        restore(made.file, tmp_path / "home")
+    assert not (tmp_path / "home").exists()
+
+
+def test_imports_that_wait_in_the_home_find_their_files_at_the_new_place(
+    site: Path, tmp_path: Path, embedded: Callable[[], None]
+) -> None:
+    from mekiki.datasets.services import start_upload
+    from tests.factories import DatasetFactory, UserFactory
+
+    batch = start_upload(dataset=DatasetFactory(), user=UserFactory())
+    (Path(batch.location) / "draft").write_bytes(b"a picture")
+    made = back_up(site, tmp_path / "b.tar")
+    embedded()
+    home = restore(made.file, tmp_path / "home").home
+    assert (home / "incoming" / str(batch.pk) / "draft").read_bytes() == b"a picture"
+    from mekiki.embedded.backup.database import own_server
+
+    with own_server(home) as url, psycopg.connect(url) as database:
+        place = database.execute("SELECT location FROM datasets_importbatch").fetchone()
+    assert place == (str(home / "incoming" / str(batch.pk)),)
