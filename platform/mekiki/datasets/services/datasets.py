@@ -81,7 +81,7 @@ def _slug_from(name: str, number: int) -> str:
 def update_settings(*, dataset: Dataset, user: User, **changes: Any) -> Dataset:
     """Change name, description, audit_fraction, queue_target, acquisition, retrain_every or opinions.
 
-    A new audit share asks for the queue to be filled anew. ValidationError for a value out of range. Nothing is recorded
+    A new audit share or a longer queue asks for the queue to be filled anew. ValidationError for a value out of range. Nothing is recorded
     when nothing changes.
     """
     if unknown := set(changes) - EDITABLE:
@@ -101,7 +101,8 @@ def update_settings(*, dataset: Dataset, user: User, **changes: Any) -> Dataset:
         target=row,
         data={"before": before, "after": {name: changes[name] for name in before}},
     )
-    if "audit_fraction" in before and hasattr(row, "champion"):
+    more = row.queue_target > before.get("queue_target", row.queue_target)
+    if ("audit_fraction" in before or more) and hasattr(row, "champion") and row.images.exists():
         # What waits was chosen by the old share: nobody should be asked actively about what is now for the audit.
         enqueue(kind=Kind.REFILL, dataset=row, user=user)
     return row

@@ -26,14 +26,28 @@ from mekiki.learning.selectors import SCHEDULED_TASK, schedule_name
 def request_training(*, dataset: Dataset, trigger: str, user: Any = None) -> TrainingRun:
     """Ask for a new head. While one is asked for already, that run is returned.
 
-    trigger: a TrainingRun.Trigger. ValidationError: there are no labels or prompts to learn with.
+    trigger: a TrainingRun.Trigger. ValidationError: there are no labels or prompts, or no image to learn from.
     """
     if not active_labels(dataset).exists() or current_prompt_set(dataset) is None:
         raise ValidationError(
             _("There is nothing to train yet: write labels and prompts first."), code="no_labels"
         )
+    if not can_learn(dataset):
+        raise ValidationError(
+            _(
+                "There is nothing to learn from yet: no image outside the audit sample has a label. Nothing was started; "
+                "review some images first."
+            ),
+            code="nothing_confirmed",
+        )
     job = enqueue(kind=Kind.TRAIN, dataset=dataset, payload={"trigger": str(trigger)}, user=user)
     return run_of(job, trigger=trigger, user=user)
+
+
+def can_learn(dataset: Dataset) -> bool:
+    """Is there an image outside the audit sample that has a label in use, or that several people have judged?"""
+    confirmed = dataset.confirmed_labels.filter(in_training=True, label__archived_at__isnull=True)
+    return confirmed.exists() or dataset.queue_items.filter(opinions__gt=1, state="done").exists()
 
 
 @transaction.atomic
