@@ -359,6 +359,14 @@ def test_a_backup_made_while_people_answer_is_restored_on_another_path(
     from mekiki.exports.signing import public_pem, signing_key
 
     assert public_pem(signing_key(home)) == public_pem(signing_key(site))
+    environment = {**platform.env, "DATABASE_URL": "", "BROKER_URL": ""}
+    done = subprocess.run(
+        [sys.executable, "-m", "mekiki", "status", "--json"], env=environment, capture_output=True, text=True
+    )
+    state = json.loads(done.stdout)
+    assert (done.returncode, state["running"], state["url"]) == (0, True, platform.url)
+    assert set(state["processes"]) == {"postgres", "valkey", "web"}
+    assert state["database"]["images"] == 72
     # The new home is a platform of its own; the old one may go on.
     assert identity.read(home) is not None
     assert identity.read(home) != identity.read(site)
@@ -541,20 +549,22 @@ def test_a_tampered_backup_is_refused_and_the_file_named(
     assert not (tmp_path / "home").exists()
 
 
-def test_imports_that_wait_in_the_home_find_their_files_at_the_new_place(
-    site: Path, tmp_path: Path, embedded: Callable[[], None]
-) -> None:
-    from mekiki.datasets.services import start_upload
+def test_uploads_that_wait_are_kept_and_found_at_a_new_place(site: Path, tmp_path: Path) -> None:
+    from mekiki.datasets.models import ImportBatch
+    from mekiki.datasets.services import relocate_uploads, start_upload
     from tests.factories import DatasetFactory, UserFactory
 
     batch = start_upload(dataset=DatasetFactory(), user=UserFactory())
-    (Path(batch.location) / "draft").write_bytes(b"a picture")
+    (Path(batch.location) / "a").write_bytes(b"a picture")
+    folder = ImportBatch.objects.create(
+        dataset=batch.dataset, source="folder", location="/srv/camera/incoming/1"
+    )
     made = back_up(site, tmp_path / "b.tar")
-    embedded()
-    home = restore(made.file, tmp_path / "home").home
-    assert (home / "incoming" / str(batch.pk) / "draft").read_bytes() == b"a picture"
-    from mekiki.embedded.backup.database import own_server
-
-    with own_server(home) as url, psycopg.connect(url) as database:
-        place = database.execute("SELECT location FROM datasets_importbatch").fetchone()
-    assert place == (str(home / "incoming" / str(batch.pk)),)
+    assert f"incoming/{batch.pk}/a" in names_in(made.file)
+    assert relocate_uploads() == 0
+    ImportBatch.objects.filter(pk=batch.pk).update(location=f"/old/home/incoming/{batch.pk}")
+    assert relocate_uploads() == 1
+    batch.refresh_from_db()
+    folder.refresh_from_db()
+    assert Path(batch.location) == site / "incoming" / str(batch.pk)
+    assert folder.location == "/srv/camera/incoming/1"
