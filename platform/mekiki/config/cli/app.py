@@ -8,6 +8,7 @@ from typing import Any
 import rich_click as click
 
 from mekiki.config.cli.bodies import run_body, run_django
+from mekiki.config.cli.errors import INTERRUPTED
 
 
 class Formatter(click.RichHelpFormatter):
@@ -24,6 +25,14 @@ class Context(click.RichContext):
 
 class Command(click.RichCommand):
     context_class = Context
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click.Command, but Ctrl-C ends with the shell's status for it; click's own is 1."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo(err=True)
+            ctx.exit(INTERRUPTED)
 
 
 class Group(click.RichGroup):

@@ -65,7 +65,7 @@ def restore(file: Path, home: Path, *, progress: Progress | None = None) -> Rest
                 progress.begin(_("Files"), size)
                 files = _extract(entries, home, progress)
                 progress.begin(_("Database"))
-                _load(home, header, external)
+                _load(home, header["database"]["counts"], external)
                 identity.write(home, identity.Identity.of(home, identity.new_id()))
                 os.sync()
                 (home / identity.RESTORING).unlink()
@@ -103,7 +103,7 @@ def _read_header(entry: archive.Entry, file: Path) -> dict[str, Any]:
         if form <= archive.FORMAT:
             header["database"]["bytes"] = max(0, int(header["database"]["bytes"]))
             steps = [(str(app), str(name)) for app, name in header["database"]["migrations"]]
-            header["home"], header["made_at"] = str(header["home"]), str(header["made_at"])
+            header["made_at"] = str(header["made_at"])
             dict(header["database"]["counts"])
     except (ValueError, TypeError, KeyError, RecursionError):
         raise archive.damaged(_("its description cannot be read")) from None
@@ -176,22 +176,12 @@ def _extract(entries: Iterator[archive.Entry], home: Path, progress: Progress) -
     return count
 
 
-def _load(home: Path, header: dict[str, Any], external: str) -> None:
-    """Load the dump, compare the counts, and let unfinished imports find their files."""
+def _load(home: Path, expected: dict[str, int], external: str) -> None:
+    """Load the dump and compare the rows of the database with those it was made from."""
     server = contextlib.nullcontext(external) if external else database.own_server(home)
     with server as url:
         database.load(url, home / archive.DUMP, whole=bool(external))
         with psycopg.connect(url) as connection:
-            if counts(connection) != header["database"]["counts"]:
+            if counts(connection) != expected:
                 raise archive.damaged(_("the database does not have the rows it should"))
-            relocate_imports(connection, Path(header["home"]), home)
     (home / archive.DUMP).unlink()
-
-
-def relocate_imports(connection: psycopg.Connection[Any], before: Path, home: Path) -> None:
-    """Point imports whose files wait in the home at its new place."""
-    old, new = f"{before}/incoming/", f"{home}/incoming/"
-    connection.execute(
-        "UPDATE datasets_importbatch SET location = %s || substr(location, %s) WHERE starts_with(location, %s)",
-        [new, len(old) + 1, old],
-    )
