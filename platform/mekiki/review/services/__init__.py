@@ -1,6 +1,7 @@
 """Every write of the review: filling the queue, leasing, answering, undoing, and the labels that follow."""
 
 from mekiki.review.services.confirmed import derive, retire_audit
+from mekiki.review.services.correcting import ask_again, correct_label, take_back_correction
 from mekiki.review.services.decisions import answer
 from mekiki.review.services.leases import (
     LeasedItem,
@@ -17,8 +18,10 @@ from mekiki.review.services.undoing import undo
 __all__ = [
     "LeasedItem",
     "answer",
+    "ask_again",
     "ask_for_refill",
     "ask_for_training",
+    "correct_label",
     "derive",
     "fill_queue",
     "held_item",
@@ -28,5 +31,6 @@ __all__ = [
     "release_expired_leases",
     "renew",
     "retire_audit",
+    "take_back_correction",
     "undo",
 ]
