@@ -45,6 +45,7 @@ def answer_some(door: Door, truth: Truth, count: int, *, quiet: bool = False) ->
 def run(
     *,
     dataset: Dataset,
+    truth: Truth,
     door: Door,
     admin: User,
     budget: int,
@@ -59,7 +60,6 @@ def run(
     `rounds` starting with zero-shot.
     """
     started = started or time.monotonic()
-    truth = Truth(dataset)
     first = score(truth, 0)
     rounds = [first]
     say(_header())

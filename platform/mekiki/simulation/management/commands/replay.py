@@ -74,6 +74,7 @@ class Command(BaseCommand):
         from mekiki.simulation import loop
         from mekiki.simulation.doors import ServiceDoor
         from mekiki.simulation.setting_up import make_people, make_simulated_dataset
+        from mekiki.simulation.truth import Truth, take_folder_names
 
         started = time.monotonic()
         people = make_people()
@@ -89,6 +90,7 @@ class Command(BaseCommand):
         )
         figures = loop.run(
             dataset=dataset,
+            truth=Truth(dataset, take_folder_names(dataset)),
             door=ServiceDoor(dataset, people.reviewer),
             admin=people.admin,
             budget=options["budget"],
