@@ -53,8 +53,8 @@ def fill_queue(
         item=OuterRef("pk"), kind=Decision.Kind.UNDO, supersedes__kind=Decision.Kind.FLAG
     )
     # Of an image with a label in use, waiting as an audit or a recheck: a person asked for it to be judged again.
-    labelled = ConfirmedLabel.objects.filter(image=OuterRef("image"), label__archived_at__isnull=True)
-    asked_again = Q(Exists(labelled), stream__in=[Stream.AUDIT, Stream.RECHECK])
+    in_use = ConfirmedLabel.objects.filter(image=OuterRef("image"), label__archived_at__isnull=True)
+    asked_again = Q(Exists(in_use), stream__in=[Stream.AUDIT, Stream.RECHECK])
     chosen_before = waiting.filter(~Exists(live), ~Exists(begun), ~Exists(put_back), ~asked_again)
     withdrawn = chosen_before.filter(pk__in=locked).update(state=QueueItem.State.WITHDRAWN, finished_at=now)
     chosen: dict[int, tuple[Stream, float]] = {}

@@ -32,7 +32,7 @@ class Narrowed:
         form = FilterForm(request.GET, labels)
         form.is_valid()
         asked = {name: value for name, value in form.cleaned_data.items() if value not in ("", None)}
-        kept = {name: value for name, value in request.GET.items() if name in form.fields and value}
+        kept = {name: str(value) for name, value in request.GET.items() if name in form.fields and value}
         text = request.GET.get("text", "").strip()
         wanted = request.GET.get("like", "")
         like = image_for(request.user, dataset.slug, wanted) if wanted and not text else None
