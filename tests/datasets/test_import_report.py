@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from collections.abc import Callable
 
 import pytest
@@ -150,5 +151,11 @@ def test_the_command_prints_the_report_by_outcome(
     (tmp_path / "c.png").write_bytes(b"no image")
     with pytest.raises(SystemExit) as ended:
         call_command("import", dataset.slug, str(tmp_path), "--wait")
-    assert ended.value.code == 2
+    assert ended.value.code == 3
     assert "Not taken (1):" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        call_command("import", dataset.slug, str(tmp_path), "--wait", "--json")
+    assert ended.value.code == 3
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["added"], answer["rejected"]) == (0, 1)
+    assert {line["name"]: line["outcome"] for line in answer["report"]}["c.png"] == "refused"

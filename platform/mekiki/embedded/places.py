@@ -16,10 +16,14 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import psutil
+
 from mekiki.config.plain import PlainError
 from mekiki.embedded.process import Account
 
 SYSTEM_USER = "pgserver"
+# Beside a database outside its home: the home it belongs to.
+OWNER = "belongs-to"
 # The longest name put into a socket folder is `.s.PGSQL.5432.lock`; sun_path holds 104 bytes on macOS.
 SOCKET_FOLDER_BYTES = 80
 # Separators of PostgreSQL's lists and of URLs stay out of socket paths.
@@ -142,10 +146,44 @@ def database_folder(folder: Path) -> tuple[Path, Account]:
     if not folder.exists():
         real = shared_place() / secrets.token_hex(6)
         private_folder(real, account)
-        # For a person who wonders whether a folder there is still anybody's.
-        (real / "belongs-to").write_text(f"{folder}\n", encoding="utf-8", errors="surrogateescape")
+        note_owner(real, folder)
         folder.symlink_to(real)
     return real, account
+
+
+def note_owner(real: Path, folder: Path) -> None:
+    """Write beside a database outside its home which home it belongs to."""
+    draft = real / ".belongs-to"
+    draft.write_text(f"{folder}\n", encoding="utf-8", errors="surrogateescape")
+    draft.replace(real / OWNER)
+
+
+def database_owner(folder: Path) -> Path | None:
+    """The `postgres` folder a database outside the home belongs to; None for a database inside, or none."""
+    if not folder.is_symlink():
+        return None
+    try:
+        text = (folder.resolve() / OWNER).read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return None
+    return Path(text.removesuffix("\n"))
+
+
+def claim_database(folder: Path) -> None:
+    """Note that the database outside belongs to `folder` from now on."""
+    owner = database_owner(folder)
+    if owner is not None and owner != folder:
+        note_owner(folder.resolve(), folder)
+
+
+def database_process(folder: Path) -> psutil.Process | None:
+    """The server that runs on the database called `folder`, if one does."""
+    data = folder.resolve() / "data"
+    try:
+        process = psutil.Process(int((data / "postmaster.pid").read_text().splitlines()[0]))
+        return process if str(data) in process.cmdline() else None
+    except (OSError, ValueError, IndexError, psutil.Error):
+        return None
 
 
 def discard(folder: Path) -> None:

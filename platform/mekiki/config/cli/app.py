@@ -112,7 +112,11 @@ def demo(**options: Any) -> None:
     "path", type=click.Path(exists=True), help=_("Folder, zip or image; the worker must be able to read it.")
 )
 @click.option("--wait", is_flag=True, help=_("Show progress, and each file that was not taken."))
+@click.option(
+    "--every-page", is_flag=True, help=_("Every page of a TIFF becomes an image, not only the largest.")
+)
 @click.option("--user", default="", help=_("Name of the user it is recorded under."))
+@click.option("--json", is_flag=True, help=_("Print the result as JSON."))
 def import_images(**options: Any) -> None:
     run_body("import", options)
 

@@ -12,11 +12,13 @@ from django.utils.translation import gettext as _
 
 from mekiki.config import env
 from mekiki.embedded.supervisor.console import Console
+from mekiki.embedded.versions import refuse_newer
 
 
 def migrate(console: Console) -> int:
     """Bring the tables up to date; how many changes were made. They take seconds on a new home, no time after."""
     executor = MigrationExecutor(connection)
+    refuse_newer(executor.loader.applied_migrations, _("The database"))
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     if plan:
         console.head(_("Preparing the database (%(count)s steps) …") % {"count": len(plan)})

@@ -14,8 +14,8 @@ from django.utils.translation import gettext as _
 
 from mekiki.config import env
 from mekiki.config.plain import PlainError
-from mekiki.embedded import endpoints
-from mekiki.embedded.lock import HomeLock
+from mekiki.embedded import endpoints, identity
+from mekiki.embedded.lock import HomeLock, not_writable
 from mekiki.embedded.postgres import Postgres, PostgresError
 from mekiki.embedded.process import end_leftover, last_lines, rotate
 from mekiki.embedded.secrets import make_home
@@ -66,8 +66,11 @@ class Supervisor:
     ) -> None:
         self.home, self.host, self.port = home, host, port
         self.with_web, self.with_worker, self.with_beat = web, worker, beat
-        for name in ("run", "logs"):
-            (make_home(home) / name).mkdir(mode=0o700, exist_ok=True)
+        try:
+            for name in ("run", "logs"):
+                (make_home(home) / name).mkdir(mode=0o700, exist_ok=True)
+        except OSError as problem:
+            raise PlainError(not_writable(home, problem)) from None
         self.console = Console(home / "logs" / "mekiki.log")
         self.running: list[Child] = []
         self.stop_asked = False
@@ -79,8 +82,9 @@ class Supervisor:
     # --- The whole -------------------------------------------------------------------------------------------
 
     def run(self) -> int:
-        """Start, watch until asked to stop, stop. AlreadyRunningError and ListenError before anything started."""
+        """Start, watch until asked to stop, stop. PlainError when the home or the address cannot be used."""
         with HomeLock(self.home) as lock:
+            moved = identity.settle(self.home)
             if self.with_web:
                 self.listener = listen(self.host, self.port)
                 self.port = self.listener.getsockname()[1]
@@ -90,6 +94,8 @@ class Supervisor:
                 if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
                     signal.signal(number, self._on_signal)
             status = 0
+            if moved:
+                self.console.warn(moved)
             try:
                 self._start()
                 self._watch()

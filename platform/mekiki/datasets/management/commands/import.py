@@ -1,7 +1,9 @@
 """mekiki import SLUG PATH: bring in a folder, a zip or a file that lies on the server."""
 
+import json
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -20,10 +22,11 @@ POLL_SECONDS = 0.3
 # After so long in the queue, it is worth saying that no worker seems to run.
 PATIENCE_SECONDS = 15
 SHOWN_PROBLEMS = 50
+PARTLY = 3
 
 
 class Command(BaseCommand):
-    """Exit status: 0 every file was taken, 2 some were not or only in part, 1 it failed or was cancelled."""
+    """Exit status: 0 every file was taken, 3 some were not or only in part, 1 it failed or was cancelled."""
 
     help = "Import a folder, a zip or a single image from the server's disk into the dataset at /d/SLUG/."
 
@@ -40,6 +43,7 @@ class Command(BaseCommand):
             help="every page of a TIFF becomes an image, not only the largest",
         )
         parser.add_argument("--user", default="", help="name of the user it is recorded under")
+        parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
     def handle(self, *args: Any, slug: str, path: str, wait: bool, user: str, **options: Any) -> None:
         """See the class."""
@@ -53,6 +57,9 @@ class Command(BaseCommand):
             job = import_folder(dataset=dataset, path=path, user=actor, every_page=options["every_page"])
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from None
+        if not wait and options["json"]:
+            self._print_json({"state": job.state, "job": str(job.pk), "import": job.payload["batch"]})
+            return
         if not wait:
             self.stdout.write(_("The import is queued. Its progress: /d/%(slug)s/activity/") % {"slug": slug})
             return
@@ -64,7 +71,7 @@ class Command(BaseCommand):
                 % {"slug": slug}
             )
             sys.exit(130)
-        self._report(job)
+        self._report(job, as_json=options["json"])
 
     def _watch(self, job: Job) -> Job:
         begun = time.monotonic()
@@ -82,20 +89,53 @@ class Command(BaseCommand):
                 bar.update(job.done - bar.n)
         return job
 
-    def _report(self, job: Job) -> None:
+    def _report(self, job: Job, *, as_json: bool) -> None:
         batch = ImportBatch.objects.get(pk=job.payload["batch"])
+        if as_json:
+            self._print_json(
+                {
+                    "state": job.state,
+                    "job": str(job.pk),
+                    "import": batch.pk,
+                    "added": batch.added,
+                    "duplicates": batch.duplicates,
+                    "rejected": batch.rejected,
+                    "partly": batch.partly,
+                    "report": list(self._lines(batch)),
+                }
+            )
         if job.state != State.SUCCEEDED:
             raise CommandError(
                 _("The import ended early (%(state)s). Images stored so far are kept. %(error)s")
                 % {"state": State(job.state).label, "error": job.error}
             )
+        if as_json:
+            sys.exit(PARTLY if batch.rejected or batch.partly else 0)
         self.stdout.write(
             _("%(added)d added, %(duplicates)d duplicates, %(rejected)d not taken.")
             % {"added": batch.added, "duplicates": batch.duplicates, "rejected": batch.rejected}
         )
         self._report_lines(batch)
         if batch.rejected or batch.partly:
-            sys.exit(2)
+            sys.exit(PARTLY)
+
+    def _print_json(self, answer: dict[str, Any]) -> None:
+        self.stdout.write(json.dumps(answer, ensure_ascii=False, indent=2))
+
+    def _lines(self, batch: ImportBatch) -> Iterator[dict[str, str]]:
+        """Every line of the report, in its order."""
+        after = 0
+        while page := list(problems_after(batch, after=after, limit=1000)):
+            for problem in page:
+                text = explain(problem.code, problem.detail)
+                yield {
+                    "name": problem.name,
+                    "outcome": problem.outcome,
+                    "code": problem.code,
+                    "what": str(text.what),
+                    "advice": str(text.advice),
+                }
+            after = page[-1].pk
 
     def _report_lines(self, batch: ImportBatch) -> None:
         """The report, grouped by outcome, bounded lines a group."""

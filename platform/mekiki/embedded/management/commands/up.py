@@ -5,11 +5,10 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
 from mekiki.config import env
-from mekiki.embedded.supervisor import AlreadyRunningError, Supervisor
-from mekiki.embedded.supervisor.listener import ListenError
+from mekiki.embedded.supervisor import Supervisor
 
 
 class Command(BaseCommand):
@@ -34,17 +33,13 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run until stopped; the exit status says whether it ended well."""
-        supervisor = Supervisor(
+        status = Supervisor(
             home=settings.HOME,
             host=options["host"] or env.text("MEKIKI_HOST"),
             port=env.number("MEKIKI_PORT") if options["port"] is None else options["port"],
             web=not options["no_web"],
             worker=not options["no_worker"],
             beat=not options["no_beat"],
-        )
-        try:
-            status = supervisor.run()
-        except (AlreadyRunningError, ListenError) as problem:
-            raise CommandError(str(problem)) from None
+        ).run()
         if status:
             sys.exit(status)

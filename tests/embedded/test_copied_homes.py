@@ -1,0 +1,259 @@
+"""A home that was copied or moved: real copies by `cp -a`, while it runs and while it is stopped."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from mekiki.config.plain import PlainError
+from mekiki.embedded import endpoints, identity, places
+from mekiki.embedded.lock import HomeLock
+from mekiki.embedded.supervisor import Platform, PlatformError
+from tests.embedded.conftest import EMBEDDED
+
+NewPlatform = Callable[..., Platform]
+
+
+def copy(source: Path, target: Path) -> Path:
+    subprocess.run(["cp", "-a", str(source), str(target)], check=True)
+    return target
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """A home that was used, with a database outside it when root runs the tests."""
+    folder = tmp_path / "工場 A"
+    folder.mkdir(mode=0o700)
+    for name in ("run", "logs"):
+        (folder / name).mkdir()
+    real, _account = places.database_folder(folder / "postgres")
+    (real / "data").mkdir()
+    identity.settle(folder)
+    yield folder
+    for left in tmp_path.iterdir():
+        if left.is_dir():
+            places.discard(left / "postgres")
+
+
+def test_a_copy_is_refused_while_the_original_exists_and_nothing_changes(home: Path, tmp_path: Path) -> None:
+    twin = copy(home, tmp_path / "copy")
+    before = sorted((p.name, p.lstat().st_mtime_ns) for p in twin.rglob("*"))
+    with pytest.raises(identity.CopiedHomeError) as refused:
+        identity.settle(twin)
+    assert str(home) in str(refused.value)
+    assert "mekiki backup" in str(refused.value)
+    assert "mekiki restore" in str(refused.value)
+    assert sorted((p.name, p.lstat().st_mtime_ns) for p in twin.rglob("*")) == before
+    assert identity.settle(home) is None
+
+
+def test_a_copy_of_a_copy_and_a_copy_reached_through_a_link_are_refused(home: Path, tmp_path: Path) -> None:
+    second = copy(copy(home, tmp_path / "copy"), tmp_path / "second")
+    (tmp_path / "link").symlink_to(second)
+    for folder in (second, (tmp_path / "link").resolve()):
+        with pytest.raises(identity.CopiedHomeError):
+            identity.settle(folder)
+
+
+def test_the_same_home_through_a_link_is_the_same_home(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(home)
+    assert identity.settle(tmp_path / "link") is None
+    assert identity.settle(home) is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_the_same_home_through_a_bind_mount_is_the_same_home(home: Path, tmp_path: Path) -> None:
+    mounted = tmp_path / "mounted"
+    mounted.mkdir()
+    done = subprocess.run(["mount", "--bind", str(home), str(mounted)], capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip("this machine allows no mounts")
+    try:
+        assert identity.settle(mounted) is None
+        assert identity.settle(home) is None
+        with HomeLock(home), pytest.raises(PlainError, match="already runs"), HomeLock(mounted):
+            pass
+    finally:
+        subprocess.run(["umount", str(mounted)], check=True)
+
+
+def test_a_moved_home_goes_on_with_one_sentence(home: Path, tmp_path: Path) -> None:
+    moved = home.rename(tmp_path / "renamed")
+    said = identity.settle(moved)
+    assert said is not None
+    assert str(home) in said
+    assert identity.settle(moved) is None
+    # By copying and deleting, as to another disk.
+    copied = copy(moved, tmp_path / "copied")
+    shutil.rmtree(moved)
+    (copied / "run" / "web.pid").write_text(f"{os.getpid()} 0\n")
+    said = identity.settle(copied)
+    assert said is not None
+    assert str(moved) in said
+    # The notes of processes are of the folder it was copied from.
+    assert not list((copied / "run").glob("*.pid"))
+    if os.geteuid() == 0:
+        assert places.database_owner(copied / "postgres") == copied / "postgres"
+
+
+def test_a_home_that_was_left_running_is_told_apart_when_it_was_copied(home: Path, tmp_path: Path) -> None:
+    if (home / "postgres").is_symlink():  # as an ordinary user's, whose database lies inside
+        places.discard(home / "postgres")
+        (home / "postgres" / "data").mkdir(parents=True)
+    (home / "postgres" / "data" / "postmaster.pid").write_text("1\n/elsewhere\n")
+    copied = copy(home, tmp_path / "copied")
+    shutil.rmtree(home)
+    said = identity.settle(copied)
+    assert said is not None
+    assert "while its database was running" in said
+
+
+def test_the_original_put_back_in_place_of_a_copy_is_refused(home: Path, tmp_path: Path) -> None:
+    """The copy took the original's path: both would open one database as root."""
+    twin = copy(home, tmp_path / "copy")
+    away = home.rename(tmp_path / "away")
+    twin.rename(home)
+    assert identity.settle(home) is None
+    with pytest.raises(identity.CopiedHomeError):
+        identity.settle(away)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root keeps the database outside the home")
+def test_a_copied_home_of_an_older_version_is_known_by_its_database(home: Path, tmp_path: Path) -> None:
+    (home / identity.FILE).unlink()
+    twin = copy(home, tmp_path / "copy")
+    with pytest.raises(identity.CopiedHomeError, match="is a copy"):
+        identity.settle(twin)
+    shutil.rmtree(home)
+    identity.settle(twin)
+    assert places.database_owner(twin / "postgres") == twin / "postgres"
+
+
+def test_a_damaged_or_hostile_note_is_no_obstacle(home: Path) -> None:
+    for content in ("", "[]", "{}", "null", '{"id": 1, "path": 2, "device": 3, "inode": 4}', "\0" * 9):
+        (home / identity.FILE).write_text(content)
+        assert identity.settle(home) is None
+        assert json.loads((home / identity.FILE).read_text())["path"] == str(home)
+
+
+def as_another_user(act: Callable[[], object], user: str = "nobody") -> str:
+    """What an act says when another user does it; the process is forked, with everything loaded."""
+    import pwd
+
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        said = "done"
+        try:
+            entry = pwd.getpwnam(user)
+            os.setgroups([])
+            os.setgid(entry.pw_gid)
+            os.setuid(entry.pw_uid)
+            act()
+        except PlainError as problem:
+            said = str(problem)
+        except BaseException as problem:
+            said = f"CRASH {problem!r}"
+        os.write(writer, said.encode(errors="replace"))
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        said = pipe.read().decode()
+    os.waitpid(child, 0)
+    return said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
+def test_another_user_is_told_whose_home_it_is(home: Path, tmp_path: Path) -> None:
+    def take() -> None:
+        with HomeLock(home):
+            pass
+
+    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
+        folder.chmod(0o755)
+    home.chmod(0o755)
+    said = as_another_user(take)
+    assert str(home) in said
+    assert "root" in said
+    assert "MEKIKI_HOME" in said
+    # A copy of one's own, whose original can no longer be seen.
+    twin = copy(home, tmp_path / "theirs")
+    if (twin / "postgres").is_symlink():
+        (twin / "postgres").unlink()
+    subprocess.run(["chown", "-R", "nobody", str(twin)], check=True)
+    home.chmod(0o700)
+    said = as_another_user(lambda: identity.settle(twin))
+    assert str(home) in said
+    assert "cannot be seen" in said
+
+
+def test_the_addresses_in_a_copy_reach_nothing(home: Path, tmp_path: Path) -> None:
+    with HomeLock(home):
+        endpoints.write(
+            home, endpoints.Endpoints("postgresql://original/", "redis://original", "", os.getpid())
+        )
+        twin = copy(home, tmp_path / "copy")
+        assert endpoints.read(home).database_url == "postgresql://original/"
+        assert endpoints.read(twin) == endpoints.Endpoints()
+    assert endpoints.read(home) == endpoints.Endpoints()
+
+
+@pytest.mark.slow
+def test_a_copy_of_a_running_home_touches_nothing_of_the_original(
+    new_platform: NewPlatform, tmp_path: Path
+) -> None:
+    original = new_platform("original", worker=False, beat=False)
+    original.start()
+    before = original.pids()
+    twin = copy(original.home, tmp_path / "twin")
+    with pytest.raises(PlatformError) as refused:
+        new_platform(home=twin, worker=False, beat=False).start()
+    assert str(original.home) in str(refused.value)
+    assert original.alive()
+    assert original.pids() == before
+    # A command on the copy does not reach the original either.
+    environment = {**original.env, **EMBEDDED, "MEKIKI_HOME": str(twin)}
+    done = subprocess.run(
+        [sys.executable, "-m", "mekiki", "retrain", "nothing"],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert "not running" in done.stderr
+    # Stopped, it is refused as well; with the original gone it goes on, and has its data.
+    with psycopg.connect(original.database_url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE proof (n int)")
+    original.stop()
+    shutil.rmtree(twin)
+    copy(original.home, twin)
+    with pytest.raises(PlatformError, match="is a copy"):
+        new_platform(home=twin, worker=False, beat=False).start()
+    shutil.rmtree(original.home)
+    moved = new_platform(home=twin, worker=False, beat=False).start()
+    with psycopg.connect(moved.database_url) as connection:
+        assert connection.execute("SELECT count(*) FROM proof").fetchone() == (0,)
+    assert str(original.home) in (twin / "logs" / "mekiki.log").read_text()
+
+
+@pytest.mark.django_db
+def test_a_database_of_a_newer_version_is_refused() -> None:
+    from django.db import connection
+    from django.db.migrations.recorder import MigrationRecorder
+
+    from mekiki.embedded.supervisor import first
+    from mekiki.embedded.versions import NewerVersionError
+
+    recorder = MigrationRecorder(connection)
+    recorder.record_applied("datasets", "9999_from_the_future")
+    with pytest.raises(NewerVersionError, match="9999_from_the_future"):
+        first.migrate(None)  # type: ignore[arg-type]
+    # Apps that are not ours, and were removed, do not matter.
+    recorder.record_unapplied("datasets", "9999_from_the_future")
+    recorder.record_applied("someone_elses", "0001_initial")
+    assert first.migrate(None) == 0  # type: ignore[arg-type]
