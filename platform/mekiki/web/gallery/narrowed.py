@@ -70,7 +70,9 @@ def neighbours(dataset: Dataset, head: Head | None, image: Image, narrowed: Narr
         plain = matching(dataset, head, {k: v for k, v in narrowed.asked.items() if k != "sort"})
         near = _near(plain, image, "", count=False)
         return Near(near.newer, near.older, outside=True)
-    return _near(found, here, narrowed.asked.get("sort", ""))
+    large = Image.objects.filter(dataset=dataset)[: COUNT_UP_TO + 1].count() > COUNT_UP_TO
+    count = not large or bool(set(narrowed.asked) - {"sort"})
+    return _near(found, here, narrowed.asked.get("sort", ""), count=count)
 
 
 def _near(images: QuerySet[Image], here: Image, sort: str, *, count: bool = True) -> Near:
@@ -79,11 +81,11 @@ def _near(images: QuerySet[Image], here: Image, sort: str, *, count: bool = True
     newer = before.first()
     if not count:
         return Near(newer, older.first())
-    ahead = before.order_by()[: COUNT_UP_TO + 1].count()
-    total = images.order_by()[: COUNT_UP_TO + 1].count() if ahead <= COUNT_UP_TO else COUNT_UP_TO + 1
+    # Of a large dataset that is not narrowed down, nothing is counted; else what the gallery counts too.
+    total = images.order_by()[: COUNT_UP_TO + 1].count()
     if total > COUNT_UP_TO:
         return Near(newer, older.first())
-    return Near(newer, older.first(), place=ahead + 1, total=total)
+    return Near(newer, older.first(), place=before.order_by().count() + 1, total=total)
 
 
 def _in_search(dataset: Dataset, head: Head | None, image: Image, narrowed: Narrowed, user: Any) -> Near:
