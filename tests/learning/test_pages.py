@@ -15,6 +15,7 @@ from mekiki.learning.models import Head, HeadTrainingLabel, TrainingRun
 from mekiki.learning.reasons import dump
 from tests.factories import (
     ChampionFactory,
+    ConfirmedLabelFactory,
     DatasetFactory,
     EvaluationFactory,
     HeadFactory,
@@ -181,6 +182,7 @@ def test_training_labels_as_csv_that_no_spreadsheet_runs(dataset: Any, people: d
 
 def test_only_admins_retrain_and_schedule(dataset: Any, people: dict[str, Any]) -> None:
     taught(dataset)
+    ConfirmedLabelFactory(dataset=dataset, label=dataset.labels.first())
     train, plan = reverse("train", args=["parts"]), reverse("schedule", args=["parts"])
     sent = {"retrain_every": "25", "mode": "weekly", "at": "06:30", "weekday": "1", "hours": "6"}
     for who, status in (("reviewer", 403), ("viewer", 403), ("stranger", 404)):

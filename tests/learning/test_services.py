@@ -10,11 +10,13 @@ from django.db import DatabaseError, connection, transaction
 
 from mekiki.audit.models import Event
 from mekiki.jobs.models import Job, State
+from mekiki.labeling.selectors import active_labels
 from mekiki.labeling.services import set_schema
 from mekiki.learning import selectors, services
 from mekiki.learning.models import Embedding, Head, Prediction, TrainingRun
 from tests.factories import (
     ChampionFactory,
+    ConfirmedLabelFactory,
     DatasetFactory,
     EncoderFactory,
     EvaluationFactory,
@@ -205,6 +207,7 @@ def test_training_is_asked_for_once_until_it_ran() -> None:
     assert refused.value.code == "no_labels"
     assert not Job.objects.exists() and not TrainingRun.objects.exists()
     set_schema(dataset=dataset, labels=[{"name": "good", "prompts": ["good"]}], user=user)
+    ConfirmedLabelFactory(dataset=dataset, label=active_labels(dataset).get())
     first = services.request_training(dataset=dataset, trigger=TrainingRun.Trigger.BUTTON, user=user)
     again = services.request_training(dataset=dataset, trigger=TrainingRun.Trigger.SCHEDULE)
     assert again.pk == first.pk and first.trigger == "button" and first.created_by == user

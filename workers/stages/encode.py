@@ -23,7 +23,7 @@ from mekiki.datasets.models import Dataset, Image
 from mekiki.datasets.storage import open_shown, shown_path
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
 from mekiki.jobs.services import enqueue
-from mekiki.labeling.selectors import current_prompt_set
+from mekiki.labeling.selectors import can_predict
 from mekiki.learning import models
 from mekiki.learning.selectors import embedded_count, encoding_problems
 from workers.encoders import EncodedChunk, Encoder, EncoderError
@@ -69,7 +69,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     dataset.refresh_from_db(fields=["encoder_name"])  # it may have been changed while this took its hours
     # Preparing another encoder embeds by this stage too, and asks for predictions itself when it switches over.
     own = job.kind == Kind.ENCODE and name == dataset.encoder_name
-    if own and current_prompt_set(dataset) is not None:
+    if own and can_predict(dataset):
         enqueue(kind=Kind.PREDICT, dataset=dataset, user=job.created_by)
     return result
 

@@ -4,8 +4,10 @@ chose a head, predict by that one and put it in use.
 Then estimate its accuracy on the audit sample and choose what people are asked next.
 """
 
+from contextlib import suppress
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
 from mekiki.jobs.models import Job
@@ -88,7 +90,8 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     if kept:
         pass
     elif taught and stale:
-        request_training(dataset=dataset, trigger=models.TrainingRun.Trigger.LABELS, user=job.created_by)
+        with suppress(ValidationError):  # nothing to learn from: its labels were all archived
+            request_training(dataset=dataset, trigger=models.TrainingRun.Trigger.LABELS, user=job.created_by)
     return {
         "head": head.version,
         "prompt_set": prompt_set.version,

@@ -14,6 +14,7 @@ from mekiki.config import env
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Kind
 from mekiki.jobs.services import enqueue
+from mekiki.labeling.selectors import can_predict
 from mekiki.learning.models import TextEmbedding
 from mekiki.learning.search.texts import Problem, record_problem, record_vector
 
@@ -139,7 +140,8 @@ def answer(text_id: int, reader: Reader | None = None) -> str:
         record_problem(row=row, problem=Problem.OTHER_WEIGHTS)
         # Predicting finds that the weights behind the name are others, and changes over to them.
         for dataset in Dataset.objects.filter(archived_at__isnull=True, champion__head__encoder=row.encoder):
-            enqueue(kind=Kind.PREDICT, dataset=dataset)
+            if can_predict(dataset):
+                enqueue(kind=Kind.PREDICT, dataset=dataset)
         return Problem.OTHER_WEIGHTS
     if "vector" not in found:
         record_problem(row=row, problem=Problem.TOO_LONG, count=found["count"], most=found["most"])

@@ -33,6 +33,12 @@ def prompts_of(prompt_set: PromptSet | None) -> dict[int, list[str]]:
     return found
 
 
+def can_predict(dataset: Dataset) -> bool:
+    """Are there labels, and has each a prompt? Without, a prediction would fail."""
+    labels = set(active_labels(dataset).values_list("pk", flat=True))
+    return bool(labels) and labels <= set(prompts_of(current_prompt_set(dataset)))
+
+
 def long_prompts(dataset: Dataset, prompt_set: PromptSet | None) -> list[dict]:
     """Prompts the encoder cannot read to their end, as the last prediction of this prompt set found.
 

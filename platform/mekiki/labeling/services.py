@@ -16,7 +16,13 @@ from mekiki.jobs.models import Kind
 from mekiki.jobs.services import enqueue
 from mekiki.labeling.keys import assign_positions
 from mekiki.labeling.models import Label, Prompt, PromptSet
-from mekiki.labeling.selectors import active_labels, current_prompt_set, last_position, prompts_of
+from mekiki.labeling.selectors import (
+    active_labels,
+    can_predict,
+    current_prompt_set,
+    last_position,
+    prompts_of,
+)
 from mekiki.labeling.text import (
     MAX_LABELS,
     checked_guideline,
@@ -295,4 +301,5 @@ def _freeze(dataset: Dataset, texts: dict[int, list[str]], user: Any) -> PromptS
 
 
 def _predict(dataset: Dataset, user: Any) -> None:
-    enqueue(kind=Kind.PREDICT, dataset=dataset, user=user)
+    if can_predict(dataset):
+        enqueue(kind=Kind.PREDICT, dataset=dataset, user=user)

@@ -4,9 +4,11 @@ import json
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.core.files.storage import default_storage
 from tqdm import tqdm
 
@@ -80,7 +82,8 @@ def run(
             say("Nothing is left to ask.")
             break
         answers += given
-        learning.request_training(dataset=dataset, trigger=TrainingRun.Trigger.BUTTON, user=admin)
+        with suppress(ValidationError):  # only the audit sample has labels so far
+            learning.request_training(dataset=dataset, trigger=TrainingRun.Trigger.BUTTON, user=admin)
         wait_for_jobs(dataset, quiet=quiet)
         rounds.append(score(truth, answers))
         say(_line(rounds[-1], f"round {len(rounds) - 1}"))

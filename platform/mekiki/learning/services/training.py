@@ -2,20 +2,20 @@
 
 from typing import Any
 
-from celery.schedules import ParseException, crontab
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
+from mekiki.accounts import site
 from mekiki.audit.services import record
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Job, Kind
 from mekiki.jobs.services import enqueue
 from mekiki.labeling.selectors import active_labels, current_prompt_set
 from mekiki.learning import reasons
+from mekiki.learning.cron import cron_fields
 from mekiki.learning.models import (
     TrainingRun,
 )
@@ -26,14 +26,28 @@ from mekiki.learning.selectors import SCHEDULED_TASK, schedule_name
 def request_training(*, dataset: Dataset, trigger: str, user: Any = None) -> TrainingRun:
     """Ask for a new head. While one is asked for already, that run is returned.
 
-    trigger: a TrainingRun.Trigger. ValidationError: there are no labels or prompts to learn with.
+    trigger: a TrainingRun.Trigger. ValidationError: there are no labels or prompts, or no image to learn from.
     """
     if not active_labels(dataset).exists() or current_prompt_set(dataset) is None:
         raise ValidationError(
             _("There is nothing to train yet: write labels and prompts first."), code="no_labels"
         )
+    if not can_learn(dataset):
+        raise ValidationError(
+            _(
+                "There is nothing to learn from yet: no image outside the audit sample has a label. Nothing was started; "
+                "review some images first."
+            ),
+            code="nothing_confirmed",
+        )
     job = enqueue(kind=Kind.TRAIN, dataset=dataset, payload={"trigger": str(trigger)}, user=user)
     return run_of(job, trigger=trigger, user=user)
+
+
+def can_learn(dataset: Dataset) -> bool:
+    """Is there an image outside the audit sample that has a label in use, or that several people have judged?"""
+    confirmed = dataset.confirmed_labels.filter(in_training=True, label__archived_at__isnull=True)
+    return confirmed.exists() or dataset.queue_items.filter(opinions__gt=1, state="done").exists()
 
 
 @transaction.atomic
@@ -101,14 +115,14 @@ def set_schedule(*, dataset: Dataset, cron: str | None, user: Any) -> None:
         if PeriodicTask.objects.filter(name=name).delete()[0]:
             record(kind="schedule.cleared", actor=user, dataset=dataset, target=dataset)
         return
-    minute, hour, day, month, weekday = _cron_fields(cron)
+    minute, hour, day, month, weekday = cron_fields(cron)
     times, _made = CrontabSchedule.objects.get_or_create(
         minute=minute,
         hour=hour,
         day_of_month=day,
         month_of_year=month,
         day_of_week=weekday,
-        timezone=settings.TIME_ZONE,
+        timezone=site.zone_name(),
     )
     PeriodicTask.objects.update_or_create(
         name=name,
@@ -121,28 +135,3 @@ def set_schedule(*, dataset: Dataset, cron: str | None, user: Any) -> None:
         },
     )
     record(kind="schedule.set", actor=user, dataset=dataset, target=dataset, data={"cron": cron})
-
-
-def _cron_fields(cron: str) -> list[str]:
-    """The five fields of a crontab line. ValidationError: fewer or more, or one that cannot be read."""
-    fields = cron.split(" ")
-    if len(fields) != 5:
-        raise ValidationError(
-            _("A schedule has five parts: minute, hour, day, month, weekday. “%(cron)s” has %(n)d.")
-            % {"cron": cron[:80], "n": len(fields)},
-            code="bad_cron",
-        )
-    minute, hour, day, month, weekday = fields
-    try:
-        crontab(minute=minute, hour=hour, day_of_month=day, month_of_year=month, day_of_week=weekday)
-        times = CrontabSchedule(
-            minute=minute, hour=hour, day_of_month=day, month_of_year=month, day_of_week=weekday
-        )
-        times.clean_fields(exclude=["timezone"])  # how long each field may be
-    except (ValueError, KeyError, ParseException, ValidationError) as error:
-        reason = " ".join(error.messages).rstrip(".") if isinstance(error, ValidationError) else error
-        raise ValidationError(
-            _("“%(cron)s” is not a schedule: %(reason)s.") % {"cron": cron[:80], "reason": reason},
-            code="bad_cron",
-        ) from error
-    return fields

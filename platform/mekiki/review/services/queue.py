@@ -11,9 +11,9 @@ from django.utils import timezone
 
 from mekiki.audit.services import record
 from mekiki.datasets.models import Image
-from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
+from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
 from mekiki.jobs.services import enqueue
-from mekiki.learning.models import TrainingRun
+from mekiki.learning.models import Champion, TrainingRun
 from mekiki.review.models import ConfirmedLabel, Decision, Lease, QueueItem, Stream
 from mekiki.review.services.confirmed import LABEL_KINDS
 from mekiki.review.services.locks import lock_dataset_questions
@@ -24,6 +24,10 @@ logger = logging.getLogger(__name__)
 ASK_AGAIN = (Stream.GOLD, Stream.RECHECK)
 # A queue that stays short because nothing is left to ask must not cause a job per answer.
 REFILL_REST = timedelta(seconds=10)
+# A choice that failed is tried again after this without anything having changed: memory or a disk may be free again.
+FAILED_REST = timedelta(minutes=10)
+# Kinds of jobs that fill the queue.
+FILLING = (Kind.REFILL, Kind.TRAIN, Kind.PREDICT)
 
 
 @transaction.atomic
@@ -80,35 +84,56 @@ def fill_queue(
     ]
     # An image can begin to wait again meanwhile, by an undo: then it is not asked about twice.
     QueueItem.objects.bulk_create(items, batch_size=1000, ignore_conflicts=True)
-    record(
-        kind="queue.filled",
-        dataset=dataset,
-        target=head,
-        data={"added": len(items), "withdrawn": withdrawn},
-    )
+    if items or withdrawn:
+        record(
+            kind="queue.filled",
+            dataset=dataset,
+            target=head,
+            data={"added": len(items), "withdrawn": withdrawn},
+        )
     return len(items)
 
 
 def ask_for_refill(*, dataset: Any, waiting: int, user: Any = None) -> bool:
     """Ask a worker to choose the next images when less than half of the wanted number waits.
 
-    Not while a job that fills the queue is under way, nor right after one. True when asked.
+    Not where it cannot choose any (no images, no head in use), not while a job that fills the queue is under way nor
+    right after one, and not when nothing has changed since the last choice. True when asked.
     """
-    if waiting * 2 >= dataset.queue_target:
+    if waiting * 2 >= dataset.queue_target or not _can_choose(dataset):
         return False
-    last = (
-        Job.objects.filter(dataset=dataset, kind__in=[Kind.REFILL, Kind.TRAIN, Kind.PREDICT])
-        .order_by("-created_at")
-        .values_list("state", "kind", "created_at")
-        .first()
-    )
+    last = Job.objects.filter(dataset=dataset, kind__in=FILLING).order_by("-created_at").first()
     if last is not None:
-        state, kind, asked_at = last
-        resting = kind == Kind.REFILL and asked_at > timezone.now() - REFILL_REST
-        if state in ACTIVE_STATES or (resting and not _drained_since(dataset, asked_at)):
+        resting = last.kind == Kind.REFILL and last.created_at > timezone.now() - REFILL_REST
+        if last.state in ACTIVE_STATES or (resting and not _drained_since(dataset, last.created_at)):
+            return False
+        if not _changed_since(dataset, last):
             return False
     enqueue(kind=Kind.REFILL, dataset=dataset, user=user)
     return True
+
+
+def _can_choose(dataset: Any) -> bool:
+    """Are there images, and a head to choose by?"""
+    return (
+        Champion.objects.filter(dataset=dataset).exists() and Image.objects.filter(dataset=dataset).exists()
+    )
+
+
+def _changed_since(dataset: Any, last: Job) -> bool:
+    """Has anything happened since this job began that lets another choice come out differently?
+
+    Decisions (answers, undone ones, flags that were put back) and images. Labels, prompts, settings, another encoder or
+    a new head ask for work that fills the queue by themselves.
+    """
+    if last.state == State.FAILED and last.finished_at and last.finished_at < timezone.now() - FAILED_REST:
+        return True
+    since = last.started_at or last.created_at
+    newest = (
+        Decision.objects.filter(dataset=dataset).order_by("-id").values_list("created_at").first(),
+        Image.objects.filter(dataset=dataset).order_by("-id").values_list("created_at").first(),
+    )
+    return any(row is not None and row[0] > since for row in newest)
 
 
 def _drained_since(dataset: Any, asked_at: Any) -> bool:
