@@ -4,11 +4,12 @@ import csv
 import json
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from django.db.models.functions import Substr
 
+from mekiki.config.regular_files import read_regular
 from mekiki.datasets.models import Dataset
 from mekiki.labeling.models import Label
 from mekiki.review.selectors import answered_image_ids
@@ -16,22 +17,6 @@ from mekiki.review.selectors import answered_image_ids
 
 class TruthError(Exception):
     """The folder or the prompts file cannot be used; the message says why and what to do."""
-
-
-def class_names(folder: Path) -> list[str]:
-    """The names of the sub-folders that hold at least one file, sorted. TruthError for fewer than two."""
-    if not folder.is_dir():
-        raise TruthError(f"{folder} is not a folder.")
-    names = sorted(
-        unicodedata.normalize("NFC", child.name)
-        for child in folder.iterdir()
-        if child.is_dir() and not child.name.startswith(".") and any(p.is_file() for p in child.rglob("*"))
-    )
-    if len(names) < 2:
-        raise TruthError(
-            f"{folder} needs at least two folders with images in them, one for each label; it has {len(names)}."
-        )
-    return names
 
 
 def default_prompts(name: str) -> list[str]:
@@ -49,7 +34,7 @@ def read_prompts(file: Path | None, names: list[str]) -> dict[str, list[str]]:
     given: dict[str, list[str]] = {}
     if file is not None:
         try:
-            content = json.loads(file.read_text(encoding="utf-8"))
+            content = json.loads(read_regular(file))
         except (OSError, ValueError) as error:
             raise TruthError(f"{file} cannot be read as JSON: {error}") from None
         if not isinstance(content, dict):
@@ -64,21 +49,27 @@ def read_prompts(file: Path | None, names: list[str]) -> dict[str, list[str]]:
     return {name: given.get(name) or default_prompts(name) for name in names}
 
 
+def first_folder(name: str) -> str:
+    """The first folder of an image's name: its label, where the labels lie at the top."""
+    return unicodedata.normalize("NFC", name.replace("\\", "/").split("/")[0])
+
+
 def read_table(file: Path) -> dict[str, str]:
     """SHA-256 of a picture → label, from the truth.csv of a sample."""
     with file.open(newline="", encoding="utf-8") as stream:
         return {row["sha256"]: row["label"] for row in csv.DictReader(stream)}
 
 
-def take_folder_names(dataset: Dataset) -> dict[str, str]:
-    """SHA-256 of an image → the name of its folder, for a dataset imported from a folder of folders.
+def take_folder_names(
+    dataset: Dataset, label_of: Callable[[str], str | None] = first_folder
+) -> dict[str, str]:
+    """SHA-256 of an image → its label, for a dataset imported from a folder of folders.
 
-    Takes the names away from the images: a folder is the label, and whoever opens the dataset could read it.
+    label_of: the name of the label by the name of an image. Takes the names away from the images: a folder is the label,
+    and whoever opens the dataset could read it.
     """
     rows = dataset.images.values_list("sha256", "name")
-    found = {
-        sha256: unicodedata.normalize("NFC", name.replace("\\", "/").split("/")[0]) for sha256, name in rows
-    }
+    found = {sha256: label_of(name) or "" for sha256, name in rows}
     dataset.images.update(name=Substr("sha256", 1, 12))
     return found
 
