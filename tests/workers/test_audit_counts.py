@@ -68,7 +68,7 @@ def test_archiving_a_label_improves_no_accuracy_and_is_shown_wherever_it_is(
     audited = ConfirmedLabel.objects.filter(label=blue, stream=Stream.AUDIT, in_training=False).count()
     assert audited >= 2
     figures = (stated.n, stated.correct, stated.low, stated.high, stated.archived_label)
-    archive_label(label=blue, user=admin)
+    archive_label(label=blue, user=admin, confirmed=True)
     # Nothing has been measured since: the stated figure stays, with what has changed since.
     for name, text in texts(measured, admin).items():
         assert "Since this figure was stated: The labels of" in text, name

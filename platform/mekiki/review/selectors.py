@@ -158,6 +158,18 @@ def _audit_draws(dataset: Any) -> list[datetime]:
     return sorted(seconds.distinct())
 
 
+def answers_by_label(label_ids: list[int]) -> dict[int, int]:
+    """Label id → how many images have it as their confirmed label."""
+    rows = ConfirmedLabel.objects.filter(label__in=label_ids)
+    return dict(rows.order_by().values_list("label_id").annotate(n=Count("pk")))
+
+
+def audited_by_label(label_ids: list[int]) -> dict[int, int]:
+    """Label id → how many images of the audit sample have it."""
+    rows = ConfirmedLabel.objects.filter(label__in=label_ids, stream=Stream.AUDIT, in_training=False)
+    return dict(rows.order_by().values_list("label_id").annotate(n=Count("pk")))
+
+
 def audited_image_ids(dataset: Any) -> set[int]:
     """Images whose label was given for the audit and that no head was trained on, whether or not the label is in use.
 

@@ -189,6 +189,7 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "label.added": _plain(gettext_noop("Label added")),
     "label.changed": _plain(gettext_noop("Label changed")),
     "label.archived": _plain(gettext_noop("Label archived")),
+    "label.restored": _plain(gettext_noop("Label restored")),
     "prompts.saved": _plain(gettext_noop("Prompts saved")),
     "decision.recorded": _decision,
     "audit.retired": _plain(gettext_noop("Audit labels retired into training")),
