@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterable
 
 import numpy as np
+from numpy.typing import NDArray
 
 import imaging
 from mekiki.audit.services import record
@@ -35,7 +36,7 @@ class Windows:
     def estimate(self, group: tuple[str, str], files: Iterable[bytes], *, max_pixels: int) -> None:
         """Estimate the window of a group from its first images and store it; the first estimate stands."""
         camera, sample = group
-        values = []
+        values: list[NDArray[np.float64]] = []
         pixels = 0
         for data in itertools.islice(files, IMAGES_FOR_ESTIMATE):
             try:
