@@ -163,7 +163,7 @@ def test_an_audit_answered_with_the_prediction_shown_is_counted_as_such(measured
         dataset=measured, image=label.image, user=label.decision.user, kind="correct", label=label.label,
         client_key=uuid.uuid4(), shown={"stream": str(Stream.UNCERTAIN)},
     )  # fmt: skip
-    ConfirmedLabel.objects.filter(pk=label.pk).update(decision=other)
+    ConfirmedLabel.objects.filter(pk=label.pk).update(decision=other, audit_label=None, audited_at=None)
     counts = audit_counts(measured)
     assert (counts.drawn, counts.prediction_shown) == (before.drawn, 1)
     assert counts.counted == len(audit_sample(measured)) == before.counted - 1
