@@ -6,6 +6,8 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from mekiki.jobs.errors import for_reader
+
 
 class State(models.TextChoices):
     QUEUED = "queued", _("waiting")
@@ -59,7 +61,9 @@ class Job(models.Model):
     rate = models.FloatField(default=0)  # items per second
     unit = models.CharField(max_length=20, default="")
     result = models.JSONField(default=dict)
+    # Why it ended early: in the language of who asked for it, and in every language ({language: sentence}).
     error = models.TextField(default="")
+    error_texts = models.JSONField(default=dict)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
     created_at = models.DateTimeField(auto_now_add=True)
     sent_at = models.DateTimeField(null=True)
@@ -83,3 +87,8 @@ class Job(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.state}"
+
+    @property
+    def error_for_reader(self) -> str:
+        """Why it ended early, in the reader's language where it is known in it."""
+        return for_reader(self.error_texts) or self.error
