@@ -78,12 +78,14 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture(autouse=True)
 def _language_of_the_site() -> Iterator[None]:
-    """A request leaves its reader's language active in this thread; the next test begins with the site's."""
-    from django.utils import translation
+    """A request leaves its reader's language and the site's zone active in this thread; the next test begins anew."""
+    from django.utils import timezone, translation
 
     translation.deactivate()
+    timezone.deactivate()
     yield
     translation.deactivate()
+    timezone.deactivate()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -30,7 +30,7 @@ def test_addresses_are_unique_and_never_empty(admin: User) -> None:
         for n in ("Parts", "parts", "傷検査", "傷検査", "new")
     ]
     assert slugs[:2] == ["parts", "parts-2"]
-    assert slugs[2] == "dataset-3" and slugs[3] == "dataset-4"
+    assert slugs[2] == "kizu-kensa" and slugs[3] == "kizu-kensa-2"
     assert slugs[4] == "new-dataset"
     with pytest.raises(ValidationError):
         services.create_dataset(name="X", slug="parts", user=admin)

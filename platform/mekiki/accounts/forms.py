@@ -9,12 +9,14 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from mekiki.accounts import throttle
+from mekiki.accounts import site, throttle
 from mekiki.accounts.models import Role
 
 
 class LoginForm(AuthenticationForm):
-    """Name and password. After too many tries it says how long to wait, and looks at no password."""
+    """Name and password, and the time zone the browser reports (static/mekiki/js/zone.js). After too many tries it says how long to wait, and looks at no password."""
+
+    browser_zone = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)
 
     def clean(self) -> dict[str, Any]:
         """As Django's, with the pause. The message does not tell whether the name exists."""
@@ -80,3 +82,26 @@ class MemberForm(forms.Form):
             "prompts, retrain, freeze label sets and manage members."
         ),
     )
+
+
+class SiteForm(forms.Form):
+    """Settings of the whole site."""
+
+    time_zone = forms.ChoiceField(
+        label=_("Time zone"),
+        help_text=_("Times on pages and the schedules of retraining are in this zone."),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        present = site.zone_name()
+        self.initial.setdefault("time_zone", present)
+        field = self.fields["time_zone"]
+        assert isinstance(field, forms.ChoiceField)
+        names = site.known_zones()
+        field.choices = [(name, name) for name in (names if present in names else (present, *names))]
+        if settings.FIXED_TIME_ZONE:
+            field.disabled = True
+            field.help_text = _(
+                "MEKIKI_TIME_ZONE on the server sets the zone. Remove the variable and restart to choose it here."
+            )

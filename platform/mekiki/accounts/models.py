@@ -1,8 +1,39 @@
 """Users and their roles in datasets."""
 
-from django.contrib.auth.models import AbstractUser
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import AbstractUser, UserManager
+from django.core.exceptions import ValidationError
 from django.db import models
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+
+from mekiki.accounts import names
+
+# No user name holds this character. Behind it: the id of a user whose key was taken before keys were unique.
+MARK = "#"
+
+
+class PeopleManager(UserManager["User"]):
+    """Finds people by name without regard to case and width."""
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        """Return the user of this name; DoesNotExist when there is none. Names that look alike are not equal.
+
+        The exact spelling comes first: it tells users apart whose names were equal before names were compared so.
+        """
+        name = (username or "").replace("\0", "")
+        written = models.Q(username=name)
+        found = self.filter(written | models.Q(name_key=names.name_key(name)))
+        user = found.order_by(models.Case(models.When(written, then=0), default=1)).first()
+        if user is None:
+            raise self.model.DoesNotExist(f"No user “{name[:150]}”.")
+        return user
+
+    def _create_user(self, username: str, *args: Any, **fields: Any) -> "User":
+        """Refuse a confusable name in commands too, such as createsuperuser."""
+        User(username=User.normalize_username(username)).refuse_confusable_name()
+        return super()._create_user(username, *args, **fields)  # type: ignore[misc]
 
 
 class User(AbstractUser):
@@ -10,6 +41,64 @@ class User(AbstractUser):
 
     language = models.CharField(_("language"), max_length=10, blank=True, default="")
     may_create_datasets = models.BooleanField(_("may create datasets"), default=False)
+    # Written by save(); unique, so that no two new users can have equal or confusable names (accounts/names.py).
+    name_key = models.TextField(unique=True, editable=False, blank=True)
+    look_key = models.TextField(unique=True, editable=False, blank=True)
+
+    objects: ClassVar[PeopleManager] = PeopleManager()
+
+    class Meta(AbstractUser.Meta):  # type: ignore[name-defined,misc]
+        constraints = [
+            models.CheckConstraint(
+                condition=~models.Q(name_key="") & ~models.Q(look_key=""), name="user_has_comparison_keys"
+            )
+        ]
+
+    def clean(self) -> None:
+        """Refuse a new name that mixes scripts, or that is equal to or looks like the name of another user."""
+        super().clean()
+        self._keep_keys_in_step()
+        if not User.objects.filter(pk=self.pk, username=self.username).exists():
+            self.refuse_confusable_name()
+
+    def refuse_confusable_name(self) -> None:
+        """Raise ValidationError, under `username`, that names the user whose name is equal or looks alike."""
+        try:
+            names.refuse_mixed_scripts(self.username)
+        except ValidationError as problem:
+            raise ValidationError({"username": problem}) from None
+        equal = models.Q(name_key=names.name_key(self.username))
+        alike = models.Q(look_key=names.look_key(self.username))
+        other = User.objects.filter(equal | alike).exclude(pk=self.pk).first()
+        if other is not None:
+            message = gettext(
+                "This name is equal to “%(name)s” or looks like it, so the two could be taken for each other. "
+                "Nothing was saved. Choose another name."
+            )
+            taken = ValidationError(message % {"name": other.username}, code="name_taken")
+            raise ValidationError({"username": taken})
+
+    def _keep_keys_in_step(self) -> None:
+        key, look = names.name_key(self.username), names.look_key(self.username)
+        if _own(self.name_key) != key or _own(self.look_key) != look:
+            self.name_key, self.look_key = key, look
+
+    def save(self, *args: Any, **options: Any) -> None:
+        """Keep the comparison keys in step with the name."""
+        self._keep_keys_in_step()
+        if "username" in (options.get("update_fields") or ()):
+            options["update_fields"] = {*options["update_fields"], "name_key", "look_key"}
+        super().save(*args, **options)
+
+    @property
+    def name_is_shared(self) -> bool:
+        """Whether another user had an equal or confusable name when names began to be compared."""
+        return MARK in self.name_key or MARK in self.look_key
+
+
+def _own(key: str) -> str:
+    """Return a stored key without the mark that migration 0005 put on keys of names that were not unique."""
+    return key.partition(MARK)[0]
 
 
 class Role(models.TextChoices):
@@ -42,7 +131,8 @@ class Membership(models.Model):
 class LoginTry(models.Model):
     """A login that has not succeeded. Short-lived: see accounts.throttle."""
 
-    name = models.CharField(max_length=150)  # as typed, case-folded; not necessarily a user's
+    # "user:<id>" where the name is a user's, else "name:" and the key of what was typed (accounts.throttle).
+    name = models.CharField(max_length=150)
     address = models.CharField(max_length=64)
     at = models.DateTimeField()
 
@@ -51,3 +141,18 @@ class LoginTry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} from {self.address}"
+
+
+class SiteSettings(models.Model):
+    """What holds for the whole site: one row at most. Read and written by accounts/site.py."""
+
+    ONLY = 1
+
+    # "": not chosen yet.
+    time_zone = models.CharField(max_length=64, blank=True, default="")
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(pk=1), name="one_row_of_site_settings")]
+
+    def __str__(self) -> str:
+        return "site settings"

@@ -18,6 +18,14 @@ def users(*, after: str = "", search: str = "") -> tuple[list[User], str]:
     return page[:PAGE], page[PAGE - 1].username if len(page) > PAGE else ""
 
 
+def user_named(name: str) -> User | None:
+    """Return the user of this name, whatever its case and width; None when there is none."""
+    try:
+        return User.objects.get_by_natural_key(name.strip())
+    except User.DoesNotExist:
+        return None
+
+
 def members(dataset: Any) -> QuerySet[Membership]:
     """The members of a dataset with their users, by name."""
     return Membership.objects.filter(dataset=dataset).select_related("user").order_by("user__username")

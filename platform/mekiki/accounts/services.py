@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from mekiki.accounts.models import Membership, Role, User
@@ -31,7 +31,7 @@ def create_user(
     actor: User | None = None,
     language: str = "",
 ) -> User:
-    """A new person. ValidationError for a taken or malformed name, or a weak password."""
+    """Make a user. ValidationError: a taken, confusable or malformed name, or a weak password."""
     user = User(
         username=name,
         is_superuser=is_admin,
@@ -42,8 +42,13 @@ def create_user(
     validate_password(password, user)
     user.set_password(password)
     user.full_clean()
-    user.save()
-    record(kind="user.created", actor=actor, target=user, data={"name": name, "is_admin": is_admin})
+    try:
+        with transaction.atomic():
+            user.save()
+    except IntegrityError:  # taken between the check and the insert
+        user.refuse_confusable_name()
+        raise
+    record(kind="user.created", actor=actor, target=user, data={"name": user.username, "is_admin": is_admin})
     return user
 
 

@@ -9,6 +9,7 @@ urlpatterns = [
     path("login/", views.LoginView.as_view(), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("me/", views.account, name="account"),
+    path("site/", views.site_settings, name="site-settings"),
     path("users/", views.users, name="users"),
     path("users/new/", views.create, name="user-create"),
     path("users/<int:user_id>/", views.user, name="user"),

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth import views as auth_views
@@ -9,14 +10,15 @@ from django.contrib.auth.forms import PasswordChangeForm
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from mekiki.accounts import selectors, services
+from mekiki.accounts import selectors, services, site
 from mekiki.accounts.access import person, require_platform_admin, user_for
-from mekiki.accounts.forms import LoginForm, NewUserForm
+from mekiki.accounts.forms import LoginForm, NewUserForm, SiteForm
 from mekiki.audit.services import record
 
 
@@ -29,7 +31,15 @@ class LoginView(auth_views.LoginView):
 
     def form_valid(self, form: Any) -> HttpResponse:
         """Let in, and leave a trace."""
-        record(kind="user.logged_in", actor=form.get_user(), target=form.get_user())
+        user = form.get_user()
+        record(kind="user.logged_in", actor=user, target=user)
+        name = form.cleaned_data.get("browser_zone", "")
+        if site.take_zone_of_browser(name=name, user=user):
+            messages.info(
+                self.request,
+                _("Times are shown in the zone of your browser, %(zone)s. Change it under Site settings.")
+                % {"zone": name},
+            )
         return super().form_valid(form)
 
 
@@ -137,3 +147,25 @@ def reset_password(request: HttpRequest, user_id: int) -> HttpResponse:
     password = services.generate_password()
     services.change_password(user=found, password=password, actor=person(request))
     return render(request, "accounts/new_password.html", {"person": found, "password": password})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def site_settings(request: HttpRequest) -> HttpResponse:
+    """Settings of the whole site, for the platform's admins."""
+    require_platform_admin(request.user)
+    form = SiteForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            site.set_time_zone(name=form.cleaned_data["time_zone"], actor=person(request))
+        except ValidationError as error:
+            form.add_error("time_zone", error)
+        else:
+            messages.success(request, _("Saved. Times and schedules are in the new zone from now on."))
+            return redirect("site-settings")
+    context = {
+        "form": form,
+        "fixed": settings.FIXED_TIME_ZONE,
+        "zone": site.zone_name(),
+        "now": timezone.now(),
+    }
+    return render(request, "accounts/site.html", context, status=422 if form.errors else 200)

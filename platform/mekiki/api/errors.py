@@ -9,6 +9,8 @@ from django.utils.translation import gettext as _
 from ninja import NinjaAPI, Schema
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
+from mekiki.datasets.access import DatasetMoved
+from mekiki.datasets.middleware import redirect_moved
 from mekiki.review.errors import ReviewError
 
 
@@ -24,6 +26,10 @@ def install(api: NinjaAPI) -> None:
 
     def reply(request: HttpRequest, status: int, code: str, detail: str, **more: Any) -> HttpResponse:
         return api.create_response(request, {"detail": detail, "code": code, **more}, status=status)
+
+    @api.exception_handler(DatasetMoved)
+    def moved(request: HttpRequest, error: DatasetMoved) -> HttpResponse:
+        return redirect_moved(request, error)
 
     @api.exception_handler(Http404)
     def not_found(request: HttpRequest, error: Http404) -> HttpResponse:

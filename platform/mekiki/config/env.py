@@ -5,8 +5,14 @@ reads os.environ for configuration.
 """
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+from mekiki.config import env_checks as checks
+
+# memory:// is for tests.
+BROKER_SCHEMES = ("redis", "rediss", "redis+socket", "sentinel", "memory")
 
 
 @dataclass(frozen=True)
@@ -16,61 +22,142 @@ class Variable:
     name: str
     default: str
     meaning: str
+    check: checks.Check = checks.plain
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether the value may hold a password or key, so that no message repeats it."""
+        return self.name.endswith(("_KEY", "_PASSWORD", "_URL"))
 
 
 VARIABLES: dict[str, Variable] = {
     v.name: v
     for v in (
-        Variable("MEKIKI_HOME", "./var", "Folder of a one-machine install: database, files, keys, logs."),
-        Variable("MEKIKI_HOST", "127.0.0.1", "Address the web server listens on."),
-        Variable("MEKIKI_PORT", "8000", "Port the web server listens on."),
-        Variable("MEKIKI_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]", "Host names the site answers to."),
-        Variable("MEKIKI_TRUSTED_ORIGINS", "", "Origins (https://…) trusted for forms behind a proxy."),
         Variable(
-            "MEKIKI_HTTPS", "0", "1 behind a TLS proxy: secure cookies, HSTS, X-Forwarded-Proto trusted."
+            "MEKIKI_HOME",
+            "./var",
+            "Folder of a one-machine install: database, files, keys, logs.",
+            checks.path,
         ),
-        Variable("MEKIKI_DEBUG", "0", "1 shows Django's debug pages. Never in production."),
+        Variable("MEKIKI_HOST", "127.0.0.1", "Address the web server listens on.", checks.host),
+        Variable("MEKIKI_PORT", "8000", "Port the web server listens on.", checks.whole_number(0, 65535)),
+        Variable(
+            "MEKIKI_ALLOWED_HOSTS",
+            "127.0.0.1,localhost,[::1]",
+            "Host names the site answers to.",
+            checks.listed(checks.host, "host names"),
+        ),
+        Variable(
+            "MEKIKI_TRUSTED_ORIGINS",
+            "",
+            "Origins (https://…) trusted for forms behind a proxy.",
+            checks.listed(checks.origin, "origins such as https://mekiki.example.com"),
+        ),
+        Variable(
+            "MEKIKI_HTTPS",
+            "0",
+            "1 behind a TLS proxy: secure cookies, HSTS, X-Forwarded-Proto trusted.",
+            checks.flag,
+        ),
+        Variable("MEKIKI_DEBUG", "0", "1 shows Django's debug pages. Never in production.", checks.flag),
         Variable(
             "MEKIKI_SECRET_KEY", "", "Secret of the site; empty: made once and kept in MEKIKI_HOME/keys."
         ),
-        Variable("DATABASE_URL", "", "postgresql://… replaces the embedded PostgreSQL."),
-        Variable("BROKER_URL", "", "redis://… or redis+socket://… replaces the embedded Valkey."),
-        Variable("MEKIKI_WEB_WORKERS", "2", "Number of web worker processes."),
-        Variable("MEKIKI_WORKER_CONCURRENCY", "2", "Processes of the Celery worker (1 and solo on a GPU)."),
-        Variable("MEKIKI_DEVICE", "auto", "Device of the encoders: auto, cpu, cuda, cuda:1 …"),
+        Variable(
+            "DATABASE_URL",
+            "",
+            "postgresql://… replaces the embedded PostgreSQL.",
+            checks.url("postgresql", "postgres", example="postgresql://user:password@host:5432/name"),
+        ),
+        Variable(
+            "BROKER_URL",
+            "",
+            "redis://… or redis+socket://… replaces the embedded Valkey.",
+            checks.url(*BROKER_SCHEMES, example="redis://host:6379/0"),
+        ),
+        Variable("MEKIKI_WEB_WORKERS", "2", "Number of web worker processes.", checks.whole_number(1, 256)),
+        Variable(
+            "MEKIKI_WORKER_CONCURRENCY",
+            "2",
+            "Processes of the Celery worker (1 and solo on a GPU).",
+            checks.whole_number(1, 256),
+        ),
+        Variable("MEKIKI_DEVICE", "auto", "Device of the encoders: auto, cpu, cuda, cuda:1 …", checks.device),
         Variable(
             "MEKIKI_MODEL_FOLDERS",
             "",
             "Folders, comma-separated, whose model folders may be chosen as `local-dir:` in the browser, beside MEKIKI_HOME/models.",
+            checks.listed(checks.path, "paths"),
         ),
         Variable(
             "MEKIKI_ENCODER_SOURCES",
             "registry,hub",
             "Where encoders chosen in the browser may be downloaded from: registry (open_clip's list), hub (any hf-hub: model), none.",
+            checks.listed(checks.one_of("registry", "hub", "none"), "registry, hub or none"),
         ),
         Variable(
             "MEKIKI_LANGUAGE",
             "en",
             "Language of the pages where neither the user nor the browser has chosen one: en or ja.",
+            checks.one_of("en", "ja"),
         ),
-        Variable("MEKIKI_TIME_ZONE", "UTC", "Time zone pages show times in, e.g. Asia/Tokyo."),
-        Variable("MEKIKI_MAX_PIXELS", "100000000", "Images with more pixels are refused."),
-        Variable("MEKIKI_MAX_FILE_MB", "100", "A single image file larger than this is refused."),
-        Variable("MEKIKI_MAX_ARCHIVE_MB", "4096", "A zip that is larger, packed or unpacked, is refused."),
-        Variable("MEKIKI_MAX_ARCHIVE_FILES", "200000", "A zip with more entries is refused."),
+        Variable(
+            "MEKIKI_TIME_ZONE",
+            "",
+            "Time zone of pages and schedules, e.g. Asia/Tokyo; empty: the one under Site settings.",
+            checks.time_zone,
+        ),
+        Variable(
+            "MEKIKI_MAX_PIXELS",
+            "100000000",
+            "Images with more pixels are refused.",
+            checks.whole_number(1, 10_000_000_000),
+        ),
+        Variable(
+            "MEKIKI_MAX_FILE_MB",
+            "100",
+            "A single image file larger than this is refused.",
+            checks.whole_number(1, 1_000_000),
+        ),
+        Variable(
+            "MEKIKI_MAX_ARCHIVE_MB",
+            "4096",
+            "A zip that is larger, packed or unpacked, is refused.",
+            checks.whole_number(1, 100_000_000),
+        ),
+        Variable(
+            "MEKIKI_MAX_ARCHIVE_FILES",
+            "200000",
+            "A zip with more entries is refused.",
+            checks.whole_number(1, 100_000_000),
+        ),
         Variable(
             "MEKIKI_INDEX_MEMORY_MB",
             "2048",
             "Most memory PostgreSQL may take while it builds a search index.",
+            checks.whole_number(1, 2_000_000),
         ),
-        Variable("MEKIKI_LEASE_SECONDS", "120", "How long a reviewer holds an item without a sign of life."),
         Variable(
-            "MEKIKI_ADMIN_NAME", "", "Name of the first admin, made by `mekiki up` on an empty install."
+            "MEKIKI_LEASE_SECONDS",
+            "120",
+            "How long a reviewer holds an item without a sign of life.",
+            checks.whole_number(1, 86_400),
+        ),
+        Variable(
+            "MEKIKI_ADMIN_NAME",
+            "",
+            "Name of the first admin, made by `mekiki up` on an empty install.",
+            checks.user_name,
         ),
         Variable(
             "MEKIKI_ADMIN_PASSWORD", "", "Password of the first admin; empty: asked for, or made and shown."
         ),
-        Variable("MEKIKI_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR."),
+        Variable(
+            "MEKIKI_LOG_LEVEL",
+            "INFO",
+            "DEBUG, INFO, WARNING or ERROR.",
+            checks.one_of("DEBUG", "INFO", "WARNING", "ERROR"),
+        ),
     )
 }
 
@@ -80,6 +167,25 @@ TERMINAL_LANGUAGES = ("en", "ja")
 
 class Misconfigured(ValueError):
     """A variable holds what it cannot mean; the message names the variable."""
+
+
+def problem_of(name: str, value: str) -> str | None:
+    """Return one line that names the variable and what is allowed; None for a value that is. Empty is the default."""
+    value = value.strip()
+    variable = VARIABLES[name]
+    allowed = (checks.plain(value) or variable.check(value)) if value else None
+    if allowed is None:
+        return None
+    shown = "" if variable.is_secret else f", not {value[:40]!a}{'…' if len(value) > 40 else ''}"
+    return f"{name} must be {allowed}{shown}."
+
+
+def require_valid() -> None:
+    """End the process, with status 2 and one line for each variable that holds what it cannot mean."""
+    found = [line for name in VARIABLES if (line := problem_of(name, os.environ.get(name, "")))]
+    if found:
+        print(*found, sep="\n", file=sys.stderr)
+        raise SystemExit(2)
 
 
 def text(name: str) -> str:

@@ -10,6 +10,8 @@ from django.utils.translation import gettext_lazy as _
 from mekiki.config import assets, env
 from mekiki.embedded import endpoints, secrets
 
+env.require_valid()
+
 PACKAGE_DIR = Path(__file__).resolve().parent.parent
 # In a checkout templates/ is at the top; in a wheel it is packed inside mekiki/.
 TEMPLATES_DIR = next(
@@ -62,6 +64,8 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "mekiki.accounts.middleware.LanguageMiddleware",
+    "mekiki.accounts.middleware.TimeZoneMiddleware",
+    "mekiki.datasets.middleware.MovedDatasetMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -101,8 +105,8 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 6 * 3600}
-CELERY_TIMEZONE = env.text("MEKIKI_TIME_ZONE")
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_TIMEZONE = env.text("MEKIKI_TIME_ZONE") or "UTC"
+CELERY_BEAT_SCHEDULER = "mekiki.learning.beat:SiteScheduler"
 CELERY_BEAT_SCHEDULE = {
     "sweep-jobs": {"task": "workers.tasks.sweep_jobs", "schedule": 10.0},
     "release-leases": {"task": "workers.tasks.release_leases", "schedule": 60.0},
@@ -113,6 +117,7 @@ DJANGO_CELERY_BEAT_TZ_AWARE = True
 
 # --- Accounts -----------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["mekiki.accounts.backends.SiteBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
@@ -128,7 +133,10 @@ LANGUAGES = [("en", _("English")), ("ja", _("Japanese"))]
 LOCALE_PATHS = [PACKAGE_DIR / "locale"]
 USE_I18N = True
 USE_TZ = True
-TIME_ZONE = env.text("MEKIKI_TIME_ZONE")
+# Of this process outside of requests. Pages and schedules have the site's zone (accounts/site.py).
+TIME_ZONE = env.text("MEKIKI_TIME_ZONE") or "UTC"
+# Not empty: the site's zone cannot be changed in the browser.
+FIXED_TIME_ZONE = env.text("MEKIKI_TIME_ZONE")
 
 # --- Files --------------------------------------------------------------------------------------------------
 STATIC_URL = f"static/{assets.tag(PACKAGE_DIR)}/"

@@ -17,6 +17,14 @@ from mekiki.datasets.models import Dataset, Image, ImportBatch, PixelWindow
 from mekiki.jobs.models import Job
 
 
+class DatasetMoved(Http404):
+    """The dataset has another address now; the user may see it. Middleware and the API redirect there."""
+
+    def __init__(self, old: str, new: str) -> None:
+        super().__init__(f"{old} is {new} now")
+        self.old, self.new = old, new
+
+
 def visible_datasets(user: User) -> QuerySet[Dataset]:
     """The datasets a user is a member of; all of them for the platform's admins."""
     datasets = Dataset.objects.filter(archived_at__isnull=True)
@@ -31,12 +39,16 @@ def _first(rows: QuerySet[Any], **named: str) -> Any:
 def dataset_for(user: User, slug: str, role: str = Role.VIEWER) -> Dataset:
     """The dataset, with the user's role as `dataset.role`.
 
-    Http404: it does not exist, or the user is no member. PermissionDenied: the member's role is too low.
+    Http404: it does not exist, or the user is no member; DatasetMoved: it has another address now.
+    PermissionDenied: the member's role is too low.
     """
-    dataset = _first(Dataset.objects.filter(archived_at__isnull=True), slug=slug)
+    rows = Dataset.objects.filter(archived_at__isnull=True)
+    dataset = _first(rows, slug=slug) or _first(rows, addresses__slug=slug)
     held = role_in(user, dataset) if dataset is not None else None
     if dataset is None or held is None:
         raise Http404
+    if dataset.slug != slug:
+        raise DatasetMoved(slug, dataset.slug)
     if not at_least(held, role):
         raise PermissionDenied(
             _("This needs the role “%(needed)s” in this dataset; yours is “%(held)s”.")
@@ -44,6 +56,12 @@ def dataset_for(user: User, slug: str, role: str = Role.VIEWER) -> Dataset:
         )
     dataset.role = held
     return dataset
+
+
+def dataset_at(slug: str) -> Dataset | None:
+    """Return the dataset that has or had this address, for commands on the server; None when there is none."""
+    rows = Dataset.objects.filter(archived_at__isnull=True)
+    return _first(rows, slug=slug) or _first(rows, addresses__slug=slug)
 
 
 def image_for(user: User, slug: str, sha256: str, role: str = Role.VIEWER) -> Image:

@@ -18,5 +18,6 @@ urlpatterns = [
     path("settings/windows/<int:pk>/", views.window, name="dataset-window"),
     path("settings/windows/<int:pk>/go-on/", views.window_go_on, name="dataset-window-go-on"),
     path("settings/pictures/", views.rebuild, name="dataset-rebuild"),
+    path("settings/address/", views.address, name="dataset-address"),
     path("settings/archive/", views.archive, name="dataset-archive"),
 ]

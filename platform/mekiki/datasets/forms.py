@@ -75,3 +75,16 @@ class WindowForm(forms.Form):
 
     black = forms.FloatField(label=_("Black"))
     white = forms.FloatField(label=_("White"))
+
+
+class AddressForm(forms.Form):
+    """Another address for a dataset."""
+
+    slug = forms.CharField(
+        label=_("Address"),
+        max_length=60,
+        widget=forms.TextInput(
+            attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
+        ),
+        help_text=_("Links begin with /d/ADDRESS/. Old links keep leading here; no other dataset gets them."),
+    )

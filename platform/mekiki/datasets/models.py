@@ -3,10 +3,21 @@
 import secrets
 from typing import Any
 
+import pgtrigger
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+
+# An address belongs to the first dataset that has it, for ever: old links lead to no other dataset.
+KEEP_ADDRESS = """
+INSERT INTO datasets_datasetaddress (slug, dataset_id) VALUES (NEW.slug, NEW.id) ON CONFLICT (slug) DO NOTHING;
+IF NOT EXISTS (SELECT FROM datasets_datasetaddress WHERE slug = NEW.slug AND dataset_id = NEW.id) THEN
+    RAISE EXCEPTION 'the address % belongs to another dataset', NEW.slug USING ERRCODE = 'unique_violation';
+END IF;
+RETURN NULL;
+"""
 
 
 def new_seed() -> str:
@@ -59,9 +70,28 @@ class Dataset(models.Model):
             ),
             models.CheckConstraint(condition=models.Q(opinions__gte=1), name="at_least_one_opinion"),
         ]
+        triggers = [
+            pgtrigger.Trigger(
+                name="keep_address",
+                when=pgtrigger.After,
+                operation=pgtrigger.Insert | pgtrigger.UpdateOf("slug"),
+                func=KEEP_ADDRESS,
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name
+
+
+class DatasetAddress(models.Model):
+    """An address that a dataset has or had. A trigger on datasets writes the row, so that none is given twice."""
+
+    slug = models.SlugField(max_length=60, primary_key=True)
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="addresses")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    def __str__(self) -> str:
+        return self.slug
 
 
 class ImportBatch(models.Model):

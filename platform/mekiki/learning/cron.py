@@ -6,6 +6,13 @@ shown as the line it is.
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from celery.schedules import ParseException, crontab, crontab_parser
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+from django_celery_beat.models import CrontabSchedule
 
 OFF, DAILY, WEEKLY, HOURLY, ADVANCED = "off", "daily", "weekly", "hours", "advanced"
 # Divisors of 24: "every 5 hours" would be every 5 hours but 4 at midnight.
@@ -49,3 +56,100 @@ def from_cron(cron: str) -> Plan:
     if found and int(found[1]) in HOURS:
         return Plan(HOURLY, hours=int(found[1]), cron=cron)
     return Plan(ADVANCED, cron=cron)
+
+
+MINUTE = timedelta(minutes=1)
+# The fields of a line: how many values each has, from which on, and how many characters are stored.
+FIELDS = (
+    ("minute", 60, 0),
+    ("hour", 24, 0),
+    ("day_of_month", 31, 1),
+    ("month_of_year", 12, 1),
+    ("day_of_week", 7, 0),
+)
+
+
+def cron_fields(cron: str) -> list[str]:
+    """Return the five fields of a crontab line.
+
+    ValidationError, in the reader's language: fewer or more fields, one that cannot be read, a day that never comes.
+    """
+    fields = cron.split()
+    if len(fields) != 5:
+        raise _bad_cron(
+            cron,
+            _("it has %(n)d parts, and needs five: minute, hour, day, month, weekday") % {"n": len(fields)},
+        )
+    for (field, count, first), value in zip(FIELDS, fields, strict=True):
+        longest = CrontabSchedule._meta.get_field(field).max_length or 64
+        if len(value) > longest:
+            raise _bad_cron(
+                cron,
+                _("the %(field)s has %(length)d characters; at most %(most)d fit")
+                % {"field": _field_label(field), "length": len(value), "most": longest},
+            )
+        try:
+            read = crontab_parser(count, first).parse(value)
+        except (ValueError, KeyError, ParseException):
+            read = set()
+        if not read:
+            raise _bad_cron(
+                cron,
+                _("the %(field)s “%(value)s” is not from %(low)d to %(high)d")
+                % {
+                    "field": _field_label(field),
+                    "value": value[:20],
+                    "low": first,
+                    "high": first + count - 1,
+                },
+            )
+    try:
+        _schedule(fields)
+        next_runs(cron, "UTC", count=1)
+    except (ValueError, KeyError, ParseException, RuntimeError):
+        raise _bad_cron(cron, _("such a day never comes")) from None
+    return fields
+
+
+def _field_label(field: str) -> str:
+    return {
+        "minute": _("minute"),
+        "hour": _("hour"),
+        "day_of_month": _("day"),
+        "month_of_year": _("month"),
+        "day_of_week": _("weekday"),
+    }[field]
+
+
+def _bad_cron(cron: str, reason: str) -> ValidationError:
+    example = _("Example: “30 6 * * 1-5” is half past six on working days.")
+    message = _("“%(cron)s” is no schedule: %(reason)s. Nothing was saved.") % {
+        "cron": cron[:80],
+        "reason": reason,
+    }
+    return ValidationError(f"{message} {example}", code="bad_cron")
+
+
+def _schedule(fields: list[str]) -> crontab:
+    minute, hour, day, month, weekday = fields
+    return crontab(minute=minute, hour=hour, day_of_month=day, month_of_year=month, day_of_week=weekday)
+
+
+def next_runs(cron: str, zone: str, *, count: int = 3, after: datetime | None = None) -> list[datetime]:
+    """Return the next times at which beat runs a crontab line in a zone, by beat's own reckoning.
+
+    A time that daylight saving leaves out is run as much later as the clock is put forward; one that comes twice is
+    run the first time. [] for an empty line.
+    """
+    if not cron.strip():
+        return []
+    tz = ZoneInfo(zone)
+    schedule = _schedule(cron.split())
+    last, runs = (after or datetime.now(UTC)).astimezone(tz), []
+    schedule.nowfun = lambda: last
+    for _n in range(count):
+        start, step, _now = schedule.remaining_delta(last, tz=tz)
+        # Through UTC: a time the clock leaves out becomes the one that is shown then.
+        last = (start + step).astimezone(UTC).astimezone(tz)
+        runs.append(last)
+    return runs

@@ -84,6 +84,17 @@ class NewDatasetForm(forms.Form):
         max_length=120,
         help_text=gettext_lazy("What people will call it, for example “Line 3, brackets”."),
     )
+    slug = forms.CharField(
+        label=gettext_lazy("Address"),
+        required=False,
+        max_length=60,
+        widget=forms.TextInput(
+            attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
+        ),
+        help_text=gettext_lazy(
+            "Links to the dataset begin with /d/ADDRESS/. Left empty, it is made from the name."
+        ),
+    )
     description = forms.CharField(
         label=gettext_lazy("Description"),
         required=False,

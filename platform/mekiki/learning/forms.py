@@ -4,9 +4,9 @@ from datetime import time
 from typing import Any
 
 from django import forms
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from mekiki.accounts import site
 from mekiki.learning.cron import ADVANCED, DAILY, HOURLY, HOURS, OFF, WEEKLY, Plan, from_cron, to_cron
 
 WEEKDAYS = [
@@ -61,7 +61,7 @@ class ScheduleForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["mode"].help_text = _("Times are in the site's time zone, %(zone)s.") % {
-            "zone": timezone.get_default_timezone_name()
+            "zone": site.zone_name()
         }
 
     def clean(self) -> dict[str, Any]:

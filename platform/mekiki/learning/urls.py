@@ -15,6 +15,7 @@ urlpatterns = [
     path("train/", views.train, name="train"),
     path("runs/<int:pk>/log/", views.run_log, name="run-log"),
     path("schedule/", views.schedule, name="schedule"),
+    path("schedule/next/", views.schedule_preview, name="schedule-preview"),
     path("<int:version>/use/", views.use, name="head-use"),
     path("<int:version>/verify/", views.verify, name="head-verify"),
 ]

@@ -1,5 +1,6 @@
 """Heads, training runs and the schedule; what admins do with a head. Its own page is web.heads."""
 
+from contextlib import suppress
 from typing import Any
 
 from django.contrib import messages
@@ -11,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import HTMX_STOP_POLLING
 
+from mekiki.accounts import site
 from mekiki.accounts.access import at_least
 from mekiki.accounts.http import UserRequest, number_in
 from mekiki.accounts.models import Role
@@ -22,6 +24,7 @@ from mekiki.jobs.models import ACTIVE_STATES, Kind
 from mekiki.labeling.selectors import active_labels, current_prompt_set
 from mekiki.learning import selectors
 from mekiki.learning.access import head_for, run_for
+from mekiki.learning.cron import cron_fields, next_runs
 from mekiki.learning.forms import ScheduleForm, in_words
 from mekiki.learning.models import Evaluation, TrainingRun
 from mekiki.learning.reasons import reason_of, sentence
@@ -74,6 +77,7 @@ def _models_page(
         "problems": selectors.encoding_problems(dataset)[:PAGE],
         "form": form,
         "schedule": in_words(_cron_of(dataset)),
+        "next_runs": next_runs(_cron_of(dataset), site.zone_name()),
         "has_labels": active_labels(dataset).exists() and current_prompt_set(dataset) is not None,
     }
     return render(request, "learning/models.html", context, status=status)
@@ -141,6 +145,19 @@ def schedule(request: UserRequest, slug: str) -> HttpResponse:
             )
             return redirect("models", slug)
     return _models_page(request, dataset, form, status=422)
+
+
+@require_safe
+def schedule_preview(request: UserRequest, slug: str) -> HttpResponse:
+    """The next runs of the schedule as it stands in the form, before it is saved."""
+    dataset_for(request.user, slug, Role.ADMIN)
+    form = ScheduleForm({"retrain_every": "0", **request.GET.dict()})
+    runs = []
+    if form.is_valid():
+        with suppress(ValidationError):  # told when it is saved
+            cron = form.cron_line()
+            runs = next_runs(" ".join(cron_fields(cron)), site.zone_name()) if cron else []
+    return render(request, "learning/_next_runs.html", {"next_runs": runs})
 
 
 def _cron_of(dataset: Dataset) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from django.core.management.base import CommandError
 
 from mekiki.accounts.models import Role, User
+from mekiki.accounts.selectors import user_named
 from mekiki.accounts.services import create_user, set_role
 from mekiki.datasets import services as datasets
 from mekiki.datasets.models import Dataset, ImportBatch
@@ -32,7 +33,7 @@ def make_people() -> People:
     users, passwords = {}, {}
     for name, is_admin in (("admin", True), ("reviewer", False), ("viewer", False)):
         passwords[name] = secrets.token_urlsafe(9)
-        user = User.objects.filter(username=name).first()
+        user = user_named(name)
         if user is None:
             user = create_user(name=name, password=passwords[name], is_admin=is_admin)
         else:

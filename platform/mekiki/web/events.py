@@ -21,8 +21,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "answers": ("decision.", "audit."),
     "learning": ("head.", "encoder.", "training.", "schedule.", "queue."),
     "schema": ("label.", "prompts."),
-    "data": ("dataset.", "images.", "import.", "label_set."),
+    "data": ("dataset.", "images.", "import.", "window.", "label_set."),
     "people": ("member.", "user."),
+    "site": ("site.",),
     "jobs": ("job.",),
 }
 
@@ -35,6 +36,7 @@ def group_label(code: str) -> str:
         "schema": _("Labels and prompts"),
         "data": _("Images and label sets"),
         "people": _("People"),
+        "site": _("Site"),
         "jobs": _("Jobs"),
     }[code]
 
@@ -62,10 +64,14 @@ def detail(event: Event) -> str:
         return f"#{data.get('version', '')}: {repeating.sentence(data)}"
     if event.kind == "head.chosen":
         return f"#{data.get('version', '')}"
+    if event.kind in {"site.time_zone_set", "dataset.address_changed"}:
+        return f"{data.get('from', '')} → {data.get('to', '')}"
     if event.kind == "user.login_slowed":
         return f"{data.get('name', '')} ({data.get('address', '')})"
     if data.get("error"):
         return for_reader(data["error"])
+    if event.kind == "user.name_shared":
+        return ""
     return str(data.get("note") or data.get("name") or "")
 
 
@@ -107,7 +113,11 @@ def choices(*, with_users: bool) -> list[tuple[str, str, list[tuple[str, str]]]]
     """For the filter: (group, its words, [(kind, its words)…]). Acts on users belong to no dataset."""
     found = []
     for group, beginnings in GROUPS.items():
-        kinds = [k for k in _SENTENCES if k.startswith(beginnings) and (with_users or k[:5] != "user.")]
+        kinds = [
+            k
+            for k in _SENTENCES
+            if k.startswith(beginnings) and (with_users or k[:5] not in {"user.", "site."})
+        ]
         found.append((group, group_label(group), [(kind, kind_label(kind)) for kind in kinds]))
     return found
 
@@ -137,6 +147,11 @@ def _role(data: dict[str, Any]) -> str:
     return _("%(user)s is %(role)s now") % {"user": data.get("user", ""), "role": label}
 
 
+def _name_shared(data: dict[str, Any]) -> str:
+    words = _("The user name %(name)s is like another user’s, %(other)s")
+    return words % {"name": data.get("name", ""), "other": data.get("other", "")}
+
+
 def _removed(data: dict[str, Any]) -> str:
     return _("%(user)s is no member any more") % {"user": data.get("user", "")}
 
@@ -154,10 +169,12 @@ _NAMES = {
     "decision.recorded": gettext_noop("Answer recorded"),
     "member.role_set": gettext_noop("Role given"),
     "member.removed": gettext_noop("Member removed"),
+    "user.name_shared": gettext_noop("User name like another user’s"),
 }
 _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "dataset.created": _plain(gettext_noop("Dataset created")),
     "dataset.archived": _plain(gettext_noop("Dataset archived")),
+    "dataset.address_changed": _plain(gettext_noop("Address of the dataset changed")),
     "dataset.settings_changed": _plain(gettext_noop("Settings changed")),
     "window.estimated": _plain(gettext_noop("Pixel window estimated from images")),
     "window.changed": _plain(gettext_noop("Pixel window changed")),
@@ -194,7 +211,9 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "label_set.downloaded": _plain(gettext_noop("Label set downloaded")),
     "member.role_set": _role,
     "member.removed": _removed,
+    "site.time_zone_set": _plain(gettext_noop("Time zone of the site set")),
     "user.created": _plain(gettext_noop("User created")),
+    "user.name_shared": _name_shared,
     "user.logged_in": _plain(gettext_noop("Logged in")),
     "user.login_slowed": _plain(gettext_noop("Too many wrong passwords: logging in is slowed down")),
     "user.password_changed": _plain(gettext_noop("Own password changed")),

@@ -7,6 +7,7 @@ from mekiki.web import views
 urlpatterns = [
     path("", views.home, name="home"),
     path("datasets/new/", views.create_dataset, name="dataset-create"),
+    path("datasets/address/", views.suggest_address, name="dataset-suggest-address"),
     path("activity/", views.platform_activity, name="platform-activity"),
     path("language/", views.set_language, name="set_language"),
     path("theme/", views.set_theme, name="set_theme"),

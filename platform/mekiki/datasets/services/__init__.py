@@ -1,6 +1,11 @@
 """Every write to datasets, their imports and images."""
 
-from mekiki.datasets.services.datasets import archive_dataset, create_dataset, update_settings
+from mekiki.datasets.services.datasets import (
+    archive_dataset,
+    change_address,
+    create_dataset,
+    update_settings,
+)
 from mekiki.datasets.services.imports import import_folder, run_import
 from mekiki.datasets.services.uploads import (
     IncompleteError,
@@ -24,6 +29,7 @@ __all__ = [
     "add_file",
     "add_files",
     "archive_dataset",
+    "change_address",
     "change_window",
     "create_dataset",
     "discard_import",

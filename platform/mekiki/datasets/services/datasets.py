@@ -5,17 +5,17 @@ from typing import Any
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
+from mekiki.accounts.access import at_least, role_in
 from mekiki.accounts.models import Role, User
 from mekiki.accounts.services import set_role
 from mekiki.audit.services import record
+from mekiki.datasets import slugs
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
 from mekiki.jobs.services import cancel, enqueue
 
-RESERVED_SLUGS = frozenset({"new", "api", "admin", "static", "accounts", "datasets"})
 CREATION_SETTINGS = frozenset(
     {"encoder_name", "seed", "audit_fraction", "queue_target", "acquisition", "retrain_every", "opinions"}
 )
@@ -29,7 +29,7 @@ def create_dataset(
 ) -> Dataset:
     """A new dataset; its maker becomes its admin.
 
-    slug: made from the name where empty; a name without Latin letters gives dataset-<n>. settings: encoder_name,
+    slug: made from the name where empty; a name without any letter gives dataset-<n>. settings: encoder_name,
     seed, audit_fraction, queue_target, acquisition, retrain_every, opinions. PermissionDenied unless the user may
     create datasets; ValidationError for a value out of range or a taken address.
     """
@@ -37,12 +37,17 @@ def create_dataset(
         raise PermissionDenied(_("You may not create datasets. Ask an admin of the platform to allow it."))
     if unknown := set(settings) - CREATION_SETTINGS:
         raise TypeError(f"Not settings of a dataset: {', '.join(sorted(unknown))}")
-    if slug and slug in RESERVED_SLUGS:
-        raise ValidationError({"slug": _("This address is reserved. Choose another.")})
+    if slug:
+        try:
+            slug = slugs.checked(slug)
+        except ValidationError as error:
+            raise ValidationError({"slug": error}) from None
+    else:
+        base = slugs.suggestion(name)
     for number in range(1000):
         dataset = Dataset(
             name=name.strip(),
-            slug=slug or _slug_from(name, number),
+            slug=slug or (slugs.numbered(base, number) if base else _plain_slug(number)),
             description=description.strip(),
             created_by=user,
             **settings,
@@ -61,20 +66,39 @@ def create_dataset(
                 )
         except IntegrityError:
             if slug:  # Taken between the check and the insert.
-                raise ValidationError({"slug": _("This address is taken. Choose another.")}) from None
+                raise ValidationError({"slug": slugs.taken()}) from None
             continue
         return dataset
     raise ValidationError({"name": _("Too many datasets have this name. Choose another.")})
 
 
-def _slug_from(name: str, number: int) -> str:
-    """The number-th address to try for a name: "scratches", "scratches-2", …; "dataset-1", … for 「傷」."""
-    base = slugify(name)[:50].strip("-_")
-    if not base:
-        return f"dataset-{Dataset.objects.count() + 1 + number}"
-    if base in RESERVED_SLUGS:
-        base = f"{base}-dataset"
-    return base if number == 0 else f"{base}-{number + 1}"
+def _plain_slug(number: int) -> str:
+    """Return the number-th address to try for a name that gives none, such as "…"."""
+    return f"dataset-{Dataset.objects.count() + 1 + number}"
+
+
+@transaction.atomic
+def change_address(*, dataset: Dataset, user: User, slug: str) -> Dataset:
+    """Give a dataset another address; the old one leads to it from now on.
+
+    PermissionDenied unless the user is its admin. ValidationError: malformed, reserved or another dataset's address.
+    """
+    if not at_least(role_in(user, dataset), Role.ADMIN):
+        raise PermissionDenied(_("Only an admin of the dataset can change its address."))
+    row = Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
+    slug = slugs.checked(slug, row)
+    if slug == row.slug:
+        return row
+    before, row.slug = row.slug, slug
+    try:
+        with transaction.atomic():
+            row.save(update_fields=["slug"])
+    except IntegrityError:  # taken between the check and the update
+        raise slugs.taken() from None
+    record(
+        kind="dataset.address_changed", actor=user, dataset=row, target=row, data={"from": before, "to": slug}
+    )
+    return row
 
 
 @transaction.atomic

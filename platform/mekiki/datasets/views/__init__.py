@@ -1,6 +1,6 @@
 """Pages about datasets: settings, import; and the files of images."""
 
-from mekiki.datasets.views.datasets import archive, settings
+from mekiki.datasets.views.datasets import address, archive, settings
 from mekiki.datasets.views.files import display, original, thumb
 from mekiki.datasets.views.import_reports import import_batch, import_report
 from mekiki.datasets.views.imports import (
@@ -13,6 +13,7 @@ from mekiki.datasets.views.imports import (
 from mekiki.datasets.views.windows import rebuild, window, window_go_on
 
 __all__ = [
+    "address",
     "archive",
     "display",
     "import_batch",

@@ -11,7 +11,8 @@ from mekiki.accounts.http import UserRequest
 from mekiki.accounts.models import Role
 from mekiki.datasets import services
 from mekiki.datasets.access import dataset_for
-from mekiki.datasets.forms import SettingsForm
+from mekiki.datasets.forms import AddressForm, SettingsForm
+from mekiki.datasets.models import Dataset
 from mekiki.datasets.selectors import images_to_rebuild, windows_of
 
 
@@ -28,14 +29,26 @@ def settings(request: UserRequest, slug: str) -> HttpResponse:
         else:
             messages.success(request, _("The settings are saved."))
             return redirect("dataset-settings", slug)
+    return _settings_page(request, dataset, form=form)
+
+
+def _settings_page(
+    request: UserRequest,
+    dataset: Dataset,
+    *,
+    form: SettingsForm | None = None,
+    address_form: AddressForm | None = None,
+    status: int = 200,
+) -> HttpResponse:
     context = {
         "dataset": dataset,
         "section": "settings",
-        "form": form,
+        "form": form or SettingsForm(initial=SettingsForm.values_of(dataset)),
+        "address_form": address_form or AddressForm(initial={"slug": dataset.slug}, prefix="address"),
         "windows": windows_of(dataset),
         "old_pictures": images_to_rebuild(dataset, None).count(),
     }
-    return render(request, "datasets/settings.html", context)
+    return render(request, "datasets/settings.html", context, status=status)
 
 
 @require_POST
@@ -52,3 +65,23 @@ def archive(request: UserRequest, slug: str) -> HttpResponse:
         request, _("“%(name)s” is archived. Nothing in it was deleted.") % {"name": dataset.name}
     )
     return redirect("home")
+
+
+@require_POST
+def address(request: UserRequest, slug: str) -> HttpResponse:
+    """Change the address; the old one keeps leading here."""
+    dataset = dataset_for(request.user, slug, Role.ADMIN)
+    form = AddressForm(request.POST, prefix="address")
+    if form.is_valid():
+        try:
+            moved = services.change_address(
+                dataset=dataset, user=request.user, slug=form.cleaned_data["slug"]
+            )
+        except ValidationError as error:
+            form.add_error("slug", error)
+        else:
+            messages.success(
+                request, _("The address is /d/%(slug)s/ now. Old links lead here.") % {"slug": moved.slug}
+            )
+            return redirect("dataset-settings", moved.slug)
+    return _settings_page(request, dataset, address_form=form, status=422)

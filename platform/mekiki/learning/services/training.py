@@ -2,20 +2,20 @@
 
 from typing import Any
 
-from celery.schedules import ParseException, crontab
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
+from mekiki.accounts import site
 from mekiki.audit.services import record
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Job, Kind
 from mekiki.jobs.services import enqueue
 from mekiki.labeling.selectors import active_labels, current_prompt_set
 from mekiki.learning import reasons
+from mekiki.learning.cron import cron_fields
 from mekiki.learning.models import (
     TrainingRun,
 )
@@ -115,14 +115,14 @@ def set_schedule(*, dataset: Dataset, cron: str | None, user: Any) -> None:
         if PeriodicTask.objects.filter(name=name).delete()[0]:
             record(kind="schedule.cleared", actor=user, dataset=dataset, target=dataset)
         return
-    minute, hour, day, month, weekday = _cron_fields(cron)
+    minute, hour, day, month, weekday = cron_fields(cron)
     times, _made = CrontabSchedule.objects.get_or_create(
         minute=minute,
         hour=hour,
         day_of_month=day,
         month_of_year=month,
         day_of_week=weekday,
-        timezone=settings.TIME_ZONE,
+        timezone=site.zone_name(),
     )
     PeriodicTask.objects.update_or_create(
         name=name,
@@ -135,28 +135,3 @@ def set_schedule(*, dataset: Dataset, cron: str | None, user: Any) -> None:
         },
     )
     record(kind="schedule.set", actor=user, dataset=dataset, target=dataset, data={"cron": cron})
-
-
-def _cron_fields(cron: str) -> list[str]:
-    """The five fields of a crontab line. ValidationError: fewer or more, or one that cannot be read."""
-    fields = cron.split(" ")
-    if len(fields) != 5:
-        raise ValidationError(
-            _("A schedule has five parts: minute, hour, day, month, weekday. “%(cron)s” has %(n)d.")
-            % {"cron": cron[:80], "n": len(fields)},
-            code="bad_cron",
-        )
-    minute, hour, day, month, weekday = fields
-    try:
-        crontab(minute=minute, hour=hour, day_of_month=day, month_of_year=month, day_of_week=weekday)
-        times = CrontabSchedule(
-            minute=minute, hour=hour, day_of_month=day, month_of_year=month, day_of_week=weekday
-        )
-        times.clean_fields(exclude=["timezone"])  # how long each field may be
-    except (ValueError, KeyError, ParseException, ValidationError) as error:
-        reason = " ".join(error.messages).rstrip(".") if isinstance(error, ValidationError) else error
-        raise ValidationError(
-            _("“%(cron)s” is not a schedule: %(reason)s.") % {"cron": cron[:80], "reason": reason},
-            code="bad_cron",
-        ) from error
-    return fields

@@ -1,7 +1,7 @@
 """Pages of the shell: home, a dataset's overview and activity, and what runs beside the pages."""
 
 from mekiki.web.views.activity import activity, cancel_job, platform_activity, retry_job
-from mekiki.web.views.datasets import create_dataset, home, overview
+from mekiki.web.views.datasets import create_dataset, home, overview, suggest_address
 from mekiki.web.views.members import members, remove_member, set_member_role
 from mekiki.web.views.service import healthz, metrics
 from mekiki.web.views.settings import set_language, set_theme
@@ -21,4 +21,5 @@ __all__ = [
     "set_language",
     "set_member_role",
     "set_theme",
+    "suggest_address",
 ]

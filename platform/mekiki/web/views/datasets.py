@@ -2,7 +2,7 @@
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.http import HttpResponse
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language, ngettext, pgettext
@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from mekiki.accounts.http import UserRequest
-from mekiki.datasets import services
+from mekiki.datasets import services, slugs
 from mekiki.datasets.access import dataset_for, visible_datasets
 from mekiki.datasets.models import Dataset
 from mekiki.learning.accuracy import headline, support
@@ -53,6 +53,15 @@ def create_dataset(request: UserRequest) -> HttpResponse:
             )
             return redirect("labels", dataset.slug)
     return render(request, "datasets/create.html", {"form": form})
+
+
+@require_safe
+def suggest_address(request: UserRequest) -> JsonResponse:
+    """A free address for a name, for the form of a new dataset. 403 for people who may not create any."""
+    if not (request.user.may_create_datasets or request.user.is_superuser):
+        raise PermissionDenied(_("You may not create datasets. Ask an admin of the platform to allow it."))
+    name = request.GET.get("name", "")[:120].replace("\0", "")
+    return JsonResponse({"slug": slugs.free_suggestion(name)})
 
 
 @require_safe

@@ -22,8 +22,8 @@ def members(request: HttpRequest, slug: str) -> HttpResponse:
     form = MemberForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         name = form.cleaned_data["name"]
-        user = User.objects.filter(username=name, is_active=True).first()
-        if user is None:
+        user = selectors.user_named(name)
+        if user is None or not user.is_active:
             form.add_error(
                 "name", _("No active user has this name. An admin of the platform can create one.")
             )

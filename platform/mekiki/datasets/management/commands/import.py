@@ -11,8 +11,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 from tqdm import tqdm
 
-from mekiki.accounts.models import User
-from mekiki.datasets.models import Dataset, ImportBatch, ImportProblem
+from mekiki.accounts.selectors import user_named
+from mekiki.datasets.access import dataset_at
+from mekiki.datasets.models import ImportBatch, ImportProblem
 from mekiki.datasets.problems import explain
 from mekiki.datasets.selectors import outcome_counts, problems_after
 from mekiki.datasets.services import import_folder
@@ -47,10 +48,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, slug: str, path: str, wait: bool, user: str, **options: Any) -> None:
         """See the class."""
-        dataset = Dataset.objects.filter(slug=slug, archived_at__isnull=True).first()
+        dataset = dataset_at(slug)
         if dataset is None:
             raise CommandError(_("There is no dataset at /d/%(slug)s/.") % {"slug": slug})
-        actor = User.objects.filter(username=user).first() if user else None
+        actor = user_named(user) if user else None
         if user and actor is None:
             raise CommandError(_("There is no user “%(name)s”.") % {"name": user})
         try:

@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 
+from mekiki.datasets.access import dataset_at
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import ACTIVE_STATES, Job, State
 from mekiki.learning.models import Head, TrainingRun
@@ -101,7 +102,7 @@ class Command(BaseCommand):
 
 
 def _dataset(slug: str, returncode: int = 1) -> Dataset:
-    dataset = Dataset.objects.filter(slug=slug, archived_at__isnull=True).first()
+    dataset = dataset_at(slug)
     if dataset is None:
         raise CommandError(_("There is no dataset “%(slug)s”.") % {"slug": slug}, returncode=returncode)
     return dataset

@@ -1,0 +1,105 @@
+"""What each environment variable may hold. A check returns None, or what is allowed, in words that end a sentence."""
+
+import re
+from collections.abc import Callable
+from urllib.parse import urlsplit
+from zoneinfo import available_timezones
+
+Check = Callable[[str], str | None]
+
+MAX_LENGTH = 8192
+FLAGS = frozenset({"1", "true", "yes", "on", "0", "false", "no", "off"})
+_HOST = re.compile(
+    r"\.?[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252})|\[[0-9A-Fa-f:.%a-z]+\]|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]+|\*"
+)
+
+
+def plain(value: str) -> str | None:
+    """Allow text on one line, of a bounded length. Every other check comes after this one."""
+    if len(value) > MAX_LENGTH:
+        return f"text of at most {MAX_LENGTH} characters"
+    if not value.isprintable():
+        return "text on one line, without control characters"
+    return None
+
+
+def whole_number(low: int, high: int) -> Check:
+    """Return a check for whole numbers from low to high."""
+
+    def check(value: str) -> str | None:
+        fits = re.fullmatch(r"[0-9]{1,18}", value) and low <= int(value) <= high
+        return None if fits else f"a whole number from {low} to {high}"
+
+    return check
+
+
+def one_of(*values: str) -> Check:
+    """Return a check for a fixed choice."""
+    return lambda value: None if value in values else " or ".join([", ".join(values[:-1]), values[-1]])
+
+
+def flag(value: str) -> str | None:
+    """Allow the words for yes and no."""
+    return None if value.lower() in FLAGS else "1 (yes) or 0 (no)"
+
+
+def path(value: str) -> str | None:
+    """Allow a path whose parts a file system can hold."""
+    fits = len(value.encode()) <= 4096 and all(len(part.encode()) <= 255 for part in value.split("/"))
+    return None if fits else "a path, with at most 255 bytes between two slashes"
+
+
+def listed(check: Check, many: str) -> Check:
+    """Return a check for a comma-separated list whose members pass `check`. many: what they are, in words."""
+
+    def check_all(value: str) -> str | None:
+        members = [member.strip() for member in value.split(",") if member.strip()]
+        wrong = next((allowed for member in members if (allowed := check(member)) is not None), None)
+        return None if wrong is None and members else f"{many}, separated by commas"
+
+    return check_all
+
+
+def host(value: str) -> str | None:
+    """Allow a host name or an IP address, without a port."""
+    return None if _HOST.fullmatch(value) else "a host name or IP address, such as 127.0.0.1, without a port"
+
+
+def url(*schemes: str, example: str) -> Check:
+    """Return a check for URLs of these schemes."""
+
+    def check(value: str) -> str | None:
+        try:
+            parts = urlsplit(value)
+            fits = parts.scheme in schemes and " " not in value and (parts.port or 1) > 0
+        except ValueError:
+            fits = False
+        return None if fits else f"a URL such as {example}"
+
+    return check
+
+
+def origin(value: str) -> str | None:
+    """Allow the origin of a web page: scheme and host."""
+    fits = re.fullmatch(r"https?://[A-Za-z0-9*._\[\]:-]+", value)
+    return None if fits else "an origin such as https://mekiki.example.com"
+
+
+def device(value: str) -> str | None:
+    """Allow the names torch has for devices."""
+    return (
+        None
+        if re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,3})?", value)
+        else "auto, cpu, cuda or cuda:0, cuda:1 …"
+    )
+
+
+def time_zone(value: str) -> str | None:
+    """Allow a name of the IANA time zone database."""
+    return None if value in available_timezones() else "a name such as Asia/Tokyo, Europe/Berlin or UTC"
+
+
+def user_name(value: str) -> str | None:
+    """Allow what Django allows as a user name."""
+    fits = re.fullmatch(r"[\w.@+-]{1,150}", value)
+    return None if fits else "a user name of letters, digits and @ . + - _, at most 150 characters"

@@ -1,0 +1,60 @@
+"""Times and dates, the same on every page: `{% load times %}{{ event.at|moment }}`.
+
+They are in the site's time zone (accounts/middleware.py activates it). Files for machines have UTC, ISO 8601, with Z.
+"""
+
+from datetime import datetime, timedelta
+
+from django import template
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
+from django.utils.translation import gettext as _
+
+register = template.Library()
+
+# The same in every language: nobody reads month and day the wrong way round.
+_FORMATS = {
+    "": "%Y-%m-%d %H:%M",
+    "seconds": "%Y-%m-%d %H:%M:%S",
+    "date": "%Y-%m-%d",
+    "zone": "%Y-%m-%d %H:%M",
+}
+
+
+def zone_label(at: datetime) -> str:
+    """Return the short name of the zone at this time: "JST", "CET", or "UTC+03:00" where there is none."""
+    name = at.strftime("%Z")
+    return name if name.isalpha() else f"UTC{at.strftime('%z')[:3]}:{at.strftime('%z')[3:5]}"
+
+
+def ago(at: datetime) -> str:
+    """Return how long ago this was, in the reader's language and in one unit."""
+    since = timezone.now() - at
+    if since < timedelta(0):
+        return _("in %(time)s") % {"time": timesince(timezone.now(), at, depth=1)}
+    if since < timedelta(minutes=1):
+        return _("just now")
+    return _("%(time)s ago") % {"time": timesince(at, depth=1)}
+
+
+@register.filter
+def moment(at: datetime | None, style: str = "") -> SafeString | str:
+    """Return a time as <time>, to the minute; the tooltip has seconds, zone and how long ago. "" for None.
+
+    style: "seconds", "date", "zone" (with the zone's short name), or "ago" (how long ago; the tooltip has the time).
+    """
+    if at is None or not isinstance(at, datetime):
+        return ""
+    local = timezone.localtime(at)
+    zone = zone_label(local)
+    absolute = f"{local:%Y-%m-%d %H:%M:%S} {zone}"
+    if style == "ago":
+        shown, title = ago(at), absolute
+    else:
+        shown, title = local.strftime(_FORMATS[style]), f"{absolute} · {ago(at)}"
+        shown = f"{shown} {zone}" if style == "zone" else shown
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>', local.isoformat(timespec="seconds"), title, shown
+    )

@@ -1,0 +1,196 @@
+"""Addresses of datasets: readable in any script, changed later, never given to another dataset."""
+
+import threading
+from io import StringIO
+
+import pytest
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.management import call_command
+from django.db import IntegrityError, connection, transaction
+from django.test import Client
+from django.urls import reverse
+
+from mekiki.audit.models import Event
+from mekiki.datasets import services, slugs
+from mekiki.datasets.models import Dataset, DatasetAddress
+from tests.factories import DatasetFactory, ImageFactory, UserFactory
+
+HOSTILE = [
+    "",
+    " ",
+    "a\0b",
+    "../..",
+    "a/b",
+    "<script>",
+    "a" * 61,
+    "-a",
+    "a-",
+    "a b",
+    "傷",
+    "a\nb",
+    "A\u212a%",
+    "null%00",
+]
+
+
+def client_of(user) -> Client:
+    client = Client(headers={"accept-language": "en"})
+    client.force_login(user)
+    return client
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        ("検査", "kensa"),
+        ("傷の検査", "kizu-no-kensa"),
+        ("ライン３ ブラケット", "line-3-bracket"),
+        ("ﾗｲﾝ3", "line-3"),
+        ("溶接部の外観検査", "yousetsu-bu-no-gaikan-kensa"),
+        ("Line 3, brackets", "line-3-brackets"),
+        ("Größe", "grosse"),
+        ("Проверка", "proverka"),
+        ("한국어", "hangugeo"),
+        ("检查", "jiancha"),
+        ("検査 Проверка", "kensa-proverka"),
+        ("new", "new-dataset"),
+        ("…!?", ""),
+        ("\0\n\u200b", ""),
+        ("傷" * 200, None),
+        ("x" * 10_000, "x" * 50),
+    ],
+)
+def test_an_address_is_readable_in_any_script(name: str, slug: str | None) -> None:
+    made = slugs.suggestion(name)
+    assert made == slug or (slug is None and made)
+    assert len(made) <= 58 and (not made or slugs._WELL_FORMED.fullmatch(made))
+
+
+@pytest.mark.django_db
+def test_a_japanese_name_gives_a_japanese_address_in_the_browser() -> None:
+    user = UserFactory(may_create_datasets=True)
+    client = client_of(user)
+    form = {"name": "傷の検査", "encoder_name": "pocket"}
+    suggested = client.get(reverse("dataset-suggest-address"), {"name": "傷の検査"}).json()["slug"]
+    assert suggested == "kizu-no-kensa"
+    assert client.post(reverse("dataset-create"), form)["Location"] == "/d/kizu-no-kensa/labels/"
+    assert (
+        client.get(reverse("dataset-suggest-address"), {"name": "傷の検査"}).json()["slug"]
+        == "kizu-no-kensa-2"
+    )
+    assert client.post(reverse("dataset-create"), form)["Location"] == "/d/kizu-no-kensa-2/labels/"
+    answer = client.post(reverse("dataset-create"), {**form, "slug": "Kizu-A"})
+    assert answer["Location"] == "/d/kizu-a/labels/"
+    refused = client.post(reverse("dataset-create"), {**form, "slug": "kizu-a"})
+    assert "slug" in refused.context["form"].errors
+
+
+@pytest.mark.django_db
+def test_suggestions_are_for_people_who_may_create() -> None:
+    address = reverse("dataset-suggest-address")
+    assert client_of(UserFactory()).get(address, {"name": "x"}).status_code == 403
+    assert Client().get(address).status_code == 302
+    client = client_of(UserFactory(may_create_datasets=True))
+    for name in ("", "\0", "%", "x" * 9000, "傷\u202e"):
+        assert client.get(address, {"name": name}).status_code == 200
+
+
+@pytest.mark.django_db
+def test_old_addresses_lead_to_the_new_one_for_members() -> None:
+    admin, viewer = UserFactory(), UserFactory()
+    dataset = DatasetFactory(slug="dataset-2", admin=admin, viewer=viewer)
+    image = ImageFactory(dataset=dataset)
+    client = client_of(admin)
+    answer = client.post(reverse("dataset-address", args=["dataset-2"]), {"address-slug": "kizu"})
+    assert answer["Location"] == "/d/kizu/settings/"
+    old = client_of(viewer)
+    assert old.get("/d/dataset-2/images/?sort=low&q=a%20b")["Location"] == "/d/kizu/images/?sort=low&q=a%20b"
+    assert old.get(f"/d/dataset-2/images/{image.sha256}/").status_code == 302
+    assert client_of(UserFactory()).get("/d/dataset-2/").status_code == 404, "a stranger learns nothing"
+    posted = client.post("/d/dataset-2/settings/", {"name": "x"})
+    assert (posted.status_code, posted["Location"]) == (307, "/d/kizu/settings/")
+    api = client.post("/api/v1/datasets/dataset-2/review/next", content_type="application/json", data="{}")
+    assert (api.status_code, api["Location"]) == (307, "/api/v1/datasets/kizu/review/next")
+    assert Event.objects.get(kind="dataset.address_changed").data == {"from": "dataset-2", "to": "kizu"}
+    # And back: its own former address is free for it alone.
+    other = DatasetFactory(slug="other", admin=admin)
+    with pytest.raises(ValidationError):
+        services.change_address(dataset=other, user=admin, slug="dataset-2")
+    services.change_address(dataset=dataset, user=admin, slug="dataset-2")
+    assert old.get("/d/kizu/")["Location"] == "/d/dataset-2/"
+
+
+@pytest.mark.django_db
+def test_only_admins_of_the_dataset_change_its_address() -> None:
+    admin, reviewer = UserFactory(), UserFactory()
+    dataset = DatasetFactory(slug="parts", admin=admin, reviewer=reviewer)
+    assert client_of(reviewer).post("/d/parts/settings/address/", {"address-slug": "mine"}).status_code == 403
+    assert (
+        client_of(UserFactory()).post("/d/parts/settings/address/", {"address-slug": "mine"}).status_code
+        == 404
+    )
+    assert client_of(admin).get("/d/parts/settings/address/").status_code == 405
+    with pytest.raises(PermissionDenied):
+        services.change_address(dataset=dataset, user=reviewer, slug="mine")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("slug", [*HOSTILE, "api", "taken", "formerly"])
+def test_addresses_that_cannot_be_are_refused_and_nothing_changes(slug: str) -> None:
+    admin = UserFactory()
+    DatasetFactory(slug="formerly")
+    other = Dataset.objects.get(slug="formerly")
+    other.slug = "taken"
+    other.save()
+    dataset = DatasetFactory(slug="parts", admin=admin)
+    answer = client_of(admin).post("/d/parts/settings/address/", {"address-slug": slug})
+    assert answer.status_code == 422
+    dataset.refresh_from_db()
+    assert dataset.slug == "parts" and not Event.objects.filter(kind="dataset.address_changed").exists()
+
+
+@pytest.mark.django_db
+def test_the_database_gives_no_address_twice() -> None:
+    first = DatasetFactory(slug="first")
+    Dataset.objects.filter(pk=first.pk).update(slug="moved")
+    for act in (
+        lambda: DatasetFactory(slug="first"),
+        lambda: Dataset.objects.filter(pk=DatasetFactory().pk).update(slug="first"),
+        lambda: DatasetAddress.objects.create(slug="moved", dataset=first),
+    ):
+        with pytest.raises(IntegrityError), transaction.atomic():
+            act()
+    assert services.create_dataset(name="First", user=UserFactory(is_superuser=True)).slug == "first-2"
+
+
+@pytest.mark.django_db
+def test_commands_take_a_former_address(tmp_path) -> None:
+    dataset = DatasetFactory(slug="first")
+    Dataset.objects.filter(pk=dataset.pk).update(slug="moved")
+    said = StringIO()
+    call_command("import", "first", str(tmp_path), stdout=said)
+    assert "queued" in said.getvalue()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_datasets_asking_for_one_address_at_once() -> None:
+    admin = UserFactory(is_superuser=True)
+    datasets = [DatasetFactory(), DatasetFactory()]
+    barrier, outcomes = threading.Barrier(2), []
+
+    def move(dataset: Dataset) -> None:
+        try:
+            barrier.wait()
+            services.change_address(dataset=dataset, user=admin, slug="wanted")
+            outcomes.append("moved")
+        except ValidationError as error:
+            outcomes.append(error.code)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=move, args=[dataset]) for dataset in datasets]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["address_taken", "moved"]
