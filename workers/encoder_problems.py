@@ -103,6 +103,10 @@ SENTENCES: dict[str, str | Promise] = {
         "The 8-bit form of the encoder “%(name)s” would give other vectors on some processors (layer %(layer)s), so it "
         "was not kept. Choose the encoder without +int8."
     ),
+    "unusable": gettext_lazy(
+        "%(name)s was loaded, but what it computes from a test picture and a test sentence cannot be used. Its weights "
+        "are damaged, or do not belong to its architecture."
+    ),
     "differs_here": gettext_lazy(
         "The worker on %(host)s computes other vectors with “%(name)s” than those on record (cosine %(cosine)s, at "
         "least %(least)s is needed), so it embedded nothing. What is stored is kept, and the work waits for another "

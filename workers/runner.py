@@ -25,13 +25,15 @@ from mekiki.jobs.services import (
     LostClaimError,
     beat,
     claim,
+    decline,
     fail,
     finish_cancelled,
     succeed,
 )
 from workers import encoder_problems
-from workers.encoders.errors import EncoderError
+from workers.encoders.errors import EncoderError, OtherVectorsError
 from workers.errors import StageError
+from workers.hardware import host
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +126,7 @@ def run_job(job_id: str, stage: Stage | None = None) -> str:
 
     stage: the function to run; found by the job's kind in workers.stages when None.
     """
-    job = claim(job_id)
+    job = claim(job_id, worker=host())
     if job is None:
         return ""
     language = getattr(job.created_by, "language", "") or translation.get_language() or "en"
@@ -158,6 +160,8 @@ def _end(job: Job, error: Exception) -> str:
     texts = explain_to_all(error)
     if isinstance(error, CancelledError):
         logger.info("Job %s was cancelled.", job.pk)
+    elif isinstance(error, OtherVectorsError):
+        logger.error("Job %s is left to another worker: %s", job.pk, error)
     elif retry:
         logger.warning("Job %s will be tried again: %s", job.pk, error)
     else:
@@ -180,6 +184,9 @@ def _record_end(job: Job, error: Exception, message: str, texts: Texts, retry: b
         if isinstance(error, CancelledError):
             finish_cancelled(job)
             return "cancelled"
+        if isinstance(error, OtherVectorsError):
+            decline(job, worker=host(), reason=message, texts=texts)
+            return "declined"
         fail(job, message, texts=texts, retry=retry)
         return "retried" if retry and job.attempt < job.max_attempts else "failed"
     return "lost"

@@ -1,7 +1,7 @@
 """Reads texts for search: `python -m workers.text_process NAME FOLDER`, a child of the search worker.
 
 FOLDER is where downloaded encoders are kept. One encoder, one process, which can be ended to give all its memory back. A line of JSON (a text) comes in, a line
-of JSON goes out: first {"digest", "dim"} or {"error"}, then for each text {"vector"}, {"count", "most"} when it
+of JSON goes out: first {"digest", "dim", "probe"} or {"error"}, then for each text {"vector"}, {"count", "most"} when it
 does not fit the context, or {"error"}. Without Django.
 """
 
@@ -22,13 +22,15 @@ def main() -> None:
         answers.flush()
 
     from workers.encoders import EncoderError, load_encoder
+    from workers.encoders.probing import probe_texts
 
     try:
         encoder = load_encoder(sys.argv[1], device="cpu", cache_dir=Path(sys.argv[2]))
+        probe = probe_texts(encoder).tolist()
     except (EncoderError, MemoryError) as error:
         say(error=str(error) or type(error).__name__)
         return
-    say(digest=encoder.digest, dim=encoder.dim)
+    say(digest=encoder.digest, dim=encoder.dim, probe=probe)
     for line in sys.stdin:
         text = json.loads(line)
         try:

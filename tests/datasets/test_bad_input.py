@@ -71,7 +71,7 @@ def test_names_that_lead_out_of_a_zip(upload: Upload, name: str) -> None:
 def test_uploaded_names_are_never_paths(upload: Upload, dataset: Dataset) -> None:
     batch = upload({"../../../evil.jpg": GOOD, "/abs.jpg": picture(2), "x\0y\u202egpj.exe": picture(3)})
     assert (batch.added, batch.rejected) == (3, 0)
-    assert "xygpj.exe" in set(Image.objects.values_list("name", flat=True))
+    assert "x<U+0000>y<U+202E>gpj.exe" in set(Image.objects.values_list("name", flat=True))
     assert sorted(stored(dataset)) == sorted(Image.objects.values_list("sha256", flat=True))
 
 
@@ -98,7 +98,7 @@ def test_link_in_a_folder_is_not_followed(tmp_path, dataset: Dataset, admin) -> 
     (folder / "linked").symlink_to(secret)
     services.import_folder(dataset=dataset, path=folder, user=admin)
     batch = services.run_import(batch=ImportBatch.objects.get(), progress=lambda done, total: None)
-    assert codes(batch) == {"link.jpg": "symlink"}
+    assert codes(batch) == {"link.jpg": "symlink", "linked": "linked_folder"}
     assert batch.added == 1
 
 
@@ -165,7 +165,7 @@ def test_archives_that_cannot_be_used(upload: Upload, settings) -> None:
     assert codes(batch) == {
         "empty.zip": "archive_empty",
         "many.zip": "archive_too_many",
-        "cut.zip": "archive_damaged",
+        "cut.zip": "archive_cut",
         "nested.zip/inner.zip": "nested_archive",
         "locked.zip/a.jpg": "encrypted",
         "damaged.zip/d.jpg": "entry_damaged",

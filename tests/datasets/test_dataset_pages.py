@@ -63,7 +63,12 @@ def test_upload_in_parts(admin: User, dataset: Dataset) -> None:
     part = {
         "files": [sent("a.jpg", picture(1)), sent("a.jpg", picture(2)), sent("bad.jpg", b"text")],
         "names": ["left/a.jpg", "右/a.jpg", "bad.jpg"],
-        "refused": json.dumps([{"name": "huge.tif", "size": 10**9}]),
+        "refused": json.dumps(
+            [
+                {"name": "huge.tif", "size": 10**9},
+                {"name": "locked/a.tif", "size": 0, "unreadable": True},
+            ]
+        ),
         "complete": "1",
     }
     assert client.post(urls["files"] + "?part=0", part).json() == {"taken": 3}
@@ -82,8 +87,12 @@ def test_upload_in_parts(admin: User, dataset: Dataset) -> None:
     assert Job.objects.get(kind=Kind.IMPORT_IMAGES).payload == {"batch": urls["batch"]}
     assert "data-job=" in client.get(url).content.decode()
     batch = finished(urls["batch"])
-    assert (batch.added, batch.duplicates, batch.rejected) == (3, 0, 2)
-    assert codes(batch) == {"bad.jpg": "not_an_image", "huge.tif": "too_large"}
+    assert (batch.added, batch.duplicates, batch.rejected) == (3, 0, 3)
+    assert codes(batch) == {
+        "bad.jpg": "not_an_image",
+        "huge.tif": "too_large",
+        "locked/a.tif": "unreadable_upload",
+    }
     assert set(Image.objects.values_list("name", flat=True)) == {"left/a.jpg", "右/a.jpg", "inside.jpg"}
     page = client.get(url).content.decode()
     assert "This is not an image, whatever its name says." in page and "bad.jpg" in page

@@ -176,7 +176,7 @@ def test_metadata_table(
 
 @pytest.mark.parametrize(
     ("table", "reason"),
-    [(b"line,shift\n1,2\n", "no_file_column"), (b"\xff\xfe\x00\x81", "encoding"), (b"", "no_file_column")],
+    [(b"line,shift\n1,2\n", "no_file_column"), (b"\xef\xbb\xbffile\n\x81\n", "encoding"), (b"", "empty")],
 )
 def test_a_table_that_cannot_be_used_keeps_no_image_out(upload: Upload, table: bytes, reason: str) -> None:
     batch = upload({"a.zip": zipped({"metadata.csv": table, "a.jpg": picture(1)})})
@@ -247,7 +247,7 @@ def test_killed_between_file_and_row(
 ) -> None:
     """The file is stored, the row is not: the next run writes the row and leaves one file."""
     with monkeypatch.context() as patch, pytest.raises(KilledError):
-        patch.setattr(pipeline, "_finish", lambda *_args: (_ for _ in ()).throw(KilledError))
+        patch.setattr(pipeline._Run, "finish", lambda *_args: (_ for _ in ()).throw(KilledError))
         upload({"a.jpg": picture(1)})
     assert Image.objects.count() == 0
     batch = services.run_import(batch=ImportBatch.objects.get(), progress=lambda done, total: None)

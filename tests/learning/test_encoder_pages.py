@@ -14,13 +14,16 @@ from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.learning.encoder_names import checked_encoder, folder_names
 from mekiki.learning.models import Embedding, EncoderChange
+from mekiki.learning.selectors import encoder_in_use
 from mekiki.learning.services import (
     cancel_change,
+    report_difference,
     report_worker,
     request_change,
     request_switch,
     request_take_back,
     settle_all,
+    withdraw_difference,
 )
 from tests.factories import (
     ChampionFactory,
@@ -406,3 +409,29 @@ def test_the_number_of_queries_does_not_grow(
     client = as_(people["admin"])
     with django_assert_max_num_queries(40):
         client.get(reverse("encoder", args=["parts"]))
+
+
+def test_admins_read_which_worker_differs(dataset: Dataset, people: dict[str, Any], client: Client) -> None:
+    encoder = encoder_in_use(dataset)
+    assert encoder is not None
+    Dataset.objects.filter(pk=dataset.pk).update(encoder_name=encoder.name)
+    facts = {"processor": "<b>Haswell</b>", "cosine": 0.47163, "least": 0.999}
+    report_difference(encoder=encoder, host="<i>line-3</i>", **facts)
+    report_difference(encoder=encoder, host="<i>line-3</i>", **facts | {"cosine": 0.4521})
+    report_difference(encoder=EncoderFactory(name="of another dataset"), host="line-9", **facts)
+    pages = {}
+    for language in ("en", "ja"):
+        admin = people["admin"]
+        admin.language = language
+        admin.save()
+        client.force_login(admin)
+        pages[language] = client.get(reverse("encoder", args=["parts"])).content.decode()
+    for page in pages.values():
+        assert page.count("&lt;i&gt;line-3&lt;/i&gt;") == 1 and "line-9" not in page
+        assert "0.4521" in page and "0.999" in page and "&lt;b&gt;Haswell" in page
+    assert "It embeds nothing." in pages["en"] and "computes other vectors" not in pages["ja"]
+    client.force_login(people["viewer"])
+    assert "line-3" not in client.get(reverse("encoder", args=["parts"])).content.decode()
+    withdraw_difference(encoder=encoder, host="<i>line-3</i>")
+    client.force_login(people["admin"])
+    assert "line-3" not in client.get(reverse("encoder", args=["parts"])).content.decode()

@@ -1,6 +1,7 @@
 """`mekiki replay` through its own door, on a folder nobody has seen: the whole platform starts for it."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -73,3 +74,29 @@ def test_a_folder_without_classes_is_refused_before_anything_starts(tmp_path):
     done = replay(tmp_path)
     assert done.returncode != 0
     assert "at least two folders" in done.stderr
+
+
+def test_the_folders_of_a_split_are_no_labels(tmp_path):
+    """The whole run: train/ and test/ with the same labels, a pipe, and one picture under two labels."""
+    rng = np.random.default_rng(6)
+    for split in ("train", "test"):
+        for name, kind in (("ok", "plain"), ("ng", "dots")):
+            folder = tmp_path / "parts" / split / name
+            folder.mkdir(parents=True)
+            for i in range(12):
+                draw(kind, rng, 96).save(folder / f"{i}.png")
+    same = (tmp_path / "parts/train/ok/0.png").read_bytes()
+    (tmp_path / "parts/train/ng/0.png").write_bytes(same)
+    os.mkfifo(tmp_path / "parts/test/ok/pipe.png")
+    out = tmp_path / "replay.json"
+    done = replay(tmp_path / "parts", "--budget", 8, "--batch", 8, "--json", out)
+    assert done.returncode == 0, done.stdout + done.stderr
+    figures = json.loads(out.read_text())
+    assert (figures["images"], figures["labels"]) == (47, 2)
+    for says in (
+        "Read as the parts of a split, not as labels: test, train.",
+        "Labels and their files: ng (24), ok (24).",
+        "test/ok/pipe.png: This is not a file but a named pipe",
+        "train/ng/0.png = train/ok/0.png",
+    ):
+        assert says in done.stdout

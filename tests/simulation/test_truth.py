@@ -1,35 +1,11 @@
 """What a folder of folders and a prompts file may look like, and what is said when they may not."""
 
 import json
+import os
 
 import pytest
 
-from mekiki.simulation.truth import TruthError, class_names, default_prompts, read_prompts
-
-
-def folder_with(tmp_path, *names):
-    for name in names:
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "a.png").write_bytes(b"x")
-    return tmp_path
-
-
-def test_class_names_are_the_folders_that_hold_files(tmp_path):
-    folder = folder_with(tmp_path, "良品", "big crack", ".hidden")
-    (folder / "empty").mkdir()
-    (folder / "notes.txt").write_text("no folder")
-    assert class_names(folder) == ["big crack", "良品"]
-
-
-@pytest.mark.parametrize("names", [(), ("one",)])
-def test_fewer_than_two_classes_is_refused(tmp_path, names):
-    with pytest.raises(TruthError, match="at least two folders"):
-        class_names(folder_with(tmp_path, *names))
-
-
-def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(TruthError, match="nowhere is not a folder"):
-        class_names(tmp_path / "nowhere")
+from mekiki.simulation.truth import TruthError, default_prompts, read_prompts
 
 
 def test_names_become_words():
@@ -64,3 +40,9 @@ def test_a_malformed_prompts_file_is_refused_with_the_reason(tmp_path, content, 
     file.write_text(content, encoding="utf-8")
     with pytest.raises(TruthError, match=says):
         read_prompts(file, ["crack", "良品"])
+
+
+def test_a_prompts_file_that_is_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(TruthError, match="named pipe"):
+        read_prompts(tmp_path / "pipe", ["a", "b"])

@@ -186,6 +186,7 @@ def test_the_page_searches_until_the_worker_answers(fan: Fan, monkeypatch: pytes
         ("too_long", {"count": 80, "most": 64}, "it has 80 tokens, and 64 fit"),
         ("not_loaded", {"reason": "<no file>"}, "could not be loaded (&lt;no file&gt;)"),
         ("other_weights", {}, "cannot be compared"),
+        ("other_vectors", {}, "computes other vectors from the same weights"),
     ],
 )
 def test_a_text_that_cannot_be_read_is_said_and_the_gallery_works(
@@ -196,7 +197,8 @@ def test_a_text_that_cannot_be_read_is_said_and_the_gallery_works(
     assert words in page.content.decode() and page.context["images"] == []
     assert len(fan.page().context["images"]) == 60
     reply = fan.client.get("/api/v1/datasets/fan/images/search", {"text": "bad"})
-    assert reply.status_code == {"too_long": 422, "not_loaded": 503, "other_weights": 409}[problem]
+    status = {"too_long": 422, "not_loaded": 503, "other_weights": 409, "other_vectors": 409}
+    assert reply.status_code == status[problem]
     assert reply.json()["code"] == problem and reply.json()["detail"]
 
 

@@ -11,8 +11,9 @@ from django.db import OperationalError
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.jobs.services import claim
-from mekiki.learning.models import Champion, EncoderChange
-from tests.workers.conftest import make_model
+from mekiki.learning.models import Champion, Embedding, EncoderChange, Prediction
+from tests.workers.conftest import add_image, make_model, picture
+from workers.encoders import onnx_tower
 from workers.errors import StageError
 from workers.runner import Report
 from workers.stages import change_encoder
@@ -84,3 +85,35 @@ def test_one_killed_between_ready_and_the_switch_goes_on(
     replaced.refresh_from_db()
     assert replaced.state == S.SWITCHED
     assert Champion.objects.get().head.encoder == replaced.to_encoder
+
+
+def test_a_dataset_on_the_old_8_bit_recipe_is_embedded_again_and_never_mixed(
+    coloured: Dataset, work: Work, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The vectors of `+int8` changed with its recipe: the digest says so, and the platform changes over by itself."""
+    settings.MODEL_FOLDERS = [tmp_path]
+    name = make_model(tmp_path / "mine", seed=5) + "+int8"
+    Dataset.objects.update(encoder_name=name)
+    coloured.refresh_from_db()
+    with monkeypatch.context() as patch:
+        patch.setitem(onnx_tower.RECIPES, "int8", "int8 1")
+        encoders._loaded.cache_clear()
+        work(coloured, "encode")
+        work(coloured, "predict")
+    old = Champion.objects.get().head.encoder
+    assert Embedding.objects.filter(encoder=old).count() == 30
+
+    encoders._loaded.cache_clear()  # the new release starts
+    add_image(coloured, picture((9, 200, 9), 99), "late.png", 0.5)
+    work(coloured, "encode")
+    assert work(coloured, "predict")["code"] == "encoding_first"
+    change = EncoderChange.objects.get()
+    assert (change.from_encoder, change.created_by) == (old, None)
+    assert Champion.objects.get().head.encoder == old, "the old head goes on serving meanwhile"
+    go_on(change)
+    change.refresh_from_db()
+    new = Champion.objects.get().head.encoder
+    assert change.state == S.SWITCHED and new != old and new.name == old.name and new.digest != old.digest
+    assert Embedding.objects.filter(encoder=old).count() == 30, "nothing was added to the old ones"
+    assert Embedding.objects.filter(encoder=new).count() == 31
+    assert Prediction.objects.filter(head=Champion.objects.get().head).count() == 31

@@ -1,7 +1,7 @@
 """open_clip encoders: images and texts → unit vectors. Importing this package imports neither torch nor open_clip."""
 
 from .encoder import EncodedBatch, EncodedChunk, Encoder
-from .errors import ENCODER_CODES, EncoderError, PictureError
+from .errors import ENCODER_CODES, EncoderError, OtherVectorsError, PictureError
 from .loading import load_encoder
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "EncodedChunk",
     "Encoder",
     "EncoderError",
+    "OtherVectorsError",
     "PictureError",
     "load_encoder",
 ]

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -115,6 +116,13 @@ class Encoder:
                 ids = torch.as_tensor(self.tokenize(list(texts[start : start + 128]))).to(self.device)
                 rows.append(unit(self.embed_ids(self.model, ids)).cpu().numpy())
         return np.concatenate(rows) if rows else np.empty((0, self.dim), np.float32)
+
+    @cached_property
+    def probe(self) -> np.ndarray:
+        """(n, d) float32: what it computes here from known pictures and sentences. Computed once a load."""
+        from .probing import probe_vectors
+
+        return probe_vectors(self)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """How many tokens each text has, marks of start and end included, before anything is cut."""

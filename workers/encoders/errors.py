@@ -27,6 +27,7 @@ ENCODER_CODES = {
     "variant_failed": "the ONNX form of the image tower could not be made (name, reason)",
     "variant_differs": "the ONNX form gives other vectors than the original (name, cosine, smallest)",
     "variant_overflows": "the 8-bit form overflows on some processors (name, layer)",
+    "unusable": "what it computes from known pictures and sentences is no unit vector (name)",
     "differs_here": "this machine computes other vectors than those on record (name, host, cosine, least)",
     "load_failed": "anything else that stopped loading (name, reason)",
     "run_failed": "the network failed while embedding (reason)",
@@ -44,6 +45,10 @@ class _Coded(Exception):
 
 class EncoderError(_Coded):
     """An encoder could not be loaded or used; the message says why and what to do. Codes: ENCODER_CODES."""
+
+
+class OtherVectorsError(EncoderError):
+    """This machine computes other vectors than those on record: it must not embed, and another one may."""
 
 
 class PictureError(_Coded):

@@ -7,10 +7,8 @@ can be killed anywhere and done again: embeddings and heads that exist are found
 import time
 from typing import Any
 
-import numpy as np
 from django.db import InterfaceError, OperationalError
 from django.utils.translation import gettext_lazy
-from PIL import Image as PillowImage
 
 from mekiki.datasets.models import Dataset
 from mekiki.datasets.selectors import image_count
@@ -30,7 +28,7 @@ from mekiki.learning.services import (
 )
 from workers import embeddings
 from workers.embeddings import Mirror
-from workers.encoders import Encoder, EncoderError
+from workers.encoders import Encoder, EncoderError, OtherVectorsError
 from workers.errors import StageError
 from workers.heads.log import silent
 from workers.heads.scoring import Scores
@@ -46,7 +44,6 @@ from workers.steps.predictions import score_all, store_missing
 from workers.steps.teaching import Setting, best_head
 
 S = models.EncoderChange.State
-PROBE_TEXT = "a photo of a part"
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
@@ -64,7 +61,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         if change.state in {S.SWITCHING, S.TAKING_BACK}:
             return _move(change, job, report)
         return {"state": change.state, "encoder": change.to_name}
-    except (LostClaimError, OperationalError, InterfaceError):
+    except (LostClaimError, OperationalError, InterfaceError, OtherVectorsError):
         raise  # another worker goes on, or this one later
     except CancelledError:
         rest_change(change=change, code="cancelled", error="")
@@ -81,7 +78,6 @@ def _prepare(change: models.EncoderChange, job: Job, report: Report) -> None:
     report(stage="loading the encoder")
     begun = time.monotonic()
     encoder, row = encoder_for(dataset, change.to_name, report)
-    probe(encoder)
     facts: dict[str, Any] = {
         "device": encoder.device,
         "load_seconds": round(time.monotonic() - begun, 1),
@@ -106,23 +102,6 @@ def _prepare(change: models.EncoderChange, job: Job, report: Report) -> None:
         head, comparison, long = _compared(change, encoder, row, job, report)
         facts["long_prompts"] = long
         change_is_ready(change=change, head=head, facts=facts, comparison=comparison)
-
-
-def probe(encoder: Encoder) -> None:
-    """One picture and one sentence through the encoder before hours are spent on it. StageError: unusable."""
-    ramp = np.linspace(0, 255, 64 * 64 * 3).reshape(64, 64, 3).astype(np.uint8)
-    image = encoder.encode_images([PillowImage.fromarray(ramp)]).vectors
-    text = encoder.encode_texts([PROBE_TEXT])
-    for vectors in (image, text):
-        right = vectors.shape == (1, encoder.dim) and bool(np.isfinite(vectors).all())
-        if not right or abs(float(np.linalg.norm(vectors)) - 1) > 0.01:
-            raise StageError(
-                gettext_lazy(
-                    "%(name)s was loaded, but what it computes from a test picture and a test sentence cannot be "
-                    "used. Its weights are damaged, or do not belong to its architecture."
-                ),
-                {"name": encoder.name},
-            )
 
 
 def _setting(dataset: Dataset, encoder: Encoder, row: models.Encoder) -> Setting | None:

@@ -20,6 +20,7 @@ from mekiki.learning.services import (
 )
 from workers import embeddings
 from workers.embeddings import Mirror
+from workers.encoders import OtherVectorsError
 from workers.heads.head import LinearHead
 from workers.heads.scoring import Scores
 from workers.heads.serial import load_head
@@ -59,7 +60,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     log = _Log(training_run, job.attempt)
     try:
         return _train(job, training_run, report, log)
-    except (LostClaimError, OperationalError, InterfaceError):
+    except (LostClaimError, OperationalError, InterfaceError, OtherVectorsError):
         raise  # the run goes on in another worker, or later
     except CancelledError:
         log("stopped")

@@ -19,6 +19,7 @@ from workers.errors import StageError
 from workers.heads.log import silent
 from workers.runner import Report
 from workers.steps.encoders import loaded
+from workers.steps.probing import require_recorded_vectors
 from workers.steps.teaching import Setting, digest_of, targets_of, taught_bytes, zero_shot_bytes
 from workers.versions import code_version
 
@@ -105,11 +106,13 @@ def _setting(head: models.Head, report: Report) -> Setting:
     name = head.encoder.name
     try:
         encoder = loaded(name, report)  # to look, and so other weights are not put on record
+        probe = encoder.probe
     except EncoderError as error:
         raise NotRepeatable("encoder_gone", name=name, error=encoder_problems.sentence(error)) from error
     now, then = ((each.name, each.digest, each.precision) for each in (encoder, head.encoder))
     if now != then:
         raise NotRepeatable("encoder_other", name=name, now=encoder.digest, then=head.encoder.digest)
+    require_recorded_vectors(head.encoder, probe)
     report(stage="reading the prompts")
     try:
         return Setting.of(

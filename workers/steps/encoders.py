@@ -28,6 +28,7 @@ from workers.errors import StageError
 from workers.heads.zero_shot import LabelWithoutPrompts, text_directions
 from workers.runner import Report
 from workers.steps.machine import report_machine
+from workers.steps.probing import require_recorded_vectors
 
 PAUSE = timedelta(hours=1)  # before the platform tries a change of its own again
 
@@ -76,9 +77,11 @@ def encoder_for(
 ) -> tuple[Encoder, models.Encoder]:
     """The encoder of a dataset, or the one of this name, and its row, made when it is new.
 
-    EncoderError: it cannot be loaded, with the reason.
+    EncoderError: it cannot be loaded, with the reason. OtherVectorsError: it was loaded, and this worker computes
+    other vectors with it than those on record.
     """
     encoder = loaded(name or dataset.encoder_name, report)
+    probe = encoder.probe  # before it is put on record: it shows whether the encoder can be used at all
     row = register_encoder(
         name=encoder.name,
         digest=encoder.digest,
@@ -86,6 +89,7 @@ def encoder_for(
         dim=encoder.dim,
         logit_scale=encoder.logit_scale,
     )
+    require_recorded_vectors(row, probe)
     return encoder, row
 
 

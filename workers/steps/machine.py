@@ -1,12 +1,12 @@
 """What a worker says of its machine, so that pages can recommend encoders that suit it."""
 
 import os
-import socket
 
 import psutil
 
 from mekiki.config import env
 from mekiki.learning.services import report_worker
+from workers.hardware import host
 
 
 def report_machine(device: str = "") -> None:
@@ -21,7 +21,7 @@ def report_machine(device: str = "") -> None:
 
         gpu = torch.cuda.get_device_name(torch.device(device))
     report_worker(
-        host=socket.gethostname(),
+        host=host(),
         device=device or ("cuda" if env.visible_gpu() else "cpu"),
         gpu=gpu,
         memory=psutil.virtual_memory().total,

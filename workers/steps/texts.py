@@ -8,6 +8,7 @@ import sys
 import threading
 from typing import Any
 
+import numpy as np
 from django.conf import settings
 
 from mekiki.config import env
@@ -17,6 +18,9 @@ from mekiki.jobs.services import enqueue
 from mekiki.labeling.selectors import can_predict
 from mekiki.learning.models import TextEmbedding
 from mekiki.learning.search.texts import Problem, record_problem, record_vector
+from workers.encoders import OtherVectorsError
+from workers.encoders.probing import VERSION
+from workers.steps.probing import require_vectors_of
 
 IDLE = 600.0  # seconds after which an encoder nobody asks is let go of
 LOADING, ANSWERING = 300.0, 60.0  # seconds it may take
@@ -143,11 +147,27 @@ def answer(text_id: int, reader: Reader | None = None) -> str:
             if can_predict(dataset):
                 enqueue(kind=Kind.PREDICT, dataset=dataset)
         return Problem.OTHER_WEIGHTS
+    if not _computes_the_recorded(reader, row):
+        record_problem(row=row, problem=Problem.OTHER_VECTORS)
+        return Problem.OTHER_VECTORS
     if "vector" not in found:
         record_problem(row=row, problem=Problem.TOO_LONG, count=found["count"], most=found["most"])
         return Problem.TOO_LONG
     record_vector(row=row, vector=found["vector"])
     return "found"
+
+
+def _computes_the_recorded(reader: Reader, row: TextEmbedding) -> bool:
+    """Do the sentences of the probe become the vectors on record here? Yes while there is no record."""
+    probe = row.encoder.probes.filter(version=VERSION).first()
+    if probe is None:
+        return True
+    try:
+        require_vectors_of(probe, np.asarray(reader.facts["probe"], np.float32))
+    except OtherVectorsError:
+        reader.close()  # asked again, it is loaded again: somebody may have mended it
+        return False
+    return True
 
 
 def _is(reader: Reader, row: TextEmbedding) -> bool:

@@ -1,6 +1,8 @@
 """The append-only record of what happened, by whom."""
 
+from django.contrib.postgres.indexes import OpClass
 from django.db import models
+from django.db.models import F
 from django.db.models.functions import Now
 
 from mekiki.audit.triggers import append_only
@@ -23,7 +25,16 @@ class Event(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["dataset_id", "-id"], name="event_of_dataset"),
+            models.Index(fields=["dataset_id", "-at", "-id"], name="event_of_dataset_by_time"),
+            models.Index(fields=["-at", "-id"], name="event_by_time"),
+            # The operator class also finds kinds by their beginning.
+            models.Index(
+                OpClass("kind", name="varchar_pattern_ops"),
+                F("at").desc(),
+                F("id").desc(),
+                name="event_by_kind",
+            ),
+            models.Index(fields=["actor_name", "-at", "-id"], name="event_by_actor"),
             # The changes of the audit share decide which images belong to the reserve: asked by every page with images.
             models.Index(
                 fields=["dataset_id"],

@@ -234,3 +234,17 @@ class Image(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class ImageName(models.Model):
+    """A further name under which an image was sent: a duplicate's. metadata.csv may use it."""
+
+    image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="other_names")
+    name = models.TextField()
+    batch = models.ForeignKey(ImportBatch, null=True, on_delete=models.SET_NULL)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["image", "name"], name="other_name_once")]
+
+    def __str__(self) -> str:
+        return self.name

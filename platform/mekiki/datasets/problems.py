@@ -100,6 +100,52 @@ MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
         _("This is a link to another file, and links are not followed."),
         _("Put the file itself in its place."),
     ),
+    "linked_folder": (
+        _("This is a link to another folder, and links are not followed. No image was taken from it."),
+        _("Import the other folder by itself, or mount it in this place."),
+    ),
+    "broken_link": (
+        _("This is a link to a file that does not exist."),
+        _("Put the file itself in its place, or remove the link."),
+    ),
+    "special_file": (
+        _("This is not a file but a %(format)s. It was not opened."),
+        _("Remove it from the folder, or put the file itself in its place."),
+    ),
+    "unreadable_folder": (
+        _("The folder could not be read from the disk. No image was taken from it."),
+        _("Let the platform's system user read it, then import again."),
+    ),
+    "unreadable_upload": (
+        _("The browser could not read this file or folder, so it was not sent."),
+        _("Check that it still exists and that you may read it, then send it again."),
+    ),
+    "folder_passed_over": (
+        _(
+            "Folders of this kind belong to the system (recycle bin, snapshot, thumbnails, hidden). "
+            "Files in it that were not taken: %(count)s."
+        ),
+        _("If it holds images you need, rename the folder and import it."),
+    ),
+    "system_files": (
+        _("Files of this kind belong to the operating system and were not taken: %(count)s."),
+        _("Nothing to do."),
+    ),
+    "names_encoding": (
+        _("Names that are not in UTF-8: %(count)s. They were read as %(format)s."),
+        _("If the names look wrong, convert them to UTF-8 and import again."),
+    ),
+    "names_mixed": (
+        _(
+            "Names in no single encoding: %(count)s. Those that are neither UTF-8 nor Shift-JIS are shown "
+            "byte by byte, such as <0x95>. The images were taken."
+        ),
+        _("If the names matter, rename the files and import again."),
+    ),
+    "name_repeated": (
+        _("The zip holds this name %(count)s times. All of them were taken."),
+        _("Check that they are different pictures, or give them different names."),
+    ),
     "unsafe_path": (
         _("The name leads out of the archive."),
         _("Pack the folder again with an ordinary zip program."),
@@ -115,6 +161,18 @@ MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
     "archive_kind": (
         _("%(format)s archives cannot be opened."),
         _("Unpack it, then import the folder or a zip of it."),
+    ),
+    "compression_unknown": (
+        _("The file is compressed in a way that cannot be read (%(format)s)."),
+        _("Make the zip again with ordinary compression (Deflate), or unpack it and import the folder."),
+    ),
+    "archive_cut": (
+        _("The zip ends before its directory: the copy was cut short. Nothing was taken from it."),
+        _("Copy it again from the source."),
+    ),
+    "archive_split": (
+        _("This is one part of a zip that is split over several files. Nothing was taken from it."),
+        _("Join the parts, or unpack them, then import the folder or one zip of it."),
     ),
     "archive_damaged": (
         _("The zip is damaged and cannot be opened."),
@@ -169,18 +227,69 @@ MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
         _("Nothing to do. If the two folders stand for two labels, check which one is right."),
     ),
     "more_not_listed": (
-        _("%(count)s lines of this kind; the first %(limit)s are listed."),
+        _("Lines of this kind: %(count)s. The first %(limit)s are listed."),
         _("Correct the files that are listed, then import the rest again."),
     ),
     "metadata_invalid": (
         _("The table of metadata could not be used: %(reason)s The images were imported without it."),
         _("Give it a column “file” with the file names, and save it as CSV in UTF-8."),
     ),
+    "metadata_rows_unused": (
+        _("Rows not used: %(count)s of %(total)s; each is listed. The other rows were used."),
+        _("Correct the rows that are listed and send the table again: known images are updated."),
+    ),
+    "metadata_row_unmatched": (
+        _("Row %(row)s names “%(cell)s”, and no image has this name. The row was not used."),
+        _("Write the name as the list of images shows it, then send the table again."),
+    ),
+    "metadata_row_ambiguous": (
+        _("Row %(row)s names “%(cell)s”, and %(count)s images could be meant. The row was not used."),
+        _("Write the name with its folder, then send the table again."),
+    ),
+    "metadata_row_conflict": (
+        _("Row %(row)s and another row give different values for one image (“%(cell)s”). Neither was used."),
+        _("Keep one of the rows, then send the table again."),
+    ),
+    "metadata_tables_differ": (
+        _("Two tables give different values for this image (%(columns)s). The first table was used."),
+        _("Keep one value, then send the table again."),
+    ),
+    "metadata_differs": (
+        _("The image %(kept)s has other values from this import (kept / not used): %(columns)s."),
+        _("Decide which values are right, keep only that row, then send the table again."),
+    ),
+    "metadata_second_table": (
+        _("There are two tables of metadata in one folder. Both were used."),
+        _("Nothing to do, unless one of them is an old copy."),
+    ),
+    "metadata_columns": (
+        _("Columns left out: %(count)s (%(columns)s). An image holds at most %(limit)s."),
+        _("Remove columns that you do not need, then send the table again."),
+    ),
+    "metadata_columns_renamed": (
+        _("The table has columns of the same name. They were kept as %(columns)s."),
+        _("Give each column a name of its own."),
+    ),
+    "metadata_cut": (
+        _(
+            "Rows with cells longer than %(limit)s characters: %(count)s (%(rows)s). The beginning of the cells was kept."
+        ),
+        _("Shorten them, then send the table again."),
+    ),
+    "metadata_long_rows": (
+        _("Rows with more cells than the header: %(count)s (%(rows)s). The cells beyond it were left out."),
+        _("Put cells that hold the separator in quotes, then send the table again."),
+    ),
+    "metadata_unnamed_rows": (
+        _("Rows that name no file: %(count)s (%(rows)s). They were not used."),
+        _("Fill in the column with the file names, then send the table again."),
+    ),
 }
 
 REASONS: dict[str, str | Promise] = {
     "too_large": _("It is too large."),
     "encoding": _("Its text encoding is unknown."),
+    "empty": _("It is empty."),
     "no_file_column": _("It has no column “file”, “name” or “filename”."),
     "format": _("It is not a CSV file."),
 }
@@ -190,7 +299,16 @@ REASONS: dict[str, str | Promise] = {
 FIELDS = (
     *("format", "pixels", "limit", "kept", "count", "share", "black", "white"),
     *("frames", "pages", "page", "pictures", "channels"),
+    *("total", "row", "rows", "cell", "columns"),
 )
+
+KINDS_OF_FILE: dict[str, str | Promise] = {
+    "named pipe": _("named pipe"),
+    "socket": _("socket"),
+    "device": _("device"),
+    "folder": _("folder"),
+    "link": _("link"),
+}
 
 
 def explain(code: str, detail: dict[str, Any]) -> Explanation:
@@ -207,4 +325,6 @@ def explain(code: str, detail: dict[str, Any]) -> Explanation:
         if isinstance(value, int | float):
             shown[name] = number_format(value, use_l10n=True, force_grouping=True)
     shown["reason"] = REASONS.get(shown["reason"], shown["reason"])
+    if code == "special_file":
+        shown["format"] = KINDS_OF_FILE.get(shown["format"], shown["format"])
     return Explanation(str(what) % shown, str(advice))

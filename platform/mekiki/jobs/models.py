@@ -3,6 +3,7 @@
 import uuid
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -64,6 +65,9 @@ class Job(models.Model):
     # Why it ended early: in the language of who asked for it, and in every language ({language: sentence}).
     error = models.TextField(default="")
     error_texts = models.JSONField(default=dict)
+    # Workers (host names) that may not do this job, and when the last of them put it back: another one takes it.
+    declined_by = ArrayField(models.CharField(max_length=200), default=list)
+    declined_at = models.DateTimeField(null=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
     created_at = models.DateTimeField(auto_now_add=True)
     sent_at = models.DateTimeField(null=True)

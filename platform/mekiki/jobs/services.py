@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 HEARTBEAT_TIMEOUT = timedelta(seconds=25)
 # A job nobody claimed this long after it was sent is sent again.
 RESEND_AFTER = timedelta(seconds=30)
+# A worker that may not do a job looks again after this long: somebody may have mended it.
+DECLINED_FOR = timedelta(minutes=5)
 
 
 class LostClaimError(Exception):
@@ -92,8 +94,11 @@ def _send(job_id: str, kind: str) -> None:
     Job.objects.filter(pk=job_id, state=State.QUEUED).update(sent_at=timezone.now())
 
 
-def claim(job_id: str) -> Job | None:
-    """Take a queued job for this worker. None when it is taken, ended or cancelled: nothing is to be done."""
+def claim(job_id: str, worker: str = "") -> Job | None:
+    """Take a queued job for this worker. None when it is taken, ended or cancelled: nothing is to be done.
+
+    worker: its host name. None too where this worker put the job back a short while ago.
+    """
     now = timezone.now()
     with transaction.atomic():
         # Waits for a row that an `enqueue` of the same key is looking at: skipped, the message would be spent and
@@ -104,6 +109,8 @@ def claim(job_id: str) -> Job | None:
         if job.cancel_requested:
             _end(job, State.CANCELLED)
             return None
+        if worker in job.declined_by and job.declined_at and job.declined_at > now - DECLINED_FOR:
+            return None  # the sweeper wakes another worker
         job.state = State.RUNNING
         job.attempt += 1
         job.started_at = job.started_at or now
@@ -146,6 +153,38 @@ def fail(job: Job, error: str, *, texts: Texts | None = None, retry: bool = Fals
             send_on_commit(job)
         return
     _finish(job, State.FAILED, error=error, texts=texts)
+
+
+def decline(job: Job, *, worker: str, reason: str, texts: Texts | None = None) -> None:
+    """Put a job back that this worker may not do; another worker takes it. It costs none of its attempts.
+
+    worker: its host name. reason: shown while the job waits; texts: the same in every language. LostClaimError: another worker holds the job.
+    """
+    with transaction.atomic():
+        row = (
+            Job.objects.select_for_update()
+            .filter(pk=job.pk, attempt=job.attempt, state=State.RUNNING)
+            .first()
+        )
+        if row is None:
+            raise LostClaimError(str(job.pk))
+        if row.cancel_requested:
+            _end(row, State.CANCELLED)
+            return
+        row.state, row.error, row.sent_at = State.QUEUED, reason, None
+        row.error_texts = texts or {}
+        row.stage, row.done, row.total, row.rate, row.unit = "", 0, 0, 0.0, ""
+        row.declined_by = sorted({*row.declined_by, worker})
+        row.declined_at = timezone.now()
+        row.max_attempts += 1
+        row.save(
+            update_fields=[
+                "state", "error", "sent_at", "stage", "done", "total", "rate", "unit", "declined_by",
+                "declined_at", "max_attempts", "error_texts",
+            ]
+        )  # fmt: skip
+        send_on_commit(row)
+    job.state = State.QUEUED
 
 
 def finish_cancelled(job: Job) -> None:

@@ -79,6 +79,8 @@ class EncoderForm(forms.Form):
 class NewDatasetForm(forms.Form):
     """A new dataset. Labels and images follow on their own pages."""
 
+    needed_by_choice = frozenset({"other_encoder"})
+
     name = forms.CharField(
         label=gettext_lazy("Name"),
         max_length=120,

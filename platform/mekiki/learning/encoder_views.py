@@ -62,6 +62,7 @@ def _page(request: UserRequest, dataset: Dataset, form: EncoderForm, status: int
         "device": device,
         "language": language,
         "folders": [name for name in folder_names() if name != dataset.encoder_name],
+        "differences": list(selectors.worker_differences(dataset)),
         "workers": list(selectors.worker_reports()),
         "form": form,
         "kept": [

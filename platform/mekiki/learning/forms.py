@@ -23,6 +23,8 @@ WEEKDAYS = [
 class ScheduleForm(forms.Form):
     """The schedule of one dataset."""
 
+    needed_by_choice = frozenset({"at", "weekday", "hours", "cron"})
+
     retrain_every = forms.IntegerField(
         label=_("Retrain after this many answers"),
         min_value=0,

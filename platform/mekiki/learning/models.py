@@ -36,6 +36,44 @@ class Encoder(models.Model):
         return self.name
 
 
+class EncoderProbe(models.Model):
+    """What the first worker that loaded an encoder computed from known pictures and sentences.
+
+    Every worker computes the same and embeds only where its vectors agree with these (docs/decisions/0020).
+    """
+
+    encoder = models.ForeignKey(Encoder, on_delete=models.CASCADE, related_name="probes")
+    version = models.PositiveSmallIntegerField()  # of the pictures and sentences
+    vectors = models.BinaryField()  # (n, d) float32, row by row, little-endian
+    host = models.CharField(max_length=200)
+    processor = models.CharField(max_length=200)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["encoder", "version"], name="one_probe_per_version")]
+        triggers = [pgtrigger.Protect(name="immutable", operation=pgtrigger.Update)]
+
+    def __str__(self) -> str:
+        return f"{self.encoder_id}: {self.version}"
+
+
+class WorkerDifference(models.Model):
+    """A worker that computes other vectors with an encoder than those on record, and therefore embeds nothing by it."""
+
+    encoder = models.ForeignKey(Encoder, on_delete=models.CASCADE, related_name="differences")
+    host = models.CharField(max_length=200)
+    processor = models.CharField(max_length=200)
+    cosine = models.FloatField()  # the smallest to the vectors on record
+    least = models.FloatField()  # what is needed
+    seen_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["encoder", "host"], name="one_difference_per_worker")]
+
+    def __str__(self) -> str:
+        return f"{self.host}: {self.cosine}"
+
+
 class Embedding(models.Model):
     """One unit vector of one image by one encoder, in half precision."""
 

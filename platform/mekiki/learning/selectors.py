@@ -26,6 +26,7 @@ from mekiki.learning.models import (
     Evaluation,
     Head,
     TrainingRun,
+    WorkerDifference,
     WorkerReport,
 )
 
@@ -241,6 +242,17 @@ def bytes_of(encoder: Encoder, embeddings: int) -> int:
     """About how much room so many embeddings take in the database: two bytes a dimension, the row around it, and
     its entry in the primary key."""
     return embeddings * (2 * encoder.dim + 8 + 16 + 28 + 40)
+
+
+def worker_differences(dataset: Dataset) -> QuerySet[WorkerDifference]:
+    """Workers that do not embed for the dataset, because they compute other vectors than those on record: with the
+    encoder of its name, or with the one that a change prepares."""
+    names = [dataset.encoder_name]
+    if (change := open_change(dataset)) is not None:
+        names.append(change.to_name)
+    since = timezone.now() - timedelta(days=30)
+    rows = WorkerDifference.objects.filter(encoder__name__in=names, seen_at__gte=since)
+    return rows.select_related("encoder").order_by("host", "encoder_id")
 
 
 def worker_reports() -> QuerySet[WorkerReport]:

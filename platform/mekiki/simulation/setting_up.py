@@ -12,10 +12,16 @@ from mekiki.accounts.selectors import user_named
 from mekiki.accounts.services import create_user, set_role
 from mekiki.datasets import services as datasets
 from mekiki.datasets.models import Dataset, ImportBatch
+from mekiki.datasets.report_text import report_text
 from mekiki.labeling import services as labeling
 from mekiki.labeling.services import LabelSpec
 from mekiki.learning.selectors import champion
 from mekiki.simulation.waiting import wait_for_jobs
+
+# Lines of the import's report to print, of each outcome.
+SHOWN_LINES = 20
+# Of a dataset; the name of a folder may be longer.
+NAME_LENGTH = 120
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ def make_simulated_dataset(
     CommandError with the job's own words when importing, encoding or predicting failed.
     """
     dataset = datasets.create_dataset(
-        name=name,
+        name=name[:NAME_LENGTH],
         user=people.admin,
         description=description,
         encoder_name=encoder,
@@ -82,6 +88,8 @@ def make_simulated_dataset(
         + (f", {imported.duplicates} duplicates skipped" if imported.duplicates else "")
         + (f", {imported.rejected} files refused" if imported.rejected else "")
     )
+    for line in report_text(imported, SHOWN_LINES):
+        say(line)
     if champion(dataset) is None:
         raise CommandError("No prediction was made: no image of this folder could be read.")
     return dataset

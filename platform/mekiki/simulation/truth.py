@@ -3,8 +3,10 @@
 import json
 import re
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 
+from mekiki.config.regular_files import read_regular
 from mekiki.datasets.models import Dataset
 from mekiki.labeling.models import Label
 from mekiki.review.selectors import answered_image_ids
@@ -12,22 +14,6 @@ from mekiki.review.selectors import answered_image_ids
 
 class TruthError(Exception):
     """The folder or the prompts file cannot be used; the message says why and what to do."""
-
-
-def class_names(folder: Path) -> list[str]:
-    """The names of the sub-folders that hold at least one file, sorted. TruthError for fewer than two."""
-    if not folder.is_dir():
-        raise TruthError(f"{folder} is not a folder.")
-    names = sorted(
-        unicodedata.normalize("NFC", child.name)
-        for child in folder.iterdir()
-        if child.is_dir() and not child.name.startswith(".") and any(p.is_file() for p in child.rglob("*"))
-    )
-    if len(names) < 2:
-        raise TruthError(
-            f"{folder} needs at least two folders with images in them, one for each label; it has {len(names)}."
-        )
-    return names
 
 
 def default_prompts(name: str) -> list[str]:
@@ -45,7 +31,7 @@ def read_prompts(file: Path | None, names: list[str]) -> dict[str, list[str]]:
     given: dict[str, list[str]] = {}
     if file is not None:
         try:
-            content = json.loads(file.read_text(encoding="utf-8"))
+            content = json.loads(read_regular(file))
         except (OSError, ValueError) as error:
             raise TruthError(f"{file} cannot be read as JSON: {error}") from None
         if not isinstance(content, dict):
@@ -60,17 +46,24 @@ def read_prompts(file: Path | None, names: list[str]) -> dict[str, list[str]]:
     return {name: given.get(name) or default_prompts(name) for name in names}
 
 
-class Truth:
-    """Image → true label, for one dataset that was imported from a folder of folders."""
+def first_folder(name: str) -> str:
+    """The first folder of an image's name: its label, where the labels lie at the top."""
+    return unicodedata.normalize("NFC", name.replace("\\", "/").split("/")[0])
 
-    def __init__(self, dataset: Dataset) -> None:
+
+class Truth:
+    """Image → true label, for one dataset that was imported from a folder of folders.
+
+    label_of: the name of the label by the name of an image.
+    """
+
+    def __init__(self, dataset: Dataset, label_of: Callable[[str], str | None] = first_folder) -> None:
         labels = {label.name: label.pk for label in Label.objects.filter(dataset=dataset)}
         self.dataset = dataset
         self.by_id: dict[int, int] = {}
         self.by_hash: dict[str, int] = {}
         for pk, sha256, name in dataset.images.values_list("pk", "sha256", "name"):
-            folder = unicodedata.normalize("NFC", name.replace("\\", "/").split("/")[0])
-            label = labels.get(folder)
+            label = labels.get(label_of(name) or "")
             if label is None:
                 raise TruthError(f"The image {name} lies in no folder that is a label.")
             self.by_id[pk] = label

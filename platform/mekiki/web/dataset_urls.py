@@ -7,6 +7,7 @@ from mekiki.web import gallery, heads, views
 urlpatterns = [
     path("", views.overview, name="overview"),
     path("activity/", views.activity, name="activity"),
+    path("activity/events.<str:form>", views.download_events, name="activity-download"),
     path("jobs/<uuid:job_id>/cancel/", views.cancel_job, name="job-cancel"),
     path("jobs/<uuid:job_id>/retry/", views.retry_job, name="job-retry"),
     path("members/", views.members, name="members"),

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import Q
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext_noop, ngettext
 
 from mekiki.accounts.models import Role
 from mekiki.audit.models import Event
@@ -58,6 +58,9 @@ def detail(event: Event) -> str:
             "duplicates": data.get("duplicates", 0),
             "rejected": data.get("rejected", 0),
         }
+    if event.kind == "images.metadata_changed":
+        changed = int(data.get("changed", 0))
+        return ngettext("%(n)d image", "%(n)d images", changed) % {"n": changed}
     if event.kind.startswith("encoder.") and data.get("to"):
         return _encoders(data)
     if event.kind == "head.verified":
@@ -179,6 +182,7 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "window.estimated": _plain(gettext_noop("Pixel window estimated from images")),
     "window.changed": _plain(gettext_noop("Pixel window changed")),
     "images.imported": _plain(gettext_noop("Images imported")),
+    "images.metadata_changed": _plain(gettext_noop("Metadata of images changed")),
     "import.discarded": _plain(gettext_noop("Upload discarded")),
     "label.added": _plain(gettext_noop("Label added")),
     "label.changed": _plain(gettext_noop("Label changed")),

@@ -1,6 +1,9 @@
 """Walking a zip that may mean harm: bounded in number, in size by counting, in ratio; nothing is unpacked to disk."""
 
+import contextlib
 import lzma
+import os
+import re
 import stat
 import struct
 import zipfile
@@ -10,16 +13,56 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+import inflate64
+
+from mekiki.config.regular_files import open_regular
 from mekiki.datasets.importing import names
 from mekiki.datasets.problems import ProblemError
 
 # Image formats are compressed already. Even blank BMPs rarely shrink this much on average.
 MAX_RATIO = 100
 _RATIO_MATTERS_FROM = 64 * 1024 * 1024  # bytes unpacked
+# Problems of an entry that end the whole archive.
+ENDING = {"archive_bomb", "archive_too_big"}
 _STEP = 256 * 1024
 # Central directory bytes allowed per permitted entry: 46 fixed, the rest for the name and extra fields.
 _DIRECTORY_BYTES_PER_ENTRY = 400
 _ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
+# Names of the parts of a zip that is split over several files.
+_VOLUME = re.compile(r"\.(z\d\d|\d{3})$", re.IGNORECASE)
+HEAD_BYTES = 512  # what is_zip and other_archive need of a file's beginning
+# (offset, bytes, name) of archives that are not opened.
+_OTHERS = (
+    (0, b"7z\xbc\xaf\x27\x1c", "7z"),
+    (0, b"Rar!\x1a\x07", "RAR"),
+    (0, b"\x1f\x8b\x08", "gzip"),
+    (0, b"BZh", "bzip2"),
+    (0, b"\xfd7zXZ\x00", "xz"),
+    (0, b"\x28\xb5\x2f\xfd", "zstd"),
+    (0, b"MSCF\x00\x00\x00\x00", "CAB"),
+    (2, b"-lh", "LZH"),
+    (257, b"ustar", "tar"),
+)
+# Programs that unpack themselves: a program with a zip behind it.
+_PROGRAMS = (b"MZ", b"\x7fELF", b"#!")
+DEFLATE64 = 9
+# What the standard library reads, and Deflate64 through inflate64.
+_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, DEFLATE64, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
+# PKWARE APPNOTE 4.4.5
+_METHOD_NAMES = {
+    1: "Shrink",
+    6: "Implode",
+    10: "PKWARE Implode",
+    18: "IBM TERSE",
+    19: "IBM LZ77",
+    93: "Zstandard",
+    94: "MP3",
+    95: "XZ",
+    96: "JPEG",
+    97: "WavPack",
+    98: "PPMd",
+    99: "AES",
+}
 
 
 @dataclass(frozen=True)
@@ -37,39 +80,52 @@ def is_zip(head: bytes) -> bool:
     return head.startswith(_ZIP_MAGICS)
 
 
+def other_archive(head: bytes) -> str:
+    """The kind of archive, other than a zip, that begins like this; empty: none that is known."""
+    return next((name for at, magic, name in _OTHERS if head[at : at + len(magic)] == magic), "")
+
+
+def holds_zip(head: bytes, file: BinaryIO) -> bool:
+    """Is this open file a zip, or a program with a zip behind it? `head`: its first HEAD_BYTES."""
+    return is_zip(head) or (head.startswith(_PROGRAMS) and zipfile.is_zipfile(file))
+
+
 class Archive:
     """An open zip. Use as a context manager.
 
-    ProblemError on entering: archive_damaged, archive_empty, archive_too_big, archive_too_many, archive_bomb.
-    All are judged from the directory, before any entry is read, so a refused archive leaves nothing behind.
+    ProblemError on entering: archive_damaged, archive_cut, archive_split, archive_empty, archive_too_big,
+    archive_too_many, archive_bomb. All are judged from the directory, before any entry is read, so a refused
+    archive leaves nothing behind.
     """
 
-    def __init__(self, path: Path, limits: Limits) -> None:
+    def __init__(self, path: Path, limits: Limits, name: str = "") -> None:
+        """`name`: the archive's name as it was sent, which tells the parts of a split one."""
         self._path = path
         self._limits = limits
+        self._is_part = _VOLUME.search(name or path.name) is not None
         self._unpacked = 0
-        self.size = path.stat().st_size
+        self.size = 0
 
     def __enter__(self) -> "Archive":
-        if self.size > self._limits.archive_bytes:
-            raise ProblemError("archive_too_big", limit=self._limits.archive_bytes)
-        try:
-            with self._path.open("rb") as file:
-                directory = _directory_bytes(file, self.size)
-            if directory > self._limits.archive_files * _DIRECTORY_BYTES_PER_ENTRY:
-                raise ProblemError("archive_too_many", limit=self._limits.archive_files)
-            self._zip = zipfile.ZipFile(self._path)
-        except (zipfile.BadZipFile, struct.error, OSError, ValueError, NotImplementedError, EOFError):
-            raise ProblemError("archive_damaged") from None
-        try:
+        with contextlib.ExitStack() as opened:
+            try:
+                self._file = opened.enter_context(open_regular(self._path, follow_links=False))
+                self.size = os.fstat(self._file.fileno()).st_size
+                if self.size > self._limits.archive_bytes:
+                    raise ProblemError("archive_too_big", limit=self._limits.archive_bytes)
+                directory = self._directory_bytes()
+                if directory > self._limits.archive_files * _DIRECTORY_BYTES_PER_ENTRY:
+                    raise ProblemError("archive_too_many", limit=self._limits.archive_files)
+                self._zip = opened.enter_context(zipfile.ZipFile(self._file))
+            except (zipfile.BadZipFile, struct.error, OSError, ValueError, NotImplementedError, EOFError):
+                raise ProblemError("archive_damaged") from None
             self._judge()
-        except BaseException:
-            self._zip.close()
-            raise
+            self.names = names.ZipNames(self._zip.infolist())
+            self._opened = opened.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._zip.close()
+        self._opened.close()
 
     def _judge(self) -> None:
         entries = self._zip.infolist()
@@ -86,10 +142,10 @@ class Archive:
             raise ProblemError("archive_too_big", limit=self._limits.archive_bytes)
 
     def entries(self) -> Iterator[tuple[str, zipfile.ZipInfo]]:
-        """(name as sent, entry) of every file; folders and what operating systems leave are passed over."""
+        """(name as sent, entry) of every file; the entries of folders themselves are left out."""
         for info in self._zip.infolist():
-            name = names.of_entry(info)
-            if not name.replace("\\", "/").endswith("/") and not names.ignorable(name):
+            name = self.names.of(info)
+            if not name.replace("\\", "/").endswith("/"):
                 yield name, info
 
     def read(self, name: str, info: zipfile.ZipInfo) -> bytes:
@@ -102,12 +158,15 @@ class Archive:
             raise ProblemError("symlink")
         if info.flag_bits & 0x1:
             raise ProblemError("encrypted")
+        if info.compress_type not in _METHODS:
+            method = _METHOD_NAMES.get(info.compress_type, str(info.compress_type))
+            raise ProblemError("compression_unknown", format=method)
         if info.file_size > self._limits.file_bytes:
             raise ProblemError("too_large", limit=self._limits.file_bytes)
         data = bytearray()
         try:
-            with self._zip.open(info) as file:
-                while piece := file.read(_STEP):
+            with self._open(info) as pieces:
+                for piece in pieces:
                     data += piece
                     self._unpacked += len(piece)
                     # What is counted, not what the directory claims.
@@ -128,26 +187,65 @@ class Archive:
             raise ProblemError("entry_damaged") from None
         if is_zip(bytes(data[:4])):
             raise ProblemError("nested_archive")
+        if kind := other_archive(bytes(data[:HEAD_BYTES])):
+            raise ProblemError("archive_kind", format=kind)
         return bytes(data)
 
+    @contextlib.contextmanager
+    def _open(self, info: zipfile.ZipInfo) -> Iterator[Iterator[bytes]]:
+        """The unpacked pieces of an entry; its checksum is compared at the end."""
+        if info.compress_type == DEFLATE64:
+            yield _inflate64(self._file, info)
+        else:
+            with self._zip.open(info) as entry:
+                yield iter(lambda: entry.read(_STEP), b"")
 
-def _directory_bytes(file: BinaryIO, size: int) -> int:
-    """Length of the central directory (PKWARE APPNOTE 4.3.14–4.3.16), read before zipfile loads all of it."""
-    tail = min(size, 22 + 65535)
-    file.seek(size - tail)
-    end = file.read(tail)
-    at = end.rfind(b"PK\x05\x06")
-    if at < 0:
+    def _directory_bytes(self) -> int:
+        """Length of the central directory (PKWARE APPNOTE 4.3.14–4.3.16), read before zipfile loads all of it."""
+        file = self._file
+        tail = min(self.size, 22 + 65535)
+        file.seek(self.size - tail)
+        end = file.read(tail)
+        at = end.rfind(b"PK\x05\x06")
+        if at < 0:
+            file.seek(0)
+            split = self._is_part or file.read(4) == b"PK\x07\x08"
+            raise ProblemError("archive_split" if split else "archive_cut")
+        disk, first_disk = struct.unpack_from("<HH", end, at + 4)
+        if (disk, first_disk) not in {(0, 0), (0xFFFF, 0xFFFF)}:
+            raise ProblemError("archive_split")
+        length: int
+        (length,) = struct.unpack_from("<L", end, at + 12)
+        if length == 0xFFFFFFFF:  # zip64: the locator, just before, points to the real record
+            if at < 20 or end[at - 20 : at - 16] != b"PK\x06\x07":
+                raise zipfile.BadZipFile
+            (where,) = struct.unpack_from("<Q", end, at - 12)
+            file.seek(where)
+            record = file.read(56)
+            if record[:4] != b"PK\x06\x06":
+                raise zipfile.BadZipFile
+            (length,) = struct.unpack_from("<Q", record, 40)
+        return length
+
+
+def _inflate64(file: BinaryIO, info: zipfile.ZipInfo) -> Iterator[bytes]:
+    """Deflate64, which Windows writes into zips above 2 GB and zipfile does not read. BadZipFile: damaged."""
+    file.seek(info.header_offset)
+    header = file.read(30)
+    if header[:4] != b"PK\x03\x04":
         raise zipfile.BadZipFile
-    length: int
-    (length,) = struct.unpack_from("<L", end, at + 12)
-    if length == 0xFFFFFFFF:  # zip64: the locator, just before, points to the real record
-        if at < 20 or end[at - 20 : at - 16] != b"PK\x06\x07":
-            raise zipfile.BadZipFile
-        (where,) = struct.unpack_from("<Q", end, at - 12)
-        file.seek(where)
-        record = file.read(56)
-        if record[:4] != b"PK\x06\x06":
-            raise zipfile.BadZipFile
-        (length,) = struct.unpack_from("<Q", record, 40)
-    return length
+    file.seek(sum(struct.unpack_from("<HH", header, 26)), os.SEEK_CUR)
+    inflater = inflate64.Inflater()
+    left, checksum, size = info.compress_size, 0, 0
+    while left > 0 and size < info.file_size:
+        # Small pieces bound what one call can unpack to.
+        packed = file.read(min(left, 4096))
+        if not packed:
+            break
+        left -= len(packed)
+        piece = inflater.inflate(packed)
+        checksum = zlib.crc32(piece, checksum)
+        size += len(piece)
+        yield piece
+    if size != info.file_size or checksum != info.CRC:
+        raise zipfile.BadZipFile

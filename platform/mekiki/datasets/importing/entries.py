@@ -1,41 +1,53 @@
 """What an import holds: one entry a file, from an upload, a folder or a single file; zips are walked.
 
-Entries come in the same order each time, so a killed import finds its way again.
+Entries come in the same order each time, so a killed import finds its way again. Replay walks the same way.
 """
 
 import json
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
+from mekiki.config.regular_files import NotRegularError, open_regular
 from mekiki.datasets.importing import metadata, names
-from mekiki.datasets.importing.archives import Archive, Limits, is_zip
-from mekiki.datasets.problems import ProblemError
+from mekiki.datasets.importing.archives import ENDING, HEAD_BYTES, Archive, Limits, holds_zip, other_archive
+from mekiki.datasets.importing.folders import Folder, Line, encoding_notes
+from mekiki.datasets.problems import Note, ProblemError
+
+__all__ = ["NAMES_FILE", "Entry", "Folder", "Source", "Upload", "Walk"]
 
 NAMES_FILE = "names.jsonl"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A file, or a whole archive or table that was refused: its name for people, its bytes or the problem.
+    """A file with its bytes, or a line of the report about a file, a folder, a table or an archive.
 
-    `where` says which archive it lies in, for reports; empty: it is the name.
+    `name` is for people. `where` says which archive it lies in, for reports; empty: it is the name. `notes`: lines
+    of the report about a file that is taken.
     """
 
     name: str
     data: bytes = b""
-    problem: ProblemError | None = None
+    problem: Line | None = None
     metadata: dict[str, str] | None = None
     where: str = ""
+    notes: tuple[Note, ...] = ()
 
 
 class Source(Protocol):
     """Files on this machine's disk, with the names people gave them."""
 
-    def files(self) -> Iterator[tuple[str, Path | ProblemError]]:
-        """(name as sent, path to read it from or why there is none), in the same order each time."""
+    def files(self) -> Iterator[tuple[str, Path | Line]]:
+        """(name as sent, path to read it from or a line of the report), in the same order each time."""
+        ...
+
+    def notes(self) -> Iterator[tuple[str, Note]]:
+        """Lines of the report about the source as a whole."""
         ...
 
 
@@ -45,7 +57,7 @@ class Upload:
 
     folder: Path
 
-    def files(self) -> Iterator[tuple[str, Path | ProblemError]]:
+    def files(self) -> Iterator[tuple[str, Path | Line]]:
         """See Source."""
         try:
             lines = (self.folder / NAMES_FILE).open("rb")
@@ -62,121 +74,156 @@ class Upload:
                 else:
                     yield str(row["name"]), self.folder / f"{int(row['file']):012d}"
 
-
-@dataclass(frozen=True)
-class Folder:
-    """A folder on the server with everything below it, or a single file. Links are not followed."""
-
-    path: Path
-
-    def files(self) -> Iterator[tuple[str, Path | ProblemError]]:
-        """See Source."""
-        if self.path.is_file():
-            yield self.path.name, self.path
-            return
-        for folder, below, files in os.walk(self.path):
-            below.sort()
-            here = Path(folder)
-            for file in sorted(files):
-                path = here / file
-                yield path.relative_to(self.path).as_posix(), path
+    def notes(self) -> Iterator[tuple[str, Note]]:
+        """See Source: names of an upload come as text."""
+        return iter(())
 
 
-def count(source: Source, limits: Limits) -> int:
-    """How many entries there are, for the progress bar: files, and the files inside zips."""
-    total = 0
-    for name, path in source.files():
-        if names.ignorable(name):
-            continue
-        if isinstance(path, ProblemError) or not _starts_like_zip(path):
-            total += 1
-            continue
-        try:
-            with Archive(path, limits) as archive:
-                total += sum(1 for _ in archive.entries())
-        except (ProblemError, OSError):
-            total += 1
-    return total
+class Walk:
+    """One walk over a source. `total` first, then iterate once; afterwards `tables` holds what was used of them."""
 
+    def __init__(self, source: Source, limits: Limits) -> None:
+        self._source = source
+        self._limits = limits
+        self.tables: list[metadata.Tables] = []
 
-def walk(source: Source, limits: Limits) -> Iterator[Entry]:
-    """Every entry with its bytes, one at a time. Problems come as entries too, so that the rest goes on."""
-    tables = metadata.Tables()
-    for name, path in source.files():
-        if metadata.is_table(name) and not names.ignorable(name):
-            try:
-                tables.add(name, _read(path, limits))
-            except ProblemError as problem:
-                yield Entry(names.readable(name), problem=problem)
-    for name, path in source.files():
-        if names.ignorable(name) or metadata.is_table(name):
-            continue
-        if isinstance(path, Path) and _starts_like_zip(path):
-            yield from _walk_archive(names.readable(name), path, limits)
-            continue
-        try:
-            yield Entry(names.readable(name), _read(path, limits), metadata=tables.of(name))
-        except ProblemError as problem:
-            yield Entry(names.readable(name), problem=problem)
-
-
-def _walk_archive(label: str, path: Path, limits: Limits) -> Iterator[Entry]:
-    def of(name: str) -> str:
-        return names.readable(f"{label}/{name}")
-
-    try:
-        with Archive(path, limits) as archive:
-            tables = metadata.Tables()
-            for name, info in archive.entries():
-                if metadata.is_table(name):
-                    try:
-                        tables.add(name, archive.read(name, info))
-                    except ProblemError as problem:
-                        yield Entry(of(name), problem=problem)
-            found = False
-            for name, info in archive.entries():
-                if metadata.is_table(name):
-                    continue
-                found = True
+    @cached_property
+    def total(self) -> int:
+        """How many files there are, for the progress bar: files, and the files inside zips."""
+        total = 0
+        for name, path in self._source.files():
+            if not isinstance(path, Path):
+                total += not isinstance(path, Note)
+            elif names.is_passed_over(name):
+                continue
+            elif not self._is_zip(path):
+                total += 1
+            else:
                 try:
-                    data = archive.read(name, info)
+                    with Archive(path, self._limits, name) as archive:
+                        total += sum(not names.is_passed_over(n) for n, _ in archive.entries())
+                except (ProblemError, OSError):
+                    total += 1
+        return total
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Every entry with its bytes, one at a time. Lines of the report come as entries too."""
+        passed_over = names.PassedOver()
+        tables = metadata.Tables()
+        for name, path in self._source.files():
+            if isinstance(path, Path) and metadata.is_table(name) and not names.is_passed_over(name):
+                try:
+                    tables.add(name, names.readable(name), self._read(path))
                 except ProblemError as problem:
-                    if problem.code.startswith("archive_"):
-                        raise
-                    yield Entry(of(name), problem=problem)
+                    yield Entry(names.readable(name), problem=_of_table(problem))
+        tables.parse()
+        if tables:
+            self.tables.append(tables)
+            for name, path in self._source.files():
+                if isinstance(path, Path) and not names.is_passed_over(name) and not metadata.is_table(name):
+                    tables.claim(name)
+        for name, note in self._source.notes():
+            yield Entry(name, problem=note)
+        for name, path in self._source.files():
+            label = names.readable(name)
+            if not isinstance(path, Path):
+                yield Entry(label, problem=path)
+            elif passed_over.takes(name) or metadata.is_table(name):
+                continue
+            elif self._is_zip(path):
+                yield from self._archive(label, path)
+            else:
+                try:
+                    data = self._read(path)
+                except ProblemError as problem:
+                    yield Entry(label, problem=problem)
                 else:
-                    yield Entry(names.readable(name), data, metadata=tables.of(name), where=of(name))
-            if not found:
-                yield Entry(label, problem=ProblemError("no_image"))
-    except ProblemError as problem:
-        yield Entry(label, problem=problem)
+                    values, notes = tables.of(name)
+                    yield Entry(label, data, metadata=values, notes=tuple(notes))
+        for name, note in passed_over.notes():
+            yield Entry(name, problem=note)
 
+    def _archive(self, label: str, path: Path) -> Iterator[Entry]:
+        def of(name: str) -> str:
+            return f"{label}/{names.readable(name)}"
 
-def _starts_like_zip(path: Path | ProblemError) -> bool:
-    if isinstance(path, ProblemError):
-        return False
-    try:
-        if path.is_symlink():
+        try:
+            with Archive(path, self._limits, label) as archive:
+                for name, note in encoding_notes(label, archive.names.encoding, archive.names.guessed):
+                    yield Entry(name, problem=note)
+                passed_over = names.PassedOver()
+                tables = metadata.Tables()
+                images = []
+                for name, info in archive.entries():
+                    if passed_over.takes(name):
+                        continue
+                    if not metadata.is_table(name):
+                        images.append((name, info))
+                        continue
+                    try:
+                        tables.add(name, of(name), archive.read(name, info))
+                    except ProblemError as problem:
+                        if problem.code in ENDING:
+                            raise
+                        yield Entry(of(name), problem=_of_table(problem))
+                tables.parse()
+                if tables:
+                    self.tables.append(tables)
+                    for name, _ in images:
+                        tables.claim(name)
+                yield from _repeated(of, [name for name, _ in images])
+                for name, info in images:
+                    try:
+                        data = archive.read(name, info)
+                    except ProblemError as problem:
+                        if problem.code in ENDING:
+                            raise
+                        yield Entry(of(name), problem=problem)
+                    else:
+                        values, notes = tables.of(name)
+                        shown = names.readable(name)
+                        yield Entry(shown, data, metadata=values, where=of(name), notes=tuple(notes))
+                for name, note in passed_over.notes(f"{label}/"):
+                    yield Entry(name, problem=note)
+                if not images and not tables:
+                    yield Entry(label, problem=ProblemError("no_image"))
+        except ProblemError as problem:
+            yield Entry(label, problem=problem)
+
+    def _is_zip(self, path: Path) -> bool:
+        try:
+            with open_regular(path, follow_links=False) as file:
+                return holds_zip(file.read(HEAD_BYTES), file)
+        except OSError:
             return False
-        with path.open("rb") as file:
-            return is_zip(file.read(4))
-    except OSError:
-        return False
+
+    def _read(self, path: Path) -> bytes:
+        """A file's bytes. ProblemError: special_file, archive_kind, too_large, unreadable."""
+        try:
+            with open_regular(path, follow_links=False) as file:
+                head = file.read(HEAD_BYTES)
+                if kind := other_archive(head):
+                    raise ProblemError("archive_kind", format=kind)
+                size = os.fstat(file.fileno()).st_size
+                if size > self._limits.file_bytes:
+                    raise ProblemError("too_large", limit=self._limits.file_bytes)
+                return head + file.read(max(0, size - len(head)))
+        except NotRegularError as error:
+            # Replaced since the folder was listed.
+            raise ProblemError("special_file", format=error.kind) from None
+        except OSError:
+            raise ProblemError("unreadable") from None
 
 
-def _read(path: Path | ProblemError, limits: Limits) -> bytes:
-    """A file's bytes. ProblemError: symlink, too_large, unreadable, or the one given."""
-    if isinstance(path, ProblemError):
-        raise path
-    try:
-        if path.is_symlink():
-            raise ProblemError("symlink")
-        if not path.is_file():
-            raise ProblemError("unreadable")
-        size = path.stat().st_size
-        if size <= limits.file_bytes:
-            with path.open("rb") as file:
-                return file.read(size)
-    except OSError:
-        raise ProblemError("unreadable") from None
-    raise ProblemError("too_large", limit=limits.file_bytes)
+def _of_table(problem: ProblemError) -> Line:
+    """A table that could not be read at all keeps no image out."""
+    if problem.code == "too_large":
+        return Note("metadata_invalid", "partly", {"reason": "too_large"})
+    return problem
+
+
+def _repeated(of: Callable[[str], str], sent: list[str]) -> Iterator[Entry]:
+    """A line for each name that an archive holds more than once; all its entries are taken."""
+    for name, count in Counter(sent).items():
+        if count > 1:
+            yield Entry(of(name), problem=Note("name_repeated", "noted", {"count": count}))

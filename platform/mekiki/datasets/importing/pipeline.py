@@ -20,10 +20,11 @@ import imaging
 from mekiki.datasets import storage
 from mekiki.datasets.importing import pictures
 from mekiki.datasets.importing.archives import Limits
-from mekiki.datasets.importing.entries import Entry, Source, count, walk
+from mekiki.datasets.importing.entries import Entry, Source, Walk
+from mekiki.datasets.importing.metadata_updates import Update, apply_updates, match_known
 from mekiki.datasets.importing.report import NumberSet, Report
 from mekiki.datasets.importing.windows import Windows, camera_of
-from mekiki.datasets.models import Dataset, Image, ImportBatch, ImportProblem, PixelWindow
+from mekiki.datasets.models import Dataset, Image, ImageName, ImportBatch, ImportProblem, PixelWindow
 from mekiki.datasets.problems import Note, ProblemError
 
 WINDOW_FILES = 64
@@ -40,10 +41,11 @@ class AlreadyFinishedError(Exception):
 
 @dataclass(frozen=True)
 class Counts:
-    """What came of the entries: files seen without a problem, and those refused."""
+    """What came of the entries: files taken or known, files refused, whether there was a table of metadata."""
 
     taken: int
     rejected: int
+    tables: bool
 
 
 @dataclass
@@ -54,7 +56,7 @@ class _Window:
     files: int = 0
     good: list[tuple[Entry, str, "Future[pictures.Picture] | None"]] = field(default_factory=list)
     pixel_windows: dict[str, PixelWindow] = field(default_factory=dict)  # by hash, of deep images
-    bad: list[tuple[str, ProblemError]] = field(default_factory=list)
+    bad: list[tuple[str, ProblemError | Note]] = field(default_factory=list)
 
 
 def limits_from_settings() -> Limits:
@@ -77,37 +79,38 @@ def audit_key(seed: str, sha256: str) -> float:
 def store_all(batch: ImportBatch, source: Source, progress: Progress) -> Counts:
     """Store every entry of the source. Whatever `progress` raises stops it, with nothing half-written."""
     limits = limits_from_settings()
-    total = count(source, limits)
+    walk = Walk(source, limits)
+    total = walk.total
     progress(0, total)
     taken = rejected = 0
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="import")
     waiting: deque[_Window] = deque()
-    report, seen = Report(batch), NumberSet()
+    run = _Run(batch)
+    report = run.report
     try:
-        for window in _windows(batch, source, pool, limits):
+        for window in _windows(batch, walk, pool, limits):
             waiting.append(window)
             # One window is decoded while the next is read.
             if len(waiting) > 1:
-                good, bad = _finish(batch, waiting.popleft(), report, seen)
+                good, bad = run.finish(waiting.popleft())
                 taken, rejected = taken + good, rejected + bad
                 progress(taken + rejected, max(total, taken + rejected))
         while waiting:
-            good, bad = _finish(batch, waiting.popleft(), report, seen)
+            good, bad = run.finish(waiting.popleft())
             taken, rejected = taken + good, rejected + bad
             progress(taken + rejected, max(total, taken + rejected))
+        match_known(batch, walk.tables, report, run.applied)
         report.close()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-    return Counts(taken, rejected)
+    return Counts(taken, rejected, tables=bool(walk.tables))
 
 
-def _windows(
-    batch: ImportBatch, source: Source, pool: ThreadPoolExecutor, limits: Limits
-) -> Iterator[_Window]:
+def _windows(batch: ImportBatch, walk: Walk, pool: ThreadPoolExecutor, limits: Limits) -> Iterator[_Window]:
     entries: list[tuple[Entry, str]] = []
     window = _Window()
     dataset, pixel_windows = batch.dataset, Windows(batch.dataset)
-    for entry in _pages(walk(source, limits), limits) if batch.every_page else walk(source, limits):
+    for entry in _pages(walk, limits) if batch.every_page else walk:
         window.files += 1
         window.size += len(entry.data)
         if entry.problem is None:
@@ -195,68 +198,90 @@ def _store(
     return picture
 
 
-def _finish(batch: ImportBatch, window: _Window, report: Report, seen: NumberSet) -> tuple[int, int]:
-    """Record a window once its files are written. Returns (files taken, files refused)."""
-    dataset = batch.dataset
-    rows: list[Image] = []
-    lines: list[tuple[str, ProblemError | Note]] = list(window.bad)
-    taken: list[tuple[Entry, str]] = []
-    for entry, sha256, future in window.good:
-        if future is not None:
-            try:
-                picture = future.result()
-            except ProblemError as problem:
-                lines.append((entry.where or entry.name, problem))
+class _Run:
+    """The recording half of one run over an import."""
+
+    def __init__(self, batch: ImportBatch) -> None:
+        self.batch = batch
+        self.report = Report(batch)
+        # Images of this import whose own entry was met; images that this import gave metadata to.
+        self.met, self.applied = NumberSet(), NumberSet()
+
+    def finish(self, window: _Window) -> tuple[int, int]:
+        """Record a window once its files are written. Returns (files taken, files refused)."""
+        rows: list[Image] = []
+        lines: list[tuple[str, ProblemError | Note]] = list(window.bad)
+        taken: list[tuple[Entry, str]] = []
+        for entry, sha256, future in window.good:
+            where = entry.where or entry.name
+            if future is not None:
+                try:
+                    picture = future.result()
+                except ProblemError as problem:
+                    lines.append((where, problem))
+                    continue
+                # Notes about a picture that is kept, such as frames that were left out.
+                lines += [(where, note) for note in picture.notes]
+                rows.append(_image(self.batch, entry, sha256, picture, window.pixel_windows.get(sha256)))
+            lines += [(where, note) for note in entry.notes]
+            taken.append((entry, sha256))
+        refused = sum(problem.outcome == ImportProblem.Outcome.REFUSED for _, problem in lines)
+        with transaction.atomic():
+            # A worker that was taken for dead may still be running: once the batch is finished it writes nothing.
+            row = ImportBatch.objects.select_for_update(no_key=True).filter(pk=self.batch.pk).first()
+            if row is None or row.finished_at is not None:
+                raise AlreadyFinishedError
+            Image.objects.bulk_create(rows, ignore_conflicts=True)
+            lines += self._compare(taken)
+            self.report.add(lines)
+        return len(taken), refused
+
+    def _compare(self, taken: list[tuple[Entry, str]]) -> list[tuple[str, ProblemError | Note]]:
+        """Keep the further names and the metadata of entries whose content is known. Returns lines of the report."""
+        hashes = {sha256 for _, sha256 in taken}
+        stored = Image.objects.filter(dataset=self.batch.dataset, sha256__in=hashes).only(
+            "sha256", "name", "batch_id", "metadata"
+        )
+        kept = {image.sha256: image for image in stored}
+        lines: list[tuple[str, ProblemError | Note]] = []
+        names, updates = [], []
+        for entry, sha256 in taken:
+            image = kept.get(sha256)
+            if image is None:  # removed by somebody at this moment
                 continue
-            lines += [(entry.where or entry.name, note) for note in picture.notes]
-            rows.append(
-                Image(
-                    dataset=dataset,
-                    sha256=sha256,
-                    name=entry.name,
-                    format=picture.format,
-                    width=picture.width,
-                    height=picture.height,
-                    size=len(entry.data),
-                    metadata=entry.metadata or {},
-                    audit_key=audit_key(dataset.seed, sha256),
-                    batch=batch,
-                    window=(shown_by := window.pixel_windows.get(sha256)),
-                    window_version=shown_by.version if shown_by else 0,
-                    has_display=picture.display is not None,
-                )
-            )
-        taken.append((entry, sha256))
-    refused = sum(problem.outcome == ImportProblem.Outcome.REFUSED for _, problem in lines)
-    with transaction.atomic():
-        # A worker that was taken for dead may still be running: once the batch is finished it writes nothing.
-        row = ImportBatch.objects.select_for_update(no_key=True).filter(pk=batch.pk).first()
-        if row is None or row.finished_at is not None:
-            raise AlreadyFinishedError
-        Image.objects.bulk_create(rows, ignore_conflicts=True)
-        lines += _duplicates(batch, taken, seen)
-        report.add(lines)
-    return len(taken), refused
+            where = entry.where or entry.name
+            is_own = image.batch_id == self.batch.pk and image.name == entry.name and self.met.add(image.pk)
+            if not is_own:
+                lines.append((where, ProblemError("duplicate", kept=image.name)))
+                if entry.name != image.name:
+                    names.append(ImageName(image=image, name=entry.name, batch=self.batch))
+            if entry.metadata:
+                if is_own and image.metadata == entry.metadata:
+                    self.applied.add(image.pk)
+                else:
+                    updates.append(Update(image.pk, where, entry.metadata))
+        ImageName.objects.bulk_create(names, ignore_conflicts=True)
+        return [*lines, *apply_updates(self.batch, updates, self.applied)]
 
 
-def _duplicates(
-    batch: ImportBatch, taken: list[tuple[Entry, str]], seen: NumberSet
-) -> list[tuple[str, ProblemError | Note]]:
-    """A line for each entry whose content was kept under another entry's name. `seen`: images met before."""
-    hashes = {sha256 for _, sha256 in taken}
-    kept = {
-        sha256: (pk, name, batch_id)
-        for pk, sha256, name, batch_id in Image.objects.filter(
-            dataset=batch.dataset, sha256__in=hashes
-        ).values_list("pk", "sha256", "name", "batch_id")
-    }
-    lines: list[tuple[str, ProblemError | Note]] = []
-    for entry, sha256 in taken:
-        pk, name, batch_id = kept[sha256]
-        if batch_id == batch.pk and name == entry.name and seen.add(pk):
-            continue  # this entry is the image itself
-        lines.append((entry.where or entry.name, ProblemError("duplicate", kept=name)))
-    return lines
+def _image(
+    batch: ImportBatch, entry: Entry, sha256: str, picture: pictures.Picture, shown_by: PixelWindow | None
+) -> Image:
+    return Image(
+        dataset=batch.dataset,
+        sha256=sha256,
+        name=entry.name,
+        format=picture.format,
+        width=picture.width,
+        height=picture.height,
+        size=len(entry.data),
+        metadata=entry.metadata or {},
+        audit_key=audit_key(batch.dataset.seed, sha256),
+        batch=batch,
+        window=shown_by,
+        window_version=shown_by.version if shown_by else 0,
+        has_display=picture.display is not None,
+    )
 
 
 def record_problems(batch: ImportBatch, problems: Iterable[tuple[str, ProblemError | Note]]) -> None:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 
+from mekiki.datasets.importing.names import escaped
 from mekiki.datasets.models import ImportBatch, ImportProblem
 from mekiki.datasets.problems import Note, ProblemError
 
@@ -36,7 +37,7 @@ class Report:
     def _row(self, name: str, problem: ProblemError | Note) -> ImportProblem:
         return ImportProblem(
             batch=self._batch,
-            name=name,
+            name=escaped(name),
             code=problem.code,
             outcome=problem.outcome,
             detail=problem.detail,

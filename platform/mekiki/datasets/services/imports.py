@@ -11,11 +11,13 @@ from django.utils.translation import gettext as _
 
 from mekiki.accounts.models import User
 from mekiki.audit.services import record
+from mekiki.config.regular_files import kind_of
 from mekiki.datasets.importing import pipeline
 from mekiki.datasets.importing.entries import Folder, Source, Upload
+from mekiki.datasets.importing.folders import from_location, to_location
 from mekiki.datasets.importing.report import Report
 from mekiki.datasets.models import Dataset, Image, ImportBatch
-from mekiki.datasets.problems import ProblemError
+from mekiki.datasets.problems import KINDS_OF_FILE, ProblemError
 from mekiki.datasets.selectors import outcome_counts
 from mekiki.datasets.services.uploads import finish_upload
 from mekiki.jobs.models import Job, Kind
@@ -25,16 +27,27 @@ from mekiki.jobs.services import enqueue
 def import_folder(*, dataset: Dataset, path: str | Path, user: User | None, every_page: bool = False) -> Job:
     """Import a folder, a zip or a single file that lies on the server. The worker must be able to read it.
 
-    every_page: every page of a TIFF becomes an image, not only the largest. ValidationError when there is nothing at the path.
+    every_page: every page of a TIFF becomes an image, not only the largest. ValidationError when there is nothing at
+    the path, or neither a file nor a folder.
     """
     place = Path(path).expanduser().absolute()
-    if not place.exists():
-        raise ValidationError(_("There is nothing at %(path)s."), params={"path": str(place)})
+    shown = {"path": Folder(place).shown_path}
+    try:
+        mode = place.stat().st_mode
+    except (OSError, ValueError):
+        raise ValidationError(_("There is nothing at %(path)s."), params=shown) from None
+    if (kind := kind_of(mode)) not in {"", "folder"}:
+        raise ValidationError(
+            _(
+                "%(path)s is not a file but a %(kind)s. Nothing was imported. Name a folder, a zip or an image."
+            ),
+            params={**shown, "kind": KINDS_OF_FILE[kind]},
+        )
     with transaction.atomic():
         batch = ImportBatch.objects.create(
             dataset=dataset,
             source=ImportBatch.Source.FOLDER,
-            location=str(place),
+            location=to_location(place),
             created_by=user,
             every_page=every_page,
         )
@@ -53,7 +66,7 @@ def run_import(*, batch: ImportBatch, progress: Callable[[int, int | None], None
         if batch.source == ImportBatch.Source.UPLOAD:
             source = Upload(Path(batch.location))
         else:
-            source = Folder(Path(batch.location))
+            source = Folder(from_location(batch.location))
         try:
             counts = pipeline.store_all(batch, source, progress)
         except pipeline.AlreadyFinishedError:
@@ -72,8 +85,9 @@ def _close(batch: ImportBatch, counts: pipeline.Counts) -> ImportBatch:
     if row.finished_at is not None:
         return row
     rejected = counts.rejected
-    if not counts.taken and not rejected:
-        label = Path(row.location).name if row.source == ImportBatch.Source.FOLDER else str(_("the upload"))
+    if not counts.taken and not rejected and not counts.tables:
+        is_folder = row.source == ImportBatch.Source.FOLDER
+        label = Folder(from_location(row.location)).label if is_folder else str(_("the upload"))
         Report(row).add([(label, ProblemError("no_image"))])
         rejected = 1
     row.added = Image.objects.filter(batch=row).count()
@@ -93,6 +107,14 @@ def _close(batch: ImportBatch, counts: pipeline.Counts) -> ImportBatch:
             for name in ("added", "duplicates", "rejected", "partly", "skipped", "noted")
         },
     )
+    if row.metadata_changed:
+        record(
+            kind="images.metadata_changed",
+            actor=batch.created_by,
+            dataset=batch.dataset,
+            target=row,
+            data={"changed": row.metadata_changed},
+        )
     if Image.objects.filter(dataset=batch.dataset).exists():
         enqueue(kind=Kind.ENCODE, dataset=batch.dataset, user=batch.created_by)
     return row

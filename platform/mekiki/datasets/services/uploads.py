@@ -25,7 +25,7 @@ from django.utils.translation import gettext as _
 from mekiki.accounts.models import User
 from mekiki.audit.services import record
 from mekiki.datasets.importing import names
-from mekiki.datasets.importing.archives import is_zip
+from mekiki.datasets.importing.archives import HEAD_BYTES, is_zip, other_archive
 from mekiki.datasets.importing.entries import NAMES_FILE
 from mekiki.datasets.models import Dataset, Image, ImportBatch, ImportProblem
 from mekiki.datasets.problems import ProblemError
@@ -102,12 +102,13 @@ def add_files(
     batch: ImportBatch,
     part: int,
     files: Iterable[tuple[str, Readable, int | None]],
-    refused: Iterable[tuple[str, int]] = (),
+    refused: Iterable[tuple[str, int | None]] = (),
 ) -> int:
     """Take the numbered part of an upload, once: a part sent again after a lost reply is passed over.
 
-    files: (name, file, its bytes where known). refused: (name, bytes) of files the browser kept back for their size; the report names
-    them like any other. Returns how many files were taken. Errors as add_file.
+    files: (name, file, its bytes where known). refused: (name, bytes) of files the browser kept back for their
+    size, or None for those it could not read; the report names them like any other. Returns how many files
+    were taken. Errors as add_file.
     """
     folder = _open_folder(batch)
     marker = folder / f"part-{part:08d}"
@@ -118,6 +119,9 @@ def add_files(
         add_file(batch=batch, name=name, file=file, size=size)
         taken += 1
     for name, size in refused:
+        if size is None:
+            _append(folder, name, 0, None, ProblemError("unreadable_upload"))
+            continue
         is_archive = name.lower().endswith(".zip")
         limit = settings.MAX_ARCHIVE_BYTES if is_archive else settings.MAX_FILE_BYTES
         _append(folder, name, size, None, _too_big(limit))
@@ -145,7 +149,7 @@ def _append(folder: Path, name: str, size: int, draft: Path | None, problem: Pro
                 at += 1
         if draft is not None:
             draft.replace(folder / f"{at:012d}")
-        row = {"file": at, "name": names.readable(name) or _("unnamed"), "size": size}
+        row = {"file": at, "name": names.readable(name), "size": size}
         if problem is not None:
             row["problem"] = {"code": problem.code, "detail": problem.detail}
         lines.write(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
@@ -165,6 +169,8 @@ def _copy(file: Readable, out: BinaryIO) -> tuple[int, ProblemError | None]:
     while piece := file.read(_STEP):
         if not size and is_zip(piece[:4]):
             limit = settings.MAX_ARCHIVE_BYTES
+        elif not size and (kind := other_archive(piece[:HEAD_BYTES])):
+            problem = ProblemError("archive_kind", format=kind)
         size += len(piece)
         if problem is None and size > limit:
             problem = _too_big(limit)

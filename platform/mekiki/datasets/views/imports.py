@@ -106,14 +106,17 @@ def _sent(request: UserRequest) -> list[tuple[str, Readable, int | None]]:
     return [(name, cast(Readable, file), file.size) for name, file in zip(names, files, strict=True)]
 
 
-def _refused(request: UserRequest) -> list[tuple[str, int]]:
-    """(name, bytes) of files the browser kept back because of their size, at most a thousand a part."""
+def _refused(request: UserRequest) -> list[tuple[str, int | None]]:
+    """(name, bytes) of files the browser kept back, at most a thousand a part; None: it could not read them."""
     if request.content_type == STREAM:
         return []
     try:
         rows = json.loads(request.POST.get("refused", "[]"))
-        return [(str(row["name"]), int(row["size"])) for row in rows[:1000]]
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        return [
+            (str(row["name"]), None if row.get("unreadable") is True else int(row["size"]))
+            for row in rows[:1000]
+        ]
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return []
 
 

@@ -48,6 +48,7 @@ class Problem(StrEnum):
     TOO_LONG = "too_long"  # for the encoder's context; detail: count, most
     NOT_LOADED = "not_loaded"  # detail: reason
     OTHER_WEIGHTS = "other_weights"
+    OTHER_VECTORS = "other_vectors"  # than those on record, from the same weights
     BUSY = "busy"
     NO_WORKER = "no_worker"
 
@@ -56,7 +57,7 @@ class Problem(StrEnum):
         return _sentence(self, detail or {})
 
 
-PASSING = (Problem.NOT_LOADED, Problem.OTHER_WEIGHTS)
+PASSING = (Problem.NOT_LOADED, Problem.OTHER_WEIGHTS, Problem.OTHER_VECTORS)
 
 # A page that waits holds a thread of the web server: whoever finds all places taken asks again a little later.
 _waiting = threading.BoundedSemaphore(4)
@@ -221,6 +222,12 @@ def _sentence(problem: Problem, detail: dict[str, Any]) -> str:
             return _(
                 "The encoder's weights on the worker are not those that the images were embedded with, so texts and "
                 "images cannot be compared. The images are being embedded anew; texts can be searched for when that is done."
+            )
+        case Problem.OTHER_VECTORS:
+            return _(
+                "The search worker computes other vectors from the same weights than those on record, so texts and "
+                "images cannot be compared. The gallery and its filters work, and so does “More like this”. Tell the "
+                "person who runs this installation: the page of the encoder says more."
             )
         case Problem.BUSY:
             return _("Too many searches wait for an answer. Wait a moment, then search again.")

@@ -17,6 +17,11 @@ from mekiki.learning.services.encoder_changes import (
     settle_all,
     take_back_obstacle,
 )
+from mekiki.learning.services.encoder_probes import (
+    record_probe,
+    report_difference,
+    withdraw_difference,
+)
 from mekiki.learning.services.encoder_steps import (
     change_is_ready,
     record_long_prompts,
@@ -75,11 +80,13 @@ __all__ = [
     "record_head",
     "record_long_prompts",
     "record_new_encoder",
+    "record_probe",
     "record_removal",
     "record_verification",
     "register_encoder",
     "removal_obstacle",
     "remove_embeddings",
+    "report_difference",
     "report_worker",
     "request_change",
     "request_encoding",
@@ -100,5 +107,6 @@ __all__ = [
     "switch_over",
     "take_back_obstacle",
     "use_head",
+    "withdraw_difference",
     "write_log",
 ]

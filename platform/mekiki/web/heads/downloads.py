@@ -1,8 +1,6 @@
 """Files of a head: the labels it was trained on, and its confusion matrix. Streamed, in memory that does not grow."""
 
-import csv
-from collections.abc import Iterable, Iterator
-from datetime import UTC
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
@@ -18,44 +16,18 @@ from mekiki.learning.selectors import evaluation_of
 from mekiki.review.audit_counts import audit_counts
 from mekiki.review.blinding import hidden, hidden_ids, neutral_name
 from mekiki.review.models import Decision
+from mekiki.web.csv_files import csv_response, safe_cell, utc
 
 CHUNK = 2000  # rows whose decisions are looked up at once
-# A cell that begins so is read as a formula by spreadsheets (OWASP, "CSV Injection").
-_FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠'")  # the apostrophe too: taking one away gives the text back
 UNKNOWN = "label unknown to the head, counts as wrong"
 TRAINING = ("image_sha256", "file_name", "label", "decided_by", "decided_at", "decision", "kind")
-
-
-class _Echo:
-    """A file that hands back what is written to it."""
-
-    def write(self, text: str) -> str:
-        return text
-
-
-def _safe(text: str) -> str:
-    """What a person wrote, so that no spreadsheet runs it."""
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
-
-
-def _csv(name: str, rows: Iterable[Iterable[Any]]) -> StreamingHttpResponse:
-    writer = csv.writer(_Echo())
-
-    def lines() -> Iterator[str]:
-        yield "\ufeff"  # with a byte order mark Excel reads UTF-8
-        for row in rows:
-            yield writer.writerow(row)  # type: ignore[misc]
-
-    response = StreamingHttpResponse(lines(), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
-    return response
 
 
 @require_safe
 def training_labels(request: UserRequest, slug: str, version: int) -> StreamingHttpResponse:
     """The labels a head was trained on: which image, which label, who decided it, when, and how."""
     dataset, head = head_for(request.user, slug, version)
-    return _csv(f"{dataset.slug}-head-{head.version}-training-labels.csv", _training_rows(head))
+    return csv_response(f"{dataset.slug}-head-{head.version}-training-labels.csv", _training_rows(head))
 
 
 def _training_rows(head: Head) -> Iterator[tuple[Any, ...]]:
@@ -75,8 +47,8 @@ def _training_rows(head: Head) -> Iterator[tuple[Any, ...]]:
         wanted = Decision.objects.filter(pk__in=numbers, dataset_id=head.dataset_id)
         decisions = {
             pk: (
-                _safe(user),
-                at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+                safe_cell(user),
+                utc(at),
                 kind,
                 said,
             )
@@ -90,7 +62,7 @@ def _training_rows(head: Head) -> Iterator[tuple[Any, ...]]:
             for number in (decision, *others):
                 user, at, kind, said = decisions.get(number, ("", "", "", ""))
                 shown = label if number == decision else said
-                yield sha256, _safe(name), _safe(shown or ""), user, at, number, kind
+                yield sha256, safe_cell(name), safe_cell(shown or ""), user, at, number, kind
 
 
 @require_safe
@@ -111,7 +83,7 @@ def confusions(request: UserRequest, slug: str, version: int) -> StreamingHttpRe
         for truth, row in zip(ids, matrix, strict=True):
             for said, n in zip(ids, row, strict=True):
                 if n:
-                    yield _safe(names.get(truth, "?")), _safe(names.get(said, "?")), n, ""
+                    yield safe_cell(names.get(truth, "?")), safe_cell(names.get(said, "?")), n, ""
         unknown = int(evaluation.report.get("unknown_label") or 0)
         if unknown > evaluation.archived_label:
             yield "", "", unknown - evaluation.archived_label, UNKNOWN
@@ -123,4 +95,4 @@ def confusions(request: UserRequest, slug: str, version: int) -> StreamingHttpRe
             if n := getattr(since, name):
                 yield "", "", n, f"{name} since stated"
 
-    return _csv(f"{dataset.slug}-head-{head.version}-confusion.csv", rows())
+    return csv_response(f"{dataset.slug}-head-{head.version}-confusion.csv", rows())

@@ -90,6 +90,18 @@ def is_checkbox(field: forms.BoundField) -> bool:
     return isinstance(field.field.widget, forms.CheckboxInput)
 
 
+@register.filter
+def is_optional(field: forms.BoundField) -> bool:
+    """Whether a field may be left empty: it is marked "optional", and no other field is marked.
+
+    A box and a choice always have a value. A field that another field's choice makes necessary says so itself, by
+    `needed_by_choice` on the form.
+    """
+    conditional = getattr(field.form, "needed_by_choice", ())
+    without_value = isinstance(field.field, (forms.BooleanField, forms.ChoiceField))
+    return not (field.field.required or without_value or field.name in conditional)
+
+
 register.filter("count", count)
 register.filter("percent", percent)
 

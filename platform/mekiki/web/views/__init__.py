@@ -1,6 +1,13 @@
 """Pages of the shell: home, a dataset's overview and activity, and what runs beside the pages."""
 
-from mekiki.web.views.activity import activity, cancel_job, platform_activity, retry_job
+from mekiki.web.views.activity import (
+    activity,
+    cancel_job,
+    download_events,
+    download_platform_events,
+    platform_activity,
+    retry_job,
+)
 from mekiki.web.views.datasets import create_dataset, home, overview, suggest_address
 from mekiki.web.views.members import members, remove_member, set_member_role
 from mekiki.web.views.service import healthz, metrics
@@ -10,6 +17,8 @@ __all__ = [
     "activity",
     "cancel_job",
     "create_dataset",
+    "download_events",
+    "download_platform_events",
     "healthz",
     "home",
     "members",

@@ -1,20 +1,20 @@
 """What happened, by whom: the jobs and events of a dataset, and the events of the whole platform."""
 
-from typing import Any
+import json
 from uuid import UUID
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
-from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from mekiki.accounts import selectors as people
 from mekiki.accounts.access import require_platform_admin
-from mekiki.accounts.http import UserRequest, number_in
+from mekiki.accounts.http import UserRequest
 from mekiki.accounts.models import Role
 from mekiki.audit.models import Event
 from mekiki.datasets.access import dataset_for, job_for
@@ -24,41 +24,10 @@ from mekiki.exports.models import LabelSet
 from mekiki.jobs import progress
 from mekiki.jobs import services as jobs
 from mekiki.jobs.models import ACTIVE_STATES, ENDED_EARLY, Job, Kind
-from mekiki.web import events
+from mekiki.web import activity_log, events
+from mekiki.web.csv_files import csv_response
 
-PAGE = 50
 ENDED_JOBS = 10
-# The choice of the filter that means the platform itself; no user can have this name.
-PLATFORM = "*"
-
-
-def _events(request: UserRequest, rows: QuerySet[Event], *, names: list[str]) -> dict[str, Any]:
-    """A page of events, newest first, by key, as `show` (group or kind) and `actor` narrow them down.
-
-    names: the people offered by the filter; a name that was asked for is offered as well.
-    """
-    show, actor = request.GET.get("show", ""), request.GET.get("actor", "")[:150].replace("\0", "")
-    condition = events.matching(show)
-    show = show if condition is not None else ""
-    if condition is not None:
-        rows = rows.filter(condition)
-    if actor:
-        rows = rows.filter(actor_name="" if actor == PLATFORM else actor)
-    before = number_in(request.GET.get("before", ""))
-    if before is not None:
-        rows = rows.filter(pk__lt=before)
-    page = list(rows.order_by("-pk")[: PAGE + 1])
-    more, page = len(page) > PAGE, page[:PAGE]
-    narrowed = {name: value for name, value in (("show", show), ("actor", actor)) if value}
-    return {
-        "events": [(event, events.sentence(event), events.detail(event)) for event in page],
-        "show": show,
-        "actor": actor,
-        "actors": names if actor in {"", PLATFORM, *names} else [*names, actor],
-        "before": before,
-        "older_url": "?" + urlencode({**narrowed, "before": str(page[-1].pk)}) if more else "",
-        "newer_url": "?" + urlencode(narrowed) if before is not None else "",
-    }
 
 
 @require_safe
@@ -75,7 +44,7 @@ def activity(request: UserRequest, slug: str) -> HttpResponse:
         "ended": [(job, progress.status(job, dataset.role), job.pk in again) for job in ended],
         "may_retry": bool(again),
         "groups": events.choices(with_users=False),
-        **_events(
+        **activity_log.page_of(
             request,
             Event.objects.filter(dataset_id=dataset.pk),
             names=[member.user.username for member in people.members(dataset)],
@@ -91,12 +60,40 @@ def platform_activity(request: UserRequest) -> HttpResponse:
     users, _more = people.users()
     context = {
         "groups": events.choices(with_users=True),
-        **_events(request, Event.objects.all(), names=[user.username for user in users]),
+        **activity_log.page_of(request, Event.objects.all(), names=[user.username for user in users]),
     }
-    ids = {event.dataset_id for event, _words, _detail in context["events"]} - {None}
+    ids = {line.event.dataset_id for line in context["events"]} - {None}
     found = Dataset.objects.only("slug", "name", "archived_at").in_bulk(ids)
-    context["events"] = [(*row, found.get(row[0].dataset_id)) for row in context["events"]]
+    for line in context["events"]:
+        line.dataset = found.get(line.event.dataset_id)
     return render(request, "web/platform_activity.html", context)
+
+
+@require_safe
+def download_events(request: UserRequest, slug: str, form: str) -> HttpResponseBase:
+    """The events of the dataset that the page's filter leaves, as CSV or JSON Lines."""
+    dataset = dataset_for(request.user, slug)
+    return _download(request, Event.objects.filter(dataset_id=dataset.pk), f"{dataset.slug}-events", form)
+
+
+@require_safe
+def download_platform_events(request: UserRequest, form: str) -> HttpResponseBase:
+    """The events of the whole platform, for its admins."""
+    require_platform_admin(request.user)
+    return _download(request, Event.objects.all(), "mekiki-events", form)
+
+
+def _download(request: UserRequest, rows: QuerySet[Event], name: str, form: str) -> HttpResponseBase:
+    """Stream the events, oldest first, in memory that does not grow."""
+    rows = activity_log.Filter.of(request).apply(rows)
+    if form == "csv":
+        return csv_response(f"{name}.csv", activity_log.csv_rows(rows))
+    if form != "jsonl":
+        raise Http404
+    lines = (json.dumps(each, ensure_ascii=False) + "\n" for each in activity_log.json_objects(rows))
+    response = StreamingHttpResponse(lines, content_type="application/jsonl; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{name}.jsonl"'
+    return response
 
 
 @require_POST

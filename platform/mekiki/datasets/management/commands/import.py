@@ -13,9 +13,10 @@ from tqdm import tqdm
 
 from mekiki.accounts.selectors import user_named
 from mekiki.datasets.access import dataset_at
-from mekiki.datasets.models import ImportBatch, ImportProblem
+from mekiki.datasets.models import ImportBatch
 from mekiki.datasets.problems import explain
-from mekiki.datasets.selectors import outcome_counts, problems_after
+from mekiki.datasets.report_text import report_text
+from mekiki.datasets.selectors import problems_after
 from mekiki.datasets.services import import_folder
 from mekiki.jobs.models import ACTIVE_STATES, Job, State
 
@@ -116,7 +117,8 @@ class Command(BaseCommand):
             _("%(added)d added, %(duplicates)d duplicates, %(rejected)d not taken.")
             % {"added": batch.added, "duplicates": batch.duplicates, "rejected": batch.rejected}
         )
-        self._report_lines(batch)
+        for line in report_text(batch, SHOWN_PROBLEMS):
+            self.stdout.write(line)
         if batch.rejected or batch.partly:
             sys.exit(PARTLY)
 
@@ -137,17 +139,3 @@ class Command(BaseCommand):
                     "advice": str(text.advice),
                 }
             after = page[-1].pk
-
-    def _report_lines(self, batch: ImportBatch) -> None:
-        """The report, grouped by outcome, bounded lines a group."""
-        for outcome, count in outcome_counts(batch).items():
-            if not count:
-                continue
-            self.stdout.write(f"{ImportProblem.Outcome(outcome).label} ({count}):")
-            for problem in problems_after(batch, limit=SHOWN_PROBLEMS, outcome=outcome):
-                text = explain(problem.code, problem.detail)
-                self.stdout.write(f"  {problem.name}: {text.what} {text.advice}")
-            if count > SHOWN_PROBLEMS:
-                self.stdout.write(
-                    _("  … and %(n)d more, on the import's page.") % {"n": count - SHOWN_PROBLEMS}
-                )

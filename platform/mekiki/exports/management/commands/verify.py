@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
+from mekiki.config.regular_files import read_regular
 from mekiki.exports.signing import fingerprint
 from mekiki.exports.verify import VerifyReport, verify
 
@@ -33,7 +34,7 @@ class Command(BaseCommand):
         pinned = None
         if options["key"] is not None:
             try:
-                pinned = options["key"].read_bytes()
+                pinned = read_regular(options["key"])
                 fingerprint(pinned)
             except (OSError, ValueError) as error:
                 raise CommandError(

@@ -10,7 +10,13 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from mekiki.simulation.truth import TruthError, class_names, read_prompts
+from mekiki.datasets.importing.entries import Folder
+from mekiki.datasets.models import ImportBatch
+from mekiki.simulation.layout import Layout, contradictions, read_layout
+from mekiki.simulation.truth import TruthError, read_prompts
+
+# Exit status for a folder or a file of prompts that cannot be used.
+UNUSABLE = 2
 
 
 class Command(BaseCommand):
@@ -23,7 +29,9 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("folder", type=Path, help="one sub-folder of images for each label")
+        parser.add_argument(
+            "folder", type=Path, help="one sub-folder of images for each label, also inside train/ and test/"
+        )
         parser.add_argument("--prompts", type=Path, help="JSON file: folder name → list of prompts")
         parser.add_argument("--budget", type=int, default=300, help="answers to give (default 300)")
         parser.add_argument("--batch", type=int, default=30, help="answers between retrainings (default 30)")
@@ -40,13 +48,16 @@ class Command(BaseCommand):
         if options["budget"] < 1 or options["batch"] < 1:
             raise CommandError("--budget and --batch must be at least 1.")
         try:
-            names = class_names(folder)
-            prompts = read_prompts(options["prompts"], names)
+            layout = read_layout(folder)
+            prompts = read_prompts(options["prompts"], layout.labels)
         except TruthError as error:
-            raise CommandError(str(error)) from None
+            raise CommandError(str(error), returncode=UNUSABLE) from None
         if options["inside"]:
-            self._inside(folder, prompts, options)
+            self._inside(folder, layout, prompts, options)
         else:
+            for remark in layout.remarks:
+                self.stdout.write(remark)
+            self.stdout.flush()
             self._outside(folder, options)
 
     def _outside(self, folder: Path, options: dict[str, Any]) -> None:
@@ -70,7 +81,9 @@ class Command(BaseCommand):
         if code:
             sys.exit(code)
 
-    def _inside(self, folder: Path, prompts: dict[str, list[str]], options: dict[str, Any]) -> None:
+    def _inside(
+        self, folder: Path, layout: Layout, prompts: dict[str, list[str]], options: dict[str, Any]
+    ) -> None:
         from mekiki.simulation import loop
         from mekiki.simulation.doors import ServiceDoor
         from mekiki.simulation.setting_up import make_people, make_simulated_dataset
@@ -78,7 +91,7 @@ class Command(BaseCommand):
         started = time.monotonic()
         people = make_people()
         dataset = make_simulated_dataset(
-            name=folder.name,
+            name=Folder(folder).label,
             folder=folder,
             labels=[{"name": name, "prompts": texts} for name, texts in prompts.items()],
             batch=options["batch"],
@@ -87,6 +100,8 @@ class Command(BaseCommand):
             people=people,
             say=self.stdout.write,
         )
+        for remark in contradictions(layout, ImportBatch.objects.filter(dataset=dataset).latest("pk")):
+            self.stdout.write(remark)
         figures = loop.run(
             dataset=dataset,
             door=ServiceDoor(dataset, people.reviewer),
@@ -95,6 +110,7 @@ class Command(BaseCommand):
             batch=options["batch"],
             say=self.stdout.write,
             started=started,
+            label_of=layout.label_of,
         )
         self.stdout.write(
             f"{figures['images']} images, {figures['labels']} labels, {figures['answers']} answers in "

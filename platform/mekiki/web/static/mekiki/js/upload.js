@@ -24,18 +24,20 @@ function complain(words) {
   find("error").hidden = !words;
 }
 
-/** Files of dropped entries with their paths, folders walked to the bottom. */
+/** Files of dropped entries with their paths, folders walked to the bottom. `file` is null where reading failed. */
 async function walk(entry, found) {
+  const path = entry.fullPath.replace(/^\//, "");
   if (entry.isFile) {
     const file = await new Promise((done, failed) => entry.file(done, failed)).catch(() => null);
-    if (file) found.push({ file, path: entry.fullPath.replace(/^\//, "") });
+    found.push({ file, path });
     return;
   }
   const reader = entry.createReader();
   // A reader gives at most a hundred at a time.
   for (;;) {
-    const some = await new Promise((done, failed) => reader.readEntries(done, failed)).catch(() => []);
-    if (!some.length) return;
+    const some = await new Promise((done, failed) => reader.readEntries(done, failed)).catch(() => null);
+    if (some === null) found.push({ file: null, path });
+    if (!some?.length) return;
     for (const child of some) await walk(child, found);
   }
 }
@@ -47,8 +49,8 @@ function parts(files) {
   const made = [];
   let part = null;
   for (const item of files) {
-    const limit = /\.zip$/i.test(item.file.name) ? maxArchive : maxFile;
-    const refused = item.file.size > limit;
+    const limit = /\.zip$/i.test(item.path) ? maxArchive : maxFile;
+    const refused = !item.file || item.file.size > limit;
     if (!refused && item.file.size > PART_BYTES) {
       made.push({ files: [item], refused: [], bytes: item.file.size, stream: true });
       continue;
@@ -59,7 +61,8 @@ function parts(files) {
       part = { files: [], refused: [], bytes: 0, stream: false };
       made.push(part);
     }
-    if (refused) part.refused.push({ name: item.path, size: item.file.size });
+    if (!item.file) part.refused.push({ name: item.path, size: 0, unreadable: true });
+    else if (refused) part.refused.push({ name: item.path, size: item.file.size });
     else part.files.push(item);
     part.bytes += size;
   }

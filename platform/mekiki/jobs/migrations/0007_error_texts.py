@@ -6,12 +6,12 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('learning', '0011_audit_counts'),
+        ('jobs', '0006_encoder_probes'),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='encoderchange',
+            model_name='job',
             name='error_texts',
             field=models.JSONField(default=dict),
         ),

@@ -6,12 +6,12 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('jobs', '0005_kind_rebuild_pictures'),
+        ('learning', '0012_encoder_probes'),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='job',
+            model_name='encoderchange',
             name='error_texts',
             field=models.JSONField(default=dict),
         ),

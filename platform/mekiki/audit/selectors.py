@@ -1,0 +1,108 @@
+"""Reads of the audit log: newest first, by key, grouped where many events of one kind follow each other."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import F, Q, QuerySet, Subquery
+
+from mekiki.audit.models import Event
+
+# Events of these kinds are shown as one line where one person made several. Each is plain by itself.
+GROUPED = frozenset({"decision.recorded", "queue.filled", "user.logged_in", "label_set.downloaded"})
+# The longest pause between two events of one group.
+PAUSE = timedelta(minutes=30)
+# The most events one page looks at, however large its groups are.
+SCAN = 5000
+_KEY = ("id", "at", "kind", "actor_id", "actor_name", "dataset_id")
+
+
+@dataclass
+class Group:
+    """One event, or several of one kind by one person in one dataset. `newest` stands for them."""
+
+    newest: Event
+    oldest: Event
+    count: int = 1
+
+
+def narrowed(
+    events: QuerySet[Event],
+    *,
+    kinds: Q | None = None,
+    actor: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> QuerySet[Event]:
+    """Return the events of these kinds, by this person ("" is the platform), from `since` to before `until`."""
+    if kinds is not None:
+        events = events.filter(kinds)
+    if actor is not None:
+        events = events.filter(actor_name=actor)
+    if since is not None:
+        events = events.filter(at__gte=since)
+    return events.filter(at__lt=until) if until is not None else events
+
+
+def newest_first(events: QuerySet[Event]) -> QuerySet[Event]:
+    """Return the events in the order of pages: by time, then by id."""
+    return events.order_by(F("at").desc(), F("id").desc())
+
+
+def older_than(events: QuerySet[Event], pk: int, *, or_equal: bool = False) -> QuerySet[Event]:
+    """Return the events that come after this one in the order of pages."""
+    at = _time_of(pk)
+    same = Q(at=at, pk__lte=pk) if or_equal else Q(at=at, pk__lt=pk)
+    # The first condition is implied by the second; it is what the index is searched by.
+    return events.filter(at__lte=at).filter(Q(at__lt=at) | same)
+
+
+def not_older_than(events: QuerySet[Event], pk: int) -> QuerySet[Event]:
+    """Return the event and those that come before it in the order of pages."""
+    at = _time_of(pk)
+    return events.filter(at__gte=at).filter(Q(at__gt=at) | Q(at=at, pk__gte=pk))
+
+
+def _time_of(pk: int) -> Subquery:
+    return Subquery(Event.objects.filter(pk=pk).values("at")[:1])
+
+
+def grouped_page(events: QuerySet[Event], *, size: int) -> tuple[list[Group], int | None]:
+    """Return up to `size` groups, newest first, and the id of the last event looked at (None: the end).
+
+    Every event is on exactly one page: a page ends where group `size` + 1 would begin, or after SCAN events, and a
+    group that is cut there goes on as another group of the next page.
+    """
+    rows = newest_first(events)
+    first = list(rows[: size + 1])
+    groups, last = _collect(first, size)
+    if last is not None or len(first) <= size:
+        return groups, last
+    # Groups left room on the page: look further, without the data of the events.
+    light = [*first, *rows.only(*_KEY)[size + 1 : SCAN + 1]]
+    groups, last = _collect(light, size)
+    if last is None and len(light) > SCAN:
+        last = light[-1].pk
+    whole = Event.objects.in_bulk([g.newest.pk for g in groups if g.newest.get_deferred_fields()])
+    for group in groups:
+        group.newest = whole.get(group.newest.pk, group.newest)
+    return groups, last
+
+
+def _collect(rows: Iterable[Event], size: int) -> tuple[list[Group], int | None]:
+    """Return the groups of the rows and the id of the last row used; None where all rows were used."""
+    groups: list[Group] = []
+    open_groups: dict[tuple[object, ...], Group] = {}
+    last: int | None = None
+    for row in rows:
+        key = (row.kind, row.actor_id, row.actor_name, row.dataset_id)
+        group = open_groups.get(key) if row.kind in GROUPED else None
+        if group is not None and group.oldest.at - row.at <= PAUSE:
+            group.oldest, group.count = row, group.count + 1
+        elif len(groups) == size:
+            return groups, last
+        else:
+            open_groups[key] = Group(row, row)
+            groups.append(open_groups[key])
+        last = row.pk
+    return groups, None

@@ -1,0 +1,158 @@
+"""Walking a folder on the server's disk: in the same order each time, links not followed, nothing left out silently."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+from mekiki.config.regular_files import kind_of
+from mekiki.datasets.importing import encodings, names
+from mekiki.datasets.problems import Note, ProblemError
+
+Line = ProblemError | Note
+# Files counted in a folder that is passed over; a NAS keeps millions of them in its snapshots.
+_MAX_COUNTED = 10_000
+
+
+# Before a path that is not UTF-8, which a database cannot hold: its bytes follow, percent-encoded.
+_BYTES = "bytes:"
+
+
+def to_location(path: Path) -> str:
+    """A path as text that a database can hold, whatever bytes are in it."""
+    text = str(path)
+    return text if text.isprintable() else _BYTES + quote_from_bytes(os.fsencode(text))
+
+
+def from_location(location: str) -> Path:
+    """The path that to_location wrote."""
+    if location.startswith(_BYTES):
+        return Path(os.fsdecode(unquote_to_bytes(location.removeprefix(_BYTES))))
+    return Path(location)
+
+
+@dataclass(frozen=True)
+class NameEncoding:
+    """How the names of one folder are read. `bytes`: how many were not UTF-8."""
+
+    codec: str | None
+    not_utf8: int
+
+    def text(self, raw: str) -> str:
+        """The name as text, for a path as Python gives it."""
+        if not self.not_utf8 or raw.isascii():
+            return raw
+        return encodings.decode(os.fsencode(raw), self.codec)
+
+    def notes(self, label: str) -> Iterator[tuple[str, Note]]:
+        """A line of the report that says how names were read, where it had to be guessed."""
+        yield from encoding_notes(label, self.codec, self.not_utf8)
+
+
+def encoding_notes(label: str, codec: str | None, guessed: int) -> Iterator[tuple[str, Note]]:
+    """A line that names the encoding; none where all names were UTF-8 or ASCII."""
+    if guessed and codec is None:
+        yield label, Note("names_mixed", "noted", {"count": guessed})
+    elif guessed and codec != "utf-8":
+        yield (
+            label,
+            Note("names_encoding", "noted", {"count": guessed, "format": encodings.LABELS[codec or ""]}),
+        )
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder on the server with everything below it, or a single file."""
+
+    path: Path
+    _counted: dict[str, int | str] = field(default_factory=dict, compare=False)
+
+    @cached_property
+    def encoding(self) -> NameEncoding:
+        """The one encoding of all names below the folder, and of the folder's own."""
+        # Every name that is not ASCII takes part: UTF-8 only if all of them fit.
+        parts: set[str] = set() if self.path.name.isascii() else {self.path.name}
+        for name, _found in self._scan(Path(os.path.realpath(self.path))):
+            parts.update(part for part in name.split("/") if not part.isascii())
+        raw = [os.fsencode(part) for part in sorted(parts)]
+        guessed = sum(any("\udc80" <= c <= "\udcff" for c in part) for part in parts)
+        return NameEncoding(encodings.choose(raw, encodings.OF_FOLDERS) if guessed else "utf-8", guessed)
+
+    @property
+    def label(self) -> str:
+        """The folder's own name, for people."""
+        return names.readable(self.encoding.text(self.path.name) or "/")
+
+    @property
+    def shown_path(self) -> str:
+        """The whole path, for people; decoded without looking at what lies in the folder."""
+        parts = [os.fsencode(part) for part in self.path.parts if not part.isascii()]
+        return names.escaped(
+            encodings.decode(os.fsencode(self.path), encodings.choose(parts, encodings.OF_FOLDERS))
+        )
+
+    def notes(self) -> Iterator[tuple[str, Note]]:
+        """Lines of the report about the folder as a whole."""
+        yield from self.encoding.notes(self.label)
+
+    def files(self) -> Iterator[tuple[str, Path | Line]]:
+        """See entries.Source. Folders that are passed over come as one line each."""
+        # A link that a person names is followed; links inside the folder are not.
+        top = Path(os.path.realpath(self.path))
+        if not top.is_dir():
+            kind = kind_of(top.stat().st_mode) if top.exists() else ""
+            yield self.label, ProblemError("special_file", format=kind) if kind else top
+            return
+        for name, found in self._scan(top):
+            yield self.encoding.text(name), found
+
+    def _scan(self, top: Path) -> Iterator[tuple[str, Path | Line]]:
+        """(path below the top as Python gives it, the file or a line of the report): files first, then folders."""
+        waiting = [(top, "")]
+        while waiting:
+            folder, prefix = waiting.pop()
+            try:
+                with os.scandir(folder) as found:
+                    children = sorted(found, key=lambda child: child.name)
+            except NotADirectoryError:
+                return
+            except OSError:
+                yield prefix.rstrip("/") or folder.name, ProblemError("unreadable_folder")
+                continue
+            below = []
+            for child in children:
+                name = prefix + child.name
+                if child.is_dir(follow_symlinks=False):
+                    if names.is_system_folder(child.name):
+                        yield name, Note("folder_passed_over", "skipped", {"count": self._count(child.path)})
+                    else:
+                        below.append((Path(child.path), f"{name}/"))
+                else:
+                    yield name, _kind(child)
+            waiting += reversed(below)
+
+    def _count(self, folder: str) -> int | str:
+        """How many files lie below; counted up to _MAX_COUNTED ("10000+")."""
+        if folder not in self._counted:
+            count = 0
+            for _place, _below, files in os.walk(folder):
+                count += len(files)
+                if count > _MAX_COUNTED:
+                    break
+            self._counted[folder] = count if count <= _MAX_COUNTED else f"{_MAX_COUNTED}+"
+        return self._counted[folder]
+
+
+def _kind(child: "os.DirEntry[str]") -> Path | ProblemError:
+    if child.is_symlink():
+        if Path(child.path).is_dir():
+            return ProblemError("linked_folder")
+        return ProblemError("symlink" if Path(child.path).exists() else "broken_link")
+    if child.is_file(follow_symlinks=False):
+        return Path(child.path)
+    try:
+        return ProblemError("special_file", format=kind_of(child.stat(follow_symlinks=False).st_mode))
+    except OSError:
+        return ProblemError("unreadable")

@@ -1,0 +1,112 @@
+"""Metadata for images that the dataset holds already: by their name, a duplicate's name, or their SHA-256."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.db.models import F
+
+from mekiki.datasets.importing import metadata, tables
+from mekiki.datasets.importing.report import NumberSet, Report
+from mekiki.datasets.models import Dataset, Image, ImageName, ImportBatch
+from mekiki.datasets.problems import Note
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_CHUNK = 500
+
+
+@dataclass(frozen=True)
+class Update:
+    """Values for one image. `where`: the file or row they come from, for the report."""
+
+    image: int
+    where: str
+    values: dict[str, str]
+
+
+def apply_updates(batch: ImportBatch, updates: list[Update], applied: NumberSet) -> list[tuple[str, Note]]:
+    """Write values into images, in a transaction of the caller's. Returns lines of the report.
+
+    Other values of an image are kept. `applied` holds the images that this import gave values to: a second, different
+    value for one of them is listed and not written.
+    """
+    images = Image.objects.select_for_update().order_by("pk").in_bulk({update.image for update in updates})
+    lines: list[tuple[str, Note]] = []
+    changed: dict[int, Image] = {}
+    for update in updates:
+        image = images.get(update.image)
+        if image is None:
+            continue
+        values = dict(update.values)
+        if not applied.add(image.pk):
+            differing = sorted(k for k, v in values.items() if image.metadata.get(k, v) != v)
+            if differing:
+                columns = ", ".join(f"{k}: {image.metadata[k]} / {values.pop(k)}" for k in differing)
+                detail = {"kept": image.name, "columns": columns}
+                lines.append((update.where, Note("metadata_differs", "partly", detail)))
+        merged = image.metadata | values
+        if len(merged) > tables.MAX_KEYS:
+            left_out = [key for key in merged if key not in image.metadata][
+                tables.MAX_KEYS - len(image.metadata) :
+            ]
+            merged = {key: value for key, value in merged.items() if key not in left_out}
+            more: dict[str, object] = {
+                "count": len(left_out),
+                "limit": tables.MAX_KEYS,
+                "columns": ", ".join(left_out[:5]),
+            }
+            lines.append((update.where, Note("metadata_columns", "partly", more)))
+        if merged != image.metadata:
+            image.metadata = merged
+            changed[image.pk] = image
+    Image.objects.bulk_update(changed.values(), ["metadata"], batch_size=_CHUNK)
+    known = sum(image.batch_id != batch.pk for image in changed.values())
+    if known:
+        ImportBatch.objects.filter(pk=batch.pk).update(metadata_changed=F("metadata_changed") + known)
+    return lines
+
+
+def match_known(batch: ImportBatch, found: list[metadata.Tables], report: Report, applied: NumberSet) -> None:
+    """Give the rows that no file of the import used to images of the dataset; list the rows that are left."""
+    for table in (table for each in found for table in each.all()):
+        rows = table.unmatched()
+        if not rows:
+            continue
+        by_hash = {
+            row.cell.strip().lower(): row for row in rows if _SHA256.fullmatch(row.cell.strip().lower())
+        }
+        updates = []
+        for sha256, pk in Image.objects.filter(dataset=batch.dataset, sha256__in=by_hash).values_list(
+            "sha256", "pk"
+        ):
+            row = by_hash[sha256]
+            row.rank, row.files = 0, 1
+            updates.append(Update(pk, f"{table.label} ({row.line})", row.values))
+        known = table.of_rows([row for row in rows if row.files == 0])
+        for pk, name in _known_names(batch.dataset):
+            known.claim(metadata.parts_of(name), str(pk))
+        for pk, name in _known_names(batch.dataset):
+            found_row = known.row(metadata.parts_of(name))
+            if found_row is not None and found_row.values:
+                updates.append(Update(pk, f"{table.label} ({found_row.line})", found_row.values))
+            if len(updates) >= _CHUNK:
+                _write(batch, updates, report, applied)
+                updates = []
+        _write(batch, updates, report, applied)
+    for each in found:
+        report.add(each.lines())
+
+
+def _write(batch: ImportBatch, updates: list[Update], report: Report, applied: NumberSet) -> None:
+    with transaction.atomic():
+        # Locked first, as in storing: two workers on one import follow each other.
+        ImportBatch.objects.select_for_update(no_key=True).get(pk=batch.pk)
+        report.add(apply_updates(batch, updates, applied))
+
+
+def _known_names(dataset: Dataset) -> Iterator[tuple[int, str]]:
+    """(id, name) of every image, by its own name and by those of its duplicates."""
+    yield from Image.objects.filter(dataset=dataset).order_by("pk").values_list("pk", "name").iterator()
+    others = ImageName.objects.filter(image__dataset=dataset).order_by("pk")
+    yield from others.values_list("image_id", "name").iterator()

@@ -1,0 +1,256 @@
+"""What a folder of folders means to replay: which folder names are labels, which are parts of a split, and why not."""
+
+import os
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from mekiki.config.regular_files import open_regular
+from mekiki.datasets.importing import metadata, names
+from mekiki.datasets.importing.archives import HEAD_BYTES, is_zip, other_archive
+from mekiki.datasets.importing.entries import Folder
+from mekiki.datasets.models import ImportBatch
+from mekiki.datasets.problems import explain
+from mekiki.simulation.truth import TruthError
+
+# Folders that part a dataset for training and testing, in any case and width.
+SPLITS = {
+    *("train", "training", "trn", "test", "testing", "tst", "val", "valid", "validation", "dev", "eval"),
+    *(
+        "evaluation",
+        "holdout",
+        "学習",
+        "学習用",
+        "訓練",
+        "訓練用",
+        "検証",
+        "検証用",
+        "評価",
+        "評価用",
+        "テスト",
+        "試験",
+    ),
+}
+# Beside "images", these hold no labels in their names but files about the images.
+_ANNOTATIONS = {"labels", "annotations", "masks", "annotation", "mask", "label", "ground_truth"}
+_IMAGES = {"images", "image", "imgs", "img", "画像"}
+_IMAGE_STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\x00", b"MM\x00*", b"RIFF")
+_SHOWN = 5
+
+Parts = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The labels of a folder, and what was made of its other levels."""
+
+    images: Counter[str]  # label → files below it
+    depth: int  # how many folders lie above the label
+    remarks: list[str]  # sentences to show before the run
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels in order."""
+        return sorted(self.images)
+
+    def label_of(self, name: str) -> str | None:
+        """The label of an image by its name in the dataset; None: it lies in no label's folder."""
+        parts = _parts(name)
+        return parts[self.depth] if len(parts) > self.depth + 1 else None
+
+
+def read_layout(path: Path) -> Layout:
+    """Look at a folder before a run. TruthError says why it cannot be used and what to do."""
+    folder = Folder(path)
+    if not path.is_dir():
+        raise TruthError(_("%(path)s is not a folder.") % {"path": folder.shown_path})
+    files: list[Parts] = []
+    remarks: list[str] = []
+    for name, note in folder.notes():
+        remarks.append(f"{name}: {explain(note.code, note.detail).what}")
+    for name, found in folder.files():
+        if not isinstance(found, Path):
+            text = explain(found.code, found.detail)
+            remarks.append(f"{names.readable(name)}: {text.what}")
+        elif not names.is_passed_over(name) and not metadata.is_table(name):
+            parts = _parts(names.readable(name))
+            head = _head(found)
+            if is_zip(head) or other_archive(head):
+                raise TruthError(
+                    _("%(name)s is an archive, and replay reads folders. Unpack it, then run replay again.")
+                    % {"name": "/".join(parts)}
+                )
+            if len(parts) > 1 or head.startswith(_IMAGE_STARTS):
+                files.append(parts)
+    depth, levels = _label_depth(folder, files)
+    _refuse_loose(files, depth)
+    images = Counter(parts[depth] for parts in files if len(parts) > depth + 1)
+    _check_labels(folder, images)
+    listed = ", ".join(f"{label} ({count})" for label, count in sorted(images.items()))
+    empty = _empty_folders(folder, depth, images)
+    if len(remarks) > 4 * _SHOWN:
+        more = len(remarks) - 4 * _SHOWN
+        remarks = [
+            *remarks[: 4 * _SHOWN],
+            ngettext("… and %(n)d more", "… and %(n)d more", more) % {"n": more},
+        ]
+    return Layout(
+        images,
+        depth,
+        [
+            *levels,
+            _("Labels and their files: %(labels)s.") % {"labels": listed},
+            *([_("Folders without a file, left out: %(names)s.") % {"names": _some(empty)}] if empty else []),
+            *_nested(files, depth),
+            *remarks,
+        ],
+    )
+
+
+def contradictions(layout: Layout, batch: ImportBatch) -> Iterator[str]:
+    """Sentences about pictures that lie in the folders of two labels, once they are imported."""
+    pairs = []
+    for name, kept in batch.problems.filter(code="duplicate").values_list("name", "detail__kept"):
+        if layout.label_of(name) != layout.label_of(kept):
+            pairs.append(f"{kept} = {name}")
+    if pairs:
+        yield ngettext(
+            "%(count)d picture lies in the folders of two labels; the first name counts as true: %(names)s.",
+            "%(count)d pictures lie in the folders of two labels; the first name counts as true: %(names)s.",
+            len(pairs),
+        ) % {"count": len(pairs), "names": _some(pairs)}
+
+
+def _parts(name: str) -> Parts:
+    return tuple(unicodedata.normalize("NFC", name).split("/"))
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with open_regular(path, follow_links=False) as file:
+            return file.read(HEAD_BYTES)
+    except OSError:
+        return b""
+
+
+def _is_split(name: str) -> bool:
+    return metadata.fold(name) in SPLITS
+
+
+def _label_depth(folder: Folder, files: list[Parts]) -> tuple[int, list[str]]:
+    """(how many levels lie above the labels, sentences about them)."""
+    depth, sentences = 0, []
+    while True:
+        below: dict[str, set[str]] = defaultdict(set)
+        direct: Counter[str] = Counter()
+        for parts in files:
+            if len(parts) > depth + 2:
+                below[parts[depth]].add(parts[depth + 1])
+            elif len(parts) == depth + 2:
+                direct[parts[depth]] += 1
+        tops = sorted({*below, *direct})
+        splits = [top for top in tops if _is_split(top)]
+        detail = {"path": folder.shown_path, "names": _some(tops), "splits": _some(splits)}
+        if splits and len(splits) == len(tops):
+            if any(direct.values()) or not below:
+                raise TruthError(
+                    _(
+                        "In %(path)s the folders %(names)s look like the parts of a split, and images lie in them "
+                        "without a folder for their label. Sort the images into one folder a label."
+                    )
+                    % detail
+                )
+            sentences.append(_("Read as the parts of a split, not as labels: %(names)s.") % detail)
+        elif any(below[top] and not direct[top] for top in splits):
+            raise TruthError(
+                _(
+                    "In %(path)s the folders %(splits)s look like the parts of a split, and others beside them do "
+                    "not (all: %(names)s). Replay does not guess which are labels: separate them."
+                )
+                % detail
+            )
+        elif {metadata.fold(top) for top in tops} & _IMAGES and {
+            metadata.fold(t) for t in tops
+        } & _ANNOTATIONS:
+            raise TruthError(
+                _(
+                    "In %(path)s the folders %(names)s look like images with annotations in files of their own. "
+                    "Replay takes one folder of images for each label."
+                )
+                % detail
+            )
+        elif len(tops) == 1 and below and not direct:
+            sentences.append(_("The labels lie below the only folder, %(names)s.") % detail)
+        else:
+            return depth, sentences
+        depth += 1
+
+
+def _refuse_loose(files: list[Parts], depth: int) -> None:
+    loose = ["/".join(parts) for parts in files if len(parts) <= depth + 1]
+    if loose:
+        raise TruthError(
+            ngettext(
+                "%(count)d image lies in no folder of a label (%(names)s). Move it into one, or out of the folder.",
+                "%(count)d images lie in no folder of a label (%(names)s). Move them into one, or out of the folder.",
+                len(loose),
+            )
+            % {"count": len(loose), "names": _some(loose)}
+        )
+
+
+def _check_labels(folder: Folder, images: Counter[str]) -> None:
+    if len(images) < 2:
+        raise TruthError(
+            _(
+                "%(path)s needs at least two folders with images in them, one for each label; it has %(count)s%(names)s."
+            )
+            % {
+                "path": folder.shown_path,
+                "count": len(images),
+                "names": f" ({_some(list(images))})" if images else "",
+            }
+        )
+    alike: dict[str, list[str]] = defaultdict(list)
+    for label in sorted(images):
+        alike[metadata.fold(label)].append(label)
+    for same in alike.values():
+        if len(same) > 1:
+            raise TruthError(
+                _(
+                    "The folders %(names)s differ only in case or width. If they are one label, give them one name; "
+                    "if not, give them different names."
+                )
+                % {"names": _some(same)}
+            )
+
+
+def _empty_folders(folder: Folder, depth: int, images: Counter[str]) -> list[str]:
+    """Folders on the level of the labels that hold no file at all."""
+    top = Path(os.path.realpath(folder.path))
+    empty = []
+    for place, below, files in os.walk(top):
+        parts = Path(place).relative_to(top).parts
+        below[:] = [name for name in below if not names.is_system_folder(name)]
+        if len(parts) > depth:
+            label = _parts(names.readable(folder.encoding.text(parts[depth])))[0]
+            if label not in images and not files and not below:
+                empty.append(label)
+    return sorted(set(empty))
+
+
+def _nested(files: list[Parts], depth: int) -> Iterator[str]:
+    nested = sorted({parts[depth] for parts in files if len(parts) > depth + 2})
+    if nested:
+        yield _("These labels have folders inside; all images below count: %(names)s.") % {
+            "names": _some(nested)
+        }
+
+
+def _some(found: list[str]) -> str:
+    return ", ".join(found[:_SHOWN]) + (" …" if len(found) > _SHOWN else "")

@@ -1,0 +1,241 @@
+"""Events as pages and files show them: filters, groups, and the image and label an answer is about."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from itertools import islice
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone, translation
+from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from mekiki.accounts.http import number_in
+from mekiki.audit import selectors
+from mekiki.audit.models import Event
+from mekiki.datasets.models import Dataset, Image
+from mekiki.labeling.models import Label
+from mekiki.review.blinding import hide
+from mekiki.web import events
+from mekiki.web.csv_files import safe_cell, utc
+
+PAGE = 50
+# Events of a file whose images are looked up at once.
+CHUNK = 1000
+# The choice of the filter that means the platform itself; no user can have this name.
+PLATFORM = "*"
+COLUMNS = ("at", "who", "kind", "what", "dataset", "image_sha256", "image", "label", "detail")
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What the address of the page narrows the events down to."""
+
+    show: str = ""
+    actor: str = ""
+    since: str = ""
+    until: str = ""
+
+    @staticmethod
+    def of(request: HttpRequest) -> "Filter":
+        """Return the filter of the address; what cannot be read narrows nothing down."""
+        given = {name: request.GET.get(name, "")[:150].replace("\0", "") for name in ("show", "actor")}
+        days = {name: request.GET.get(name, "") for name in ("since", "until")}
+        return Filter(
+            given["show"] if events.matching(given["show"]) is not None else "",
+            given["actor"],
+            **{name: day if _midnight(day) is not None else "" for name, day in days.items()},
+        )
+
+    def apply(self, rows: QuerySet[Event]) -> QuerySet[Event]:
+        """Return the events that match. Days are whole days in the site's time zone; `until` is the last one."""
+        return selectors.narrowed(
+            rows,
+            kinds=events.matching(self.show) if self.show else None,
+            actor=None if not self.actor else "" if self.actor == PLATFORM else self.actor,
+            since=_midnight(self.since),
+            until=_midnight(self.until, days_later=1),
+        )
+
+    def query(self, **more: str) -> str:
+        """Return the query of an address with this filter, with its "?"."""
+        names = ("show", "actor", "since", "until")
+        given = {name: getattr(self, name) for name in names if getattr(self, name)}
+        return "?" + urlencode({**given, **more})
+
+
+def _midnight(day: str, days_later: int = 0) -> datetime | None:
+    """Return the beginning of a day such as "2026-11-29" in the site's time zone; None for anything else."""
+    try:
+        found = date.fromisoformat(day) + timedelta(days=days_later)
+        return timezone.make_aware(datetime.combine(found, time.min))
+    except (ValueError, OverflowError):
+        return None
+
+
+@dataclass
+class Line:
+    """One line of a page: an event, or a group that `each_url` lists one by one."""
+
+    event: Event
+    words: str
+    detail: str
+    dataset: Dataset | None = None
+    image: Image | None = None
+    label: str = ""
+    count: int = 1
+    oldest: datetime | None = None
+    each_url: str = ""
+
+
+def page_of(request: HttpRequest, rows: QuerySet[Event], *, names: list[str]) -> dict[str, Any]:
+    """Return the context of a page of events, newest first. names: the people the filter offers."""
+    wanted = Filter.of(request)
+    rows = wanted.apply(rows)
+    first, last = number_in(request.GET.get("first", "")), number_in(request.GET.get("last", ""))
+    before = number_in(request.GET.get("before", ""))
+    more: dict[str, str] = {}
+    if first is not None and last is not None:  # one group, event by event
+        more = {"first": str(first), "last": str(last)}
+        rows = selectors.older_than(selectors.not_older_than(rows, first), last, or_equal=True)
+    if before is not None:
+        rows = selectors.older_than(rows, before)
+    if more:
+        page = list(selectors.newest_first(rows)[: PAGE + 1])
+        groups = [selectors.Group(event, event) for event in page[:PAGE]]
+        end = page[PAGE - 1].pk if len(page) > PAGE else None
+    else:
+        groups, end = selectors.grouped_page(rows, size=PAGE)
+    return {
+        "events": _lines(groups, wanted),
+        "filter": wanted,
+        "show": wanted.show,
+        "actor": wanted.actor,
+        "actors": names if wanted.actor in {"", PLATFORM, *names} else [*names, wanted.actor],
+        "before": before,
+        "one_group": bool(more),
+        "zone_name": timezone.get_current_timezone_name(),
+        "download_query": wanted.query(),
+        "older_url": wanted.query(**more, before=str(end)) if end is not None else "",
+        "newer_url": wanted.query(**more) if before is not None else "",
+    }
+
+
+def _lines(groups: list[selectors.Group], wanted: Filter) -> list[Line]:
+    singles = lines_of([group.newest for group in groups])
+    for line, group in zip(singles, groups, strict=True):
+        if group.count > 1:
+            line.count, line.oldest, line.image, line.label, line.detail = (
+                group.count,
+                group.oldest.at,
+                None,
+                "",
+                "",
+            )
+            line.words = _many(group.newest.kind, group.count)
+            line.each_url = Filter(
+                group.newest.kind, group.newest.actor_name or PLATFORM, wanted.since, wanted.until
+            ).query(first=str(group.oldest.pk), last=str(group.newest.pk))
+    return singles
+
+
+def _many(kind: str, count: int) -> str:
+    if kind == "decision.recorded":
+        return ngettext("%(n)d answer", "%(n)d answers", count) % {"n": count}
+    return _("%(what)s, %(n)d times") % {"what": events.kind_label(kind), "n": count}
+
+
+def lines_of(page: Iterable[Event]) -> list[Line]:
+    """Return the lines of events, with what each answer is about. A few queries for all of them.
+
+    An image that hides its name (review/blinding.py) has a neutral one here, and neither label nor kind of answer.
+    """
+    lines = [Line(event, events.sentence(event), events.detail(event)) for event in page]
+    answers: dict[int, list[Line]] = defaultdict(list)
+    for line in lines:
+        data = line.event.data
+        if line.event.dataset_id and isinstance(data.get("image"), str):
+            answers[line.event.dataset_id].append(line)
+    if not answers:
+        return lines
+    labels = dict(
+        Label.objects.filter(
+            pk__in={line.event.data.get("label") for found in answers.values() for line in found} - {None}
+        ).values_list("pk", "name")
+    )
+    for dataset in Dataset.objects.filter(pk__in=answers):
+        found = answers[dataset.pk]
+        hashes = {line.event.data["image"] for line in found}
+        images = {image.sha256: image for image in Image.objects.filter(dataset=dataset, sha256__in=hashes)}
+        hide(dataset, images.values())
+        for line in found:
+            line.dataset, line.image = dataset, images.get(line.event.data["image"])
+            if line.image is not None and line.image.hidden:
+                line.words = _("Answer, hidden until the audit sample has it")
+                line.detail = ""
+            else:
+                line.label = labels.get(line.event.data.get("label"), "")
+    return lines
+
+
+def _chunks(rows: QuerySet[Event]) -> Iterator[list[Line]]:
+    """Return all events, oldest first, some at a time, in the language of whoever asked."""
+    language = translation.get_language()
+    stored = rows.order_by("at", "id").iterator(chunk_size=CHUNK)
+    while chunk := list(islice(stored, CHUNK)):
+        with translation.override(language):
+            yield lines_of(chunk)
+
+
+def csv_rows(rows: QuerySet[Event]) -> Iterator[tuple[Any, ...]]:
+    """Return COLUMNS, then a row for each event. The times are UTC."""
+    yield COLUMNS
+    names: dict[int | None, str] = {None: ""}
+    for lines in _chunks(rows):
+        _name_datasets(lines, names)
+        for line in lines:
+            yield (
+                utc(line.event.at),
+                safe_cell(line.event.actor_name),
+                line.event.kind,
+                safe_cell(line.words),
+                safe_cell(names.get(line.event.dataset_id, "")),
+                line.image.sha256 if line.image else "",
+                safe_cell(line.image.shown_name) if line.image else "",
+                safe_cell(line.label),
+                safe_cell(line.detail),
+            )
+
+
+def json_objects(rows: QuerySet[Event]) -> Iterator[dict[str, Any]]:
+    """Return each event with all that was recorded, but what a hidden image may not give away."""
+    names: dict[int | None, str] = {None: ""}
+    for lines in _chunks(rows):
+        _name_datasets(lines, names)
+        for line in lines:
+            event, data = line.event, dict(line.event.data)
+            hidden = line.image is not None and line.image.hidden
+            if hidden:
+                data = {"image": data["image"]}
+            yield {
+                "id": event.pk,
+                "at": utc(event.at),
+                "kind": event.kind,
+                "who": event.actor_name,
+                "dataset": names.get(event.dataset_id, ""),
+                "object": [event.object_type, event.object_id],
+                "what": line.words,
+                **({"image": line.image.shown_name, "label": line.label} if line.image else {}),
+                "data": data,
+                **({"hidden": True} if hidden else {}),
+            }
+
+
+def _name_datasets(lines: list[Line], names: dict[int | None, str]) -> None:
+    unknown = {pk for line in lines if (pk := line.event.dataset_id) is not None} - set(names)
+    if unknown:
+        names.update(Dataset.objects.filter(pk__in=unknown).values_list("pk", "name"))

@@ -1,0 +1,150 @@
+"""Which folders replay takes for labels: splits, levels above them, and what it refuses before a run."""
+
+import io
+import os
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from mekiki.accounts.models import User
+from mekiki.datasets import services
+from mekiki.datasets.models import ImportBatch
+from mekiki.simulation import layout
+from mekiki.simulation.layout import read_layout
+from mekiki.simulation.truth import TruthError
+from tests.datasets.helpers import picture, zipped
+
+PNG = picture(1, kind="PNG")
+
+
+def made(folder: Path, *files: str, data: bytes = PNG) -> Path:
+    for name in files:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("files", "depth"),
+    [
+        (["ok/1.png", "ng/1.png"], 0),
+        (["train/ok/1.png", "train/ng/1.png", "test/ok/2.png", "test/ng/2.png"], 1),
+        (["Train/ok/1.png", "VALID/ng/1.png", "validation/ok/2.png"], 1),
+        (["学習/ok/1.png", "検証/ng/1.png", "評価/ok/3.png"], 1),
+        (["ｔｒａｉｎ/ok/1.png", "val/ng/1.png"], 1),
+        (["images/train/ok/1.png", "images/val/ng/2.png"], 2),
+        (["train/images/ok/1.png", "train/images/ng/2.png"], 2),
+        (["data/ok/1.png", "data/ng/1.png"], 1),
+        (["ok/train/1.png", "ng/test/1.png"], 0),
+        (["ok/line1/cam2/1.png", "ng/1.png"], 0),
+    ],
+)
+def test_labels_are_found_below_splits_and_single_folders(tmp_path, files, depth):
+    found = read_layout(made(tmp_path, *files))
+    assert (found.labels, found.depth) == (["ng", "ok"], depth)
+    for name in files:
+        assert found.label_of(name) == ("ok" if "ok" in name.split("/") else "ng")
+    remarks = " ".join(found.remarks)
+    assert "Labels and their files: ng (" in remarks
+    if depth:
+        assert "not as labels" in remarks or "only folder" in remarks
+
+
+def test_a_label_that_happens_to_be_called_train_is_a_label(tmp_path):
+    assert read_layout(made(tmp_path, "train/1.png", "bus/1.png")).labels == ["bus", "train"]
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        (["train/1.png", "test/2.png"], "look like the parts of a split, and images lie in them"),
+        (["train/ok/1.png", "train/ng/1.png", "test/9.png"], "look like the parts of a split"),
+        (["train/ok/1.png", "train/ng/1.png", "scratch/9.png"], "does not guess which are labels"),
+        (["images/1.png", "labels/1.png"], "annotations in files of their own"),
+        (["ok/1.png"], "it has 1 \\(ok\\)"),
+        (["train/ok/1.png", "test/ok/1.png"], "at least two folders"),
+        ([], "at least two folders with images in them, one for each label; it has 0"),
+        (["OK/1.png", "ok/2.png", "ng/1.png"], "OK, ok differ only in case or width"),
+        (["train/ok/1.png", "test/ＯＫ/1.png", "test/ng/1.png"], "differ only in case or width"),
+        (["ok/1.png", "ng/1.png", "7.png"], "1 image lies in no folder of a label \\(7.png\\)"),
+    ],
+)
+def test_what_is_refused_before_a_run(tmp_path, files, says):
+    with pytest.raises(TruthError, match=says):
+        read_layout(made(tmp_path, *files))
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(TruthError, match="nowhere is not a folder"):
+        read_layout(tmp_path / "nowhere")
+
+
+def test_an_archive_among_the_images_is_refused(tmp_path):
+    made(tmp_path, "ok/1.png", "ng/1.png")
+    made(tmp_path, "ok/more.zip", data=zipped({"a.png": PNG}))
+    with pytest.raises(TruthError, match=r"ok/more.zip is an archive"):
+        read_layout(tmp_path)
+
+
+def test_composed_and_decomposed_names_are_one_label(tmp_path):
+    made(tmp_path, "train/か\u3099/1.png", "test/が/1.png", "test/x/1.png")
+    assert read_layout(tmp_path).images == {"が": 2, "x": 1}
+
+
+def test_what_is_left_out_is_said_before_a_run(tmp_path):
+    made(tmp_path / "here", "ok/1.png", "ng/1.png", "ok/deep/2.png", "#recycle/old.png", "notes.txt")
+    here = made(tmp_path / "here", "notes.txt", data=b"text")
+    (here / "scratch").mkdir()
+    (here / "empty" / "inside").mkdir(parents=True)
+    (here / "linked").symlink_to(made(tmp_path / "there", "3.png"))
+    os.mkfifo(here / "ok" / "pipe.png")
+    found = read_layout(here)
+    text = "\n".join(found.remarks)
+    assert found.images == {"ok": 2, "ng": 1}
+    assert "Folders without a file, left out: empty, scratch." in text
+    assert "have folders inside; all images below count: ok." in text
+    assert "linked: This is a link to another folder" in text
+    assert "ok/pipe.png: This is not a file but a named pipe" in text
+    assert "#recycle: " in text
+
+
+def test_many_remarks_are_bounded(tmp_path):
+    made(tmp_path, "ok/1.png", "ng/1.png")
+    for i in range(50):
+        (tmp_path / f"gone{i}").symlink_to("nowhere")
+    remarks = read_layout(tmp_path).remarks
+    assert len(remarks) < 30 and remarks[-1] == "… and 30 more"
+
+
+def test_names_in_shift_jis(tmp_path):
+    top = tmp_path / os.fsdecode("検査".encode("cp932"))
+    made(top, os.fsdecode("良品/1.png".encode("cp932")), os.fsdecode("不良/1.png".encode("cp932")))
+    found = read_layout(top)
+    assert found.labels == ["不良", "良品"]
+    assert any("Shift-JIS" in remark for remark in found.remarks)
+    with pytest.raises(TruthError, match="検査"):
+        read_layout(made(tmp_path / os.fsdecode("検査2".encode("cp932")), "a/1.png"))
+
+
+def test_the_command_refuses_with_status_two(tmp_path):
+    with pytest.raises(CommandError, match="look like the parts of a split") as refused:
+        call_command("replay", str(made(tmp_path, "train/1.png", "test/2.png")), stdout=io.StringIO())
+    assert refused.value.returncode == 2
+
+
+def test_every_split_word_is_folded():
+    assert all(layout._is_split(word) and layout._is_split(word.upper()) for word in layout.SPLITS)
+
+
+def test_one_picture_under_two_labels_is_said(db, tmp_path):
+    admin = User.objects.create_user("ada", may_create_datasets=True)
+    made(tmp_path, "train/ok/1.png", "train/ng/1.png")
+    made(tmp_path, "test/ok/2.png", "train/ok/3.png", data=picture(2))
+    dataset = services.create_dataset(name="Parts", user=admin)
+    services.import_folder(dataset=dataset, path=tmp_path, user=admin)
+    batch = services.run_import(batch=ImportBatch.objects.get(), progress=lambda done, total: None)
+    (sentence,) = layout.contradictions(read_layout(tmp_path), batch)
+    assert "1 picture lies in the folders of two labels" in sentence
+    assert "train/ng/1.png = train/ok/1.png" in sentence

@@ -1,0 +1,285 @@
+"""A worker that computes other vectors than those on record embeds nothing, and another worker takes the job."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from django.db import Error, connection
+from django.utils import timezone, translation
+
+from mekiki.datasets.models import Dataset
+from mekiki.jobs import progress
+from mekiki.jobs.models import Job, Kind, State
+from mekiki.jobs.services import DECLINED_FOR, LostClaimError, cancel, claim, decline, enqueue, sweep
+from mekiki.learning.models import (
+    Embedding,
+    Encoder,
+    EncoderChange,
+    EncoderProbe,
+    TextEmbedding,
+    TrainingRun,
+    WorkerDifference,
+)
+from mekiki.learning.search.texts import digest_of
+from mekiki.learning.services import request_change
+from tests.factories import DatasetFactory
+from tests.workers.conftest import COLOURS, PROMPTS, add_image, picture
+from workers import runner
+from workers.encoders import OtherVectorsError, load_encoder
+from workers.encoders.probing import VERSION, probe_texts
+from workers.stages import encode
+from workers.steps import encoders, probing, texts
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def dataset(tiny_encoder: str) -> Dataset:
+    from mekiki.labeling.services import set_schema
+    from tests.factories import UserFactory
+
+    admin = UserFactory()
+    dataset = DatasetFactory(admin=admin, encoder_name=tiny_encoder, retrain_every=0)
+    for number in range(12):
+        add_image(dataset, picture(list(COLOURS.values())[number % 3], number), f"{number}.png", 0.5)
+    labels = [{"name": name, "prompts": prompts} for name, prompts in PROMPTS.items()]
+    set_schema(dataset=dataset, labels=labels, user=admin)
+    Job.objects.all().delete()
+    return dataset
+
+
+@pytest.fixture
+def on_host(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """From now on this process is a worker on a machine of this name."""
+
+    def become(name: str) -> None:
+        monkeypatch.setattr(runner, "host", lambda: name)
+        monkeypatch.setattr(probing, "host", lambda: name)
+
+    return become
+
+
+@pytest.fixture
+def on_record(tiny_encoder: str) -> EncoderProbe:
+    """The probe's record, made by another machine that computes something else."""
+    loaded = load_encoder(tiny_encoder, device="cpu")
+    row = Encoder.objects.create(
+        name=loaded.name,
+        digest=loaded.digest,
+        precision="fp32",
+        dim=loaded.dim,
+        logit_scale=loaded.logit_scale,
+    )
+    noise = np.random.default_rng(0).normal(0, 0.02, loaded.probe.shape)
+    vectors = (loaded.probe + noise).astype("<f4").tobytes()
+    return EncoderProbe.objects.create(
+        encoder=row, version=VERSION, vectors=vectors, host="first", processor="another"
+    )
+
+
+def test_the_first_worker_makes_the_record_and_the_second_is_compared(
+    dataset: Dataset, on_host: Callable[[str], None]
+) -> None:
+    on_host("first")
+    assert runner.run_job(str(enqueue(kind=Kind.ENCODE, dataset=dataset).pk)) == "succeeded"
+    probe = EncoderProbe.objects.get()
+    loaded = encoders.loaded(dataset.encoder_name)
+    assert (probe.version, probe.host) == (VERSION, "first") and probe.processor
+    assert bytes(probe.vectors) == loaded.probe.astype("<f4").tobytes()
+    on_host("second")
+    assert runner.run_job(str(enqueue(kind=Kind.ENCODE, dataset=dataset).pk)) == "succeeded"
+    assert EncoderProbe.objects.count() == 1 and not WorkerDifference.objects.exists()
+    with pytest.raises(Error):
+        EncoderProbe.objects.update(host="somebody")
+
+
+@pytest.mark.parametrize("kind", [Kind.ENCODE, Kind.PREDICT, Kind.TRAIN, Kind.CHANGE_ENCODER])
+def test_a_worker_that_differs_does_nothing_and_the_job_waits_for_another(
+    kind: Kind,
+    dataset: Dataset,
+    on_record: EncoderProbe,
+    on_host: Callable[[str], None],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    if kind == Kind.CHANGE_ENCODER:
+        Dataset.objects.filter(pk=dataset.pk).update(encoder_name="pocket")
+        dataset.refresh_from_db()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("mekiki.learning.services.encoder_changes.checked_encoder", lambda name: None)
+            job = request_change(dataset=dataset, name=on_record.encoder.name).job
+        assert job is not None
+    else:
+        job = enqueue(kind=kind, dataset=dataset, payload={"trigger": "count"} if kind == Kind.TRAIN else {})
+    on_host("different")
+    assert runner.run_job(str(job.pk)) == "declined"
+    job.refresh_from_db()
+    assert (job.state, job.declined_by, job.finished_at) == (State.QUEUED, ["different"], None)
+    assert "different" in job.error and job.max_attempts - job.attempt == 5
+    assert not Embedding.objects.exists()
+    difference = WorkerDifference.objects.get()
+    assert (difference.host, difference.least) == ("different", 0.99999) and difference.cosine < 0.999
+    assert difference.encoder == on_record.encoder and difference.processor
+    assert "embeds nothing" in caplog.text and "first" in caplog.text
+    assert progress.status(job, "admin").error == job.error
+    if kind == Kind.CHANGE_ENCODER:
+        assert EncoderChange.objects.get().state == EncoderChange.State.PREPARING
+    if kind == Kind.TRAIN:
+        assert not TrainingRun.objects.filter(finished_at__isnull=False).exists()
+
+    # Woken again, this worker leaves it; another one takes it.
+    assert runner.run_job(str(job.pk)) == ""
+    EncoderProbe.objects.all().delete()  # stands for a worker that computes what is on record
+    if kind == Kind.ENCODE:
+        on_host("alike")
+        assert runner.run_job(str(job.pk)) == "succeeded"
+        assert Embedding.objects.count() == 12
+        job.refresh_from_db()
+        assert job.error == ""
+
+
+def test_the_same_worker_looks_again_after_a_while_and_is_forgiven(
+    dataset: Dataset, on_record: EncoderProbe, on_host: Callable[[str], None]
+) -> None:
+    on_host("mended")
+    job = enqueue(kind=Kind.ENCODE, dataset=dataset)
+    for _number in range(7):  # more often than a job may fail
+        assert runner.run_job(str(job.pk)) == "declined"
+        assert runner.run_job(str(job.pk)) == ""
+        Job.objects.update(declined_at=timezone.now() - DECLINED_FOR - timedelta(seconds=1))
+    assert WorkerDifference.objects.count() == 1
+    EncoderProbe.objects.all().delete()
+    assert runner.run_job(str(job.pk)) == "succeeded"
+    assert not WorkerDifference.objects.exists()
+
+
+def test_a_worker_that_differs_does_not_help(dataset: Dataset, on_record: EncoderProbe) -> None:
+    job = enqueue(kind=Kind.ENCODE, dataset=dataset)
+    assert claim(str(job.pk)) is not None
+    assert encode.help_with(str(job.pk), on_record.encoder_id) == 0
+    assert not Embedding.objects.exists()
+
+
+def test_putting_a_job_back_is_fenced_and_ends_a_cancelled_one(dataset: Dataset) -> None:
+    job = claim(str(enqueue(kind=Kind.ENCODE, dataset=dataset).pk), worker="a")
+    assert job is not None
+    stale = Job(pk=job.pk, attempt=job.attempt - 1)
+    with pytest.raises(LostClaimError):
+        decline(stale, worker="b", reason="late")
+    decline(job, worker="a", reason="why")
+    with pytest.raises(LostClaimError):
+        decline(job, worker="a", reason="twice")
+    assert claim(str(job.pk), worker="a") is None
+    Job.objects.update(sent_at=None, created_at=timezone.now() - timedelta(minutes=1))
+    assert sweep()["resent"] == 1, "another worker is woken"
+    again = claim(str(job.pk), worker="b")
+    assert again is not None and again.error == ""
+    cancel(job=again, user=None)
+    decline(again, worker="b", reason="why")
+    again.refresh_from_db()
+    assert again.state == State.CANCELLED
+
+
+def test_the_admin_reads_it_in_the_language_of_the_job(
+    dataset: Dataset, on_record: EncoderProbe, on_host: Callable[[str], None]
+) -> None:
+    on_host("different")
+    with translation.override("ja"):
+        job = enqueue(kind=Kind.ENCODE, dataset=dataset)
+        runner.run_job(str(job.pk))
+    job.refresh_from_db()
+    assert "ワーカー" in job.error and "different" in job.error
+
+
+def test_a_search_worker_that_differs_answers_no_text(tiny_encoder: str, on_record: EncoderProbe) -> None:
+    loaded = load_encoder(tiny_encoder, device="cpu")
+
+    def ask(text: str) -> TextEmbedding:
+        row = TextEmbedding.objects.create(
+            encoder=on_record.encoder, digest=digest_of(text), text=text, used_at=timezone.now()
+        )
+        reader = texts.Reader()
+        try:
+            texts.answer(row.pk, reader)
+        finally:
+            reader.close()
+        row.refresh_from_db()
+        return row
+
+    refused = ask("red")
+    assert (refused.problem, refused.vector) == ("other_vectors", None)
+    assert WorkerDifference.objects.get().encoder == on_record.encoder
+    on_record.delete()
+    EncoderProbe.objects.create(
+        encoder=refused.encoder,
+        version=VERSION,
+        # Pictures from a GPU, say: the search worker is compared by its sentences alone.
+        vectors=np.concatenate([np.zeros((8, loaded.dim)), probe_texts(loaded)]).astype("<f4").tobytes(),
+        host="first",
+        processor="",
+    )
+    assert ask("green").vector is not None
+
+
+WORKER = """
+import os, sys
+import django; django.setup()
+from django.db import connection
+from workers import runner
+from workers.encoders.encoder import Encoder
+from workers.steps import probing
+import numpy
+host, noise, job = sys.argv[1], float(sys.argv[2]), sys.argv[3]
+runner.host = probing.host = lambda: host
+real = Encoder.embed_pixels
+def disturbed(self, pixels):
+    vectors = real(self, pixels)
+    vectors = vectors + numpy.random.default_rng(5).normal(0, noise, vectors.shape).astype("f4")
+    return vectors / numpy.linalg.norm(vectors, axis=1, keepdims=True)
+if noise:
+    Encoder.embed_pixels = disturbed
+print("outcome", runner.run_job(job))
+connection.close()
+"""
+
+
+def test_two_workers_with_different_processors(dataset: Dataset) -> None:
+    """Two real processes: one as it is, one whose kernels are off by two per cent, one by a millionth."""
+    root = Path(__file__).resolve().parents[2]
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(root / "platform"), str(root)]),
+        "DATABASE_URL": os.environ["DATABASE_URL"].replace(
+            "/mekiki?", f"/{connection.settings_dict['NAME']}?"
+        ),
+    }
+
+    def work(host: str, noise: float) -> str:
+        job = enqueue(kind=Kind.ENCODE, dataset=dataset)
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", WORKER, host, str(noise), str(job.pk)],
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        return done.stdout.rpartition("outcome ")[2].strip() or done.stderr
+
+    assert work("first", 0) == "succeeded"
+    before = Embedding.objects.count()
+    assert before == 12
+    add_image(dataset, picture((9, 9, 9), 99), "late.png", 0.5)
+    assert work("clipping", 0.02) == "declined"
+    assert Embedding.objects.count() == before
+    assert WorkerDifference.objects.get().host == "clipping"
+    assert work("nearly alike", 1e-6) == "succeeded"
+    assert Embedding.objects.count() == before + 1
+
+
+def test_the_error_is_an_encoder_error() -> None:
+    """What catches an encoder that cannot be loaded also goes on without one that differs."""
+    from workers.encoders import EncoderError
+
+    assert issubclass(OtherVectorsError, EncoderError)
