@@ -41,9 +41,8 @@ people.reviewer.set_password(sys.argv[2])
 people.reviewer.save()
 folder = Path(sys.argv[1])
 described = json.loads((folder / "labels.json").read_text())
-(folder / "labels.json").unlink()
 labels = [{"name": name, "prompts": fields["prompts"]} for name, fields in described.items()]
-make_simulated_dataset(name="latency", folder=folder, labels=labels, batch=200, seed=0,
+make_simulated_dataset(name="latency", folder=folder / "pictures", labels=labels, batch=200, seed=0,
                        people=people, say=print)
 """
 MEASURE = """() => new Promise((resolve) => {

@@ -6,6 +6,7 @@
 import hashlib
 import io
 import uuid
+from datetime import timedelta
 from typing import Any
 
 import factory
@@ -268,6 +269,10 @@ class ConfirmedLabelFactory(factory.django.DjangoModelFactory):
     )
     stream = Stream.UNCERTAIN
     in_training = True
+    audit_label = factory.LazyAttribute(lambda o: o.label if o.stream == Stream.AUDIT else None)
+    audited_at = factory.LazyAttribute(
+        lambda o: timezone.now() - timedelta(days=1) if o.audit_label else None
+    )
 
 
 class JobFactory(factory.django.DjangoModelFactory):

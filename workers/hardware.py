@@ -11,12 +11,24 @@ def host() -> str:
     return socket.gethostname()
 
 
+# What decides which kernels compute vectors: name → flags of /proc/cpuinfo, any of them.
+_INSTRUCTIONS = {
+    "AVX2": {"avx2"},
+    "AVX-512": {"avx512f"},
+    "VNNI": {"avx512_vnni", "avx_vnni"},
+    "AMX": {"amx_int8"},
+}
+
+
 @cache
 def processor() -> str:
-    """The model of the processor, or its architecture where the system does not say more."""
+    """The model of the processor with the instruction sets that matter here; its architecture where no more is known."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return (names or [platform.processor() or platform.machine()])[0][:200]
+    facts = {name.strip(): value.strip() for name, _colon, value in (line.partition(":") for line in lines)}
+    model = facts.get("model name") or platform.processor() or platform.machine()
+    flags = set(facts.get("flags", "").split())
+    known = [name for name, any_of in _INSTRUCTIONS.items() if any_of & flags]
+    return f"{model[:150]} ({', '.join(known)})" if known else model[:150]

@@ -5,7 +5,18 @@ import os
 
 import pytest
 
-from mekiki.simulation.truth import TruthError, default_prompts, read_prompts
+from mekiki.review.models import Stream
+from mekiki.simulation.doors import ServiceDoor
+from mekiki.simulation.truth import (
+    Truth,
+    TruthError,
+    default_prompts,
+    read_prompts,
+    read_table,
+    take_folder_names,
+)
+from tests.factories import ImageFactory
+from tests.review_setup import Station
 
 
 def test_names_become_words():
@@ -40,6 +51,35 @@ def test_a_malformed_prompts_file_is_refused_with_the_reason(tmp_path, content, 
     file.write_text(content, encoding="utf-8")
     with pytest.raises(TruthError, match=says):
         read_prompts(file, ["crack", "良品"])
+
+
+@pytest.mark.django_db
+def test_the_folders_become_the_truth_and_leave_the_names():
+    station = Station()
+    names = [label.name for label in station.labels[:2]]
+    images = [ImageFactory(dataset=station.dataset, name=f"{name}/a.png") for name in names]
+    truth = Truth(station.dataset, take_folder_names(station.dataset))
+    assert truth.by_id == {image.pk: label.pk for image, label in zip(images, station.labels, strict=False)}
+    for image in images:
+        image.refresh_from_db()
+        assert image.name == image.sha256[:12]
+    for image, stream in zip(images, (Stream.AUDIT, Stream.UNCERTAIN), strict=True):
+        station.item(stream=stream, image=image)
+    questions = ServiceDoor(station.dataset, station.reviewer()).next(2)
+    assert len(questions) == 2
+    for question in questions:
+        assert set(question) == {"item", "lease", "sha256", "blind", "predicted"}
+        assert question["predicted"] is None or not question["blind"]
+
+
+@pytest.mark.django_db
+def test_a_truth_that_does_not_cover_the_dataset_is_refused(tmp_path):
+    station = Station()
+    image = ImageFactory(dataset=station.dataset)
+    file = tmp_path / "truth.csv"
+    file.write_text(f"sha256,label\n{image.sha256},no such label\n", encoding="utf-8")
+    with pytest.raises(TruthError, match=image.sha256):
+        Truth(station.dataset, read_table(file))
 
 
 def test_a_prompts_file_that_is_a_pipe_is_not_waited_for(tmp_path):

@@ -264,7 +264,7 @@ def asked_words(url: str) -> bytes:
 
 
 CHANGING = re.compile(
-    rb'name="csrfmiddlewaretoken" value="[^"]*"|"X-CSRFToken": "[^"]*"|Set-Cookie: [^\n]*|(?:Content-Length|Expires|Last-Modified): [^\n]*'
+    rb'name="(?:csrfmiddlewaretoken|client_key)" value="[^"]*"|"X-CSRFToken": "[^"]*"|Set-Cookie: [^\n]*|(?:Content-Length|Expires|Last-Modified): [^\n]*'
     rb'|nonce-[\w+/=-]+|nonce="[^"]*"|X-CSRFToken[^}]*|<meta name="csrf-token"[^>]*>'
 )
 

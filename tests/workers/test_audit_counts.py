@@ -68,7 +68,7 @@ def test_archiving_a_label_improves_no_accuracy_and_is_shown_wherever_it_is(
     audited = ConfirmedLabel.objects.filter(label=blue, stream=Stream.AUDIT, in_training=False).count()
     assert audited >= 2
     figures = (stated.n, stated.correct, stated.low, stated.high, stated.archived_label)
-    archive_label(label=blue, user=admin)
+    archive_label(label=blue, user=admin, confirmed=True)
     # Nothing has been measured since: the stated figure stays, with what has changed since.
     for name, text in texts(measured, admin).items():
         assert "Since this figure was stated: The labels of" in text, name
@@ -163,7 +163,7 @@ def test_an_audit_answered_with_the_prediction_shown_is_counted_as_such(measured
         dataset=measured, image=label.image, user=label.decision.user, kind="correct", label=label.label,
         client_key=uuid.uuid4(), shown={"stream": str(Stream.UNCERTAIN)},
     )  # fmt: skip
-    ConfirmedLabel.objects.filter(pk=label.pk).update(decision=other)
+    ConfirmedLabel.objects.filter(pk=label.pk).update(decision=other, audit_label=None, audited_at=None)
     counts = audit_counts(measured)
     assert (counts.drawn, counts.prediction_shown) == (before.drawn, 1)
     assert counts.counted == len(audit_sample(measured)) == before.counted - 1

@@ -284,7 +284,7 @@ def test_labels_archived_or_added_since_are_followed_by_a_new_head(
     answer_queue(coloured)
     work(coloured, "train")
     admin = coloured.memberships.get(role="admin").user
-    archive_label(label=active_labels(coloured).get(name="blue"), user=admin)
+    archive_label(label=active_labels(coloured).get(name="blue"), user=admin, confirmed=True)
     set_schema(
         dataset=coloured,
         labels=[

@@ -91,7 +91,7 @@ def test_a_chosen_head_stays_for_new_images_and_makes_way_for_new_prompts(
 def test_a_choice_that_became_impossible_leaves_the_head_in_use(scene: tuple[Any, Any], work: Work) -> None:
     dataset, admin = scene
     use_head(dataset=dataset, head=Head.objects.get(version=1), user=admin)
-    archive_label(label=dataset.labels.get(name="blue"), user=admin)
+    archive_label(label=dataset.labels.get(name="blue"), user=admin, confirmed=True)
     Job.objects.filter(state=State.QUEUED).exclude(payload__has_key="head").delete()
     with pytest.raises(StageError, match=r"The head in use stays\. .*“blue”"):
         work(dataset, "predict")

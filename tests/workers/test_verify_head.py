@@ -52,7 +52,7 @@ def test_every_kind_of_head_is_repeated_to_its_digest_whatever_changed_around_it
 ) -> None:
     """Labels archived and reordered, other prompts, more answers, more images: none is an input of these heads."""
     dataset, admin = scene
-    archive_label(label=dataset.labels.get(name="blue"), user=admin)
+    archive_label(label=dataset.labels.get(name="blue"), user=admin, confirmed=True)
     labels = [{"name": name, "prompts": [f"another {name}"]} for name in ("green", "red", "violet")]
     set_schema(dataset=dataset, labels=labels, user=admin)
     add_image(dataset, picture(COLOURS["red"], 700), "red-700.png", 0.9)

@@ -6,6 +6,7 @@ defects are the rarest, and line, camera and shift leave their mark on the pictu
 
 import argparse
 import csv
+import hashlib
 import json
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +23,7 @@ from workers.pocket.pictures import Conditions, Spec, draw
 
 SIDE = 208
 SEED = 7
+PICTURES = "pictures"  # the folder inside a sample that is imported
 
 
 @dataclass(frozen=True)
@@ -205,7 +207,7 @@ def _take(job: tuple[Path, list[_Shot]]) -> int:
         image = Image.fromarray(draw(shot.spec, SIDE, shot.conditions))
         if shot.conditions.grey == 1.0:
             image = image.convert("L")
-        image.save(folder / shot.label / shot.file, "JPEG", quality=88)
+        image.save(folder / PICTURES / shot.file, "JPEG", quality=88)
     return len(shots)
 
 
@@ -233,8 +235,11 @@ def make_sample(
     seed: int = SEED,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Draw the sample dataset into ``folder``: one folder of JPEG files a label, `metadata.csv`, `labels.json`
-    (label → prompts in English and Japanese, guideline, whether it is critical).
+    """Draw the sample dataset into ``folder``: `pictures/` with JPEG files and their `metadata.csv`, to be imported;
+    beside it `truth.csv` (SHA-256 of a file → label) and `labels.json` (label → prompts in English and Japanese,
+    guideline, whether it is critical), which is written last.
+
+    No name of a picture holds its label: whoever judges it could read the label there.
 
     The same count and seed give the same files. ``progress(done, total)`` counts pictures.
     Raises: ValueError for fewer pictures than labels; OSError when the folder cannot be written.
@@ -242,8 +247,7 @@ def make_sample(
     if count < len(LABELS):
         raise ValueError(f"a sample has at least {len(LABELS)} pictures, one a label")
     shots = _plan(count, seed)
-    for label in LABELS:
-        (folder / label.name).mkdir(parents=True, exist_ok=True)
+    (folder / PICTURES).mkdir(parents=True, exist_ok=True)
     jobs = [(folder, shots[start : start + 40]) for start in range(0, len(shots), 40)]
     done = 0
     for taken in _run(jobs):
@@ -254,10 +258,16 @@ def make_sample(
 
 
 def _write_tables(folder: Path, shots: Iterable[_Shot]) -> None:
-    with (folder / "metadata.csv").open("w", newline="", encoding="utf-8") as stream:
+    with (folder / PICTURES / "metadata.csv").open("w", newline="", encoding="utf-8") as stream:
         table = csv.writer(stream)
         table.writerow(("file", "line", "camera", "shift"))
-        table.writerows((f"{shot.label}/{shot.file}", shot.line, shot.camera, shot.shift) for shot in shots)
+        table.writerows((shot.file, shot.line, shot.camera, shot.shift) for shot in shots)
+    with (folder / "truth.csv").open("w", newline="", encoding="utf-8") as stream:
+        table = csv.writer(stream)
+        table.writerow(("sha256", "label"))
+        for shot in shots:
+            with (folder / PICTURES / shot.file).open("rb") as file:
+                table.writerow((hashlib.file_digest(file, "sha256").hexdigest(), shot.label))
     described = {
         label.name: {
             "prompts": [*label.english, *label.japanese],

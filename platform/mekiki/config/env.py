@@ -237,11 +237,6 @@ def reference() -> str:
     )
 
 
-def unless_set(name: str, value: str) -> None:
-    """Give a variable of the table another default, for this process alone. KeyError for an unknown name."""
-    os.environ.setdefault(VARIABLES[name].name, value)
-
-
 def inherited(changes: dict[str, str]) -> dict[str, str]:
     """The environment for a child process: ours, with `changes`."""
     return {**os.environ, **changes}

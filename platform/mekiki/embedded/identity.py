@@ -38,6 +38,11 @@ class Identity:
         return cls(id, str(home), state.st_dev, state.st_ino)
 
 
+def new_id() -> str:
+    """The id of a home that is new."""
+    return secrets.token_hex(16)
+
+
 def read(home: Path) -> Identity | None:
     """What the home says of itself; None for a new home, or one of an older version."""
     try:
@@ -71,7 +76,7 @@ def settle(home: Path) -> str | None:
             % {"home": home}
         )
     known = read(home)
-    here = Identity.of(home, known.id if known else secrets.token_hex(16))
+    here = Identity.of(home, known.id if known else new_id())
     if known is not None:
         _refuse_copy(home, Path(known.path), known.id)
     owner = places.database_owner(home / "postgres")

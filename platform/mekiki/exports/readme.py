@@ -1,12 +1,15 @@
 """README.txt of a label set: what the files are, for whoever opens the zip without the platform."""
 
+from typing import Any
+
+from mekiki.exports.facts import once_critical_sentences
 from mekiki.exports.models import LabelSet
 
 _TEXT = """\
 Mekiki label set: {dataset}, version {version}
 frozen {frozen_at} by {by}
 {human} labels by people, {machine} by machine
-
+{critical_en}
 manifest.json    what this label set is: counts, accuracy statement, SHA-256 and size of every file
 manifest.sig     Ed25519 signature over the bytes of manifest.json (64 bytes)
 public_key.pem   the key that signed; compare its fingerprint with the one the platform shows
@@ -29,7 +32,7 @@ somebody you trust: the one in this zip shows only that nothing was changed sinc
 Mekiki ラベルセット：{dataset}、バージョン {version}
 凍結 {frozen_at}（{by}）
 人のラベル {human} 件、機械のラベル {machine} 件
-
+{critical_ja}
 manifest.json    このラベルセットの内容：件数、精度の説明、全ファイルの SHA-256 とサイズ
 manifest.sig     manifest.json のバイト列に対する Ed25519 署名（64 バイト）
 public_key.pem   署名した鍵。フィンガープリントをプラットフォームの表示と照合してください
@@ -58,6 +61,13 @@ def readme(label_set: LabelSet) -> str:
         by=fixed["by"] or "Mekiki",
         human=label_set.human_labels,
         machine=label_set.machine_labels,
+        critical_en=_critical(fixed, "en"),
+        critical_ja=_critical(fixed, "ja"),
         accuracy_en=fixed["accuracy"]["statement"]["en"],
         accuracy_ja=fixed["accuracy"]["statement"]["ja"],
     )
+
+
+def _critical(fixed: dict[str, Any], language: str) -> str:
+    """The lines on labels that were critical once."""
+    return "".join(f"{line}\n" for line in once_critical_sentences(fixed.get("once_critical", []), language))

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models.fields.json import KeyTransform
 
 from mekiki.accounts.models import Role
 from mekiki.datasets.models import Image
@@ -16,9 +17,15 @@ from mekiki.review.models import BLIND_STREAMS, ConfirmedLabel, Decision, QueueI
 PAGE = 25
 
 
-def label_sets(dataset: Any, *, before: int | None = None) -> tuple[list[LabelSet], int | None]:
+def label_sets(dataset: Any, *, before: int | None = None) -> tuple[list[Any], int | None]:
     """A page of the dataset's label sets, newest first, and the version to continue before (None: the end)."""
     rows = LabelSet.objects.filter(dataset=dataset).select_related("job", "created_by").defer("snapshot")
+    # The whole snapshot holds the guidelines of all labels.
+    rows = rows.annotate(
+        accuracy=KeyTransform("accuracy", "snapshot"),
+        once_critical=KeyTransform("once_critical", "snapshot"),
+        machine_by_label=KeyTransform("machine_by_label", "snapshot"),
+    )
     if before is not None:
         rows = rows.filter(version__lt=before)
     page = list(rows.order_by("-version")[: PAGE + 1])

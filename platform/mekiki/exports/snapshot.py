@@ -8,6 +8,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy, override
 
 from mekiki.datasets.models import Dataset
+from mekiki.exports.facts import machine_counts, once_critical
 from mekiki.exports.models import LabelSet
 from mekiki.exports.selectors import hidden_machine_labels
 from mekiki.labeling.models import Label
@@ -95,6 +96,7 @@ def take(label_set: LabelSet) -> LabelSet:
         if not human and not machine:
             raise ValidationError(nothing_to_export())
         label_set.human_labels, label_set.machine_labels = human, machine
+        by_label = machine_counts(label_set.pk) if machine else {}
         label_set.snapshot = {
             "taken_at": timezone.now().isoformat(timespec="microseconds").replace("+00:00", "Z"),
             "by": label_set.created_by.get_username() if label_set.created_by else "",
@@ -113,6 +115,9 @@ def take(label_set: LabelSet) -> LabelSet:
                 if label.archived_at is None or label.pk in used
             ],
             "accuracy": _accuracy(head),
+            # JSON has texts for keys.
+            "machine_by_label": {str(label_id): n for label_id, n in sorted(by_label.items())},
+            "once_critical": once_critical(sorted(labels, key=lambda x: (x.position, x.pk)), by_label),
         }
         label_set.reserve_labels = hidden_machine_labels(label_set).count() if machine else 0
         label_set.save(update_fields=["human_labels", "machine_labels", "reserve_labels", "snapshot"])
@@ -198,7 +203,7 @@ def _in_japanese(head: Any, newest: Evaluation, notes: list[str]) -> str:
         figure, rest = headline(newest), support(newest)
     return (
         f"無作為に選び、予測を見せずに人が判定した{newest.n}枚のうち、判定モデル #{head.version} は"
-        f"{newest.correct}枚で正解でした。精度：{figure}（{rest}）。"
+        f"{newest.correct}枚で正解でした。正解率：{figure}（{rest}）。"
         f"{''.join(notes)}このラベルセットにある人のラベルの精度ではありません。"
         "機械が付けたラベルに品質契約の裏付けはありません。"
     )

@@ -265,6 +265,7 @@ class _Check:
                 frozen_by=str(manifest["frozen_by"]),
                 counts=counts,
                 accuracy=manifest["accuracy"],
+                once_critical=manifest.get("once_critical", []),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             self.bad("manifest", why=gettext_noop("it is not the JSON it should be"))

@@ -1,5 +1,7 @@
 """The page of the label sets: list, freeze, download, and how to check one."""
 
+from typing import Any
+
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.core.files.storage import default_storage
@@ -15,10 +17,19 @@ from mekiki.datasets.access import dataset_for
 from mekiki.datasets.models import Dataset
 from mekiki.exports import selectors, services
 from mekiki.exports.access import label_set_for
+from mekiki.exports.facts import (
+    accuracy_facts,
+    critical_since_sentences,
+    machine_counts,
+    once_critical_sentences,
+)
 from mekiki.exports.forms import FreezeForm
 from mekiki.exports.models import LabelSet
 from mekiki.jobs.models import State
 from mekiki.jobs.progress import status
+from mekiki.labeling.models import Label
+from mekiki.learning.accuracy import AuditCounts
+from mekiki.review.audit_counts import audit_counts
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -46,7 +57,7 @@ def exports(request: HttpRequest, slug: str) -> HttpResponse:
     context = {
         "dataset": dataset,
         "section": "exports",
-        "rows": [_row(label_set, dataset) for label_set in newest_first],
+        "rows": _rows(newest_first, dataset),
         "older_url": f"?before={more}" if more else "",
         "newer_url": "?" if before else "",
         "form": form,
@@ -58,7 +69,27 @@ def exports(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "exports/exports.html", context, status=422 if form.errors else 200)
 
 
-def _row(label_set: LabelSet, dataset: Dataset) -> dict:
+def _rows(label_sets: list[Any], dataset: Dataset) -> list[dict[str, Any]]:
+    counts = audit_counts(dataset) if label_sets else AuditCounts()
+    labels = list(Label.objects.filter(dataset=dataset, critical=True))
+    found = []
+    for label_set in label_sets:
+        machine = label_set.machine_by_label
+        if machine is None and label_set.machine_labels and labels:
+            machine = machine_counts(label_set.pk)  # of a set frozen before this was kept
+        by_label = {int(label_id): n for label_id, n in (machine or {}).items()}
+        found.append(
+            {
+                **_row(label_set, dataset),
+                "accuracy": accuracy_facts(label_set.accuracy or {}, counts),
+                "critical": once_critical_sentences(label_set.once_critical or [])
+                + critical_since_sentences(by_label, labels),
+            }
+        )
+    return found
+
+
+def _row(label_set: LabelSet, dataset: Dataset) -> dict[str, Any]:
     """A label set as the page shows it. A set whose job has ended without freezing it has failed."""
     job = label_set.job
     ended = job is None or job.state in (State.FAILED, State.CANCELLED, State.SUCCEEDED)

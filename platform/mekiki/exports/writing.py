@@ -166,6 +166,7 @@ def _manifest(label_set: LabelSet, writer: Writer, key: Any) -> dict[str, Any]:
             "images": labels if label_set.include_images else 0,
         },
         "accuracy": fixed["accuracy"],
+        "once_critical": fixed.get("once_critical", []),
         "files": {entry.name: {"size": entry.size, "sha256": entry.sha256} for entry in writer.entries},
         "signature": {
             "algorithm": "Ed25519",

@@ -19,6 +19,10 @@ class Label(models.Model):
     guideline = models.TextField(_("guideline"), blank=True, default="")
     created_at = models.DateTimeField(auto_now_add=True)
     archived_at = models.DateTimeField(null=True)
+    # When it was last marked critical, and when the mark was last taken off: a label set says so where it holds
+    # machine labels of it.
+    critical_since = models.DateTimeField(null=True)
+    critical_until = models.DateTimeField(null=True)
 
     class Meta:
         ordering = ["position", "id"]

@@ -4,12 +4,37 @@ from django.db.models import Max, QuerySet
 
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Job, Kind, State
+from mekiki.labeling.effects import effects_of
 from mekiki.labeling.models import Label, Prompt, PromptSet
+from mekiki.labeling.text import same
 
 
 def active_labels(dataset: Dataset) -> QuerySet[Label]:
     """The labels of the schema in use, in the order of their keys."""
     return Label.objects.filter(dataset=dataset, archived_at__isnull=True).order_by("position", "id")
+
+
+def archived_labels(dataset: Dataset) -> QuerySet[Label]:
+    """The labels that were taken out of the schema, the latest first."""
+    return Label.objects.filter(dataset=dataset, archived_at__isnull=False).order_by("-archived_at", "-id")
+
+
+def archived_by_name(dataset: Dataset) -> dict[str, Label]:
+    """The archived label of each name, as `text.same` compares names: of several the one with the most answers, then
+    the latest."""
+    found: dict[str, Label] = {}
+    most: dict[str, int] = {}
+    for held in effects_of(archived_labels(dataset)):
+        name = same(held.label.name)
+        if name not in found or held.answers > most[name]:
+            found[name], most[name] = held.label, held.answers
+    return found
+
+
+def last_prompts(label: Label) -> list[str]:
+    """The prompts of a label in the newest prompt set that has any; empty where it never had one."""
+    newest = PromptSet.objects.filter(prompts__label=label).order_by("-version").first()
+    return prompts_of(newest).get(label.pk, [])
 
 
 def last_position(dataset: Dataset) -> int:

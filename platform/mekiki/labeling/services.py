@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, NotRequired, TypedDict
 
 from django.core.exceptions import ValidationError
@@ -14,16 +14,20 @@ from mekiki.audit.services import record
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Kind
 from mekiki.jobs.services import enqueue
+from mekiki.labeling.effects import answered, effects_of, refuse_unconfirmed
 from mekiki.labeling.keys import assign_positions
 from mekiki.labeling.models import Label, Prompt, PromptSet
 from mekiki.labeling.selectors import (
     active_labels,
+    archived_by_name,
     can_predict,
     current_prompt_set,
     last_position,
+    last_prompts,
     prompts_of,
 )
 from mekiki.labeling.text import (
+    DEFAULT_TEMPLATE,
     MAX_LABELS,
     checked_guideline,
     checked_name,
@@ -55,6 +59,7 @@ def add_label(
 ) -> Label:
     """A new label at the end of the schema. It is predicted once it has a prompt (save_prompts).
 
+    Where a label of this name was archived, that label comes back with its answers.
     ValidationError: an empty, too long or taken name; too many labels.
     """
     _lock(dataset)
@@ -62,7 +67,17 @@ def add_label(
     present = list(active_labels(dataset).values_list("name", flat=True))
     refuse_duplicates([*present, name])
     _refuse_too_many(len(present) + 1)
-    return _create(dataset, name, critical, checked_guideline(guideline, name), user)
+    guideline = checked_guideline(guideline, name)
+    archived = archived_by_name(dataset).get(same(name))
+    if archived is None:
+        return _create(dataset, name, critical, guideline, user)
+    taken = set(active_labels(dataset).values_list("position", flat=True))
+    _restore(
+        archived, user, archived.position if archived.position not in taken else last_position(dataset) + 1
+    )
+    return _change(
+        archived, user, name=name, critical=critical or archived.critical, guideline=guideline or None
+    )
 
 
 @transaction.atomic
@@ -81,16 +96,19 @@ def update_label(
         name = checked_name(name)
         others = active_labels(label.dataset).exclude(pk=label.pk).values_list("name", flat=True)
         refuse_duplicates([*others, name])
+        if same(name) != same(label.name):
+            _refuse_answered_names([name], label.dataset)
     if guideline is not None:
         guideline = checked_guideline(guideline, name or label.name)
     return _change(label, user, name=name, critical=critical, guideline=guideline)
 
 
 @transaction.atomic
-def archive_label(*, label: Label, user: Any) -> None:
+def archive_label(*, label: Label, user: Any, confirmed: bool = False) -> None:
     """Take a label out of the schema. What people said with it stays; nothing is predicted so any more.
 
-    The other labels keep their keys. ValidationError for the last label.
+    The other labels keep their keys. ValidationError: it is the last label; or images have it as their label and
+    `confirmed` is not set (code confirm_archiving): its text says what would change (labeling.effects).
     """
     _lock(label.dataset)
     label.refresh_from_db()
@@ -98,8 +116,35 @@ def archive_label(*, label: Label, user: Any) -> None:
         return
     if active_labels(label.dataset).count() == 1:
         raise ValidationError(_("A dataset keeps at least one label."), code="no_labels")
+    prompts = prompts_of(current_prompt_set(label.dataset))
+    refuse_unconfirmed([label], prompts, {label.pk} if confirmed else set())
     _archive(label, user)
     _predict(label.dataset, user)
+
+
+@transaction.atomic
+def restore_label(*, label: Label, user: Any) -> Label:
+    """Bring an archived label back, with its answers, its prompts and, where it is free, its key.
+
+    ValidationError: a label in use has its name now; too many labels.
+    """
+    dataset = label.dataset
+    _lock(dataset)
+    label.refresh_from_db()
+    if label.archived_at is None:
+        return label
+    present = list(active_labels(dataset))
+    refuse_duplicates([*(other.name for other in present), label.name])
+    _refuse_too_many(len(present) + 1)
+    taken = {other.position for other in present}
+    _restore(label, user, label.position if label.position not in taken else last_position(dataset) + 1)
+    texts = prompts_of(current_prompt_set(dataset))
+    texts = {other.pk: texts[other.pk] for other in present if other.pk in texts}
+    if len(texts) == len(present):
+        texts[label.pk] = last_prompts(label) or [DEFAULT_TEMPLATE.format(label=label.name)]
+        _freeze(dataset, texts, user)
+        _predict(dataset, user)
+    return label
 
 
 @transaction.atomic
@@ -146,12 +191,16 @@ def save_prompts(*, dataset: Dataset, prompts: dict[int, list[str]], user: Any) 
 
 
 @transaction.atomic
-def set_schema(*, dataset: Dataset, labels: list[LabelSpec], user: Any) -> PromptSet:
+def set_schema(
+    *, dataset: Dataset, labels: list[LabelSpec], user: Any, confirmed: Collection[int] = ()
+) -> PromptSet:
     """Make the dataset's schema and prompts exactly these, and predict by them.
 
-    A label is recognised by its id, else by its name; labels that are not listed are archived. Labels keep their
-    keys unless the order of the list or a position says otherwise (`keys.assign_positions`). All or nothing: a
-    ValidationError (see add_label, save_prompts; also: no labels at all) changes nothing.
+    A label is recognised by its id, else by its name; where a label of that name was archived, it comes back with its
+    answers. Labels that are not listed are archived: those that images have as their label only if `confirmed` holds
+    their ids (else ValidationError, see archive_label). Labels keep their keys unless the order of the list or a
+    position says otherwise (`keys.assign_positions`). All or nothing: a ValidationError (see add_label, save_prompts;
+    also: no labels at all) changes nothing.
     """
     _lock(dataset)
     if not labels:
@@ -182,14 +231,20 @@ def set_schema(*, dataset: Dataset, labels: list[LabelSpec], user: Any) -> Promp
     by_name = {same(label.name): label for label in present.values() if label.pk not in listed}
     for spec in specs:
         spec["label"] = present[spec["id"]] if spec["id"] else by_name.get(same(spec["name"]))
+        spec["own"] = spec["label"].position if spec["label"] else None
+    kept = {spec["label"].pk for spec in specs if spec["label"] is not None}
+    removed = [label for label in present.values() if label.pk not in kept]
+    refuse_unconfirmed(removed, prompts_of(current_prompt_set(dataset)), confirmed)
+    for label in removed:
+        _archive(label, user)
+    _refuse_answered_names(
+        [s["name"] for s in specs if s["label"] and same(s["name"]) != same(s["label"].name)], dataset
+    )
+    _take_back_archived(specs, archived_by_name(dataset))
     positions = assign_positions(
-        [(spec["position"], spec["label"] and spec["label"].position) for spec in specs],
+        [(spec["position"], spec["own"]) for spec in specs],
         last_position(dataset),
     )
-    kept = {spec["label"].pk for spec in specs if spec["label"] is not None}
-    for label in present.values():
-        if label.pk not in kept:
-            _archive(label, user)
     # Names may be exchanged between labels: step aside first, for no two may share one at any moment.
     for spec in specs:
         label = spec["label"]
@@ -200,6 +255,8 @@ def set_schema(*, dataset: Dataset, labels: list[LabelSpec], user: Any) -> Promp
         label = spec["label"]
         if label is None:
             label = _create(dataset, spec["name"], spec["critical"], spec["guideline"], user)
+        elif label.archived_at is not None:
+            _restore(label, user, position)
         _change(
             label,
             user,
@@ -212,6 +269,39 @@ def set_schema(*, dataset: Dataset, labels: list[LabelSpec], user: Any) -> Promp
     prompt_set = _freeze(dataset, texts, user)
     _predict(dataset, user)
     return prompt_set
+
+
+def _take_back_archived(specs: list[dict[str, Any]], archived: dict[str, Label]) -> None:
+    """Give the specs without a label the archived label of their name, with its key where that is free.
+
+    It stays critical, and keeps its guideline unless another is written: who adds the name again need not know of it.
+    """
+    for spec in specs:
+        label = archived.get(same(spec["name"])) if spec["label"] is None and not spec["id"] else None
+        if label is None:
+            continue
+        if label.position not in {s["position"] or s["own"] for s in specs if s is not spec}:
+            spec["position"] = label.position
+        spec["label"] = label
+        spec["critical"] = spec["critical"] or label.critical
+        spec["guideline"] = spec["guideline"] or label.guideline
+
+
+def _refuse_answered_names(names: list[str], dataset: Dataset) -> None:
+    """No other label takes the name under which images were labelled: two labels of one name cannot be told apart."""
+    archived = archived_by_name(dataset)
+    wanted = [archived[same(name)] for name in names if same(name) in archived]
+    holding = answered(wanted)
+    for label in wanted:
+        if label.pk in holding:
+            raise ValidationError(
+                _(
+                    "“%(label)s” is the name of an archived label with answers. Nothing was saved. Restore that label, or "
+                    "choose another name."
+                )
+                % {"label": label.name},
+                code="archived_name",
+            )
 
 
 def _refuse_too_many(count: int) -> None:
@@ -228,6 +318,7 @@ def _create(dataset: Dataset, name: str, critical: bool, guideline: str, user: A
         dataset=dataset,
         name=name,
         critical=critical,
+        critical_since=timezone.now() if critical else None,
         guideline=guideline,
         position=last_position(dataset) + 1,
     )
@@ -249,7 +340,12 @@ def _change(label: Label, user: Any, **fields: Any) -> Label:
     was = {k: getattr(label, k) for k in changed}
     for k, v in changed.items():
         setattr(label, k, v)
-    label.save(update_fields=list(changed))
+    moments = {}
+    if "critical" in changed:
+        moments = {"critical_since" if label.critical else "critical_until": timezone.now()}
+        for k, moment in moments.items():
+            setattr(label, k, moment)
+    label.save(update_fields=[*changed, *moments])
     record(
         kind="label.changed",
         actor=user,
@@ -263,7 +359,19 @@ def _change(label: Label, user: Any, **fields: Any) -> Label:
 def _archive(label: Label, user: Any) -> None:
     label.archived_at = timezone.now()
     label.save(update_fields=["archived_at"])
-    record(kind="label.archived", actor=user, dataset=label.dataset, target=label, data={"name": label.name})
+    record(kind="label.archived", actor=user, dataset=label.dataset, target=label, data=_held_by(label))
+
+
+def _restore(label: Label, user: Any, position: int) -> None:
+    label.archived_at = None
+    label.position = position
+    label.save(update_fields=["archived_at", "position"])
+    record(kind="label.restored", actor=user, dataset=label.dataset, target=label, data=_held_by(label))
+
+
+def _held_by(label: Label) -> dict[str, Any]:
+    held = effects_of([label])[0]
+    return {"name": label.name, "answers": held.answers, "audited": held.audited}
 
 
 def prompts_digest(texts: dict[int, list[str]]) -> str:

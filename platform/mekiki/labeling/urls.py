@@ -4,4 +4,7 @@ from django.urls import path
 
 from mekiki.labeling import views
 
-urlpatterns = [path("", views.labels, name="labels")]
+urlpatterns = [
+    path("", views.labels, name="labels"),
+    path("<int:pk>/restore/", views.restore, name="label-restore"),
+]

@@ -5,10 +5,11 @@ from typing import Any
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db.models import Count
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_http_methods, require_POST
 
 from mekiki.accounts.access import at_least
 from mekiki.accounts.http import UserRequest, number_in
@@ -17,17 +18,20 @@ from mekiki.datasets.access import dataset_for
 from mekiki.datasets.models import Dataset
 from mekiki.jobs import progress
 from mekiki.jobs.models import Job, Kind, State
+from mekiki.labeling.effects import effects_of
 from mekiki.labeling.forms import LabelFormSet, initial_rows
-from mekiki.labeling.models import PromptSet
+from mekiki.labeling.models import Label, PromptSet
+from mekiki.labeling.questions import Question, confirmed_labels, questions
 from mekiki.labeling.selectors import (
     active_labels,
+    archived_labels,
     current_prompt_set,
     last_position,
     long_prompts,
     prompts_of,
 )
-from mekiki.labeling.services import set_schema
-from mekiki.labeling.text import DEFAULT_TEMPLATE, TEMPLATES
+from mekiki.labeling.services import restore_label, set_schema
+from mekiki.labeling.text import DEFAULT_TEMPLATE, TEMPLATES, same
 
 VERSIONS = 20
 
@@ -47,10 +51,18 @@ def _save(request: UserRequest, dataset: Dataset) -> HttpResponse:
     if not formset.is_valid():
         return _page(request, dataset, formset, list(formset.non_form_errors()))
     before = current_prompt_set(dataset)
+    specs, confirmed = formset.specs(), request.POST.get("confirm", "").split()
+    asked = questions(dataset, specs)
+    if any(question.key not in confirmed for question in asked):
+        return _page(request, dataset, formset, asked=asked)
+    archived = {label.pk for label in archived_labels(dataset)}
     try:
-        prompt_set = set_schema(dataset=dataset, labels=formset.specs(), user=request.user)
+        prompt_set = set_schema(
+            dataset=dataset, labels=specs, user=request.user, confirmed=confirmed_labels(confirmed)
+        )
     except ValidationError as error:
         return _page(request, dataset, formset, error.messages)
+    _say_restored(request, [label for label in active_labels(dataset) if label.pk in archived])
     if before is not None and prompt_set.pk == before.pk:
         messages.success(request, _("Saved. The prompts are as they were."))
     else:
@@ -62,8 +74,36 @@ def _save(request: UserRequest, dataset: Dataset) -> HttpResponse:
     return redirect("labels", dataset.slug)
 
 
+def _say_restored(request: UserRequest, labels: list[Label]) -> None:
+    for held in effects_of(labels):
+        text = ngettext(
+            "“%(label)s” was archived before. It is back with its %(n)d answer.",
+            "“%(label)s” was archived before. It is back with its %(n)d answers.",
+            held.answers,
+        )
+        messages.success(request, text % {"label": held.label.name, "n": held.answers})
+
+
+@require_POST
+def restore(request: UserRequest, slug: str, pk: int) -> HttpResponse:
+    """Bring an archived label back."""
+    dataset = dataset_for(request.user, slug, Role.ADMIN)
+    label = archived_labels(dataset).filter(pk=min(pk, 2**63 - 1)).first()
+    if label is None:
+        raise Http404
+    try:
+        _say_restored(request, [restore_label(label=label, user=request.user)])
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+    return redirect("labels", dataset.slug)
+
+
 def _page(
-    request: UserRequest, dataset: Dataset, formset: Any = None, errors: list[str] | None = None
+    request: UserRequest,
+    dataset: Dataset,
+    formset: Any = None,
+    errors: list[str] | None = None,
+    asked: list[Question] | None = None,
 ) -> HttpResponse:
     shown = list(active_labels(dataset))
     current = current_prompt_set(dataset)
@@ -78,6 +118,11 @@ def _page(
         "may_edit": may_edit,
         "formset": formset,
         "errors": errors or [],
+        "asked": asked or [],
+        "archived": [
+            (held, same(held.label.name) in {same(label.name) for label in shown})
+            for held in effects_of(archived_labels(dataset))
+        ],
         "rows": [(label, prompts.get(label.pk, [])) for label in shown],
         "current": current,
         "last_key": last_position(dataset),
@@ -88,7 +133,9 @@ def _page(
         "failed": predict if predict is not None and predict.state == State.FAILED else None,
         **_versions(request, dataset),
     }
-    return render(request, "labeling/labels.html", context, status=422 if errors or _bad(formset) else 200)
+    return render(
+        request, "labeling/labels.html", context, status=422 if errors or asked or _bad(formset) else 200
+    )
 
 
 def _bad(formset: Any) -> bool:

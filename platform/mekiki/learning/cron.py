@@ -76,14 +76,12 @@ def cron_fields(cron: str) -> list[str]:
     """
     fields = cron.split()
     if len(fields) != 5:
-        raise _bad_cron(
-            cron,
-            _("it has %(n)d parts, and needs five: minute, hour, day, month, weekday") % {"n": len(fields)},
-        )
+        parts = _("A schedule has five parts: minute, hour, day, month, weekday. “%(cron)s” has %(n)d.")
+        raise _bad_cron(parts % {"cron": cron[:80], "n": len(fields)})
     for (field, count, first), value in zip(FIELDS, fields, strict=True):
         longest = CrontabSchedule._meta.get_field(field).max_length or 64
         if len(value) > longest:
-            raise _bad_cron(
+            raise _not_a_schedule(
                 cron,
                 _("the %(field)s has %(length)d characters; at most %(most)d fit")
                 % {"field": _field_label(field), "length": len(value), "most": longest},
@@ -93,7 +91,7 @@ def cron_fields(cron: str) -> list[str]:
         except (ValueError, KeyError, ParseException):
             read = set()
         if not read:
-            raise _bad_cron(
+            raise _not_a_schedule(
                 cron,
                 _("the %(field)s “%(value)s” is not from %(low)d to %(high)d")
                 % {
@@ -107,7 +105,7 @@ def cron_fields(cron: str) -> list[str]:
         _schedule(fields)
         next_runs(cron, "UTC", count=1)
     except (ValueError, KeyError, ParseException, RuntimeError):
-        raise _bad_cron(cron, _("such a day never comes")) from None
+        raise _not_a_schedule(cron, _("such a day never comes")) from None
     return fields
 
 
@@ -121,13 +119,13 @@ def _field_label(field: str) -> str:
     }[field]
 
 
-def _bad_cron(cron: str, reason: str) -> ValidationError:
-    example = _("Example: “30 6 * * 1-5” is half past six on working days.")
-    message = _("“%(cron)s” is no schedule: %(reason)s. Nothing was saved.") % {
-        "cron": cron[:80],
-        "reason": reason,
-    }
-    return ValidationError(f"{message} {example}", code="bad_cron")
+def _not_a_schedule(cron: str, reason: str) -> ValidationError:
+    return _bad_cron(_("“%(cron)s” is not a schedule: %(reason)s.") % {"cron": cron[:80], "reason": reason})
+
+
+def _bad_cron(message: str) -> ValidationError:
+    rest = _("Nothing was saved. Example: “30 6 * * 1-5” is half past six on working days.")
+    return ValidationError(f"{message} {rest}", code="bad_cron")
 
 
 def _schedule(fields: list[str]) -> crontab:

@@ -130,6 +130,16 @@ def encoding_problems(dataset: Dataset) -> QuerySet[EncodingProblem]:
     return EncodingProblem.objects.filter(image__dataset=dataset).select_related("image").order_by("image_id")
 
 
+def heads_by_label(label_ids: list[int]) -> dict[int, int]:
+    """Label id → how many heads have it among their labels."""
+    found: dict[int, int] = {}
+    heads = Head.objects.filter(label_ids__overlap=label_ids).order_by()
+    for ids in heads.values_list("label_ids", flat=True):
+        for label_id in set(ids) & set(label_ids):
+            found[label_id] = found.get(label_id, 0) + 1
+    return found
+
+
 def label_counts(head: Head) -> dict[int, int]:
     """Label id → how many images with it the head was trained on."""
     rows = head.training_labels.order_by().values("label_id").annotate(n=Count("image_id"))

@@ -5,3 +5,11 @@ class ReviewConfig(AppConfig):
     name = "mekiki.review"
     label = "review"
     verbose_name = "Review"
+
+    def ready(self) -> None:
+        """Labels are archived with what people said by them in view."""
+        from mekiki.labeling import effects
+        from mekiki.review.selectors import answers_by_label, audited_by_label
+
+        effects.register("answers", answers_by_label)
+        effects.register("audited", audited_by_label)

@@ -7,7 +7,7 @@ from django.db.models import Case, CharField, Count, Exists, OuterRef, Q, Value,
 
 from mekiki.audit.models import Event
 from mekiki.learning.accuracy import AuditCounts
-from mekiki.review.models import ACTIVE_STREAMS, ConfirmedLabel, Decision, QueueItem, Stream
+from mekiki.review.models import ConfirmedLabel, Decision, QueueItem, Stream
 from mekiki.review.selectors import reserve_limits
 
 
@@ -26,12 +26,14 @@ def audit_counts_of(datasets: Iterable[Any]) -> dict[int, AuditCounts]:
         .annotate(
             reason=Case(
                 When(in_training=True, then=Value("retired")),
-                When(decision__shown__stream__in=list(ACTIVE_STREAMS), then=Value("prediction_shown")),
+                When(audit_label__isnull=True, then=Value("prediction_shown")),
                 *_outside_the_reserve(found),
                 default=Value("counted"),
                 output_field=CharField(),
             ),
-            archived=Case(When(label__archived_at__isnull=False, then=Value(True)), default=Value(False)),
+            archived=Case(
+                When(audit_label__archived_at__isnull=False, then=Value(True)), default=Value(False)
+            ),
         )
         .order_by()
         .values_list("dataset_id", "reason", "archived")

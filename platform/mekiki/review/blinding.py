@@ -7,11 +7,12 @@ not: who has seen a prediction cannot judge the image blind later. See docs/deci
 from collections.abc import Iterable
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
-from mekiki.review.models import BLIND_STREAMS, ConfirmedLabel, QueueItem
+from mekiki.review.models import AUDIT_GRACE, BLIND_STREAMS, ConfirmedLabel, QueueItem
 from mekiki.review.selectors import reserve_limits
 
 # Beyond this, pages say "more than": counting on is not worth a reader's time.
@@ -50,8 +51,10 @@ def _waiting(dataset: Dataset) -> Q:
 
 
 def _judged(dataset: Dataset) -> QuerySet[ConfirmedLabel]:
-    """Labels that are in use. An image whose label was archived is asked about again, as an audit."""
-    judged = ConfirmedLabel.objects.filter(dataset=dataset)
+    """Labels after which nothing is hidden. One that was archived does not count: its image is audited again."""
+    judged = ConfirmedLabel.objects.filter(dataset=dataset).exclude(
+        audited_at__gt=timezone.now() - AUDIT_GRACE
+    )
     archived = list(
         Label.objects.filter(dataset=dataset, archived_at__isnull=False).values_list("pk", flat=True)
     )

@@ -1,5 +1,7 @@
 """The queue, the leases, the decisions, and the labels that follow from them."""
 
+from datetime import timedelta
+
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -22,6 +24,9 @@ class Stream(models.TextChoices):
 
 # No prediction is shown for these: the answer must not depend on what the model said.
 BLIND_STREAMS = (Stream.AUDIT, Stream.GOLD)
+# The name, metadata and prediction of an audited image stay hidden for this long after its answer. An answer that is taken
+# back in this time was a slip made blind, and the answer after it counts for the audit; later, the first one counts.
+AUDIT_GRACE = timedelta(minutes=2)
 # Chosen to teach the head, and shown with what it says.
 ACTIVE_STREAMS = (Stream.UNCERTAIN, Stream.DIVERSE)
 
@@ -175,9 +180,22 @@ class ConfirmedLabel(models.Model):
     stream = models.CharField(max_length=10, choices=Stream.choices)
     # False for the audit stream until it is retired into training by an explicit, recorded act.
     in_training = models.BooleanField()
+    # What counts for the audit: the first label that was given blind, whatever was decided after the prediction could be
+    # seen; and when that was complete. Null: no answer counts.
+    audit_label = models.ForeignKey(
+        Label, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    audited_at = models.DateTimeField(null=True)
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(audit_label__isnull=True, audited_at__isnull=True)
+                | models.Q(audit_label__isnull=False, audited_at__isnull=False, stream="audit"),
+                name="audit_label_has_its_time",
+            ),
+        ]
         indexes = [
             models.Index(fields=["dataset", "label"], name="confirmed_by_label"),
             # How many new training labels there are since the last run: counted at each answer.

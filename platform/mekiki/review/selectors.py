@@ -97,10 +97,11 @@ def audit_sample(dataset: Any) -> list[tuple[int, int, int | None]]:
     """(image id, label id, id of its import) of the audit sample that no head was trained on, by image id.
 
     An image whose label was archived stays in the sample: otherwise an accuracy could be improved by archiving the label
-    that the head gets wrong.
+    that the head gets wrong. The label is the first one that was given blind (`ConfirmedLabel.audit_label`), also where
+    it was corrected since.
     """
     rows = _audit_sample(dataset).order_by("image_id")
-    return list(rows.values_list("image_id", "label_id", "image__batch_id"))
+    return list(rows.values_list("image_id", "audit_label_id", "image__batch_id"))
 
 
 @dataclass(frozen=True)
@@ -157,6 +158,18 @@ def _audit_draws(dataset: Any) -> list[datetime]:
     return sorted(seconds.distinct())
 
 
+def answers_by_label(label_ids: list[int]) -> dict[int, int]:
+    """Label id → how many images have it as their confirmed label."""
+    rows = ConfirmedLabel.objects.filter(label__in=label_ids)
+    return dict(rows.order_by().values_list("label_id").annotate(n=Count("pk")))
+
+
+def audited_by_label(label_ids: list[int]) -> dict[int, int]:
+    """Label id → how many images of the audit sample have it."""
+    rows = ConfirmedLabel.objects.filter(label__in=label_ids, stream=Stream.AUDIT, in_training=False)
+    return dict(rows.order_by().values_list("label_id").annotate(n=Count("pk")))
+
+
 def audited_image_ids(dataset: Any) -> set[int]:
     """Images whose label was given for the audit and that no head was trained on, whether or not the label is in use.
 
@@ -174,7 +187,7 @@ def audit_count(dataset: Any) -> int:
 def _audit_sample(dataset: Any) -> QuerySet[ConfirmedLabel]:
     rows = ConfirmedLabel.objects.filter(dataset=dataset, stream=Stream.AUDIT, in_training=False)
     # An answer that was given with the prediction on the screen, or because a head was unsure, is no audit.
-    rows = rows.exclude(decision__shown__stream__in=list(ACTIVE_STREAMS))
+    rows = rows.filter(audit_label__isnull=False)
     for last, share in reserve_limits(dataset):
         rows = rows.exclude(image__lte=last, image__audit_key__gte=share)
     return rows

@@ -21,7 +21,7 @@ from mekiki.learning.accuracy import leads_with_interval
 from mekiki.learning.models import TrainingRun
 from mekiki.simulation.doors import Door
 from mekiki.simulation.scoring import Score, score
-from mekiki.simulation.truth import Truth, first_folder
+from mekiki.simulation.truth import Truth
 from mekiki.simulation.waiting import wait_for_jobs
 
 
@@ -47,6 +47,7 @@ def answer_some(door: Door, truth: Truth, count: int, *, quiet: bool = False) ->
 def run(
     *,
     dataset: Dataset,
+    truth: Truth,
     door: Door,
     admin: User,
     budget: int,
@@ -54,15 +55,13 @@ def run(
     say: Callable[[str], None],
     quiet: bool = False,
     started: float | None = None,
-    label_of: Callable[[str], str | None] = first_folder,
 ) -> dict[str, Any]:
     """Run the loop until `budget` answers are given or nothing is left to ask.
 
     The dataset's images must be predicted and its queue filled. Returns the figures of the --json file,
-    `rounds` starting with zero-shot. label_of: see Truth.
+    `rounds` starting with zero-shot.
     """
     started = started or time.monotonic()
-    truth = Truth(dataset, label_of)
     first = score(truth, 0)
     rounds = [first]
     say(_header())

@@ -1,10 +1,13 @@
-"""The hidden truth: folder names, which only the simulated reviewer and the final score may see."""
+"""The hidden truth, which only the simulated reviewer and the final score may see: never in an image's name."""
 
+import csv
 import json
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from django.db.models.functions import Substr
 
 from mekiki.config.regular_files import read_regular
 from mekiki.datasets.models import Dataset
@@ -51,21 +54,40 @@ def first_folder(name: str) -> str:
     return unicodedata.normalize("NFC", name.replace("\\", "/").split("/")[0])
 
 
-class Truth:
-    """Image → true label, for one dataset that was imported from a folder of folders.
+def read_table(file: Path) -> dict[str, str]:
+    """SHA-256 of a picture → label, from the truth.csv of a sample."""
+    with file.open(newline="", encoding="utf-8") as stream:
+        return {row["sha256"]: row["label"] for row in csv.DictReader(stream)}
 
-    label_of: the name of the label by the name of an image.
+
+def take_folder_names(
+    dataset: Dataset, label_of: Callable[[str], str | None] = first_folder
+) -> dict[str, str]:
+    """SHA-256 of an image → its label, for a dataset imported from a folder of folders.
+
+    label_of: the name of the label by the name of an image. Takes the names away from the images: a folder is the label,
+    and whoever opens the dataset could read it.
     """
+    rows = dataset.images.values_list("sha256", "name")
+    found = {sha256: label_of(name) or "" for sha256, name in rows}
+    dataset.images.update(name=Substr("sha256", 1, 12))
+    return found
 
-    def __init__(self, dataset: Dataset, label_of: Callable[[str], str | None] = first_folder) -> None:
-        labels = {label.name: label.pk for label in Label.objects.filter(dataset=dataset)}
+
+class Truth:
+    """Image → true label, for one dataset. labels: SHA-256 of an image → name of its label."""
+
+    def __init__(self, dataset: Dataset, labels: Mapping[str, str]) -> None:
+        known = {label.name: label.pk for label in Label.objects.filter(dataset=dataset)}
         self.dataset = dataset
         self.by_id: dict[int, int] = {}
         self.by_hash: dict[str, int] = {}
-        for pk, sha256, name in dataset.images.values_list("pk", "sha256", "name"):
-            label = labels.get(label_of(name) or "")
+        for pk, sha256 in dataset.images.values_list("pk", "sha256"):
+            label = known.get(labels.get(sha256, ""))
             if label is None:
-                raise TruthError(f"The image {name} lies in no folder that is a label.")
+                raise TruthError(
+                    f"The image {sha256} has no label in the truth, or one that the dataset lacks."
+                )
             self.by_id[pk] = label
             self.by_hash[sha256] = label
 

@@ -18,5 +18,8 @@ urlpatterns = [
     path("models/<int:version>/confusion.csv", heads.confusions, name="head-confusion"),
     path("images/", gallery.images, name="images"),
     path("images/<str:sha256>/", gallery.image, name="image"),
+    path("images/<str:sha256>/correct/", gallery.correct, name="image-correct"),
+    path("images/<str:sha256>/take-back/", gallery.take_back, name="image-take-back"),
+    path("images/<str:sha256>/ask-again/", gallery.ask_again, name="image-ask-again"),
     path("images/<str:sha256>/original", gallery.original, name="image-original"),
 ]

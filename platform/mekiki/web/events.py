@@ -14,6 +14,7 @@ from mekiki.audit.models import Event
 from mekiki.jobs.errors import for_reader
 from mekiki.jobs.models import Kind
 from mekiki.learning import reasons, repeating
+from mekiki.review.blinding import neutral_name
 from mekiki.review.models import Decision
 
 # Groups of kinds for the filter of the activity page: code → beginnings of kinds.
@@ -71,6 +72,8 @@ def detail(event: Event) -> str:
         return f"{data.get('from', '')} → {data.get('to', '')}"
     if event.kind == "user.login_slowed":
         return f"{data.get('name', '')} ({data.get('address', '')})"
+    if event.kind in {"queue.put_back", "queue.asked_again"} and data.get("image"):
+        return neutral_name(data["image"])  # its file name can be one that an audit must not know
     if data.get("error"):
         return for_reader(data["error"])
     if event.kind == "user.name_shared":
@@ -187,10 +190,12 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "label.added": _plain(gettext_noop("Label added")),
     "label.changed": _plain(gettext_noop("Label changed")),
     "label.archived": _plain(gettext_noop("Label archived")),
+    "label.restored": _plain(gettext_noop("Label restored")),
     "prompts.saved": _plain(gettext_noop("Prompts saved")),
     "decision.recorded": _decision,
     "audit.retired": _plain(gettext_noop("Audit labels retired into training")),
     "queue.filled": _plain(gettext_noop("Images chosen for review")),
+    "queue.asked_again": _plain(gettext_noop("Image with a confirmed label asked about again")),
     "queue.put_back": _plain(gettext_noop("Flagged image put back into the queue")),
     "training.requested": _plain(gettext_noop("Training asked for")),
     "training.finished": _plain(gettext_noop("Training finished")),

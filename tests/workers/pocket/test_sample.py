@@ -39,22 +39,28 @@ def test_imbalance() -> None:
 
 
 def test_files_tables_and_labels(sample: Path) -> None:
-    files = sorted(file.relative_to(sample).as_posix() for file in sample.glob("*/*.jpg"))
-    assert len(files) == 60
-    with (sample / "metadata.csv").open(encoding="utf-8") as stream:
+    files = sorted(file.name for file in (sample / "pictures").glob("*.jpg"))
+    assert len(files) == 60 and len(list(sample.rglob("*.jpg"))) == 60
+    with (sample / "pictures" / "metadata.csv").open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     assert sorted(row["file"] for row in rows) == files
     assert {row["camera"] for row in rows} <= set(CAMERAS)
     assert all(row["line"] and row["shift"] for row in rows)
-    assert len({Path(file).name for file in files}) == 60  # names are unique across folders
+    with (sample / "truth.csv").open(encoding="utf-8") as stream:
+        truth = {row["sha256"]: row["label"] for row in csv.DictReader(stream)}
+    hashes = {hashlib.sha256((sample / "pictures" / file).read_bytes()).hexdigest() for file in files}
+    assert set(truth) == hashes
     described = json.loads((sample / "labels.json").read_text(encoding="utf-8"))
-    assert set(described) == {file.split("/")[0] for file in files}
+    assert set(described) == set(truth.values())
     assert described["crack"]["critical"]
     for label in described.values():
         assert any(prompt.isascii() for prompt in label["prompts"])
         assert any(not prompt.isascii() for prompt in label["prompts"])
         assert label["guideline"]
-    with Image.open(sample / files[0]) as image:
+    # Nothing that is imported says which label a picture has.
+    imported = " ".join([*files, (sample / "pictures" / "metadata.csv").read_text(encoding="utf-8")]).lower()
+    assert not [name for name in described if name in imported]
+    with Image.open(sample / "pictures" / files[0]) as image:
         assert image.format == "JPEG"
         assert min(image.size) >= 200
 

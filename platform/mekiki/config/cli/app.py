@@ -8,6 +8,7 @@ from typing import Any
 import rich_click as click
 
 from mekiki.config.cli.bodies import run_body, run_django
+from mekiki.config.cli.errors import INTERRUPTED
 
 
 class Formatter(click.RichHelpFormatter):
@@ -24,6 +25,14 @@ class Context(click.RichContext):
 
 class Command(click.RichCommand):
     context_class = Context
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click.Command, but Ctrl-C ends with the shell's status for it; click's own is 1."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo(err=True)
+            ctx.exit(INTERRUPTED)
 
 
 class Group(click.RichGroup):
@@ -167,6 +176,37 @@ def replay(**options: Any) -> None:
 @click.option("--json", is_flag=True, help=_("Print the result as JSON."))
 def verify(**options: Any) -> None:
     run_body("verify", options)
+
+
+@app.command(
+    help=_("Copy the database, the files and the keys into one file."),
+    epilog=_("It holds secrets: the keys of the site and everybody's password hashes. Keep it as such."),
+)
+@click.argument(
+    "file", type=AnyPath, help=_("The file to write, or a folder for a file named after the moment.")
+)
+@click.option(
+    "--without-keys", is_flag=True, help=_("Leave the keys out: label sets will be signed by a new one.")
+)
+@click.option("--without-models", is_flag=True, help=_("Leave the model folders in MEKIKI_HOME/models out."))
+@click.option("--json", "as_json", is_flag=True, help=_("Print the result as JSON."))
+def backup(file: Path, without_keys: bool, without_models: bool, as_json: bool) -> None:
+    from mekiki.config.cli.backups import make
+
+    make(file, keys=not without_keys, models=not without_models, as_json=as_json)
+
+
+@app.command(
+    help=_("Fill a new home from a backup."),
+    epilog=_("Restore only a backup you trust: its database can run commands as the database's user."),
+)
+@click.argument("file", type=AnyPath, help=_("The file of a backup."))
+@click.option("--home", type=AnyPath, required=True, metavar="DIR", help=_("The home to fill: empty or new."))
+@click.option("--json", "as_json", is_flag=True, help=_("Print the result as JSON."))
+def restore(file: Path, home: Path, as_json: bool) -> None:
+    from mekiki.config.cli.backups import fill
+
+    fill(file, home, as_json=as_json)
 
 
 @app.command(help=_("Show what runs, since when, and what needs attention."))

@@ -13,6 +13,7 @@ from mekiki.datasets.services.uploads import (
     add_files,
     discard_import,
     finish_upload,
+    relocate_uploads,
     start_upload,
 )
 from mekiki.datasets.services.windows import (
@@ -39,6 +40,7 @@ __all__ = [
     "import_folder",
     "rebuild_old_pictures",
     "rebuild_picture",
+    "relocate_uploads",
     "run_import",
     "set_estimate",
     "start_upload",

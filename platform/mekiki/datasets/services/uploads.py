@@ -19,6 +19,8 @@ from typing import BinaryIO, Protocol
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import CharField, Value
+from django.db.models.functions import Cast, Concat
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -72,6 +74,14 @@ def start_upload(*, dataset: Dataset, user: User | None, every_page: bool = Fals
     batch.location = str(folder)
     batch.save(update_fields=["location"])
     return batch
+
+
+def relocate_uploads() -> int:
+    """Point every upload at its folder in this home, which may have been moved or restored; how many were changed."""
+    folder = f"{settings.HOME}/incoming/"
+    uploads = ImportBatch.objects.filter(source=ImportBatch.Source.UPLOAD).exclude(location="")
+    place = Concat(Value(folder), Cast("pk", CharField()))
+    return uploads.exclude(location__startswith=folder).update(location=place)
 
 
 def add_file(*, batch: ImportBatch, name: str, file: Readable, size: int | None = None) -> int:

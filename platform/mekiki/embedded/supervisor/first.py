@@ -26,6 +26,13 @@ def migrate(console: Console) -> int:
     return len(plan)
 
 
+def relocate() -> None:
+    """Let what the database says of files follow a home that was moved or restored elsewhere."""
+    from mekiki.datasets.services import relocate_uploads
+
+    relocate_uploads()
+
+
 def first_admin(console: Console) -> None:
     """Make the first admin when nobody can log in yet: from the environment, else asked for, else made up."""
     from django.contrib.auth import get_user_model

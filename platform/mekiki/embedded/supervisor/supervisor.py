@@ -168,6 +168,7 @@ class Supervisor:
             self._check()
         endpoints.connect(self.endpoints)
         changed = first.migrate(self.console)
+        first.relocate()
         self._check()
         self.asking = True
         first.first_admin(self.console)

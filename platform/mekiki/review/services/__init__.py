@@ -1,6 +1,7 @@
 """Every write of the review: filling the queue, leasing, answering, undoing, and the labels that follow."""
 
 from mekiki.review.services.confirmed import derive, retire_audit
+from mekiki.review.services.correcting import ask_again, correct_label, take_back_correction
 from mekiki.review.services.decisions import SEEN_AFTER, answer
 from mekiki.review.services.leases import (
     LeasedItem,
@@ -18,8 +19,10 @@ __all__ = [
     "SEEN_AFTER",
     "LeasedItem",
     "answer",
+    "ask_again",
     "ask_for_refill",
     "ask_for_training",
+    "correct_label",
     "derive",
     "fill_queue",
     "held_item",
@@ -29,5 +32,6 @@ __all__ = [
     "release_expired_leases",
     "renew",
     "retire_audit",
+    "take_back_correction",
     "undo",
 ]

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from datetime import datetime
 from itertools import groupby
 from typing import Any, cast
 
@@ -15,7 +16,7 @@ from mekiki.accounts.models import Role
 from mekiki.audit.models import Event
 from mekiki.audit.services import record
 from mekiki.labeling.models import Label
-from mekiki.review.models import BLIND_STREAMS, ConfirmedLabel, Decision, Stream
+from mekiki.review.models import AUDIT_GRACE, BLIND_STREAMS, ConfirmedLabel, Decision, Stream
 
 LABEL_KINDS = (Decision.Kind.CONFIRM, Decision.Kind.CORRECT)
 
@@ -70,7 +71,8 @@ def derive(*, dataset: Any, image: Any) -> ConfirmedLabel | None:
             current.delete()
         return None
     # An image that was asked about for the audit stays in it, whatever asks about it later.
-    audited = any(d.shown.get("stream") == Stream.AUDIT for d in opinions)
+    audit_label, audited_at = audit_answer(image)
+    audited = audit_label is not None or any(d.shown.get("stream") == Stream.AUDIT for d in opinions)
     stream = Stream.AUDIT if audited else Stream(deciding.shown.get("stream") or Stream.RECHECK)
     if current is None:
         return ConfirmedLabel.objects.create(
@@ -80,14 +82,49 @@ def derive(*, dataset: Any, image: Any) -> ConfirmedLabel | None:
             decision=deciding,
             stream=stream,
             in_training=stream not in BLIND_STREAMS or (audited and _was_retired(dataset, image)),
+            audit_label=audit_label,
+            audited_at=audited_at,
         )
-    if current.decision_id != deciding.pk:
+    audit_id = audit_label.pk if audit_label is not None else None
+    if current.decision_id != deciding.pk or current.audit_label_id != audit_id:
+        current.audit_label, current.audited_at = audit_label, audited_at
         current.label = cast(Label, deciding.label)
         current.decision = deciding
         current.stream = stream
         current.in_training = stream not in BLIND_STREAMS or (current.in_training and audited)
         current.save()
     return current
+
+
+def audit_answer(image: Any) -> tuple[Label | None, datetime | None]:
+    """(label, time) of an image that count for the audit; (None, None) before its audit is complete.
+
+    The first label that reviewers gave blind. An answer taken back within AUDIT_GRACE was never followed by the sight of
+    the prediction and does not count; one taken back later does. Where the label has been archived since and the image
+    was audited again, the later audit counts.
+    """
+    given = (
+        Decision.objects.filter(image=image, kind__in=LABEL_KINDS, shown__stream=Stream.AUDIT)
+        .select_related("item", "label", "superseded_by")
+        .order_by("item_id", "id")
+    )
+    found = []
+    for _item, of_item in groupby(given, key=lambda d: d.item_id):
+        group = [d for d in of_item if not _slip(d)]
+        wanted = group[0].item.opinions if group and group[0].item else 1
+        deciding = settle(group, wanted)
+        if deciding is not None:
+            last = max(d.created_at for d in one_each(group)[:wanted])
+            found.append((cast(Label, deciding.label), last))
+    in_use = [each for each in found if each[0].archived_at is None]
+    kept = in_use or found
+    return kept[0] if kept else (None, None)
+
+
+def _slip(decision: Decision) -> bool:
+    """Was the answer taken back before anybody could see the prediction?"""
+    undone = getattr(decision, "superseded_by", None)
+    return undone is not None and undone.created_at - decision.created_at <= AUDIT_GRACE
 
 
 def _was_retired(dataset: Any, image: Any) -> bool:

@@ -102,13 +102,22 @@ def answer(
     if kind in LABEL_KINDS:
         derive(dataset=dataset, image=item.image)
     record_decision(decision, item)
-    transaction.on_commit(lambda: _after(dataset, user), robust=True)
+    after_decision(dataset, user)
     return decision
 
 
 def _check_form(kind: str, label_id: int | None, note: str) -> None:
     if kind not in (Kind.CONFIRM, Kind.CORRECT, Kind.SKIP, Kind.FLAG):
         raise InvalidAnswerError("unknown_kind", _("An answer confirms, corrects, skips or flags."))
+    check_note(note)
+    if kind == Kind.CORRECT and label_id is None:
+        raise InvalidAnswerError("no_label", _("Choose a label, or skip the image."))
+    if kind in (Kind.SKIP, Kind.FLAG) and label_id is not None:
+        raise InvalidAnswerError("label_not_wanted", _("To skip or to flag an image gives it no label."))
+
+
+def check_note(note: str) -> None:
+    """InvalidAnswerError: the note is too long, or cannot be stored as text."""
     if len(note) > MAX_NOTE:
         raise InvalidAnswerError(
             "note_too_long",
@@ -117,10 +126,6 @@ def _check_form(kind: str, label_id: int | None, note: str) -> None:
         )
     if "\x00" in note or any(0xD800 <= ord(c) <= 0xDFFF for c in note):
         raise InvalidAnswerError("bad_note", _("The note has characters that are no text. Write it again."))
-    if kind == Kind.CORRECT and label_id is None:
-        raise InvalidAnswerError("no_label", _("Choose a label, or skip the image."))
-    if kind in (Kind.SKIP, Kind.FLAG) and label_id is not None:
-        raise InvalidAnswerError("label_not_wanted", _("To skip or to flag an image gives it no label."))
 
 
 def _checked_against(
@@ -223,6 +228,11 @@ def record_decision(decision: Decision, item: QueueItem | None) -> None:
         | ({"late": True} if decision.late else {})
         | ({"supersedes": decision.supersedes_id} if decision.supersedes_id else {}),
     )
+
+
+def after_decision(dataset: Any, user: Any) -> None:
+    """Once the decision is committed, ask for what it calls for: a refill, a training."""
+    transaction.on_commit(lambda: _after(dataset, user), robust=True)
 
 
 def _after(dataset: Any, user: Any) -> None:

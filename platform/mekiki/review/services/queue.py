@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, Max, OuterRef
+from django.db.models import Exists, Max, OuterRef, Q
 from django.utils import timezone
 
 from mekiki.audit.services import record
@@ -41,7 +41,7 @@ def fill_queue(
 ) -> int:
     """Replace what nobody has begun on by a new choice, in its order; returns how many items were added.
 
-    Items in somebody's hands, with some of their opinions, or whose flag was taken back, stay. Images of other datasets, already
+    Items in somebody's hands, with some of their opinions, or whose flag was taken back, or that a person asked about again, stay. Images of other datasets, already
     labelled with a label in use (unless the stream asks again) or still waiting are passed over. ValueError: lengths differ.
     """
     if not len(image_ids) == len(streams) == len(propensities):
@@ -56,9 +56,11 @@ def fill_queue(
     put_back = Decision.objects.filter(
         item=OuterRef("pk"), kind=Decision.Kind.UNDO, supersedes__kind=Decision.Kind.FLAG
     )
-    withdrawn = waiting.filter(~Exists(live), ~Exists(begun), ~Exists(put_back), pk__in=locked).update(
-        state=QueueItem.State.WITHDRAWN, finished_at=now
-    )
+    # Of an image with a label in use, waiting as an audit or a recheck: a person asked for it to be judged again.
+    in_use = ConfirmedLabel.objects.filter(image=OuterRef("image"), label__archived_at__isnull=True)
+    asked_again = Q(Exists(in_use), stream__in=[Stream.AUDIT, Stream.RECHECK])
+    chosen_before = waiting.filter(~Exists(live), ~Exists(begun), ~Exists(put_back), ~asked_again)
+    withdrawn = chosen_before.filter(pk__in=locked).update(state=QueueItem.State.WITHDRAWN, finished_at=now)
     chosen: dict[int, tuple[Stream, float]] = {}
     for image_id, stream, propensity in zip(image_ids, streams, propensities):
         chosen.setdefault(int(image_id), (Stream(stream), float(propensity)))

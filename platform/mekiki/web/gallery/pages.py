@@ -23,24 +23,38 @@ def page_of(images: QuerySet[Image], sort: str, after: str = "", before: str = "
     descending = sort != "unsure"
     key = _parse_key(after or before, with_confidence=bool(sort))
     backwards = bool(before) and key is not None
-    falling = descending != backwards
+    images = _in_order(images, sort, key, falling=descending != backwards)
+    rows = list(images[: PAGE + 1])
+    more = len(rows) > PAGE
+    rows = rows[:PAGE]
+    if backwards:
+        rows.reverse()
+    first = key_of(rows[0], sort) if rows and ((key and not backwards) or (backwards and more)) else ""
+    last = key_of(rows[-1], sort) if rows and (backwards or more) else ""
+    return Page(rows, newer=first, older=last)
+
+
+def _in_order(
+    images: QuerySet[Image], sort: str, key: tuple[float | None, int] | None, *, falling: bool
+) -> QuerySet[Image]:
+    """The images beyond a key, in their order."""
     if key is not None:
         images = images.filter(_beyond(key, falling))
         if not sort and "answered" in images.query.annotations:
             images = images.filter(**{f"answered__{'lt' if falling else 'gt'}": key[1]})
     sign = "-" if falling else ""
-    order = [f"{sign}confidence", f"{sign}pk"] if sort else [f"{sign}pk"]
-    rows = list(images.order_by(*order)[: PAGE + 1])
-    more = len(rows) > PAGE
-    rows = rows[:PAGE]
-    if backwards:
-        rows.reverse()
-    first = _key_of(rows[0], sort) if rows and ((key and not backwards) or (backwards and more)) else ""
-    last = _key_of(rows[-1], sort) if rows and (backwards or more) else ""
-    return Page(rows, newer=first, older=last)
+    return images.order_by(*([f"{sign}confidence", f"{sign}pk"] if sort else [f"{sign}pk"]))
 
 
-def _key_of(image: Image, sort: str) -> str:
+def after_key(images: QuerySet[Image], sort: str, key: str, *, backwards: bool) -> QuerySet[Image]:
+    """The images after the one that `key_of` names, the nearest first; backwards: before it."""
+    return _in_order(
+        images, sort, _parse_key(key, with_confidence=bool(sort)), falling=(sort != "unsure") != backwards
+    )
+
+
+def key_of(image: Image, sort: str) -> str:
+    """The place of an image in an order, as addresses of pages have it."""
     return f"{image.confidence!r}:{image.pk}" if sort else str(image.pk)  # type: ignore[attr-defined]
 
 

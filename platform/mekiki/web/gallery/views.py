@@ -13,12 +13,12 @@ from mekiki.datasets.models import Dataset, Image
 from mekiki.datasets.selectors import image_count
 from mekiki.labeling.models import Label
 from mekiki.labeling.selectors import active_labels
-from mekiki.learning.models import Head, Prediction
+from mekiki.learning.models import Head
 from mekiki.learning.search.texts import MAX_TEXT
 from mekiki.learning.selectors import champion
 from mekiki.review import blinding
 from mekiki.review.finding import FilterForm, leaves_out_hidden, matching
-from mekiki.review.models import ConfirmedLabel, Decision, QueueItem
+from mekiki.review.models import ConfirmedLabel
 from mekiki.review.searching import search
 from mekiki.web.gallery.pages import page_of, page_of_hits
 
@@ -66,6 +66,7 @@ def images(request: UserRequest, slug: str) -> HttpResponse:
         context |= _listed(request, dataset, head, asked)
     _describe(dataset, context["images"])
     query = urlencode(kept)
+    context["carried"] = f"?{query}" if query else ""
     context["newer_url"] = f"?{query}&before={context['newer']}" if context["newer"] else ""
     context["older_url"] = f"?{query}&after={context['older']}" if context["older"] else ""
     return render(request, "web/gallery.html", context)
@@ -127,39 +128,3 @@ def _describe(dataset: Dataset, images: list[Image]) -> None:
         seen = not image.hidden
         image.predicted_label = names.get(image.predicted) if seen else None  # type: ignore[attr-defined]
         image.confirmed = names.get(confirmed.get(image.pk, 0)) if seen else None  # type: ignore[attr-defined]
-
-
-@require_safe
-def image(request: UserRequest, slug: str, sha256: str) -> HttpResponse:
-    """One image: large, its metadata, the prediction, and every decision about it."""
-    picture = image_for(request.user, slug, sha256)
-    dataset = picture.dataset
-    head = champion(dataset)
-    blinding.hide(dataset, [picture])
-    seen = not picture.hidden
-    prediction = (
-        Prediction.objects.filter(head=head, image=picture).select_related("label", "runner_up").first()
-        if head is not None and seen
-        else None
-    )
-    decisions = (
-        Decision.objects.filter(image=picture).select_related("user", "label", "superseded_by").order_by("pk")
-    )
-    others = Image.objects.filter(dataset=dataset)
-    context = {
-        "dataset": dataset,
-        "section": "images",
-        "image": picture,
-        "head": head,
-        "prediction": prediction,
-        "waiting": QueueItem.objects.filter(image=picture, state=QueueItem.State.WAITING).exists(),
-        "confirmed": ConfirmedLabel.objects.filter(image=picture)
-        .select_related("label", "decision__user")
-        .first()
-        if seen
-        else None,
-        "decisions": list(decisions) if seen else [],
-        "newer": others.filter(pk__gt=picture.pk).order_by("pk").first(),
-        "older": others.filter(pk__lt=picture.pk).order_by("-pk").first(),
-    }
-    return render(request, "web/image.html", context)

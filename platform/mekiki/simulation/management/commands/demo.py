@@ -66,29 +66,27 @@ class Command(BaseCommand):
         from mekiki.simulation import loop
         from mekiki.simulation.doors import HttpDoor
         from mekiki.simulation.setting_up import make_people, make_simulated_dataset
+        from mekiki.simulation.truth import Truth, read_table
 
         started = time.monotonic()
         url = options["inside"].rstrip("/")
-        pictures = Path(settings.HOME) / "sample" / f"{options['images']}-{options['seed']}"
-        described_in = pictures.with_name(f"{pictures.name}.labels.json")
+        sample = Path(settings.HOME) / "sample" / f"{options['images']}-{options['seed']}"
+        described_in = sample / "labels.json"  # written last: its presence says that the drawing was finished
         if not described_in.exists():
             self.stdout.write(f"Drawing {options['images']} sample pictures …")
             subprocess.run(
                 [
-                    *(sys.executable, "-m", "workers.pocket.sample", str(pictures)),
+                    *(sys.executable, "-m", "workers.pocket.sample", str(sample)),
                     *("--count", str(options["images"]), "--seed", str(options["seed"])),
                 ],
                 check=True,
             )
-            # Beside the pictures, not among them: every file in there is imported. Moved last, so that its
-            # presence says that the drawing was finished.
-            (pictures / "labels.json").rename(described_in)
         described = json.loads(described_in.read_text(encoding="utf-8"))
         people = make_people()
         dataset = make_simulated_dataset(
             name=SAMPLE_NAME,
             description="Drawn by Mekiki's own picture maker under capture conditions the bundled encoder never saw.",
-            folder=pictures,
+            folder=sample / "pictures",
             labels=[
                 LabelSpec(
                     name=name,
@@ -105,6 +103,7 @@ class Command(BaseCommand):
         )
         figures = loop.run(
             dataset=dataset,
+            truth=Truth(dataset, read_table(sample / "truth.csv")),
             door=HttpDoor(url, dataset.slug, "reviewer", people.passwords["reviewer"]),
             admin=people.admin,
             budget=options["budget"],

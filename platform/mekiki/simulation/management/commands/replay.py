@@ -87,6 +87,7 @@ class Command(BaseCommand):
         from mekiki.simulation import loop
         from mekiki.simulation.doors import ServiceDoor
         from mekiki.simulation.setting_up import make_people, make_simulated_dataset
+        from mekiki.simulation.truth import Truth, take_folder_names
 
         started = time.monotonic()
         people = make_people()
@@ -104,13 +105,13 @@ class Command(BaseCommand):
             self.stdout.write(remark)
         figures = loop.run(
             dataset=dataset,
+            truth=Truth(dataset, take_folder_names(dataset, layout.label_of)),
             door=ServiceDoor(dataset, people.reviewer),
             admin=people.admin,
             budget=options["budget"],
             batch=options["batch"],
             say=self.stdout.write,
             started=started,
-            label_of=layout.label_of,
         )
         self.stdout.write(
             f"{figures['images']} images, {figures['labels']} labels, {figures['answers']} answers in "

@@ -19,7 +19,7 @@ function nextKey() {
 
 function ready(row) {
   for (const part of row.querySelectorAll("[data-label-tools], [data-label-templates]")) part.hidden = false;
-  row.querySelector("[data-label-remove-box]").hidden = true;
+  row.querySelector("[data-label-remove-box]").hidden = !field(row, "remove").checked;
 }
 
 function insert(row, template) {

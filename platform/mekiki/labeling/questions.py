@@ -1,0 +1,61 @@
+"""What the labels page asks before it saves: changes that take labels away from heads and figures, or from people."""
+
+from dataclasses import dataclass
+
+from django.utils.translation import gettext as _
+
+from mekiki.datasets.models import Dataset
+from mekiki.labeling.effects import effects_of, sentence
+from mekiki.labeling.models import Label
+from mekiki.labeling.selectors import active_labels, current_prompt_set, prompts_of
+from mekiki.labeling.services import LabelSpec
+from mekiki.labeling.text import same
+
+REMOVE = "remove-"
+CRITICAL = "critical-"
+
+
+@dataclass(frozen=True)
+class Question:
+    """One change that is saved only when the form comes back with `key` among its confirmed ones."""
+
+    key: str
+    text: str
+
+
+def questions(dataset: Dataset, specs: list[LabelSpec]) -> list[Question]:
+    """What to ask before the schema becomes `specs`, in the order of the keys."""
+    present = list(active_labels(dataset))
+    by_id = {spec["id"]: spec for spec in specs if spec.get("id")}
+    names = {same(spec["name"]) for spec in specs if not spec.get("id")}
+    removed = [label for label in present if label.pk not in by_id and same(label.name) not in names]
+    prompts = prompts_of(current_prompt_set(dataset))
+    found = [
+        Question(f"{REMOVE}{held.label.pk}", sentence(held, len(prompts.get(held.label.pk, []))))
+        for held in effects_of(removed)
+        if held.answers
+    ]
+    unticked = [
+        label
+        for label in present
+        if label.critical and label.pk in by_id and not by_id[label.pk].get("critical")
+    ]
+    # Before a head knows the label, no machine can have set it.
+    return found + [
+        Question(f"{CRITICAL}{held.label.pk}", _unticked(held.label))
+        for held in effects_of(unticked)
+        if held.heads or held.answers
+    ]
+
+
+def _unticked(label: Label) -> str:
+    return _(
+        "“%(label)s” is no longer critical: from now on machine labels of it can be part of a label set. Such a label "
+        "set says on its first page that the label was critical, and until when."
+    ) % {"label": label.name}
+
+
+def confirmed_labels(keys: list[str]) -> set[int]:
+    """The ids of the labels whose removal was confirmed."""
+    numbers = [key.removeprefix(REMOVE) for key in keys if key.startswith(REMOVE)]
+    return {int(number) for number in numbers if number.isascii() and number.isdigit() and len(number) < 19}

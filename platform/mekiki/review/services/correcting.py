@@ -1,0 +1,198 @@
+"""Acts on an image's page: correct its confirmed label, take that back, or have the image asked about again."""
+
+import uuid
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from mekiki.accounts.access import at_least, role_in
+from mekiki.accounts.models import Role
+from mekiki.audit.services import record
+from mekiki.datasets.models import Image
+from mekiki.labeling.models import Label
+from mekiki.learning.models import Head
+from mekiki.review.blinding import hidden_ids
+from mekiki.review.errors import ReviewError, UnknownHereError
+from mekiki.review.history import correction_by
+from mekiki.review.models import ConfirmedLabel, Decision, QueueItem, Stream
+from mekiki.review.services.confirmed import derive
+from mekiki.review.services.decisions import after_decision, check_note, record_decision, wait_first
+from mekiki.review.services.leases import shown_for
+from mekiki.review.services.locks import lock_reviewer
+
+
+def _require_reviewer(dataset: Any, user: Any) -> None:
+    if not at_least(role_in(user, dataset), Role.REVIEWER):
+        raise PermissionDenied(_("Only reviewers and admins of this dataset can change a label."))
+
+
+def _lock(dataset: Any, image_id: int) -> tuple[Image, ConfirmedLabel]:
+    """The image, locked until the transaction ends, and its label. ReviewError: it has none, or hides it."""
+    image = (
+        Image.objects.filter(dataset=dataset, pk=image_id)
+        .select_for_update(no_key=True, of=("self",))
+        .first()
+    )
+    if image is None:
+        raise UnknownHereError("unknown_image", _("There is no such image in this dataset."))
+    current = ConfirmedLabel.objects.filter(image=image).select_related("label").first()
+    if current is None:
+        raise ReviewError(
+            "no_label",
+            _("This image has no confirmed label. Nothing was changed; it is judged in the review."),
+        )
+    if hidden_ids(dataset, [image.pk]):
+        raise ReviewError(
+            "blind",
+            _(
+                "This image waits to be judged without seeing a prediction. Nothing was changed; "
+                "it is judged in the review."
+            ),
+        )
+    return image, current
+
+
+@transaction.atomic
+def correct_label(
+    *,
+    dataset: Any,
+    user: Any,
+    image_id: int,
+    label_id: int,
+    client_key: UUID,
+    head_version: int | None,
+    note: str = "",
+) -> Decision:
+    """Give an image with a confirmed label another one: a new decision, on a recheck item of its own.
+
+    head_version: of the prediction that the page showed, None where it showed none. Earlier decisions stand, and the
+    audit keeps counting its first answer. Sent again with the same client_key: the same decision, with `duplicate` set.
+    PermissionDenied below reviewer. UnknownHereError: no such image or label. InvalidAnswerError: the note is no text.
+    ReviewError: no confirmed label, the image is to be judged blind, the label is the same or archived, or the prediction
+    was replaced meanwhile.
+    """
+    _require_reviewer(dataset, user)
+    check_note(note)
+    lock_reviewer(user.pk)
+    before = Decision.objects.filter(user=user, client_key=client_key).first()
+    if before is not None:
+        if before.image_id != image_id or before.label_id != label_id:
+            raise ReviewError(
+                "key_used",
+                _("This answer carries the key of an earlier one. The earlier answer is kept; answer again."),
+            )
+        before.duplicate = True
+        return before
+    image, current = _lock(dataset, image_id)
+    label = Label.objects.filter(dataset=dataset, pk=label_id).first()
+    if label is None:
+        raise UnknownHereError("unknown_label", _("This dataset has no such label. Nothing was recorded."))
+    if label.archived_at is not None:
+        raise ReviewError(
+            "label_archived",
+            _("The label “%(label)s” has been archived. Nothing was recorded; choose another one.")
+            % {"label": label.name},
+        )
+    if label.pk == current.label_id:
+        raise ReviewError(
+            "same_label",
+            _("The image has the label “%(label)s” already. Nothing was changed.") % {"label": label.name},
+        )
+    now = timezone.now()
+    item = _recheck(dataset, image, state=QueueItem.State.DONE, finished_at=now, opinions=1)
+    shown = shown_for(dataset=dataset, items=[item])[item.pk]
+    if shown.get("head") != head_version:
+        raise ReviewError(
+            "prediction_replaced",
+            _(
+                "The prediction on this page has been replaced meanwhile. Nothing was changed; look at the new one."
+            ),
+        )
+    decision = Decision.objects.create(
+        dataset=dataset,
+        image=image,
+        item=item,
+        user=user,
+        kind=Decision.Kind.CONFIRM if label.pk == shown.get("label") else Decision.Kind.CORRECT,
+        label=label,
+        note=note,
+        shown=shown,
+        client_key=client_key,
+    )
+    derive(dataset=dataset, image=image)
+    record_decision(decision, item)
+    after_decision(dataset, user)
+    return decision
+
+
+def _recheck(dataset: Any, image: Image, stream: str = Stream.RECHECK, **more: Any) -> QueueItem:
+    head = Head.objects.filter(champion__dataset=dataset).only("pk").first()
+    return QueueItem.objects.create(
+        dataset=dataset,
+        image=image,
+        stream=stream,
+        propensity=1.0,  # chosen by a person, not drawn
+        head=head,
+        **{"position": 0.0, "opinions": dataset.opinions, **more},
+    )
+
+
+@transaction.atomic
+def take_back_correction(*, dataset: Any, user: Any, image_id: int) -> Decision:
+    """Undo the reviewer's own correction, the newest decision about the image: the label before it is back.
+
+    The image is not asked about again. PermissionDenied below reviewer. ReviewError: there is no such correction.
+    """
+    _require_reviewer(dataset, user)
+    lock_reviewer(user.pk)
+    image, _current = _lock(dataset, image_id)
+    target = correction_by(user, image)
+    if target is None:
+        raise ReviewError(
+            "nothing_to_undo",
+            _("Your correction is not the newest decision about this image. Nothing was changed."),
+        )
+    decision = Decision.objects.create(
+        dataset=dataset,
+        image=image,
+        item=target.item,
+        user=user,
+        kind=Decision.Kind.UNDO,
+        supersedes=target,
+        shown={"undone": str(target.kind)},
+        client_key=uuid.uuid4(),
+    )
+    derive(dataset=dataset, image=image)
+    record_decision(decision, target.item)
+    return decision
+
+
+@transaction.atomic
+def ask_again(*, dataset: Any, user: Any, image_id: int) -> QueueItem:
+    """Ask about an image with a confirmed label once more, before all others; returns the item that waits.
+
+    Of the audit sample it is an audit question: blind, and its first answer keeps counting. The label stays until the
+    new answer. PermissionDenied below reviewer. ReviewError: it has no confirmed label, or is to be judged blind anyway.
+    """
+    _require_reviewer(dataset, user)
+    lock_reviewer(user.pk)
+    image, current = _lock(dataset, image_id)
+    waiting = QueueItem.objects.filter(image=image, state=QueueItem.State.WAITING).first()
+    audited = current.stream == Stream.AUDIT and not current.in_training
+    if waiting is None:
+        stream = Stream.AUDIT if audited else Stream.RECHECK
+        waiting = _recheck(dataset, image, stream, state=QueueItem.State.DONE)
+    waiting.image = image
+    item = wait_first(waiting)
+    record(
+        kind="queue.asked_again",
+        actor=user,
+        dataset=dataset,
+        target=item,
+        data={"image": image.sha256, "label": current.label_id, "stream": str(item.stream)},
+    )
+    return item

@@ -1,0 +1,106 @@
+"""What the gallery is narrowed down to, carried from page to page, and the neighbours of an image in that order."""
+
+from dataclasses import dataclass, field
+from typing import Any, Self
+from urllib.parse import urlencode
+
+from django.db.models import QuerySet
+
+from mekiki.accounts.http import UserRequest
+from mekiki.datasets.access import image_for
+from mekiki.datasets.models import Dataset, Image
+from mekiki.labeling.models import Label
+from mekiki.learning.models import Head
+from mekiki.review.blinding import COUNT_UP_TO
+from mekiki.review.finding import FilterForm, matching
+from mekiki.review.searching import search
+from mekiki.web.gallery.pages import after_key, key_of
+
+
+@dataclass(frozen=True)
+class Narrowed:
+    """Filters, order, and what is searched for. query: the same as the end of an address, "" without any."""
+
+    asked: dict[str, Any]
+    kept: dict[str, str]
+    text: str = ""
+    like: Image | None = None
+
+    @classmethod
+    def of(cls, request: UserRequest, dataset: Dataset, labels: list[Label]) -> Self:
+        """From the address of a request. A field that does not fit is ignored. Http404: `like` is no image here."""
+        form = FilterForm(request.GET, labels)
+        form.is_valid()
+        asked = {name: value for name, value in form.cleaned_data.items() if value not in ("", None)}
+        kept = {name: str(value) for name, value in request.GET.items() if name in form.fields and value}
+        text = request.GET.get("text", "").strip()
+        wanted = request.GET.get("like", "")
+        like = image_for(request.user, dataset.slug, wanted) if wanted and not text else None
+        if text or like is not None:
+            kept.pop("sort", None)
+            kept |= {"text": text} if text else {"like": wanted}
+        return cls(asked, kept, text, like)
+
+    @property
+    def query(self) -> str:
+        return f"?{urlencode(self.kept)}" if self.kept else ""
+
+
+@dataclass(frozen=True)
+class Near:
+    """The images before and after one in the gallery, and its place. place, total: None where counting is not cheap."""
+
+    newer: Image | None = None
+    older: Image | None = None
+    place: int | None = None
+    total: int | None = None
+    outside: bool = field(default=False)  # the image is not among those that the filter lets through
+
+
+def neighbours(dataset: Dataset, head: Head | None, image: Image, narrowed: Narrowed, user: Any) -> Near:
+    """The neighbours of an image in the order of the gallery as it is narrowed down."""
+    if narrowed.text or narrowed.like is not None:
+        return _in_search(dataset, head, image, narrowed, user)
+    if not narrowed.asked:
+        return _near(Image.objects.filter(dataset=dataset), image, "")
+    found = matching(dataset, head, narrowed.asked)
+    here = found.filter(pk=image.pk).first()
+    if here is None:
+        # By its place in the order of import: its prediction may be hidden.
+        plain = matching(dataset, head, {k: v for k, v in narrowed.asked.items() if k != "sort"})
+        near = _near(plain, image, "", count=False)
+        return Near(near.newer, near.older, outside=True)
+    large = Image.objects.filter(dataset=dataset)[: COUNT_UP_TO + 1].count() > COUNT_UP_TO
+    count = not large or bool(set(narrowed.asked) - {"sort"})
+    return _near(found, here, narrowed.asked.get("sort", ""), count=count)
+
+
+def _near(images: QuerySet[Image], here: Image, sort: str, *, count: bool = True) -> Near:
+    key = key_of(here, sort)
+    before, older = (after_key(images, sort, key, backwards=backwards) for backwards in (True, False))
+    newer = before.first()
+    if not count:
+        return Near(newer, older.first())
+    # Of a large dataset that is not narrowed down, nothing is counted; else what the gallery counts too.
+    total = images.order_by()[: COUNT_UP_TO + 1].count()
+    if total > COUNT_UP_TO:
+        return Near(newer, older.first())
+    return Near(newer, older.first(), place=before.order_by().count() + 1, total=total)
+
+
+def _in_search(dataset: Dataset, head: Head | None, image: Image, narrowed: Narrowed, user: Any) -> Near:
+    """Among the most similar images. The text has been read already when somebody comes from its results."""
+    result = search(
+        dataset=dataset, head=head, asked=narrowed.asked, user=user, text=narrowed.text, like=narrowed.like
+    )
+    ids = [pk for pk, _similarity in result.hits]
+    if image.pk not in ids:
+        return Near(outside=True)
+    at = ids.index(image.pk)
+    beside = Image.objects.in_bulk([ids[i] for i in (at - 1, at + 1) if 0 <= i < len(ids)])
+    return Near(
+        beside.get(ids[at - 1]) if at else None,
+        beside.get(ids[at + 1]) if at + 1 < len(ids) else None,
+        place=at + 1,
+        total=len(ids),
+    )

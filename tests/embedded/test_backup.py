@@ -1,0 +1,371 @@
+"""Backups and restores: real databases, real files, real processes."""
+
+import hashlib
+import http.cookiejar
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tarfile
+import threading
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from django.conf import settings
+from django.db import connection, connections
+
+from mekiki.config.plain import PlainError, UnusableFileError
+from mekiki.embedded import history, identity, places
+from mekiki.embedded.backup import archive, making
+from mekiki.embedded.backup.making import back_up
+from mekiki.embedded.backup.restoring import restore
+from mekiki.embedded.supervisor import Platform
+from tests.embedded.conftest import until
+
+NewPlatform = Callable[..., Platform]
+
+
+def url_of(name: str = "") -> str:
+    """The address of a database beside the one the tests write to, or of that."""
+    given = connection.settings_dict
+    host = urllib.parse.quote(given["HOST"], safe="")
+    return f"postgresql://{given['USER']}@/{name or given['NAME']}?host={host}"
+
+
+def empty_database(name: str) -> str:
+    """The address of a new database."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP DATABASE IF EXISTS {name}")
+        cursor.execute(f"CREATE DATABASE {name}")
+    return url_of(name)
+
+
+@pytest.fixture
+def site(transactional_db: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """The home of this session as a home of its own: its database is the tests', its files are few."""
+    monkeypatch.setenv("DATABASE_URL", url_of())
+    shutil.rmtree(settings.HOME / "files", ignore_errors=True)
+    yield Path(settings.HOME)
+    for left in tmp_path.iterdir():
+        if left.is_dir():
+            places.discard(left / "postgres")
+
+
+@pytest.fixture
+def embedded(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From here on there is no DATABASE_URL."""
+    return lambda: monkeypatch.delenv("DATABASE_URL")
+
+
+def names_in(file: Path) -> list[str]:
+    with tarfile.open(file) as tar:
+        return tar.getnames()
+
+
+@pytest.mark.slow
+def test_a_backup_made_while_people_answer_is_restored_on_another_path(
+    site: Path, tmp_path: Path, embedded: Callable[[], None], new_platform: NewPlatform
+) -> None:
+    from mekiki.audit.models import Event
+    from mekiki.exports.services import freeze
+    from mekiki.exports.verify import verify
+    from mekiki.exports.writing import write_label_set
+    from mekiki.review.models import Decision
+    from tests.exports.helpers import make_judged, nothing
+    from tests.factories import PASSWORD, ImageFactory
+    from tests.review_setup import Station
+
+    judged = make_judged()
+    asked = freeze(
+        dataset=judged.dataset, user=judged.admin, note="", include_images=True, machine_threshold=0.94
+    )
+    label_set = write_label_set(label_set=asked, progress=nothing)
+    station = Station(items=0)
+    for _ in range(60):
+        station.item(image=ImageFactory(dataset=station.dataset, stored=True))
+    judged.admin.is_superuser = True
+    judged.admin.save()
+    (site / "models" / "line").mkdir(parents=True, exist_ok=True)
+    (site / "models" / "line" / "weights.bin").write_bytes(b"weights")
+
+    reviewer = station.reviewer()
+    stop = threading.Event()
+
+    def answer() -> None:
+        try:
+            while not stop.is_set():
+                for leased in station.next(reviewer):
+                    station.answer(reviewer, leased)
+        finally:
+            connections.close_all()
+
+    answering = threading.Thread(target=answer)
+    answering.start()
+    until(lambda: Decision.objects.count() > 20)
+    before = set(Decision.objects.values_list("pk", flat=True))
+    file = tmp_path / "mekiki.tar"
+    made = back_up(site, file)
+    stop.set()
+    answering.join()
+    shutil.rmtree(site / "models")
+    assert made.left_out == []
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert history.last_backup(site)["file"] == str(file)  # type: ignore[index]
+    assert list(tmp_path.glob(".*")) == []
+    events = Event.objects.filter(dataset_id=judged.dataset.pk).count()
+
+    embedded()
+    home = tmp_path / "elsewhere" / "工場 B"
+    done = subprocess.run(
+        [sys.executable, "-m", "mekiki", "restore", str(file), "--home", str(home)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"MEKIKI_HOME={home} mekiki up" in done.stdout
+    assert not (home / identity.RESTORING).exists()
+    assert stat.S_IMODE((home / "keys" / "signing.pem").stat().st_mode) == 0o600
+    assert (home / "models" / "line" / "weights.bin").read_bytes() == b"weights"
+
+    platform = new_platform(home=home, worker=False, beat=False).start()
+    with psycopg.connect(platform.database_url) as restored:
+        kept = {pk for (pk,) in restored.execute("SELECT id FROM review_decision")}
+        assert before <= kept
+        query = "SELECT count(*) FROM audit_event WHERE dataset_id = %s"
+        assert restored.execute(query, [judged.dataset.pk]).fetchone() == (events,)
+        with pytest.raises(psycopg.errors.RaiseException):
+            restored.execute("DELETE FROM audit_event")
+    # The login works, and the label set is the same, by the same key.
+    opener = urllib.request.build_opener(
+        urllib.request.HTTPCookieProcessor(jar := http.cookiejar.CookieJar())
+    )
+    opener.open(platform.url)
+    token = next(cookie.value for cookie in jar if cookie.name == "csrftoken")
+    fields = {"username": "admin", "password": PASSWORD, "csrfmiddlewaretoken": token}
+    with opener.open(f"{platform.url}accounts/login/", urllib.parse.urlencode(fields).encode()) as page:
+        assert "login" not in page.url
+    stored = home / "files" / label_set.file
+    public = (site / "files" / label_set.file).read_bytes()
+    assert stored.read_bytes() == public
+    assert verify(stored).ok
+    from mekiki.exports.signing import public_pem, signing_key
+
+    assert public_pem(signing_key(home)) == public_pem(signing_key(site))
+    environment = {**platform.env, "DATABASE_URL": "", "BROKER_URL": ""}
+    done = subprocess.run(
+        [sys.executable, "-m", "mekiki", "status", "--json"], env=environment, capture_output=True, text=True
+    )
+    state = json.loads(done.stdout)
+    assert (done.returncode, state["running"], state["url"]) == (0, True, platform.url)
+    assert set(state["processes"]) == {"postgres", "valkey", "web"}
+    assert state["database"]["images"] == 72
+    # The new home is a platform of its own; the old one may go on.
+    assert identity.read(home) is not None
+    assert identity.read(home) != identity.read(site)
+
+
+def test_what_is_missing_or_damaged_on_the_disk_is_named(site: Path, tmp_path: Path) -> None:
+    from mekiki.datasets.storage import original_name
+    from tests.factories import ImageFactory
+
+    good, gone, damaged = (ImageFactory(stored=True) for _ in range(3))
+    files = site / "files"
+    (files / original_name(gone.dataset_id, gone.sha256)).unlink()
+    (files / original_name(damaged.dataset_id, damaged.sha256)).write_bytes(b"other bytes")
+    (files / "link").symlink_to("/etc/passwd")
+    os.mkfifo(files / "pipe")
+    (files / ".draft-left").write_bytes(b"half")
+    made = back_up(site, tmp_path / "b.tar", keys=False, models=False)
+    named = "\n".join(made.left_out)
+    assert len(made.left_out) == 4
+    assert f"{gone.sha256}: the file is missing" in named
+    assert f"{damaged.sha256}: the file on the disk is damaged" in named
+    assert "files/link" in named
+    assert "files/pipe" in named
+    names = names_in(tmp_path / "b.tar")
+    assert f"files/{original_name(good.dataset_id, good.sha256)}" in names
+    assert not any(name.startswith(("keys/", "models/")) or "draft" in name for name in names)
+    done = run_backup(tmp_path / "c.tar", site, "--json")
+    assert done.returncode == 3
+    assert len(json.loads(done.stdout)["left_out"]) == 4
+
+
+def run_backup(file: Path, home: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "MEKIKI_HOME": str(home)}
+    environment["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
+    command = [sys.executable, "-m", "mekiki", "backup", str(file), *options]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_a_backup_replaces_nothing_and_does_not_hold_itself(site: Path, tmp_path: Path) -> None:
+    (tmp_path / "there.tar").write_text("mine")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    (site / "files").mkdir(exist_ok=True)
+    for target in (
+        tmp_path / "there.tar",
+        tmp_path / "dangling",
+        tmp_path / "missing" / "b.tar",
+        site / "files" / "b.tar",
+    ):
+        with pytest.raises(UnusableFileError):
+            back_up(site, target)
+    assert (tmp_path / "there.tar").read_text() == "mine"
+    made = back_up(site, tmp_path)
+    assert made.file.parent == tmp_path
+    assert made.file.suffix == ".tar"
+
+
+def test_without_space_nothing_is_written(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = shutil._ntuple_diskusage(10**9, 10**9, 1000)  # type: ignore[attr-defined]
+    monkeypatch.setattr(making.shutil, "disk_usage", lambda folder: full)
+    with pytest.raises(PlainError, match="Nothing was written"):
+        back_up(site, tmp_path / "b.tar")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_leaves_nothing(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object) -> str:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(archive.Writer, "finish", fail)
+    with pytest.raises(OSError, match="No space"):
+        back_up(site, tmp_path / "b.tar")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_killed_in_the_middle_nothing_half_is_left_and_the_next_one_works(
+    site: Path, tmp_path: Path, embedded: Callable[[], None]
+) -> None:
+    with (site / "models-large").open("wb") as large:
+        large.truncate(150 << 20)
+    (site / "models").mkdir(exist_ok=True)
+    (site / "models-large").rename(site / "models" / "large.bin")
+    environment = {**os.environ, "MEKIKI_HOME": str(site)}
+    environment["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
+    file = tmp_path / "b.tar"
+    try:
+
+        def start(*arguments: str) -> subprocess.Popen[bytes]:
+            command = [sys.executable, "-m", "mekiki", *arguments]
+            return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+
+        backup = start("backup", str(file))
+        assert until(lambda: any(p.stat().st_size > 30 << 20 for p in tmp_path.glob(".*.partial")))
+        backup.send_signal(signal.SIGKILL)
+        backup.wait()
+        assert not file.exists()
+        made = back_up(site, file)
+        assert made.bytes > 150 << 20
+        assert [p.name for p in tmp_path.iterdir()] == ["b.tar"]
+
+        # SIGTERM and Ctrl-C clean up at once.
+        polite = start("backup", str(tmp_path / "c.tar"))
+        assert until(lambda: bool(list(tmp_path.glob(".*.partial"))))
+        polite.send_signal(signal.SIGTERM)
+        assert polite.wait(30) == 130
+        assert [p.name for p in tmp_path.iterdir()] == ["b.tar"]
+
+        # A restore that is killed leaves a home that does not start, and the next one begins anew.
+        embedded()
+        environment.pop("DATABASE_URL")
+        home = tmp_path / "home"
+        half = start("restore", str(file), "--home", str(home))
+        assert until(lambda: (home / "models" / "large.bin").exists())
+        half.send_signal(signal.SIGKILL)
+        half.wait()
+        with pytest.raises(PlainError, match="interrupted"):
+            identity.settle(home)
+        assert restore(file, home).home == home
+        assert identity.settle(home) is None
+    finally:
+        shutil.rmtree(site / "models", ignore_errors=True)
+
+
+def test_a_stopped_home_is_backed_up_and_a_database_of_ones_own_restored_to(
+    tmp_path: Path, embedded: Callable[[], None], monkeypatch: pytest.MonkeyPatch, site: Path
+) -> None:
+    """Both other ways: the server is started for the backup, and DATABASE_URL receives the restore."""
+    from tests.factories import UserFactory
+
+    UserFactory(username="kept")
+    made = back_up(site, tmp_path / "first.tar")
+    embedded()
+    home = restore(made.file, tmp_path / "home").home
+    again = back_up(home, tmp_path / "second.tar")
+    assert again.left_out == []
+
+    def people(url: str) -> list[tuple[str, ...]]:
+        with psycopg.connect(url) as database:
+            return database.execute("SELECT username FROM accounts_user").fetchall()
+
+    theirs = empty_database("restored_elsewhere")
+    monkeypatch.setenv("DATABASE_URL", theirs)
+    restore(again.file, tmp_path / "third")
+    assert people(theirs) == [("kept",)]
+    assert not (tmp_path / "third" / "postgres").exists()
+    # A database that is in use is never written to.
+    with pytest.raises(PlainError, match="holds tables already"):
+        restore(again.file, tmp_path / "fourth")
+    assert not (tmp_path / "fourth").exists()
+    # A damaged backup leaves nothing in it either.
+    empty = empty_database("stays_empty")
+    monkeypatch.setenv("DATABASE_URL", empty)
+    cut = tmp_path / "cut.tar"
+    cut.write_bytes(again.file.read_bytes()[:-2048])
+    with pytest.raises(archive.DamagedError):
+        restore(cut, tmp_path / "fifth")
+    with psycopg.connect(empty) as database:
+        assert database.execute("SELECT to_regclass('accounts_user')").fetchone() == (None,)
+    assert not (tmp_path / "fifth").exists()
+
+
+def test_a_tampered_backup_is_refused_and_the_file_named(
+    site: Path, tmp_path: Path, embedded: Callable[[], None]
+) -> None:
+    from tests.factories import ImageFactory
+
+    image = ImageFactory(stored=True)
+    made = back_up(site, tmp_path / "b.tar")
+    content = (
+        site / "files" / f"datasets/{image.dataset_id}/originals/{image.sha256[:2]}/{image.sha256}"
+    ).read_bytes()
+    whole = made.file.read_bytes()
+    assert hashlib.sha256(content).hexdigest() == image.sha256
+    made.file.write_bytes(whole.replace(content, content[:-9] + b"tampered!"))
+    embedded()
+    with pytest.raises(archive.DamagedError, match=image.sha256):
+        restore(made.file, tmp_path / "home")
+    assert not (tmp_path / "home").exists()
+
+
+def test_uploads_that_wait_are_kept_and_found_at_a_new_place(site: Path, tmp_path: Path) -> None:
+    from mekiki.datasets.models import ImportBatch
+    from mekiki.datasets.services import relocate_uploads, start_upload
+    from tests.factories import DatasetFactory, UserFactory
+
+    batch = start_upload(dataset=DatasetFactory(), user=UserFactory())
+    (Path(batch.location) / "a").write_bytes(b"a picture")
+    folder = ImportBatch.objects.create(
+        dataset=batch.dataset, source="folder", location="/srv/camera/incoming/1"
+    )
+    made = back_up(site, tmp_path / "b.tar")
+    assert f"incoming/{batch.pk}/a" in names_in(made.file)
+    assert relocate_uploads() == 0
+    ImportBatch.objects.filter(pk=batch.pk).update(location=f"/old/home/incoming/{batch.pk}")
+    assert relocate_uploads() == 1
+    batch.refresh_from_db()
+    folder.refresh_from_db()
+    assert Path(batch.location) == site / "incoming" / str(batch.pk)
+    assert folder.location == "/srv/camera/incoming/1"

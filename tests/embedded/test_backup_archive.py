@@ -1,0 +1,214 @@
+"""The file of a backup, good, damaged and hostile, and what a restore does with it."""
+
+import io
+import json
+import os
+import subprocess
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mekiki.config.plain import PlainError, UnusableFileError
+from mekiki.embedded import places
+from mekiki.embedded.backup import archive
+from mekiki.embedded.backup.restoring import restore
+
+
+@pytest.fixture
+def embedded(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From here on there is no DATABASE_URL."""
+    return lambda: monkeypatch.delenv("DATABASE_URL")
+
+
+def small_backup(path: Path, entries: dict[str, bytes] | None = None) -> Path:
+    """A backup with these entries and a right list of sums."""
+    entries = (
+        {archive.HEADER: b"{}", archive.DUMP: b"dump", "files/a": b"A" * 700} if entries is None else entries
+    )
+    with path.open("w+b") as file:
+        writer = archive.Writer(file)
+        for name, data in entries.items():
+            writer.add(name, io.BytesIO(data), len(data), lambda count: None)
+        writer.finish()
+    return path
+
+
+def read_all(path: Path) -> dict[str, bytes]:
+    found = {}
+    with path.open("rb") as file:
+        for entry in archive.Reader(file).entries():
+            found[entry.name] = entry.content(1 << 20)
+    return found
+
+
+def test_what_is_written_is_read_and_by_other_programs_too(tmp_path: Path) -> None:
+    entries = {
+        archive.HEADER: b"{}",
+        archive.DUMP: os.urandom(5000),
+        "files/" + "/".join(["a-long-folder-name"] * 12): b"",
+        "models/目利き/\\odd\nname": b"1" * 512,
+    }
+    path = small_backup(tmp_path / "b.tar", entries)
+    assert read_all(path) == entries
+    subprocess.run(["tar", "xf", str(path)], cwd=tmp_path, check=True)
+    subprocess.run(["sha256sum", "--check", "--quiet", "--strict", archive.SUMS], cwd=tmp_path, check=True)
+
+
+def test_a_file_that_grows_or_shrinks_while_it_is_read_is_kept_as_it_was_read(tmp_path: Path) -> None:
+    with (tmp_path / "b.tar").open("w+b") as file:
+        writer = archive.Writer(file)
+        writer.add(archive.HEADER, io.BytesIO(b"{}"), 2, lambda count: None)
+        writer.add("files/grown", io.BytesIO(b"123456"), 3, lambda count: None)
+        writer.add("files/shrunk", io.BytesIO(b"123"), 6000, lambda count: None)
+        writer.add("files/unknown", io.BytesIO(b"x" * 1300), None, lambda count: None)
+        writer.finish()
+    found = read_all(tmp_path / "b.tar")
+    assert (found["files/grown"], found["files/shrunk"]) == (b"123", b"123")
+    assert found["files/unknown"] == b"x" * 1300
+
+
+def test_every_changed_byte_and_every_cut_is_noticed(tmp_path: Path) -> None:
+    good = small_backup(tmp_path / "good.tar").read_bytes()
+    content = read_all(tmp_path / "good.tar")
+    bad = tmp_path / "bad.tar"
+    for cut in range(0, len(good) - 1024, 300):
+        bad.write_bytes(good[:cut])
+        with pytest.raises(archive.DamagedError):
+            read_all(bad)
+    for at in range(0, len(good), 37):
+        changed = bytearray(good)
+        changed[at] ^= 0x20
+        bad.write_bytes(changed)
+        try:
+            assert read_all(bad) == content  # bytes of a header that mean nothing, or padding
+        except archive.DamagedError:
+            continue
+        assert at % 512 >= 100 or good[at] == 0
+    bad.write_bytes(good + b"more")
+    with pytest.raises(archive.DamagedError):
+        read_all(bad)
+
+
+def hostile(path: Path, *members: tarfile.TarInfo) -> Path:
+    with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as tar:
+        header = tarfile.TarInfo(archive.HEADER)
+        header.size = 2
+        tar.addfile(header, io.BytesIO(b"{}"))
+        for member in members:
+            tar.addfile(member, io.BytesIO(b"x" * member.size) if member.isreg() else None)
+    return path
+
+
+def member(name: str, **fields: Any) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.size = 1 if fields.get("type", tarfile.REGTYPE) == tarfile.REGTYPE else 0
+    for field, value in fields.items():
+        setattr(info, field, value)
+    return info
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        member("../outside"),
+        member("/etc/passwd"),
+        member("files/../../outside"),
+        member("files/./a"),
+        member("files//a"),
+        member("files"),
+        member("run/supervisor.lock"),
+        member("postgres/data/pg_hba.conf"),
+        member("home.json"),
+        member("files/link", type=tarfile.SYMTYPE, linkname="/etc/passwd"),
+        member("files/link", type=tarfile.LNKTYPE, linkname="/etc/passwd"),
+        member("files/pipe", type=tarfile.FIFOTYPE),
+        member("files/device", type=tarfile.CHRTYPE),
+        member("files/folder", type=tarfile.DIRTYPE),
+        member("files/sparse", type=tarfile.GNUTYPE_SPARSE),
+        member("files/" + "n" * 5000),
+        member("files/pax", pax_headers={"comment": "x"}, type=tarfile.XHDTYPE),
+    ],
+    ids=lambda info: info.name[:40],
+)
+def test_an_archive_that_wants_more_than_files_of_the_home_is_refused(
+    bad: tarfile.TarInfo, tmp_path: Path
+) -> None:
+    path = hostile(tmp_path / "hostile.tar", bad)
+    with pytest.raises(archive.DamagedError):
+        read_all(path)
+
+
+def test_an_entry_that_claims_to_be_larger_than_the_archive_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.tar"
+    huge = tarfile.TarInfo(archive.HEADER)
+    huge.size = 1 << 60
+    path.write_bytes(huge.tobuf(tarfile.GNU_FORMAT) + bytes(2048))
+    with pytest.raises(archive.DamagedError):
+        read_all(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"x", os.urandom(5000), bytes(20_000), b"PK\x03\x04" + bytes(600)],
+    ids=["empty", "byte", "noise", "zeros", "zip"],
+)
+def test_a_file_of_another_kind_is_no_backup_and_leaves_nothing(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises(archive.DamagedError, match="Nothing of it was kept"):
+        restore(tmp_path / "file", tmp_path / "home")
+    assert not (tmp_path / "home").exists()
+
+
+def header(**changes: Any) -> bytes:
+    database = {"bytes": 1, "migrations": [], "counts": {}, "server": "18"}
+    return json.dumps({"format": 1, "made_at": "", "home": "/x", "database": database, **changes}).encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"[]", "description"),
+        (b"[" * 100_000, "description"),
+        (b"\xff", "description"),
+        (header(database=None), "description"),
+        (header(format=2), "newer version"),
+        (
+            header(database={"bytes": 1, "counts": {}, "migrations": [["review", "9999_later"]]}),
+            "newer version",
+        ),
+        (header(database={"bytes": 10**18, "counts": {}, "migrations": []}), "MB left"),
+    ],
+    ids=["list", "deep", "bytes", "fields", "format", "migration", "space"],
+)
+def test_a_backup_this_version_cannot_restore_is_refused_before_anything_is_written(
+    content: bytes, told: str, tmp_path: Path, embedded: Callable[[], None]
+) -> None:
+    embedded()
+    file = small_backup(tmp_path / "b.tar", {archive.HEADER: content, archive.DUMP: b"x"})
+    with pytest.raises(PlainError, match=told):
+        restore(file, tmp_path / "home")
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_dump_that_is_none_leaves_nothing(tmp_path: Path, embedded: Callable[[], None]) -> None:
+    embedded()
+    file = small_backup(tmp_path / "b.tar", {archive.HEADER: header(), archive.DUMP: b"x", "files/a": b"a"})
+    with pytest.raises(PlainError, match="pg_restore failed"):
+        restore(file, tmp_path / "home")
+    assert not (tmp_path / "home").exists()
+    owners = [file.read_text() for place in places.SHARED_PLACES for file in place.glob("*/belongs-to")]
+    assert not any(str(tmp_path) in owner for owner in owners)
+
+
+def test_a_restore_never_touches_a_folder_in_use(tmp_path: Path) -> None:
+    file = small_backup(tmp_path / "b.tar", {archive.HEADER: header(), archive.DUMP: b"x"})
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("mine")
+    with pytest.raises(UnusableFileError, match="not empty"):
+        restore(file, tmp_path / "full")
+    with pytest.raises(UnusableFileError, match="no folder"):
+        restore(file, file)
+    assert (tmp_path / "full" / "mine.txt").read_text() == "mine"

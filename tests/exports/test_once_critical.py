@@ -1,0 +1,116 @@
+"""A label whose critical mark was taken off for a while: the set that holds machine labels of it says so first."""
+
+import json
+import zipfile
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from mekiki.exports.models import LabelSet
+from mekiki.exports.services import freeze
+from mekiki.exports.verify import verify
+from mekiki.exports.writing import write_label_set
+from mekiki.labeling.services import update_label
+from mekiki.learning.models import Prediction
+from tests.exports.helpers import Judged, nothing, path_of
+
+pytestmark = pytest.mark.django_db
+
+
+def frozen_set(judged: Judged) -> LabelSet:
+    asked = freeze(dataset=judged.dataset, user=judged.admin, machine_threshold=0.5)
+    write_label_set(label_set=asked, progress=nothing)
+    return LabelSet.objects.get(pk=asked.pk)
+
+
+def page(judged: Judged, language: str = "en") -> str:
+    client = Client(headers={"accept-language": language})
+    client.force_login(judged.reviewer)
+    return client.get(reverse("exports", args=["parts"])).content.decode()
+
+
+@pytest.fixture
+def unticked(judged: Judged) -> LabelSet:
+    """Frozen while 傷 was not critical: machine labels of it are in the set."""
+    scratch = judged.labels[1]
+    Prediction.objects.filter(image__in=judged.images[9:]).update(label=scratch)
+    update_label(label=scratch, user=judged.admin, critical=False)
+    label_set = frozen_set(judged)
+    assert label_set.machine_labels == 3
+    return label_set
+
+
+def test_the_set_says_so_in_manifest_readme_and_page(judged: Judged, unticked: LabelSet) -> None:
+    scratch = judged.labels[1]
+    scratch.refresh_from_db()
+    day = f"{scratch.critical_until:%Y-%m-%d %H:%M}"
+    report = verify(path_of(unticked))
+    assert report.ok
+    (told,) = report.summary["once_critical"]
+    assert (told["label"], told["label_id"], told["machine_labels"]) == ("傷", scratch.pk, 3)
+    assert told["critical_until"].startswith(f"{scratch.critical_until:%Y-%m-%dT%H:%M}")
+    with zipfile.ZipFile(path_of(unticked)) as archive:
+        readme = archive.read("README.txt").decode()
+        assert json.loads(archive.read("manifest.json"))["once_critical"] == [told]
+    first = readme.split("manifest.json")[0]
+    assert f"The label “傷” was critical until {day}" in first and "holds 3 machine labels" in first
+    assert f"ラベル「傷」は {day}" in readme and readme.index("ラベル「傷」") < readme.rindex("manifest.sig")
+    assert "was critical until" in page(judged) and "is marked critical since" not in page(judged)
+    # Ticked again: the file stays, the page says both.
+    update_label(label=scratch, user=judged.admin, critical=True)
+    text = page(judged)
+    assert "was critical until" in text and "is marked critical since" in text
+    assert "ラベル「傷」" in page(judged, "ja")
+
+
+def test_a_label_that_becomes_critical_after_the_set_was_frozen_is_shown(judged: Judged) -> None:
+    good = judged.labels[0]
+    Prediction.objects.filter(image__in=judged.images[9:]).update(label=good)
+    label_set = frozen_set(judged)
+    assert verify(path_of(label_set)).summary["once_critical"] == []
+    assert "critical since" not in page(judged)
+    update_label(label=good, user=judged.admin, critical=True)
+    assert "The label “good” is marked critical since" in page(judged)
+    # Also for a set that was frozen before the counts by label were kept.
+    snapshot = {k: v for k, v in label_set.snapshot.items() if k not in {"machine_by_label", "once_critical"}}
+    other = frozen_copy(label_set, snapshot)
+    assert page(judged).count("The label “good” is marked critical since") == 2, other
+
+
+def frozen_copy(label_set: LabelSet, snapshot: dict[str, Any]) -> LabelSet:
+    from mekiki.exports.models import LabelSetEntry
+
+    copy = LabelSet.objects.get(pk=label_set.pk)
+    copy.pk, copy.version, copy.snapshot = None, label_set.version + 1, snapshot
+    copy.save(force_insert=True)
+    LabelSetEntry.objects.bulk_create(
+        LabelSetEntry(
+            label_set=copy, **{f.attname: getattr(e, f.attname) for f in e._meta.concrete_fields if f.name != "label_set"}
+        )
+        for e in LabelSetEntry.objects.filter(label_set=label_set.pk)
+    )  # fmt: skip
+    return copy
+
+
+def test_a_set_of_people_s_labels_says_nothing_of_critical_labels(judged: Judged) -> None:
+    update_label(label=judged.labels[1], user=judged.admin, critical=False)
+    asked = freeze(dataset=judged.dataset, user=judged.admin)
+    write_label_set(label_set=asked, progress=nothing)
+    label_set = LabelSet.objects.get(pk=asked.pk)
+    assert verify(path_of(label_set)).summary["once_critical"] == []
+    assert "critical until" not in page(judged)
+
+
+def test_the_page_shows_the_accuracy_with_its_interval_and_what_left_the_sample_since(judged: Judged) -> None:
+    from mekiki.labeling.services import archive_label
+    from mekiki.learning.models import Evaluation
+
+    Evaluation.objects.create(head=judged.head, n=2, correct=1, low=0.09, high=0.91, answers=8)
+    frozen_set(judged)
+    text = page(judged)
+    assert "9.0 % to 91.0 %" in text and "1 of 2 audited images right" in text and "50.0 %" not in text
+    assert "Since this figure was stated" not in text
+    archive_label(label=judged.labels[2], user=judged.admin, confirmed=True)
+    assert "Since this figure was stated: The label" in page(judged)

@@ -1,0 +1,51 @@
+"""From few images the interval is shown in place of the percentage: pages, commands and files use one function."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.utils.translation import override
+
+from mekiki.learning.accuracy import FEW, headline, in_a_cell, support
+from mekiki.simulation.loop import _line
+from mekiki.simulation.scoring import Score
+
+
+def estimate(n: int, correct: int, low: float, high: float) -> Any:
+    return SimpleNamespace(n=n, correct=correct, low=low, high=high, accuracy=correct / n if n else None)
+
+
+FIVE = estimate(5, 4, 0.376, 0.964)
+MANY = estimate(40, 36, 0.769, 0.96)
+
+
+def test_few_images_lead_with_the_interval() -> None:
+    with override("en"):
+        assert headline(FIVE) == "37.6 % to 96.4 %"
+        assert support(FIVE) == "4 of 5 audited images right; more audited images make it narrower"
+        assert in_a_cell(FIVE) == "4 of 5"
+        assert headline(MANY) == "90.0 %" and in_a_cell(MANY) == "90.0 %"
+        assert support(MANY) == "95 % interval 76.9 % to 96.0 %, from 40 audited images"
+    with override("ja"):
+        assert headline(FIVE) == "37.6 %～96.4 %" and "5 枚中 4 枚" in support(FIVE)
+
+
+@pytest.mark.parametrize(("n", "leads"), [(1, True), (FEW - 1, True), (FEW, False)])
+def test_the_limit(n: int, leads: bool) -> None:
+    with override("en"):
+        assert (" to " in headline(estimate(n, n, 0.2, 1.0))) is leads
+
+
+def test_nothing_audited_is_no_figure() -> None:
+    assert headline(None) == "–" == headline(estimate(0, 0, 0.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("n", "correct", "drawn", "shown"),
+    [(5, 4, 5, "[37.6% – 96.4%], 4 right, n = 5"), (5, 4, 8, "n = 5 of 8 drawn"), (40, 36, 40, "90.0%  [37.6% – 96.4%], n = 40")],
+)  # fmt: skip
+def test_the_replay_prints_it_the_same_way(n: int, correct: int, drawn: int, shown: str) -> None:
+    audit = {"estimate": correct / n, "low": 0.376, "high": 0.964, "n": n, "correct": correct, "drawn": drawn}
+    score = Score(answers=10, accuracy=0.9, macro_recall=0.9, uncertain=0, audit=audit, head=None)  # type: ignore[arg-type]
+    line = _line(score, "round 1")
+    assert shown in line and ("80.0%" in line) is False

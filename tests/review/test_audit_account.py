@@ -1,0 +1,164 @@
+"""Whatever people do, in any order: every image drawn for the audit is counted, or it is known why it is not, and no
+act on labels or settings improves the accuracy of a head."""
+
+import contextlib
+import random
+import uuid
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mekiki.datasets.services import update_settings
+from mekiki.labeling.services import archive_label, restore_label, update_label
+from mekiki.learning.accuracy import COLUMNS
+from mekiki.review.audit_counts import audit_counts
+from mekiki.review.errors import ReviewError
+from mekiki.review.models import Decision, Stream
+from mekiki.review.selectors import audit_sample, flagged
+from mekiki.review.services import fill_queue, put_back, retire_audit
+from tests.review_setup import Station
+
+pytestmark = pytest.mark.django_db
+
+ANSWERING = ("answer", "answer", "answer", "skip", "flag", "undo", "put_back", "refill")
+ACTS = (*ANSWERING, "archive", "restore", "rename", "critical", "retire", "share", "opinions")
+# Acts after which a stated accuracy may not be better: nobody has judged an image in them.
+NO_BETTER = ("archive", "rename", "critical", "share", "opinions", "skip", "refill")
+
+
+class World:
+    """A station with some reviewers, and a head that always says the first label."""
+
+    def __init__(self, dice: random.Random) -> None:
+        self.dice = dice
+        self.station = Station(labels=3, audit_fraction=0.9, queue_target=0)
+        self.dataset = self.station.dataset
+        self.admin = self.station.reviewer("admin")
+        self.reviewers = [self.station.reviewer() for _ in range(2)]
+        for number in range(8):
+            item = self.station.item(stream=Stream.AUDIT if number < 6 else Stream.UNCERTAIN)
+            item.image.audit_key = number / 8
+            item.image.save()
+        self.seen: set[int] = set()
+
+    def act(self, name: str) -> None:
+        getattr(self, name)()
+        self.dataset.refresh_from_db()
+
+    def _answer(self, kind: str) -> None:
+        user = self.dice.choice(self.reviewers)
+        for leased in self.station.next(user):
+            labels = list(self.dataset.labels.filter(archived_at__isnull=True))
+            label = self.dice.choice(labels).pk if kind == "correct" else None
+            self.station.answer(user, leased, kind, label=label)
+            if leased.item.stream == Stream.AUDIT:
+                self.seen.add(leased.item.image_id)
+
+    def answer(self) -> None:
+        self._answer("correct")
+
+    def skip(self) -> None:
+        self._answer("skip")
+
+    def flag(self) -> None:
+        self._answer("flag")
+
+    def undo(self) -> None:
+        with contextlib.suppress(ReviewError):
+            self.station.undo(self.dice.choice(self.reviewers), uuid.uuid4())
+
+    def put_back(self) -> None:
+        flag = flagged(self.dataset).first()
+        if flag is not None:
+            with contextlib.suppress(ReviewError):
+                put_back(dataset=self.dataset, user=self.admin, flag_id=flag.pk)
+
+    def refill(self) -> None:
+        images = list(self.dataset.images.values_list("pk", "audit_key"))
+        self.dice.shuffle(images)
+        fill_queue(
+            dataset=self.dataset,
+            head=self.station.head,
+            image_ids=[pk for pk, _key in images],
+            streams=[Stream.AUDIT if key < 0.7 else Stream.UNCERTAIN for _pk, key in images],
+            propensities=[0.5] * len(images),
+        )
+
+    def archive(self) -> None:
+        label = self.dice.choice(list(self.dataset.labels.all()))
+        with contextlib.suppress(ValidationError):  # the last one
+            archive_label(label=label, user=self.admin, confirmed=True)
+
+    def restore(self) -> None:
+        label = self.dataset.labels.filter(archived_at__isnull=False).first()
+        if label is not None:
+            restore_label(label=label, user=self.admin)
+
+    def rename(self) -> None:
+        label = self.dice.choice(list(self.dataset.labels.filter(archived_at__isnull=True)))
+        update_label(label=label, user=self.admin, name=f"named {uuid.uuid4().hex[:8]}")
+
+    def critical(self) -> None:
+        label = self.dice.choice(list(self.dataset.labels.filter(archived_at__isnull=True)))
+        update_label(label=label, user=self.admin, critical=not label.critical)
+
+    def retire(self) -> None:
+        retire_audit(dataset=self.dataset, user=self.admin)
+
+    def share(self) -> None:
+        update_settings(
+            dataset=self.dataset, user=self.admin, audit_fraction=self.dice.choice([0.1, 0.3, 0.6, 0.9])
+        )
+
+    def opinions(self) -> None:
+        update_settings(dataset=self.dataset, user=self.admin, opinions=self.dice.choice([1, 2, 3]))
+
+    def figures(self) -> tuple[int, int]:
+        """(right, counted) of the head, as workers.steps.auditing counts them."""
+        archived = set(self.dataset.labels.filter(archived_at__isnull=False).values_list("pk", flat=True))
+        sample = audit_sample(self.dataset)
+        said = self.station.labels[0].pk
+        return sum(label == said and label not in archived for _i, label, _b in sample), len(sample)
+
+
+@settings(
+    max_examples=25, deadline=None, derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)  # fmt: skip
+@given(st.lists(st.sampled_from(ACTS), min_size=4, max_size=24), st.integers(0, 2**16))
+def test_every_drawn_image_has_its_place_after_any_acts(acts: list[str], seed: int) -> None:
+    with transaction.atomic():
+        world = World(random.Random(seed))
+        for name in [*["answer"] * 4, *acts]:
+            right, n = world.figures()
+            before = audit_counts(world.dataset)
+            world.act(name)
+            counts = audit_counts(world.dataset)
+            shown = Decision.objects.filter(item__stream=Stream.AUDIT).exclude(kind="undo")
+            drawn = set(shown.values_list("image_id", flat=True))
+            assert drawn == world.seen
+            assert counts.drawn == len(drawn), (name, counts)
+            assert counts.drawn >= before.drawn, (name, "no act lowers the number of drawn images")
+            assert counts.counted == len(audit_sample(world.dataset)), (name, counts)
+            assert 0 <= counts.archived_label <= counts.counted
+            now_right, now_n = world.figures()
+            better = n and now_n and now_right / now_n > right / n
+            left = counts.left_out > before.left_out
+            if name in NO_BETTER and better:
+                assert left, (name, before, counts, "an accuracy improved and nothing says why")
+            if name in ("archive", "rename", "critical", "opinions"):
+                assert not better and now_n == n, (name, before, counts)
+        transaction.set_rollback(True)
+
+
+def test_the_notes_name_every_reason() -> None:
+    from mekiki.learning.accuracy import AuditCounts, notes
+
+    for n in (1, 2):
+        counts = AuditCounts(10, **dict.fromkeys(COLUMNS, n))
+        assert len(notes(counts)) == len(COLUMNS) == len(set(notes(counts)))
+        assert all(str(n) in note for note in notes(counts))
+    assert notes(AuditCounts(10)) == [] and not AuditCounts(10)

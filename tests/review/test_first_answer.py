@@ -1,0 +1,113 @@
+"""The first answer of an audit counts, whatever is decided after the prediction could be seen."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from mekiki.review import blinding, selectors
+from mekiki.review.audit_counts import audit_counts
+from mekiki.review.models import ConfirmedLabel, Stream
+from mekiki.review.services import confirmed
+from tests.review_setup import Station
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def grace_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is answered now can be seen at once, as two minutes later."""
+    for module in (confirmed, blinding):
+        monkeypatch.setattr(module, "AUDIT_GRACE", timedelta(0))
+
+
+def audited(opinions: int = 1) -> tuple[Station, Any]:
+    station = Station(opinions=opinions)
+    item = station.item(stream=Stream.AUDIT)
+    item.image.audit_key = 0.01
+    item.image.save()
+    return station, item
+
+
+def page(station: Station, user: Any, item: Any) -> str:
+    client = Client(headers={"accept-language": "en"})
+    client.force_login(user)
+    return client.get(reverse("image", args=[station.dataset.slug, item.image.sha256])).content.decode()
+
+
+def sample(station: Station) -> list[int]:
+    return [label for _image, label, _batch in selectors.audit_sample(station.dataset)]
+
+
+def test_an_answer_given_again_after_the_prediction_was_seen_does_not_count(grace_is_over: None) -> None:
+    station, item = audited()
+    user = station.reviewer()
+    station.answer(user, station.next(user)[0], "correct", label=station.labels[1])
+    assert "80.0 %" in page(station, user, item), "the prediction can be seen now"
+    station.undo(user)
+    assert "80.0 %" not in page(station, user, item)
+    assert audit_counts(station.dataset).taken_back == 1, "taken back, it is counted and shown as such"
+    station.answer(user, station.next(user)[0], "correct", label=station.labels[0])
+    assert sample(station) == [station.labels[1].pk], "what the reviewer said before seeing the prediction"
+    row = ConfirmedLabel.objects.get()
+    assert row.label == station.labels[0] and not row.in_training, "what the label set takes is the last word"
+    # However often it is repeated.
+    for label in station.labels:
+        station.undo(user)
+        station.answer(user, station.next(user)[0], "correct", label=label)
+    assert sample(station) == [station.labels[1].pk]
+
+
+def test_a_slip_that_is_taken_back_at_once_does_not_count() -> None:
+    """For two minutes the page hides the prediction, so that the second answer is as blind as the first."""
+    station, item = audited()
+    user = station.reviewer()
+    station.answer(user, station.next(user)[0], "correct", label=station.labels[1])
+    text = page(station, user, item)
+    assert "80.0 %" not in text and item.image.name not in text
+    station.undo(user)
+    station.answer(user, station.next(user)[0], "correct", label=station.labels[0])
+    assert sample(station) == [station.labels[0].pk]
+    ConfirmedLabel.objects.update(audited_at=ConfirmedLabel.objects.get().audited_at - timedelta(minutes=3))
+    text = page(station, user, item)
+    assert "80.0 %" in text and item.image.name in text
+
+
+def test_with_several_opinions_the_first_of_each_person_counts(grace_is_over: None) -> None:
+    station, item = audited(opinions=2)
+    one, two = station.reviewer(), station.reviewer()
+    station.answer(one, station.next(one)[0], "correct", label=station.labels[1])
+    assert "80.0 %" not in page(station, one, item), "the other has not answered yet"
+    station.answer(two, station.next(two)[0], "correct", label=station.labels[1])
+    assert sample(station) == [station.labels[1].pk] and "80.0 %" in page(station, one, item)
+    for user in (one, two):
+        station.undo(user)
+    for user in (one, two):
+        station.answer(user, station.next(user)[0], "correct", label=station.labels[0])
+    assert sample(station) == [station.labels[1].pk]
+    assert ConfirmedLabel.objects.get().label == station.labels[0]
+
+
+def test_reviewers_who_did_not_agree_at_first_leave_no_label_that_counts(grace_is_over: None) -> None:
+    station, _item = audited(opinions=2)
+    one, two = station.reviewer(), station.reviewer()
+    station.answer(one, station.next(one)[0], "correct", label=station.labels[1])
+    station.answer(two, station.next(two)[0], "correct", label=station.labels[2])
+    station.undo(two)
+    station.answer(two, station.next(two)[0], "correct", label=station.labels[1])
+    assert ConfirmedLabel.objects.get().label == station.labels[1]
+    assert sample(station) == [] and audit_counts(station.dataset).prediction_shown == 1
+
+
+def test_the_image_that_is_audited_again_for_an_archived_label_counts_anew(grace_is_over: None) -> None:
+    station, item = audited()
+    user = station.reviewer()
+    station.answer(user, station.next(user)[0], "correct", label=station.labels[1])
+    station.labels[1].archived_at = item.created_at
+    station.labels[1].save()
+    assert "80.0 %" not in page(station, user, item), "it is asked about again, blind"
+    station.item(stream=Stream.AUDIT, image=item.image)
+    station.answer(user, station.next(user)[0], "correct", label=station.labels[2])
+    assert sample(station) == [station.labels[2].pk]
