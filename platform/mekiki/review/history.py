@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mekiki.datasets.models import Image
-from mekiki.review.models import ConfirmedLabel, Decision, QueueItem
+from mekiki.review.models import ConfirmedLabel, Decision, QueueItem, Stream
 from mekiki.review.selectors import standing
 from mekiki.review.streams import stream_words
 
