@@ -11,10 +11,8 @@ from playwright.sync_api import Page, expect
 from mekiki.labeling.models import Label
 from mekiki.labeling.selectors import active_labels
 from mekiki.review.models import ConfirmedLabel, Stream
-from tests.e2e.test_review_station import enter, station_with
+from tests.e2e.station_setup import station_with
 from tests.factories import ConfirmedLabelFactory, EvaluationFactory
-
-__all__ = ["enter"]  # a fixture
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
 SHOTS = Path(__file__).parent / "screenshots"

@@ -164,7 +164,9 @@ def test_a_file_of_another_kind_is_no_backup_and_leaves_nothing(content: bytes, 
 
 def header(**changes: Any) -> bytes:
     database = {"bytes": 1, "migrations": [], "counts": {}, "server": "18"}
-    return json.dumps({"format": 1, "made_at": "", "home": "/x", "database": database, **changes}).encode()
+    return json.dumps(
+        {"format": 1, "made_at": "", "folders": ["files"], "database": database, **changes}
+    ).encode()
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,13 @@ def test_what_is_left_out_is_said_before_a_run(tmp_path):
     assert "#recycle: " in text
 
 
+def test_a_refusal_says_what_was_left_out(tmp_path):
+    here = made(tmp_path / "here", "ok/1.png")
+    (here / "ng").symlink_to(made(tmp_path / "there", "3.png"))
+    with pytest.raises(TruthError, match=r"it has 1 \(ok\)(?s:.)*ng: This is a link to another folder"):
+        read_layout(here)
+
+
 def test_many_remarks_are_bounded(tmp_path):
     made(tmp_path, "ok/1.png", "ng/1.png")
     for i in range(50):

@@ -87,18 +87,22 @@ def read_layout(path: Path) -> Layout:
                 )
             if len(parts) > 1 or head.startswith(_IMAGE_STARTS):
                 files.append(parts)
-    depth, levels = _label_depth(folder, files)
-    _refuse_loose(files, depth)
-    images = Counter(parts[depth] for parts in files if len(parts) > depth + 1)
-    _check_labels(folder, images)
-    listed = ", ".join(f"{label} ({count})" for label, count in sorted(images.items()))
-    empty = _empty_folders(folder, depth, images)
     if len(remarks) > 4 * _SHOWN:
         more = len(remarks) - 4 * _SHOWN
         remarks = [
             *remarks[: 4 * _SHOWN],
             ngettext("… and %(n)d more", "… and %(n)d more", more) % {"n": more},
         ]
+    try:
+        depth, levels = _label_depth(folder, files)
+        _refuse_loose(files, depth)
+        images = Counter(parts[depth] for parts in files if len(parts) > depth + 1)
+        _check_labels(folder, images)
+    except TruthError as error:
+        # A label may be missing because its folder is a link or was passed over.
+        raise TruthError("\n".join([str(error), *remarks])) from None
+    listed = ", ".join(f"{label} ({count})" for label, count in sorted(images.items()))
+    empty = _empty_folders(folder, depth, images)
     return Layout(
         images,
         depth,

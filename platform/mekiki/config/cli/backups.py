@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from gettext import gettext as _
+from gettext import ngettext
 from pathlib import Path
 
 from rich import progress as bars
@@ -71,10 +72,12 @@ def make(file: Path, *, keys: bool, models: bool, as_json: bool) -> None:
         answer = {"file": str(made.file), "bytes": made.bytes, "files": made.files, "left_out": made.left_out}
         print(json.dumps(answer, ensure_ascii=False, indent=2))
     else:
-        print(
-            _("Backup %(file)s: the database and %(files)s files, %(size)s.")
-            % {"file": made.file, "files": made.files, "size": filesizeformat(made.bytes)}
+        text = ngettext(
+            "Backup %(file)s: the database and %(files)s file, %(size)s.",
+            "Backup %(file)s: the database and %(files)s files, %(size)s.",
+            made.files,
         )
+        print(text % {"file": made.file, "files": made.files, "size": filesizeformat(made.bytes)})
         if keys:
             print(_("It holds the keys of the site: keep it where only administrators can read it."))
     for name in made.left_out[:SHOWN]:
@@ -96,14 +99,16 @@ def fill(file: Path, home: Path, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"home": str(restored.home), "made_at": restored.made_at, "files": restored.files}))
         return
-    print(
-        _("Restored into %(home)s: the database and %(files)s files, as of %(at)s.")
-        % {"home": restored.home, "files": restored.files, "at": restored.made_at}
+    text = ngettext(
+        "Restored into %(home)s: the database and %(files)s file, as of %(at)s.",
+        "Restored into %(home)s: the database and %(files)s files, as of %(at)s.",
+        restored.files,
     )
+    print(text % {"home": restored.home, "files": restored.files, "at": restored.made_at})
     if not restored.keys:
         print(
             _(
-                "The backup held no signing key: a new one is made, and label sets will have another fingerprint."
+                "The backup was made without keys: new ones are made. People log in again, and label sets will have another fingerprint."
             )
         )
     print(_("Start it: MEKIKI_HOME=%(home)s mekiki up") % {"home": restored.home})

@@ -36,4 +36,5 @@ def show() -> None:
         )
     for command, meaning in steps:
         console.print(f"  [cyan]{command:<24}[/] {meaning}")
-    console.print(f"\n{_('All commands: mekiki --help')}")
+    console.print()
+    console.print(_("All commands: mekiki --help"))

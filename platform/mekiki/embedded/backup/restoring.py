@@ -77,7 +77,7 @@ def restore(file: Path, home: Path, *, progress: Progress | None = None) -> Rest
                 with contextlib.suppress(OSError):
                     home.rmdir()
             raise
-    return Restored(home, header["made_at"], files, (home / "keys" / "signing.pem").exists())
+    return Restored(home, header["made_at"], files, "keys" in header["folders"])
 
 
 @contextlib.contextmanager
@@ -104,6 +104,7 @@ def _read_header(entry: archive.Entry, file: Path) -> dict[str, Any]:
             header["database"]["bytes"] = max(0, int(header["database"]["bytes"]))
             steps = [(str(app), str(name)) for app, name in header["database"]["migrations"]]
             header["made_at"] = str(header["made_at"])
+            header["folders"] = [str(name) for name in header["folders"]]
             dict(header["database"]["counts"])
     except (ValueError, TypeError, KeyError, RecursionError):
         raise archive.damaged(_("its description cannot be read")) from None
