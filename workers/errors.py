@@ -7,8 +7,8 @@ from typing import Any
 class StageError(Exception):
     """The job ends as failed with this sentence: what happened, what was kept, what to do next.
 
-    A text that is translated only when it is read (gettext_lazy), with `values` for its places, can be told in every
-    language; any other is in the language of whoever asked for the job.
+    The text must be translated only when it is read, because a job keeps it in every language: gettext_lazy with
+    `values` for its places, or a function that gives the sentence in the language in use.
     """
 
     def __init__(self, text: Any, values: Mapping[str, Any] | None = None) -> None:
@@ -16,4 +16,5 @@ class StageError(Exception):
         self.text, self.values = text, values
 
     def __str__(self) -> str:
-        return str(self.text) % self.values if self.values is not None else str(self.text)
+        text = str(self.text() if callable(self.text) else self.text)
+        return text % self.values if self.values is not None else text

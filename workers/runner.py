@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
 from django.utils import translation
 from django.utils.translation import gettext as _
 
+from mekiki.jobs.errors import Texts, in_every_language
 from mekiki.jobs.models import Job
 from mekiki.jobs.services import (
     CancelledError,
@@ -157,6 +157,7 @@ def _end(job: Job, error: Exception) -> str:
     away it raises here, and the sweeper finds the job silent: it is given back all the same.
     """
     message, retry = explain(error)
+    texts = explain_to_all(error)
     if isinstance(error, CancelledError):
         logger.info("Job %s was cancelled.", job.pk)
     elif isinstance(error, OtherVectorsError):
@@ -168,14 +169,14 @@ def _end(job: Job, error: Exception) -> str:
     deadline = time.monotonic() + DATABASE_PATIENCE
     while True:
         try:
-            return _record_end(job, error, message, retry)
+            return _record_end(job, error, message, texts, retry)
         except (OperationalError, InterfaceError):
             if connection.in_atomic_block or time.monotonic() > deadline:
                 raise
             time.sleep(0.5)
 
 
-def _record_end(job: Job, error: Exception, message: str, retry: bool) -> str:
+def _record_end(job: Job, error: Exception, message: str, texts: Texts, retry: bool) -> str:
     close_old_connections()
     if not connection.in_atomic_block and not connection.is_usable():
         connection.close()
@@ -184,20 +185,16 @@ def _record_end(job: Job, error: Exception, message: str, retry: bool) -> str:
             finish_cancelled(job)
             return "cancelled"
         if isinstance(error, OtherVectorsError):
-            decline(job, worker=host(), reason=message)
+            decline(job, worker=host(), reason=message, texts=texts)
             return "declined"
-        fail(job, message, retry=retry)
+        fail(job, message, texts=texts, retry=retry)
         return "retried" if retry and job.attempt < job.max_attempts else "failed"
     return "lost"
 
 
-def explain_to_all(error: Exception) -> dict[str, str]:
+def explain_to_all(error: Exception) -> Texts:
     """The sentence of `explain` in each language of the site, for what is kept and may be read by anybody."""
-    found = {}
-    for language, _name in settings.LANGUAGES:
-        with translation.override(language):
-            found[language] = explain(error)[0]
-    return found
+    return in_every_language(lambda: explain(error)[0])
 
 
 def explain(error: Exception) -> tuple[str, bool]:

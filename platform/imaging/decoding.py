@@ -165,6 +165,9 @@ def _other(image: Image.Image, kind: str) -> _Work:
     if kind in {"GIF", "WEBP"}:
         frames = int(getattr(image, "n_frames", 1))  # reads to the end: a file that was cut short fails here
         image.seek(0)
+    # A first frame that is smaller than the whole: what is around it, browsers leave transparent.
+    tiles = getattr(image, "tile", None) or [("", None)]
+    partial = kind == "GIF" and tuple(tiles[0][1] or (0, 0, *image.size)) != (0, 0, *image.size)
     image.load()
     work = _eight_bits(image)
     orientation, odd_density = exif.read(block if isinstance(block, bytes) else b"")
@@ -172,7 +175,7 @@ def _other(image: Image.Image, kind: str) -> _Work:
     work.profile = profile if isinstance(profile, bytes) else b""
     if frames > 1:
         work.note("frames_left_out", frames=frames)
-    if kind == "BMP" or odd_density or work.orientation != 1:
+    if kind == "BMP" or odd_density or work.orientation != 1 or partial:
         work.exact = False
     return work
 

@@ -1,6 +1,7 @@
 """TIFF by tifffile: any depth, sign, byte order, planes, tiles, palettes, CMYK, LAB, BigTIFF."""
 
 import io
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,11 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging import jpeg
 from imaging.errors import ImagingError
 from imaging.limits import check_pixels
 
 MAX_PAGES = 10_000
 MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE, SEPARATED, YCBCR, CIELAB, ICCLAB = 0, 1, 2, 3, 5, 6, 8, 9
+# None, CCITT, LZW, JPEG, Deflate, PackBits, LZMA, Zstandard, JPEG 2000: bounded, or with a size that can be read.
+_COMPRESSIONS = {1, 2, 3, 4, 5, 6, 7, 8, 32771, 32773, 32946, 33003, 33004, 33005, 33007, 34712, 34925, 50000}
+_WITH_SIZES = {6, 7, 33003, 33004, 33005, 33007, 34712}
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 _MAX_PROFILE = 16 * 1024 * 1024
 
@@ -56,6 +61,9 @@ def opened(data: bytes, limit: int | None) -> Iterator[Tiff]:
         except Exception as error:
             raise _broken(error) from None
         check_pixels(page.imagewidth, page.imagelength, limit)
+        # Planes and channels count as well: memory is bounded by what a colour image with alpha would need.
+        planes = -(-max(1, int(page.samplesperpixel)) * max(1, int(page.imagedepth or 1)) // 4)
+        check_pixels(page.imagewidth * planes, page.imagelength, limit)
         yield Tiff(pages, chosen, frames)
 
 
@@ -63,9 +71,12 @@ def _pictures(file: Any) -> list[Any]:
     """Return the pages that are pictures of their own: no reduced copies and masks, unless there is nothing else."""
     found: list[Any] = []
     reduced: list[Any] = []
-    for number, page in enumerate(file.pages):
-        if number >= MAX_PAGES:
+    seen: set[int] = set()
+    for page in file.pages:
+        # A page that follows itself: a damaged or hostile file.
+        if len(seen) >= MAX_PAGES or page.offset in seen:
             break
+        seen.add(page.offset)
         # tifffile reads pages after the first as light "frames" where it can.
         page = page.aspage() if hasattr(page, "aspage") else page
         if not page.imagewidth or not page.imagelength:
@@ -118,11 +129,36 @@ def array(page: Any) -> NDArray[Any]:
 
 
 def _check_segments(page: Any) -> None:
-    """A strip or tile that lies behind the end of the file would be read as black."""
-    end = page.parent.filehandle.size
+    """Refuse what would be read as black, or would need memory without bound.
+
+    A strip or tile that lies behind the end of the file; a compression whose data has a size of its own that this
+    does not know how to read beforehand.
+    """
+    if int(page.compression) not in _COMPRESSIONS:
+        name = getattr(page.compression, "name", str(page.compression))
+        raise ImagingError("unsupported_format", format=f"TIFF ({name})")
+    file = page.parent.filehandle
+    largest = 4 * max(
+        page.imagewidth * page.imagelength, int(page.tilewidth or 0) * int(page.tilelength or 0), 1 << 16
+    )
     for offset, count in zip(page.dataoffsets, page.databytecounts):
-        if count and offset + count > end:
+        if count and offset + count > file.size:
             raise ImagingError("truncated")
+        if count and int(page.compression) in _WITH_SIZES:
+            file.seek(offset)
+            width, height = _size_inside(file.read(min(count, 1 << 16)))
+            if width * height > largest:
+                raise ImagingError("damaged")
+
+
+def _size_inside(segment: bytes) -> tuple[int, int]:
+    """Return the size that a JPEG or JPEG 2000 stream gives itself; (0, 0) where it gives none."""
+    at = segment.find(b"\xff\x4f\xff\x51")
+    if at >= 0 and len(segment) >= at + 16:
+        width, height = struct.unpack_from(">II", segment, at + 8)
+        return width, height
+    found = jpeg.parse(segment)
+    return found.width, found.height
 
 
 def sample_type(page: Any) -> str | None:

@@ -126,7 +126,7 @@ def test_what_is_left_out_is_reported(upload: Upload) -> None:
     }
     assert (batch.rejected, batch.partly, batch.noted, batch.added) == (0, 4, 1, 5)
     row = batch.problems.get(name="c.tif")
-    assert explain(row.code, row.detail).what == "3 pages; page 2, the largest, is the image."
+    assert explain(row.code, row.detail).what == "The file has 3 pages. The largest, page 2, is the image."
     assert Image.objects.get(name="c.tif").width == 60
 
 

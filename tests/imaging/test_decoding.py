@@ -443,3 +443,49 @@ def test_a_large_jpeg_is_decoded_at_a_fraction() -> None:
 
 def test_chunk_helper_writes_png() -> None:
     assert chunk(b"IEND", b"") == saved(COLOUR, "PNG")[-12:]
+
+
+def raw_tiff(compression: int, data: bytes, width: int = 10, height: int = 10, samples: int = 1) -> bytes:
+    """A TIFF of one strip with these bytes."""
+    tags = [
+        *((256, 4, width), (257, 4, height), (258, 3, 8), (259, 3, compression), (262, 3, 1)),
+        *((273, 4, 0), (277, 3, samples), (278, 4, height), (279, 4, len(data))),
+    ]
+    at = 8 + 2 + 12 * len(tags) + 4
+    table = struct.pack("<H", len(tags))
+    for tag, kind, value in tags:
+        stored = struct.pack("<I", at if tag == 273 else value) if kind == 4 else struct.pack("<HH", value, 0)
+        table += struct.pack("<HHI", tag, kind, 1) + stored
+    return b"II*\0" + struct.pack("<I", 8) + table + b"\0\0\0\0" + data
+
+
+def test_pages_that_go_in_a_circle() -> None:
+    data = bytearray(raw_tiff(1, b"x" * 100))
+    data[8 + 2 + 12 * 9 : 8 + 2 + 12 * 9 + 4] = struct.pack("<I", 8)
+    assert decode(bytes(data)).image.size == (10, 10) and codes(bytes(data)) == []
+
+
+def test_compressed_data_with_a_size_of_its_own_is_bounded() -> None:
+    import imagecodecs
+
+    large = np.zeros((4000, 4000), np.uint8)
+    for compression, data in ((7, imagecodecs.jpeg_encode(large)), (34712, imagecodecs.jpeg2k_encode(large))):
+        with pytest.raises(ImagingError, match="damaged"):
+            decode(raw_tiff(compression, data))
+    for compression, data in ((50001, imagecodecs.webp_encode(np.zeros((10, 10, 3), np.uint8))),):
+        with pytest.raises(ImagingError, match="unsupported_format"):
+            decode(raw_tiff(compression, data))
+    inside = imagecodecs.jpeg2k_encode(GREY)
+    assert close(seen(raw_tiff(34712, inside, WIDTH, HEIGHT)), GREY)
+
+
+def test_channels_count_against_the_limit() -> None:
+    with pytest.raises(ImagingError, match="too_many_pixels"):
+        decode(raw_tiff(1, b"x" * 100, 5000, 5000, 60_000))
+
+
+def test_a_first_frame_smaller_than_its_gif() -> None:
+    data = bytearray(saved(Image.fromarray(COLOUR).quantize(16), "GIF"))
+    data[6:10] = struct.pack("<HH", WIDTH + 20, HEIGHT + 20)  # the canvas
+    decoded = decode(bytes(data))
+    assert decoded.image.size == (WIDTH + 20, HEIGHT + 20) and not decoded.exact

@@ -1,11 +1,14 @@
 """A dataset's overview: the loop, the curve, the next act, and what went wrong."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.test import Client
 from django.utils import timezone
 
+from mekiki.datasets.models import ImportBatch
+from mekiki.datasets.services import discard_import
 from mekiki.jobs.models import Kind, State
 from mekiki.learning.models import EncodingProblem
 from mekiki.web.next_step import FEW, Facts, decide
@@ -209,3 +212,59 @@ def test_the_head_in_use_is_called_what_it_is(kind: str, words: str):
     dataset = DatasetFactory(viewer=viewer)
     ChampionFactory(dataset=dataset, head=HeadFactory(dataset=dataset, kind=kind))
     assert f'<dd class="stat__note">{words}</dd>' in page(dataset, viewer)
+
+
+def failure(dataset, kind, minutes=5, **more):
+    at = timezone.now() - timedelta(minutes=minutes)
+    return JobFactory(
+        dataset=dataset, kind=kind, state=State.FAILED, error="Out of order.", finished_at=at, **more
+    )
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("kind", [Kind.REFILL, Kind.PREDICT, Kind.TRAIN])
+def test_a_failure_that_was_mended_is_not_shown_any_more(kind):
+    user = UserFactory()
+    dataset = DatasetFactory(admin=user)
+    ChampionFactory(head__dataset=dataset)
+    failure(dataset, kind)
+    assert "Out of order." in page(dataset, user)
+    again = JobFactory(dataset=dataset, kind=kind, state=State.QUEUED)
+    assert "Out of order." not in page(dataset, user), "it is being tried again"
+    again.delete()
+    JobFactory(dataset=dataset, kind=kind, state=State.SUCCEEDED, finished_at=timezone.now())
+    assert "Out of order." not in page(dataset, user)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("kind", [Kind.PREDICT, Kind.TRAIN])
+def test_a_refill_that_failed_is_past_when_the_queue_was_filled_otherwise(kind):
+    user = UserFactory()
+    dataset = DatasetFactory(admin=user)
+    ChampionFactory(head__dataset=dataset)
+    failure(dataset, Kind.REFILL)
+    JobFactory(dataset=dataset, kind=kind, state=State.SUCCEEDED, finished_at=timezone.now())
+    assert "Out of order." not in page(dataset, user)
+    failure(dataset, Kind.REFILL, minutes=-1)
+    assert "Out of order." in page(dataset, user), "a later failure is shown"
+
+
+@pytest.mark.django_db
+def test_a_refill_that_could_not_succeed_is_not_shown_while_nothing_can_be_chosen():
+    user = UserFactory()
+    dataset = DatasetFactory(admin=user)
+    failure(dataset, Kind.REFILL)
+    assert "Out of order." not in page(dataset, user)
+
+
+@pytest.mark.django_db
+def test_an_import_that_was_given_up_and_an_old_comparison_are_past():
+    user = UserFactory()
+    dataset = DatasetFactory(admin=user)
+    batch = ImportBatch.objects.create(dataset=dataset, source=ImportBatch.Source.UPLOAD)
+    failure(dataset, Kind.IMPORT_IMAGES, payload={"batch": batch.pk})
+    failure(dataset, Kind.VERIFY_HEAD, minutes=60 * 24 * 8)
+    text = page(dataset, user)
+    assert text.count("Out of order.") == 1 and "Import images: failed" in text
+    discard_import(batch=batch, user=user)
+    assert "Out of order." not in page(dataset, user)

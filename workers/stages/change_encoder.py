@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from django.db import InterfaceError, OperationalError
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from mekiki.datasets.models import Dataset
 from mekiki.datasets.selectors import image_count
@@ -34,7 +34,7 @@ from workers.heads.log import silent
 from workers.heads.scoring import Scores
 from workers.heads.serial import load_head
 from workers.locks import learning_lock
-from workers.runner import Report, explain
+from workers.runner import Report, explain, explain_to_all
 from workers.stages import encode
 from workers.steps.auditing import evaluate
 from workers.steps.choosing import fill
@@ -69,7 +69,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     except Exception as error:
         sentence, _retry = explain(error)
         code = str(getattr(error, "code", None) or type(error).__name__)
-        rest_change(change=change, code=code, error=sentence)
+        rest_change(change=change, code=code, error=sentence, texts=explain_to_all(error))
         raise
 
 
@@ -95,7 +95,8 @@ def _prepare(change: models.EncoderChange, job: Job, report: Report) -> None:
     }
     if facts["images"] and facts["unreadable"] >= facts["images"]:
         raise StageError(
-            _("%(name)s could read none of the images. Choose another encoder.") % {"name": change.to_name}
+            gettext_lazy("%(name)s could read none of the images. Choose another encoder."),
+            {"name": change.to_name},
         )
     with learning_lock(dataset, report):
         head, comparison, long = _compared(change, encoder, row, job, report)
@@ -178,11 +179,11 @@ def _move(change: models.EncoderChange, job: Job, report: Report) -> dict[str, A
     encoder, row = encoder_for(dataset, name, report)
     if expected is not None and row.pk != expected.pk:
         raise StageError(
-            _(
+            gettext_lazy(
                 "%(name)s has other weights (or another precision) on this worker than when its embeddings were "
                 "computed. Put the old weights back, or change to it anew."
-            )
-            % {"name": name}
+            ),
+            {"name": name},
         )
     job.payload = {**job.payload, "encoder": name}
     encode.run(job, report)

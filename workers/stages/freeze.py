@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from mekiki.exports.models import LabelSet
 from mekiki.exports.writing import write_label_set
@@ -16,7 +16,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     found = LabelSet.objects.filter(pk=job.payload.get("label_set")).first()
     label_set = found or LabelSet.objects.filter(job=job).first()
     if label_set is None:
-        raise StageError(_("The label set to freeze does not exist."))
+        raise StageError(gettext_lazy("The label set to freeze does not exist."))
     report(stage="writing the label set", unit="labels")
     write_label_set(
         label_set=label_set,

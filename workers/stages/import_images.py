@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from django.utils.translation import gettext_lazy
+
 from mekiki.datasets.models import ImportBatch
 from mekiki.datasets.services import run_import
 from mekiki.jobs.models import Job
@@ -13,7 +15,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     """payload: {"batch": id}. The import itself asks for embeddings at its end."""
     batch = ImportBatch.objects.filter(pk=job.payload.get("batch")).first()
     if batch is None:
-        raise StageError(f"There is no import {job.payload.get('batch')}.")
+        raise StageError(gettext_lazy("This import was given up meanwhile. Images it had stored are kept."))
     report(stage="storing images", unit="files")
     batch = run_import(
         batch=batch, progress=lambda done, total: report(done=done, total=total or 0, unit="files")

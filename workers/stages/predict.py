@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from mekiki.jobs.models import Job
 from mekiki.labeling.models import PromptSet
@@ -45,7 +46,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         serving = serving_encoder(job, report)
         if serving is None and "head" in job.payload:
             raise StageError(
-                _(
+                gettext_lazy(
                     "The head in use stays: the weights of its encoder were replaced on this machine, and a change of "
                     "the encoder is under way. Choose a head when that has ended."
                 )
@@ -108,15 +109,15 @@ def _by_hand(job: Job, row: models.Encoder, prompt_set: PromptSet) -> tuple[mode
     assert dataset is not None
     head = models.Head.objects.filter(dataset=dataset, pk=job.payload["head"]).first()
     if head is None:
-        raise StageError(_("The head that was chosen does not exist. The head in use stays."))
+        raise StageError(gettext_lazy("The head that was chosen does not exist. The head in use stays."))
     if head.encoder_id != row.pk:
         raise StageError(
-            _(
+            gettext_lazy(
                 "Head #%(version)s was made for another encoder. The head in use stays; retrain to get a new one."
-            )
-            % {"version": head.version}
+            ),
+            {"version": head.version},
         )
-    if why := obstacle(dataset, head):
-        raise StageError(_("The head in use stays.") + " " + why)
+    if obstacle(dataset, head):
+        raise StageError(lambda: f"{_('The head in use stays.')} {obstacle(dataset, head)}")
     user = job.created_by.get_username() if job.created_by else ""
     return head, {"code": "by_hand", "user": user, "prompts": prompt_set.version}

@@ -5,7 +5,7 @@ from itertools import groupby
 from typing import Any
 
 from django.conf import settings
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from mekiki.datasets.importing.windows import Windows
 from mekiki.datasets.models import Dataset, Image, PixelWindow
@@ -37,7 +37,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     if "window" in job.payload:
         window = PixelWindow.objects.filter(dataset=dataset, pk=job.payload["window"]).first()
         if window is None:
-            raise StageError(_("The pixel window does not exist any more. Nothing was changed."))
+            raise StageError(gettext_lazy("The pixel window does not exist any more. Nothing was changed."))
     if window is not None and job.payload.get("estimate"):
         report(stage="estimating the pixel window")
         _estimate(window, job, report)

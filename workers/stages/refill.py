@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from mekiki.jobs.models import Job
 from mekiki.learning import models
@@ -25,7 +25,9 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         current = champion(dataset)
         if current is None:
             raise StageError(
-                _("There are no predictions to choose by yet. Write labels and prompts: predicting follows.")
+                gettext_lazy(
+                    "There are no predictions to choose by yet. Write labels and prompts: predicting follows."
+                )
             )
         head = models.Head.objects.select_related("encoder", "prompt_set").get(pk=current.pk)
         report(stage="reading embeddings")

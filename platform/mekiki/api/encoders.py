@@ -83,10 +83,10 @@ def _change(change: EncoderChange) -> dict[str, Any]:
         "ready_at",
         "ended_at",
         "error_code",
-        "error",
     )
     return {
         **{field: getattr(change, field) for field in (*fields, "facts", "comparison")},
+        "error": change.error_for_reader,
         "from_digest": change.from_encoder.digest if change.from_encoder else None,
         "to_digest": change.to_encoder.digest if change.to_encoder else None,
         "job": str(change.job_id) if change.job_id else None,

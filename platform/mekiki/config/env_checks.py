@@ -27,6 +27,8 @@ def whole_number(low: int, high: int) -> Check:
     """Return a check for whole numbers from low to high."""
 
     def check(value: str) -> str | None:
+        if not re.fullmatch(r"-?[0-9]+", value):
+            return "a whole number"
         fits = re.fullmatch(r"[0-9]{1,18}", value) and low <= int(value) <= high
         return None if fits else f"a whole number from {low} to {high}"
 

@@ -88,6 +88,10 @@ MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
             "image again."
         ),
     ),
+    "no_memory": (
+        _("There is too little free memory to decode this image."),
+        _("Stop other programs or cut the image into parts, then import it again."),
+    ),
     "too_large": (
         _("The file is larger than %(limit)s."),
         _("Scale it down or store it with compression, then import it again."),
@@ -200,7 +204,7 @@ MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
         _("To import other frames, save each as a file of its own."),
     ),
     "pages_left_out": (
-        _("%(pages)s pages; page %(page)s, the largest, is the image."),
+        _("The file has %(pages)s pages. The largest, page %(page)s, is the image."),
         _("To import all of them, import the file again with “Every page becomes an image”."),
     ),
     "pictures_left_out": (

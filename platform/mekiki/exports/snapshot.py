@@ -1,12 +1,11 @@
 """Fixes what a label set holds: one statement, one moment. Everything written later follows from it."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
-from django.utils.translation import override
+from django.utils.translation import gettext_lazy, override
 
 from mekiki.datasets.models import Dataset
 from mekiki.exports.facts import machine_counts, once_critical
@@ -17,6 +16,9 @@ from mekiki.learning.accuracy import COLUMNS, all_notes, counts_of, headline, si
 from mekiki.learning.models import Champion, Evaluation
 from mekiki.review.audit_counts import audit_counts
 from mekiki.review.models import BLIND_STREAMS
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
 
 # People's labels, and, when a head and threshold are given, the head's where nobody has said anything yet:
 # an image that a person skipped or flagged is not decided over their head, and one that waits to be judged blind
@@ -122,14 +124,14 @@ def take(label_set: LabelSet) -> LabelSet:
     return label_set
 
 
-def nothing_to_export() -> str:
-    """The sentence for a dataset without labels."""
-    return _("There is nothing to export yet: nobody has confirmed a label in this dataset.")
+def nothing_to_export() -> "_StrPromise":
+    """The sentence for a dataset without labels, translated when it is read."""
+    return gettext_lazy("There is nothing to export yet: nobody has confirmed a label in this dataset.")
 
 
-def no_calibrated_head() -> str:
-    """The sentence for machine labels that cannot be had."""
-    return _(
+def no_calibrated_head() -> "_StrPromise":
+    """The sentence for machine labels that cannot be had, translated when it is read."""
+    return gettext_lazy(
         "Labels set by machine need a calibrated head, and the one in use is not calibrated. "
         "Retrain on confirmed labels first, or freeze people's labels only."
     )

@@ -7,6 +7,8 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from mekiki.jobs.errors import for_reader
+
 
 class State(models.TextChoices):
     QUEUED = "queued", _("waiting")
@@ -60,7 +62,9 @@ class Job(models.Model):
     rate = models.FloatField(default=0)  # items per second
     unit = models.CharField(max_length=20, default="")
     result = models.JSONField(default=dict)
+    # Why it ended early: in the language of who asked for it, and in every language ({language: sentence}).
     error = models.TextField(default="")
+    error_texts = models.JSONField(default=dict)
     # Workers (host names) that may not do this job, and when the last of them put it back: another one takes it.
     declined_by = ArrayField(models.CharField(max_length=200), default=list)
     declined_at = models.DateTimeField(null=True)
@@ -87,3 +91,8 @@ class Job(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.state}"
+
+    @property
+    def error_for_reader(self) -> str:
+        """Why it ended early, in the reader's language where it is known in it."""
+        return for_reader(self.error_texts) or self.error

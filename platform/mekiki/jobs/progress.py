@@ -89,7 +89,7 @@ def status(job: Job, role: str | None = None) -> JobStatus:
         unit=_(job.unit) if job.unit else "",
         eta_seconds=eta,
         detail=_detail(job, percent, eta),
-        error=job.error,
+        error=job.error_for_reader,
         can_cancel=active and not job.cancel_requested and at_least(role, Role.ADMIN),
     )
 

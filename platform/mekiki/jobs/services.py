@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 
 from mekiki.audit.services import record
 from mekiki.config.celery import app
+from mekiki.jobs.errors import Texts, for_reader, in_every_language
 from mekiki.jobs.models import ACTIVE_STATES, ENDED_EARLY, Job, Kind, State
 
 logger = logging.getLogger(__name__)
@@ -114,8 +115,8 @@ def claim(job_id: str, worker: str = "") -> Job | None:
         job.attempt += 1
         job.started_at = job.started_at or now
         job.heartbeat_at = now
-        job.error = ""
-        job.save(update_fields=["state", "attempt", "started_at", "heartbeat_at", "error"])
+        job.error, job.error_texts = "", {}
+        job.save(update_fields=["state", "attempt", "started_at", "heartbeat_at", "error", "error_texts"])
     return job
 
 
@@ -138,26 +139,26 @@ def succeed(job: Job, result: dict[str, Any] | None = None) -> None:
     _finish(job, State.SUCCEEDED, result=result or {})
 
 
-def fail(job: Job, error: str, *, retry: bool = False) -> None:
-    """Record why it ended. With retry, it goes back to the queue until its attempts are used up.
+def fail(job: Job, error: str, *, texts: Texts | None = None, retry: bool = False) -> None:
+    """Record why it ended; texts: the same in every language. With retry, it goes back to the queue until its attempts are used up.
 
     Asked for again meanwhile (a person has mended what made it fail, say), it begins anew.
     """
     if retry and job.attempt < job.max_attempts:
         with transaction.atomic():
             if not Job.objects.filter(pk=job.pk, attempt=job.attempt, state=State.RUNNING).update(
-                state=State.QUEUED, error=error, sent_at=None
+                state=State.QUEUED, error=error, error_texts=texts or {}, sent_at=None
             ):
                 raise LostClaimError(str(job.pk))
             send_on_commit(job)
         return
-    _finish(job, State.FAILED, error=error)
+    _finish(job, State.FAILED, error=error, texts=texts)
 
 
-def decline(job: Job, *, worker: str, reason: str) -> None:
+def decline(job: Job, *, worker: str, reason: str, texts: Texts | None = None) -> None:
     """Put a job back that this worker may not do; another worker takes it. It costs none of its attempts.
 
-    worker: its host name. reason: shown while the job waits. LostClaimError: another worker holds the job.
+    worker: its host name. reason: shown while the job waits; texts: the same in every language. LostClaimError: another worker holds the job.
     """
     with transaction.atomic():
         row = (
@@ -171,6 +172,7 @@ def decline(job: Job, *, worker: str, reason: str) -> None:
             _end(row, State.CANCELLED)
             return
         row.state, row.error, row.sent_at = State.QUEUED, reason, None
+        row.error_texts = texts or {}
         row.stage, row.done, row.total, row.rate, row.unit = "", 0, 0, 0.0, ""
         row.declined_by = sorted({*row.declined_by, worker})
         row.declined_at = timezone.now()
@@ -178,7 +180,7 @@ def decline(job: Job, *, worker: str, reason: str) -> None:
         row.save(
             update_fields=[
                 "state", "error", "sent_at", "stage", "done", "total", "rate", "unit", "declined_by",
-                "declined_at", "max_attempts",
+                "declined_at", "max_attempts", "error_texts",
             ]
         )  # fmt: skip
         send_on_commit(row)
@@ -190,7 +192,14 @@ def finish_cancelled(job: Job) -> None:
     _finish(job, State.CANCELLED)
 
 
-def _finish(job: Job, state: State, *, result: dict[str, Any] | None = None, error: str = "") -> None:
+def _finish(
+    job: Job,
+    state: State,
+    *,
+    result: dict[str, Any] | None = None,
+    error: str = "",
+    texts: Texts | None = None,
+) -> None:
     with transaction.atomic():
         row = (
             Job.objects.select_for_update()
@@ -199,7 +208,7 @@ def _finish(job: Job, state: State, *, result: dict[str, Any] | None = None, err
         )
         if row is None:
             raise LostClaimError(str(job.pk))
-        _end(row, state, result=result, error=error)
+        _end(row, state, result=result, error=error, texts=texts)
         if row.rerun_requested and state != State.CANCELLED:
             enqueue(
                 kind=Kind(row.kind),
@@ -211,18 +220,28 @@ def _finish(job: Job, state: State, *, result: dict[str, Any] | None = None, err
     job.state = state
 
 
-def _end(row: Job, state: State, *, result: dict[str, Any] | None = None, error: str = "") -> None:
+def _end(
+    row: Job,
+    state: State,
+    *,
+    result: dict[str, Any] | None = None,
+    error: str = "",
+    texts: Texts | None = None,
+) -> None:
     row.state = state
     row.result = result or {}
-    row.error = error
+    row.error, row.error_texts = error, texts or {}
     row.finished_at = timezone.now()
-    row.save(update_fields=["state", "result", "error", "finished_at"])
+    row.save(update_fields=["state", "result", "error", "error_texts", "finished_at"])
     record(
         kind=f"job.{state}",
         actor=row.created_by,
         dataset=row.dataset,
         target=row,
-        data={"kind": row.kind, "error": error[:500]},
+        data={
+            "kind": row.kind,
+            "error": {language: text[:500] for language, text in texts.items()} if texts else error[:500],
+        },
     )
 
 
@@ -279,9 +298,10 @@ def sweep() -> dict[str, int]:
             if row.cancel_requested:
                 _end(row, State.CANCELLED)
             elif row.attempt >= row.max_attempts:
-                # The sweeper has no language of its own: whoever asked for the job reads this.
-                with translation.override(getattr(row.created_by, "language", "") or settings.LANGUAGE_CODE):
-                    _end(row, State.FAILED, error=_("The worker died each time it was tried."))
+                texts = in_every_language(lambda: _("The worker died each time it was tried."))
+                asked_in = getattr(row.created_by, "language", "") or settings.LANGUAGE_CODE
+                with translation.override(asked_in):
+                    _end(row, State.FAILED, error=for_reader(texts), texts=texts)
                 failed += 1
             else:
                 Job.objects.filter(pk=row.pk).update(state=State.QUEUED, sent_at=None)

@@ -11,6 +11,7 @@ from django.utils.translation import pgettext_lazy
 from pgvector.django import HalfVectorField
 
 from mekiki.datasets.models import Dataset, Image
+from mekiki.jobs.errors import for_reader
 from mekiki.jobs.models import Job
 from mekiki.labeling.models import Label, PromptSet
 from mekiki.learning.triggers import recorded_changes
@@ -340,9 +341,10 @@ class EncoderChange(models.Model):
     to_head = models.ForeignKey(Head, null=True, on_delete=models.SET_NULL, related_name="+")
     state = models.CharField(max_length=12, choices=State.choices, default=State.PREPARING)
     job = models.ForeignKey(Job, null=True, on_delete=models.SET_NULL, related_name="+")
-    # Why the last step did not succeed: a code for programs, and the sentence in the language of who asked.
+    # Why the last step did not succeed: a code for programs, the sentence in the language of who asked, and in every one.
     error_code = models.CharField(max_length=40, default="")
     error = models.TextField(default="")
+    error_texts = models.JSONField(default=dict)
     facts = models.JSONField(
         default=dict
     )  # of the new encoder: device, seconds, context, prompts too long for it
@@ -379,6 +381,11 @@ class EncoderChange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.from_name} → {self.to_name}"
+
+    @property
+    def error_for_reader(self) -> str:
+        """Why the last step did not succeed, in the reader's language where it is known in it."""
+        return for_reader(self.error_texts) or self.error
 
 
 class WorkerReport(models.Model):

@@ -6,9 +6,10 @@ A reason is JSON text: {"code": …, "promoted": bool, and the values the senten
 import json
 from typing import Any
 
-from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
+from mekiki.jobs.errors import for_reader
 from mekiki.learning.models import Champion, Head
 
 
@@ -26,14 +27,6 @@ def parse(text: str) -> dict[str, Any]:
     except ValueError:
         return {"code": "text", "text": text}
     return found if isinstance(found, dict) else {"code": "text", "text": text}
-
-
-def for_reader(text: str | dict[str, str]) -> str:
-    """A sentence that was kept in every language, {language: sentence}, in the reader's; one that was kept in a single
-    language, as it is."""
-    if not isinstance(text, dict):
-        return str(text)
-    return text.get((get_language() or "").split("-")[0]) or next(iter(text.values()), "")
 
 
 def sentence(reason: str | dict[str, Any]) -> str:

@@ -10,7 +10,8 @@ from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Head
 from mekiki.review.blinding import hidden
-from mekiki.review.models import ConfirmedLabel, QueueItem, Stream
+from mekiki.review.models import ConfirmedLabel, QueueItem
+from mekiki.review.streams import WORDS
 
 # Filters and orders by what an image of the audit reserve hides (review.blinding).
 _HIDDEN_FACTS = ("label", "low", "high", "sort", "metadata", "q")
@@ -42,7 +43,14 @@ class FilterForm(forms.Form):
         named = [(str(label.pk), label.name) for label in labels]
         self._choose("label", [("", _("any")), *named])
         self._choose("confirmed", [("", _("any")), ("none", _("not yet")), ("some", _("confirmed")), *named])
-        self._choose("waiting", [("", _("any")), ("waiting", _("waiting")), *Stream.choices])
+        self._choose(
+            "waiting",
+            [
+                ("", _("any")),
+                ("waiting", _("waiting")),
+                *((str(code), words) for code, words in WORDS.items()),
+            ],
+        )
 
     def _choose(self, name: str, choices: list[Any]) -> None:
         field = self.fields[name]

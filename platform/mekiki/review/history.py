@@ -6,6 +6,7 @@ from typing import Any
 from mekiki.datasets.models import Image
 from mekiki.review.models import ConfirmedLabel, Decision, QueueItem, Stream
 from mekiki.review.selectors import standing
+from mekiki.review.streams import stream_words
 
 LABEL_KINDS = (Decision.Kind.CONFIRM, Decision.Kind.CORRECT)
 
@@ -26,12 +27,9 @@ def history_of(image: Image, confirmed: ConfirmedLabel | None) -> list[Past]:
     )
     in_use = confirmed.decision_id if confirmed is not None else None
     return [
-        Past(decision, _stream(decision.shown.get("stream", "")), decision.pk == in_use) for decision in rows
+        Past(decision, stream_words(decision.shown.get("stream", "")), decision.pk == in_use)
+        for decision in rows
     ]
-
-
-def _stream(code: str) -> str:
-    return str(Stream(code).label) if code in Stream.values else code
 
 
 def correction_by(user: Any, image: Image) -> Decision | None:

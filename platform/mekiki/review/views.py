@@ -21,7 +21,7 @@ from mekiki.labeling.selectors import active_labels
 from mekiki.review import selectors, services
 from mekiki.review.blinding import hide
 from mekiki.review.errors import ReviewError, UnknownHereError
-from mekiki.review.models import Stream
+from mekiki.review.streams import stream_words
 from mekiki.review.texts import station_texts
 
 FLAGGED_SHOWN = 200
@@ -99,7 +99,7 @@ def queue(request: HttpRequest, slug: str) -> HttpResponse:
         {
             "dataset": dataset,
             "section": "review",
-            "streams": [(Stream(stream).label, n) for stream, n in counts.items() if n],
+            "streams": [(stream_words(stream), n) for stream, n in counts.items() if n],
             "waiting": sum(counts.values()),
             "flags": flags[:FLAGGED_SHOWN],
             "closed_notes": closed,

@@ -26,7 +26,7 @@ def wait_for_jobs(dataset: Dataset, *, quiet: bool = False, limit: float = 3600)
                     _show(bars, job)
             failed = Job.objects.filter(dataset=dataset, state=State.FAILED).exclude(pk__in=seen).first()
             if failed is not None:
-                raise CommandError(f"{failed.get_kind_display()} failed: {failed.error}")
+                raise CommandError(f"{failed.get_kind_display()} failed: {failed.error_for_reader}")
             if not active:
                 return
             if time.monotonic() > end:

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_noop, ngettext
 
 from mekiki.accounts.models import Role
 from mekiki.audit.models import Event
+from mekiki.jobs.errors import for_reader
 from mekiki.jobs.models import Kind
 from mekiki.learning import reasons, repeating
 from mekiki.review.blinding import neutral_name
@@ -63,6 +64,10 @@ def detail(event: Event) -> str:
         return ngettext("%(n)d image", "%(n)d images", changed) % {"n": changed}
     if event.kind.startswith("encoder.") and data.get("to"):
         return _encoders(data)
+    if event.kind.startswith("window."):
+        window = data.get("after") or data
+        group = " ".join(str(data[name]) for name in ("camera", "sample") if data.get(name))
+        return f"{group}: {window.get('black', 0):.9g} – {window.get('white', 0):.9g}"
     if event.kind == "head.verified":
         return f"#{data.get('version', '')}: {repeating.sentence(data)}"
     if event.kind == "head.chosen":
@@ -74,7 +79,7 @@ def detail(event: Event) -> str:
     if event.kind in {"queue.put_back", "queue.asked_again"} and data.get("image"):
         return neutral_name(data["image"])  # its file name can be one that an audit must not know
     if data.get("error"):
-        return str(data["error"])
+        return for_reader(data["error"])
     if event.kind == "user.name_shared":
         return ""
     return str(data.get("note") or data.get("name") or "")
@@ -89,7 +94,7 @@ def _encoders(data: dict[str, Any]) -> str:
         return f"{side['name']} ({side['digest'][:8]})" if side.get("digest") else str(side.get("name", ""))
 
     told = f"{one(data.get('from', ''))} → {one(data['to'])}"
-    return f"{told}: {data['error']}" if data.get("error") else told
+    return f"{told}: {for_reader(data['error'])}" if data.get("error") else told
 
 
 def known_kinds() -> set[str]:

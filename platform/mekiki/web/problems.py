@@ -1,15 +1,17 @@
 """What went wrong in a dataset and what to do about it: notices on its overview."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
-from django.db.models import Max
+from django.db.models import Max, Q
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from mekiki.datasets.models import Dataset
-from mekiki.jobs.models import Job, Kind, State
+from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
 from mekiki.labeling.selectors import current_prompt_set, long_prompts
-from mekiki.learning.models import EncoderChange, EncodingProblem
+from mekiki.learning.models import Champion, EncoderChange, EncodingProblem
 from mekiki.learning.selectors import open_change
 
 
@@ -35,22 +37,58 @@ def problems_of(dataset: Dataset) -> list[Problem]:
     ]
 
 
+# A later success of one of these does what the failed job was to do: training and predicting fill the queue as well.
+MENDED_BY = {Kind.REFILL: (Kind.REFILL, Kind.PREDICT, Kind.TRAIN)}
+# Asked for by a person, and nothing else waits for them: after this their failure is only in the list of activity.
+PASSING = (Kind.FREEZE, Kind.VERIFY_HEAD, Kind.CHANGE_ENCODER, Kind.REMOVE_EMBEDDINGS)
+REMEMBERED = timedelta(days=7)
+
+
 def _failed_jobs(dataset: Dataset) -> list[Problem]:
-    """Kinds of work whose latest job failed: a later success of the same kind has mended an earlier failure."""
-    latest = Job.objects.filter(dataset=dataset, finished_at__isnull=False).order_by()
-    ends = latest.values("kind").annotate(at=Max("finished_at")).values("at")
-    failed = Job.objects.filter(dataset=dataset, state=State.FAILED, finished_at__in=ends)
+    """The newest failure of each kind of work, while it matters: not after a later success, nor while the same work
+    waits or runs again, nor once its cause is gone."""
+    ended = Job.objects.filter(dataset=dataset, finished_at__isnull=False).order_by()
+    times = ended.values_list("kind").annotate(
+        last=Max("finished_at"), good=Max("finished_at", filter=Q(state=State.SUCCEEDED))
+    )
+    rows = list(times)
+    last = {kind: at for kind, at, _good in rows}
+    good = {kind: at for kind, _last, at in rows if at is not None}
+    active = set(Job.objects.filter(dataset=dataset, state__in=ACTIVE_STATES).values_list("kind", flat=True))
+    found = Job.objects.filter(dataset=dataset, state=State.FAILED, finished_at__in=last.values())
+    failed = [
+        job
+        for job in found.order_by("-finished_at")
+        if job.finished_at == last[job.kind]
+        and not any(
+            kind in active or good.get(kind, job.finished_at) > job.finished_at
+            for kind in MENDED_BY.get(Kind(job.kind), (job.kind,))
+        )
+        and not _is_past(dataset, job)
+    ]
     return [
         Problem(
             "failed_job",
             "bad",
             _("%(work)s: failed") % {"work": Kind(job.kind).label},
-            job.error or _("The reason was not recorded; the server's log may tell."),
+            job.error_for_reader or _("The reason was not recorded; the server's log may tell."),
             _("See what ran"),
             "activity",
         )
-        for job in failed.order_by("-finished_at")
+        for job in failed
     ]
+
+
+def _is_past(dataset: Dataset, job: Job) -> bool:
+    """Does a failure concern nobody any more?"""
+    if job.kind == Kind.IMPORT_IMAGES:
+        # Finished another way, or given up.
+        return not dataset.imports.filter(pk=job.payload.get("batch"), finished_at__isnull=True).exists()
+    if job.kind == Kind.REFILL:
+        return not Champion.objects.filter(dataset=dataset).exists()
+    return (
+        job.kind in PASSING and job.finished_at is not None and job.finished_at < timezone.now() - REMEMBERED
+    )
 
 
 def _prepared_encoder(dataset: Dataset) -> list[Problem]:

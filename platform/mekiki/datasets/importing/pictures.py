@@ -49,6 +49,8 @@ def examine(data: bytes, *, max_pixels: int, window: imaging.Window | None = Non
         decoded = imaging.decode(data, window=window, max_pixels=max_pixels, side=DISPLAY_SIDE)
     except imaging.ImagingError as error:
         raise ProblemError(error.code, **error.detail) from None
+    except MemoryError:
+        raise ProblemError("no_memory") from None
     scaled = max(decoded.width, decoded.height) > DISPLAY_SIDE
     display = None
     if scaled or not decoded.exact:

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterable
 
 import numpy as np
+from numpy.typing import NDArray
 
 import imaging
 from mekiki.audit.services import record
@@ -11,6 +12,7 @@ from mekiki.datasets.models import Dataset, PixelWindow
 
 CAMERA_COLUMNS = ("camera", "カメラ", "camera id", "camera_id", "camera name", "camera_name")
 IMAGES_FOR_ESTIMATE = 16
+PIXELS_FOR_ESTIMATE = 100_000_000  # of all of them together, so that large images do not hold an import up
 
 
 def camera_of(metadata: dict[str, str] | None) -> str:
@@ -34,9 +36,14 @@ class Windows:
     def estimate(self, group: tuple[str, str], files: Iterable[bytes], *, max_pixels: int) -> None:
         """Estimate the window of a group from its first images and store it; the first estimate stands."""
         camera, sample = group
-        values = []
+        values: list[NDArray[np.float64]] = []
+        pixels = 0
         for data in itertools.islice(files, IMAGES_FOR_ESTIMATE):
             try:
+                header = imaging.inspect(data, max_pixels=max_pixels)
+                pixels += header.width * header.height
+                if values and pixels > PIXELS_FOR_ESTIMATE:
+                    break
                 values.append(imaging.deep_values(data, max_pixels=max_pixels))
             except imaging.ImagingError:
                 continue  # the import reports it when it comes to this file

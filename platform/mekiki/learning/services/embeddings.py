@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from numpy.typing import ArrayLike
 
 from mekiki.datasets.models import Dataset, Image
@@ -50,8 +50,10 @@ def register_encoder(*, name: str, digest: str, precision: str, dim: int, logit_
     )
     if encoder.dim != dim:
         raise ValidationError(
-            _("The encoder %(name)s has %(now)d dimensions now and had %(then)d with the same weights.")
-            % {"name": name, "now": dim, "then": encoder.dim}
+            gettext_lazy(
+                "The encoder %(name)s has %(now)d dimensions now and had %(then)d with the same weights."
+            ),
+            params={"name": name, "now": dim, "then": encoder.dim},
         )
     return encoder
 

@@ -54,7 +54,10 @@ def settle(dataset: Dataset) -> None:
             continue
         stopped = job is not None and job.state == State.CANCELLED
         rest_change(
-            change=change, code="cancelled" if stopped else "job_ended", error=job.error if job else ""
+            change=change,
+            code="cancelled" if stopped else "job_ended",
+            error=job.error if job else "",
+            texts=job.error_texts if job else {},
         )
 
 
@@ -187,7 +190,8 @@ def take_back_obstacle(change: EncoderChange) -> str:
 def _begin(change: EncoderChange, act: str, user: Any) -> EncoderChange:
     change.state = ACTS[act][1]
     change.error = change.error_code = ""
-    change.save(update_fields=["state", "error", "error_code"])
+    change.error_texts = {}
+    change.save(update_fields=["state", "error", "error_code", "error_texts"])
     _give_job(change, act, user)
     record(
         kind="encoder.take_back_requested" if act == "take_back" else "encoder.switch_requested",

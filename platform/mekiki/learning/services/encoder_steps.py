@@ -8,10 +8,11 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from mekiki.audit.services import record
 from mekiki.datasets.models import Dataset
+from mekiki.jobs.errors import Texts
 from mekiki.jobs.models import Job
 from mekiki.learning.models import Encoder, EncoderChange, Head
 from mekiki.learning.selectors import champion, encoder_in_use
@@ -56,7 +57,7 @@ def resume_change(*, job: Job) -> EncoderChange | None:
         .first()
     )
     if change is None:
-        raise ValidationError(_("This change of the encoder does not exist (any more)."))
+        raise ValidationError(gettext_lazy("This change of the encoder does not exist (any more)."))
     allowed, acting, _resting = ACTS[job.payload["act"]]
     if change.state in allowed:
         others = EncoderChange.objects.filter(dataset=dataset, state__in=EncoderChange.OPEN).exclude(
@@ -64,15 +65,16 @@ def resume_change(*, job: Job) -> EncoderChange | None:
         )
         if others.exists():
             raise ValidationError(
-                _("Another change of the encoder was begun meanwhile. Nothing was changed.")
+                gettext_lazy("Another change of the encoder was begun meanwhile. Nothing was changed.")
             )
         change.state, change.ended_at, change.error, change.error_code = acting, None, "", ""
+        change.error_texts = {}
     elif change.state == S.READY and change.created_by_id is None:
         pass  # the worker died between preparing and the switch that follows by itself
     elif change.state != acting:
         return None
     change.job = job
-    change.save(update_fields=["state", "ended_at", "error", "error_code", "job"])
+    change.save(update_fields=["state", "ended_at", "error", "error_code", "error_texts", "job"])
     return change
 
 
@@ -83,9 +85,9 @@ def record_new_encoder(*, change: EncoderChange, encoder: Encoder, facts: dict[s
     in_use = encoder_in_use(dataset)
     if in_use is not None and (in_use.digest, in_use.precision) == (encoder.digest, encoder.precision):
         raise ValidationError(
-            _("%(name)s has the same weights as the encoder in use. There is nothing to change.")
-            % {"name": change.to_name},
+            gettext_lazy("%(name)s has the same weights as the encoder in use. There is nothing to change."),
             code="same_weights",
+            params={"name": change.to_name},
         )
     change.to_encoder, change.facts = encoder, facts
     change.save(update_fields=["to_encoder", "facts"])
@@ -157,7 +159,7 @@ def switch_over(*, change: EncoderChange, head: Head | None, user: Any) -> None:
     if row.state in {S.SWITCHED, S.TAKEN_BACK}:
         return
     if row.state not in {S.SWITCHING, S.TAKING_BACK}:
-        raise ValidationError(_("The change was stopped meanwhile. The encoder in use stays."))
+        raise ValidationError(gettext_lazy("The change was stopped meanwhile. The encoder in use stays."))
     back = row.state == S.TAKING_BACK
     before = champion(dataset)
     dataset.encoder_name = row.from_name if back else row.to_name
@@ -188,7 +190,7 @@ def switch_over(*, change: EncoderChange, head: Head | None, user: Any) -> None:
 
 
 @transaction.atomic
-def rest_change(*, change: EncoderChange, code: str, error: str) -> None:
+def rest_change(*, change: EncoderChange, code: str, error: str, texts: Texts | None = None) -> None:
     """A step did not succeed (code "cancelled": it was stopped). The encoder in use stays, and so does what was
     computed; the change rests where the step can be asked for again."""
     lock_dataset(change.dataset)
@@ -199,12 +201,19 @@ def rest_change(*, change: EncoderChange, code: str, error: str) -> None:
     resting = S.CANCELLED if stopped and step == S.PREPARING else _RESTING[S(step)]
     row.state = resting
     row.error_code, row.error = code[:40], "" if stopped else error
+    row.error_texts = {} if stopped else texts or {}
     if resting in {S.FAILED, S.CANCELLED}:
         row.ended_at = timezone.now()
-    row.save(update_fields=["state", "error_code", "error", "ended_at"])
+    row.save(update_fields=["state", "error_code", "error", "error_texts", "ended_at"])
     record(
         kind="encoder.change_cancelled" if stopped else "encoder.change_failed",
         dataset=row.dataset,
         target=row,
-        data={"from": row.from_name, "to": row.to_name, "step": step, "code": code, "error": error[:500]},
+        data={
+            "from": row.from_name,
+            "to": row.to_name,
+            "step": step,
+            "code": code,
+            "error": texts or error[:500],
+        },
     )

@@ -122,7 +122,7 @@ def _repeated(head: Head) -> dict[str, Any] | None:
     done = job.state == State.SUCCEEDED
     return {
         "job": job,
-        "sentence": repeating.sentence(job.result) if done else job.error,
+        "sentence": repeating.sentence(job.result) if done else job.error_for_reader,
         "level": {repeating.SAME: "good", repeating.DIFFERENT: "bad"}.get(
             job.result.get("outcome", ""), "warn"
         ),

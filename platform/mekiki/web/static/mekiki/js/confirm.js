@@ -24,6 +24,16 @@ document.addEventListener(
   true,
 );
 
+// The second click of a double click was meant for what the first one has replaced by now: a dialog, or a list that has
+// moved on.
+document.addEventListener(
+  "click",
+  (event) => {
+    if (event.detail > 1 && event.target.closest?.("form button:not([type='button'])")) event.preventDefault();
+  },
+  true,
+);
+
 dialog?.addEventListener("close", () => {
   const asked = waiting;
   waiting = null;

@@ -1,5 +1,6 @@
 // Jobs as they run. [data-job] shows one, [data-jobs-of] in the bar shows the first that runs in a dataset.
-// When a job ends, the document gets "mekiki:job-ended" (detail: the job), and [data-job-reload] loads the page again.
+// When a job ends, the document gets "mekiki:job-ended" (detail: the job), and [data-job-reload] loads the page again
+// as soon as nobody is using it.
 
 import { get } from "./http.js";
 
@@ -44,6 +45,23 @@ function ended(job) {
   document.dispatchEvent(new CustomEvent("mekiki:job-ended", { detail: job }));
 }
 
+// A page that is loaded again moves its buttons: not while somebody points, types or answers a question, and not where
+// a form has been changed.
+const REST = 1500;
+let touched = -REST;
+let changed = false;
+for (const name of ["pointerdown", "pointermove", "keydown", "wheel"]) {
+  document.addEventListener(name, () => (touched = performance.now()), { passive: true, capture: true });
+}
+document.addEventListener("input", () => (changed = true), { capture: true });
+
+function reloadAtRest() {
+  if (changed) return;
+  const left = document.querySelector("dialog[open]") ? REST : touched + REST - performance.now();
+  if (left > 0) setTimeout(reloadAtRest, left);
+  else location.reload();
+}
+
 function follow(element) {
   const find = (name) => element.querySelector(`[data-job-${name}]`);
   const progress = element.querySelector("progress");
@@ -62,7 +80,7 @@ function follow(element) {
     state = job.state;
     if (job.active) return true;
     ended(job);
-    if ("jobReload" in element.dataset) location.reload();
+    if ("jobReload" in element.dataset) reloadAtRest();
     return false;
   });
 }

@@ -16,6 +16,7 @@ export class Finder {
    */
   constructor(root, labels, { current, seen, choose, confirm, refuse, changed, away }) {
     Object.assign(this, { labels, current, seen, choose, confirm, refuse, changed, away });
+    this.root = root;
     this.box = root.querySelector("[data-find-box]");
     this.input = root.querySelector("[data-find]");
     this.said = root.querySelector("[data-find-said]");
@@ -158,6 +159,7 @@ export class Finder {
   }
 
   #tell() {
+    this.root.classList.toggle("station--typing", Boolean(this.input.value));
     if (this.input.value.trim()) this.said.textContent = this.first ? say("find_some", { label: this.first.name }) : say("find_none");
     else this.said.textContent = this.is(document.activeElement) ? say("find_here") : "";
   }

@@ -1,0 +1,72 @@
+"""A click must not hit what has replaced what the person saw: pages that load again, and double clicks."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+
+from mekiki.jobs.models import Job, State
+from mekiki.review.models import Decision
+from tests.e2e.station_setup import station_with
+from tests.factories import JobFactory
+from tests.review_setup import Station
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("patience"),
+]
+
+
+def loaded_once(page: Page) -> bool:
+    return bool(page.evaluate("() => window.stillTheSamePage === true"))
+
+
+def end_a_job_on(page: Page, station: Station, url: str) -> None:
+    job = JobFactory(dataset=station.dataset, running=True)
+    page.goto(url)
+    page.evaluate("() => { window.stillTheSamePage = true }")
+    expect(page.locator("[data-job]")).to_be_visible()
+    page.mouse.move(10, 10)
+    Job.objects.filter(pk=job.pk).update(state=State.SUCCEEDED, finished_at=timezone.now())
+
+
+def test_a_page_is_not_loaded_again_under_the_pointer(enter: Callable[..., Page], live_server: Any):
+    station = station_with(1)
+    page = enter(station, station.reviewer("admin"))
+    end_a_job_on(page, station, f"{live_server.url}/d/{station.dataset.slug}/models/")
+    for step in range(20):
+        page.mouse.move(20 + step, 20)
+        page.wait_for_timeout(200)
+    assert loaded_once(page)
+    page.wait_for_function("() => window.stillTheSamePage === undefined")
+    expect(page.locator("[data-job]")).to_have_count(0)
+
+
+def test_a_changed_form_is_not_thrown_away_when_a_job_ends(enter: Callable[..., Page], live_server: Any):
+    station = station_with(1)
+    page = enter(station, station.reviewer("admin"))
+    job = JobFactory(dataset=station.dataset, running=True)
+    page.goto(f"{live_server.url}/d/{station.dataset.slug}/labels/")
+    page.evaluate("() => { window.stillTheSamePage = true }")
+    field = page.locator('[name$="-prompts"]').first
+    field.fill("a sentence that took long to write")
+    Job.objects.filter(pk=job.pk).update(state=State.SUCCEEDED, finished_at=timezone.now())
+    page.wait_for_timeout(5000)
+    assert loaded_once(page)
+    assert field.input_value() == "a sentence that took long to write"
+
+
+def test_a_double_click_puts_one_image_back(enter: Callable[..., Page], live_server: Any):
+    station = station_with(3)
+    user = station.reviewer("admin")
+    for leased in station.next(user, 3):
+        station.answer(user, leased, "flag", note="blurred")
+    page = enter(station, user)
+    page.goto(f"{live_server.url}/d/{station.dataset.slug}/review/queue/")
+    page.get_by_role("button", name="Put back").first.dblclick()
+    expect(page.get_by_role("button", name="Put back")).to_have_count(2)
+    page.wait_for_timeout(500)
+    assert Decision.objects.filter(kind="undo").count() == 1

@@ -1,0 +1,53 @@
+"""Pages name the streams in words, in both languages; codes are for exports and programs."""
+
+import re
+
+import pytest
+from django.test import Client
+from django.utils import translation
+
+from mekiki.review.models import Stream
+from mekiki.review.streams import WORDS, stream_words
+from tests.factories import MembershipFactory, UserFactory
+from tests.review_setup import Station
+
+pytestmark = pytest.mark.django_db
+
+
+def test_every_stream_has_words_of_its_own_in_both_languages():
+    assert set(WORDS) == set(Stream)
+    for language in ("en", "ja"):
+        with translation.override(language):
+            words = [stream_words(code) for code in Stream.values]
+        assert len(set(words)) == len(words)
+        assert not set(words) & set(Stream.values)
+        if language == "ja":
+            assert all(re.search("[ぁ-んァ-ヶ一-龠]", text) for text in words)
+    assert stream_words("a code of later") == "a code of later"
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_no_page_shows_a_code(language: str):
+    station = Station()
+    for stream in (*Stream.values, Stream.DIVERSE):
+        station.item(stream)
+    user = UserFactory(language=language)
+    MembershipFactory(dataset=station.dataset, user=user, role="admin")
+    leased = station.next(user, 5)
+    diverse = next(one for one in leased if one.item.stream == Stream.DIVERSE)
+    station.answer(user, diverse)
+    client = Client(headers={"accept-language": language})
+    client.force_login(user)
+    base = f"/d/{station.dataset.slug}/"
+    pages = [
+        client.get(base + "review/queue/").content.decode(),
+        client.get(f"{base}images/{diverse.item.image.sha256}/").content.decode(),
+        client.get(base + "images/").content.decode(),
+    ]
+    for text in pages:
+        # What people read; addresses and the values of a form keep the codes.
+        read = re.sub(r"<[^>]*>", " ", text)
+        assert not re.search(r"\b(diverse|uncertain|recheck)\b", read)
+    with translation.override(language):
+        for page in pages:
+            assert stream_words("diverse") in page
