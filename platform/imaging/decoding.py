@@ -142,7 +142,7 @@ def _png(parts: png.Png, data: bytes, window: Window | None) -> _Work:
             image.load()
             work = _eight_bits(image)
     work.orientation = orientation
-    if orientation != 1:
+    if orientation != 1 or parts.unknown_critical:
         work.exact = False
     try:
         work.profile = png.profile(parts) or b""
