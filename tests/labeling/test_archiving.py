@@ -94,7 +94,13 @@ def test_a_label_with_answers_is_archived_only_when_confirmed(dataset: Any, admi
     with pytest.raises(ValidationError) as refused:
         archive(confirmed=False)
     said = " ".join(refused.value.messages)
-    for part in ("Scratch", "13 answers", "2 prompts", "1 head", "2 of these images are in the audit sample"):
+    for part in (
+        "Scratch",
+        "13 answers",
+        "2 prompts",
+        "1 head",
+        "2 images of the audit sample count under this label",
+    ):
         assert part in said
     assert names(dataset) == ["good", "Scratch", "dent"] and Event.objects.count() == events
     archive(confirmed=True)
@@ -217,7 +223,7 @@ def test_the_page_asks_before_it_archives_a_label_with_answers(dataset: Any, cli
     reply = client.post(url, sent(rows))
     text = reply.content.decode()
     assert reply.status_code == 422 and "Nothing was saved yet" in text
-    assert "13 answers" in text and "2 of these images are in the audit sample" in text
+    assert "13 answers" in text and "2 images of the audit sample count under this label" in text
     assert f'value="remove-{scratch.pk} "' in text and names(dataset) == ["good", "Scratch", "dent"]
     # Junk, or the key of another label, confirms nothing.
     for confirm in (

@@ -16,12 +16,20 @@ _COUNTERS: dict[str, Counter] = {}
 
 @dataclass(frozen=True)
 class Effects:
-    """What one label holds: confirmed labels, those of them in the audit sample, and heads that know it."""
+    """What one label holds: confirmed labels, images of the audit sample that count under it, and heads that know it.
+
+    An audited image that was corrected later counts under its first label, so `audited` is not a part of `answers`.
+    """
 
     label: Label
     answers: int
     audited: int
     heads: int
+
+    @property
+    def needs_asking(self) -> bool:
+        """Does archiving the label change something that people said, or a stated accuracy?"""
+        return bool(self.answers or self.audited)
 
 
 def register(what: str, counter: Counter) -> None:
@@ -42,8 +50,8 @@ def effects_of(labels: Iterable[Label]) -> list[Effects]:
 
 
 def answered(labels: Iterable[Label]) -> set[int]:
-    """The ids of the labels that images have as their confirmed label."""
-    return {each.label.pk for each in effects_of(labels) if each.answers}
+    """The ids of the labels that images have as their confirmed label, or count under in the audit sample."""
+    return {each.label.pk for each in effects_of(labels) if each.needs_asking}
 
 
 def sentence(effects: Effects, prompts: int) -> str:
@@ -61,8 +69,8 @@ def sentence(effects: Effects, prompts: int) -> str:
     if effects.audited:
         parts.append(
             ngettext(
-                "%(n)d of these images is in the audit sample: it counts as wrong until it is judged again.",
-                "%(n)d of these images are in the audit sample: they count as wrong until they are judged again.",
+                "%(n)d image of the audit sample counts under this label: it counts as wrong until it is judged again.",
+                "%(n)d images of the audit sample count under this label: they count as wrong until they are judged again.",
                 effects.audited,
             )
             % {"n": effects.audited}
@@ -76,7 +84,7 @@ def refuse_unconfirmed(
 ) -> None:
     """ValidationError for labels with answers that would be archived without somebody having confirmed it."""
     unconfirmed = [
-        each for each in effects_of(labels) if each.answers and each.label.pk not in set(confirmed)
+        each for each in effects_of(labels) if each.needs_asking and each.label.pk not in set(confirmed)
     ]
     if unconfirmed:
         raise ValidationError(

@@ -33,7 +33,7 @@ def questions(dataset: Dataset, specs: list[LabelSpec]) -> list[Question]:
     found = [
         Question(f"{REMOVE}{held.label.pk}", sentence(held, len(prompts.get(held.label.pk, []))))
         for held in effects_of(removed)
-        if held.answers
+        if held.needs_asking
     ]
     unticked = [
         label
@@ -44,7 +44,7 @@ def questions(dataset: Dataset, specs: list[LabelSpec]) -> list[Question]:
     return found + [
         Question(f"{CRITICAL}{held.label.pk}", _unticked(held.label))
         for held in effects_of(unticked)
-        if held.heads or held.answers
+        if held.heads or held.needs_asking
     ]
 
 

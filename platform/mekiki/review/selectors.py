@@ -165,9 +165,9 @@ def answers_by_label(label_ids: list[int]) -> dict[int, int]:
 
 
 def audited_by_label(label_ids: list[int]) -> dict[int, int]:
-    """Label id → how many images of the audit sample have it."""
-    rows = ConfirmedLabel.objects.filter(label__in=label_ids, stream=Stream.AUDIT, in_training=False)
-    return dict(rows.order_by().values_list("label_id").annotate(n=Count("pk")))
+    """Label id → how many images of the audit sample count under it, also those that were corrected since."""
+    rows = ConfirmedLabel.objects.filter(audit_label__in=label_ids, stream=Stream.AUDIT, in_training=False)
+    return dict(rows.order_by().values_list("audit_label_id").annotate(n=Count("pk")))
 
 
 def audited_image_ids(dataset: Any) -> set[int]:
@@ -198,7 +198,8 @@ def reserve_limits(dataset: Any) -> list[tuple[int, float]]:
 
     Where the share was raised after active questions had been shown to somebody (or those chosen before it were shown
     afterwards), the hard ones of the images in between were asked about and learned. What is left of them is no random
-    sample: only images that came later join by the new share.
+    sample: only images that came later join by the new share. The same holds where the share had been lowered before: the
+    names and predictions of the images that left the reserve could be read meanwhile.
     """
     return [(last, share) for _at, last, share in _raises(dataset)]
 
@@ -209,19 +210,25 @@ def _raises(dataset: Any) -> list[tuple[datetime, int, float]]:
         dataset_id=dataset.pk, kind="dataset.settings_changed", data__before__has_key="audit_fraction"
     )
     found = []
+    lowered = False
     for at, data in changes.order_by("pk").values_list("at", "data"):
         before, after = (data[when]["audit_fraction"] for when in ("before", "after"))
         if after <= before:
+            lowered = True
             continue
-        chosen = QueueItem.objects.filter(dataset=dataset, created_at__lt=at, stream__in=ACTIVE_STREAMS)
-        shown = chosen.filter(
-            Exists(Lease.objects.filter(item=OuterRef("pk")))
-            | Exists(Decision.objects.filter(item=OuterRef("pk")))
-        )
-        if shown.exists():
+        if lowered or _asked_actively(dataset, at):
             last = Image.objects.filter(dataset=dataset, created_at__lt=at).aggregate(last=Max("pk"))["last"]
             found.append((at, last or 0, before))
     return found
+
+
+def _asked_actively(dataset: Any, until: datetime) -> bool:
+    """Was a question that was chosen by a head before this moment shown to somebody, then or later?"""
+    chosen = QueueItem.objects.filter(dataset=dataset, created_at__lt=until, stream__in=ACTIVE_STREAMS)
+    shown = Exists(Lease.objects.filter(item=OuterRef("pk"))) | Exists(
+        Decision.objects.filter(item=OuterRef("pk"))
+    )
+    return chosen.filter(shown).exists()
 
 
 def answered_image_ids(dataset: Any) -> set[int]:

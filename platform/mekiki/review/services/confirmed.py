@@ -16,6 +16,7 @@ from mekiki.accounts.models import Role
 from mekiki.audit.models import Event
 from mekiki.audit.services import record
 from mekiki.labeling.models import Label
+from mekiki.learning.models import Evaluation
 from mekiki.review.models import AUDIT_GRACE, BLIND_STREAMS, ConfirmedLabel, Decision, Stream
 
 LABEL_KINDS = (Decision.Kind.CONFIRM, Decision.Kind.CORRECT)
@@ -99,9 +100,9 @@ def derive(*, dataset: Any, image: Any) -> ConfirmedLabel | None:
 def audit_answer(image: Any) -> tuple[Label | None, datetime | None]:
     """(label, time) of an image that count for the audit; (None, None) before its audit is complete.
 
-    The first label that reviewers gave blind. An answer taken back within AUDIT_GRACE was never followed by the sight of
-    the prediction and does not count; one taken back later does. Where the label has been archived since and the image
-    was audited again, the later audit counts.
+    The first label that reviewers gave blind, late answers included. An answer taken back before anything showed what the
+    head says of the image (`_slip`) does not count. Where the label has been archived since and the image was audited
+    again, the later audit counts.
     """
     given = (
         Decision.objects.filter(image=image, kind__in=LABEL_KINDS, shown__stream=Stream.AUDIT)
@@ -112,7 +113,7 @@ def audit_answer(image: Any) -> tuple[Label | None, datetime | None]:
     for _item, of_item in groupby(given, key=lambda d: d.item_id):
         group = [d for d in of_item if not _slip(d)]
         wanted = group[0].item.opinions if group and group[0].item else 1
-        deciding = settle(group, wanted)
+        deciding = _settled_first(group, wanted)
         if deciding is not None:
             last = max(d.created_at for d in one_each(group)[:wanted])
             found.append((cast(Label, deciding.label), last))
@@ -121,10 +122,31 @@ def audit_answer(image: Any) -> tuple[Label | None, datetime | None]:
     return kept[0] if kept else (None, None)
 
 
+def _settled_first(group: list[Decision], wanted: int) -> Decision | None:
+    """The decision that sets the label at the first moment at which one is settled.
+
+    After that moment the prediction can be seen, so an answer in time does not replace a late one as it does in `settle`.
+    None where the `wanted` first people did not agree.
+    """
+    for n in range(1, len(group) + 1):
+        deciding = settle(group[:n], wanted)
+        if deciding is not None or len(one_each(group[:n])) >= wanted:
+            return deciding
+    return None
+
+
 def _slip(decision: Decision) -> bool:
-    """Was the answer taken back before anybody could see the prediction?"""
+    """Was the answer taken back before anybody could see the prediction?
+
+    The image shows it AUDIT_GRACE after the answer. An estimate of the accuracy shows at once whether the head agreed.
+    """
     undone = getattr(decision, "superseded_by", None)
-    return undone is not None and undone.created_at - decision.created_at <= AUDIT_GRACE
+    if undone is None or undone.created_at - decision.created_at > AUDIT_GRACE:
+        return False
+    between = (decision.created_at, undone.created_at)
+    return not Evaluation.objects.filter(
+        head__dataset=decision.dataset_id, created_at__range=between
+    ).exists()
 
 
 def _was_retired(dataset: Any, image: Any) -> bool:

@@ -1,0 +1,103 @@
+"""Ways to a better accuracy that nobody would notice: each is closed, or counted and shown."""
+
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+
+from mekiki.datasets.services import update_settings
+from mekiki.labeling.effects import effects_of
+from mekiki.labeling.services import archive_label
+from mekiki.learning.services import record_evaluation
+from mekiki.review import blinding, selectors
+from mekiki.review.audit_counts import audit_counts
+from mekiki.review.models import ConfirmedLabel, Lease, Stream
+from mekiki.review.services import confirmed, correct_label, release
+from tests.factories import ImageFactory
+from tests.review_setup import Station
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def grace_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is answered now can be seen at once, as two minutes later."""
+    for module in (confirmed, blinding):
+        monkeypatch.setattr(module, "AUDIT_GRACE", timedelta(0))
+
+
+def audited(opinions: int = 1, **settings: Any) -> tuple[Station, Any]:
+    station = Station(opinions=opinions, **settings)
+    item = station.item(stream=Stream.AUDIT)
+    item.image.audit_key = 0.01
+    item.image.save()
+    return station, item
+
+
+def sample(station: Station) -> list[int]:
+    return [label for _image, label, _batch in selectors.audit_sample(station.dataset)]
+
+
+@pytest.mark.parametrize("second", ["the same reviewer", "another reviewer"])
+def test_a_late_first_answer_is_not_replaced_by_one_in_time(grace_is_over: None, second: str) -> None:
+    """The lease ran out, so the first answer is late; it was blind all the same, and ends the audit of the image."""
+    station, item = audited()
+    user, other = station.reviewer(), station.reviewer()
+    leased = station.next(user)[0]
+    Lease.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    assert station.answer(user, leased, "correct", label=station.labels[1]).late
+    assert sample(station) == [station.labels[1].pk]
+    assert not blinding.hidden_ids(station.dataset, [item.image_id]), "the prediction can be seen now"
+    station.undo(user)
+    again = station.next(user)[0]
+    if second == "another reviewer":
+        release(dataset=station.dataset, user=user, lease_ids=[again.lease.pk])
+        user, again = other, station.next(other)[0]
+    assert not station.answer(user, again, "correct", label=station.labels[0]).late
+    assert sample(station) == [station.labels[1].pk]
+
+
+def test_an_answer_whose_effect_on_the_accuracy_was_shown_is_no_slip() -> None:
+    """The figure says whether the head agreed with the answer: whoever answers again then knows the prediction."""
+    station, _item = audited()
+    user = station.reviewer()
+    station.answer(user, station.next(user)[0], "correct", label=station.labels[1])
+    record_evaluation(head=station.head, n=1, correct=0, low=0.0, high=0.8, answers=1, report={})
+    station.undo(user)
+    station.answer(user, station.next(user)[0], "correct", label=station.labels[0])
+    assert sample(station) == [station.labels[1].pk]
+
+
+def test_archiving_a_label_that_only_audits_have_is_asked_about(grace_is_over: None) -> None:
+    """The image was corrected since, so that no image has the label; but its audit still counts under it."""
+    station, item = audited()
+    user = station.reviewer("admin")
+    station.answer(user, station.next(user)[0], "correct", label=station.labels[1])
+    correct_label(
+        dataset=station.dataset, user=user, image_id=item.image_id, label_id=station.labels[2].pk,
+        client_key=uuid.uuid4(), head_version=station.head.version,
+    )  # fmt: skip
+    row = ConfirmedLabel.objects.get()
+    assert (row.label_id, row.audit_label_id) == (station.labels[2].pk, station.labels[1].pk)
+    assert [each.audited for each in effects_of(station.labels)] == [0, 1, 0]
+    with pytest.raises(ValidationError) as refused:
+        archive_label(label=station.labels[1], user=user)
+    assert "audit sample" in " ".join(refused.value.messages)
+    archive_label(label=station.labels[1], user=user, confirmed=True)
+    assert audit_counts(station.dataset).archived_label == 1
+
+
+def test_images_whose_predictions_were_open_do_not_join_the_reserve() -> None:
+    """The share is lowered, the predictions are read, the share is raised: these images were not hidden all the time."""
+    station = Station(audit_fraction=0.5)
+    admin = station.reviewer("admin")
+    image = ImageFactory(dataset=station.dataset, audit_key=0.3)
+    assert blinding.hidden_ids(station.dataset, [image.pk])
+    station.dataset = update_settings(dataset=station.dataset, user=admin, audit_fraction=0.0)
+    assert not blinding.hidden_ids(station.dataset, [image.pk])
+    station.dataset = update_settings(dataset=station.dataset, user=admin, audit_fraction=0.5)
+    limits = selectors.reserve_limits(station.dataset)
+    assert limits and limits[0][1] == 0.0
