@@ -489,24 +489,3 @@ def test_a_first_frame_smaller_than_its_gif() -> None:
     data[6:10] = struct.pack("<HH", WIDTH + 20, HEIGHT + 20)  # the canvas
     decoded = decode(bytes(data))
     assert decoded.image.size == (WIDTH + 20, HEIGHT + 20) and not decoded.exact
-
-
-@pytest.mark.parametrize("entries", [[(4, 6)], [(4, 6), (3, 3)], [(3, 3), (3, 6)]])
-def test_an_orientation_that_browsers_read_otherwise_gets_a_display_file(
-    entries: list[tuple[int, int]],
-) -> None:
-    facts = struct.pack("<2sHIH", b"II", 42, 8, len(entries))
-    facts += b"".join(struct.pack("<HHII", 0x0112, kind, 1, value) for kind, value in entries) + bytes(4)
-    data = with_segment(saved(COLOUR, "JPEG"), 0xE1, b"Exif\0\0" + facts)
-    assert not decode(data).exact
-
-
-def test_a_usual_orientation_needs_no_display_file() -> None:
-    facts = Image.Exif()
-    facts[0x0112] = 6
-    assert decode(saved(COLOUR, "JPEG", exif=facts)).exact
-
-
-def test_a_critical_chunk_that_browsers_do_not_know_gets_a_display_file() -> None:
-    assert not decode(with_chunks(saved(COLOUR, "PNG"), (b"ABCD", b"x"))).exact
-    assert decode(with_chunks(saved(COLOUR, "PNG"), (b"abCD", b"x"))).exact
