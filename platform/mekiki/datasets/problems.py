@@ -228,7 +228,7 @@ MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
     ),
     "no_values": (
         _("No pixel has a value (NaN or “no data”): the picture is black."),
-        _("Check the file in the program that wrote it. To leave it out, remove the image in the gallery."),
+        _("Check the file in the program that wrote it. Reviewers can flag the image."),
     ),
     "no_image": (_("No image was found in it."), _("Check that you chose the right folder or zip.")),
     "duplicate": (
