@@ -30,14 +30,14 @@ def accuracy_notes(evaluation: Any, now: AuditCounts | None = None) -> list[str]
 @register.filter
 def compared_headline(side: dict[str, Any]) -> str:
     """The figure of one side of a comparison of encoders (workers.steps.comparing)."""
-    share = side["value"] if side["value"] is not None else side["correct"] / side["n"]
-    return accuracy.headline(_estimate(side, share))
+    weighted = side.get("value")  # Comparisons stored before images were weighted have none.
+    return accuracy.headline(_estimate(side, side["correct"] / side["n"] if weighted is None else weighted))
 
 
 @register.filter
 def compared_support(side: dict[str, Any]) -> str:
     """What that figure rests on."""
-    return accuracy.support(_estimate(side, side["value"]))
+    return accuracy.support(_estimate(side, side.get("value")))
 
 
 def _estimate(side: dict[str, Any], share: float | None) -> Any:
