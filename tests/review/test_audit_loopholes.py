@@ -17,7 +17,7 @@ from mekiki.learning.services import record_evaluation
 from mekiki.review import blinding, selectors
 from mekiki.review.audit_counts import audit_counts
 from mekiki.review.models import ConfirmedLabel, Lease, Stream
-from mekiki.review.services import confirmed, correct_label, release, retire_audit
+from mekiki.review.services import confirmed, correct_label, fill_queue, release, retire_audit
 from tests.factories import ImageFactory
 from tests.review_setup import Station
 
@@ -131,3 +131,16 @@ def test_a_label_set_that_claims_nothing_says_what_became_of_the_audit(grace_is_
     assert told["n"] == 0 and (told["audited_drawn"], told["audited_retired"]) == (1, 1)
     assert "1 audited image was moved into training" in told["statement"]["en"]
     assert "1 枚" in told["statement"]["ja"]
+
+
+def test_audit_images_that_were_given_back_stay_until_they_are_judged() -> None:
+    """Who holds five, answers the easiest and gives the others back does not get five others."""
+    station = Station(queue_target=0)
+    items = [station.item(stream=Stream.AUDIT) for _ in range(5)] + [station.item()]
+    user = station.reviewer()
+    held = station.next(user, 5)
+    station.answer(user, held[2], "correct", label=station.labels[0])
+    release(dataset=station.dataset, user=user, lease_ids=[each.lease.pk for each in held])
+    fill_queue(dataset=station.dataset, head=station.head, image_ids=[], streams=[], propensities=[])
+    waiting = {leased.item.pk for leased in station.next(user, 5)}
+    assert waiting == {item.pk for item in items[:5]} - {held[2].item.pk}

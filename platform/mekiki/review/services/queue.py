@@ -41,7 +41,8 @@ def fill_queue(
 ) -> int:
     """Replace what nobody has begun on by a new choice, in its order; returns how many items were added.
 
-    Items in somebody's hands, with some of their opinions, or whose flag was taken back, or that a person asked about again, stay. Images of other datasets, already
+    Items in somebody's hands, with some of their opinions, whose flag was taken back, or that a person asked about again
+    stay, and so do audit items that somebody has held. Images of other datasets, already
     labelled with a label in use (unless the stream asks again) or still waiting are passed over. ValueError: lengths differ.
     """
     if not len(image_ids) == len(streams) == len(propensities):
@@ -59,7 +60,9 @@ def fill_queue(
     # Of an image with a label in use, waiting as an audit or a recheck: a person asked for it to be judged again.
     in_use = ConfirmedLabel.objects.filter(image=OuterRef("image"), label__archived_at__isnull=True)
     asked_again = Q(Exists(in_use), stream__in=[Stream.AUDIT, Stream.RECHECK])
-    chosen_before = waiting.filter(~Exists(live), ~Exists(begun), ~Exists(put_back), ~asked_again)
+    # Else a reviewer could look at several audit images, answer the easy ones and give the others back for a new draw.
+    looked_at = Q(Exists(Lease.objects.filter(item=OuterRef("pk"))), stream=Stream.AUDIT)
+    chosen_before = waiting.filter(~Exists(live), ~Exists(begun), ~Exists(put_back), ~asked_again, ~looked_at)
     withdrawn = chosen_before.filter(pk__in=locked).update(state=QueueItem.State.WITHDRAWN, finished_at=now)
     chosen: dict[int, tuple[Stream, float]] = {}
     for image_id, stream, propensity in zip(image_ids, streams, propensities):
