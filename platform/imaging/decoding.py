@@ -142,7 +142,7 @@ def _png(parts: png.Png, data: bytes, window: Window | None) -> _Work:
             image.load()
             work = _eight_bits(image)
     work.orientation = orientation
-    if orientation != 1:
+    if orientation != 1 or parts.unknown_critical:
         work.exact = False
     try:
         work.profile = png.profile(parts) or b""
@@ -206,6 +206,8 @@ def _deep(
     work = _Work(Image.fromarray(eight), exact=False, sample=dtype.name)
     if outside > 0.001:
         work.note("values_clipped", share=round(outside, 4), black=window.black, white=window.white)
+    if not eight.any() and not len(sample_values(pixels, nodata=nodata)):
+        work.note("no_values")
     if alpha is not None:
         work.alpha = Image.fromarray(_alpha(alpha))
     return work

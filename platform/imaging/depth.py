@@ -16,6 +16,7 @@ DEPTHS = (8, 10, 12, 14, 16)
 OUTLIERS = 0.001
 _SENTINEL_SHARE = 0.0005
 _SENTINEL_GAP = 5.0  # distance of a nodata value from the other values, in ranges of these
+_STUCK_GAP = 1.0  # the same for the largest value of a type of whole numbers
 _NO_VALUE = 1e37  # float "nodata" of many programs lies near ±3.4e38
 _SAMPLE = 1 << 18  # values of one image that the estimate looks at
 _STRIP = 1 << 22  # values converted at a time
@@ -82,9 +83,12 @@ def estimate(images: Iterable[NDArray[np.float64]], dtype: np.dtype) -> Window:
     values fill less than a quarter of the depth, their range with a quarter of it to spare. Other types: the range
     of the values, outliers ignored, with a tenth to spare.
     """
-    ranges = [found for values in images if (found := _range(values)) is not None]
+    full = float(np.iinfo(dtype).max) if dtype.kind in "iu" else None
+    ranges = [found for values in images if (found := _range(values, full)) is not None]
     if not ranges:
         return Window(0.0, 1.0 if dtype.kind == "f" else 255.0)
+    # A frame of one value (a closed shutter, an overexposed one) does not decide where others have a range.
+    ranges = [found for found in ranges if found[0] < found[1]] or ranges
     low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
     if dtype.kind == "u" and dtype.itemsize <= 2:
         top = 2.0 ** next((bits for bits in DEPTHS if high < 2**bits), 16) - 1
@@ -109,13 +113,17 @@ def _rounded(value: float) -> float:
     return float(f"{value:.5g}")
 
 
-def _range(values: NDArray[np.float64]) -> tuple[float, float] | None:
-    """Return (lowest, highest) of an image's values without outliers and without nodata values."""
+def _range(values: NDArray[np.float64], full: float | None) -> tuple[float, float] | None:
+    """Return (lowest, highest) of an image's values without outliers and without nodata values.
+
+    full: the largest value of the type, which rows and columns of a sensor that do not work often have.
+    """
     if not len(values):
         return None
     ordered = np.sort(values)
     ordered = _without_sentinel(ordered)
-    ordered = -_without_sentinel(-ordered[::-1])[::-1]
+    stuck = full is not None and len(ordered) > 0 and ordered[-1] == full
+    ordered = -_without_sentinel(-ordered[::-1], gap=_STUCK_GAP if stuck else _SENTINEL_GAP)[::-1]
     # At least one value: a single hot pixel of a small image is an outlier too.
     drop = min(max(1, int(len(ordered) * OUTLIERS)), (len(ordered) - 1) // 2)
     low, high = float(ordered[drop]), float(ordered[len(ordered) - 1 - drop])
@@ -127,11 +135,14 @@ def _range(values: NDArray[np.float64]) -> tuple[float, float] | None:
     return low, high
 
 
-def _without_sentinel(ordered: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the ascending values without a lowest value that is repeated far below all others."""
+def _without_sentinel(ordered: NDArray[np.float64], gap: float = _SENTINEL_GAP) -> NDArray[np.float64]:
+    """Return the ascending values without a lowest value that is repeated far below all others.
+
+    gap: how far, in ranges of the others.
+    """
     repeated = int(np.searchsorted(ordered, ordered[0], side="right"))
     rest = ordered[repeated:]
     if repeated < max(2, _SENTINEL_SHARE * len(ordered)) or len(rest) < 2:
         return ordered
     span = float(rest[-1 - len(rest) // 1000] - rest[0])
-    return rest if span > 0 and rest[0] - ordered[0] > _SENTINEL_GAP * span else ordered
+    return rest if span > 0 and rest[0] - ordered[0] > gap * span else ordered

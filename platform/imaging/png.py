@@ -28,6 +28,9 @@ class Png:
     bits: int = 8
     colour_type: int = 0
     frames: int = 1
+    unknown_critical: bool = (
+        False  # a chunk that every decoder must know, and browsers do not: they refuse the file
+    )
     animated_only: bool = False  # the still picture is not a frame of the animation
     colour: dict[bytes, bytes] = field(default_factory=dict)  # chunk name → data
     profile_problem: bool = False
@@ -69,6 +72,8 @@ def parse(data: bytes) -> Png:
             png.animated_only = False
         elif name == b"pHYs" and size >= 8:
             png.density = struct.unpack_from(">II", body)
+        elif name[:1].isupper():
+            png.unknown_critical = True
         at += 12 + size
         if name == b"IEND":
             ended = True

@@ -27,7 +27,14 @@ def mekiki(
     environment |= {"PYTHONPATH": f"{ROOT / 'platform'}{os.pathsep}{ROOT}", "LANG": "C.UTF-8", **variables}
     command = [sys.executable, *program, *map(str, arguments)]
     return subprocess.run(
-        command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False
+        command,
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=120,
+        check=False,
     )
 
 
@@ -132,6 +139,14 @@ def test_the_web_process_loads_no_command_line(tmp_path: Path) -> None:
     )
     done = mekiki(cwd=tmp_path, program=("-c", program), MEKIKI_HOME=str(tmp_path / "home"))
     assert done.stdout.strip() == "[]", done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "euc_jp"])
+def test_a_terminal_that_lacks_a_character_gets_its_escape(encoding: str, tmp_path: Path) -> None:
+    for arguments in (["--help"], ["verify", "傷.tar"]):
+        done = mekiki(*arguments, cwd=tmp_path, PYTHONIOENCODING=encoding, LANG="C.UTF-8")
+        assert "Traceback" not in done.stderr, done.stderr
+        assert done.returncode == (0 if arguments == ["--help"] else 2)
 
 
 def test_without_arguments_it_says_what_to_do_first(tmp_path: Path) -> None:

@@ -115,3 +115,13 @@ def test_a_structure_that_breaks_off_never_hands_out_the_words(make: Any) -> Non
         except imaging.ImagingError:
             continue
         assert WORD.encode() not in found
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_an_orientation_in_xmp_turns_nothing(kind: str) -> None:
+    """Pillow reads it, browsers and the decoder do not: the reviewer would see a turned picture."""
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><r tiff:Orientation="6"/></x:xmpmeta>'
+    data = saved(kind, xmp=xmp)
+    bare, _kind = without_words(data, kind)
+    assert imaging.decode(bare).image.tobytes() == imaging.decode(data).image.tobytes()
+    assert imaging.decode(bare).image.size == drawn().size

@@ -50,6 +50,8 @@ NAS = {
     ".Trash-1000/files/old.png": picture(6),
     "System Volume Information/x.png": picture(7),
     ".@__thumb/x.png": picture(8),
+    "@__thumb/y.png": picture(9),
+    "TrashBox/z.png": picture(10),
     "line1/._a.png": b"x",
     "Thumbs.db": b"x",
     "line1/Thumbs.db": b"x",
@@ -57,6 +59,7 @@ NAS = {
 PASSED_OVER = {
     **dict.fromkeys(("line1/@eaDir", "#recycle", ".snapshot", ".Trash-1000"), "folder_passed_over"),
     **dict.fromkeys(("System Volume Information", ".@__thumb"), "folder_passed_over"),
+    **dict.fromkeys(("@__thumb", "TrashBox"), "folder_passed_over"),
     **{"._*": "system_files", "thumbs.db": "system_files"},
 }
 
@@ -74,7 +77,7 @@ def test_system_folders_are_passed_over_and_named(
     assert lines(batch, "skipped") == {prefix + name: code for name, code in PASSED_OVER.items()}
     assert batch.problems.get(name=f"{prefix}line1/@eaDir").detail == {"count": 2}
     assert batch.problems.get(name=f"{prefix}thumbs.db").detail == {"count": 2}
-    assert (batch.added, batch.rejected, batch.skipped) == (1, 0, 8)
+    assert (batch.added, batch.rejected, batch.skipped) == (1, 0, 10)
 
 
 def test_ordinary_names_that_look_similar_are_taken(upload: Upload) -> None:

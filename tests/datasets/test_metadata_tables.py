@@ -316,3 +316,12 @@ def test_many_folders_with_the_same_file_names(upload: Upload) -> None:
     batch = upload(files | {"metadata.csv": f"file,k\n{rows}".encode()})
     assert found() == {name: {"k": name} for name in files}
     assert codes(batch) == {}
+
+
+@pytest.mark.parametrize(
+    "column",
+    ["Image Name", "image_name", "FilePath", "file path", "Image-File", "画像ファイル名", "ファイル パス"],
+)
+def test_columns_that_name_the_file_in_other_words(upload: Upload, column: str) -> None:
+    upload({"a.png": picture(1), "metadata.csv": f"lot,{column}\n7,a.png\n".encode()})
+    assert found() == {"a.png": {"lot": "7"}}

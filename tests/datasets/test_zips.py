@@ -205,3 +205,15 @@ def test_an_image_with_a_zip_behind_it_is_the_image(upload: Upload) -> None:
     upload({"a.png": picture(1, kind="PNG") + zipped({"b.png": picture(2)})})
     assert names() == {"a.png"}
     assert Pillow.open(io.BytesIO(picture(1, kind="PNG"))).size == (40, 30)
+
+
+def test_a_wrong_utf8_flag_does_not_damage_the_archive(upload: Upload) -> None:
+    scratch, fine = "製品/傷.png", "製品/良品.png"
+    entries = [
+        (scratch.encode("cp932"), picture(1), 0, 0x800, b""),
+        (fine.encode("cp932"), picture(2), 9, 0x800, b""),
+        (b"plain.png", picture(3), 0, 0x800, b""),
+    ]
+    batch = upload({"a.zip": raw_zip(entries)})
+    assert names() == {scratch, fine, "plain.png"}
+    assert lines(batch, "noted") == {"a.zip": "names_encoding"}

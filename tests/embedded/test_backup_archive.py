@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from mekiki.config.plain import PlainError, UnusableFileError
-from mekiki.embedded import places
-from mekiki.embedded.backup import archive
+from mekiki.embedded import identity, places
+from mekiki.embedded.backup import archive, restoring
 from mekiki.embedded.backup.restoring import restore
+from mekiki.embedded.lock import AlreadyRunningError, HomeLock
 
 
 @pytest.fixture
@@ -214,3 +215,40 @@ def test_a_restore_never_touches_a_folder_in_use(tmp_path: Path) -> None:
     with pytest.raises(UnusableFileError, match="no folder"):
         restore(file, file)
     assert (tmp_path / "full" / "mine.txt").read_text() == "mine"
+
+
+def test_a_second_restore_removes_nothing_of_the_first(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    (home / "files").mkdir(parents=True)
+    (home / "files" / "a").write_bytes(b"restored by the first")
+    (home / identity.RESTORING).touch()
+    backup = small_backup(tmp_path / "b.tar", {archive.HEADER: header(), archive.DUMP: b"", "files/a": b"2"})
+    with HomeLock(home), pytest.raises(AlreadyRunningError):
+        restore(backup, home)
+    assert (home / "files" / "a").read_bytes() == b"restored by the first"
+    assert (home / identity.RESTORING).exists()
+
+
+def test_a_restore_that_waited_leaves_a_home_that_was_filled_meanwhile(
+    tmp_path: Path, embedded: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedded()
+    home = tmp_path / "home"
+
+    def fill_then_lock(at: Path) -> HomeLock:
+        identity.write(at, identity.Identity.of(at, identity.new_id()))
+        (at / "files").mkdir()
+        return HomeLock(at)
+
+    monkeypatch.setattr(restoring, "HomeLock", fill_then_lock)
+    backup = small_backup(tmp_path / "b.tar", {archive.HEADER: header(), archive.DUMP: b""})
+    with pytest.raises(UnusableFileError, match="not empty"):
+        restore(backup, home)
+    assert (home / "files").is_dir() and identity.read(home) is not None
+
+
+def test_a_named_pipe_is_no_backup(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "b.tar")
+    with pytest.raises(UnusableFileError):
+        restore(tmp_path / "b.tar", tmp_path / "home")
+    assert not (tmp_path / "home").exists()

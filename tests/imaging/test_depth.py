@@ -78,3 +78,19 @@ def test_clipped_values_are_counted() -> None:
     assert apply_window(values, Window(99, 0))[0][0, 0] == 255  # black above white: a negative
     huge = np.array([[2**32 - 1, 2**32 - 200]], np.uint32)
     assert apply_window(huge, Window(2**32 - 200, 2**32 - 1))[0].tolist() == [[255, 0]]
+
+
+@pytest.mark.parametrize("top", [1000, 4000, 16_000])
+def test_a_stuck_row_and_a_white_first_frame_do_not_darken_the_rest(top: int) -> None:
+    stuck = scene(top)
+    stuck[7] = 65_535
+    assert window_of(stuck) == window_of(scene(top))
+    assert window_of(np.full((100, 160), 65_535, np.uint16), scene(top)) == window_of(scene(top))
+    assert window_of(np.zeros((100, 160), np.float32), np.full((9, 9), 2, np.float32)).white > 2
+
+
+def test_true_white_stays_white() -> None:
+    bright = scene(60_000)
+    bright[7] = 65_535
+    assert window_of(bright) == Window(0, 65_535)
+    assert window_of(np.full((100, 160), 65_535, np.uint16)) == Window(0, 65_535)

@@ -12,6 +12,7 @@ import zlib
 from PIL import Image
 
 import imaging
+from imaging import exif, jpeg
 
 _ORIENTATION = 0x0112
 # PNG chunks that make up the picture and its colours; all others are dropped.
@@ -51,9 +52,14 @@ def without_words(data: bytes, kind: str) -> tuple[bytes, str]:
 
 
 def _orientation(data: bytes) -> int:
-    with Image.open(io.BytesIO(data)) as image:
-        found = image.getexif().get(_ORIENTATION, 1)
-    return found if isinstance(found, int) and 2 <= found <= 8 else 1
+    """The orientation that the decoder applies. Pillow alone would take one from XMP, which browsers ignore."""
+    if data.startswith(b"\xff\xd8"):
+        block = jpeg.parse(data).exif
+    else:
+        with Image.open(io.BytesIO(data)) as image:
+            found = image.info.get("exif")
+        block = found if isinstance(found, bytes) else b""
+    return exif.read(block)[0]
 
 
 def _exif(orientation: int) -> bytes:
@@ -68,8 +74,8 @@ def _jpeg(data: bytes) -> bytes:
     parts = [b"\xff\xd8"]
     turned = _orientation(data)
     if turned != 1:
-        exif = b"Exif\x00\x00" + _exif(turned)
-        parts.append(b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif)
+        block = b"Exif\x00\x00" + _exif(turned)
+        parts.append(b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block)
     at = 2
     while True:
         if data[at] != 0xFF:
@@ -147,7 +153,7 @@ def _webp(data: bytes) -> bytes:
             parts.append(chunk)
         at = end
     if turned != 1 and parts and parts[0].startswith(b"VP8X"):
-        exif = _exif(turned)
-        parts.append(b"EXIF" + struct.pack("<I", len(exif)) + exif)
+        block = _exif(turned)
+        parts.append(b"EXIF" + struct.pack("<I", len(block)) + block)
     body = b"WEBP" + b"".join(parts)
     return b"RIFF" + struct.pack("<I", len(body)) + body

@@ -56,6 +56,7 @@ OUTCOMES: dict[str, str] = {
     "channels_left_out": "partly",
     "profile_ignored": "noted",
     "values_clipped": "noted",
+    "no_values": "noted",
 }
 
 # code → (what happened, what to do)
@@ -224,6 +225,10 @@ MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
             "%(share)s of the pixel values are darker than black (%(black)s) or brighter than white (%(white)s) and are cut off."
         ),
         _("If it matters, change the pixel window in the settings of the dataset."),
+    ),
+    "no_values": (
+        _("No pixel has a value (NaN or “no data”): the picture is black."),
+        _("Check the file in the program that wrote it. Reviewers can flag the image."),
     ),
     "no_image": (_("No image was found in it."), _("Check that you chose the right folder or zip.")),
     "duplicate": (

@@ -4,6 +4,7 @@
 own commands are reached by `mekiki manage …` and `manage.py`. Nothing heavy is imported before a command needs it.
 """
 
+import io
 import sys
 from collections.abc import Sequence
 
@@ -13,7 +14,14 @@ from mekiki.config.cli import language
 
 def main() -> None:
     """The console command. Exits with the statuses of docs/reference/commands.md."""
+    _escape_unknown_characters()
     sys.exit(run(sys.argv[1:]))
+
+
+def _escape_unknown_characters() -> None:
+    """Write characters that the terminal's encoding (ASCII, EUC-JP) lacks as escapes, where Python would stop."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import inflate64
 
@@ -116,7 +116,8 @@ class Archive:
                 directory = self._directory_bytes()
                 if directory > self._limits.archive_files * _DIRECTORY_BYTES_PER_ENTRY:
                     raise ProblemError("archive_too_many", limit=self._limits.archive_files)
-                self._zip = opened.enter_context(zipfile.ZipFile(self._file))
+                file = cast(BinaryIO, names.UncheckedFlags(self._file))
+                self._zip = opened.enter_context(zipfile.ZipFile(file))
             except (zipfile.BadZipFile, struct.error, OSError, ValueError, NotImplementedError, EOFError):
                 raise ProblemError("archive_damaged") from None
             self._judge()

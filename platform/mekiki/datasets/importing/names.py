@@ -8,6 +8,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
+from typing import Any, BinaryIO
 
 from mekiki.datasets.importing import encodings
 from mekiki.datasets.problems import Note, ProblemError
@@ -19,9 +20,13 @@ _SYSTEM_FILES = {".ds_store", "thumbs.db", "desktop.ini", "ehthumbs.db", "ehthum
 SYSTEM_FOLDERS = {
     *("__macosx", "$recycle.bin", "recycler", "recycled", "system volume information", "lost+found"),
     *("@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "@tmp", "@sharebin", "@sharesnap"),
+    *("@__thumb", "@trash", "trashbox", "network recycle bin"),
     *("~snapshot", "network trash folder", "temporary items", "thedbapfolder", "__pycache__"),
 }
 _UP_FIELD = 0x7075  # Info-ZIP Unicode Path
+_DIRECTORY = b"PK\x01\x02"  # before each entry of the directory of a zip
+_LOCAL = b"PK\x03\x04"  # before the entry itself
+_UTF8 = 0x800  # the flag of an entry whose name is UTF-8
 
 
 def readable(name: str) -> str:
@@ -110,6 +115,51 @@ def check_entry_path(name: str) -> None:
         raise ProblemError("unsafe_path")
 
 
+class UncheckedFlags:
+    """An open zip as `zipfile.ZipFile` reads it, with the UTF-8 flag cleared where the name is not UTF-8.
+
+    zipfile refuses a whole archive for one such flag. Names without the flag are read by `ZipNames`.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def read(self, size: int = -1) -> bytes:
+        """Read as the file does: zipfile reads the directory at once, and the header of an entry without its name."""
+        data = self._file.read(size)
+        if data.startswith(_DIRECTORY):
+            return _flags_cleared(data)
+        if data.startswith(_LOCAL) and size == len(data) == 30:
+            at = self._file.tell()
+            flags, length = (*struct.unpack_from("<H", data, 6), *struct.unpack_from("<H", data, 26))
+            if flags & _UTF8 and not _is_utf8(self._file.read(length)):
+                data = data[:6] + struct.pack("<H", flags & ~_UTF8) + data[8:]
+            self._file.seek(at)
+        return data
+
+
+def _flags_cleared(directory: bytes) -> bytes:
+    cleared, at = bytearray(directory), 0
+    while directory[at : at + 4] == _DIRECTORY and at + 46 <= len(directory):
+        (flags,) = struct.unpack_from("<H", directory, at + 8)
+        name, extra, comment = struct.unpack_from("<HHH", directory, at + 28)
+        if flags & _UTF8 and not _is_utf8(directory[at + 46 : at + 46 + name]):
+            struct.pack_into("<H", cleared, at + 8, flags & ~_UTF8)
+        at += 46 + name + extra + comment
+    return bytes(cleared)
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 class ZipNames:
     """The names of a zip's entries. `encoding`: what names without the UTF-8 flag are in; `guessed`: how many.
 
@@ -121,7 +171,7 @@ class ZipNames:
         raw = [
             _raw(info)
             for info in entries
-            if not info.flag_bits & 0x800 and not info.orig_filename.isascii() and _unicode_path(info) is None
+            if not info.flag_bits & _UTF8 and not info.orig_filename.isascii() and _unicode_path(info) is None
         ]
         self.guessed = len(raw)
         self.encoding = encodings.choose(raw, encodings.OF_ARCHIVES)
@@ -131,14 +181,14 @@ class ZipNames:
         name = _unicode_path(info)
         if name is not None:
             return name
-        if info.flag_bits & 0x800 or info.orig_filename.isascii():
+        if info.flag_bits & _UTF8 or info.orig_filename.isascii():
             return info.orig_filename
         return encodings.decode(_raw(info), self.encoding)
 
 
 def _raw(info: zipfile.ZipInfo) -> bytes:
     """The bytes of the name: zipfile reads names without the UTF-8 flag as cp437, which maps every byte."""
-    return info.orig_filename.encode("utf-8" if info.flag_bits & 0x800 else "cp437", "surrogateescape")
+    return info.orig_filename.encode("utf-8" if info.flag_bits & _UTF8 else "cp437", "surrogateescape")
 
 
 def _unicode_path(info: zipfile.ZipInfo) -> str | None:

@@ -15,9 +15,31 @@ MAX_KEYS = 30
 MAX_TEXT = 200  # characters of a key or value
 MAX_BYTES = 32 * 1024 * 1024
 _FILE_COLUMNS = (
-    *("file", "filename", "file_name", "file name", "name", "path", "image"),
-    *("ファイル", "ファイル名", "画像", "画像名", "sha256"),
+    *(
+        "file",
+        "filename",
+        "filepath",
+        "name",
+        "path",
+        "image",
+        "imagename",
+        "imagefile",
+        "imagefilename",
+        "imagepath",
+    ),
+    *(
+        "ファイル",
+        "ファイル名",
+        "ファイルパス",
+        "パス",
+        "画像",
+        "画像名",
+        "画像ファイル",
+        "画像ファイル名",
+        "sha256",
+    ),
 )
+_WORD_GAP = re.compile(r"[\s_-]+")  # "Image Name", "image_name" and "imagename" are one name
 _EXAMPLES = 5  # rows or columns named in one line of the report
 _MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
@@ -99,7 +121,7 @@ def _table(reader: Iterator[list[str]], sep_line: bool) -> Table:
     table = Table()
     header = next((row for row in reader if any(cell.strip() for cell in row)), [])
     columns, renamed = _columns(header)
-    folded = [unicodedata.normalize("NFKC", cell).strip().casefold() for cell in header]
+    folded = [_WORD_GAP.sub("", unicodedata.normalize("NFKC", cell).casefold()) for cell in header]
     at = next((folded.index(name) for name in _FILE_COLUMNS if name in folded), None)
     if at is None:
         raise ProblemError("metadata_invalid", reason="no_file_column")

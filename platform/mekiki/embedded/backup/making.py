@@ -19,6 +19,7 @@ import psutil
 import psycopg
 
 from mekiki.config.plain import PlainError, UnusableFileError
+from mekiki.config.regular_files import open_regular
 from mekiki.embedded import history, identity
 from mekiki.embedded.backup import archive, database
 from mekiki.embedded.backup.progress import Progress
@@ -204,13 +205,13 @@ def _add_files(
 ) -> None:
     for name, path, state in _walk(home, folders, made.left_out):
         try:
-            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            file = open_regular(path, follow_links=False)
         except FileNotFoundError:
             continue
         except OSError as problem:
             made.left_out.append(f"{name}: {problem.strerror}")
             continue
-        with os.fdopen(handle, "rb") as file:
+        with file:
             digest = writer.add(name, file, state.st_size, progress.advance)
         made.files += 1
         if (original := _ORIGINAL.fullmatch(name)) and original[1] != digest:

@@ -14,6 +14,7 @@ import psycopg
 
 from mekiki.config import env
 from mekiki.config.plain import PlainError, UnusableFileError
+from mekiki.config.regular_files import NotRegularError, open_regular
 from mekiki.embedded import identity, places
 from mekiki.embedded.backup import archive, database
 from mekiki.embedded.backup.making import counts
@@ -58,9 +59,12 @@ def restore(file: Path, home: Path, *, progress: Progress | None = None) -> Rest
         size = os.fstat(handle.fileno()).st_size
         _check_space(home, size + (0 if external else header["database"]["bytes"]))
         make_home(home)
-        (home / identity.RESTORING).touch(mode=0o600)
-        try:
-            with HomeLock(home):
+        # Nothing is removed before the lock is held: another restore may be filling the home.
+        with HomeLock(home):
+            if identity.read(home) is not None:  # it was filled while this restore waited
+                _check_free(home)
+            (home / identity.RESTORING).touch(mode=0o600)
+            try:
                 _empty(home)
                 progress.begin(_("Files"), size)
                 files = _extract(entries, home, progress)
@@ -69,23 +73,23 @@ def restore(file: Path, home: Path, *, progress: Progress | None = None) -> Rest
                 identity.write(home, identity.Identity.of(home, identity.new_id()))
                 os.sync()
                 (home / identity.RESTORING).unlink()
-        except BaseException:
-            _empty(home)
-            shutil.rmtree(home / "run", ignore_errors=True)
-            (home / identity.RESTORING).unlink(missing_ok=True)
-            if made:
-                with contextlib.suppress(OSError):
-                    home.rmdir()
-            raise
+            except BaseException:
+                _empty(home)
+                shutil.rmtree(home / "run", ignore_errors=True)
+                (home / identity.RESTORING).unlink(missing_ok=True)
+                if made:
+                    with contextlib.suppress(OSError):
+                        home.rmdir()
+                raise
     return Restored(home, header["made_at"], files, "keys" in header["folders"])
 
 
 @contextlib.contextmanager
 def _opened(file: Path) -> Iterator[Any]:
-    if file.exists() and not file.is_file():
-        raise UnusableFileError(_("%(path)s is no file.") % {"path": file})
     try:
-        handle = file.open("rb")
+        handle = open_regular(file)
+    except NotRegularError:
+        raise UnusableFileError(_("%(path)s is no file.") % {"path": file}) from None
     except OSError as problem:
         raise UnusableFileError(
             _("%(path)s cannot be read: %(why)s.") % {"path": file, "why": problem.strerror}

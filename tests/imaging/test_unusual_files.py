@@ -1,0 +1,41 @@
+"""Files that browsers read otherwise than the decoder, and pictures without a value."""
+
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imaging import decode
+from tests.imaging.files import COLOUR, saved, tiff, with_chunks, with_segment
+
+
+@pytest.mark.parametrize("entries", [[(4, 6)], [(4, 6), (3, 3)], [(3, 3), (3, 6)]])
+def test_an_orientation_that_browsers_read_otherwise_gets_a_display_file(
+    entries: list[tuple[int, int]],
+) -> None:
+    facts = struct.pack("<2sHIH", b"II", 42, 8, len(entries))
+    facts += b"".join(struct.pack("<HHII", 0x0112, kind, 1, value) for kind, value in entries) + bytes(4)
+    data = with_segment(saved(COLOUR, "JPEG"), 0xE1, b"Exif\0\0" + facts)
+    assert not decode(data).exact
+
+
+def test_a_usual_orientation_needs_no_display_file() -> None:
+    facts = Image.Exif()
+    facts[0x0112] = 6
+    assert decode(saved(COLOUR, "JPEG", exif=facts)).exact
+
+
+def test_a_critical_chunk_that_browsers_do_not_know_gets_a_display_file() -> None:
+    assert not decode(with_chunks(saved(COLOUR, "PNG"), (b"ABCD", b"x"))).exact
+    assert decode(with_chunks(saved(COLOUR, "PNG"), (b"abCD", b"x"))).exact
+
+
+@pytest.mark.parametrize("value", [np.nan, -9999.0])
+def test_a_picture_without_any_value_is_noted(value: float) -> None:
+    text = "-9999"
+    values = np.full((40, 40), value, np.float32)
+    empty = decode(tiff(values, extratags=[(42113, 2, len(text) + 1, text, True)]))
+    assert [finding.code for finding in empty.findings] == ["no_values"]
+    values[0, 0] = 1
+    assert not decode(tiff(values, extratags=[(42113, 2, len(text) + 1, text, True)])).findings
