@@ -9,13 +9,15 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from mekiki.datasets.services import update_settings
+from mekiki.exports.snapshot import _accuracy
 from mekiki.labeling.effects import effects_of
-from mekiki.labeling.services import archive_label
+from mekiki.labeling.services import archive_label, restore_label
+from mekiki.learning.accuracy import notes
 from mekiki.learning.services import record_evaluation
 from mekiki.review import blinding, selectors
 from mekiki.review.audit_counts import audit_counts
 from mekiki.review.models import ConfirmedLabel, Lease, Stream
-from mekiki.review.services import confirmed, correct_label, release
+from mekiki.review.services import confirmed, correct_label, release, retire_audit
 from tests.factories import ImageFactory
 from tests.review_setup import Station
 
@@ -101,3 +103,31 @@ def test_images_whose_predictions_were_open_do_not_join_the_reserve() -> None:
     station.dataset = update_settings(dataset=station.dataset, user=admin, audit_fraction=0.5)
     limits = selectors.reserve_limits(station.dataset)
     assert limits and limits[0][1] == 0.0
+
+
+def test_an_image_that_is_judged_again_after_its_label_was_archived_is_counted(grace_is_over: None) -> None:
+    """Its prediction could be read before the label was archived: the better figure says so."""
+    station, item = audited()
+    admin = station.reviewer("admin")
+    station.answer(admin, station.next(admin)[0], "correct", label=station.labels[1])
+    archive_label(label=station.labels[1], user=admin, confirmed=True)
+    assert audit_counts(station.dataset).archived_label == 1
+    station.item(stream=Stream.AUDIT, image=item.image)
+    station.answer(admin, station.next(admin)[0], "correct", label=station.labels[0])
+    assert sample(station) == [station.labels[0].pk]
+    counts = audit_counts(station.dataset)
+    assert (counts.counted, counts.archived_label, counts.judged_again, counts.drawn) == (1, 0, 1, 1)
+    assert counts and "was judged again after its label was archived" in " ".join(notes(counts))
+    restore_label(label=station.labels[1], user=admin)
+    assert sample(station) == [station.labels[1].pk] and audit_counts(station.dataset).judged_again == 0
+
+
+def test_a_label_set_that_claims_nothing_says_what_became_of_the_audit(grace_is_over: None) -> None:
+    station, _item = audited()
+    admin = station.reviewer("admin")
+    station.answer(admin, station.next(admin)[0], "correct", label=station.labels[1])
+    retire_audit(dataset=station.dataset, user=admin)
+    told = _accuracy(station.dataset, station.head)
+    assert told["n"] == 0 and (told["audited_drawn"], told["audited_retired"]) == (1, 1)
+    assert "1 audited image was moved into training" in told["statement"]["en"]
+    assert "1 枚" in told["statement"]["ja"]

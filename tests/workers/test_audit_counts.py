@@ -73,7 +73,7 @@ def test_archiving_a_label_improves_no_accuracy_and_is_shown_wherever_it_is(
     for name, text in texts(measured, admin).items():
         assert "Since this figure was stated: The labels of" in text, name
         assert f"{audited} audited images were archived" in text, name
-    told = _accuracy(stated.head)
+    told = _accuracy(stated.head.dataset, stated.head)
     assert told["n"] == stated.n and told["since_stated"] == {"archived_label": audited}
     assert (
         "whole dataset" not in told["statement"]["en"] and "データセット全体" not in told["statement"]["ja"]
@@ -87,7 +87,7 @@ def test_archiving_a_label_improves_no_accuracy_and_is_shown_wherever_it_is(
     for language, words in (("en", f"The labels of {audited} audited images were archived"), ("ja", f"監査した画像 {audited} 枚のラベルがアーカイブ")):  # fmt: skip
         for name, text in texts(measured, admin, language).items():
             assert words in text, (name, language)
-    told = _accuracy(now.head)
+    told = _accuracy(now.head.dataset, now.head)
     assert (told["audited_archived_label"], told["audited_drawn"]) == (audited, now.n)
     assert (
         "whole dataset" not in told["statement"]["en"] and "データセット全体" not in told["statement"]["ja"]
@@ -116,7 +116,7 @@ def test_every_image_that_leaves_the_sample_is_counted_by_its_reason(
     for name, text in texts(measured, admin).items():
         assert "was taken back" in text or "were taken back" in text, name
     work(measured, "refill")
-    told = _accuracy(newest(measured).head)
+    told = _accuracy(measured, newest(measured).head)
     assert told["audited_taken_back"] == taken.taken_back and "whole dataset" not in told["statement"]["en"]
     assert told["audited_drawn"] == before.drawn
     # All are retired.
@@ -126,7 +126,7 @@ def test_every_image_that_leaves_the_sample_is_counted_by_its_reason(
     work(measured, "refill")
     for name, text in texts(measured, admin).items():
         assert "moved into training" in text, name
-    told = _accuracy(newest(measured).head)
+    told = _accuracy(measured, newest(measured).head)
     assert told["since_stated"]["retired"] == moved and "whole dataset" not in told["statement"]["en"]
 
 
@@ -192,7 +192,7 @@ def test_an_encoder_that_cannot_read_an_audited_image_leaves_it_out_and_counts_i
     work(measured, "refill")
     now = newest(measured)
     assert (now.n, now.not_embedded) == (before.n - 1, 1)
-    assert "whole dataset" not in _accuracy(now.head)["statement"]["en"]
+    assert "whole dataset" not in _accuracy(now.head.dataset, now.head)["statement"]["en"]
 
 
 def test_waiting_items_are_not_drawn_yet(measured: Any) -> None:
@@ -201,3 +201,16 @@ def test_waiting_items_are_not_drawn_yet(measured: Any) -> None:
     spare = ImageFactory(dataset=measured)
     QueueItem.objects.create(dataset=measured, image=spare, stream=Stream.AUDIT, propensity=0.5, position=1e6)
     assert audit_counts(measured) == before
+
+
+def test_archiving_a_label_does_not_improve_the_mean_recall(measured: Any, work: Work, admin: Any) -> None:
+    """The label that the head gets wrong leaves the head's labels, and stays in the mean with recall 0."""
+    before = newest(measured).report["macro_recall"]
+    recalls = {each["name"]: each["recall"]["value"] for each in newest(measured).report["labels"]}
+    worst = min((name for name in recalls if recalls[name] is not None), key=lambda name: recalls[name])
+    archive_label(label=measured.labels.get(name=worst), user=admin, confirmed=True)
+    work(measured, "predict")
+    after = newest(measured).report["macro_recall"]
+    assert after["labels"] == before["labels"]
+    kept = [each["recall"]["value"] for each in newest(measured).report["labels"] if each["recall"]["n"]]
+    assert after["value"] == pytest.approx(sum(kept) / before["labels"])

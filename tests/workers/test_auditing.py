@@ -75,7 +75,7 @@ def test_what_came_later_is_left_out_until_some_of_it_is_audited_and_then_weighs
     for name, args in (("head", [begun.slug, second.head.version]), ("models", [begun.slug]), ("overview", [begun.slug]), ("home", [])):  # fmt: skip
         text = client.get(reverse(name, args=args), headers={"accept-language": "en"}).content.decode()
         assert "This says nothing of 60 images" in text, name
-    told = _accuracy(second.head)
+    told = _accuracy(second.head.dataset, second.head)
     assert told["images_left_out"] == 60 and "whole dataset" not in told["statement"]["en"]
     assert "nothing of 60 images" in told["statement"]["en"] and "60枚" in told["statement"]["ja"]
 

@@ -13,7 +13,7 @@ from mekiki.learning.services import record_evaluation
 from mekiki.review.audit_counts import audit_counts
 from mekiki.review.selectors import AuditStratum, audit_sample, audit_strata, training_labels
 from workers.embeddings import Mirror
-from workers.evaluation.metrics import accuracy, confusion_matrix, macro_recall, per_label
+from workers.evaluation.metrics import MacroRecall, accuracy, confusion_matrix, macro_recall, per_label
 from workers.evaluation.strata import weigh
 from workers.heads.scoring import Scores
 
@@ -28,6 +28,7 @@ class Sample:
 
     rows: NDArray[np.int64]  # (n,) of the mirror
     truth: NDArray[np.int64]  # (n,) indices into the head's labels, or −1
+    label_ids: NDArray[np.int64]  # (n,) the labels that were given, also those that the head does not know
     stratum: NDArray[np.int64]  # (n,) indices into `strata`
     weights: NDArray[np.float64]  # (n,) how many images each stands for, mean 1
     strata: list[dict[str, Any]]  # of each: since, until, images, audited
@@ -46,6 +47,7 @@ class Drawn:
 
     images: list[int]
     labels: list[int]
+    given: list[int]  # the labels, also those that were archived
     archived: NDArray[np.bool_]  # (n,)
     stratum: NDArray[np.int64]  # (n,) indices into `strata`
     strata: list[AuditStratum]
@@ -62,6 +64,7 @@ def drawn_for_audit(dataset: Dataset) -> Drawn:
     return Drawn(
         [image for image, _label, _batch in sample],
         [-1 if label in old else label for _image, label, _batch in sample],
+        [label or -1 for _image, label, _batch in sample],
         np.array([label in old for _image, label, _batch in sample], np.bool_),
         stratum,
         strata,
@@ -87,9 +90,19 @@ def audited(dataset: Dataset, mirror: Mirror, label_ids: list[int]) -> Sample:
         for h, each in enumerate(strata)
     ]
     return Sample(
-        rows[found], truth, stratum, weighting.weights, told, weighting.left_out,
+        rows[found], truth, np.array(drawn.given, np.int64)[found], stratum, weighting.weights, told, weighting.left_out,
         archived=int(drawn.archived[found].sum()), not_embedded=int((~found).sum()),
     )  # fmt: skip
+
+
+def _mean_recall(sample: Sample, said: NDArray[np.int64], n_labels: int) -> MacroRecall:
+    """The mean recall over the labels of the sample. A label that was archived, or that the head does not know, has
+    recall 0: without it, archiving the label that the head gets wrong would improve the mean."""
+    truth = sample.truth.copy()
+    unknown = truth < 0
+    others, number = np.unique(sample.label_ids[unknown], return_inverse=True)
+    truth[unknown] = n_labels + number
+    return macro_recall(truth, said, n_labels + len(others), weights=sample.weights)
 
 
 def evaluate(dataset: Dataset, head: models.Head, scores: Scores, mirror: Mirror) -> models.Evaluation | None:
@@ -117,7 +130,7 @@ def evaluate(dataset: Dataset, head: models.Head, scores: Scores, mirror: Mirror
         "label_ids": list(head.label_ids),
         "confusion": confusion_matrix(truth[known], said[known], n_labels).tolist(),
         "unknown_label": int((~known).sum()),
-        "macro_recall": asdict(macro_recall(truth[known], said[known], n_labels, weights=weights[known])),
+        "macro_recall": asdict(_mean_recall(sample, said, n_labels)),
         "prompt_version": head.prompt_set.version,
         "trials": total.trials,
         "strata": [each | {"right": int(right[h])} for h, each in enumerate(sample.strata)],

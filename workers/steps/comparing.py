@@ -1,5 +1,6 @@
 """Two encoders side by side, on the same images: what an admin decides a switch by. JSON values only."""
 
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -8,13 +9,14 @@ from numpy.typing import NDArray
 from mekiki.datasets.models import Dataset
 from mekiki.learning import models
 from mekiki.learning.services import seed_for
+from mekiki.review.audit_counts import audit_counts
 from mekiki.review.selectors import training_labels
 from workers.embeddings import Mirror
 from workers.evaluation.metrics import accuracy
 from workers.evaluation.strata import weigh
 from workers.heads.scoring import Scores
 from workers.heads.train import train_head
-from workers.steps.auditing import drawn_for_audit
+from workers.steps.auditing import Drawn, drawn_for_audit
 from workers.steps.promotion import compare, prompts_log_loss
 from workers.steps.teaching import Setting
 
@@ -89,10 +91,21 @@ def on_audit_stream(
         "old": _json(accuracy(truth, old_said, weights=weights)),
         "new": _json(accuracy(truth, new_said, weights=weights)),
         "left_out": weighting.left_out,
-        "archived": int(drawn.archived[both].sum()),
+        "counts": _counts(dataset, drawn, both),
         "only_old": pair.only_champion,
         "only_new": pair.only_challenger,
     }
+
+
+def _counts(dataset: Dataset, drawn: Drawn, both: NDArray[np.bool_]) -> dict[str, int]:
+    """What became of the images drawn for the audit (learning.accuracy.AuditCounts), by the images compared."""
+    counts = replace(
+        audit_counts(dataset),
+        counted=int(both.sum()),
+        archived_label=int(drawn.archived[both].sum()),
+        not_embedded=int((~both).sum()),
+    )
+    return asdict(counts)
 
 
 def _json(value: Any) -> dict[str, Any]:

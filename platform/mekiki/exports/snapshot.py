@@ -12,7 +12,16 @@ from mekiki.exports.facts import machine_counts, once_critical
 from mekiki.exports.models import LabelSet
 from mekiki.exports.selectors import hidden_machine_labels
 from mekiki.labeling.models import Label
-from mekiki.learning.accuracy import COLUMNS, all_notes, counts_of, headline, since_stated, support
+from mekiki.learning.accuracy import (
+    COLUMNS,
+    AuditCounts,
+    all_notes,
+    counts_of,
+    headline,
+    notes,
+    since_stated,
+    support,
+)
 from mekiki.learning.models import Champion, Evaluation
 from mekiki.review.audit_counts import audit_counts
 from mekiki.review.models import BLIND_STREAMS
@@ -114,7 +123,7 @@ def take(label_set: LabelSet) -> LabelSet:
                 for label in sorted(labels, key=lambda x: (x.position, x.pk))
                 if label.archived_at is None or label.pk in used
             ],
-            "accuracy": _accuracy(head),
+            "accuracy": _accuracy(label_set.dataset, head),
             # JSON has texts for keys.
             "machine_by_label": {str(label_id): n for label_id, n in sorted(by_label.items())},
             "once_critical": once_critical(sorted(labels, key=lambda x: (x.position, x.pk)), by_label),
@@ -137,18 +146,12 @@ def no_calibrated_head() -> "_StrPromise":
     )
 
 
-def _accuracy(head: Any) -> dict[str, Any]:
+def _accuracy(dataset: Dataset, head: Any) -> dict[str, Any]:
     """What may be claimed of the head in use: the newest estimate from the audit stream, and its meaning."""
     newest = Evaluation.objects.filter(head=head).order_by("-id").first() if head is not None else None
+    now = audit_counts(dataset)
     if head is None or newest is None or newest.n == 0:
-        return {
-            "n": 0,
-            "statement": {
-                "en": "No accuracy is claimed: no image of the random audit sample had been labelled.",
-                "ja": "精度は主張しません。無作為な監査サンプルにまだラベルがありません。",
-            },
-        }
-    now = audit_counts(head.dataset)
+        return _no_claim(now)
     stated, since = counts_of(newest), since_stated(newest, now)
     plain = newest.share is None
     en, ja = [], []
@@ -187,23 +190,41 @@ def _accuracy(head: Any) -> dict[str, Any]:
     }
 
 
-def _in_english(head: Any, newest: Evaluation, notes: list[str]) -> str:
+def _no_claim(now: AuditCounts) -> dict[str, Any]:
+    """What is said of the accuracy where no estimate of the head in use was written."""
+    with override("en"):
+        en = ["No accuracy is claimed: the head in use was measured on no image of the random audit sample."]
+        en += notes(now)
+    with override("ja"):
+        ja = [
+            "精度は主張しません。使用中の判定モデルは、無作為な監査サンプルのどの画像でも測定されていません。"
+        ]
+        ja += notes(now)
+    return {
+        "n": 0,
+        "audited_drawn": now.drawn,
+        **{f"audited_{name}": getattr(now, name) for name in COLUMNS},
+        "statement": {"en": " ".join(en), "ja": "".join(ja)},
+    }
+
+
+def _in_english(head: Any, newest: Evaluation, sentences: list[str]) -> str:
     with override("en"):
         figure, rest = headline(newest), support(newest)
     return (
         f"Of {newest.n} images drawn at random and labelled by people who were not shown the prediction, "
         f"head #{head.version} was right on {newest.correct}. Accuracy: {figure} ({rest}). "
-        f"{' '.join([*notes, ''])}It is not the accuracy of the people's "
+        f"{' '.join([*sentences, ''])}It is not the accuracy of the people's "
         "labels in this set, and no quality contract stands behind the labels set by machine."
     )
 
 
-def _in_japanese(head: Any, newest: Evaluation, notes: list[str]) -> str:
+def _in_japanese(head: Any, newest: Evaluation, sentences: list[str]) -> str:
     with override("ja"):
         figure, rest = headline(newest), support(newest)
     return (
         f"無作為に選び、予測を見せずに人が判定した{newest.n}枚のうち、判定モデル #{head.version} は"
         f"{newest.correct}枚で正解でした。正解率：{figure}（{rest}）。"
-        f"{''.join(notes)}このラベルセットにある人のラベルの精度ではありません。"
+        f"{''.join(sentences)}このラベルセットにある人のラベルの精度ではありません。"
         "機械が付けたラベルに品質契約の裏付けはありません。"
     )

@@ -12,6 +12,7 @@ from mekiki.labeling.models import Label
 # Label ids → how many there are of each; ids without any may be missing.
 Counter = Callable[[list[int]], dict[int, int]]
 _COUNTERS: dict[str, Counter] = {}
+_AFTER_RESTORING: list[Callable[[Label], None]] = []
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,17 @@ class Effects:
 def register(what: str, counter: Counter) -> None:
     """Say how `answers`, `audited` or `heads` are counted. Called by an app when it is ready."""
     _COUNTERS[what] = counter
+
+
+def register_after_restoring(act: Callable[[Label], None]) -> None:
+    """Do this, in the same transaction, when an archived label comes back. Called by an app when it is ready."""
+    _AFTER_RESTORING.append(act)
+
+
+def after_restoring(label: Label) -> None:
+    """Bring what follows from the label up to date: it has just come back."""
+    for act in _AFTER_RESTORING:
+        act(label)
 
 
 def effects_of(labels: Iterable[Label]) -> list[Effects]:

@@ -14,7 +14,7 @@ from mekiki.audit.services import record
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Kind
 from mekiki.jobs.services import enqueue
-from mekiki.labeling.effects import answered, effects_of, refuse_unconfirmed
+from mekiki.labeling.effects import after_restoring, answered, effects_of, refuse_unconfirmed
 from mekiki.labeling.keys import assign_positions
 from mekiki.labeling.models import Label, Prompt, PromptSet
 from mekiki.labeling.selectors import (
@@ -366,6 +366,7 @@ def _restore(label: Label, user: Any, position: int) -> None:
     label.archived_at = None
     label.position = position
     label.save(update_fields=["archived_at", "position"])
+    after_restoring(label)
     record(kind="label.restored", actor=user, dataset=label.dataset, target=label, data=_held_by(label))
 
 

@@ -28,11 +28,12 @@ class Estimate(Protocol):
 class AuditCounts:
     """Every image drawn for the audit and shown to somebody, counted once by where it is now.
 
-    archived_label: images of `counted` whose label was archived; the other fields are images that are not counted.
+    archived_label, judged_again: images of `counted`; the fields after them are images that are not counted.
     """
 
     counted: int = 0
-    archived_label: int = 0
+    archived_label: int = 0  # their label was archived: they count as wrong
+    judged_again: int = 0  # their first label was archived, and a later answer counts
     without_label: int = 0  # skipped, flagged, or the reviewers did not agree
     taken_back: int = 0  # had an answer that was undone
     retired: int = 0  # moved into training by an admin
@@ -51,14 +52,14 @@ class AuditCounts:
         return self.counted + self.left_out
 
     def __bool__(self) -> bool:
-        return bool(self.archived_label or self.left_out)
+        return bool(self.archived_label or self.judged_again or self.left_out)
 
 
 # The columns of Evaluation, in the order in which the notes are written.
 COLUMNS = tuple(field.name for field in fields(AuditCounts))[1:]
-LEFT = COLUMNS[1:]
+LEFT = COLUMNS[2:]
 # Reasons for which an image that a stated figure counts can leave the sample or change its truth.
-_SINCE = ("archived_label", "taken_back", "retired", "share_changed", "prediction_shown")
+_SINCE = ("archived_label", "judged_again", "taken_back", "retired", "share_changed", "prediction_shown")
 
 
 def counts_of(evaluation: Any) -> AuditCounts:
@@ -152,6 +153,13 @@ def _sentence(name: str, n: int) -> str:
         return ngettext(
             "The label of %(n)s audited image was archived: it counts as wrong until the image is judged again.",
             "The labels of %(n)s audited images were archived: they count as wrong until they are judged again.",
+            n,
+        )
+    if name == "judged_again":
+        return ngettext(
+            "%(n)s audited image was judged again after its label was archived. Its prediction could be seen before that.",
+            "%(n)s audited images were judged again after their labels were archived. Their predictions could be seen "
+            "before that.",
             n,
         )
     if name == "without_label":

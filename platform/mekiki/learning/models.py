@@ -280,6 +280,9 @@ class Evaluation(models.Model):
     left_out = models.PositiveBigIntegerField(default=0)
     # What became of the other images drawn for the audit, by then (learning.accuracy.AuditCounts).
     archived_label = models.PositiveIntegerField(default=0)  # of the n: they count as wrong
+    judged_again = models.PositiveIntegerField(
+        default=0
+    )  # of the n: a later answer counts, the first label is archived
     without_label = models.PositiveIntegerField(default=0)
     taken_back = models.PositiveIntegerField(default=0)
     retired = models.PositiveIntegerField(default=0)

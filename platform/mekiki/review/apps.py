@@ -10,6 +10,8 @@ class ReviewConfig(AppConfig):
         """Labels are archived with what people said by them in view."""
         from mekiki.labeling import effects
         from mekiki.review.selectors import answers_by_label, audited_by_label
+        from mekiki.review.services.confirmed import derive_restored
 
         effects.register("answers", answers_by_label)
         effects.register("audited", audited_by_label)
+        effects.register_after_restoring(derive_restored)

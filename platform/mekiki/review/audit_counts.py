@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from django.db.models import Case, CharField, Count, Exists, OuterRef, Q, Value, When
+from django.db.models import Case, CharField, Count, Exists, OuterRef, Q, QuerySet, Value, When
 
 from mekiki.audit.models import Event
 from mekiki.learning.accuracy import AuditCounts
@@ -21,7 +21,7 @@ def audit_counts_of(datasets: Iterable[Any]) -> dict[int, AuditCounts]:
     found = {dataset.pk: dataset for dataset in datasets}
     ids = list(found)
     counts: dict[int, dict[str, int]] = {pk: {} for pk in ids}
-    for pk, reason, archived, n in (
+    for pk, reason, place, n in (
         ConfirmedLabel.objects.filter(dataset__in=ids, stream=Stream.AUDIT)
         .annotate(
             reason=Case(
@@ -31,20 +31,34 @@ def audit_counts_of(datasets: Iterable[Any]) -> dict[int, AuditCounts]:
                 default=Value("counted"),
                 output_field=CharField(),
             ),
-            archived=Case(
-                When(audit_label__archived_at__isnull=False, then=Value(True)), default=Value(False)
+            place=Case(
+                When(audit_label__archived_at__isnull=False, then=Value("archived_label")),
+                When(Exists(_archived_answers()), then=Value("judged_again")),
+                default=Value(""),
+                output_field=CharField(),
             ),
         )
         .order_by()
-        .values_list("dataset_id", "reason", "archived")
+        .values_list("dataset_id", "reason", "place")
         .annotate(n=Count("pk"))
     ):
         counts[pk][reason] = counts[pk].get(reason, 0) + n
-        if reason == "counted" and archived:
-            counts[pk]["archived_label"] = n
+        if reason == "counted" and place:
+            counts[pk][place] = n
     for pk, reason, n in _without_audit_label(ids):
         counts[pk][reason] = counts[pk].get(reason, 0) + n
     return {pk: AuditCounts(**each) for pk, each in counts.items()}
+
+
+def _archived_answers() -> QuerySet[Decision]:
+    """Audit answers, before the one that counts, whose label is archived now."""
+    return Decision.objects.filter(
+        image=OuterRef("image"),
+        created_at__lt=OuterRef("audited_at"),
+        item__stream=Stream.AUDIT,
+        kind__in=[Decision.Kind.CONFIRM, Decision.Kind.CORRECT],
+        label__archived_at__isnull=False,
+    )
 
 
 def _outside_the_reserve(datasets: dict[int, Any]) -> list[When]:

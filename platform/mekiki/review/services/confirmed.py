@@ -15,6 +15,7 @@ from mekiki.accounts.access import at_least, role_in
 from mekiki.accounts.models import Role
 from mekiki.audit.models import Event
 from mekiki.audit.services import record
+from mekiki.datasets.models import Image
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Evaluation
 from mekiki.review.models import AUDIT_GRACE, BLIND_STREAMS, ConfirmedLabel, Decision, Stream
@@ -95,6 +96,16 @@ def derive(*, dataset: Any, image: Any) -> ConfirmedLabel | None:
         current.in_training = stream not in BLIND_STREAMS or (current.in_training and audited)
         current.save()
     return current
+
+
+def derive_restored(label: Label) -> None:
+    """Bring images up to date that were audited under a label which comes back: their first answer counts again."""
+    answered = Decision.objects.filter(
+        dataset=label.dataset_id, label=label, item__stream=Stream.AUDIT, kind__in=LABEL_KINDS
+    )
+    images = Image.objects.filter(pk__in=answered.values("image")).order_by("pk")
+    for image in images.select_for_update(no_key=True, of=("self",)):
+        derive(dataset=label.dataset, image=image)
 
 
 def audit_answer(image: Any) -> tuple[Label | None, datetime | None]:

@@ -30,21 +30,27 @@ def accuracy_notes(evaluation: Any, now: AuditCounts | None = None) -> list[str]
 @register.filter
 def compared_headline(side: dict[str, Any]) -> str:
     """The figure of one side of a comparison of encoders (workers.steps.comparing)."""
-    weighted = side.get("value")  # Comparisons stored before images were weighted have none.
-    return accuracy.headline(_estimate(side, side["correct"] / side["n"] if weighted is None else weighted))
+    return accuracy.headline(_estimate(side))
 
 
 @register.filter
 def compared_support(side: dict[str, Any]) -> str:
     """What that figure rests on."""
-    return accuracy.support(_estimate(side, side.get("value")))
+    return accuracy.support(_estimate(side))
 
 
-def _estimate(side: dict[str, Any], share: float | None) -> Any:
+def _estimate(side: dict[str, Any]) -> Any:
+    """Comparisons of before images were weighted have no `value`: there it is the plain share."""
+    share = side.get("value")
+    share = side["correct"] / side["n"] if share is None else share
     return SimpleNamespace(**{name: side[name] for name in ("n", "correct", "low", "high")}, accuracy=share)
 
 
 @register.filter
-def archived_note(archived: int) -> str:
-    """The sentence on audited images whose label was archived."""
-    return " ".join(accuracy.notes(AuditCounts(archived_label=archived or 0)))
+def compared_notes(audit: dict[str, Any]) -> list[str]:
+    """The sentences on drawn images that a comparison of encoders does not count, or counts as wrong.
+
+    A comparison of before all counts were kept has only the number of images whose label was archived.
+    """
+    counts = audit.get("counts") or {"archived_label": audit.get("archived", 0)}
+    return accuracy.notes(AuditCounts(**counts))
