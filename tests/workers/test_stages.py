@@ -351,8 +351,11 @@ def test_images_in_a_reviewers_hands_are_not_chosen_again(coloured: Any, work: W
 
 
 def test_the_schedule_asks_for_a_run(coloured: Any) -> None:
+    from tests.factories import ConfirmedLabelFactory
     from workers.stages.schedule import ask_for_training
 
+    assert ask_for_training(coloured.pk) == "nothing to train"
+    ConfirmedLabelFactory(dataset=coloured, label=coloured.labels.first())
     assert ask_for_training(coloured.pk).startswith("run ")
     assert TrainingRun.objects.get().trigger == "schedule"
     assert ask_for_training(10**9) == "no such dataset"
