@@ -148,6 +148,10 @@ def test_the_command_prints_the_report_by_outcome(
     assert (
         "Passed over (1):" in out and "b.png: The same picture is kept already, under the name a.png." in out
     )
+    assert "Metadata of known images" not in out
+    (tmp_path / "metadata.csv").write_text("file,lot\na.png,7\n")
+    call_command("import", dataset.slug, str(tmp_path), "--wait")
+    assert "Metadata of known images changed: 1." in capsys.readouterr().out
     (tmp_path / "c.png").write_bytes(b"no image")
     with pytest.raises(SystemExit) as ended:
         call_command("import", dataset.slug, str(tmp_path), "--wait")

@@ -37,6 +37,19 @@ def made(folder: Path, *files: str, data: bytes = PNG) -> Path:
         (["images/train/ok/1.png", "images/val/ng/2.png"], 2),
         (["train/images/ok/1.png", "train/images/ng/2.png"], 2),
         (["data/ok/1.png", "data/ng/1.png"], 1),
+        *(
+            ([f"{train}/ok/1.png", f"{train}/ng/1.png", f"{test}/ok/2.png"], 1)
+            for train, test in (
+                ("train_set", "Test-Set"),
+                ("trainset", "valset"),
+                ("training data", "test data"),
+                ("train2017", "val2017"),
+                ("01_train", "02_test"),
+                ("X_train", "X_test"),
+                ("学習用データ", "検証用データ"),
+                ("トレーニング", "テスト用"),
+            )
+        ),
         (["ok/train/1.png", "ng/test/1.png"], 0),
         (["ok/line1/cam2/1.png", "ng/1.png"], 0),
     ],
@@ -52,6 +65,12 @@ def test_labels_are_found_below_splits_and_single_folders(tmp_path, files, depth
         assert "not as labels" in remarks or "only folder" in remarks
 
 
+def test_labels_that_begin_or_end_like_a_split_are_labels(tmp_path):
+    names = ["contest", "data", "set", "training_shoe", "x", "テストピース", "画像"]
+    found = read_layout(made(tmp_path, *(f"{name}/line1/1.png" for name in names)))
+    assert found.labels == sorted(names)
+
+
 def test_a_label_that_happens_to_be_called_train_is_a_label(tmp_path):
     assert read_layout(made(tmp_path, "train/1.png", "bus/1.png")).labels == ["bus", "train"]
 
@@ -63,6 +82,9 @@ def test_a_label_that_happens_to_be_called_train_is_a_label(tmp_path):
         (["train/ok/1.png", "train/ng/1.png", "test/9.png"], "look like the parts of a split"),
         (["train/ok/1.png", "train/ng/1.png", "scratch/9.png"], "does not guess which are labels"),
         (["images/1.png", "labels/1.png"], "annotations in files of their own"),
+        (["train2017/1.png", "annotations/a.json"], "annotations in files of their own"),
+        (["JPEGImages/1.png", "Annotations/1.xml"], "annotations in files of their own"),
+        (["train_set/1.png", "test_set/2.png"], "look like the parts of a split, and images lie in them"),
         (["ok/1.png"], "it has 1 \\(ok\\)"),
         (["train/ok/1.png", "test/ok/1.png"], "at least two folders"),
         ([], "at least two folders with images in them, one for each label; it has 0"),

@@ -42,6 +42,8 @@ def test_prompts_of_the_file_replace_only_what_they_name(tmp_path):
         ("[1]", "must be an object"),
         ('{"crack": "one text"}', "needs a list of at least one prompt"),
         ('{"crack": []}', "needs a list of at least one prompt"),
+        ('{"crack": [" "]}', "needs a list of at least one prompt"),
+        ("[" * 100_000, "cannot be read as JSON"),
         ('{"crack": [3]}', "needs a list of at least one prompt"),
         ('{"rack": ["a rack"]}', "no folder “rack”"),
     ],

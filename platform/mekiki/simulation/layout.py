@@ -1,6 +1,7 @@
 """What a folder of folders means to replay: which folder names are labels, which are parts of a split, and why not."""
 
 import os
+import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -18,27 +19,21 @@ from mekiki.datasets.models import ImportBatch
 from mekiki.datasets.problems import explain
 from mekiki.simulation.truth import TruthError
 
-# Folders that part a dataset for training and testing, in any case and width.
+# Words for the parts of a dataset for training and testing, in any case and width.
 SPLITS = {
     *("train", "training", "trn", "test", "testing", "tst", "val", "valid", "validation", "dev", "eval"),
-    *(
-        "evaluation",
-        "holdout",
-        "学習",
-        "学習用",
-        "訓練",
-        "訓練用",
-        "検証",
-        "検証用",
-        "評価",
-        "評価用",
-        "テスト",
-        "試験",
-    ),
+    *("evaluation", "holdout", "trainval"),
+    *("学習", "訓練", "トレーニング", "検証", "バリデーション", "評価", "テスト", "試験"),
 }
+# Words that may stand beside them: "train_set", "test2017", "X_train", 学習用データ.
+_BESIDE_SPLITS = {
+    *("set", "sets", "data", "dataset", "datasets", "split", "images", "image", "imgs", "img", "x", "y"),
+    *("用", "データ", "セット", "画像"),
+}
+_ENDING = re.compile(f"(?:{'|'.join(sorted(_BESIDE_SPLITS - {'x', 'y'}, key=len, reverse=True))})+$")
 # Beside "images", these hold no labels in their names but files about the images.
 _ANNOTATIONS = {"labels", "annotations", "masks", "annotation", "mask", "label", "ground_truth"}
-_IMAGES = {"images", "image", "imgs", "img", "画像"}
+_IMAGES = {"images", "image", "imgs", "img", "jpegimages", "画像"}
 _IMAGE_STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\x00", b"MM\x00*", b"RIFF")
 _SHOWN = 5
 
@@ -143,7 +138,13 @@ def _head(path: Path) -> bytes:
 
 
 def _is_split(name: str) -> bool:
-    return metadata.fold(name) in SPLITS
+    """Is this the name of a part of a split: words for one, and nothing but numbers and "set", "data" beside them?"""
+    words = [word for word in re.split(r"[\W\d_]+", metadata.fold(name)) if word]
+    # "trainset" and 学習用データ are one word each.
+    words = [
+        word if word in SPLITS else _ENDING.sub("", word) for word in words if word not in _BESIDE_SPLITS
+    ]
+    return bool(words) and all(word in SPLITS for word in words)
 
 
 def _label_depth(folder: Folder, files: list[Parts]) -> tuple[int, list[str]]:
@@ -178,9 +179,7 @@ def _label_depth(folder: Folder, files: list[Parts]) -> tuple[int, list[str]]:
                 )
                 % detail
             )
-        elif {metadata.fold(top) for top in tops} & _IMAGES and {
-            metadata.fold(t) for t in tops
-        } & _ANNOTATIONS:
+        elif _has_annotations(tops):
             raise TruthError(
                 _(
                     "In %(path)s the folders %(names)s look like images with annotations in files of their own. "
@@ -193,6 +192,12 @@ def _label_depth(folder: Folder, files: list[Parts]) -> tuple[int, list[str]]:
         else:
             return depth, sentences
         depth += 1
+
+
+def _has_annotations(tops: list[str]) -> bool:
+    """Do folders of images (or parts of a split) lie beside folders of annotations?"""
+    folded = {metadata.fold(top) for top in tops}
+    return bool(folded & _ANNOTATIONS) and (bool(folded & _IMAGES) or any(map(_is_split, tops)))
 
 
 def _refuse_loose(files: list[Parts], depth: int) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from django.db.models.functions import Substr
+from django.utils.translation import gettext as _
 
 from mekiki.config.regular_files import read_regular
 from mekiki.datasets.models import Dataset
@@ -35,16 +36,25 @@ def read_prompts(file: Path | None, names: list[str]) -> dict[str, list[str]]:
     if file is not None:
         try:
             content = json.loads(read_regular(file))
-        except (OSError, ValueError) as error:
-            raise TruthError(f"{file} cannot be read as JSON: {error}") from None
+        except (OSError, ValueError, RecursionError) as error:
+            raise TruthError(
+                _("%(file)s cannot be read as JSON: %(why)s") % {"file": file, "why": error}
+            ) from None
         if not isinstance(content, dict):
-            raise TruthError(f"{file} must be an object: folder name → list of prompts.")
+            raise TruthError(_("%(file)s must be an object: folder name → list of prompts.") % {"file": file})
         for raw_name, prompts in content.items():
             name = unicodedata.normalize("NFC", raw_name)
-            if not isinstance(prompts, list) or not all(isinstance(p, str) for p in prompts) or not prompts:
-                raise TruthError(f"{file}: “{name}” needs a list of at least one prompt.")
+            usable = isinstance(prompts, list) and all(isinstance(p, str) and p.strip() for p in prompts)
+            if not usable or not prompts:
+                raise TruthError(
+                    _("%(file)s: “%(name)s” needs a list of at least one prompt.")
+                    % {"file": file, "name": name}
+                )
             if name not in names:
-                raise TruthError(f"{file}: there is no folder “{name}” (there are: {', '.join(names)}).")
+                raise TruthError(
+                    _("%(file)s: there is no folder “%(name)s” (there are: %(names)s).")
+                    % {"file": file, "name": name, "names": ", ".join(names)}
+                )
             given[name] = prompts
     return {name: given.get(name) or default_prompts(name) for name in names}
 

@@ -103,6 +103,7 @@ class Command(BaseCommand):
                     "duplicates": batch.duplicates,
                     "rejected": batch.rejected,
                     "partly": batch.partly,
+                    "metadata_changed": batch.metadata_changed,
                     "report": list(self._lines(batch)),
                 }
             )
@@ -117,6 +118,10 @@ class Command(BaseCommand):
             _("%(added)d added, %(duplicates)d duplicates, %(rejected)d not taken.")
             % {"added": batch.added, "duplicates": batch.duplicates, "rejected": batch.rejected}
         )
+        if batch.metadata_changed:
+            self.stdout.write(
+                _("Metadata of known images changed: %(count)d.") % {"count": batch.metadata_changed}
+            )
         for line in report_text(batch, SHOWN_PROBLEMS):
             self.stdout.write(line)
         if batch.rejected or batch.partly:
