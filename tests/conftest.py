@@ -13,6 +13,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How fast a machine draws examples says nothing about the code.
+settings.register_profile("mekiki", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("mekiki")
 
 # Never the home, database or broker of the person who runs the tests.
 for name in [n for n in os.environ if n.startswith("MEKIKI_") and not n.startswith("MEKIKI_TEST_")]:
@@ -39,6 +44,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Start the database and point Django at it."""
     if config.getoption("help", False) or config.getoption("version", 0):
         return
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        return  # this process only hands out tests to others (pytest-xdist); each of them has its own database
     from mekiki.embedded.postgres import Postgres
 
     _sweep_dead_sessions()

@@ -7,19 +7,22 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import get_resolver, reverse
+from django.utils import timezone
 
 from mekiki.accounts.models import Role
 from mekiki.audit.models import Event
+from mekiki.labeling.models import Label
 from tests import factories
 
 # Names under /d/<slug>/ and the API, by the least role that may use them; (name, method) where methods differ.
 VIEWER = {
     "overview", "activity", "images", "image", "image-original", "image-thumb", "image-display", "labels",
     "review-queue", "models", "run-log", "head", "head-training-labels", "head-confusion", "exports", "label-set-key", "label-set-download",
-    "api:jobs", "api:job", "encoder", "api:encoder", "api:image-search",
+    "api:jobs", "api:job", "encoder", "api:encoder", "api:image-search", "activity-download",
 }  # fmt: skip
 REVIEWER = {
     "review", "api:review-next", "api:review-answer", "api:review-undo", "api:review-renew", "api:review-release",
+    "image-correct", "image-ask-again", "image-take-back",
 }  # fmt: skip
 ADMIN = {
     "job-cancel", "job-retry", "members", "member-role", "member-remove", "import", "import-start", "import-batch",
@@ -27,13 +30,16 @@ ADMIN = {
     "train", "schedule", "head-use", "head-verify", "label-set-retry", "api:job-cancel",
     "encoder-change", "encoder-switch", "encoder-take-back", "encoder-cancel", "encoder-remove",
     "api:encoder-change", "api:encoder-switch", "api:encoder-take-back", "api:encoder-cancel", "api:encoder-remove",
+    "import-report", "api:imports", "api:import", "api:import-report", "label-restore", "schedule-preview",
+    "dataset-address", "dataset-rebuild", "dataset-window", "dataset-window-go-on",
     ("labels", "POST"), ("exports", "POST"),
 }  # fmt: skip
 PLATFORM_ADMIN = {
     "users", "user-create", "user", "user-active", "user-may-create", "user-password", "platform-activity",
+    "platform-activity-download", "site-settings",
 }  # fmt: skip
 ANYBODY = {"login", "set_language", "set_theme", "healthz"}
-LOGGED_IN = {"home", "account", "logout", "dataset-create", "metrics"}
+LOGGED_IN = {"home", "account", "logout", "dataset-create", "dataset-suggest-address", "metrics"}
 # The description of the API and its root.
 API_ITSELF = {"api:openapi-json", "api:api-root"}
 
@@ -74,7 +80,7 @@ def world(db: None) -> dict[str, Any]:
     factories.ChampionFactory(head=head)
     image = factories.ImageFactory(dataset=dataset, stored=True)
     factories.ConfirmedLabelFactory(dataset=dataset, label=label)
-    from mekiki.datasets.models import ImportBatch
+    from mekiki.datasets.models import ImportBatch, PixelWindow
     from mekiki.exports.models import LabelSet
 
     batch = ImportBatch.objects.create(dataset=dataset, source="upload", created_by=people["admin"])
@@ -82,9 +88,12 @@ def world(db: None) -> dict[str, Any]:
     job = factories.JobFactory(dataset=dataset)
     from mekiki.learning.models import EncoderChange
 
-    # One number names a batch and a change, so that both addresses find something.
+    # One number names a batch, a change, a run, a window and a label, so that every address finds something.
     EncoderChange.objects.create(pk=batch.pk, dataset=dataset, from_name="pocket", to_name="pocket+onnx")
     factories.TrainingRunFactory(pk=batch.pk, dataset=dataset)
+    PixelWindow.objects.create(pk=batch.pk, dataset=dataset, sample="uint16", black=0, white=1)
+    if not Label.objects.filter(pk=batch.pk, dataset=dataset).exists():
+        factories.LabelFactory(pk=batch.pk, dataset=dataset, archived_at=timezone.now())
     arguments = {
         "slug": "parts",
         "sha256": image.sha256,
@@ -93,6 +102,7 @@ def world(db: None) -> dict[str, Any]:
         "job_id": job.pk,
         "user_id": people["reviewer"].pk,
         "encoder_id": head.encoder.pk,
+        "form": "csv",
     }
     return {**people, "stranger": factories.UserFactory(username="stranger"), "arguments": arguments}
 

@@ -121,6 +121,13 @@ def test_the_first_login_of_an_admin_brings_the_zone_of_the_browser() -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("zone", ["Z" * 65, "a\0b", "<script>", "\n", "../../etc/passwd"])
+def test_a_zone_that_no_browser_reports_does_not_keep_anybody_from_logging_in(zone: str) -> None:
+    log_in(UserFactory(is_superuser=True), zone)
+    assert site.zone_name() == "UTC"
+
+
+@pytest.mark.django_db
 def test_the_variable_holds_and_the_page_says_so(settings) -> None:
     admin = UserFactory(is_superuser=True)
     site.set_time_zone(name="Asia/Tokyo", actor=admin)

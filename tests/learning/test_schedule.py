@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.core.exceptions import ValidationError
 from django_celery_beat.models import PeriodicTask
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mekiki.audit.models import Event
@@ -51,8 +51,6 @@ def test_what_is_no_schedule_is_refused(cron: str) -> None:
     assert selectors.schedule_of(dataset) is None and not Event.objects.exists()
 
 
-# The first draw imports the cron library, which a busy machine needs seconds for.
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.one_of(
         st.builds(Plan, st.just("daily"), st.integers(0, 23), st.integers(0, 59)),

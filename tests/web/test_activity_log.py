@@ -95,6 +95,24 @@ def test_an_image_of_the_audit_reserve_gives_nothing_away_before_it_is_judged() 
     assert "scratch/part 7.png" in s.page() and "dent" in s.file("csv")
 
 
+def test_an_image_asked_about_again_is_hidden_and_the_event_keeps_its_words() -> None:
+    s = Setup(audit_fraction=0.5)
+    data = {"image": s.image.sha256, "label": s.label.pk, "stream": "audit"}
+    record(kind="queue.asked_again", actor=s.reviewer, dataset=s.dataset, data=data)
+    record(kind="queue.put_back", actor=s.admin, dataset=s.dataset, data=data)
+    for text in (s.page(), s.file("csv")):
+        text = text.split("<tbody>")[-1].split("</tbody>")[0]
+        assert "asked about again" in text and "put back into the queue" in text
+        assert "Answer" not in text and "dent" not in text and "scratch/part" not in text
+
+
+@pytest.mark.parametrize("written", ["20261129", "2026-W48-7"])
+def test_the_form_shows_the_day_that_filters(written: str) -> None:
+    s = Setup()
+    page = s.page(f"?since={written}&until={written}")
+    assert page.count('value="2026-11-29"') == 2 and "since=2026-11-29" in page
+
+
 def test_answers_are_grouped_and_each_can_be_listed() -> None:
     s = Setup()
     other = UserFactory(username="taro")
@@ -104,7 +122,7 @@ def test_answers_are_grouped_and_each_can_be_listed() -> None:
         answer(s.dataset, other, image, s.label, at=NOW + timedelta(seconds=2 * n + 1))
     answer(s.dataset, s.reviewer, images[0], s.label, at=NOW + timedelta(hours=3))
     page = s.page()
-    assert page.count("60 answers") == 2 and page.count("image000.png") == 1
+    assert page.count("<summary>60 answers</summary>") == 2 and page.count("image000.png") == 1
     assert not re.search(r'rel="next"', page)
     each = re.search(r'<a href="([^"]+)">Show each', page)
     assert each

@@ -14,9 +14,12 @@ from mekiki.accounts.models import Role
 
 
 class LoginForm(AuthenticationForm):
-    """Name and password, and the time zone the browser reports (static/mekiki/js/zone.js). After too many tries it says how long to wait, and looks at no password."""
+    """Name and password. After too many tries it says how long to wait, and looks at no password.
 
-    browser_zone = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)
+    `browser_zone` is what static/mekiki/js/zone.js fills in; the view reads it. Nothing in it may refuse a login.
+    """
+
+    browser_zone = forms.Field(required=False, widget=forms.HiddenInput)
 
     def clean(self) -> dict[str, Any]:
         """As Django's, with the pause. The message does not tell whether the name exists."""

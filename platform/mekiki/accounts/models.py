@@ -64,6 +64,7 @@ class User(AbstractUser):
     def refuse_confusable_name(self) -> None:
         """Raise ValidationError, under `username`, that names the user whose name is equal or looks alike."""
         try:
+            names.refuse_invisible_letters(self.username)
             names.refuse_mixed_scripts(self.username)
         except ValidationError as problem:
             raise ValidationError({"username": problem}) from None

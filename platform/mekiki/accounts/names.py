@@ -18,6 +18,9 @@ _COMBINATIONS = (
     {"LATIN", "HAN", "HANGUL"},
     {"LATIN", "HAN", "BOPOMOFO"},
 )
+# Letters that show nothing (the Hangul fillers). NFKC makes U+1160 of two more. Other invisible characters are no letters,
+# so Django's validator refuses them.
+_INVISIBLE = frozenset("\u115f\u1160")
 _NO_SCRIPT = {"COMMON", "INHERITED"}
 
 
@@ -58,6 +61,18 @@ def _prototype(character: str) -> str:
 def scripts(name: str) -> set[str]:
     """Return the scripts a name is written in, as Unicode calls them; digits and signs have none."""
     return categories.unique_aliases(name) - _NO_SCRIPT
+
+
+def refuse_invisible_letters(name: str) -> None:
+    """Raise ValidationError for a name with letters that show nothing: "hana" and one more would look like "hana"."""
+    if _INVISIBLE & set(unicodedata.normalize("NFKC", name)):
+        raise ValidationError(
+            _(
+                "This name has invisible characters, so it could be taken for another name. Nothing was saved. "
+                "Type the name again without them."
+            ),
+            code="invisible_letters",
+        )
 
 
 def refuse_mixed_scripts(name: str) -> None:

@@ -48,7 +48,10 @@ class Filter:
         return Filter(
             given["show"] if events.matching(given["show"]) is not None else "",
             given["actor"],
-            **{name: day if _midnight(day) is not None else "" for name, day in days.items()},
+            **{
+                name: found.date().isoformat() if (found := _midnight(day)) else ""
+                for name, day in days.items()
+            },
         )
 
     def apply(self, rows: QuerySet[Event]) -> QuerySet[Event]:
@@ -175,8 +178,8 @@ def lines_of(page: Iterable[Event]) -> list[Line]:
         for line in found:
             line.dataset, line.image = dataset, images.get(line.event.data["image"])
             if line.image is not None and line.image.hidden:
-                line.words = _("Answer, hidden until the audit sample has it")
-                line.detail = ""
+                if line.event.kind == "decision.recorded":
+                    line.words, line.detail = _("Answer, hidden until the audit sample has it"), ""
             else:
                 line.label = labels.get(line.event.data.get("label"), "")
     return lines

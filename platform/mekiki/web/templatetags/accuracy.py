@@ -11,11 +11,17 @@ from mekiki.review.audit_counts import audit_counts
 
 register = template.Library()
 
-register.filter("headline", accuracy.headline)
 register.filter("support", accuracy.support)
 register.filter("in_a_cell", accuracy.in_a_cell)
 register.filter("images_in_a_cell", accuracy.images_in_a_cell)
 register.filter("leads_with_interval", accuracy.leads_with_interval)
+
+
+@register.filter
+def headline(estimate: Any) -> str:
+    """The figure to show large. In an interval, each number and its per cent sign stay on one line."""
+    text = accuracy.headline(estimate)
+    return text.replace(" %", "\u00a0%") if estimate and accuracy.leads_with_interval(estimate.n) else text
 
 
 @register.simple_tag
