@@ -14,12 +14,10 @@ class Jpeg:
     width: int = 0
     height: int = 0
     precision: int = 8
-    channels: int = 0
     pictures: int = 1  # of an MPO: stereo cameras, gain maps of phones
     exif: bytes = b""
     profile: bytes = b""
     profile_problem: bool = False
-    density: tuple[int, int] = (1, 1)
     data: bytes = b""
     _parts: dict[int, bytes] = field(default_factory=dict)
 
@@ -42,12 +40,9 @@ def parse(data: bytes) -> Jpeg:
         body = view[at + 4 : at + 2 + size]
         drop = False
         if marker in _START_OF_FRAME and len(body) >= 6:
-            jpeg.precision, jpeg.height, jpeg.width, jpeg.channels = struct.unpack_from(">BHHB", body)
+            jpeg.precision, jpeg.height, jpeg.width = struct.unpack_from(">BHH", body)
         elif marker == 0xDA:
             break
-        elif marker == 0xE0:
-            if bytes(body[:5]) == b"JFIF\0" and len(body) >= 12:
-                jpeg.density = struct.unpack_from(">HH", body, 8)
         elif marker == 0xE1:
             drop = True
             if bytes(body[:6]) == b"Exif\0\0" and not jpeg.exif:

@@ -35,7 +35,6 @@ class Png:
     colour: dict[bytes, bytes] = field(default_factory=dict)  # chunk name → data
     profile_problem: bool = False
     exif: bytes = b""
-    density: tuple[int, int] = (1, 1)
     transparent: bytes = b""  # tRNS
     data: bytes = b""
 
@@ -70,8 +69,6 @@ def parse(data: bytes) -> Png:
             png.animated_only = True
         elif name == b"fcTL" and len(kept) and not any(bytes(k[4:8]) == b"IDAT" for k in kept[1:]):
             png.animated_only = False
-        elif name == b"pHYs" and size >= 8:
-            png.density = struct.unpack_from(">II", body)
         elif name[:1].isupper():
             png.unknown_critical = True
         at += 12 + size

@@ -16,6 +16,7 @@ from mekiki.audit.models import Event
 from mekiki.datasets import services, storage
 from mekiki.datasets.models import Dataset, Image, ImportBatch, PixelWindow
 from mekiki.datasets.problems import explain
+from mekiki.datasets.selectors import images_to_rebuild
 from mekiki.jobs.models import Job, Kind
 from tests.datasets.helpers import Files, zipped
 from tests.imaging.files import COLOUR, apng, png16, saved, tiff
@@ -280,3 +281,33 @@ def test_constraints(window: PixelWindow) -> None:
     ):
         with pytest.raises(IntegrityError), transaction.atomic():
             PixelWindow.objects.create(dataset=window.dataset, **fields)
+
+
+def test_a_corrected_camera_moves_the_image_to_its_window(upload: Upload, admin: User) -> None:
+    """Seen: the metadata said camera b, and the picture stayed in the window of a, for ever and without a word."""
+    table = "file,camera\n"
+    files = {"a.tif": tiff(scene(1)), "b.tif": tiff(scene(2) * 16), "c.tif": tiff(scene(3) * 16)}
+    upload({**files, "metadata.csv": (table + "a.tif,a\nb.tif,b\nc.tif,a\n").encode()})
+    assert PixelWindow.objects.filter(camera="a").get().images.count() == 2
+    upload({"metadata.csv": (table + "c.tif,b\n").encode()})
+    image = Image.objects.get(name="c.tif")
+    assert image.window.camera == "b"
+    job = Job.objects.get(kind=Kind.REBUILD_PICTURES)
+    assert job.payload == {"window": image.window.pk}
+    assert list(images_to_rebuild(image.dataset, image.window)) == [image]
+
+
+def test_a_camera_without_a_window_gets_the_former_values(upload: Upload) -> None:
+    upload({"a.tif": tiff(scene(1)), "b.tif": tiff(scene(2)), "metadata.csv": b"file,camera\na.tif,a\n"})
+    upload({"metadata.csv": b"file,camera\na.tif,new\nb.tif,new\n"})
+    windows = {image.window for image in Image.objects.select_related("window")}
+    assert [(w.camera, w.sample, w.white) for w in windows] == [("new", "uint16", 1023.0)]
+
+
+def test_other_columns_and_shallow_images_move_nothing(upload: Upload) -> None:
+    upload(
+        {"a.tif": tiff(scene(1)), "b.png": saved(COLOUR, "PNG"), "metadata.csv": b"file,camera\na.tif,a\n"}
+    )
+    upload({"metadata.csv": b"file,camera,lot\na.tif,a,1\nb.png,z,1\n"})
+    assert PixelWindow.objects.get().camera == "a"
+    assert not Job.objects.filter(kind=Kind.REBUILD_PICTURES).exists()

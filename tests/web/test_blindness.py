@@ -26,7 +26,7 @@ from mekiki.audit.models import Event
 from mekiki.datasets import storage
 from mekiki.datasets.models import Image
 from mekiki.exports.models import LabelSet, LabelSetEntry
-from mekiki.learning.models import Prediction, TextEmbedding, TrainingRun
+from mekiki.learning.models import EncodingProblem, Prediction, TextEmbedding, TrainingRun
 from mekiki.learning.search import texts
 from mekiki.learning.services import store_embeddings
 from mekiki.review import services
@@ -66,7 +66,11 @@ class World:
     def __init__(self, role: str = "reviewer") -> None:
         self.user, self.other = UserFactory(username="rita"), UserFactory(username="otto")
         self.dataset = DatasetFactory(slug="world", opinions=2, retrain_every=0)
-        MembershipFactory(dataset=self.dataset, user=self.user, role=role)
+        if role == "superuser":
+            self.user.is_superuser = True
+            self.user.save()
+        else:
+            MembershipFactory(dataset=self.dataset, user=self.user, role=role)
         MembershipFactory(dataset=self.dataset, user=self.other)
         self.labels = [LabelFactory(dataset=self.dataset, name=name) for name in ("good", "scratch", "dent")]
         self.encoder = EncoderFactory(dim=2)
@@ -110,6 +114,7 @@ class World:
         )
         self.run = TrainingRun.objects.create(dataset=self.dataset, trigger=TrainingRun.Trigger.BUTTON)
         self.job = JobFactory(dataset=self.dataset)
+        EncodingProblem.objects.create(encoder=self.encoder, image=self.secret[1], reason="unreadable")
         self.label_set = self.frozen()
         self.client = Client(headers={"accept-language": "en"})
         self.client.force_login(self.user)
@@ -181,6 +186,7 @@ class World:
             "job_id": [self.job.pk],
             "user_id": [self.user.pk],
             "encoder_id": [self.encoder.pk],
+            "form": ["csv", "jsonl"],
         }
 
     def addresses(self) -> Iterator[tuple[str, str]]:
@@ -269,7 +275,7 @@ CHANGING = re.compile(
 )
 
 
-@pytest.mark.parametrize("role", ["reviewer", "admin"])
+@pytest.mark.parametrize("role", ["reviewer", "admin", "superuser"])
 def test_no_address_tells_what_an_audit_must_not_know(role: str) -> None:
     world = World(role)
     found = {

@@ -87,6 +87,8 @@ def test_archiving_a_label_improves_no_accuracy_and_is_shown_wherever_it_is(
     for language, words in (("en", f"The labels of {audited} audited images were archived"), ("ja", f"監査した画像 {audited} 枚のラベルがアーカイブ")):  # fmt: skip
         for name, text in texts(measured, admin, language).items():
             assert words in text, (name, language)
+            # The same images are not named a second time, as images of a label that the head does not know.
+            assert "this head does not know" not in text, name
     told = _accuracy(now.head.dataset, now.head)
     assert (told["audited_archived_label"], told["audited_drawn"]) == (audited, now.n)
     assert (

@@ -74,6 +74,12 @@ def since_stated(evaluation: Any, now: AuditCounts) -> AuditCounts:
     )
 
 
+def unknown_labels(evaluation: Any) -> int:
+    """How many audited images have a label in use that the head does not know; those with an archived one are not among
+    them."""
+    return max(0, int(evaluation.report.get("unknown_label") or 0) - int(evaluation.archived_label))
+
+
 def leads_with_interval(n: int) -> bool:
     """Is the interval shown in place of the percentage?"""
     return n < FEW

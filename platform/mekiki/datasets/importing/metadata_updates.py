@@ -9,6 +9,7 @@ from django.db.models import F
 
 from mekiki.datasets.importing import metadata, tables
 from mekiki.datasets.importing.report import NumberSet, Report
+from mekiki.datasets.importing.windows import follow_cameras
 from mekiki.datasets.models import Dataset, Image, ImageName, ImportBatch
 from mekiki.datasets.problems import Note
 
@@ -31,7 +32,8 @@ def apply_updates(batch: ImportBatch, updates: list[Update], applied: NumberSet)
     Other values of an image are kept. `applied` holds the images that this import gave values to: a second, different
     value for one of them is listed and not written.
     """
-    images = Image.objects.select_for_update().order_by("pk").in_bulk({update.image for update in updates})
+    locked = Image.objects.select_for_update(of=("self",)).select_related("window").order_by("pk")
+    images = locked.in_bulk({update.image for update in updates})
     lines: list[tuple[str, Note]] = []
     changed: dict[int, Image] = {}
     for update in updates:
@@ -60,7 +62,9 @@ def apply_updates(batch: ImportBatch, updates: list[Update], applied: NumberSet)
         if merged != image.metadata:
             image.metadata = merged
             changed[image.pk] = image
-    Image.objects.bulk_update(changed.values(), ["metadata"], batch_size=_CHUNK)
+    follow_cameras(changed.values())
+    fields = ["metadata", "window", "window_version"]
+    Image.objects.bulk_update(changed.values(), fields, batch_size=_CHUNK)
     known = sum(image.batch_id != batch.pk for image in changed.values())
     if known:
         ImportBatch.objects.filter(pk=batch.pk).update(metadata_changed=F("metadata_changed") + known)

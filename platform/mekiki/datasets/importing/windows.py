@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 import imaging
 from mekiki.audit.services import record
-from mekiki.datasets.models import Dataset, PixelWindow
+from mekiki.datasets.models import Dataset, Image, PixelWindow
 
 CAMERA_COLUMNS = ("camera", "カメラ", "camera id", "camera_id", "camera name", "camera_name")
 IMAGES_FOR_ESTIMATE = 16
@@ -20,6 +20,29 @@ def camera_of(metadata: dict[str, str] | None) -> str:
     by_name = {str(name).strip().casefold(): value for name, value in (metadata or {}).items()}
     found = (str(by_name[name]).strip() for name in CAMERA_COLUMNS if by_name.get(name))
     return next(found, "")[:200]
+
+
+def follow_cameras(images: Iterable[Image]) -> None:
+    """Give deep images whose corrected metadata names another camera the window of that camera, without saving them.
+
+    A camera without a window gets the values of the image's former one. `window_version` 0: the picture is made again.
+    """
+    for image in images:
+        before = image.window
+        camera = camera_of(image.metadata)
+        if before is None or camera == before.camera:
+            continue
+        image.window, _created = PixelWindow.objects.get_or_create(
+            dataset_id=image.dataset_id,
+            camera=camera,
+            sample=before.sample,
+            defaults={
+                "black": before.black,
+                "white": before.white,
+                "estimated_from": before.estimated_from,
+            },
+        )
+        image.window_version = 0
 
 
 class Windows:

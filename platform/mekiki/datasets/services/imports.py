@@ -20,6 +20,7 @@ from mekiki.datasets.models import Dataset, Image, ImportBatch
 from mekiki.datasets.problems import KINDS_OF_FILE, ProblemError
 from mekiki.datasets.selectors import outcome_counts
 from mekiki.datasets.services.uploads import finish_upload
+from mekiki.datasets.services.windows import rebuild_moved_pictures
 from mekiki.jobs.models import Job, Kind
 from mekiki.jobs.services import enqueue
 
@@ -115,6 +116,7 @@ def _close(batch: ImportBatch, counts: pipeline.Counts) -> ImportBatch:
             target=row,
             data={"changed": row.metadata_changed},
         )
+        rebuild_moved_pictures(dataset=row.dataset, user=batch.created_by)
     if Image.objects.filter(dataset=batch.dataset).exists():
         enqueue(kind=Kind.ENCODE, dataset=batch.dataset, user=batch.created_by)
     return row

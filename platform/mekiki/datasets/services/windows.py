@@ -77,7 +77,14 @@ def rebuild_old_pictures(*, dataset: Dataset, user: User) -> Job:
     return _enqueue(dataset, user, {})
 
 
-def _enqueue(dataset: Dataset, user: User, payload: dict[str, int | bool]) -> Job:
+def rebuild_moved_pictures(*, dataset: Dataset, user: User | None) -> None:
+    """Ask for the pictures of images that an import moved to the window of another camera."""
+    moved = PixelWindow.objects.filter(dataset=dataset, images__window_version=0).distinct()
+    for window in moved:
+        _enqueue(dataset, user, {"window": window.pk})
+
+
+def _enqueue(dataset: Dataset, user: User | None, payload: dict[str, int | bool]) -> Job:
     key = f"rebuild_pictures:{dataset.pk}:{payload.get('window', 'old')}"
     return enqueue(kind=Kind.REBUILD_PICTURES, dataset=dataset, key=key, payload=payload, user=user)
 

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 from mekiki.accounts.http import UserRequest
 from mekiki.labeling.models import Label
 from mekiki.learning.access import head_for
-from mekiki.learning.accuracy import COLUMNS, counts_of, since_stated
+from mekiki.learning.accuracy import COLUMNS, counts_of, since_stated, unknown_labels
 from mekiki.learning.models import Head
 from mekiki.learning.selectors import evaluation_of
 from mekiki.review.audit_counts import audit_counts
@@ -84,9 +84,8 @@ def confusions(request: UserRequest, slug: str, version: int) -> StreamingHttpRe
             for said, n in zip(ids, row, strict=True):
                 if n:
                     yield safe_cell(names.get(truth, "?")), safe_cell(names.get(said, "?")), n, ""
-        unknown = int(evaluation.report.get("unknown_label") or 0)
-        if unknown > evaluation.archived_label:
-            yield "", "", unknown - evaluation.archived_label, UNKNOWN
+        if unknown := unknown_labels(evaluation):
+            yield "", "", unknown, UNKNOWN
         counts, since = counts_of(evaluation), since_stated(evaluation, now)
         for name in COLUMNS:
             if n := getattr(counts, name):

@@ -16,6 +16,7 @@ from mekiki.jobs.models import Job, Kind, State
 from mekiki.labeling.models import Label
 from mekiki.learning import repeating, selectors
 from mekiki.learning.access import head_for
+from mekiki.learning.accuracy import unknown_labels
 from mekiki.learning.models import Evaluation, Head
 from mekiki.learning.reasons import parse, reason_of
 from mekiki.learning.services import obstacle
@@ -53,6 +54,7 @@ def head(request: UserRequest, slug: str, version: int) -> HttpResponse:
         "before_evaluation": selectors.evaluation_of(before) if before is not None else None,
         "evaluation": evaluation,
         "report": evaluation.report if evaluation is not None else {},
+        "unknown_labels": unknown_labels(evaluation) if evaluation is not None else 0,
         "strata": _strata(evaluation),
         "confusion": confusion.of_audit(evaluation, labels, dataset.slug if is_used else ""),
         "curve": curve,

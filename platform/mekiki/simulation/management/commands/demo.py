@@ -115,8 +115,9 @@ class Command(BaseCommand):
             loop.write_json(options["json"], figures)
         gain = figures["final_accuracy"] - figures["zero_shot_accuracy"]
         self.stdout.write(
-            f"\n{figures['answers']} answers took the accuracy from {figures['zero_shot_accuracy']:.1%} to "
-            f"{figures['final_accuracy']:.1%} (+{100 * gain:.1f} points) in {figures['seconds']:.0f} s.\n"
+            f"\n{figures['answers']} answers took the predictions that agree with the hidden truth, over all images, from "
+            f"{figures['zero_shot_accuracy']:.1%} to {figures['final_accuracy']:.1%} (+{100 * gain:.1f} points) in "
+            f"{figures['seconds']:.0f} s.\n"
             f"\n  {url}\n"
         )
         for name in ("admin", "reviewer", "viewer"):

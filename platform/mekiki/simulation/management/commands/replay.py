@@ -115,8 +115,8 @@ class Command(BaseCommand):
         )
         self.stdout.write(
             f"{figures['images']} images, {figures['labels']} labels, {figures['answers']} answers in "
-            f"{figures['seconds']:.0f} s: {figures['zero_shot_accuracy']:.1%} by prompts alone, "
-            f"{figures['final_accuracy']:.1%} after the answers."
+            f"{figures['seconds']:.0f} s. Predictions that agree with the hidden truth, over all images: "
+            f"{figures['zero_shot_accuracy']:.1%} by prompts alone, {figures['final_accuracy']:.1%} after the answers."
         )
         if options["json"]:
             loop.write_json(options["json"], figures)
