@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imaging import decode
+from imaging import ImagingError, decode
 from tests.imaging.files import COLOUR, saved, tiff, with_chunks, with_segment
 
 
@@ -39,3 +39,11 @@ def test_a_picture_without_any_value_is_noted(value: float) -> None:
     assert [finding.code for finding in empty.findings] == ["no_values"]
     values[0, 0] = 1
     assert not decode(tiff(values, extratags=[(42113, 2, len(text) + 1, text, True)])).findings
+
+
+@pytest.mark.parametrize("options", [{}, {"rowsperstrip": 4}, {"rowsperstrip": 4, "compression": "zlib"}])
+def test_a_tiff_whose_strips_lie_behind_its_end_is_cut(options: dict[str, object]) -> None:
+    data = tiff(np.random.default_rng(0).integers(0, 255, (48, 64), np.uint8), **options)
+    with pytest.raises(ImagingError) as refused:
+        decode(data[: len(data) * 2 // 3])
+    assert refused.value.code == "truncated"

@@ -10,7 +10,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from mekiki.datasets.forms import SettingsForm
 from mekiki.learning import selectors
+from mekiki.learning.forms import ScheduleForm
 from mekiki.learning.models import Head, HeadTrainingLabel, TrainingRun
 from mekiki.learning.reasons import dump
 from tests.factories import (
@@ -239,3 +241,10 @@ def test_the_number_of_queries_does_not_grow_with_the_heads(dataset: Any, people
     text = page.content.decode()
     assert "?heads=8#heads" in text, "the older ones are a page further"
     assert "#7</a>" in client.get(url + "?heads=8").content.decode()
+
+
+def test_the_pages_of_models_and_of_settings_take_the_same_numbers_of_answers() -> None:
+    fields = [form.base_fields["retrain_every"] for form in (SettingsForm, ScheduleForm)]
+    assert len({(field.min_value, field.max_value) for field in fields}) == 1, (
+        "what one saves, the other refuses"
+    )

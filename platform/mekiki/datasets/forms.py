@@ -7,6 +7,9 @@ from django.utils.translation import gettext_lazy as _
 
 from mekiki.datasets.models import Acquisition, Dataset
 
+# The largest value of Dataset.retrain_every in a form.
+MOST_ANSWERS_BEFORE_TRAINING = 1_000_000
+
 
 class MultipleFiles(forms.ClearableFileInput):
     """A file input that takes many."""
@@ -47,7 +50,7 @@ class SettingsForm(forms.Form):
     retrain_every = forms.IntegerField(
         label=_("Retrain after this many answers"),
         min_value=0,
-        max_value=100_000,
+        max_value=MOST_ANSWERS_BEFORE_TRAINING,
         help_text=_("0: only by hand or on schedule."),
     )
 

@@ -7,6 +7,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from mekiki.accounts import site
+from mekiki.datasets.forms import MOST_ANSWERS_BEFORE_TRAINING
 from mekiki.learning.cron import ADVANCED, DAILY, HOURLY, HOURS, OFF, WEEKLY, Plan, from_cron, to_cron
 
 WEEKDAYS = [
@@ -28,7 +29,7 @@ class ScheduleForm(forms.Form):
     retrain_every = forms.IntegerField(
         label=_("Retrain after this many answers"),
         min_value=0,
-        max_value=1_000_000,
+        max_value=MOST_ANSWERS_BEFORE_TRAINING,
         help_text=_("0: only by hand or on schedule."),
     )
     mode = forms.ChoiceField(
