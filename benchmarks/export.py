@@ -19,9 +19,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
 
 _FILL = """
-INSERT INTO datasets_image (dataset_id, sha256, name, format, width, height, size, metadata, audit_key, created_at)
+INSERT INTO datasets_image (dataset_id, sha256, name, format, width, height, size, metadata, audit_key, created_at,
+                            window_version, rendition)
 SELECT {dataset}, encode(sha256(n::text::bytea), 'hex'), 'line-3/2026-11/part-' || n || '.png', 'PNG', 200, 200,
-       40000, '{{"line": "3", "camera": "left", "lot": "2611-07", "shift": "night"}}', random(), now()
+       40000, '{{"line": "3", "camera": "left", "lot": "2611-07", "shift": "night"}}', random(), now(), 0, 0
 FROM generate_series(1, {labels}) n;
 INSERT INTO review_queueitem
     (dataset_id, image_id, stream, propensity, head_id, position, opinions, state, created_at)

@@ -52,9 +52,10 @@ def images(dataset: Any, count: int) -> Any:
 
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO datasets_image (dataset_id, sha256, name, format, width, height, size, metadata, audit_key, created_at)"
+            "INSERT INTO datasets_image (dataset_id, sha256, name, format, width, height, size, metadata, audit_key, created_at,"
+            " window_version, rendition)"
             " SELECT %s, md5(n::text || clock_timestamp()::text) || md5(n::text), n || '.jpg', 'JPEG', 200, 200, 1000, '{}',"
-            " random(), now() FROM generate_series(1, %s) n RETURNING id",
+            " random(), now(), 0, 0 FROM generate_series(1, %s) n RETURNING id",
             [dataset.pk, count],
         )
         return np.array([row[0] for row in cursor.fetchall()], np.int64)

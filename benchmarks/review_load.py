@@ -60,9 +60,9 @@ def fill(images: int, reviewers: int, items: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             """INSERT INTO datasets_image (dataset_id, sha256, name, format, width, height, size, metadata,
-               audit_key, created_at)
+               audit_key, created_at, window_version, rendition)
                SELECT %s, encode(sha256(n::text::bytea), 'hex'), 'part-' || n, 'PNG', 200, 200, 10000,
-               '{"line": "A"}', 0.5, %s FROM generate_series(1, %s) AS n""",
+               '{"line": "A"}', 0.5, %s, 0, 0 FROM generate_series(1, %s) AS n""",
             [dataset.pk, timezone.now(), images],
         )
         cursor.execute(

@@ -27,7 +27,8 @@ def admin(db: None) -> User:
 def dataset(admin: User) -> Dataset:
     from mekiki.datasets import services
 
-    return services.create_dataset(name="Scratches", user=admin)
+    # Without an audit reserve no image hides its name.
+    return services.create_dataset(name="Scratches", user=admin, audit_fraction=0.0)
 
 
 @pytest.fixture

@@ -363,8 +363,8 @@ def test_killed_in_the_middle_the_next_one_stores_the_rest(monkeypatch: pytest.M
     monkeypatch.setattr(steps, "CHUNK", 100)
     scene = Scene(n=0)
     sql(
-        "INSERT INTO datasets_image (dataset_id, sha256, name, format, width, height, size, metadata, audit_key, created_at) "
-        "SELECT %s, n, n, 'PNG', 1, 1, 1, '{}', 0.5, now() FROM generate_series(1, 20000) n",
+        "INSERT INTO datasets_image (dataset_id, sha256, name, format, width, height, size, metadata, audit_key, created_at, window_version, rendition) "
+        "SELECT %s, n, n, 'PNG', 1, 1, 1, '{}', 0.5, now(), 0, 0 FROM generate_series(1, 20000) n",
         scene.dataset.pk,
     )
     name = connection.settings_dict["NAME"]
