@@ -177,6 +177,8 @@ def test_the_whole_journey(
         blind += not shown
         if n == 3:
             reviewer.screenshot(path=SHOTS / "journey-5-station-ja.png")
+        # An answer is taken once the image has been on the screen long enough to be seen.
+        expect(reviewer.locator("[data-station]")).to_have_attribute("data-item", re.compile(r"\d+"))
         reviewer.keyboard.press("Enter" if truth[sha256] in shown else key_of[truth[sha256]])
         if n + 1 < ANSWERS:
             expect(image).not_to_have_attribute("src", re.compile(sha256))
