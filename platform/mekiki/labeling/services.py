@@ -288,7 +288,7 @@ def _take_back_archived(specs: list[dict[str, Any]], archived: dict[str, Label])
 
 
 def _refuse_answered_names(names: list[str], dataset: Dataset) -> None:
-    """No other label takes the name under which images were labelled: two labels of one name cannot be told apart."""
+    """No other label takes the name under which images were labelled: nobody could distinguish two labels of one name."""
     archived = archived_by_name(dataset)
     wanted = [archived[same(name)] for name in names if same(name) in archived]
     holding = answered(wanted)

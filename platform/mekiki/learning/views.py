@@ -154,7 +154,7 @@ def schedule_preview(request: UserRequest, slug: str) -> HttpResponse:
     form = ScheduleForm({"retrain_every": "0", **request.GET.dict()})
     runs = []
     if form.is_valid():
-        with suppress(ValidationError):  # told when it is saved
+        with suppress(ValidationError):  # the error is shown when the form is saved
             cron = form.cron_line()
             runs = next_runs(" ".join(cron_fields(cron)), site.zone_name()) if cron else []
     return render(request, "learning/_next_runs.html", {"next_runs": runs})

@@ -93,8 +93,8 @@ def _encoders(data: dict[str, Any]) -> str:
             return str(side)
         return f"{side['name']} ({side['digest'][:8]})" if side.get("digest") else str(side.get("name", ""))
 
-    told = f"{one(data.get('from', ''))} → {one(data['to'])}"
-    return f"{told}: {for_reader(data['error'])}" if data.get("error") else told
+    change = f"{one(data.get('from', ''))} → {one(data['to'])}"
+    return f"{change}: {for_reader(data['error'])}" if data.get("error") else change
 
 
 def known_kinds() -> set[str]:

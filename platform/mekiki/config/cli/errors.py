@@ -1,4 +1,4 @@
-"""What a person is told when a command cannot go on: a sentence and an exit status, never a traceback.
+"""The errors of commands: one sentence and an exit status for the person, never a traceback.
 
 Errors of programming keep their traceback; MEKIKI_DEBUG=1 shows it for every error.
 """
@@ -17,7 +17,7 @@ FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 
 def guarded(command: Callable[[], object]) -> int:
-    """Run a command; its exit status, after its error was told."""
+    """Run a command and print its error, if any. Returns the exit status."""
     try:
         command()
         return 0
