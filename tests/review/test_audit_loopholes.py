@@ -18,7 +18,7 @@ from mekiki.review import blinding, selectors
 from mekiki.review.audit_counts import audit_counts
 from mekiki.review.models import ConfirmedLabel, Lease, Stream
 from mekiki.review.services import confirmed, correct_label, fill_queue, release, retire_audit
-from tests.factories import ImageFactory
+from tests.factories import DatasetFactory, HeadFactory, ImageFactory, MembershipFactory
 from tests.review_setup import Station
 
 pytestmark = pytest.mark.django_db
@@ -103,6 +103,60 @@ def test_images_whose_predictions_were_open_do_not_join_the_reserve() -> None:
     station.dataset = update_settings(dataset=station.dataset, user=admin, audit_fraction=0.5)
     limits = selectors.reserve_limits(station.dataset)
     assert limits and limits[0][1] == 0.0
+
+
+@pytest.mark.parametrize("first", [0.0, 0.15])
+def test_a_share_that_is_raised_after_the_first_head_holds_for_later_images_only(first: float) -> None:
+    """The predictions of images outside the reserve can be read: nobody has to answer a question for that."""
+    station = Station(audit_fraction=first)
+    admin = station.reviewer("admin")
+    image = ImageFactory(dataset=station.dataset, audit_key=0.3)
+    assert not blinding.hidden_ids(station.dataset, [image.pk])
+    station.dataset = update_settings(dataset=station.dataset, user=admin, audit_fraction=0.5)
+    assert selectors.reserve_limits(station.dataset) == [(image.pk, first)]
+    assert not blinding.hidden_ids(station.dataset, [image.pk])
+    later = ImageFactory(dataset=station.dataset, audit_key=0.3)
+    assert blinding.hidden_ids(station.dataset, [image.pk, later.pk]) == {later.pk}
+
+
+def test_a_share_that_is_raised_before_the_first_head_is_the_share() -> None:
+    dataset = DatasetFactory(audit_fraction=0.0)
+    admin = MembershipFactory(dataset=dataset, role="admin").user
+    image = ImageFactory(dataset=dataset, audit_key=0.3)
+    dataset = update_settings(dataset=dataset, user=admin, audit_fraction=0.5)
+    HeadFactory(dataset=dataset)
+    assert selectors.reserve_limits(dataset) == []
+    assert blinding.hidden_ids(dataset, [image.pk]) == {image.pk}
+
+
+def test_an_audit_under_an_archived_label_is_asked_again_although_it_was_corrected(
+    grace_is_over: None,
+) -> None:
+    """It counts as wrong, and would for ever: a correction to a label in use is no audit."""
+    station, item = audited()
+    admin = station.reviewer("admin")
+    station.answer(admin, station.next(admin)[0], "correct", label=station.labels[1])
+    correct_label(
+        dataset=station.dataset, user=admin, image_id=item.image_id, label_id=station.labels[2].pk,
+        client_key=uuid.uuid4(), head_version=station.head.version,
+    )  # fmt: skip
+    assert item.image_id in selectors.answered_image_ids(station.dataset)
+    assert not blinding.hidden_ids(station.dataset, [item.image_id])
+    archive_label(label=station.labels[1], user=admin, confirmed=True)
+    assert item.image_id not in selectors.answered_image_ids(station.dataset)
+    assert blinding.hidden_ids(station.dataset, [item.image_id])
+    fill_queue(
+        dataset=station.dataset, head=station.head, image_ids=[item.image_id], streams=[Stream.AUDIT],
+        propensities=[0.5],
+    )  # fmt: skip
+    again = station.next(admin)[0]
+    assert again.item.image_id == item.image_id and again.item.stream == Stream.AUDIT
+    station.answer(admin, again, "correct", label=station.labels[0])
+    assert sample(station) == [station.labels[0].pk]
+    counts = audit_counts(station.dataset)
+    assert (counts.counted, counts.archived_label, counts.judged_again) == (1, 0, 1)
+    assert item.image_id in selectors.answered_image_ids(station.dataset)
+    assert not blinding.hidden_ids(station.dataset, [item.image_id])
 
 
 def test_an_image_that_is_judged_again_after_its_label_was_archived_is_counted(grace_is_over: None) -> None:

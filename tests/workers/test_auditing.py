@@ -243,7 +243,7 @@ def test_an_audited_image_comes_back_as_an_audit_whatever_the_share_is_now(
     assert audit_sample(begun) == kept
 
 
-def test_a_share_that_is_raised_before_anybody_was_asked_is_the_share_and_the_queue_follows(
+def test_a_share_that_is_raised_before_the_first_head_is_the_share_and_the_queue_follows(
     coloured: Any, work: Work, answer_queue: Callable[..., int]
 ) -> None:
     from mekiki.datasets.services import update_settings
@@ -252,19 +252,18 @@ def test_a_share_that_is_raised_before_anybody_was_asked_is_the_share_and_the_qu
 
     imported(coloured, list(coloured.images.all()))
     admin = coloured.memberships.get(role="admin").user
+    update_settings(dataset=coloured, user=admin, audit_fraction=0.6)
+    coloured.refresh_from_db()
     work(coloured, "encode")
     work(coloured, "predict")
+    assert reserve_limits(coloured) == [], "no head had predicted"
+    later(coloured, 12)
+    assert [each.images for each in audit_strata(coloured)] == [42]
     assert QueueItem.objects.filter(dataset=coloured).exists()
     Job.objects.all().delete()
     update_settings(dataset=coloured, user=admin, audit_fraction=0.75)
     assert Job.objects.get().kind == Kind.REFILL
-    assert reserve_limits(coloured) == []
-    coloured.refresh_from_db()
-    work(coloured, "refill")
-    later(coloured, 12)
-    assert [each.images for each in audit_strata(coloured)] == [42]
-    answer_queue(coloured)
-    assert reserve_limits(coloured) == [], "what was chosen by the old share was never shown"
+    assert [share for _last, share in reserve_limits(coloured)] == [0.6]
 
 
 def test_images_before_and_after_a_raised_share_are_two_strata(

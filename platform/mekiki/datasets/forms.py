@@ -31,7 +31,7 @@ class SettingsForm(forms.Form):
         max_value=90,
         help_text=_(
             "This share of the images, drawn at random, is kept for measuring. Accuracy is only claimed from it. Raised after "
-            "the review has begun, or after it was lowered, it holds for images that come in afterwards."
+            "the first predictions, or after it was lowered, it holds for images that come in afterwards."
         ),
     )
     queue_target = forms.IntegerField(

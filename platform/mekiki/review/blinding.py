@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
 from mekiki.review.models import AUDIT_GRACE, BLIND_STREAMS, ConfirmedLabel, QueueItem
-from mekiki.review.selectors import reserve_limits
+from mekiki.review.selectors import audits_under_archived_labels, reserve_limits
 
 # Beyond this, pages say "more than": counting on is not worth a reader's time.
 COUNT_UP_TO = 10_000
@@ -51,14 +51,18 @@ def _waiting(dataset: Dataset) -> Q:
 
 
 def _judged(dataset: Dataset) -> QuerySet[ConfirmedLabel]:
-    """Labels after which nothing is hidden. One that was archived does not count: its image is audited again."""
+    """Labels after which nothing is hidden. Where label or audit answer is archived, the image is audited again."""
     judged = ConfirmedLabel.objects.filter(dataset=dataset).exclude(
         audited_at__gt=timezone.now() - AUDIT_GRACE
     )
     archived = list(
         Label.objects.filter(dataset=dataset, archived_at__isnull=False).values_list("pk", flat=True)
     )
-    return judged.exclude(label__in=archived) if archived else judged
+    if not archived:
+        return judged
+    return judged.exclude(label__in=archived).exclude(
+        pk__in=audits_under_archived_labels(dataset).values("pk")
+    )
 
 
 def hidden_ids(dataset: Dataset, image_ids: Iterable[int], condition: Q | None = None) -> set[int]:

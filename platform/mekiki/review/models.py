@@ -27,8 +27,6 @@ BLIND_STREAMS = (Stream.AUDIT, Stream.GOLD)
 # The name, metadata and prediction of an audited image stay hidden for this long after its answer. An answer that is taken
 # back in this time was a slip made blind, and the answer after it counts for the audit; later, the first one counts.
 AUDIT_GRACE = timedelta(minutes=2)
-# Chosen to teach the head, and shown with what it says.
-ACTIVE_STREAMS = (Stream.UNCERTAIN, Stream.DIVERSE)
 
 
 class QueueItem(models.Model):

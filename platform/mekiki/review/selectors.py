@@ -14,9 +14,8 @@ from mekiki.audit.models import Event
 from mekiki.datasets.models import Image, ImportBatch
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
 from mekiki.labeling.models import Label
-from mekiki.learning.models import Champion
+from mekiki.learning.models import Champion, Head
 from mekiki.review.models import (
-    ACTIVE_STREAMS,
     BLIND_STREAMS,
     ConfirmedLabel,
     Decision,
@@ -196,10 +195,10 @@ def _audit_sample(dataset: Any) -> QuerySet[ConfirmedLabel]:
 def reserve_limits(dataset: Any) -> list[tuple[int, float]]:
     """(image id, share): images up to that id belong to the audit reserve only below that share, whatever it is now.
 
-    Where the share was raised after active questions had been shown to somebody (or those chosen before it were shown
-    afterwards), the hard ones of the images in between were asked about and learned. What is left of them is no random
-    sample: only images that came later join by the new share. The same holds where the share had been lowered before: the
-    names and predictions of the images that left the reserve could be read meanwhile.
+    Where the share was raised after a head had predicted, the predictions of the images outside the reserve could be
+    read, and the hard images among them may have been asked about and learned. What is left of them is no random sample
+    to be judged blind: the new share holds for images that come in later. The same holds where the share had been lowered
+    before.
     """
     return [(last, share) for _at, last, share in _raises(dataset)]
 
@@ -209,44 +208,47 @@ def _raises(dataset: Any) -> list[tuple[datetime, int, float]]:
     changes = Event.objects.filter(
         dataset_id=dataset.pk, kind="dataset.settings_changed", data__before__has_key="audit_fraction"
     )
-    found = []
+    raises = []
     lowered = False
     for at, data in changes.order_by("pk").values_list("at", "data"):
         before, after = (data[when]["audit_fraction"] for when in ("before", "after"))
         if after <= before:
             lowered = True
             continue
-        if lowered or _asked_actively(dataset, at):
+        if lowered or Head.objects.filter(dataset=dataset, created_at__lt=at).exists():
             last = Image.objects.filter(dataset=dataset, created_at__lt=at).aggregate(last=Max("pk"))["last"]
-            found.append((at, last or 0, before))
-    return found
+            raises.append((at, last or 0, before))
+    return raises
 
 
-def _asked_actively(dataset: Any, until: datetime) -> bool:
-    """Was a question that was chosen by a head before this moment shown to somebody, then or later?"""
-    chosen = QueueItem.objects.filter(dataset=dataset, created_at__lt=until, stream__in=ACTIVE_STREAMS)
-    shown = Exists(Lease.objects.filter(item=OuterRef("pk"))) | Exists(
-        Decision.objects.filter(item=OuterRef("pk"))
+def audits_under_archived_labels(dataset: Any) -> QuerySet[ConfirmedLabel]:
+    """Labels of images whose audit answer names an archived label: they count as wrong until they are audited again.
+
+    Also those that were corrected since to a label in use: a correction is no audit.
+    """
+    return ConfirmedLabel.objects.filter(
+        dataset=dataset, stream=Stream.AUDIT, in_training=False, audit_label__archived_at__isnull=False
     )
-    return chosen.filter(shown).exists()
 
 
 def answered_image_ids(dataset: Any) -> set[int]:
     """Images that need not be asked about again: labelled, flagged, or with all the opinions they asked for.
 
-    One whose label was taken out of the schema since is asked about anew: nobody has said which of the labels there
-    are now it has, no head learns from it, and an audit sample without such images would not be a random one.
+    An image whose label, or whose audit answer, is archived is asked about anew: nobody has said which of the labels
+    in use it has, no head learns from it, and an audit sample without such images would not be a random one.
     """
     labels = ConfirmedLabel.objects.filter(dataset=dataset)
-    labelled = labels.filter(label__archived_at__isnull=True).values_list("image_id", flat=True)
     outdated = dict(
-        labels.filter(label__archived_at__isnull=False).values_list("image_id", "decision__item_id")
+        (labels.filter(label__archived_at__isnull=False) | audits_under_archived_labels(dataset)).values_list(
+            "image_id", "decision__item_id"
+        )
     )
+    labelled = set(labels.values_list("image_id", flat=True)) - set(outdated)
     done = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.DONE)
     # Asked about anew already: flagged this time, or the reviewers did not agree.
     since = done.filter(image__in=list(outdated)).values_list("image_id", "pk") if outdated else []
     settled = {image for image, item in since if item > (outdated[image] or 0)}
-    return set(labelled) | (set(done.values_list("image_id", flat=True)) - (set(outdated) - settled))
+    return labelled | (set(done.values_list("image_id", flat=True)) - (set(outdated) - settled))
 
 
 def waiting_count(dataset: Any) -> int:

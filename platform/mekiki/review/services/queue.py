@@ -15,6 +15,7 @@ from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
 from mekiki.jobs.services import enqueue
 from mekiki.learning.models import Champion, TrainingRun
 from mekiki.review.models import ConfirmedLabel, Decision, Lease, QueueItem, Stream
+from mekiki.review.selectors import audits_under_archived_labels
 from mekiki.review.services.confirmed import LABEL_KINDS
 from mekiki.review.services.locks import lock_dataset_questions
 
@@ -43,7 +44,8 @@ def fill_queue(
 
     Items in somebody's hands, with some of their opinions, whose flag was taken back, or that a person asked about again
     stay, and so do audit items that somebody has held. Images of other datasets, already
-    labelled with a label in use (unless the stream asks again) or still waiting are passed over. ValueError: lengths differ.
+    labelled with a label in use (unless the stream asks again, or the audit answer names an archived label) or still
+    waiting are passed over. ValueError: lengths differ.
     """
     if not len(image_ids) == len(streams) == len(propensities):
         raise ValueError("image_ids, streams and propensities must have the same length")
@@ -69,7 +71,8 @@ def fill_queue(
         chosen.setdefault(int(image_id), (Stream(stream), float(propensity)))
     known = set(Image.objects.filter(dataset=dataset, pk__in=list(chosen)).values_list("pk", flat=True))
     labels = ConfirmedLabel.objects.filter(image__in=list(chosen), label__archived_at__isnull=True)
-    labelled = set(labels.values_list("image_id", flat=True))
+    repeated = audits_under_archived_labels(dataset).values("pk")
+    labelled = set(labels.exclude(pk__in=repeated).values_list("image_id", flat=True))
     still = set(waiting.filter(image__in=list(chosen)).values_list("image_id", flat=True))
     last = waiting.aggregate(last=Max("position"))["last"] or 0.0
     items = [
