@@ -13,7 +13,7 @@ LOCKS := requirements/web.txt requirements/workers.txt
 COMPILE = $(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --no-header --annotation-style=line \
   --no-emit-options --no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(UPGRADE)
 
-.PHONY: help demo run test lint format lock pocket pocket-eval bench-learning docs messages chromium clean
+.PHONY: help demo run test lint format lock pocket pocket-eval bench-learning chaos docs messages chromium clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -57,6 +57,9 @@ pocket-eval: $(VENV)/.installed  ## Measure it and write its card (PHOTOS=folder
 
 bench-learning: $(VENV)/.installed  ## Measure what accuracy costs in labels, write table and plots (PHOTOS=folder ARGS="--cache DIR")
 	$(BIN)/python benchmarks/learning.py --photos "$(PHOTOS)" --json benchmarks/results/learning.json --docs $(ARGS)
+
+chaos: $(VENV)/.installed-dev  ## Kill, stop, fill the disk and shift the clock under a working platform, some 30 minutes (ARGS="--quick")
+	$(BIN)/python benchmarks/chaos.py --json benchmarks/results/chaos.json $(ARGS)
 
 docs: $(VENV)/.installed  ## Write the reference pages that come from code
 	PYTHONPATH=platform $(BIN)/python -c 'from mekiki.config import env; print(env.reference(), end="")' \

@@ -134,6 +134,14 @@ SECTIONS: dict[str, tuple[str, str, str]] = {
         "Budget: p99 of the next item under 50 ms, no item handed to two people. The reviewers and the server "
         "share the same two cores.",
     ),
+    "chaos": (
+        "Faults under a working platform",
+        "make chaos",
+        "`kill -9` of any process and of the supervisor, SIGSTOP for some seconds, a disk without a free byte, the clock of all "
+        "processes shifted by up to a day, while reviewers answer, images are imported, heads trained and label sets frozen. "
+        "`*_answers_again_*` are the seconds from the end of a fault to the first answer that was sent after it and "
+        "acknowledged. Promise: every acknowledged answer is stored once, as acknowledged; no job is stuck or doubled.",
+    ),
     "review_latency": (
         "From the key to the next image",
         "python benchmarks/review_latency.py --json …",

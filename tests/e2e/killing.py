@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,11 +35,13 @@ from mekiki.simulation.setting_up import make_people
 
 wanted = json.load(sys.stdin)
 people = make_people()
-people.passwords["vanishing"] = people.passwords["reviewer"]
-vanishing = create_user(name="vanishing", password=people.passwords["vanishing"])
+others = []
+for name in wanted["reviewers"]:
+    people.passwords[name] = people.passwords["reviewer"]
+    others.append(create_user(name=name, password=people.passwords[name]))
 for slug in wanted["datasets"]:
-    dataset = create_dataset(name=slug, slug=slug, user=people.admin, retrain_every=0, queue_target=120)
-    for user in (people.reviewer, vanishing):
+    dataset = create_dataset(name=slug, slug=slug, user=people.admin, retrain_every=0, queue_target=wanted["queue_target"])
+    for user in (people.reviewer, *others):
         set_role(dataset=dataset, user=user, role=Role.REVIEWER, actor=people.admin)
     labels = [{"name": name, "prompts": [f"a photo of {name} on steel"]} for name in wanted["labels"]]
     set_schema(dataset=dataset, labels=labels, user=people.admin)
@@ -59,11 +61,23 @@ def until(condition: Callable[[], Any], seconds: float, what: str, every: float 
 class Site:
     """A platform with datasets that have labels and prompts, and no images yet."""
 
-    def __init__(self, platform: Platform, datasets: list[str]) -> None:
+    def __init__(
+        self,
+        platform: Platform,
+        datasets: list[str],
+        reviewers: Sequence[str] = ("vanishing",),
+        queue_target: int = 120,
+    ) -> None:
         self.platform = platform
         self._connection: psycopg.Connection[Any] | None = None
         self.given: list[Answer] = []  # by every reviewer who has finished
-        given = json.dumps({"datasets": datasets, "labels": LABELS})
+        wanted = {
+            "datasets": datasets,
+            "labels": LABELS,
+            "reviewers": reviewers,
+            "queue_target": queue_target,
+        }
+        given = json.dumps(wanted)
         self.passwords = json.loads(self._manage("manage", "shell", "-v", "0", "-c", PREPARE, stdin=given))
         until(lambda: not self.active(), FINISHED, "no job is left of the preparations")
 
@@ -242,12 +256,16 @@ class Reviewer(HttpDoor):
     def __exit__(self, *_exception: object) -> None:
         self.finish()
 
-    def finish(self) -> None:
+    def end(self, seconds: float = 120) -> None:
         """Let the answer in hand arrive, then stop."""
         self._stop.set()
-        self._thread.join(120)
+        self._thread.join(seconds)
         assert not self._thread.is_alive()
         self._site.given += self.answers
+
+    def finish(self) -> None:
+        """As `end`; raises what stopped the reviewer earlier."""
+        self.end()
         if self.broken is not None:
             raise self.broken
 

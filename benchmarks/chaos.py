@@ -1,0 +1,154 @@
+"""A hundred faults under a working platform: what was lost, stuck or done twice, and how long recovery took.
+
+    python benchmarks/chaos.py [--faults 110] [--minutes 22] [--reviewers 8] [--seed 1] [--quick] [--json PATH]
+
+`mekiki up` runs on a small file system of its own with a clock that can be shifted. Reviewers answer over HTTP, images
+are imported by the command line, heads are trained and label sets frozen through the site, while faults happen: `kill -9`
+of any process, of the supervisor too (started again at once); SIGSTOP for some seconds; a disk without a free byte; the
+clock of all processes set back or ahead by up to a day. Then everything is left alone, and the database tells what became
+of each answer, job, image and label set.
+
+Promise (invariant 7): what was acknowledged is stored, once; no job is lost, stuck or doubled. Needs root for the file
+system (else no disk is filled, and the figures say so).
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
+
+REVIEWED, IMPORTED = "reviewed", ["line-1", "line-2", "line-3"]
+VOLUME_MB = 3000
+DRAIN_SECONDS = 300.0
+
+
+def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Set up, do the faults, wait for the end of all work, and count."""
+    from benchmarks.faults.clock import Clock
+    from benchmarks.faults.injection import Injector
+    from benchmarks.faults.volume import Volume
+    from benchmarks.faults.witness import (
+        answer_figures,
+        failed_jobs,
+        image_figures,
+        job_figures,
+        recovery_figures,
+    )
+    from benchmarks.faults.work import Acts, Client, draw_pictures, verify_label_sets
+    from mekiki.embedded.supervisor import Platform
+    from tests.e2e.killing import Site, until
+
+    began = time.monotonic()
+    volume, clock = Volume(folder / "volume", VOLUME_MB), Clock(folder)
+    names = [f"reviewer-{number}" for number in range(1, options.reviewers + 1)]
+    settings = {"DATABASE_URL": "", "BROKER_URL": "", **clock.environment}
+    platform = Platform(volume.place / "home", quiet=True, env=settings)
+    try:
+        platform.start()
+        platform.port = int(platform.url.rstrip("/").rsplit(":", 1)[1])  # the same address after a restart
+        site = Site(platform, [REVIEWED, *IMPORTED], reviewers=names, queue_target=1500)
+        draw_pictures(folder / "pictures", options.images, seed=options.seed)
+        site.bring_in(REVIEWED, folder / "pictures")
+        until(lambda: site.finished(REVIEWED), 600, "the images are predicted")
+        clients = [Client(site, REVIEWED, name, pace=options.pace) for name in names]
+        injector = Injector(site, options.seed, volume if volume.mounted else None, clock)
+        acts = Acts(site, folder, IMPORTED, REVIEWED, options.seed)
+        faults = []
+        print(f"set up in {time.monotonic() - began:.0f} s", flush=True)
+        for client in clients:
+            client.__enter__()
+        with acts:
+            first = time.monotonic()
+            every = options.minutes * 60 / options.faults
+            while len(faults) < options.faults and time.monotonic() - first < options.minutes * 60:
+                fault = injector.next()
+                faults.append(fault)
+                print(f"{fault.began - first:7.1f} s  {fault.kind}: {fault.what}", flush=True)
+                time.sleep(max(0.5, first + len(faults) * every - time.monotonic()))
+        clock.shift(0)
+        volume.free()
+        for client in clients:
+            client.end()
+        left_alone = time.monotonic()
+        while site.active() and time.monotonic() - left_alone < DRAIN_SECONDS:
+            time.sleep(1)
+        drained = time.monotonic() - left_alone
+        frozen, verified = verify_label_sets(site, REVIEWED, folder)
+        figures = {
+            "faults": len(faults),
+            "disk_could_be_filled": volume.mounted,
+            "reviewers": options.reviewers,
+            **answer_figures(site, clients, REVIEWED),
+            **job_figures(site),
+            **image_figures(site, acts.pictures),
+            "imports_acknowledged": acts.imports,
+            "trainings_acknowledged": acts.trainings,
+            "label_sets_acknowledged": acts.label_sets,
+            "label_sets_frozen": frozen,
+            "label_sets_verified": verified,
+            "acts_refused_and_tried_again": acts.refused,
+            **recovery_figures(faults, clients),
+            "work_drained_s": round(drained, 1),
+            "seconds": round(time.monotonic() - began),
+        }
+        for line in failed_jobs(site):
+            print("failed:", line)
+        for client in clients:
+            if client.broken is not None:
+                print(f"{client.name} gave up: {client.broken!r}")
+        site.close()
+        return figures
+    finally:
+        if options.keep:
+            shutil.copytree(platform.home / "logs", options.keep, dirs_exist_ok=True)
+        platform.discard()
+        volume.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--faults", type=int, default=None)
+    parser.add_argument(
+        "--minutes", type=float, default=None, help="of faults; setting up and the end come on top"
+    )
+    parser.add_argument("--reviewers", type=int, default=8)
+    parser.add_argument("--images", type=int, default=None, help="for the reviewers")
+    parser.add_argument("--pace", type=float, default=2.0, help="seconds between two answers of a reviewer")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--quick", action="store_true", help="12 faults in 2 minutes")
+    parser.add_argument("--keep", type=Path, help="folder for the logs")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    from benchmarks.faults.volume import enter_own_mounts
+
+    enter_own_mounts()
+    options.faults = options.faults or (12 if options.quick else 110)
+    options.minutes = options.minutes or (2 if options.quick else 22)
+    options.images = options.images or (600 if options.quick else 6000)
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mekiki.config.settings")
+    folder = Path(tempfile.mkdtemp(prefix="mekiki-chaos-"))
+    folder.chmod(0o755)  # the database of root runs as another user
+    os.environ["MEKIKI_HOME"] = str(folder / "volume" / "home")
+    import django
+
+    django.setup()
+    try:
+        figures = run(options, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    for name, value in figures.items():
+        print(f"{name:36} {value!s:>12}")
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""A small file system of its own for the platform's home, so that it can be filled without harm to the machine."""
+
+import contextlib
+import errno
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+FREE_AT_LEAST = 4096
+
+
+# Where root's databases are kept, outside the home (mekiki.embedded.places).
+DATABASES = Path("/var/lib/mekiki")
+INSIDE = "CHAOS_HAS_OWN_MOUNTS"
+
+
+def enter_own_mounts() -> None:
+    """Start this program again with mounts that no other process sees. Only root may; else nothing happens."""
+    if os.geteuid() == 0 and not os.environ.get(INSIDE) and shutil.which("unshare"):
+        os.environ[INSIDE] = "1"
+        os.execvp("unshare", ["unshare", "--mount", "--propagation", "private", sys.executable, *sys.argv])
+
+
+class Volume:
+    """A tmpfs of `megabytes` mounted on `place`, which holds root's databases, too.
+
+    `mounted` is False where this user may not mount one.
+    """
+
+    def __init__(self, place: Path, megabytes: int) -> None:
+        self.place = place
+        self.mounted = False
+        place.mkdir(parents=True, exist_ok=True)
+        if os.environ.get(INSIDE):
+            options = f"size={megabytes}m,mode=0755"
+            subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)], check=True)
+            for folder in (place / "databases", DATABASES):
+                folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+            subprocess.run(["mount", "--bind", str(place / "databases"), str(DATABASES)], check=True)
+            self.mounted = True
+
+    @property
+    def _filler(self) -> Path:
+        return self.place / "filler"
+
+    def fill(self) -> int:
+        """Write until nothing more fits; returns the bytes written."""
+        written, block = 0, b"\0" * (1 << 20)
+        with self._filler.open("wb", buffering=0) as file:
+            while len(block) >= FREE_AT_LEAST:
+                try:
+                    written += file.write(block)
+                except OSError as error:
+                    if error.errno != errno.ENOSPC:
+                        raise
+                    block = block[: len(block) // 2]
+        return written
+
+    def free(self) -> None:
+        """Give the space back."""
+        with contextlib.suppress(FileNotFoundError):
+            self._filler.unlink()
+
+    def close(self) -> None:
+        """Unmount; the content is gone."""
+        self.free()
+        if self.mounted:
+            for place in (DATABASES, self.place):
+                subprocess.run(["umount", "--lazy", str(place)], check=False, capture_output=True)

@@ -1,0 +1,155 @@
+"""The work that goes on while faults happen: reviewers, imports, trainings, freezes, all through the site or the CLI."""
+
+import itertools
+import random
+import subprocess
+import threading
+import time
+import urllib.parse
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from mekiki.simulation.doors import HttpDoor
+from tests.e2e.killing import Reviewer, Site
+
+PATIENCE = 300.0  # seconds that a client tries one request again
+
+
+def draw_pictures(folder: Path, count: int, seed: int) -> None:
+    """Write `count` different small PNG pictures."""
+    folder.mkdir(parents=True)
+    dice = np.random.default_rng(seed)
+    for number in range(count):
+        coarse = dice.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(coarse).resize((96, 96), Image.Resampling.BILINEAR).save(
+            folder / f"part-{number:05}.png"
+        )
+
+
+class Client(Reviewer):
+    """A reviewer who logs in again when the session has ended, as a person would."""
+
+    def __init__(self, site: Site, slug: str, name: str, pace: float) -> None:
+        super().__init__(site, slug, name)
+        self.pace = pace
+        self.name, self.logins, self.sent_again = name, 1, 0
+        # (sent, acknowledged) of each answer, on the monotonic clock.
+        self.times: list[tuple[float, float]] = []
+
+    def insist(self, act: str, body: dict[str, Any]) -> tuple[dict[str, Any], int]:
+        """(the reply, how many tries it took); RuntimeError when the site refuses it or the patience ends."""
+        began, tries = time.monotonic(), 0
+        while True:
+            tries += 1
+            sent = time.monotonic()
+            try:
+                reply = self._post(act, body)
+            except Exception as error:
+                if time.monotonic() - began > PATIENCE:
+                    raise
+                if " answered 401" in str(error) or " answered 403" in str(error):
+                    self._log_in_again()
+                elif " answered 4" in str(error) and " answered 429" not in str(error):
+                    raise
+                time.sleep(0.2)
+                continue
+            if act == "answer":
+                self.times.append((sent, time.monotonic()))
+                self.sent_again += tries > 1
+            return reply, tries
+
+    def _log_in_again(self) -> None:
+        with suppress(Exception):
+            self.cookies.clear()
+            self._log_in(self.name, self._site.passwords[self.name])
+            self.logins += 1
+
+
+class Acts:
+    """Threads that keep asking for imports, trainings and label sets; each counts what was acknowledged."""
+
+    def __init__(self, site: Site, folder: Path, slugs: list[str], reviewed: str, seed: int) -> None:
+        self.site, self.folder, self.slugs, self.reviewed = site, folder, slugs, reviewed
+        self.pictures: dict[str, int] = dict.fromkeys(slugs, 0)
+        self.imports = self.trainings = self.label_sets = self.refused = 0
+        self._stop = threading.Event()
+        self._dice = random.Random(seed)
+        self._threads = [
+            threading.Thread(target=self._repeat, args=(act, every), daemon=True)
+            for act, every in ((self._import, 25.0), (self._train, 40.0), (self._freeze, 45.0))
+        ]
+
+    def __enter__(self) -> "Acts":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(PATIENCE)
+
+    def _repeat(self, act: Callable[[int], None], every: float) -> None:
+        for number in itertools.count():
+            if self._stop.wait(every * self._dice.uniform(0.5, 1.5)):
+                return
+            deadline = time.monotonic() + PATIENCE
+            while time.monotonic() < deadline:
+                try:
+                    act(number)
+                    break
+                except Exception:
+                    self.refused += 1
+                    if self._stop.wait(2.0):
+                        return
+
+    def _import(self, number: int) -> None:
+        """Thirty new pictures from a folder, by the command line. The same folder again adds none twice."""
+        slug = self.slugs[number % len(self.slugs)]
+        source = self.folder / f"{slug}-{number}"
+        if not source.exists():
+            draw_pictures(source, 30, seed=1000 + number)
+        self.site.bring_in(slug, source)
+        self.pictures[slug] += 30
+        self.imports += 1
+
+    def _train(self, _number: int) -> None:
+        self._press("models/train/", {})
+        self.trainings += 1
+
+    def _freeze(self, number: int) -> None:
+        self._press("exports/", {"note": f"number {number}"})
+        self.label_sets += 1
+
+    def _press(self, page: str, fields: dict[str, str]) -> None:
+        admin = HttpDoor(self.site.platform.url, self.reviewed, "admin", self.site.passwords["admin"])
+        token = next(cookie.value or "" for cookie in admin.cookies if cookie.name == "csrftoken")
+        body = urllib.parse.urlencode({"csrfmiddlewaretoken": token, **fields}).encode()
+        admin._open(f"{admin.url}/d/{self.reviewed}/{page}", body)
+
+
+def verify_label_sets(site: Site, slug: str, folder: Path) -> tuple[int, int]:
+    """(frozen, verified) label sets: each is downloaded and checked by `mekiki verify`."""
+    versions = [
+        version
+        for (version,) in site.query(
+            "SELECT s.version FROM exports_labelset s JOIN datasets_dataset d ON d.id = s.dataset_id"
+            " WHERE d.slug = %s AND s.state = 'frozen' ORDER BY 1",
+            slug,
+        )
+    ]
+    admin = HttpDoor(site.platform.url, slug, "admin", site.passwords["admin"])
+    verified = 0
+    for version in versions:
+        file = folder / f"label-set-{version}.zip"
+        file.write_bytes(admin._open(f"{admin.url}/d/{slug}/exports/{version}/download/"))
+        with suppress(AssertionError, subprocess.SubprocessError):
+            site._manage("verify", str(file))
+            verified += 1
+        file.unlink()
+    return len(versions), verified
