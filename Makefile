@@ -25,9 +25,10 @@ run: $(VENV)/.installed  ## Run the empty platform on this machine (ARGS="--port
 	@$(BIN)/mekiki up $(ARGS)
 
 test: lint chromium  ## Check and test everything, a real browser included (ARGS="tests/embedded -x")
-	@# Tests of the browser measure what a person would see, so they run alone; the others run two at a time.
+	@# Tests of the browser measure what a person would see, so they run alone; the others run two at a time, each with one
+	@# thread for its arithmetic: with more the two would wait for each other.
 	@if [ -n "$(ARGS)" ]; then $(BIN)/python -m pytest $(ARGS); \
-	  else $(BIN)/python -m pytest -n 2 --dist loadfile -m "not e2e" && $(BIN)/python -m pytest -m e2e; fi
+	  else OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not e2e" && $(BIN)/python -m pytest -m e2e; fi
 
 lint: $(VENV)/.installed-dev  ## Style, types, import layers, missing migrations
 	$(BIN)/ruff check
