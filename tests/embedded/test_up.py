@@ -18,7 +18,7 @@ from mekiki.embedded import endpoints
 from mekiki.embedded.supervisor import Platform, PlatformError
 from tests.embedded.conftest import EMBEDDED, processes_of, until
 
-CHILDREN = ("postgres", "valkey", "web", "worker", "search", "beat")
+CHILDREN = ("postgres", "valkey", "web", "worker", "search", "sweeper", "beat")
 NewPlatform = Callable[..., Platform]
 
 
