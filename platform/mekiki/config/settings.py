@@ -63,6 +63,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "mekiki.accounts.middleware.DeviceMiddleware",
     "mekiki.accounts.middleware.LanguageMiddleware",
     "mekiki.accounts.middleware.TimeZoneMiddleware",
     "mekiki.datasets.middleware.MovedDatasetMiddleware",
