@@ -21,7 +21,7 @@ from mekiki.embedded.small_files import write_small
 
 RUNNING, STARTING, WAITING = "running", "starting", "waiting"
 # In the order in which they matter to people.
-NAMES = ("postgres", "web", "valkey", "worker", "search", "beat")
+NAMES = ("postgres", "web", "valkey", "worker", "search", "sweeper", "beat")
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ def title(name: str) -> str:
         "web": _("Web"),
         "worker": _("Worker"),
         "search": _("Search worker"),
+        "sweeper": _("Sweeper"),
         "beat": _("Schedule"),
     }
     return titles.get(name, name)
@@ -85,6 +86,7 @@ def without(name: str) -> str:
         "valkey": _("Jobs wait. Reviewing goes on."),
         "worker": _("Jobs wait. Reviewing goes on."),
         "search": _("Search by text does not answer. Reviewing goes on."),
+        "sweeper": _("Jobs that stalled are not taken up again."),
         "beat": _("Scheduled trainings wait. Reviewing goes on."),
     }
     return texts.get(name, "")

@@ -33,7 +33,7 @@ ROTATE_SECONDS = 10.0
 ASK_SECONDS = 0.5
 # After a crash PostgreSQL first reads its log again, which takes minutes on a slow disk.
 PATIENCE_SECONDS = 600.0
-STOP_ORDER = ("beat", "search", "worker", "web", "valkey", "postgres")
+STOP_ORDER = ("beat", "sweeper", "search", "worker", "web", "valkey", "postgres")
 
 
 class SupervisorError(PlainError):
@@ -128,7 +128,7 @@ class Supervisor:
     def _end_leftovers(self) -> bool:
         """End what an earlier run left that was killed; True when there was something."""
         found = False
-        for name in ("beat", "search", "worker", "web"):
+        for name in ("beat", "sweeper", "search", "worker", "web"):
             if pid := end_leftover(self.home / "run" / f"{name}.pid", home=self.home):
                 found = True
                 text = _("Ended what an earlier run left: %(name)s (process %(pid)s).")
@@ -216,6 +216,7 @@ class Supervisor:
         else:
             self.console.warn(_("No worker here: jobs wait until one runs somewhere."))
         if self.with_beat:
+            self._launch(Child("sweeper", children.sweeper(self.home, environment)))
             self._launch(Child("beat", children.beat(self.home, environment)))
 
     def _launch(self, child: Child) -> None:
