@@ -9,6 +9,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -98,11 +99,20 @@ def _message(name: str, given: Iterable[Any]) -> Iterator[Message]:
         yield Message(texts[0], texts[1] if wanted == 2 else "", context or "")
 
 
+@cache
+def _messages_of(path: Path, _changed: tuple[int, int]) -> tuple[tuple[str, str, str], ...]:
+    """(msgid, plural, context) of the messages of a file as it is at this time and size."""
+    read = _from_python if path.suffix == ".py" else _from_template
+    return tuple((message.msgid, message.plural, message.context) for message in read(path))
+
+
 def extract() -> dict[Key, Message]:
     """Every message of the project, by key."""
     found: dict[Key, Message] = {}
     for path, name in _sources():
-        for message in (_from_python if path.suffix == ".py" else _from_template)(path):
+        state = path.stat()
+        for texts in _messages_of(path, (state.st_mtime_ns, state.st_size)):
+            message = Message(*texts)
             known = found.setdefault(message.key, message)
             known.plural = known.plural or message.plural
             known.files.add(name)
