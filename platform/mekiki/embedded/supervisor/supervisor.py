@@ -7,6 +7,7 @@ import socket
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from django.core.exceptions import ValidationError
 from django.db import connections
@@ -23,6 +24,9 @@ from mekiki.embedded.supervisor import children, first
 from mekiki.embedded.supervisor.console import Console
 from mekiki.embedded.supervisor.listener import answers, listen, reachable_host
 from mekiki.embedded.valkey import Valkey, ValkeyError
+
+if TYPE_CHECKING:
+    from mekiki.learning.search.keeper import Keeper
 
 POLL_SECONDS = 0.1
 ROTATE_SECONDS = 10.0
@@ -78,6 +82,7 @@ class Supervisor:
         self.stopping: Child | None = None
         self.listener: socket.socket | None = None
         self.url = ""
+        self.keeper: Keeper | None = None
 
     # --- The whole -------------------------------------------------------------------------------------------
 
@@ -166,8 +171,9 @@ class Supervisor:
                     _("%(title)s (process %(pid)s)") % {"title": child.title, "pid": child.server.pid}
                 )
             self._check()
-        endpoints.connect(self.endpoints)
-        changed = first.migrate(self.console)
+        owner_url = postgres.owner_url if postgres else env.text("DATABASE_OWNER_URL")
+        owner_url = owner_url or self.endpoints.database_url
+        changed = first.migrate(self.console, self.endpoints, owner_url)
         first.relocate()
         self._check()
         self.asking = True
@@ -177,6 +183,8 @@ class Supervisor:
         self.console.ok(_("Database ready") if changed else _("Database up to date"))
         if web:
             self._wait_for_web(web)
+        if owner_url != self.endpoints.database_url:
+            self._keep_indexes(owner_url)
         self._start_workers(environment)
         endpoints.write(self.home, self.endpoints)
         text = (
@@ -188,6 +196,13 @@ class Supervisor:
         )
         facts = {"url": self.url, "seconds": time.monotonic() - began, "logs": self.home / "logs"}
         self.console.head(text % facts)
+
+    def _keep_indexes(self, owner_url: str) -> None:
+        """Build search indexes here, with the owner's connection, which no child has."""
+        from mekiki.learning.search.keeper import Keeper
+
+        self.keeper = Keeper(owner_url, self.console.warn)
+        self.keeper.start()
 
     def _wait_for_web(self, web: Child) -> None:
         deadline = time.monotonic() + 60
@@ -274,6 +289,8 @@ class Supervisor:
         connections.close_all()
         if self.running:
             self.console.head(_("Stopping …"))
+        if self.keeper is not None:
+            self.keeper.stop()
         for child in sorted(self.running, key=lambda c: STOP_ORDER.index(c.name)):
             self.stopping = child
             child.server.stop()
