@@ -68,6 +68,7 @@ def pytest_configure(config: pytest.Config) -> None:
         MEKIKI_HOME=str(home),
         DATABASE_URL=_make_test_role(server),
         MEKIKI_TEST_SUPERUSER_URL=server.superuser_url,
+        MEKIKI_TEST_OWNER_URL=server.owner_url,
         # Messages go nowhere unless a test asks for `broker`: jobs are durable without them.
         BROKER_URL="memory://",
         DJANGO_SETTINGS_MODULE="mekiki.config.settings",
@@ -109,8 +110,9 @@ def _connect_as(url: str) -> None:
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
     """The owner makes the test database and migrates it."""
-    server = _session["server"]
-    _connect_as(server.owner_url)  # type: ignore[attr-defined]
+    from tests.roles import OWNER_URL
+
+    _connect_as(os.environ[OWNER_URL])
 
 
 @pytest.fixture(scope="session")
@@ -118,11 +120,9 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
     """Tests run in the test database with the rights of the application."""
     from django.test import TransactionTestCase
 
-    from mekiki.embedded.roles import APPLICATION, REPORT, rights
-    from tests.roles import as_owner, test_database_url
+    from tests.roles import OWNER_URL, as_owner, grant_rights
 
-    owner = _session["server"].owner_url  # type: ignore[attr-defined]
-    rights.grant(test_database_url(owner), application=APPLICATION, report=REPORT)
+    grant_rights()
     _connect_as(os.environ["DATABASE_URL"])
     tear_down = TransactionTestCase._fixture_teardown
 
@@ -133,7 +133,7 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", tear_down_as_owner)
         yield
-    _connect_as(owner)
+    _connect_as(os.environ[OWNER_URL])
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -186,10 +186,9 @@ def _flush_despite_append_only_triggers() -> Iterator[None]:
 def keeper(transactional_db: None) -> Iterator[None]:
     """The thread that builds search indexes, as `mekiki up` runs it."""
     from mekiki.learning.search.keeper import Keeper
-    from tests.roles import test_database_url
+    from tests.roles import OWNER_URL, test_database_url
 
-    owner = _session["server"].owner_url  # type: ignore[attr-defined]
-    running = Keeper(test_database_url(owner), poll_seconds=0.05)
+    running = Keeper(test_database_url(os.environ[OWNER_URL]), poll_seconds=0.05)
     running.start()
     yield
     running.stop()

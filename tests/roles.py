@@ -10,9 +10,11 @@ from typing import Any, TypeVar
 from django.db import DatabaseError, connection
 from django.db.models import Model
 
+from mekiki.embedded.roles import APPLICATION, REPORT
+
 RowT = TypeVar("RowT", bound=Model)
 
-SUPERUSER_URL = "MEKIKI_TEST_SUPERUSER_URL"
+SUPERUSER_URL, OWNER_URL = "MEKIKI_TEST_SUPERUSER_URL", "MEKIKI_TEST_OWNER_URL"
 # Has the rights of mekiki_app, and may become the superuser by SET ROLE alone.
 TEST_ROLE = "mekiki_test"
 
@@ -29,6 +31,13 @@ def test_database_url(role_url: str = "") -> str:
 
 
 test_database_url.__test__ = False  # type: ignore[attr-defined]
+
+
+def grant_rights() -> None:
+    """Give the application and reports their rights, in a test database whose tables are new."""
+    from mekiki.embedded.roles import rights
+
+    rights.grant(test_database_url(os.environ[OWNER_URL]), application=APPLICATION, report=REPORT)
 
 
 @contextmanager

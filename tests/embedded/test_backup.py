@@ -28,20 +28,19 @@ from mekiki.embedded.backup.making import back_up
 from mekiki.embedded.backup.restoring import restore
 from mekiki.embedded.supervisor import Platform
 from tests.embedded.conftest import until
+from tests.roles import superuser_url
 
 NewPlatform = Callable[..., Platform]
 
 
 def url_of(name: str = "") -> str:
     """The address of a database beside the one the tests write to, or of that."""
-    given = connection.settings_dict
-    host = urllib.parse.quote(given["HOST"], safe="")
-    return f"postgresql://{given['USER']}@/{name or given['NAME']}?host={host}"
+    return superuser_url(name or connection.settings_dict["NAME"])
 
 
 def empty_database(name: str) -> str:
     """The address of a new database."""
-    with connection.cursor() as cursor:
+    with psycopg.connect(superuser_url(), autocommit=True) as cursor:
         cursor.execute(f"DROP DATABASE IF EXISTS {name}")
         cursor.execute(f"CREATE DATABASE {name}")
     return url_of(name)
@@ -142,7 +141,7 @@ def test_a_backup_made_while_people_answer_is_restored_on_another_path(
         assert before <= kept
         query = "SELECT count(*) FROM audit_event WHERE dataset_id = %s"
         assert restored.execute(query, [judged.dataset.pk]).fetchone() == (events,)
-        with pytest.raises(psycopg.errors.RaiseException):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
             restored.execute("DELETE FROM audit_event")
     # The login works, and the label set is the same, by the same key.
     opener = urllib.request.build_opener(
