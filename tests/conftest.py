@@ -89,7 +89,7 @@ def _make_test_role(server: "Postgres") -> str:
     with psycopg.connect(server.superuser_url, autocommit=True) as connection:
         connection.execute(f"ALTER ROLE {OWNER} CREATEDB")  # of the test database, which it owns as any other
         connection.execute(f"CREATE ROLE {TEST_ROLE} LOGIN PASSWORD 'test' IN ROLE {APPLICATION}")
-        connection.execute(f"GRANT {SUPERUSER} TO {TEST_ROLE} WITH INHERIT FALSE, SET TRUE")
+        connection.execute(f"GRANT {OWNER}, {SUPERUSER} TO {TEST_ROLE} WITH INHERIT FALSE, SET TRUE")
     with psycopg.connect(
         server.superuser_url.replace("/mekiki?", "/template1?"), autocommit=True
     ) as connection:
@@ -174,6 +174,7 @@ def _flush_despite_append_only_triggers() -> Iterator[None]:
     def flush_as_replica(self: DatabaseOperations, sql_list: list[str]) -> None:
         with transaction.atomic(using=self.connection.alias):
             with self.connection.cursor() as cursor:
+                cursor.execute("SET LOCAL ROLE mekiki")
                 cursor.execute("SET LOCAL session_replication_role = replica")
             flush(self, sql_list)
 

@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 from django.db import DatabaseError, connection
 from django.db.models import Model
 
-from mekiki.embedded.roles import APPLICATION, REPORT
+from mekiki.embedded.roles import APPLICATION, OWNER, REPORT, SUPERUSER
 
 RowT = TypeVar("RowT", bound=Model)
 
 SUPERUSER_URL, OWNER_URL = "MEKIKI_TEST_SUPERUSER_URL", "MEKIKI_TEST_OWNER_URL"
-# Has the rights of mekiki_app, and may become the superuser by SET ROLE alone.
+# Has the rights of mekiki_app, and may become the owner and the superuser by SET ROLE alone.
 TEST_ROLE = "mekiki_test"
 
 
@@ -44,8 +44,10 @@ def grant_rights() -> None:
 def as_owner(*, triggers: bool = True) -> Iterator[None]:
     """Run what is inside with all rights in the database. triggers: False lets no trigger fire, nor any foreign key."""
     with connection.cursor() as cursor:
-        cursor.execute("SET ROLE mekiki")
-        if not triggers:
+        if triggers:
+            cursor.execute(f"SET ROLE {OWNER}")
+        else:  # which takes a superuser
+            cursor.execute(f"SET ROLE {SUPERUSER}")
             cursor.execute("SET session_replication_role = replica")
     try:
         yield

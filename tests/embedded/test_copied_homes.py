@@ -18,6 +18,7 @@ from mekiki.embedded.lock import HomeLock
 from mekiki.embedded.roles import connecting
 from mekiki.embedded.supervisor import Platform, PlatformError
 from tests.embedded.conftest import EMBEDDED
+from tests.roles import as_owner
 
 NewPlatform = Callable[..., Platform]
 
@@ -253,14 +254,14 @@ def test_a_database_of_a_newer_version_is_refused() -> None:
     from django.db import connection
     from django.db.migrations.recorder import MigrationRecorder
 
-    from mekiki.embedded.roles import connecting
-from mekiki.embedded.supervisor import first
+    from mekiki.embedded.supervisor import first
     from mekiki.embedded.versions import NewerVersionError
 
     recorder = MigrationRecorder(connection)
-    recorder.record_applied("datasets", "9999_from_the_future")
+    with as_owner():
+        recorder.record_applied("datasets", "9999_from_the_future")
     with pytest.raises(NewerVersionError, match="9999_from_the_future"):
-        first.migrate(None)  # type: ignore[arg-type]
+        first.bring_up_to_date(None)  # type: ignore[arg-type]
     # Apps that are not ours, and were removed, do not matter.
     recorder.record_unapplied("datasets", "9999_from_the_future")
     recorder.record_applied("someone_elses", "0001_initial")

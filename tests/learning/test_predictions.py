@@ -421,7 +421,7 @@ def test_an_existing_install_keeps_its_rows_there_and_back() -> None:
             "INSERT INTO learning_prediction VALUES (%s, %s, %s, NULL, 1, 1, 0)",
             elsewhere.head.pk, extra.pk, elsewhere.labels[0].pk,
         )  # fmt: skip
-        with pytest.raises(DatabaseError), transaction.atomic():  # foreign keys again
+        with pytest.raises(IntegrityError), transaction.atomic():  # foreign keys again
             sql("DELETE FROM learning_head WHERE id = %s", second.pk)
             sql("SET CONSTRAINTS ALL IMMEDIATE")
         before = rows()

@@ -26,7 +26,7 @@ def migrate(console: Console, servers: endpoints.Endpoints, owner_url: str) -> i
     and DATABASE_OWNER_URL says that the roles are separate.
     """
     endpoints.connect(replace(servers, database_url=owner_url))
-    changed = _migrate(console)
+    changed = bring_up_to_date(console)
     rights.grant(
         owner_url,
         application=connecting.role_of(servers.database_url),
@@ -57,7 +57,8 @@ def _check_role(console: Console, *, separate: bool) -> None:
     console.warn(text % {"why": why})
 
 
-def _migrate(console: Console) -> int:
+def bring_up_to_date(console: Console) -> int:
+    """Run the migrations that this database does not have yet, as the role of this connection; how many."""
     executor = MigrationExecutor(connection)
     refuse_newer(executor.loader.applied_migrations, _("The database"))
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
