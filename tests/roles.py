@@ -54,7 +54,8 @@ def as_owner(*, triggers: bool = True) -> Iterator[None]:
     finally:
         # In a transaction that failed, its rollback takes both back.
         with suppress(DatabaseError), connection.cursor() as cursor:
-            cursor.execute("RESET session_replication_role")
+            if not triggers:
+                cursor.execute("RESET session_replication_role")
             cursor.execute("RESET ROLE")
 
 

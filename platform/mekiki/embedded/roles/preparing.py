@@ -4,6 +4,7 @@ from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
 from mekiki.embedded.roles import APPLICATION, DATABASE, OWNER, REPORT
 
@@ -26,16 +27,9 @@ FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace AND pg_get_userbyid
 def prepare_server(connection: psycopg.Connection[Any], passwords: dict[str, str]) -> None:
     """Make the roles and the database, connected as the superuser to any database, in autocommit."""
     for role in (OWNER, APPLICATION, REPORT):
-        name = sql.Identifier(role)
-        if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone() is None:
-            connection.execute(sql.SQL("CREATE ROLE {}").format(name))
-        # Sent as a hash: a statement that fails is written to the server's log.
-        verifier = connection.pgconn.encrypt_password(
-            passwords[role].encode(), role.encode(), b"scram-sha-256"
-        ).decode()
-        connection.execute(
-            sql.SQL("ALTER ROLE {} WITH " + ATTRIBUTES + " PASSWORD {}").format(name, sql.Literal(verifier))
-        )
+        if not _exists(connection, role):
+            connection.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(role)))
+        _set_login(connection, role, passwords[role])
     connection.execute(
         sql.SQL("ALTER ROLE {} SET default_transaction_read_only = on").format(sql.Identifier(REPORT))
     )
@@ -63,3 +57,41 @@ def prepare_database(connection: psycopg.Connection[Any]) -> int:
         for kind, name in foreign:  # both come from the catalogue, already quoted
             connection.execute(sql.SQL("ALTER " + kind + " " + name + " OWNER TO {}").format(owner))
     return len(foreign)
+
+
+def make_application_role(owner_url: str, application_url: str) -> bool:
+    """Make the role that `application_url` names, with its password, where it is missing and the owner may do so."""
+    wanted = conninfo_to_dict(application_url)
+    role, password = str(wanted.get("user") or ""), str(wanted.get("password") or "")
+    if not role or not password:
+        return False
+    with psycopg.connect(owner_url, autocommit=True) as connection:
+        may = connection.execute(
+            "SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user"
+        ).fetchone()
+        if _exists(connection, role) or not (may and may[0]):
+            return False
+        with connection.transaction():
+            connection.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(role)))
+            _set_login(connection, role, password)
+            connection.execute(
+                sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}").format(
+                    sql.Identifier(connection.info.dbname), sql.Identifier(role)
+                )
+            )
+    return True
+
+
+def _exists(connection: psycopg.Connection[Any], role: str) -> bool:
+    return connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone() is not None
+
+
+def _set_login(connection: psycopg.Connection[Any], role: str, password: str) -> None:
+    """Let the role log in, with this password and nothing else."""
+    # Sent as a hash: a statement that fails is written to the server's log.
+    verifier = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
+    connection.execute(
+        sql.SQL("ALTER ROLE {} WITH " + ATTRIBUTES + " PASSWORD {}").format(
+            sql.Identifier(role), sql.Literal(verifier)
+        )
+    )

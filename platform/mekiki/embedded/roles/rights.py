@@ -44,6 +44,11 @@ def application_rights() -> dict[str, frozenset[str]]:
     return rights | {"django_migrations": READ}
 
 
+def evidence_tables() -> list[str]:
+    """Return the tables that the application only adds to."""
+    return sorted(table for table, allowed in application_rights().items() if allowed == ADD)
+
+
 def reported_tables() -> set[str]:
     """Return the tables that reports may read whole."""
     models = apps.get_models(include_auto_created=True)

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from mekiki.config import env
 from mekiki.config.plain import PlainError
 from mekiki.embedded import endpoints
-from mekiki.embedded.roles import checking, connecting, rights
+from mekiki.embedded.roles import checking, connecting, preparing, rights
 from mekiki.embedded.supervisor.console import Console
 from mekiki.embedded.versions import refuse_newer
 
@@ -26,6 +26,8 @@ def migrate(console: Console, servers: endpoints.Endpoints, owner_url: str) -> i
     and DATABASE_OWNER_URL says that the roles are separate.
     """
     endpoints.connect(replace(servers, database_url=owner_url))
+    if owner_url != servers.database_url:
+        preparing.make_application_role(owner_url, servers.database_url)
     changed = bring_up_to_date(console)
     rights.grant(
         owner_url,
@@ -38,9 +40,8 @@ def migrate(console: Console, servers: endpoints.Endpoints, owner_url: str) -> i
 
 
 def _check_role(console: Console, *, separate: bool) -> None:
-    evidence = [table for table, allowed in rights.application_rights().items() if allowed == rights.ADD]
     with connection.cursor() as cursor:
-        found = checking.excesses(cursor, evidence)
+        found = checking.excesses(cursor, rights.evidence_tables())
     if not found:
         return
     why = "; ".join(map(str, found))

@@ -60,7 +60,7 @@ def ask(own: building.Session, encoder_id: int, *, report: building.Report) -> b
             if done is None and now - asked > NOTICE_SECONDS:
                 own.execute("SELECT pg_notify(%s, %s)", [ASKED, f"build {encoder_id}"])
                 asked = now
-            for answer in own.notifies(timeout=building.POLL_SECONDS, stop_after=1):
+            for answer in _messages(own, building.POLL_SECONDS):
                 verb, _, rest = answer.payload.partition(" ")
                 number, _, why = rest.partition(" ")
                 if verb == "failed" and number == str(encoder_id):
@@ -124,7 +124,7 @@ class Keeper:
             self._stop.wait(self._poll_seconds)
         session.execute(f"LISTEN {ASKED}")
         while not self._stop.is_set():
-            for message in session.notifies(timeout=self._poll_seconds, stop_after=1):
+            for message in _messages(session, self._poll_seconds):
                 verb, encoder_id = _read(message.payload)
                 if verb == "build" and encoder_id:
                     self._build(session, encoder_id)
@@ -133,7 +133,7 @@ class Keeper:
         def watch(_done: int, _total: int) -> None:
             if self._stop.is_set():
                 raise _Stopped
-            for message in session.notifies(timeout=0, stop_after=100):
+            for message in _messages(session, 0.01):
                 if _read(message.payload) == ("stop", encoder_id):
                     raise _Stopped
 
@@ -148,6 +148,11 @@ class Keeper:
             why = " ".join(str(problem).split())[:500]
             self._say(f"the search index of encoder {encoder_id} was not built: {why}")
             session.execute("SELECT pg_notify(%s, %s)", [ANSWERED, f"failed {encoder_id} {why}"])
+
+
+def _messages(session: building.Session, seconds: float) -> list[psycopg.Notify]:
+    """Wait for a message and return all that came. A list: the session cannot be used while its generator is open."""
+    return list(session.notifies(timeout=seconds, stop_after=1))
 
 
 def _read(payload: str) -> tuple[str, int]:
