@@ -97,7 +97,7 @@ def _make_test_role(server: "Postgres") -> str:
     return as_role(server.url, TEST_ROLE, "test")
 
 
-def _connect_as(url: str) -> None:
+def connect_as(url: str) -> None:
     """Give this process's connection another role; the database stays."""
     from django.db import connection
 
@@ -112,7 +112,7 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
     """The owner makes the test database and migrates it."""
     from tests.roles import OWNER_URL
 
-    _connect_as(os.environ[OWNER_URL])
+    connect_as(os.environ[OWNER_URL])
 
 
 @pytest.fixture(scope="session")
@@ -123,7 +123,7 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
     from tests.roles import OWNER_URL, as_owner, grant_rights
 
     grant_rights()
-    _connect_as(os.environ["DATABASE_URL"])
+    connect_as(os.environ["DATABASE_URL"])
     tear_down = TransactionTestCase._fixture_teardown
 
     def tear_down_as_owner(self: TransactionTestCase) -> None:
@@ -133,7 +133,7 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", tear_down_as_owner)
         yield
-    _connect_as(os.environ[OWNER_URL])
+    connect_as(os.environ[OWNER_URL])
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
