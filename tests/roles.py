@@ -44,6 +44,8 @@ def grant_rights() -> None:
 def as_owner(*, triggers: bool = True) -> Iterator[None]:
     """Run what is inside with all rights in the database. triggers: False lets no trigger fire, nor any foreign key."""
     with connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('role')")
+        before = cursor.fetchone()[0]
         if triggers:
             cursor.execute(f"SET ROLE {OWNER}")
         else:  # which takes a superuser
@@ -56,7 +58,7 @@ def as_owner(*, triggers: bool = True) -> Iterator[None]:
         with suppress(DatabaseError), connection.cursor() as cursor:
             if not triggers:
                 cursor.execute("RESET session_replication_role")
-            cursor.execute("RESET ROLE")
+            cursor.execute(f"SET ROLE {before}")
 
 
 def set_fixed(row: Model, **values: Any) -> None:

@@ -123,10 +123,8 @@ def test_functions_of_the_owner_do_nothing_else(application: psycopg.Connection[
     application.execute("INSERT INTO learning_head VALUES (7)")
     application.execute("SET search_path = pg_temp, public")
     assert application.execute("SELECT public.learning_open_predictions(7)").fetchone() == (False,)
-    for role in (REPORT,):
-        with psycopg.connect(url_of(role), autocommit=True) as session:
-            with pytest.raises(psycopg.errors.InsufficientPrivilege):
-                session.execute("SELECT learning_hold_head(1)")
+    with psycopg.connect(url_of(REPORT)) as session, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        session.execute("SELECT learning_hold_head(1)")
     with psycopg.connect(url_of(OWNER)) as session:
         found = session.execute(
             "SELECT proname, proconfig::text FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace"
