@@ -17,6 +17,7 @@ BODIES = {
     "import": "datasets",
     "replay": "simulation",
     "retrain": "learning",
+    "sweeper": "jobs",
     "verify": "exports",
 }
 
