@@ -38,7 +38,7 @@ KEPT = {
 }
 # State, and what can be derived or asked for again; who changed it is in the events.
 MUTABLE = {
-    "accounts_loginbackoff", "accounts_logintry", "accounts_membership", "accounts_sitesettings", "accounts_user",
+    "accounts_knownplace", "accounts_logintry", "accounts_membership", "accounts_sitesettings", "accounts_user",
     "accounts_user_groups", "accounts_user_user_permissions", "datasets_dataset", "datasets_image",
     "datasets_imagename", "datasets_importbatch", "datasets_importproblem", "datasets_pixelwindow", "jobs_job",
     "labeling_label", "learning_champion", "learning_embedding", "learning_embeddingchange",
