@@ -412,6 +412,7 @@ def test_an_existing_install_keeps_its_rows_there_and_back() -> None:
     def migrate(name: str) -> None:
         with as_owner():
             MigrationExecutor(connection).migrate([("learning", name)])
+        grant_rights()
 
     try:
         migrate("0007_challenger_heads")

@@ -34,7 +34,7 @@ _QUESTIONS = {
     "attributes": "SELECT rolcreatedb OR rolcreaterole OR rolreplication OR rolbypassrls FROM pg_roles WHERE rolname = %(role)s",
     "member": """
         SELECT EXISTS (SELECT FROM pg_roles r WHERE r.rolname <> %(role)s AND pg_has_role(%(role)s, r.oid, 'MEMBER')
-            AND (r.rolsuper OR r.rolname = ANY(%(powerful)s) OR r.oid IN (
+            AND (r.rolsuper OR r.rolname = ANY(%(powerful)s::text[]) OR r.oid IN (
                 SELECT c.relowner FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace)))
     """,
     "owner": _OWNS,
@@ -48,7 +48,7 @@ _QUESTIONS = {
             AND has_table_privilege(%(role)s, c.oid, 'TRUNCATE, TRIGGER'))
     """,
     "evidence": """
-        SELECT EXISTS (SELECT FROM unnest(%(evidence)s) AS t (name) WHERE to_regclass(t.name) IS NOT NULL
+        SELECT EXISTS (SELECT FROM unnest(%(evidence)s::text[]) AS t (name) WHERE to_regclass(t.name) IS NOT NULL
             AND has_table_privilege(%(role)s, to_regclass(t.name), 'UPDATE, DELETE'))
     """,
 }

@@ -130,7 +130,7 @@ def _grant_columns(cursor: Any, role: str) -> int:
     done = 0
     for table, columns in REPORTED_COLUMNS.items():
         cursor.execute(
-            "SELECT a.attname FROM pg_attribute a WHERE a.attrelid = to_regclass(%s) AND a.attname = ANY(%s) "
+            "SELECT a.attname FROM pg_attribute a WHERE a.attrelid = to_regclass(%s) AND a.attname = ANY(%s::text[]) "
             "AND NOT has_column_privilege(%s, a.attrelid, a.attnum, 'SELECT')",
             [table, list(columns), role],
         )
