@@ -46,7 +46,7 @@ def run_body(name: str, options: dict[str, object]) -> None:
 
 
 # Commands of Django that change tables: the application's role may not.
-OF_THE_OWNER = frozenset({"migrate", "flush", "pgtrigger", "sqlflush"})
+OF_THE_OWNER = frozenset({"migrate", "flush", "pgtrigger", "remove_stale_contenttypes"})
 
 
 def run_django(program: str, arguments: Sequence[str]) -> None:

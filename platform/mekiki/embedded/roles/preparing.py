@@ -51,7 +51,6 @@ def prepare_database(connection: psycopg.Connection[Any]) -> int:
             sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}").format(database, application)
         )
         connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, report))
-        connection.execute(sql.SQL("ALTER SCHEMA public OWNER TO {}").format(owner))
         connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
         foreign = connection.execute(FOREIGN, {"owner": OWNER}).fetchall()
         for kind, name in foreign:  # both come from the catalogue, already quoted
