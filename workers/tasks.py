@@ -91,6 +91,34 @@ def rebuild_pictures(job_id: str) -> str:
     return _run(job_id)
 
 
+@app.task(name="workers.tasks.seal")
+def seal(job_id: str) -> str:
+    """Seal the events and decisions that came since the last seal."""
+    return _run(job_id)
+
+
+@app.task(name="workers.tasks.check_seals")
+def check_seals(job_id: str) -> str:
+    """Check every sealed row against its seal."""
+    return _run(job_id)
+
+
+@app.task(name="workers.tasks.ask_for_seal")
+def ask_for_seal() -> str:
+    """Ask for a seal, where there is a row worth one."""
+    from mekiki.jobs import seals
+
+    return str(seals.ask_for_seal() or "")
+
+
+@app.task(name="workers.tasks.ask_for_check_of_seals")
+def ask_for_check_of_seals() -> str:
+    """Ask for a check of the seals, where there are any."""
+    from mekiki.jobs import seals
+
+    return str(seals.ask_for_check() or "")
+
+
 @app.task(name="workers.tasks.embed_text")
 def embed_text(text_id: int) -> str:
     """Turn a text somebody searches for into its vector."""

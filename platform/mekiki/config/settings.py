@@ -110,6 +110,8 @@ CELERY_BEAT_SCHEDULER = "mekiki.learning.beat:SiteScheduler"
 CELERY_BEAT_SCHEDULE = {
     "sweep-jobs": {"task": "workers.tasks.sweep_jobs", "schedule": 10.0},
     "release-leases": {"task": "workers.tasks.release_leases", "schedule": 60.0},
+    "seal": {"task": "workers.tasks.ask_for_seal", "schedule": 600.0},
+    "check-seals": {"task": "workers.tasks.ask_for_check_of_seals", "schedule": 86400.0},
     "tend-search": {"task": "workers.tasks.tend_search", "schedule": 60.0},
 }
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
