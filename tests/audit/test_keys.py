@@ -144,6 +144,7 @@ def test_only_the_worker_is_given_what_opens_the_key(home: Path, monkeypatch: py
             children.web(home, environment, listener),
             children.search(home, environment),
             children.beat(home, environment),
+            children.sweeper(home, environment),
         ]
         for child in others:
             assert child.env is not None

@@ -2,18 +2,18 @@
 
 from datetime import timedelta
 
-from django.utils import timezone
-
 from mekiki.accounts.access import require_platform_admin
 from mekiki.accounts.models import User
 from mekiki.audit.keys import current_key
-from mekiki.audit.models import Seal
+from mekiki.audit.models import Seal, SealCheck
 from mekiki.audit.sealing import anything_to_seal
+from mekiki.config import clock
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.jobs.services import enqueue
 
 # After a failure (the key's file is missing, say) the schedule asks again once in this time.
 PAUSE_AFTER_FAILURE = timedelta(hours=1)
+BETWEEN_CHECKS = timedelta(days=1)
 
 
 def ask_for_seal() -> Job | None:
@@ -28,15 +28,18 @@ def ask_for_seal() -> Job | None:
         failed is not None
         and failed.state == State.FAILED
         and failed.finished_at is not None
-        and timezone.now() - PAUSE_AFTER_FAILURE < failed.finished_at <= timezone.now()
+        and not clock.has_passed(PAUSE_AFTER_FAILURE, failed.finished_at)
     ):
         return None
     return enqueue(kind=Kind.SEAL)
 
 
 def ask_for_check() -> Job | None:
-    """Ask for a check of the seals where there are any; return the job. For the schedule."""
-    return enqueue(kind=Kind.CHECK_SEALS) if Seal.objects.exists() else None
+    """Ask for a check of the seals where there are any and none was made for a day; return the job. For the schedule."""
+    newest = SealCheck.objects.order_by("-pk").first()
+    if not Seal.objects.exists() or (newest is not None and not clock.has_passed(BETWEEN_CHECKS, newest.at)):
+        return None
+    return enqueue(kind=Kind.CHECK_SEALS)
 
 
 def request_seal(*, user: User) -> Job:
