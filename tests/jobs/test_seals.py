@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 from django.core.exceptions import PermissionDenied
 from django.db.models import F
-from django.utils import timezone
 
 from mekiki.audit.models import SealCheck
-from mekiki.audit.private_key import key_file, make_first_key
+from mekiki.audit.private_key import SigningKeyError, key_file, make_first_key
 from mekiki.audit.services import record
+from mekiki.config import clock
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.jobs.seals import ask_for_check, ask_for_seal, request_check, request_seal
 from tests import factories
-from workers.runner import run_job
+from workers.runner import explain, explain_to_all, run_job, stage_of
 
 pytestmark = pytest.mark.django_db
 
@@ -45,11 +45,15 @@ def test_a_missing_key_fails_with_a_sentence_and_is_tried_once_an_hour() -> None
     make_first_key()
     key_file().unlink()
     job = ask_for_seal()
-    assert job is not None and run_job(str(job.pk)) == "failed"
-    job.refresh_from_db()
-    assert "mekiki key rotate --lost" in job.error and set(job.error_texts) == {"en", "ja"}
+    assert job is not None
+    with pytest.raises(SigningKeyError) as raised:
+        stage_of(job.kind)(job, lambda **_report: None)  # type: ignore[arg-type]
+    sentence, retry = explain(raised.value)
+    assert "mekiki key rotate --lost" in sentence and not retry
+    assert set(explain_to_all(raised.value)) == {"en", "ja"}
+    Job.objects.update(state=State.FAILED, finished_at=clock.now())
     assert ask_for_seal() is None
-    Job.objects.update(finished_at=timezone.now() - timedelta(hours=2))
+    Job.objects.update(finished_at=clock.now() - timedelta(hours=2))
     assert ask_for_seal() is not None
 
 
