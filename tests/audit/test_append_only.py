@@ -20,6 +20,10 @@ pytestmark = pytest.mark.django_db
 # Every table of the platform is in one of the three. Evidence is added to and never changed.
 EVIDENCE = {
     "audit_event": "what happened, by whom",
+    "audit_seal": "what was there, signed",
+    "audit_sealleaves": "the hashes of the sealed rows",
+    "audit_sealtimestamp": "when an authority saw a seal",
+    "audit_signingkey": "which keys signed",
     "datasets_datasetaddress": "which dataset an address belongs to",
     "exports_labelsetentry": "the labels of a label set",
     "labeling_prompt": "the prompts a head was made from",
@@ -39,7 +43,7 @@ KEPT = {
 # State, and what can be derived or asked for again; who changed it is in the events.
 MUTABLE = {
     "accounts_knownplace", "accounts_logintry", "accounts_membership", "accounts_sitesettings", "accounts_user",
-    "accounts_user_groups", "accounts_user_user_permissions", "datasets_dataset", "datasets_image",
+    "accounts_user_groups", "accounts_user_user_permissions", "audit_sealcheck", "datasets_dataset", "datasets_image",
     "datasets_imagename", "datasets_importbatch", "datasets_importproblem", "datasets_pixelwindow", "jobs_job",
     "labeling_label", "learning_champion", "learning_embedding", "learning_embeddingchange",
     "learning_encoderchange", "learning_encodingproblem", "learning_prediction", "learning_textembedding",

@@ -17,7 +17,10 @@ class AuditConfig(AppConfig):
     verbose_name = "Audit"
 
     def ready(self) -> None:
-        """See that no session can turn triggers off by pgtrigger's own setting."""
+        """Events are sealed, and no session can turn triggers off by pgtrigger's own setting."""
+        from mekiki.audit.sealed_tables import EVENTS, register_sealed_table
+
+        register_sealed_table(EVENTS)
         post_migrate.connect(obey_every_trigger, sender=self)
 
 

@@ -178,6 +178,8 @@ class Supervisor:
         owner_url = owner_url or self.endpoints.database_url
         changed = first.migrate(self.console, self.endpoints, owner_url)
         first.relocate()
+        if self.with_worker and children.worker_installed():
+            first.signing_key(self.console)
         self._check()
         self.asking = True
         first.first_admin(self.console)

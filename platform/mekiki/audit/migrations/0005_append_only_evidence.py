@@ -8,7 +8,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('audit', '0003_event_indexes'),
+        ('audit', '0004_seals'),
     ]
 
     operations = [
