@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.apps import apps
@@ -92,8 +93,10 @@ def test_every_table_is_classified() -> None:
 
 
 @pytest.fixture
-def rows() -> None:
+def rows(signing_key: Any) -> None:
     """One row of every table of evidence, without which nothing could be refused."""
+    from mekiki.audit.models import Seal, SealTimeStamp
+    from mekiki.audit.sealing import seal_new_rows
     from mekiki.exports.services import freeze
     from mekiki.exports.writing import write_label_set
     from mekiki.learning.models import EncoderProbe, HeadTrainingLabel
@@ -109,6 +112,10 @@ def rows() -> None:
     )
     EncoderProbe.objects.create(
         encoder=judged.head.encoder, version=1, vectors=b"", host="here", processor="x"
+    )
+    assert seal_new_rows().rows
+    SealTimeStamp.objects.create(
+        seal=Seal.objects.first(), reply=b"", authority="nobody", stamped_at=timezone.now()
     )
 
 

@@ -165,8 +165,12 @@ def test_no_role_comes_in_without_its_password() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_people_answer_and_a_worker_predicts_as_the_application() -> None:
+def test_people_answer_and_a_worker_freezes_and_predicts_as_the_application(
+    settings: Any, tmp_path: Path
+) -> None:
     """HTTP requests and a job of a worker on a connection that is the application's in every respect."""
+    from mekiki.audit.private_key import make_first_key
+    from mekiki.audit.sealing import seal_new_rows
     from mekiki.exports.services import freeze
     from mekiki.learning.models import Prediction
     from mekiki.review.models import Decision
@@ -181,6 +185,8 @@ def test_people_answer_and_a_worker_predicts_as_the_application() -> None:
         with connection.cursor() as cursor:
             cursor.execute("SELECT current_user, session_user")
             assert cursor.fetchone() == (APPLICATION, APPLICATION)
+        settings.HOME = tmp_path
+        make_first_key()
         client = Client()
         client.force_login(user)
         assert client.get(reverse("review", args=[station.dataset.slug])).status_code == 200
@@ -191,6 +197,7 @@ def test_people_answer_and_a_worker_predicts_as_the_application() -> None:
         label_set = freeze(dataset=station.dataset, user=admin)
         assert run_job(str(label_set.job_id)) == "succeeded"
         assert label_set.entries.count() == 1
+        assert seal_new_rows().rows
         from mekiki.learning import services
 
         head = station.head
