@@ -51,7 +51,7 @@ MUTABLE = {
     "learning_trainingrun", "learning_workerdifference", "learning_workerreport", "review_confirmedlabel",
     "review_lease",
 }  # fmt: skip
-OF_OTHERS = ("auth_", "django_")
+OF_OTHERS = ("account_", "auth_", "django_", "mfa_", "socialaccount_", "usersessions_")
 
 STATEMENTS = [
     "UPDATE {table} SET {column} = {column}",
