@@ -82,8 +82,7 @@ $(BIN)/python:
 $(VENV)/.installed: $(BIN)/python pyproject.toml $(LOCKS)
 	@echo "Installing Mekiki into $(VENV) (some minutes the first time) …"
 	@$(PIP) --quiet --require-hashes --no-deps -r requirements/build.txt
-	@if [ -n "$(TORCH_INDEX)" ]; then $(PIP) --no-deps --index-url "$(TORCH_INDEX)" \
-	  $$(grep -oE '^(torch|torchvision)==[0-9.]+' requirements/workers.txt); fi
+	$(BIN)/python requirements/install_torch.py $(TORCH_INDEX)
 	$(LOCKED) -r requirements/workers.txt | { grep -vE '^Requirement already' || true; }
 	@# A torch with CUDA asks for more than the lock of the workers has.
 	@$(BIN)/python -m pip check >/dev/null || $(LOCKED) -r requirements/cuda.txt
