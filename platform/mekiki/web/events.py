@@ -72,9 +72,9 @@ def detail(event: Event) -> str:
         return f"#{data.get('version', '')}: {repeating.sentence(data)}"
     if event.kind == "head.chosen":
         return f"#{data.get('version', '')}"
-    if event.kind in {"site.time_zone_set", "dataset.address_changed"}:
+    if event.kind in {"site.time_zone_set", "dataset.address_changed", "user.passkey_renamed"}:
         return f"{data.get('from', '')} → {data.get('to', '')}"
-    if event.kind == "user.login_slowed":
+    if event.kind in {"user.login_slowed", "user.second_step_failed"}:
         return f"{data.get('name', '')} ({data.get('address', '')})"
     if event.kind in {"queue.put_back", "queue.asked_again"} and data.get("image"):
         return neutral_name(data["image"])  # its file name can be one that an audit must not know
@@ -181,6 +181,14 @@ _NAMES = {
     "member.removed": gettext_noop("Member removed"),
     "user.name_shared": gettext_noop("User name like another user’s"),
 }
+
+
+def _recovery_code_used(data: dict[str, Any]) -> str:
+    left = int(data.get("left", 0))
+    words = ngettext("Recovery code used, %(n)d is left", "Recovery code used, %(n)d are left", left)
+    return words % {"n": left}
+
+
 _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "dataset.created": _plain(gettext_noop("Dataset created")),
     "dataset.archived": _plain(gettext_noop("Dataset archived")),
@@ -228,6 +236,16 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "user.created": _plain(gettext_noop("User created")),
     "user.name_shared": _name_shared,
     "user.logged_in": _plain(gettext_noop("Logged in")),
+    "user.login_refused": _plain(gettext_noop("Login refused")),
+    "user.second_step_failed": _plain(gettext_noop("Wrong code or passkey at a login")),
+    "user.app_added": _plain(gettext_noop("Authenticator app set up")),
+    "user.app_removed": _plain(gettext_noop("Authenticator app removed")),
+    "user.passkey_added": _plain(gettext_noop("Passkey added")),
+    "user.passkey_renamed": _plain(gettext_noop("Passkey renamed")),
+    "user.passkey_removed": _plain(gettext_noop("Passkey removed")),
+    "user.recovery_codes_made": _plain(gettext_noop("Recovery codes made")),
+    "user.recovery_code_used": _recovery_code_used,
+    "user.factors_reset": _plain(gettext_noop("Second factors removed by an admin")),
     "user.login_slowed": _plain(gettext_noop("Too many wrong passwords: logging in is slowed down")),
     "user.password_changed": _plain(gettext_noop("Own password changed")),
     "user.password_reset": _plain(gettext_noop("Password set anew by an admin")),
