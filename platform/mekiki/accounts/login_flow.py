@@ -10,7 +10,8 @@ from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 
-from mekiki.accounts import site, throttle
+from mekiki.accounts import site
+from mekiki.accounts.clients import address_of
 from mekiki.accounts.models import User
 from mekiki.audit.services import record
 
@@ -32,7 +33,7 @@ class LoginAdapter(DefaultAccountAdapter):
 
     def get_client_ip(self, request: HttpRequest) -> str:
         """Return the address a request comes from."""
-        return throttle.address_of(request)
+        return address_of(request)
 
     def get_login_stages(self) -> list[str]:
         """Return the steps after the first."""
@@ -58,11 +59,15 @@ class LoginAdapter(DefaultAccountAdapter):
         messages.error(request, _("This user is deactivated. An admin of the platform can help."))
         return redirect("login")
 
+    def login(self, request: HttpRequest, user: Any) -> None:
+        """Begin the user's session. The event of it (accounts/logins.py) says which steps the login took."""
+        request.login_methods = methods_of(request, user)  # type: ignore[attr-defined]
+        super().login(request, user)
+
     def post_login(
         self, request: HttpRequest, user: Any, *, redirect_url: str | None, **hooks: Any
     ) -> HttpResponse:
-        """Leave a trace of a login that has taken all its steps, and lead on."""
-        record(kind="user.logged_in", actor=user, target=user, data={"methods": methods_of(request, user)})
+        """Lead on after a login that has taken all its steps."""
         take_zone(request, user)
         target = redirect_url if redirect_url and self.is_safe_url(redirect_url) else None
         return HttpResponseRedirect(target or self.get_login_redirect_url(request))

@@ -33,7 +33,7 @@ class LoginView(auth_views.LoginView):
     redirect_authenticated_user = True
 
     def form_valid(self, form: Any) -> HttpResponse:
-        """Go on with the login's next step; accounts/login_flow.py ends it."""
+        """Go on with the login's next step; accounts/login_flow.py ends it, accounts/logins.py records it."""
         user = form.get_user()
         self.request.session[login_flow.ZONE_KEY] = str(form.cleaned_data.get("browser_zone") or "")[:64]
         login = Login(user=user, redirect_url=self.get_success_url())

@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.utils.translation import ngettext
 
-from mekiki.accounts import throttle
+from mekiki.accounts.clients import client_of
 from mekiki.accounts.models import LoginTry, User
 from mekiki.audit.services import record
 
@@ -25,7 +25,7 @@ def _subject(user: User | None) -> str:
 @transaction.atomic
 def begin(*, user: User | None, request: HttpRequest) -> int:
     """Note a try before it is looked at; return the seconds to wait: 0, go on. user: None for a passkey alone."""
-    address = throttle.address_of(request)
+    address = client_of(request).network
     with connection.cursor() as cursor:
         lock = f"factor {user.pk if user else address}"
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [lock])
@@ -47,13 +47,13 @@ def succeed(*, user: User | None, request: HttpRequest | None = None) -> None:
     """Forget the tries of this account: the right code was given."""
     tries = LoginTry.objects.filter(name=_subject(user))
     if user is None and request is not None:
-        tries = tries.filter(address=throttle.address_of(request))
+        tries = tries.filter(address=client_of(request).network)
     tries.delete()
 
 
 def fail(*, user: User | None, request: HttpRequest) -> None:
     """Write the event of a wrong code or a passkey that was not accepted."""
-    data = {"name": user.username if user else "", "address": throttle.address_of(request)}
+    data = {"name": user.username if user else "", **client_of(request).for_event()}
     record(kind="user.second_step_failed", target=user, data=data)
 
 
