@@ -218,3 +218,90 @@ def test_lost_factors_are_reset_by_another_admin_only(hana: User) -> None:
     assert (told.actor_id, told.object_id, told.data["removed"]) == (boss.pk, str(hana.pk), 2)
     client = Client()
     assert first_step(client)["Location"] == "/"
+
+
+@pytest.fixture
+def boss() -> User:
+    return factories.UserFactory(username="boss", is_superuser=True)
+
+
+def test_only_an_admin_of_the_platform_with_a_factor_requires_it(boss: User, hana: User) -> None:
+    factories.DatasetFactory(admin=hana)
+    set_up(hana)
+    with pytest.raises(PermissionDenied):
+        services.set_required(required=True, actor=hana)
+    with pytest.raises(ValidationError):
+        services.set_required(required=True, actor=boss)
+    assert not selectors.is_required_for_admins()
+    set_up(boss)
+    services.set_required(required=True, actor=boss)
+    services.set_required(required=True, actor=boss)
+    assert Event.objects.filter(kind="site.second_factor_required").count() == 1
+
+
+def open_to(client: Client, addresses: Any) -> list[str]:
+    """The addresses that lead neither to the page of second factors nor to 403 by the API's rule."""
+    found = []
+    for address in addresses:
+        for answer in (client.get(address), client.post(address)):
+            led_away = answer.status_code == 302 and answer["Location"] == PAGE
+            refused = answer.status_code == 403 and b"second_factor_needed" in answer.content
+            if not led_away and not refused:
+                found.append(address)
+    return sorted(set(found))
+
+
+@pytest.mark.parametrize("role", ["platform", "dataset"])
+def test_admins_without_a_factor_reach_nothing_but_enrolment(role: str, boss: User, hana: User) -> None:
+    from tests.accounts.test_doors import every_address
+
+    dataset = factories.DatasetFactory(slug="parts", admin=hana if role == "dataset" else None)
+    factories.MembershipFactory(dataset=dataset, user=(other := factories.UserFactory()), role="reviewer")
+    if role == "platform":
+        User.objects.filter(pk=hana.pk).update(is_superuser=True)
+    set_up(boss)
+    services.set_required(required=True, actor=boss)
+    client = Client()
+    first_step(client)
+    written = Event.objects.count()
+    values = {"slug": "parts", "sha256": "0" * 64, "form": "csv", "provider_id": "x"}
+    reached = {}
+    for name, pattern in every_address().items():
+        address = "/" + re.sub(r"<(?:\w+:)?(\w+)>", lambda m: str(values.get(m[1], 1)), pattern).strip("^$")
+        if name not in {"logout", "api:openapi-json"} and open_to(client, [address]):
+            reached[name] = address
+    assert set(reached) == {
+        "second-factor", "second-factor-app", "passkey-add", "recovery-codes",
+        "set_language", "set_theme", "healthz",
+    }  # fmt: skip
+    assert Event.objects.count() == written
+    page = client.get(PAGE)
+    assert page.status_code == 200 and "every page opens again" in page.content.decode()
+    # A reviewer is not concerned; the admin who sets a factor up is let in again at once.
+    reviewer = Client()
+    reviewer.force_login(other)
+    assert reviewer.get("/").status_code == 200
+    set_up(hana)
+    assert client.get("/").status_code == 200
+    row = selectors.factors_of(hana).app
+    assert row is not None
+    client.post(f"{PAGE}{row.pk}/remove/")
+    assert selectors.has_second_factor(hana)  # the last one stays while admins need one
+
+
+def test_the_last_admin_is_helped_on_the_server(boss: User) -> None:
+    from io import StringIO
+
+    from django.core.management import CommandError, call_command
+
+    set_up(boss)
+    services.set_required(required=True, actor=boss)
+    said = StringIO()
+    call_command("reset_second_factor", "ＢＯＳＳ", stdout=said)
+    assert "boss" in said.getvalue() and not selectors.has_second_factor(boss)
+    told = Event.objects.get(kind="user.factors_reset")
+    assert (told.actor_id, told.data["source"]) == (None, "command")
+    call_command("reset_second_factor", "boss", stdout=said)
+    assert "Nothing was changed" in said.getvalue()
+    with pytest.raises(CommandError):
+        call_command("reset_second_factor", "nobody", stdout=said)

@@ -20,10 +20,12 @@ urlpatterns = [
     path("second-factor/<int:factor_id>/remove/", second_factor.factor_remove, name="second-factor-remove"),
     path("second-factor/<int:factor_id>/name/", second_factor.passkey_rename, name="passkey-rename"),
     path("site/", views.site_settings, name="site-settings"),
+    path("site/second-factor/", second_factor.set_required, name="second-factor-required"),
     path("users/", views.users, name="users"),
     path("users/new/", views.create, name="user-create"),
     path("users/<int:user_id>/", views.user, name="user"),
     path("users/<int:user_id>/active/", views.set_active, name="user-active"),
     path("users/<int:user_id>/datasets/", views.set_may_create, name="user-may-create"),
+    path("users/<int:user_id>/second-factor/", second_factor.reset, name="user-factors"),
     path("users/<int:user_id>/password/", views.reset_password, name="user-password"),
 ]

@@ -22,7 +22,7 @@ from mekiki.accounts import login_flow, selectors, services, site
 from mekiki.accounts.access import person, require_platform_admin, user_for
 from mekiki.accounts.forms import LoginForm, NewUserForm, SiteForm
 from mekiki.accounts.second_factor import hosts
-from mekiki.accounts.second_factor.selectors import has_second_factor
+from mekiki.accounts.second_factor.selectors import admins_without, has_second_factor, is_required_for_admins
 
 
 class LoginView(auth_views.LoginView):
@@ -111,7 +111,11 @@ def _by_field(error: ValidationError) -> dict[str | None, list[str]]:
 def user(request: HttpRequest, user_id: int) -> HttpResponse:
     """One user: roles, rights, and what an admin may do about them."""
     found = user_for(person(request), user_id)
-    context = {"person": found, "memberships": selectors.memberships_of(found)}
+    context = {
+        "person": found,
+        "memberships": selectors.memberships_of(found),
+        "has_second_factor": has_second_factor(found),
+    }
     return render(request, "accounts/user.html", context)
 
 
@@ -172,5 +176,7 @@ def site_settings(request: HttpRequest) -> HttpResponse:
         "fixed": settings.FIXED_TIME_ZONE,
         "zone": site.zone_name(),
         "now": timezone.now(),
+        "second_factor_required": is_required_for_admins(),
+        "without_factor": admins_without()[:20],
     }
     return render(request, "accounts/site.html", context, status=422 if form.errors else 200)

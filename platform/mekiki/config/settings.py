@@ -70,6 +70,7 @@ MIDDLEWARE = [
     "mekiki.accounts.middleware.DeviceMiddleware",
     "mekiki.accounts.middleware.LanguageMiddleware",
     "mekiki.accounts.middleware.TimeZoneMiddleware",
+    "mekiki.accounts.second_factor.middleware.SecondFactorMiddleware",
     "mekiki.datasets.middleware.MovedDatasetMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",

@@ -258,6 +258,8 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "user.passkey_removed": _plain(gettext_noop("Passkey removed")),
     "user.recovery_codes_made": _plain(gettext_noop("Recovery codes made")),
     "user.recovery_code_used": _recovery_code_used,
+    "site.second_factor_required": _plain(gettext_noop("Second factor required of admins")),
+    "site.second_factor_optional": _plain(gettext_noop("Second factor no longer required of admins")),
     "user.factors_reset": _plain(gettext_noop("Second factors removed by an admin")),
     "user.logged_out": _plain(gettext_noop("Logged out")),
     "user.login_failed": _plain(gettext_noop("Wrong password")),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from allauth.mfa.models import Authenticator
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from mekiki.accounts.models import Membership, Role, SiteSettings, User
 
@@ -65,9 +65,21 @@ def administers(user: User) -> bool:
     return user.is_superuser or Membership.objects.filter(user=user, role=Role.ADMIN).exists()
 
 
+def admins_without() -> QuerySet[User]:
+    """Return the active admins of the platform and of datasets who have no second factor, by name."""
+    users = User.objects.filter(_admin(), is_active=True).exclude(_factor())
+    return users.order_by("username")
+
+
+def _admin() -> Q:
+    return Q(is_superuser=True) | Q(Exists(Membership.objects.filter(user=OuterRef("pk"), role=Role.ADMIN)))
+
+
+def _factor() -> Q:
+    return Q(Exists(Authenticator.objects.filter(user=OuterRef("pk"), type__in=FACTORS)))
+
+
 def lacking() -> Q:
     """Return the condition on users who need a second factor and have none."""
     required = SiteSettings.objects.filter(second_factor_required=True)
-    admin = Membership.objects.filter(user=OuterRef("pk"), role=Role.ADMIN)
-    factor = Authenticator.objects.filter(user=OuterRef("pk"), type__in=FACTORS)
-    return Q(Exists(required)) & (Q(is_superuser=True) | Q(Exists(admin))) & ~Q(Exists(factor))
+    return Q(Exists(required)) & _admin() & ~_factor()

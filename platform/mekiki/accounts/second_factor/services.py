@@ -14,7 +14,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from mekiki.accounts.models import User
+from mekiki.accounts.models import SiteSettings, User
 from mekiki.accounts.second_factor import sealing, selectors
 from mekiki.audit.services import record
 
@@ -196,6 +196,29 @@ def reset(*, user: User, actor: User | None, source: str = "admin") -> int:
         data = {"name": user.username, "removed": removed, "source": source}
         record(kind="user.factors_reset", actor=actor, target=user, data=data)
     return removed
+
+
+@transaction.atomic
+def set_required(*, required: bool, actor: User) -> None:
+    """Require a second factor of every admin of the platform and of datasets, or no longer.
+
+    PermissionDenied: not an admin of the platform. ValidationError: the actor has none, and would be shut out first.
+    """
+    if not (actor.is_active and actor.is_superuser):
+        raise PermissionDenied(_("Only an admin of the platform can do this."))
+    if required and not selectors.has_second_factor(actor):
+        raise ValidationError(
+            _("You have no second factor yourself. Nothing was changed. Set one up first, then require it."),
+            code="own_factor_missing",
+        )
+    SiteSettings.objects.get_or_create(pk=SiteSettings.ONLY)
+    row = SiteSettings.objects.select_for_update().get(pk=SiteSettings.ONLY)
+    if row.second_factor_required == required:
+        return
+    row.second_factor_required = required
+    row.save(update_fields=["second_factor_required"])
+    kind = "site.second_factor_required" if required else "site.second_factor_optional"
+    record(kind=kind, actor=actor, target=row)
 
 
 def _lock(user: User) -> None:

@@ -23,7 +23,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from mekiki.accounts.access import person
+from mekiki.accounts.access import person, require_platform_admin, user_for
 from mekiki.accounts.models import User
 from mekiki.accounts.second_factor import guesses, hosts, sealing, selectors, services
 from mekiki.accounts.second_factor.adapter import SecondStep
@@ -253,3 +253,41 @@ def _own(user: User, factor_id: int, *kinds: str) -> Authenticator:
     if found is None:
         raise Http404
     return found
+
+
+@require_POST
+def reset(request: HttpRequest, user_id: int) -> HttpResponse:
+    """Remove all second factors of a user who has lost them."""
+    found = user_for(person(request), user_id)
+    try:
+        removed = services.reset(user=found, actor=person(request))
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+    else:
+        if removed:
+            said = _("The second factors of %(name)s are removed. The password alone logs in now.")
+            messages.success(request, said % {"name": found.username})
+        else:
+            messages.info(
+                request, _("%(name)s has no second factor. Nothing was changed.") % {"name": found.username}
+            )
+    return redirect("user", user_id)
+
+
+@require_POST
+def set_required(request: HttpRequest) -> HttpResponse:
+    """Require a second factor of admins, or no longer."""
+    required = request.POST.get("required") == "1"
+    require_platform_admin(request.user)
+    try:
+        services.set_required(required=required, actor=person(request))
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+    else:
+        said = (
+            _("Admins need a second factor from now on. Who has none can only set one up.")
+            if required
+            else _("Admins need no second factor any more.")
+        )
+        messages.success(request, said)
+    return redirect("site-settings")
