@@ -70,7 +70,7 @@ def test_an_app_is_set_up_and_the_next_login_asks_for_its_code(hana: User) -> No
     assert other.post(STEP, {"code": "000000"}).status_code == 422 and not is_in(other)
     assert other.post(STEP, {"code": app.code()})["Location"] == "/accounts/me/"
     assert is_in(other)
-    assert Event.objects.get(kind="user.logged_in").data["methods"] == ["password", "app"]
+    assert Event.objects.filter(kind="user.logged_in").latest("pk").data["methods"] == ["password", "app"]
     assert Event.objects.filter(kind="user.second_step_failed", object_id=str(hana.pk)).count() == 1
 
 
@@ -110,7 +110,10 @@ def test_a_recovery_code_works_once_and_is_counted(hana: User) -> None:
     first_step(client)
     assert client.post(STEP, {"code": codes[3]}).status_code == 302
     assert Event.objects.get(kind="user.recovery_code_used").data == {"left": 9}
-    assert Event.objects.get(kind="user.logged_in").data["methods"] == ["password", "recovery_code"]
+    assert Event.objects.filter(kind="user.logged_in").latest("pk").data["methods"] == [
+        "password",
+        "recovery_code",
+    ]
     assert services.use_code(user=hana, code=codes[3]) is None
     assert "9 codes are left" in client.get(PAGE).content.decode()
     fresh = services.make_recovery_codes(user=hana)
@@ -264,7 +267,13 @@ def test_admins_without_a_factor_reach_nothing_but_enrolment(role: str, boss: Us
     client = Client()
     first_step(client)
     written = Event.objects.count()
-    values = {"slug": "parts", "sha256": "0" * 64, "form": "csv", "provider_id": "x"}
+    values = {
+        "slug": "parts",
+        "job_id": "0" * 8 + "-0000-4000-8000-" + "0" * 12,
+        "sha256": "0" * 64,
+        "form": "csv",
+        "provider_id": "x",
+    }
     reached = {}
     for name, pattern in every_address().items():
         address = "/" + re.sub(r"<(?:\w+:)?(\w+)>", lambda m: str(values.get(m[1], 1)), pattern).strip("^$")
