@@ -16,6 +16,7 @@ BODIES = {
     "demo": "simulation",
     "import": "datasets",
     "replay": "simulation",
+    "reset_second_factor": "accounts",
     "retrain": "learning",
     "sweeper": "jobs",
     "verify": "exports",
