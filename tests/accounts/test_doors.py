@@ -36,7 +36,7 @@ ADMIN = {
 }  # fmt: skip
 PLATFORM_ADMIN = {
     "users", "user-create", "user", "user-active", "user-may-create", "user-password", "platform-activity",
-    "platform-activity-download", "site-settings",
+    "platform-activity-download", "site-settings", "system",
 }  # fmt: skip
 ANYBODY = {"login", "set_language", "set_theme", "healthz"}
 LOGGED_IN = {"home", "account", "logout", "dataset-create", "dataset-suggest-address", "metrics"}

@@ -70,6 +70,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "mekiki.web.middleware.NoRoomMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
 

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_noop, ngettext
 from mekiki.accounts.access import at_least
 from mekiki.accounts.models import Role
 from mekiki.jobs.models import ACTIVE_STATES, ENDED_EARLY, Job, Kind, State
+from mekiki.jobs.waiting import reason_text
 
 # An ended job is still listed for a moment, so that a page that watches it learns how it ended.
 RECENTLY = timedelta(seconds=60)
@@ -102,7 +103,7 @@ def _number(value: float) -> str:
 def _detail(job: Job, percent: int | None, eta: int | None) -> str:
     """One line: stage · 43 % · 120 of 300 images · 52 images/s · about 4 seconds left."""
     if job.state == State.QUEUED:
-        return _("Waits for a worker.")
+        return reason_text(job.waiting_for) or _("Waits for a worker.")
     if job.state != State.RUNNING:
         return ""
     unit = _(job.unit) if job.unit else ""
