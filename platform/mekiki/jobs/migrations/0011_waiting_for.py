@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("jobs", "0009_sweeper_has_its_own_rhythm")]
+    dependencies = [("jobs", "0010_seals")]
 
     operations = [
         migrations.AddField(
