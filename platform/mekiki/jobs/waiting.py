@@ -6,8 +6,8 @@ from mekiki.config import disk
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.jobs.services import LostClaimError
 
-# They free room, or write a few rows without which reviewers have nothing to do.
-NEEDS_NO_RESERVE = (Kind.REMOVE_EMBEDDINGS, Kind.REFILL)
+# They free room, or write a few rows: reviewers need their queue, and the record its seals.
+NEEDS_NO_RESERVE = (Kind.REMOVE_EMBEDDINGS, Kind.REFILL, Kind.SEAL, Kind.CHECK_SEALS)
 
 
 def reason_text(reason: str) -> str:
