@@ -152,9 +152,11 @@ def remount(folder: Path, how: str) -> None:
 
 
 def test_a_label_set_waits_on_a_full_disk(home: Path) -> None:
+    from mekiki.audit.private_key import settle_key
     from tests.exports.helpers import make_judged
     from workers.stages.freeze import run
 
+    settle_key()
     judged = make_judged()
     label_set = freeze(dataset=judged.dataset, user=judged.admin, note="", include_images=True)
     assert label_set.job is not None
