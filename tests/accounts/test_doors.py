@@ -36,10 +36,19 @@ ADMIN = {
 }  # fmt: skip
 PLATFORM_ADMIN = {
     "users", "user-create", "user", "user-active", "user-may-create", "user-password", "platform-activity",
-    "platform-activity-download", "site-settings",
+    "platform-activity-download", "site-settings", "user-admin", "logins",
 }  # fmt: skip
 ANYBODY = {"login", "set_language", "set_theme", "healthz"}
-LOGGED_IN = {"home", "account", "logout", "dataset-create", "dataset-suggest-address", "metrics"}
+LOGGED_IN = {
+    "home",
+    "account",
+    "password-change",
+    "sessions",
+    "logout",
+    "dataset-create",
+    "dataset-suggest-address",
+    "metrics",
+}
 # The description of the API and its root.
 API_ITSELF = {"api:openapi-json", "api:api-root"}
 

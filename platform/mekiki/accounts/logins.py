@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from mekiki.accounts import throttle
 from mekiki.accounts.clients import Client, client_of, new_device_token
 from mekiki.accounts.models import KnownPlace, User
+from mekiki.accounts.sessions import note_client
 from mekiki.accounts.throttle import Attempt, LoginSlowed
 from mekiki.audit.services import record
 
@@ -91,6 +92,8 @@ def _logged_in(sender: object, request: HttpRequest, user: User, **_more: object
         return
     client = client_of(request)
     request.new_device_token = remember_client(user=user, client=client)  # type: ignore[attr-defined]
+    note_client(request)
+    request.session.clear_expired()
     record(kind="user.logged_in", actor=user, target=user, data=client.for_event())
 
 

@@ -64,6 +64,8 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "mekiki.accounts.middleware.DeviceMiddleware",
+    "mekiki.accounts.middleware.SessionUseMiddleware",
+    "mekiki.accounts.middleware.PasswordChangeMiddleware",
     "mekiki.accounts.middleware.LanguageMiddleware",
     "mekiki.accounts.middleware.TimeZoneMiddleware",
     "mekiki.datasets.middleware.MovedDatasetMiddleware",
@@ -121,9 +123,10 @@ AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["mekiki.accounts.backends.SiteBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "mekiki.accounts.passwords.LengthValidator"},
+    {"NAME": "mekiki.accounts.passwords.KnownWordsValidator"},
 ]
+PASSWORD_LENGTH = env.number("MEKIKI_PASSWORD_LENGTH")
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "login"
@@ -183,6 +186,8 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 SESSION_ENGINE = "mekiki.accounts.sessions"
+SESSION_COOKIE_AGE = env.number("MEKIKI_SESSION_HOURS") * 3600
+SESSION_IDLE_MINUTES = env.number("MEKIKI_SESSION_IDLE_MINUTES")
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 if HTTPS:

@@ -74,7 +74,7 @@ def detail(event: Event) -> str:
         return f"#{data.get('version', '')}"
     if event.kind in {"site.time_zone_set", "dataset.address_changed"}:
         return f"{data.get('from', '')} → {data.get('to', '')}"
-    if event.kind in {"user.logged_in", "user.logged_out", "user.login_failed", "user.login_slowed"}:
+    if data.get("address"):
         return _client(data)
     if event.kind in {"queue.put_back", "queue.asked_again"} and data.get("image"):
         return neutral_name(data["image"])  # its file name can be one that an audit must not know
@@ -235,6 +235,10 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "user.created": _plain(gettext_noop("User created")),
     "user.name_shared": _name_shared,
     "user.logged_in": _plain(gettext_noop("Logged in")),
+    "user.confirmed": _plain(gettext_noop("Confirmed by password before a sensitive act")),
+    "user.sessions_ended": _plain(gettext_noop("Other sessions logged out")),
+    "user.made_admin": _plain(gettext_noop("Made an admin of the platform")),
+    "user.admin_withdrawn": _plain(gettext_noop("No admin of the platform any more")),
     "user.logged_out": _plain(gettext_noop("Logged out")),
     "user.login_failed": _plain(gettext_noop("Wrong password")),
     "user.login_slowed": _plain(gettext_noop("Too many wrong passwords: logging in is slowed down")),
