@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0008_login_protection'),
+        ('accounts', '0009_second_factor_required'),
         ('sessions', '0001_initial'),
     ]
 
