@@ -16,18 +16,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-<<<<<<< HEAD
-from mekiki.accounts import selectors, services, sessions, site
+from mekiki.accounts import login_flow, selectors, services, sessions, site
 from mekiki.accounts.access import person, require_platform_admin, user_for
 from mekiki.accounts.confirming import confirm_first
 from mekiki.accounts.forms import LoginForm, NewUserForm, OwnPasswordForm, SiteForm
-=======
-from mekiki.accounts import login_flow, selectors, services, site
-from mekiki.accounts.access import person, require_platform_admin, user_for
-from mekiki.accounts.forms import LoginForm, NewUserForm, SiteForm
 from mekiki.accounts.second_factor import hosts
 from mekiki.accounts.second_factor.selectors import admins_without, has_second_factor, is_required_for_admins
->>>>>>> main
 
 
 class LoginView(auth_views.LoginView):
@@ -54,28 +48,13 @@ class LoginView(auth_views.LoginView):
 def account(request: HttpRequest) -> HttpResponse:
     """The own account: password, language, sessions, roles. accounts/own.py changes what stands there."""
     user = person(request)
-<<<<<<< HEAD
     context = {
         "form": OwnPasswordForm(request),
         "memberships": selectors.memberships_of(user),
         "session_count": sessions.sessions_of(user).count(),
-    }
-    return render(request, "accounts/account.html", context)
-=======
-    form = PasswordChangeForm(user, request.POST if request.method == "POST" else None)
-    if request.method == "POST" and form.is_valid():
-        services.change_password(user=user, password=form.cleaned_data["new_password1"], actor=user)
-        # The session that changed it goes on; all others end.
-        update_session_auth_hash(request, user)
-        messages.success(request, _("Your password is changed. Other browsers have to log in again."))
-        return redirect("account")
-    context = {
-        "form": form,
-        "memberships": selectors.memberships_of(user),
         "has_second_factor": has_second_factor(user),
     }
-    return render(request, "accounts/account.html", context, status=422 if form.errors else 200)
->>>>>>> main
+    return render(request, "accounts/account.html", context)
 
 
 @require_safe
@@ -128,11 +107,8 @@ def user(request: HttpRequest, user_id: int) -> HttpResponse:
     context = {
         "person": found,
         "memberships": selectors.memberships_of(found),
-<<<<<<< HEAD
         "session_count": sessions.sessions_of(found).count(),
-=======
         "has_second_factor": has_second_factor(found),
->>>>>>> main
     }
     return render(request, "accounts/user.html", context)
 

@@ -34,7 +34,7 @@ PLATFORM_ONLY = ("user.", "site.", "seal.", "seals.", "signing_key.")
 # What came through a door: shown with address and browser.
 _BY_CLIENT = {
     "user.logged_in", "user.logged_out", "user.login_failed", "user.login_slowed", "user.login_refused",
-    "user.second_step_failed",
+    "user.second_step_failed", "user.confirmed", "user.sessions_ended",
 }  # fmt: skip
 
 
@@ -88,11 +88,7 @@ def detail(event: Event) -> str:
         return f"{data.get('fingerprint', '')[:16]} ({data.get('system_user', '')})"
     if event.kind.endswith(".file_changed"):
         return str(data.get("object", ""))[:16]
-<<<<<<< HEAD
-    if data.get("address"):
-=======
     if event.kind in _BY_CLIENT:
->>>>>>> main
         return _client(data)
     if event.kind in {"queue.put_back", "queue.asked_again"} and data.get("image"):
         return neutral_name(data["image"])  # its file name can be one that an audit must not know
@@ -271,12 +267,10 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "user.created": _plain(gettext_noop("User created")),
     "user.name_shared": _name_shared,
     "user.logged_in": _plain(gettext_noop("Logged in")),
-<<<<<<< HEAD
     "user.confirmed": _plain(gettext_noop("Confirmed by password before a sensitive act")),
     "user.sessions_ended": _plain(gettext_noop("Other sessions logged out")),
     "user.made_admin": _plain(gettext_noop("Made an admin of the platform")),
     "user.admin_withdrawn": _plain(gettext_noop("No admin of the platform any more")),
-=======
     "user.login_refused": _plain(gettext_noop("Login refused")),
     "user.second_step_failed": _plain(gettext_noop("Wrong code or passkey at a login")),
     "user.app_added": _plain(gettext_noop("Authenticator app set up")),
@@ -289,7 +283,6 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "site.second_factor_required": _plain(gettext_noop("Second factor required of admins")),
     "site.second_factor_optional": _plain(gettext_noop("Second factor no longer required of admins")),
     "user.factors_reset": _plain(gettext_noop("Second factors removed by an admin")),
->>>>>>> main
     "user.logged_out": _plain(gettext_noop("Logged out")),
     "user.login_failed": _plain(gettext_noop("Wrong password")),
     "user.login_slowed": _plain(gettext_noop("Too many wrong passwords: logging in is slowed down")),
