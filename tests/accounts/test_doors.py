@@ -36,7 +36,8 @@ ADMIN = {
 }  # fmt: skip
 PLATFORM_ADMIN = {
     "users", "user-create", "user", "user-active", "user-may-create", "user-password", "platform-activity",
-    "platform-activity-download", "site-settings", "second-factor-required", "user-factors", "user-admin", "logins",
+    "platform-activity-download", "site-settings", "system", "second-factor-required", "user-factors", "user-admin",
+    "logins",
 }  # fmt: skip
 ANYBODY = {
     "login",
