@@ -38,7 +38,7 @@ PLATFORM_ADMIN = {
     "users", "user-create", "user", "user-active", "user-may-create", "user-password", "platform-activity",
     "platform-activity-download", "site-settings",
 }  # fmt: skip
-ANYBODY = {"login", "set_language", "set_theme", "healthz"}
+ANYBODY = {"security-txt", "login", "set_language", "set_theme", "healthz"}
 LOGGED_IN = {"home", "account", "logout", "dataset-create", "dataset-suggest-address", "metrics"}
 # The description of the API and its root.
 API_ITSELF = {"api:openapi-json", "api:api-root"}

@@ -12,6 +12,7 @@ urlpatterns = [
     path("activity/events.<str:form>", views.download_platform_events, name="platform-activity-download"),
     path("language/", views.set_language, name="set_language"),
     path("theme/", views.set_theme, name="set_theme"),
+    path(".well-known/security.txt", views.security_txt, name="security-txt"),
     path("healthz", views.healthz, name="healthz"),
     path("metrics", views.metrics, name="metrics"),
 ]
