@@ -4,8 +4,8 @@
 
 A whole platform (`mekiki up` without workers), eight reviewers over HTTP who ask for the next image and answer, and a
 probe of /healthz four times a second; then 32 and 200 slow clients of each kind beside them, for `--seconds` each.
-`*_next_p50_ms` and `*_next_p99_ms` are requests of reviewers; `*_unanswered` are requests of reviewers and probes
-without an answer within five seconds. A slow client that is closed by the server comes back at once.
+`*_answered` are the reviewers' requests for a next image that were answered in that time, `*_next_p50_ms` and
+`*_next_p99_ms` their times; `*_unanswered` are requests of reviewers and probes without an answer within five seconds. A slow client that is closed by the server comes back at once.
 `web_rss_mb` is the largest web process at the end. Everything is on 127.0.0.1.
 """
 
@@ -147,7 +147,8 @@ class Clients:
         while not self.ended.is_set():
             begun = time.perf_counter()
             found = self.ask("POST", base + "next", {"count": 3}, session)
-            self.times.append(time.perf_counter() - begun)
+            if found:
+                self.times.append(time.perf_counter() - begun)
             time.sleep(0.25)
             if found and found["items"]:
                 item = found["items"][0]
@@ -169,7 +170,7 @@ class Clients:
             return round(times[min(len(times) - 1, int(share * len(times)))] * 1000, 1) if times else -1
 
         return {
-            "requests": len(times),
+            "answered": len(times),
             "next_p50_ms": at(0.5),
             "next_p99_ms": at(0.99),
             "unanswered": unanswered,
@@ -208,8 +209,11 @@ def measure(platform: Any, counts: list[int], seconds: float) -> dict[str, Any]:
     clients = Clients(port, *sessions())
     figures: dict[str, Any] = {}
     try:
-        time.sleep(2)
-        clients.take()
+        for _ in range(60):  # until the processes are warm
+            time.sleep(0.5)
+            found = clients.take()
+            if found["answered"] >= REVIEWERS and not found["unanswered"]:
+                break
         time.sleep(seconds)
         figures |= {f"alone_{name}": value for name, value in clients.take().items()}
         for kind in KINDS:
@@ -232,7 +236,7 @@ def measure(platform: Any, counts: list[int], seconds: float) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="3 seconds each, 32 slow clients")
+    parser.add_argument("--quick", action="store_true", help="6 seconds each, 32 slow clients")
     parser.add_argument("--seconds", type=float, default=0)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -249,7 +253,7 @@ def main() -> None:
 
             django.setup()
             platform.connect()
-            figures = measure(platform, counts, given.seconds or (3 if given.quick else 6))
+            figures = measure(platform, counts, given.seconds or (6 if given.quick else 8))
         finally:
             platform.discard()
     for name, value in figures.items():

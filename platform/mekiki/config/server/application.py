@@ -4,13 +4,14 @@ import asyncio
 import contextvars
 import io
 import logging
-import os
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
 from django.core.wsgi import get_wsgi_application
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mekiki.config.settings")
+from mekiki.config import env
+
+env.use_settings()
 wsgi = get_wsgi_application()
 
 from django.conf import settings  # noqa: E402
