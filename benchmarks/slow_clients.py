@@ -238,16 +238,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="6 seconds each, 32 slow clients")
     parser.add_argument("--seconds", type=float, default=0)
+    parser.add_argument("--counts", type=int, nargs="+", help="of slow clients (32 and 200)")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    counts = [32] if given.quick else [32, 200]
+    counts = given.counts or ([32] if given.quick else [32, 200])
     os.environ["DJANGO_SETTINGS_MODULE"] = "mekiki.config.settings"
     with tempfile.TemporaryDirectory(prefix="mekiki-slow-") as folder:
         home = Path(folder) / "home"
         os.environ.update(MEKIKI_HOME=str(home), MEKIKI_LOG_LEVEL="ERROR", DATABASE_URL="", BROKER_URL="")
         from mekiki.embedded.supervisor import Platform
 
-        platform = Platform(home, worker=False, beat=False, quiet=True).start()
+        platform = Platform(home, worker=False, beat=False, quiet=True, timeout=300).start()
         try:
             import django
 
