@@ -39,6 +39,7 @@ PLATFORM_ADMIN = {
     "platform-activity-download", "site-settings", "second-factor-required", "user-factors",
 }  # fmt: skip
 ANYBODY = {
+    "security-txt",
     "login",
     "account_login",
     "mfa_authenticate",
