@@ -121,3 +121,8 @@ def contact(value: str) -> str | None:
     """Allow a URI by which somebody can be reached."""
     fits = re.fullmatch(r"(mailto:[^\s@]+@[^\s@]+|https://\S+|tel:[0-9+.-]+)", value)
     return None if fits else "a URI such as mailto:security@example.com"
+
+
+def role_name(value: str) -> str | None:
+    """Allow the name of a database role."""
+    return None if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}", value) else "the name of a database role"
