@@ -89,6 +89,16 @@ MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
             "image again."
         ),
     ),
+    "too_much_memory": (
+        _(
+            "Decoding this image needs %(needed)s of memory; the limit is %(limit)s (MEKIKI_DECODE_MEMORY_MB). "
+            "The image was not stored."
+        ),
+        _(
+            "Cut it into parts, scale it down, or save it with 8 bits; or raise MEKIKI_DECODE_MEMORY_MB, start the "
+            "platform again and import the image again."
+        ),
+    ),
     "no_memory": (
         _("There is too little free memory to decode this image."),
         _("Stop other programs or cut the image into parts, then import it again."),
@@ -306,10 +316,17 @@ REASONS: dict[str, str | Promise] = {
 
 # Every name that a message may hold; a detail that lacks one shows "?".
 FIELDS = (
-    *("format", "pixels", "limit", "kept", "count", "share", "black", "white"),
+    *("format", "pixels", "needed", "limit", "kept", "count", "share", "black", "white"),
     *("frames", "pages", "page", "pictures", "channels"),
     *("total", "row", "rows", "cell", "columns"),
 )
+
+# code → names of its detail that are bytes
+_IN_BYTES = {
+    "too_large": ("limit",),
+    "archive_too_big": ("limit",),
+    "too_much_memory": ("needed", "limit"),
+}
 
 KINDS_OF_FILE: dict[str, str | Promise] = {
     "named pipe": _("named pipe"),
@@ -326,8 +343,9 @@ def explain(code: str, detail: dict[str, Any]) -> Explanation:
         return Explanation(code, "")
     what, advice = MESSAGES[code]
     shown: dict[str, Any] = dict.fromkeys(FIELDS, "?") | {"reason": ""} | detail
-    if code in {"too_large", "archive_too_big"} and isinstance(shown["limit"], int):
-        shown["limit"] = filesizeformat(shown["limit"])
+    for name in _IN_BYTES.get(code, ()):
+        if isinstance(shown[name], int):
+            shown[name] = filesizeformat(shown[name])
     if isinstance(shown.get("share"), float):
         shown["share"] = f"{shown['share']:.1%}"
     for name, value in shown.items():
