@@ -161,14 +161,14 @@ class Phase:
 
     def finish(self, seconds: float = 1800) -> float:
         """Wait until everything is embedded; how long that took."""
-        swept = time.monotonic()
+        from mekiki.jobs.sweeping import Sweeper
+
+        swept, sweeper = time.monotonic(), Sweeper()
 
         def ended() -> bool:
             nonlocal swept
             if time.monotonic() - swept > 2:
-                from mekiki.jobs.services import sweep
-
-                sweep()  # what beat does
+                sweeper.sweep()  # what `mekiki sweeper` does
                 swept = time.monotonic()
             return bool(self._job().finished_at)
 

@@ -67,8 +67,10 @@ def pytest_configure(config: pytest.Config) -> None:
         DJANGO_SETTINGS_MODULE="mekiki.config.settings",
     )
     import django
+    from django.conf import settings as django_settings
 
     django.setup()
+    django_settings.PASSWORD_HASHERS = ["tests.fast_hasher.FastHasher"]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -23,14 +23,17 @@ from mekiki.jobs.models import Job
 from mekiki.jobs.services import (
     CancelledError,
     LostClaimError,
+    WorkerStopsError,
     beat,
     claim,
     decline,
     fail,
     finish_cancelled,
+    may_retry,
+    put_back,
     succeed,
 )
-from workers import encoder_problems
+from workers import encoder_problems, holder
 from workers.encoders.errors import EncoderError, OtherVectorsError
 from workers.errors import StageError
 from workers.hardware import host
@@ -39,7 +42,9 @@ logger = logging.getLogger(__name__)
 
 BEAT_EVERY = 5.0  # seconds
 WRITE_EVERY = 0.5  # seconds between two progress writes
-DATABASE_PATIENCE = 20.0  # seconds a lost database is waited for; below jobs.services.HEARTBEAT_TIMEOUT
+DATABASE_PATIENCE = 20.0  # seconds a lost database is waited for; below jobs.sweeping.SILENT_AFTER
+# A worker that was asked to stop lets a job go on for so long: it may be done. The supervisor kills after 20 seconds.
+LAST_SECONDS = 5.0
 
 Stage = Callable[[Job, "Report"], "dict[str, Any] | None"]
 
@@ -49,7 +54,8 @@ class Report:
 
     `report(stage="predicting", total=n, unit="images")` begins a stage; `report(done=k)` moves it on.
     Stage names and units are msgids: the pages that show them translate them.
-    CancelledError: a person asked to stop. LostClaimError: another worker has the job.
+    CancelledError: a person asked to stop. LostClaimError: another worker has the job. WorkerStopsError: this worker
+    was asked to stop a few seconds ago.
     """
 
     def __init__(self, job: Job, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -59,6 +65,7 @@ class Report:
         self._written = float("-inf")
         self._begun = (clock(), 0)
         self.stop: Exception | None = None  # set by the heartbeat, raised here
+        self._stops_at: float | None = None
 
     def __call__(
         self,
@@ -71,6 +78,8 @@ class Report:
         if self.stop is not None:
             raise self.stop
         now = self._clock()
+        if self._stops_at is not None and now >= self._stops_at:
+            raise WorkerStopsError
         if stage is not None:
             self._begun = (now, done or 0)
             self._pending |= {"stage": stage, "done": 0, "total": 0, "rate": 0.0, "unit": ""}
@@ -87,6 +96,12 @@ class Report:
         self._written = self._clock()
         fields, self._pending = self._pending, {}
         beat(self._job, **fields)
+        self.note(self._job)
+
+    def note(self, job: Job) -> None:
+        """Take notice of what a sign of life has brought back: the worker was asked to stop."""
+        if job.holder_stops and self._stops_at is None:
+            self._stops_at = self._clock() + LAST_SECONDS
 
 
 class _Heartbeat:
@@ -111,6 +126,7 @@ class _Heartbeat:
             while not self._ended.wait(BEAT_EVERY):
                 try:
                     beat(self._job)
+                    self._report.note(self._job)
                 except (LostClaimError, CancelledError) as stop:
                     self._report.stop = stop
                     return
@@ -126,7 +142,7 @@ def run_job(job_id: str, stage: Stage | None = None) -> str:
 
     stage: the function to run; found by the job's kind in workers.stages when None.
     """
-    job = claim(job_id, worker=host())
+    job = claim(job_id, worker=host(), holder=holder.name())
     if job is None:
         return ""
     language = getattr(job.created_by, "language", "") or translation.get_language() or "en"
@@ -160,6 +176,8 @@ def _end(job: Job, error: Exception) -> str:
     texts = explain_to_all(error)
     if isinstance(error, CancelledError):
         logger.info("Job %s was cancelled.", job.pk)
+    elif isinstance(error, WorkerStopsError):
+        logger.info("Job %s goes back to the queue: this worker stops.", job.pk)
     elif isinstance(error, OtherVectorsError):
         logger.error("Job %s is left to another worker: %s", job.pk, error)
     elif retry:
@@ -184,11 +202,14 @@ def _record_end(job: Job, error: Exception, message: str, texts: Texts, retry: b
         if isinstance(error, CancelledError):
             finish_cancelled(job)
             return "cancelled"
+        if isinstance(error, WorkerStopsError):
+            put_back(job)
+            return "put back"
         if isinstance(error, OtherVectorsError):
             decline(job, worker=host(), reason=message, texts=texts)
             return "declined"
         fail(job, message, texts=texts, retry=retry)
-        return "retried" if retry and job.attempt < job.max_attempts else "failed"
+        return "retried" if retry and may_retry(job) else "failed"
     return "lost"
 
 

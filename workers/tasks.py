@@ -6,9 +6,10 @@ the worker processes.
 
 import logging
 
-from celery.signals import worker_ready
+from celery.signals import worker_init, worker_ready, worker_shutting_down
 
 from mekiki.config.celery import app
+from workers import holder
 
 
 def _run(job_id: str) -> str:
@@ -99,23 +100,16 @@ def embed_text(text_id: int) -> str:
     return answer(text_id)
 
 
-@app.task(name="workers.tasks.tend_search")
-def tend_search() -> dict[str, int]:
-    """Ask for the search indexes that are missing, drop what is left of gone ones, forget old searches."""
-    from mekiki.learning.search import tend
-
-    return tend()
+@worker_init.connect
+def take_a_name(**_details: object) -> None:
+    """Jobs name the worker that has them; processes that it forks have its name."""
+    holder.take_name()
 
 
-@app.task(name="workers.tasks.sweep_jobs")
-def sweep_jobs() -> dict[str, int]:
-    """Send again what stalled, and tell the changes of encoders whose job ended without a word."""
-    from mekiki.jobs.services import sweep
-    from mekiki.learning.services import settle_all
-
-    found = sweep()
-    settle_all()
-    return found
+@worker_shutting_down.connect
+def put_jobs_back(**_details: object) -> None:
+    """A worker that is asked to stop gives up its jobs in order: none of them counts this as a death."""
+    holder.announce_stop()
 
 
 @worker_ready.connect
@@ -131,14 +125,6 @@ def say_what_machine_this_is(**_details: object) -> None:
         logging.getLogger(__name__).warning("What machine this is could not be stored.", exc_info=True)
     finally:
         connection.close()  # the parent of worker processes keeps none
-
-
-@app.task(name="workers.tasks.release_leases")
-def release_leases() -> int:
-    """Give back images whose reviewer has gone."""
-    from mekiki.review.services import release_expired_leases
-
-    return release_expired_leases()
 
 
 @app.task(name="workers.tasks.scheduled_training")

@@ -18,7 +18,7 @@ from mekiki.embedded import endpoints
 from mekiki.embedded.supervisor import Platform, PlatformError
 from tests.embedded.conftest import EMBEDDED, processes_of, until
 
-CHILDREN = ("postgres", "valkey", "web", "worker", "search", "beat")
+CHILDREN = ("postgres", "valkey", "web", "worker", "search", "sweeper", "beat")
 NewPlatform = Callable[..., Platform]
 
 
@@ -83,7 +83,8 @@ def test_a_day_on_one_home(new_platform: NewPlatform) -> None:
     assert processes_of(home) == []
     stopped = [line.split(" ok   ")[1] for line in said_after(home, "Stopping")]
     assert stopped == [
-        f"{title} stopped" for title in ("Schedule", "Search worker", "Worker", "Web", "Valkey", "PostgreSQL")
+        f"{title} stopped"
+        for title in ("Schedule", "Sweeper", "Search worker", "Worker", "Web", "Valkey", "PostgreSQL")
     ]
 
     # And a command says what to do.

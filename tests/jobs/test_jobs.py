@@ -1,17 +1,17 @@
 """Durable jobs: asked for once, claimed by one worker, given back, fenced, cancelled, run again."""
 
 import threading
-from datetime import timedelta
 
 import pytest
 from django.db import connection
-from django.utils import timezone
 
 from mekiki.audit.models import Event
 from mekiki.datasets.models import Dataset
 from mekiki.jobs import services
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.jobs.services import CancelledError, LostClaimError
+from mekiki.jobs.sweeping import RESEND_AFTER, SEND_AFTER, SILENT_AFTER
+from tests.jobs.watch import Watch
 
 pytestmark = pytest.mark.django_db
 
@@ -29,11 +29,6 @@ def claimed(job: Job) -> Job:
     mine = services.claim(str(job.pk))
     assert mine is not None
     return mine
-
-
-def silence(job: Job) -> None:
-    """The worker was killed a minute ago."""
-    Job.objects.filter(pk=job.pk).update(heartbeat_at=timezone.now() - timedelta(minutes=1))
 
 
 def test_asking_twice_makes_one_job(dataset: Dataset) -> None:
@@ -90,8 +85,7 @@ def test_one_of_many_workers_gets_it(dataset: Dataset) -> None:
 
 def test_a_late_worker_writes_nothing(dataset: Dataset) -> None:
     late = claimed(ask(dataset))
-    silence(late)
-    assert services.sweep()["given_back"] == 1
+    assert Watch().after(SILENT_AFTER)["given_back"] == 1
     current = claimed(late)
     assert (late.attempt, current.attempt) == (1, 2)
     for write in (
@@ -115,9 +109,11 @@ def test_a_late_worker_writes_nothing(dataset: Dataset) -> None:
 
 def test_sweep_leaves_the_living_alone(dataset: Dataset) -> None:
     job = claimed(ask(dataset))
-    assert services.sweep() == {"given_back": 0, "failed": 0, "resent": 0}
+    watch = Watch()
+    for _ in range(10):
+        assert watch.after(SILENT_AFTER - 5) == {"given_back": 0, "failed": 0, "resent": 0}
+        services.beat(job)
     assert Job.objects.get().state == State.RUNNING
-    services.beat(job)
 
 
 def test_a_job_that_kills_its_workers_is_given_up(dataset: Dataset) -> None:
@@ -125,30 +121,26 @@ def test_a_job_that_kills_its_workers_is_given_up(dataset: Dataset) -> None:
     for attempt in range(1, job.max_attempts + 1):
         mine = claimed(job)
         assert mine.attempt == attempt
-        silence(mine)
-        outcome = services.sweep()
+        outcome = Watch().after(SILENT_AFTER)
     assert outcome["failed"] == 1
     row = Job.objects.get()
-    assert row.state == State.FAILED and "died" in row.error
+    assert row.state == State.FAILED and "died 5 times while it did this job" in row.error
 
 
 def test_the_sweeper_speaks_the_language_of_who_asked(dataset: Dataset) -> None:
     from tests.factories import UserFactory
 
     job = services.enqueue(kind=Kind.ENCODE, dataset=dataset, user=UserFactory(language="ja"))
-    Job.objects.filter(pk=job.pk).update(
-        state=State.RUNNING, attempt=5, heartbeat_at=timezone.now() - timedelta(hours=1)
-    )
-    assert services.sweep()["failed"] == 1
+    Job.objects.filter(pk=job.pk).update(state=State.RUNNING, attempt=5, deaths=4)
+    assert Watch().after(SILENT_AFTER)["failed"] == 1
     assert "ワーカー" in Job.objects.get(pk=job.pk).error
     assert Event.objects.filter(kind="job.failed").count() == 1
 
 
 def test_what_the_broker_lost_is_sent_again(dataset: Dataset, broker: str) -> None:
     job = ask(dataset)
-    now = timezone.now()
-    Job.objects.update(created_at=now - timedelta(minutes=1), sent_at=now - timedelta(minutes=1))
-    assert services.sweep()["resent"] == 1
+    watch = Watch()
+    assert watch.after(SEND_AFTER)["resent"] == 1, "it was never sent"
     from mekiki.config.celery import app
 
     with app.connection_for_read() as queue:
@@ -156,19 +148,8 @@ def test_what_the_broker_lost_is_sent_again(dataset: Dataset, broker: str) -> No
     assert message.headers["task"] == "workers.tasks.encode"
     assert message.payload[0] == [str(job.pk)]
     message.ack()
-    assert services.sweep()["resent"] == 0  # it was sent a moment ago
-
-
-def test_a_broker_that_is_down_is_no_error(
-    dataset: Dataset, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks
-) -> None:
-    from mekiki.config.celery import app
-
-    monkeypatch.setattr(app, "send_task", lambda *a, **k: (_ for _ in ()).throw(ConnectionError("down")))
-    with django_capture_on_commit_callbacks(execute=True):
-        job = ask(dataset)
-    row = Job.objects.get(pk=job.pk)
-    assert row.state == State.QUEUED and row.sent_at is None
+    assert watch.after(RESEND_AFTER - 5)["resent"] == 0, "it was sent a moment ago"
+    assert watch.after(5)["resent"] == 1, "nobody took it"
 
 
 def test_failing_with_retries_ends_at_the_limit(dataset: Dataset) -> None:
@@ -198,8 +179,7 @@ def test_cancel_before_and_during(dataset: Dataset) -> None:
 def test_a_cancelled_worker_that_died_is_not_started_again(dataset: Dataset) -> None:
     job = claimed(ask(dataset))
     services.cancel(job=job, user=None)
-    silence(job)
-    services.sweep()
+    Watch().after(SILENT_AFTER)
     assert Job.objects.get().state == State.CANCELLED
 
 
@@ -232,3 +212,81 @@ def test_job_and_event_stand_or_fall_together(dataset: Dataset) -> None:
         ask(dataset)
         raise RuntimeError
     assert not Job.objects.exists() and not Event.objects.exists()
+
+
+@pytest.mark.parametrize("hours", [-1, 1, 24 * 365, -24 * 365])
+def test_a_clock_that_is_set_stops_no_recovery(dataset: Dataset, broker: str, hours: int) -> None:
+    """Every stored time lies an hour, or a year, in the future or in the past."""
+    running = claimed(ask(dataset))
+    waiting = services.enqueue(kind=Kind.PREDICT, dataset=dataset)
+    with connection.cursor() as cursor:
+        columns = ("created_at", "sent_at", "started_at", "heartbeat_at", "declined_at")
+        moved = ", ".join(f"{name} = now() + make_interval(hours => %(hours)s)" for name in columns)
+        cursor.execute(f"UPDATE jobs_job SET {moved}", {"hours": hours})
+    assert Watch().after(RESEND_AFTER + 5) == {"given_back": 1, "failed": 0, "resent": 2}
+    assert claimed(running).attempt == 2 and claimed(waiting).attempt == 1
+
+
+def test_a_refused_worker_may_look_again_when_the_clock_was_set_back(dataset: Dataset) -> None:
+    job = claimed(ask(dataset))
+    services.decline(job, worker="here", reason="other vectors")
+    assert services.claim(str(job.pk), worker="here") is None
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE jobs_job SET declined_at = now() + interval '1 hour'")
+    assert services.claim(str(job.pk), worker="here") is not None
+
+
+def test_a_sweeper_that_stood_still_takes_nobody_for_dead(dataset: Dataset) -> None:
+    """It was stopped, or the database did not answer it, for an hour: workers could not show life either."""
+    job = claimed(ask(dataset))
+    watch = Watch()
+    watch.sweep()
+    watch.seconds += 3600
+    assert watch.sweep()["given_back"] == 0
+    services.beat(job)
+    assert watch.after(SILENT_AFTER)["given_back"] == 1
+
+
+def test_what_was_not_seen_is_not_touched(dataset: Dataset) -> None:
+    """Between the look and the act the worker showed life, or another sweeper was faster."""
+    job = claimed(ask(dataset))
+    seen = Job.objects.get(pk=job.pk)
+    services.beat(job)
+    assert services.worker_died(job_id=seen.pk, attempt=seen.attempt, beats=seen.beats) == ""
+    assert Job.objects.get().state == State.RUNNING
+
+
+def test_a_planned_stop_is_no_death(dataset: Dataset) -> None:
+    """Ten restarts of the worker, each while it does the job: it is put back, or killed after it was asked to stop."""
+    job = ask(dataset)
+    for number in range(10):
+        mine = services.claim(str(job.pk), holder=f"worker {number}")
+        assert mine is not None
+        assert services.announce_stop(holder=f"worker {number}") == 1
+        services.beat(mine)
+        assert mine.holder_stops
+        if number % 2:
+            services.put_back(mine)
+        else:
+            assert Watch().after(SILENT_AFTER)["given_back"] == 1
+    row = Job.objects.get()
+    assert (row.state, row.deaths, row.attempt) == (State.QUEUED, 0, 10)
+    with pytest.raises(LostClaimError):
+        services.put_back(mine)
+
+
+def test_waiting_costs_nothing(dataset: Dataset) -> None:
+    """Workers that are away, or die while the job waits, do not count."""
+    ask(dataset)
+    Watch().after(600)
+    assert Job.objects.get().deaths == 0
+
+
+def test_deaths_are_counted_anew_once_their_cause_is_found(dataset: Dataset) -> None:
+    job = ask(dataset)
+    for _ in range(7):
+        mine = claimed(job)
+        services.forget_deaths(mine)
+        Watch().after(SILENT_AFTER)
+    row = Job.objects.get()
+    assert (row.state, row.deaths) == (State.QUEUED, 1)

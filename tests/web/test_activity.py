@@ -171,7 +171,7 @@ def test_the_platforms_admins_see_the_events_of_all_datasets_and_of_none():
         "Label added",
         "scratch",
         "Logged in",
-        "mallory (192.0.2.7)",
+        "mallory · 192.0.2.7",
         'href="/d/parts/activity/">Parts',
     ):
         assert part in table(text), part

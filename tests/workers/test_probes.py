@@ -15,7 +15,8 @@ from django.utils import timezone, translation
 from mekiki.datasets.models import Dataset
 from mekiki.jobs import progress
 from mekiki.jobs.models import Job, Kind, State
-from mekiki.jobs.services import DECLINED_FOR, LostClaimError, cancel, claim, decline, enqueue, sweep
+from mekiki.jobs.services import DECLINED_FOR, LostClaimError, cancel, claim, decline, enqueue
+from mekiki.jobs.sweeping import RESEND_AFTER
 from mekiki.learning.models import (
     Embedding,
     Encoder,
@@ -28,6 +29,7 @@ from mekiki.learning.models import (
 from mekiki.learning.search.texts import digest_of
 from mekiki.learning.services import request_change
 from tests.factories import DatasetFactory
+from tests.jobs.watch import Watch
 from tests.workers.conftest import COLOURS, PROMPTS, add_image, picture
 from workers import runner
 from workers.encoders import OtherVectorsError, load_encoder
@@ -119,7 +121,7 @@ def test_a_worker_that_differs_does_nothing_and_the_job_waits_for_another(
     assert runner.run_job(str(job.pk)) == "declined"
     job.refresh_from_db()
     assert (job.state, job.declined_by, job.finished_at) == (State.QUEUED, ["different"], None)
-    assert "different" in job.error and job.max_attempts - job.attempt == 5
+    assert "different" in job.error and (job.deaths, job.retries) == (0, 0)
     assert not Embedding.objects.exists()
     difference = WorkerDifference.objects.get()
     assert (difference.host, difference.least) == ("different", 0.99999) and difference.cosine < 0.999
@@ -174,8 +176,7 @@ def test_putting_a_job_back_is_fenced_and_ends_a_cancelled_one(dataset: Dataset)
     with pytest.raises(LostClaimError):
         decline(job, worker="a", reason="twice")
     assert claim(str(job.pk), worker="a") is None
-    Job.objects.update(sent_at=None, created_at=timezone.now() - timedelta(minutes=1))
-    assert sweep()["resent"] == 1, "another worker is woken"
+    assert Watch().after(RESEND_AFTER)["resent"] == 1, "another worker is woken"
     again = claim(str(job.pk), worker="b")
     assert again is not None and again.error == ""
     cancel(job=again, user=None)

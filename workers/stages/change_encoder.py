@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 from mekiki.datasets.models import Dataset
 from mekiki.datasets.selectors import image_count
 from mekiki.jobs.models import Job
-from mekiki.jobs.services import CancelledError, LostClaimError
+from mekiki.jobs.services import CancelledError, LostClaimError, WorkerStopsError
 from mekiki.labeling.selectors import active_labels, current_prompt_set
 from mekiki.learning import models
 from mekiki.learning.selectors import champion, unreadable_by
@@ -61,7 +61,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         if change.state in {S.SWITCHING, S.TAKING_BACK}:
             return _move(change, job, report)
         return {"state": change.state, "encoder": change.to_name}
-    except (LostClaimError, OperationalError, InterfaceError, OtherVectorsError):
+    except (LostClaimError, WorkerStopsError, OperationalError, InterfaceError, OtherVectorsError):
         raise  # another worker goes on, or this one later
     except CancelledError:
         rest_change(change=change, code="cancelled", error="")

@@ -7,7 +7,7 @@ from django.db import InterfaceError, OperationalError
 
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Job
-from mekiki.jobs.services import CancelledError, LostClaimError
+from mekiki.jobs.services import CancelledError, LostClaimError, WorkerStopsError
 from mekiki.labeling.models import PromptSet
 from mekiki.learning import models, training_log
 from mekiki.learning.selectors import champion
@@ -60,7 +60,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     log = _Log(training_run, job.attempt)
     try:
         return _train(job, training_run, report, log)
-    except (LostClaimError, OperationalError, InterfaceError, OtherVectorsError):
+    except (LostClaimError, WorkerStopsError, OperationalError, InterfaceError, OtherVectorsError):
         raise  # the run goes on in another worker, or later
     except CancelledError:
         log("stopped")

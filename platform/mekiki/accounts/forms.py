@@ -5,43 +5,19 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.contrib.auth.forms import AuthenticationForm, UsernameField
-from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
-from mekiki.accounts import site, throttle
+from mekiki.accounts import site
 from mekiki.accounts.models import Role
 
 
 class LoginForm(AuthenticationForm):
-    """Name and password. After too many tries it says how long to wait, and looks at no password.
+    """Name and password. The backend slows guessing down and says how long to wait (accounts/backends.py).
 
     `browser_zone` is what static/mekiki/js/zone.js fills in; the view reads it. Nothing in it may refuse a login.
     """
 
     browser_zone = forms.Field(required=False, widget=forms.HiddenInput)
-
-    def clean(self) -> dict[str, Any]:
-        """As Django's, with the pause. The message does not tell whether the name exists."""
-        name = self.cleaned_data.get("username")
-        if name and self.cleaned_data.get("password") and self.request is not None:
-            address = throttle.address_of(self.request)
-            wait = throttle.begin(name=name, address=address)
-            if wait:
-                minutes = -(-wait // 60)
-                raise ValidationError(
-                    ngettext(
-                        "Too many tries for this name. Wait %(n)d minute, then try again.",
-                        "Too many tries for this name. Wait %(n)d minutes, then try again.",
-                        minutes,
-                    )
-                    % {"n": minutes},
-                    code="slowed",
-                )
-            cleaned = super().clean()
-            throttle.succeed(name=name, address=address)
-            return cleaned
-        return super().clean()
 
 
 class NewUserForm(forms.Form):

@@ -8,6 +8,7 @@ from django.utils import timezone, translation
 from django.utils.translation import check_for_language
 
 from mekiki.accounts import site
+from mekiki.accounts.clients import set_device_cookie
 
 
 class LanguageMiddleware:
@@ -37,3 +38,18 @@ class TimeZoneMiddleware:
         stored = getattr(user, "stored_time_zone", None) if user is not None else None
         timezone.activate(ZoneInfo(site.resolve(stored)))
         return self.get_response(request)
+
+
+class DeviceMiddleware:
+    """Gives a browser that has just logged in its device cookie (accounts/logins.py)."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Set the cookie where a login asked for it."""
+        response = self.get_response(request)
+        token = getattr(request, "new_device_token", "")
+        if token:
+            set_device_cookie(response, token)
+        return response

@@ -5,10 +5,12 @@ from typing import Any, ClassVar
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.db.models.functions import Now
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from mekiki.accounts import names
+from mekiki.accounts.passwords import LONGEST, normalize
 
 # No user name holds this character. Behind it: the id of a user whose key was taken before keys were unique.
 MARK = "#"
@@ -22,7 +24,8 @@ class PeopleManager(UserManager["User"]):
 
         The exact spelling comes first: it tells users apart whose names were equal before names were compared so.
         """
-        name = (username or "").replace("\0", "")
+        # PostgreSQL's text holds neither NUL nor half a surrogate pair.
+        name = (username or "").replace("\0", "").encode(errors="replace").decode()
         written = models.Q(username=name)
         found = self.filter(written | models.Q(name_key=names.name_key(name)))
         user = found.order_by(models.Case(models.When(written, then=0), default=1)).first()
@@ -30,10 +33,11 @@ class PeopleManager(UserManager["User"]):
             raise self.model.DoesNotExist(f"No user “{name[:150]}”.")
         return user
 
-    def _create_user(self, username: str, *args: Any, **fields: Any) -> "User":
-        """Refuse a confusable name in commands too, such as createsuperuser."""
+    def _create_user(self, username: str, email: str | None, password: str | None, **fields: Any) -> "User":
+        """Refuse a confusable name in commands too, such as createsuperuser, and normalize the password."""
         User(username=User.normalize_username(username)).refuse_confusable_name()
-        return super()._create_user(username, *args, **fields)  # type: ignore[misc]
+        password = None if password is None else normalize(password)
+        return super()._create_user(username, email, password, **fields)  # type: ignore[misc]
 
 
 class User(AbstractUser):
@@ -41,6 +45,8 @@ class User(AbstractUser):
 
     language = models.CharField(_("language"), max_length=10, blank=True, default="")
     may_create_datasets = models.BooleanField(_("may create datasets"), default=False)
+    # Another person has given the password: nothing but changing it is possible (accounts/middleware.py).
+    must_change_password = models.BooleanField(_("must change the password"), default=False)
     # Written by save(); unique, so that no two new users can have equal or confusable names (accounts/names.py).
     name_key = models.TextField(unique=True, editable=False, blank=True)
     look_key = models.TextField(unique=True, editable=False, blank=True)
@@ -91,6 +97,15 @@ class User(AbstractUser):
             options["update_fields"] = {*options["update_fields"], "name_key", "look_key"}
         super().save(*args, **options)
 
+    def set_password(self, raw_password: str | None) -> None:
+        """As Django's, of the normalized password."""
+        super().set_password(None if raw_password is None else normalize(raw_password))
+
+    def check_password(self, raw_password: str | None) -> bool:
+        """As Django's, of the normalized password. Longer ones than a password can be are wrong unseen."""
+        given = raw_password or ""
+        return len(given) <= 4 * LONGEST and super().check_password(normalize(given))
+
     @property
     def name_is_shared(self) -> bool:
         """Whether another user had an equal or confusable name when names began to be compared."""
@@ -132,16 +147,43 @@ class Membership(models.Model):
 class LoginTry(models.Model):
     """A login that has not succeeded. Short-lived: see accounts.throttle."""
 
-    # "user:<id>" where the name is a user's, else "name:" and the key of what was typed (accounts.throttle).
+    # "user:<id>" where the name is a user's, else "name:" and a digest of what was typed (accounts.throttle).
     name = models.CharField(max_length=150)
-    address = models.CharField(max_length=64)
-    at = models.DateTimeField()
+    address = models.CharField(max_length=64)  # an IPv4 address, or the /64 of an IPv6 address
+    at = models.DateTimeField(db_default=Now())
+    device = models.CharField(max_length=71, blank=True, default="")  # the key of a known device, else ""
+    is_known = models.BooleanField(
+        default=False
+    )  # from a device or address that has logged in to the account
+    password_digest = models.CharField(max_length=8, blank=True, default="")
+    refused = models.BooleanField(default=False)  # later tries had to wait for this one, and an event says so
 
     class Meta:
-        indexes = [models.Index(fields=["name", "address", "-at"], name="login_try_recent")]
+        indexes = [
+            models.Index(fields=["name", "address", "-at"], name="login_try_recent"),
+            models.Index(fields=["name", "-at"], name="login_try_of_account"),
+            models.Index(fields=["address", "-at"], name="login_try_of_address"),
+            models.Index(fields=["password_digest", "-at"], name="login_try_of_password"),
+            models.Index(fields=["at"], name="login_try_by_time"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.name} from {self.address}"
+
+
+class KnownPlace(models.Model):
+    """A device or an address from which a user has logged in: others cannot slow the user down there."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="known_places")
+    key = models.CharField(max_length=80)  # "device:<SHA-256 of the cookie>" or "address:<network>"
+    first_at = models.DateTimeField(db_default=Now())
+    last_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "key"], name="one_row_per_known_place")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} {self.key[:20]}"
 
 
 class SiteSettings(models.Model):

@@ -1,64 +1,205 @@
-"""Slow password guessing down: few tries for one account from one address, and more for one address in all.
+"""Slow password guessing down without locking anybody out (docs/decisions/0031).
 
-Kept in the database, because several web processes share it. A try is noted before the password is looked at,
-one after the other, so that many at the same moment count as well. Tries count for the account that a name leads
-to: other spellings of the name are no further tries, and a name that only looks alike is another account's.
+Tries are rows in the database, with the database's clock, because several web processes share them. A try is noted
+before the password is looked at, one after the other, so that many at the same moment count as well. A refused try
+is not noted: waiting ends, however often one asks meanwhile, and no thread of the site waits.
 """
 
-import hashlib
+from dataclasses import dataclass
 from datetime import timedelta
 
-from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import connection, transaction
-from django.http import HttpRequest
-from django.utils import timezone
+from django.db.models import F, QuerySet
+from django.db.models.functions import Now
+from django.utils.crypto import salted_hmac
+from django.utils.translation import ngettext
 
-from mekiki.accounts.models import LoginTry
+from mekiki.accounts.clients import Client
+from mekiki.accounts.models import KnownPlace, LoginTry, User
 from mekiki.accounts.names import name_key
+from mekiki.accounts.passwords import normalize
 from mekiki.accounts.selectors import user_named
 from mekiki.audit.services import record
 
-LIMIT = 10  # wrong tries for one account from one address
-ADDRESS_LIMIT = 100  # wrong tries from one address, for any names: a whole shop floor may share one
-WINDOW = timedelta(minutes=5)
+WINDOW = timedelta(hours=24)
+KNOWN_FOR = timedelta(days=90)
+FIRST_WAIT, LONGEST_WAIT = 10, 20 * 60  # seconds; each failure doubles the wait
+
+# Failures that cost no wait. Behind them every failure makes the next wait longer.
+FREE_KNOWN = 10  # for an account, from one known device or one known address
+FREE_NEW = 5  # for an account, from one new address
+FREE_ACCOUNT = 20  # for an account, from all new addresses together
+FREE_ADDRESS = 30  # from one address, for all accounts it has not logged in to
+FREE_SPRAY = 5  # other accounts that the same wrong password was tried for
 
 
-def address_of(request: HttpRequest) -> str:
-    """Where a request comes from. Behind a trusted proxy: the address the proxy saw, its own last entry."""
-    forwarded = request.headers.get("X-Forwarded-For", "")
-    if settings.HTTPS and forwarded:
-        return forwarded.rsplit(",", 1)[-1].strip()[:64]
-    return str(request.META.get("REMOTE_ADDR", ""))[:64]
+class LoginSlowed(ValidationError):
+    """A try that has to wait; `seconds` is how long. The password was not looked at."""
+
+    def __init__(self, seconds: int) -> None:
+        self.seconds = seconds
+        super().__init__(_words(seconds), code="slowed")
+
+
+def _words(seconds: int) -> str:
+    if seconds < 60:
+        text = ngettext(
+            "Too many wrong passwords. Wait %(n)d second, then try again.",
+            "Too many wrong passwords. Wait %(n)d seconds, then try again.",
+            seconds,
+        )
+        return text % {"n": seconds}
+    minutes = -(-seconds // 60)
+    text = ngettext(
+        "Too many wrong passwords. Wait %(n)d minute, then try again.",
+        "Too many wrong passwords. Wait %(n)d minutes, then try again.",
+        minutes,
+    )
+    return text % {"n": minutes}
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A noted try: for whom, from where, and the row that stands for it."""
+
+    row: LoginTry
+    user: User | None
+    client: Client
 
 
 def subject_of(name: str) -> str:
-    """Return what tries for a typed name are counted under: the account it leads to, else its own key."""
-    user = user_named(name)
-    if user is not None:
-        return f"user:{user.pk}"
-    return f"name:{hashlib.sha256(name_key(name).encode(errors='replace')).hexdigest()}"
+    """Return what tries for a typed name are counted under: the account it leads to, else a digest of the name.
+
+    The digest has a key: what is typed as a name may be a password.
+    """
+    return _subject(user_named(name), name)
+
+
+def _subject(user: User | None, name: str) -> str:
+    return f"user:{user.pk}" if user is not None else f"name:{_digest('name', name_key(name))[:32]}"
+
+
+def _digest(salt: str, text: str) -> str:
+    value = text.encode(errors="replace")
+    return salted_hmac(f"mekiki.login.{salt}", value, algorithm="sha256").hexdigest()
+
+
+def begin(*, name: str, password: str, client: Client) -> Attempt:
+    """Note a try for the account of `name`; LoginSlowed when it has to wait."""
+    waited = _begin(name=name, password=password, client=client)
+    if isinstance(waited, int):
+        raise LoginSlowed(waited)
+    return waited
 
 
 @transaction.atomic
-def begin(*, name: str, address: str) -> int:
-    """Note a try; return the seconds to wait before it may go on: 0, go on now."""
-    now = timezone.now()
-    subject = subject_of(name)
+def _begin(*, name: str, password: str, client: Client) -> Attempt | int:
+    user = user_named(name)
+    subject = _subject(user, name)
+    _lock(f"login {subject}", f"login {client.network}")
+    # After the clock was set back: a try of the future would make its account wait until then.
+    LoginTry.objects.filter(at__gt=Now()).update(at=Now())
+    LoginTry.objects.filter(at__lt=Now() - 2 * WINDOW).delete()
+    known = _known_by(user, client)
+    row = LoginTry(
+        name=subject,
+        address=client.network[:64],
+        device=client.device_key if known == "device" else "",
+        is_known=bool(known),
+        # 32 bits with a key: enough to see one password tried for many accounts, too few to tell the password.
+        password_digest=_digest("password", normalize(password))[:8],
+    )
+    for rule, rows, wait in (*_waits(row), *(() if known == "device" else _spray_waits(row))):
+        if wait:
+            _record_slowed(rows, user, client, rule)
+            return wait
+    row.save()
+    return Attempt(row, user, client)
+
+
+def _lock(*keys: str) -> None:
+    """One try after the other for an account, and for an address; always in the same order."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"login {address}"])
-    LoginTry.objects.filter(at__lt=now - 2 * WINDOW).delete()
-    recent = LoginTry.objects.filter(address=address, at__gt=now - WINDOW).order_by("-at")
-    for rows, limit in ((recent.filter(name=subject), LIMIT), (recent, ADDRESS_LIMIT)):
-        # Refused tries are not noted: waiting ends, however often one asks meanwhile.
-        times = list(rows.values_list("at", flat=True)[:limit])
-        if len(times) >= limit:
-            return max(1, round((times[-1] + WINDOW - now).total_seconds()))
-        if len(times) == limit - 1:
-            record(kind="user.login_slowed", data={"name": name[:150], "address": address})
-    LoginTry.objects.create(name=subject, address=address, at=now)
-    return 0
+        for key in sorted(set(keys)):
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [key])
 
 
-def succeed(*, name: str, address: str) -> None:
-    """Forget the tries for this account from this address: the right password was given."""
-    LoginTry.objects.filter(name=subject_of(name), address=address).delete()
+def _known_by(user: User | None, client: Client) -> str:
+    """Return "device" or "address": by what this client is known to the account; "" for a new one."""
+    if user is None:
+        return ""
+    keys = [key for key in (client.device_key, client.address_key) if key]
+    places = KnownPlace.objects.filter(user=user, key__in=keys, last_at__gt=Now() - KNOWN_FOR)
+    found = set(places.values_list("key", flat=True))
+    return "device" if client.device_key in found else "address" if found else ""
+
+
+def _waits(row: LoginTry) -> list[tuple[str, QuerySet[LoginTry], int]]:
+    """Return (rule, the tries it counts, seconds to wait) of each rule that holds for a try, longest wait first."""
+    recent = LoginTry.objects.filter(at__gt=Now() - WINDOW)
+    account = recent.filter(name=row.name)
+    here = account.filter(address=row.address, device="")
+    if row.device:
+        rules = [("device", account.filter(device=row.device), FREE_KNOWN)]
+    elif row.is_known:
+        rules = [("known_address", here, FREE_KNOWN)]
+    else:
+        rules = [
+            ("new_address", here, FREE_NEW),
+            ("account", account.filter(is_known=False), FREE_ACCOUNT),
+            ("address", recent.filter(address=row.address, is_known=False), FREE_ADDRESS),
+        ]
+    found = [(rule, rows, _wait(rows, free)) for rule, rows, free in rules]
+    return sorted(found, key=lambda one: -one[2])
+
+
+def wait_after(failures: int, free: int) -> int:
+    """Return the seconds from the last of so many failures to the next try."""
+    return min(LONGEST_WAIT, FIRST_WAIT << min(failures - free, 20)) if failures >= free else 0
+
+
+def _wait(rows: QuerySet[LoginTry], free: int) -> int:
+    """Return the seconds that a try counted among these rows still has to wait."""
+    ages = list(rows.order_by("-at").annotate(age=Now() - F("at")).values_list("age", flat=True)[: free + 8])
+    return _left(wait_after(len(ages), free), ages[0]) if ages else 0
+
+
+def _left(wait: int, age: timedelta) -> int:
+    return max(0, -(-(wait * 1000 - round(age.total_seconds() * 1000)) // 1000))
+
+
+def _spray_waits(row: LoginTry) -> list[tuple[str, QuerySet[LoginTry], int]]:
+    """Return the rule of a password that was wrong for several other accounts, here or (new client) anywhere."""
+    rows = LoginTry.objects.filter(password_digest=row.password_digest, at__gt=Now() - WINDOW)
+    rows = rows.exclude(name=row.name)
+    if row.is_known:
+        rows = rows.filter(address=row.address)
+    wait = wait_after(rows.values("name").distinct().count(), FREE_SPRAY)
+    newest = rows.order_by("-at").annotate(age=Now() - F("at")).values_list("age", flat=True).first()
+    return [("spray", rows, _left(wait, newest) if newest is not None else 0)]
+
+
+def _record_slowed(rows: QuerySet[LoginTry], user: User | None, client: Client, rule: str) -> None:
+    """Record that a rule makes tries wait: once after each failure it counts, not for each refusal."""
+    newest = rows.order_by("-at").first()
+    if newest is None or newest.refused:
+        return
+    LoginTry.objects.filter(pk=newest.pk).update(refused=True)
+    name = user.username if user is not None else ""
+    record(kind="user.login_slowed", target=user, data={"name": name, "rule": rule, **client.for_event()})
+
+
+def succeed(attempt: Attempt) -> None:
+    """Forget the failures for this account from this device or address: the right password was given."""
+    row = attempt.row
+    tries = LoginTry.objects.filter(name=row.name)
+    if row.device:
+        tries.filter(device=row.device).delete()
+    else:
+        tries.filter(address=row.address, device="").delete()
+
+
+def forget_failures(user: User) -> None:
+    """Let the user log in from anywhere without a wait: an admin gave a new password, or a mail led to one."""
+    LoginTry.objects.filter(name=f"user:{user.pk}").delete()

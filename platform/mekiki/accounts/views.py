@@ -19,7 +19,6 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from mekiki.accounts import selectors, services, site
 from mekiki.accounts.access import person, require_platform_admin, user_for
 from mekiki.accounts.forms import LoginForm, NewUserForm, SiteForm
-from mekiki.audit.services import record
 
 
 class LoginView(auth_views.LoginView):
@@ -30,9 +29,8 @@ class LoginView(auth_views.LoginView):
     redirect_authenticated_user = True
 
     def form_valid(self, form: Any) -> HttpResponse:
-        """Let in, and leave a trace."""
+        """Let in, and take the time zone of the first admin's browser. accounts/logins.py records the login."""
         user = form.get_user()
-        record(kind="user.logged_in", actor=user, target=user)
         name = form.cleaned_data.get("browser_zone", "")
         if site.take_zone_of_browser(name=name, user=user):
             messages.info(

@@ -9,7 +9,12 @@ from django.db.models import F, Q, QuerySet, Subquery
 from mekiki.audit.models import Event
 
 # Events of these kinds are shown as one line where one person made several. Each is plain by itself.
-GROUPED = frozenset({"decision.recorded", "queue.filled", "user.logged_in", "label_set.downloaded"})
+GROUPED = frozenset(
+    {
+        "decision.recorded", "queue.filled", "label_set.downloaded",
+        "user.logged_in", "user.logged_out", "user.login_failed",
+    }
+)  # fmt: skip
 # The longest pause between two events of one group.
 PAUSE = timedelta(minutes=30)
 # The most events one page looks at, however large its groups are.

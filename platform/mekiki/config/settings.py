@@ -63,6 +63,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "mekiki.accounts.middleware.DeviceMiddleware",
     "mekiki.accounts.middleware.LanguageMiddleware",
     "mekiki.accounts.middleware.TimeZoneMiddleware",
     "mekiki.datasets.middleware.MovedDatasetMiddleware",
@@ -104,14 +105,17 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 6 * 3600}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 6 * 3600,
+    # A broker that hangs is left, and tried again; who publishes waits less (jobs/broker.py).
+    "socket_connect_timeout": 5,
+    "socket_timeout": 10,
+    "socket_keepalive": True,
+}
+# A broker may be away for days: workers and beat try again until it is back.
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_TIMEZONE = env.text("MEKIKI_TIME_ZONE") or "UTC"
 CELERY_BEAT_SCHEDULER = "mekiki.learning.beat:SiteScheduler"
-CELERY_BEAT_SCHEDULE = {
-    "sweep-jobs": {"task": "workers.tasks.sweep_jobs", "schedule": 10.0},
-    "release-leases": {"task": "workers.tasks.release_leases", "schedule": 60.0},
-    "tend-search": {"task": "workers.tasks.tend_search", "schedule": 60.0},
-}
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 DJANGO_CELERY_BEAT_TZ_AWARE = True
 

@@ -5,6 +5,7 @@ import uuid
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from mekiki.jobs.errors import for_reader
@@ -42,7 +43,9 @@ class Job(models.Model):
     """One durable piece of background work.
 
     `key` makes asking twice harmless: at most one active job has a given key. `attempt` is the fencing
-    token: a worker writes progress and outcome only while the attempt it claimed is the current one.
+    token: a worker writes progress and outcome only while the attempt it claimed is the current one. Whether that
+    worker lives is seen from `beats` alone: jobs.sweeping watches the number, and compares no times. Times are the
+    database's (config/clock.py).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -52,6 +55,17 @@ class Job(models.Model):
     payload = models.JSONField(default=dict)
     state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
     attempt = models.PositiveIntegerField(default=0)
+    # Raised with each sign of life of the worker.
+    beats = models.PositiveBigIntegerField(default=0)
+    # The worker that has it: unique for each start of a worker's main process.
+    holder = models.CharField(max_length=200, default="")
+    # That worker was asked to stop (a restart, an update): should it not finish the job, that is no death.
+    holder_stops = models.BooleanField(default=False)
+    # Workers that died while they did this job, since it last got past what had killed them.
+    deaths = models.PositiveIntegerField(default=0)
+    # Times it was put back because of an error that may pass, such as a lost database.
+    retries = models.PositiveIntegerField(default=0)
+    # It fails for good at the death, or the error, that comes after this many tries.
     max_attempts = models.PositiveIntegerField(default=5)
     cancel_requested = models.BooleanField(default=False)
     # Set when the same work was asked for while this job was running: it is asked for again at the end.
@@ -69,7 +83,7 @@ class Job(models.Model):
     declined_by = ArrayField(models.CharField(max_length=200), default=list)
     declined_at = models.DateTimeField(null=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
     sent_at = models.DateTimeField(null=True)
     started_at = models.DateTimeField(null=True)
     heartbeat_at = models.DateTimeField(null=True)
@@ -84,9 +98,8 @@ class Job(models.Model):
         ]
         indexes = [
             models.Index(fields=["dataset", "-created_at"], name="job_of_dataset"),
-            models.Index(
-                fields=["heartbeat_at"], condition=models.Q(state__in=ACTIVE_STATES), name="job_active"
-            ),
+            models.Index(fields=["state"], condition=models.Q(state__in=ACTIVE_STATES), name="job_is_active"),
+            models.Index(fields=["holder"], condition=models.Q(state="running"), name="job_by_holder"),
         ]
 
     def __str__(self) -> str:

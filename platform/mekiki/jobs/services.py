@@ -2,32 +2,27 @@
 
 The life of a job: `enqueue` writes the row and, after the commit, sends its id to the broker. A worker
 `claim`s it, which raises `attempt`; from then on that worker's writes carry the attempt and are refused
-once another has claimed the job (fencing). `sweep` sends again what the broker lost, and gives back what
+once another has claimed the job (fencing). `jobs.sweeping` sends again what the broker lost, and gives back what
 a dead worker held.
 """
 
-import logging
 from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.db.models import Q
-from django.utils import timezone, translation
+from django.db.models import F
+from django.db.models.functions import Now
+from django.utils import translation
 from django.utils.translation import gettext as _
 
 from mekiki.audit.services import record
-from mekiki.config.celery import app
+from mekiki.config import clock
+from mekiki.jobs import broker
 from mekiki.jobs.errors import Texts, for_reader, in_every_language
 from mekiki.jobs.models import ACTIVE_STATES, ENDED_EARLY, Job, Kind, State
 
-logger = logging.getLogger(__name__)
-
-# A worker beats every few seconds; one that is silent this long is taken for dead.
-HEARTBEAT_TIMEOUT = timedelta(seconds=25)
-# A job nobody claimed this long after it was sent is sent again.
-RESEND_AFTER = timedelta(seconds=30)
 # A worker that may not do a job looks again after this long: somebody may have mended it.
 DECLINED_FOR = timedelta(minutes=5)
 
@@ -38,6 +33,10 @@ class LostClaimError(Exception):
 
 class CancelledError(Exception):
     """A person asked for the job to stop."""
+
+
+class WorkerStopsError(Exception):
+    """The worker was asked to stop: what it has not finished goes back to the queue."""
 
 
 def enqueue(
@@ -81,25 +80,24 @@ def enqueue(
 
 
 def send_on_commit(job: Job) -> None:
-    """Wake a worker once the row is visible to it. A broker that is down is no error: the sweeper re-sends."""
-    transaction.on_commit(lambda: _send(str(job.pk), job.kind))
+    """Wake a worker once the row is visible to it. A broker that is down is no error: the sweeper sends again."""
+    transaction.on_commit(lambda: send(str(job.pk), job.kind))
 
 
-def _send(job_id: str, kind: str) -> None:
-    try:
-        app.send_task(f"workers.tasks.{kind}", args=[job_id], retry=False)
-    except Exception as error:  # kombu raises many kinds; the row is the truth
-        logger.warning("Job %s was not sent (%s); it will be sent again.", job_id, error)
-        return
-    Job.objects.filter(pk=job_id, state=State.QUEUED).update(sent_at=timezone.now())
+def send(job_id: str, kind: str) -> bool:
+    """Hand a job's message to the broker; True when it took the message. At most about a second."""
+    sent = broker.send(f"workers.tasks.{kind}", [job_id])
+    if sent:
+        Job.objects.filter(pk=job_id, state=State.QUEUED).update(sent_at=Now())
+    return sent
 
 
-def claim(job_id: str, worker: str = "") -> Job | None:
+def claim(job_id: str, worker: str = "", holder: str = "") -> Job | None:
     """Take a queued job for this worker. None when it is taken, ended or cancelled: nothing is to be done.
 
-    worker: its host name. None too where this worker put the job back a short while ago.
+    worker: its host name; holder: what is unique for this start of it. None too where this worker put the job back a
+    short while ago.
     """
-    now = timezone.now()
     with transaction.atomic():
         # Waits for a row that an `enqueue` of the same key is looking at: skipped, the message would be spent and
         # the job would wait for the sweeper.
@@ -109,29 +107,62 @@ def claim(job_id: str, worker: str = "") -> Job | None:
         if job.cancel_requested:
             _end(job, State.CANCELLED)
             return None
-        if worker in job.declined_by and job.declined_at and job.declined_at > now - DECLINED_FOR:
+        now = clock.now()
+        declined_at = job.declined_at if worker in job.declined_by else None
+        if declined_at is not None and not clock.has_passed(DECLINED_FOR, declined_at, at=now):
             return None  # the sweeper wakes another worker
         job.state = State.RUNNING
         job.attempt += 1
+        job.holder, job.holder_stops = holder, False
         job.started_at = job.started_at or now
         job.heartbeat_at = now
         job.error, job.error_texts = "", {}
-        job.save(update_fields=["state", "attempt", "started_at", "heartbeat_at", "error", "error_texts"])
+        job.save(
+            update_fields=[
+                "state", "attempt", "holder", "holder_stops", "started_at", "heartbeat_at", "error", "error_texts",
+            ]
+        )  # fmt: skip
     return job
 
 
 def beat(job: Job, **fields: Any) -> None:
-    """Say that the worker is alive, and how far it is.
+    """Say that the worker is alive, and how far it is. Sets `job.holder_stops`.
 
     fields: stage, done, total, rate, unit. LostClaimError: another worker has it. CancelledError: stop.
     """
     mine = Job.objects.filter(pk=job.pk, attempt=job.attempt, state=State.RUNNING)
-    if not mine.update(heartbeat_at=timezone.now(), **fields):
+    if not mine.update(heartbeat_at=Now(), beats=F("beats") + 1, **fields):
         raise LostClaimError(str(job.pk))
     for name, value in fields.items():
         setattr(job, name, value)
-    if mine.filter(cancel_requested=True).exists():
+    asked = mine.values_list("cancel_requested", "holder_stops").first()
+    if asked is None:
+        raise LostClaimError(str(job.pk))
+    cancelled, job.holder_stops = asked
+    if cancelled:
         raise CancelledError(str(job.pk))
+
+
+def announce_stop(*, holder: str) -> int:
+    """Note that a worker was asked to stop. Jobs that it does not finish go back to the queue and no death is counted.
+
+    Returns how many jobs it has in its hands.
+    """
+    return Job.objects.filter(state=State.RUNNING, holder=holder).update(holder_stops=True)
+
+
+def put_back(job: Job) -> None:
+    """Put a job back whose worker stops as planned; another worker goes on with it. LostClaimError."""
+    with transaction.atomic():
+        mine = Job.objects.filter(pk=job.pk, attempt=job.attempt, state=State.RUNNING)
+        if not mine.update(state=State.QUEUED, sent_at=None):
+            raise LostClaimError(str(job.pk))
+        send_on_commit(job)
+
+
+def forget_deaths(job: Job) -> None:
+    """Count the deaths of workers anew: what killed them was found, and the job has got past it."""
+    Job.objects.filter(pk=job.pk, attempt=job.attempt).update(deaths=0)
 
 
 def succeed(job: Job, result: dict[str, Any] | None = None) -> None:
@@ -144,15 +175,24 @@ def fail(job: Job, error: str, *, texts: Texts | None = None, retry: bool = Fals
 
     Asked for again meanwhile (a person has mended what made it fail, say), it begins anew.
     """
-    if retry and job.attempt < job.max_attempts:
+    if retry and may_retry(job):
         with transaction.atomic():
             if not Job.objects.filter(pk=job.pk, attempt=job.attempt, state=State.RUNNING).update(
-                state=State.QUEUED, error=error, error_texts=texts or {}, sent_at=None
+                state=State.QUEUED,
+                error=error,
+                error_texts=texts or {},
+                sent_at=None,
+                retries=F("retries") + 1,
             ):
                 raise LostClaimError(str(job.pk))
             send_on_commit(job)
         return
     _finish(job, State.FAILED, error=error, texts=texts)
+
+
+def may_retry(job: Job) -> bool:
+    """Return whether an error that may pass puts the job back to the queue, and does not end it."""
+    return job.retries + 1 < job.max_attempts
 
 
 def decline(job: Job, *, worker: str, reason: str, texts: Texts | None = None) -> None:
@@ -175,12 +215,11 @@ def decline(job: Job, *, worker: str, reason: str, texts: Texts | None = None) -
         row.error_texts = texts or {}
         row.stage, row.done, row.total, row.rate, row.unit = "", 0, 0, 0.0, ""
         row.declined_by = sorted({*row.declined_by, worker})
-        row.declined_at = timezone.now()
-        row.max_attempts += 1
+        row.declined_at = clock.now()
         row.save(
             update_fields=[
                 "state", "error", "sent_at", "stage", "done", "total", "rate", "unit", "declined_by",
-                "declined_at", "max_attempts", "error_texts",
+                "declined_at", "error_texts",
             ]
         )  # fmt: skip
         send_on_commit(row)
@@ -231,7 +270,7 @@ def _end(
     row.state = state
     row.result = result or {}
     row.error, row.error_texts = error, texts or {}
-    row.finished_at = timezone.now()
+    row.finished_at = clock.now()
     row.save(update_fields=["state", "result", "error", "error_texts", "finished_at"])
     record(
         kind=f"job.{state}",
@@ -285,31 +324,36 @@ def retry(*, job: Job, user: Any) -> Job:
     return again
 
 
-def sweep() -> dict[str, int]:
-    """Send again what stalled: queued jobs nobody claimed, running jobs whose worker is silent."""
-    now = timezone.now()
-    given_back = failed = resent = 0
-    silent = Job.objects.filter(state=State.RUNNING, heartbeat_at__lt=now - HEARTBEAT_TIMEOUT)
-    for job_id in list(silent.values_list("pk", flat=True)):
-        with transaction.atomic():
-            row = silent.select_for_update(skip_locked=True).filter(pk=job_id).first()
-            if row is None:
-                continue
-            if row.cancel_requested:
-                _end(row, State.CANCELLED)
-            elif row.attempt >= row.max_attempts:
-                texts = in_every_language(lambda: _("The worker died each time it was tried."))
-                asked_in = getattr(row.created_by, "language", "") or settings.LANGUAGE_CODE
-                with translation.override(asked_in):
-                    _end(row, State.FAILED, error=for_reader(texts), texts=texts)
-                failed += 1
-            else:
-                Job.objects.filter(pk=row.pk).update(state=State.QUEUED, sent_at=None)
-                given_back += 1
-    unsent = Job.objects.filter(state=State.QUEUED, created_at__lt=now - timedelta(seconds=2)).filter(
-        Q(sent_at__isnull=True) | Q(sent_at__lt=now - RESEND_AFTER)
-    )
-    for job_id, kind in list(unsent.values_list("pk", "kind")):
-        _send(str(job_id), kind)
-        resent += 1
-    return {"given_back": given_back, "failed": failed, "resent": resent}
+def worker_died(*, job_id: Any, attempt: int, beats: int) -> str:
+    """Give back, or end, a running job whose worker shows no sign of life; what became of it, "" when it lives.
+
+    attempt, beats: as they were seen all the while; a job that has moved on since is left alone. A worker that was asked
+    to stop did not die of the job.
+    """
+    with transaction.atomic():
+        seen = Job.objects.filter(pk=job_id, state=State.RUNNING, attempt=attempt, beats=beats)
+        row = seen.select_for_update(skip_locked=True).first()
+        if row is None:
+            return ""
+        if row.cancel_requested:
+            _end(row, State.CANCELLED)
+            return State.CANCELLED
+        if not row.holder_stops:
+            row.deaths += 1
+        if row.deaths >= row.max_attempts:
+            texts = in_every_language(lambda: _death_sentence(row.deaths))
+            asked_in = getattr(row.created_by, "language", "") or settings.LANGUAGE_CODE
+            row.save(update_fields=["deaths"])
+            with translation.override(asked_in):
+                _end(row, State.FAILED, error=for_reader(texts), texts=texts)
+            return State.FAILED
+        row.state, row.sent_at = State.QUEUED, None
+        row.save(update_fields=["state", "sent_at", "deaths"])
+        return State.QUEUED
+
+
+def _death_sentence(deaths: int) -> str:
+    return _(
+        "The worker died %(n)s times while it did this job. What was stored is kept. See the worker's log for the cause "
+        "(often too little memory), then start the job again."
+    ) % {"n": deaths}

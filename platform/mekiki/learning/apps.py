@@ -7,8 +7,14 @@ class LearningConfig(AppConfig):
     verbose_name = "Learning"
 
     def ready(self) -> None:
-        """Labels are archived with the heads that know them in view."""
+        """Labels are archived with the heads that know them in view; changes of encoders and indexes are tended."""
+        from mekiki.jobs.chores import Chore, register
         from mekiki.labeling import effects
+        from mekiki.learning.search import tend
         from mekiki.learning.selectors import heads_by_label
+        from mekiki.learning.services import settle_all
 
         effects.register("heads", heads_by_label)
+        # The changes of encoders whose job ended without a word.
+        register(Chore("settle changes of encoders", 10.0, lambda: settle_all))
+        register(Chore("tend search indexes", 60.0, lambda: tend))

@@ -7,11 +7,14 @@ class ReviewConfig(AppConfig):
     verbose_name = "Review"
 
     def ready(self) -> None:
-        """Labels are archived with what people said by them in view."""
+        """Labels are archived with what people said by them in view; holds that ran out are ended."""
+        from mekiki.jobs.chores import Chore, register
         from mekiki.labeling import effects
         from mekiki.review.selectors import answers_by_label, audited_by_label
+        from mekiki.review.services import release_expired_leases
         from mekiki.review.services.confirmed import derive_restored
 
         effects.register("answers", answers_by_label)
         effects.register("audited", audited_by_label)
         effects.register_after_restoring(derive_restored)
+        register(Chore("end holds that ran out", 30.0, lambda: release_expired_leases))

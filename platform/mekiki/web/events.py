@@ -74,8 +74,8 @@ def detail(event: Event) -> str:
         return f"#{data.get('version', '')}"
     if event.kind in {"site.time_zone_set", "dataset.address_changed"}:
         return f"{data.get('from', '')} → {data.get('to', '')}"
-    if event.kind == "user.login_slowed":
-        return f"{data.get('name', '')} ({data.get('address', '')})"
+    if event.kind in {"user.logged_in", "user.logged_out", "user.login_failed", "user.login_slowed"}:
+        return _client(data)
     if event.kind in {"queue.put_back", "queue.asked_again"} and data.get("image"):
         return neutral_name(data["image"])  # its file name can be one that an audit must not know
     if data.get("error"):
@@ -83,6 +83,13 @@ def detail(event: Event) -> str:
     if event.kind == "user.name_shared":
         return ""
     return str(data.get("note") or data.get("name") or "")
+
+
+def _client(data: dict[str, Any]) -> str:
+    """Whose account, from which address, by which browser. A name that is nobody's is not recorded."""
+    unknown = _("unknown name") if data.get("reason") == "unknown_name" else ""
+    parts = (data.get("name") or unknown, data.get("address"), data.get("agent"))
+    return " · ".join(str(part) for part in parts if part)
 
 
 def _encoders(data: dict[str, Any]) -> str:
@@ -228,6 +235,8 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "user.created": _plain(gettext_noop("User created")),
     "user.name_shared": _name_shared,
     "user.logged_in": _plain(gettext_noop("Logged in")),
+    "user.logged_out": _plain(gettext_noop("Logged out")),
+    "user.login_failed": _plain(gettext_noop("Wrong password")),
     "user.login_slowed": _plain(gettext_noop("Too many wrong passwords: logging in is slowed down")),
     "user.password_changed": _plain(gettext_noop("Own password changed")),
     "user.password_reset": _plain(gettext_noop("Password set anew by an admin")),

@@ -71,7 +71,7 @@ AnyPath = click.Path(path_type=Path)
 
 @click.group(cls=Group, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.rich_config(STYLE)
-@click.command_panel(_("Start"), commands=["up", "demo"])
+@click.command_panel(_("Start"), commands=["up", "sweeper", "demo"])
 @click.command_panel(_("Images and models"), commands=["import", "retrain", "replay"])
 @click.command_panel(_("Keep and check"), commands=["status", "backup", "restore", "verify"])
 @click.command_panel(_("For developers"), commands=["manage"])
@@ -94,9 +94,18 @@ app.epilog = _("Exit statuses and examples: docs/reference/commands.md")
 @click.option("--port", type=Port, help=_("Port to listen on, 0 for a free one (default: MEKIKI_PORT)."))
 @click.option("--no-web", is_flag=True, help=_("Serve no pages: only the servers and the worker."))
 @click.option("--no-worker", is_flag=True, help=_("Start no worker: one runs elsewhere."))
-@click.option("--no-beat", is_flag=True, help=_("Start no schedule: one runs elsewhere."))
+@click.option("--no-beat", is_flag=True, help=_("Start no schedule and no sweeper: they run elsewhere."))
 def up(**options: Any) -> None:
     run_body("up", options)
+
+
+@app.command(
+    help=_(
+        "Take up again, every few seconds, what stalled. “mekiki up” runs it; use it where you run each part yourself."
+    )
+)
+def sweeper() -> None:
+    run_body("sweeper", {})
 
 
 @app.command(help=_("Make a sample dataset with a simulated reviewer, then run the site."))

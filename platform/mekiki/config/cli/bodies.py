@@ -16,6 +16,7 @@ BODIES = {
     "import": "datasets",
     "replay": "simulation",
     "retrain": "learning",
+    "sweeper": "jobs",
     "verify": "exports",
 }
 

@@ -113,6 +113,11 @@ def beat(home: Path, environment: dict[str, str]) -> Process:
     return _child(home, "beat", command, environment)
 
 
+def sweeper(home: Path, environment: dict[str, str]) -> Process:
+    """What takes up stalled jobs, at a rhythm that no setting of the clock disturbs."""
+    return _child(home, "sweeper", ["mekiki", "sweeper"], environment)
+
+
 def worker_installed() -> bool:
     """Is the part that computes here? An install of the web alone has no torch."""
     return importlib.util.find_spec("torch") is not None and importlib.util.find_spec("workers") is not None

@@ -133,7 +133,7 @@ class Platform:
         return self.child.wait()
 
     def pids(self) -> dict[str, int]:
-        """The processes that run now: postgres, valkey, web, worker, beat → process id."""
+        """The processes that run now: postgres, valkey, web, worker, sweeper, beat → process id."""
         found = {file.stem: remembered(file) for file in (self.home / "run").glob("*.pid")}
         return {name: process.pid for name, process in found.items() if process is not None}
 

@@ -28,7 +28,7 @@ POLL_SECONDS = 0.1
 ROTATE_SECONDS = 10.0
 # A child that dies this often in this time will not be saved by starting it again.
 DEATHS, WINDOW_SECONDS = 5, 60.0
-STOP_ORDER = ("beat", "search", "worker", "web", "valkey", "postgres")
+STOP_ORDER = ("beat", "sweeper", "search", "worker", "web", "valkey", "postgres")
 PAUSES = (0.0, 0.5, 1.0, 2.0)
 
 
@@ -132,7 +132,7 @@ class Supervisor:
     def _start(self) -> None:
         began = time.monotonic()
         self.console.head(_("Mekiki on %(home)s") % {"home": self.home})
-        for name in ("beat", "search", "worker", "web"):
+        for name in ("beat", "sweeper", "search", "worker", "web"):
             if pid := end_leftover(self.home / "run" / f"{name}.pid"):
                 text = _("Ended what an earlier run left: %(name)s (process %(pid)s).")
                 self.console.warn(text % {"name": name, "pid": pid})
@@ -212,6 +212,7 @@ class Supervisor:
         else:
             self.console.warn(_("No worker here: jobs wait until one runs somewhere."))
         if self.with_beat:
+            self._launch(Child("sweeper", _("Sweeper"), children.sweeper(self.home, environment)))
             self._launch(Child("beat", _("Schedule"), children.beat(self.home, environment)))
 
     def _launch(self, child: Child) -> None:

@@ -29,7 +29,9 @@ class Command(BaseCommand):
             "--no-web", action="store_true", help="Serve no pages: only the servers and the worker."
         )
         parser.add_argument("--no-worker", action="store_true", help="Start no worker: one runs elsewhere.")
-        parser.add_argument("--no-beat", action="store_true", help="Start no schedule: one runs elsewhere.")
+        parser.add_argument(
+            "--no-beat", action="store_true", help="Start no schedule and no sweeper: they run elsewhere."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run until stopped; the exit status says whether it ended well."""

@@ -1,0 +1,88 @@
+"""Where a request comes from: address, browser, and the device cookie of a browser that logged in before."""
+
+import hashlib
+import ipaddress
+import re
+import secrets
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+
+DEVICE_COOKIE = "mekiki_device"
+DEVICE_COOKIE_DAYS = 180
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
+_CONTROL = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+@dataclass(frozen=True)
+class Client:
+    """The address, the browser's name for itself, and the token of its device cookie ("": none)."""
+
+    address: str = ""
+    agent: str = ""
+    device: str = ""
+
+    @property
+    def network(self) -> str:
+        """Return what tries are counted by: the address, or the /64 of an IPv6 address, which one customer has."""
+        try:
+            found = ipaddress.ip_address(self.address)
+        except ValueError:
+            return self.address
+        if isinstance(found, ipaddress.IPv6Address):
+            mapped = found.ipv4_mapped
+            return str(mapped or ipaddress.ip_network((found, 64), strict=False))
+        return str(found)
+
+    @property
+    def device_key(self) -> str:
+        """Return the key under which a known device is stored; "" without a device cookie."""
+        return f"device:{hashlib.sha256(self.device.encode()).hexdigest()}" if self.device else ""
+
+    @property
+    def address_key(self) -> str:
+        """Return the key under which a known address is stored; "" without an address."""
+        return f"address:{self.network}" if self.network else ""
+
+    def for_event(self) -> dict[str, str]:
+        """Return the data of an event about this client."""
+        return {"address": self.address, "agent": self.agent}
+
+
+def address_of(request: HttpRequest) -> str:
+    """Where a request comes from. Behind a trusted proxy: the address the proxy saw, its own last entry."""
+    forwarded = request.headers.get("X-Forwarded-For", "")
+    if settings.HTTPS and forwarded:
+        last = forwarded.rsplit(",", 1)[-1].strip()
+        try:
+            return str(ipaddress.ip_address(last))
+        except ValueError:
+            pass  # no address: what the connection says is surer
+    return str(request.META.get("REMOTE_ADDR", ""))[:64]
+
+
+def client_of(request: HttpRequest | None) -> Client:
+    """Return the client of a request; an empty one without a request, for programs on the server."""
+    if request is None:
+        return Client()
+    agent = _CONTROL.sub(" ", str(request.META.get("HTTP_USER_AGENT", "")))[:300].strip()
+    token = request.COOKIES.get(DEVICE_COOKIE, "")
+    return Client(address_of(request), agent, token if _TOKEN.fullmatch(token) else "")
+
+
+def new_device_token() -> str:
+    """Return a token for a device cookie: 256 random bits."""
+    return secrets.token_urlsafe(32)
+
+
+def set_device_cookie(response: HttpResponse, token: str) -> None:
+    """Let the browser be known at its next login."""
+    response.set_cookie(
+        DEVICE_COOKIE,
+        token,
+        max_age=DEVICE_COOKIE_DAYS * 24 * 3600,
+        httponly=True,
+        secure=settings.HTTPS,
+        samesite="Lax",
+    )

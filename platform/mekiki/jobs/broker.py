@@ -1,0 +1,62 @@
+"""Handing messages to the broker, never for longer than a second. The rows in PostgreSQL are the truth.
+
+A broker that hangs or is gone costs whoever asks for work one short wait; after that nothing is sent from this process
+for a few seconds, and the sweeper hands over what was not sent.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from kombu import pools
+
+from mekiki.config.celery import app
+
+logger = logging.getLogger(__name__)
+
+PATIENCE = 0.5  # seconds for connecting, and for each reply of the broker
+REST = 3.0  # seconds without a try after one that failed
+
+_TIMEOUTS = {"socket_connect_timeout": PATIENCE, "socket_timeout": PATIENCE, "max_retries": 0}
+
+
+class _Rest:
+    """When this process may try the broker again."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._until = float("-inf")
+
+    def is_over(self) -> bool:
+        with self._lock:
+            return time.monotonic() >= self._until
+
+    def begin(self) -> None:
+        with self._lock:
+            self._until = time.monotonic() + REST
+
+    def end(self) -> None:
+        with self._lock:
+            self._until = float("-inf")
+
+
+rest = _Rest()
+
+
+def send(task: str, args: Sequence[Any], *, queue: str | None = None) -> bool:
+    """Hand a task's message to the broker; True when the broker has it. Takes at most about a second."""
+    if not rest.is_over():
+        return False
+    try:
+        connection = app.connection_for_write(connect_timeout=PATIENCE, transport_options=_TIMEOUTS)
+        options = {} if queue is None else {"queue": queue}
+        with pools.producers[connection].acquire(block=True, timeout=PATIENCE) as producer:
+            app.send_task(task, args=list(args), producer=producer, retry=False, **options)
+    except Exception as error:  # kombu and redis raise many kinds
+        rest.begin()
+        logger.warning("The broker did not take %s %s (%s). It is sent again later.", task, list(args), error)
+        return False
+    rest.end()
+    return True

@@ -1,0 +1,23 @@
+"""`mekiki sweeper`: mend jobs that stalled, and do what else is due every few seconds, until stopped."""
+
+import signal
+import threading
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from mekiki.jobs import chores
+
+
+class Command(BaseCommand):
+    help = "Gives stalled jobs back, ends expired holds, asks for missing search indexes: every few seconds, until stopped."
+    # The database may come up later.
+    requires_system_checks: list[str] = []
+    requires_migrations_checks = False
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run until SIGTERM or Ctrl-C."""
+        stopped = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_details: stopped.set())
+        chores.run_until(stopped)

@@ -1,0 +1,254 @@
+"""Guessing is slowed down by account, address and password; nobody can lock a colleague out; every try is recorded."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth import authenticate, get_backends
+from django.db import connection
+from django.db.models import F
+from django.test import Client, RequestFactory, override_settings
+from django.urls import reverse
+
+from mekiki.accounts import logins, throttle
+from mekiki.accounts.backends import SiteBackend
+from mekiki.accounts.clients import DEVICE_COOKIE, address_of, client_of
+from mekiki.accounts.models import KnownPlace, LoginTry, User
+from mekiki.audit.models import Event
+from tests import factories
+from tests.factories import PASSWORD
+
+pytestmark = pytest.mark.django_db
+LOGIN = "/accounts/login/"
+HOME, ATTACKER = "192.0.2.1", "198.51.100.7"
+
+
+def log_in(name: str, password: str = PASSWORD, *, address: str = HOME, client: Client | None = None) -> str:
+    """Return "in", "wait" or "wrong"."""
+    client = client or Client()
+    answer = client.post(LOGIN, {"username": name, "password": password}, REMOTE_ADDR=address)
+    if answer.status_code == 302:
+        return "in"
+    return "wait" if "Too many wrong passwords" in answer.content.decode() else "wrong"
+
+
+def guess(name: str, times: int, *, address: str = ATTACKER) -> list[str]:
+    return [log_in(name, f"guess {n} of {name}", address=address) for n in range(times)]
+
+
+def let_pass(seconds: float) -> None:
+    LoginTry.objects.update(at=F("at") - timedelta(seconds=seconds))
+
+
+def test_a_colleague_gets_in_from_a_known_address_while_the_account_is_attacked() -> None:
+    factories.UserFactory(username="hana")
+    assert log_in("hana") == "in"
+    assert guess("hana", 8)[-1] == "wait"
+    assert log_in("hana", address=ATTACKER) == "wait"
+    assert log_in("hana") == "in"
+
+
+def test_a_colleague_gets_in_by_a_known_browser_while_the_same_address_attacks() -> None:
+    factories.UserFactory(username="hana")
+    browser = Client()
+    assert log_in("hana", client=browser) == "in"
+    browser.post(reverse("logout"))
+    assert guess("hana", 12, address=HOME)[-1] == "wait"
+    assert log_in("hana", address=HOME) == "wait"
+    assert log_in("hana", client=browser) == "in"
+
+
+def test_an_attack_from_many_addresses_is_slowed_and_known_ones_are_not() -> None:
+    factories.UserFactory(username="hana")
+    log_in("hana")
+    outcomes = [guess("hana", 1, address=f"203.0.113.{n}")[0] for n in range(throttle.FREE_ACCOUNT + 5)]
+    assert outcomes.count("wrong") == throttle.FREE_ACCOUNT and outcomes[-1] == "wait"
+    assert log_in("hana", address="203.0.113.250") == "wait"
+    assert log_in("hana") == "in"
+
+
+def test_one_address_that_tries_many_accounts_is_slowed() -> None:
+    for n in range(4):
+        factories.UserFactory(username=f"worker{n}")
+    outcomes = [log_in(f"worker{n}", f"guess {n}", address=ATTACKER) for n in range(4)]
+    outcomes += [log_in(f"nobody{n}", f"word {n}", address=ATTACKER) for n in range(throttle.FREE_ADDRESS)]
+    assert outcomes.count("wrong") == throttle.FREE_ADDRESS and outcomes[-1] == "wait"
+    # Refusals of ever new names leave one event, not one each.
+    assert Event.objects.filter(kind="user.login_slowed").count() == 1
+
+
+@pytest.mark.parametrize("spread", [False, True])
+def test_one_password_for_many_accounts_is_slowed(spread: bool) -> None:
+    for n in range(12):
+        factories.UserFactory(username=f"worker{n}")
+    log_in("worker11")
+    outcomes = [
+        log_in(f"worker{n}", "Summer2026!", address=f"203.0.113.{n}" if spread else ATTACKER)
+        for n in range(11)
+    ]
+    assert outcomes == ["wrong"] * throttle.FREE_SPRAY + ["wait"] * (11 - throttle.FREE_SPRAY)
+    assert log_in("worker9", "another password", address="203.0.113.99") == "wrong"
+    # Whoever has that very password gets in from a known address.
+    user = User.objects.get(username="worker11")
+    user.set_password("Summer2026!")
+    user.save()
+    assert log_in("worker11", "Summer2026!") == "in"
+
+
+def test_waits_grow_and_end_and_asking_meanwhile_costs_nothing() -> None:
+    factories.UserFactory(username="hana")
+    free = throttle.FREE_NEW
+    assert guess("hana", free) == ["wrong"] * free
+    assert guess("hana", 3) == ["wait"] * 3
+    let_pass(throttle.FIRST_WAIT + 1)
+    assert guess("hana", 2) == ["wrong", "wait"]
+    let_pass(throttle.FIRST_WAIT + 1)
+    assert guess("hana", 1) == ["wait"]
+    let_pass(throttle.FIRST_WAIT)
+    assert log_in("hana", address=ATTACKER) == "in"
+    waits = [throttle.wait_after(n, free) for n in range(free - 1, free + 12)]
+    assert waits[:3] == [0, throttle.FIRST_WAIT, 2 * throttle.FIRST_WAIT]
+    assert waits[-1] == throttle.LONGEST_WAIT and waits == sorted(waits)
+
+
+def test_guesses_a_day_stay_within_a_hundred() -> None:
+    """NIST SP 800-63B: no more than 100 failed tries in a row, here for a day from new addresses."""
+    seconds, tries = 0, throttle.FREE_ACCOUNT
+    while (seconds := seconds + throttle.wait_after(tries, throttle.FREE_ACCOUNT)) < 24 * 3600:
+        tries += 1
+    assert tries <= 100
+
+
+def test_a_clock_that_was_set_back_makes_nobody_wait_longer() -> None:
+    factories.UserFactory(username="hana")
+    guess("hana", throttle.FREE_NEW + 1)
+    LoginTry.objects.update(at=F("at") + timedelta(hours=5))
+    assert log_in("hana", address=ATTACKER) == "wait"
+    let_pass(throttle.FIRST_WAIT + 1)
+    assert log_in("hana", address=ATTACKER) == "in"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_tries_at_the_same_moment_are_all_counted() -> None:
+    start = threading.Barrier(12)
+    outcomes: list[str] = []
+
+    def attempt(n: int) -> None:
+        start.wait()
+        request = RequestFactory().post(LOGIN, REMOTE_ADDR=f"203.0.113.{n % 2}")
+        try:
+            logins.check_login_allowed(name="hana", password=f"guess {n}", request=request)
+            outcomes.append("noted")
+        except logins.LoginSlowed:
+            outcomes.append("wait")
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=attempt, args=(n,)) for n in range(14)][:12]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert outcomes.count("noted") == 2 * throttle.FREE_NEW
+
+
+def test_logins_failures_and_logouts_are_events_with_address_and_browser() -> None:
+    user = factories.UserFactory(username="hana")
+    client = Client(HTTP_USER_AGENT="Firefox\x07 on a tablet " + "x" * 500)
+    log_in("HANA", "wrong one", client=client)
+    log_in("hana", client=client)
+    client.post(reverse("logout"), REMOTE_ADDR=HOME)
+    failed, entered, left = Event.objects.order_by("pk")
+    assert [failed.kind, entered.kind, left.kind] == [
+        "user.login_failed", "user.logged_in", "user.logged_out",
+    ]  # fmt: skip
+    assert failed.actor_id is None and failed.object_id == str(user.pk) and failed.data["name"] == "hana"
+    assert (failed.data["reason"], failed.data["door"]) == ("wrong", "login")
+    assert entered.actor_id == left.actor_id == user.pk
+    for event in (failed, entered, left):
+        assert event.data["address"] == HOME
+        assert event.data["agent"].startswith("Firefox on a tablet") and len(event.data["agent"]) <= 300
+        assert "wrong one" not in str(event.data)
+
+
+def test_what_was_typed_for_a_name_is_not_kept() -> None:
+    """Who types the password into the field of the name must not find it in the audit log or a table."""
+    secret = "my-real-password-77"
+    for _n in range(throttle.FREE_NEW + 2):
+        log_in(secret, "x")
+    assert set(Event.objects.values_list("kind", flat=True)) == {"user.login_failed", "user.login_slowed"}
+    assert Event.objects.filter(data__icontains=secret).count() == 0
+    import hashlib
+
+    plain = hashlib.sha256(secret.encode()).hexdigest()
+    for row in LoginTry.objects.values():
+        assert secret not in str(row) and plain[:20] not in str(row)
+
+
+def test_a_device_cookie_works_for_whom_it_was_given_and_cannot_be_chosen() -> None:
+    for name in ("hana", "ren"):
+        factories.UserFactory(username=name)
+    browser = Client()
+    log_in("ren", client=browser, address=ATTACKER)
+    cookie = browser.cookies[DEVICE_COOKIE]
+    assert cookie["httponly"] and cookie["samesite"] == "Lax"
+    # ren's browser is not known for hana.
+    browser.post(reverse("logout"))
+    for n in range(throttle.FREE_NEW):
+        log_in("hana", f"guess {n}", client=browser, address=ATTACKER)
+    assert log_in("hana", client=browser, address=ATTACKER) == "wait"
+    chosen = Client()
+    chosen.cookies[DEVICE_COOKIE] = "A" * 43
+    log_in("hana", client=chosen)
+    assert chosen.cookies[DEVICE_COOKIE].value != "A" * 43
+    # One shared tablet keeps its cookie and is known for both.
+    log_in("hana", client=browser)
+    assert browser.cookies[DEVICE_COOKIE].value == cookie.value
+    keys = KnownPlace.objects.filter(key__startswith="device:").values_list("user__username", "key")
+    assert len(set(keys)) == 3 and len({key for _name, key in keys}) == 2
+
+
+@pytest.mark.parametrize(
+    ("https", "forwarded", "expected"),
+    [
+        (True, "203.0.113.9, 198.51.100.2", "198.51.100.2"),
+        (True, "not an address", "10.0.0.1"),
+        (True, "", "10.0.0.1"),
+        (True, "2001:db8::7", "2001:db8::7"),
+        (False, "198.51.100.2", "10.0.0.1"),
+    ],
+)
+def test_the_address_is_the_proxys_word_only_behind_one(https: bool, forwarded: str, expected: str) -> None:
+    request = RequestFactory().get("/", REMOTE_ADDR="10.0.0.1", HTTP_X_FORWARDED_FOR=forwarded)
+    with override_settings(HTTPS=https):
+        assert address_of(request) == expected
+
+
+def test_one_network_of_ipv6_counts_as_one_address() -> None:
+    networks = {
+        client_of(RequestFactory().get("/", REMOTE_ADDR=address)).network
+        for address in ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", "::ffff:192.0.2.1", "192.0.2.1")
+    }
+    assert networks == {"2001:db8:1:2::/64", "192.0.2.1"}
+
+
+def test_no_other_backend_takes_a_password() -> None:
+    """A second backend that checks passwords would be a door without these rules."""
+    factories.UserFactory(username="hana")
+    request = RequestFactory().post(LOGIN)
+    takers = [
+        backend
+        for backend in get_backends()
+        if backend.authenticate(request, username="hana", password=PASSWORD) is not None
+    ]
+    assert [type(backend) for backend in takers] == [SiteBackend]
+
+
+def test_a_hostile_name_or_password_is_an_ordinary_failure() -> None:
+    for name, password in (("\0", "\0"), ("x" * 5000, "y" * 500_000), ("'; --", "%")):
+        assert log_in(name, password) in {"wrong", "wait"}
+    assert not User.objects.exists()
+
+
+def test_text_that_is_no_unicode_is_an_ordinary_failure() -> None:
+    assert authenticate(username="\ud800", password="\ud800") is None
