@@ -59,6 +59,18 @@ OUTCOMES: dict[str, str] = {
     "no_values": "noted",
 }
 
+_FULL = _(
+    "Ask an admin of the platform for a higher limit, then import the files again: images that are stored already are "
+    "passed over."
+)
+_WAITING = _("Import what has arrived, then send this file again.")
+
+# Lines about files that were not stored because of a limit that an admin of the platform has set.
+FULL = (
+    *("dataset_full_images", "dataset_full_bytes", "platform_full_images", "platform_full_bytes"),
+    *("dataset_waiting", "platform_waiting"),
+)
+
 # code → (what happened, what to do)
 MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
     "empty_file": (_("The file is empty."), _("Copy it again from the camera and import it once more.")),
@@ -240,6 +252,41 @@ MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
         _("No pixel has a value (NaN or “no data”): the picture is black."),
         _("Check the file in the program that wrote it. Reviewers can flag the image."),
     ),
+    "dataset_full_images": (
+        _(
+            "The dataset may hold %(limit)s images and is full. This one was not stored; images stored before are kept."
+        ),
+        _FULL,
+    ),
+    "dataset_full_bytes": (
+        _(
+            "The file has %(needed)s, and of the %(limit)s that the dataset may hold %(left)s are free. It was not "
+            "stored; images stored before are kept."
+        ),
+        _FULL,
+    ),
+    "platform_full_images": (
+        _(
+            "All datasets together may hold %(limit)s images, and the platform is full. This one was not stored; images "
+            "stored before are kept."
+        ),
+        _FULL,
+    ),
+    "platform_full_bytes": (
+        _(
+            "The file has %(needed)s, and of the %(limit)s that all datasets together may hold %(left)s are free. It was "
+            "not stored; images stored before are kept."
+        ),
+        _FULL,
+    ),
+    "dataset_waiting": (
+        _("Files of this dataset that wait for their import may have %(limit)s. This one was not kept."),
+        _WAITING,
+    ),
+    "platform_waiting": (
+        _("Files that wait for their import may have %(limit)s on this platform. This one was not kept."),
+        _WAITING,
+    ),
     "no_image": (_("No image was found in it."), _("Check that you chose the right folder or zip.")),
     "duplicate": (
         _("The same picture is kept already, under the name %(kept)s."),
@@ -316,7 +363,7 @@ REASONS: dict[str, str | Promise] = {
 
 # Every name that a message may hold; a detail that lacks one shows "?".
 FIELDS = (
-    *("format", "pixels", "needed", "limit", "kept", "count", "share", "black", "white"),
+    *("format", "pixels", "needed", "left", "limit", "kept", "count", "share", "black", "white"),
     *("frames", "pages", "page", "pictures", "channels"),
     *("total", "row", "rows", "cell", "columns"),
 )
@@ -326,6 +373,10 @@ _IN_BYTES = {
     "too_large": ("limit",),
     "archive_too_big": ("limit",),
     "too_much_memory": ("needed", "limit"),
+    "dataset_full_bytes": ("needed", "limit", "left"),
+    "platform_full_bytes": ("needed", "limit", "left"),
+    "dataset_waiting": ("limit",),
+    "platform_waiting": ("limit",),
 }
 
 KINDS_OF_FILE: dict[str, str | Promise] = {
