@@ -17,7 +17,7 @@ from mekiki.datasets import quotas, services
 from mekiki.datasets.importing import pipeline
 from mekiki.datasets.models import Dataset, DatasetUsage, Image, ImportBatch, PlatformQuota
 from mekiki.datasets.problems import FULL, explain
-from mekiki.web.events import describe, detail
+from mekiki.web.events import detail, sentence
 from tests.datasets.helpers import Files, codes, picture, stored, zipped
 from tests.factories import DatasetFactory, ImageFactory
 
@@ -112,7 +112,7 @@ def test_far_from_a_limit_threads_write_and_the_same_is_stored(
     dataset: Dataset, root: User, upload: Upload, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipeline, "WINDOW_FILES", 2)
-    monkeypatch.setattr(pipeline, "_NEAR", 1)
+    monkeypatch.setattr(pipeline, "_NEAR", 3)
     limit(dataset, root, images=7)
     upload(TEN)
     assert len(stored(dataset)) == len(stored(dataset, "thumbs")) == Image.objects.count() == 7
@@ -175,7 +175,7 @@ def test_the_database_itself_refuses_more(dataset: Dataset, root: User) -> None:
 
 def test_files_that_wait_are_limited(dataset: Dataset, admin: User, root: User) -> None:
     size = len(TEN["0.png"])
-    limit(dataset, root, size=2 * size + size // 2)
+    limit(dataset, root, size=size + size // 4)
     first = services.start_upload(dataset=dataset, user=admin)
     second = services.start_upload(dataset=dataset, user=admin)
     for batch in (first, second):
@@ -188,7 +188,7 @@ def test_files_that_wait_are_limited(dataset: Dataset, admin: User, root: User) 
     assert codes(done) == {"0.png": "dataset_waiting", "1.png": "dataset_waiting"}
     services.discard_import(batch=first, user=admin)
     assert not ImportBatch.objects.filter(waiting_bytes__gt=0).exists()
-    services.set_platform_limits(user=root, max_images=None, max_bytes=size - 1)
+    services.set_platform_limits(user=root, max_images=None, max_bytes=size // 2 - 1)
     limit(dataset, root)
     third = services.start_upload(dataset=dataset, user=admin)
     services.add_file(batch=third, name="0.png", file=io.BytesIO(TEN["0.png"]))
@@ -211,7 +211,7 @@ def test_only_admins_of_the_platform_change_limits(dataset: Dataset, admin: User
     events = Event.objects.filter(kind__endswith="limits_changed").order_by("pk")
     assert [event.kind for event in events] == ["dataset.limits_changed", "site.limits_changed"]
     assert detail(events[0]) == "images: no limit → 5; storage: no limit → no limit"
-    assert all(describe(event) != event.kind for event in events)
+    assert all(sentence(event) != event.kind for event in events)
 
 
 def client_of(user: User) -> Client:

@@ -112,7 +112,7 @@ def platform_usage() -> dict[str, int]:
 def waiting_problem(batch: ImportBatch) -> ProblemError | None:
     """Return why one more file of this upload may not wait for its import; None: it may.
 
-    Uploads that wait take at most the bytes of the limit themselves: copies of what is stored already may come again.
+    Uploads that wait take at most twice the bytes of the limit: copies of what is stored already may come again.
     """
     quota = PlatformQuota.objects.filter(pk=PlatformQuota.ONLY).values_list("max_bytes", flat=True).first()
     own = Dataset.objects.filter(pk=batch.dataset_id).values_list("max_bytes", flat=True).first()
@@ -121,8 +121,8 @@ def waiting_problem(batch: ImportBatch) -> ProblemError | None:
         ("dataset_waiting", own, waiting.filter(dataset=batch.dataset_id)),
         ("platform_waiting", quota, waiting),
     ):
-        if limit is not None and int(rows.aggregate(n=Sum("waiting_bytes"))["n"] or 0) > limit:
-            return ProblemError(code, limit=limit)
+        if limit is not None and int(rows.aggregate(n=Sum("waiting_bytes"))["n"] or 0) > 2 * limit:
+            return ProblemError(code, limit=2 * limit)
     return None
 
 
