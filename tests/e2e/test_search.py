@@ -56,12 +56,13 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         finally:
             connection.close()
 
-    def send_task(_name: str, args: list[int], **_options: Any) -> None:
+    def send(_name: str, args: list[int], **_options: Any) -> bool:
         thread = threading.Thread(target=work, args=args)
         running.append(thread)
         thread.start()
+        return True
 
-    monkeypatch.setattr(texts.app, "send_task", send_task)
+    monkeypatch.setattr(texts.broker, "send", send)
     yield reader
     for thread in running:
         thread.join(120)

@@ -241,11 +241,12 @@ def test_an_index_is_asked_for_once_and_not_while_images_are_embedded(
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     found: list[int] = []
 
-    def send_task(name: str, args: list[int], **options: Any) -> None:
-        assert name == texts.TASK and options["queue"] == "interactive" and not options["retry"]
+    def send(name: str, args: list[int], queue: str) -> bool:
+        assert (name, queue) == (texts.TASK, "interactive")
         found.append(args[0])
+        return True
 
-    monkeypatch.setattr(texts.app, "send_task", send_task)
+    monkeypatch.setattr(texts.broker, "send", send)
     return found
 
 
@@ -364,12 +365,29 @@ def test_open_searches_are_bounded_and_old_ones_forgotten(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_broker_that_is_down_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_args: Any, **_options: Any) -> None:
-        raise ConnectionError("no broker")
+def test_a_broker_that_is_down_is_said_at_once(sent: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder, user = EncoderFactory(dim=DIM), UserFactory()
+    with monkeypatch.context() as patch:
+        patch.setattr(texts.broker, "send", lambda *_args, **_options: False)
+        found = ask(encoder=encoder, text="t", user=user)
+    assert found.problem == Problem.NOT_SENT and "cannot be reached now" in found.sentence()
+    assert ask(encoder=encoder, text="t", user=user).waiting and len(sent) == 1
 
-    monkeypatch.setattr(texts.app, "send_task", refuse)
-    assert ask(encoder=EncoderFactory(dim=DIM), text="t", user=UserFactory()).waiting
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_texts_are_answered_whatever_the_clock_was_set_to(sent: list[int], hours: int) -> None:
+    """Stored times lie an hour in the past or in the future: the next look sends, and the worker answers."""
+    encoder, user = EncoderFactory(dim=DIM), UserFactory()
+    ask(encoder=encoder, text="t", user=user)
+    moment = timezone.now() + timedelta(hours=hours)
+    TextEmbedding.objects.update(asked_at=moment, used_at=moment)
+    ask(encoder=encoder, text="t", user=user)
+    row = TextEmbedding.objects.get()
+    assert len(sent) == 2 and texts.waiting_text(row.pk) == row
+    # A text that nobody has asked for lately is left alone.
+    TextEmbedding.objects.update(asked_at=timezone.now() - timedelta(minutes=3))
+    assert texts.waiting_text(row.pk) is None
 
 
 # --- Which encoder -------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Compute the embeddings that are missing. What is stored stays, so a kill costs a chunk or two.
 
-One job leads. It asks idle workers for help by a message that expires (workers.tasks.help_encode); they embed
+One job leads. It asks idle workers for help by a message (workers.tasks.help_encode); they embed
 chunks of the same dataset as long as the job is active and nothing else waits for a worker. A helper has no job of
 its own: the leading one shows the progress of all, and ends, and asks for predictions, when nothing is missing.
 """
@@ -18,9 +18,9 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from mekiki.config.celery import app
 from mekiki.datasets.models import Dataset, Image
 from mekiki.datasets.storage import open_shown, shown_path
+from mekiki.jobs import broker
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
 from mekiki.jobs.services import enqueue
 from mekiki.labeling.selectors import can_predict
@@ -230,12 +230,5 @@ class _Progress:
         return embedded_count(encoder=self._row, dataset=self._dataset), problems
 
     def _ask_for_help(self) -> None:
-        try:
-            app.send_task(
-                "workers.tasks.help_encode",
-                args=[str(self._job.pk), self._row.pk],
-                expires=ASK_EVERY,
-                retry=False,
-            )
-        except Exception as error:  # kombu raises many kinds; without help it only takes longer
-            logger.warning("Nobody could be asked to help with job %s (%s).", self._job.pk, error)
+        # An invitation that comes late finds that no help is wanted; without help it only takes longer.
+        broker.send("workers.tasks.help_encode", [str(self._job.pk), self._row.pk])

@@ -17,7 +17,7 @@ from mekiki.jobs.models import Kind
 from mekiki.jobs.services import enqueue
 from mekiki.labeling.selectors import can_predict
 from mekiki.learning.models import TextEmbedding
-from mekiki.learning.search.texts import Problem, record_problem, record_vector
+from mekiki.learning.search.texts import Problem, record_problem, record_vector, waiting_text
 from workers.encoders import OtherVectorsError
 from workers.encoders.probing import VERSION
 from workers.steps.probing import require_vectors_of
@@ -129,7 +129,7 @@ _reader = Reader()
 def answer(text_id: int, reader: Reader | None = None) -> str:
     """Turn a text into its vector, or record why not; "" when there is nothing to do (any more)."""
     reader = reader or _reader
-    row = TextEmbedding.objects.select_related("encoder").filter(pk=text_id, answered_at__isnull=True).first()
+    row = waiting_text(text_id)
     if row is None:
         return ""
     try:

@@ -23,7 +23,7 @@ router = Router(tags=["images"])
 ERRORS = dict.fromkeys((401, 404, 409, 422, 503), ErrorOut)
 # Whose fault it is: of the text, of the state, of the installation.
 BAD_TEXT = (Problem.EMPTY, Problem.LONG, Problem.TOO_LONG)
-NOT_NOW = (Problem.NOT_LOADED, Problem.BUSY, Problem.NO_WORKER, "too_slow")
+NOT_NOW = (Problem.NOT_LOADED, Problem.BUSY, Problem.NO_WORKER, Problem.NOT_SENT, "too_slow")
 PATIENCE = 1.5
 
 

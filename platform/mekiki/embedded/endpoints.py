@@ -1,5 +1,6 @@
 """Where the servers of a home can be reached: written by the supervisor, read by every other command."""
 
+import contextlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from mekiki.config.env import Misconfigured
 from mekiki.embedded.lock import is_held
+from mekiki.embedded.small_files import write_small
 
 # A name nobody can resolve: a command that needs the database while nothing runs fails at once and says why.
 NOT_RUNNING = "postgresql://mekiki@/mekiki?host=/nonexistent-start-mekiki-up-first"
@@ -41,18 +43,17 @@ def read(home: Path) -> Endpoints:
 
 
 def write(home: Path, endpoints: Endpoints) -> None:
-    """Replace the file atomically (0600)."""
+    """Replace the file (0600)."""
     file = path(home)
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = file.with_suffix(".tmp")
-    draft.write_text(json.dumps(asdict(endpoints)))
-    draft.chmod(0o600)
-    draft.replace(file)
+    write_small(file, json.dumps(asdict(endpoints)))
 
 
 def remove(home: Path) -> None:
-    """Forget the addresses: the servers have stopped."""
-    path(home).unlink(missing_ok=True)
+    """Forget the addresses: the servers have stopped. The file keeps its place on the disk."""
+    with contextlib.suppress(OSError):
+        if path(home).exists():
+            write_small(path(home), json.dumps(asdict(Endpoints())))
 
 
 def database(url: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from mekiki.config.plain import PlainError
+from mekiki.embedded.small_files import BLOCK
 
 
 class AlreadyRunningError(PlainError):
@@ -49,8 +50,10 @@ class HomeLock:
     def describe(self, url: str) -> None:
         """Note who holds it and where it serves, for the refusal above."""
         assert self._handle is not None
-        os.ftruncate(self._handle, 0)
-        os.pwrite(self._handle, json.dumps({"pid": os.getpid(), "url": url or "…"}).encode(), 0)
+        # Written over, not truncated: a full disk would not give the place back.
+        text = json.dumps({"pid": os.getpid(), "url": url or "…"}).ljust(BLOCK)
+        with contextlib.suppress(OSError):
+            os.pwrite(self._handle, text.encode(), 0)
 
     def __exit__(self, *_exc: object) -> None:
         if self._handle is not None:

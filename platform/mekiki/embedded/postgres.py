@@ -21,7 +21,8 @@ import psycopg
 
 from mekiki.config.plain import PlainError
 from mekiki.embedded import places
-from mekiki.embedded.process import Account, Process, end_leftover, last_lines
+from mekiki.embedded.leftovers import end_leftover
+from mekiki.embedded.process import Account, Process, last_lines
 
 ROLE = DATABASE = "mekiki"
 PORT = 5432
@@ -152,7 +153,7 @@ class Postgres:
         self.sockets = sockets
         data = real / "data"
         pid_file = self.home / "run" / "postgres.pid"
-        end_leftover(pid_file, number=signal.SIGINT)
+        end_leftover(pid_file, number=signal.SIGINT, grace=30.0)
         if not (data / "PG_VERSION").exists():
             self._initialise(install, data, account)
         self._clear_locks(data, sockets)

@@ -2,7 +2,7 @@
 
 A child dies with its parent (PR_SET_PDEATHSIG on Linux). Whatever escapes that (a grandchild, a server that
 takes its time) is found at the next start by its pid file, which names the process exactly: number and
-time of birth, so that a number used again by someone else is never mistaken for ours.
+time of birth, so that a number used again by someone else is never mistaken for ours (leftovers.py).
 """
 
 import contextlib
@@ -13,11 +13,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import psutil
+
+from mekiki.embedded.small_files import write_small
 
 PR_SET_PDEATHSIG = 1
 LOG_BYTES = 10 * 1024 * 1024
@@ -53,9 +56,13 @@ class Account:
         return {"user": self.uid, "group": self.gid, "extra_groups": []}
 
 
-def process_group(death_signal: int):
-    """A preexec function: a group of its own, and `death_signal` when the parent dies."""
+def process_group(death_signal: int, oom_score: int = 0) -> Callable[[], None]:
+    """A preexec function: a group of its own, and `death_signal` when the parent dies.
+
+    oom_score: above 0, the kernel ends this process before others when memory runs out (0 to 1000).
+    """
     parent = os.getpid()
+    score = str(oom_score).encode() if oom_score > 0 and sys.platform == "linux" else b""
 
     def prepare() -> None:
         os.setpgid(0, 0)
@@ -63,17 +70,36 @@ def process_group(death_signal: int):
             LIBC.prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0)
             if os.getppid() != parent:  # it died between fork and prctl
                 os._exit(1)
+        if score:
+            with contextlib.suppress(OSError):
+                handle = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+                os.write(handle, score)
+                os.close(handle)
 
     return prepare
 
 
 def rotate(log: Path, limit: int = LOG_BYTES) -> None:
-    """Move a log beyond `limit` bytes to NAME.1, keeping the file its writer has open."""
+    """Move a log beyond `limit` bytes to NAME.1, keeping the file its writer has open.
+
+    Where the disk has no room for NAME.1, what the log holds is given up: a log never fills a disk.
+    """
     with contextlib.suppress(OSError):
         if log.stat().st_size > limit:
             old = log.with_name(log.name + ".1")
-            old.write_bytes(log.read_bytes())
+            try:
+                old.write_bytes(log.read_bytes())
+            except OSError:
+                old.unlink(missing_ok=True)
             os.truncate(log, 0)
+
+
+def open_log(log: Path) -> BinaryIO:
+    """The log, open at its end; the null device where it cannot be made (a full or read-only disk)."""
+    try:
+        return log.open("ab")
+    except OSError:
+        return Path(os.devnull).open("ab")
 
 
 def last_lines(log: Path, count: int = 12) -> list[str]:
@@ -108,10 +134,12 @@ class Process:
         death_signal: int = signal.SIGTERM,
         stop_signal: int = signal.SIGTERM,
         stop_grace: float = 10.0,
+        oom_score: int = 0,
     ) -> None:
         self.name, self.command, self.log, self.pid_file = name, list(command), log, pid_file
         self.env, self.user, self.cwd, self.pass_fds = env, user, cwd, tuple(pass_fds)
         self.death_signal, self.stop_signal, self.stop_grace = death_signal, stop_signal, stop_grace
+        self.oom_score = oom_score
         self.child: subprocess.Popen[bytes] | None = None
 
     @property
@@ -128,7 +156,7 @@ class Process:
         """Start it. OSError when the program cannot be run."""
         self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         rotate(self.log)
-        with self.log.open("ab") as log:
+        with open_log(self.log) as log:
             self.child = subprocess.Popen(
                 self.command,
                 stdin=subprocess.DEVNULL,
@@ -137,7 +165,7 @@ class Process:
                 env=None if self.env is None else dict(self.env),
                 cwd=self.cwd,
                 pass_fds=self.pass_fds,
-                preexec_fn=process_group(self.death_signal),
+                preexec_fn=process_group(self.death_signal, self.oom_score),
                 **(self.user.popen_arguments() if self.user else {}),  # type: ignore[call-overload]
             )
         remember(self.pid_file, self.child.pid)
@@ -152,7 +180,6 @@ class Process:
             return True
         self.send(signal.SIGKILL)
         self.child.wait()
-        self.pid_file.unlink(missing_ok=True)
         return False
 
     def send(self, number: int, *, leader_only: bool = False) -> None:
@@ -182,39 +209,42 @@ class Process:
         return False
 
 
+def birth(pid: int) -> str:
+    """When a process was born, in a form that the machine's clock cannot change. psutil.Error: there is none."""
+    if sys.platform == "linux":
+        try:
+            boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+            # The command's name, in brackets, may hold anything; starttime is the 22nd field, in ticks since the boot.
+            ticks = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[19]
+        except (OSError, IndexError):
+            raise psutil.NoSuchProcess(pid) from None
+        return f"{boot}/{ticks}"
+    return f"{psutil.Process(pid).create_time():.2f}"
+
+
 def remember(pid_file: Path, pid: int) -> None:
-    """Write a pid file: number and time of birth."""
-    pid_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with contextlib.suppress(psutil.Error):
-        pid_file.write_text(f"{pid} {psutil.Process(pid).create_time():.2f}\n")
+    """Write a pid file: number and time of birth. On a disk without room the child runs all the same."""
+    with contextlib.suppress(psutil.Error, OSError):
+        pid_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_small(pid_file, f"{pid} {birth(pid)}\n")
+
+
+def recorded(pid_file: Path) -> tuple[int, str]:
+    """(number, time of birth) that a pid file holds; (0, "") when it holds none."""
+    try:
+        number, born = pid_file.read_text().split()
+        return int(number), born
+    except (OSError, ValueError):
+        return 0, ""
 
 
 def remembered(pid_file: Path) -> psutil.Process | None:
     """The process a pid file names, if that very process still runs."""
+    number, born = recorded(pid_file)
     try:
-        number, born = pid_file.read_text().split()
-        process = psutil.Process(int(number))
-        # The clock may have been set since: a tolerance, far below the time a number takes to come round.
-        same = abs(process.create_time() - float(born)) < 2.0
-        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-    except (OSError, ValueError, psutil.Error):
+        if number <= 0 or birth(number) != born:
+            return None
+        process = psutil.Process(number)
+        return process if process.status() != psutil.STATUS_ZOMBIE else None
+    except psutil.Error:
         return None
-
-
-def end_leftover(pid_file: Path, *, number: int = signal.SIGTERM, grace: float = 5.0) -> int:
-    """End the process a pid file of an earlier run names, and its descendants: by `number`, after `grace`
-    seconds by force. Its process id, 0 when there was none."""
-    process = remembered(pid_file)
-    if process is None:
-        pid_file.unlink(missing_ok=True)
-        return 0
-    family = [process, *process.children(recursive=True)]
-    with contextlib.suppress(psutil.Error):
-        process.send_signal(number)
-    _, left = psutil.wait_procs(family, timeout=grace)
-    for other in left:
-        with contextlib.suppress(psutil.Error):
-            other.kill()
-    psutil.wait_procs(left, timeout=5.0)
-    pid_file.unlink(missing_ok=True)
-    return process.pid

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from mekiki.config.plain import PlainError
 from mekiki.embedded import places
-from mekiki.embedded.process import Account, Process, end_leftover, last_lines
+from mekiki.embedded.leftovers import end_leftover
+from mekiki.embedded.process import Account, Process, last_lines
 
 SOCKET = "valkey.sock"
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.utils import formats, timezone
+from django.db.models.functions import Now
+from django.utils import formats
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext
 
@@ -94,6 +95,11 @@ def status(job: Job, role: str | None = None) -> JobStatus:
     )
 
 
+def is_held_up(job_id: Any) -> bool:
+    """Return whether a job waits because the broker did not take its message; the sweeper sends it later."""
+    return Job.objects.filter(pk=job_id, state=State.QUEUED, sent_at__isnull=True).exists()
+
+
 def _number(value: float) -> str:
     digits = 1 if 0 < value < 10 else 0
     return formats.number_format(round(value, digits), digits, use_l10n=True, force_grouping=True)
@@ -102,6 +108,8 @@ def _number(value: float) -> str:
 def _detail(job: Job, percent: int | None, eta: int | None) -> str:
     """One line: stage · 43 % · 120 of 300 images · 52 images/s · about 4 seconds left."""
     if job.state == State.QUEUED:
+        if job.sent_at is None:
+            return _("Stored, and not yet handed to a worker. It starts by itself.")
         return _("Waits for a worker.")
     if job.state != State.RUNNING:
         return ""
@@ -142,9 +150,9 @@ def active_of(dataset: Any) -> list[JobStatus]:
 
 def recent_of(dataset: Any) -> list[JobStatus]:
     """The active jobs of a dataset and those that ended within the last minute. One query."""
-    since = timezone.now() - RECENTLY
+    # Not those of the future either: they ended before the clock was set back.
     jobs = Job.objects.filter(dataset=dataset, state__in=ACTIVE_STATES) | Job.objects.filter(
-        dataset=dataset, finished_at__gte=since
+        dataset=dataset, finished_at__range=(Now() - RECENTLY, Now())
     )
     return statuses(jobs, dataset)
 

@@ -21,6 +21,7 @@ from mekiki.datasets.models import Dataset
 from mekiki.datasets.services import update_settings
 from mekiki.jobs import progress
 from mekiki.jobs.models import ACTIVE_STATES, Kind
+from mekiki.jobs.progress import is_held_up
 from mekiki.labeling.selectors import active_labels, current_prompt_set
 from mekiki.learning import selectors
 from mekiki.learning.access import head_for, run_for
@@ -113,16 +114,19 @@ def train(request: UserRequest, slug: str) -> HttpResponse:
     """Ask for a new head now."""
     dataset = dataset_for(request.user, slug, Role.ADMIN)
     try:
-        request_training(dataset=dataset, trigger=TrainingRun.Trigger.BUTTON, user=request.user)
+        run = request_training(dataset=dataset, trigger=TrainingRun.Trigger.BUTTON, user=request.user)
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:
-        messages.success(
-            request,
-            _(
+        if is_held_up(run.job_id):
+            text = _(
+                "The training is queued. Workers cannot be reached now; it starts by itself when they can be."
+            )
+        else:
+            text = _(
                 "A new head is being trained. It replaces the one in use when it does better; this page says why."
-            ),
-        )
+            )
+        messages.success(request, text)
     return redirect("models", slug)
 
 

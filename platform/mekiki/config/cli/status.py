@@ -14,7 +14,7 @@ from mekiki.embedded import endpoints, history
 
 
 def show(*, as_json: bool) -> None:
-    """Print the state. Exit status 0 when the platform runs, 1 when it does not."""
+    """Print the state. Exit status 0 when everything runs, 1 when nothing does, 3 when something needs attention."""
     state = gather()
     if as_json:
         print(json.dumps(state, ensure_ascii=False, indent=2))
@@ -25,6 +25,8 @@ def show(*, as_json: bool) -> None:
         _print(state)
     if not state["running"]:
         sys.exit(1)
+    if state["attention"]:
+        sys.exit(3)
 
 
 def gather() -> dict[str, Any]:
@@ -40,6 +42,8 @@ def gather() -> dict[str, Any]:
         "url": found.web_url or None,
         "since": None,
         "processes": {},
+        "children": {},
+        "attention": [],
         "last_backup": history.last_backup(home),
     }
     if not state["running"]:
@@ -56,12 +60,28 @@ def gather() -> dict[str, Any]:
         state["processes"] = {f.stem: p.pid for f in files if (p := remembered(f)) is not None}
     load_django()
     state["database"] = _database()
+    from mekiki.embedded import state as processes
+
+    written = processes.read(home)
+    state["children"] = written.children
+    state["attention"] = processes.attention(written)
+    if state["database"] is None and "postgres" not in {row["name"] for row in state["attention"]}:
+        text = _("It does not answer. Nothing can be read or answered until it does.")
+        state["attention"].insert(0, {"name": "database", "title": _("Database"), "text": text})
     return state
 
 
-def _database() -> dict[str, Any]:
-    from django.db import connection
+def _database() -> dict[str, Any] | None:
+    """Figures of the database; None while it does not answer."""
+    from django.db import Error, connection
 
+    try:
+        return _figures(connection)
+    except Error:
+        return None
+
+
+def _figures(connection: Any) -> dict[str, Any]:
     from mekiki.datasets.models import Dataset, Image
     from mekiki.jobs.models import ACTIVE_STATES, Job, State
 
@@ -78,28 +98,57 @@ def _database() -> dict[str, Any]:
 
 
 def _print(state: dict[str, Any]) -> None:
-    from django.template.defaultfilters import filesizeformat
     from rich.console import Console
     from rich.table import Table
 
     table = Table.grid(padding=(0, 2))
     database = state["database"]
-    processes = ", ".join(f"{name} {pid}" for name, pid in state["processes"].items())
     rows = [
         (_("Mekiki"), state["version"]),
         (_("Home"), state["home"]),
         (_("Address"), state["url"] or _("without pages")),
         (_("Running since"), state["since"] and _when(state["since"])),
-        (_("Processes"), processes),
-        (_("Database"), filesizeformat(database["bytes"])),
-        (_("Contents"), _("%(datasets)s datasets, %(images)s images") % database),
-        (_("Jobs"), _("%(jobs_active)s active, %(jobs_failed)s failed") % database),
+        *([] if database is None else _contents(database)),
     ]
     for name, value in rows:
         if value:
             table.add_row(name, str(value))
-    Console(highlight=False).print(table)
+    console = Console(highlight=False)
+    console.print(table)
+    if state["children"]:
+        console.print(_processes(state["children"]))
+    for row in state["attention"]:
+        console.print(f"! {row['title']}: {row['text']}", style="yellow", markup=False)
     _print_backup(state["last_backup"])
+
+
+def _contents(database: dict[str, Any]) -> list[tuple[str, str]]:
+    from django.template.defaultfilters import filesizeformat
+
+    return [
+        (_("Database"), filesizeformat(database["bytes"])),
+        (_("Contents"), _("%(datasets)s datasets, %(images)s images") % database),
+        (_("Jobs"), _("%(jobs_active)s active, %(jobs_failed)s failed") % database),
+    ]
+
+
+def _processes(children: dict[str, dict[str, Any]]) -> Any:
+    """A table of the processes: what each does since when, how often it was started again, how it last ended."""
+    from rich.table import Table
+
+    from mekiki.embedded import state as processes
+
+    table = Table(box=None, padding=(0, 2), pad_edge=False)
+    for heading in (_("Process"), _("State"), _("Since"), _("Restarts"), _("Last end")):
+        table.add_column(heading)
+    for name, child in children.items():
+        since = child["since"] or child["next_try"]
+        ended = child["last_exit"]
+        how = f"{_when(ended['at'])} {processes.exit_text(ended)}" if ended else ""
+        phase = processes.phase_text(child["phase"])
+        state = f"{phase} ({child['pid']})" if child["pid"] else phase
+        table.add_row(processes.title(name), state, since and _when(since), str(child["restarts"]), how)
+    return table
 
 
 def _print_backup(last: dict[str, Any] | None) -> None:

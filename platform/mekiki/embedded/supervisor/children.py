@@ -12,6 +12,8 @@ from mekiki.config import env
 from mekiki.embedded.process import Process
 
 WORKER_GRACE = 20.0
+# When memory runs out, the kernel is to end what computes, never the site or the database.
+FIRST_TO_GO = 500
 
 
 class Server(Protocol):
@@ -90,7 +92,7 @@ def worker(home: Path, environment: dict[str, str]) -> Process:
         "--without-gossip", "--without-mingle",
     ]  # fmt: skip
     # SIGTERM lets running tasks finish. When the supervisor was killed the database goes with it: no use.
-    options = {"death_signal": signal.SIGQUIT, "stop_grace": WORKER_GRACE}
+    options = {"death_signal": signal.SIGQUIT, "stop_grace": WORKER_GRACE, "oom_score": FIRST_TO_GO}
     return _child(home, "worker", command, environment, **options)
 
 
@@ -101,7 +103,8 @@ def search(home: Path, environment: dict[str, str]) -> Process:
         "--include", "workers.tasks", "--hostname", "search@%h", "--loglevel", env.text("MEKIKI_LOG_LEVEL"),
         "--without-gossip", "--without-mingle",
     ]  # fmt: skip
-    return _child(home, "search", command, environment, death_signal=signal.SIGQUIT)
+    options = {"death_signal": signal.SIGQUIT, "oom_score": FIRST_TO_GO}
+    return _child(home, "search", command, environment, **options)
 
 
 def beat(home: Path, environment: dict[str, str]) -> Process:

@@ -3,6 +3,7 @@
 import errno
 import http.client
 import socket
+import time
 
 from django.utils.translation import gettext as _
 
@@ -13,8 +14,23 @@ class ListenError(PlainError):
     """The address cannot be listened on; the message says why and what to do."""
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Listen on host:port (port 0: a free one). ListenError names a port in use."""
+class PortInUseError(ListenError):
+    """Another process listens there."""
+
+
+def listen(host: str, port: int, *, patience: float = 0.0) -> socket.socket:
+    """Listen on host:port (port 0: a free one). ListenError names a port that is in use after `patience` seconds."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return _listen(host, port)
+        except PortInUseError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.1)
+
+
+def _listen(host: str, port: int) -> socket.socket:
     try:
         family, kind, protocol, _name, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -26,8 +42,8 @@ def listen(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as problem:
         if getattr(problem, "errno", None) == errno.EADDRINUSE:
             text = _("Port %(port)s is in use. Use --port or MEKIKI_PORT to choose another.")
-        else:
-            text = _("Cannot listen on %(host)s:%(port)s: %(problem)s.")
+            raise PortInUseError(text % {"port": port}) from None
+        text = _("Cannot listen on %(host)s:%(port)s: %(problem)s.")
         raise ListenError(text % {"host": host, "port": port, "problem": problem}) from None
     listener.set_inheritable(True)
     return listener

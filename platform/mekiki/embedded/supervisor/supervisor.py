@@ -5,31 +5,35 @@ import os
 import signal
 import socket
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
+import psycopg
 from django.core.exceptions import ValidationError
 from django.db import connections
 from django.utils.translation import gettext as _
 
 from mekiki.config import env
 from mekiki.config.plain import PlainError
-from mekiki.embedded import endpoints, identity
+from mekiki.embedded import endpoints, identity, state
+from mekiki.embedded.leftovers import end_leftover
 from mekiki.embedded.lock import HomeLock, not_writable
-from mekiki.embedded.postgres import Postgres, PostgresError
-from mekiki.embedded.process import end_leftover, last_lines, rotate
+from mekiki.embedded.memory import out_of_memory_kills
+from mekiki.embedded.postgres import Postgres
+from mekiki.embedded.process import last_lines, rotate
 from mekiki.embedded.secrets import make_home
 from mekiki.embedded.supervisor import children, first
+from mekiki.embedded.supervisor.child import LOUD, Child
 from mekiki.embedded.supervisor.console import Console
 from mekiki.embedded.supervisor.listener import answers, listen, reachable_host
-from mekiki.embedded.valkey import Valkey, ValkeyError
+from mekiki.embedded.valkey import Valkey
 
 POLL_SECONDS = 0.1
 ROTATE_SECONDS = 10.0
-# A child that dies this often in this time will not be saved by starting it again.
-DEATHS, WINDOW_SECONDS = 5, 60.0
+# A server that was started again is asked this often whether it answers.
+ASK_SECONDS = 0.5
+# After a crash PostgreSQL first reads its log again, which takes minutes on a slow disk.
+PATIENCE_SECONDS = 600.0
 STOP_ORDER = ("beat", "sweeper", "search", "worker", "web", "valkey", "postgres")
-PAUSES = (0.0, 0.5, 1.0, 2.0)
 
 
 class SupervisorError(PlainError):
@@ -38,17 +42,6 @@ class SupervisorError(PlainError):
 
 class _StopAsked(Exception):
     """Ctrl-C or SIGTERM came while starting."""
-
-
-@dataclass
-class Child:
-    """A server under watch."""
-
-    name: str
-    title: str
-    server: children.Server
-    deaths: list[float] = field(default_factory=list)
-    due: float = 0.0  # when to start it again; 0: it runs
 
 
 class Supervisor:
@@ -78,6 +71,7 @@ class Supervisor:
         self.stopping: Child | None = None
         self.listener: socket.socket | None = None
         self.url = ""
+        self._memory_kills: int | None = None
 
     # --- The whole -------------------------------------------------------------------------------------------
 
@@ -85,8 +79,10 @@ class Supervisor:
         """Start, watch until asked to stop, stop. PlainError when the home or the address cannot be used."""
         with HomeLock(self.home) as lock:
             moved = identity.settle(self.home)
+            # They may hold the port.
+            left = self._end_leftovers()
             if self.with_web:
-                self.listener = listen(self.host, self.port)
+                self.listener = listen(self.host, self.port, patience=10.0 if left else 0.0)
                 self.port = self.listener.getsockname()[1]
                 self.url = f"http://{reachable_host(self.host)}:{self.port}/"
             lock.describe(self.url)
@@ -129,22 +125,28 @@ class Supervisor:
 
     # --- Starting --------------------------------------------------------------------------------------------
 
+    def _end_leftovers(self) -> bool:
+        """End what an earlier run left that was killed; True when there was something."""
+        found = False
+        for name in ("beat", "sweeper", "search", "worker", "web"):
+            if pid := end_leftover(self.home / "run" / f"{name}.pid", home=self.home):
+                found = True
+                text = _("Ended what an earlier run left: %(name)s (process %(pid)s).")
+                self.console.warn(text % {"name": name, "pid": pid})
+        return found
+
     def _start(self) -> None:
         began = time.monotonic()
         self.console.head(_("Mekiki on %(home)s") % {"home": self.home})
-        for name in ("beat", "sweeper", "search", "worker", "web"):
-            if pid := end_leftover(self.home / "run" / f"{name}.pid"):
-                text = _("Ended what an earlier run left: %(name)s (process %(pid)s).")
-                self.console.warn(text % {"name": name, "pid": pid})
         postgres = None if env.text("DATABASE_URL") else Postgres(self.home / "postgres")
         valkey = None if env.text("BROKER_URL") else Valkey(self.home / "valkey")
         # Nobody waits for anybody here: addresses are known before the servers answer on them.
         if valkey:
             valkey.launch()
-            self.running.append(Child("valkey", "Valkey", valkey))
+            self.running.append(Child("valkey", valkey))
         if postgres:
             postgres.launch()
-            self.running.append(Child("postgres", "PostgreSQL", postgres))
+            self.running.append(Child("postgres", postgres))
         self.endpoints = endpoints.Endpoints(
             database_url=postgres.url if postgres else env.text("DATABASE_URL"),
             broker_url=valkey.url if valkey else env.text("BROKER_URL"),
@@ -156,12 +158,13 @@ class Supervisor:
         )
         web = None
         if self.listener:
-            web = Child("web", _("Web"), children.web(self.home, environment, self.listener))
+            web = Child("web", children.web(self.home, environment, self.listener))
             web.server.start()
             self.running.append(web)
         for child in self.running:
             if isinstance(child.server, Postgres | Valkey):
-                child.server.wait_ready()
+                child.server.wait_ready(PATIENCE_SECONDS)
+                child.runs()
                 self.console.ok(
                     _("%(title)s (process %(pid)s)") % {"title": child.title, "pid": child.server.pid}
                 )
@@ -196,6 +199,7 @@ class Supervisor:
             if not web.server.alive() or time.monotonic() > deadline:
                 raise SupervisorError(self._obituary(web, _("The web server did not start.")))
             time.sleep(0.05)
+        web.runs()
         self.console.ok(_("Web %(url)s (process %(pid)s)") % {"url": self.url, "pid": web.server.pid})
         if status >= 500:
             text = _("The first page answers with error %(status)s. See %(log)s.")
@@ -207,60 +211,98 @@ class Supervisor:
             self.console.warn(_("Install it with: pip install 'mekiki[workers]'"))
             return  # and no schedule, whose messages would pile up unread
         if self.with_worker:
-            self._launch(Child("worker", _("Worker"), children.worker(self.home, environment)))
-            self._launch(Child("search", _("Search worker"), children.search(self.home, environment)))
+            self._launch(Child("worker", children.worker(self.home, environment)))
+            self._launch(Child("search", children.search(self.home, environment)))
         else:
             self.console.warn(_("No worker here: jobs wait until one runs somewhere."))
         if self.with_beat:
-            self._launch(Child("sweeper", _("Sweeper"), children.sweeper(self.home, environment)))
-            self._launch(Child("beat", _("Schedule"), children.beat(self.home, environment)))
+            self._launch(Child("sweeper", children.sweeper(self.home, environment)))
+            self._launch(Child("beat", children.beat(self.home, environment)))
 
     def _launch(self, child: Child) -> None:
-        child.server.start()
         self.running.append(child)
-        self.console.ok(_("%(title)s (process %(pid)s)") % {"title": child.title, "pid": child.server.pid})
+        self._restart(child)
 
     # --- Watching --------------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
         rotated = time.monotonic()
+        self._memory_kills = out_of_memory_kills()
+        self._write_state()
         while not self.stop_asked:
             now = time.monotonic()
             for child in self.running:
-                if child.due:
-                    if now >= child.due:
-                        self._restart(child)
-                elif not child.server.alive():
-                    self._died(child, now)
+                self._look_at(child, now)
             if now - rotated > ROTATE_SECONDS:
                 rotated = now
                 for child in self.running:
                     rotate(child.server.log)
             time.sleep(POLL_SECONDS)
 
-    def _died(self, child: Child, now: float) -> None:
-        """Say it, and say when it starts again; SupervisorError when it died too often."""
-        child.deaths = [*(d for d in child.deaths if now - d < WINDOW_SECONDS), now]
-        if len(child.deaths) >= DEATHS:
-            text = _(
-                "%(title)s died %(count)s times within a minute. Everything is stopped; nothing stored is lost."
-            )
-            raise SupervisorError(self._obituary(child, text % {"title": child.title, "count": DEATHS}))
-        pause = PAUSES[min(len(child.deaths), len(PAUSES)) - 1]
-        child.due = now + pause
+    def _look_at(self, child: Child, now: float) -> None:
+        if child.phase == state.WAITING:
+            if now >= child.due:
+                self._restart(child)
+        elif not child.server.alive():
+            self._died(child)
+        elif child.phase == state.STARTING and now >= child.due:
+            child.due = now + ASK_SECONDS
+            if self._answers(child):
+                self._runs_again(child)
+
+    def _died(self, child: Child, error: str = "") -> None:
+        """Say it, and when it starts again. Whatever dies, and however often, the others go on."""
+        pause = child.ended(error=error, memory=self._ended_for_memory())
         text = _("%(title)s died (%(how)s). Starting it again in %(pause).1f s …")
-        self.console.warn(text % {"title": child.title, "how": _manner(child), "pause": pause})
+        facts = {"title": child.title, "how": state.exit_text(child.last_exit), "pause": pause}
+        self.console.warn(text % facts)
+        if child.ends == LOUD:
+            text = _(
+                "%(title)s ended %(count)s times in a row. The others go on, and it is started again every half a minute; "
+                "nothing stored is lost."
+            )
+            self.console.bad(self._obituary(child, text % {"title": child.title, "count": LOUD}))
+        self._write_state()
+
+    def _ended_for_memory(self) -> bool | None:
+        """Has the kernel ended a process for want of memory since the last look? None where that is not counted."""
+        before, self._memory_kills = self._memory_kills, out_of_memory_kills()
+        if before is None or self._memory_kills is None:
+            return None
+        return self._memory_kills > before
 
     def _restart(self, child: Child) -> None:
         try:
-            child.server.start()
-        except (PostgresError, ValkeyError, OSError) as problem:
-            self.console.warn(str(problem))
-            self._died(child, time.monotonic())
-            return
-        child.due = 0.0
-        text = _("%(title)s runs again (process %(pid)s)")
+            child.begin()
+            if isinstance(child.server, Postgres | Valkey):
+                child.server.launch()  # nobody waits: it is asked from time to time whether it answers
+            else:
+                child.server.start()
+                self._runs_again(child)
+        except (PlainError, OSError) as problem:
+            self._died(child, str(problem))
+        child.due = 0.0 if child.phase != state.WAITING else child.due
+
+    def _answers(self, child: Child) -> bool:
+        try:
+            if isinstance(child.server, Postgres | Valkey):
+                child.server.wait_ready(0.0)
+        except (PlainError, OSError, psycopg.Error):
+            return False
+        return True
+
+    def _runs_again(self, child: Child) -> None:
+        again = child.restarts > 0
+        child.runs()
+        text = _("%(title)s runs again (process %(pid)s)") if again else _("%(title)s (process %(pid)s)")
         self.console.ok(text % {"title": child.title, "pid": child.server.pid})
+        if isinstance(child.server, Postgres | Valkey):
+            for other in self.running:
+                other.hurry()
+        self._write_state()
+
+    def _write_state(self) -> None:
+        state.write(self.home, {child.name: child.record() for child in self.running})
 
     def _obituary(self, child: Child, text: str) -> str:
         lines = "\n".join(f"    {line}" for line in last_lines(child.server.log))
@@ -272,6 +314,7 @@ class Supervisor:
         """In order: nothing new begins, what runs may finish, then what everything else stands on."""
         self.stop_asked = True
         endpoints.remove(self.home)
+        state.write(self.home, {})
         connections.close_all()
         if self.running:
             self.console.head(_("Stopping …"))
@@ -282,14 +325,3 @@ class Supervisor:
         self.stopping = None
         if self.listener:
             self.listener.close()
-
-
-def _manner(child: Child) -> str:
-    """How a child ended, in words."""
-    process = getattr(child.server, "process", child.server)
-    code = getattr(process, "returncode", None)
-    if code is None:
-        return _("it did not start")
-    if code < 0:
-        return _("killed by signal %(number)s") % {"number": -code}
-    return _("exit status %(code)s") % {"code": code}

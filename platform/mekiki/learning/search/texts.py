@@ -6,7 +6,6 @@ that is lost is sent again by the page that waits for the answer; one that comes
 """
 
 import hashlib
-import logging
 import threading
 import time
 from dataclasses import dataclass
@@ -16,15 +15,14 @@ from typing import Any
 
 import numpy as np
 from django.db import transaction
-from django.utils import timezone
+from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 from numpy.typing import ArrayLike, NDArray
 
-from mekiki.config.celery import app
+from mekiki.config import clock
+from mekiki.jobs import broker
 from mekiki.labeling.text import clean
 from mekiki.learning.models import Encoder, TextEmbedding
-
-logger = logging.getLogger(__name__)
 
 QUEUE = "interactive"
 TASK = "workers.tasks.embed_text"
@@ -32,8 +30,8 @@ TASK = "workers.tasks.embed_text"
 MAX_TEXT = 200
 KEEP = 10_000  # texts remembered, the latest used first
 SEND_AGAIN = timedelta(seconds=5)
-# A message older than this is dropped by the worker: whoever still waits has sent another.
-EXPIRES = 120
+# A text asked for longer ago is left alone by the worker: whoever still waits has asked again.
+EXPIRES = timedelta(seconds=120)
 OPEN_PER_PERSON, OPEN_AT_ALL = 10, 100  # texts without an answer yet, asked a moment ago
 TRY_AGAIN = timedelta(seconds=30)  # after which an encoder that could not be loaded is tried again
 USED = timedelta(hours=1)  # how exactly the last use is remembered
@@ -51,6 +49,7 @@ class Problem(StrEnum):
     OTHER_VECTORS = "other_vectors"  # than those on record, from the same weights
     BUSY = "busy"
     NO_WORKER = "no_worker"
+    NOT_SENT = "not_sent"  # the broker does not answer
 
     def sentence(self, detail: dict[str, Any] | None = None) -> str:
         """What happened and what to do, in the reader's language."""
@@ -97,7 +96,8 @@ def ask(*, encoder: Encoder, text: str, user: Any, wait: float = 0.0) -> Asked:
     row = _row(encoder, cleaned, user)
     if row is None:
         return Asked(cleaned, problem=Problem.BUSY)
-    _send_when_due(row)
+    if not _send_when_due(row):
+        return Asked(cleaned, problem=Problem.NOT_SENT)
     if row.answered_at is None and _waiting.acquire(blocking=False):
         try:
             _wait(row, wait)
@@ -117,15 +117,13 @@ def _wait(row: TextEmbedding, seconds: float) -> None:
 
 def _row(encoder: Encoder, text: str, user: Any) -> TextEmbedding | None:
     """The row of a text, made when it is new; None when too many wait already."""
-    now = timezone.now()
+    now = clock.now()
     row = TextEmbedding.objects.filter(encoder=encoder, digest=digest_of(text)).first()
     if row is not None:
-        if row.used_at < now - USED:
+        if clock.has_passed(USED, row.used_at, at=now):
             TextEmbedding.objects.filter(pk=row.pk).update(used_at=now)
         return row
-    waiting = TextEmbedding.objects.filter(
-        answered_at__isnull=True, asked_at__gt=now - timedelta(seconds=EXPIRES)
-    )
+    waiting = TextEmbedding.objects.filter(answered_at__isnull=True, asked_at__range=(now - EXPIRES, now))
     if waiting.count() >= OPEN_AT_ALL or waiting.filter(created_by=user).count() >= OPEN_PER_PERSON:
         return None
     row, _made = TextEmbedding.objects.get_or_create(
@@ -136,34 +134,50 @@ def _row(encoder: Encoder, text: str, user: Any) -> TextEmbedding | None:
     return row
 
 
-def _send_when_due(row: TextEmbedding) -> None:
-    """Wake the worker, unless that was done a moment ago or there is nothing to do.
+def _send_when_due(row: TextEmbedding) -> bool:
+    """Wake the worker, unless that was done a moment ago or there is nothing to do. False: the broker does not answer.
 
     While a text waits, `used_at` tells since when somebody has: `asked_at` moves with each message.
     """
-    now = timezone.now()
+    now = clock.now()
     if row.answered_at is not None:
-        if row.problem not in PASSING or row.answered_at > now - TRY_AGAIN:
-            return
+        if row.problem not in PASSING or not clock.has_passed(TRY_AGAIN, row.answered_at, at=now):
+            return True
         again = TextEmbedding.objects.filter(pk=row.pk, answered_at=row.answered_at)
         if again.update(problem="", detail={}, answered_at=None, asked_at=None, used_at=now):
             row.problem, row.detail, row.answered_at, row.asked_at = "", {}, None, None
-    if row.asked_at is not None and row.asked_at > now - SEND_AGAIN:
-        return
-    began = {} if row.asked_at and row.asked_at > now - timedelta(seconds=EXPIRES) else {"used_at": now}
+    if row.asked_at is not None and not clock.has_passed(SEND_AGAIN, row.asked_at, at=now):
+        return True
+    lately = row.asked_at is not None and not clock.has_passed(EXPIRES, row.asked_at, at=now)
+    began = {} if lately else {"used_at": now}
     # Of several pages that wait for the same text one sends: the others find the moment moved.
     due = TextEmbedding.objects.filter(pk=row.pk, answered_at__isnull=True, asked_at=row.asked_at)
     if due.update(asked_at=now, **began):
         row.used_at = began.get("used_at", row.used_at)
         pk = row.pk
-        transaction.on_commit(lambda: _send(pk))
+        sent: list[bool] = []  # stays empty inside a transaction
+        transaction.on_commit(lambda: sent.append(_send(pk)))
+        return all(sent)
+    return True
 
 
-def _send(pk: int) -> None:
-    try:
-        app.send_task(TASK, args=[pk], queue=QUEUE, retry=False, expires=EXPIRES)
-    except Exception as error:  # kombu raises many kinds; the page that waits sends it again
-        logger.warning("The text %s was not sent to the search worker (%s).", pk, error)
+def _send(pk: int) -> bool:
+    # Without `expires`: the worker would compare this machine's clock with its own.
+    if broker.send(TASK, [pk], queue=QUEUE):
+        return True
+    # The next look tries again at once.
+    TextEmbedding.objects.filter(pk=pk, answered_at__isnull=True).update(asked_at=None)
+    return False
+
+
+def waiting_text(pk: int) -> TextEmbedding | None:
+    """Return a text that somebody waits for; None when it was answered, or asked for too long ago."""
+    row = TextEmbedding.objects.select_related("encoder").filter(pk=pk, answered_at__isnull=True).first()
+    if row is None or row.asked_at is None:
+        return row
+    now = clock.now()
+    # A time in the future was written before the clock was set back: then somebody may well wait.
+    return None if row.asked_at <= now and clock.has_passed(EXPIRES, row.asked_at, at=now) else row
 
 
 def _told(row: TextEmbedding) -> Asked:
@@ -171,7 +185,7 @@ def _told(row: TextEmbedding) -> Asked:
         return Asked(row.text, vector=np.asarray(row.vector, np.float32))
     if row.problem:
         return Asked(row.text, problem=Problem(row.problem), detail=row.detail)
-    if row.used_at < timezone.now() - SILENT:
+    if clock.has_passed(SILENT, row.used_at):
         return Asked(row.text, problem=Problem.NO_WORKER)
     return Asked(row.text)
 
@@ -182,14 +196,14 @@ def record_vector(*, row: TextEmbedding, vector: ArrayLike) -> None:
     if values.shape != (row.encoder.dim,) or not np.isfinite(values).all():
         raise ValueError(f"a finite vector of {row.encoder.dim} dimensions is needed, got {values.shape}")
     TextEmbedding.objects.filter(pk=row.pk).update(
-        vector=values.tolist(), problem="", detail={}, answered_at=timezone.now()
+        vector=values.tolist(), problem="", detail={}, answered_at=Now()
     )
 
 
 def record_problem(*, row: TextEmbedding, problem: Problem, **detail: Any) -> None:
     """Keep why a text has no vector."""
     TextEmbedding.objects.filter(pk=row.pk, vector__isnull=True).update(
-        problem=problem, detail=detail, answered_at=timezone.now()
+        problem=problem, detail=detail, answered_at=Now()
     )
 
 
@@ -231,6 +245,11 @@ def _sentence(problem: Problem, detail: dict[str, Any]) -> str:
             )
         case Problem.BUSY:
             return _("Too many searches wait for an answer. Wait a moment, then search again.")
+        case Problem.NOT_SENT:
+            return _(
+                "The search worker cannot be reached now, so this text was not searched for. The gallery and its filters "
+                "work, and so does “More like this”. Try again in a minute, or tell the person who runs this installation."
+            )
         case Problem.NO_WORKER:
             return _(
                 "The search worker has not answered for a minute. The gallery and its filters work, and so does “More like this”. "

@@ -1,0 +1,24 @@
+"""How often the kernel ended processes for want of memory."""
+
+import contextlib
+from pathlib import Path
+
+COUNTERS = (
+    (Path("/sys/fs/cgroup/memory.events"), "oom_kill"),  # this container (cgroup v2)
+    (Path("/sys/fs/cgroup/memory/memory.oom_control"), "oom_kill"),  # this container (cgroup v1)
+    (Path("/proc/vmstat"), "oom_kill"),  # the whole machine
+)
+
+
+def out_of_memory_kills() -> int | None:
+    """Processes ended for want of memory since the machine started; None where that is not counted."""
+    found = [count for file, name in COUNTERS if (count := _count(file, name)) is not None]
+    return max(found) if found else None
+
+
+def _count(file: Path, name: str) -> int | None:
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for line in file.read_text().splitlines():
+            if line.split()[0] == name:
+                return int(line.split()[1])
+    return None

@@ -1,0 +1,102 @@
+"""A broker that hangs, or is not there: nobody waits for it, nothing is lost."""
+
+import os
+import re
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.contrib.messages import get_messages
+from django.test import Client
+from django.urls import reverse
+
+from mekiki.config.celery import app
+from mekiki.embedded.valkey import Valkey
+from mekiki.jobs import broker as broker_module
+from mekiki.jobs import progress, services
+from mekiki.jobs.models import Job, Kind, State
+from mekiki.jobs.sweeping import RESEND_AFTER, SEND_AFTER
+from mekiki.labeling.services import set_schema
+from tests.conftest import PREFIX
+from tests.factories import ConfirmedLabelFactory, DatasetFactory, UserFactory
+from tests.jobs.watch import Watch
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def valkey(broker: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Valkey]:
+    """A broker of this test's own, which it may stop."""
+    home = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+    server = Valkey(home / "valkey")
+    monkeypatch.setattr(app.conf, "broker_write_url", server.start())
+    broker_module.rest.end()
+    yield server
+    os.kill(server.pid, signal.SIGCONT)
+    server.stop()
+    broker_module.rest.end()
+    shutil.rmtree(home, ignore_errors=True)
+
+
+def test_a_hung_broker_costs_less_than_two_seconds(valkey: Valkey, client: Client) -> None:
+    """Pressing a button that asks for work, again and again, while the broker's process is stopped."""
+    admin = UserFactory()
+    dataset = DatasetFactory(admin=admin)
+    set_schema(dataset=dataset, labels=[{"name": "good", "prompts": ["good"]}], user=admin)
+    ConfirmedLabelFactory(dataset=dataset, image__dataset=dataset, in_training=True)
+    client.force_login(admin)
+    client.get(
+        reverse("overview", args=[dataset.slug])
+    )  # what the first page loads is no matter of the broker
+    os.kill(valkey.pid, signal.SIGSTOP)
+    began = time.monotonic()
+    answer = client.post(reverse("train", args=[dataset.slug]))
+    first = time.monotonic() - began
+    assert answer.status_code == 302 and first < 2.0, first
+    assert next(str(m) for m in get_messages(answer.wsgi_request)).startswith("The training is queued.")
+    job = Job.objects.get(kind=Kind.TRAIN)
+    assert (job.state, job.sent_at) == (State.QUEUED, None)
+    assert progress.status(job).detail == "Stored, and not yet handed to a worker. It starts by itself."
+
+    # After that the broker is left alone for a while, and nobody waits at all.
+    began = time.monotonic()
+    for _ in range(20):
+        services.enqueue(kind=Kind.REFILL, dataset=DatasetFactory())
+    assert time.monotonic() - began < 2.0
+
+    os.kill(valkey.pid, signal.SIGCONT)
+    broker_module.rest.end()
+    assert Watch().after(SEND_AFTER + 5)["resent"] == 21
+    assert not Job.objects.filter(sent_at=None).exists()
+
+
+def test_jobs_are_sent_when_an_absent_broker_is_back(valkey: Valkey) -> None:
+    services.enqueue(kind=Kind.REFILL, dataset=DatasetFactory())
+    os.kill(valkey.pid, signal.SIGKILL)
+    assert valkey.process is not None and valkey.process.wait(10)
+    began = time.monotonic()
+    services.enqueue(kind=Kind.REFILL, dataset=DatasetFactory())
+    assert time.monotonic() - began < 2.0
+    watch = Watch()
+    assert watch.after(RESEND_AFTER + 5)["resent"] == 0
+    valkey.start()
+    broker_module.rest.end()
+    assert watch.after(10)["resent"] == 2
+    with app.connection_for_write() as connection:
+        assert connection.default_channel.client.llen("celery") >= 2
+
+
+def test_every_message_goes_through_the_module_that_waits_for_nobody() -> None:
+    """What else enqueues by Celery's own calls would hang with the broker."""
+    own = ROOT / "platform" / "mekiki" / "jobs" / "broker.py"
+    files = [*(ROOT / "platform").rglob("*.py"), *(ROOT / "workers").rglob("*.py")]
+    found = [
+        str(path) for path in files if re.search(r"send_task\(|apply_async\(|\.delay\(", path.read_text())
+    ]
+    assert found == [str(own)]
