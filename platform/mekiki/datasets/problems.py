@@ -49,6 +49,7 @@ OUTCOMES: dict[str, str] = {
     "duplicate": "skipped",
     "more_not_listed": "noted",
     "metadata_invalid": "partly",
+    "metadata_too_much": "partly",
     # Part of the file is missing in the picture, or all of it is there and deserves a look.
     "frames_left_out": "partly",
     "pages_left_out": "partly",
@@ -300,6 +301,20 @@ MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
         _("The table of metadata could not be used: %(reason)s The images were imported without it."),
         _("Give it a column “file” with the file names, and save it as CSV in UTF-8."),
     ),
+    "metadata_too_much": (
+        _(
+            "The tables of metadata of one import may have %(limit)s together. This table was not used. The images were "
+            "imported without it."
+        ),
+        _("Send the tables one after the other, without the images: known images are updated."),
+    ),
+    "metadata_too_many_rows": (
+        _(
+            "The tables of metadata of one import may have %(limit)s rows together. Rows of this table that were not "
+            "read: %(count)s (%(rows)s)."
+        ),
+        _("Put these rows into a table of their own and send it afterwards: known images are updated."),
+    ),
     "metadata_rows_unused": (
         _("Rows not used: %(count)s of %(total)s; each is listed. The other rows were used."),
         _("Correct the rows that are listed and send the table again: known images are updated."),
@@ -375,6 +390,7 @@ _IN_BYTES = {
     "too_much_memory": ("needed", "limit"),
     "dataset_full_bytes": ("needed", "limit", "left"),
     "platform_full_bytes": ("needed", "limit", "left"),
+    "metadata_too_much": ("limit",),
     "dataset_waiting": ("limit",),
     "platform_waiting": ("limit",),
 }

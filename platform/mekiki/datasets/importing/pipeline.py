@@ -106,6 +106,7 @@ def store_all(batch: ImportBatch, source: Source, progress: Progress) -> Counts:
         report.close()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+        walk.close()
     return Counts(taken, rejected, tables=bool(walk.tables))
 
 
