@@ -238,7 +238,7 @@ def test_pages_show_what_is_used(dataset: Dataset, admin: User, root: User, uplo
     assert client_of(admin).post(url, {"limits-max_images": "9"}).status_code == 403
     assert client_of(admin).get(reverse("site-storage")).status_code == 403
     form = client_of(admin).get(reverse("import", args=[dataset.slug])).content.decode()
-    assert "The dataset may hold 8 images and is full." in form
+    assert "A limit of storage is reached: new images are not stored." in form
     batch = upload({"new.png": picture(50)})
     report = client_of(admin).get(reverse("import-batch", args=[dataset.slug, batch.pk])).content.decode()
     assert "1 file was not stored: a limit of storage is reached." in report

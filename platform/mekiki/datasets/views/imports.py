@@ -17,7 +17,6 @@ from mekiki.accounts.http import UserRequest
 from mekiki.accounts.models import Role
 from mekiki.datasets import quotas, services
 from mekiki.datasets.access import dataset_for, import_for
-from mekiki.datasets.problems import explain
 from mekiki.datasets.selectors import image_count, imports_of
 from mekiki.datasets.services.uploads import Readable
 
@@ -39,11 +38,10 @@ def import_page(request: UserRequest, slug: str) -> HttpResponse:
             services.finish_upload(batch=batch, user=request.user)
             return redirect("import-batch", slug, batch.pk)
         messages.error(request, _("No file was chosen. Choose images, a folder or a zip, then press Import."))
-    full = quotas.room_in(dataset).is_full()
     context = {
         "dataset": dataset,
         "section": "images",
-        "full": explain(full.code, full.detail) if full else None,
+        "full": quotas.room_in(dataset).is_full() is not None,
         "imports": imports_of(dataset),
         "image_count": image_count(dataset),
         "max_file": settings.MAX_FILE_BYTES,
