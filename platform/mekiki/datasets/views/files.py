@@ -9,6 +9,7 @@ from django.utils.cache import get_conditional_response
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
+from imaging import ImagingError
 from mekiki.accounts.http import UserRequest
 from mekiki.datasets import storage
 from mekiki.datasets.access import image_for
