@@ -7,7 +7,7 @@ what is being decoded begins at once; what does not fit waits; what would never 
 import ctypes
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from imaging.errors import ImagingError
@@ -76,11 +76,12 @@ def give_back() -> None:
         _malloc_trim(0)
 
 
-def _find_malloc_trim() -> "ctypes._CFuncPtr | None":
+def _find_malloc_trim() -> Callable[[int], int] | None:
     try:
-        return ctypes.CDLL(None).malloc_trim  # glibc only
+        found: Callable[[int], int] = ctypes.CDLL(None).malloc_trim  # glibc only
     except (OSError, AttributeError, TypeError):
         return None
+    return found
 
 
 _malloc_trim = _find_malloc_trim()

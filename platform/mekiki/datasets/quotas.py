@@ -77,10 +77,10 @@ def room_in(dataset: Dataset, *, lock: bool = False) -> Room:
     if lock:
         DatasetUsage.objects.bulk_create([DatasetUsage(dataset=dataset)], ignore_conflicts=True)
         rows = rows.select_for_update()
-    own = rows.values("images", "bytes").first() or {"images": 0, "bytes": 0}
+    used = rows.first() or DatasetUsage(dataset=dataset)
     # Read after the lock: an admin may have changed them meanwhile.
     limits = Dataset.objects.values("max_images", "max_bytes").get(pk=dataset.pk)
-    _add(room, "dataset", limits, own)
+    _add(room, "dataset", {**limits}, {"images": used.images, "bytes": used.bytes})
     if quota is not None:
         _add(
             room, "platform", {"max_images": quota.max_images, "max_bytes": quota.max_bytes}, platform_usage()
@@ -97,10 +97,8 @@ def _add(room: Room, whose: str, limits: dict[str, Any], used: dict[str, int]) -
 
 def dataset_usage(dataset: Dataset) -> dict[str, int]:
     """Return the images and bytes that a dataset stores."""
-    return DatasetUsage.objects.filter(dataset=dataset).values("images", "bytes").first() or {
-        "images": 0,
-        "bytes": 0,
-    }
+    used = DatasetUsage.objects.filter(dataset=dataset).first() or DatasetUsage(dataset=dataset)
+    return {"images": used.images, "bytes": used.bytes}
 
 
 def platform_usage() -> dict[str, int]:

@@ -224,8 +224,8 @@ def _blob(text: str) -> bytes:
 
 
 def _row(values: tuple[int, int, str, str, int, int, bytes, int]) -> StoredRow:
-    *most, conflict = values
-    return StoredRow(*most, bool(conflict))  # type: ignore[arg-type]
+    number, line, cell, text, rank, files, first, conflict = values
+    return StoredRow(number, line, cell, text, rank, files, first, bool(conflict))
 
 
 class _Part(io.RawIOBase):
