@@ -81,6 +81,18 @@ VARIABLES: dict[str, Variable] = {
             checks.url("postgresql", "postgres", example="postgresql://user:password@host:5432/name"),
         ),
         Variable(
+            "DATABASE_OWNER_URL",
+            "",
+            "The same database for the role that owns its tables: only `mekiki up`, backup and restore use it.",
+            checks.url("postgresql", "postgres", example="postgresql://owner:password@host:5432/name"),
+        ),
+        Variable(
+            "DATABASE_REPORT_ROLE",
+            "mekiki_report",
+            "Name of a role that may only read; where it exists, `mekiki up` grants it that.",
+            checks.role_name,
+        ),
+        Variable(
             "BROKER_URL",
             "",
             "redis://… or redis+socket://… replaces the embedded Valkey.",

@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from mekiki.audit.triggers import append_only, fixed_columns, no_truncate
 from mekiki.datasets.quota_triggers import usage_triggers
 
 # An address belongs to the first dataset that has it, for ever: old links lead to no other dataset.
@@ -84,7 +85,8 @@ class Dataset(models.Model):
                 when=pgtrigger.After,
                 operation=pgtrigger.Insert | pgtrigger.UpdateOf("slug"),
                 func=KEEP_ADDRESS,
-            )
+            ),
+            fixed_columns("seed"),
         ]
 
     def __str__(self) -> str:
@@ -97,6 +99,9 @@ class DatasetAddress(models.Model):
     slug = models.SlugField(max_length=60, primary_key=True)
     dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="addresses")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        triggers = append_only(dated="created_at")
 
     def __str__(self) -> str:
         return self.slug
@@ -273,7 +278,12 @@ class Image(models.Model):
             # Counting the audit reserve reads this index alone.
             models.Index(fields=["dataset", "audit_key", "id"], name="image_by_audit_key"),
         ]
-        triggers = usage_triggers()
+        # Which images belong to the audit reserve follows from these.
+        triggers = [
+            no_truncate(),
+            fixed_columns("dataset", "sha256", "audit_key", "created_at"),
+            *usage_triggers(),
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('datasets', '0009_image_names'),
+        ('datasets', '0010_append_only_evidence'),
     ]
 
     operations = [
