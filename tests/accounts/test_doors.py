@@ -39,6 +39,7 @@ PLATFORM_ADMIN = {
     "platform-activity-download", "site-settings", "site-storage", "system", "second-factor-required", "user-factors",
 }  # fmt: skip
 ANYBODY = {
+    "security-txt",
     "login",
     "account_login",
     "mfa_authenticate",
