@@ -31,15 +31,29 @@ ADMIN = {
     "encoder-change", "encoder-switch", "encoder-take-back", "encoder-cancel", "encoder-remove",
     "api:encoder-change", "api:encoder-switch", "api:encoder-take-back", "api:encoder-cancel", "api:encoder-remove",
     "import-report", "api:imports", "api:import", "api:import-report", "label-restore", "schedule-preview",
-    "dataset-address", "dataset-rebuild", "dataset-window", "dataset-window-go-on",
+    "dataset-address", "dataset-limits", "dataset-rebuild", "dataset-window", "dataset-window-go-on",
     ("labels", "POST"), ("exports", "POST"),
 }  # fmt: skip
 PLATFORM_ADMIN = {
     "users", "user-create", "user", "user-active", "user-may-create", "user-password", "platform-activity",
-    "platform-activity-download", "site-settings",
+    "platform-activity-download", "site-settings", "site-storage", "system", "second-factor-required", "user-factors",
+    "user-admin", "logins",
 }  # fmt: skip
-ANYBODY = {"login", "set_language", "set_theme", "healthz"}
-LOGGED_IN = {"home", "account", "logout", "dataset-create", "dataset-suggest-address", "metrics"}
+ANYBODY = {
+    "security-txt",
+    "login",
+    "account_login",
+    "mfa_authenticate",
+    "passkey-login",
+    "set_language",
+    "set_theme",
+    "healthz",
+}
+LOGGED_IN = {
+    "home", "account", "logout", "dataset-create", "dataset-suggest-address", "metrics", "second-factor",
+    "second-factor-app", "passkey-add", "recovery-codes", "second-factor-remove", "passkey-rename",
+    "password-change", "sessions",
+}  # fmt: skip
 # The description of the API and its root.
 API_ITSELF = {"api:openapi-json", "api:api-root"}
 
@@ -101,6 +115,7 @@ def world(db: None) -> dict[str, Any]:
         "version": 1,
         "job_id": job.pk,
         "user_id": people["reviewer"].pk,
+        "factor_id": 1,
         "encoder_id": head.encoder.pk,
         "form": "csv",
     }

@@ -2,11 +2,11 @@
 
 from typing import Any
 
+from allauth.account.internal.flows.login import perform_password_login
+from allauth.account.models import Login
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth import views as auth_views
-from django.contrib.auth.forms import PasswordChangeForm
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -16,9 +16,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from mekiki.accounts import selectors, services, site
+from mekiki.accounts import login_flow, selectors, services, sessions, site
 from mekiki.accounts.access import person, require_platform_admin, user_for
-from mekiki.accounts.forms import LoginForm, NewUserForm, SiteForm
+from mekiki.accounts.confirming import confirm_first
+from mekiki.accounts.forms import LoginForm, NewUserForm, OwnPasswordForm, SiteForm
+from mekiki.accounts.second_factor import hosts
+from mekiki.accounts.second_factor.selectors import admins_without, has_second_factor, is_required_for_admins
 
 
 class LoginView(auth_views.LoginView):
@@ -29,33 +32,29 @@ class LoginView(auth_views.LoginView):
     redirect_authenticated_user = True
 
     def form_valid(self, form: Any) -> HttpResponse:
-        """Let in, and take the time zone of the first admin's browser. accounts/logins.py records the login."""
+        """Go on with the login's next step; accounts/login_flow.py ends it, accounts/logins.py records it."""
         user = form.get_user()
-        name = form.cleaned_data.get("browser_zone", "")
-        if site.take_zone_of_browser(name=name, user=user):
-            messages.info(
-                self.request,
-                _("Times are shown in the zone of your browser, %(zone)s. Change it under Site settings.")
-                % {"zone": name},
-            )
-        return super().form_valid(form)
+        self.request.session[login_flow.ZONE_KEY] = str(form.cleaned_data.get("browser_zone") or "")[:64]
+        login = Login(user=user, redirect_url=self.get_success_url())
+        return perform_password_login(self.request, {"username": user.username}, login)
+
+    def get_context_data(self, **more: Any) -> dict[str, Any]:
+        """Add where passkeys work."""
+        return super().get_context_data(**more, passkeys_work=hosts.passkeys_work(self.request))
 
 
-@sensitive_post_parameters()
 @never_cache
-@require_http_methods(["GET", "HEAD", "POST"])
+@require_safe
 def account(request: HttpRequest) -> HttpResponse:
-    """The own account: password, language, roles."""
+    """The own account: password, language, sessions, roles. accounts/own.py changes what stands there."""
     user = person(request)
-    form = PasswordChangeForm(user, request.POST if request.method == "POST" else None)
-    if request.method == "POST" and form.is_valid():
-        services.change_password(user=user, password=form.cleaned_data["new_password1"], actor=user)
-        # The session that changed it goes on; all others end.
-        update_session_auth_hash(request, user)
-        messages.success(request, _("Your password is changed. Other browsers have to log in again."))
-        return redirect("account")
-    context = {"form": form, "memberships": selectors.memberships_of(user)}
-    return render(request, "accounts/account.html", context, status=422 if form.errors else 200)
+    context = {
+        "form": OwnPasswordForm(request),
+        "memberships": selectors.memberships_of(user),
+        "session_count": sessions.sessions_of(user).count(),
+        "has_second_factor": has_second_factor(user),
+    }
+    return render(request, "accounts/account.html", context)
 
 
 @require_safe
@@ -72,6 +71,7 @@ def users(request: HttpRequest) -> HttpResponse:
 @sensitive_post_parameters()
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
+@confirm_first
 def create(request: HttpRequest) -> HttpResponse:
     """A new user. A password that was made is on the answer to this request only, never stored or sent."""
     require_platform_admin(request.user)
@@ -104,11 +104,17 @@ def _by_field(error: ValidationError) -> dict[str | None, list[str]]:
 def user(request: HttpRequest, user_id: int) -> HttpResponse:
     """One user: roles, rights, and what an admin may do about them."""
     found = user_for(person(request), user_id)
-    context = {"person": found, "memberships": selectors.memberships_of(found)}
+    context = {
+        "person": found,
+        "memberships": selectors.memberships_of(found),
+        "session_count": sessions.sessions_of(found).count(),
+        "has_second_factor": has_second_factor(found),
+    }
     return render(request, "accounts/user.html", context)
 
 
 @require_POST
+@confirm_first
 def set_active(request: HttpRequest, user_id: int) -> HttpResponse:
     """Deactivate, or let in again."""
     found = user_for(person(request), user_id)
@@ -124,6 +130,7 @@ def set_active(request: HttpRequest, user_id: int) -> HttpResponse:
 
 
 @require_POST
+@confirm_first
 def set_may_create(request: HttpRequest, user_id: int) -> HttpResponse:
     """Allow a user to create datasets, or no longer."""
     found = user_for(person(request), user_id)
@@ -134,8 +141,30 @@ def set_may_create(request: HttpRequest, user_id: int) -> HttpResponse:
     return redirect("user", user_id)
 
 
+@require_POST
+@confirm_first
+def set_admin(request: HttpRequest, user_id: int) -> HttpResponse:
+    """Make a user an admin of the platform, or take that away."""
+    found = user_for(person(request), user_id)
+    is_admin = request.POST.get("admin") == "1"
+    try:
+        services.set_admin(user=found, is_admin=is_admin, actor=person(request))
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+    else:
+        said = (
+            _("%(name)s is an admin of the platform now.")
+            if is_admin
+            else _("%(name)s is no admin of the platform any more.")
+        )
+        messages.success(request, said % {"name": found.username})
+    # Who has given up the own right cannot open the page of a user any more.
+    return redirect("home") if found.pk == request.user.pk and not is_admin else redirect("user", user_id)
+
+
 @never_cache
 @require_POST
+@confirm_first
 def reset_password(request: HttpRequest, user_id: int) -> HttpResponse:
     """A new password, made here and shown once; the user's sessions end."""
     found = user_for(person(request), user_id)
@@ -143,7 +172,7 @@ def reset_password(request: HttpRequest, user_id: int) -> HttpResponse:
         messages.error(request, _("Change your own password on your account’s page."))
         return redirect("account")
     password = services.generate_password()
-    services.change_password(user=found, password=password, actor=person(request))
+    services.give_password(user=found, password=password, actor=person(request))
     return render(request, "accounts/new_password.html", {"person": found, "password": password})
 
 
@@ -165,5 +194,7 @@ def site_settings(request: HttpRequest) -> HttpResponse:
         "fixed": settings.FIXED_TIME_ZONE,
         "zone": site.zone_name(),
         "now": timezone.now(),
+        "second_factor_required": is_required_for_admins(),
+        "without_factor": admins_without()[:20],
     }
     return render(request, "accounts/site.html", context, status=422 if form.errors else 200)

@@ -25,6 +25,9 @@ DEBUG = env.flag("MEKIKI_DEBUG")
 SECRET_KEY = env.text("MEKIKI_SECRET_KEY") or SimpleLazyObject(lambda: secrets.site_key(HOME))
 ALLOWED_HOSTS = env.words("MEKIKI_ALLOWED_HOSTS")
 CSRF_TRUSTED_ORIGINS = env.words("MEKIKI_TRUSTED_ORIGINS")
+# Behind TLS there is a proxy, on this machine unless it is said where.
+TRUSTED_PROXIES = env.words("MEKIKI_TRUSTED_PROXIES") or (["127.0.0.1", "::1"] if HTTPS else [])
+SECURITY_CONTACT = env.words("MEKIKI_SECURITY_CONTACT")
 
 INSTALLED_APPS = [
     "django.contrib.auth",
@@ -33,6 +36,10 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.postgres",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
     "csp",
     "django_htmx",
     "django_celery_beat",
@@ -53,6 +60,8 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "mekiki.config.middleware.ProxyMiddleware",
+    "mekiki.config.middleware.HeadersMiddleware",
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -64,12 +73,17 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "mekiki.accounts.middleware.DeviceMiddleware",
+    "mekiki.accounts.middleware.SessionUseMiddleware",
+    "mekiki.accounts.middleware.PasswordChangeMiddleware",
     "mekiki.accounts.middleware.LanguageMiddleware",
     "mekiki.accounts.middleware.TimeZoneMiddleware",
+    "mekiki.accounts.second_factor.middleware.SecondFactorMiddleware",
     "mekiki.datasets.middleware.MovedDatasetMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "mekiki.web.middleware.NoRoomMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
 
@@ -124,10 +138,25 @@ AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["mekiki.accounts.backends.SiteBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "mekiki.accounts.passwords.LengthValidator"},
+    {"NAME": "mekiki.accounts.passwords.KnownWordsValidator"},
 ]
+PASSWORD_LENGTH = env.number("MEKIKI_PASSWORD_LENGTH")
 LOGIN_URL = "login"
+# The second step of a login and single sign-on are django-allauth's, by adapters of ours (docs/decisions/0032).
+# Guessing is slowed down in the database, not in a cache that every process has for itself.
+ACCOUNT_ADAPTER = "mekiki.accounts.login_flow.LoginAdapter"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_EMAIL_NOTIFICATIONS = False
+ACCOUNT_RATE_LIMITS = False
+ACCOUNT_LOGIN_TIMEOUT = 600  # seconds between the first and the second step
+MFA_ADAPTER = "mekiki.accounts.second_factor.adapter.SecondFactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_TOLERANCE = 1  # steps of 30 s before and after: clocks of phones are not exact
+MFA_RECOVERY_CODE_DIGITS = 10
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "login"
 
@@ -186,6 +215,8 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 SESSION_ENGINE = "mekiki.accounts.sessions"
+SESSION_COOKIE_AGE = env.number("MEKIKI_SESSION_HOURS") * 3600
+SESSION_IDLE_MINUTES = env.number("MEKIKI_SESSION_IDLE_MINUTES")
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 if HTTPS:
@@ -194,6 +225,7 @@ if HTTPS:
 
 # --- Bounds on what people send (design.md, invariant 8) ----------------------------------------------------
 MAX_PIXELS = env.number("MEKIKI_MAX_PIXELS")
+DECODE_MEMORY_BYTES = env.number("MEKIKI_DECODE_MEMORY_MB") * 1024 * 1024
 MAX_FILE_BYTES = env.number("MEKIKI_MAX_FILE_MB") * 1024 * 1024
 MAX_ARCHIVE_BYTES = env.number("MEKIKI_MAX_ARCHIVE_MB") * 1024 * 1024
 MAX_ARCHIVE_FILES = env.number("MEKIKI_MAX_ARCHIVE_FILES")

@@ -12,17 +12,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from django.conf import settings
 from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.db import transaction
 from django.utils import timezone
 
+from mekiki.audit import signing
+from mekiki.audit.private_key import load_key
 from mekiki.audit.services import record
+from mekiki.config.disk import READ_ONLY, NoRoomError
 from mekiki.datasets import storage
 from mekiki.datasets.models import Image
 from mekiki.exports import format as form
-from mekiki.exports import signing, snapshot
+from mekiki.exports import snapshot
 from mekiki.exports.archive import Sink, Writer
 from mekiki.exports.lineage import Lineage, heads_book, schema_book
 from mekiki.exports.models import LabelSet
@@ -89,7 +91,7 @@ def _write(label_set: LabelSet, file: BinaryIO, progress: Callable[[int, int], N
     writer = Writer(file)
     done = 0
     # Packing and hashing leave the interpreter's lock: beside them, the next rows are made.
-    with tempfile.TemporaryFile() as table, ThreadPoolExecutor(1) as beside:
+    with tempfile.TemporaryFile(dir=_folder_of_drafts(label_set)) as table, ThreadPoolExecutor(1) as beside:
         cells = Sink(table, packed=True)
         with writer.entry(form.ROWS, packed=True) as rows:
             before = beside.submit(cells.write, "\ufeff".encode() + _csv([list(form.COLUMNS)]))
@@ -114,7 +116,7 @@ def _write(label_set: LabelSet, file: BinaryIO, progress: Callable[[int, int], N
                 done += 1
                 if done % 50 == 0:
                     progress(done, total)
-    key = signing.signing_key(settings.HOME)
+    _row, key = load_key()
     manifest = form.canonical(_manifest(label_set, writer, key))
     writer.add(form.MANIFEST, manifest)
     writer.add(form.SIGNATURE, key.sign(manifest))
@@ -180,12 +182,7 @@ def _manifest(label_set: LabelSet, writer: Writer, key: Any) -> dict[str, Any]:
 def _draft(label_set: LabelSet) -> Iterator[Path]:
     """A file to write into: beside its final place where that is on a disk. What killed attempts left goes."""
     prefix = f".draft-{label_set.dataset_id}-v{label_set.version}-"
-    try:
-        folder = Path(default_storage.path(stored_name(label_set))).parent
-    except NotImplementedError:
-        folder = Path(tempfile.gettempdir())
-    else:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = _folder_of_drafts(label_set)
     for left in folder.glob(f"{prefix}*"):
         left.unlink(missing_ok=True)
     handle, name = tempfile.mkstemp(prefix=prefix, dir=folder)
@@ -194,6 +191,19 @@ def _draft(label_set: LabelSet) -> Iterator[Path]:
         yield Path(name)
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def _folder_of_drafts(label_set: LabelSet) -> Path:
+    """Where drafts are written: on the disk of the label set, whose room is watched; /tmp may be small."""
+    try:
+        folder = Path(default_storage.path(stored_name(label_set))).parent
+    except NotImplementedError:
+        return Path(tempfile.gettempdir())
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except PermissionError as problem:
+        raise NoRoomError(READ_ONLY) from problem
+    return folder
 
 
 def _store(path: Path, name: str) -> str:

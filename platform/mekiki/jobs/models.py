@@ -36,6 +36,8 @@ class Kind(models.TextChoices):
     REMOVE_EMBEDDINGS = "remove_embeddings", _("Remove embeddings")
     INDEX = "index", _("Build the search index")
     VERIFY_HEAD = "verify_head", _("Repeat a training")
+    SEAL = "seal", _("Seal events and answers")
+    CHECK_SEALS = "check_seals", _("Check the seals")
     REBUILD_PICTURES = "rebuild_pictures", _("Make display pictures again")
 
 
@@ -82,6 +84,8 @@ class Job(models.Model):
     # Workers (host names) that may not do this job, and when the last of them put it back: another one takes it.
     declined_by = ArrayField(models.CharField(max_length=200), default=list)
     declined_at = models.DateTimeField(null=True)
+    # Why it waits although a worker is there: one of jobs.waiting's reasons, or "".
+    waiting_for = models.CharField(max_length=20, default="")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     sent_at = models.DateTimeField(null=True)

@@ -9,7 +9,7 @@ from django.core.management.base import CommandError
 
 from mekiki.accounts.models import Role, User
 from mekiki.accounts.selectors import user_named
-from mekiki.accounts.services import create_user, set_role
+from mekiki.accounts.services import create_user, give_password, set_role
 from mekiki.datasets import services as datasets
 from mekiki.datasets.models import Dataset, ImportBatch
 from mekiki.datasets.report_text import report_text
@@ -43,8 +43,7 @@ def make_people() -> People:
         if user is None:
             user = create_user(name=name, password=passwords[name], is_admin=is_admin)
         else:
-            user.set_password(passwords[name])
-            user.save(update_fields=["password"])
+            give_password(user=user, password=passwords[name], actor=None, must_change=False)
         users[name] = user
     return People(users["admin"], users["reviewer"], users["viewer"], passwords)
 
@@ -70,12 +69,11 @@ def make_simulated_dataset(
         user=people.admin,
         description=description,
         encoder_name=encoder,
+        seed=f"{seed:016x}",
         queue_target=max(batch, 20),
         # The loop asks for each training itself, at fixed numbers of answers.
         retrain_every=0,
     )
-    Dataset.objects.filter(pk=dataset.pk).update(seed=f"{seed:016x}")
-    dataset.refresh_from_db()
     set_role(dataset=dataset, user=people.reviewer, role=Role.REVIEWER, actor=people.admin)
     set_role(dataset=dataset, user=people.viewer, role=Role.VIEWER, actor=people.admin)
     labeling.set_schema(dataset=dataset, labels=labels, user=people.admin)

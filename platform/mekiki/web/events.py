@@ -6,6 +6,8 @@ from operator import or_
 from typing import Any
 
 from django.db.models import Q
+from django.template.defaultfilters import filesizeformat
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext
 
@@ -22,11 +24,20 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "answers": ("decision.", "audit."),
     "learning": ("head.", "encoder.", "training.", "schedule.", "queue."),
     "schema": ("label.", "prompts."),
-    "data": ("dataset.", "images.", "import.", "window.", "label_set."),
+    "data": ("dataset.", "image.", "images.", "import.", "window.", "label_set."),
     "people": ("member.", "user."),
     "site": ("site.",),
+    "seals": ("seal.", "seals.", "signing_key."),
     "jobs": ("job.",),
 }
+# Beginnings of kinds that belong to no dataset.
+PLATFORM_ONLY = ("user.", "site.", "seal.", "seals.", "signing_key.")
+
+# What came through a door: shown with address and browser.
+_BY_CLIENT = {
+    "user.logged_in", "user.logged_out", "user.login_failed", "user.login_slowed", "user.login_refused",
+    "user.second_step_failed", "user.confirmed", "user.sessions_ended",
+}  # fmt: skip
 
 
 def group_label(code: str) -> str:
@@ -38,6 +49,7 @@ def group_label(code: str) -> str:
         "data": _("Images and label sets"),
         "people": _("People"),
         "site": _("Site"),
+        "seals": _("Seals and keys"),
         "jobs": _("Jobs"),
     }[code]
 
@@ -64,6 +76,11 @@ def detail(event: Event) -> str:
         return ngettext("%(n)d image", "%(n)d images", changed) % {"n": changed}
     if event.kind.startswith("encoder.") and data.get("to"):
         return _encoders(data)
+    if event.kind == "import.limit_reached":
+        n = int(data.get("not_stored", 0))
+        return ngettext("%(n)d file not stored", "%(n)d files not stored", n) % {"n": n}
+    if event.kind in {"dataset.limits_changed", "site.limits_changed"}:
+        return _limits(data)
     if event.kind.startswith("window."):
         window = data.get("after") or data
         group = " ".join(str(data[name]) for name in ("camera", "sample") if data.get(name))
@@ -72,9 +89,13 @@ def detail(event: Event) -> str:
         return f"#{data.get('version', '')}: {repeating.sentence(data)}"
     if event.kind == "head.chosen":
         return f"#{data.get('version', '')}"
-    if event.kind in {"site.time_zone_set", "dataset.address_changed"}:
+    if event.kind in {"site.time_zone_set", "dataset.address_changed", "user.passkey_renamed"}:
         return f"{data.get('from', '')} → {data.get('to', '')}"
-    if event.kind in {"user.logged_in", "user.logged_out", "user.login_failed", "user.login_slowed"}:
+    if event.kind.startswith("signing_key."):
+        return f"{data.get('fingerprint', '')[:16]} ({data.get('system_user', '')})"
+    if event.kind.endswith(".file_changed"):
+        return str(data.get("object", ""))[:16]
+    if event.kind in _BY_CLIENT:
         return _client(data)
     if event.kind in {"queue.put_back", "queue.asked_again"} and data.get("image"):
         return neutral_name(data["image"])  # its file name can be one that an audit must not know
@@ -90,6 +111,20 @@ def _client(data: dict[str, Any]) -> str:
     unknown = _("unknown name") if data.get("reason") == "unknown_name" else ""
     parts = (data.get("name") or unknown, data.get("address"), data.get("agent"))
     return " · ".join(str(part) for part in parts if part)
+
+
+def _limits(data: dict[str, Any]) -> str:
+    """Images and bytes, each from → to."""
+
+    def one(name: str, show: Callable[[Any], str]) -> str:
+        sides = [data.get(side, {}).get(name) for side in ("before", "after")]
+        return " → ".join(_("no limit") if value is None else show(value) for value in sides)
+
+    images = one("max_images", lambda value: number_format(value, force_grouping=True))
+    return _("images: %(images)s; storage: %(size)s") % {
+        "images": images,
+        "size": one("max_bytes", filesizeformat),
+    }
 
 
 def _encoders(data: dict[str, Any]) -> str:
@@ -133,7 +168,7 @@ def choices(*, with_users: bool) -> list[tuple[str, str, list[tuple[str, str]]]]
         kinds = [
             k
             for k in _SENTENCES
-            if k.startswith(beginnings) and (with_users or k[:5] not in {"user.", "site."})
+            if k.startswith(beginnings) and (with_users or not k.startswith(PLATFORM_ONLY))
         ]
         found.append((group, group_label(group), [(kind, kind_label(kind)) for kind in kinds]))
     return found
@@ -188,6 +223,14 @@ _NAMES = {
     "member.removed": gettext_noop("Member removed"),
     "user.name_shared": gettext_noop("User name like another user’s"),
 }
+
+
+def _recovery_code_used(data: dict[str, Any]) -> str:
+    left = int(data.get("left", 0))
+    words = ngettext("Recovery code used, %(n)d is left", "Recovery code used, %(n)d are left", left)
+    return words % {"n": left}
+
+
 _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "dataset.created": _plain(gettext_noop("Dataset created")),
     "dataset.archived": _plain(gettext_noop("Dataset archived")),
@@ -196,6 +239,9 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "window.estimated": _plain(gettext_noop("Pixel window estimated from images")),
     "window.changed": _plain(gettext_noop("Pixel window changed")),
     "images.imported": _plain(gettext_noop("Images imported")),
+    "import.limit_reached": _plain(gettext_noop("A limit of storage was reached")),
+    "dataset.limits_changed": _plain(gettext_noop("Limits of storage of the dataset changed")),
+    "site.limits_changed": _plain(gettext_noop("Limits of storage of the platform changed")),
     "images.metadata_changed": _plain(gettext_noop("Metadata of images changed")),
     "import.discarded": _plain(gettext_noop("Upload discarded")),
     "label.added": _plain(gettext_noop("Label added")),
@@ -229,12 +275,38 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "label_set.requested": _plain(gettext_noop("Label set asked for")),
     "label_set.frozen": _plain(gettext_noop("Label set frozen")),
     "label_set.downloaded": _plain(gettext_noop("Label set downloaded")),
+    "label_set.file_changed": _plain(
+        gettext_noop("File of a label set is not as it was frozen: not given out")
+    ),
+    "image.file_changed": _plain(gettext_noop("File of an image is not as it was imported: not given out")),
     "member.role_set": _role,
     "member.removed": _removed,
+    "signing_key.made": _plain(gettext_noop("Signing key made")),
+    "signing_key.registered": _plain(gettext_noop("Signing key of an older version taken over")),
+    "signing_key.rotated": _plain(gettext_noop("Signing key replaced; the key before signed for it")),
+    "signing_key.replaced": _plain(gettext_noop("Lost signing key replaced")),
+    "seal.time_stamped": _plain(gettext_noop("Time stamp of a seal kept")),
+    "seals.differ": _plain(gettext_noop("Rows are not as they were sealed")),
     "site.time_zone_set": _plain(gettext_noop("Time zone of the site set")),
     "user.created": _plain(gettext_noop("User created")),
     "user.name_shared": _name_shared,
     "user.logged_in": _plain(gettext_noop("Logged in")),
+    "user.confirmed": _plain(gettext_noop("Confirmed by password before a sensitive act")),
+    "user.sessions_ended": _plain(gettext_noop("Other sessions logged out")),
+    "user.made_admin": _plain(gettext_noop("Made an admin of the platform")),
+    "user.admin_withdrawn": _plain(gettext_noop("No admin of the platform any more")),
+    "user.login_refused": _plain(gettext_noop("Login refused")),
+    "user.second_step_failed": _plain(gettext_noop("Wrong code or passkey at a login")),
+    "user.app_added": _plain(gettext_noop("Authenticator app set up")),
+    "user.app_removed": _plain(gettext_noop("Authenticator app removed")),
+    "user.passkey_added": _plain(gettext_noop("Passkey added")),
+    "user.passkey_renamed": _plain(gettext_noop("Passkey renamed")),
+    "user.passkey_removed": _plain(gettext_noop("Passkey removed")),
+    "user.recovery_codes_made": _plain(gettext_noop("Recovery codes made")),
+    "user.recovery_code_used": _recovery_code_used,
+    "site.second_factor_required": _plain(gettext_noop("Second factor required of admins")),
+    "site.second_factor_optional": _plain(gettext_noop("Second factor no longer required of admins")),
+    "user.factors_reset": _plain(gettext_noop("Second factors removed by an admin")),
     "user.logged_out": _plain(gettext_noop("Logged out")),
     "user.login_failed": _plain(gettext_noop("Wrong password")),
     "user.login_slowed": _plain(gettext_noop("Too many wrong passwords: logging in is slowed down")),
