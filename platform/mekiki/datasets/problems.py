@@ -89,6 +89,13 @@ MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
             "image again."
         ),
     ),
+    "kills_worker": (
+        _("The worker ended unexpectedly, several times, while it read this file. The file was left out."),
+        _(
+            "Open it in an image viewer, save it again as PNG or JPEG, and import that. If it is an ordinary image, the "
+            "worker may have too little memory: tell the person who runs this installation."
+        ),
+    ),
     "no_memory": (
         _("There is too little free memory to decode this image."),
         _("Stop other programs or cut the image into parts, then import it again."),
