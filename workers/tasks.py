@@ -92,6 +92,18 @@ def rebuild_pictures(job_id: str) -> str:
     return _run(job_id)
 
 
+@app.task(name="workers.tasks.seal")
+def seal(job_id: str) -> str:
+    """Seal the events and decisions that came since the last seal."""
+    return _run(job_id)
+
+
+@app.task(name="workers.tasks.check_seals")
+def check_seals(job_id: str) -> str:
+    """Check every sealed row against its seal."""
+    return _run(job_id)
+
+
 @app.task(name="workers.tasks.embed_text")
 def embed_text(text_id: int) -> str:
     """Turn a text somebody searches for into its vector."""

@@ -19,9 +19,17 @@ STAGES = (
     gettext_noop("estimating the pixel window"),
     gettext_noop("making pictures again"),
     gettext_noop("building the search index"),
+    gettext_noop("sealing"),
+    gettext_noop("checking the seals"),
     gettext_noop("evaluating"),
     gettext_noop("choosing the next images"),
     gettext_noop("writing the label set"),
     gettext_noop("waiting for other work on this dataset"),
 )
-UNITS = (gettext_noop("files"), gettext_noop("images"), gettext_noop("labels"), gettext_noop("MB"))
+UNITS = (
+    gettext_noop("files"),
+    gettext_noop("images"),
+    gettext_noop("labels"),
+    gettext_noop("MB"),
+    gettext_noop("rows"),
+)

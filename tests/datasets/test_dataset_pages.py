@@ -6,13 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
+from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
 from mekiki.accounts.models import Role, User
 from mekiki.accounts.services import set_role
-from mekiki.datasets import services
+from mekiki.audit.models import Event
+from mekiki.datasets import services, storage
 from mekiki.datasets.models import Dataset, Image, ImportBatch
 from mekiki.jobs.models import Job, Kind
 from tests.datasets.helpers import Files, codes, picture, zipped
@@ -293,3 +295,21 @@ def test_settings_page(admin: User, dataset: Dataset) -> None:
     assert Dataset.objects.get().archived_at is None
     assert client.post(archive, {"name": "New name"})["location"] == "/"
     assert client.get(url).status_code == 404
+
+
+def test_an_original_that_was_changed_on_the_disk_is_neither_given_out_nor_shown(
+    admin: User, dataset: Dataset, upload: Upload
+) -> None:
+    upload({"small.png": picture(2, kind="PNG")})
+    image = Image.objects.latest("pk")
+    path = Path(default_storage.path(storage.original_name(dataset.pk, image.sha256)))
+    good = path.read_bytes()
+    client = client_of(admin)
+    for name in ("image-original", "image-display"):
+        path.write_bytes(good)
+        assert client.get(reverse(name, args=[dataset.slug, image.sha256])).status_code == 200
+        path.write_bytes(good[:-1] + b"X")
+        answer = client.get(reverse(name, args=[dataset.slug, image.sha256]))
+        assert answer.status_code == 409 and answer["cache-control"] == "private, no-store"
+        assert "recorded hash" in answer.content.decode()
+    assert Event.objects.get(kind="image.file_changed").data["expected"] == image.sha256

@@ -74,6 +74,7 @@ def test_a_backup_made_while_people_answer_is_restored_on_another_path(
     site: Path, tmp_path: Path, embedded: Callable[[], None], new_platform: NewPlatform
 ) -> None:
     from mekiki.audit.models import Event
+    from mekiki.audit.private_key import settle_key
     from mekiki.exports.services import freeze
     from mekiki.exports.verify import verify
     from mekiki.exports.writing import write_label_set
@@ -83,6 +84,7 @@ def test_a_backup_made_while_people_answer_is_restored_on_another_path(
     from tests.review_setup import Station
 
     judged = make_judged()
+    settle_key()
     asked = freeze(
         dataset=judged.dataset, user=judged.admin, note="", include_images=True, machine_threshold=0.94
     )
@@ -157,9 +159,8 @@ def test_a_backup_made_while_people_answer_is_restored_on_another_path(
     public = (site / "files" / label_set.file).read_bytes()
     assert stored.read_bytes() == public
     assert verify(stored).ok
-    from mekiki.exports.signing import public_pem, signing_key
-
-    assert public_pem(signing_key(home)) == public_pem(signing_key(site))
+    key = Path("keys") / "signing.pem"
+    assert (home / key).read_bytes() == (site / key).read_bytes()
     environment = {**platform.env, "DATABASE_URL": "", "BROKER_URL": ""}
     done = subprocess.run(
         [sys.executable, "-m", "mekiki", "status", "--json"], env=environment, capture_output=True, text=True

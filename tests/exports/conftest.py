@@ -24,3 +24,14 @@ def frozen(judged: Any) -> Any:
         dataset=judged.dataset, user=judged.admin, note="first", include_images=True, machine_threshold=0.94
     )
     return write_label_set(label_set=asked, progress=nothing)
+
+
+@pytest.fixture(autouse=True)
+def signing_key(request: pytest.FixtureRequest) -> Any:
+    """The signing key of the session's home, which child processes read too; for tests that have a database."""
+    if not {"db", "transactional_db"} & set(request.fixturenames):
+        return None
+    request.getfixturevalue("transactional_db" if "transactional_db" in request.fixturenames else "db")
+    from mekiki.audit.private_key import settle_key
+
+    return settle_key()

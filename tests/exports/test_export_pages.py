@@ -4,15 +4,20 @@ import io
 import zipfile
 
 import pytest
+from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 
+from mekiki.audit import signing
 from mekiki.audit.models import Event
+from mekiki.audit.private_key import SigningKeyError
 from mekiki.exports import selectors
 from mekiki.exports.models import LabelSet
+from mekiki.exports.services import freeze
+from mekiki.exports.writing import write_label_set
 from mekiki.jobs.models import Job, State
 from tests import factories
-from tests.exports.helpers import Judged, path_of
+from tests.exports.helpers import Judged, nothing, path_of
 
 
 @pytest.fixture
@@ -58,7 +63,45 @@ def test_members_download_and_it_is_recorded(
     event = Event.objects.get(kind="label_set.downloaded")
     assert (event.actor_id, event.data["version"]) == (viewer.pk, 1)
     key = client.get(reverse("label-set-key", args=["parts"])).content
-    assert key == selectors.public_key()
+    assert (
+        key.startswith(b"-----BEGIN PUBLIC KEY-----")
+        and signing.fingerprint(key) == selectors.key_fingerprint()
+    )
+
+
+def test_a_page_never_makes_a_key(judged: Judged, page: str, client: Client) -> None:
+    """A viewer's page view made a new key when the file was gone, and later label sets had another signature."""
+    file = settings.HOME / "keys" / "signing.pem"
+    kept = file.read_bytes()
+    client.force_login(judged.admin)
+    try:
+        file.unlink()
+        before = client.get(reverse("label-set-key", args=["parts"])).content
+        assert client.get(page).status_code == 200 and not file.exists()
+        asked = freeze(dataset=judged.dataset, user=judged.admin)
+        with pytest.raises(SigningKeyError, match="missing"):
+            write_label_set(label_set=asked, progress=nothing)
+        assert not file.exists()
+    finally:
+        file.write_bytes(kept)
+    assert client.get(reverse("label-set-key", args=["parts"])).content == before
+
+
+def test_a_changed_file_is_refused_and_reported(judged: Judged, frozen: LabelSet, client: Client) -> None:
+    client.force_login(judged.admin)
+    url = reverse("label-set-download", args=["parts", 1])
+    good = path_of(frozen).read_bytes()
+    assert b"".join(client.get(url).streaming_content) == good
+    path_of(frozen).write_bytes(good[:-1] + b"X")
+    for _again in range(2):
+        html = client.get(url, follow=True).content.decode()
+        assert "does not have its recorded hash any more" in html
+    assert client.head(url).status_code == 302
+    event = Event.objects.get(kind="label_set.file_changed")
+    assert event.data["expected"] == frozen.sha256 and event.object_id == "v1"
+    assert Event.objects.filter(kind="label_set.downloaded").count() == 1
+    path_of(frozen).write_bytes(good)
+    assert client.get(url).status_code == 200
 
 
 def test_freezing_is_for_admins_and_strangers_see_nothing(

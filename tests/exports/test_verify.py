@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mekiki.audit import signing
 from mekiki.exports import archive as zips
 from mekiki.exports import format as form
-from mekiki.exports import signing
 from mekiki.exports.models import LabelSet
 from mekiki.exports.verify import VerifyReport, verify
 from tests.exports.helpers import path_of

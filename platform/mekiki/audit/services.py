@@ -14,11 +14,12 @@ def record(
     dataset: Any = None,
     target: models.Model | None = None,
     data: dict[str, Any] | None = None,
+    object_id: str = "",
 ) -> Event:
     """Append one event, inside the caller's transaction: an act and its record stand or fall together.
 
     kind: "object.verb", past tense ("dataset.created"). actor: the user, None for the platform itself.
-    data: JSON-serialisable detail.
+    data: JSON-serialisable detail. object_id: what it is about, where that is no row.
     """
     return Event.objects.create(
         kind=kind,
@@ -26,6 +27,6 @@ def record(
         actor_name=actor.get_username() if getattr(actor, "pk", None) else "",
         dataset_id=getattr(dataset, "pk", None),
         object_type=target._meta.model_name or "" if target is not None else "",
-        object_id=str(target.pk) if target is not None else "",
+        object_id=str(target.pk) if target is not None else object_id,
         data=data or {},
     )

@@ -27,7 +27,7 @@ class Variable:
     @property
     def is_secret(self) -> bool:
         """Whether the value may hold a password or key, so that no message repeats it."""
-        return self.name.endswith(("_KEY", "_PASSWORD", "_URL"))
+        return self.name.endswith(("_KEY", "_PASSWORD", "_PASSPHRASE", "_URL"))
 
 
 VARIABLES: dict[str, Variable] = {
@@ -62,6 +62,17 @@ VARIABLES: dict[str, Variable] = {
         Variable("MEKIKI_DEBUG", "0", "1 shows Django's debug pages. Never in production.", checks.flag),
         Variable(
             "MEKIKI_SECRET_KEY", "", "Secret of the site; empty: made once and kept in MEKIKI_HOME/keys."
+        ),
+        Variable(
+            "MEKIKI_SIGNING_KEY_FILE",
+            "",
+            "File of the private signing key, read by workers only; empty: MEKIKI_HOME/keys/signing.pem.",
+            checks.path,
+        ),
+        Variable(
+            "MEKIKI_SIGNING_PASSPHRASE",
+            "",
+            "Passphrase of the private signing key, for workers only; empty: the file is not encrypted.",
         ),
         Variable(
             "DATABASE_URL",

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from django.conf import settings
 from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.fields.json import KeyTransform
 
 from mekiki.accounts.models import Role
+from mekiki.audit import signing
+from mekiki.audit.keys import current_key
 from mekiki.datasets.models import Image
-from mekiki.exports import signing
 from mekiki.exports.models import LabelSet, LabelSetEntry
 from mekiki.learning.models import Champion, Head, Prediction
 from mekiki.review.blinding import hidden
@@ -83,10 +83,6 @@ def closed_to(role: str | None, label_set: LabelSet) -> bool:
 
 
 def key_fingerprint() -> str:
-    """The fingerprint of the key that this platform signs with."""
-    return signing.fingerprint(public_key())
-
-
-def public_key() -> bytes:
-    """The public half of the platform's signing key, as PEM."""
-    return signing.public_pem(signing.signing_key(settings.HOME))
+    """Return the fingerprint of the key that this platform signs with; "" before it was made."""
+    key = current_key()
+    return signing.grouped(key.fingerprint) if key else ""

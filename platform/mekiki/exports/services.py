@@ -1,6 +1,6 @@
 """Every write of the exports: freezing a label set, trying again, recording a download."""
 
-from typing import Any
+from typing import Any, BinaryIO
 
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from mekiki.accounts.access import at_least, role_in
 from mekiki.accounts.models import Role
 from mekiki.audit.services import record
+from mekiki.datasets.checked_files import open_checked
 from mekiki.datasets.models import Dataset
 from mekiki.exports import selectors, snapshot
 from mekiki.exports.models import LabelSet
@@ -104,6 +105,20 @@ def retry(*, label_set: LabelSet, user: Any) -> LabelSet:
         raise ValidationError(_("This label set is frozen already."))
     _enqueue(label_set, user)
     return label_set
+
+
+def open_file(label_set: LabelSet) -> BinaryIO:
+    """Return the file of a frozen label set, open for reading, once it has the hash it was frozen with.
+
+    FileNotFoundError. ChangedFileError: it has another hash; it is not given out, and an event says so.
+    """
+    return open_checked(
+        name=label_set.file,
+        sha256=label_set.sha256,
+        dataset=label_set.dataset,
+        kind="label_set.file_changed",
+        object_id=f"v{label_set.version}",
+    )
 
 
 def record_download(*, label_set: LabelSet, user: Any) -> None:

@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mekiki.audit import signing
 from mekiki.exports import format as form
-from mekiki.exports import signing
 from mekiki.exports.archive import NotOurArchiveError, open_checked
 from mekiki.exports.format import gettext_noop
 from mekiki.exports.rows import Books, row_faults

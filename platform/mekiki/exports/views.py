@@ -4,7 +4,6 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.core.files.storage import default_storage
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -13,7 +12,9 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from mekiki.accounts.access import at_least, person
 from mekiki.accounts.http import number_in
 from mekiki.accounts.models import Role
+from mekiki.audit.keys import current_key
 from mekiki.datasets.access import dataset_for
+from mekiki.datasets.checked_files import ChangedFileError
 from mekiki.datasets.models import Dataset
 from mekiki.exports import selectors, services
 from mekiki.exports.access import label_set_for
@@ -129,7 +130,18 @@ def download(request: HttpRequest, slug: str, version: int) -> HttpResponse | Fi
     if label_set.state != LabelSet.State.FROZEN:
         raise Http404
     try:
-        file = default_storage.open(label_set.file, "rb")
+        file = services.open_file(label_set)
+    except ChangedFileError:
+        messages.error(
+            request,
+            _(
+                "The file of label set %(version)s in the storage was changed: it does not have its recorded hash any "
+                "more. It was not given out, and the activity log says so. Restore the file from a backup, or freeze "
+                "a new label set."
+            )
+            % {"version": version},
+        )
+        return redirect("exports", slug)
     except FileNotFoundError:
         messages.error(
             request,
@@ -150,8 +162,11 @@ def download(request: HttpRequest, slug: str, version: int) -> HttpResponse | Fi
 
 @require_safe
 def key(request: HttpRequest, slug: str) -> HttpResponse:
-    """The public key that this platform signs with."""
+    """The public key that this platform signs with. 404 before it was made."""
     dataset_for(person(request), slug)
-    response = HttpResponse(selectors.public_key(), content_type="application/x-pem-file")
+    key_in_use = current_key()
+    if key_in_use is None:
+        raise Http404
+    response = HttpResponse(key_in_use.public_pem, content_type="application/x-pem-file")
     response["Content-Disposition"] = 'attachment; filename="mekiki-public-key.pem"'
     return response

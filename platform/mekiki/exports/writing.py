@@ -12,17 +12,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from django.conf import settings
 from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.db import transaction
 from django.utils import timezone
 
+from mekiki.audit import signing
+from mekiki.audit.private_key import load_key
 from mekiki.audit.services import record
 from mekiki.datasets import storage
 from mekiki.datasets.models import Image
 from mekiki.exports import format as form
-from mekiki.exports import signing, snapshot
+from mekiki.exports import snapshot
 from mekiki.exports.archive import Sink, Writer
 from mekiki.exports.lineage import Lineage, heads_book, schema_book
 from mekiki.exports.models import LabelSet
@@ -114,7 +115,7 @@ def _write(label_set: LabelSet, file: BinaryIO, progress: Callable[[int, int], N
                 done += 1
                 if done % 50 == 0:
                     progress(done, total)
-    key = signing.signing_key(settings.HOME)
+    _row, key = load_key()
     manifest = form.canonical(_manifest(label_set, writer, key))
     writer.add(form.MANIFEST, manifest)
     writer.add(form.SIGNATURE, key.sign(manifest))

@@ -36,6 +36,8 @@ class Kind(models.TextChoices):
     REMOVE_EMBEDDINGS = "remove_embeddings", _("Remove embeddings")
     INDEX = "index", _("Build the search index")
     VERIFY_HEAD = "verify_head", _("Repeat a training")
+    SEAL = "seal", _("Seal events and answers")
+    CHECK_SEALS = "check_seals", _("Check the seals")
     REBUILD_PICTURES = "rebuild_pictures", _("Make display pictures again")
 
 

@@ -37,8 +37,16 @@ STAGES = (
     gettext_noop("writing the label set"),
     gettext_noop("waiting for other work on this dataset"),
     gettext_noop("building the search index"),
+    gettext_noop("sealing"),
+    gettext_noop("checking the seals"),
 )
-UNITS = (gettext_noop("images"), gettext_noop("files"), gettext_noop("labels"), gettext_noop("MB"))
+UNITS = (
+    gettext_noop("images"),
+    gettext_noop("files"),
+    gettext_noop("labels"),
+    gettext_noop("MB"),
+    gettext_noop("rows"),
+)
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,11 @@ class ReviewConfig(AppConfig):
     verbose_name = "Review"
 
     def ready(self) -> None:
-        """Labels are archived with what people said by them in view; holds that ran out are ended."""
+        """Labels are archived with what people said by them in view; decisions are sealed; holds that ran out are ended."""
+        from mekiki.audit.sealed_tables import register_sealed_table
         from mekiki.jobs.chores import Chore, register
         from mekiki.labeling import effects
+        from mekiki.review.sealing import DECISIONS
         from mekiki.review.selectors import answers_by_label, audited_by_label
         from mekiki.review.services import release_expired_leases
         from mekiki.review.services.confirmed import derive_restored
@@ -17,4 +19,5 @@ class ReviewConfig(AppConfig):
         effects.register("answers", answers_by_label)
         effects.register("audited", audited_by_label)
         effects.register_after_restoring(derive_restored)
+        register_sealed_table(DECISIONS)
         register(Chore("end holds that ran out", 30.0, lambda: release_expired_leases))

@@ -22,11 +22,14 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "answers": ("decision.", "audit."),
     "learning": ("head.", "encoder.", "training.", "schedule.", "queue."),
     "schema": ("label.", "prompts."),
-    "data": ("dataset.", "images.", "import.", "window.", "label_set."),
+    "data": ("dataset.", "image.", "images.", "import.", "window.", "label_set."),
     "people": ("member.", "user."),
     "site": ("site.",),
+    "seals": ("seal.", "seals.", "signing_key."),
     "jobs": ("job.",),
 }
+# Beginnings of kinds that belong to no dataset.
+PLATFORM_ONLY = ("user.", "site.", "seal.", "seals.", "signing_key.")
 
 
 def group_label(code: str) -> str:
@@ -38,6 +41,7 @@ def group_label(code: str) -> str:
         "data": _("Images and label sets"),
         "people": _("People"),
         "site": _("Site"),
+        "seals": _("Seals and keys"),
         "jobs": _("Jobs"),
     }[code]
 
@@ -74,6 +78,10 @@ def detail(event: Event) -> str:
         return f"#{data.get('version', '')}"
     if event.kind in {"site.time_zone_set", "dataset.address_changed"}:
         return f"{data.get('from', '')} → {data.get('to', '')}"
+    if event.kind.startswith("signing_key."):
+        return f"{data.get('fingerprint', '')[:16]} ({data.get('system_user', '')})"
+    if event.kind.endswith(".file_changed"):
+        return str(data.get("object", ""))[:16]
     if event.kind in {"user.logged_in", "user.logged_out", "user.login_failed", "user.login_slowed"}:
         return _client(data)
     if event.kind in {"queue.put_back", "queue.asked_again"} and data.get("image"):
@@ -133,7 +141,7 @@ def choices(*, with_users: bool) -> list[tuple[str, str, list[tuple[str, str]]]]
         kinds = [
             k
             for k in _SENTENCES
-            if k.startswith(beginnings) and (with_users or k[:5] not in {"user.", "site."})
+            if k.startswith(beginnings) and (with_users or not k.startswith(PLATFORM_ONLY))
         ]
         found.append((group, group_label(group), [(kind, kind_label(kind)) for kind in kinds]))
     return found
@@ -229,8 +237,18 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "label_set.requested": _plain(gettext_noop("Label set asked for")),
     "label_set.frozen": _plain(gettext_noop("Label set frozen")),
     "label_set.downloaded": _plain(gettext_noop("Label set downloaded")),
+    "label_set.file_changed": _plain(
+        gettext_noop("File of a label set is not as it was frozen: not given out")
+    ),
+    "image.file_changed": _plain(gettext_noop("File of an image is not as it was imported: not given out")),
     "member.role_set": _role,
     "member.removed": _removed,
+    "signing_key.made": _plain(gettext_noop("Signing key made")),
+    "signing_key.registered": _plain(gettext_noop("Signing key of an older version taken over")),
+    "signing_key.rotated": _plain(gettext_noop("Signing key replaced; the key before signed for it")),
+    "signing_key.replaced": _plain(gettext_noop("Lost signing key replaced")),
+    "seal.time_stamped": _plain(gettext_noop("Time stamp of a seal kept")),
+    "seals.differ": _plain(gettext_noop("Rows are not as they were sealed")),
     "site.time_zone_set": _plain(gettext_noop("Time zone of the site set")),
     "user.created": _plain(gettext_noop("User created")),
     "user.name_shared": _name_shared,

@@ -38,6 +38,7 @@ class Command(click.RichCommand):
 class Group(click.RichGroup):
     context_class = Context
     command_class = Command
+    group_class = type
 
 
 class RegularFile(click.Path):
@@ -73,7 +74,7 @@ AnyPath = click.Path(path_type=Path)
 @click.rich_config(STYLE)
 @click.command_panel(_("Start"), commands=["up", "sweeper", "demo"])
 @click.command_panel(_("Images and models"), commands=["import", "retrain", "replay"])
-@click.command_panel(_("Keep and check"), commands=["status", "backup", "restore", "verify"])
+@click.command_panel(_("Keep and check"), commands=["status", "backup", "restore", "verify", "audit", "key"])
 @click.command_panel(_("For developers"), commands=["manage"])
 @click.version_option(version("mekiki"), message="mekiki %(version)s")
 @click.pass_context
@@ -185,6 +186,115 @@ def replay(**options: Any) -> None:
 @click.option("--json", is_flag=True, help=_("Print the result as JSON."))
 def verify(**options: Any) -> None:
     run_body("verify", options)
+
+
+@app.group(help=_("Check that events and answers are as they were sealed."))
+def audit() -> None: ...
+
+
+@audit.command(
+    "verify",
+    help=_("Check every sealed row of the database, or of an exported FILE, and name what differs."),
+    epilog=_("Exit status: 0 everything is as it was sealed, 1 something differs, 2 it cannot be read."),
+)
+@click.argument("file", type=AnyPath, required=False, help=_("A file of “mekiki audit export”."))
+@click.option(
+    "--key",
+    "keys",
+    type=ExistingFile,
+    multiple=True,
+    metavar="PEM",
+    help=_("A public key from elsewhere that the newest seal must be signed by."),
+)
+@click.option(
+    "--head",
+    "heads",
+    multiple=True,
+    metavar="NUMBER:ROOT",
+    help=_("A head kept elsewhere that must be found again (mekiki audit head)."),
+)
+@click.option(
+    "--tsa-ca",
+    "roots",
+    type=ExistingFile,
+    metavar="PEM",
+    help=_("Certificates that the time stamps of a FILE must lead to."),
+)
+@click.option("--json", "as_json", is_flag=True, help=_("Print the result as JSON."))
+def audit_verify(**options: Any) -> None:
+    from mekiki.config.cli import audits
+
+    audits.verify(options.pop("file"), **options)
+
+
+@audit.command("export", help=_("Write all sealed rows into one file that is checked without the platform."))
+@click.argument("file", type=AnyPath, help=_("The file to write."))
+@click.option("--json", "as_json", is_flag=True, help=_("Print the result as JSON."))
+def audit_export(file: Path, as_json: bool) -> None:
+    from mekiki.config.cli import audits
+
+    audits.export(file, as_json=as_json)
+
+
+@audit.command("head", help=_("Print the head of the newest seal, to be kept elsewhere."))
+@click.option("--json", "as_json", is_flag=True, help=_("Print the result as JSON."))
+def audit_head(as_json: bool) -> None:
+    from mekiki.config.cli import audits
+
+    audits.head(as_json=as_json)
+
+
+@audit.command("stamp-request", help=_("Write a request for a time stamp (RFC 3161) of the newest seal."))
+@click.argument("file", type=AnyPath, help=_("The file to write (.tsq)."))
+def audit_stamp_request(file: Path) -> None:
+    from mekiki.config.cli import audits
+
+    audits.request_stamp(file)
+
+
+@audit.command("stamp-add", help=_("Keep the reply of a time-stamping authority with its seal."))
+@click.argument("file", type=ExistingFile, help=_("The reply (.tsr)."))
+@click.option(
+    "--ca",
+    "roots",
+    type=ExistingFile,
+    metavar="PEM",
+    help=_("Certificates of the authority, from elsewhere."),
+)
+def audit_stamp_add(file: Path, roots: Path | None) -> None:
+    from mekiki.config.cli import audits
+
+    audits.add_stamp(file, roots=roots)
+
+
+@app.group(help=_("Make, replace or list the keys that sign seals and label sets."))
+def key() -> None: ...
+
+
+@key.command("make", help=_("Make the platform’s first signing key, on the machine of the worker."))
+@click.option("--if-none", is_flag=True, help=_("Where there is one, only check that it can sign."))
+def key_make(if_none: bool) -> None:
+    from mekiki.config.cli import audits
+
+    audits.make_key(if_none=if_none)
+
+
+@key.command("rotate", help=_("Replace the signing key; the key before signs for the new one."))
+@click.option(
+    "--lost", is_flag=True, help=_("The private key is lost for good: nothing signs for the new one.")
+)
+def key_rotate(lost: bool) -> None:
+    from mekiki.config.cli import audits
+
+    audits.rotate_key(lost=lost)
+
+
+@key.command("list", help=_("List the public keys, the one in use first."))
+@click.option("--json", "as_json", is_flag=True, help=_("Print the result as JSON."))
+def key_list(as_json: bool) -> None:
+    from mekiki.config.cli import audits
+
+    audits.show_keys(as_json=as_json)
 
 
 @app.command(

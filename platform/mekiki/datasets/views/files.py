@@ -6,12 +6,14 @@ from typing import BinaryIO
 from django.http import FileResponse, Http404, HttpResponse, HttpResponseNotModified
 from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from mekiki.accounts.http import UserRequest
 from mekiki.datasets import storage
 from mekiki.datasets.access import image_for
 from mekiki.datasets.bare import without_words
+from mekiki.datasets.checked_files import ChangedFileError, open_checked
 from mekiki.datasets.importing.pictures import CONTENT_TYPES, EXTENSIONS
 from mekiki.datasets.models import Image
 
@@ -66,7 +68,10 @@ def _answer(
     if isinstance(unchanged, HttpResponseNotModified):
         response: HttpResponseBase = unchanged
     else:
-        response = _file(names, download_as, image if bare else None)
+        try:
+            response = _file(names, download_as, image, bare=bare)
+        except ChangedFileError:
+            return _refuse(image)
     response["ETag"] = etag
     # Another pixel window, or a newer version's rules, changes how an image is shown; its own bytes never change.
     changes = which != "original" and (image.has_display is None or image.window_id or image.rendition)
@@ -77,12 +82,26 @@ def _answer(
     return response
 
 
-def _file(names: list[tuple[str, str]], download_as: str, bare: Image | None) -> HttpResponseBase:
+def _refuse(image: Image) -> HttpResponse:
+    """What is answered in place of a file that is not the image any more. Never kept by the browser."""
+    response = HttpResponse(
+        _(
+            "The stored file of this image was changed: it does not have its recorded hash any more. It is not shown, and "
+            "the activity log says so. Restore the file from a backup."
+        ),
+        content_type="text/plain; charset=utf-8",
+        status=409,
+    )
+    response["Cache-Control"] = "private, no-store"
+    return response
+
+
+def _file(names: list[tuple[str, str]], download_as: str, image: Image, *, bare: bool) -> HttpResponseBase:
     """Streamed: a large original does not pass through memory, unless embedded text is taken out of it."""
-    file, content_type = _open(names)
-    if bare is not None and content_type == CONTENT_TYPES[bare.format]:
+    file, content_type = _open(names, image)
+    if bare and content_type == CONTENT_TYPES[image.format]:
         with file:
-            data, kind = without_words(file.read(), bare.format)
+            data, kind = without_words(file.read(), image.format)
         response: HttpResponseBase = HttpResponse(data, content_type=CONTENT_TYPES[kind])
         response["Content-Disposition"] = "inline"
         return response
@@ -94,10 +113,21 @@ def _file(names: list[tuple[str, str]], download_as: str, bare: Image | None) ->
     return response
 
 
-def _open(names: list[tuple[str, str]]) -> tuple[BinaryIO, str]:
+def _open(names: list[tuple[str, str]], image: Image) -> tuple[BinaryIO, str]:
+    """The first of the files that exists. An original only while it has its hash: ChangedFileError."""
+    original = storage.original_name(image.dataset_id, image.sha256)
     for name, content_type in names:
         try:
-            return storage.open_named(name), content_type
+            if name != original:
+                return storage.open_named(name), content_type
+            file = open_checked(
+                name=name,
+                sha256=image.sha256,
+                dataset=image.dataset,
+                kind="image.file_changed",
+                object_id=image.sha256,
+            )
+            return file, content_type
         except FileNotFoundError:
             continue
     raise Http404

@@ -51,6 +51,15 @@ def child_environment(home: Path, database_url: str, broker_url: str) -> dict[st
     )
 
 
+# Only the worker signs: no other process is given the place of the private key or its passphrase.
+FOR_WORKERS_ONLY = ("MEKIKI_SIGNING_KEY_FILE", "MEKIKI_SIGNING_PASSPHRASE")
+
+
+def without_signing(environment: dict[str, str]) -> dict[str, str]:
+    """Return the environment without what opens the private signing key."""
+    return {name: value for name, value in environment.items() if name not in FOR_WORKERS_ONLY}
+
+
 def _child(
     home: Path, name: str, command: list[str], environment: dict[str, str], **options: object
 ) -> Process:
@@ -77,7 +86,7 @@ def web(home: Path, environment: dict[str, str], listener: socket.socket) -> Pro
         # Its default is a socket in the person's own home folder.
         "--no-control-socket",
     ]  # fmt: skip
-    return _child(home, "web", command, environment, pass_fds=(listener.fileno(),))
+    return _child(home, "web", command, without_signing(environment), pass_fds=(listener.fileno(),))
 
 
 def worker(home: Path, environment: dict[str, str]) -> Process:
@@ -104,7 +113,7 @@ def search(home: Path, environment: dict[str, str]) -> Process:
         "--without-gossip", "--without-mingle",
     ]  # fmt: skip
     options = {"death_signal": signal.SIGQUIT, "oom_score": FIRST_TO_GO}
-    return _child(home, "search", command, environment, **options)
+    return _child(home, "search", command, without_signing(environment), **options)
 
 
 def beat(home: Path, environment: dict[str, str]) -> Process:
@@ -113,12 +122,12 @@ def beat(home: Path, environment: dict[str, str]) -> Process:
         "celery", "--app", "mekiki.config.celery", "beat", "--pidfile=",
         "--loglevel", env.text("MEKIKI_LOG_LEVEL"),
     ]  # fmt: skip
-    return _child(home, "beat", command, environment)
+    return _child(home, "beat", command, without_signing(environment))
 
 
 def sweeper(home: Path, environment: dict[str, str]) -> Process:
     """What takes up stalled jobs, at a rhythm that no setting of the clock disturbs."""
-    return _child(home, "sweeper", ["mekiki", "sweeper"], environment)
+    return _child(home, "sweeper", ["mekiki", "sweeper"], without_signing(environment))
 
 
 def worker_installed() -> bool:

@@ -33,6 +33,22 @@ def relocate() -> None:
     relocate_uploads()
 
 
+def signing_key(console: Console) -> None:
+    """Make the platform's signing key at the first start; later, say it where the key cannot sign. Nothing stops for it."""
+    from mekiki.audit.keys import current_key
+    from mekiki.audit.private_key import SigningKeyError, settle_key
+    from mekiki.audit.signing import grouped
+
+    known = current_key() is not None
+    try:
+        key = settle_key()
+    except (SigningKeyError, OSError) as problem:
+        console.bad(" ".join(problem.messages) if isinstance(problem, SigningKeyError) else str(problem))
+        return
+    if not known:
+        console.ok(_("Signing key made, fingerprint %(key)s") % {"key": grouped(key.fingerprint)})
+
+
 def first_admin(console: Console) -> None:
     """Make the first admin when nobody can log in yet: from the environment, else asked for, else made up."""
     from django.contrib.auth import get_user_model

@@ -172,6 +172,8 @@ class Supervisor:
         endpoints.connect(self.endpoints)
         changed = first.migrate(self.console)
         first.relocate()
+        if self.with_worker and children.worker_installed():
+            first.signing_key(self.console)
         self._check()
         self.asking = True
         first.first_admin(self.console)

@@ -8,8 +8,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
+from mekiki.audit.signing import fingerprint
 from mekiki.config.regular_files import read_regular
-from mekiki.exports.signing import fingerprint
 from mekiki.exports.verify import VerifyReport, verify
 
 UNREADABLE = 2

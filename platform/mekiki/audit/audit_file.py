@@ -1,0 +1,212 @@
+"""The file of `mekiki audit export`, checked without the platform: seals, rows, keys and time stamps in one zip.
+
+Needs neither Django nor a database nor a network, and trusts nothing in the file: lines and numbers are bounded before
+they are read. `python -m mekiki.audit.audit_file FILE [KEY]` runs it alone.
+"""
+
+import base64
+import io
+import json
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from mekiki.audit import signing
+from mekiki.audit.canonical import canonical
+from mekiki.audit.checking import Head, PublicKey, Stamp, check_seals
+from mekiki.audit.findings import CheckReport, Finding, gettext_noop
+from mekiki.audit.rotation import is_link
+from mekiki.audit.statements import SealFacts
+
+FORMAT = "mekiki-audit"
+README = "README.txt"
+KEYS = "keys.json"
+SEALS = "seals.jsonl"
+LEAVES = "leaves.bin"
+STAMPS = "time_stamps.jsonl"
+README_TEXT = """\
+Mekiki audit file: every sealed row of a platform, with the seals, the public keys and the time stamps.
+Check it without the platform:  mekiki audit verify FILE --key mekiki-public-key.pem
+Format: docs/reference/seals.md
+
+Mekiki 監査ファイル：封印されたすべての行と、その封印、公開鍵、タイムスタンプ。
+プラットフォームなしで検証できます：  mekiki audit verify FILE --key mekiki-public-key.pem
+"""
+
+MAX_LINE = 1 << 24
+MAX_SMALL = 1 << 24
+MAX_ROWS = 1 << 20  # under one seal
+# Where damage of a zip shows.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+)
+
+
+class NotAnAuditFileError(Exception):
+    """The file is not one that `mekiki audit export` wrote. The text says why."""
+
+
+def rows_name(table: str) -> str:
+    """Return the name, inside the file, of a table's rows."""
+    return f"{table}.jsonl"
+
+
+class FileSource:
+    """The seals and rows of an audit file. As checking.Source."""
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self._archive = archive
+        self._leaves: io.BufferedReader | None = None
+        self._open: dict[str, Iterator[tuple[int, bytes]]] = {}
+        self._ahead: dict[str, tuple[int, bytes]] = {}  # the first row of the next seal
+
+    def public_keys(self) -> list[PublicKey]:
+        """As checking.Source."""
+        with self._archive.open(KEYS) as file:
+            value = json.loads(file.read(MAX_SMALL))
+        if value["format"] != FORMAT or value["version"] != 1:
+            raise NotAnAuditFileError("it is of another version")
+        found: list[PublicKey] = []
+        before: PublicKey | None = None
+        for key in value["keys"]:
+            pem = key["public_pem"].encode()
+            if signing.key_id(pem) != key["fingerprint"]:
+                raise NotAnAuditFileError("a key does not have its fingerprint")
+            rotated = key["act"] == "rotated"
+            genuine = before is not None and is_link(
+                before.pem, before.fingerprint, key["fingerprint"], bytes.fromhex(key["endorsement"])
+            )
+            before = PublicKey(key["fingerprint"], pem, genuine or not rotated, genuine and rotated)
+            found.append(before)
+        return found
+
+    def _lines(self, name: str) -> Iterator[bytes]:
+        with self._archive.open(name) as raw:
+            file = io.BufferedReader(raw, 1 << 20)  # type: ignore[type-var]
+            while line := file.readline(MAX_LINE):
+                if not line.endswith(b"\n"):
+                    raise NotAnAuditFileError(f"a line of {name} is too long or has no end")
+                yield line[:-1]
+
+    def seals(self) -> Iterator[SealFacts]:
+        """As checking.Source."""
+        for line in self._lines(SEALS):
+            yield SealFacts.from_json(json.loads(line))
+
+    def leaves(self, seal: SealFacts) -> tuple[bytes, bytes] | None:
+        """As checking.Source. The file has them in the order of the seals."""
+        if not 0 < seal.rows <= MAX_ROWS:
+            return None
+        if self._leaves is None:
+            self._leaves = io.BufferedReader(self._archive.open(LEAVES), 1 << 20)  # type: ignore[arg-type]
+        return self._leaves.read(8 * seal.rows), self._leaves.read(32 * seal.rows)
+
+    def _rows(self, table: str) -> Iterator[tuple[int, bytes]]:
+        for line in self._lines(rows_name(table)):
+            pk = json.loads(line)["id"]
+            if type(pk) is not int:
+                raise NotAnAuditFileError(f"a row of {table} has no id")
+            yield pk, line
+
+    def rows(self, table: str, after: int | None, upto: int) -> Iterator[tuple[int, bytes]] | None:
+        """As checking.Source: the next rows of the file whose ids are not beyond `upto`."""
+        if table not in self._open:
+            if rows_name(table) not in self._archive.namelist():
+                return None
+            self._open[table] = self._rows(table)
+        return self._until(table, upto)
+
+    def _until(self, table: str, upto: int) -> Iterator[tuple[int, bytes]]:
+        row = self._ahead.pop(table, None) or next(self._open[table], None)
+        while row is not None:
+            if row[0] > upto:
+                self._ahead[table] = row
+                return
+            yield row
+            row = next(self._open[table], None)
+
+    def rest(self, table: str, after: int | None) -> Iterable[int]:
+        """As checking.Source: what stands in the file after the last sealed row."""
+        if table in self._ahead:
+            yield self._ahead.pop(table)[0]
+        for pk, _line in self._open.get(table, iter(())):
+            yield pk
+
+    def unsealed(self, last: dict[str, int]) -> int:
+        """As checking.Source: a file holds sealed rows only."""
+        return 0
+
+    def stamps(self) -> Iterator[Stamp]:
+        """As checking.Source."""
+        for line in self._lines(STAMPS):
+            value: dict[str, Any] = json.loads(line)
+            yield Stamp(
+                int(value["seal"]),
+                base64.b64decode(value["reply"]),
+                value["roots_pem"].encode(),
+                str(value["authority"]),
+            )
+
+
+def check_file(
+    path: Path,
+    *,
+    keys: Sequence[bytes] = (),
+    heads: Sequence[Head] = (),
+    check_stamp: Callable[[Stamp, bytes], str] | None = None,
+    progress: Callable[[int], None] = lambda rows: None,
+) -> CheckReport:
+    """Check an exported file. Never raises for what is in it. Arguments as check_seals."""
+    report = CheckReport()
+    try:
+        if not path.is_file():
+            raise OSError(gettext_noop("it does not exist, or is no ordinary file"))
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            if len(names) != len(set(names)) or not {KEYS, SEALS, LEAVES, STAMPS} <= set(names):
+                raise NotAnAuditFileError("a part is missing or there twice")
+            report = check_seals(
+                FileSource(archive), keys=keys, heads=heads, check_stamp=check_stamp, progress=progress
+            )
+            sealed = {rows_name(table) for table in _tables(archive)}
+            for name in sorted(set(names) - sealed - {README, KEYS, SEALS, LEAVES, STAMPS}):
+                report.findings.append(Finding("not_ours", {"why": f"it holds {name[:100]!r}"}))
+    except OSError as error:
+        report.findings.append(Finding("unreadable", {"why": error.strerror or str(error)}))
+    except NotAnAuditFileError as error:
+        report.findings.append(Finding("not_ours", {"why": str(error)}))
+    except _DAMAGE as error:
+        report.findings.append(Finding("not_ours", {"why": f"{type(error).__name__}: {error}"}))
+    return report
+
+
+def _tables(archive: zipfile.ZipFile) -> set[str]:
+    return {seal.table for seal in FileSource(archive).seals()}
+
+
+def main(arguments: list[str]) -> int:
+    """`python -m mekiki.audit.audit_file FILE [KEY…]`: print what was found; 0 when all is as it was sealed."""
+    if not arguments:
+        print("usage: python -m mekiki.audit.audit_file FILE [PUBLIC_KEY.pem …]", file=sys.stderr)
+        return 2
+    report = check_file(Path(arguments[0]), keys=[Path(name).read_bytes() for name in arguments[1:]])
+    for finding in report.findings:
+        print(finding.sentence())
+    print(canonical({"ok": report.ok, "seals": report.seals, "rows": report.rows}).decode())
+    return 0 if report.ok else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,27 @@
+"""The public keys of the platform: the one in use, and those before it. Never reads a private key."""
+
+from itertools import pairwise
+
+from mekiki.audit.models import SigningKey
+from mekiki.audit.rotation import is_link
+
+
+def current_key() -> SigningKey | None:
+    """Return the key in use: the newest. None before the first was made."""
+    return SigningKey.objects.order_by("-pk").first()
+
+
+def key_history() -> list[SigningKey]:
+    """Return all keys, the newest first."""
+    return list(SigningKey.objects.order_by("-pk"))
+
+
+def broken_links(keys: list[SigningKey]) -> list[SigningKey]:
+    """Return the rotated keys that the key before did not sign for. keys: oldest first."""
+    found = []
+    for before, key in pairwise(keys):
+        pem, endorsement = before.public_pem.encode(), bytes(key.endorsement)
+        linked = is_link(pem, before.fingerprint, key.fingerprint, endorsement)
+        if key.act == SigningKey.Act.ROTATED and not linked:
+            found.append(key)
+    return found

@@ -1,0 +1,146 @@
+"""The tables whose rows are sealed. An app above registers its own when it is ready; events are registered here.
+
+A row is sealed as canonical JSON of a record: each column by its name, times as UTC text, the ids of other rows as
+numbers. A test holds that each column of the table is in the record.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection
+
+from mekiki.audit.canonical import canonical
+from mekiki.audit.merkle import leaf_hash
+
+# Rows that are read from the database at once.
+BATCH = 5000
+_UTC = "to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+
+
+def utc_text(column: str) -> str:
+    """Return the SQL of a time as the records have it: ISO 8601, UTC, microseconds."""
+    return _UTC.format(column=column)
+
+
+@dataclass(frozen=True)
+class SealedTable:
+    """A table whose rows are sealed in the order of their ids.
+
+    columns: name in the record → SQL. json: the columns that are jsonb, read as text. relation: the database's name of
+    the table. source: what stands after FROM, with the table as `t`. uninteresting: SQL of rows that by themselves ask
+    for no seal.
+    """
+
+    name: str
+    relation: str
+    columns: dict[str, str]
+    json: frozenset[str] = frozenset()
+    source: str = ""
+    uninteresting: str = "false"
+
+    def _select(self) -> str:
+        columns = ", ".join(
+            f"({sql})::text" if name in self.json else sql for name, sql in self.columns.items()
+        )
+        return f"SELECT {columns} FROM {self.source or f'{self.relation} t'}"  # noqa: S608
+
+    def record(self, row: tuple[Any, ...]) -> dict[str, Any]:
+        """Return the record of a row that `_select` read."""
+        found = dict(zip(self.columns, row, strict=True))
+        for name in self.json:
+            found[name] = json.loads(found[name])
+        return found
+
+    def content(self, row: tuple[Any, ...]) -> bytes:
+        """Return the canonical JSON of a row.
+
+        A JSON value that RFC 8785 cannot express is put in as the text that the database has for it: no row can keep
+        the others from being sealed.
+        """
+        try:
+            return canonical(self.record(row))
+        except (ValueError, RecursionError):
+            return canonical(dict(zip(self.columns, row, strict=True)) | {"json_as_text": True})
+
+    def rows(self, *, after: int | None, upto: int | None) -> Iterator[tuple[int, bytes]]:
+        """Yield (id, canonical JSON) of the rows with after < id <= upto, ascending; None is no bound."""
+        while True:
+            bounds = " AND ".join(
+                f"t.id {sign} %s" for sign, bound in ((">", after), ("<=", upto)) if bound is not None
+            )
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    f"{self._select()} {f'WHERE {bounds}' if bounds else ''} ORDER BY t.id LIMIT {BATCH}",
+                    [bound for bound in (after, upto) if bound is not None],
+                )
+                found = cursor.fetchall()
+            for row in found:
+                yield row[0], self.content(row)
+            if len(found) < BATCH:
+                return
+            after = found[-1][0]
+
+    def leaves(self, *, after: int | None, upto: int | None) -> Iterator[tuple[int, bytes]]:
+        """Yield (id, leaf hash), as `rows`."""
+        for pk, content in self.rows(after=after, upto=upto):
+            yield pk, leaf_hash(content)
+
+    def newest_id(self) -> int | None:
+        """Return the largest id there is; None where the table is empty."""
+        return self._value(f"SELECT max(id) FROM {self.relation}")  # noqa: S608
+
+    def count_after(self, after: int | None) -> int:
+        """Return how many rows have a larger id; all of them for None."""
+        sql = f"SELECT count(*) FROM {self.relation} WHERE id > %s"  # noqa: S608
+        return int(self._value(sql, -(2**63) if after is None else after) or 0)
+
+    def asks_for_seal(self, after: int | None) -> bool:
+        """Return whether there is a row after this id that is worth a seal."""
+        sql = f"SELECT EXISTS (SELECT 1 FROM {self.relation} t WHERE id > %s AND NOT ({self.uninteresting}))"  # noqa: S608
+        return bool(self._value(sql, -(2**63) if after is None else after))
+
+    def _value(self, sql: str, *parameters: int) -> int | None:
+        with connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            row = cursor.fetchone()
+        return row[0] if row else None
+
+
+_TABLES: dict[str, SealedTable] = {}
+
+
+def register_sealed_table(table: SealedTable) -> None:
+    """Have the rows of a table sealed. Called by an app when it is ready. The first column must be the id."""
+    _TABLES[table.name] = table
+
+
+def sealed_tables() -> list[SealedTable]:
+    """Return the tables whose rows are sealed, in the order of their names."""
+    return [_TABLES[name] for name in sorted(_TABLES)]
+
+
+def sealed_table(name: str) -> SealedTable | None:
+    """Return the table of this name; None where no app of this version has it."""
+    return _TABLES.get(name)
+
+
+EVENTS = SealedTable(
+    name="events",
+    relation="audit_event",
+    columns={
+        "id": "t.id",
+        "at": utc_text("t.at"),
+        "kind": "t.kind",
+        "actor_id": "t.actor_id",
+        "actor_name": "t.actor_name",
+        "dataset_id": "t.dataset_id",
+        "object_type": "t.object_type",
+        "object_id": "t.object_id",
+        "data": "t.data",
+    },
+    json=frozenset({"data"}),
+    # Sealing and checking are jobs, and jobs write events: these alone ask for no further seal.
+    uninteresting="starts_with(t.kind, 'job.') AND t.data->>'kind' IN ('seal', 'check_seals')",
+)

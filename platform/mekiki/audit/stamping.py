@@ -1,0 +1,57 @@
+"""Time stamps of seals: which seal a reply is for, and keeping it."""
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from mekiki.accounts.access import require_platform_admin
+from mekiki.accounts.models import User
+from mekiki.audit.models import Seal, SealTimeStamp
+from mekiki.audit.sealing import facts_of
+from mekiki.audit.services import record
+from mekiki.audit.time_stamps import MAX_REPLY, OTHER_SEAL, read_reply
+
+# The newest seals that a reply is tried for.
+TRIED = 1000
+
+
+def add_time_stamp(*, reply: bytes, roots_pem: bytes = b"", user: User | None = None) -> SealTimeStamp:
+    """Keep the reply of an authority with the seal it is for; return it. user: None on the command line.
+
+    PermissionDenied below admin of the platform. ValidationError: it is for no recent seal, not by an authority that
+    `roots_pem` stands for, or there already.
+    """
+    if user is not None:
+        require_platform_admin(user)
+    why = OTHER_SEAL
+    if len(reply) > MAX_REPLY or len(roots_pem) > MAX_REPLY:
+        raise ValidationError(_("The file is too large for a time stamp."))
+    for seal in Seal.objects.select_related("key").order_by("-number")[:TRIED]:
+        try:
+            facts = read_reply(reply, facts_of(seal).statement(), roots_pem)
+        except ValueError as error:
+            why = str(error)
+            if why != OTHER_SEAL:
+                break
+            continue
+        with transaction.atomic():
+            if SealTimeStamp.objects.filter(seal=seal, reply=reply).exists():
+                raise ValidationError(_("This time stamp is kept already."))
+            stamp = SealTimeStamp.objects.create(
+                seal=seal,
+                reply=reply,
+                roots_pem=roots_pem.decode(),
+                authority=facts.authority[:300],
+                stamped_at=facts.at,
+                added_by=user.get_username() if user else "",
+            )
+            record(
+                kind="seal.time_stamped",
+                actor=user,
+                target=seal,
+                data={"seal": seal.number, "name": stamp.authority, "at": facts.at.isoformat()},
+            )
+        return stamp
+    raise ValidationError(
+        _("The time stamp was not taken: %(why)s. What is kept already stays.") % {"why": _(why)}
+    )

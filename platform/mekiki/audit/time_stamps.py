@@ -1,0 +1,100 @@
+"""Time stamps (RFC 3161): an authority outside the platform says when a seal existed.
+
+By exchange of files, so that a platform without a network can have them: write the request, have the authority answer
+it (for example `curl --data-binary @seal.tsq -H 'Content-Type: application/timestamp-query' URL`), take the reply.
+Knows neither Django nor the database.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography import x509
+from rfc3161_client import (
+    HashAlgorithm,
+    TimestampRequestBuilder,
+    VerificationError,
+    VerifierBuilder,
+    decode_timestamp_response,
+)
+from rfc3161_client.tsp import PKIStatus
+
+from mekiki.audit.checking import Stamp
+from mekiki.audit.findings import gettext_noop
+
+MAX_REPLY = 1 << 20
+REFUSED = gettext_noop("the authority did not grant it")
+NOT_A_REPLY = gettext_noop("it is no reply of a time-stamping authority")
+OTHER_SEAL = gettext_noop("it is not for the statement of this seal")
+NOT_CERTIFIED = gettext_noop("it is not signed by an authority that the given certificates stand for")
+NO_CERTIFICATE = gettext_noop("the given certificates cannot be read")
+
+
+@dataclass(frozen=True)
+class StampFacts:
+    """What a reply says: the authority's name, and the time."""
+
+    authority: str
+    at: datetime
+
+
+def request_for(statement: bytes) -> bytes:
+    """Return a request (TimeStampReq, DER) for the statement of a seal, with the authority's certificate asked for."""
+    return TimestampRequestBuilder().data(statement).hash_algorithm(HashAlgorithm.SHA256).build().as_bytes()
+
+
+def read_reply(reply: bytes, statement: bytes, roots_pem: bytes) -> StampFacts:
+    """Return what a reply says, once it is shown to be for this statement. ValueError says why it is not.
+
+    roots_pem: certificates of the authority or of those who certified it; empty: who signed is not checked.
+    """
+    try:
+        response = decode_timestamp_response(reply)
+        if PKIStatus(response.status) not in (PKIStatus.GRANTED, PKIStatus.GRANTED_WITH_MODS):
+            raise ValueError(REFUSED)
+        info = response.tst_info
+        certificates = [x509.load_der_x509_certificate(c) for c in response.signed_data.certificates]
+    except ValueError as error:
+        raise ValueError(REFUSED if str(error) == REFUSED else NOT_A_REPLY) from None
+    try:
+        roots = x509.load_pem_x509_certificates(roots_pem) if roots_pem.strip() else []
+    except ValueError:
+        raise ValueError(NO_CERTIFICATE) from None
+    if not _is_for(info.message_imprint, statement):
+        raise ValueError(OTHER_SEAL)
+    if roots:
+        others = [c for c in certificates if c not in roots and c.issuer != c.subject]
+        try:
+            VerifierBuilder(intermediates=others, roots=roots).build().verify_message(response, statement)
+        except (VerificationError, ValueError):
+            raise ValueError(NOT_CERTIFIED) from None
+    signer = next((c for c in certificates if _may_stamp(c)), None)
+    return StampFacts(signer.subject.rfc4514_string() if signer else "", info.gen_time)
+
+
+def check_stamp(stamp: Stamp, statement: bytes) -> str:
+    """Return "" where a stored time stamp is for the statement, else why it is not."""
+    try:
+        read_reply(stamp.reply, statement, stamp.roots_pem)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _is_for(imprint: object, statement: bytes) -> bool:
+    import hashlib
+
+    names = {
+        "2.16.840.1.101.3.4.2.1": "sha256",
+        "2.16.840.1.101.3.4.2.2": "sha384",
+        "2.16.840.1.101.3.4.2.3": "sha512",
+    }
+    name = names.get(imprint.hash_algorithm.dotted_string)  # type: ignore[attr-defined]
+    return name is not None and hashlib.new(name, statement).digest() == imprint.message  # type: ignore[attr-defined]
+
+
+def _may_stamp(certificate: x509.Certificate) -> bool:
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except (x509.ExtensionNotFound, ValueError):
+        return False
+    return x509.ExtendedKeyUsageOID.TIME_STAMPING in usage

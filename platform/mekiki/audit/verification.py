@@ -1,0 +1,171 @@
+"""Checking the seals in the database, and writing the file that is checked without it."""
+
+import base64
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from django.utils.translation import gettext as _
+
+from mekiki.audit import audit_file
+from mekiki.audit.canonical import canonical
+from mekiki.audit.checking import Head, PublicKey, Stamp, check_seals
+from mekiki.audit.findings import CheckReport
+from mekiki.audit.keys import broken_links
+from mekiki.audit.models import Seal, SealCheck, SealLeaves, SealTimeStamp, SigningKey
+from mekiki.audit.sealed_tables import sealed_table, sealed_tables
+from mekiki.audit.sealing import facts_of
+from mekiki.audit.services import record
+from mekiki.audit.statements import SealFacts
+from mekiki.audit.time_stamps import check_stamp
+
+
+class DatabaseSource:
+    """The seals and rows of this platform."""
+
+    def __init__(self) -> None:
+        self._keys = list(SigningKey.objects.order_by("pk"))
+        self._fingerprints = {key.pk: key.fingerprint for key in self._keys}
+
+    def public_keys(self) -> list[PublicKey]:
+        """As checking.Source."""
+        return public_keys(self._keys)
+
+    def seals(self) -> Iterator[SealFacts]:
+        """As checking.Source."""
+        number = -1
+        while page := list(Seal.objects.filter(number__gt=number).order_by("number")[:500]):
+            for seal in page:
+                yield facts_of(seal, self._fingerprints[seal.key_id])
+            number = page[-1].number
+
+    def leaves(self, seal: SealFacts) -> tuple[bytes, bytes] | None:
+        """As checking.Source."""
+        kept = SealLeaves.objects.filter(seal_id=seal.number).first()
+        return (bytes(kept.ids), bytes(kept.hashes)) if kept else None
+
+    def rows(self, table: str, after: int | None, upto: int) -> Iterator[tuple[int, bytes]] | None:
+        """As checking.Source."""
+        found = sealed_table(table)
+        return found.rows(after=after, upto=upto) if found else None
+
+    def rest(self, table: str, after: int | None) -> Iterable[int]:
+        """As checking.Source: rows after the last seal wait for the next one."""
+        return ()
+
+    def unsealed(self, last: dict[str, int]) -> int:
+        """As checking.Source."""
+        return sum(table.count_after(last.get(table.name)) for table in sealed_tables())
+
+    def stamps(self) -> Iterator[Stamp]:
+        """As checking.Source."""
+        for stamp in SealTimeStamp.objects.order_by("pk"):
+            yield Stamp(stamp.seal_id, bytes(stamp.reply), stamp.roots_pem.encode(), stamp.authority)
+
+
+def public_keys(rows: Sequence[SigningKey]) -> list[PublicKey]:
+    """Return the keys as the check takes them. rows: oldest first."""
+    broken = {key.pk for key in broken_links(list(rows))}
+    return [
+        PublicKey(
+            key.fingerprint,
+            key.public_pem.encode(),
+            key.pk not in broken,
+            key.act == SigningKey.Act.ROTATED and key.pk not in broken,
+        )
+        for key in rows
+    ]
+
+
+def check_database(
+    *,
+    keys: Sequence[bytes] = (),
+    heads: Sequence[Head] = (),
+    progress: Callable[[int], None] = lambda rows: None,
+) -> CheckReport:
+    """Check every sealed row of the database against its seal. Arguments as check_seals."""
+    return check_seals(DatabaseSource(), keys=keys, heads=heads, check_stamp=check_stamp, progress=progress)
+
+
+def store_check(report: CheckReport) -> SealCheck:
+    """Keep what a check found, for the pages; an event says so where something differs."""
+    found = SealCheck.objects.create(
+        ok=report.ok,
+        seals=report.seals,
+        rows=report.rows,
+        unsealed=report.unsealed,
+        findings=[finding.as_json() for finding in report.findings],
+    )
+    if not report.ok:
+        record(kind="seals.differ", data={"findings": len(report.findings)})
+    return found
+
+
+def export_file(path: Path, *, progress: Callable[[int], None] = lambda rows: None) -> CheckReport:
+    """Write the sealed rows, their seals, keys and time stamps into one file; return the numbers of what it holds.
+
+    The rows are written as they are: whether they are as they were sealed is for whoever checks the file. The file
+    appears under its name when it is whole. FileExistsError: there is one already.
+    """
+    if path.exists():
+        raise FileExistsError(17, _("it exists already; nothing was replaced"), str(path))
+    draft = path.with_name(f".{path.name}.part")
+    try:
+        with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+            report = _write(archive, progress)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return report
+
+
+def _write(archive: zipfile.ZipFile, progress: Callable[[int], None]) -> CheckReport:
+    source = DatabaseSource()
+    report = CheckReport()
+    archive.writestr(audit_file.README, audit_file.README_TEXT)
+    keys = [
+        {
+            "fingerprint": key.fingerprint,
+            "public_pem": key.public_pem,
+            "act": key.act,
+            "endorsement": bytes(key.endorsement).hex(),
+        }
+        for key in SigningKey.objects.order_by("pk")
+    ]
+    archive.writestr(audit_file.KEYS, canonical({"format": audit_file.FORMAT, "version": 1, "keys": keys}))
+    last: dict[str, int] = {}
+    with archive.open(audit_file.SEALS, "w") as file:
+        for seal in source.seals():
+            file.write(canonical(seal.as_json()) + b"\n")
+            last[seal.table] = seal.last_id
+            report.seals += 1
+            report.head = seal.as_json()
+    with archive.open(audit_file.LEAVES, "w", force_zip64=True) as file:
+        for kept in (
+            SealLeaves.objects.filter(seal_id__lte=report.seals).order_by("seal_id").iterator(chunk_size=1)
+        ):
+            file.write(bytes(kept.ids) + bytes(kept.hashes))
+    for table, upto in sorted(last.items()):
+        found = sealed_table(table)
+        with archive.open(audit_file.rows_name(table), "w", force_zip64=True) as raw:
+            file = io.BufferedWriter(raw, 1 << 20)  # type: ignore[arg-type]
+            for _pk, content in found.rows(after=None, upto=upto) if found else ():
+                file.write(content + b"\n")
+                report.rows += 1
+                if report.rows % 2000 == 0:
+                    progress(report.rows)
+            file.flush()
+            file.detach()
+    with archive.open(audit_file.STAMPS, "w") as file:
+        for stamp in source.stamps():
+            line = {
+                "seal": stamp.seal,
+                "authority": stamp.authority,
+                "reply": base64.b64encode(stamp.reply).decode(),
+                "roots_pem": stamp.roots_pem.decode(),
+            }
+            file.write(json.dumps(line).encode() + b"\n")
+            report.time_stamps += 1
+    return report

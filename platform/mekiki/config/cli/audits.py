@@ -1,0 +1,264 @@
+"""`mekiki audit …` and `mekiki key …`: what a person sees of them."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from gettext import gettext as _
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich import progress as bars
+from rich.console import Console
+
+from mekiki.config.cli.bodies import load_django
+from mekiki.config.plain import PlainError, UnusableFileError
+from mekiki.config.regular_files import read_regular
+
+if TYPE_CHECKING:
+    from mekiki.audit.checking import Head
+    from mekiki.audit.findings import CheckReport
+    from mekiki.audit.models import Seal
+
+DIFFERENT, UNREADABLE = 1, 2
+
+
+@contextmanager
+def _counter(what: str) -> Iterator[Callable[[int], None]]:
+    """Show how many rows are done, on a terminal; nothing elsewhere."""
+    console = Console(stderr=True)
+    columns = (
+        bars.SpinnerColumn(),
+        bars.TextColumn("{task.description}"),
+        bars.TextColumn("{task.completed:,.0f}"),
+        bars.TimeElapsedColumn(),
+    )
+    with bars.Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def verify(
+    file: Path | None, *, keys: Sequence[Path], heads: Sequence[str], roots: Path | None, as_json: bool
+) -> None:
+    """Check the seals of the database, or of an exported file; exit 0 as sealed, 1 different, 2 not checked."""
+    load_django()
+    from mekiki.audit.audit_file import check_file
+    from mekiki.audit.checking import Stamp
+    from mekiki.audit.time_stamps import check_stamp
+    from mekiki.audit.verification import check_database, store_check
+
+    pems = [_public_key(path) for path in keys]
+    wanted = [_head(text) for text in heads]
+    given = _read(roots) if roots is not None else b""
+
+    def check(stamp: Stamp, statement: bytes) -> str:
+        return check_stamp(
+            Stamp(stamp.seal, stamp.reply, given or stamp.roots_pem, stamp.authority), statement
+        )
+
+    with _counter(_("Rows checked")) as progress:
+        if file is None:
+            report = check_database(keys=pems, heads=wanted, progress=progress)
+            store_check(report)
+        else:
+            report = check_file(file, keys=pems, heads=wanted, check_stamp=check, progress=progress)
+    status = 0 if report.ok else DIFFERENT
+    if any(finding.code == "unreadable" for finding in report.findings):
+        status = UNREADABLE
+    if as_json:
+        _print_json(report)
+    else:
+        _tell(report, pinned=bool(pems) or bool(wanted))
+    sys.exit(status)
+
+
+def _print_json(report: "CheckReport") -> None:
+    from django.utils.translation import gettext
+
+    answer: dict[str, Any] = {
+        "ok": report.ok,
+        "seals": report.seals,
+        "rows": report.rows,
+        "unsealed": report.unsealed,
+        "time_stamps": report.time_stamps,
+        "head": report.head,
+        "findings": [{**f.as_json(), "text": f.sentence(gettext)} for f in report.findings],
+    }
+    print(json.dumps(answer, ensure_ascii=False, indent=2))
+
+
+def _tell(report: "CheckReport", *, pinned: bool) -> None:
+    from django.utils.translation import gettext
+
+    for finding in report.findings:
+        print("✗ " + finding.sentence(gettext), file=sys.stderr)
+    facts = {"seals": report.seals, "rows": report.rows, "unsealed": report.unsealed}
+    print(
+        _("%(seals)s seals over %(rows)s rows checked; %(unsealed)s rows are not sealed yet.") % facts,
+        file=sys.stdout if report.ok else sys.stderr,
+    )
+    if report.ok and report.seals:
+        print("✓ " + _("Every sealed row is as it was sealed."))
+        if not pinned:
+            print(
+                _(
+                    "Whoever owns the database and the key could have made all seals again. Compare with a head or key "
+                    "kept elsewhere: --head, --key."
+                )
+            )
+
+
+def export(file: Path, *, as_json: bool) -> None:
+    """Write the sealed rows, their seals, keys and time stamps into one file."""
+    load_django()
+    from mekiki.audit.verification import export_file
+
+    with _counter(_("Rows written")) as progress:
+        report = export_file(file, progress=progress)
+    if as_json:
+        print(json.dumps({"file": str(file), "seals": report.seals, "rows": report.rows}))
+        return
+    print(
+        _("%(file)s holds %(seals)s seals over %(rows)s rows.")
+        % {"file": file, "seals": report.seals, "rows": report.rows}
+    )
+    print(_("Check it anywhere: mekiki audit verify %(file)s --key PUBLIC_KEY.pem") % {"file": file})
+
+
+def head(*, as_json: bool) -> None:
+    """Print the head of the newest seal, to be kept elsewhere."""
+    load_django()
+    from mekiki.audit.sealing import facts_of
+    from mekiki.audit.signing import grouped
+
+    facts = facts_of(_newest())
+    if as_json:
+        print(json.dumps(facts.as_json(), indent=2))
+        return
+    print(_("Seal %(number)s, made %(at)s") % {"number": facts.number, "at": facts.sealed_at})
+    print(_("Root over all seals: %(root)s") % {"root": grouped(facts.log_root.hex())})
+    print(_("Key: %(fingerprint)s") % {"fingerprint": grouped(facts.key)})
+    print(
+        _("Compare it later: mekiki audit verify --head %(head)s")
+        % {"head": f"{facts.number}:{facts.log_root.hex()}"}
+    )
+
+
+def request_stamp(file: Path) -> None:
+    """Write a request for a time stamp of the newest seal."""
+    load_django()
+    from mekiki.audit.sealing import facts_of
+    from mekiki.audit.time_stamps import request_for
+
+    seal = _newest()
+    try:
+        with file.open("xb") as target:
+            target.write(request_for(facts_of(seal).statement()))
+    except FileExistsError:
+        raise UnusableFileError(
+            _("%(path)s exists already; nothing was replaced.") % {"path": file}
+        ) from None
+    print(_("%(file)s asks for a time stamp of seal %(number)s.") % {"file": file, "number": seal.number})
+    print(_("Have an authority answer it, then: mekiki audit stamp-add REPLY.tsr --ca AUTHORITY.pem"))
+
+
+def add_stamp(file: Path, *, roots: Path | None) -> None:
+    """Take the reply of an authority, once it is shown to be for a seal."""
+    load_django()
+    from mekiki.audit.stamping import add_time_stamp
+
+    stamp = add_time_stamp(reply=_read(file), roots_pem=_read(roots) if roots else b"")
+    print(
+        _("Seal %(number)s has a time stamp of %(at)s by %(authority)s.")
+        % {"number": stamp.seal_id, "at": stamp.stamped_at.isoformat(), "authority": stamp.authority}
+    )
+    if not roots:
+        print(_("Who signed the reply was not checked: give the certificate of the authority with --ca."))
+
+
+def _newest() -> "Seal":
+    from mekiki.audit.models import Seal
+
+    seal = Seal.objects.select_related("key").order_by("-number").first()
+    if seal is None:
+        raise PlainError(_("Nothing is sealed yet. The worker seals events and answers every ten minutes."))
+    return seal
+
+
+def _head(text: str) -> "Head":
+    from mekiki.audit.checking import Head
+
+    number, _colon, root = text.partition(":")
+    try:
+        found = Head(int(number), bytes.fromhex(root))
+    except ValueError:
+        found = Head(0, b"")
+    if len(found.log_root) != 32 or found.seal < 1:
+        raise UnusableFileError(
+            _("“%(head)s” is no head: a number, a colon, and 64 hexadecimal digits.") % {"head": text}
+        )
+    return found
+
+
+def _public_key(path: Path) -> bytes:
+    from mekiki.audit.signing import load_public
+
+    pem = _read(path)
+    try:
+        load_public(pem)
+    except ValueError as error:
+        raise UnusableFileError(
+            _("The key %(path)s cannot be used: %(why)s") % {"path": path, "why": error}
+        ) from None
+    return pem
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return read_regular(path)
+    except OSError as error:
+        raise UnusableFileError(
+            _("%(path)s cannot be used: %(why)s.") % {"path": path, "why": error.strerror or error}
+        ) from None
+
+
+def make_key(*, if_none: bool) -> None:
+    """Make the platform's signing key."""
+    load_django()
+    from mekiki.audit.private_key import make_first_key, settle_key
+    from mekiki.audit.signing import grouped
+
+    key = settle_key() if if_none else make_first_key()
+    print(_("Signing key: %(fingerprint)s") % {"fingerprint": grouped(key.fingerprint)})
+
+
+def rotate_key(*, lost: bool) -> None:
+    """Replace the platform's signing key."""
+    load_django()
+    from mekiki.audit.private_key import rotate_key as rotate
+    from mekiki.audit.signing import grouped
+
+    key = rotate(lost=lost)
+    print(_("New signing key: %(fingerprint)s") % {"fingerprint": grouped(key.fingerprint)})
+    print(_("Label sets and seals made before stay valid under the keys before it."))
+
+
+def show_keys(*, as_json: bool) -> None:
+    """List the platform's keys, the one in use first."""
+    load_django()
+    from mekiki.audit.keys import key_history
+    from mekiki.audit.signing import grouped
+
+    keys = key_history()
+    if as_json:
+        listed = [
+            {"fingerprint": k.fingerprint, "at": k.at.isoformat(), "act": k.act, "public_pem": k.public_pem}
+            for k in keys
+        ]
+        print(json.dumps(listed, indent=2))
+        return
+    for key in keys:
+        print(f"{key.at:%Y-%m-%d %H:%M:%S%z}  {grouped(key.fingerprint)}  {key.get_act_display()}")
+    if not keys:
+        print(_("This platform has no signing key yet."))

@@ -1,0 +1,171 @@
+"""Checks that every decision of a label set is one that was sealed: from the zip alone, in memory that does not grow.
+
+Each row with a decision holds its place (number of the seal, index under it) and the rest of the sealed record. Its leaf
+hash is written to that place in a file on the disk. seals.jsonl has, for each seal, the hashes of the subtrees that no
+row of the set stands for: together they must give the signed root. Knows neither Django nor the database.
+"""
+
+import json
+import mmap
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from mekiki.audit import merkle, signing
+from mekiki.audit.canonical import canonical
+from mekiki.audit.statements import SealFacts
+
+TABLE = "decisions"
+MAX_ROWS = 1 << 17  # under one seal; the platform writes half of that at most
+MAX_TOTAL = 1 << 28  # under all seals of a label set
+_EMPTY = bytes(32)
+
+
+@dataclass(frozen=True)
+class _Place:
+    facts: SealFacts
+    offset: int  # of the seal's first slot
+
+
+def sealed_record(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the record of a row's decision as it was sealed. KeyError, TypeError for what is no such row."""
+    sealed = row["sealed"]
+    return {
+        "id": row["decision_id"],
+        "dataset_id": sealed["dataset_id"],
+        "image_id": sealed["image_id"],
+        "image_sha256": row["image_sha256"],
+        "item_id": sealed["item_id"],
+        "user_id": sealed["user_id"],
+        "kind": row["decision_kind"],
+        "label_id": row["label_id"],
+        "note_sha256": sealed["note_sha256"],
+        "shown": sealed["shown"],
+        "supersedes_id": sealed["supersedes_id"],
+        "client_key": sealed["client_key"],
+        "late": row["late"],
+        "milliseconds": sealed["milliseconds"],
+        "created_at": row["decided_at"],
+    }
+
+
+class Proofs:
+    """The seals of a label set, and the leaf hashes of its rows. Use as a context manager: it holds a file."""
+
+    def __init__(self) -> None:
+        self._places: dict[int, _Place] = {}
+        self._slots = 0
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 — closed by __exit__
+        self._map: mmap.mmap | None = None
+
+    def __enter__(self) -> "Proofs":
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        if self._map is not None:
+            self._map.close()
+        self._file.close()
+
+    def take(self, lines: Iterable[bytes]) -> None:
+        """Read the seals. ValueError, KeyError or TypeError for what is no seals.jsonl."""
+        newest = 0
+        for line in lines:
+            facts = SealFacts.from_json(json.loads(line)["seal"])
+            if facts.table != TABLE or facts.number <= newest or not 0 < facts.rows <= MAX_ROWS:
+                raise ValueError
+            newest = facts.number
+            self._places[newest] = _Place(facts, self._slots)
+            self._slots += facts.rows
+            if self._slots > MAX_TOTAL:
+                raise ValueError
+        if self._slots:
+            self._file.truncate(self._slots * 32)  # sparse: only what is written takes space
+            self._map = mmap.mmap(self._file.fileno(), self._slots * 32)
+
+    def put(self, row: dict[str, Any]) -> bool:
+        """Note the leaf hash of a row's decision; return whether its place exists and was free."""
+        number, index = row["sealed"]["seal"], row["sealed"]["index"]
+        place = self._places.get(number) if type(number) is int else None
+        if place is None or type(index) is not int or not 0 <= index < place.facts.rows or self._map is None:
+            return False
+        at = (place.offset + index) * 32
+        if self._map[at : at + 32] != _EMPTY:
+            return False
+        self._map[at : at + 32] = merkle.leaf_hash(canonical(sealed_record(row)))
+        return True
+
+    def check(
+        self, lines: Iterable[bytes], keys: dict[str, bytes], bad: Callable[[int, str], None]
+    ) -> SealFacts | None:
+        """Call bad(number, code) for each seal that does not fit; return the newest seal.
+
+        lines: those given to `take`, once more: they can be long. keys: fingerprint → PEM. Codes: "seal_signature", "seal_rows", "seal_log".
+        """
+        log = merkle.Tree()
+        newest = None
+        for (number, place), text in zip(self._places.items(), lines, strict=True):
+            newest = place.facts
+            pem = keys.get(newest.key)
+            if pem is None or not signing.is_signed_by(pem, newest.signature, newest.statement()):
+                bad(number, "seal_signature")
+            line = json.loads(text)
+            try:
+                if not self._gives_root(place, _Hashes(line["gaps"])):
+                    bad(number, "seal_rows")
+                before = _Hashes(line["before"])
+                for _at, level in merkle.subtrees(log.size, number - 1):
+                    log.add(before.next(), level)
+                before.end()
+            except (ValueError, KeyError, TypeError):
+                bad(number, "seal_log")
+                return newest
+            log.add(newest.hash())
+        if newest is not None and log.root() != newest.log_root:
+            bad(newest.number, "seal_log")
+        return newest
+
+    def _gives_root(self, place: _Place, gaps: "_Hashes") -> bool:
+        """Return whether the rows noted and the hashes of the gaps give the root of the seal."""
+        assert self._map is not None
+        rows = place.facts.rows
+        leaves = self._map[place.offset * 32 : (place.offset + rows) * 32]
+        tree = merkle.Tree()
+        index = 0
+        used = False
+        while index < rows:
+            leaf = leaves[index * 32 : index * 32 + 32]
+            if leaf != _EMPTY:
+                tree.add(leaf)
+                used = True
+                index += 1
+                continue
+            stop = index
+            while stop < rows and leaves[stop * 32 : stop * 32 + 32] == _EMPTY:
+                stop += 1
+            for _at, level in merkle.subtrees(index, stop):
+                tree.add(gaps.next(), level)
+            index = stop
+        gaps.end()
+        return used and tree.root() == place.facts.root
+
+
+class _Hashes:
+    """Hashes in hexadecimal digits, taken one after the other. ValueError when there are too few, or some are left."""
+
+    def __init__(self, digits: str) -> None:
+        self._bytes = bytes.fromhex(digits)
+        self._at = 0
+
+    def next(self) -> bytes:
+        """Return the next hash."""
+        found = self._bytes[self._at : self._at + 32]
+        if len(found) != 32:
+            raise ValueError("A hash is missing.")
+        self._at += 32
+        return found
+
+    def end(self) -> None:
+        """ValueError when a hash is left."""
+        if self._at != len(self._bytes):
+            raise ValueError("A hash is left.")

@@ -1,0 +1,120 @@
+"""Which seal each decision of a label set lies under, and the hashes that lead from there to the signed roots."""
+
+import struct
+import sys
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from mekiki.audit import merkle
+from mekiki.audit.models import Seal, SealLeaves, SigningKey
+from mekiki.audit.sealing import facts_of, last_sealed_id, seal_new_rows
+from mekiki.exports.models import LabelSet
+
+TABLE = "decisions"
+
+
+class NotSealedError(Exception):
+    """Decisions of the label set could not be sealed yet: somebody writes to their table for very long."""
+
+
+def seal_decisions(label_set: LabelSet, *, patience: float = 60.0, progress: Callable[[], None]) -> None:
+    """Seal every decision that a label set names. NotSealedError; SigningKeyError."""
+    horizon = label_set.snapshot["decision_horizon"]
+    if horizon is None or (last_sealed_id(TABLE) or 0) >= horizon:
+        return
+    seal_new_rows(progress=lambda _done, _total: progress(), patience=patience)
+    if (last_sealed_id(TABLE) or 0) < horizon:
+        raise NotSealedError(
+            "The decisions could not be sealed yet, because other work writes decisions. Freeze the label set again."
+        )
+
+
+class SealIndex:
+    """Where decisions lie under the seals: 8 bytes of memory a sealed decision. Remembers which were asked for."""
+
+    def __init__(self, horizon: int | None) -> None:
+        seals = Seal.objects.filter(table=TABLE).order_by("number").defer("log_peaks")
+        if horizon is not None:
+            seals = seals.filter(first_id__lte=horizon)
+        self._seals = list(seals) if horizon is not None else []
+        self._last = [seal.last_id for seal in self._seals]
+        self._ids: dict[int, array[int]] = {}
+        self._asked: dict[int, bytearray] = {}
+
+    def place_of(self, decision_id: int) -> tuple[int, int]:
+        """Return (number of the seal, index under it) of a decision. NotSealedError where no seal covers it."""
+        at = bisect_left(self._last, decision_id)
+        if at == len(self._seals):
+            raise NotSealedError(f"Decision {decision_id} is under no seal.")
+        number = self._seals[at].number
+        ids = self._ids.get(number)
+        if ids is None:
+            kept = SealLeaves.objects.only("ids").get(seal_id=number)
+            ids = self._ids[number] = array("q", bytes(kept.ids))
+            if sys.byteorder == "little":  # they are stored with the high byte first
+                ids.byteswap()
+            self._asked[number] = bytearray(len(ids))
+        index = bisect_left(ids, decision_id)
+        if index == len(ids) or ids[index] != decision_id:
+            raise NotSealedError(f"Decision {decision_id} is under no seal.")
+        self._asked[number][index] = 1
+        return number, index
+
+    def proofs(self) -> Iterator[dict[str, Any]]:
+        """Yield, for each seal that was asked for, the seal and the hashes of everything that was not.
+
+        before: of the seals between the one listed before and this one. gaps: of the rows of this seal without a label.
+        """
+        wanted = sorted(self._asked)
+        if not wanted:
+            return
+        hashes = [
+            bytes(found)
+            for found in Seal.objects.filter(number__lte=wanted[-1])
+            .order_by("number")
+            .values_list("hash", flat=True)
+        ]
+        facts = {
+            seal.number: facts_of(seal)
+            for seal in Seal.objects.filter(number__in=wanted).select_related("key")
+        }
+        done = 0
+        for number in wanted:
+            yield {
+                "seal": facts[number].as_json(),
+                "before": _hex(hashes, done, number - 1),
+                "gaps": self._gaps(number),
+            }
+            done = number
+
+    def _gaps(self, number: int) -> str:
+        kept = bytes(SealLeaves.objects.only("hashes").get(seal_id=number).hashes)
+        leaves = [leaf for (leaf,) in struct.iter_unpack("32s", kept)]
+        return "".join(_hex(leaves, start, stop) for start, stop in gaps_of(self._asked[number]))
+
+    def keys(self) -> list[dict[str, str]]:
+        """Return the public keys that signed the seals asked for, oldest first."""
+        used = Seal.objects.filter(number__in=list(self._asked)).values("key_id")
+        return [
+            {"fingerprint": key.fingerprint, "public_pem": key.public_pem}
+            for key in SigningKey.objects.filter(pk__in=used).order_by("pk")
+        ]
+
+
+def gaps_of(present: bytearray) -> Iterator[tuple[int, int]]:
+    """Yield (start, stop) of each run of zeros."""
+    start = present.find(0)
+    while start >= 0:
+        stop = present.find(1, start)
+        stop = len(present) if stop < 0 else stop
+        yield start, stop
+        start = present.find(0, stop)
+
+
+def _hex(leaves: list[bytes], start: int, stop: int) -> str:
+    """Return the hashes of the subtrees that stand for the leaves from `start` to before `stop`."""
+    return "".join(
+        merkle.root_of(leaves[at : at + (1 << level)]).hex() for at, level in merkle.subtrees(start, stop)
+    )

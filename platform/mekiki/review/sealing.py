@@ -1,0 +1,28 @@
+"""Decisions as they are sealed: the image by its hash, so that a label set can show what was sealed."""
+
+from mekiki.audit.sealed_tables import SealedTable, utc_text
+
+DECISIONS = SealedTable(
+    name="decisions",
+    relation="review_decision",
+    source="review_decision t JOIN datasets_image i ON i.id = t.image_id",
+    columns={
+        "id": "t.id",
+        "dataset_id": "t.dataset_id",
+        "image_id": "t.image_id",
+        "image_sha256": "i.sha256",
+        "item_id": "t.item_id",
+        "user_id": "t.user_id",
+        "kind": "t.kind",
+        "label_id": "t.label_id",
+        # A note is for colleagues and does not belong into a label set: its hash is enough.
+        "note_sha256": "CASE WHEN t.note = '' THEN '' ELSE encode(sha256(convert_to(t.note, 'UTF8')), 'hex') END",
+        "shown": "t.shown",
+        "supersedes_id": "t.supersedes_id",
+        "client_key": "t.client_key::text",
+        "late": "t.late",
+        "milliseconds": "t.milliseconds",
+        "created_at": utc_text("t.created_at"),
+    },
+    json=frozenset({"shown"}),
+)

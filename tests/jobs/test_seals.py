@@ -1,0 +1,68 @@
+"""When seals are asked for: never without something new, never again and again after a failure."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.exceptions import PermissionDenied
+from django.db.models import F
+
+from mekiki.audit.models import SealCheck
+from mekiki.audit.private_key import SigningKeyError, key_file, make_first_key
+from mekiki.audit.services import record
+from mekiki.config import clock
+from mekiki.jobs.models import Job, Kind, State
+from mekiki.jobs.seals import ask_for_check, ask_for_seal, request_check, request_seal
+from tests import factories
+from workers.runner import explain, explain_to_all, run_job, stage_of
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def home(settings: Any, tmp_path: Any) -> None:
+    settings.HOME = tmp_path
+
+
+def test_nothing_is_queued_without_a_key_or_without_something_new() -> None:
+    record(kind="test.happened")
+    assert ask_for_seal() is None and ask_for_check() is None
+    make_first_key()
+    job = ask_for_seal()
+    assert job is not None and ask_for_seal() == job  # it waits already
+    assert run_job(str(job.pk)) == "succeeded"
+    job.refresh_from_db()
+    assert job.result["rows"] == 3 and job.result["waiting"] == []
+    assert ask_for_seal() is None  # the events of the job itself ask for none
+    check = ask_for_check()
+    assert check is not None and run_job(str(check.pk)) == "succeeded"
+    assert SealCheck.objects.get().ok and ask_for_check() is None and ask_for_seal() is None
+    SealCheck.objects.update(at=F("at") - timedelta(days=2))
+    assert ask_for_check() is not None
+
+
+def test_a_missing_key_fails_with_a_sentence_and_is_tried_once_an_hour() -> None:
+    make_first_key()
+    key_file().unlink()
+    job = ask_for_seal()
+    assert job is not None
+    with pytest.raises(SigningKeyError) as raised:
+        stage_of(job.kind)(job, lambda **_report: None)  # type: ignore[arg-type]
+    sentence, retry = explain(raised.value)
+    assert "mekiki key rotate --lost" in sentence and not retry
+    assert set(explain_to_all(raised.value)) == {"en", "ja"}
+    Job.objects.update(state=State.FAILED, finished_at=clock.now())
+    assert ask_for_seal() is None
+    Job.objects.update(finished_at=clock.now() - timedelta(hours=2))
+    assert ask_for_seal() is not None
+
+
+def test_only_an_admin_of_the_platform_asks() -> None:
+    for request in (request_seal, request_check):
+        with pytest.raises(PermissionDenied):
+            request(user=factories.UserFactory())
+        request(user=factories.UserFactory(is_superuser=True))
+    assert set(Job.objects.filter(state=State.QUEUED).values_list("kind", flat=True)) == {
+        Kind.SEAL,
+        Kind.CHECK_SEALS,
+    }

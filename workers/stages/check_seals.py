@@ -1,0 +1,14 @@
+"""Check every sealed row against its seal, and keep the result for the pages."""
+
+from typing import Any
+
+from mekiki.audit.verification import check_database, store_check
+from mekiki.jobs.models import Job
+from workers.runner import Report
+
+
+def run(job: Job, report: Report) -> dict[str, Any]:
+    """payload: nothing."""
+    report(stage="checking the seals", unit="rows")
+    found = store_check(check_database(progress=lambda rows: report(done=rows, unit="rows")))
+    return {"ok": found.ok, "seals": found.seals, "rows": found.rows, "differences": len(found.findings)}
