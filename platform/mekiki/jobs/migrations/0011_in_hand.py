@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('jobs', '0009_sweeper_has_its_own_rhythm'),
+        ('jobs', '0010_seals'),
     ]
 
     operations = [
