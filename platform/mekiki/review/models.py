@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import models
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from mekiki.audit.triggers import append_only
@@ -45,7 +46,7 @@ class QueueItem(models.Model):
     position = models.FloatField()  # asked in ascending order
     opinions = models.PositiveSmallIntegerField(default=1)
     state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
     finished_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -88,7 +89,7 @@ class Lease(models.Model):
     shown = models.JSONField(default=dict)
     expires_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)  # answered, released, or taken over
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
         constraints = [
@@ -184,7 +185,7 @@ class ConfirmedLabel(models.Model):
         Label, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
     )
     audited_at = models.DateTimeField(null=True)
-    updated_at = models.DateTimeField(auto_now=True)
+    updated_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         constraints = [

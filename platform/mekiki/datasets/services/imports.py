@@ -6,11 +6,11 @@ from pathlib import Path
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from mekiki.accounts.models import User
 from mekiki.audit.services import record
+from mekiki.config import clock
 from mekiki.config.regular_files import kind_of
 from mekiki.datasets.importing import pipeline
 from mekiki.datasets.importing.entries import Folder, Source, Upload
@@ -104,7 +104,7 @@ def _close(batch: ImportBatch, counts: pipeline.Counts) -> ImportBatch:
     row.added = Image.objects.filter(batch=row).count()
     row.duplicates = max(0, counts.taken - row.added)
     row.rejected = rejected
-    row.finished_at = timezone.now()
+    row.finished_at = clock.now()
     lines = outcome_counts(row)
     row.partly, row.skipped, row.noted = (lines[outcome] for outcome in ("partly", "skipped", "noted"))
     row.save(update_fields=["added", "duplicates", "rejected", "partly", "skipped", "noted", "finished_at"])
