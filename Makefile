@@ -9,11 +9,14 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 pytho
   $(p) -c 'import sys; print("$(p)") if sys.version_info >= (3, 11) else None' 2>/dev/null)))
 VENV := .venv
 BIN := $(VENV)/bin
-LOCKS := requirements/web.txt requirements/workers.txt
-COMPILE = $(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --no-header --annotation-style=line \
-  --no-emit-options --no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(UPGRADE)
+LOCKS := requirements/build.txt requirements/workers.txt requirements/cuda.txt
+PIP = $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off
+# Files that have a hash of the lock, and nothing that is not in it; what comes as source is built by what is installed.
+LOCKED = $(PIP) --require-hashes --no-deps --no-build-isolation
+# Where torch and torchvision alone come from, instead of the index pip is set up with.
+TORCH_INDEX ?=
 
-.PHONY: help demo run test lint format lock pocket pocket-eval bench-learning docs messages chromium clean
+.PHONY: help demo run test lint format lock sbom pocket pocket-eval bench-learning docs messages chromium clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -41,13 +44,11 @@ format: $(VENV)/.installed-dev  ## Put the code into its form
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-lock: $(VENV)/.installed-dev  ## Resolve requirements/*.in into *.txt (UPGRADE=--upgrade for newer versions)
-	@# A CPU build of torch calls itself 2.13.0+cpu; the lock names the version that every index has.
-	for name in web workers dev bench; do \
-	  $(COMPILE) --output-file requirements/$$name.txt requirements/$$name.in; \
-	  sed -i.old -E 's/^((torch|torchvision)==[^ +]+)\+cpu/\1/' requirements/$$name.txt; \
-	  rm requirements/$$name.txt.old; \
-	done
+lock: $(VENV)/.installed-dev  ## Resolve requirements/*.in into *.txt (ARGS=--upgrade, --cuda: requirements/lock.py)
+	$(BIN)/python requirements/lock.py $(ARGS)
+
+sbom: $(VENV)/.installed-dev  ## Write the software bill of materials to dist/ (CycloneDX, JSON)
+	$(BIN)/python requirements/sbom.py $(ARGS)
 
 pocket: $(VENV)/.installed  ## Train the bundled small encoder again (ARGS="--help")
 	$(BIN)/python -m workers.pocket.train $(ARGS)
@@ -80,11 +81,16 @@ $(BIN)/python:
 
 $(VENV)/.installed: $(BIN)/python pyproject.toml $(LOCKS)
 	@echo "Installing Mekiki into $(VENV) (some minutes the first time) …"
-	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --editable '.[workers]' | { grep -vE '^Requirement already' || true; }
+	@$(PIP) --quiet --require-hashes --no-deps -r requirements/build.txt
+	$(BIN)/python requirements/install_torch.py $(TORCH_INDEX)
+	$(LOCKED) -r requirements/workers.txt | { grep -vE '^Requirement already' || true; }
+	@# A torch with CUDA asks for more than the lock of the workers has.
+	@$(BIN)/python -m pip check >/dev/null || $(LOCKED) -r requirements/cuda.txt
+	@$(PIP) --quiet --no-deps --no-build-isolation --no-index --editable .
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements/dev.txt
-	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --editable '.[dev]' | { grep -vE '^Requirement already' || true; }
+	$(LOCKED) -r requirements/dev.txt | { grep -vE '^Requirement already' || true; }
 	@touch $@
 
 chromium:
