@@ -18,6 +18,7 @@ import pytest
 from mekiki.embedded import endpoints, state
 from mekiki.embedded.supervisor import Platform, PlatformError
 from tests.embedded.conftest import EMBEDDED, processes_of, until
+from tests.roles import superuser_url
 
 CHILDREN = ("postgres", "valkey", "web", "worker", "search", "sweeper", "beat")
 NewPlatform = Callable[..., Platform]
@@ -114,8 +115,8 @@ def test_a_port_in_use_is_named_before_anything_starts(new_platform: NewPlatform
 
 
 def test_servers_of_ones_own_replace_the_embedded_ones(new_platform: NewPlatform, _valkey: str) -> None:
-    theirs = os.environ["DATABASE_URL"].replace("/mekiki?", "/theirs?")
-    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+    theirs = superuser_url("theirs")
+    with psycopg.connect(superuser_url(), autocommit=True) as connection:
         connection.execute("CREATE DATABASE theirs")
     platform = new_platform(env={"DATABASE_URL": theirs, "BROKER_URL": _valkey}, worker=False, beat=False)
     platform.start()

@@ -81,6 +81,18 @@ VARIABLES: dict[str, Variable] = {
             checks.url("postgresql", "postgres", example="postgresql://user:password@host:5432/name"),
         ),
         Variable(
+            "DATABASE_OWNER_URL",
+            "",
+            "The same database for the role that owns its tables: only `mekiki up`, backup and restore use it.",
+            checks.url("postgresql", "postgres", example="postgresql://owner:password@host:5432/name"),
+        ),
+        Variable(
+            "DATABASE_REPORT_ROLE",
+            "mekiki_report",
+            "Name of a role that may only read; where it exists, `mekiki up` grants it that.",
+            checks.role_name,
+        ),
+        Variable(
             "BROKER_URL",
             "",
             "redis://… or redis+socket://… replaces the embedded Valkey.",
@@ -140,6 +152,12 @@ VARIABLES: dict[str, Variable] = {
             "MEKIKI_MAX_ARCHIVE_FILES",
             "200000",
             "A zip with more entries is refused.",
+            checks.whole_number(1, 100_000_000),
+        ),
+        Variable(
+            "MEKIKI_RESERVE_MB",
+            "1024",
+            "Imports, trainings and label sets wait while less than this is free on the disk of the home, its files or its database.",
             checks.whole_number(1, 100_000_000),
         ),
         Variable(

@@ -105,3 +105,8 @@ def user_name(value: str) -> str | None:
     """Allow what Django allows as a user name."""
     fits = re.fullmatch(r"[\w.@+-]{1,150}", value)
     return None if fits else "a user name of letters, digits and @ . + - _, at most 150 characters"
+
+
+def role_name(value: str) -> str | None:
+    """Allow the name of a database role."""
+    return None if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}", value) else "the name of a database role"

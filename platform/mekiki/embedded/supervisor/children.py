@@ -32,7 +32,8 @@ class Server(Protocol):
 def child_environment(home: Path, database_url: str, broker_url: str) -> dict[str, str]:
     """The environment of children: ours, the servers' addresses, and where the code lies.
 
-    A checkout that is not installed has two source roots, which children must find as this process did.
+    The database's owner is none of theirs: they are the application (docs/decisions/0029). A checkout that is not
+    installed has two source roots, which children must find as this process did.
     """
     roots = [str(Path(__file__).resolve().parents[3])]
     workers = importlib.util.find_spec("workers")
@@ -41,6 +42,7 @@ def child_environment(home: Path, database_url: str, broker_url: str) -> dict[st
     path = [*dict.fromkeys(roots), *filter(None, env.inherited({}).get("PYTHONPATH", "").split(os.pathsep))]
     return env.inherited(
         {
+            "DATABASE_OWNER_URL": "",
             "MEKIKI_HOME": str(home),
             "DATABASE_URL": database_url,
             "BROKER_URL": broker_url,
