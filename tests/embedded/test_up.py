@@ -51,6 +51,16 @@ def test_a_day_on_one_home(new_platform: NewPlatform) -> None:
     assert set(platform.pids()) == set(CHILDREN)
     assert "torch" not in Path(f"/proc/{platform.pids()['web']}/maps").read_text()
 
+    # No child, nor a child of one, has the first admin's password; no log has it. Root is warned, once.
+    password = platform.admin[1].encode()
+    for pid in platform.pids().values():
+        for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
+            environ = Path(f"/proc/{process.pid}/environ").read_bytes()
+            assert b"MEKIKI_ADMIN_PASSWORD" not in environ and password not in environ, process
+    logs = {file.name: file.read_bytes() for file in (home / "logs").glob("*.log")}
+    assert not [name for name, text in logs.items() if password in text]
+    assert logs["mekiki.log"].count(b"runs as root") == int(os.geteuid() == 0)
+
     # Another shell finds the servers; the first admin is there, once.
     shown = mekiki(
         platform,

@@ -46,6 +46,7 @@ class Hand:
     def begin(self, items: Iterable[str]) -> None:
         """Note that these are looked at from now on, together."""
         self._in_hand |= set(items)
+        self._row.alone = ""
         self._write()
 
     def begin_alone(self, item: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mekiki.config import env
+from mekiki.config.server import limits
 from mekiki.embedded.process import Process
 
 WORKER_GRACE = 20.0
@@ -79,12 +80,11 @@ def _child(
 def web(home: Path, environment: dict[str, str], listener: socket.socket) -> Process:
     """gunicorn on a socket the supervisor holds: while it is mended, requests wait instead of failing."""
     command = [
-        "gunicorn", "mekiki.config.wsgi:application",
+        "gunicorn", "mekiki.config.server.application:application",
         "--bind", f"fd://{listener.fileno()}",
         "--workers", str(max(1, env.number("MEKIKI_WEB_WORKERS"))),
-        "--worker-class", "gthread", "--threads", "8",
-        # Large uploads and exports are streamed by threads; the worker's own pulse goes on meanwhile.
-        "--timeout", "60", "--graceful-timeout", "8", "--keep-alive", "5",
+        "--worker-class", "mekiki.config.server.worker.SiteWorker", "--asgi-lifespan", "off",
+        "--timeout", "60", "--graceful-timeout", "8", "--keep-alive", str(limits.IDLE_SECONDS),
         # Its default is a socket in the person's own home folder.
         "--no-control-socket",
     ]  # fmt: skip

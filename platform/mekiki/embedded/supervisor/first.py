@@ -92,13 +92,21 @@ def signing_key(console: Console) -> None:
         console.ok(_("Signing key made, fingerprint %(key)s") % {"key": grouped(key.fingerprint)})
 
 
-def first_admin(console: Console) -> None:
-    """Make the first admin when nobody can log in yet: from the environment, else asked for, else made up."""
+def root_warning() -> str:
+    """Return what to say to whoever starts the platform as root."""
+    return _(
+        "Mekiki runs as root. A mistake in it or in a file that somebody uploads could then change anything on this "
+        "machine. Run it as a user of its own: docs/how-to/install.md, “As root”."
+    )
+
+
+def first_admin(console: Console, password: str) -> None:
+    """Make the first admin when nobody can log in yet: `password` from the environment, else asked for, else made up."""
     from django.contrib.auth import get_user_model
 
     if get_user_model().objects.exists():
         return
-    name, password = env.text("MEKIKI_ADMIN_NAME"), env.text("MEKIKI_ADMIN_PASSWORD")
+    name = env.text("MEKIKI_ADMIN_NAME")
     if not password and sys.stdin.isatty() and sys.stdout.isatty():
         _ask(console, name)
         return

@@ -104,6 +104,7 @@ class Platform:
             time.sleep(0.05)
         self.url, self.database_url, self.broker_url = found.web_url, found.database_url, found.broker_url
         self.env = {**variables, "DATABASE_URL": self.database_url, "BROKER_URL": self.broker_url}
+        del self.env["MEKIKI_ADMIN_PASSWORD"]
         return self
 
     def stop(self, grace: float = 60.0) -> None:

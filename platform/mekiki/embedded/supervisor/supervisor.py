@@ -71,6 +71,8 @@ class Supervisor:
         except OSError as problem:
             raise PlainError(not_writable(home, problem)) from None
         self.console = Console(home / "logs" / "mekiki.log")
+        # Taken out of the environment before any child is started.
+        self.admin_password = env.take("MEKIKI_ADMIN_PASSWORD")
         self.running: list[Child] = []
         self.stop_asked = False
         self.asking = False  # waiting for the person: a signal must end the wait
@@ -101,6 +103,8 @@ class Supervisor:
             status = 0
             if moved:
                 self.console.warn(moved)
+            if os.geteuid() == 0:
+                self.console.warn(first.root_warning())
             try:
                 self._start()
                 self._watch()
@@ -190,7 +194,7 @@ class Supervisor:
             first.signing_key(self.console)
         self._check()
         self.asking = True
-        first.first_admin(self.console)
+        first.first_admin(self.console, self.admin_password)
         self.asking = False
         connections.close_all()
         self.console.ok(_("Database ready") if changed else _("Database up to date"))

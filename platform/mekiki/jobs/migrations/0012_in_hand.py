@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('jobs', '0010_seals'),
+        ('jobs', '0011_waiting_for'),
     ]
 
     operations = [

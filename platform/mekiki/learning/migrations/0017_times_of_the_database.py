@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('learning', '0014_judged_again'),
+        ('learning', '0016_functions_of_the_owner'),
     ]
 
     operations = [
