@@ -303,8 +303,8 @@ class _Run:
             Image.objects.bulk_create(rows, ignore_conflicts=True)
             lines += self._compare(taken)
             self.report.add(lines)
-        refused = sum(problem.outcome == ImportProblem.Outcome.REFUSED for _, problem in lines)
             self._hand.done(sha256 for _entry, sha256, _future in window.good)
+        refused = sum(problem.outcome == ImportProblem.Outcome.REFUSED for _, problem in lines)
         return len(taken), refused
 
     def _beyond_limits(self, images: list[Image]) -> dict[str, ProblemError]:

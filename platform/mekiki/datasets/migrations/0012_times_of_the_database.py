@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('datasets', '0010_append_only_evidence'),
+        ('datasets', '0011_storage_limits'),
     ]
 
     operations = [
