@@ -36,10 +36,21 @@ ADMIN = {
 }  # fmt: skip
 PLATFORM_ADMIN = {
     "users", "user-create", "user", "user-active", "user-may-create", "user-password", "platform-activity",
-    "platform-activity-download", "site-settings",
+    "platform-activity-download", "site-settings", "second-factor-required", "user-factors",
 }  # fmt: skip
-ANYBODY = {"login", "set_language", "set_theme", "healthz"}
-LOGGED_IN = {"home", "account", "logout", "dataset-create", "dataset-suggest-address", "metrics"}
+ANYBODY = {
+    "login",
+    "account_login",
+    "mfa_authenticate",
+    "passkey-login",
+    "set_language",
+    "set_theme",
+    "healthz",
+}
+LOGGED_IN = {
+    "home", "account", "logout", "dataset-create", "dataset-suggest-address", "metrics", "second-factor",
+    "second-factor-app", "passkey-add", "recovery-codes", "second-factor-remove", "passkey-rename",
+}  # fmt: skip
 # The description of the API and its root.
 API_ITSELF = {"api:openapi-json", "api:api-root"}
 
@@ -101,6 +112,7 @@ def world(db: None) -> dict[str, Any]:
         "version": 1,
         "job_id": job.pk,
         "user_id": people["reviewer"].pk,
+        "factor_id": 1,
         "encoder_id": head.encoder.pk,
         "form": "csv",
     }

@@ -185,6 +185,7 @@ class World:
             "pk": [1, self.run.pk],
             "job_id": [self.job.pk],
             "user_id": [self.user.pk],
+            "factor_id": [1],
             "encoder_id": [self.encoder.pk],
             "form": ["csv", "jsonl"],
         }
@@ -272,6 +273,7 @@ def asked_words(url: str) -> bytes:
 CHANGING = re.compile(
     rb'name="(?:csrfmiddlewaretoken|client_key)" value="[^"]*"|"X-CSRFToken": "[^"]*"|Set-Cookie: [^\n]*|(?:Content-Length|Expires|Last-Modified): [^\n]*'
     rb'|nonce-[\w+/=-]+|nonce="[^"]*"|X-CSRFToken[^}]*|<meta name="csrf-token"[^>]*>'
+    rb'|data-options="[^"]*"|src="data:image/svg[^"]*"|<code>[A-Z2-7 ]+</code>|otpauth:[^"]*'  # made anew each time
 )
 
 

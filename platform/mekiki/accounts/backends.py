@@ -3,11 +3,12 @@
 from typing import Any
 
 from django.contrib.auth.backends import ModelBackend
-from django.db.models import Subquery
+from django.db.models import BooleanField, ExpressionWrapper, Subquery
 from django.http import HttpRequest
 
 from mekiki.accounts import logins
 from mekiki.accounts.models import SiteSettings, User
+from mekiki.accounts.second_factor.selectors import lacking
 
 
 class SiteBackend(ModelBackend):
@@ -38,7 +39,12 @@ class SiteBackend(ModelBackend):
         return user
 
     def get_user(self, user_id: int) -> User | None:
-        """Return the active user of a session, with `stored_time_zone`; None when there is none."""
+        """Return the active user of a session, or None when there is none.
+
+        With `stored_time_zone`, and `lacks_second_factor`: admins need one, and this admin has none.
+        """
         zone = Subquery(SiteSettings.objects.values("time_zone")[:1])
-        user = User.objects.annotate(stored_time_zone=zone).filter(pk=user_id).first()
+        lacks = ExpressionWrapper(lacking(), output_field=BooleanField())
+        users = User.objects.annotate(stored_time_zone=zone, lacks_second_factor=lacks)
+        user = users.filter(pk=user_id).first()
         return user if user is not None and self.user_can_authenticate(user) else None

@@ -91,7 +91,8 @@ def _logged_in(sender: object, request: HttpRequest, user: User, **_more: object
         return
     client = client_of(request)
     request.new_device_token = remember_client(user=user, client=client)  # type: ignore[attr-defined]
-    record(kind="user.logged_in", actor=user, target=user, data=client.for_event())
+    methods = getattr(request, "login_methods", [])  # written by accounts/login_flow.py
+    record(kind="user.logged_in", actor=user, target=user, data={**client.for_event(), "methods": methods})
 
 
 @receiver(user_logged_out, dispatch_uid="mekiki.logins.logged_out")

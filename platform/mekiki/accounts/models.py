@@ -193,6 +193,8 @@ class SiteSettings(models.Model):
 
     # "": not chosen yet.
     time_zone = models.CharField(max_length=64, blank=True, default="")
+    # Admins of the platform and of datasets can do nothing but set up a second factor until they have one.
+    second_factor_required = models.BooleanField(default=False)
 
     class Meta:
         constraints = [models.CheckConstraint(condition=models.Q(pk=1), name="one_row_of_site_settings")]

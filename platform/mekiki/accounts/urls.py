@@ -4,16 +4,28 @@ from django.contrib.auth.views import LogoutView
 from django.urls import path
 
 from mekiki.accounts import views
+from mekiki.accounts.second_factor import views as second_factor
 
 urlpatterns = [
     path("login/", views.LoginView.as_view(), name="login"),
+    path("login/", views.LoginView.as_view(), name="account_login"),  # allauth's name for it
+    path("login/code/", second_factor.second_step, name="mfa_authenticate"),
+    path("login/passkey/", second_factor.passkey_login, name="passkey-login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("me/", views.account, name="account"),
+    path("second-factor/", second_factor.index, name="second-factor"),
+    path("second-factor/app/", second_factor.app_add, name="second-factor-app"),
+    path("second-factor/passkey/", second_factor.passkey_add, name="passkey-add"),
+    path("second-factor/codes/", second_factor.codes_make, name="recovery-codes"),
+    path("second-factor/<int:factor_id>/remove/", second_factor.factor_remove, name="second-factor-remove"),
+    path("second-factor/<int:factor_id>/name/", second_factor.passkey_rename, name="passkey-rename"),
     path("site/", views.site_settings, name="site-settings"),
+    path("site/second-factor/", second_factor.set_required, name="second-factor-required"),
     path("users/", views.users, name="users"),
     path("users/new/", views.create, name="user-create"),
     path("users/<int:user_id>/", views.user, name="user"),
     path("users/<int:user_id>/active/", views.set_active, name="user-active"),
     path("users/<int:user_id>/datasets/", views.set_may_create, name="user-may-create"),
+    path("users/<int:user_id>/second-factor/", second_factor.reset, name="user-factors"),
     path("users/<int:user_id>/password/", views.reset_password, name="user-password"),
 ]

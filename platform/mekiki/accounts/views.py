@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from allauth.account.internal.flows.login import perform_password_login
+from allauth.account.models import Login
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
@@ -16,9 +18,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from mekiki.accounts import selectors, services, site
+from mekiki.accounts import login_flow, selectors, services, site
 from mekiki.accounts.access import person, require_platform_admin, user_for
 from mekiki.accounts.forms import LoginForm, NewUserForm, SiteForm
+from mekiki.accounts.second_factor import hosts
+from mekiki.accounts.second_factor.selectors import admins_without, has_second_factor, is_required_for_admins
 
 
 class LoginView(auth_views.LoginView):
@@ -29,16 +33,15 @@ class LoginView(auth_views.LoginView):
     redirect_authenticated_user = True
 
     def form_valid(self, form: Any) -> HttpResponse:
-        """Let in, and take the time zone of the first admin's browser. accounts/logins.py records the login."""
+        """Go on with the login's next step; accounts/login_flow.py ends it, accounts/logins.py records it."""
         user = form.get_user()
-        name = form.cleaned_data.get("browser_zone", "")
-        if site.take_zone_of_browser(name=name, user=user):
-            messages.info(
-                self.request,
-                _("Times are shown in the zone of your browser, %(zone)s. Change it under Site settings.")
-                % {"zone": name},
-            )
-        return super().form_valid(form)
+        self.request.session[login_flow.ZONE_KEY] = str(form.cleaned_data.get("browser_zone") or "")[:64]
+        login = Login(user=user, redirect_url=self.get_success_url())
+        return perform_password_login(self.request, {"username": user.username}, login)
+
+    def get_context_data(self, **more: Any) -> dict[str, Any]:
+        """Add where passkeys work."""
+        return super().get_context_data(**more, passkeys_work=hosts.passkeys_work(self.request))
 
 
 @sensitive_post_parameters()
@@ -54,7 +57,11 @@ def account(request: HttpRequest) -> HttpResponse:
         update_session_auth_hash(request, user)
         messages.success(request, _("Your password is changed. Other browsers have to log in again."))
         return redirect("account")
-    context = {"form": form, "memberships": selectors.memberships_of(user)}
+    context = {
+        "form": form,
+        "memberships": selectors.memberships_of(user),
+        "has_second_factor": has_second_factor(user),
+    }
     return render(request, "accounts/account.html", context, status=422 if form.errors else 200)
 
 
@@ -104,7 +111,11 @@ def _by_field(error: ValidationError) -> dict[str | None, list[str]]:
 def user(request: HttpRequest, user_id: int) -> HttpResponse:
     """One user: roles, rights, and what an admin may do about them."""
     found = user_for(person(request), user_id)
-    context = {"person": found, "memberships": selectors.memberships_of(found)}
+    context = {
+        "person": found,
+        "memberships": selectors.memberships_of(found),
+        "has_second_factor": has_second_factor(found),
+    }
     return render(request, "accounts/user.html", context)
 
 
@@ -165,5 +176,7 @@ def site_settings(request: HttpRequest) -> HttpResponse:
         "fixed": settings.FIXED_TIME_ZONE,
         "zone": site.zone_name(),
         "now": timezone.now(),
+        "second_factor_required": is_required_for_admins(),
+        "without_factor": admins_without()[:20],
     }
     return render(request, "accounts/site.html", context, status=422 if form.errors else 200)

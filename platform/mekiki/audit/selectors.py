@@ -12,7 +12,7 @@ from mekiki.audit.models import Event
 GROUPED = frozenset(
     {
         "decision.recorded", "queue.filled", "label_set.downloaded",
-        "user.logged_in", "user.logged_out", "user.login_failed",
+        "user.logged_in", "user.logged_out", "user.login_failed", "user.second_step_failed",
     }
 )  # fmt: skip
 # The longest pause between two events of one group.

@@ -33,6 +33,10 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.postgres",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
     "csp",
     "django_htmx",
     "django_celery_beat",
@@ -66,8 +70,10 @@ MIDDLEWARE = [
     "mekiki.accounts.middleware.DeviceMiddleware",
     "mekiki.accounts.middleware.LanguageMiddleware",
     "mekiki.accounts.middleware.TimeZoneMiddleware",
+    "mekiki.accounts.second_factor.middleware.SecondFactorMiddleware",
     "mekiki.datasets.middleware.MovedDatasetMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
@@ -128,6 +134,20 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 LOGIN_URL = "login"
+# The second step of a login and single sign-on are django-allauth's, by adapters of ours (docs/decisions/0032).
+# Guessing is slowed down in the database, not in a cache that every process has for itself.
+ACCOUNT_ADAPTER = "mekiki.accounts.login_flow.LoginAdapter"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_EMAIL_NOTIFICATIONS = False
+ACCOUNT_RATE_LIMITS = False
+ACCOUNT_LOGIN_TIMEOUT = 600  # seconds between the first and the second step
+MFA_ADAPTER = "mekiki.accounts.second_factor.adapter.SecondFactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_TOLERANCE = 1  # steps of 30 s before and after: clocks of phones are not exact
+MFA_RECOVERY_CODE_DIGITS = 10
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "login"
 

@@ -31,6 +31,12 @@ GROUPS: dict[str, tuple[str, ...]] = {
 # Beginnings of kinds that belong to no dataset.
 PLATFORM_ONLY = ("user.", "site.", "seal.", "seals.", "signing_key.")
 
+# What came through a door: shown with address and browser.
+_BY_CLIENT = {
+    "user.logged_in", "user.logged_out", "user.login_failed", "user.login_slowed", "user.login_refused",
+    "user.second_step_failed",
+}  # fmt: skip
+
 
 def group_label(code: str) -> str:
     """The filter's words for a group."""
@@ -76,13 +82,13 @@ def detail(event: Event) -> str:
         return f"#{data.get('version', '')}: {repeating.sentence(data)}"
     if event.kind == "head.chosen":
         return f"#{data.get('version', '')}"
-    if event.kind in {"site.time_zone_set", "dataset.address_changed"}:
+    if event.kind in {"site.time_zone_set", "dataset.address_changed", "user.passkey_renamed"}:
         return f"{data.get('from', '')} → {data.get('to', '')}"
     if event.kind.startswith("signing_key."):
         return f"{data.get('fingerprint', '')[:16]} ({data.get('system_user', '')})"
     if event.kind.endswith(".file_changed"):
         return str(data.get("object", ""))[:16]
-    if event.kind in {"user.logged_in", "user.logged_out", "user.login_failed", "user.login_slowed"}:
+    if event.kind in _BY_CLIENT:
         return _client(data)
     if event.kind in {"queue.put_back", "queue.asked_again"} and data.get("image"):
         return neutral_name(data["image"])  # its file name can be one that an audit must not know
@@ -196,6 +202,14 @@ _NAMES = {
     "member.removed": gettext_noop("Member removed"),
     "user.name_shared": gettext_noop("User name like another user’s"),
 }
+
+
+def _recovery_code_used(data: dict[str, Any]) -> str:
+    left = int(data.get("left", 0))
+    words = ngettext("Recovery code used, %(n)d is left", "Recovery code used, %(n)d are left", left)
+    return words % {"n": left}
+
+
 _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "dataset.created": _plain(gettext_noop("Dataset created")),
     "dataset.archived": _plain(gettext_noop("Dataset archived")),
@@ -253,6 +267,18 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "user.created": _plain(gettext_noop("User created")),
     "user.name_shared": _name_shared,
     "user.logged_in": _plain(gettext_noop("Logged in")),
+    "user.login_refused": _plain(gettext_noop("Login refused")),
+    "user.second_step_failed": _plain(gettext_noop("Wrong code or passkey at a login")),
+    "user.app_added": _plain(gettext_noop("Authenticator app set up")),
+    "user.app_removed": _plain(gettext_noop("Authenticator app removed")),
+    "user.passkey_added": _plain(gettext_noop("Passkey added")),
+    "user.passkey_renamed": _plain(gettext_noop("Passkey renamed")),
+    "user.passkey_removed": _plain(gettext_noop("Passkey removed")),
+    "user.recovery_codes_made": _plain(gettext_noop("Recovery codes made")),
+    "user.recovery_code_used": _recovery_code_used,
+    "site.second_factor_required": _plain(gettext_noop("Second factor required of admins")),
+    "site.second_factor_optional": _plain(gettext_noop("Second factor no longer required of admins")),
+    "user.factors_reset": _plain(gettext_noop("Second factors removed by an admin")),
     "user.logged_out": _plain(gettext_noop("Logged out")),
     "user.login_failed": _plain(gettext_noop("Wrong password")),
     "user.login_slowed": _plain(gettext_noop("Too many wrong passwords: logging in is slowed down")),

@@ -74,7 +74,10 @@ AnyPath = click.Path(path_type=Path)
 @click.rich_config(STYLE)
 @click.command_panel(_("Start"), commands=["up", "sweeper", "demo"])
 @click.command_panel(_("Images and models"), commands=["import", "retrain", "replay"])
-@click.command_panel(_("Keep and check"), commands=["status", "backup", "restore", "verify", "audit", "key"])
+@click.command_panel(
+    _("Keep and check"),
+    commands=["status", "backup", "restore", "verify", "audit", "key", "reset-second-factor"],
+)
 @click.command_panel(_("For developers"), commands=["manage"])
 @click.version_option(version("mekiki"), message="mekiki %(version)s")
 @click.pass_context
@@ -173,6 +176,15 @@ def retrain(**options: Any) -> None:
 @click.option("--inside", is_flag=True, hidden=True)
 def replay(**options: Any) -> None:
     run_body("replay", options)
+
+
+@app.command(
+    "reset-second-factor",
+    help=_("Remove the second factors of a user who has lost them, when no other admin can."),
+)
+@click.argument("name", help=_("Name of the user."))
+def reset_second_factor(**options: Any) -> None:
+    run_body("reset_second_factor", options)
 
 
 @app.command(help=_("Check files, lineage and signature of a label set, offline."))

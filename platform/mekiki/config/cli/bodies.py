@@ -15,6 +15,7 @@ BODIES = {
     "demo": "simulation",
     "import": "datasets",
     "replay": "simulation",
+    "reset_second_factor": "accounts",
     "retrain": "learning",
     "sweeper": "jobs",
     "verify": "exports",

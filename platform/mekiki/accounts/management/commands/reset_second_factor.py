@@ -1,0 +1,31 @@
+"""`mekiki reset-second-factor NAME`: for an admin who has lost phone, key and recovery codes, when no other can help."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
+
+from mekiki.accounts.second_factor import services
+from mekiki.accounts.selectors import user_named
+
+
+class Command(BaseCommand):
+    """Remove the second factors of one user; recorded in the audit log."""
+
+    help = "Remove the authenticator app, the passkeys and the recovery codes of a user."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """The user."""
+        parser.add_argument("name", help="name of the user")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Say what was removed."""
+        user = user_named(options["name"])
+        if user is None:
+            raise CommandError(_("No user has this name. Nothing was changed."))
+        if services.reset(user=user, actor=None, source="command"):
+            said = _("The second factors of %(name)s are removed. The password alone logs in now.")
+        else:
+            said = _("%(name)s has no second factor. Nothing was changed.")
+        self.stdout.write(said % {"name": user.username})

@@ -1,0 +1,45 @@
+"""Admins without a second factor, on a site that requires one."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+
+class SecondFactorMiddleware:
+    """Lets an admin who needs a second factor do nothing but set one up, by pages and by the API."""
+
+    OPEN = frozenset(
+        {
+            "second-factor", "second-factor-app", "passkey-add", "recovery-codes", "password-change", "logout",
+            "set_language", "set_theme", "healthz",
+        }
+    )  # fmt: skip
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """As the next one; the check needs the name of the address and comes with the view."""
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, *_view: Any) -> HttpResponse | None:
+        """Lead to the page of second factors; programs get 403 as JSON."""
+        match = request.resolver_match
+        if match is None or match.view_name in self.OPEN:
+            return None
+        # Loaded with the user (accounts/backends.py).
+        if not getattr(request.user, "lacks_second_factor", False):
+            return None
+        if match.namespace == "api":
+            detail = _(
+                "Admins need a second factor on this site. Set one up in the browser. Nothing was done."
+            )
+            return JsonResponse({"detail": detail, "code": "second_factor_needed"}, status=403)
+        page = reverse("second-factor")
+        if request.headers.get("HX-Request"):
+            return HttpResponse(status=403, headers={"HX-Redirect": page})
+        return redirect(page)

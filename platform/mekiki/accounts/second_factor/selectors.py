@@ -1,0 +1,85 @@
+"""Reads of second factors."""
+
+from dataclasses import dataclass, field
+
+from allauth.mfa.models import Authenticator
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from mekiki.accounts.models import Membership, Role, SiteSettings, User
+
+# Recovery codes are no factor of their own: they stand in for one of these.
+FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
+
+
+@dataclass
+class Factors:
+    """What one user has."""
+
+    app: Authenticator | None = None
+    passkeys: list[Authenticator] = field(default_factory=list)
+    codes: Authenticator | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether the second step of a login asks for something."""
+        return self.app is not None or bool(self.passkeys)
+
+    @property
+    def codes_left(self) -> int:
+        """How many recovery codes are unused. 0 when there are none, or when nothing can read them."""
+        if self.codes is None:
+            return 0
+        from mekiki.accounts.second_factor import sealing
+
+        try:
+            return len(self.codes.wrap().get_unused_codes())
+        except sealing.Unreadable:
+            return 0
+
+
+def factors_of(user: User) -> Factors:
+    """Return the authenticator app, the passkeys (oldest first) and the recovery codes of a user."""
+    found = Factors()
+    for row in Authenticator.objects.filter(user_id=user.pk).order_by("pk"):
+        if row.type == Authenticator.Type.TOTP:
+            found.app = row
+        elif row.type == Authenticator.Type.WEBAUTHN:
+            found.passkeys.append(row)
+        else:
+            found.codes = row
+    return found
+
+
+def has_second_factor(user: User) -> bool:
+    """Whether the second step of the user's login asks for something."""
+    return Authenticator.objects.filter(user_id=user.pk, type__in=FACTORS).exists()
+
+
+def is_required_for_admins() -> bool:
+    """Whether admins of the platform and of datasets need a second factor."""
+    return SiteSettings.objects.filter(second_factor_required=True).exists()
+
+
+def administers(user: User) -> bool:
+    """Whether the user is an admin of the platform or of a dataset."""
+    return user.is_superuser or Membership.objects.filter(user=user, role=Role.ADMIN).exists()
+
+
+def admins_without() -> QuerySet[User]:
+    """Return the active admins of the platform and of datasets who have no second factor, by name."""
+    users = User.objects.filter(_admin(), is_active=True).exclude(_factor())
+    return users.order_by("username")
+
+
+def _admin() -> Q:
+    return Q(is_superuser=True) | Q(Exists(Membership.objects.filter(user=OuterRef("pk"), role=Role.ADMIN)))
+
+
+def _factor() -> Q:
+    return Q(Exists(Authenticator.objects.filter(user=OuterRef("pk"), type__in=FACTORS)))
+
+
+def lacking() -> Q:
+    """Return the condition on users who need a second factor and have none."""
+    required = SiteSettings.objects.filter(second_factor_required=True)
+    return Q(Exists(required)) & _admin() & ~_factor()

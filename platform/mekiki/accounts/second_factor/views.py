@@ -1,0 +1,293 @@
+"""The second step of a login, logging in with a passkey, and the page of one's own second factors."""
+
+import base64
+import json
+from typing import Any
+
+from allauth.account.internal.decorators import login_stage_required
+from allauth.account.internal.flows.login import perform_login
+from allauth.account.internal.stagekit import clear_login
+from allauth.account.models import Login
+from allauth.mfa.adapter import get_adapter
+from allauth.mfa.base.internal.flows import post_authentication
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal.auth import generate_totp_secret
+from allauth.mfa.webauthn.internal import auth as webauthn
+from django.contrib import messages
+from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST
+
+from mekiki.accounts.access import person, require_platform_admin, user_for
+from mekiki.accounts.models import User
+from mekiki.accounts.second_factor import guesses, hosts, sealing, selectors, services
+from mekiki.accounts.second_factor.adapter import SecondStep
+from mekiki.accounts.second_factor.forms import AppForm, AssertionForm, CodeForm, PasskeyForm, PasskeyNameForm
+
+# The secret of an app that is being set up, encrypted.
+DRAFT_KEY = "second_factor_draft"
+
+
+@sensitive_post_parameters()
+@login_stage_required(stage=SecondStep.key, redirect_urlname="login")
+@require_http_methods(["GET", "HEAD", "POST"])
+def second_step(request: HttpRequest) -> HttpResponse:
+    """The second step of a login: a code, or a passkey."""
+    stage = request._login_stage  # type: ignore[attr-defined]
+    user: User = stage.login.user
+    if not stage.is_current():
+        clear_login(request)
+        messages.error(request, _("This login is no longer valid. Log in again."))
+        return redirect("login")
+    posted = request.POST if request.method == "POST" else None
+    problem = ""
+    if posted is not None:
+        used, problem = _answered(request, user, posted)
+        if used is not None:
+            post_authentication(request, used)
+            return stage.exit()
+    factors = selectors.factors_of(user)
+    options = json.dumps(webauthn.begin_authentication(user)) if factors.passkeys else ""
+    context = {
+        "form": CodeForm(),
+        "factors": factors,
+        "options": options,
+        "problem": problem,
+        "name": user.username,
+    }
+    return render(request, "accounts/second_step.html", context, status=422 if problem else 200)
+
+
+def _answered(request: HttpRequest, user: User, posted: Any) -> tuple[Authenticator | None, str]:
+    """Return the factor that answered rightly, or None and what to say."""
+    wait = guesses.begin(user=user, request=request)
+    if wait:
+        return None, guesses.words(wait)
+    if "credential" in posted:
+        form = AssertionForm(posted, user=user)
+        if form.is_valid():
+            guesses.succeed(user=user)
+            return form.cleaned_data["credential"], ""
+        problem = _said(form)
+    else:
+        used = services.use_code(user=user, code=posted.get("code", "")[:60])
+        if used is not None:
+            guesses.succeed(user=user)
+            return used, ""
+        problem = _("The code is wrong, too old, or was used before.")
+    guesses.fail(user=user, request=request)
+    return None, problem
+
+
+def _said(form: AssertionForm) -> str:
+    return " ".join(str(problem) for problems in form.errors.values() for problem in problems)
+
+
+@login_not_required
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def passkey_login(request: HttpRequest) -> HttpResponse:
+    """GET: the challenge for the browser's dialogue. POST: its answer logs in, without a password."""
+    if request.user.is_authenticated:
+        return redirect("home")
+    if request.method != "POST":
+        return JsonResponse(webauthn.begin_authentication(None))
+    form = AssertionForm(request.POST, user=None)
+    wait = guesses.begin(user=None, request=request)
+    if not wait and form.is_valid():
+        passkey = form.cleaned_data["credential"]
+        guesses.succeed(user=None, request=request)
+        post_authentication(request, passkey, passwordless=True)
+        return perform_login(request, Login(user=passkey.user, redirect_url=request.POST.get("next") or None))
+    if not wait:
+        guesses.fail(user=None, request=request)
+    said = guesses.words(wait) if wait else _said(form)
+    messages.error(request, said)
+    return redirect("login")
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD"])
+def index(request: HttpRequest) -> HttpResponse:
+    """One's own second factors."""
+    user = person(request)
+    return render(request, "accounts/second_factor.html", _index_context(request, user))
+
+
+def _index_context(request: HttpRequest, user: User) -> dict[str, Any]:
+    required = selectors.is_required_for_admins() and selectors.administers(user)
+    return {
+        "factors": selectors.factors_of(user),
+        "required": required,
+        "passkeys_work": hosts.passkeys_work(request),
+    }
+
+
+@sensitive_post_parameters()
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def app_add(request: HttpRequest) -> HttpResponse:
+    """Set an authenticator app up: the secret as a picture and as text, then the first code of the app."""
+    user = person(request)
+    if selectors.factors_of(user).app is not None:
+        return redirect("second-factor")
+    secret = _draft(request, new=request.method != "POST")
+    form = AppForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            codes = services.add_app(user=user, secret=secret, code=form.cleaned_data["code"])
+        except ValidationError as error:
+            form.add_error("code", error)
+        else:
+            request.session.pop(DRAFT_KEY, None)
+            return _added(request, codes, _("Your next login asks for a code of the app."))
+    adapter = get_adapter()
+    address = adapter.build_totp_url(user, secret)
+    picture = base64.b64encode(adapter.build_totp_svg(address).encode()).decode()
+    groups = [secret[i : i + 4] for i in range(0, len(secret), 4)]
+    context = {
+        "form": form,
+        "picture": f"data:image/svg+xml;base64,{picture}",
+        "groups": groups,
+        "address": address,
+    }
+    return render(request, "accounts/app_add.html", context, status=422 if form.errors else 200)
+
+
+def _draft(request: HttpRequest, *, new: bool) -> str:
+    """Return the secret of the app that is being set up. A GET makes a new one; an error on the page keeps it."""
+    if not new and DRAFT_KEY in request.session:
+        try:
+            return sealing.decrypt(request.session[DRAFT_KEY])
+        except sealing.Unreadable:
+            pass
+    secret = generate_totp_secret()
+    request.session[DRAFT_KEY] = sealing.encrypt(secret)
+    return secret
+
+
+def _added(request: HttpRequest, codes: list[str], said: str) -> HttpResponse:
+    """Lead back; or show the recovery codes that were made with the first factor."""
+    messages.success(request, said)
+    return _codes_page(request, codes) if codes else redirect("second-factor")
+
+
+def _codes_page(request: HttpRequest, codes: list[str]) -> HttpResponse:
+    """Show codes on the answer to this request only, as a made password is."""
+    grouped = [f"{code[:5]}-{code[5:]}" for code in codes]
+    return render(request, "accounts/recovery_codes.html", {"codes": grouped, "host": request.get_host()})
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def passkey_add(request: HttpRequest) -> HttpResponse:
+    """Add a passkey."""
+    user = person(request)
+    form = PasskeyForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        given = form.cleaned_data
+        name = given["name"] or get_adapter().generate_authenticator_name(user, Authenticator.Type.WEBAUTHN)
+        try:
+            codes = services.add_passkey(
+                user=user, name=name, credential=given["credential"], alone=given["alone"]
+            )
+        except ValidationError as error:
+            form.add_error(None, error)
+        else:
+            return _added(request, codes, _("The passkey is saved."))
+    context = {
+        "form": form,
+        "options": json.dumps(webauthn.begin_registration(user, False)),
+        "passkeys_work": hosts.passkeys_work(request),
+        "localhost": hosts.localhost_address(request),
+    }
+    return render(request, "accounts/passkey_add.html", context, status=422 if form.errors else 200)
+
+
+@require_POST
+def factor_remove(request: HttpRequest, factor_id: int) -> HttpResponse:
+    """Remove the app or a passkey of one's own."""
+    user = person(request)
+    try:
+        services.remove(user=user, factor=_own(user, factor_id, *selectors.FACTORS))
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+    else:
+        messages.success(request, _("Removed. It cannot be used to log in any more."))
+    return redirect("second-factor")
+
+
+@require_POST
+def passkey_rename(request: HttpRequest, factor_id: int) -> HttpResponse:
+    """Give a passkey of one's own another name."""
+    user = person(request)
+    passkey = _own(user, factor_id, Authenticator.Type.WEBAUTHN)
+    form = PasskeyNameForm(request.POST)
+    if form.is_valid():
+        services.rename_passkey(user=user, passkey=passkey, name=form.cleaned_data["name"])
+        messages.success(request, _("The passkey has a new name."))
+    else:
+        messages.error(request, _("The name is empty or too long. Nothing was changed."))
+    return redirect("second-factor")
+
+
+@never_cache
+@require_POST
+def codes_make(request: HttpRequest) -> HttpResponse:
+    """Make new recovery codes and show them once."""
+    try:
+        codes = services.make_recovery_codes(user=person(request))
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+        return redirect("second-factor")
+    return _codes_page(request, codes)
+
+
+def _own(user: User, factor_id: int, *kinds: str) -> Authenticator:
+    found = Authenticator.objects.filter(pk=factor_id, user_id=user.pk, type__in=kinds).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+@require_POST
+def reset(request: HttpRequest, user_id: int) -> HttpResponse:
+    """Remove all second factors of a user who has lost them."""
+    found = user_for(person(request), user_id)
+    try:
+        removed = services.reset(user=found, actor=person(request))
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+    else:
+        if removed:
+            said = _("The second factors of %(name)s are removed. The password alone logs in now.")
+            messages.success(request, said % {"name": found.username})
+        else:
+            messages.info(
+                request, _("%(name)s has no second factor. Nothing was changed.") % {"name": found.username}
+            )
+    return redirect("user", user_id)
+
+
+@require_POST
+def set_required(request: HttpRequest) -> HttpResponse:
+    """Require a second factor of admins, or no longer."""
+    required = request.POST.get("required") == "1"
+    require_platform_admin(request.user)
+    try:
+        services.set_required(required=required, actor=person(request))
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+    else:
+        said = (
+            _("Admins need a second factor from now on. Who has none can only set one up.")
+            if required
+            else _("Admins need no second factor any more.")
+        )
+        messages.success(request, said)
+    return redirect("site-settings")

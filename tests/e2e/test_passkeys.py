@@ -1,0 +1,95 @@
+"""A passkey is added, logs in alone and as the second step, in a real Chromium with a virtual authenticator."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from mekiki.accounts.second_factor import selectors
+from mekiki.audit.models import Event
+from tests.factories import PASSWORD, UserFactory
+
+pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
+SHOTS = Path(__file__).parent / "screenshots"
+
+
+def is_clean(page: Page, name: str) -> None:
+    """No fault that axe finds, no sideways scrolling at 390 px; a picture of both widths."""
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 844})
+        page.screenshot(path=SHOTS / f"{name}-{width}.png", full_page=True)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+    found = Axe().run(page, options={"preload": False}).response["violations"]
+    assert found == [], json.dumps(found, indent=1)[:2000]
+    page.set_viewport_size({"width": 1280, "height": 844})
+
+
+def test_a_passkey_from_setting_up_to_logging_in(browser: Browser, live_server: Any, patience: None) -> None:
+    user = UserFactory(username="aiko", language="ja")
+    context = browser.new_context(locale="ja-JP")
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda said: problems.append(said.text) if "Content Security" in said.text else None)
+    devices = context.new_cdp_session(page)
+    devices.send("WebAuthn.enable")
+    options = {
+        "protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True,
+        "isUserVerified": True, "automaticPresenceSimulation": True,
+    }  # fmt: skip
+    device = devices.send("WebAuthn.addVirtualAuthenticator", {"options": options})["authenticatorId"]
+
+    def first_step() -> None:
+        page.goto(f"{live_server.url}/accounts/login/?next=/accounts/second-factor/")
+        page.fill("[name=username]", "aiko")
+        page.fill("[name=password]", PASSWORD)
+        page.click("form.card button")
+
+    def log_out() -> None:
+        page.locator("details.menu summary").last.click()
+        page.locator("form[action='/accounts/logout/'] button").click()
+        expect(page.locator("[name=username]")).to_be_visible()
+
+    first_step()
+    is_clean(page, "second-factor-none")
+    page.goto(f"{live_server.url}/accounts/second-factor/app/")
+    is_clean(page, "second-factor-app")
+    page.goto(f"{live_server.url}/accounts/second-factor/passkey/")
+    is_clean(page, "second-factor-passkey")
+    page.fill("[name=name]", "作業台のPC")
+    page.locator("[data-passkey] button").press("Enter")
+    expect(page.locator("[data-codes]")).to_be_visible()
+    is_clean(page, "second-factor-codes")
+    codes = page.locator("[data-codes]").inner_text().split()
+    with page.expect_download() as saved:
+        page.click("[data-codes-save]")
+    assert all(code in saved.value.path().read_text() for code in codes) and len(codes) == 10
+    page.goto(f"{live_server.url}/accounts/second-factor/")
+    expect(page.locator("main input[name=name]")).to_have_value("作業台のPC")
+    is_clean(page, "second-factor-set")
+
+    log_out()
+    is_clean(page, "login")
+    page.click("[data-passkey=login] button")
+    expect(page).to_have_url(f"{live_server.url}/")
+    assert Event.objects.filter(kind="user.logged_in").latest("pk").data["methods"] == ["passkey"]
+
+    log_out()
+    first_step()
+    expect(page).to_have_url(f"{live_server.url}/accounts/login/code/")
+    is_clean(page, "second-step")
+    page.click("[data-passkey=answer] button")
+    expect(page).to_have_url(f"{live_server.url}/accounts/second-factor/")
+    assert Event.objects.filter(kind="user.logged_in").latest("pk").data["methods"] == ["password", "passkey"]
+
+    # Another key for the same account does not open it; nor does one that is not accepted leave the page dead.
+    devices.send("WebAuthn.clearCredentials", {"authenticatorId": device})
+    log_out()
+    page.click("[data-passkey=login] button")
+    expect(page.locator("[data-passkey-problem]")).to_be_visible()
+    expect(page.locator("[data-passkey=login] button")).to_be_enabled()
+    assert len(selectors.factors_of(user).passkeys) == 1
+    assert problems == []
