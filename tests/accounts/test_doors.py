@@ -36,10 +36,21 @@ ADMIN = {
 }  # fmt: skip
 PLATFORM_ADMIN = {
     "users", "user-create", "user", "user-active", "user-may-create", "user-password", "platform-activity",
-    "platform-activity-download", "site-settings",
+    "platform-activity-download", "site-settings", "seals-ask", "seal-time-stamp",
 }  # fmt: skip
 ANYBODY = {"login", "set_language", "set_theme", "healthz"}
-LOGGED_IN = {"home", "account", "logout", "dataset-create", "dataset-suggest-address", "metrics"}
+LOGGED_IN = {
+    "home",
+    "account",
+    "logout",
+    "dataset-create",
+    "dataset-suggest-address",
+    "metrics",
+    "seals",
+    "seal-head",
+    "seal-request",
+    "seal-keys",
+}
 # The description of the API and its root.
 API_ITSELF = {"api:openapi-json", "api:api-root"}
 
