@@ -37,6 +37,7 @@ ADMIN = {
 PLATFORM_ADMIN = {
     "users", "user-create", "user", "user-active", "user-may-create", "user-password", "platform-activity",
     "platform-activity-download", "site-settings", "second-factor-required", "user-factors",
+    "seals-ask", "seal-time-stamp",
 }  # fmt: skip
 ANYBODY = {
     "login",
@@ -50,6 +51,7 @@ ANYBODY = {
 LOGGED_IN = {
     "home", "account", "logout", "dataset-create", "dataset-suggest-address", "metrics", "second-factor",
     "second-factor-app", "passkey-add", "recovery-codes", "second-factor-remove", "passkey-rename",
+    "seals", "seal-head", "seal-request", "seal-keys",
 }  # fmt: skip
 # The description of the API and its root.
 API_ITSELF = {"api:openapi-json", "api:api-root"}
