@@ -36,7 +36,7 @@ ADMIN = {
 }  # fmt: skip
 PLATFORM_ADMIN = {
     "users", "user-create", "user", "user-active", "user-may-create", "user-password", "platform-activity",
-    "platform-activity-download", "site-settings", "second-factor-required", "user-factors",
+    "platform-activity-download", "site-settings", "system", "second-factor-required", "user-factors",
     "seals-ask", "seal-time-stamp",
 }  # fmt: skip
 ANYBODY = {

@@ -143,6 +143,12 @@ VARIABLES: dict[str, Variable] = {
             checks.whole_number(1, 100_000_000),
         ),
         Variable(
+            "MEKIKI_RESERVE_MB",
+            "1024",
+            "Imports, trainings and label sets wait while less than this is free on the disk of the home, its files or its database.",
+            checks.whole_number(1, 100_000_000),
+        ),
+        Variable(
             "MEKIKI_INDEX_MEMORY_MB",
             "2048",
             "Most memory PostgreSQL may take while it builds a search index.",

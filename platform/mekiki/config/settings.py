@@ -76,6 +76,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "mekiki.web.middleware.NoRoomMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
 

@@ -12,9 +12,10 @@ from django.core.exceptions import ValidationError
 from django.db import connections
 from django.utils.translation import gettext as _
 
-from mekiki.config import env
+from mekiki.config import disk, env
 from mekiki.config.plain import PlainError
 from mekiki.embedded import endpoints, identity, state
+from mekiki.embedded.ballast import Ballast
 from mekiki.embedded.leftovers import end_leftover
 from mekiki.embedded.lock import HomeLock, not_writable
 from mekiki.embedded.memory import out_of_memory_kills
@@ -31,6 +32,7 @@ POLL_SECONDS = 0.1
 ROTATE_SECONDS = 10.0
 # A server that was started again is asked this often whether it answers.
 ASK_SECONDS = 0.5
+DISK_SECONDS = 2.0
 # After a crash PostgreSQL first reads its log again, which takes minutes on a slow disk.
 PATIENCE_SECONDS = 600.0
 STOP_ORDER = ("beat", "sweeper", "search", "worker", "web", "valkey", "postgres")
@@ -72,6 +74,8 @@ class Supervisor:
         self.listener: socket.socket | None = None
         self.url = ""
         self._memory_kills: int | None = None
+        self._ballast: Ballast | None = None
+        self._shortage = ""
 
     # --- The whole -------------------------------------------------------------------------------------------
 
@@ -140,12 +144,16 @@ class Supervisor:
         self.console.head(_("Mekiki on %(home)s") % {"home": self.home})
         postgres = None if env.text("DATABASE_URL") else Postgres(self.home / "postgres")
         valkey = None if env.text("BROKER_URL") else Valkey(self.home / "valkey")
+        if postgres and (self.home / "postgres").exists():
+            self._ballast = Ballast((self.home / "postgres").resolve(), disk.reserve())
+            self._ballast.look()  # a full disk: the database needs room to start
         # Nobody waits for anybody here: addresses are known before the servers answer on them.
         if valkey:
             valkey.launch()
             self.running.append(Child("valkey", valkey))
         if postgres:
             postgres.launch()
+            self._ballast = self._ballast or Ballast((self.home / "postgres").resolve(), disk.reserve())
             self.running.append(Child("postgres", postgres))
         self.endpoints = endpoints.Endpoints(
             database_url=postgres.url if postgres else env.text("DATABASE_URL"),
@@ -228,13 +236,17 @@ class Supervisor:
     # --- Watching --------------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
-        rotated = time.monotonic()
+        rotated = looked = time.monotonic()
+        self._look_at_disk()
         self._memory_kills = out_of_memory_kills()
         self._write_state()
         while not self.stop_asked:
             now = time.monotonic()
             for child in self.running:
                 self._look_at(child, now)
+            if now - looked > DISK_SECONDS:
+                looked = now
+                self._look_at_disk()
             if now - rotated > ROTATE_SECONDS:
                 rotated = now
                 for child in self.running:
@@ -251,6 +263,29 @@ class Supervisor:
             child.due = now + ASK_SECONDS
             if self._answers(child):
                 self._runs_again(child)
+
+    def _look_at_disk(self) -> None:
+        """Give the ballast up, or make it again; say what is short; when it is no longer, start who waits."""
+        if self._ballast and self._ballast.look() == "given up":
+            self.console.warn(_("The disk is full. Room that was kept for the database is given up."))
+        before, self._shortage = self._shortage, disk.shortage()
+        if before == self._shortage:
+            return
+        texts = {
+            disk.FULL: _(
+                "The disk is nearly full: less than %(reserve)s MB is free. Imports, trainings and label sets wait."
+            )
+            % {"reserve": disk.reserve() >> 20},
+            disk.READ_ONLY: _(
+                "A folder of the home cannot be written. Imports, trainings and label sets wait."
+            ),
+        }
+        if self._shortage:
+            self.console.warn(texts[self._shortage])
+            return
+        self.console.ok(_("There is room on the disk again. Everything goes on."))
+        for child in self.running:
+            child.hurry()
 
     def _died(self, child: Child, error: str = "") -> None:
         """Say it, and when it starts again. Whatever dies, and however often, the others go on."""
