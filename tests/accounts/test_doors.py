@@ -40,6 +40,7 @@ PLATFORM_ADMIN = {
     "seals-ask", "seal-time-stamp",
 }  # fmt: skip
 ANYBODY = {
+    "security-txt",
     "login",
     "account_login",
     "mfa_authenticate",

@@ -10,6 +10,8 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from mekiki.audit.triggers import append_only, fixed_columns, no_truncate
+
 # An address belongs to the first dataset that has it, for ever: old links lead to no other dataset.
 KEEP_ADDRESS = """
 INSERT INTO datasets_datasetaddress (slug, dataset_id) VALUES (NEW.slug, NEW.id) ON CONFLICT (slug) DO NOTHING;
@@ -76,7 +78,8 @@ class Dataset(models.Model):
                 when=pgtrigger.After,
                 operation=pgtrigger.Insert | pgtrigger.UpdateOf("slug"),
                 func=KEEP_ADDRESS,
-            )
+            ),
+            fixed_columns("seed"),
         ]
 
     def __str__(self) -> str:
@@ -89,6 +92,9 @@ class DatasetAddress(models.Model):
     slug = models.SlugField(max_length=60, primary_key=True)
     dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="addresses")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        triggers = append_only(dated="created_at")
 
     def __str__(self) -> str:
         return self.slug
@@ -231,6 +237,8 @@ class Image(models.Model):
             # Counting the audit reserve reads this index alone.
             models.Index(fields=["dataset", "audit_key", "id"], name="image_by_audit_key"),
         ]
+        # Which images belong to the audit reserve follows from these.
+        triggers = [no_truncate(), fixed_columns("dataset", "sha256", "audit_key", "created_at")]
 
     def __str__(self) -> str:
         return self.name

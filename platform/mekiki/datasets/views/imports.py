@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from mekiki.accounts.http import UserRequest
 from mekiki.accounts.models import Role
+from mekiki.config.server.limits import takes_files
 from mekiki.datasets import services
 from mekiki.datasets.access import dataset_for, import_for
 from mekiki.datasets.selectors import image_count, imports_of
@@ -23,6 +24,7 @@ from mekiki.datasets.services.uploads import Readable
 STREAM = "application/octet-stream"
 
 
+@takes_files
 @require_http_methods(["GET", "HEAD", "POST"])
 def import_page(request: UserRequest, slug: str) -> HttpResponse:
     """Choose or drop files; what was imported before. A POST is the plain form: everything in one request."""
@@ -66,6 +68,7 @@ def import_start(request: UserRequest, slug: str) -> HttpResponse:
     )
 
 
+@takes_files
 @require_POST
 def import_files(request: UserRequest, slug: str, pk: int) -> HttpResponse:
     """One part of an upload (?part=N). Parts may be sent again.

@@ -6,6 +6,7 @@ import signal
 import socket
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 from django.core.exceptions import ValidationError
@@ -27,6 +28,9 @@ from mekiki.embedded.supervisor.child import LOUD, Child
 from mekiki.embedded.supervisor.console import Console
 from mekiki.embedded.supervisor.listener import answers, listen, reachable_host
 from mekiki.embedded.valkey import Valkey
+
+if TYPE_CHECKING:
+    from mekiki.learning.search.keeper import Keeper
 
 POLL_SECONDS = 0.1
 ROTATE_SECONDS = 10.0
@@ -67,12 +71,15 @@ class Supervisor:
         except OSError as problem:
             raise PlainError(not_writable(home, problem)) from None
         self.console = Console(home / "logs" / "mekiki.log")
+        # Taken out of the environment before any child is started.
+        self.admin_password = env.take("MEKIKI_ADMIN_PASSWORD")
         self.running: list[Child] = []
         self.stop_asked = False
         self.asking = False  # waiting for the person: a signal must end the wait
         self.stopping: Child | None = None
         self.listener: socket.socket | None = None
         self.url = ""
+        self.keeper: Keeper | None = None
         self._memory_kills: int | None = None
         self._ballast: Ballast | None = None
         self._shortage = ""
@@ -96,6 +103,8 @@ class Supervisor:
             status = 0
             if moved:
                 self.console.warn(moved)
+            if os.geteuid() == 0:
+                self.console.warn(first.root_warning())
             try:
                 self._start()
                 self._watch()
@@ -177,19 +186,22 @@ class Supervisor:
                     _("%(title)s (process %(pid)s)") % {"title": child.title, "pid": child.server.pid}
                 )
             self._check()
-        endpoints.connect(self.endpoints)
-        changed = first.migrate(self.console)
+        owner_url = postgres.owner_url if postgres else env.text("DATABASE_OWNER_URL")
+        owner_url = owner_url or self.endpoints.database_url
+        changed = first.migrate(self.console, self.endpoints, owner_url)
         first.relocate()
         if self.with_worker and children.worker_installed():
             first.signing_key(self.console)
         self._check()
         self.asking = True
-        first.first_admin(self.console)
+        first.first_admin(self.console, self.admin_password)
         self.asking = False
         connections.close_all()
         self.console.ok(_("Database ready") if changed else _("Database up to date"))
         if web:
             self._wait_for_web(web)
+        if owner_url != self.endpoints.database_url:
+            self._keep_indexes(owner_url)
         self._start_workers(environment)
         endpoints.write(self.home, self.endpoints)
         text = (
@@ -201,6 +213,13 @@ class Supervisor:
         )
         facts = {"url": self.url, "seconds": time.monotonic() - began, "logs": self.home / "logs"}
         self.console.head(text % facts)
+
+    def _keep_indexes(self, owner_url: str) -> None:
+        """Build search indexes here, with the owner's connection, which no child has."""
+        from mekiki.learning.search.keeper import Keeper
+
+        self.keeper = Keeper(owner_url, self.console.warn)
+        self.keeper.start()
 
     def _wait_for_web(self, web: Child) -> None:
         deadline = time.monotonic() + 60
@@ -355,6 +374,8 @@ class Supervisor:
         connections.close_all()
         if self.running:
             self.console.head(_("Stopping …"))
+        if self.keeper is not None:
+            self.keeper.stop()
         for child in sorted(self.running, key=lambda c: STOP_ORDER.index(c.name)):
             self.stopping = child
             child.server.stop()
