@@ -152,6 +152,12 @@ VARIABLES: dict[str, Variable] = {
             checks.whole_number(1, 10_000_000_000),
         ),
         Variable(
+            "MEKIKI_DECODE_MEMORY_MB",
+            "1024",
+            "Memory that each process may use to decode images; an image that needs more is refused.",
+            checks.whole_number(128, 1_000_000),
+        ),
+        Variable(
             "MEKIKI_MAX_FILE_MB",
             "100",
             "A single image file larger than this is refused.",

@@ -220,6 +220,7 @@ if HTTPS:
 
 # --- Bounds on what people send (design.md, invariant 8) ----------------------------------------------------
 MAX_PIXELS = env.number("MEKIKI_MAX_PIXELS")
+DECODE_MEMORY_BYTES = env.number("MEKIKI_DECODE_MEMORY_MB") * 1024 * 1024
 MAX_FILE_BYTES = env.number("MEKIKI_MAX_FILE_MB") * 1024 * 1024
 MAX_ARCHIVE_BYTES = env.number("MEKIKI_MAX_ARCHIVE_MB") * 1024 * 1024
 MAX_ARCHIVE_FILES = env.number("MEKIKI_MAX_ARCHIVE_FILES")
