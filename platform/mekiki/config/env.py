@@ -194,6 +194,24 @@ VARIABLES: dict[str, Variable] = {
             checks.whole_number(1, 86_400),
         ),
         Variable(
+            "MEKIKI_PASSWORD_LENGTH",
+            "12",
+            "Fewest characters of a new password.",
+            checks.whole_number(8, 64),
+        ),
+        Variable(
+            "MEKIKI_SESSION_IDLE_MINUTES",
+            "120",
+            "A session that nobody uses for so many minutes ends.",
+            checks.whole_number(2, 43_200),
+        ),
+        Variable(
+            "MEKIKI_SESSION_HOURS",
+            "168",
+            "A session ends so many hours after the login, used or not.",
+            checks.whole_number(1, 8_760),
+        ),
+        Variable(
             "MEKIKI_ADMIN_NAME",
             "",
             "Name of the first admin, made by `mekiki up` on an empty install.",

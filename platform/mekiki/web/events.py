@@ -36,7 +36,7 @@ PLATFORM_ONLY = ("user.", "site.", "seal.", "seals.", "signing_key.")
 # What came through a door: shown with address and browser.
 _BY_CLIENT = {
     "user.logged_in", "user.logged_out", "user.login_failed", "user.login_slowed", "user.login_refused",
-    "user.second_step_failed",
+    "user.second_step_failed", "user.confirmed", "user.sessions_ended",
 }  # fmt: skip
 
 
@@ -291,6 +291,10 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "user.created": _plain(gettext_noop("User created")),
     "user.name_shared": _name_shared,
     "user.logged_in": _plain(gettext_noop("Logged in")),
+    "user.confirmed": _plain(gettext_noop("Confirmed by password before a sensitive act")),
+    "user.sessions_ended": _plain(gettext_noop("Other sessions logged out")),
+    "user.made_admin": _plain(gettext_noop("Made an admin of the platform")),
+    "user.admin_withdrawn": _plain(gettext_noop("No admin of the platform any more")),
     "user.login_refused": _plain(gettext_noop("Login refused")),
     "user.second_step_failed": _plain(gettext_noop("Wrong code or passkey at a login")),
     "user.app_added": _plain(gettext_noop("Authenticator app set up")),
