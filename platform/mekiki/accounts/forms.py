@@ -4,10 +4,13 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
-from django.contrib.auth.forms import AuthenticationForm, UsernameField
+from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm, UsernameField
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from mekiki.accounts import site
+from mekiki.accounts import logins, site
+from mekiki.accounts.access import person
 from mekiki.accounts.models import Role
 
 
@@ -18,6 +21,23 @@ class LoginForm(AuthenticationForm):
     """
 
     browser_zone = forms.Field(required=False, widget=forms.HiddenInput)
+
+
+class OwnPasswordForm(PasswordChangeForm):
+    """The present password, checked as a login is, and the new one twice."""
+
+    def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        self.request = request
+        super().__init__(person(request), *args, **kwargs)
+
+    def clean_old_password(self) -> str:
+        """Return the present password. Guesses are slowed down and recorded as at the login."""
+        password: str = self.cleaned_data["old_password"]
+        if not logins.verify_password(
+            user=person(self.request), password=password, request=self.request, door="password"
+        ):
+            raise ValidationError(self.error_messages["password_incorrect"], code="password_incorrect")
+        return password
 
 
 class NewUserForm(forms.Form):
@@ -35,7 +55,9 @@ class NewUserForm(forms.Form):
         required=False,
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}, render_value=False),
-        help_text=_("Leave empty to have a strong one made. It is shown once."),
+        help_text=_(
+            "Leave empty to have a strong one made. It is shown once. The user must change it after the first login."
+        ),
     )
     may_create_datasets = forms.BooleanField(label=_("May create datasets"), required=False)
     is_admin = forms.BooleanField(

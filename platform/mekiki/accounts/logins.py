@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from mekiki.accounts import throttle
 from mekiki.accounts.clients import Client, client_of, new_device_token
 from mekiki.accounts.models import KnownPlace, User
+from mekiki.accounts.sessions import note_client
 from mekiki.accounts.throttle import Attempt, LoginSlowed
 from mekiki.audit.services import record
 
@@ -87,15 +88,17 @@ def forget_clients(*, user: User, but: Client | None = None) -> None:
 
 @receiver(user_logged_in, dispatch_uid="mekiki.logins.logged_in")
 def _logged_in(sender: object, request: HttpRequest, user: User, **_more: object) -> None:
-    if not request.META:  # made by a program, not sent by a client
+    if "REQUEST_METHOD" not in request.META:  # made by a program, not sent by a client
         return
     client = client_of(request)
     request.new_device_token = remember_client(user=user, client=client)  # type: ignore[attr-defined]
+    note_client(request)
+    request.session.clear_expired()
     methods = getattr(request, "login_methods", [])  # written by accounts/login_flow.py
     record(kind="user.logged_in", actor=user, target=user, data={**client.for_event(), "methods": methods})
 
 
 @receiver(user_logged_out, dispatch_uid="mekiki.logins.logged_out")
 def _logged_out(sender: object, request: HttpRequest, user: User | None, **_more: object) -> None:
-    if user is not None and request.META:
+    if user is not None and "REQUEST_METHOD" in request.META:
         record(kind="user.logged_out", actor=user, target=user, data=client_of(request).for_event())

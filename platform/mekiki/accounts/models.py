@@ -1,8 +1,9 @@
 """Users and their roles in datasets."""
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, UserManager
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import Now
@@ -11,6 +12,9 @@ from django.utils.translation import gettext_lazy as _
 
 from mekiki.accounts import names
 from mekiki.accounts.passwords import LONGEST, normalize
+
+if TYPE_CHECKING:
+    from mekiki.accounts.sessions import SessionStore
 
 # No user name holds this character. Behind it: the id of a user whose key was taken before keys were unique.
 MARK = "#"
@@ -184,6 +188,30 @@ class KnownPlace(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} {self.key[:20]}"
+
+
+class Session(AbstractBaseSession):
+    """A session of a browser. `session_key` holds a digest of the key in the cookie (accounts/sessions.py)."""
+
+    user = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="sessions")
+    created_at = models.DateTimeField(db_default=Now())
+    used_at = models.DateTimeField(db_default=Now(), db_index=True)
+    confirmed_at = models.DateTimeField(null=True)  # last shown who they are (accounts/confirming.py)
+    address = models.CharField(max_length=64, blank=True, default="")
+    agent = models.CharField(max_length=300, blank=True, default="")
+
+    @classmethod
+    def get_session_store_class(cls) -> "type[SessionStore]":
+        """Return the store that reads and writes this table."""
+        from mekiki.accounts.sessions import SessionStore
+
+        return SessionStore
+
+    def save(self, *args: Any, force_update: bool = False, **options: Any) -> None:
+        """Write what the store knows; times and client have their own ways (accounts/sessions.py)."""
+        if force_update:
+            options["update_fields"] = ["session_data", "expire_date", "user"]
+        super().save(*args, force_update=force_update, **options)
 
 
 class SiteSettings(models.Model):

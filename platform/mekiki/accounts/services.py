@@ -5,10 +5,14 @@ import secrets
 from typing import Any
 
 from django.contrib.auth.password_validation import validate_password
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import IntegrityError, transaction
+from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
+from mekiki.accounts import logins, sessions, throttle
+from mekiki.accounts.access import require_platform_admin
+from mekiki.accounts.clients import client_of
 from mekiki.accounts.models import Membership, Role, User
 from mekiki.audit.services import record
 
@@ -30,14 +34,20 @@ def create_user(
     may_create_datasets: bool = False,
     actor: User | None = None,
     language: str = "",
+    must_change_password: bool | None = None,
 ) -> User:
-    """Make a user. ValidationError: a taken, confusable or malformed name, or a weak password."""
+    """Make a user. ValidationError: a taken, confusable or malformed name, or a weak password.
+
+    actor: the admin who makes it, None for the platform. The user must change a password that an admin has given.
+    """
+    _require_admin(actor)
     user = User(
         username=name,
         is_superuser=is_admin,
         is_staff=is_admin,
         may_create_datasets=may_create_datasets or is_admin,
         language=language,
+        must_change_password=actor is not None if must_change_password is None else must_change_password,
     )
     validate_password(password, user)
     user.set_password(password)
@@ -52,34 +62,100 @@ def create_user(
     return user
 
 
+def _require_admin(actor: User | None) -> None:
+    """PermissionDenied unless the actor is an admin of the platform, or the platform itself (None)."""
+    if actor is not None:
+        require_platform_admin(actor)
+
+
 @transaction.atomic
-def change_password(*, user: User, password: str, actor: User) -> None:
-    """A new password; every session of the user ends. ValidationError for a weak one."""
+def change_password(*, user: User, password: str, actor: User, request: HttpRequest | None = None) -> None:
+    """Change the own password. Every other session of the user ends, and other devices have to log in as new ones.
+
+    request: whose session goes on. ValidationError for a weak password or the present one.
+    """
+    if actor.pk != user.pk:
+        raise PermissionDenied(_("Only an admin of the platform can do this."))
+    if user.check_password(password):
+        raise ValidationError(
+            _("This is your present password. Nothing was changed. Choose another one."), code="same_password"
+        )
     validate_password(password, user)
     user.set_password(password)
-    user.save(update_fields=["password"])
-    kind = "user.password_changed" if actor.pk == user.pk else "user.password_reset"
-    record(kind=kind, actor=actor, target=user, data={"name": user.username})
+    user.must_change_password = False
+    user.save(update_fields=["password", "must_change_password"])
+    sessions.end_sessions(user=user, but=request)
+    logins.forget_clients(user=user, but=client_of(request) if request is not None else None)
+    record(kind="user.password_changed", actor=actor, target=user, data={"name": user.username})
 
 
 @transaction.atomic
-def set_active(*, user: User, active: bool, actor: User) -> User:
+def give_password(*, user: User, password: str, actor: User | None, must_change: bool = True) -> None:
+    """Give a user a new password, which must be changed at the next login. All sessions of the user end.
+
+    actor: an admin of the platform; None for a command on the server. ValidationError for a weak password.
+    """
+    _require_admin(actor)
+    validate_password(password, user)
+    user.set_password(password)
+    user.must_change_password = must_change
+    user.save(update_fields=["password", "must_change_password"])
+    sessions.end_sessions(user=user)
+    logins.forget_clients(user=user)
+    throttle.forget_failures(user)
+    record(kind="user.password_reset", actor=actor, target=user, data={"name": user.username})
+
+
+def _lock_admins() -> list[User]:
+    """Return the active admins of the platform, locked: two of them cannot shut each other out at the same moment."""
+    admins = User.objects.select_for_update().filter(is_superuser=True, is_active=True).order_by("pk")
+    return list(admins)
+
+
+@transaction.atomic
+def set_admin(*, user: User, is_admin: bool, actor: User | None) -> User:
+    """Make a user an admin of the platform, or take that away. Roles in datasets stay.
+
+    actor: an admin; None for a command on the server. ValidationError for the last admin, and for a user who cannot
+    log in.
+    """
+    _require_admin(actor)
+    others = [admin for admin in _lock_admins() if admin.pk != user.pk]
+    row = User.objects.select_for_update().get(pk=user.pk)
+    if row.is_superuser == is_admin:
+        return row
+    if is_admin and not row.is_active:
+        raise ValidationError(
+            _("A deactivated user cannot be an admin. Nothing was changed. Reactivate the user first.")
+        )
+    if not is_admin and row.is_active and not others:
+        raise ValidationError(_("The platform keeps at least one admin. Make another user an admin first."))
+    row.is_superuser = row.is_staff = is_admin
+    row.save(update_fields=["is_superuser", "is_staff"])
+    kind = "user.made_admin" if is_admin else "user.admin_withdrawn"
+    record(kind=kind, actor=actor, target=row, data={"name": row.username})
+    return row
+
+
+@transaction.atomic
+def set_active(*, user: User, active: bool, actor: User | None) -> User:
     """Let a user log in, or no longer: deactivated, their sessions end at once and what they did stays.
 
     ValidationError for the actor's own account and for the last admin of the platform.
     """
-    # All admins are locked, so that two of them cannot shut each other out at the same moment.
-    admins = User.objects.select_for_update().filter(is_superuser=True, is_active=True).order_by("pk")
-    others = [admin for admin in admins if admin.pk != user.pk]
+    _require_admin(actor)
+    others = [admin for admin in _lock_admins() if admin.pk != user.pk]
     row = User.objects.select_for_update().get(pk=user.pk)
     if row.is_active == active:
         return row
-    if not active and row.pk == actor.pk:
+    if not active and actor is not None and row.pk == actor.pk:
         raise ValidationError(_("You cannot deactivate yourself. Another admin can."))
     if not active and row.is_superuser and not others:
         raise ValidationError(_("The platform keeps at least one admin."))
     row.is_active = active
     row.save(update_fields=["is_active"])
+    if not active:
+        sessions.end_sessions(user=row)
     kind = "user.reactivated" if active else "user.deactivated"
     record(kind=kind, actor=actor, target=row, data={"name": row.username})
     return row
@@ -88,6 +164,7 @@ def set_active(*, user: User, active: bool, actor: User) -> User:
 @transaction.atomic
 def set_may_create_datasets(*, user: User, allowed: bool, actor: User) -> User:
     """Allow a user to create datasets, or no longer. The platform's admins always may."""
+    _require_admin(actor)
     row = User.objects.select_for_update().get(pk=user.pk)
     if row.may_create_datasets == allowed:
         return row
@@ -145,3 +222,23 @@ def remove_member(*, dataset: Any, user: User, actor: User | None) -> None:
         data={"user": user.username},
     )
     membership.delete()
+
+
+@transaction.atomic
+def end_sessions(*, user: User, request: HttpRequest, only: str = "") -> int:
+    """Log the user out everywhere but in the session of this request; return how many sessions ended.
+
+    only: the digest of one session to end instead. Ending all others also makes other devices unknown.
+    """
+    if only:
+        here = sessions.digest_of(request.session.session_key or "")
+        rows = sessions.sessions_of(user).filter(pk=only[:40].replace("\0", "")).exclude(pk=here)
+        ended = rows.count()
+        rows.delete()
+    else:
+        ended = sessions.end_sessions(user=user, but=request)
+        logins.forget_clients(user=user, but=client_of(request))
+    if ended:
+        data = {"n": ended, **client_of(request).for_event()}
+        record(kind="user.sessions_ended", actor=user, target=user, data=data)
+    return ended

@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from mekiki.accounts import views
+from mekiki.accounts import own, security, views
 from mekiki.accounts.second_factor import views as second_factor
 
 urlpatterns = [
@@ -13,6 +13,9 @@ urlpatterns = [
     path("login/passkey/", second_factor.passkey_login, name="passkey-login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("me/", views.account, name="account"),
+    path("password/", own.change_password, name="password-change"),
+    path("sessions/", own.own_sessions, name="sessions"),
+    path("logins/", security.logins, name="logins"),
     path("second-factor/", second_factor.index, name="second-factor"),
     path("second-factor/app/", second_factor.app_add, name="second-factor-app"),
     path("second-factor/passkey/", second_factor.passkey_add, name="passkey-add"),
@@ -26,6 +29,7 @@ urlpatterns = [
     path("users/<int:user_id>/", views.user, name="user"),
     path("users/<int:user_id>/active/", views.set_active, name="user-active"),
     path("users/<int:user_id>/datasets/", views.set_may_create, name="user-may-create"),
+    path("users/<int:user_id>/admin/", views.set_admin, name="user-admin"),
     path("users/<int:user_id>/second-factor/", second_factor.reset, name="user-factors"),
     path("users/<int:user_id>/password/", views.reset_password, name="user-password"),
 ]

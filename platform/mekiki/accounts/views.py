@@ -6,9 +6,7 @@ from allauth.account.internal.flows.login import perform_password_login
 from allauth.account.models import Login
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth import views as auth_views
-from django.contrib.auth.forms import PasswordChangeForm
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -18,9 +16,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from mekiki.accounts import login_flow, selectors, services, site
+from mekiki.accounts import login_flow, selectors, services, sessions, site
 from mekiki.accounts.access import person, require_platform_admin, user_for
-from mekiki.accounts.forms import LoginForm, NewUserForm, SiteForm
+from mekiki.accounts.confirming import confirm_first
+from mekiki.accounts.forms import LoginForm, NewUserForm, OwnPasswordForm, SiteForm
 from mekiki.accounts.second_factor import hosts
 from mekiki.accounts.second_factor.selectors import admins_without, has_second_factor, is_required_for_admins
 
@@ -44,25 +43,18 @@ class LoginView(auth_views.LoginView):
         return super().get_context_data(**more, passkeys_work=hosts.passkeys_work(self.request))
 
 
-@sensitive_post_parameters()
 @never_cache
-@require_http_methods(["GET", "HEAD", "POST"])
+@require_safe
 def account(request: HttpRequest) -> HttpResponse:
-    """The own account: password, language, roles."""
+    """The own account: password, language, sessions, roles. accounts/own.py changes what stands there."""
     user = person(request)
-    form = PasswordChangeForm(user, request.POST if request.method == "POST" else None)
-    if request.method == "POST" and form.is_valid():
-        services.change_password(user=user, password=form.cleaned_data["new_password1"], actor=user)
-        # The session that changed it goes on; all others end.
-        update_session_auth_hash(request, user)
-        messages.success(request, _("Your password is changed. Other browsers have to log in again."))
-        return redirect("account")
     context = {
-        "form": form,
+        "form": OwnPasswordForm(request),
         "memberships": selectors.memberships_of(user),
+        "session_count": sessions.sessions_of(user).count(),
         "has_second_factor": has_second_factor(user),
     }
-    return render(request, "accounts/account.html", context, status=422 if form.errors else 200)
+    return render(request, "accounts/account.html", context)
 
 
 @require_safe
@@ -79,6 +71,7 @@ def users(request: HttpRequest) -> HttpResponse:
 @sensitive_post_parameters()
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
+@confirm_first
 def create(request: HttpRequest) -> HttpResponse:
     """A new user. A password that was made is on the answer to this request only, never stored or sent."""
     require_platform_admin(request.user)
@@ -114,12 +107,14 @@ def user(request: HttpRequest, user_id: int) -> HttpResponse:
     context = {
         "person": found,
         "memberships": selectors.memberships_of(found),
+        "session_count": sessions.sessions_of(found).count(),
         "has_second_factor": has_second_factor(found),
     }
     return render(request, "accounts/user.html", context)
 
 
 @require_POST
+@confirm_first
 def set_active(request: HttpRequest, user_id: int) -> HttpResponse:
     """Deactivate, or let in again."""
     found = user_for(person(request), user_id)
@@ -135,6 +130,7 @@ def set_active(request: HttpRequest, user_id: int) -> HttpResponse:
 
 
 @require_POST
+@confirm_first
 def set_may_create(request: HttpRequest, user_id: int) -> HttpResponse:
     """Allow a user to create datasets, or no longer."""
     found = user_for(person(request), user_id)
@@ -145,8 +141,30 @@ def set_may_create(request: HttpRequest, user_id: int) -> HttpResponse:
     return redirect("user", user_id)
 
 
+@require_POST
+@confirm_first
+def set_admin(request: HttpRequest, user_id: int) -> HttpResponse:
+    """Make a user an admin of the platform, or take that away."""
+    found = user_for(person(request), user_id)
+    is_admin = request.POST.get("admin") == "1"
+    try:
+        services.set_admin(user=found, is_admin=is_admin, actor=person(request))
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+    else:
+        said = (
+            _("%(name)s is an admin of the platform now.")
+            if is_admin
+            else _("%(name)s is no admin of the platform any more.")
+        )
+        messages.success(request, said % {"name": found.username})
+    # Who has given up the own right cannot open the page of a user any more.
+    return redirect("home") if found.pk == request.user.pk and not is_admin else redirect("user", user_id)
+
+
 @never_cache
 @require_POST
+@confirm_first
 def reset_password(request: HttpRequest, user_id: int) -> HttpResponse:
     """A new password, made here and shown once; the user's sessions end."""
     found = user_for(person(request), user_id)
@@ -154,7 +172,7 @@ def reset_password(request: HttpRequest, user_id: int) -> HttpResponse:
         messages.error(request, _("Change your own password on your account’s page."))
         return redirect("account")
     password = services.generate_password()
-    services.change_password(user=found, password=password, actor=person(request))
+    services.give_password(user=found, password=password, actor=person(request))
     return render(request, "accounts/new_password.html", {"person": found, "password": password})
 
 

@@ -152,6 +152,12 @@ VARIABLES: dict[str, Variable] = {
             checks.whole_number(1, 10_000_000_000),
         ),
         Variable(
+            "MEKIKI_DECODE_MEMORY_MB",
+            "1024",
+            "Memory that each process may use to decode images; an image that needs more is refused.",
+            checks.whole_number(128, 1_000_000),
+        ),
+        Variable(
             "MEKIKI_MAX_FILE_MB",
             "100",
             "A single image file larger than this is refused.",
@@ -186,6 +192,24 @@ VARIABLES: dict[str, Variable] = {
             "120",
             "How long a reviewer holds an item without a sign of life.",
             checks.whole_number(1, 86_400),
+        ),
+        Variable(
+            "MEKIKI_PASSWORD_LENGTH",
+            "12",
+            "Fewest characters of a new password.",
+            checks.whole_number(8, 64),
+        ),
+        Variable(
+            "MEKIKI_SESSION_IDLE_MINUTES",
+            "120",
+            "A session that nobody uses for so many minutes ends.",
+            checks.whole_number(2, 43_200),
+        ),
+        Variable(
+            "MEKIKI_SESSION_HOURS",
+            "168",
+            "A session ends so many hours after the login, used or not.",
+            checks.whole_number(1, 8_760),
         ),
         Variable(
             "MEKIKI_ADMIN_NAME",

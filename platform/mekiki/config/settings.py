@@ -73,6 +73,8 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "mekiki.accounts.middleware.DeviceMiddleware",
+    "mekiki.accounts.middleware.SessionUseMiddleware",
+    "mekiki.accounts.middleware.PasswordChangeMiddleware",
     "mekiki.accounts.middleware.LanguageMiddleware",
     "mekiki.accounts.middleware.TimeZoneMiddleware",
     "mekiki.accounts.second_factor.middleware.SecondFactorMiddleware",
@@ -136,9 +138,10 @@ AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["mekiki.accounts.backends.SiteBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "mekiki.accounts.passwords.LengthValidator"},
+    {"NAME": "mekiki.accounts.passwords.KnownWordsValidator"},
 ]
+PASSWORD_LENGTH = env.number("MEKIKI_PASSWORD_LENGTH")
 LOGIN_URL = "login"
 # The second step of a login and single sign-on are django-allauth's, by adapters of ours (docs/decisions/0032).
 # Guessing is slowed down in the database, not in a cache that every process has for itself.
@@ -212,6 +215,8 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 SESSION_ENGINE = "mekiki.accounts.sessions"
+SESSION_COOKIE_AGE = env.number("MEKIKI_SESSION_HOURS") * 3600
+SESSION_IDLE_MINUTES = env.number("MEKIKI_SESSION_IDLE_MINUTES")
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 if HTTPS:
@@ -220,6 +225,7 @@ if HTTPS:
 
 # --- Bounds on what people send (design.md, invariant 8) ----------------------------------------------------
 MAX_PIXELS = env.number("MEKIKI_MAX_PIXELS")
+DECODE_MEMORY_BYTES = env.number("MEKIKI_DECODE_MEMORY_MB") * 1024 * 1024
 MAX_FILE_BYTES = env.number("MEKIKI_MAX_FILE_MB") * 1024 * 1024
 MAX_ARCHIVE_BYTES = env.number("MEKIKI_MAX_ARCHIVE_MB") * 1024 * 1024
 MAX_ARCHIVE_FILES = env.number("MEKIKI_MAX_ARCHIVE_FILES")

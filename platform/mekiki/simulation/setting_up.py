@@ -9,7 +9,7 @@ from django.core.management.base import CommandError
 
 from mekiki.accounts.models import Role, User
 from mekiki.accounts.selectors import user_named
-from mekiki.accounts.services import create_user, set_role
+from mekiki.accounts.services import create_user, give_password, set_role
 from mekiki.datasets import services as datasets
 from mekiki.datasets.models import Dataset, ImportBatch
 from mekiki.datasets.report_text import report_text
@@ -43,8 +43,7 @@ def make_people() -> People:
         if user is None:
             user = create_user(name=name, password=passwords[name], is_admin=is_admin)
         else:
-            user.set_password(passwords[name])
-            user.save(update_fields=["password"])
+            give_password(user=user, password=passwords[name], actor=None, must_change=False)
         users[name] = user
     return People(users["admin"], users["reviewer"], users["viewer"], passwords)
 

@@ -27,6 +27,7 @@ from django.utils.translation import gettext as _
 from mekiki.accounts.models import User
 from mekiki.audit.services import record
 from mekiki.config.disk import require_room
+from mekiki.datasets import quotas
 from mekiki.datasets.importing import names
 from mekiki.datasets.importing.archives import HEAD_BYTES, is_zip, other_archive
 from mekiki.datasets.importing.entries import NAMES_FILE
@@ -101,6 +102,8 @@ def add_file(*, batch: ImportBatch, name: str, file: Readable, size: int | None 
             received, problem = _copy(file, out)
         if size is not None and received != size:
             raise IncompleteError(_("The connection broke before the whole file had arrived. Send it again."))
+        if problem is None:
+            problem = _wait(batch, received)
         if problem is not None:
             Path(draft).unlink()
         _append(folder, name, received, None if problem else Path(draft), problem)
@@ -109,6 +112,18 @@ def add_file(*, batch: ImportBatch, name: str, file: Readable, size: int | None 
             Path(draft).unlink()
         raise
     return received
+
+
+def _wait(batch: ImportBatch, size: int) -> ProblemError | None:
+    """Count a file among those that wait. Returns why it may not wait: a limit of storage.
+
+    Counted first and looked at then: two files that arrive at the same time see each other.
+    """
+    quotas.count_waiting(batch, size)
+    problem = quotas.waiting_problem(batch)
+    if problem is not None:
+        quotas.count_waiting(batch, -size)
+    return problem
 
 
 def add_files(
@@ -238,7 +253,10 @@ def discard_import(*, batch: ImportBatch, user: User | None) -> None:
             lines[outcome] for outcome in ImportProblem.Outcome.values
         )
         row.finished_at = timezone.now()
-        row.save(update_fields=["added", "rejected", "partly", "skipped", "noted", "finished_at"])
+        row.waiting_bytes = 0
+        row.save(
+            update_fields=["added", "rejected", "partly", "skipped", "noted", "finished_at", "waiting_bytes"]
+        )
         record(
             kind="import.discarded", actor=user, dataset=row.dataset, target=row, data={"added": row.added}
         )

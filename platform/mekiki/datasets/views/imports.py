@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from mekiki.accounts.http import UserRequest
 from mekiki.accounts.models import Role
 from mekiki.config.server.limits import takes_files
-from mekiki.datasets import services
+from mekiki.datasets import quotas, services
 from mekiki.datasets.access import dataset_for, import_for
 from mekiki.datasets.selectors import image_count, imports_of
 from mekiki.datasets.services.uploads import Readable
@@ -43,6 +43,7 @@ def import_page(request: UserRequest, slug: str) -> HttpResponse:
     context = {
         "dataset": dataset,
         "section": "images",
+        "full": quotas.room_in(dataset).is_full() is not None,
         "imports": imports_of(dataset),
         "image_count": image_count(dataset),
         "max_file": settings.MAX_FILE_BYTES,

@@ -5,6 +5,7 @@ import secrets
 import sys
 from dataclasses import replace
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management import call_command
 from django.db import connection
@@ -128,7 +129,9 @@ def _ask(console: Console, name: str) -> None:
     console.head(_("Nobody can log in yet. Choose the first admin."))
     while True:
         chosen = name or input(_("Name [admin]: ")).strip() or "admin"
-        password = getpass.getpass(_("Password (10 characters or more): "))
+        password = getpass.getpass(
+            _("Password (%(shortest)d characters or more): ") % {"shortest": settings.PASSWORD_LENGTH}
+        )
         if password != getpass.getpass(_("Once more: ")):
             console.warn(_("The two passwords differ. Again, please."))
             continue

@@ -9,6 +9,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from mekiki.accounts import selectors, services
 from mekiki.accounts.access import person
+from mekiki.accounts.confirming import confirm_first
 from mekiki.accounts.forms import MemberForm
 from mekiki.accounts.models import Membership, Role, User
 from mekiki.datasets.access import dataset_for
@@ -16,6 +17,7 @@ from mekiki.datasets.models import Dataset
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@confirm_first
 def members(request: HttpRequest, slug: str) -> HttpResponse:
     """The members of a dataset; its admins add one by user name."""
     dataset = dataset_for(person(request), slug, Role.ADMIN)
@@ -53,6 +55,7 @@ def _member(dataset: Dataset, user_id: int) -> User:
 
 
 @require_POST
+@confirm_first
 def set_member_role(request: HttpRequest, slug: str, user_id: int) -> HttpResponse:
     """Give a member another role."""
     dataset = dataset_for(person(request), slug, Role.ADMIN)
@@ -69,6 +72,7 @@ def set_member_role(request: HttpRequest, slug: str, user_id: int) -> HttpRespon
 
 
 @require_POST
+@confirm_first
 def remove_member(request: HttpRequest, slug: str, user_id: int) -> HttpResponse:
     """Take a member's role away. What they decided stays."""
     dataset = dataset_for(person(request), slug, Role.ADMIN)

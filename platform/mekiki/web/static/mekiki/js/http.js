@@ -13,6 +13,19 @@ export function csrfToken() {
   return document.querySelector('meta[name="csrf-token"]')?.content ?? "";
 }
 
+// A page that polls while nobody is there must not keep the session alive: each request says for how long nobody has
+// touched the page (accounts/sessions.py).
+let touched = performance.now();
+for (const name of ["pointerdown", "pointermove", "keydown", "wheel"]) {
+  document.addEventListener(name, () => (touched = performance.now()), { passive: true, capture: true });
+}
+
+function idle() {
+  return { "X-Mekiki-Idle": String(Math.floor((performance.now() - touched) / 1000)) };
+}
+
+document.addEventListener("htmx:configRequest", (event) => Object.assign(event.detail.headers, idle()));
+
 async function read(response) {
   const type = response.headers.get("content-type") ?? "";
   const body = type.includes("json") ? await response.json() : await response.text();
@@ -25,13 +38,13 @@ async function read(response) {
 
 /** GET JSON. Throws HttpError for a refusal, TypeError when the server cannot be reached. */
 export async function get(url, options = {}) {
-  return read(await fetch(url, { headers: { Accept: "application/json" }, credentials: "same-origin", ...options }));
+  return read(await fetch(url, { headers: { Accept: "application/json", ...idle() }, credentials: "same-origin", ...options }));
 }
 
 /** POST JSON (or a FormData as it is); the answer as JSON. Throws as get. */
 export async function post(url, data = {}, options = {}) {
   const form = data instanceof FormData;
-  const headers = { Accept: "application/json", "X-CSRFToken": csrfToken() };
+  const headers = { Accept: "application/json", "X-CSRFToken": csrfToken(), ...idle() };
   if (!form) headers["Content-Type"] = "application/json";
   return read(
     await fetch(url, {

@@ -1,0 +1,56 @@
+"""What people change about their own account: the password and the sessions."""
+
+from django.contrib import messages
+from django.contrib.auth import update_session_auth_hash
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods
+
+from mekiki.accounts import services, sessions
+from mekiki.accounts.access import person
+from mekiki.accounts.forms import OwnPasswordForm
+
+
+@sensitive_post_parameters()
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def change_password(request: HttpRequest) -> HttpResponse:
+    """Change the own password. The only page for a user whose password an admin has given."""
+    user = person(request)
+    form = OwnPasswordForm(request, request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            services.change_password(
+                user=user, password=form.cleaned_data["new_password1"], actor=user, request=request
+            )
+        except ValidationError as error:
+            form.add_error("new_password1", error)
+        else:
+            # The session that changed it goes on under another key; all others have ended.
+            update_session_auth_hash(request, user)
+            sessions.note_client(request)
+            messages.success(request, _("Your password is changed. Other browsers have to log in again."))
+            return redirect("account")
+    context = {"form": form, "forced": user.must_change_password}
+    return render(request, "accounts/password.html", context, status=422 if form.errors else 200)
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def own_sessions(request: HttpRequest) -> HttpResponse:
+    """The own sessions: where, by which browser, last used; one or all others can be ended."""
+    user = person(request)
+    here = sessions.digest_of(request.session.session_key or "")
+    if request.method == "POST":
+        ended = services.end_sessions(user=user, request=request, only=request.POST.get("session", ""))
+        text = ngettext("%(n)d session is logged out.", "%(n)d sessions are logged out.", ended)
+        messages.success(request, text % {"n": ended})
+        return redirect("sessions")
+    rows = sessions.sessions_of(user)[:200]
+    context = {"rows": [(row, row.pk == here, sessions.browser_name(row.agent)) for row in rows]}
+    return render(request, "accounts/sessions.html", context)

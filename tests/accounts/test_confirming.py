@@ -1,0 +1,174 @@
+"""Sensitive acts ask for the password again, keep what was typed, and slow guessing down; admins can be demoted."""
+
+import re
+import threading
+from html import unescape
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.db import connection
+from django.db.models import F
+from django.test import Client
+from django.urls import reverse
+
+from mekiki.accounts import confirming, services
+from mekiki.accounts.models import Membership, Session, User
+from mekiki.audit.models import Event
+from tests import factories
+from tests.factories import PASSWORD
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def boss() -> User:
+    return factories.UserFactory(username="boss", is_superuser=True)
+
+
+@pytest.fixture
+def old(boss: User, client: Client) -> Client:
+    """The admin, who has logged in a while ago."""
+    client.force_login(boss)
+    let_pass()
+    return client
+
+
+def let_pass() -> None:
+    Session.objects.update(
+        created_at=F("created_at") - confirming.RECENT, confirmed_at=F("confirmed_at") - confirming.RECENT
+    )
+
+
+def hidden(html: str) -> dict[str, str]:
+    html = html.split('<form class="form card"')[1]
+    return {
+        unescape(name): unescape(value)
+        for name, value in re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', html)
+        if name != "csrfmiddlewaretoken"
+    }
+
+
+def test_a_sensitive_act_asks_and_goes_on_with_what_was_typed(old: Client) -> None:
+    typed = {"name": "hana", "password": "", "may_create_datasets": "on", "language": "ja"}
+    asked = old.post(reverse("user-create"), typed)
+    assert asked.status_code == 403 and "Confirm that it is you" in asked.content.decode()
+    assert "no-store" in asked["Cache-Control"]
+    assert not User.objects.filter(username="hana").exists()
+    kept = hidden(asked.content.decode())
+    assert kept == typed
+    wrong = old.post(reverse("user-create"), {**kept, "confirm_password": "wrong"})
+    assert wrong.status_code == 403 and "not your password" in wrong.content.decode()
+    assert hidden(wrong.content.decode()) == typed
+    done = old.post(reverse("user-create"), {**kept, "confirm_password": PASSWORD})
+    assert done.status_code == 200 and "data-password" in done.content.decode()
+    hana = User.objects.get(username="hana")
+    assert (hana.language, hana.may_create_datasets) == ("ja", True)
+    kinds = list(Event.objects.order_by("pk").values_list("kind", flat=True))
+    assert kinds == ["user.login_failed", "user.confirmed", "user.created"]
+    # Within the next minutes nothing asks again; later it does.
+    assert old.post(reverse("user-active", args=[hana.pk]), {"active": "0"}).status_code == 302
+    let_pass()
+    assert old.post(reverse("user-active", args=[hana.pk]), {"active": "1"}).status_code == 403
+
+
+def test_every_sensitive_act_asks(old: Client) -> None:
+    person = factories.UserFactory(username="hana")
+    dataset = factories.DatasetFactory(slug="parts", reviewer=person)
+    before = list(Event.objects.values_list("kind", flat=True))
+    acts = [
+        *(reverse(name, args=[person.pk]) for name in ("user-active", "user-may-create", "user-password", "user-admin")),
+        reverse("user-create"), reverse("members", args=["parts"]),
+        *(reverse(name, args=["parts", person.pk]) for name in ("member-role", "member-remove")),
+    ]  # fmt: skip
+    for url in acts:
+        asked = old.post(url, {"role": "admin", "active": "0", "admin": "1"})
+        assert asked.status_code == 403 and "confirm_password" in asked.content.decode(), url
+    assert list(Event.objects.values_list("kind", flat=True)) == before
+    assert Membership.objects.get(user=person, dataset=dataset).role == "reviewer"
+    assert old.get(reverse("users")).status_code == 200, "reading asks for nothing"
+
+
+def test_guessing_at_the_confirmation_is_slowed(old: Client) -> None:
+    for n in range(6):
+        html = old.post(reverse("user-create"), {"confirm_password": f"guess {n}"}).content.decode()
+    assert "Too many wrong passwords" in html
+    assert Event.objects.filter(kind="user.login_failed", data__door="confirm").count() == 5
+
+
+def test_what_was_typed_cannot_write_into_the_page(old: Client) -> None:
+    html = old.post(reverse("user-create"), {'"><script>': '"><script>alert(1)</script>'}).content.decode()
+    assert "<script>alert" not in html and '"><script>"' not in html
+
+
+def test_an_admin_is_made_and_demoted_and_the_last_one_stays(boss: User, client: Client) -> None:
+    client.force_login(boss)
+    hana = factories.UserFactory(username="hana")
+    page = reverse("user-admin", args=[hana.pk])
+    client.post(page, {"admin": "1"})
+    hana.refresh_from_db()
+    assert hana.is_superuser and hana.is_staff
+    client.post(page, {"admin": "0"})
+    hana.refresh_from_db()
+    assert not hana.is_superuser and not hana.is_staff
+    own = reverse("user-admin", args=[boss.pk])
+    assert "at least one admin" in client.post(own, {"admin": "0"}, follow=True).content.decode()
+    boss.refresh_from_db()
+    assert boss.is_superuser
+    # A deactivated admin is none to rely on.
+    factories.UserFactory(is_superuser=True, is_active=False)
+    with pytest.raises(ValidationError):
+        services.set_admin(user=boss, is_admin=False, actor=None)
+    with pytest.raises(ValidationError):
+        services.set_admin(user=factories.UserFactory(is_active=False), is_admin=True, actor=boss)
+    kinds = Event.objects.filter(object_id=str(hana.pk)).order_by("pk").values_list("kind", "actor_id")
+    assert list(kinds) == [("user.made_admin", boss.pk), ("user.admin_withdrawn", boss.pk)]
+
+
+def test_who_steps_down_is_led_home(boss: User, client: Client) -> None:
+    factories.UserFactory(is_superuser=True)
+    client.force_login(boss)
+    answer = client.post(reverse("user-admin", args=[boss.pk]), {"admin": "0"})
+    assert (answer.status_code, answer["Location"]) == (302, "/")
+    assert client.get(reverse("users")).status_code == 403
+
+
+@pytest.mark.django_db(transaction=True)
+def test_admins_who_demote_and_deactivate_each_other_leave_one() -> None:
+    acts = (
+        lambda user, actor: services.set_admin(user=user, is_admin=False, actor=actor),
+        lambda user, actor: services.set_active(user=user, active=False, actor=actor),
+    )
+    for n in range(4):
+        User.objects.update(is_superuser=False)
+        one, two = (factories.UserFactory(is_superuser=True) for _n in range(2))
+        start = threading.Barrier(2)
+
+        def act(user: User, actor: User, do=acts[n % 2], start=start) -> None:
+            start.wait()
+            try:
+                do(user, actor)
+            except ValidationError:
+                pass
+            finally:
+                connection.close()
+
+        threads = [threading.Thread(target=act, args=pair) for pair in ((one, two), (two, one))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        assert User.objects.filter(is_superuser=True, is_active=True).count() == 1
+
+
+def test_admins_see_who_guesses_and_what_is_slowed(boss: User, client: Client) -> None:
+    factories.UserFactory(username="hana")
+    for n in range(7):
+        Client(HTTP_USER_AGENT="curl/8.5").post(
+            "/accounts/login/", {"username": "hana", "password": f"guess {n}"}, REMOTE_ADDR="198.51.100.7"
+        )
+    Client().post("/accounts/login/", {"username": "my-secret-word", "password": "x"})
+    client.force_login(boss)
+    html = client.get(reverse("logins")).content.decode()
+    for part in ("198.51.100.7", "hana", "curl", "one address", "unknown name", "Slowed down"):
+        assert part in html, part
+    assert "my-secret-word" not in html
