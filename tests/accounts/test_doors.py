@@ -36,13 +36,16 @@ ADMIN = {
 }  # fmt: skip
 PLATFORM_ADMIN = {
     "users", "user-create", "user", "user-active", "user-may-create", "user-password", "platform-activity",
-    "platform-activity-download", "site-settings", "second-factor-required", "user-factors", "user-admin", "logins",
+    "platform-activity-download", "site-settings", "second-factor-required", "user-factors", "user-admin", "logins", "user-mail",
 }  # fmt: skip
 ANYBODY = {
     "login",
     "account_login",
     "mfa_authenticate",
     "passkey-login",
+    "password-lost",
+    "password-reset",
+    "password-reset-link",
     "set_language",
     "set_theme",
     "healthz",
