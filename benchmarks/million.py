@@ -29,8 +29,9 @@ def installation(prefix: str = "mekiki-bench-") -> Iterator[Path]:
     from mekiki.embedded.postgres import Postgres
 
     server = Postgres(home / "postgres")
+    server.start()
     try:
-        connect(home, server.start())
+        connect(home, server.owner_url)  # which fills tables as no application may
         from django.core.management import call_command
 
         call_command("migrate", verbosity=0)

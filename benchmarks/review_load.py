@@ -205,10 +205,11 @@ def main() -> None:
     from mekiki.embedded.postgres import Postgres
 
     server = Postgres(home / "postgres")
+    server.start()
     try:
         os.environ.update(
             MEKIKI_HOME=str(home),
-            DATABASE_URL=server.start(),
+            DATABASE_URL=server.owner_url,  # which fills tables as no application may
             BROKER_URL="memory://",
             DJANGO_SETTINGS_MODULE="mekiki.config.settings",
             MEKIKI_LOG_LEVEL="ERROR",

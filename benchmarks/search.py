@@ -150,7 +150,7 @@ def measure(source: Any, kind: str, n: int, queries: int, table: bool, home: Pat
     from mekiki.accounts.models import User
     from mekiki.datasets.models import Dataset, Image
     from mekiki.learning.models import Encoder
-    from mekiki.learning.search import index, neighbours
+    from mekiki.learning.search import building, index, neighbours
     from mekiki.learning.services import store_embeddings
 
     say = lambda text: print(f"[{time.strftime('%H:%M:%S')}] {text}", file=sys.stderr, flush=True)  # noqa: E731
@@ -173,7 +173,7 @@ def measure(source: Any, kind: str, n: int, queries: int, table: bool, home: Pat
         )
     size = index.states()[encoder.pk].size
     say(
-        f"index built in {build_s:.0f} s, {size / 1e6:.0f} MB, maintenance {index.memory_for(n, encoder.dim)} MB"
+        f"index built in {build_s:.0f} s, {size / 1e6:.0f} MB, maintenance {building.memory_for(n, encoder.dim, local=True)} MB"
     )
 
     dice = np.random.default_rng(2)
@@ -324,10 +324,11 @@ def main() -> None:
     from mekiki.embedded.postgres import Postgres
 
     server = Postgres(home / "postgres")
+    server.start()
     try:
         os.environ.update(
             MEKIKI_HOME=str(home),
-            DATABASE_URL=server.start(),
+            DATABASE_URL=server.owner_url,  # which fills tables as no application may
             BROKER_URL="memory://",
             DJANGO_SETTINGS_MODULE="mekiki.config.settings",
             MEKIKI_LOG_LEVEL="ERROR",

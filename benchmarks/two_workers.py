@@ -277,10 +277,11 @@ def main() -> None:
 
     home = Path(tempfile.mkdtemp(prefix="mekiki-benchmark-"))
     server, broker = Postgres(home / "postgres"), Valkey(home / "valkey")
+    server.start()
     try:
         os.environ.update(
             MEKIKI_HOME=str(home),
-            DATABASE_URL=server.start(),
+            DATABASE_URL=server.owner_url,  # which fills tables as no application may
             BROKER_URL=broker.start(),
             DJANGO_SETTINGS_MODULE="mekiki.config.settings",
         )

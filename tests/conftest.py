@@ -10,10 +10,14 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from mekiki.embedded.postgres import Postgres
 
 # How fast a machine draws examples says nothing about the code.
 settings.register_profile("mekiki", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -59,9 +63,12 @@ def pytest_configure(config: pytest.Config) -> None:
     }
     server = Postgres(home / "postgres", settings=unsafe, sync=False)
     _session.update(home=home, server=server)
+    server.start()
     os.environ.update(
         MEKIKI_HOME=str(home),
-        DATABASE_URL=server.start(),
+        DATABASE_URL=_make_test_role(server),
+        MEKIKI_TEST_SUPERUSER_URL=server.superuser_url,
+        MEKIKI_TEST_OWNER_URL=server.owner_url,
         # Messages go nowhere unless a test asks for `broker`: jobs are durable without them.
         BROKER_URL="memory://",
         DJANGO_SETTINGS_MODULE="mekiki.config.settings",
@@ -71,6 +78,64 @@ def pytest_configure(config: pytest.Config) -> None:
 
     django.setup()
     django_settings.PASSWORD_HASHERS = ["tests.fast_hasher.FastHasher"]
+
+
+def _make_test_role(server: "Postgres") -> str:
+    """The URL of the role that tests connect as: the application's rights, and by SET ROLE the superuser's."""
+    import psycopg
+
+    from mekiki.embedded.roles import APPLICATION, OWNER, SUPERUSER
+    from mekiki.embedded.roles.connecting import as_role
+    from tests.roles import TEST_ROLE
+
+    with psycopg.connect(server.superuser_url, autocommit=True) as connection:
+        connection.execute(f"ALTER ROLE {OWNER} CREATEDB")  # of the test database, which it owns as any other
+        connection.execute(f"CREATE ROLE {TEST_ROLE} LOGIN PASSWORD 'test' IN ROLE {APPLICATION}")
+        connection.execute(f"GRANT {OWNER}, {SUPERUSER} TO {TEST_ROLE} WITH INHERIT FALSE, SET TRUE")
+    with psycopg.connect(
+        server.superuser_url.replace("/mekiki?", "/template1?"), autocommit=True
+    ) as connection:
+        connection.execute("CREATE EXTENSION vector")  # which the owner may not
+    return as_role(server.url, TEST_ROLE, "test")
+
+
+def connect_as(url: str) -> None:
+    """Give this process's connection another role; the database stays."""
+    from django.db import connection
+
+    from mekiki.embedded.endpoints import database
+
+    connection.close()
+    connection.settings_dict.update({key: database(url)[key] for key in ("USER", "PASSWORD")})
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
+    """The owner makes the test database and migrates it."""
+    from tests.roles import OWNER_URL
+
+    connect_as(os.environ[OWNER_URL])
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
+    """Tests run in the test database with the rights of the application."""
+    from django.test import TransactionTestCase
+
+    from tests.roles import OWNER_URL, as_owner, grant_rights
+
+    grant_rights()
+    connect_as(os.environ["DATABASE_URL"])
+    tear_down = TransactionTestCase._fixture_teardown
+
+    def tear_down_as_owner(self: TransactionTestCase) -> None:
+        with as_owner():  # it empties every table
+            tear_down(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", tear_down_as_owner)
+        yield
+    connect_as(os.environ[OWNER_URL])
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -111,12 +176,25 @@ def _flush_despite_append_only_triggers() -> Iterator[None]:
     def flush_as_replica(self: DatabaseOperations, sql_list: list[str]) -> None:
         with transaction.atomic(using=self.connection.alias):
             with self.connection.cursor() as cursor:
+                cursor.execute("SET LOCAL ROLE mekiki")
                 cursor.execute("SET LOCAL session_replication_role = replica")
             flush(self, sql_list)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DatabaseOperations, "execute_sql_flush", flush_as_replica)
         yield
+
+
+@pytest.fixture
+def keeper(transactional_db: None) -> Iterator[None]:
+    """The thread that builds search indexes, as `mekiki up` runs it."""
+    from mekiki.learning.search.keeper import Keeper
+    from tests.roles import OWNER_URL, test_database_url
+
+    running = Keeper(test_database_url(os.environ[OWNER_URL]), poll_seconds=0.05)
+    running.start()
+    yield
+    running.stop()
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,7 @@ from mekiki.labeling.models import Label, Prompt, PromptSet
 from mekiki.learning.models import Champion, Encoder, Evaluation, Head, Prediction, TrainingRun
 from mekiki.learning.services import open_predictions
 from mekiki.review.models import ConfirmedLabel, Decision, QueueItem, Stream
+from tests.roles import set_fixed
 
 PASSWORD = "a long enough password"
 # Hashing is slow on purpose: once is enough for tests.
@@ -144,9 +145,7 @@ class ImageFactory(factory.django.DjangoModelFactory):
         from mekiki.datasets import storage
 
         content = png(self.pk)
-        self.sha256 = hashlib.sha256(content).hexdigest()
-        self.size = len(content)
-        self.save()
+        set_fixed(self, sha256=hashlib.sha256(content).hexdigest(), size=len(content))
         default_storage.save(storage.original_name(self.dataset_id, self.sha256), ContentFile(content))
         small = io.BytesIO()
         picture(self.pk).save(small, "WEBP")

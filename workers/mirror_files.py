@@ -192,15 +192,23 @@ class _Writer:
         )
 
     def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
-        for file in self._files.values():
-            file.close()
+        try:
+            for file in self._files.values():
+                file.close()  # writes what is buffered: on a full disk it raises
+        except OSError:
+            self._throw_away()
+            raise
         self.held = replace(self.held, blocks=tuple(self._blocks))
+        if kind is not None:
+            self._throw_away()
+        elif not self._in_place:
+            for name in self._files:
+                (self._folder / f"{name}.new").replace(self._folder / name)
+
+    def _throw_away(self) -> None:
         if not self._in_place:
             for name in self._files:
-                if kind is None:
-                    (self._folder / f"{name}.new").replace(self._folder / name)
-                else:
-                    (self._folder / f"{name}.new").unlink(missing_ok=True)
+                (self._folder / f"{name}.new").unlink(missing_ok=True)
 
 
 def _seen(folder: Path) -> list[Any]:

@@ -18,6 +18,8 @@ from django.db import InterfaceError, OperationalError, close_old_connections, c
 from django.utils import translation
 from django.utils.translation import gettext as _
 
+from mekiki.config import disk
+from mekiki.jobs import waiting
 from mekiki.jobs.errors import Texts, in_every_language
 from mekiki.jobs.models import Job
 from mekiki.jobs.services import (
@@ -41,6 +43,7 @@ from workers.hardware import host
 logger = logging.getLogger(__name__)
 
 BEAT_EVERY = 5.0  # seconds
+ROOM_EVERY = 2.0  # seconds between two looks at the disk
 WRITE_EVERY = 0.5  # seconds between two progress writes
 DATABASE_PATIENCE = 20.0  # seconds a lost database is waited for; below jobs.sweeping.SILENT_AFTER
 # A worker that was asked to stop lets a job go on for so long: it may be done. The supervisor kills after 20 seconds.
@@ -55,7 +58,7 @@ class Report:
     `report(stage="predicting", total=n, unit="images")` begins a stage; `report(done=k)` moves it on.
     Stage names and units are msgids: the pages that show them translate them.
     CancelledError: a person asked to stop. LostClaimError: another worker has the job. WorkerStopsError: this worker
-    was asked to stop a few seconds ago.
+    was asked to stop a few seconds ago. NoRoomError: the disk is nearly full, and the job must wait.
     """
 
     def __init__(self, job: Job, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -63,6 +66,7 @@ class Report:
         self._clock = clock
         self._pending: dict[str, Any] = {}
         self._written = float("-inf")
+        self._looked = clock()  # at the disk
         self._begun = (clock(), 0)
         self.stop: Exception | None = None  # set by the heartbeat, raised here
         self._stops_at: float | None = None
@@ -80,6 +84,10 @@ class Report:
         now = self._clock()
         if self._stops_at is not None and now >= self._stops_at:
             raise WorkerStopsError
+        if now - self._looked >= ROOM_EVERY:
+            self._looked = now
+            if reason := waiting.must_wait(self._job.kind):
+                raise disk.NoRoomError(reason)
         if stage is not None:
             self._begun = (now, done or 0)
             self._pending |= {"stage": stage, "done": 0, "total": 0, "rate": 0.0, "unit": ""}
@@ -142,6 +150,8 @@ def run_job(job_id: str, stage: Stage | None = None) -> str:
 
     stage: the function to run; found by the job's kind in workers.stages when None.
     """
+    if waiting.wait_instead(job_id):
+        return "waits"
     job = claim(job_id, worker=host(), holder=holder.name())
     if job is None:
         return ""
@@ -172,12 +182,15 @@ def _end(job: Job, error: Exception) -> str:
     A database that was lost is waited for, because one that was killed is back in a moment. When it stays
     away it raises here, and the sweeper finds the job silent: it is given back all the same.
     """
+    reason = disk.no_room(error)
     message, retry = explain(error)
     texts = explain_to_all(error)
     if isinstance(error, CancelledError):
         logger.info("Job %s was cancelled.", job.pk)
     elif isinstance(error, WorkerStopsError):
         logger.info("Job %s goes back to the queue: this worker stops.", job.pk)
+    elif reason:
+        logger.warning("Job %s waits: %s (%s)", job.pk, reason, error)
     elif isinstance(error, OtherVectorsError):
         logger.error("Job %s is left to another worker: %s", job.pk, error)
     elif retry:
@@ -205,12 +218,23 @@ def _record_end(job: Job, error: Exception, message: str, texts: Texts, retry: b
         if isinstance(error, WorkerStopsError):
             put_back(job)
             return "put back"
+        if reason := _must_wait(job, error, retry):
+            waiting.hold(job, reason)
+            return "waits"
         if isinstance(error, OtherVectorsError):
             decline(job, worker=host(), reason=message, texts=texts)
             return "declined"
         fail(job, message, texts=texts, retry=retry)
         return "retried" if retry and may_retry(job) else "failed"
     return "lost"
+
+
+def _must_wait(job: Job, error: Exception, retry: bool) -> str:
+    """Why a job that ended early waits for room, instead of failing; "" when that is not what it wants for.
+
+    A database that was lost while the disk is full is no error of the job either: it cannot run without room.
+    """
+    return disk.no_room(error) or (waiting.must_wait(job.kind) if retry else "")
 
 
 def explain_to_all(error: Exception) -> Texts:

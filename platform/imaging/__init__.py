@@ -3,11 +3,12 @@
 No Django, no torch: `mekiki` and `workers.encoders` both import this package, and it imports neither.
 """
 
-from imaging.decoding import FORMATS, Decoded, decode
+from imaging.decoding import FORMATS, Decoded, decode, decoded
 from imaging.depth import Window, apply_window, estimate
 from imaging.errors import ImagingError
 from imaging.headers import Header, deep_sample, inspect
 from imaging.limits import MAX_PIXELS, pixel_limit, set_pixel_limit
+from imaging.memory import budget as memory_budget
 from imaging.pages import split_pages
 from imaging.values import deep_values
 
@@ -20,10 +21,12 @@ __all__ = [
     "Window",
     "apply_window",
     "decode",
+    "decoded",
     "deep_sample",
     "deep_values",
     "estimate",
     "inspect",
+    "memory_budget",
     "pixel_limit",
     "set_pixel_limit",
     "split_pages",

@@ -2,6 +2,7 @@
 
 import io
 import struct
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -9,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-_STRIP = 1 << 20  # pixels converted at a time
 _SRGB_TO_XYZ = np.array(
     [[0.4123908, 0.3575843, 0.1804808], [0.2126390, 0.7151687, 0.0721923], [0.0193308, 0.1191948, 0.9505322]]
 )
@@ -27,16 +27,19 @@ class ProfileError(Exception):
     """The colour description is broken or does not belong to this kind of image."""
 
 
-def apply_profile(image: Image.Image, profile: bytes) -> tuple[Image.Image, bool]:
-    """Return (the image in sRGB, whether the profile changes colours). Raises: ProfileError."""
-    transform = _transform(profile, image.mode)
+def profile_step(profile: bytes, mode: str) -> Callable[[Image.Image], Image.Image] | None:
+    """Return what turns pictures of this mode into sRGB; None where nothing changes. Raises: ProfileError."""
+    transform = _transform(profile, mode)
     if transform is None:
-        return image, False
-    # ImageCms works in place of nothing: the result is RGB, also for grey.
-    converted = ImageCms.applyTransform(image, transform)
-    if converted is None:
-        raise ProfileError
-    return converted, True
+        return None
+
+    def convert(image: Image.Image) -> Image.Image:
+        converted = ImageCms.applyTransform(image, transform)  # the result is RGB, also for grey
+        if converted is None:
+            raise ProfileError
+        return converted
+
+    return convert
 
 
 @lru_cache(maxsize=16)
@@ -124,22 +127,20 @@ def png_space(colour: dict[bytes, bytes]) -> tuple[tuple[float, ...], float] | N
     return primaries, gamma
 
 
-def apply_space(image: Image.Image, primaries: tuple[float, ...], gamma: float) -> Image.Image:
-    """Return the image in sRGB from a space given by primaries and gamma. Raises: ProfileError."""
+def space_step(primaries: tuple[float, ...], gamma: float) -> Callable[[Image.Image], Image.Image]:
+    """Return what turns pictures of a space, given by primaries and gamma, into sRGB. Raises: ProfileError."""
     levels = np.arange(256) / 255.0
     linear = _from_srgb(levels) if gamma == _SRGB_CURVE else levels**gamma
-    same = primaries == _PRIMARIES[1]
-    if same or image.mode == "L":
-        table = np.rint(_to_srgb(linear) * 255).astype(np.uint8)
-        return image.point(list(table) * len(image.getbands()))
-    matrix = np.linalg.inv(_SRGB_TO_XYZ) @ _to_xyz(primaries)
-    pixels = np.asarray(image)
-    out = np.empty_like(pixels)
-    rows = max(1, _STRIP // max(1, pixels.shape[1]))
-    for start in range(0, len(pixels), rows):
-        strip = linear.astype(np.float32)[pixels[start : start + rows]] @ matrix.T.astype(np.float32)
-        out[start : start + rows] = np.rint(_to_srgb(np.clip(strip, 0, 1)) * 255)
-    return Image.fromarray(out)
+    table = list(np.rint(_to_srgb(linear) * 255).astype(np.uint8))
+    matrix = None if primaries == _PRIMARIES[1] else np.linalg.inv(_SRGB_TO_XYZ) @ _to_xyz(primaries)
+
+    def convert(image: Image.Image) -> Image.Image:
+        if matrix is None or image.mode == "L":
+            return image.point(table * len(image.getbands()))
+        colours = linear.astype(np.float32)[np.asarray(image)] @ matrix.T.astype(np.float32)
+        return Image.fromarray(np.rint(_to_srgb(np.clip(colours, 0, 1)) * 255).astype(np.uint8))
+
+    return convert
 
 
 def _to_xyz(primaries: tuple[float, ...]) -> NDArray[np.float64]:

@@ -2,23 +2,29 @@
 
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from imaging import colour, exif, jpeg, png, tiff
-from imaging.depth import Window, apply_window, estimate, sample_values
+from imaging import colour, exif, jpeg, needs, png, strips, tiff
+from imaging.deep import CLIPPED_SHARE, DeepValues, deep_values, eight_bit_alpha, of_page
+from imaging.depth import Window
 from imaging.errors import ImagingError
 from imaging.headers import pillow
 from imaging.limits import check_pixels
+from imaging.memory import budget
 from imaging.sniff import format_of, refusal
-from imaging.values import jpeg_array, take_turn
+from imaging.strips import BACKDROP, Strips
+from imaging.values import jpeg_array
+
+__all__ = ["BACKDROP", "FORMATS", "Decoded", "Finding", "decode", "decoded"]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
-BACKDROP = (128, 128, 128)  # behind transparent pixels: the neutral grey of our screens
+_EXACT_MODES = {"1", "L", "RGB", "P", "LA", "La", "PA", "RGBA", "RGBa"}  # where browsers show the same pixels
 # What the libraries say of a file that ends too early.
 _ENDS_EARLY = "truncat|unexpected end|broken data|requires a buffer|index out of range|premature"
 
@@ -49,15 +55,14 @@ class Decoded:
 
 @dataclass
 class _Work:
-    """A picture on its way. `pixels` is what is left to be turned upright and coloured."""
+    """A picture on its way. `strips` is what is left to be coloured and turned upright."""
 
-    image: Image.Image
+    strips: Strips
     orientation: int = 1
     profile: bytes = b""
     space: tuple[tuple[float, ...], float] | None = None
-    alpha: Image.Image | None = None
     exact: bool = True
-    sample: str = ""
+    deep: DeepValues | None = None
     full: tuple[int, int] | None = None
     findings: list[Finding] = field(default_factory=list)
 
@@ -72,48 +77,72 @@ def decode(
     """Return the picture of a file. ImagingError: the reason why there is none.
 
     window: for deep values; None estimates one from this file alone. side: a large JPEG may be decoded at a
-    fraction of its size that is at least `side` pixels in both directions.
+    fraction of its size that is at least `side` pixels in both directions. Whoever decodes files of others uses
+    `decoded`, which bounds the memory of pictures that are still in use too.
     """
+    with ExitStack() as held:
+        return _guarded(data, window, max_pixels, side, held)
+
+
+@contextmanager
+def decoded(
+    data: bytes, *, window: Window | None = None, max_pixels: int | None = None, side: int | None = None
+) -> Iterator[Decoded]:
+    """Yield what `decode` returns. Its memory is held of the budget until the block ends; then the picture is closed."""
+    with ExitStack() as held:
+        picture = _guarded(data, window, max_pixels, side, held)
+        try:
+            yield picture
+        finally:
+            picture.image.close()
+
+
+def _guarded(
+    data: bytes, window: Window | None, limit: int | None, side: int | None, held: ExitStack
+) -> Decoded:
     kind = format_of(data)
     if kind is None:
         raise refusal(data)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _decode(data, kind, window, max_pixels, side)
-    except ImagingError:
-        raise
-    except MemoryError:
+            return _decode(data, kind, window, limit, side, held)
+    except (ImagingError, MemoryError):
         raise
     except Exception as error:  # decoders raise almost anything on damaged data
         short = isinstance(error, EOFError) or re.search(_ENDS_EARLY, str(error))
         raise ImagingError("truncated" if short else "damaged") from None
 
 
-def _decode(data: bytes, kind: str, window: Window | None, limit: int | None, side: int | None) -> Decoded:
+def _decode(
+    data: bytes, kind: str, window: Window | None, limit: int | None, side: int | None, held: ExitStack
+) -> Decoded:
+    """Decode with the memory that the header asks for; `held` gives it back."""
     if kind == "TIFF":
-        with tiff.opened(data, limit) as file, take_turn(file.page.imagewidth * file.page.imagelength):
+        with tiff.opened(data, limit) as file:
+            held.enter_context(budget.reserved(needs.of_tiff(file)))
             return _finish(_tiff(file, data, window), kind)
     if kind == "PNG":
         parts = png.parse(data)
         check_pixels(parts.width, parts.height, limit)
-        with take_turn(parts.width * parts.height):
-            return _finish(_png(parts, data, window), kind)
+        held.enter_context(budget.reserved(needs.of_png(parts, exif.read(parts.exif)[0])))
+        return _finish(_png(parts, data, window), kind)
     if kind == "JPEG":
         segments = jpeg.parse(data)
         check_pixels(segments.width, segments.height, limit)
-        with take_turn(segments.width * segments.height):
-            return _finish(_jpeg(segments, data, window, limit, side), kind)
+        return _finish(_jpeg(segments, data, window, limit, side, held), kind)
     with pillow(data, data, kind) as image:
         check_pixels(image.width, image.height, limit)
-        with take_turn(image.width * image.height):
-            return _finish(_other(image, kind), kind)
+        return _finish(_other(image, data, kind, held), kind)
 
 
-def _jpeg(parts: jpeg.Jpeg, data: bytes, window: Window | None, limit: int | None, side: int | None) -> _Work:
+def _jpeg(
+    parts: jpeg.Jpeg, data: bytes, window: Window | None, limit: int | None, side: int | None, held: ExitStack
+) -> _Work:
     orientation, odd_density = exif.read(parts.exif)
     if parts.precision > 8:
-        work = _deep(jpeg_array(data), None, window, None)
+        held.enter_context(budget.reserved(needs.of_jpeg(parts, (parts.width, parts.height), orientation)))
+        work = _deep(deep_values(jpeg_array(data), window))
         work.orientation = orientation
         return work
     with pillow(parts.data, data, "JPEG") as image:
@@ -121,8 +150,9 @@ def _jpeg(parts: jpeg.Jpeg, data: bytes, window: Window | None, limit: int | Non
         full = image.size
         if side is not None:
             image.draft(image.mode, (side, side))
+        held.enter_context(budget.reserved(needs.of_jpeg(parts, image.size, orientation)))
         image.load()
-        work = _Work(image, orientation, parts.profile, full=full)
+        work = _Work(strips.of_image(image), orientation, parts.profile, full=full)
     if parts.profile_problem:
         work.note("profile_ignored")
     if parts.pictures > 1:
@@ -136,7 +166,7 @@ def _png(parts: png.Png, data: bytes, window: Window | None) -> _Work:
     orientation, _odd = exif.read(parts.exif)
     if parts.bits == 16:
         pixels, alpha = png.deep_array(parts)
-        work = _deep(pixels, alpha, window, None)
+        work = _deep(deep_values(pixels, window, alpha=alpha, key=png.transparent_colour(parts)))
     else:
         with pillow(parts.data, data, "PNG") as image:
             image.load()
@@ -158,7 +188,7 @@ def _png(parts: png.Png, data: bytes, window: Window | None) -> _Work:
     return work
 
 
-def _other(image: Image.Image, kind: str) -> _Work:
+def _other(image: Image.Image, data: bytes, kind: str, held: ExitStack) -> _Work:
     """GIF, WebP, BMP: the first frame."""
     frames = 1
     profile, block = image.info.get("icc_profile") or b"", image.info.get("exif") or b""
@@ -168,9 +198,16 @@ def _other(image: Image.Image, kind: str) -> _Work:
     # A first frame that is smaller than the whole: what is around it, browsers leave transparent.
     tiles = getattr(image, "tile", None) or [("", None)]
     partial = kind == "GIF" and tuple(tiles[0][1] or (0, 0, *image.size)) != (0, 0, *image.size)
-    image.load()
-    work = _eight_bits(image)
-    orientation, odd_density = exif.read(block if isinstance(block, bytes) else b"")
+    block = block if isinstance(block, bytes) else b""
+    if kind == "WEBP" and frames == 1:
+        held.enter_context(budget.reserved(needs.of_webp(image.width, image.height, block)))
+        work = _still_webp(data, image.size)
+    else:
+        needed = needs.of_other(kind, image.width, image.height, frames=frames, mode=image.mode)
+        held.enter_context(budget.reserved(needed))
+        image.load()
+        work = _eight_bits(image)
+    orientation, odd_density = exif.read(block)
     work.orientation = orientation if kind == "WEBP" else 1
     work.profile = profile if isinstance(profile, bytes) else b""
     if frames > 1:
@@ -180,45 +217,31 @@ def _other(image: Image.Image, kind: str) -> _Work:
     return work
 
 
+def _still_webp(data: bytes, size: tuple[int, int]) -> _Work:
+    """A WebP of one picture. Pillow reads it as an animation, with four times the memory and the same pixels."""
+    import imagecodecs
+
+    pixels = np.asarray(imagecodecs.webp_decode(data))
+    if pixels.shape[:2] != size[::-1]:
+        raise ImagingError("damaged")
+    alpha = pixels[..., 3] if pixels.shape[2] == 4 else None
+    opaque = alpha is None or int(alpha.min()) == 255
+
+    def rows(top: int, bottom: int) -> tuple[Image.Image, Image.Image | None]:
+        part = Image.fromarray(np.ascontiguousarray(pixels[top:bottom, :, :3]))
+        return part, None if opaque or alpha is None else eight_bit_alpha(alpha[top:bottom])
+
+    return _Work(Strips(*size, "RGB", rows), exact=opaque)
+
+
 def _eight_bits(image: Image.Image) -> _Work:
-    """A loaded Pillow image of any mode of 8 bits and less, with its transparency apart."""
-    if image.mode == "1":
-        return _Work(image.convert("L"))
-    if image.mode in {"LA", "La", "PA", "RGBA", "RGBa"} or "transparency" in image.info:
-        layer = image.convert("RGBA")
-        alpha = layer.getchannel("A")
-        rgb = layer.convert("RGB")
-        if alpha.getextrema() == (255, 255):  # nothing is transparent
-            return _Work(rgb)
-        return _Work(rgb, alpha=alpha, exact=False)
-    if image.mode in {"L", "RGB"}:
-        return _Work(image)
-    return _Work(image.convert("RGB"), exact=image.mode == "P")
+    """A loaded Pillow image of any mode of 8 bits and less."""
+    found, transparent = strips.of_eight_bits(image)
+    return _Work(found, exact=not transparent and image.mode in _EXACT_MODES)
 
 
-def _deep(
-    pixels: NDArray[Any], alpha: NDArray[Any] | None, window: Window | None, nodata: float | None
-) -> _Work:
-    dtype = pixels.dtype.newbyteorder("=")
-    if window is None:
-        window = estimate([sample_values(pixels, nodata=nodata)], dtype)
-    eight, outside = apply_window(pixels, window, nodata=nodata)
-    work = _Work(Image.fromarray(eight), exact=False, sample=dtype.name)
-    if outside > 0.001:
-        work.note("values_clipped", share=round(outside, 4), black=window.black, white=window.white)
-    if not eight.any() and not len(sample_values(pixels, nodata=nodata)):
-        work.note("no_values")
-    if alpha is not None:
-        work.alpha = Image.fromarray(_alpha(alpha))
-    return work
-
-
-def _alpha(alpha: NDArray[Any]) -> NDArray[np.uint8]:
-    if alpha.dtype == np.uint8:
-        return np.ascontiguousarray(alpha)
-    top = float(np.iinfo(alpha.dtype).max) if alpha.dtype.kind in "iu" else 1.0
-    scaled = np.nan_to_num(alpha.astype(np.float32)) * (255.0 / top)
-    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+def _deep(values: DeepValues) -> _Work:
+    return _Work(values.strips(), exact=False, deep=values)
 
 
 def _tiff(file: tiff.Tiff, data: bytes, window: Window | None) -> _Work:
@@ -242,48 +265,17 @@ def _tiff_pixels(page: Any, window: Window | None) -> _Work:
     kind = int(page.photometric)
     if pixels.dtype.kind == "c":
         raise NotImplementedError("complex numbers")
-    if tiff.sample_type(page) is not None and kind != tiff.SEPARATED:
-        work = _deep(pixels, alpha, window, tiff.nodata(page))
-        if kind == tiff.MIN_IS_WHITE:
-            work.image = work.image.point(lambda value: 255 - value)
-    else:
-        work = _Work(_shallow(page, pixels, kind))
-        if alpha is not None:
-            work.alpha = Image.fromarray(_alpha(alpha))
     # Associated alpha: colours are multiplied by it already, so they are laid on the backdrop by another rule.
-    if work.alpha is not None and 1 in [int(extra) for extra in page.extrasamples or ()]:
-        work.image = _divided(work.image, work.alpha)
+    multiplied = alpha is not None and 1 in [int(extra) for extra in page.extrasamples or ()]
+    if tiff.sample_type(page) is not None and kind != tiff.SEPARATED:
+        values = deep_values(pixels, window, nodata=tiff.nodata(page), alpha=alpha, multiplied=multiplied)
+        values.white_is_zero = kind == tiff.MIN_IS_WHITE
+        work = _deep(values)
+    else:
+        work = _Work(of_page(page, pixels, alpha, kind, multiplied=multiplied))
     if left_out:
         work.note("channels_left_out", channels=left_out)
     return work
-
-
-def _shallow(page: Any, pixels: NDArray[Any], kind: int) -> Image.Image:
-    """Values of at most 8 bits, and the kinds of colour that are no plain channels."""
-    bits = page.bitspersample if isinstance(page.bitspersample, int) else page.bitspersample[0]
-    if kind == tiff.PALETTE:
-        table = np.asarray(page.colormap)
-        table = (table >> 8 if table.max(initial=0) > 255 else table).astype(np.uint8)  # (3, n)
-        return Image.fromarray(np.ascontiguousarray(table.T[np.minimum(pixels, table.shape[1] - 1)]))
-    if kind in {tiff.CIELAB, tiff.ICCLAB} and pixels.ndim == 3:
-        return colour.lab_to_rgb(pixels, icc=kind == tiff.ICCLAB)
-    if pixels.dtype == bool:
-        pixels = pixels.astype(np.uint8) * 255
-    elif pixels.dtype.itemsize > 1:  # CMYK, YCbCr of 16 bits
-        pixels = (pixels >> 8).astype(np.uint8)
-    elif bits < 8:
-        pixels = np.rint(pixels * (255.0 / (2**bits - 1))).astype(np.uint8)
-    if pixels.dtype != np.uint8:
-        raise NotImplementedError(str(pixels.dtype))
-    if kind == tiff.MIN_IS_WHITE:
-        pixels = 255 - pixels
-    pixels = np.ascontiguousarray(pixels)
-    if kind == tiff.SEPARATED and pixels.ndim == 3 and pixels.shape[2] == 4:
-        return Image.fromarray(pixels, "CMYK")
-    # tifffile returns RGB for YCbCr that is compressed as JPEG.
-    if kind == tiff.YCBCR and int(page.compression) not in {6, 7, 33007} and pixels.ndim == 3:
-        return Image.fromarray(pixels, "YCbCr").convert("RGB")
-    return Image.fromarray(pixels)
 
 
 def _by_pillow(file: tiff.Tiff, data: bytes) -> _Work:
@@ -298,44 +290,42 @@ def _by_pillow(file: tiff.Tiff, data: bytes) -> _Work:
         image.tag_v2[274] = 1  # type: ignore[attr-defined]
         image.load()
         if image.mode in {"I", "F"} or image.mode.startswith("I;"):
-            return _deep(np.asarray(image), None, None, None)
+            return _deep(deep_values(np.asarray(image), None))
         return _eight_bits(image)
-
-
-def _divided(image: Image.Image, alpha: Image.Image) -> Image.Image:
-    pixels = np.asarray(image).astype(np.float32)
-    share = np.asarray(alpha).astype(np.float32)[..., None] / 255
-    share = share if pixels.ndim == 3 else share[..., 0]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        plain = np.where(share > 0, pixels / share, 0)
-    return Image.fromarray(np.clip(np.rint(plain), 0, 255).astype(np.uint8))
 
 
 def _finish(work: _Work, kind: str) -> Decoded:
     """Colours, transparency, orientation: in this order, once, for every format."""
-    image = work.image
-    if work.profile:
-        try:
-            image, changed = colour.apply_profile(image, work.profile)
-            work.exact &= not changed
-        except colour.ProfileError:
-            work.note("profile_ignored")
-    elif work.space is not None:
-        try:
-            image = colour.apply_space(image, *work.space)
+    try:
+        if work.profile:
+            step = colour.profile_step(work.profile, work.strips.mode)
+            if step is not None:
+                work.strips.steps.append(step)
+                work.exact = False
+        elif work.space is not None:
+            work.strips.steps.append(colour.space_step(*work.space))
             work.exact = False
-        except colour.ProfileError:
-            work.note("profile_ignored")
-    if image.mode not in {"L", "RGB"}:
-        image = image.convert("RGB")
-    if work.alpha is not None:
-        ground = Image.new("RGB", image.size, BACKDROP)
-        ground.paste(image.convert("RGB"), mask=work.alpha)
-        image = ground
+    except colour.ProfileError:
+        work.note("profile_ignored")
+    image = work.strips.picture()
+    sample = ""
+    if work.deep is not None:
+        sample = work.deep.pixels.dtype.newbyteorder("=").name
+        _note_values(work, work.deep)
+    # The decoded values are not needed any more: their memory is free before the picture is turned.
+    work.strips = work.deep = None  # type: ignore[assignment]
     width, height = work.full or image.size
     if work.orientation in exif.TURNS:
         image = image.transpose(exif.TURNS[work.orientation])
         if work.orientation >= 5:
             width, height = height, width
     unique = tuple({finding.code: finding for finding in work.findings}.values())
-    return Decoded(image, kind, width, height, work.exact, work.sample, unique)
+    return Decoded(image, kind, width, height, work.exact, sample, unique)
+
+
+def _note_values(work: _Work, values: DeepValues) -> None:
+    if values.clipped > CLIPPED_SHARE:
+        share, window = round(values.clipped, 4), values.window
+        work.note("values_clipped", share=share, black=window.black, white=window.white)
+    if values.is_empty:
+        work.note("no_values")

@@ -37,6 +37,14 @@ def apply_window(
 
     NaN and nodata become black, infinite values black or white by their sign.
     """
+    out, outside, valid = count_window(values, window, nodata=nodata)
+    return out, outside / valid if valid else 0.0
+
+
+def count_window(
+    values: NDArray[np.generic], window: Window, *, nodata: float | None = None
+) -> tuple[NDArray[np.uint8], int, int]:
+    """Return (8-bit values as `apply_window` makes them, valid values outside the window, valid values)."""
     flat = np.ascontiguousarray(values).reshape(-1)
     out = np.empty(flat.shape, np.uint8)
     low, high = sorted((window.black, window.white))
@@ -53,7 +61,7 @@ def apply_window(
             scaled = np.clip(np.rint((part.clip(low, high) - window.black) * scale), 0, 255)
         scaled[~good & ~np.isinf(part)] = 0
         out[start : start + _STRIP] = np.nan_to_num(scaled, nan=0.0).astype(np.uint8)
-    return out.reshape(values.shape), outside / valid if valid else 0.0
+    return out.reshape(values.shape), outside, valid
 
 
 def _valid(values: NDArray[np.floating], nodata: float | None) -> NDArray[np.bool_]:
@@ -67,12 +75,12 @@ def _valid(values: NDArray[np.floating], nodata: float | None) -> NDArray[np.boo
 
 def sample_values(values: NDArray[np.generic], *, nodata: float | None = None) -> NDArray[np.float64]:
     """Return up to about 260,000 valid values of an image, evenly spread over it."""
-    flat = values.reshape(-1)
-    step = max(1, len(flat) // _SAMPLE)
+    step = max(1, values.size // _SAMPLE)
     # An odd step does not walk down one column of a grid, and not one channel of a colour image.
     step += step % 2 == 0
     step += 2 if step % 3 == 0 else 0
-    part = flat[::step].astype(np.float64)
+    # Not by a flat array: of one channel of several that would be a copy of the whole picture.
+    part = values[np.unravel_index(np.arange(0, values.size, step), values.shape)].astype(np.float64)
     return part[_valid(part, nodata)]
 
 

@@ -14,6 +14,9 @@ class Jpeg:
     width: int = 0
     height: int = 0
     precision: int = 8
+    components: int = 3
+    samples: int = 0  # of all components together
+    whole_in_memory: bool = False  # the decoder keeps all coefficients: progressive, or several scans
     pictures: int = 1  # of an MPO: stereo cameras, gain maps of phones
     exif: bytes = b""
     profile: bytes = b""
@@ -40,8 +43,11 @@ def parse(data: bytes) -> Jpeg:
         body = view[at + 4 : at + 2 + size]
         drop = False
         if marker in _START_OF_FRAME and len(body) >= 6:
-            jpeg.precision, jpeg.height, jpeg.width = struct.unpack_from(">BHH", body)
+            jpeg.precision, jpeg.height, jpeg.width, jpeg.components = struct.unpack_from(">BHHB", body)
+            jpeg.samples = _samples(jpeg, body)
+            jpeg.whole_in_memory = marker in {0xC2, 0xC6, 0xCA, 0xCE}
         elif marker == 0xDA:
+            jpeg.whole_in_memory |= bool(len(body)) and body[0] < jpeg.components
             break
         elif marker == 0xE1:
             drop = True
@@ -71,6 +77,19 @@ def parse(data: bytes) -> Jpeg:
         kept.append(view[at:])
         jpeg.data = b"".join(kept)
     return jpeg
+
+
+def _samples(jpeg: Jpeg, body: memoryview) -> int:
+    """Return how many values all components have together, with subsampling, in whole blocks."""
+    factors = [
+        divmod(body[7 + 3 * number], 16) for number in range(jpeg.components) if len(body) > 7 + 3 * number
+    ]
+    across, down = (
+        max((h for h, _v in factors), default=1) or 1,
+        max((v for _h, v in factors), default=1) or 1,
+    )
+    size = (jpeg.width + 8 * across) * (jpeg.height + 8 * down)
+    return sum(size * h * v // (across * down) for h, v in factors)
 
 
 def _pictures(block: bytes) -> int:

@@ -1,15 +1,10 @@
 """One pixel limit for every decoder of this process; MEKIKI_MAX_PIXELS sets it."""
 
-import threading
-
 from PIL import Image
 
 from imaging.errors import ImagingError
 
 MAX_PIXELS = 100_000_000  # the limit where nothing set another one
-LARGE_PIXELS = 20_000_000
-# One really large image at a time: its pixels, not the number of threads, bound the memory.
-large_image_lock = threading.Lock()
 
 # Pillow's own limit would be a second number with another message. Every file is checked by `check_pixels` instead.
 Image.MAX_IMAGE_PIXELS = None

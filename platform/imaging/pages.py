@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from imaging import tiff
+from imaging import needs, tiff
 from imaging.errors import ImagingError
 from imaging.limits import check_pixels
+from imaging.memory import budget
 from imaging.sniff import format_of
-from imaging.values import take_turn
 
 
 def split_pages(data: bytes, *, max_pixels: int | None = None) -> Iterator[tuple[int, bytes | ImagingError]]:
@@ -32,7 +32,9 @@ def split_pages(data: bytes, *, max_pixels: int | None = None) -> Iterator[tuple
 def _one(page: Any, max_pixels: int | None) -> bytes | ImagingError:
     try:
         check_pixels(page.imagewidth, page.imagelength, max_pixels)
-        with take_turn(page.imagewidth * page.imagelength):
+        # The values, a copy in the order of a file, and the file itself. Nothing is held while a page is yielded:
+        # who takes it may wait for memory of the same budget.
+        with budget.reserved(3 * needs.of_page(page)):
             return _written(page, tiff.array(page))
     except ImagingError as error:
         return error
@@ -45,16 +47,20 @@ def _planes(file: tiff.Tiff, max_pixels: int | None) -> Iterator[tuple[int, byte
     page = file.page
     try:
         check_pixels(page.imagewidth, page.imagelength * file.frames, max_pixels)
-        series = np.asarray(page.parent.series[0].asarray(maxworkers=1))
-        planes = series.reshape(-1, *page.keyframe.shape[-2:] if page.axes[-1] != "S" else page.shape[-3:])
+        of_stack = needs.of_page(page) * (file.frames if int(page.imagedepth or 1) == 1 else 1)
+        with budget.reserved(3 * of_stack):
+            series = np.asarray(page.parent.series[0].asarray(maxworkers=1))
+            planes = series.reshape(
+                -1, *page.keyframe.shape[-2:] if page.axes[-1] != "S" else page.shape[-3:]
+            )
+            files = [_written(page, plane) for plane in planes]
     except ImagingError as error:
         yield 1, error
         return
     except Exception:
         yield 1, ImagingError("damaged")
         return
-    for number, plane in enumerate(planes, start=1):
-        yield number, _written(page, plane)
+    yield from enumerate(files, start=1)
 
 
 def _written(page: Any, pixels: Any) -> bytes:

@@ -110,16 +110,17 @@ def deep_array(png: Png) -> tuple[NDArray[np.uint16], NDArray[np.uint16] | None]
     pixels = np.asarray(imagecodecs.png_decode(plain))
     if pixels.dtype != np.uint16:
         raise ImagingError("damaged")
-    alpha = None
     if pixels.ndim == 3 and pixels.shape[2] in {2, 4}:
-        alpha, pixels = pixels[..., -1], pixels[..., :-1]
-        if pixels.shape[2] == 1:
-            pixels = pixels[..., 0]
-    elif len(png.transparent) in {2, 6}:
-        key = np.frombuffer(png.transparent, ">u2").astype(np.uint16)
-        same = (pixels == key).all(-1) if pixels.ndim == 3 else pixels == key[0]
-        alpha = np.where(same, 0, 65535).astype(np.uint16)
-    return pixels, alpha
+        colours = pixels[..., :-1]
+        return (colours[..., 0] if colours.shape[2] == 1 else colours), pixels[..., -1]
+    return pixels, None
+
+
+def transparent_colour(png: Png) -> NDArray[np.uint16] | None:
+    """Return the value, or the three, that tRNS makes transparent in a PNG of 16 bits; None where there is none."""
+    if png.colour_type not in {0, 2} or len(png.transparent) not in {2, 6}:
+        return None
+    return np.frombuffer(png.transparent, ">u2").astype(np.uint16)
 
 
 def _without(data: bytes, dropped: bytes) -> bytes:

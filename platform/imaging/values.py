@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging import jpeg, png, tiff
+from imaging import jpeg, needs, png, tiff
 from imaging.depth import sample_values
 from imaging.errors import ImagingError
-from imaging.limits import LARGE_PIXELS, check_pixels, large_image_lock
+from imaging.limits import check_pixels
+from imaging.memory import budget
 from imaging.sniff import format_of, refusal
 
 
@@ -21,20 +22,21 @@ def deep_values(data: bytes, *, max_pixels: int | None = None) -> NDArray[np.flo
         with tiff.opened(data, max_pixels) as file:
             if tiff.sample_type(file.page) is None:
                 return np.empty(0)
-            with take_turn(file.page.imagewidth * file.page.imagelength):
+            with budget.reserved(needs.of_page(file.page)):
                 pixels, _alpha, _rest = tiff.split_alpha(file.page, tiff.array(file.page))
                 return sample_values(pixels, nodata=tiff.nodata(file.page))
     if kind == "PNG":
         parts = png.parse(data)
         check_pixels(parts.width, parts.height, max_pixels)
         if parts.bits == 16:
-            with take_turn(parts.width * parts.height):
+            with budget.reserved(needs.of_png(parts, 1)):
                 return sample_values(_png(parts))
     if kind == "JPEG":
         segments = jpeg.parse(data)
         if segments.precision > 8:
             check_pixels(segments.width, segments.height, max_pixels)
-            return sample_values(jpeg_array(data))
+            with budget.reserved(needs.of_jpeg(segments, (segments.width, segments.height), 1)):
+                return sample_values(jpeg_array(data))
     return np.empty(0)
 
 
@@ -55,18 +57,3 @@ def jpeg_array(data: bytes) -> NDArray[Any]:
         return np.asarray(imagecodecs.jpeg_decode(data))
     except Exception:
         raise ImagingError("damaged") from None
-
-
-class take_turn:
-    """Only one large image is decoded at a time."""
-
-    def __init__(self, pixels: int) -> None:
-        self._large = pixels > LARGE_PIXELS
-
-    def __enter__(self) -> None:
-        if self._large:
-            large_image_lock.acquire()
-
-    def __exit__(self, *_error: object) -> None:
-        if self._large:
-            large_image_lock.release()

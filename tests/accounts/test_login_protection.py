@@ -7,12 +7,12 @@ import pytest
 from django.contrib.auth import authenticate, get_backends
 from django.db import connection
 from django.db.models import F
-from django.test import Client, RequestFactory, override_settings
+from django.test import Client, RequestFactory
 from django.urls import reverse
 
 from mekiki.accounts import logins, throttle
 from mekiki.accounts.backends import SiteBackend
-from mekiki.accounts.clients import DEVICE_COOKIE, address_of, client_of
+from mekiki.accounts.clients import DEVICE_COOKIE, client_of
 from mekiki.accounts.models import KnownPlace, LoginTry, User
 from mekiki.audit.models import Event
 from tests import factories
@@ -206,22 +206,6 @@ def test_a_device_cookie_works_for_whom_it_was_given_and_cannot_be_chosen() -> N
     assert browser.cookies[DEVICE_COOKIE].value == cookie.value
     keys = KnownPlace.objects.filter(key__startswith="device:").values_list("user__username", "key")
     assert len(set(keys)) == 3 and len({key for _name, key in keys}) == 2
-
-
-@pytest.mark.parametrize(
-    ("https", "forwarded", "expected"),
-    [
-        (True, "203.0.113.9, 198.51.100.2", "198.51.100.2"),
-        (True, "not an address", "10.0.0.1"),
-        (True, "", "10.0.0.1"),
-        (True, "2001:db8::7", "2001:db8::7"),
-        (False, "198.51.100.2", "10.0.0.1"),
-    ],
-)
-def test_the_address_is_the_proxys_word_only_behind_one(https: bool, forwarded: str, expected: str) -> None:
-    request = RequestFactory().get("/", REMOTE_ADDR="10.0.0.1", HTTP_X_FORWARDED_FOR=forwarded)
-    with override_settings(HTTPS=https):
-        assert address_of(request) == expected
 
 
 def test_one_network_of_ipv6_counts_as_one_address() -> None:

@@ -19,6 +19,7 @@ from mekiki.accounts.services import create_user
 from mekiki.audit.models import Event
 from tests import factories
 from tests.factories import PASSWORD
+from tests.roles import as_owner
 
 pytestmark = pytest.mark.django_db
 LOGIN = "/accounts/login/"
@@ -175,7 +176,7 @@ def test_a_renamed_user_keeps_keys_in_step() -> None:
 
 
 def test_existing_duplicates_keep_their_accounts_and_names_and_are_listed(capsys) -> None:
-    with connection.cursor() as cursor:
+    with as_owner(), connection.cursor() as cursor:
         # As they were before names were compared.
         found = connection.introspection.get_constraints(cursor, "accounts_user")
         for name, constraint in found.items():

@@ -280,7 +280,7 @@ def test_admins_without_a_factor_reach_nothing_but_enrolment(role: str, boss: Us
         if name not in {"logout", "api:openapi-json"} and open_to(client, [address]):
             reached[name] = address
     assert set(reached) == {
-        "second-factor", "second-factor-app", "passkey-add", "recovery-codes",
+        "second-factor", "second-factor-app", "passkey-add", "recovery-codes", "password-change",
         "set_language", "set_theme", "healthz",
     }  # fmt: skip
     assert Event.objects.count() == written

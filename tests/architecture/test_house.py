@@ -43,7 +43,7 @@ def test_a_web_process_has_no_torch() -> None:
     """Every address is loaded, so every view module is imported."""
     program = """
 import sys
-import mekiki.config.wsgi
+import mekiki.config.server.application
 from django.urls import get_resolver
 
 def walk(patterns):

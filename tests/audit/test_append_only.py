@@ -1,22 +1,122 @@
-"""Events and decisions cannot be changed, whoever asks: the database itself refuses."""
+"""Evidence only ever grows: the application's role is refused by its rights, the owner by triggers."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from django.apps import apps
 from django.db import DatabaseError, connection, transaction
+from django.utils import timezone
 
 from mekiki.audit.models import Event
 from mekiki.audit.services import record
+from mekiki.audit.triggers import APPEND_ONLY, NO_DELETE
 from mekiki.review.models import Decision
 from tests import factories
+from tests.roles import as_owner, made_at
 
 pytestmark = pytest.mark.django_db
-TABLES = ["audit_event", "review_decision"]
+
+# Every table of the platform is in one of the three. Evidence is added to and never changed.
+EVIDENCE = {
+    "audit_event": "what happened, by whom",
+    "audit_seal": "what was there, signed",
+    "audit_sealleaves": "the hashes of the sealed rows",
+    "audit_sealtimestamp": "when an authority saw a seal",
+    "audit_signingkey": "which keys signed",
+    "datasets_datasetaddress": "which dataset an address belongs to",
+    "exports_labelsetentry": "the labels of a label set",
+    "labeling_prompt": "the prompts a head was made from",
+    "labeling_promptset": "their versions",
+    "learning_encoder": "which weights made an embedding",
+    "learning_encoderprobe": "what these weights compute",
+    "learning_evaluation": "the accuracy that was stated",
+    "learning_head": "the head behind a prediction",
+    "learning_headtraininglabel": "what it was trained on",
+    "review_decision": "what people answered",
+}
+# Rows that stay, with columns that are fixed from the beginning or from a moment on.
+KEPT = {
+    "exports_labelset": "fixed once it is frozen",
+    "review_queueitem": "its state moves; how its image was drawn is fixed",
+}
+# State, and what can be derived or asked for again; who changed it is in the events.
+MUTABLE = {
+    "accounts_knownplace", "accounts_logintry", "accounts_membership", "accounts_sitesettings", "accounts_user",
+    "accounts_user_groups", "accounts_user_user_permissions", "audit_sealcheck", "datasets_dataset", "datasets_image",
+    "datasets_imagename", "datasets_importbatch", "datasets_importproblem", "datasets_pixelwindow", "jobs_job",
+    "labeling_label", "learning_champion", "learning_embedding", "learning_embeddingchange",
+    "learning_encoderchange", "learning_encodingproblem", "learning_prediction", "learning_textembedding",
+    "learning_trainingrun", "learning_workerdifference", "learning_workerreport", "review_confirmedlabel",
+    "review_lease",
+}  # fmt: skip
+OF_OTHERS = ("account_", "auth_", "django_", "mfa_", "socialaccount_", "usersessions_")
+
+STATEMENTS = [
+    "UPDATE {table} SET {column} = {column}",
+    "DELETE FROM {table}",
+    "DELETE FROM {table} WHERE {column} = (SELECT max({column}) FROM {table})",
+    "TRUNCATE {table}",
+    "TRUNCATE {table} CASCADE",
+    "WITH gone AS (DELETE FROM {table} RETURNING *) SELECT count(*) FROM gone",
+    "INSERT INTO {table} SELECT * FROM {table} ON CONFLICT ({key}) DO UPDATE SET {column} = excluded.{column}",
+    "MERGE INTO {table} t USING (SELECT 1) s ON true WHEN MATCHED THEN DELETE",
+]
+# What would take the protection itself away.
+POWER = [
+    "SET session_replication_role = replica",
+    "ALTER TABLE {table} DISABLE TRIGGER ALL",
+    "ALTER TABLE {table} OWNER TO CURRENT_USER",
+    "DROP TABLE {table} CASCADE",
+    "CREATE RULE forget AS ON INSERT TO {table} DO INSTEAD NOTHING",
+    "CREATE TRIGGER mine BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+    "ALTER TABLE {table} ADD COLUMN mine int",
+]
 
 
-@pytest.fixture(autouse=True)
-def _rows() -> None:
-    """One of each, without which nothing could be refused."""
-    factories.DecisionFactory()
-    record(kind="test.happened", data={"n": 1})
+def tables_with(trigger: str) -> set[str]:
+    """The tables of models with this trigger."""
+    return {
+        model._meta.db_table
+        for model in apps.get_models()
+        if trigger in {each.name for each in getattr(model._meta, "triggers", [])}
+    }
+
+
+def test_every_table_is_classified() -> None:
+    known = set(EVIDENCE) | set(KEPT) | MUTABLE
+    found = {model._meta.db_table for model in apps.get_models(include_auto_created=True)}
+    missing = {table for table in found - known if not table.startswith(OF_OTHERS)}
+    assert not missing, f"is it evidence (append_only), kept (no_delete) or mutable? {sorted(missing)}"
+    assert tables_with(APPEND_ONLY) == set(EVIDENCE) and tables_with(NO_DELETE) == set(KEPT)
+
+
+@pytest.fixture
+def rows(signing_key: Any) -> None:
+    """One row of every table of evidence, without which nothing could be refused."""
+    from mekiki.audit.models import Seal, SealTimeStamp
+    from mekiki.audit.sealing import seal_new_rows
+    from mekiki.exports.services import freeze
+    from mekiki.exports.writing import write_label_set
+    from mekiki.learning.models import EncoderProbe, HeadTrainingLabel
+    from tests.exports.helpers import make_judged, nothing
+
+    judged = make_judged()
+    write_label_set(label_set=freeze(dataset=judged.dataset, user=judged.admin), progress=nothing)
+    HeadTrainingLabel.objects.create(
+        head=judged.head,
+        image=judged.images[0],
+        label=judged.labels[0],
+        decision_id=Decision.objects.first().pk,
+    )
+    EncoderProbe.objects.create(
+        encoder=judged.head.encoder, version=1, vectors=b"", host="here", processor="x"
+    )
+    assert seal_new_rows().rows
+    SealTimeStamp.objects.create(
+        seal=Seal.objects.first(), reply=b"", authority="nobody", stamped_at=timezone.now()
+    )
 
 
 def execute(sql: str) -> None:
@@ -26,42 +126,133 @@ def execute(sql: str) -> None:
 
 def contents(table: str) -> list[tuple]:
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT * FROM {table} ORDER BY id")
+        cursor.execute(f"SELECT t::text FROM {table} t ORDER BY 1")
         return cursor.fetchall()
 
 
-@pytest.mark.parametrize("table", TABLES)
+def filled(statement: str, table: str) -> str:
+    model = next(m for m in apps.get_models() if m._meta.db_table == table)
+    keys = [field.column for field in model._meta.pk_fields]
+    return statement.format(table=table, column=keys[0], key=", ".join(keys))
+
+
+def test_the_application_is_refused_by_its_rights(rows: None) -> None:
+    for table in (*EVIDENCE, *KEPT):
+        before = contents(table)
+        assert before, table
+        for statement in STATEMENTS:
+            if table in KEPT and ("SET" in statement and "DELETE" not in statement):
+                continue  # some columns may change
+            with pytest.raises(DatabaseError, match="permission denied"):
+                execute(filled(statement, table))
+        for statement in POWER:
+            with pytest.raises(
+                DatabaseError, match=r"permission denied|must be owner|must be able to SET ROLE"
+            ):
+                execute(filled(statement, table))
+        assert contents(table) == before
+
+
+def test_the_owner_is_refused_by_triggers(rows: None) -> None:
+    for table in (*EVIDENCE, *KEPT):
+        before = contents(table)
+        for statement in STATEMENTS:
+            if table in KEPT and ("SET" in statement and "DELETE" not in statement):
+                continue
+            with as_owner(), pytest.raises(DatabaseError, match=r"[Cc]annot|append-only"):
+                execute(filled(statement, table))
+        assert contents(table) == before
+
+
+def test_no_setting_of_a_session_passes_by_the_triggers(rows: None) -> None:
+    """pgtrigger's own way to leave triggers out, which anybody could use."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT string_agg(tgname, ',') FROM pg_trigger WHERE tgname LIKE 'pgtrigger_%'")
+        cursor.execute("SELECT set_config('pgtrigger.ignore', %s, true)", [f"{{{cursor.fetchone()[0]}}}"])
+    assert record(kind="test.happened").at > timezone.now() - timedelta(hours=1)
+    event = Event.objects.create(kind="test.happened", at=datetime(2001, 1, 1, tzinfo=UTC))
+    event.refresh_from_db()
+    assert event.at > timezone.now() - timedelta(hours=1)
+    with as_owner(), pytest.raises(DatabaseError, match="Cannot"):
+        execute("DELETE FROM review_decision")
+    with pytest.raises(DatabaseError, match="Cannot"):
+        execute("UPDATE exports_labelset SET note = 'another' WHERE state = 'frozen'")
+
+
 @pytest.mark.parametrize(
-    "sql",
+    ("statement", "message"),
     [
-        "UPDATE {table} SET id = id + 1",
-        "UPDATE {table} SET kind = 'other'",
-        "UPDATE {table} SET kind = kind",
-        "DELETE FROM {table}",
-        "DELETE FROM {table} WHERE id = (SELECT max(id) FROM {table})",
-        "TRUNCATE {table}",
-        "TRUNCATE {table} CASCADE",
-        "WITH gone AS (DELETE FROM {table} RETURNING *) SELECT count(*) FROM gone",
+        ("UPDATE exports_labelset SET note = 'x'", "Cannot update"),
+        ("UPDATE exports_labelset SET state = 'freezing'", "Cannot update"),
+        ("UPDATE review_queueitem SET propensity = 1", "Cannot update"),
+        ("UPDATE review_queueitem SET stream = 'uncertain'", "Cannot update"),
+        ("UPDATE datasets_image SET audit_key = 0.9", "Cannot update"),
+        ("UPDATE datasets_image SET sha256 = md5(sha256)", "Cannot update"),
+        ("UPDATE datasets_image SET created_at = created_at - interval '1 year'", "Cannot update"),
+        ("UPDATE datasets_dataset SET seed = 'mine'", "Cannot update"),
+        (
+            "INSERT INTO exports_labelsetentry (label_set_id, position, image_id, label_id, decision_id, opinions) "
+            "SELECT id, 999, 1, 1, 1, 1 FROM exports_labelset",
+            "frozen label set",
+        ),
     ],
 )
-def test_raw_sql_is_refused(table: str, sql: str) -> None:
-    before = contents(table)
-    assert before
-    with pytest.raises(DatabaseError, match=r"[Cc]annot|append-only"):
-        execute(sql.format(table=table))
-    assert contents(table) == before
+def test_columns_that_decide_about_figures_are_fixed(rows: None, statement: str, message: str) -> None:
+    with pytest.raises(DatabaseError, match=message):
+        execute(statement)
 
 
-@pytest.mark.parametrize("table", TABLES)
-def test_an_upsert_changes_nothing_either(table: str) -> None:
-    before = contents(table)
-    with pytest.raises(DatabaseError, match="Cannot update"):
-        execute(f"INSERT INTO {table} SELECT * FROM {table} ON CONFLICT (id) DO UPDATE SET kind = 'other'")
-    assert contents(table) == before
+DATED = {
+    "audit_event": "at",
+    "datasets_datasetaddress": "created_at",
+    "exports_labelset": "created_at",
+    "labeling_promptset": "created_at",
+    "learning_encoder": "created_at",
+    "learning_encoderprobe": "created_at",
+    "learning_evaluation": "created_at",
+    "learning_head": "created_at",
+    "review_decision": "created_at",
+}
+
+
+def test_the_database_sets_the_times() -> None:
+    """A row that is sent with another time gets the time of its own insertion."""
+    long_ago, ahead = datetime(2001, 1, 1, tzinfo=UTC), datetime(2101, 1, 1, tzinfo=UTC)
+    makers: dict[str, Callable[..., object]] = {
+        "audit_event": lambda **time: Event.objects.create(kind="test.happened", **time),
+        "exports_labelset": lambda **time: factories_label_set(**time),
+        "labeling_promptset": factories.PromptSetFactory,
+        "learning_encoder": factories.EncoderFactory,
+        "learning_evaluation": factories.EvaluationFactory,
+        "learning_head": factories.HeadFactory,
+        "review_decision": factories.DecisionFactory,
+    }
+    for table, make in makers.items():
+        for sent in (long_ago, ahead):
+            with transaction.atomic():
+                row = make(**{DATED[table]: sent})
+            row.refresh_from_db()  # type: ignore[attr-defined]
+            off = abs(getattr(row, DATED[table]) - timezone.now())
+            assert off < timedelta(minutes=10), (table, sent)
+    event = record(kind="test.happened")
+    assert isinstance(event.at, datetime) and abs(event.at - timezone.now()) < timedelta(minutes=10)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT t.relname FROM pg_trigger g JOIN pg_class t ON t.oid = g.tgrelid WHERE g.tgname LIKE 'pgtrigger_set_time_%'"
+        )
+        assert {name for (name,) in cursor.fetchall()} >= set(DATED)
+
+
+def factories_label_set(**time: datetime) -> object:
+    from mekiki.exports.models import LabelSet
+
+    return LabelSet.objects.create(dataset=factories.DatasetFactory(), version=1, **time)
 
 
 @pytest.mark.parametrize("model", [Event, Decision])
 def test_the_orm_is_refused(model: type) -> None:
+    factories.DecisionFactory()
+    record(kind="test.happened", data={"n": 1})
     row = model.objects.latest("pk")
     for act in (
         row.save,
@@ -77,9 +268,9 @@ def test_the_orm_is_refused(model: type) -> None:
 
 def test_deleting_what_decisions_hang_on_is_refused_too() -> None:
     """A cascade from an image or a dataset ends at the decisions."""
-    decision = Decision.objects.get()
+    decision = factories.DecisionFactory()
     for victim in (decision.image, decision.dataset, decision.user, decision.label):
-        with pytest.raises(DatabaseError), transaction.atomic():
+        with as_owner(), pytest.raises(DatabaseError), transaction.atomic():
             type(victim).objects.filter(pk=victim.pk)._raw_delete("default")
             execute("SET CONSTRAINTS ALL IMMEDIATE")
     assert Decision.objects.filter(pk=decision.pk).exists()
@@ -101,3 +292,10 @@ def test_an_event_keeps_the_name_its_actor_had() -> None:
     event.refresh_from_db()
     assert (event.actor_name, event.actor_id, event.object_type) == ("before", user.pk, "user")
     assert event.at is not None
+
+
+def test_tests_can_make_rows_of_other_times() -> None:
+    then = datetime(2001, 1, 1, tzinfo=UTC)
+    event = made_at(Event, then, "at", kind="test.happened")
+    event.refresh_from_db()
+    assert event.at == then

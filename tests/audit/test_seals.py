@@ -18,6 +18,7 @@ from mekiki.audit.services import record
 from mekiki.audit.verification import check_database
 from mekiki.review.models import Decision
 from tests import factories
+from tests.roles import as_owner
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("signing_key")]
 
@@ -25,10 +26,8 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("signing_key")]
 @contextmanager
 def owner_of_the_database() -> Iterator[Callable[[str], None]]:
     """What somebody can do who may switch the triggers off."""
-    with connection.cursor() as cursor:
-        cursor.execute("SET session_replication_role = replica")
+    with as_owner(triggers=False), connection.cursor() as cursor:
         yield cursor.execute
-        cursor.execute("SET session_replication_role = origin")
 
 
 def findings() -> list[tuple[str, str]]:

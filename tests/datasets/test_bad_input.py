@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 from django.utils import translation
 
+import imaging
 from mekiki.datasets import problems, services
 from mekiki.datasets.models import Dataset, Image, ImportBatch
 from tests.datasets.helpers import Files, animation, codes, picture, png_header, stored, zipped
@@ -197,3 +198,20 @@ def test_every_problem_is_told_in_full(db) -> None:
                 assert "%(" not in told.what + told.advice
     assert problems.explain("too_large", {"limit": 1_048_576}).what == "The file is larger than 1.0\xa0MB."
     assert "900,000,000 pixels" in problems.explain("too_many_pixels", samples).what
+
+
+def test_a_picture_that_needs_too_much_memory_is_refused_and_the_rest_goes_on(
+    upload, dataset: Dataset
+) -> None:
+    """A PNG of a few bytes may unpack to gigabytes: the header alone decides."""
+    before = imaging.memory_budget.limit
+    imaging.memory_budget.set_limit(100 * 1024 * 1024)
+    try:
+        batch = upload({"huge.png": png_header(9_000, 9_000), "good.png": picture(1)})
+    finally:
+        imaging.memory_budget.set_limit(before)
+    assert codes(batch) == {"huge.png": "too_much_memory"}
+    assert (batch.added, batch.rejected) == (1, 1)
+    assert stored(dataset) == [Image.objects.get().sha256]
+    text = problems.explain("too_much_memory", batch.problems.get().detail)
+    assert "100.0\xa0MB (MEKIKI_DECODE_MEMORY_MB)" in text.what

@@ -1,7 +1,10 @@
 """metadata.csv: rows find their images where that is sure; a corrected table updates known images; nothing vanishes."""
 
 import io
+import time
+import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from django.test import Client
@@ -10,8 +13,10 @@ from django.urls import reverse
 from mekiki.accounts.models import User
 from mekiki.audit.models import Event
 from mekiki.datasets import services
-from mekiki.datasets.importing import tables
+from mekiki.datasets.importing import metadata, table_store, tables
+from mekiki.datasets.importing.table_store import TableStore
 from mekiki.datasets.models import Dataset, Image, ImageName, ImportBatch
+from mekiki.datasets.problems import explain
 from tests.datasets.helpers import Files, codes, picture, zipped
 
 Upload = Callable[[Files], ImportBatch]
@@ -274,10 +279,63 @@ def test_a_table_that_cannot_be_used_is_named(upload: Upload, data: bytes, reaso
     assert batch.problems.get().detail == {"reason": reason}
 
 
-def test_a_table_that_is_too_large(upload: Upload, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "MAX_BYTES", 50)
-    batch = upload({"a.png": picture(1), "metadata.csv": b"file,k\n" + b"a.png,1\n" * 20})
-    assert codes(batch) == {"metadata.csv": "metadata_invalid"}
+@pytest.mark.parametrize("packed", [False, True])
+def test_tables_that_are_too_large_together(
+    upload: Upload, monkeypatch: pytest.MonkeyPatch, packed: bool
+) -> None:
+    monkeypatch.setattr(table_store, "MAX_BYTES", 50)
+    small, large = b"file,k\na.png,1\n", b"file,k\n" + b"b.png,1\n" * 20
+    files = {"1/a.png": picture(1), "1/metadata.csv": small, "2/metadata.csv": large, "3/metadata.csv": small}
+    batch = upload({"t.zip": zipped(files)} if packed else files)
+    assert codes(batch) == {"t.zip/2/metadata.csv" if packed else "2/metadata.csv": "metadata_too_much"}
+    assert found() == {"1/a.png": {"k": "1"}}
+    assert "50" in explain("metadata_too_much", batch.problems.get(code="metadata_too_much").detail).what
+
+
+def test_rows_above_the_bound_are_listed(upload: Upload, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table_store, "MAX_ROWS", 3)
+    table = b"file,k\na.png,1\n\nb.png,2\n"
+    batch = upload({"1/a.png": picture(1), "1/b.png": picture(2), "1/metadata.csv": table, "2/c.png": picture(3),
+                    "2/d.png": picture(4), "2/metadata.csv": b"file,k\nc.png,3\nd.png,4\n"})  # fmt: skip
+    assert codes(batch) == {"2/metadata.csv": "metadata_too_many_rows"}
+    assert found() == {"1/a.png": {"k": "1"}, "1/b.png": {"k": "2"}, "2/c.png": {"k": "3"}, "2/d.png": {}}
+    assert batch.problems.get().detail == {"count": 1, "rows": "3", "limit": tables.MAX_ROWS}
+
+
+def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
+    """40,000 rows as objects took 40 MB."""
+    table = b"file,line,lot\n" + b"".join(b"part-%06d.png,3,A%d\n" % (n, n) for n in range(40_000))
+    store = TableStore(tmp_path)
+    tracemalloc.start()
+    try:
+        rows = metadata.Tables(store)
+        rows.add("metadata.csv", "metadata.csv", [table])
+        rows.parse()
+        rows.claim("part-000007.png")
+        rows.claim("part-9.png")
+        assert rows.of("part-000007.png")[0] == {"line": "3", "lot": "A7"}
+        assert sum(1 for _line in rows.lines()) == 40_000
+        _now, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        store.close()
+    assert peak < 6 * 1024 * 1024
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"file" + b",k" * 200_000 + b"\na.png\n",  # columns
+        b"file,k\na.png" + b"," * (1 << 21) + b"\n",  # cells on one line
+        b"file,k\na.png," + b'"x\n",' * 300_000 + b"\n",  # cells on many lines
+    ],
+)
+def test_rows_without_an_end_are_refused_quickly(upload: Upload, data: bytes) -> None:
+    begun = time.process_time()
+    batch = upload({"a.png": picture(1), "metadata.csv": data})
+    assert batch.problems.get().detail == {"reason": "format"}
+    assert time.process_time() - begun < 10
 
 
 def test_a_row_for_an_image_that_was_refused_is_no_row_without_an_image(upload: Upload) -> None:

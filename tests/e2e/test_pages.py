@@ -52,6 +52,8 @@ def scene() -> tuple[Any, Any]:
     labels = [LabelFactory(dataset=dataset, name=name) for name in names]
     prompts = PromptSetFactory(dataset=dataset)
     images = [ImageFactory(dataset=dataset, stored=True) for _ in range(24)]
+    dataset.max_images, dataset.max_bytes = len(images), 1024**3  # full: the pages say so
+    dataset.save()
     encoder = EncoderFactory()
     heads = [
         HeadFactory(dataset=dataset, prompt_set=prompts, encoder=encoder, kind=kind, n_labels=n, metrics={})
@@ -93,7 +95,17 @@ def scene() -> tuple[Any, Any]:
 def addresses(slug: str) -> dict[str, str]:
     """Name of a page → its address, for every page that needs no further object."""
     found = {}
-    for name in ["home", "account", "sessions", "logins", "password-lost", "users", "dataset-create"]:
+    names = [
+        "home",
+        "account",
+        "sessions",
+        "logins",
+        "password-lost",
+        "users",
+        "dataset-create",
+        "site-storage",
+    ]
+    for name in names:
         found[name] = _reverse(name)
     pages = ["overview", "images", "import", "labels", "review", "models", "exports", "activity", "members"]
     for name in [*pages, "dataset-settings"]:

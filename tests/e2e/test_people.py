@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, expect
 from mekiki.accounts import site
 from mekiki.audit.models import Event
 from tests.factories import PASSWORD, DatasetFactory, ImageFactory, LabelFactory, UserFactory
+from tests.roles import made_at
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
 SHOTS = Path(__file__).parent / "screenshots"
@@ -21,8 +22,10 @@ def test_the_first_day_of_an_admin_in_japan(browser: Browser, live_server: Any, 
     dataset = DatasetFactory(admin=admin, slug="line-3", audit_fraction=0.0)
     label, image = LabelFactory(dataset=dataset, name="打痕"), ImageFactory(dataset=dataset, stored=True)
     for n in range(60):
-        Event.objects.create(
-            at=timezone.now() - timedelta(minutes=n),
+        made_at(
+            Event,
+            timezone.now() - timedelta(minutes=n),
+            "at",
             kind="decision.recorded",
             actor_id=admin.pk,
             actor_name="aiko",

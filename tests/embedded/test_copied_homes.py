@@ -15,8 +15,10 @@ import pytest
 from mekiki.config.plain import PlainError
 from mekiki.embedded import endpoints, identity, places
 from mekiki.embedded.lock import HomeLock
+from mekiki.embedded.roles import connecting
 from mekiki.embedded.supervisor import Platform, PlatformError
 from tests.embedded.conftest import EMBEDDED
+from tests.roles import as_owner
 
 NewPlatform = Callable[..., Platform]
 
@@ -232,7 +234,8 @@ def test_a_copy_of_a_running_home_touches_nothing_of_the_original(
     )
     assert "not running" in done.stderr
     # Stopped, it is refused as well; with the original gone it goes on, and has its data.
-    with psycopg.connect(original.database_url, autocommit=True) as connection:
+    owner = connecting.owner_url(original.home, original.database_url)
+    with psycopg.connect(owner, autocommit=True) as connection:
         connection.execute("CREATE TABLE proof (n int)")
     original.stop()
     shutil.rmtree(twin)
@@ -241,7 +244,7 @@ def test_a_copy_of_a_running_home_touches_nothing_of_the_original(
         new_platform(home=twin, worker=False, beat=False).start()
     shutil.rmtree(original.home)
     moved = new_platform(home=twin, worker=False, beat=False).start()
-    with psycopg.connect(moved.database_url) as connection:
+    with psycopg.connect(connecting.owner_url(moved.home, moved.database_url)) as connection:
         assert connection.execute("SELECT count(*) FROM proof").fetchone() == (0,)
     assert str(original.home) in (twin / "logs" / "mekiki.log").read_text()
 
@@ -255,9 +258,10 @@ def test_a_database_of_a_newer_version_is_refused() -> None:
     from mekiki.embedded.versions import NewerVersionError
 
     recorder = MigrationRecorder(connection)
-    recorder.record_applied("datasets", "9999_from_the_future")
+    with as_owner():
+        recorder.record_applied("datasets", "9999_from_the_future")
     with pytest.raises(NewerVersionError, match="9999_from_the_future"):
-        first.migrate(None)  # type: ignore[arg-type]
+        first.bring_up_to_date(None)  # type: ignore[arg-type]
     # Apps that are not ours, and were removed, do not matter.
     recorder.record_unapplied("datasets", "9999_from_the_future")
     recorder.record_applied("someone_elses", "0001_initial")

@@ -39,7 +39,8 @@ def home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
 def test_postgres_keeps_data_through_kill_and_stop_on_any_home(home: Path) -> None:
     fast = {"fsync": "off"}  # the disk is not what is tested
     server = Postgres(home / "postgres", sync=False, settings=fast)
-    with psycopg.connect(server.start()) as c:
+    server.start()
+    with psycopg.connect(server.owner_url) as c:
         c.execute("CREATE TABLE t (v vector(2))")
         c.execute("INSERT INTO t VALUES ('[1,2]')")
     try:
@@ -49,7 +50,7 @@ def test_postgres_keeps_data_through_kill_and_stop_on_any_home(home: Path) -> No
             time.sleep(0.01)
         assert not server.alive()
         server.start()
-        with psycopg.connect(server.url) as c:
+        with psycopg.connect(server.owner_url) as c:
             assert c.execute("SELECT count(*) FROM t").fetchone() == (1,)
             # TCP is off, and only we can reach the socket.
             assert c.execute("SHOW listen_addresses").fetchone() == ("",)
@@ -62,7 +63,8 @@ def test_postgres_keeps_data_through_kill_and_stop_on_any_home(home: Path) -> No
     assert not server.alive()
     again = Postgres(home / "postgres", settings=fast)
     try:
-        with psycopg.connect(again.start()) as c:
+        again.start()
+        with psycopg.connect(again.owner_url) as c:
             assert c.execute("SELECT count(*) FROM t").fetchone() == (1,)
     finally:
         again.stop()

@@ -18,6 +18,7 @@ import pytest
 from mekiki.embedded import endpoints, state
 from mekiki.embedded.supervisor import Platform, PlatformError
 from tests.embedded.conftest import EMBEDDED, processes_of, until
+from tests.roles import superuser_url
 
 CHILDREN = ("postgres", "valkey", "web", "worker", "search", "sweeper", "beat")
 NewPlatform = Callable[..., Platform]
@@ -49,6 +50,16 @@ def test_a_day_on_one_home(new_platform: NewPlatform) -> None:
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
     assert set(platform.pids()) == set(CHILDREN)
     assert "torch" not in Path(f"/proc/{platform.pids()['web']}/maps").read_text()
+
+    # No child, nor a child of one, has the first admin's password; no log has it. Root is warned, once.
+    password = platform.admin[1].encode()
+    for pid in platform.pids().values():
+        for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
+            environ = Path(f"/proc/{process.pid}/environ").read_bytes()
+            assert b"MEKIKI_ADMIN_PASSWORD" not in environ and password not in environ, process
+    logs = {file.name: file.read_bytes() for file in (home / "logs").glob("*.log")}
+    assert not [name for name, text in logs.items() if password in text]
+    assert logs["mekiki.log"].count(b"runs as root") == int(os.geteuid() == 0)
 
     # Another shell finds the servers; the first admin is there, once.
     shown = mekiki(
@@ -114,8 +125,8 @@ def test_a_port_in_use_is_named_before_anything_starts(new_platform: NewPlatform
 
 
 def test_servers_of_ones_own_replace_the_embedded_ones(new_platform: NewPlatform, _valkey: str) -> None:
-    theirs = os.environ["DATABASE_URL"].replace("/mekiki?", "/theirs?")
-    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+    theirs = superuser_url("theirs")
+    with psycopg.connect(superuser_url(), autocommit=True) as connection:
         connection.execute("CREATE DATABASE theirs")
     platform = new_platform(env={"DATABASE_URL": theirs, "BROKER_URL": _valkey}, worker=False, beat=False)
     platform.start()

@@ -29,6 +29,7 @@ from mekiki.review.models import ConfirmedLabel
 from tests import factories
 from tests.exports.helpers import Judged, nothing, path_of
 from tests.review_setup import Station
+from tests.roles import set_fixed
 
 
 def rows_of(path: Path) -> list[dict]:
@@ -80,7 +81,7 @@ def test_machine_labels_are_confident_never_critical_and_never_over_a_person(
 
 
 def test_what_waits_to_be_judged_blind_is_not_told_by_the_machine(judged: Judged) -> None:
-    judged.images[9].queue_items.update(stream="audit")
+    set_fixed(judged.images[9].queue_items.get(), stream="audit")
     assert judged.images[11].queue_items.get().stream == "uncertain"
     assert selectors.machine_label_count(judged.dataset, 0.94) == 1
     asked = freeze(dataset=judged.dataset, user=judged.admin, machine_threshold=0.94)

@@ -15,6 +15,7 @@ from mekiki.exports.writing import write_label_set
 from mekiki.labeling.services import update_label
 from mekiki.learning.models import Prediction
 from tests.exports.helpers import Judged, nothing, path_of
+from tests.roles import as_owner
 
 pytestmark = pytest.mark.django_db
 
@@ -85,12 +86,13 @@ def frozen_copy(label_set: LabelSet, snapshot: dict[str, Any]) -> LabelSet:
     copy = LabelSet.objects.get(pk=label_set.pk)
     copy.pk, copy.version, copy.snapshot = None, label_set.version + 1, snapshot
     copy.save(force_insert=True)
-    LabelSetEntry.objects.bulk_create(
-        LabelSetEntry(
-            label_set=copy, **{f.attname: getattr(e, f.attname) for f in e._meta.concrete_fields if f.name != "label_set"}
-        )
-        for e in LabelSetEntry.objects.filter(label_set=label_set.pk)
-    )  # fmt: skip
+    with as_owner(triggers=False):  # a frozen set takes no entry
+        LabelSetEntry.objects.bulk_create(
+            LabelSetEntry(
+                label_set=copy, **{f.attname: getattr(e, f.attname) for f in e._meta.concrete_fields if f.name != "label_set"}
+            )
+            for e in LabelSetEntry.objects.filter(label_set=label_set.pk)
+        )  # fmt: skip
     return copy
 
 

@@ -25,6 +25,7 @@ from mekiki.learning.models import Head, Prediction
 from mekiki.learning.services import predictions
 from mekiki.review.services.leases import _predicted
 from tests.factories import ChampionFactory, DatasetFactory, HeadFactory, ImageFactory, LabelFactory
+from tests.roles import as_owner, grant_rights, superuser_url, test_database_url, without_append_only
 from workers.embeddings import Mirror
 from workers.heads.scoring import Scores
 from workers.steps import predictions as steps
@@ -77,7 +78,8 @@ def indexes(head: Any) -> set[str]:
 
 
 def sql(text: str, *values: Any) -> None:
-    with connection.cursor() as cursor:
+    """As the owner: the application deletes no image, label or head."""
+    with as_owner(), connection.cursor() as cursor:
         cursor.execute(text, values)
 
 
@@ -142,7 +144,8 @@ class TestPromises:
         elsewhere.store()
         gone = [image.pk for image in scene.images[:2]]
         if by_orm:
-            Image.objects.filter(pk__in=gone).delete()
+            with as_owner():
+                Image.objects.filter(pk__in=gone).delete()
         else:
             sql("DELETE FROM datasets_image WHERE id = ANY(%s)", gone)
         left = set(Prediction.objects.values_list("head_id", "image_id"))
@@ -157,20 +160,24 @@ class TestPromises:
         for head in (scene.head, kept):
             scene.store(head)
         assert predictions.table_of(scene.head.pk) in partitions()
-        if by_orm:
-            scene.head.delete()
-        else:
-            sql("DELETE FROM learning_head WHERE id = %s", scene.head.pk)
+        with without_append_only(Head):
+            if by_orm:
+                scene.head.delete()
+            else:
+                sql("DELETE FROM learning_head WHERE id = %s", scene.head.pk)
         assert set(Prediction.objects.values_list("head_id", flat=True)) == {kept.pk}
         assert predictions.table_of(kept.pk) in partitions()
         assert len([name for name in partitions() if name == f"learning_prediction_{scene.head.pk}"]) == 0
-        HeadFactory().delete()  # one that has predicted nothing
+        other = HeadFactory()
+        with without_append_only(Head):
+            other.delete()  # one that has predicted nothing
 
     @pytest.mark.parametrize("which", [0, 1])
     def test_a_label_cannot_vanish_under_a_prediction(self, which: int) -> None:
         scene = Scene()
         scene.store()
-        sql("DELETE FROM labeling_prompt")
+        with as_owner(triggers=False), connection.cursor() as cursor:
+            cursor.execute("DELETE FROM labeling_prompt")
         with pytest.raises(IntegrityError, match="is named by predictions"), transaction.atomic():
             sql("DELETE FROM labeling_label WHERE id = %s", scene.labels[which].pk)
             sql("SET CONSTRAINTS ALL IMMEDIATE")
@@ -181,7 +188,7 @@ class TestPromises:
             sql("SET CONSTRAINTS ALL IMMEDIATE")
             sql("SET CONSTRAINTS ALL DEFERRED")
             sql("DELETE FROM labeling_label WHERE id = %s", scene.labels[which].pk)
-            sql("DELETE FROM learning_head WHERE id = %s", scene.head.pk)
+            sql("DELETE FROM learning_prediction")
             sql("SET CONSTRAINTS ALL IMMEDIATE")
         assert not Prediction.objects.exists()
 
@@ -197,7 +204,8 @@ class TestPromises:
 
     def test_a_head_that_is_gone_is_not_stored_for(self) -> None:
         scene = Scene()
-        Head.objects.filter(pk=scene.head.pk).delete()
+        with without_append_only(Head):
+            Head.objects.filter(pk=scene.head.pk).delete()
         with pytest.raises(Head.DoesNotExist):
             scene.store()
         assert f"learning_prediction_{scene.head.pk}" not in partitions()
@@ -256,6 +264,7 @@ class TestAtTheSameTime:
         services.open_predictions(head=scene.head)
         gone = scene.images[0].pk
         with other_session() as own:
+            own.execute("SET ROLE mekiki")
             own.execute("DELETE FROM datasets_image WHERE id = %s", [gone])
             thread, out = in_thread(scene.store)
             wait_until_blocked(own)
@@ -367,12 +376,10 @@ def test_killed_in_the_middle_the_next_one_stores_the_rest(monkeypatch: pytest.M
         "SELECT %s, n, n, 'PNG', 1, 1, 1, '{}', 0.5, now(), 0, 0 FROM generate_series(1, 20000) n",
         scene.dataset.pk,
     )
-    name = connection.settings_dict["NAME"]
     environment = os.environ | {
         "PYTHONPATH": f"{ROOT / 'platform'}:{ROOT}",
-        "DATABASE_URL": os.environ["DATABASE_URL"].replace("/mekiki?", f"/{name}?"),
+        "DATABASE_URL": test_database_url(),
     }
-    assert f"/{name}?" in environment["DATABASE_URL"]
     child = subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", CHILD, str(scene.head.pk)],
         cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True,
@@ -403,7 +410,9 @@ def test_an_existing_install_keeps_its_rows_there_and_back() -> None:
     before = rows()
 
     def migrate(name: str) -> None:
-        MigrationExecutor(connection).migrate([("learning", name)])
+        with as_owner():
+            MigrationExecutor(connection).migrate([("learning", name)])
+        grant_rights()
 
     try:
         migrate("0007_challenger_heads")
@@ -419,7 +428,9 @@ def test_an_existing_install_keeps_its_rows_there_and_back() -> None:
         before = rows()
     finally:
         newest = MigrationExecutor(connection).loader.graph.leaf_nodes("learning")
-        MigrationExecutor(connection).migrate(newest)
+        with as_owner():
+            MigrationExecutor(connection).migrate(newest)
+        grant_rights()
     assert rows() == before
     heads = (scene.head, second, elsewhere.head)
     assert {predictions.table_of(head.pk) for head in heads} <= partitions()
@@ -438,7 +449,7 @@ def test_a_dump_restores_with_rows_partitions_and_triggers(tmp_path: Path) -> No
     scene.store()
     services.index_predictions(head=scene.head)
     bin_folder, name = install_folder() / "bin", connection.settings_dict["NAME"]
-    url = os.environ["DATABASE_URL"]
+    url = superuser_url()
     source, target = (url.replace("/mekiki?", f"/{each}?") for each in (name, "restored"))
     dump = tmp_path / "dump.sql"
     subprocess.run([bin_folder / "pg_dump", "--file", dump, source], check=True, timeout=120)

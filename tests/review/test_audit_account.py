@@ -20,6 +20,7 @@ from mekiki.review.models import Decision, Stream
 from mekiki.review.selectors import audit_sample, flagged
 from mekiki.review.services import fill_queue, put_back, retire_audit
 from tests.review_setup import Station
+from tests.roles import set_fixed
 
 pytestmark = pytest.mark.django_db
 
@@ -40,8 +41,7 @@ class World:
         self.reviewers = [self.station.reviewer() for _ in range(2)]
         for number in range(8):
             item = self.station.item(stream=Stream.AUDIT if number < 6 else Stream.UNCERTAIN)
-            item.image.audit_key = number / 8
-            item.image.save()
+            set_fixed(item.image, audit_key=number / 8)
         self.seen: set[int] = set()
 
     def act(self, name: str) -> None:

@@ -20,6 +20,7 @@ from mekiki.review.models import ConfirmedLabel, Lease, Stream
 from mekiki.review.services import confirmed, correct_label, fill_queue, release, retire_audit
 from tests.factories import DatasetFactory, HeadFactory, ImageFactory, MembershipFactory
 from tests.review_setup import Station
+from tests.roles import set_fixed
 
 pytestmark = pytest.mark.django_db
 
@@ -34,8 +35,7 @@ def grace_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
 def audited(opinions: int = 1, **settings: Any) -> tuple[Station, Any]:
     station = Station(opinions=opinions, **settings)
     item = station.item(stream=Stream.AUDIT)
-    item.image.audit_key = 0.01
-    item.image.save()
+    set_fixed(item.image, audit_key=0.01)
     return station, item
 
 

@@ -14,6 +14,7 @@ from mekiki.review.models import ConfirmedLabel, Decision, QueueItem, Stream
 from mekiki.review.services import confirmed
 from tests.factories import DatasetFactory, ImageFactory, LabelFactory
 from tests.review_setup import Station
+from tests.roles import set_fixed
 
 pytestmark = pytest.mark.django_db
 
@@ -29,7 +30,7 @@ def judged(stream: str = Stream.UNCERTAIN, opinions: int = 1) -> tuple[Station, 
     station = Station(opinions=opinions)
     item = station.item(stream=stream)
     if stream == Stream.AUDIT:
-        type(item.image).objects.filter(pk=item.image_id).update(audit_key=0.01)
+        set_fixed(item.image, audit_key=0.01)
     reviewer = station.reviewer()
     for user in [reviewer, *(station.reviewer() for _ in range(opinions - 1))]:
         station.answer(user, station.next(user)[0], "correct", label=station.labels[0])

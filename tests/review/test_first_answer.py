@@ -12,6 +12,7 @@ from mekiki.review.audit_counts import audit_counts
 from mekiki.review.models import ConfirmedLabel, Stream
 from mekiki.review.services import confirmed
 from tests.review_setup import Station
+from tests.roles import set_fixed
 
 pytestmark = pytest.mark.django_db
 
@@ -26,8 +27,7 @@ def grace_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
 def audited(opinions: int = 1) -> tuple[Station, Any]:
     station = Station(opinions=opinions)
     item = station.item(stream=Stream.AUDIT)
-    item.image.audit_key = 0.01
-    item.image.save()
+    set_fixed(item.image, audit_key=0.01)
     return station, item
 
 

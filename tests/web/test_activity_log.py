@@ -19,6 +19,7 @@ from mekiki.audit.services import record
 from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
 from tests.factories import ConfirmedLabelFactory, DatasetFactory, ImageFactory, LabelFactory, UserFactory
+from tests.roles import made_at
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
@@ -34,8 +35,10 @@ def answer(
     dataset: Dataset, user, image: Image, label: Label, *, at: datetime = NOW, kind: str = "correct"
 ) -> Event:
     """An event as review records it, at a time of its own."""
-    return Event.objects.create(
-        at=at,
+    return made_at(
+        Event,
+        at,
+        "at",
         kind="decision.recorded",
         actor_id=user.pk,
         actor_name=user.username,
@@ -164,8 +167,10 @@ def test_days_are_those_of_the_sites_zone() -> None:
         ("first", "2026-11-28T15:00:00"),
         ("last", "2026-11-29T14:59:59"),
     ):
-        Event.objects.create(
-            at=datetime.fromisoformat(at).replace(tzinfo=UTC),
+        made_at(
+            Event,
+            datetime.fromisoformat(at).replace(tzinfo=UTC),
+            "at",
             kind="label.added",
             dataset_id=s.dataset.pk,
             data={"name": name},

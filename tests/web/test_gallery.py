@@ -18,6 +18,7 @@ from mekiki.learning.services import open_predictions
 from mekiki.review.blinding import hidden_count, hidden_ids
 from mekiki.review.models import ConfirmedLabel, Decision, QueueItem
 from mekiki.web import gallery
+from tests.roles import set_fixed
 
 pytestmark = pytest.mark.django_db
 
@@ -284,10 +285,8 @@ def test_no_filter_and_no_order_tells_what_a_blind_item_hides(world: World) -> N
 
 def test_the_reserve_is_hidden_also_while_it_does_not_wait(world: World) -> None:
     """Whoever read a prediction before the image was drawn would remember it at the station."""
-    Image.objects.filter(pk=world.images[3].pk).update(audit_key=0.149)
-    Image.objects.filter(pk=world.images[5].pk).update(
-        audit_key=0.15
-    )  # the share is 15 %: not in the reserve
+    set_fixed(world.images[3], audit_key=0.149)
+    set_fixed(world.images[5], audit_key=0.15)  # the share is 15 %: not in the reserve
     assert 3 not in world.numbers(sort="sure") and 5 in world.numbers(sort="sure")
     page = reverse("image", args=["world", world.images[3].sha256])
     assert "50.2 %" not in world.client.get(page).content.decode()
@@ -301,7 +300,7 @@ def test_the_reserve_is_hidden_also_while_it_does_not_wait(world: World) -> None
 
 def test_images_kept_out_of_the_reserve_by_an_earlier_share_show_everything(world: World) -> None:
     """A raised share holds for later images (decision 0003): those that were there are asked about with a prediction."""
-    Image.objects.filter(pk=world.images[3].pk).update(audit_key=0.3)
+    set_fixed(world.images[3], audit_key=0.3)
     item = wait(world, 7, "uncertain")
     Decision.objects.create(
         dataset=world.dataset,
@@ -316,7 +315,7 @@ def test_images_kept_out_of_the_reserve_by_an_earlier_share_show_everything(worl
     update_settings(dataset=world.dataset, user=admin, audit_fraction=0.5)
     world.dataset.refresh_from_db()
     world.add(1)
-    Image.objects.filter(pk=world.images[-1].pk).update(audit_key=0.3)
+    set_fixed(world.images[-1], audit_key=0.3)
     assert hidden_ids(world.dataset, [image.pk for image in world.images]) == {world.images[-1].pk}
     assert hidden_count(world.dataset) == 1
 

@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from django.db import ProgrammingError, connection, transaction
+from django.db import ProgrammingError, transaction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mekiki.learning.models import Embedding
 from mekiki.learning.services import store_embeddings
 from tests.factories import DatasetFactory, EncoderFactory, ImageFactory
+from tests.roles import as_owner
 from workers import embeddings, mirror_files
 
 pytestmark = pytest.mark.django_db
@@ -134,10 +135,8 @@ def test_rows_written_with_triggers_off_do_not_pass(
     expected = add(encoder, dataset, 6)
     embeddings.load(encoder, dataset)
     ids = [ImageFactory(dataset=dataset).pk for _ in range(4)]
-    with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL session_replication_role = replica")
+    with as_owner(triggers=False):
         store_embeddings(encoder=encoder, image_ids=ids[1:3], vectors=np.eye(6)[1:3])
-        cursor.execute("SET LOCAL session_replication_role = origin")
     store_embeddings(encoder=encoder, image_ids=[ids[0], ids[3]], vectors=np.eye(6)[[0, 3]])
     expected |= dict(zip(ids, np.eye(6, dtype=np.float32)))
     assert same(embeddings.load(encoder, dataset), expected)

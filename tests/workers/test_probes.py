@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from django.db import Error, connection
+from django.db import Error
 from django.utils import timezone, translation
 
 from mekiki.datasets.models import Dataset
@@ -30,6 +30,7 @@ from mekiki.learning.search.texts import digest_of
 from mekiki.learning.services import request_change
 from tests.factories import DatasetFactory
 from tests.jobs.watch import Watch
+from tests.roles import as_owner, test_database_url
 from tests.workers.conftest import COLOURS, PROMPTS, add_image, picture
 from workers import runner
 from workers.encoders import OtherVectorsError, load_encoder
@@ -135,7 +136,8 @@ def test_a_worker_that_differs_does_nothing_and_the_job_waits_for_another(
 
     # Woken again, this worker leaves it; another one takes it.
     assert runner.run_job(str(job.pk)) == ""
-    EncoderProbe.objects.all().delete()  # stands for a worker that computes what is on record
+    with as_owner(triggers=False):  # stands for a worker that computes what is on record
+        EncoderProbe.objects.all().delete()
     if kind == Kind.ENCODE:
         on_host("alike")
         assert runner.run_job(str(job.pk)) == "succeeded"
@@ -154,7 +156,8 @@ def test_the_same_worker_looks_again_after_a_while_and_is_forgiven(
         assert runner.run_job(str(job.pk)) == ""
         Job.objects.update(declined_at=timezone.now() - DECLINED_FOR - timedelta(seconds=1))
     assert WorkerDifference.objects.count() == 1
-    EncoderProbe.objects.all().delete()
+    with as_owner(triggers=False):
+        EncoderProbe.objects.all().delete()
     assert runner.run_job(str(job.pk)) == "succeeded"
     assert not WorkerDifference.objects.exists()
 
@@ -214,7 +217,8 @@ def test_a_search_worker_that_differs_answers_no_text(tiny_encoder: str, on_reco
     refused = ask("red")
     assert (refused.problem, refused.vector) == ("other_vectors", None)
     assert WorkerDifference.objects.get().encoder == on_record.encoder
-    on_record.delete()
+    with as_owner(triggers=False):
+        on_record.delete()
     EncoderProbe.objects.create(
         encoder=refused.encoder,
         version=VERSION,
@@ -253,9 +257,7 @@ def test_two_workers_with_different_processors(dataset: Dataset) -> None:
     root = Path(__file__).resolve().parents[2]
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join([str(root / "platform"), str(root)]),
-        "DATABASE_URL": os.environ["DATABASE_URL"].replace(
-            "/mekiki?", f"/{connection.settings_dict['NAME']}?"
-        ),
+        "DATABASE_URL": test_database_url(),
     }
 
     def work(host: str, noise: float) -> str:

@@ -13,7 +13,7 @@ from workers.stages import remove_embeddings
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_index_goes_with_the_last_embeddings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_index_goes_with_the_last_embeddings(monkeypatch: pytest.MonkeyPatch, keeper: None) -> None:
     monkeypatch.setattr(index, "EXACT_UP_TO", 40)
     encoder = EncoderFactory(dim=16)
     one, other = DatasetFactory(encoder_name="another"), DatasetFactory(encoder_name="another")

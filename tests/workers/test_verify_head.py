@@ -19,6 +19,7 @@ from mekiki.learning.repeating import sentence
 from mekiki.learning.services import record_head, request_verification
 from mekiki.review.selectors import Opinions
 from tests.factories import DatasetFactory, HeadFactory
+from tests.roles import as_owner, set_fixed
 from tests.workers.conftest import COLOURS, add_image, picture
 from workers import embeddings
 from workers.embeddings import load
@@ -100,10 +101,8 @@ def test_a_head_made_from_other_labels_than_it_claims_is_found(scene: tuple[Any,
 
 def without_triggers(statement: str, values: list[Any]) -> None:
     """What somebody with the database's password can do."""
-    with connection.cursor() as cursor:
-        cursor.execute("SET session_replication_role = replica")
+    with as_owner(triggers=False), connection.cursor() as cursor:
         cursor.execute(statement, values)
-        cursor.execute("SET session_replication_role = DEFAULT")
 
 
 def test_exchanged_weights_are_found_though_the_digest_was_left(scene: tuple[Any, Any], work: Work) -> None:
@@ -128,7 +127,7 @@ def test_a_changed_record_of_the_labels_is_found_and_a_renamed_label_is_told_fro
     row = HeadTrainingLabel.objects.filter(head__version=2).order_by("image_id").first()
     assert row is not None
     other = dataset.labels.exclude(pk=row.label_id).first()
-    HeadTrainingLabel.objects.filter(head_id=row.head_id, image_id=row.image_id).update(label=other)
+    set_fixed(row, label=other)
     result = verified(work, dataset, 2)
     assert result["outcome"] == "different" and result["relabelled"]
 
@@ -164,13 +163,14 @@ def test_inputs_that_are_gone_are_named(
     result = verified(work, dataset, 2)
     assert (result["code"], result["missing"], result["total"]) == ("embeddings_gone", 1, head.n_labels)
     assert "cannot be repeated" in sentence(result)
-    HeadTrainingLabel.objects.filter(head=head, image_id=image).delete()
+    with as_owner(triggers=False):
+        HeadTrainingLabel.objects.filter(head=head, image_id=image).delete()
     assert verified(work, dataset, 2)["code"] == "images_deleted"
-    Encoder.objects.filter(pk=head.encoder_id).update(digest="0" * 64)
+    set_fixed(head.encoder, digest="0" * 64)
     result = verified(work, dataset, 1)
     assert Encoder.objects.count() == 1, "to look puts no encoder on record"
     assert result["code"] == "encoder_other" and "0" * 12 in sentence(result)
-    Encoder.objects.filter(pk=head.encoder_id).update(name=f"local-dir:{tmp_path}/gone")
+    set_fixed(head.encoder, name=f"local-dir:{tmp_path}/gone")
     result = verified(work, dataset, 1)
     assert result["outcome"] == "impossible" and result["code"] == "encoder_gone"
     assert "gone" in sentence(result)

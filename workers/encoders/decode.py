@@ -1,5 +1,7 @@
 """From an image file to an upright RGB picture, by the decoder that also makes what people see (`imaging`)."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from PIL import Image, ImageOps
@@ -19,27 +21,36 @@ _MESSAGES = {
     "truncated": "the image is damaged: it ends before it is complete",
     "damaged": "the image is damaged and cannot be decoded",
 }
+_LIMITS = {
+    "too_many_pixels": "the image has {pixels} pixels; the limit is {limit} (MEKIKI_MAX_PIXELS)",
+    "too_much_memory": "decoding the image needs {needed} bytes; the limit is {limit} (MEKIKI_DECODE_MEMORY_MB)",
+}
 
 
-def picture(item: Item, *, side: int) -> Image.Image:
-    """Return one image as upright RGB, at least about twice ``side`` large where the file is larger.
+@contextmanager
+def open_picture(item: Item, *, side: int) -> Iterator[Image.Image]:
+    """Yield one image as upright RGB, at least about twice ``side`` large where the file is larger.
 
     ``item`` is a path, the bytes of a file, or a PIL image. A large JPEG is decoded at a fraction of its size
-    (the decoder's draft mode). Raises: PictureError with the reason.
+    (the decoder's draft mode). The memory of a file's picture is held of the decoder's budget until the block ends.
+    Raises: PictureError with the reason.
     """
-    if isinstance(item, Image.Image):
-        return _plain(item)
+    with ExitStack() as held:
+        yield _plain(item) if isinstance(item, Image.Image) else _opened(item, side, held)
+
+
+def _opened(item: str | Path | bytes, side: int, held: ExitStack) -> Image.Image:
     try:
         data = item if isinstance(item, bytes) else Path(item).read_bytes()
-        return imaging.decode(data, side=2 * side).image.convert("RGB")
+        image = held.enter_context(imaging.decoded(data, side=2 * side)).image
+        return image if image.mode == "RGB" else image.convert("RGB")
     except FileNotFoundError as error:
         raise PictureError("the file does not exist", "missing") from error
     except OSError as error:
         raise PictureError(f"the image is damaged: {error}", "damaged", reason=str(error)) from error
     except imaging.ImagingError as error:
-        if error.code == "too_many_pixels":
-            message = "the image has {pixels} pixels; the limit is {limit} (MEKIKI_MAX_PIXELS)"
-            raise PictureError(message.format(**error.detail), "too_many_pixels") from error
+        if error.code in _LIMITS:
+            raise PictureError(_LIMITS[error.code].format(**error.detail), error.code) from error
         message = _MESSAGES[error.code]
         code = error.code if error.code in {"not_an_image", "damaged"} else "not_an_image"
         code = "damaged" if error.code in {"truncated", "empty_file"} else code

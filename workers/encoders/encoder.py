@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .decode import Item, picture
+from .decode import Item, open_picture
 from .errors import EncoderError, PictureError
 
 if TYPE_CHECKING:
@@ -136,7 +136,8 @@ class Encoder:
 
     def prepared(self, item: Item) -> np.ndarray:
         """(h, w, 3) uint8 of the size the network takes. Raises: PictureError."""
-        return np.asarray(self.geometry(picture(item, side=self.image_side)), np.uint8)
+        with open_picture(item, side=self.image_side) as image:
+            return np.array(self.geometry(image), np.uint8)
 
     def embed_pixels(self, pixels: np.ndarray) -> np.ndarray:
         """(b, h, w, 3) uint8 → (b, d) float32 unit vectors, by whichever tower this encoder has."""

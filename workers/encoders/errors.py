@@ -54,5 +54,5 @@ class OtherVectorsError(EncoderError):
 class PictureError(_Coded):
     """One image could not be read; the message says why.
 
-    Codes: `missing`, `too_many_pixels`, `not_an_image`, `damaged`.
+    Codes: `missing`, `too_many_pixels`, `too_much_memory`, `not_an_image`, `damaged`.
     """

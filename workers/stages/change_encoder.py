@@ -10,6 +10,7 @@ from typing import Any
 from django.db import InterfaceError, OperationalError
 from django.utils.translation import gettext_lazy
 
+from mekiki.config import disk
 from mekiki.datasets.models import Dataset
 from mekiki.datasets.selectors import image_count
 from mekiki.jobs.models import Job
@@ -67,6 +68,8 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         rest_change(change=change, code="cancelled", error="")
         raise
     except Exception as error:
+        if disk.no_room(error):
+            raise  # the job waits for room, then goes on
         sentence, _retry = explain(error)
         code = str(getattr(error, "code", None) or type(error).__name__)
         rest_change(change=change, code=code, error=sentence, texts=explain_to_all(error))

@@ -18,6 +18,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from mekiki.config import disk
 from mekiki.datasets.models import Dataset, Image
 from mekiki.datasets.storage import open_shown, shown_path
 from mekiki.jobs import broker
@@ -83,7 +84,7 @@ def help_with(job_id: str, encoder_id: int) -> int:
     # Preparing another encoder embeds by this stage too.
     kinds = [Kind.ENCODE, Kind.CHANGE_ENCODER]
     job = Job.objects.select_related("dataset").filter(pk=job_id, kind__in=kinds).first()
-    if job is None or job.dataset is None or not _wanted(job_id):
+    if job is None or job.dataset is None or not _wanted(job_id) or disk.shortage():
         return 0
     try:
         encoder, row = encoder_for(job.dataset, job.payload.get("encoder") or "")

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from django.db import InterfaceError, OperationalError
 
+from mekiki.config import disk
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Job
 from mekiki.jobs.services import CancelledError, LostClaimError, WorkerStopsError
@@ -67,6 +68,8 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         finish_run(run=training_run, promoted=False, reason={"code": "cancelled"}, log=str(log))
         raise
     except Exception as error:
+        if disk.no_room(error):
+            raise  # the job waits for room, then goes on
         told = explain_to_all(error)
         log("failed", error=told)
         finish_run(run=training_run, promoted=False, reason={"code": "failed", "error": told}, log=str(log))

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from mekiki.audit.models import Event
+from mekiki.config import disk
 from mekiki.jobs.models import Job
 from mekiki.labeling.models import Label
 from mekiki.learning import models
@@ -108,6 +109,8 @@ def _setting(head: models.Head, report: Report) -> Setting:
         encoder = loaded(name, report)  # to look, and so other weights are not put on record
         probe = encoder.probe
     except EncoderError as error:
+        if disk.no_room(error):
+            raise
         raise NotRepeatable("encoder_gone", name=name, error=encoder_problems.sentence(error)) from error
     now, then = ((each.name, each.digest, each.precision) for each in (encoder, head.encoder))
     if now != then:

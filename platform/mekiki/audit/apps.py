@@ -1,4 +1,14 @@
+from typing import Any
+
 from django.apps import AppConfig
+from django.db import connections
+from django.db.models.signals import post_migrate
+
+# pgtrigger makes this function with each trigger: a session that sets pgtrigger.ignore passes by every trigger it names.
+NEVER_IGNORE = """
+CREATE OR REPLACE FUNCTION _pgtrigger_should_ignore(trigger_name name) RETURNS boolean
+    LANGUAGE plpgsql AS $$ BEGIN RETURN false; END; $$
+"""
 
 
 class AuditConfig(AppConfig):
@@ -7,7 +17,19 @@ class AuditConfig(AppConfig):
     verbose_name = "Audit"
 
     def ready(self) -> None:
-        """Events are sealed."""
+        """Events are sealed, and no session can turn triggers off by pgtrigger's own setting."""
         from mekiki.audit.sealed_tables import EVENTS, register_sealed_table
 
         register_sealed_table(EVENTS)
+        post_migrate.connect(obey_every_trigger, sender=self)
+
+
+def obey_every_trigger(*, using: str, **_options: Any) -> None:
+    """Let pgtrigger.ignore have no effect. Called after every migration."""
+    with connections[using].cursor() as cursor:
+        cursor.execute(
+            "SELECT 1 FROM pg_proc WHERE oid = to_regproc(%s) AND pg_has_role(current_user, proowner, %s)",
+            ["_pgtrigger_should_ignore", "USAGE"],
+        )
+        if cursor.fetchone() is not None:
+            cursor.execute(NEVER_IGNORE)

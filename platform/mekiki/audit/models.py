@@ -43,7 +43,7 @@ class Event(models.Model):
                 name="event_of_settings",
             ),
         ]
-        triggers = append_only()
+        triggers = append_only(dated="at")
 
     def __str__(self) -> str:
         return f"{self.kind} {self.object_type} {self.object_id}"

@@ -56,8 +56,23 @@ VARIABLES: dict[str, Variable] = {
         Variable(
             "MEKIKI_HTTPS",
             "0",
-            "1 behind a TLS proxy: secure cookies, HSTS, X-Forwarded-Proto trusted.",
+            "1 behind a TLS proxy: secure cookies, HSTS, X-Forwarded-Proto and -For of trusted proxies believed.",
             checks.flag,
+        ),
+        Variable(
+            "MEKIKI_TRUSTED_PROXIES",
+            "",
+            "Addresses or networks of the proxies before the site, e.g. 10.0.0.5,172.30.0.0/24; empty: this machine, with MEKIKI_HTTPS=1.",
+            checks.listed(checks.network, "IP addresses or networks such as 10.0.0.0/24"),
+        ),
+        Variable(
+            "MEKIKI_SECURITY_CONTACT",
+            "",
+            "Where to report a security problem: mailto:… or https://…, shown in /.well-known/security.txt; empty: no such file.",
+            checks.listed(
+                checks.contact,
+                "addresses such as mailto:security@example.com or https://example.com/security",
+            ),
         ),
         Variable("MEKIKI_DEBUG", "0", "1 shows Django's debug pages. Never in production.", checks.flag),
         Variable(
@@ -79,6 +94,18 @@ VARIABLES: dict[str, Variable] = {
             "",
             "postgresql://… replaces the embedded PostgreSQL.",
             checks.url("postgresql", "postgres", example="postgresql://user:password@host:5432/name"),
+        ),
+        Variable(
+            "DATABASE_OWNER_URL",
+            "",
+            "The same database for the role that owns its tables: only `mekiki up`, backup and restore use it.",
+            checks.url("postgresql", "postgres", example="postgresql://owner:password@host:5432/name"),
+        ),
+        Variable(
+            "DATABASE_REPORT_ROLE",
+            "mekiki_report",
+            "Name of a role that may only read; where it exists, `mekiki up` grants it that.",
+            checks.role_name,
         ),
         Variable(
             "BROKER_URL",
@@ -125,6 +152,12 @@ VARIABLES: dict[str, Variable] = {
             checks.whole_number(1, 10_000_000_000),
         ),
         Variable(
+            "MEKIKI_DECODE_MEMORY_MB",
+            "1024",
+            "Memory that each process may use to decode images; an image that needs more is refused.",
+            checks.whole_number(128, 1_000_000),
+        ),
+        Variable(
             "MEKIKI_MAX_FILE_MB",
             "100",
             "A single image file larger than this is refused.",
@@ -140,6 +173,12 @@ VARIABLES: dict[str, Variable] = {
             "MEKIKI_MAX_ARCHIVE_FILES",
             "200000",
             "A zip with more entries is refused.",
+            checks.whole_number(1, 100_000_000),
+        ),
+        Variable(
+            "MEKIKI_RESERVE_MB",
+            "1024",
+            "Imports, trainings and label sets wait while less than this is free on the disk of the home, its files or its database.",
             checks.whole_number(1, 100_000_000),
         ),
         Variable(
@@ -277,6 +316,13 @@ def reference() -> str:
             "",
         ]
     )
+
+
+def take(name: str) -> str:
+    """The variable's value, which is removed from our environment: no child process will inherit it."""
+    value = text(name)
+    os.environ.pop(name, None)
+    return value
 
 
 def inherited(changes: dict[str, str]) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """What each environment variable may hold. A check returns None, or what is allowed, in words that end a sentence."""
 
+import ipaddress
 import re
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -111,3 +112,23 @@ def user_name(value: str) -> str | None:
     """Allow what Django allows as a user name."""
     fits = re.fullmatch(r"[\w.@+-]{1,150}", value)
     return None if fits else "a user name of letters, digits and @ . + - _, at most 150 characters"
+
+
+def network(value: str) -> str | None:
+    """Allow an IP address, or a network of them."""
+    try:
+        ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        return "an IP address or a network such as 10.0.0.0/24"
+    return None
+
+
+def contact(value: str) -> str | None:
+    """Allow a URI by which somebody can be reached."""
+    fits = re.fullmatch(r"(mailto:[^\s@]+@[^\s@]+|https://\S+|tel:[0-9+.-]+)", value)
+    return None if fits else "a URI such as mailto:security@example.com"
+
+
+def role_name(value: str) -> str | None:
+    """Allow the name of a database role."""
+    return None if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}", value) else "the name of a database role"

@@ -25,6 +25,9 @@ DEBUG = env.flag("MEKIKI_DEBUG")
 SECRET_KEY = env.text("MEKIKI_SECRET_KEY") or SimpleLazyObject(lambda: secrets.site_key(HOME))
 ALLOWED_HOSTS = env.words("MEKIKI_ALLOWED_HOSTS")
 CSRF_TRUSTED_ORIGINS = env.words("MEKIKI_TRUSTED_ORIGINS")
+# Behind TLS there is a proxy, on this machine unless it is said where.
+TRUSTED_PROXIES = env.words("MEKIKI_TRUSTED_PROXIES") or (["127.0.0.1", "::1"] if HTTPS else [])
+SECURITY_CONTACT = env.words("MEKIKI_SECURITY_CONTACT")
 
 INSTALLED_APPS = [
     "django.contrib.auth",
@@ -57,6 +60,8 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "mekiki.config.middleware.ProxyMiddleware",
+    "mekiki.config.middleware.HeadersMiddleware",
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -78,6 +83,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "mekiki.web.middleware.NoRoomMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
 
@@ -229,6 +235,7 @@ PUBLIC_URL = env.text("MEKIKI_PUBLIC_URL")
 
 # --- Bounds on what people send (design.md, invariant 8) ----------------------------------------------------
 MAX_PIXELS = env.number("MEKIKI_MAX_PIXELS")
+DECODE_MEMORY_BYTES = env.number("MEKIKI_DECODE_MEMORY_MB") * 1024 * 1024
 MAX_FILE_BYTES = env.number("MEKIKI_MAX_FILE_MB") * 1024 * 1024
 MAX_ARCHIVE_BYTES = env.number("MEKIKI_MAX_ARCHIVE_MB") * 1024 * 1024
 MAX_ARCHIVE_FILES = env.number("MEKIKI_MAX_ARCHIVE_FILES")

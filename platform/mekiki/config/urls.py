@@ -23,6 +23,7 @@ for pattern in api_urls[0]:
 urlpatterns = [
     path("", include("mekiki.web.urls")),
     path("accounts/", include("mekiki.accounts.urls")),
+    path("site/", include("mekiki.datasets.site_urls")),
     path("d/<slug:slug>/", include(dataset_pages)),
     path("api/v1/", api_urls),
 ]

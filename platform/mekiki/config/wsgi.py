@@ -1,4 +1,4 @@
-"""The WSGI door, served by gunicorn."""
+"""Django's WSGI application, for `runserver`. The site is served by config/server/, which bounds what arrives."""
 
 import os
 

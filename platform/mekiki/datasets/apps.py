@@ -10,5 +10,6 @@ class DatasetsConfig(AppConfig):
     verbose_name = "Datasets"
 
     def ready(self) -> None:
-        """Give the decoder the one pixel limit, in every process that sets Django up."""
+        """Give the decoder its pixel limit and its memory, in every process that sets Django up."""
         imaging.set_pixel_limit(settings.MAX_PIXELS)
+        imaging.memory_budget.set_limit(settings.DECODE_MEMORY_BYTES)

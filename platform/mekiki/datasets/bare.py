@@ -47,7 +47,8 @@ def without_words(data: bytes, kind: str) -> tuple[bytes, str]:
         except (ValueError, IndexError, OSError, SyntaxError, struct.error):
             pass
     out = io.BytesIO()
-    imaging.decode(data).image.save(out, "PNG")
+    with imaging.decoded(data) as decoded:
+        decoded.image.save(out, "PNG")
     return out.getvalue(), "PNG"
 
 

@@ -19,5 +19,6 @@ urlpatterns = [
     path("settings/windows/<int:pk>/go-on/", views.window_go_on, name="dataset-window-go-on"),
     path("settings/pictures/", views.rebuild, name="dataset-rebuild"),
     path("settings/address/", views.address, name="dataset-address"),
+    path("settings/limits/", views.dataset_limits, name="dataset-limits"),
     path("settings/archive/", views.archive, name="dataset-archive"),
 ]

@@ -1,11 +1,14 @@
 """Forms about datasets."""
 
+from decimal import Decimal
 from typing import Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from mekiki.datasets.models import Acquisition, Dataset
+from mekiki.datasets.models import Acquisition, Dataset, PlatformQuota
+
+GB = 1024**3
 
 # The largest value of Dataset.retrain_every in a form.
 MOST_ANSWERS_BEFORE_TRAINING = 1_000_000
@@ -78,6 +81,41 @@ class WindowForm(forms.Form):
 
     black = forms.FloatField(label=_("Black"))
     white = forms.FloatField(label=_("White"))
+
+
+class LimitsForm(forms.Form):
+    """Limits of what a dataset, or the platform, may store; empty: none."""
+
+    max_images = forms.IntegerField(
+        label=_("Most images"), required=False, min_value=1, max_value=10**12, help_text=_("Empty: no limit.")
+    )
+    max_gb = forms.DecimalField(
+        label=_("Most storage, in GB"),
+        required=False,
+        min_value=Decimal("0.001"),
+        max_value=1_000_000,
+        max_digits=10,
+        decimal_places=3,
+        help_text=_("Counted are the files as they were imported. Thumbnails and display files come on top."),
+    )
+
+    @staticmethod
+    def values_of(limits: Dataset | PlatformQuota | None) -> dict[str, Any]:
+        """The form's initial values."""
+        if limits is None:
+            return {}
+        size = (
+            None if limits.max_bytes is None else (Decimal(limits.max_bytes) / GB).quantize(Decimal("0.001"))
+        )
+        return {"max_images": limits.max_images, "max_gb": size}
+
+    def changes(self) -> dict[str, Any]:
+        """The values as datasets.services.set_dataset_limits takes them."""
+        size = self.cleaned_data["max_gb"]
+        return {
+            "max_images": self.cleaned_data["max_images"],
+            "max_bytes": None if size is None else int(size * GB),
+        }
 
 
 class AddressForm(forms.Form):

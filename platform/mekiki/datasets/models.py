@@ -10,6 +10,9 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from mekiki.audit.triggers import append_only, fixed_columns, no_truncate
+from mekiki.datasets.quota_triggers import usage_triggers
+
 # An address belongs to the first dataset that has it, for ever: old links lead to no other dataset.
 KEEP_ADDRESS = """
 INSERT INTO datasets_datasetaddress (slug, dataset_id) VALUES (NEW.slug, NEW.id) ON CONFLICT (slug) DO NOTHING;
@@ -57,6 +60,9 @@ class Dataset(models.Model):
     # How many people are asked about one image.
     opinions = models.PositiveSmallIntegerField(_("opinions an image"), default=1)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
+    # Limits of what is stored, set by admins of the platform; null: none. Triggers on images hold them (quota_triggers).
+    max_images = models.PositiveBigIntegerField(null=True, blank=True)
+    max_bytes = models.PositiveBigIntegerField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     archived_at = models.DateTimeField(null=True)
     # The asking user's role, given by access.dataset_for; no column.
@@ -69,6 +75,9 @@ class Dataset(models.Model):
                 name="audit_share_in_range",
             ),
             models.CheckConstraint(condition=models.Q(opinions__gte=1), name="at_least_one_opinion"),
+            models.CheckConstraint(
+                condition=~models.Q(max_images=0) & ~models.Q(max_bytes=0), name="dataset_limits_are_not_zero"
+            ),
         ]
         triggers = [
             pgtrigger.Trigger(
@@ -76,7 +85,8 @@ class Dataset(models.Model):
                 when=pgtrigger.After,
                 operation=pgtrigger.Insert | pgtrigger.UpdateOf("slug"),
                 func=KEEP_ADDRESS,
-            )
+            ),
+            fixed_columns("seed"),
         ]
 
     def __str__(self) -> str:
@@ -90,8 +100,43 @@ class DatasetAddress(models.Model):
     dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="addresses")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
+    class Meta:
+        triggers = append_only(dated="created_at")
+
     def __str__(self) -> str:
         return self.slug
+
+
+class DatasetUsage(models.Model):
+    """What a dataset stores. Written by triggers on its images alone (quota_triggers), so that it is always right."""
+
+    dataset = models.OneToOneField(Dataset, primary_key=True, on_delete=models.CASCADE, related_name="usage")
+    images = models.PositiveBigIntegerField(default=0)
+    bytes = models.PositiveBigIntegerField(default=0)  # of the files as they were imported
+
+    def __str__(self) -> str:
+        return f"{self.dataset_id}: {self.images} images"
+
+
+class PlatformQuota(models.Model):
+    """Limits of what all datasets store together: one row at most; null: no limit."""
+
+    ONLY = 1
+
+    max_images = models.PositiveBigIntegerField(null=True, blank=True)
+    max_bytes = models.PositiveBigIntegerField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=models.Q(pk=1), name="one_row_of_platform_quota"),
+            models.CheckConstraint(
+                condition=~models.Q(max_images=0) & ~models.Q(max_bytes=0),
+                name="platform_limits_are_not_zero",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"at most {self.max_images} images, {self.max_bytes} bytes"
 
 
 class ImportBatch(models.Model):
@@ -119,6 +164,8 @@ class ImportBatch(models.Model):
     noted = models.PositiveIntegerField(default=0)
     # Images of earlier imports whose metadata this import changed.
     metadata_changed = models.PositiveIntegerField(default=0)
+    # Bytes that an upload has in HOME/incoming, until it is imported or given up.
+    waiting_bytes = models.PositiveBigIntegerField(default=0)
 
     def __str__(self) -> str:
         return f"import {self.pk} of {self.dataset_id}"
@@ -230,6 +277,12 @@ class Image(models.Model):
             ),
             # Counting the audit reserve reads this index alone.
             models.Index(fields=["dataset", "audit_key", "id"], name="image_by_audit_key"),
+        ]
+        # Which images belong to the audit reserve follows from these.
+        triggers = [
+            no_truncate(),
+            fixed_columns("dataset", "sha256", "audit_key", "created_at"),
+            *usage_triggers(),
         ]
 
     def __str__(self) -> str:

@@ -49,6 +49,7 @@ OUTCOMES: dict[str, str] = {
     "duplicate": "skipped",
     "more_not_listed": "noted",
     "metadata_invalid": "partly",
+    "metadata_too_much": "partly",
     # Part of the file is missing in the picture, or all of it is there and deserves a look.
     "frames_left_out": "partly",
     "pages_left_out": "partly",
@@ -58,6 +59,18 @@ OUTCOMES: dict[str, str] = {
     "values_clipped": "noted",
     "no_values": "noted",
 }
+
+_FULL = _(
+    "Ask an admin of the platform for a higher limit, then import the files again: images that are stored already are "
+    "passed over."
+)
+_WAITING = _("Import what has arrived, then send this file again.")
+
+# Lines about files that were not stored because of a limit that an admin of the platform has set.
+FULL = (
+    *("dataset_full_images", "dataset_full_bytes", "platform_full_images", "platform_full_bytes"),
+    *("dataset_waiting", "platform_waiting"),
+)
 
 # code → (what happened, what to do)
 MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
@@ -87,6 +100,16 @@ MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
         _(
             "Cut it into parts or scale it down; or raise MEKIKI_MAX_PIXELS, start the platform again and import the "
             "image again."
+        ),
+    ),
+    "too_much_memory": (
+        _(
+            "Decoding this image needs %(needed)s of memory; the limit is %(limit)s (MEKIKI_DECODE_MEMORY_MB). "
+            "The image was not stored."
+        ),
+        _(
+            "Cut it into parts, scale it down, or save it with 8 bits; or raise MEKIKI_DECODE_MEMORY_MB, start the "
+            "platform again and import the image again."
         ),
     ),
     "no_memory": (
@@ -230,6 +253,41 @@ MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
         _("No pixel has a value (NaN or “no data”): the picture is black."),
         _("Check the file in the program that wrote it. Reviewers can flag the image."),
     ),
+    "dataset_full_images": (
+        _(
+            "The dataset may hold %(limit)s images and is full. This one was not stored; images stored before are kept."
+        ),
+        _FULL,
+    ),
+    "dataset_full_bytes": (
+        _(
+            "The file has %(needed)s, and of the %(limit)s that the dataset may hold %(left)s are free. It was not "
+            "stored; images stored before are kept."
+        ),
+        _FULL,
+    ),
+    "platform_full_images": (
+        _(
+            "All datasets together may hold %(limit)s images, and the platform is full. This one was not stored; images "
+            "stored before are kept."
+        ),
+        _FULL,
+    ),
+    "platform_full_bytes": (
+        _(
+            "The file has %(needed)s, and of the %(limit)s that all datasets together may hold %(left)s are free. It was "
+            "not stored; images stored before are kept."
+        ),
+        _FULL,
+    ),
+    "dataset_waiting": (
+        _("Files of this dataset that wait for their import may have %(limit)s. This one was not kept."),
+        _WAITING,
+    ),
+    "platform_waiting": (
+        _("Files that wait for their import may have %(limit)s on this platform. This one was not kept."),
+        _WAITING,
+    ),
     "no_image": (_("No image was found in it."), _("Check that you chose the right folder or zip.")),
     "duplicate": (
         _("The same picture is kept already, under the name %(kept)s."),
@@ -242,6 +300,20 @@ MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
     "metadata_invalid": (
         _("The table of metadata could not be used: %(reason)s The images were imported without it."),
         _("Give it a column “file” with the file names, and save it as CSV in UTF-8."),
+    ),
+    "metadata_too_much": (
+        _(
+            "The tables of metadata of one import may have %(limit)s together. This table was not used. The images were "
+            "imported without it."
+        ),
+        _("Send the tables one after the other, without the images: known images are updated."),
+    ),
+    "metadata_too_many_rows": (
+        _(
+            "The tables of metadata of one import may have %(limit)s rows together. Rows of this table that were not "
+            "read: %(count)s (%(rows)s)."
+        ),
+        _("Put these rows into a table of their own and send it afterwards: known images are updated."),
     ),
     "metadata_rows_unused": (
         _("Rows not used: %(count)s of %(total)s; each is listed. The other rows were used."),
@@ -306,10 +378,22 @@ REASONS: dict[str, str | Promise] = {
 
 # Every name that a message may hold; a detail that lacks one shows "?".
 FIELDS = (
-    *("format", "pixels", "limit", "kept", "count", "share", "black", "white"),
+    *("format", "pixels", "needed", "left", "limit", "kept", "count", "share", "black", "white"),
     *("frames", "pages", "page", "pictures", "channels"),
     *("total", "row", "rows", "cell", "columns"),
 )
+
+# code → names of its detail that are bytes
+_IN_BYTES = {
+    "too_large": ("limit",),
+    "archive_too_big": ("limit",),
+    "too_much_memory": ("needed", "limit"),
+    "dataset_full_bytes": ("needed", "limit", "left"),
+    "platform_full_bytes": ("needed", "limit", "left"),
+    "metadata_too_much": ("limit",),
+    "dataset_waiting": ("limit",),
+    "platform_waiting": ("limit",),
+}
 
 KINDS_OF_FILE: dict[str, str | Promise] = {
     "named pipe": _("named pipe"),
@@ -326,8 +410,9 @@ def explain(code: str, detail: dict[str, Any]) -> Explanation:
         return Explanation(code, "")
     what, advice = MESSAGES[code]
     shown: dict[str, Any] = dict.fromkeys(FIELDS, "?") | {"reason": ""} | detail
-    if code in {"too_large", "archive_too_big"} and isinstance(shown["limit"], int):
-        shown["limit"] = filesizeformat(shown["limit"])
+    for name in _IN_BYTES.get(code, ()):
+        if isinstance(shown[name], int):
+            shown[name] = filesizeformat(shown[name])
     if isinstance(shown.get("share"), float):
         shown["share"] = f"{shown['share']:.1%}"
     for name, value in shown.items():

@@ -17,6 +17,7 @@ from typing import BinaryIO, cast
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
+from mekiki.config.disk import READ_ONLY, NoRoomError
 from mekiki.datasets.models import Image
 
 
@@ -82,7 +83,8 @@ def has(name: str) -> bool:
 def put(name: str, data: bytes) -> None:
     """Store bytes under a name, whole or not at all. Doing it twice, or at once from two workers, is harmless.
 
-    On a disk: written beside and renamed, so that a killed worker leaves no half file under the name.
+    On a disk: written beside and renamed, so that a killed worker leaves no half file under the name. OSError when there
+    is no room; NoRoomError when this process may not write there.
     """
     try:
         path = Path(default_storage.path(name))
@@ -94,8 +96,11 @@ def put(name: str, data: bytes) -> None:
     with contextlib.suppress(FileNotFoundError):
         if path.stat().st_size == len(data) and "/originals/" in name:
             return  # named by its hash and as long: the same bytes
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".draft-")  # made with mode 0600
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".draft-")  # made with mode 0600
+    except PermissionError as problem:
+        raise NoRoomError(READ_ONLY) from problem
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)

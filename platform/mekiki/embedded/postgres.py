@@ -14,7 +14,6 @@ import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import quote
 
 import psutil
 import psycopg
@@ -23,8 +22,8 @@ from mekiki.config.plain import PlainError
 from mekiki.embedded import places
 from mekiki.embedded.leftovers import end_leftover
 from mekiki.embedded.process import Account, Process, last_lines
+from mekiki.embedded.roles import APPLICATION, OWNER, REPORT, SUPERUSER, passwords, preparing
 
-ROLE = DATABASE = "mekiki"
 PORT = 5432
 # One machine, shared with a web server and a worker.
 SETTINGS = {
@@ -42,7 +41,10 @@ SETTINGS = {
     "log_timezone": "UTC",
     "log_line_prefix": "%m [%p] ",
     "logging_collector": "off",
+    "password_encryption": "scram-sha-256",
 }
+# Every role needs its password, on the only socket there is.
+AUTHENTICATION = "local all all scram-sha-256\n"
 
 
 class PostgresError(PlainError):
@@ -103,9 +105,11 @@ def runs(install: Path, account: Account) -> bool:
 class Postgres:
     """PostgreSQL on `data_folder` (a path inside the home; made when missing).
 
-    `start` returns the URL of the database `mekiki`, with the extension `vector`. `launch` and `wait_ready`
-    are its two halves, for a caller with something else to do meanwhile. `settings` are added to, or replace, server
-    settings. Only one object per folder at a time: the supervisor holds the home's lock.
+    `start` returns the URL of the database `mekiki`, with the extension `vector`, for the application's role.
+    `owner_url` is that of the role that migrates, `report_url` that of the role that only reads, `superuser_url` that of
+    the server's own role. `launch` and `wait_ready` are the halves of `start`, for a caller with something else to do
+    meanwhile. `settings` are added to, or replace, server settings. Only one object per folder at a time: the supervisor
+    holds the home's lock.
     """
 
     def __init__(
@@ -125,7 +129,8 @@ class Postgres:
         self.sync = sync
         self.process: Process | None = None
         self.sockets = Path()
-        self.url = ""
+        self.url = self.owner_url = self.report_url = self.superuser_url = ""
+        self.passwords: dict[str, str] = {}
 
     @property
     def pid(self) -> int:
@@ -157,6 +162,10 @@ class Postgres:
         if not (data / "PG_VERSION").exists():
             self._initialise(install, data, account)
         self._clear_locks(data, sockets)
+        self.passwords = passwords.read(real) or self._set_password(install, data, account)
+        authentication = real / "authentication.conf"
+        authentication.write_text(AUTHENTICATION)
+        authentication.chmod(0o644)
         arguments = [f"-c{name}={value}" for name, value in self.settings.items()]
         self.process = Process(
             "postgres",
@@ -167,6 +176,7 @@ class Postgres:
                 "-p",
                 str(PORT),
                 f"-cunix_socket_directories={sockets}",
+                f"-chba_file={authentication}",
                 *arguments,
             ],
             log=self.log,
@@ -180,22 +190,27 @@ class Postgres:
             stop_grace=30.0,
         )
         self.process.start()
-        self.url = f"postgresql://{ROLE}@/{DATABASE}?host={quote(str(sockets))}"
+        urls = {role: passwords.url(role, given, sockets) for role, given in self.passwords.items()}
+        self.url, self.owner_url = urls[APPLICATION], urls[OWNER]
+        self.report_url, self.superuser_url = urls[REPORT], urls[SUPERUSER]
 
     def wait_ready(self, timeout: float = 60.0) -> str:
         """Wait until the database answers, make it on the first start; the URL."""
         deadline = time.monotonic() + timeout
-        maintenance = self.url.replace(f"/{DATABASE}?", "/postgres?")
+        maintenance = passwords.url(SUPERUSER, self.passwords[SUPERUSER], self.sockets, "postgres")
         while True:
             try:
                 with psycopg.connect(maintenance, autocommit=True, connect_timeout=5) as connection:
-                    known = "SELECT 1 FROM pg_database WHERE datname = %s"
-                    if connection.execute(known, [DATABASE]).fetchone() is None:
-                        connection.execute(f"CREATE DATABASE {DATABASE}")
-                with psycopg.connect(self.url, autocommit=True, connect_timeout=5) as connection:
-                    connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
+                    preparing.prepare_server(connection, self.passwords)
+                with psycopg.connect(self.superuser_url, autocommit=True, connect_timeout=5) as connection:
+                    preparing.prepare_database(connection)
                 return self.url
             except psycopg.OperationalError as problem:
+                if "password authentication failed" in str(problem):
+                    raise PostgresError(
+                        f"The passwords in {self.folder / passwords.FILE} are not those of the database. Nothing was changed. "
+                        "Remove that file and start again: new passwords are set."
+                    ) from problem
                 if not self.alive():
                     if self._held_by_backends() and time.monotonic() < deadline:
                         time.sleep(0.2)
@@ -229,7 +244,7 @@ class Postgres:
         draft = data.with_name("data.new")
         shutil.rmtree(draft, ignore_errors=True)
         command = [
-            str(install / "bin" / "initdb"), "-D", str(draft), "-U", ROLE, "-E", "UTF8", "--locale=C",
+            str(install / "bin" / "initdb"), "-D", str(draft), "-U", SUPERUSER, "-E", "UTF8", "--locale=C",
             "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--auth=trust", "--no-instructions",
             *([] if self.sync else ["--no-sync"]),
         ]  # fmt: skip
@@ -246,6 +261,29 @@ class Postgres:
                 f"The database could not be made in {data.parent}:\n{done.stdout}{done.stderr}".strip()
             )
         draft.rename(data)
+
+    def _set_password(self, install: Path, data: Path, account: Account) -> dict[str, str]:
+        """Make new passwords and give the superuser its own while nobody can connect; the other roles get theirs later.
+
+        For a new database, one older than passwords, and one whose file of passwords is lost.
+        """
+        made = passwords.new()
+        command = [str(install / "bin" / "postgres"), "--single", "-D", str(data)]
+        command += ["-cpassword_encryption=scram-sha-256", "-cunix_socket_directories=", "postgres"]
+        done = subprocess.run(
+            command,
+            input=f"ALTER ROLE {SUPERUSER} PASSWORD '{made[SUPERUSER]}'\n",
+            capture_output=True,
+            text=True,
+            cwd="/",
+            env=self._environment(),
+            **account.popen_arguments(),  # type: ignore[call-overload]
+        )
+        if done.returncode != 0 or "ERROR" in done.stderr:
+            said = done.stderr.replace(made[SUPERUSER], "…").strip()
+            raise PostgresError(f"The password of the database could not be set:\n{said}")
+        passwords.write(data.parent, made)
+        return made
 
     def _clear_locks(self, data: Path, sockets: Path) -> None:
         """Remove lock files whose process number now belongs to something else (containers restart at 1)."""

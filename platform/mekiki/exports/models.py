@@ -3,10 +3,19 @@
 import pgtrigger
 from django.conf import settings
 from django.db import models
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from mekiki.audit.triggers import append_only, fixed_columns, no_delete, set_by_database
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Job
+
+NO_ENTRY_ADDED = """
+IF EXISTS (SELECT FROM exports_labelset WHERE state = 'frozen' AND id IN (SELECT DISTINCT label_set_id FROM added)) THEN
+    RAISE EXCEPTION 'Cannot add entries to a frozen label set';
+END IF;
+RETURN NULL;
+"""
 
 
 class LabelSet(models.Model):
@@ -37,7 +46,7 @@ class LabelSet(models.Model):
     # counted, because the label set is older than this column.
     reserve_labels = models.PositiveIntegerField(null=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
     frozen_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -49,6 +58,9 @@ class LabelSet(models.Model):
             pgtrigger.Protect(
                 name="frozen", operation=pgtrigger.Update, condition=pgtrigger.Q(old__state="frozen")
             ),
+            *no_delete(),
+            fixed_columns("dataset", "version", "created_at", "created_by"),
+            set_by_database("created_at"),
         ]
 
     def __str__(self) -> str:
@@ -80,7 +92,17 @@ class LabelSetEntry(models.Model):
                 name="entry_of_person_or_machine",
             ),
         ]
-        triggers = [pgtrigger.Protect(name="fixed", operation=pgtrigger.Update)]
+        triggers = [
+            *append_only(),
+            pgtrigger.Trigger(
+                name="none_added",
+                level=pgtrigger.Statement,
+                when=pgtrigger.After,
+                operation=pgtrigger.Insert,
+                referencing=pgtrigger.Referencing(new="added"),
+                func=NO_ENTRY_ADDED,
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.label_set_id}:{self.position}"

@@ -20,6 +20,7 @@ from django.utils import timezone
 from mekiki.audit import signing
 from mekiki.audit.private_key import load_key
 from mekiki.audit.services import record
+from mekiki.config.disk import READ_ONLY, NoRoomError
 from mekiki.datasets import storage
 from mekiki.datasets.models import Image
 from mekiki.exports import format as form
@@ -90,7 +91,7 @@ def _write(label_set: LabelSet, file: BinaryIO, progress: Callable[[int, int], N
     writer = Writer(file)
     done = 0
     # Packing and hashing leave the interpreter's lock: beside them, the next rows are made.
-    with tempfile.TemporaryFile() as table, ThreadPoolExecutor(1) as beside:
+    with tempfile.TemporaryFile(dir=_folder_of_drafts(label_set)) as table, ThreadPoolExecutor(1) as beside:
         cells = Sink(table, packed=True)
         with writer.entry(form.ROWS, packed=True) as rows:
             before = beside.submit(cells.write, "\ufeff".encode() + _csv([list(form.COLUMNS)]))
@@ -181,12 +182,7 @@ def _manifest(label_set: LabelSet, writer: Writer, key: Any) -> dict[str, Any]:
 def _draft(label_set: LabelSet) -> Iterator[Path]:
     """A file to write into: beside its final place where that is on a disk. What killed attempts left goes."""
     prefix = f".draft-{label_set.dataset_id}-v{label_set.version}-"
-    try:
-        folder = Path(default_storage.path(stored_name(label_set))).parent
-    except NotImplementedError:
-        folder = Path(tempfile.gettempdir())
-    else:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = _folder_of_drafts(label_set)
     for left in folder.glob(f"{prefix}*"):
         left.unlink(missing_ok=True)
     handle, name = tempfile.mkstemp(prefix=prefix, dir=folder)
@@ -195,6 +191,19 @@ def _draft(label_set: LabelSet) -> Iterator[Path]:
         yield Path(name)
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def _folder_of_drafts(label_set: LabelSet) -> Path:
+    """Where drafts are written: on the disk of the label set, whose room is watched; /tmp may be small."""
+    try:
+        folder = Path(default_storage.path(stored_name(label_set))).parent
+    except NotImplementedError:
+        return Path(tempfile.gettempdir())
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except PermissionError as problem:
+        raise NoRoomError(READ_ONLY) from problem
+    return folder
 
 
 def _store(path: Path, name: str) -> str:

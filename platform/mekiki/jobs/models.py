@@ -84,6 +84,8 @@ class Job(models.Model):
     # Workers (host names) that may not do this job, and when the last of them put it back: another one takes it.
     declined_by = ArrayField(models.CharField(max_length=200), default=list)
     declined_at = models.DateTimeField(null=True)
+    # Why it waits although a worker is there: one of jobs.waiting's reasons, or "".
+    waiting_for = models.CharField(max_length=20, default="")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     sent_at = models.DateTimeField(null=True)

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_noop, ngettext
 from mekiki.accounts.access import at_least
 from mekiki.accounts.models import Role
 from mekiki.jobs.models import ACTIVE_STATES, ENDED_EARLY, Job, Kind, State
+from mekiki.jobs.waiting import reason_text
 
 # An ended job is still listed for a moment, so that a page that watches it learns how it ended.
 RECENTLY = timedelta(seconds=60)
@@ -116,6 +117,8 @@ def _number(value: float) -> str:
 def _detail(job: Job, percent: int | None, eta: int | None) -> str:
     """One line: stage · 43 % · 120 of 300 images · 52 images/s · about 4 seconds left."""
     if job.state == State.QUEUED:
+        if job.waiting_for:
+            return reason_text(job.waiting_for)
         if job.sent_at is None:
             return _("Stored, and not yet handed to a worker. It starts by itself.")
         return _("Waits for a worker.")

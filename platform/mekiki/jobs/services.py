@@ -116,10 +116,10 @@ def claim(job_id: str, worker: str = "", holder: str = "") -> Job | None:
         job.holder, job.holder_stops = holder, False
         job.started_at = job.started_at or now
         job.heartbeat_at = now
-        job.error, job.error_texts = "", {}
+        job.error, job.error_texts, job.waiting_for = "", {}, ""
         job.save(
             update_fields=[
-                "state", "attempt", "holder", "holder_stops", "started_at", "heartbeat_at", "error", "error_texts",
+                "waiting_for", "state", "attempt", "holder", "holder_stops", "started_at", "heartbeat_at", "error", "error_texts",
             ]
         )  # fmt: skip
     return job

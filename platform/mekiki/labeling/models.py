@@ -1,11 +1,11 @@
 """Labels, and the prompts that describe them."""
 
-import pgtrigger
 from django.conf import settings
 from django.db import models
-from django.db.models.functions import Lower
+from django.db.models.functions import Lower, Now
 from django.utils.translation import gettext_lazy as _
 
+from mekiki.audit.triggers import append_only
 from mekiki.datasets.models import Dataset
 
 
@@ -46,13 +46,14 @@ class PromptSet(models.Model):
     version = models.PositiveIntegerField()
     digest = models.CharField(max_length=64)  # SHA-256 of the canonical JSON of its prompts
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
         ordering = ["-version"]
         constraints = [
             models.UniqueConstraint(fields=["dataset", "version"], name="one_prompt_set_per_version")
         ]
+        triggers = append_only(dated="created_at")
 
     def __str__(self) -> str:
         return f"v{self.version}"
@@ -71,7 +72,7 @@ class Prompt(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["prompt_set", "label", "text"], name="one_prompt_per_text"),
         ]
-        triggers = [pgtrigger.Protect(name="frozen", operation=pgtrigger.Update)]
+        triggers = append_only()
 
     def __str__(self) -> str:
         return self.text

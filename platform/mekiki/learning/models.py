@@ -6,10 +6,12 @@ import pgtrigger
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 from pgvector.django import HalfVectorField
 
+from mekiki.audit.triggers import append_only
 from mekiki.datasets.models import Dataset, Image
 from mekiki.jobs.errors import for_reader
 from mekiki.jobs.models import Job
@@ -25,12 +27,13 @@ class Encoder(models.Model):
     precision = models.CharField(max_length=10, default="fp32")
     dim = models.PositiveIntegerField()
     logit_scale = models.FloatField()
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["name", "digest", "precision"], name="one_encoder_per_digest"),
         ]
+        triggers = append_only(dated="created_at")
 
     def __str__(self) -> str:
         return self.name
@@ -47,11 +50,11 @@ class EncoderProbe(models.Model):
     vectors = models.BinaryField()  # (n, d) float32, row by row, little-endian
     host = models.CharField(max_length=200)
     processor = models.CharField(max_length=200)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["encoder", "version"], name="one_probe_per_version")]
-        triggers = [pgtrigger.Protect(name="immutable", operation=pgtrigger.Update)]
+        triggers = append_only(dated="created_at")
 
     def __str__(self) -> str:
         return f"{self.encoder_id}: {self.version}"
@@ -193,12 +196,12 @@ class Head(models.Model):
     seed = models.BigIntegerField(default=0)
     code_version = models.CharField(max_length=40)
     metrics = models.JSONField(default=dict)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
         ordering = ["-version"]
         constraints = [models.UniqueConstraint(fields=["dataset", "version"], name="one_head_per_version")]
-        triggers = [pgtrigger.Protect(name="immutable", operation=pgtrigger.Update)]
+        triggers = append_only(dated="created_at")
 
     def __str__(self) -> str:
         return f"#{self.version}"
@@ -219,6 +222,9 @@ class HeadTrainingLabel(models.Model):
     label = models.ForeignKey(Label, on_delete=models.PROTECT)
     decision_id = models.BigIntegerField()
     others = ArrayField(models.BigIntegerField(), default=list)  # decisions; each names its label for good
+
+    class Meta:
+        triggers = append_only()
 
     def __str__(self) -> str:
         return f"{self.head_id}:{self.image_id}"
@@ -291,7 +297,7 @@ class Evaluation(models.Model):
     not_embedded = models.PositiveIntegerField(default=0)
     answers = models.PositiveIntegerField(default=0)
     report = models.JSONField(default=dict)  # per label: precision, recall, their intervals; confusion
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
         ordering = ["-id"]
@@ -303,6 +309,7 @@ class Evaluation(models.Model):
                 name="archived_labels_are_wrong",
             ),
         ]
+        triggers = append_only(dated="created_at")
 
     def __str__(self) -> str:
         return f"{self.correct} of {self.n}"

@@ -4,9 +4,10 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import models
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from mekiki.audit.triggers import append_only
+from mekiki.audit.triggers import append_only, fixed_columns, no_delete
 from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Head
@@ -67,6 +68,8 @@ class QueueItem(models.Model):
             # What was drawn for the audit is counted on every page with an accuracy.
             models.Index(fields=["dataset"], condition=models.Q(stream="audit"), name="queue_audit"),
         ]
+        # How an image was drawn is part of every estimate.
+        triggers = [*no_delete(), fixed_columns("dataset", "image", "stream", "propensity", "head")]
 
     def __str__(self) -> str:
         return f"{self.stream} {self.image_id}"
@@ -142,7 +145,7 @@ class Decision(models.Model):
     # The lease had expired or passed to somebody else: kept as an opinion.
     late = models.BooleanField(default=False)
     milliseconds = models.PositiveIntegerField(null=True)  # from painted to answered
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
         constraints = [
@@ -159,7 +162,7 @@ class Decision(models.Model):
             models.Index(fields=["user", "dataset", "-id"], name="decision_of_reviewer"),
             models.Index(fields=["user", "dataset", "created_at"], name="decision_of_the_day"),
         ]
-        triggers = append_only()
+        triggers = append_only(dated="created_at")
 
     # Not a column: set by review.services when the same client_key had already been recorded.
     duplicate = False

@@ -69,12 +69,11 @@ def make_simulated_dataset(
         user=people.admin,
         description=description,
         encoder_name=encoder,
+        seed=f"{seed:016x}",
         queue_target=max(batch, 20),
         # The loop asks for each training itself, at fixed numbers of answers.
         retrain_every=0,
     )
-    Dataset.objects.filter(pk=dataset.pk).update(seed=f"{seed:016x}")
-    dataset.refresh_from_db()
     set_role(dataset=dataset, user=people.reviewer, role=Role.REVIEWER, actor=people.admin)
     set_role(dataset=dataset, user=people.viewer, role=Role.VIEWER, actor=people.admin)
     labeling.set_schema(dataset=dataset, labels=labels, user=people.admin)

@@ -6,6 +6,7 @@ from django.http import HttpRequest
 
 from mekiki.datasets.access import visible_datasets
 from mekiki.datasets.models import Dataset
+from mekiki.web import system
 
 THEMES = ("light", "dark")
 THEME_COOKIE = "mekiki_theme"
@@ -32,6 +33,12 @@ class Shell:
         if user is None or not user.is_authenticated:
             return []
         return list(visible_datasets(user).only("slug", "name").order_by("-id")[:SWITCHER_LENGTH])
+
+    @cached_property
+    def attention(self) -> list[dict[str, str]]:
+        """What needs attention now, for the platform's admins; nobody else can mend it."""
+        user = getattr(self.request, "user", None)
+        return system.attention() if user is not None and user.is_authenticated and user.is_superuser else []
 
 
 def shell(request: HttpRequest) -> dict:

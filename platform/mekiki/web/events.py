@@ -6,6 +6,8 @@ from operator import or_
 from typing import Any
 
 from django.db.models import Q
+from django.template.defaultfilters import filesizeformat
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext
 
@@ -75,6 +77,11 @@ def detail(event: Event) -> str:
         return ngettext("%(n)d image", "%(n)d images", changed) % {"n": changed}
     if event.kind.startswith("encoder.") and data.get("to"):
         return _encoders(data)
+    if event.kind == "import.limit_reached":
+        n = int(data.get("not_stored", 0))
+        return ngettext("%(n)d file not stored", "%(n)d files not stored", n) % {"n": n}
+    if event.kind in {"dataset.limits_changed", "site.limits_changed"}:
+        return _limits(data)
     if event.kind.startswith("window."):
         window = data.get("after") or data
         group = " ".join(str(data[name]) for name in ("camera", "sample") if data.get(name))
@@ -105,6 +112,20 @@ def _client(data: dict[str, Any]) -> str:
     unknown = _("unknown name") if data.get("reason") == "unknown_name" else ""
     parts = (data.get("name") or unknown, data.get("address"), data.get("agent"))
     return " · ".join(str(part) for part in parts if part)
+
+
+def _limits(data: dict[str, Any]) -> str:
+    """Images and bytes, each from → to."""
+
+    def one(name: str, show: Callable[[Any], str]) -> str:
+        sides = [data.get(side, {}).get(name) for side in ("before", "after")]
+        return " → ".join(_("no limit") if value is None else show(value) for value in sides)
+
+    images = one("max_images", lambda value: number_format(value, force_grouping=True))
+    return _("images: %(images)s; storage: %(size)s") % {
+        "images": images,
+        "size": one("max_bytes", filesizeformat),
+    }
 
 
 def _encoders(data: dict[str, Any]) -> str:
@@ -219,6 +240,9 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "window.estimated": _plain(gettext_noop("Pixel window estimated from images")),
     "window.changed": _plain(gettext_noop("Pixel window changed")),
     "images.imported": _plain(gettext_noop("Images imported")),
+    "import.limit_reached": _plain(gettext_noop("A limit of storage was reached")),
+    "dataset.limits_changed": _plain(gettext_noop("Limits of storage of the dataset changed")),
+    "site.limits_changed": _plain(gettext_noop("Limits of storage of the platform changed")),
     "images.metadata_changed": _plain(gettext_noop("Metadata of images changed")),
     "import.discarded": _plain(gettext_noop("Upload discarded")),
     "label.added": _plain(gettext_noop("Label added")),

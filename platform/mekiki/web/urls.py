@@ -10,8 +10,10 @@ urlpatterns = [
     path("datasets/address/", views.suggest_address, name="dataset-suggest-address"),
     path("activity/", views.platform_activity, name="platform-activity"),
     path("activity/events.<str:form>", views.download_platform_events, name="platform-activity-download"),
+    path("system/", views.system_state, name="system"),
     path("language/", views.set_language, name="set_language"),
     path("theme/", views.set_theme, name="set_theme"),
+    path(".well-known/security.txt", views.security_txt, name="security-txt"),
     path("healthz", views.healthz, name="healthz"),
     path("metrics", views.metrics, name="metrics"),
 ]

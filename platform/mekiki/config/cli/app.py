@@ -86,7 +86,8 @@ AnyPath = click.Path(path_type=Path)
         "reset-second-factor",
         "user-admin",
         "user-password",
-    ],
+        "roles",
+    ],  # fmt: skip
 )
 @click.command_panel(_("For developers"), commands=["manage"])
 @click.version_option(version("mekiki"), message="mekiki %(version)s")
@@ -371,6 +372,14 @@ def restore(file: Path, home: Path, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help=_("Print the result as JSON."))
 def status(as_json: bool) -> None:
     from mekiki.config.cli.status import show
+
+    show(as_json=as_json)
+
+
+@app.command(help=_("Check that the application's database role can do no more than it should."))
+@click.option("--json", "as_json", is_flag=True, help=_("Print the result as JSON."))
+def roles(as_json: bool) -> None:
+    from mekiki.config.cli.roles import show
 
     show(as_json=as_json)
 

@@ -1,7 +1,8 @@
 """The Django commands that do the work behind `mekiki COMMAND`, and Django itself, loaded when needed."""
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mekiki.config import env
@@ -47,9 +48,37 @@ def run_body(name: str, options: dict[str, object]) -> None:
     body(name).execute(force_color=False, no_color=not env.colour(), skip_checks=True, verbosity=1, **options)
 
 
+# Commands of Django that change tables: the application's role may not.
+OF_THE_OWNER = frozenset({"migrate", "flush", "pgtrigger", "remove_stale_contenttypes"})
+
+
 def run_django(program: str, arguments: Sequence[str]) -> None:
-    """Run one of Django's own commands."""
+    """Run one of Django's own commands; those that change tables as the database's owner, where it can be reached."""
     load_django()
     from django.core.management import ManagementUtility
 
-    ManagementUtility([program, *arguments]).execute()
+    command = ManagementUtility([program, *arguments])
+    if arguments and arguments[0] in OF_THE_OWNER:
+        _run_as_owner(command.execute)
+    else:
+        command.execute()
+
+
+def _run_as_owner(execute: Callable[[], None]) -> None:
+    from django.conf import settings
+
+    from mekiki.embedded import endpoints
+    from mekiki.embedded.roles import connecting, rights
+
+    found = endpoints.read(settings.HOME)
+    found = replace(
+        found,
+        database_url=env.text("DATABASE_URL") or found.database_url,
+        broker_url=settings.CELERY_BROKER_URL,
+    )
+    owner = connecting.owner_url(settings.HOME, found.database_url)
+    endpoints.connect(replace(found, database_url=owner))
+    execute()
+    if owner != found.database_url:
+        application = connecting.role_of(found.database_url)
+        rights.grant(owner, application=application, report=env.text("DATABASE_REPORT_ROLE"))

@@ -7,7 +7,7 @@ from gettext import gettext as _
 from importlib.metadata import version
 from typing import Any
 
-from mekiki.config import env
+from mekiki.config import disk, env
 from mekiki.config.cli.bodies import load_django
 from mekiki.config.cli.errors import not_running
 from mekiki.embedded import endpoints, history
@@ -43,6 +43,7 @@ def gather() -> dict[str, Any]:
         "since": None,
         "processes": {},
         "children": {},
+        "disks": [],
         "attention": [],
         "last_backup": history.last_backup(home),
     }
@@ -65,10 +66,30 @@ def gather() -> dict[str, Any]:
     written = processes.read(home)
     state["children"] = written.children
     state["attention"] = processes.attention(written)
+    state["disks"] = [
+        {"name": place.name, "folder": str(place.folder), "free": place.free, "problem": place.problem}
+        for place in disk.places()
+    ]
+    state["attention"] += _disk_rows(state["disks"])
     if state["database"] is None and "postgres" not in {row["name"] for row in state["attention"]}:
         text = _("It does not answer. Nothing can be read or answered until it does.")
         state["attention"].insert(0, {"name": "database", "title": _("Database"), "text": text})
     return state
+
+
+def _disk_rows(disks: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """What is wrong with the disks, one row a problem."""
+    texts = {
+        disk.FULL: _(
+            "Less than the reserve is free. Imports, trainings and label sets wait; reviewing goes on."
+        ),
+        disk.READ_ONLY: _("The folder cannot be written. Imports, trainings and label sets wait."),
+    }
+    problems = {place["problem"]: place for place in reversed(disks) if place["problem"]}
+    return [
+        {"name": "disk", "title": place["folder"], "text": texts[problem]}
+        for problem, place in problems.items()
+    ]
 
 
 def _database() -> dict[str, Any] | None:

@@ -150,7 +150,14 @@ class Archive:
                 yield name, info
 
     def read(self, name: str, info: zipfile.ZipInfo) -> bytes:
-        """The entry's bytes. ProblemError names why it is not taken.
+        """The entry's bytes. ProblemError as `pieces`."""
+        data = bytearray()
+        for piece in self.pieces(name, info):
+            data += piece
+        return bytes(data)
+
+    def pieces(self, name: str, info: zipfile.ZipInfo) -> Iterator[bytes]:
+        """Yield the entry's bytes in pieces. ProblemError names why it is not taken, at the latest after the last one.
 
         archive_bomb and archive_too_big end the archive: its entries held more than its directory claims.
         """
@@ -164,16 +171,18 @@ class Archive:
             raise ProblemError("compression_unknown", format=method)
         if info.file_size > self._limits.file_bytes:
             raise ProblemError("too_large", limit=self._limits.file_bytes)
-        data = bytearray()
+        head, size = b"", 0
         try:
             with self._open(info) as pieces:
                 for piece in pieces:
-                    data += piece
+                    head += piece[: HEAD_BYTES - len(head)]
+                    size += len(piece)
                     self._unpacked += len(piece)
                     # What is counted, not what the directory claims.
                     self._check_size(self._unpacked)
-                    if len(data) > self._limits.file_bytes:
+                    if size > self._limits.file_bytes:
                         raise ProblemError("too_large", limit=self._limits.file_bytes)
+                    yield piece
         except (
             zipfile.BadZipFile,
             zlib.error,
@@ -186,11 +195,10 @@ class Archive:
             RuntimeError,
         ):
             raise ProblemError("entry_damaged") from None
-        if is_zip(bytes(data[:4])):
+        if is_zip(head):
             raise ProblemError("nested_archive")
-        if kind := other_archive(bytes(data[:HEAD_BYTES])):
+        if kind := other_archive(head):
             raise ProblemError("archive_kind", format=kind)
-        return bytes(data)
 
     @contextlib.contextmanager
     def _open(self, info: zipfile.ZipInfo) -> Iterator[Iterator[bytes]]:

@@ -12,15 +12,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
+from django.conf import settings
+
 from mekiki.config.regular_files import NotRegularError, open_regular
 from mekiki.datasets.importing import metadata, names
 from mekiki.datasets.importing.archives import ENDING, HEAD_BYTES, Archive, Limits, holds_zip, other_archive
 from mekiki.datasets.importing.folders import Folder, Line, encoding_notes
+from mekiki.datasets.importing.table_store import TableStore
 from mekiki.datasets.problems import Note, ProblemError
 
 __all__ = ["NAMES_FILE", "Entry", "Folder", "Source", "Upload", "Walk"]
 
 NAMES_FILE = "names.jsonl"
+_STEP = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,11 @@ class Walk:
         self._source = source
         self._limits = limits
         self.tables: list[metadata.Tables] = []
+        self._store = TableStore(settings.HOME / "incoming")
+
+    def close(self) -> None:
+        """Forget the tables."""
+        self._store.close()
 
     @cached_property
     def total(self) -> int:
@@ -109,11 +118,11 @@ class Walk:
     def __iter__(self) -> Iterator[Entry]:
         """Every entry with its bytes, one at a time. Lines of the report come as entries too."""
         passed_over = names.PassedOver()
-        tables = metadata.Tables()
+        tables = metadata.Tables(self._store)
         for name, path in self._source.files():
             if isinstance(path, Path) and metadata.is_table(name) and not names.is_passed_over(name):
                 try:
-                    tables.add(name, names.readable(name), self._read(path))
+                    tables.add(name, names.readable(name), self._pieces(path))
                 except ProblemError as problem:
                     yield Entry(names.readable(name), problem=_of_table(problem))
         tables.parse()
@@ -152,7 +161,7 @@ class Walk:
                 for name, note in encoding_notes(label, archive.names.encoding, archive.names.guessed):
                     yield Entry(name, problem=note)
                 passed_over = names.PassedOver()
-                tables = metadata.Tables()
+                tables = metadata.Tables(self._store)
                 images = []
                 for name, info in archive.entries():
                     if passed_over.takes(name):
@@ -161,7 +170,7 @@ class Walk:
                         images.append((name, info))
                         continue
                     try:
-                        tables.add(name, of(name), archive.read(name, info))
+                        tables.add(name, of(name), archive.pieces(name, info))
                     except ProblemError as problem:
                         if problem.code in ENDING:
                             raise
@@ -198,7 +207,11 @@ class Walk:
             return False
 
     def _read(self, path: Path) -> bytes:
-        """A file's bytes. ProblemError: special_file, archive_kind, too_large, unreadable."""
+        """A file's bytes. ProblemError as `_pieces`."""
+        return b"".join(self._pieces(path))
+
+    def _pieces(self, path: Path) -> Iterator[bytes]:
+        """A file's bytes in pieces. ProblemError: special_file, archive_kind, too_large, unreadable."""
         try:
             with open_regular(path, follow_links=False) as file:
                 head = file.read(HEAD_BYTES)
@@ -207,7 +220,11 @@ class Walk:
                 size = os.fstat(file.fileno()).st_size
                 if size > self._limits.file_bytes:
                     raise ProblemError("too_large", limit=self._limits.file_bytes)
-                return head + file.read(max(0, size - len(head)))
+                yield head
+                left = size - len(head)
+                while left > 0 and (piece := file.read(min(left, _STEP))):
+                    left -= len(piece)
+                    yield piece
         except NotRegularError as error:
             # Replaced since the folder was listed.
             raise ProblemError("special_file", format=error.kind) from None
@@ -219,6 +236,8 @@ def _of_table(problem: ProblemError) -> Line:
     """A table that could not be read at all keeps no image out."""
     if problem.code == "too_large":
         return Note("metadata_invalid", "partly", {"reason": "too_large"})
+    if problem.code == "metadata_too_much":
+        return Note(problem.code, "partly", problem.detail)
     return problem
 
 

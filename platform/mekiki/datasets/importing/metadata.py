@@ -6,17 +6,17 @@ different rows for one file, are listed in the report and not guessed.
 """
 
 import unicodedata
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from mekiki.datasets.importing import names, tables
+from mekiki.datasets.importing.table_store import NO_MATCH, StoredRow, TableStore
 from mekiki.datasets.problems import Note, ProblemError
 
 FILE_NAME = "metadata.csv"
 Line = ProblemError | Note
 # Kinds of a match, the closest first; one more where only the ends of the paths are alike.
 _EXACT, _FOLDED, _STEM = 0, 2, 4
-_NONE = 99
 _EXTENSIONS = {"jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "dib", "tif", "tiff", "gif", "apng"}
 # Rows of one file name weighed for a file: in a pathological table the others are listed as unmatched.
 _MAX_CANDIDATES = 64
@@ -40,18 +40,20 @@ def parts_of(name: str) -> Parts:
     return tuple(part for part in flat.split("/") if part not in {"", ".", ".."})
 
 
-class _Row:
-    """A row on its way to a file."""
+def _folded(parts: Parts) -> Parts:
+    return tuple(map(fold, parts))
 
-    __slots__ = ("cell", "conflict", "files", "first", "folded", "line", "parts", "rank", "values")
 
-    def __init__(self, row: tables.Row) -> None:
-        self.line, self.cell, self.values = row.line, row.cell, row.values
-        self.parts = parts_of(row.cell)
-        self.folded = tuple(map(fold, self.parts))
-        self.conflict = False
-        # The closest kind of match so far, how many files it fits, the first of them.
-        self.rank, self.files, self.first = _NONE, 0, ""
+def keys_of(cell: str) -> tuple[str, str]:
+    """Return what a row is found by: a name, or the last two parts of a path and its last part alone."""
+    folded = _folded(parts_of(cell))
+    if len(folded) > 1:
+        return _path_key(folded[-2], folded[-1]), folded[-1]
+    return folded[-1] if folded else "", ""
+
+
+def _path_key(folder: str, name: str) -> str:
+    return f"{folder}/{name}"  # a name has no slash
 
 
 def _has_extension(folded: Parts) -> bool:
@@ -66,79 +68,85 @@ def _ends_alike(a: Parts, b: Parts) -> bool:
 class MetadataTable:
     """One table, for the files beside and below it."""
 
-    def __init__(self, folder: Parts, label: str, rows: list[_Row], notes: Iterable[Note] = ()) -> None:
+    def __init__(self, store: TableStore, folder: Parts, label: str) -> None:
+        self._store, self._number = store, store.new_table()
         self.folder, self.label = folder, label
-        self.notes = list(notes)
-        self.rows = rows
-        # By the last part of a row that is only a name; by the last two parts, or the last, of a path.
-        self._names: dict[str, list[_Row]] = defaultdict(list)
-        self._paths: dict[Parts, list[_Row]] = defaultdict(list)
-        self._ends: dict[str, list[_Row]] = defaultdict(list)
-        for row in rows:
-            if not row.parts:
-                continue
-            if len(row.folded) == 1:
-                self._names[row.folded[-1]].append(row)
-            else:
-                self._paths[row.folded[-2:]].append(row)
-                if len(self._ends[row.folded[-1]]) < _MAX_CANDIDATES:
-                    self._ends[row.folded[-1]].append(row)
+        self.notes: list[Note] = []
 
-    def best(self, path: Parts) -> tuple[int, list[_Row]]:
+    def read(self, place: tuple[int, int], encoding: str | None) -> None:
+        """Read the rows from the bytes at this place of the store. ProblemError: metadata_invalid."""
+
+        def take(line: int, cell: str, values: dict[str, str]) -> bool:
+            return self._store.add(self._number, line, cell, values, keys_of(cell))
+
+        try:
+            self.notes = tables.parse(lambda: self._store.open(place), encoding, take)
+        except ProblemError:
+            self._store.drop(self._number)
+            raise
+
+    def best(self, path: Parts) -> tuple[int, list[StoredRow]]:
         """(kind of match, rows) for a file; the closest kind only."""
         if path[: len(self.folder)] == self.folder:
             path = path[len(self.folder) :]
-        folded = tuple(map(fold, path))
-        best, rows = _NONE, []
+        folded = _folded(path)
+        best, rows = NO_MATCH, []
         for row, stem in self._candidates(folded):
             rank = self._rank(row, path, folded, stem=stem)
             if rank < best:
                 best, rows = rank, [row]
-            elif rank == best != _NONE:
+            elif rank == best != NO_MATCH:
                 rows.append(row)
         return best, rows
 
-    def _candidates(self, folded: Parts) -> Iterator[tuple[_Row, bool]]:
+    def _candidates(self, folded: Parts) -> Iterator[tuple[StoredRow, bool]]:
+        """Yield (row that may fit, whether without the extension)."""
         bare = folded[-1]
         stem = bare.rpartition(".")[0] if _has_extension(folded) else ""
+        store, number = self._store, self._number
         for key in (bare, stem) if stem else (bare,):
             is_stem = key is stem
-            for row in self._names.get(key, ()):
-                yield row, is_stem
+            found = store.by_key(number, key, _MAX_CANDIDATES)
             if len(folded) > 1:
-                found = self._paths.get((folded[-2], key), [])
+                found += store.by_key(number, _path_key(folded[-2], key), _MAX_CANDIDATES)
             else:
-                found = self._ends.get(key, [])
-            for row in found[:_MAX_CANDIDATES]:
+                found += store.by_ending(number, key, _MAX_CANDIDATES)
+            for row in found:
                 yield row, is_stem
 
     @staticmethod
-    def _rank(row: _Row, path: Parts, folded: Parts, *, stem: bool) -> int:
+    def _rank(row: StoredRow, path: Parts, folded: Parts, *, stem: bool) -> int:
+        parts = parts_of(row.cell)
+        row_folded = _folded(parts)
         if stem:
-            if _has_extension(row.folded):
-                return _NONE
+            if _has_extension(row_folded):
+                return NO_MATCH
             folded = (*folded[:-1], folded[-1].rpartition(".")[0])
-            if row.folded == folded:
+            if row_folded == folded:
                 return _STEM
-            return _STEM + 1 if _ends_alike(row.folded, folded) else _NONE
-        for kind, mine, theirs in ((_EXACT, row.parts, path), (_FOLDED, row.folded, folded)):
+            return _STEM + 1 if _ends_alike(row_folded, folded) else NO_MATCH
+        for kind, mine, theirs in ((_EXACT, parts, path), (_FOLDED, row_folded, folded)):
             if mine == theirs:
                 return kind
             if _ends_alike(mine, theirs):
                 return kind + 1
-        return _NONE
+        return NO_MATCH
 
     def claim(self, path: Parts, identity: str) -> bool:
         """Note that a file exists. Returns whether a row could be for it."""
         rank, rows = self.best(path)
+        one = identity.encode("utf-8", "surrogatepass")
         for row in rows:
             if rank < row.rank:
-                row.rank, row.files, row.first = rank, 1, identity
-            elif rank == row.rank and identity != row.first:
+                row.rank, row.files, row.first = rank, 1, one
+            elif rank == row.rank and one != row.first:
                 row.files += 1
+            else:
+                continue
+            self._store.save(row)
         return bool(rows)
 
-    def row(self, path: Parts) -> _Row | None:
+    def row(self, path: Parts) -> StoredRow | None:
         """The row for a file, once every file has been claimed; None: no row, or none that is sure."""
         rank, rows = self.best(path)
         sure = [row for row in rows if row.rank == rank and row.files == 1]
@@ -147,69 +155,75 @@ class MetadataTable:
         if any(row.values != sure[0].values for row in sure):
             for row in sure:
                 row.conflict = True
+                self._store.save(row)
             return None
         return sure[0]
 
-    def unmatched(self) -> list[_Row]:
-        """Rows that no file of this import was a match for."""
-        return [row for row in self.rows if row.rank == _NONE]
+    def unmatched(self, length: int) -> Iterator[list[StoredRow]]:
+        """Yield, some at a time, the rows that no file was a match for and whose cell has this many characters."""
+        return self._store.unmatched(self._number, length)
 
-    def of_rows(self, rows: list[_Row]) -> "MetadataTable":
-        """A table of some of the rows, which the two share."""
-        return MetadataTable(self.folder, self.label, rows)
+    def settle(self, row: StoredRow) -> None:
+        """Note that a row was used."""
+        row.rank, row.files = _EXACT, 1
+        self._store.save(row)
+
+    def only_unmatched(self) -> bool:
+        """From now on only rows that no file was a match for are claimed. Returns whether there are any."""
+        return self._store.close_matched(self._number)
 
     def lines(self) -> Iterator[tuple[str, Line]]:
         """Lines of the report about the table and its rows."""
         for note in self.notes:
             yield self.label, note
         lost = 0
-        for row in self.rows:
-            if row.rank == _NONE:
+        for row in self._store.lost(self._number):
+            if row.files == 0:
                 code = "metadata_row_unmatched"
             elif row.files > 1:
                 code = "metadata_row_ambiguous"
-            elif row.conflict:
-                code = "metadata_row_conflict"
             else:
-                continue
+                code = "metadata_row_conflict"
             lost += 1
             cell = names.escaped(row.cell)[: names.MAX_NAME]
             detail = {"row": row.line, "cell": cell, "count": row.files}
             yield f"{self.label} ({row.line}): {cell}", Note(code, "partly", detail)
         if lost:
-            yield self.label, Note("metadata_rows_unused", "partly", {"count": lost, "total": len(self.rows)})
+            total = self._store.count(self._number)
+            yield self.label, Note("metadata_rows_unused", "partly", {"count": lost, "total": total})
 
 
 class Tables:
     """All tables of one upload, folder or archive, each for the files beside and below it."""
 
-    def __init__(self) -> None:
-        self._raw: list[tuple[Parts, str, bytes]] = []
+    def __init__(self, store: TableStore) -> None:
+        self._store = store
+        self._found: list[tuple[Parts, str, tuple[int, int]]] = []
         self._tables: dict[Parts, list[MetadataTable]] = {}
         self.refused: list[tuple[str, Line]] = []
 
     def __bool__(self) -> bool:
         return bool(self._tables or self.refused)
 
-    def add(self, name: str, label: str, data: bytes) -> None:
-        """Take a table found under `name`, called `label` in the report."""
-        self._raw.append((parts_of(name)[:-1], label, data))
+    def add(self, name: str, label: str, pieces: Iterable[bytes]) -> None:
+        """Take a table found under `name`, called `label` in the report. ProblemError: see TableStore.keep."""
+        self._found.append((parts_of(name)[:-1], label, self._store.keep(pieces)))
 
     def parse(self) -> None:
         """Read all tables, in one encoding where they state none."""
-        encoding = tables.choose_encoding([data for _, _, data in self._raw])
-        for folder, label, data in self._raw:
+        places = [place for _folder, _label, place in self._found]
+        encoding = tables.choose_encoding(partial(self._store.open, place) for place in places)
+        for folder, label, place in self._found:
+            table = MetadataTable(self._store, folder, label)
             try:
-                parsed = tables.parse(data, encoding)
+                table.read(place, encoding)
             except ProblemError as problem:
-                note = Note("metadata_invalid", "partly", problem.detail)
-                self.refused.append((label, note))
+                self.refused.append((label, Note("metadata_invalid", "partly", problem.detail)))
                 continue
-            table = MetadataTable(folder, label, [_Row(row) for row in parsed.rows], parsed.notes)
             self._tables.setdefault(folder, []).append(table)
             if len(self._tables[folder]) == 2:
                 table.notes.append(Note("metadata_second_table", "noted"))
-        self._raw.clear()
+        self._found.clear()
 
     def all(self) -> Iterator[MetadataTable]:
         """Every table that could be read."""

@@ -14,6 +14,7 @@ from mekiki.datasets.models import Dataset, Image, ImageName, ImportBatch
 from mekiki.datasets.problems import Note
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_SHA256_LENGTH = 64
 _CHUNK = 500
 
 
@@ -74,26 +75,25 @@ def apply_updates(batch: ImportBatch, updates: list[Update], applied: NumberSet)
 def match_known(batch: ImportBatch, found: list[metadata.Tables], report: Report, applied: NumberSet) -> None:
     """Give the rows that no file of the import used to images of the dataset; list the rows that are left."""
     for table in (table for each in found for table in each.all()):
-        rows = table.unmatched()
-        if not rows:
+        for rows in table.unmatched(_SHA256_LENGTH):
+            cells = ((row.cell.lower(), row) for row in rows)
+            by_hash = {sha256: row for sha256, row in cells if _SHA256.fullmatch(sha256)}
+            stored = Image.objects.filter(dataset=batch.dataset, sha256__in=by_hash)
+            updates = []
+            for sha256, pk in stored.values_list("sha256", "pk"):
+                row = by_hash[sha256]
+                table.settle(row)
+                updates.append(Update(pk, f"{table.label} ({row.line})", row.values))
+            _write(batch, updates, report, applied)
+        if not table.only_unmatched():
             continue
-        by_hash = {
-            row.cell.strip().lower(): row for row in rows if _SHA256.fullmatch(row.cell.strip().lower())
-        }
+        for pk, name in _known_names(batch.dataset):
+            table.claim(metadata.parts_of(name), str(pk))
         updates = []
-        for sha256, pk in Image.objects.filter(dataset=batch.dataset, sha256__in=by_hash).values_list(
-            "sha256", "pk"
-        ):
-            row = by_hash[sha256]
-            row.rank, row.files = 0, 1
-            updates.append(Update(pk, f"{table.label} ({row.line})", row.values))
-        known = table.of_rows([row for row in rows if row.files == 0])
         for pk, name in _known_names(batch.dataset):
-            known.claim(metadata.parts_of(name), str(pk))
-        for pk, name in _known_names(batch.dataset):
-            found_row = known.row(metadata.parts_of(name))
-            if found_row is not None and found_row.values:
-                updates.append(Update(pk, f"{table.label} ({found_row.line})", found_row.values))
+            found_row = table.row(metadata.parts_of(name))
+            if found_row is not None and (values := found_row.values):
+                updates.append(Update(pk, f"{table.label} ({found_row.line})", values))
             if len(updates) >= _CHUNK:
                 _write(batch, updates, report, applied)
                 updates = []
@@ -103,6 +103,8 @@ def match_known(batch: ImportBatch, found: list[metadata.Tables], report: Report
 
 
 def _write(batch: ImportBatch, updates: list[Update], report: Report, applied: NumberSet) -> None:
+    if not updates:
+        return
     with transaction.atomic():
         # Locked first, as in storing: two workers on one import follow each other.
         ImportBatch.objects.select_for_update(no_key=True).get(pk=batch.pk)

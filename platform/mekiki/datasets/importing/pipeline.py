@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import transaction
 
 import imaging
-from mekiki.datasets import storage
+from mekiki.datasets import quotas, storage
 from mekiki.datasets.importing import pictures
 from mekiki.datasets.importing.archives import Limits
 from mekiki.datasets.importing.entries import Entry, Source, Walk
@@ -30,6 +30,7 @@ from mekiki.datasets.problems import Note, ProblemError
 WINDOW_FILES = 64
 WINDOW_BYTES = 48 * 1024 * 1024
 # Threads, not processes: Pillow and hashlib release the GIL, and a Celery worker may not fork children.
+_NEAR = 8  # windows: with room for fewer, a limit of storage is near
 THREADS = max(2, min(8, os.cpu_count() or 2))
 
 Progress = Callable[[int, int | None], None]
@@ -57,6 +58,8 @@ class _Window:
     good: list[tuple[Entry, str, "Future[pictures.Picture] | None"]] = field(default_factory=list)
     pixel_windows: dict[str, PixelWindow] = field(default_factory=dict)  # by hash, of deep images
     bad: list[tuple[str, ProblemError | Note]] = field(default_factory=list)
+    # Near a limit of storage, files are written only once it is known that they fit.
+    is_written: bool = True
 
 
 def limits_from_settings() -> Limits:
@@ -103,6 +106,7 @@ def store_all(batch: ImportBatch, source: Source, progress: Progress) -> Counts:
         report.close()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+        walk.close()
     return Counts(taken, rejected, tables=bool(walk.tables))
 
 
@@ -172,16 +176,23 @@ def _submit(
     for group in sorted(pixel_windows.missing(groups.values())):
         files = (entry.data for entry, sha256 in entries if groups.get(sha256) == group)
         pixel_windows.estimate(group, files, max_pixels=limits.pixels)
+    room = quotas.room_in(dataset)
+    window.is_written = not room.is_short(files=_NEAR * WINDOW_FILES, size=_NEAR * WINDOW_BYTES)
     for entry, sha256 in entries:
         if sha256 in known:
             window.good.append((entry, sha256, None))
+        elif (full := room.is_full()) is not None:  # nothing more fits: not even decoded
+            window.bad.append((entry.where or entry.name, full))
         else:
             # A second copy in the same window is examined too: should it be bad, both are reported.
             found = pixel_windows.of(groups[sha256])
             if found is not None:
                 window.pixel_windows[sha256] = found
             levels = None if found is None else imaging.Window(found.black, found.white)
-            future = pool.submit(_store, dataset.pk, sha256, entry.data, limits, levels)
+            if window.is_written:
+                future = pool.submit(_store, dataset.pk, sha256, entry.data, limits, levels)
+            else:
+                future = pool.submit(pictures.examine, entry.data, max_pixels=limits.pixels, window=levels)
             window.good.append((entry, sha256, future))
     return window
 
@@ -191,11 +202,16 @@ def _store(
 ) -> pictures.Picture:
     """Examine one file and write it with its derivatives. Runs in a thread; touches no database."""
     picture = pictures.examine(data, max_pixels=limits.pixels, window=levels)
+    _write(dataset_id, sha256, data, picture)
+    return picture
+
+
+def _write(dataset_id: int, sha256: str, data: bytes, picture: pictures.Picture) -> None:
+    """Write an image and what is shown of it."""
     if picture.display is not None:
         storage.put(storage.display_name(dataset_id, sha256), picture.display)
     storage.put(storage.thumb_name(dataset_id, sha256), picture.thumb)
     storage.put(storage.original_name(dataset_id, sha256), data)
-    return picture
 
 
 class _Run:
@@ -209,7 +225,7 @@ class _Run:
 
     def finish(self, window: _Window) -> tuple[int, int]:
         """Record a window once its files are written. Returns (files taken, files refused)."""
-        rows: list[Image] = []
+        new: list[tuple[Entry, Image, pictures.Picture]] = []
         lines: list[tuple[str, ProblemError | Note]] = list(window.bad)
         taken: list[tuple[Entry, str]] = []
         for entry, sha256, future in window.good:
@@ -222,19 +238,50 @@ class _Run:
                     continue
                 # Notes about a picture that is kept, such as frames that were left out.
                 lines += [(where, note) for note in picture.notes]
-                rows.append(_image(self.batch, entry, sha256, picture, window.pixel_windows.get(sha256)))
+                image = _image(self.batch, entry, sha256, picture, window.pixel_windows.get(sha256))
+                new.append((entry, image, picture))
             lines += [(where, note) for note in entry.notes]
             taken.append((entry, sha256))
-        refused = sum(problem.outcome == ImportProblem.Outcome.REFUSED for _, problem in lines)
         with transaction.atomic():
             # A worker that was taken for dead may still be running: once the batch is finished it writes nothing.
             row = ImportBatch.objects.select_for_update(no_key=True).filter(pk=self.batch.pk).first()
             if row is None or row.finished_at is not None:
                 raise AlreadyFinishedError
+            full = self._beyond_limits([image for _entry, image, _picture in new])
+            rows = []
+            for entry, image, picture in new:
+                if image.sha256 in full:
+                    lines.append((entry.where or entry.name, full[image.sha256]))
+                    continue
+                rows.append(image)
+                if not window.is_written:
+                    _write(image.dataset_id, image.sha256, entry.data, picture)
+            taken = [(entry, sha256) for entry, sha256 in taken if sha256 not in full]
             Image.objects.bulk_create(rows, ignore_conflicts=True)
             lines += self._compare(taken)
             self.report.add(lines)
+        refused = sum(problem.outcome == ImportProblem.Outcome.REFUSED for _, problem in lines)
         return len(taken), refused
+
+    def _beyond_limits(self, images: list[Image]) -> dict[str, ProblemError]:
+        """Return, by hash, why images are not stored. Until the transaction ends, no other import takes the room."""
+        room = quotas.room_in(self.batch.dataset, lock=True)
+        if not room or not images:
+            return {}
+        hashes = {image.sha256 for image in images}
+        stored = Image.objects.filter(dataset=self.batch.dataset, sha256__in=hashes)
+        seen = set(stored.values_list("sha256", flat=True))
+        full: dict[str, ProblemError] = {}
+        for image in images:
+            if image.sha256 in seen:
+                continue
+            seen.add(image.sha256)
+            problem = room.problem(image.size)
+            if problem is None:
+                room.take(image.size)
+            else:
+                full[image.sha256] = problem
+        return full
 
     def _compare(self, taken: list[tuple[Entry, str]]) -> list[tuple[str, ProblemError | Note]]:
         """Keep the further names and the metadata of entries whose content is known. Returns lines of the report."""

@@ -5,15 +5,20 @@ import io
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from typing import BinaryIO
 
 from mekiki.datasets.importing import encodings, names
+from mekiki.datasets.importing.table_store import MAX_ROWS
 from mekiki.datasets.problems import Note, ProblemError
 
 MAX_KEYS = 30
 MAX_TEXT = 200  # characters of a key or value
-MAX_BYTES = 32 * 1024 * 1024
+MAX_ROW = 1 << 20  # characters of a row
+MAX_COLUMNS = 10_000  # of a header; MAX_KEYS of them are kept
+_SAMPLE_BYTES = 1 << 20  # of all tables together, from which their encoding is chosen
+Open = Callable[[], BinaryIO]  # a table's bytes, from their beginning
+Take = Callable[[int, str, dict[str, str]], bool]  # (line, cell that names the file, other cells by column)
 _FILE_COLUMNS = (
     *(
         "file",
@@ -44,23 +49,6 @@ _EXAMPLES = 5  # rows or columns named in one line of the report
 _MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 
-@dataclass
-class Row:
-    """One row: its line in the file, the cell that names the image, the other cells by column."""
-
-    line: int
-    cell: str
-    values: dict[str, str]
-
-
-@dataclass
-class Table:
-    """The rows of a table, and lines of the report about what was not kept of it."""
-
-    rows: list[Row] = field(default_factory=list)
-    notes: list[Note] = field(default_factory=list)
-
-
 def mark(data: bytes) -> str | None:
     """The encoding that the first bytes state; None: they state none."""
     for magic, encoding in _MARKS:
@@ -75,51 +63,117 @@ def mark(data: bytes) -> str | None:
     return None
 
 
-def choose_encoding(tables: list[bytes]) -> str | None:
-    """The one encoding of all tables that state none; None: there is none that reads them all."""
-    return encodings.choose((data for data in tables if mark(data) is None), encodings.OF_TABLES)
+def choose_encoding(openers: Iterable[Open]) -> str | None:
+    """Return the one encoding of all tables that state none; None: there is none that reads them all."""
+    samples, left = [], _SAMPLE_BYTES
+    for open_table in openers:
+        with open_table() as file:
+            if mark(file.read(200)) is None:
+                samples.append(_sample(open_table, left))
+                left = max(0, left - len(samples[-1]))
+    return encodings.choose(samples, encodings.OF_TABLES)
 
 
-def parse(data: bytes, encoding: str | None) -> Table:
-    """Read a table: comma, semicolon or tab. `encoding` is used where the table states none.
+def _sample(open_table: Open, most: int) -> bytes:
+    """Return lines that are not ASCII: the first ones, and one that is not UTF-8 wherever it stands."""
+    found, size, is_utf8 = [], 0, True
+    with open_table() as file:
+        while line := file.readline(MAX_ROW):
+            if line.isascii():
+                continue
+            fits = not is_utf8 or _reads(line, "utf-8")
+            if size < most or not fits:
+                found.append(line)
+                size += len(line)
+            is_utf8 &= fits
+    return b"".join(found)
 
-    ProblemError("metadata_invalid") with the reason when it cannot be used.
-    """
-    if len(data) > MAX_BYTES:
-        raise ProblemError("metadata_invalid", reason="too_large")
-    if not data.strip():
-        raise ProblemError("metadata_invalid", reason="empty")
-    text = _text(data, encoding)
-    if "\0" in text:
-        raise ProblemError("metadata_invalid", reason="format")
-    delimiter, start = _delimiter(text)
+
+def _reads(data: bytes, codec: str) -> bool:
     try:
-        return _table(csv.reader(io.StringIO(text[start:], newline=""), delimiter=delimiter), bool(start))
+        data.decode(codec)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def parse(open_table: Open, encoding: str | None, take: Take) -> list[Note]:
+    """Read a table (comma, semicolon or tab) row by row; returns lines of the report about what was not kept of it.
+
+    `encoding` is used where the table states none. `take` stores a row; False: there is no room for it.
+    ProblemError("metadata_invalid") with the reason when the table cannot be used.
+    """
+    try:
+        with open_table() as file:
+            stated = mark(file.read(200))
+        codec = stated or encoding or _first_that_reads(open_table)
+        delimiter, start, sep_line = _beginning(open_table, codec)
+        with _text(open_table, codec) as text:
+            text.read(start)
+            lines = _Lines(text)
+            return _table(csv.reader(lines, delimiter=delimiter), lines, sep_line, take)
+    except UnicodeError:
+        raise ProblemError("metadata_invalid", reason="encoding") from None
     except csv.Error:
         raise ProblemError("metadata_invalid", reason="format") from None
 
 
-def _text(data: bytes, encoding: str | None) -> str:
-    codecs = [stated] if (stated := mark(data)) else [encoding] if encoding else ["utf-8", "cp932", "euc_jp"]
-    for codec in codecs:
+def _text(open_table: Open, codec: str) -> io.TextIOWrapper:
+    return io.TextIOWrapper(open_table(), encoding=codec, newline="")
+
+
+def _first_that_reads(open_table: Open) -> str:
+    for codec in ("utf-8", "cp932", "euc_jp"):
         try:
-            return data.decode(codec).removeprefix("\ufeff")
+            with _text(open_table, codec) as text:
+                while text.read(1 << 16):
+                    pass
         except UnicodeDecodeError:
             continue
+        return codec
     raise ProblemError("metadata_invalid", reason="encoding")
 
 
-def _delimiter(text: str) -> tuple[str, int]:
-    """(delimiter, where the table begins): Excel's first line "sep=;" states it, else the header's commonest."""
-    if stated := re.match(r'\s*"?sep=(.)"?\r?\n', text, re.IGNORECASE):
-        return stated[1], stated.end()
-    head = next((line for line in io.StringIO(text) if line.strip()), "")
-    return max(",;\t", key=head.count), 0
+def _beginning(open_table: Open, codec: str) -> tuple[str, int, bool]:
+    """Return (delimiter, characters before the table, whether a line "sep=;" is among them).
+
+    Excel's first line states the delimiter, else it is the commonest of the header.
+    """
+    with _text(open_table, codec) as text:
+        head = text.read(1 << 16)
+    start = head.startswith("\ufeff")
+    if stated := re.match(r'\s*"?sep=(.)"?\r?\n', head[start:], re.IGNORECASE):
+        return stated[1], start + stated.end(), True
+    line = next((line for line in io.StringIO(head) if line.strip()), "")
+    return max(",;\t", key=line.count), int(start), False
 
 
-def _table(reader: Iterator[list[str]], sep_line: bool) -> Table:
-    table = Table()
+class _Lines:
+    """Lines for csv.reader. csv.Error: a row that is too long, or a character that no table has."""
+
+    def __init__(self, text: io.TextIOWrapper) -> None:
+        self._text = text
+        self.row = 0  # characters since the last row began
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        line = self._text.readline(MAX_ROW + 1)
+        if not line:
+            raise StopIteration
+        self.row += len(line)
+        if self.row > MAX_ROW or "\0" in line:
+            raise csv.Error
+        return line
+
+
+def _table(reader: Iterator[list[str]], lines: _Lines, sep_line: bool, take: Take) -> list[Note]:
     header = next((row for row in reader if any(cell.strip() for cell in row)), [])
+    if not header:
+        raise ProblemError("metadata_invalid", reason="empty")
+    if len(header) > MAX_COLUMNS:
+        raise ProblemError("metadata_invalid", reason="format")
     columns, renamed = _columns(header)
     folded = [_WORD_GAP.sub("", unicodedata.normalize("NFKC", cell).casefold()) for cell in header]
     at = next((folded.index(name) for name in _FILE_COLUMNS if name in folded), None)
@@ -127,9 +181,14 @@ def _table(reader: Iterator[list[str]], sep_line: bool) -> Table:
         raise ProblemError("metadata_invalid", reason="no_file_column")
     others = [i for i in range(len(columns)) if i != at]
     kept, left_out = others[:MAX_KEYS], [columns[i] for i in others[MAX_KEYS:]]
-    cut, long_rows, unnamed = _Rows(), _Rows(), _Rows()
+    cut, long_rows, unnamed, too_many = _Rows(), _Rows(), _Rows(), _Rows()
+    lines.row = 0
     for row in reader:
+        lines.row = 0
         line = reader.line_num + sep_line  # type: ignore[attr-defined]
+        if too_many.count:
+            too_many.add(line)
+            continue
         if not any(cell.strip() for cell in row):
             continue
         cell = row[at].strip() if at < len(row) else ""
@@ -144,28 +203,30 @@ def _table(reader: Iterator[list[str]], sep_line: bool) -> Table:
                 if len(value) > MAX_TEXT:
                     cut.add(line)
                 values[columns[i]] = value[:MAX_TEXT]
-        table.rows.append(Row(line, cell, values))
+        if not take(line, cell, values):
+            too_many.add(line)
+    notes = []
     if left_out:
         shown = ", ".join(left_out[:_EXAMPLES]) + (" …" if len(left_out) > _EXAMPLES else "")
         detail = {"count": len(left_out), "limit": MAX_KEYS, "columns": shown}
-        table.notes.append(Note("metadata_columns", "partly", detail))
+        notes.append(Note("metadata_columns", "partly", detail))
     if renamed:
-        table.notes.append(
-            Note("metadata_columns_renamed", "noted", {"columns": ", ".join(renamed[:_EXAMPLES])})
-        )
+        notes.append(Note("metadata_columns_renamed", "noted", {"columns": ", ".join(renamed[:_EXAMPLES])}))
     for code, rows, more in (
         ("metadata_cut", cut, {"limit": MAX_TEXT}),
         ("metadata_long_rows", long_rows, {}),
         ("metadata_unnamed_rows", unnamed, {}),
+        ("metadata_too_many_rows", too_many, {"limit": MAX_ROWS}),
     ):
         if rows.count:
-            table.notes.append(Note(code, "partly", {"count": rows.count, "rows": rows.shown()} | more))
-    return table
+            notes.append(Note(code, "partly", {"count": rows.count, "rows": rows.shown()} | more))
+    return notes
 
 
 def _columns(header: list[str]) -> tuple[list[str], list[str]]:
     """(a name for every column, names that had to be made): empty ones and repeated ones keep their values."""
     columns: list[str] = []
+    taken: set[str] = set()
     made = []
     used: Counter[str] = Counter()
     for number, cell in enumerate(header, 1):
@@ -173,12 +234,13 @@ def _columns(header: list[str]) -> tuple[list[str], list[str]]:
         plain = name
         name = name or f"column {number}"
         used[name] = max(1, used[name])
-        while name in columns:
+        while name in taken:
             used[plain] += 1
             name = f"{plain} ({used[plain]})"
         if plain and name != plain:
             made.append(name)
         columns.append(name)
+        taken.add(name)
     return columns, made
 
 

@@ -7,6 +7,7 @@ from mekiki.datasets.services.datasets import (
     update_settings,
 )
 from mekiki.datasets.services.imports import import_folder, run_import
+from mekiki.datasets.services.quotas import set_dataset_limits, set_platform_limits
 from mekiki.datasets.services.uploads import (
     IncompleteError,
     add_file,
@@ -42,7 +43,9 @@ __all__ = [
     "rebuild_picture",
     "relocate_uploads",
     "run_import",
+    "set_dataset_limits",
     "set_estimate",
+    "set_platform_limits",
     "start_upload",
     "update_settings",
 ]

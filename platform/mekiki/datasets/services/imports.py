@@ -17,7 +17,7 @@ from mekiki.datasets.importing.entries import Folder, Source, Upload
 from mekiki.datasets.importing.folders import from_location, to_location
 from mekiki.datasets.importing.report import Report
 from mekiki.datasets.models import Dataset, Image, ImportBatch
-from mekiki.datasets.problems import KINDS_OF_FILE, ProblemError
+from mekiki.datasets.problems import FULL, KINDS_OF_FILE, ProblemError
 from mekiki.datasets.selectors import outcome_counts
 from mekiki.datasets.services.uploads import finish_upload
 from mekiki.datasets.services.windows import rebuild_moved_pictures
@@ -76,6 +76,7 @@ def run_import(*, batch: ImportBatch, progress: Callable[[int, int | None], None
             batch = _close(batch, counts)
     if batch.source == ImportBatch.Source.UPLOAD and batch.location:
         shutil.rmtree(batch.location, ignore_errors=True)
+        ImportBatch.objects.filter(pk=batch.pk).update(waiting_bytes=0)
     return batch
 
 
@@ -108,6 +109,14 @@ def _close(batch: ImportBatch, counts: pipeline.Counts) -> ImportBatch:
             for name in ("added", "duplicates", "rejected", "partly", "skipped", "noted")
         },
     )
+    if not_stored := row.problems.filter(code__in=FULL).count():
+        record(
+            kind="import.limit_reached",
+            actor=batch.created_by,
+            dataset=batch.dataset,
+            target=row,
+            data={"not_stored": not_stored},
+        )
     if row.metadata_changed:
         record(
             kind="images.metadata_changed",

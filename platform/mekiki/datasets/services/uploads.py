@@ -26,6 +26,8 @@ from django.utils.translation import gettext as _
 
 from mekiki.accounts.models import User
 from mekiki.audit.services import record
+from mekiki.config.disk import require_room
+from mekiki.datasets import quotas
 from mekiki.datasets.importing import names
 from mekiki.datasets.importing.archives import HEAD_BYTES, is_zip, other_archive
 from mekiki.datasets.importing.entries import NAMES_FILE
@@ -60,8 +62,9 @@ def job_key(batch: ImportBatch) -> str:
 def start_upload(*, dataset: Dataset, user: User | None, every_page: bool = False) -> ImportBatch:
     """Open an upload: files are added one by one, then finish_upload starts the import.
 
-    every_page: every page of a TIFF becomes an image, not only the largest.
+    every_page: every page of a TIFF becomes an image, not only the largest. NoRoomError: the disk is nearly full.
     """
+    require_room()
     _throw_away_abandoned(dataset)
     batch = ImportBatch.objects.create(
         dataset=dataset, source=ImportBatch.Source.UPLOAD, created_by=user, every_page=every_page
@@ -88,8 +91,10 @@ def add_file(*, batch: ImportBatch, name: str, file: Readable, size: int | None 
     """Take one file; returns its bytes. ValidationError when the upload is finished or was discarded.
 
     size: the bytes it must have; with fewer (a connection that broke) IncompleteError, and it is not kept.
-    A file larger than its limit (zips have their own) is not kept; the import's report says so.
+    A file larger than its limit (zips have their own) is not kept; the import's report says so. NoRoomError: the disk is
+    nearly full.
     """
+    require_room()
     folder = _open_folder(batch)
     handle, draft = tempfile.mkstemp(dir=folder, prefix="draft-")
     try:
@@ -97,6 +102,8 @@ def add_file(*, batch: ImportBatch, name: str, file: Readable, size: int | None 
             received, problem = _copy(file, out)
         if size is not None and received != size:
             raise IncompleteError(_("The connection broke before the whole file had arrived. Send it again."))
+        if problem is None:
+            problem = _wait(batch, received)
         if problem is not None:
             Path(draft).unlink()
         _append(folder, name, received, None if problem else Path(draft), problem)
@@ -105,6 +112,18 @@ def add_file(*, batch: ImportBatch, name: str, file: Readable, size: int | None 
             Path(draft).unlink()
         raise
     return received
+
+
+def _wait(batch: ImportBatch, size: int) -> ProblemError | None:
+    """Count a file among those that wait. Returns why it may not wait: a limit of storage.
+
+    Counted first and looked at then: two files that arrive at the same time see each other.
+    """
+    quotas.count_waiting(batch, size)
+    problem = quotas.waiting_problem(batch)
+    if problem is not None:
+        quotas.count_waiting(batch, -size)
+    return problem
 
 
 def add_files(
@@ -149,20 +168,30 @@ def _open_folder(batch: ImportBatch) -> Path:
 
 
 def _append(folder: Path, name: str, size: int, draft: Path | None, problem: ProblemError | None) -> None:
-    with (folder / NAMES_FILE).open("ab+") as lines:
+    # Unbuffered: what does not fit on the disk is known at once, and nothing is written later.
+    with (folder / NAMES_FILE).open("ab+", buffering=0) as lines:
         fcntl.flock(lines, fcntl.LOCK_EX)
         at = lines.seek(0, os.SEEK_END)
+        whole = at
         if at:
             lines.seek(at - 1)
             if lines.read(1) != b"\n":  # a server was killed while it wrote the last line
-                lines.write(b"\n")
                 at += 1
-        if draft is not None:
-            draft.replace(folder / f"{at:012d}")
         row = {"file": at, "name": names.readable(name), "size": size}
         if problem is not None:
             row["problem"] = {"code": problem.code, "detail": problem.detail}
-        lines.write(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+        line = b"\n" * (at - whole) + json.dumps(row, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+        file = folder / f"{at:012d}"
+        try:
+            if draft is not None:
+                draft.replace(file)
+            while line:
+                line = line[lines.write(line) :]
+        except OSError:
+            os.truncate(lines.fileno(), whole)
+            if draft is not None:
+                file.unlink(missing_ok=True)
+            raise
 
 
 def _too_big(limit: int) -> ProblemError:
@@ -224,7 +253,10 @@ def discard_import(*, batch: ImportBatch, user: User | None) -> None:
             lines[outcome] for outcome in ImportProblem.Outcome.values
         )
         row.finished_at = timezone.now()
-        row.save(update_fields=["added", "rejected", "partly", "skipped", "noted", "finished_at"])
+        row.waiting_bytes = 0
+        row.save(
+            update_fields=["added", "rejected", "partly", "skipped", "noted", "finished_at", "waiting_bytes"]
+        )
         record(
             kind="import.discarded", actor=user, dataset=row.dataset, target=row, data={"added": row.added}
         )

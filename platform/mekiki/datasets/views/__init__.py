@@ -10,11 +10,13 @@ from mekiki.datasets.views.imports import (
     import_page,
     import_start,
 )
+from mekiki.datasets.views.quotas import dataset_limits, site_storage
 from mekiki.datasets.views.windows import rebuild, window, window_go_on
 
 __all__ = [
     "address",
     "archive",
+    "dataset_limits",
     "display",
     "import_batch",
     "import_discard",
@@ -26,6 +28,7 @@ __all__ = [
     "original",
     "rebuild",
     "settings",
+    "site_storage",
     "thumb",
     "window",
     "window_go_on",

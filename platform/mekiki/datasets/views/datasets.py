@@ -9,9 +9,9 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from mekiki.accounts.http import UserRequest
 from mekiki.accounts.models import Role
-from mekiki.datasets import services
+from mekiki.datasets import quotas, services
 from mekiki.datasets.access import dataset_for
-from mekiki.datasets.forms import AddressForm, SettingsForm
+from mekiki.datasets.forms import AddressForm, LimitsForm, SettingsForm
 from mekiki.datasets.models import Dataset
 from mekiki.datasets.selectors import images_to_rebuild, windows_of
 
@@ -29,20 +29,24 @@ def settings(request: UserRequest, slug: str) -> HttpResponse:
         else:
             messages.success(request, _("The settings are saved."))
             return redirect("dataset-settings", slug)
-    return _settings_page(request, dataset, form=form)
+    return settings_page(request, dataset, form=form)
 
 
-def _settings_page(
+def settings_page(
     request: UserRequest,
     dataset: Dataset,
     *,
     form: SettingsForm | None = None,
     address_form: AddressForm | None = None,
+    limits_form: LimitsForm | None = None,
     status: int = 200,
 ) -> HttpResponse:
+    """Answer with the page; `status` 422 where one of its forms was refused."""
     context = {
         "dataset": dataset,
         "section": "settings",
+        "meters": quotas.meters(quotas.limits_of(dataset), quotas.dataset_usage(dataset)),
+        "limits_form": limits_form or LimitsForm(initial=LimitsForm.values_of(dataset), prefix="limits"),
         "form": form or SettingsForm(initial=SettingsForm.values_of(dataset)),
         "address_form": address_form or AddressForm(initial={"slug": dataset.slug}, prefix="address"),
         "windows": windows_of(dataset),
@@ -84,4 +88,4 @@ def address(request: UserRequest, slug: str) -> HttpResponse:
                 request, _("The address is /d/%(slug)s/ now. Old links lead here.") % {"slug": moved.slug}
             )
             return redirect("dataset-settings", moved.slug)
-    return _settings_page(request, dataset, address_form=form, status=422)
+    return settings_page(request, dataset, address_form=form, status=422)

@@ -9,6 +9,7 @@ from django.utils.cache import get_conditional_response
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
+from imaging import ImagingError
 from mekiki.accounts.http import UserRequest
 from mekiki.datasets import storage
 from mekiki.datasets.access import image_for
@@ -100,8 +101,11 @@ def _file(names: list[tuple[str, str]], download_as: str, image: Image, *, bare:
     """Streamed: a large original does not pass through memory, unless embedded text is taken out of it."""
     file, content_type = _open(names, image)
     if bare and content_type == CONTENT_TYPES[image.format]:
-        with file:
-            data, kind = without_words(file.read(), image.format)
+        try:
+            with file:
+                data, kind = without_words(file.read(), image.format)
+        except ImagingError as error:  # it has more pixels, or needs more memory, than is allowed by now
+            raise Http404 from error
         response: HttpResponseBase = HttpResponse(data, content_type=CONTENT_TYPES[kind])
         response["Content-Disposition"] = "inline"
         return response

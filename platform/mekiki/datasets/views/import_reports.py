@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 from mekiki.accounts.http import UserRequest, number_in
 from mekiki.datasets.access import import_for
 from mekiki.datasets.models import ImportBatch, ImportProblem
-from mekiki.datasets.problems import explain
+from mekiki.datasets.problems import FULL, explain
 from mekiki.datasets.selectors import latest_job, outcome_counts, problems_after
 from mekiki.jobs.progress import status
 
@@ -43,6 +43,7 @@ def import_batch(request: UserRequest, slug: str, pk: int) -> HttpResponse:
         "batch": batch,
         "job": status(job, batch.dataset.role) if job is not None else None,
         "outcome": outcome,
+        "not_stored": batch.problems.filter(code__in=FULL).count(),
     }
     counts = outcome_counts(batch)
     if outcome:

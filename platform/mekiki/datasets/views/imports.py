@@ -15,7 +15,8 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from mekiki.accounts.http import UserRequest
 from mekiki.accounts.models import Role
-from mekiki.datasets import services
+from mekiki.config.server.limits import takes_files
+from mekiki.datasets import quotas, services
 from mekiki.datasets.access import dataset_for, import_for
 from mekiki.datasets.selectors import image_count, imports_of
 from mekiki.datasets.services.uploads import Readable
@@ -23,6 +24,7 @@ from mekiki.datasets.services.uploads import Readable
 STREAM = "application/octet-stream"
 
 
+@takes_files
 @require_http_methods(["GET", "HEAD", "POST"])
 def import_page(request: UserRequest, slug: str) -> HttpResponse:
     """Choose or drop files; what was imported before. A POST is the plain form: everything in one request."""
@@ -41,6 +43,7 @@ def import_page(request: UserRequest, slug: str) -> HttpResponse:
     context = {
         "dataset": dataset,
         "section": "images",
+        "full": quotas.room_in(dataset).is_full() is not None,
         "imports": imports_of(dataset),
         "image_count": image_count(dataset),
         "max_file": settings.MAX_FILE_BYTES,
@@ -66,6 +69,7 @@ def import_start(request: UserRequest, slug: str) -> HttpResponse:
     )
 
 
+@takes_files
 @require_POST
 def import_files(request: UserRequest, slug: str, pk: int) -> HttpResponse:
     """One part of an upload (?part=N). Parts may be sent again.

@@ -18,6 +18,7 @@ from mekiki.config.plain import PlainError
 from mekiki.embedded import endpoints, identity
 from mekiki.embedded.lock import HomeLock
 from mekiki.embedded.postgres import Postgres, PostgresError, install_folder
+from mekiki.embedded.roles import connecting
 
 
 class ProgramError(PlainError):
@@ -26,12 +27,12 @@ class ProgramError(PlainError):
 
 @contextlib.contextmanager
 def serving(home: Path) -> Iterator[str]:
-    """The URL of the database: of DATABASE_URL, of the platform that runs, or of a server started for this."""
+    """The owner's URL of the database: of DATABASE_URL, of the platform that runs, or of a server started for this."""
     running = endpoints.read(home)
     if given := env.text("DATABASE_URL"):
-        yield given
+        yield connecting.owner_url(home, given)
     elif running.pid:
-        yield running.database_url
+        yield connecting.owner_url(home, running.database_url)
     elif not (home / "postgres").exists():
         raise PlainError(
             _(
@@ -48,10 +49,11 @@ def serving(home: Path) -> Iterator[str]:
 
 @contextlib.contextmanager
 def own_server(home: Path) -> Iterator[str]:
-    """A PostgreSQL of this process on the home, whose lock the caller holds."""
+    """The owner's URL of a PostgreSQL of this process on the home, whose lock the caller holds."""
     server = Postgres(home / "postgres")
     try:
-        yield server.start()
+        server.start()
+        yield server.owner_url
     finally:
         server.stop()
 

@@ -20,6 +20,7 @@ from mekiki.embedded.backup import archive, database
 from mekiki.embedded.backup.making import counts
 from mekiki.embedded.backup.progress import Progress
 from mekiki.embedded.lock import HomeLock
+from mekiki.embedded.roles import connecting
 from mekiki.embedded.secrets import make_home
 from mekiki.embedded.versions import refuse_newer
 
@@ -48,7 +49,7 @@ def restore(file: Path, home: Path, *, progress: Progress | None = None) -> Rest
         header = _read_header(next(entries), file)
         made = not home.exists()
         _check_free(home)
-        external = env.text("DATABASE_URL")
+        external = connecting.owner_url(home, given) if (given := env.text("DATABASE_URL")) else ""
         if external and not database.is_empty(external):
             raise PlainError(
                 _(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mekiki.config import env
+from mekiki.config.server import limits
 from mekiki.embedded.process import Process
 
 WORKER_GRACE = 20.0
@@ -32,7 +33,8 @@ class Server(Protocol):
 def child_environment(home: Path, database_url: str, broker_url: str) -> dict[str, str]:
     """The environment of children: ours, the servers' addresses, and where the code lies.
 
-    A checkout that is not installed has two source roots, which children must find as this process did.
+    The database's owner is none of theirs: they are the application (docs/decisions/0029). A checkout that is not
+    installed has two source roots, which children must find as this process did.
     """
     roots = [str(Path(__file__).resolve().parents[3])]
     workers = importlib.util.find_spec("workers")
@@ -41,6 +43,7 @@ def child_environment(home: Path, database_url: str, broker_url: str) -> dict[st
     path = [*dict.fromkeys(roots), *filter(None, env.inherited({}).get("PYTHONPATH", "").split(os.pathsep))]
     return env.inherited(
         {
+            "DATABASE_OWNER_URL": "",
             "MEKIKI_HOME": str(home),
             "DATABASE_URL": database_url,
             "BROKER_URL": broker_url,
@@ -77,12 +80,11 @@ def _child(
 def web(home: Path, environment: dict[str, str], listener: socket.socket) -> Process:
     """gunicorn on a socket the supervisor holds: while it is mended, requests wait instead of failing."""
     command = [
-        "gunicorn", "mekiki.config.wsgi:application",
+        "gunicorn", "mekiki.config.server.application:application",
         "--bind", f"fd://{listener.fileno()}",
         "--workers", str(max(1, env.number("MEKIKI_WEB_WORKERS"))),
-        "--worker-class", "gthread", "--threads", "8",
-        # Large uploads and exports are streamed by threads; the worker's own pulse goes on meanwhile.
-        "--timeout", "60", "--graceful-timeout", "8", "--keep-alive", "5",
+        "--worker-class", "mekiki.config.server.worker.SiteWorker", "--asgi-lifespan", "off",
+        "--timeout", "60", "--graceful-timeout", "8", "--keep-alive", str(limits.IDLE_SECONDS),
         # Its default is a socket in the person's own home folder.
         "--no-control-socket",
     ]  # fmt: skip

@@ -3,6 +3,7 @@
 import getpass
 import secrets
 import sys
+from dataclasses import replace
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -12,12 +13,54 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils.translation import gettext as _
 
 from mekiki.config import env
+from mekiki.config.plain import PlainError
+from mekiki.embedded import endpoints
+from mekiki.embedded.roles import checking, connecting, preparing, rights
 from mekiki.embedded.supervisor.console import Console
 from mekiki.embedded.versions import refuse_newer
 
 
-def migrate(console: Console) -> int:
-    """Bring the tables up to date; how many changes were made. They take seconds on a new home, no time after."""
+def migrate(console: Console, servers: endpoints.Endpoints, owner_url: str) -> int:
+    """Bring the tables up to date as their owner and go on as the application; how many changes were made.
+
+    They take seconds on a new home, no time after. PlainError when the application's role may do what it should not
+    and DATABASE_OWNER_URL says that the roles are separate.
+    """
+    endpoints.connect(replace(servers, database_url=owner_url))
+    if owner_url != servers.database_url:
+        preparing.make_application_role(owner_url, servers.database_url)
+    changed = bring_up_to_date(console)
+    rights.grant(
+        owner_url,
+        application=connecting.role_of(servers.database_url),
+        report=env.text("DATABASE_REPORT_ROLE"),
+    )
+    endpoints.connect(servers)
+    _check_role(console, separate=owner_url != servers.database_url)
+    return changed
+
+
+def _check_role(console: Console, *, separate: bool) -> None:
+    with connection.cursor() as cursor:
+        found = checking.excesses(cursor, rights.evidence_tables())
+    if not found:
+        return
+    why = "; ".join(map(str, found))
+    if separate:
+        text = _(
+            "The role of DATABASE_URL may do more than the application should: %(why)s. Nothing was started. Take these "
+            "rights from the role (docs/how-to/database-roles.md), or unset DATABASE_OWNER_URL."
+        )
+        raise PlainError(text % {"why": why})
+    text = _(
+        "One database role does everything: %(why)s. Whoever gets hold of the application's connection can change what "
+        "was recorded. Separate the roles: docs/how-to/database-roles.md"
+    )
+    console.warn(text % {"why": why})
+
+
+def bring_up_to_date(console: Console) -> int:
+    """Run the migrations that this database does not have yet, as the role of this connection; how many."""
     executor = MigrationExecutor(connection)
     refuse_newer(executor.loader.applied_migrations, _("The database"))
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
@@ -50,13 +93,21 @@ def signing_key(console: Console) -> None:
         console.ok(_("Signing key made, fingerprint %(key)s") % {"key": grouped(key.fingerprint)})
 
 
-def first_admin(console: Console) -> None:
-    """Make the first admin when nobody can log in yet: from the environment, else asked for, else made up."""
+def root_warning() -> str:
+    """Return what to say to whoever starts the platform as root."""
+    return _(
+        "Mekiki runs as root. A mistake in it or in a file that somebody uploads could then change anything on this "
+        "machine. Run it as a user of its own: docs/how-to/install.md, “As root”."
+    )
+
+
+def first_admin(console: Console, password: str) -> None:
+    """Make the first admin when nobody can log in yet: `password` from the environment, else asked for, else made up."""
     from django.contrib.auth import get_user_model
 
     if get_user_model().objects.exists():
         return
-    name, password = env.text("MEKIKI_ADMIN_NAME"), env.text("MEKIKI_ADMIN_PASSWORD")
+    name = env.text("MEKIKI_ADMIN_NAME")
     if not password and sys.stdin.isatty() and sys.stdout.isatty():
         _ask(console, name)
         return

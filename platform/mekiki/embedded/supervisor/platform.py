@@ -79,6 +79,7 @@ class Platform:
         given = environment.inherited(self.extra)
         variables = child_environment(self.home, given.get("DATABASE_URL", ""), given.get("BROKER_URL", ""))
         variables.update(self.extra)
+        owner = given.get("DATABASE_OWNER_URL", "") if variables["DATABASE_URL"] else ""
         variables.update(MEKIKI_ADMIN_NAME=self.admin[0], MEKIKI_ADMIN_PASSWORD=self.admin[1])
         command = [sys.executable, "-m", "mekiki", "up", "--host", self.host, "--port", str(self.port)]
         command += [f"--no-{part}" for part, wanted in self.parts.items() if not wanted]
@@ -90,7 +91,7 @@ class Platform:
                 stdin=subprocess.DEVNULL,
                 stdout=output if self.quiet else None,
                 stderr=output if self.quiet else None,
-                env=variables,
+                env={**variables, "DATABASE_OWNER_URL": owner},
                 # Ctrl-C in the terminal reaches this process alone, which then stops the platform in order.
                 preexec_fn=process_group(signal.SIGTERM),
             )
@@ -103,6 +104,7 @@ class Platform:
             time.sleep(0.05)
         self.url, self.database_url, self.broker_url = found.web_url, found.database_url, found.broker_url
         self.env = {**variables, "DATABASE_URL": self.database_url, "BROKER_URL": self.broker_url}
+        del self.env["MEKIKI_ADMIN_PASSWORD"]
         return self
 
     def stop(self, grace: float = 60.0) -> None:

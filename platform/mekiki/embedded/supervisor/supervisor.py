@@ -6,15 +6,17 @@ import signal
 import socket
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 from django.core.exceptions import ValidationError
 from django.db import connections
 from django.utils.translation import gettext as _
 
-from mekiki.config import env
+from mekiki.config import disk, env
 from mekiki.config.plain import PlainError
 from mekiki.embedded import endpoints, identity, state
+from mekiki.embedded.ballast import Ballast
 from mekiki.embedded.leftovers import end_leftover
 from mekiki.embedded.lock import HomeLock, not_writable
 from mekiki.embedded.memory import out_of_memory_kills
@@ -27,10 +29,14 @@ from mekiki.embedded.supervisor.console import Console
 from mekiki.embedded.supervisor.listener import answers, listen, reachable_host
 from mekiki.embedded.valkey import Valkey
 
+if TYPE_CHECKING:
+    from mekiki.learning.search.keeper import Keeper
+
 POLL_SECONDS = 0.1
 ROTATE_SECONDS = 10.0
 # A server that was started again is asked this often whether it answers.
 ASK_SECONDS = 0.5
+DISK_SECONDS = 2.0
 # After a crash PostgreSQL first reads its log again, which takes minutes on a slow disk.
 PATIENCE_SECONDS = 600.0
 STOP_ORDER = ("beat", "sweeper", "search", "worker", "web", "valkey", "postgres")
@@ -65,13 +71,18 @@ class Supervisor:
         except OSError as problem:
             raise PlainError(not_writable(home, problem)) from None
         self.console = Console(home / "logs" / "mekiki.log")
+        # Taken out of the environment before any child is started.
+        self.admin_password = env.take("MEKIKI_ADMIN_PASSWORD")
         self.running: list[Child] = []
         self.stop_asked = False
         self.asking = False  # waiting for the person: a signal must end the wait
         self.stopping: Child | None = None
         self.listener: socket.socket | None = None
         self.url = ""
+        self.keeper: Keeper | None = None
         self._memory_kills: int | None = None
+        self._ballast: Ballast | None = None
+        self._shortage = ""
 
     # --- The whole -------------------------------------------------------------------------------------------
 
@@ -92,6 +103,8 @@ class Supervisor:
             status = 0
             if moved:
                 self.console.warn(moved)
+            if os.geteuid() == 0:
+                self.console.warn(first.root_warning())
             try:
                 self._start()
                 self._watch()
@@ -140,12 +153,16 @@ class Supervisor:
         self.console.head(_("Mekiki on %(home)s") % {"home": self.home})
         postgres = None if env.text("DATABASE_URL") else Postgres(self.home / "postgres")
         valkey = None if env.text("BROKER_URL") else Valkey(self.home / "valkey")
+        if postgres and (self.home / "postgres").exists():
+            self._ballast = Ballast((self.home / "postgres").resolve(), disk.reserve())
+            self._ballast.look()  # a full disk: the database needs room to start
         # Nobody waits for anybody here: addresses are known before the servers answer on them.
         if valkey:
             valkey.launch()
             self.running.append(Child("valkey", valkey))
         if postgres:
             postgres.launch()
+            self._ballast = self._ballast or Ballast((self.home / "postgres").resolve(), disk.reserve())
             self.running.append(Child("postgres", postgres))
         self.endpoints = endpoints.Endpoints(
             database_url=postgres.url if postgres else env.text("DATABASE_URL"),
@@ -169,19 +186,22 @@ class Supervisor:
                     _("%(title)s (process %(pid)s)") % {"title": child.title, "pid": child.server.pid}
                 )
             self._check()
-        endpoints.connect(self.endpoints)
-        changed = first.migrate(self.console)
+        owner_url = postgres.owner_url if postgres else env.text("DATABASE_OWNER_URL")
+        owner_url = owner_url or self.endpoints.database_url
+        changed = first.migrate(self.console, self.endpoints, owner_url)
         first.relocate()
         if self.with_worker and children.worker_installed():
             first.signing_key(self.console)
         self._check()
         self.asking = True
-        first.first_admin(self.console)
+        first.first_admin(self.console, self.admin_password)
         self.asking = False
         connections.close_all()
         self.console.ok(_("Database ready") if changed else _("Database up to date"))
         if web:
             self._wait_for_web(web)
+        if owner_url != self.endpoints.database_url:
+            self._keep_indexes(owner_url)
         self._start_workers(environment)
         endpoints.write(self.home, self.endpoints)
         text = (
@@ -193,6 +213,13 @@ class Supervisor:
         )
         facts = {"url": self.url, "seconds": time.monotonic() - began, "logs": self.home / "logs"}
         self.console.head(text % facts)
+
+    def _keep_indexes(self, owner_url: str) -> None:
+        """Build search indexes here, with the owner's connection, which no child has."""
+        from mekiki.learning.search.keeper import Keeper
+
+        self.keeper = Keeper(owner_url, self.console.warn)
+        self.keeper.start()
 
     def _wait_for_web(self, web: Child) -> None:
         deadline = time.monotonic() + 60
@@ -228,13 +255,17 @@ class Supervisor:
     # --- Watching --------------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
-        rotated = time.monotonic()
+        rotated = looked = time.monotonic()
+        self._look_at_disk()
         self._memory_kills = out_of_memory_kills()
         self._write_state()
         while not self.stop_asked:
             now = time.monotonic()
             for child in self.running:
                 self._look_at(child, now)
+            if now - looked > DISK_SECONDS:
+                looked = now
+                self._look_at_disk()
             if now - rotated > ROTATE_SECONDS:
                 rotated = now
                 for child in self.running:
@@ -251,6 +282,29 @@ class Supervisor:
             child.due = now + ASK_SECONDS
             if self._answers(child):
                 self._runs_again(child)
+
+    def _look_at_disk(self) -> None:
+        """Give the ballast up, or make it again; say what is short; when it is no longer, start who waits."""
+        if self._ballast and self._ballast.look() == "given up":
+            self.console.warn(_("The disk is full. Room that was kept for the database is given up."))
+        before, self._shortage = self._shortage, disk.shortage()
+        if before == self._shortage:
+            return
+        texts = {
+            disk.FULL: _(
+                "The disk is nearly full: less than %(reserve)s MB is free. Imports, trainings and label sets wait."
+            )
+            % {"reserve": disk.reserve() >> 20},
+            disk.READ_ONLY: _(
+                "A folder of the home cannot be written. Imports, trainings and label sets wait."
+            ),
+        }
+        if self._shortage:
+            self.console.warn(texts[self._shortage])
+            return
+        self.console.ok(_("There is room on the disk again. Everything goes on."))
+        for child in self.running:
+            child.hurry()
 
     def _died(self, child: Child, error: str = "") -> None:
         """Say it, and when it starts again. Whatever dies, and however often, the others go on."""
@@ -320,6 +374,8 @@ class Supervisor:
         connections.close_all()
         if self.running:
             self.console.head(_("Stopping …"))
+        if self.keeper is not None:
+            self.keeper.stop()
         for child in sorted(self.running, key=lambda c: STOP_ORDER.index(c.name)):
             self.stopping = child
             child.server.stop()

@@ -3,32 +3,29 @@
 One partial expression index an encoder, because the table holds vectors of several dimensions. It is built
 beside the running system (CONCURRENTLY); a build that is killed leaves an index the database calls invalid, which
 is never searched and is dropped before the next build.
+
+Only the owner of the table can make an index, and none can be made CONCURRENTLY inside a function. So a build is asked
+of the keeper, a thread of `mekiki up` that has the owner's connection (docs/decisions/0029); it is done here where our
+role is the owner itself.
 """
 
-import os
-import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-import psutil
 import psycopg
-from django.conf import settings
 from django.db import connection
-from psycopg import sql
 
 from mekiki.learning.models import Embedding, Encoder
+from mekiki.learning.search import building, keeper
+from mekiki.learning.search.building import PREFIX, Report, name_of
 
-PREFIX = "embedding_hnsw_"
-# Graph degree and width of the search while building: pgvector's own, which docs/explanation/search.md measures.
-DEGREE, BUILD_WIDTH = 16, 64
 # Up to this many images every vector is looked at: exact, and quicker than it takes to read this line.
 EXACT_UP_TO = 10_000
-LOCK = 7013  # the first of two numbers of an advisory lock; the second is the encoder's
-POLL_SECONDS = 0.5
-
-Report = Callable[[int, int], None]
+# A drop needs the table for itself: it gives up after this long, and tries again while others go on.
+DROP_WAIT_MS = 40
+DROP_TRIES = 40
+DROP_PAUSE = 0.25  # seconds
 
 
 @dataclass(frozen=True)
@@ -39,11 +36,6 @@ class IndexState:
     valid: bool
     size: int  # bytes
     rows: int  # about how many vectors are in it, as of its making or the last vacuum
-
-
-def name_of(encoder_id: int) -> str:
-    """The index's name in the database."""
-    return f"{PREFIX}{encoder_id}"
 
 
 def states() -> dict[int, IndexState]:
@@ -87,113 +79,40 @@ def is_needed(encoder_id: int) -> bool:
     return has_many(encoder_id, EXACT_UP_TO // 2)
 
 
-def memory_for(rows: int, dim: int) -> int:
-    """Megabytes the build wants: the graph in memory builds several times quicker than one on disk.
-
-    An element is its vector and its links: 2 bytes a dimension and about 800 more. Never above
-    MEKIKI_INDEX_MEMORY_MB, nor above half of what is free when the database is on this machine.
-    """
-    wanted = 64 + rows * (2 * dim + 800) // 1_000_000
-    most: int = settings.INDEX_MEMORY_MB
-    if is_local():
-        most = min(most, psutil.virtual_memory().available // 2_000_000)
-    return max(64, min(wanted, most))
-
-
-def is_local() -> bool:
-    """Is the database on this machine (a socket, not an address)?"""
-    host = connection.settings_dict["HOST"] or connection.settings_dict.get("OPTIONS", {}).get("host", "")
-    return str(host).startswith("/")
-
-
 def build(encoder: Encoder, *, report: Report = lambda done, total: None) -> bool:
     """Make the index if it is missing or invalid; True when it was made. Must run outside a transaction.
 
     `report(done, total)` is called about twice a second, in images; what it raises stops the build and leaves no
     half index. Only one build of an encoder runs at a time: another waits for it and finds it done.
+    NoKeeperError where nobody builds; BuildError when the database could not.
     """
-    total = Embedding.objects.filter(encoder=encoder).count()
     with _own_session() as own:
-        while not own.execute("SELECT pg_try_advisory_lock(%s, %s)", [LOCK, encoder.pk]).fetchone()[0]:  # type: ignore[index]
-            report(0, total)
-            time.sleep(POLL_SECONDS)
-        if usable(encoder):
-            return False
-        # A worker that is killed takes its build with it: the server looks whether its client is still there.
-        own.execute("SET client_connection_check_interval = '2s'")
-        own.execute(
-            sql.SQL("SET maintenance_work_mem = {}").format(
-                sql.Literal(f"{memory_for(total, encoder.dim)}MB")
-            )
-        )
-        if is_local():
-            helpers = max(0, min(4, (os.cpu_count() or 1) - 1))
-            own.execute(sql.SQL("SET max_parallel_maintenance_workers = {}").format(sql.Literal(helpers)))
-        try:
-            _create(own, encoder, total, report)
-        except psycopg.errors.DiskFull:
-            # Helpers share memory by /dev/shm, which is 64 MB in a container nobody gave more. Alone it needs none.
-            own.execute("SET max_parallel_maintenance_workers = 0")
-            _create(own, encoder, total, report)
-    return True
+        if _owns_the_table(own):
+            with _own_session() as watcher:
+                return building.build(own, watcher, encoder.pk, report=report)
+        return keeper.ask(own, encoder.pk, report=report)
 
 
-def _create(own: psycopg.Connection, encoder: Encoder, total: int, report: Report) -> None:
-    """CREATE INDEX in a thread of its own, while this one tells how far it is. Leaves no invalid index."""
-    own.execute(_drop(encoder.pk))
-    statement = sql.SQL(
-        "CREATE INDEX CONCURRENTLY {} ON learning_embedding "
-        "USING hnsw ((vector::halfvec({})) halfvec_ip_ops) WITH (m = {}, ef_construction = {}) "
-        "WHERE encoder_id = {}"
-    ).format(
-        sql.Identifier(name_of(encoder.pk)),
-        *map(sql.Literal, (encoder.dim, DEGREE, BUILD_WIDTH, encoder.pk)),
-    )
-    failure: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            own.execute(statement)
-        except BaseException as error:
-            failure.append(error)
-
-    thread = threading.Thread(target=run, name=f"index {encoder.pk}", daemon=True)
-    thread.start()
-    try:
-        while thread.is_alive():
-            report(_done(own.info.backend_pid, total), total)
-            thread.join(POLL_SECONDS)
-    except BaseException:
-        while thread.is_alive():
-            own.cancel_safe()
-            thread.join(POLL_SECONDS)
-        own.execute(_drop(encoder.pk))
-        raise
-    if failure:
-        if not own.closed:
-            own.execute(_drop(encoder.pk))
-        raise failure[0]
-
-
-def _done(pid: int, total: int) -> int:
-    """How many of the images are in the index by now, from the blocks of the table that were read."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT blocks_done, blocks_total FROM pg_stat_progress_create_index WHERE pid = %s", [pid]
-        )
-        row = cursor.fetchone()
-    return total * row[0] // row[1] if row and row[1] else 0
-
-
-def drop(encoder_id: int) -> None:
-    """Remove an encoder's index, if there is one, without stopping searches. Outside a transaction only."""
+def drop(encoder_id: int) -> bool:
+    """Remove an encoder's index, if there is one. False: it is being built, or in use for longer than we wait."""
     with _own_session() as own:
-        if own.execute("SELECT pg_try_advisory_lock(%s, %s)", [LOCK, encoder_id]).fetchone()[0]:  # type: ignore[index]
-            own.execute(_drop(encoder_id))
+        for attempt in range(DROP_TRIES):
+            if attempt:
+                time.sleep(DROP_PAUSE)
+            try:
+                own.execute("SELECT set_config('lock_timeout', %s, false)", [f"{DROP_WAIT_MS}ms"])
+                row = own.execute("SELECT learning_drop_search_index(%s)", [encoder_id]).fetchone()
+                return bool(row and row[0])
+            except psycopg.errors.LockNotAvailable:
+                continue
+    return False
 
 
-def _drop(encoder_id: int) -> sql.Composed:
-    return sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(name_of(encoder_id)))
+def _owns_the_table(own: psycopg.Connection) -> bool:
+    row = own.execute(
+        "SELECT pg_has_role(current_user, relowner, 'USAGE') FROM pg_class WHERE oid = 'learning_embedding'::regclass"
+    ).fetchone()
+    return bool(row and row[0])
 
 
 def _own_session() -> psycopg.Connection:

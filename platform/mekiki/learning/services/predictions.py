@@ -22,21 +22,13 @@ from mekiki.learning.binary import FLOAT8, INT8, blank_rows, copy_in, copy_out
 from mekiki.learning.models import Champion, Head
 
 TABLE = "learning_prediction"
-# First numbers of advisory locks. The triggers of migration 0008 take the first one alone.
-DATASET_SPACE, HEAD_SPACE = 0x4D4B4C02, 0x4D4B4C03
+# First number of an advisory lock. The triggers of migration 0008 take it alone.
+DATASET_SPACE = 0x4D4B4C02
 # A drop needs the parent table for itself, and whoever reads predictions queues behind a drop that waits: it gives
 # up after this long, and tries again while readers go on.
 DROP_WAIT_MS = 40
 DROP_TRIES = 40
 DROP_PAUSE = 0.25  # seconds
-
-# Those of a partition, after its primary key (head_id, image_id): sorted within a label, sorted, and a label's newest
-# first, which may be far from the newest of all.
-INDEXES = {
-    "label": "label_id, confidence, image_id",
-    "confidence": "confidence, image_id",
-    "label_image": "label_id, image_id",
-}
 
 log = logging.getLogger(__name__)
 
@@ -48,33 +40,24 @@ def table_of(head_id: int) -> str:
 
 def _lock_head(cursor: Any, head: Head) -> None:
     """Nobody else stores for this head until the transaction ends, and the head stays. Head.DoesNotExist."""
-    cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [HEAD_SPACE, head.pk % 2**31])
-    cursor.execute("SELECT 1 FROM learning_head WHERE id = %s FOR KEY SHARE", [head.pk])
-    if cursor.fetchone() is None:
+    cursor.execute("SELECT learning_hold_head(%s)", [head.pk])
+    _require_head(cursor, head)
+
+
+def _require_head(cursor: Any, head: Head) -> None:
+    if not cursor.fetchone()[0]:
         raise Head.DoesNotExist(f"head {head.pk} is gone")
 
 
 @transaction.atomic
 def open_predictions(*, head: Head) -> None:
-    """Make the head's partition if it has none. It is empty and has no index but the primary key's."""
-    name, parent = sql.Identifier(table_of(head.pk)), sql.Identifier(TABLE)
+    """Make the head's partition if it has none. It is empty and has no index but the primary key's.
+
+    Head.DoesNotExist. The tables belong to another role than ours: functions of migration 0016 change them.
+    """
     with connection.cursor() as cursor:
-        _lock_head(cursor, head)
-        cursor.execute("SELECT to_regclass(%s)", [table_of(head.pk)])
-        if cursor.fetchone()[0] is not None:
-            return
-        # Made alone and attached: "CREATE TABLE … PARTITION OF" would shut readers out of the parent. The check
-        # tells the database that there is nothing to look through.
-        cursor.execute(
-            sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING CONSTRAINTS, CHECK (head_id = {}))").format(
-                name, parent, sql.Literal(head.pk)
-            )
-        )
-        cursor.execute(
-            sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES IN ({})").format(
-                parent, name, sql.Literal(head.pk)
-            )
-        )
+        cursor.execute("SELECT learning_open_predictions(%s)", [head.pk])
+        _require_head(cursor, head)
 
 
 def store_predictions(
@@ -161,24 +144,8 @@ def _ids(query: sql.Composable) -> NDArray[np.int64]:
 def index_predictions(*, head: Head) -> None:
     """Make the indexes the gallery filters and sorts by, unless they are there. To be called when all is stored,
     because sorting once costs much less than a million insertions in no order."""
-    name = sql.Identifier(table_of(head.pk))
     with connection.cursor() as cursor:
-        _lock_head(cursor, head)
-        cursor.execute("SELECT to_regclass(%s), to_regclass(%s)", [table_of(head.pk), _index(head.pk)])
-        table, index = cursor.fetchone()
-        if table is None or index is not None:
-            return
-        for suffix, columns in INDEXES.items():
-            cursor.execute(
-                sql.SQL("CREATE INDEX {} ON {} ({})").format(
-                    sql.Identifier(_index(head.pk, suffix)), name, sql.SQL(columns)
-                )
-            )
-        cursor.execute(sql.SQL("ANALYZE {}").format(name))
-
-
-def _index(head_id: int, suffix: str = "label") -> str:
-    return f"{table_of(head_id)}_by_{suffix}"
+        cursor.execute("SELECT learning_index_predictions(%s)", [head.pk])
 
 
 def drop_replaced_predictions(dataset: Dataset) -> int:
@@ -210,7 +177,7 @@ def _drop(head_id: int) -> bool:
                 cursor.execute("SELECT current_setting('lock_timeout')")
                 before = cursor.fetchone()[0]
                 cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{DROP_WAIT_MS}ms"])
-                cursor.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(table_of(head_id))))
+                cursor.execute("SELECT learning_drop_predictions(%s)", [head_id])
                 cursor.execute("SELECT set_config('lock_timeout', %s, true)", [before])
             return True
         except OperationalError as error:

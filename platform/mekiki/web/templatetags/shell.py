@@ -67,7 +67,9 @@ def user_links(context: Context) -> list[Link]:
         ("users", _("Users"), user.is_superuser),
         ("logins", _("Logins"), user.is_superuser),
         ("platform-activity", _("Activity of the platform"), user.is_superuser),
+        ("system", _("State of the platform"), user.is_superuser),
         ("site-settings", _("Site settings"), user.is_superuser),
+        ("site-storage", _("Storage"), user.is_superuser),
     ]
     links = [Link(name, label, _reverse(name)) for name, label, shown in entries if shown]
     return [link for link in links if link.url]

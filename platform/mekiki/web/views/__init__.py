@@ -10,7 +10,7 @@ from mekiki.web.views.activity import (
 )
 from mekiki.web.views.datasets import create_dataset, home, overview, suggest_address
 from mekiki.web.views.members import members, remove_member, set_member_role
-from mekiki.web.views.service import healthz, metrics
+from mekiki.web.views.service import healthz, metrics, security_txt, system_state
 from mekiki.web.views.settings import set_language, set_theme
 
 __all__ = [
@@ -27,8 +27,10 @@ __all__ = [
     "platform_activity",
     "remove_member",
     "retry_job",
+    "security_txt",
     "set_language",
     "set_member_role",
     "set_theme",
     "suggest_address",
+    "system_state",
 ]

@@ -1,27 +1,66 @@
 """What a supervisor and a monitor ask."""
 
+from datetime import timedelta
+
+from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.db import DatabaseError, connection
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from django_prometheus import exports
 
 from mekiki import __version__
 from mekiki.accounts.access import require_platform_admin
+from mekiki.config import disk
+from mekiki.web import system
 
 
 @login_not_required
 @never_cache
 @require_safe
 def healthz(request: HttpRequest) -> JsonResponse:
-    """200 when this process serves and its database answers, else 503. Says nothing an outsider could use."""
+    """200 when this process serves and its database answers, else 503. Says nothing an outsider could use.
+
+    status: "ok", "degraded" (a process is away, or a disk is nearly full: /system/ says which), "no database".
+    """
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
     except DatabaseError:
         return JsonResponse({"status": "no database", "version": __version__}, status=503)
-    return JsonResponse({"status": "ok", "version": __version__})
+    status = "degraded" if system.attention() else "ok"
+    return JsonResponse({"status": status, "version": __version__})
+
+
+@never_cache
+@require_safe
+def system_state(request: HttpRequest) -> HttpResponse:
+    """Processes and disks, for the platform's admins."""
+    require_platform_admin(request.user)
+    context = {
+        "processes": system.processes(),
+        "disks": system.disks(),
+        "attention": system.attention(),
+        "reserve": disk.reserve(),
+        "waiting": system.waiting_jobs(),
+    }
+    return render(request, "web/system.html", context)
+
+
+@login_not_required
+@require_safe
+def security_txt(request: HttpRequest) -> HttpResponse:
+    """Where to report a security problem (RFC 9116). 404 unless MEKIKI_SECURITY_CONTACT says it."""
+    if not settings.SECURITY_CONTACT:
+        raise Http404
+    # The file must say when it is out of date. The platform writes it anew for each reader.
+    expires = (timezone.now() + timedelta(days=180)).strftime("%Y-%m-%dT00:00:00Z")
+    lines = [f"Contact: {contact}" for contact in settings.SECURITY_CONTACT]
+    lines += [f"Expires: {expires}", "Preferred-Languages: en, ja", ""]
+    return HttpResponse("\n".join(lines), content_type="text/plain; charset=utf-8")
 
 
 @never_cache

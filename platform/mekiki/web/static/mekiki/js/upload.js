@@ -5,6 +5,7 @@ import { csrfToken, post } from "./http.js";
 
 const PART_FILES = 50;
 const PART_BYTES = 20 * 1024 * 1024;
+const NO_ROOM_PAUSE = 15000;
 const PAUSES = [1000, 3000, 8000];
 
 const form = document.querySelector("[data-upload]");
@@ -69,6 +70,8 @@ function parts(files) {
   return made;
 }
 
+/** The server has no room at the moment; the upload goes on by itself. */
+class NoRoom extends Error {}
 class Refused extends Error {}
 class Stopped extends Error {}
 
@@ -93,6 +96,7 @@ function send(url, body, headers, onProgress) {
       } catch {
         // not JSON: a proxy's page
       }
+      if (request.status === 507) return failed(new NoRoom(detail));
       const again = request.status >= 500 || request.status === 408;
       failed(again ? new Error(detail) : new Refused(detail || String(request.status)));
     };
@@ -145,11 +149,18 @@ async function run() {
           await sendPart(part, mine.next, (loaded) => showProgress(mine.sentBytes + Math.min(loaded, part.bytes)));
           break;
         } catch (error) {
+          if (error instanceof NoRoom) {
+            complain(error.message);
+            await new Promise((done) => setTimeout(done, NO_ROOM_PAUSE));
+            attempt = -1;
+            continue;
+          }
           if (error instanceof Refused || error instanceof Stopped || attempt >= PAUSES.length) throw error;
           say(text("Retrying"));
           await new Promise((done) => setTimeout(done, PAUSES[attempt]));
         }
       }
+      complain("");
       mine.next += 1;
       mine.sentBytes += part.bytes;
       mine.sentFiles += part.files.length + part.refused.length;
@@ -164,7 +175,7 @@ async function run() {
       if (mine.urls) await post(mine.urls.discard).catch(() => {});
       return;
     }
-    complain((error instanceof Refused && error.message) || text("Failed"));
+    complain(((error instanceof Refused || error.status === 507) && error.message) || text("Failed"));
     find("retry").hidden = error instanceof Refused;
   }
 }

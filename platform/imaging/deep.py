@@ -1,0 +1,136 @@
+"""Strips of values that are no 8-bit picture yet: deep images by their window, and the pages of a TIFF."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from imaging import colour, tiff
+from imaging.depth import Window, count_window, estimate, sample_values
+from imaging.strips import Strips
+
+CLIPPED_SHARE = 0.001  # of the values, from which the report names the file
+
+
+@dataclass
+class DeepValues:
+    """Values of more than 8 bits, signed or float, with what was seen of them while they were windowed."""
+
+    pixels: NDArray[Any]  # (h, w) or (h, w, 3)
+    window: Window
+    nodata: float | None = None
+    alpha: NDArray[Any] | None = None  # (h, w)
+    key: NDArray[Any] | None = None  # the colour that is transparent
+    white_is_zero: bool = False
+    multiplied: bool = False  # colours are multiplied by alpha already
+    outside: int = 0
+    valid: int = 0
+    any_light: bool = False
+
+    def strips(self) -> Strips:
+        """Return the strips of the picture that the window makes."""
+        mode = "L" if self.pixels.ndim == 2 else "RGB"
+        return Strips(self.pixels.shape[1], self.pixels.shape[0], mode, self._rows)
+
+    def _rows(self, top: int, bottom: int) -> tuple[Image.Image, Image.Image | None]:
+        part = self.pixels[top:bottom]
+        eight, outside, valid = count_window(part, self.window, nodata=self.nodata)
+        self.outside += outside
+        self.valid += valid
+        self.any_light |= bool(eight.any())
+        image = Image.fromarray(255 - eight if self.white_is_zero else eight)
+        alpha = self._alpha(part, top, bottom)
+        return (divided(image, alpha) if alpha and self.multiplied else image), alpha
+
+    def _alpha(self, part: NDArray[Any], top: int, bottom: int) -> Image.Image | None:
+        if self.alpha is not None:
+            return eight_bit_alpha(self.alpha[top:bottom])
+        if self.key is None:
+            return None
+        same = (part == self.key).all(-1) if part.ndim == 3 else part == self.key[0]
+        return Image.fromarray(np.where(same, np.uint8(0), np.uint8(255)))
+
+    @property
+    def clipped(self) -> float:
+        """Share of the valid values outside the window, once all strips were made."""
+        return self.outside / self.valid if self.valid else 0.0
+
+    @property
+    def is_empty(self) -> bool:
+        """Is there no pixel with a value? Once all strips were made."""
+        return not self.any_light and not len(sample_values(self.pixels, nodata=self.nodata))
+
+
+def deep_values(
+    pixels: NDArray[Any], window: Window | None, *, nodata: float | None = None, **more: Any
+) -> DeepValues:
+    """Return the values with their window; None estimates one from them alone. more: as DeepValues."""
+    if window is None:
+        dtype = pixels.dtype.newbyteorder("=")
+        window = estimate([sample_values(pixels, nodata=nodata)], dtype)
+    return DeepValues(pixels, window, nodata, **more)
+
+
+def of_page(
+    page: Any, pixels: NDArray[Any], alpha: NDArray[Any] | None, kind: int, *, multiplied: bool
+) -> Strips:
+    """Return the strips of a TIFF page of at most 8 bits, or of a kind of colour that is no plain channels.
+
+    NotImplementedError: this cannot be shown from its values.
+    """
+
+    def rows(top: int, bottom: int) -> tuple[Image.Image, Image.Image | None]:
+        image = _shallow(page, pixels[top:bottom], kind)
+        layer = None if alpha is None else eight_bit_alpha(alpha[top:bottom])
+        return (divided(image, layer) if layer is not None and multiplied else image), layer
+
+    first = rows(0, 1)[0]
+    return Strips(pixels.shape[1], pixels.shape[0], first.mode, rows)
+
+
+def eight_bit_alpha(alpha: NDArray[Any]) -> Image.Image:
+    """Return a mask of alpha values of any type."""
+    if alpha.dtype == np.uint8:
+        return Image.fromarray(np.ascontiguousarray(alpha))
+    top = float(np.iinfo(alpha.dtype).max) if alpha.dtype.kind in "iu" else 1.0
+    scaled = np.nan_to_num(alpha.astype(np.float32)) * (255.0 / top)
+    return Image.fromarray(np.clip(np.rint(scaled), 0, 255).astype(np.uint8))
+
+
+def divided(image: Image.Image, alpha: Image.Image) -> Image.Image:
+    """Return the colours without the alpha that they are multiplied by."""
+    pixels = np.asarray(image).astype(np.float32)
+    share = np.asarray(alpha).astype(np.float32)[..., None] / 255
+    share = share if pixels.ndim == 3 else share[..., 0]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        plain = np.where(share > 0, pixels / share, 0)
+    return Image.fromarray(np.clip(np.rint(plain), 0, 255).astype(np.uint8))
+
+
+def _shallow(page: Any, pixels: NDArray[Any], kind: int) -> Image.Image:
+    bits = page.bitspersample if isinstance(page.bitspersample, int) else page.bitspersample[0]
+    if kind == tiff.PALETTE:
+        table = np.asarray(page.colormap)
+        table = (table >> 8 if table.max(initial=0) > 255 else table).astype(np.uint8)  # (3, n)
+        return Image.fromarray(np.ascontiguousarray(table.T[np.minimum(pixels, table.shape[1] - 1)]))
+    if kind in {tiff.CIELAB, tiff.ICCLAB} and pixels.ndim == 3:
+        return colour.lab_to_rgb(pixels, icc=kind == tiff.ICCLAB)
+    if pixels.dtype == bool:
+        pixels = pixels.astype(np.uint8) * 255
+    elif pixels.dtype.itemsize > 1:  # CMYK, YCbCr of 16 bits
+        pixels = (pixels >> 8).astype(np.uint8)
+    elif bits < 8:
+        pixels = np.rint(pixels * (255.0 / (2**bits - 1))).astype(np.uint8)
+    if pixels.dtype != np.uint8:
+        raise NotImplementedError(str(pixels.dtype))
+    if kind == tiff.MIN_IS_WHITE:
+        pixels = 255 - pixels
+    pixels = np.ascontiguousarray(pixels)
+    if kind == tiff.SEPARATED and pixels.ndim == 3 and pixels.shape[2] == 4:
+        return Image.fromarray(pixels, "CMYK")
+    # tifffile returns RGB for YCbCr that is compressed as JPEG.
+    if kind == tiff.YCBCR and int(page.compression) not in {6, 7, 33007} and pixels.ndim == 3:
+        return Image.fromarray(pixels, "YCbCr").convert("RGB")
+    return Image.fromarray(pixels)

@@ -1,0 +1,104 @@
+"""How many bytes decoding will take at its highest, from the header of a file. benchmarks/decoding_memory.py compares.
+
+All figures are upper bounds for what the decoders here do: the decoded values, the 8-bit picture (4 bytes a pixel of
+colour in Pillow, 1 of grey), and what comes after (turning, scaling down).
+"""
+
+from typing import Any
+
+import numpy as np
+
+from imaging import exif, jpeg, png, tiff
+
+_BESIDE_BYTES, _BESIDE_LARGEST = 48, 64 << 20  # strips, buffers of libraries: bytes a pixel, up to
+_JPEG_2000 = {33003, 33004, 33005, 34712}
+_GREY, _COLOUR = 1, 4  # bytes a pixel
+
+
+def of_jpeg(parts: jpeg.Jpeg, size: tuple[int, int], orientation: int) -> int:
+    """Return the bytes for a JPEG that is decoded at this size."""
+    pixels = size[0] * size[1]
+    values = 2 * parts.samples if parts.whole_in_memory else 0
+    if parts.precision > 8:
+        colours = min(3, max(1, parts.components))
+        whole = parts.width * parts.height
+        beside = _beside(whole) + values
+        return beside + 2 * colours * whole + _finished(whole, colours > 1, orientation, own=False)
+    has_own = parts.components != 4
+    source = 0 if has_own else _COLOUR * pixels
+    coloured = parts.components != 1 or bool(parts.profile)
+    own = has_own and not parts.profile
+    return _beside(pixels) + values + source + _finished(pixels, coloured, orientation, own=own)
+
+
+def of_png(parts: png.Png, orientation: int) -> int:
+    """Return the bytes for a PNG."""
+    pixels = parts.width * parts.height
+    channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(parts.colour_type, 4)
+    changes = bool(parts.transparent) or b"iCCP" in parts.colour
+    coloured = parts.colour_type in {2, 3, 4, 6} or changes
+    if parts.bits == 16:
+        coloured = parts.colour_type in {2, 6} or (coloured and channels != 1) or changes
+        return _beside(pixels) + 2 * channels * pixels + _finished(pixels, coloured, orientation, own=False)
+    if parts.colour_type in {0, 2} and not changes:
+        return _beside(pixels) + _finished(pixels, parts.colour_type == 2, orientation, own=True)
+    source = _GREY if channels == 1 else _COLOUR
+    return _beside(pixels) + source * pixels + _finished(pixels, True, orientation, own=False)
+
+
+def of_tiff(file: tiff.Tiff) -> int:
+    """Return the bytes for the chosen page of a TIFF."""
+    page = file.page
+    colours = int(page.photometric) not in {tiff.MIN_IS_WHITE, tiff.MIN_IS_BLACK} or bool(page.extrasamples)
+    coloured = colours or bool(tiff.profile(page))
+    finished = _finished(page.imagewidth * page.imagelength, coloured, tiff.orientation(page), own=False)
+    return of_page(page) + finished
+
+
+def of_page(page: Any) -> int:
+    """Return the bytes for the values of a TIFF page alone, without any picture of them."""
+    pixels = page.imagewidth * page.imagelength * max(1, int(page.imagedepth or 1))
+    samples = max(1, int(page.samplesperpixel))
+    width = 8 if page.dtype is None else np.dtype(page.dtype).itemsize
+    segment = int(page.tilewidth or 0) * int(page.tilelength or 0)
+    if not segment:
+        segment = page.imagewidth * min(page.imagelength, int(page.rowsperstrip or page.imagelength))
+    packed = int(page.compression) != 1
+    # An unpacked strip beside the page; JPEG 2000 counts in 32 bits.
+    beside = (6 if int(page.compression) in _JPEG_2000 else 2) * segment * samples * width if packed else 0
+    return _beside(pixels) + pixels * samples * width + beside
+
+
+def of_other(kind: str, width: int, height: int, *, frames: int = 1, mode: str = "RGB") -> int:
+    """Return the bytes for a GIF, a BMP, or a WebP of several frames. mode: Pillow's, before the pixels are read."""
+    pixels = width * height
+    if kind == "WEBP":
+        # Two canvases of the animation and a copy of one, each of 4 bytes a pixel.
+        return _beside(pixels) + 3 * _COLOUR * pixels + _finished(pixels, True, 1, own=False)
+    own = mode in {"L", "RGB"}
+    source = 0 if own else (_COLOUR if mode == "RGBA" else _GREY) * pixels
+    return (
+        _beside(pixels) + source + _finished(pixels, mode != "L", 1, own=own) + (pixels if frames > 1 else 0)
+    )
+
+
+def of_webp(width: int, height: int, block: bytes) -> int:
+    """Return the bytes for a WebP of one picture. block: its EXIF data."""
+    pixels = width * height
+    orientation = exif.read(block)[0]
+    # Values, and what the decoder of lossless files keeps beside them; then values and picture.
+    return _beside(pixels) + max(
+        2 * _COLOUR * pixels, _COLOUR * pixels + _finished(pixels, True, orientation, own=False)
+    )
+
+
+def _finished(pixels: int, coloured: bool, orientation: int, *, own: bool) -> int:
+    """Return the bytes for the finished picture. own: it is the decoded one, changed in place."""
+    picture = (_COLOUR if coloured else _GREY) * pixels
+    # Turning makes a second one. Scaling down takes less, and comes when the decoded values are gone.
+    turned = picture if orientation in exif.TURNS else 0
+    return max(picture + turned, picture + picture // 4 if own else 0)
+
+
+def _beside(pixels: int) -> int:
+    return min(_BESIDE_LARGEST, (1 << 20) + _BESIDE_BYTES * pixels)

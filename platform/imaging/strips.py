@@ -1,0 +1,115 @@
+"""A picture that is coloured and laid on its backdrop strip by strip, so that it is not in memory several times."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from PIL import Image
+
+STRIP_PIXELS = 1 << 18  # converted at a time
+BACKDROP = (128, 128, 128)  # behind transparent pixels: the neutral grey of our screens
+
+Step = Callable[[Image.Image], Image.Image]
+# (first row, row after the last) → (colours, alpha or None)
+Rows = Callable[[int, int], tuple[Image.Image, Image.Image | None]]
+
+
+@dataclass
+class Strips:
+    """Decoded values of a picture. `rows` makes a part of the picture from them.
+
+    whole: the picture itself, "L" or "RGB", where `rows` only cuts it.
+    """
+
+    width: int
+    height: int
+    mode: str  # of the colours: "L", "RGB", "CMYK", "LAB"
+    rows: Rows
+    whole: Image.Image | None = None
+    steps: list[Step] = field(
+        default_factory=list
+    )  # what is done to the colours of each strip, in this order
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height)."""
+        return self.width, self.height
+
+    def picture(self) -> Image.Image:
+        """Return the finished picture, "L" or "RGB". The decoded values are given up strip by strip or at the end."""
+        if self.whole is not None and not self.steps:
+            return self.whole
+        # Steps keep the size, so each strip goes back to its place; grey may become colour.
+        target: Image.Image | None = None
+        for top, bottom in spans(self.width, self.height):
+            strip = self._finished(top, bottom)
+            if target is None:
+                whole = self.whole
+                fits = whole is not None and whole.mode == strip.mode
+                target = whole if whole is not None and fits else Image.new(strip.mode, self.size)
+            target.paste(strip, (0, top))
+        assert target is not None  # a picture has at least one row
+        return target
+
+    def _finished(self, top: int, bottom: int) -> Image.Image:
+        strip, alpha = self.rows(top, bottom)
+        for step in self.steps:
+            strip = step(strip)
+        if strip.mode not in {"L", "RGB"}:
+            strip = strip.convert("RGB")
+        if alpha is None:
+            return strip
+        ground = Image.new("RGB", strip.size, BACKDROP)
+        ground.paste(strip.convert("RGB"), mask=alpha)
+        return ground
+
+
+def spans(width: int, height: int) -> Iterator[tuple[int, int]]:
+    """Yield (first row, row after the last) of each strip."""
+    rows = max(1, STRIP_PIXELS // max(1, width))
+    for top in range(0, height, rows):
+        yield top, min(height, top + rows)
+
+
+def of_image(image: Image.Image) -> Strips:
+    """Return the strips of a loaded picture without transparency."""
+
+    def rows(top: int, bottom: int) -> tuple[Image.Image, None]:
+        return image.crop((0, top, image.width, bottom)), None
+
+    return Strips(image.width, image.height, image.mode, rows, image if image.mode in {"L", "RGB"} else None)
+
+
+def of_eight_bits(image: Image.Image) -> tuple[Strips, bool]:
+    """Return (strips of a loaded picture of any mode of 8 bits and less, whether anything is transparent)."""
+    strips = of_image(image)
+    if strips.whole is not None and "transparency" not in image.info:
+        return strips, False
+    if image.mode == "1":
+        strips.mode, strips.rows = "L", _converted(strips.rows, "L")
+        return strips, False
+    if image.mode not in {"LA", "La", "PA", "RGBA", "RGBa"} and "transparency" not in image.info:
+        strips.mode, strips.rows = "RGB", _converted(strips.rows, "RGB")
+        return strips, False
+    layers = _converted(strips.rows, "RGBA")
+
+    def colours(top: int, bottom: int) -> tuple[Image.Image, None]:
+        return layers(top, bottom)[0].convert("RGB"), None
+
+    def both(top: int, bottom: int) -> tuple[Image.Image, Image.Image]:
+        layer = layers(top, bottom)[0]
+        return layer.convert("RGB"), layer.getchannel("A")
+
+    transparent = any(
+        layers(top, bottom)[0].getchannel("A").getextrema() != (255, 255)
+        for top, bottom in spans(image.width, image.height)
+    )
+    strips.mode, strips.whole, strips.rows = "RGB", None, both if transparent else colours
+    return strips, transparent
+
+
+def _converted(rows: Rows, mode: str) -> Rows:
+    def converted(top: int, bottom: int) -> tuple[Image.Image, None]:
+        strip = rows(top, bottom)[0]
+        return (strip if strip.mode == mode else strip.convert(mode)), None
+
+    return converted

@@ -1,0 +1,33 @@
+"""`mekiki roles`: what the application's database role may do and should not."""
+
+import json
+import sys
+from gettext import gettext as _
+
+from mekiki.config.cli.bodies import load_django
+
+
+def show(*, as_json: bool) -> None:
+    """Print the role and each right that is too much. Exit status 1 when there is one."""
+    load_django()
+    from django.db import connection
+
+    from mekiki.embedded.roles import checking, rights
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_user")
+        role = cursor.fetchone()[0]
+        found = checking.excesses(cursor, rights.evidence_tables())
+    if as_json:
+        print(json.dumps({"role": role, "too_much": [excess.code for excess in found]}, indent=2))
+    elif not found:
+        print(
+            _("The database role %(role)s reads and writes rows, and can do nothing else.") % {"role": role}
+        )
+    else:
+        print(_("The database role %(role)s can do more than the application should:") % {"role": role})
+        for excess in found:
+            print(f"  {excess}")
+        print(_("How to separate the roles: docs/how-to/database-roles.md"))
+    if found:
+        sys.exit(1)

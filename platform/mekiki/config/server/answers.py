@@ -1,0 +1,83 @@
+"""Sending Django's responses from the event loop: a client that reads slowly holds no thread that makes pages."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from contextvars import Context
+from typing import Any
+
+from django.http import FileResponse, HttpResponseBase
+
+from mekiki.config.server import limits
+from mekiki.config.server.bodies import Disconnected
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+CHUNK_BYTES = 128 * 1024
+
+
+class Answer:
+    """One response on its way to the client. `gone`: the client has gone, and nothing more is sent."""
+
+    def __init__(self, send: Send, *, head_only: bool) -> None:
+        self.send, self.head_only = send, head_only
+        self.gone = False
+        self.sent = 0
+        self.began = time.monotonic()
+
+    async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        """Send status and headers."""
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def chunk(self, data: bytes) -> None:
+        """Send some of the body. TimeoutError where the client hardly reads, Disconnected where it has gone."""
+        for begin in range(0, len(data), CHUNK_BYTES):
+            if self.gone:
+                raise Disconnected
+            part = data[begin : begin + CHUNK_BYTES]
+            message = {"type": "http.response.body", "body": part, "more_body": True}
+            await asyncio.wait_for(self.send(message), limits.STALL_SECONDS)
+            self.sent += len(part)
+            late = time.monotonic() - self.began - limits.STALL_SECONDS
+            if late > 0 and self.sent < late * limits.LEAST_RATE:
+                raise TimeoutError
+
+    async def finish(self) -> None:
+        """Say that the body is complete."""
+        await self.send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def send_file(answer: Answer, response: FileResponse, files: Executor) -> None:
+    """Send a file; a thread reads one piece at a time."""
+    loop = asyncio.get_running_loop()
+    source: Any = response.file_to_stream
+    while data := await loop.run_in_executor(files, source.read, CHUNK_BYTES):
+        await answer.chunk(data)
+
+
+async def send_stream(
+    answer: Answer, response: HttpResponseBase, threads: Executor, context: Context
+) -> None:
+    """Send what a response makes piece by piece, all in one thread: its database connection belongs to it."""
+    loop = asyncio.get_running_loop()
+
+    def pump() -> None:
+        held: list[bytes] = []
+        size = 0
+
+        def pass_on() -> None:
+            asyncio.run_coroutine_threadsafe(answer.chunk(b"".join(held)), loop).result()
+
+        try:
+            for data in response:  # type: ignore[attr-defined]
+                held.append(data)
+                size += len(data)
+                if size >= CHUNK_BYTES:
+                    pass_on()
+                    held, size = [], 0
+            if held:
+                pass_on()
+        finally:
+            response.close()
+
+    await loop.run_in_executor(threads, context.run, pump)

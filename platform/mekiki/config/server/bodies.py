@@ -1,0 +1,95 @@
+"""The body of a request: whole in memory, or as a file that a thread reads while it arrives."""
+
+import asyncio
+import io
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from mekiki.config.server import limits
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+
+
+class Disconnected(Exception):
+    """The client has gone; nobody reads an answer."""
+
+
+class TooLarge(Exception):
+    """The body is larger than allowed."""
+
+
+class Body:
+    """The body of one request as it arrives. Used in the event loop.
+
+    `length` is what the request declares, None for a chunked body.
+    """
+
+    def __init__(self, receive: Receive, length: int | None) -> None:
+        self.receive = receive
+        self.length = length
+        self.received = 0
+        self.complete = length == 0
+        self.parts: list[bytes] = []
+        self.began = 0.0
+
+    async def chunk(self) -> bytes:
+        """Return the next bytes, empty at the end. TimeoutError for a pause or a low rate, Disconnected."""
+        self.began = self.began or time.monotonic()
+        while not self.complete:
+            message = await asyncio.wait_for(self.receive(), limits.STALL_SECONDS)
+            if message["type"] != "http.request":
+                raise Disconnected
+            data: bytes = message.get("body", b"")
+            self.complete = not message.get("more_body", False)
+            self.received += len(data)
+            late = time.monotonic() - self.began - limits.STALL_SECONDS
+            if late > 0 and self.received < late * limits.LEAST_RATE:
+                raise TimeoutError
+            if data:
+                return data
+        return b""
+
+    async def whole(self, limit: int) -> bytes:
+        """Return all of it. TooLarge beyond `limit` bytes, errors as `chunk`; a second call goes on."""
+        while data := await self.chunk():
+            self.parts.append(data)
+            if self.received > limit:
+                raise TooLarge
+        return b"".join(self.parts)
+
+    async def drain(self, seconds: float = 1.0, most: int = 4 * 1024 * 1024) -> None:
+        """Read on for a moment and throw away, so that a client still sending gets to read the answer."""
+        try:
+            async with asyncio.timeout(seconds):
+                end = self.received + most
+                while self.received < end and await self.chunk():
+                    pass
+        except (TimeoutError, Disconnected):
+            pass
+
+
+class ArrivingFile(io.RawIOBase):
+    """A body as a file for a thread. It ends early where the client stops, goes away or sends too much."""
+
+    def __init__(self, body: Body, limit: int, loop: asyncio.AbstractEventLoop) -> None:
+        self.body, self.limit, self.loop = body, limit, loop
+        self.rest = b""
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill `buffer` with what has arrived, waiting for the first byte; 0 at the end."""
+        if not self.rest:
+            try:
+                self.rest = asyncio.run_coroutine_threadsafe(self.body.chunk(), self.loop).result()
+            except (TimeoutError, Disconnected, asyncio.CancelledError):
+                return 0
+            if self.body.received > self.limit:
+                return 0
+        count = min(len(buffer), len(self.rest))
+        buffer[:count] = self.rest[:count]
+        self.rest = self.rest[count:]
+        return count

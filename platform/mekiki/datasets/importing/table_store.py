@@ -1,0 +1,244 @@
+"""The tables of metadata of one import, on disk: their bytes until they are read, and then their rows.
+
+A table may have a million rows. Rows as objects would take a gigabyte; here memory stays flat, at a few megabytes.
+"""
+
+import contextlib
+import io
+import json
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from mekiki.datasets.problems import ProblemError
+
+MAX_ROWS = 1_000_000  # of all tables of an import
+MAX_BYTES = 256 * 1024 * 1024  # the same, unpacked
+NO_MATCH = 99  # the rank of a row that fits no file
+_MEMORY_KB = 16 * 1024
+_BATCH = 1000
+_FILTER_BITS = 1 << 24
+_COLUMNS = "id, line, cell, vals, rank, files, first, conflict"
+_SCHEMA = f"""
+PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE; PRAGMA cache_size = -{_MEMORY_KB};
+CREATE TABLE rows (
+    id INTEGER PRIMARY KEY, tab INTEGER, line INTEGER, cell TEXT, vals TEXT, key BLOB, ending BLOB,
+    rank INTEGER DEFAULT {NO_MATCH}, files INTEGER DEFAULT 0, first BLOB DEFAULT '', conflict INTEGER DEFAULT 0,
+    open INTEGER DEFAULT 1
+);
+CREATE INDEX by_key ON rows (tab, key);
+CREATE INDEX by_ending ON rows (tab, ending) WHERE ending IS NOT NULL;
+"""
+
+
+@dataclass
+class StoredRow:
+    """A row of a table. rank, files, first: the closest kind of match so far, how many files it fits, the first."""
+
+    id: int
+    line: int
+    cell: str
+    text: str  # its values as JSON
+    rank: int
+    files: int
+    first: bytes
+    conflict: bool
+
+    @property
+    def values(self) -> dict[str, str]:
+        """Column → text."""
+        found: dict[str, str] = json.loads(self.text)
+        return found
+
+
+class TableStore:
+    """Bytes and rows of tables, in two files without a name that go with this object or with the process."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._raw: BinaryIO | None = None
+        self._bytes = self._rows = self._tables = 0
+        self._connection: sqlite3.Connection | None = None
+        self._waiting: list[tuple[object, ...]] = []
+        # Most names of a large import are in no table: a bit for each key saves the look-up.
+        self._filter = bytearray(0)
+
+    def close(self) -> None:
+        """Give the space on the disk back."""
+        if self._raw is not None:
+            self._raw.close()
+        if self._connection is not None:
+            self._connection.close()
+        self._raw = self._connection = None
+
+    def keep(self, pieces: Iterable[bytes]) -> tuple[int, int]:
+        """Store the bytes of a table; returns their place. ProblemError: metadata_too_much, or what `pieces` raises."""
+        if self._raw is None:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._raw = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115
+        start = at = self._raw.seek(self._bytes)
+        for piece in pieces:
+            at += len(piece)
+            if at > MAX_BYTES:
+                raise ProblemError("metadata_too_much", limit=MAX_BYTES)
+            self._raw.write(piece)
+        self._bytes = at
+        return start, at - start
+
+    def open(self, place: tuple[int, int]) -> BinaryIO:
+        """Return the bytes of a table, to be read from their beginning."""
+        assert self._raw is not None
+        self._raw.flush()
+        return io.BufferedReader(_Part(self._raw.fileno(), *place), 1 << 16)
+
+    def new_table(self) -> int:
+        """Return the number of one more table."""
+        self._tables += 1
+        return self._tables
+
+    def add(self, table: int, line: int, cell: str, values: dict[str, str], keys: tuple[str, str]) -> bool:
+        """Store a row. keys: see metadata.keys_of. False: the tables of this import have as many rows as they may."""
+        if self._rows >= MAX_ROWS:
+            return False
+        self._rows += 1
+        key, ending = map(_blob, keys)
+        self._mark(table, key)
+        if ending:
+            self._mark(table, ending)
+        text = json.dumps(values, ensure_ascii=True, separators=(",", ":"))
+        self._waiting.append((table, line, cell, text, key, ending or None))
+        if len(self._waiting) >= _BATCH:
+            self._flush()
+        return True
+
+    def drop(self, table: int) -> None:
+        """Forget the rows of a table that could not be read to its end."""
+        dropped = self._db.execute("DELETE FROM rows WHERE tab = ?", (table,)).rowcount
+        self._rows -= dropped
+
+    def by_key(self, table: int, key: str, most: int) -> list[StoredRow]:
+        """Return open rows of this key, in the order of the table."""
+        return self._find(table, "key", key, most)
+
+    def by_ending(self, table: int, ending: str, most: int) -> list[StoredRow]:
+        """Return open rows whose path ends with this name."""
+        return self._find(table, "ending", ending, most)
+
+    def _find(self, table: int, column: str, key: str, most: int) -> list[StoredRow]:
+        blob = _blob(key)
+        if not self._is_marked(table, blob):
+            return []
+        found = self._db.execute(
+            f"SELECT {_COLUMNS} FROM rows WHERE tab = ? AND {column} = ? AND open ORDER BY id LIMIT ?",  # noqa: S608
+            (table, blob, most),
+        )
+        return [_row(values) for values in found]
+
+    def save(self, row: StoredRow) -> None:
+        """Store what a row fits."""
+        self._db.execute(
+            "UPDATE rows SET rank = ?, files = ?, first = ?, conflict = ? WHERE id = ?",
+            (row.rank, row.files, row.first, row.conflict, row.id),
+        )
+
+    def close_matched(self, table: int) -> bool:
+        """From now on only rows that fit nothing are found. Returns whether there are any."""
+        self._db.execute("UPDATE rows SET open = 0 WHERE tab = ? AND files > 0", (table,))
+        return (
+            self._db.execute("SELECT 1 FROM rows WHERE tab = ? AND open LIMIT 1", (table,)).fetchone()
+            is not None
+        )
+
+    def unmatched(self, table: int, length: int) -> Iterator[list[StoredRow]]:
+        """Yield rows that fit nothing, a few hundred at a time, whose cell has this many characters."""
+        after = 0
+        while True:
+            found = self._db.execute(
+                f"SELECT {_COLUMNS} FROM rows WHERE tab = ? AND id > ? AND files = 0 AND length(cell) = ?"  # noqa: S608
+                " ORDER BY id LIMIT 500",
+                (table, after, length),
+            )
+            rows = [_row(values) for values in found]
+            if not rows:
+                return
+            after = rows[-1].id
+            yield rows
+
+    def lost(self, table: int) -> Iterator[StoredRow]:
+        """Yield the rows that were not used: they fit nothing, or more than one file, or contradict another row."""
+        found = self._db.execute(
+            f"SELECT {_COLUMNS} FROM rows WHERE tab = ? AND (files <> 1 OR conflict) ORDER BY id",  # noqa: S608
+            (table,),
+        )
+        return map(_row, found)
+
+    def count(self, table: int) -> int:
+        """Return how many rows a table has."""
+        return int(self._db.execute("SELECT count(*) FROM rows WHERE tab = ?", (table,)).fetchone()[0])
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        """The database of the rows, with all of them in it."""
+        if self._connection is None:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle, path = tempfile.mkstemp(dir=self._folder, prefix="tables-")
+            os.close(handle)
+            try:
+                self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+                self._connection.executescript(_SCHEMA)
+                self._connection.execute("BEGIN")
+            finally:
+                # Open, but without a name: nothing is left of it after a kill.
+                with contextlib.suppress(OSError):
+                    Path(path).unlink()
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            self._connection.executemany(
+                "INSERT INTO rows (tab, line, cell, vals, key, ending) VALUES (?, ?, ?, ?, ?, ?)", waiting
+            )
+        return self._connection
+
+    def _flush(self) -> None:
+        _ = self._db
+
+    def _mark(self, table: int, key: bytes) -> None:
+        if not self._filter:
+            self._filter = bytearray(_FILTER_BITS // 8)
+        at, bit = divmod(hash((table, key)) % _FILTER_BITS, 8)
+        self._filter[at] |= 1 << bit
+
+    def _is_marked(self, table: int, key: bytes) -> bool:
+        if not self._filter:
+            return False
+        at, bit = divmod(hash((table, key)) % _FILTER_BITS, 8)
+        return bool(self._filter[at] >> bit & 1)
+
+
+def _blob(text: str) -> bytes:
+    """Names from a disk may hold bytes that no encoding reads, as lone surrogates."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _row(values: tuple[int, int, str, str, int, int, bytes, int]) -> StoredRow:
+    number, line, cell, text, rank, files, first, conflict = values
+    return StoredRow(number, line, cell, text, rank, files, first, bool(conflict))
+
+
+class _Part(io.RawIOBase):
+    """A part of a file, read from its beginning; the file's own position does not matter."""
+
+    def __init__(self, handle: int, start: int, size: int) -> None:
+        self._handle, self._at, self._end = handle, start, start + size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        piece = os.pread(self._handle, min(len(buffer), self._end - self._at), self._at)
+        buffer[: len(piece)] = piece
+        self._at += len(piece)
+        return len(piece)

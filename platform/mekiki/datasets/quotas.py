@@ -1,0 +1,152 @@
+"""What datasets and the platform store, what they may store, and what there is room for."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import F, Sum
+
+from mekiki.datasets.models import Dataset, DatasetUsage, ImportBatch, PlatformQuota
+from mekiki.datasets.problems import ProblemError
+
+
+@dataclass
+class Limit:
+    """One limit with what is used of it. `code`: that of the report's line about files that do not fit."""
+
+    code: str
+    limit: int
+    used: int
+
+    @property
+    def left(self) -> int:
+        """How much more may be stored."""
+        return max(0, self.limit - self.used)
+
+
+@dataclass
+class Room:
+    """What may still be stored in a dataset, by its own limits and by those of the platform; without limits: anything."""
+
+    images: list[Limit] = field(default_factory=list)
+    bytes: list[Limit] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.images or self.bytes)
+
+    def problem(self, size: int) -> ProblemError | None:
+        """Return why an image of this size is not stored; None: there is room."""
+        for limit in self.images:
+            if limit.used >= limit.limit:
+                return ProblemError(limit.code, limit=limit.limit)
+        for limit in self.bytes:
+            if limit.used + size > limit.limit:
+                return ProblemError(limit.code, limit=limit.limit, needed=size, left=limit.left)
+        return None
+
+    def is_full(self) -> ProblemError | None:
+        """Return why not even the smallest image is stored; None: there is room for one."""
+        return self.problem(1)
+
+    def take(self, size: int) -> None:
+        """Count an image that is stored."""
+        for limit in self.images:
+            limit.used += 1
+        for limit in self.bytes:
+            limit.used += size
+
+    def is_short(self, *, files: int, size: int) -> bool:
+        """Might so many files, or so many bytes, not all fit?"""
+        return any(limit.left < files for limit in self.images) or any(
+            limit.left < size for limit in self.bytes
+        )
+
+
+def room_in(dataset: Dataset, *, lock: bool = False) -> Room:
+    """Return what may still be stored in a dataset.
+
+    lock: nobody else stores images in it, or in the platform where that has limits, until the transaction ends.
+    """
+    platform = PlatformQuota.objects.filter(pk=PlatformQuota.ONLY)
+    limited = platform.exclude(max_images=None, max_bytes=None)
+    quota = (limited.select_for_update() if lock else limited).first()
+    limits = Dataset.objects.values("max_images", "max_bytes").get(pk=dataset.pk)
+    room = Room()
+    if quota is None and not any(limits.values()):
+        return room
+    rows = DatasetUsage.objects.filter(dataset=dataset)
+    if lock:
+        DatasetUsage.objects.bulk_create([DatasetUsage(dataset=dataset)], ignore_conflicts=True)
+        rows = rows.select_for_update()
+    used = rows.first() or DatasetUsage(dataset=dataset)
+    # Read after the lock: an admin may have changed them meanwhile.
+    limits = Dataset.objects.values("max_images", "max_bytes").get(pk=dataset.pk)
+    _add(room, "dataset", {**limits}, {"images": used.images, "bytes": used.bytes})
+    if quota is not None:
+        _add(
+            room, "platform", {"max_images": quota.max_images, "max_bytes": quota.max_bytes}, platform_usage()
+        )
+    return room
+
+
+def _add(room: Room, whose: str, limits: dict[str, Any], used: dict[str, int]) -> None:
+    if limits["max_images"] is not None:
+        room.images.append(Limit(f"{whose}_full_images", limits["max_images"], used["images"]))
+    if limits["max_bytes"] is not None:
+        room.bytes.append(Limit(f"{whose}_full_bytes", limits["max_bytes"], used["bytes"]))
+
+
+def dataset_usage(dataset: Dataset) -> dict[str, int]:
+    """Return the images and bytes that a dataset stores."""
+    used = DatasetUsage.objects.filter(dataset=dataset).first() or DatasetUsage(dataset=dataset)
+    return {"images": used.images, "bytes": used.bytes}
+
+
+def platform_usage() -> dict[str, int]:
+    """Return the images and bytes that all datasets store, archived ones as well."""
+    sums = DatasetUsage.objects.aggregate(n=Sum("images"), size=Sum("bytes"))
+    return {"images": int(sums["n"] or 0), "bytes": int(sums["size"] or 0)}
+
+
+def waiting_problem(batch: ImportBatch) -> ProblemError | None:
+    """Return why one more file of this upload may not wait for its import; None: it may.
+
+    Uploads that wait take at most twice the bytes of the limit: copies of what is stored already may come again.
+    """
+    quota = PlatformQuota.objects.filter(pk=PlatformQuota.ONLY).values_list("max_bytes", flat=True).first()
+    own = Dataset.objects.filter(pk=batch.dataset_id).values_list("max_bytes", flat=True).first()
+    waiting = ImportBatch.objects.filter(waiting_bytes__gt=0)
+    for code, limit, rows in (
+        ("dataset_waiting", own, waiting.filter(dataset=batch.dataset_id)),
+        ("platform_waiting", quota, waiting),
+    ):
+        if limit is not None and int(rows.aggregate(n=Sum("waiting_bytes"))["n"] or 0) > 2 * limit:
+            return ProblemError(code, limit=2 * limit)
+    return None
+
+
+def count_waiting(batch: ImportBatch, size: int) -> None:
+    """Count bytes of an upload that wait for its import; negative: they do not any more."""
+    ImportBatch.objects.filter(pk=batch.pk).update(waiting_bytes=F("waiting_bytes") + size)
+
+
+def limits_of(limits: Dataset | PlatformQuota | None) -> dict[str, int | None]:
+    """Return the limits as `meters` takes them."""
+    return {name: getattr(limits, name, None) for name in ("max_images", "max_bytes")}
+
+
+def meters(limits: dict[str, Any], used: dict[str, int]) -> list[dict[str, Any]]:
+    """Return what a page shows of images and bytes: used, limit (None: none), percent, whether it is full."""
+    shown = []
+    for unit in ("images", "bytes"):
+        limit = limits[f"max_{unit}"]
+        percent = None if limit is None else min(100, 100 * used[unit] // limit)
+        shown.append(
+            {
+                "unit": unit,
+                "used": used[unit],
+                "limit": limit,
+                "percent": percent,
+                "full": limit is not None and used[unit] >= limit,
+            }
+        )
+    return shown

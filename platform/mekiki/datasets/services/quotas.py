@@ -1,0 +1,63 @@
+"""Changing the limits of what datasets and the platform store. Only admins of the platform may."""
+
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from mekiki.accounts.models import User
+from mekiki.audit.services import record
+from mekiki.datasets.models import Dataset, PlatformQuota
+
+LARGEST = 10**15
+
+
+@transaction.atomic
+def set_dataset_limits(
+    *, dataset: Dataset, user: User, max_images: int | None, max_bytes: int | None
+) -> Dataset:
+    """Limit what a dataset may store; None: no limit. Nothing is removed when the dataset stores more already.
+
+    PermissionDenied unless the user is an admin of the platform; ValidationError for a limit that cannot be.
+    """
+    _check(user, max_images, max_bytes)
+    row = Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
+    before = {"max_images": row.max_images, "max_bytes": row.max_bytes}
+    after = {"max_images": max_images, "max_bytes": max_bytes}
+    if before == after:
+        return row
+    row.max_images, row.max_bytes = max_images, max_bytes
+    row.save(update_fields=["max_images", "max_bytes"])
+    record(
+        kind="dataset.limits_changed",
+        actor=user,
+        dataset=row,
+        target=row,
+        data={"before": before, "after": after},
+    )
+    return row
+
+
+@transaction.atomic
+def set_platform_limits(*, user: User, max_images: int | None, max_bytes: int | None) -> PlatformQuota:
+    """Limit what all datasets may store together; None: no limit. Errors as set_dataset_limits."""
+    _check(user, max_images, max_bytes)
+    PlatformQuota.objects.get_or_create(pk=PlatformQuota.ONLY)
+    row = PlatformQuota.objects.select_for_update().get(pk=PlatformQuota.ONLY)
+    before = {"max_images": row.max_images, "max_bytes": row.max_bytes}
+    after = {"max_images": max_images, "max_bytes": max_bytes}
+    if before == after:
+        return row
+    row.max_images, row.max_bytes = max_images, max_bytes
+    row.save()
+    record(kind="site.limits_changed", actor=user, target=row, data={"before": before, "after": after})
+    return row
+
+
+def _check(user: User, *limits: int | None) -> None:
+    if not (user.is_active and user.is_superuser):
+        raise PermissionDenied(_("Only an admin of the platform can change limits of storage."))
+    if any(limit is not None and not 1 <= limit <= LARGEST for limit in limits):
+        raise ValidationError(
+            _("A limit is a number from 1 to %(largest)s, or empty. Nothing was changed."),
+            params={"largest": LARGEST},
+        )

@@ -1,0 +1,7 @@
+"""Addresses of datasets that concern the whole site, under /site/."""
+
+from django.urls import path
+
+from mekiki.datasets import views
+
+urlpatterns = [path("storage/", views.site_storage, name="site-storage")]

@@ -1,0 +1,147 @@
+"""Building the HNSW index of one encoder on a connection of the table's owner, beside the running system.
+
+Everything is read from the database on the connections that are given: the keeper runs this in the supervisor, whose
+Django is connected as the application.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psutil
+import psycopg
+from django.conf import settings
+from psycopg import sql
+
+PREFIX = "embedding_hnsw_"
+# Graph degree and width of the search while building: pgvector's own, which docs/explanation/search.md measures.
+DEGREE, BUILD_WIDTH = 16, 64
+LOCK = 7013  # the first of two numbers of an advisory lock; the second is the encoder's
+POLL_SECONDS = 0.5
+
+Report = Callable[[int, int], None]
+Session = psycopg.Connection[Any]
+
+
+def name_of(encoder_id: int) -> str:
+    """Return the index's name in the database."""
+    return f"{PREFIX}{encoder_id}"
+
+
+def is_valid(session: Session, encoder_id: int) -> bool:
+    """Is there an index that can be searched?"""
+    return bool(
+        _value(
+            session,
+            "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)",
+            [name_of(encoder_id)],
+        )
+    )
+
+
+def size_of(session: Session, encoder_id: int) -> int:
+    """Return how many embeddings the encoder has."""
+    return int(_value(session, "SELECT count(*) FROM learning_embedding WHERE encoder_id = %s", [encoder_id]))
+
+
+def memory_for(rows: int, dim: int, *, local: bool) -> int:
+    """Return the megabytes the build wants: the graph in memory builds several times quicker than one on disk.
+
+    An element is its vector and its links: 2 bytes a dimension and about 800 more. Never above
+    MEKIKI_INDEX_MEMORY_MB, nor above half of what is free when the database is on this machine.
+    """
+    wanted = 64 + rows * (2 * dim + 800) // 1_000_000
+    most: int = settings.INDEX_MEMORY_MB
+    if local:
+        most = min(most, psutil.virtual_memory().available // 2_000_000)
+    return max(64, min(wanted, most))
+
+
+def build(own: Session, watcher: Session, encoder_id: int, *, report: Report) -> bool:
+    """Make the index if it is missing or invalid; True when it was made.
+
+    own, watcher: two connections of the owner, in autocommit. `report(done, total)` is called about twice a second, in
+    images; what it raises stops the build and leaves no half index.
+    """
+    total = size_of(own, encoder_id)
+    while not _value(own, "SELECT pg_try_advisory_lock(%s, %s)", [LOCK, encoder_id]):
+        report(0, total)
+        time.sleep(POLL_SECONDS)
+    try:
+        dim = _value(own, "SELECT dim FROM learning_encoder WHERE id = %s", [encoder_id])
+        if dim is None or is_valid(own, encoder_id):
+            return False
+        local = own.info.host.startswith("/")
+        # A process that is killed takes its build with it: the server looks whether its client is still there.
+        own.execute("SET client_connection_check_interval = '2s'")
+        memory = f"{memory_for(total, dim, local=local)}MB"
+        own.execute("SELECT set_config('maintenance_work_mem', %s, false)", [memory])
+        if local:
+            helpers = max(0, min(4, (os.cpu_count() or 1) - 1))
+            own.execute("SELECT set_config('max_parallel_maintenance_workers', %s, false)", [str(helpers)])
+        try:
+            _create(own, watcher, encoder_id, dim, total, report)
+        except psycopg.errors.DiskFull:
+            # Helpers share memory by /dev/shm, which is 64 MB in a container nobody gave more. Alone it needs none.
+            own.execute("SET max_parallel_maintenance_workers = 0")
+            _create(own, watcher, encoder_id, dim, total, report)
+        return True
+    finally:
+        if not own.closed:
+            own.execute("SELECT pg_advisory_unlock(%s, %s)", [LOCK, encoder_id])
+
+
+def _create(own: Session, watcher: Session, encoder_id: int, dim: int, total: int, report: Report) -> None:
+    """CREATE INDEX in a thread of its own, while this one tells how far it is. Leaves no invalid index."""
+    own.execute(_drop(encoder_id))
+    statement = sql.SQL(
+        "CREATE INDEX CONCURRENTLY {} ON learning_embedding "
+        "USING hnsw ((vector::halfvec({})) halfvec_ip_ops) WITH (m = {}, ef_construction = {}) "
+        "WHERE encoder_id = {}"
+    ).format(sql.Identifier(name_of(encoder_id)), *map(sql.Literal, (dim, DEGREE, BUILD_WIDTH, encoder_id)))
+    failure: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            own.execute(statement)
+        except BaseException as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=run, name=f"index {encoder_id}", daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            report(progress(watcher, encoder_id, total) or 0, total)
+            thread.join(POLL_SECONDS)
+    except BaseException:
+        while thread.is_alive():
+            own.cancel_safe()
+            thread.join(POLL_SECONDS)
+        own.execute(_drop(encoder_id))
+        raise
+    if failure:
+        if not own.closed:
+            own.execute(_drop(encoder_id))
+        raise failure[0]
+
+
+def progress(session: Session, encoder_id: int, total: int) -> int | None:
+    """Return how many of `total` images are in the index that is being built; None when none is being built."""
+    row = session.execute(
+        "SELECT done, total FROM learning_search_index_progress(%s)", [encoder_id]
+    ).fetchone()
+    if row is None:
+        return None
+    done, blocks = row
+    return int(total * done // blocks) if blocks else 0
+
+
+def _drop(encoder_id: int) -> sql.Composed:
+    return sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(name_of(encoder_id)))
+
+
+def _value(session: Session, query: str, values: list[Any]) -> Any:
+    row = session.execute(query, values).fetchone()  # type: ignore[arg-type]
+    return row[0] if row else None

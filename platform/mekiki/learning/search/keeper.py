@@ -1,0 +1,163 @@
+"""The keeper builds search indexes with the owner's connection, for jobs that have the application's.
+
+It is a thread of `mekiki up`. A job asks by NOTIFY on one channel and is answered
+on another; all that is taken from a message is a word of three and an encoder's id.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import psycopg
+
+from mekiki.learning.search import building
+
+ASKED, ANSWERED = "mekiki_index", "mekiki_index_answer"
+PRESENT = 0  # second number of the advisory lock that a keeper holds; no encoder has this id
+NOTICE_SECONDS = 2.0  # a request is repeated this often, until the build is seen
+ABSENT_SECONDS = 20.0  # nobody keeps: given up
+RETRY_SECONDS = 2.0
+
+logger = logging.getLogger(__name__)
+
+
+class NoKeeperError(RuntimeError):
+    """Nobody builds indexes: no `mekiki up` runs with the owner's connection."""
+
+
+class BuildError(RuntimeError):
+    """The database could not build the index; the message is the database's."""
+
+
+class _Stopped(Exception):
+    """The job was cancelled, or the keeper ends."""
+
+
+def ask(own: building.Session, encoder_id: int, *, report: building.Report) -> bool:
+    """Ask the keeper for an index and wait until it is there; True when it was not there before.
+
+    own: a connection of the application, in autocommit. What `report` raises stops the build.
+    """
+    if building.is_valid(own, encoder_id):
+        return False
+    total = building.size_of(own, encoder_id)
+    own.execute(f"LISTEN {ANSWERED}")
+    asked = -NOTICE_SECONDS
+    missed = time.monotonic()
+    try:
+        while not building.is_valid(own, encoder_id):
+            done = building.progress(own, encoder_id, total)
+            report(done or 0, total)
+            now = time.monotonic()
+            if done is not None or _is_kept(own):
+                missed = now
+            elif now - missed > ABSENT_SECONDS:
+                raise NoKeeperError(
+                    "no process with the owner's connection builds search indexes: see docs/how-to/database-roles.md"
+                )
+            if done is None and now - asked > NOTICE_SECONDS:
+                own.execute("SELECT pg_notify(%s, %s)", [ASKED, f"build {encoder_id}"])
+                asked = now
+            for answer in _messages(own, building.POLL_SECONDS):
+                verb, _, rest = answer.payload.partition(" ")
+                number, _, why = rest.partition(" ")
+                if verb == "failed" and number == str(encoder_id):
+                    raise BuildError(why)
+    except BaseException:
+        with suppress(psycopg.Error):
+            own.execute("SELECT pg_notify(%s, %s)", [ASKED, f"stop {encoder_id}"])
+        raise
+    return True
+
+
+def _is_kept(session: building.Session) -> bool:
+    row = session.execute(
+        "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = %s AND objid = %s "
+        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+        [building.LOCK, PRESENT],
+    ).fetchone()
+    return row is not None
+
+
+class Keeper:
+    """Builds what is asked for, one index after the other, until `stop`. `run` returns then and at no error before."""
+
+    def __init__(
+        self, url: str, say: Callable[[str], None] = logger.warning, *, poll_seconds: float = 1.0
+    ) -> None:
+        self._url, self._say, self._poll_seconds = url, say, poll_seconds
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Run in a thread."""
+        self._thread = threading.Thread(target=self.run, name="index keeper", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop building, leaving no half index where the database still answers, and wait for the end of the thread."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(15.0)
+
+    def run(self) -> None:
+        """Serve until `stop`; the connection is made again whenever it is lost."""
+        said = ""
+        while not self._stop.is_set():
+            try:
+                with psycopg.connect(self._url, autocommit=True, connect_timeout=5) as session:
+                    said = ""
+                    self._serve(session)
+            except psycopg.Error as problem:
+                if (text := str(problem)) != said and not self._stop.is_set():
+                    self._say(f"search indexes are not built at present: {text}")
+                    said = text
+                self._stop.wait(RETRY_SECONDS)
+
+    def _serve(self, session: building.Session) -> None:
+        while not self._stop.is_set():  # another keeper may be there: this one takes over when that one ends
+            row = session.execute("SELECT pg_try_advisory_lock(%s, %s)", [building.LOCK, PRESENT]).fetchone()
+            if row and row[0]:
+                break
+            self._stop.wait(self._poll_seconds)
+        session.execute(f"LISTEN {ASKED}")
+        while not self._stop.is_set():
+            for message in _messages(session, self._poll_seconds):
+                verb, encoder_id = _read(message.payload)
+                if verb == "build" and encoder_id:
+                    self._build(session, encoder_id)
+
+    def _build(self, session: building.Session, encoder_id: int) -> None:
+        def watch(_done: int, _total: int) -> None:
+            if self._stop.is_set():
+                raise _Stopped
+            for message in _messages(session, 0.01):
+                if _read(message.payload) == ("stop", encoder_id):
+                    raise _Stopped
+
+        try:
+            with psycopg.connect(self._url, autocommit=True, connect_timeout=5) as own:
+                building.build(own, session, encoder_id, report=watch)
+        except _Stopped:
+            return
+        except psycopg.Error as problem:
+            if session.closed:
+                raise
+            why = " ".join(str(problem).split())[:500]
+            self._say(f"the search index of encoder {encoder_id} was not built: {why}")
+            session.execute("SELECT pg_notify(%s, %s)", [ANSWERED, f"failed {encoder_id} {why}"])
+
+
+def _messages(session: building.Session, seconds: float) -> list[psycopg.Notify]:
+    """Wait for a message and return all that came. A list: the session cannot be used while its generator is open."""
+    return list(session.notifies(timeout=seconds, stop_after=1))
+
+
+def _read(payload: str) -> tuple[str, int]:
+    """Return the word and the encoder's id of a message; ("", 0) for any other text."""
+    word, _, number = payload.partition(" ")
+    if word in {"build", "stop"} and number.isascii() and number.isdigit() and len(number) < 19:
+        return word, int(number)
+    return "", 0

@@ -1,0 +1,49 @@
+"""What a person, or a program, is told when a request could not be carried out for want of room on the disk."""
+
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+
+from mekiki.config import disk
+
+INSUFFICIENT_STORAGE = 507
+RETRY_AFTER_SECONDS = 15
+
+
+class NoRoomMiddleware:
+    """Answers 507 by name when a disk is full or cannot be written; nothing of the request was stored."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """The answer to an error that says there is no room; None for any other."""
+        reason = disk.no_room(error)
+        if not reason:
+            return None
+        detail = text(reason)
+        response: HttpResponse
+        if request.path.startswith("/api/") or "application/json" in request.headers.get("Accept", ""):
+            response = JsonResponse({"detail": detail, "code": reason}, status=INSUFFICIENT_STORAGE)
+        else:
+            response = render(None, "507.html", {"detail": detail}, status=INSUFFICIENT_STORAGE)  # type: ignore[arg-type]
+        response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        return response
+
+
+def text(reason: str) -> str:
+    """What happened, what was kept, what to do next."""
+    if reason == disk.READ_ONLY:
+        return _(
+            "The folder of the files cannot be written. The last act was not carried out; what you had saved before is "
+            "kept. Tell the person who runs this server."
+        )
+    return _(
+        "The disk of the server is full. The last act was not carried out; what you had saved before is kept. Try again "
+        "when there is room, and tell the person who runs this server."
+    )

@@ -1,0 +1,91 @@
+"""Who sent a request, and the headers every answer has."""
+
+from typing import Any
+
+import pytest
+from django.http import HttpRequest, HttpResponse
+from django.test import Client, RequestFactory
+
+from mekiki.config import env
+from mekiki.config.middleware import ProxyMiddleware
+
+
+def seen(peer: str, **headers: str) -> HttpRequest:
+    request = RequestFactory().get("/", REMOTE_ADDR=peer, headers=headers)
+    ProxyMiddleware(lambda _request: HttpResponse())(request)
+    return request
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "expected"),
+    [
+        ("10.0.0.5", "203.0.113.9", "203.0.113.9"),
+        ("10.0.0.5", "198.51.100.66, 203.0.113.9", "203.0.113.9"),  # the client wrote the first
+        ("10.0.0.5", "198.51.100.66, 203.0.113.9, 10.1.0.7", "203.0.113.9"),  # two proxies
+        ("10.0.0.5", "10.1.0.7, 10.0.0.5", "10.1.0.7"),
+        ("10.0.0.5", "2001:db8::7", "2001:db8::7"),
+        ("::ffff:10.0.0.5", "203.0.113.9", "203.0.113.9"),
+        ("10.0.0.5", "not an address", "10.0.0.5"),
+        ("10.0.0.5", "", "10.0.0.5"),
+        ("192.0.2.1", "203.0.113.9", "192.0.2.1"),  # no proxy of ours
+        ("", "203.0.113.9", ""),
+    ],
+)
+def test_the_address_is_what_trusted_proxies_have_seen(
+    peer: str, forwarded: str, expected: str, settings: Any
+) -> None:
+    settings.TRUSTED_PROXIES = ["10.0.0.5", "10.1.0.0/24"]
+    request = seen(peer, **{"X-Forwarded-For": forwarded})
+    assert request.META["REMOTE_ADDR"] == expected
+    assert "HTTP_X_FORWARDED_FOR" not in request.META
+
+
+@pytest.mark.parametrize(("peer", "secure"), [("10.0.0.5", True), ("192.0.2.1", False)])
+def test_https_is_believed_from_trusted_proxies_alone(peer: str, secure: bool, settings: Any) -> None:
+    settings.TRUSTED_PROXIES = ["10.0.0.5"]
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    assert seen(peer, **{"X-Forwarded-Proto": "https"}).is_secure() is secure
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/accounts/login/", "/healthz", "/nothing-here/", "STATIC"])
+def test_every_answer_has_the_headers(path: str, client: Client, settings: Any) -> None:
+    answer = client.get(
+        f"/{settings.STATIC_URL.strip('/')}/mekiki/css/base.css" if path == "STATIC" else path
+    )
+    assert "camera=()" in answer.headers["Permissions-Policy"]
+    assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Referrer-Policy"] == "same-origin"
+
+
+@pytest.mark.django_db
+def test_security_txt_names_the_contact_or_is_not_there(client: Client, settings: Any) -> None:
+    settings.SECURITY_CONTACT = []
+    assert client.get("/.well-known/security.txt").status_code == 404
+    settings.SECURITY_CONTACT = ["mailto:security@example.com", "https://example.com/report"]
+    answer = client.get("/.well-known/security.txt")
+    text = answer.content.decode()
+    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert text.startswith(
+        "Contact: mailto:security@example.com\nContact: https://example.com/report\nExpires: 20"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("MEKIKI_TRUSTED_PROXIES", "10.0.0.5, 2001:db8::/32", "proxy.example.com"),
+        ("MEKIKI_SECURITY_CONTACT", "mailto:a@example.com,https://example.com/x", "a@example.com"),
+    ],
+)
+def test_the_variables_are_checked(name: str, good: str, bad: str) -> None:
+    assert env.problem_of(name, good) is None
+    assert env.problem_of(name, bad)
+
+
+def test_a_taken_variable_is_in_no_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEKIKI_ADMIN_PASSWORD", "a-long-secret-1")
+    assert env.take("MEKIKI_ADMIN_PASSWORD") == "a-long-secret-1"
+    assert "MEKIKI_ADMIN_PASSWORD" not in env.inherited({})

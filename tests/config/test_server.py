@@ -1,0 +1,211 @@
+"""The server of the site against slow, large and broken requests: the real one, on the database of the tests."""
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from django.conf import settings
+from django.db import connection
+from django.test import Client
+
+from mekiki.accounts.models import Role
+from mekiki.embedded.supervisor import children
+from mekiki.embedded.supervisor.listener import listen
+from tests import factories
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> Iterator[int]:
+    """A web server as `mekiki up` starts it, but of one process and with short deadlines (quick_site.py)."""
+    home = tmp_path_factory.mktemp("server")
+    database = connection.settings_dict
+    url = f"postgresql://{database['USER']}@/{database['NAME']}?host={database['HOST']}"
+    environment = children.child_environment(Path(settings.HOME), url, "memory://")
+    environment |= {"MEKIKI_WEB_WORKERS": "1", "MEKIKI_SECRET_KEY": str(settings.SECRET_KEY)}
+    listener = listen("127.0.0.1", 0)
+    number: int = listener.getsockname()[1]
+    server = children.web(home, environment, listener)
+    server.command[server.command.index("--workers") + 1] = "1"
+    server.command[server.command.index("mekiki.config.server.application:application")] = (
+        "tests.config.quick_site:application"
+    )
+    server.start()
+    try:
+        assert b"200 OK" in say(
+            number, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 60
+        )
+        yield number
+    finally:
+        server.stop()
+        listener.close()
+        print(server.log.read_text()[-3000:])
+
+
+def connect(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=20)
+
+
+def read(one: socket.socket, seconds: float = 20) -> bytes:
+    """Everything until the server closes."""
+    one.settimeout(seconds)
+    found = b""
+    with contextlib.suppress(ConnectionError):
+        while data := one.recv(65536):
+            found += data
+    return found
+
+
+def say(port: int, data: bytes, seconds: float = 20) -> bytes:
+    with connect(port) as one:
+        with contextlib.suppress(ConnectionError):
+            one.sendall(data)
+        return read(one, seconds)
+
+
+def post(path: str, length: int, headers: str = "") -> bytes:
+    return (
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        f"Content-Length: {length}\r\nConnection: close\r\n{headers}\r\n"
+    ).encode()
+
+
+def cookies(user: object) -> str:
+    browser = Client()
+    browser.force_login(user)  # type: ignore[arg-type]
+    token = "a" * 32
+    session = browser.cookies[settings.SESSION_COOKIE_NAME].value
+    return f"Cookie: sessionid={session}; csrftoken={token}\r\nX-CSRFToken: {token}\r\n"
+
+
+def test_slow_clients_hold_no_thread_and_are_closed(port: int) -> None:
+    """Ten times as many as there are threads, of each kind; meanwhile the site answers at once."""
+    slow = [connect(port) for _ in range(240)]
+    for number, one in enumerate(slow):
+        one.sendall(
+            [b"GET /acc", b"GET / HTTP/1.1\r\nX-A: ", post("/accounts/login/", 1000) + b"user"][number % 3]
+        )
+    for _ in range(5):
+        began = time.monotonic()
+        answer = say(port, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert b"200 OK" in answer
+        assert time.monotonic() - began < 5
+    for number, one in enumerate(slow):
+        found = read(one, 40)
+        assert (b" 408 " in found) if number % 3 == 2 else found == b""
+        one.close()
+
+
+def test_bodies_before_the_login_are_a_few_kilobytes(port: int) -> None:
+    large = 400 * 1024 * 1024
+    forged = "Cookie: sessionid=abcdefghijklmnopqrstuvwxyz012345\r\n"
+    for path in ("/accounts/login/", "/d/parts/import/", "/api/v1/datasets/parts/review/next", "/nowhere/"):
+        for headers in ("", forged):
+            with connect(port) as one:
+                one.sendall(post(path, large, headers) + b"x" * 1000)
+                assert b"HTTP/1.1 413" in read(one), path
+    japanese = say(port, post("/accounts/login/", large, "Accept-Language: ja\r\n"))
+    assert "大きすぎ".encode() in japanese
+    # Without a length, and with one that lies.
+    chunked = post("/accounts/login/", 0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+    assert b"HTTP/1.1 413" in say(port, chunked + (b"4000\r\n" + b"x" * 0x4000 + b"\r\n") * 3)
+    both = post("/accounts/login/", 5, "Transfer-Encoding: chunked\r\n")
+    assert b" 400 " in say(port, both + b"0\r\n\r\n").split(b"\r\n")[0]
+    # What a login needs still arrives: refused by the form's token, not by its size.
+    assert b"HTTP/1.1 403" in say(port, post("/accounts/login/", 1000) + b"x" * 1000)
+
+
+def test_heads_are_bounded(port: int) -> None:
+    many = b"".join(b"X-%d: a\r\n" % number for number in range(3000))
+    for head in (
+        b"GET /" + b"a" * 60000,
+        b"GET / HTTP/1.1\r\nX: " + b"a" * 60000,
+        b"GET / HTTP/1.1\r\n" + many,
+    ):
+        answer = say(port, head + b"\r\n\r\n").split(b"\r\n")[0]
+        assert answer == b"" or answer.split()[1] in (b"400", b"414", b"431"), answer
+
+
+def test_members_send_forms_and_files_with_limits_of_their_own(port: int) -> None:
+    dataset = factories.DatasetFactory(slug="parts", admin=(user := factories.UserFactory()))
+    headers = cookies(user)
+    path = "/d/parts/import/"
+    # Beyond a form at an address without files; beyond an archive at one with.
+    assert b"HTTP/1.1 413" in say(port, post("/accounts/me/", 6 * 2**20, headers))
+    assert b"HTTP/1.1 413" in say(port, post(path, settings.MAX_ARCHIVE_BYTES * 2, headers))
+    # A file arrives through the thread that works on it, whole, and memory stays flat.
+    begin = (
+        b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n'
+        b"Content-Type: image/png\r\n\r\n"
+    )
+    size = 60 * 2**20
+    end = b"\r\n--b--\r\n"
+    whole = post(path, len(begin) + size + len(end), headers).replace(
+        b"application/x-www-form-urlencoded", b"multipart/form-data; boundary=b"
+    )
+    server = next(
+        p for p in psutil.net_connections() if p.laddr and p.laddr.port == port and p.status == "LISTEN"
+    ).pid
+    family = [psutil.Process(server), *psutil.Process(server).children(recursive=True)]
+    before = max(p.memory_info().rss for p in family)
+    with connect(port) as one:
+        one.sendall(whole + begin)
+        for _ in range(size // 2**20):
+            one.sendall(b"x" * 2**20)
+        one.sendall(end)
+        answer = read(one)
+    assert b"HTTP/1.1 302" in answer, answer[:300]
+    assert max(p.memory_info().rss for p in family) - before < 40 * 2**20
+    from mekiki.datasets.models import ImportBatch
+
+    assert ImportBatch.objects.get(dataset=dataset).pk
+
+
+def test_answers_keep_their_form(port: int) -> None:
+    """HEAD, static files, cookies, streams and kept-alive connections, as clients of any server expect."""
+    user = factories.UserFactory()
+    dataset = factories.DatasetFactory(slug="parts")
+    from mekiki.accounts.services import set_role
+
+    set_role(dataset=dataset, user=user, role=Role.ADMIN, actor=None)
+    with connect(port) as one:
+        for _ in range(3):  # one connection
+            one.sendall(b"HEAD /accounts/login/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert one.recv(65536).startswith(b"HTTP/1.1 200")
+    page = say(port, b"GET /accounts/login/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    head, body = page.split(b"\r\n\r\n", 1)
+    assert b"csrftoken=" in head and f"Content-Length: {len(body)}".encode() in head
+    static = f"/{settings.STATIC_URL.strip('/')}/mekiki/css/base.css"
+    found = say(port, f"GET {static} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+    file = Path(__file__).parents[2] / "platform/mekiki/web/static/mekiki/css/base.css"
+    assert found.split(b"\r\n\r\n", 1)[1] == file.read_bytes()
+    stream = f"GET /d/parts/activity/events.csv HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{cookies(user)}\r\n"
+    head, body = say(port, stream.encode()).split(b"\r\n\r\n", 1)
+    assert b" 200 " in head and b"chunked" in head and body.endswith(b"0\r\n\r\n")
+    unicode = say(
+        port, "GET /d/日本/%E6%97%A5/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+    )
+    assert unicode.split()[1] in (b"302", b"400", b"404")
+
+
+def test_a_reader_that_never_reads_holds_no_page_up(port: int) -> None:
+    page = b"GET /accounts/login/ HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    slow = []
+    for _ in range(20):
+        one = socket.socket()
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        one.connect(("127.0.0.1", port))
+        one.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            one.send(page * 500)
+        slow.append(one)
+    began = time.monotonic()
+    assert b"200 OK" in say(port, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    assert time.monotonic() - began < 10
+    for one in slow:
+        one.close()
