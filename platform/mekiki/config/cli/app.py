@@ -87,7 +87,7 @@ AnyPath = click.Path(path_type=Path)
         "user-admin",
         "user-password",
         "roles",
-    ],  # fmt: skip
+    ],
 )
 @click.command_panel(_("For developers"), commands=["manage"])
 @click.version_option(version("mekiki"), message="mekiki %(version)s")
