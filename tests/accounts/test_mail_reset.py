@@ -63,9 +63,7 @@ def test_a_link_by_mail_changes_the_password_once(hana: User) -> None:
 def test_everybody_gets_the_same_answer_and_only_one_gets_a_mail(hana: User) -> None:
     factories.UserFactory(username="no-mail")
     factories.UserFactory(username="gone", email="gone@example.com", is_active=False)
-    answers = {
-        ask(name) for name in ("hana", "hana@example.com", "nobody", "no-mail", "gone", "\0", "x" * 254)
-    }
+    answers = {ask(name) for name in ("hana", "hana@example.com", "nobody", "no-mail", "gone", "x" * 254)}
     assert len(answers) == 1
     assert mail_reset.send_waiting() == 2
     assert {message.to[0] for message in mail.outbox} == {"hana@example.com"}
