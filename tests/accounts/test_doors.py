@@ -37,6 +37,7 @@ ADMIN = {
 PLATFORM_ADMIN = {
     "users", "user-create", "user", "user-active", "user-may-create", "user-password", "platform-activity",
     "platform-activity-download", "site-settings", "site-storage", "system", "second-factor-required", "user-factors",
+    "seals-ask", "seal-time-stamp",
     "user-admin", "logins", "user-mail",
 }  # fmt: skip
 ANYBODY = {
@@ -55,6 +56,7 @@ ANYBODY = {
 LOGGED_IN = {
     "home", "account", "logout", "dataset-create", "dataset-suggest-address", "metrics", "second-factor",
     "second-factor-app", "passkey-add", "recovery-codes", "second-factor-remove", "passkey-rename",
+    "seals", "seal-head", "seal-request", "seal-keys",
     "password-change", "sessions",
 }  # fmt: skip
 # The description of the API and its root.

@@ -52,14 +52,16 @@ def places() -> list[Place]:
         folders["database"] = (home / "postgres").resolve()
     found = []
     for name, folder in folders.items():
-        place = next((each for each in (folder, *folder.parents) if each.exists()), None)
-        if place is not None:
-            found.append(_place(name, place))
+        place = next((each for each in (folder, *folder.parents) if os.path.exists(each)), folder)  # noqa: PTH110
+        found.append(_place(name, place))
     return found
 
 
 def _place(name: str, folder: Path) -> Place:
-    state = os.statvfs(folder)
+    try:
+        state = os.statvfs(folder)
+    except OSError:  # a network disk that is gone
+        return Place(name, folder, 0, 0, READ_ONLY)
     free, total = state.f_bavail * state.f_frsize, state.f_blocks * state.f_frsize
     problem = ""
     # The database is the server's to write, under a user of its own for root.

@@ -345,7 +345,7 @@ def key_list(as_json: bool) -> None:
     "file", type=AnyPath, help=_("The file to write, or a folder for a file named after the moment.")
 )
 @click.option(
-    "--without-keys", is_flag=True, help=_("Leave the keys out: label sets will be signed by a new one.")
+    "--without-keys", is_flag=True, help=_("Leave the keys out: nothing can be signed after a restore.")
 )
 @click.option("--without-models", is_flag=True, help=_("Leave the model folders in MEKIKI_HOME/models out."))
 @click.option("--json", "as_json", is_flag=True, help=_("Print the result as JSON."))
