@@ -38,7 +38,7 @@ PLATFORM_ADMIN = {
     "users", "user-create", "user", "user-active", "user-may-create", "user-password", "platform-activity",
     "platform-activity-download", "site-settings", "site-storage", "system", "second-factor-required", "user-factors",
     "seals-ask", "seal-time-stamp",
-    "user-admin", "logins",
+    "user-admin", "logins", "user-mail",
 }  # fmt: skip
 ANYBODY = {
     "security-txt",
@@ -46,6 +46,9 @@ ANYBODY = {
     "account_login",
     "mfa_authenticate",
     "passkey-login",
+    "password-lost",
+    "password-reset",
+    "password-reset-link",
     "set_language",
     "set_theme",
     "healthz",
