@@ -83,10 +83,12 @@ def measure(labels: int) -> dict[str, float]:
     """The figures for that many labels."""
     from django.core.files.storage import default_storage
 
+    from mekiki.audit.private_key import make_first_key
     from mekiki.exports.services import freeze
     from mekiki.exports.verify import verify
     from mekiki.exports.writing import write_label_set
 
+    make_first_key()
     dataset, user = make(labels)
     label_set = freeze(dataset=dataset, user=user)
     began = time.perf_counter()

@@ -86,6 +86,13 @@ SECTIONS: dict[str, tuple[str, str, str]] = {
         "`before_haswell` is the recipe of before (`int8 1`) on the emulated Haswell, compared with fp32 (decision 20). The "
         "machine was shared with other work: read the speeds as ratios.",
     ),
+    "slow_clients": (
+        "Reviewers beside slow clients",
+        "python benchmarks/slow_clients.py --json benchmarks/results/slow_clients.json",
+        "Eight reviewers over HTTP and a probe of /healthz, alone and beside 32 and 200 clients that send half a request "
+        "line, a header or a body a byte a second, or do not read. `unanswered` are requests without an answer within "
+        "five seconds. Budget: none.",
+    ),
     "two_workers": (
         "Two workers on one dataset",
         "python benchmarks/two_workers.py --json benchmarks/results/two_workers.json",

@@ -3,9 +3,11 @@
 import re
 import threading
 from html import unescape
+from io import StringIO
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.models import F
 from django.test import Client
@@ -77,7 +79,9 @@ def test_every_sensitive_act_asks(old: Client) -> None:
     before = list(Event.objects.values_list("kind", flat=True))
     acts = [
         *(reverse(name, args=[person.pk]) for name in ("user-active", "user-may-create", "user-password", "user-admin")),
-        reverse("user-create"), reverse("members", args=["parts"]),
+        reverse("user-create"), reverse("members", args=["parts"]), reverse("user-mail", args=[person.pk]),
+        *(reverse(name) for name in ("second-factor-app", "passkey-add", "recovery-codes", "second-factor-required")),
+        reverse("second-factor-remove", args=[1]), reverse("user-factors", args=[person.pk]),
         *(reverse(name, args=["parts", person.pk]) for name in ("member-role", "member-remove")),
     ]  # fmt: skip
     for url in acts:
@@ -122,6 +126,26 @@ def test_an_admin_is_made_and_demoted_and_the_last_one_stays(boss: User, client:
         services.set_admin(user=factories.UserFactory(is_active=False), is_admin=True, actor=boss)
     kinds = Event.objects.filter(object_id=str(hana.pk)).order_by("pk").values_list("kind", "actor_id")
     assert list(kinds) == [("user.made_admin", boss.pk), ("user.admin_withdrawn", boss.pk)]
+
+
+def test_commands_make_and_demote_admins_and_give_passwords(boss: User) -> None:
+    hana = factories.UserFactory(username="hana")
+    out, err = StringIO(), StringIO()
+    call_command("user_admin", "HANA", stdout=out)
+    hana.refresh_from_db()
+    assert hana.is_superuser and "admin" in out.getvalue()
+    call_command("user_admin", "boss", withdraw=True, stdout=out)
+    with pytest.raises(ValidationError):
+        call_command("user_admin", "hana", withdraw=True, stdout=out)
+    with pytest.raises(CommandError):
+        call_command("user_admin", "nobody", stdout=out)
+    given = StringIO()
+    call_command("user_password", "hana", stdout=given, stderr=err)
+    hana.refresh_from_db()
+    assert hana.check_password(given.getvalue().strip()) and hana.must_change_password
+    kinds = list(Event.objects.order_by("pk").values_list("kind", "actor_id"))
+    expected = ["user.made_admin", "user.admin_withdrawn", "user.password_reset"]
+    assert kinds == [(kind, None) for kind in expected]
 
 
 def test_who_steps_down_is_led_home(boss: User, client: Client) -> None:

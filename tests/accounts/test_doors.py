@@ -37,7 +37,8 @@ ADMIN = {
 PLATFORM_ADMIN = {
     "users", "user-create", "user", "user-active", "user-may-create", "user-password", "platform-activity",
     "platform-activity-download", "site-settings", "site-storage", "system", "second-factor-required", "user-factors",
-    "user-admin", "logins",
+    "seals-ask", "seal-time-stamp",
+    "user-admin", "logins", "user-mail",
 }  # fmt: skip
 ANYBODY = {
     "security-txt",
@@ -45,6 +46,9 @@ ANYBODY = {
     "account_login",
     "mfa_authenticate",
     "passkey-login",
+    "password-lost",
+    "password-reset",
+    "password-reset-link",
     "set_language",
     "set_theme",
     "healthz",
@@ -52,6 +56,7 @@ ANYBODY = {
 LOGGED_IN = {
     "home", "account", "logout", "dataset-create", "dataset-suggest-address", "metrics", "second-factor",
     "second-factor-app", "passkey-add", "recovery-codes", "second-factor-remove", "passkey-rename",
+    "seals", "seal-head", "seal-request", "seal-keys",
     "password-change", "sessions",
 }  # fmt: skip
 # The description of the API and its root.

@@ -49,6 +49,7 @@ MUTABLE = {
     "labeling_label", "learning_champion", "learning_embedding", "learning_embeddingchange",
     "learning_encoderchange", "learning_encodingproblem", "learning_prediction", "learning_textembedding",
     "learning_trainingrun", "learning_workerdifference", "learning_workerreport", "review_confirmedlabel",
+    "jobs_inhand",
     "review_lease",
 }  # fmt: skip
 OF_OTHERS = ("account_", "auth_", "django_", "mfa_", "socialaccount_", "usersessions_")

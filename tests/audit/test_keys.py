@@ -133,6 +133,17 @@ def test_the_key_can_lie_where_the_worker_alone_has_it(
     assert load_key()[0] == current_key()
 
 
+def test_a_key_of_before_that_lies_elsewhere_is_not_passed_over(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "keys").mkdir()
+    (home / "keys" / "signing.pem").write_bytes(private_key._pem(Ed25519PrivateKey.generate()))
+    monkeypatch.setenv("MEKIKI_SIGNING_KEY_FILE", str(home / "elsewhere.pem"))
+    with pytest.raises(SigningKeyError, match="Move the file"):
+        settle_key()
+    assert not (home / "elsewhere.pem").exists() and not SigningKey.objects.exists()
+
+
 def test_only_the_worker_is_given_what_opens_the_key(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import socket
 

@@ -95,7 +95,17 @@ def scene() -> tuple[Any, Any]:
 def addresses(slug: str) -> dict[str, str]:
     """Name of a page → its address, for every page that needs no further object."""
     found = {}
-    for name in ["home", "account", "users", "dataset-create", "site-storage"]:
+    names = [
+        "home",
+        "account",
+        "sessions",
+        "logins",
+        "password-lost",
+        "users",
+        "dataset-create",
+        "site-storage",
+    ]
+    for name in names:
         found[name] = _reverse(name)
     pages = ["overview", "images", "import", "labels", "review", "models", "exports", "activity", "members"]
     for name in [*pages, "dataset-settings"]:

@@ -40,7 +40,7 @@ def test_postgres_keeps_data_through_kill_and_stop_on_any_home(home: Path) -> No
     fast = {"fsync": "off"}  # the disk is not what is tested
     server = Postgres(home / "postgres", sync=False, settings=fast)
     server.start()
-    with psycopg.connect(server.owner_url) as c:
+    with psycopg.connect(server.superuser_url) as c:
         c.execute("CREATE TABLE t (v vector(2))")
         c.execute("INSERT INTO t VALUES ('[1,2]')")
     try:
@@ -50,7 +50,7 @@ def test_postgres_keeps_data_through_kill_and_stop_on_any_home(home: Path) -> No
             time.sleep(0.01)
         assert not server.alive()
         server.start()
-        with psycopg.connect(server.owner_url) as c:
+        with psycopg.connect(server.superuser_url) as c:
             assert c.execute("SELECT count(*) FROM t").fetchone() == (1,)
             # TCP is off, and only we can reach the socket.
             assert c.execute("SHOW listen_addresses").fetchone() == ("",)
@@ -64,7 +64,7 @@ def test_postgres_keeps_data_through_kill_and_stop_on_any_home(home: Path) -> No
     again = Postgres(home / "postgres", settings=fast)
     try:
         again.start()
-        with psycopg.connect(again.owner_url) as c:
+        with psycopg.connect(again.superuser_url) as c:
             assert c.execute("SELECT count(*) FROM t").fetchone() == (1,)
     finally:
         again.stop()

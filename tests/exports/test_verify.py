@@ -17,7 +17,8 @@ from mekiki.audit import signing
 from mekiki.exports import archive as zips
 from mekiki.exports import format as form
 from mekiki.exports.models import LabelSet
-from mekiki.exports.verify import VerifyReport, verify
+from mekiki.exports.problems import VerifyReport
+from mekiki.exports.verify import verify
 from tests.exports.helpers import path_of
 
 PER_CHANGE = settings(
@@ -41,7 +42,7 @@ def pack(contents: dict[str, bytes], path: Path) -> Path:
     with path.open("w+b") as file:
         writer = zips.Writer(file)
         for name, content in contents.items():
-            with writer.entry(name, packed=name in (form.ROWS, form.TABLE)) as sink:
+            with writer.entry(name, packed=name in (form.ROWS, form.TABLE, form.SEALS)) as sink:
                 sink.write(content)
         writer.finish()
     return path

@@ -188,6 +188,8 @@ class World:
             "factor_id": [1],
             "encoder_id": [self.encoder.pk],
             "form": ["csv", "jsonl"],
+            "key": ["MQ"],
+            "token": ["a-b"],
         }
 
     def addresses(self) -> Iterator[tuple[str, str]]:

@@ -23,7 +23,7 @@ from mekiki.datasets.models import Dataset, Image
 from mekiki.datasets.storage import open_shown, shown_path
 from mekiki.jobs import broker
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
-from mekiki.jobs.services import enqueue
+from mekiki.jobs.services import enqueue, forget_deaths
 from mekiki.labeling.selectors import can_predict
 from mekiki.learning import models
 from mekiki.learning.selectors import embedded_count, encoding_problems
@@ -55,15 +55,16 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     progress = _Progress(job, dataset, row, report)
     logger.info("This worker leads job %s: dataset %s, encoder %s.", job.pk, dataset.pk, row.pk)
     share = Share(dataset, row)
+    passed = partial(forget_deaths, job)
     with Aside(share) as aside:
         while True:
-            _embed_chunks(encoder, share, aside, progress.tick)
+            _embed_chunks(encoder, share, aside, progress.tick, passed=passed)
             # Others may hold chunks still, and images of an import that committed meanwhile may have smaller ids.
             if not aside.do(share.left).result():
                 break
             progress.tick(0)
             aside.do(share.rewind)
-            if not _embed_chunks(encoder, share, aside, progress.tick, take_from_hung=True):
+            if not _embed_chunks(encoder, share, aside, progress.tick, take_from_hung=True, passed=passed):
                 time.sleep(0.2)
             aside.do(share.rewind)
     result = progress.result() | {"encoder": row.name, "here": share.embedded}
@@ -121,8 +122,12 @@ def _embed_chunks(
     *,
     wanted: Callable[[], bool] = lambda: True,
     take_from_hung: bool = False,
+    passed: Callable[[], None] = lambda: None,
 ) -> bool:
     """Embed chunk after chunk until none is free; was there any? tick(n): n images are computed and not stored yet.
+
+    It ends after a chunk with which a worker died: its images are embedded one at a time, with nothing else in hand.
+    passed(): that is behind us.
 
     The images of all chunks are one stream, so that the device never waits at their seams; meanwhile finished chunks
     are stored and the next ones claimed.
@@ -130,12 +135,16 @@ def _embed_chunks(
     under_way: dict[int, _Chunk] = {}  # by image id
     storing: deque[Future[Any]] = deque()
     said, any_done = time.monotonic(), False
+    suspect: Chunk | None = None
 
     def images() -> Iterator[tuple[int, Any]]:
-        nonlocal any_done
+        nonlocal any_done, suspect
         ahead = aside.do(share.claim, take_from_hung=take_from_hung)
         while (claimed := ahead.result()) is not None and wanted():
             any_done = True
+            if claimed.suspect:
+                suspect = claimed
+                return
             ahead = aside.do(share.claim, take_from_hung=take_from_hung)
             chunk = _Chunk(claimed)
             under_way.update((image.pk, chunk) for image in claimed.images)
@@ -165,7 +174,25 @@ def _embed_chunks(
                 aside.do(share.alive)
     for stored in storing:
         stored.result()
+    if suspect is not None:
+        _embed_one_by_one(encoder, suspect, share, aside, tick)
+        passed()
     return any_done
+
+
+def _embed_one_by_one(
+    encoder: Encoder, chunk: Chunk, share: Share, aside: Aside, tick: Callable[[int], None]
+) -> None:
+    """Embed the images of a chunk with which a worker died. Each is stored before the next is begun."""
+    logger.warning("A worker died with chunk %s in its hands; its images are embedded singly.", chunk.number)
+    for image in chunk.images:
+        aside.do(share.begin_alone, chunk, image.pk).result()
+        item = shown_path(image) or partial(_fetched, image)
+        for part in encoder.encode_stream([(image.pk, item)]):
+            problems = {pk: str(error) for pk, error in part.errors.items()}
+            aside.do(share.store_one, chunk, part.keys, part.vectors, problems).result()
+        tick(0)
+    aside.do(share.let_go, chunk).result()
 
 
 @dataclass

@@ -5,8 +5,9 @@ from typing import Any
 from django.utils.translation import gettext_lazy
 
 from mekiki.datasets.models import ImportBatch
-from mekiki.datasets.services import run_import
+from mekiki.datasets.services import hand_of, run_import
 from mekiki.jobs.models import Job
+from mekiki.jobs.services import forget_deaths
 from workers.errors import StageError
 from workers.runner import Report
 
@@ -17,8 +18,11 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     if batch is None:
         raise StageError(gettext_lazy("This import was given up meanwhile. Images it had stored are kept."))
     report(stage="storing images", unit="files")
+    hand = hand_of(batch)
+    if hand.just_set_aside:
+        forget_deaths(job)
     batch = run_import(
-        batch=batch, progress=lambda done, total: report(done=done, total=total or 0, unit="files")
+        batch=batch, hand=hand, progress=lambda done, total: report(done=done, total=total or 0, unit="files")
     )
     return {
         "batch": batch.pk,

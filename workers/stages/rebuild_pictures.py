@@ -13,8 +13,9 @@ from mekiki.datasets.problems import ProblemError
 from mekiki.datasets.selectors import images_to_rebuild
 from mekiki.datasets.services import rebuild_picture, set_estimate
 from mekiki.datasets.storage import open_original
+from mekiki.jobs.in_hand import Hand
 from mekiki.jobs.models import Job, Kind
-from mekiki.jobs.services import enqueue
+from mekiki.jobs.services import enqueue, forget_deaths
 from mekiki.learning import models
 from mekiki.learning.services import forget_vectors
 from workers.errors import StageError
@@ -47,6 +48,9 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     encoders = list(models.Encoder.objects.values_list("pk", flat=True))
     windows = Windows(dataset)
     done = unreadable = 0
+    hand = Hand(f"rebuild {dataset.pk}")
+    if hand.just_set_aside:
+        forget_deaths(job)
     ids = list(images.values_list("pk", flat=True))
     for number, some in groupby(ids, key=lambda pk: pk // CHUNK):
         chunk = list(some)
@@ -54,14 +58,21 @@ def run(job: Job, report: Report) -> dict[str, Any]:
             made = []
             for image in Image.objects.filter(pk__in=chunk).select_related("window").order_by("pk"):
                 done += 1
+                if str(image.pk) in hand.set_aside:
+                    unreadable += 1
+                    logger.error("Image %s is left out: workers died while they read it.", image.pk)
+                    continue
+                hand.begin_alone(str(image.pk))
                 try:
                     rebuild_picture(image=image, windows=windows, max_pixels=settings.MAX_PIXELS)
                     made.append(image.pk)
                 except (ProblemError, FileNotFoundError) as error:
                     unreadable += 1
                     logger.warning("The pictures of image %s stay as they were: %s", image.pk, error)
+                hand.done([str(image.pk)])
                 report(done=done)
             forget_vectors(dataset=dataset, image_ids=made)
+    hand.close()
     if done:
         enqueue(kind=Kind.ENCODE, dataset=dataset, user=job.created_by)
     return {"rebuilt": done - unreadable, "unreadable": unreadable}

@@ -2,7 +2,7 @@
 
 import numpy as np
 from django.db.models import Exists, OuterRef
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from mekiki.datasets.models import Dataset
 from mekiki.learning import models
@@ -69,8 +69,7 @@ def fill(dataset: Dataset, head: models.Head, scores: Scores, mirror: Mirror, re
 
 def _held_image_ids(dataset: Dataset) -> set[int]:
     """Images in a reviewer's hands."""
-    now = timezone.now()
-    live = Lease.objects.filter(item=OuterRef("pk"), ended_at__isnull=True, expires_at__gt=now)
+    live = Lease.objects.filter(item=OuterRef("pk"), ended_at__isnull=True, expires_at__gt=Now())
     waiting = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING)
     return set(waiting.filter(Exists(live)).values_list("image_id", flat=True))
 

@@ -12,10 +12,10 @@ import numpy as np
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db.models import Exists, OuterRef, QuerySet
-from django.utils import timezone
 from django.utils.translation import gettext_lazy
 from numpy.typing import NDArray
 
+from mekiki.config import clock
 from mekiki.datasets.models import Dataset, Image
 from mekiki.jobs.models import Job
 from mekiki.labeling.models import Label, PromptSet
@@ -149,7 +149,7 @@ def _stopped_lately(dataset: Dataset, row: models.Encoder) -> bool:
         and last.to_encoder_id == row.pk
         and last.state in {models.EncoderChange.State.FAILED, models.EncoderChange.State.CANCELLED}
         and last.ended_at is not None
-        and last.ended_at > timezone.now() - PAUSE
+        and not clock.has_passed(PAUSE, last.ended_at)
     )
 
 

@@ -19,7 +19,9 @@ from django.db import DatabaseError, InterfaceError, connection
 from numpy.typing import NDArray
 
 from mekiki.datasets.models import Dataset, Image
+from mekiki.jobs.in_hand import Hand
 from mekiki.learning import models
+from mekiki.learning.problems import KILLS_WORKER
 from mekiki.learning.services import record_encoding_problems, store_embeddings
 from workers.steps.encoders import missing
 
@@ -36,6 +38,8 @@ class Chunk:
 
     number: int
     images: list[Image]
+    # A worker died with this chunk in its hands: its images are to be embedded one at a time.
+    suspect: bool = False
 
 
 class Share:
@@ -46,6 +50,7 @@ class Share:
         self._todo = missing(dataset, row).only("pk", "dataset_id", "sha256", "has_display").order_by("pk")
         self._last = 0
         self._held: set[int] = set()
+        self._hands: dict[int, Hand] = {}  # by chunk
         self.embedded = 0  # by this worker
 
     def claim(self, *, take_from_hung: bool = False) -> Chunk | None:
@@ -60,9 +65,38 @@ class Share:
             self._held.add(number)
             images = list(self._todo.filter(pk__gte=number * CHUNK, pk__lte=self._last))
             if images:
-                return Chunk(number, images)
+                return self._begun(number, images)
             self._release(number)
         return None
+
+    def _begun(self, number: int, images: list[Image]) -> Chunk:
+        """Note that the chunk is in hand; leave out an image with which workers died."""
+        hand = self._hands[number] = Hand(f"encode {self._row.pk} {number}")
+        if hand.set_aside:
+            reasons = {int(pk): KILLS_WORKER for pk in hand.set_aside}
+            record_encoding_problems(encoder=self._row, problems=reasons)
+            logger.error("Images %s are set aside: workers died while they read them.", sorted(reasons))
+            images = [image for image in images if image.pk not in reasons]
+        suspect = bool(hand.suspects or hand.set_aside)
+        if not suspect:
+            hand.begin(["all"])  # of the chunk: which images that is, the rows say
+        return Chunk(number, images, suspect)
+
+    def begin_alone(self, chunk: Chunk, image_id: int) -> None:
+        """Note that one image of a suspect chunk is in hand, and no other image at all."""
+        self._hands[chunk.number].begin_alone(str(image_id))
+
+    def store_one(
+        self, chunk: Chunk, ids: Sequence[int], vectors: NDArray[Any], problems: dict[int, str]
+    ) -> None:
+        """Keep what was computed of one image of a suspect chunk."""
+        self.embedded += store_embeddings(encoder=self._row, image_ids=ids, vectors=vectors)
+        record_encoding_problems(encoder=self._row, problems=problems)
+        self._hands[chunk.number].done([str(pk) for pk in [*ids, *problems]])
+
+    def let_go(self, chunk: Chunk) -> None:
+        """Let go of a suspect chunk, all of whose images are done."""
+        self._release(chunk.number)
 
     def rewind(self) -> None:
         """Look from the first image again: chunks that others held may be free, and imports go on meanwhile."""
@@ -99,7 +133,7 @@ class Share:
         """Let go of every chunk."""
         with suppress(DatabaseError, InterfaceError):
             for number in list(self._held):
-                self._release(number)
+                self._release(number, stopped=True)
 
     def _key(self, number: int) -> int:
         return (self._row.pk << 40) + number
@@ -114,8 +148,10 @@ class Share:
             cursor.execute("SELECT pg_try_advisory_lock(%s)", [self._key(number)])
             return bool(cursor.fetchone()[0])
 
-    def _release(self, number: int) -> None:
+    def _release(self, number: int, *, stopped: bool = False) -> None:
         self._held.discard(number)
+        if (hand := self._hands.pop(number, None)) is not None:
+            hand.let_go() if stopped else hand.close()
         with connection.cursor() as cursor:
             # A chunk taken from a worker that hangs is not locked: PostgreSQL warns of that and does nothing.
             cursor.execute("SELECT pg_advisory_unlock(%s)", [self._key(number)])

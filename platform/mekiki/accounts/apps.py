@@ -7,5 +7,9 @@ class AccountsConfig(AppConfig):
     verbose_name = "Accounts"
 
     def ready(self) -> None:
-        """Listen to logins and logouts."""
+        """Listen to logins and logouts; the sweeper sends the mails that wait."""
         from mekiki.accounts import logins  # noqa: F401
+        from mekiki.accounts.mail_reset import send_waiting
+        from mekiki.jobs.chores import Chore, register
+
+        register(Chore("send mails", 10.0, lambda: send_waiting))

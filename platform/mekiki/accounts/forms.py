@@ -59,6 +59,11 @@ class NewUserForm(forms.Form):
             "Leave empty to have a strong one made. It is shown once. The user must change it after the first login."
         ),
     )
+    email = forms.EmailField(
+        label=_("Mail address"),
+        required=False,
+        help_text=_("Links for a lost password go there."),
+    )
     may_create_datasets = forms.BooleanField(label=_("May create datasets"), required=False)
     is_admin = forms.BooleanField(
         label=_("Admin of the platform"),

@@ -214,6 +214,21 @@ class Session(AbstractBaseSession):
         super().save(*args, force_update=force_update, **options)
 
 
+class PasswordReset(models.Model):
+    """Somebody lost a password and asked for a mail. Short-lived: see accounts.mail_reset."""
+
+    user = models.ForeignKey(
+        User, null=True, on_delete=models.CASCADE, related_name="+"
+    )  # None: nobody gets a mail
+    address = models.CharField(max_length=64, blank=True, default="")
+    language = models.CharField(max_length=10, blank=True, default="")
+    asked_at = models.DateTimeField(db_default=Now(), db_index=True)
+    sent_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.user_id} at {self.asked_at}"
+
+
 class SiteSettings(models.Model):
     """What holds for the whole site: one row at most. Read and written by accounts/site.py."""
 

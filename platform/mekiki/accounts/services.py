@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
@@ -34,6 +35,7 @@ def create_user(
     may_create_datasets: bool = False,
     actor: User | None = None,
     language: str = "",
+    email: str = "",
     must_change_password: bool | None = None,
 ) -> User:
     """Make a user. ValidationError: a taken, confusable or malformed name, or a weak password.
@@ -47,6 +49,7 @@ def create_user(
         is_staff=is_admin,
         may_create_datasets=may_create_datasets or is_admin,
         language=language,
+        email=email,
         must_change_password=actor is not None if must_change_password is None else must_change_password,
     )
     validate_password(password, user)
@@ -222,6 +225,21 @@ def remove_member(*, dataset: Any, user: User, actor: User | None) -> None:
         data={"user": user.username},
     )
     membership.delete()
+
+
+@transaction.atomic
+def set_email(*, user: User, email: str, actor: User) -> User:
+    """Set the mail address to which links for a lost password go; "" for none. ValidationError for no address."""
+    require_platform_admin(actor)
+    if email:
+        validate_email(email)
+    row = User.objects.select_for_update().get(pk=user.pk)
+    if row.email == email:
+        return row
+    row.email = email
+    row.save(update_fields=["email"])
+    record(kind="user.mail_changed", actor=actor, target=row, data={"name": row.username})
+    return row
 
 
 @transaction.atomic

@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from mekiki.accounts import own, security, views
+from mekiki.accounts import lost, own, security, views
 from mekiki.accounts.second_factor import views as second_factor
 
 urlpatterns = [
@@ -12,6 +12,9 @@ urlpatterns = [
     path("login/code/", second_factor.second_step, name="mfa_authenticate"),
     path("login/passkey/", second_factor.passkey_login, name="passkey-login"),
     path("logout/", LogoutView.as_view(), name="logout"),
+    path("lost/", lost.lost, name="password-lost"),
+    path("lost/<str:key>/<str:token>/", lost.link, name="password-reset-link"),
+    path("lost/new/", lost.reset, name="password-reset"),
     path("me/", views.account, name="account"),
     path("password/", own.change_password, name="password-change"),
     path("sessions/", own.own_sessions, name="sessions"),
@@ -29,6 +32,7 @@ urlpatterns = [
     path("users/<int:user_id>/", views.user, name="user"),
     path("users/<int:user_id>/active/", views.set_active, name="user-active"),
     path("users/<int:user_id>/datasets/", views.set_may_create, name="user-may-create"),
+    path("users/<int:user_id>/mail/", views.set_email, name="user-mail"),
     path("users/<int:user_id>/admin/", views.set_admin, name="user-admin"),
     path("users/<int:user_id>/second-factor/", second_factor.reset, name="user-factors"),
     path("users/<int:user_id>/password/", views.reset_password, name="user-password"),

@@ -16,7 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from mekiki.accounts import login_flow, selectors, services, sessions, site
+from mekiki.accounts import login_flow, mail_reset, selectors, services, sessions, site
 from mekiki.accounts.access import person, require_platform_admin, user_for
 from mekiki.accounts.confirming import confirm_first
 from mekiki.accounts.forms import LoginForm, NewUserForm, OwnPasswordForm, SiteForm
@@ -40,7 +40,9 @@ class LoginView(auth_views.LoginView):
 
     def get_context_data(self, **more: Any) -> dict[str, Any]:
         """Add where passkeys work."""
-        return super().get_context_data(**more, passkeys_work=hosts.passkeys_work(self.request))
+        return super().get_context_data(
+            **more, passkeys_work=hosts.passkeys_work(self.request), mail=mail_reset.is_set_up()
+        )
 
 
 @never_cache
@@ -96,7 +98,7 @@ def _by_field(error: ValidationError) -> dict[str | None, list[str]]:
     """The service's complaints, under the form's names."""
     if not hasattr(error, "error_dict"):
         return {"password": error.messages}
-    names = {"username": "name", "password": "password"}
+    names = {"username": "name", "password": "password", "email": "email"}
     return {names.get(field): problems for field, problems in error.message_dict.items()}
 
 
@@ -138,6 +140,22 @@ def set_may_create(request: HttpRequest, user_id: int) -> HttpResponse:
     services.set_may_create_datasets(user=found, allowed=allowed, actor=person(request))
     said = _("%(name)s may create datasets.") if allowed else _("%(name)s may not create datasets any more.")
     messages.success(request, said % {"name": found.username})
+    return redirect("user", user_id)
+
+
+@require_POST
+@confirm_first
+def set_email(request: HttpRequest, user_id: int) -> HttpResponse:
+    """Set the mail address of a user."""
+    found = user_for(person(request), user_id)
+    try:
+        services.set_email(
+            user=found, email=request.POST.get("email", "").strip()[:254], actor=person(request)
+        )
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+    else:
+        messages.success(request, _("Saved."))
     return redirect("user", user_id)
 
 

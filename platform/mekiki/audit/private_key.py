@@ -92,6 +92,15 @@ def make_first_key() -> SigningKey:
     if current_key() is not None:
         raise SigningKeyError(_("This platform has a signing key already. Nothing was changed."))
     path = key_file()
+    older = Path(settings.HOME) / "keys" / "signing.pem"
+    if not path.exists() and older.exists():
+        raise SigningKeyError(
+            _(
+                "The key of this platform lies at %(older)s, and %(path)s is to hold it. No new key was made. Move the file "
+                "there."
+            ),
+            params={"older": older, "path": path},
+        )
     act = SigningKey.Act.REGISTERED if path.exists() else SigningKey.Act.MADE
     if act == SigningKey.Act.MADE:
         _folder(path)

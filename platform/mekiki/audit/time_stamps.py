@@ -5,6 +5,7 @@ it (for example `curl --data-binary @seal.tsq -H 'Content-Type: application/time
 Knows neither Django nor the database.
 """
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,6 +23,7 @@ from mekiki.audit.checking import Stamp
 from mekiki.audit.findings import gettext_noop
 
 MAX_REPLY = 1 << 20
+_CERTIFICATES = 0xA0  # [0] of SignedData
 REFUSED = gettext_noop("the authority did not grant it")
 NOT_A_REPLY = gettext_noop("it is no reply of a time-stamping authority")
 OTHER_SEAL = gettext_noop("it is not for the statement of this seal")
@@ -48,7 +50,7 @@ def read_reply(reply: bytes, statement: bytes, roots_pem: bytes) -> StampFacts:
     roots_pem: certificates of the authority or of those who certified it; empty: who signed is not checked.
     """
     try:
-        response = decode_timestamp_response(reply)
+        response = decode_timestamp_response(_with_sorted_certificates(reply))
         if PKIStatus(response.status) not in (PKIStatus.GRANTED, PKIStatus.GRANTED_WITH_MODS):
             raise ValueError(REFUSED)
         info = response.tst_info
@@ -80,9 +82,47 @@ def check_stamp(stamp: Stamp, statement: bytes) -> str:
     return ""
 
 
-def _is_for(imprint: object, statement: bytes) -> bool:
-    import hashlib
+def _with_sorted_certificates(reply: bytes) -> bytes:
+    """Return the reply with its certificates in the order of DER, which some authorities (OpenSSL's) do not keep.
 
+    The signature does not cover that order, and rfc3161-client refuses any other.
+    """
+    try:
+        _status, token = _parts(reply, *_inside(reply, 0))
+        _kind, content = _parts(reply, *_inside(reply, token[0]))
+        (signed,) = _parts(reply, *_inside(reply, content[0]))
+        for start, stop in _parts(reply, *_inside(reply, signed[0])):
+            if reply[start] == _CERTIFICATES:
+                begin, end = _inside(reply, start)
+                ordered = sorted(reply[a:b] for a, b in _parts(reply, begin, end))
+                return reply[:begin] + b"".join(ordered) + reply[stop:]
+    except (ValueError, IndexError):
+        pass
+    return reply
+
+
+def _inside(data: bytes, start: int) -> tuple[int, int]:
+    """Return where the contents of the DER value at `start` begin and end. ValueError, IndexError."""
+    length, at = data[start + 1], start + 2
+    if length & 0x80:
+        count = length & 0x7F
+        length, at = int.from_bytes(data[at : at + count]), at + count
+    if at + length > len(data):
+        raise ValueError("It is cut off.")
+    return at, at + length
+
+
+def _parts(data: bytes, begin: int, end: int) -> list[tuple[int, int]]:
+    """Return (start, stop) of each DER value between two places. ValueError, IndexError."""
+    found = []
+    while begin < end:
+        stop = _inside(data, begin)[1]
+        found.append((begin, stop))
+        begin = stop
+    return found
+
+
+def _is_for(imprint: object, statement: bytes) -> bool:
     names = {
         "2.16.840.1.101.3.4.2.1": "sha256",
         "2.16.840.1.101.3.4.2.2": "sha384",

@@ -194,6 +194,19 @@ VARIABLES: dict[str, Variable] = {
             checks.whole_number(1, 86_400),
         ),
         Variable(
+            "MEKIKI_MAIL_URL",
+            "",
+            "Server that sends mail (links for lost passwords): smtps://… or smtp+starttls://user:password@host:587; smtp:// does not encrypt.",
+            checks.url("smtp", "smtps", "smtp+starttls", example="smtp+starttls://user:password@host:587"),
+        ),
+        Variable("MEKIKI_MAIL_FROM", "", "Sender of mails, such as mekiki@example.com.", checks.mail_address),
+        Variable(
+            "MEKIKI_PUBLIC_URL",
+            "",
+            "Address of the site in mails, such as https://mekiki.example.com; without it none are sent.",
+            checks.origin,
+        ),
+        Variable(
             "MEKIKI_PASSWORD_LENGTH",
             "12",
             "Fewest characters of a new password.",

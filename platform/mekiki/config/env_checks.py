@@ -88,6 +88,12 @@ def origin(value: str) -> str | None:
     return None if fits else "an origin such as https://mekiki.example.com"
 
 
+def mail_address(value: str) -> str | None:
+    """Allow a mail address."""
+    fits = re.fullmatch(r"[^@\s<>]{1,64}@[A-Za-z0-9.-]{1,255}", value)
+    return None if fits else "a mail address such as mekiki@example.com"
+
+
 def device(value: str) -> str | None:
     """Allow the names torch has for devices."""
     return (

@@ -7,7 +7,7 @@ from csp.constants import NONE, SELF
 from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext_lazy as _
 
-from mekiki.config import assets, env
+from mekiki.config import assets, env, mail
 from mekiki.embedded import endpoints, secrets
 
 env.require_valid()
@@ -141,6 +141,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "mekiki.accounts.passwords.LengthValidator"},
     {"NAME": "mekiki.accounts.passwords.KnownWordsValidator"},
 ]
+PASSWORD_RESET_TIMEOUT = 3600
 PASSWORD_LENGTH = env.number("MEKIKI_PASSWORD_LENGTH")
 LOGIN_URL = "login"
 # The second step of a login and single sign-on are django-allauth's, by adapters of ours (docs/decisions/0032).
@@ -222,6 +223,15 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 if HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_HSTS_SECONDS = 365 * 24 * 3600
+
+# --- Mail: links for lost passwords (accounts/mail_reset.py) ------------------------------------------------
+MAIL = mail.options(env.text("MEKIKI_MAIL_URL"))
+EMAIL_HOST, EMAIL_PORT = MAIL.host, MAIL.port
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = MAIL.user, MAIL.password
+EMAIL_USE_SSL, EMAIL_USE_TLS = MAIL.ssl, MAIL.starttls
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = env.text("MEKIKI_MAIL_FROM") or "mekiki@localhost"
+PUBLIC_URL = env.text("MEKIKI_PUBLIC_URL")
 
 # --- Bounds on what people send (design.md, invariant 8) ----------------------------------------------------
 MAX_PIXELS = env.number("MEKIKI_MAX_PIXELS")

@@ -151,7 +151,7 @@ class ImportBatch(models.Model):
     # A folder of this import's own under HOME/incoming, or the folder on the server.
     location = models.TextField(default="")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
     finished_at = models.DateTimeField(null=True)
     added = models.PositiveIntegerField(default=0)
     duplicates = models.PositiveIntegerField(default=0)
@@ -245,7 +245,7 @@ class Image(models.Model):
     # Uniform in [0, 1) from the dataset's seed and the hash; below audit_fraction: the audit reserve.
     audit_key = models.FloatField()
     batch = models.ForeignKey(ImportBatch, null=True, on_delete=models.SET_NULL)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
     # The window its pixels were shown by; null for images of 8 bits.
     window = models.ForeignKey(
         PixelWindow, null=True, on_delete=models.SET_NULL, related_name="images", db_index=False

@@ -102,6 +102,13 @@ MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
             "image again."
         ),
     ),
+    "kills_worker": (
+        _("The worker ended unexpectedly, several times, while it read this file. The file was left out."),
+        _(
+            "Open it in an image viewer, save it again as PNG or JPEG, and import that. If it is an ordinary image, the "
+            "worker may have too little memory: tell the person who runs this installation."
+        ),
+    ),
     "too_much_memory": (
         _(
             "Decoding this image needs %(needed)s of memory; the limit is %(limit)s (MEKIKI_DECODE_MEMORY_MB). "

@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 FORMAT = "mekiki-label-set"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+# Version 1 had no seals; label sets frozen then are still checked.
+VERSIONS = (1, 2)
 
 README = "README.txt"
 SCHEMA = "schema.json"
@@ -17,12 +19,15 @@ HEADS = "heads.json"
 ROWS = "labels.jsonl"
 TABLE = "labels.csv"
 IMAGES = "images/"
+SEALS = "seals.jsonl"
+KEYS = "keys.json"
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"
 PUBLIC_KEY = "public_key.pem"
 
 # In every label set, listed in the manifest with size and SHA-256.
-LISTED = (README, SCHEMA, HEADS, ROWS, TABLE)
+LISTED = (README, SCHEMA, HEADS, ROWS, TABLE, SEALS, KEYS)
+SINCE_2 = (SEALS, KEYS)
 # Not listed: the manifest cannot hold its own hash, and the other two speak of the manifest.
 SEALING = (MANIFEST, SIGNATURE, PUBLIC_KEY)
 
@@ -54,7 +59,24 @@ FIELDS = (
     "confidence",
     "image_file",
     "metadata",
+    "sealed",
 )
+# Where a person's decision lies under the seals, and the rest of its sealed record (docs/reference/seals.md).
+SEALED = (
+    "seal",
+    "index",
+    "dataset_id",
+    "image_id",
+    "item_id",
+    "user_id",
+    "note_sha256",
+    "shown",
+    "supersedes_id",
+    "client_key",
+    "milliseconds",
+)
+# Not in labels.csv: of no use in a spreadsheet.
+EXACT_ONLY = ("sealed",)
 # Nested fields, each a column of labels.csv of its own: (field, key).
 NESTED = {
     "shown": ("label", "label_id", "confidence", "calibrated"),
@@ -65,12 +87,23 @@ NESTED = {
 COLUMNS = tuple(
     column
     for field in FIELDS
+    if field not in EXACT_ONLY
     for column in ([f"{field}_{key}" for key in NESTED[field]] if field in NESTED else [field])
 )
 
 # A spreadsheet takes a cell that begins so for a formula; Japanese Excel takes the full-width signs too.
 # An apostrophe is doubled as well, so that taking one away always gives back what was guarded.
 _GUARDED = frozenset("=+-@\t\r\n＝＋－＠'")
+
+
+def fields(version: int) -> tuple[str, ...]:
+    """Return the fields of a row in a format version, in their order."""
+    return FIELDS if version > 1 else tuple(field for field in FIELDS if field != "sealed")
+
+
+def listed(version: int) -> tuple[str, ...]:
+    """Return the files that a label set of a format version has, images aside."""
+    return LISTED if version > 1 else tuple(name for name in LISTED if name not in SINCE_2)
 
 
 def gettext_noop(text: str) -> str:
@@ -115,7 +148,7 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
-_FLAT_THEN_NESTED = tuple((field, NESTED.get(field)) for field in FIELDS)
+_FLAT_THEN_NESTED = tuple((field, NESTED.get(field)) for field in FIELDS if field not in EXACT_ONLY)
 _EMPTY = {field: [""] * len(keys) for field, keys in NESTED.items()}
 
 

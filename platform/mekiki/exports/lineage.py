@@ -1,5 +1,6 @@
 """From a label set's entries to the rows of its file: each label with who, when, by what, seeing what."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from datetime import UTC
@@ -10,6 +11,7 @@ from django.db import connection
 
 from mekiki.exports import format as form
 from mekiki.exports.models import LabelSet
+from mekiki.exports.sealed_rows import SealIndex
 from mekiki.labeling.models import PromptSet
 from mekiki.learning.models import Head
 
@@ -20,7 +22,7 @@ EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "bmp", "TIFF":
 _ROWS = """
 SELECT e.position, i.id, i.sha256, i.name, i.format, i.metadata::text, e.label_id, e.opinions, e.head_id,
        e.confidence, d.id, d.kind, d.late, d.created_at, d.shown::text, u.username, q.stream, q.propensity,
-       q.head_id
+       q.head_id, d.image_id, d.item_id, d.user_id, d.note, d.supersedes_id, d.client_key::text, d.milliseconds
 FROM exports_labelsetentry e
 JOIN datasets_image i ON i.id = e.image_id
 LEFT JOIN review_decision d ON d.id = e.decision_id
@@ -36,6 +38,7 @@ class Lineage:
 
     def __init__(self, label_set: LabelSet) -> None:
         self.label_set = label_set
+        self.seals = SealIndex(label_set.snapshot["decision_horizon"])
         self.labels = {x["id"]: (x["name"], x["critical"]) for x in label_set.snapshot["labels"]}
         heads = (
             Head.objects.filter(dataset_id=label_set.dataset_id)
@@ -80,6 +83,7 @@ class Lineage:
             item_stream,
             item_propensity,
             item_head,
+            *rest,
         ) = record
         label, critical = self.labels[label_id]
         human = decision_id is not None
@@ -122,6 +126,25 @@ class Lineage:
             "confidence": confidence,
             "image_file": image_file(sha256, kind_of_file) if self.label_set.include_images else None,
             "metadata": _metadata(metadata),
+            "sealed": self._sealed(decision_id, seen, rest) if human else None,
+        }
+
+    def _sealed(self, decision_id: int, seen: dict[str, Any], rest: list[Any]) -> dict[str, Any]:
+        """Where a decision lies under the seals, and what its sealed record holds beyond the row."""
+        image_id, item_id, user_id, note, supersedes_id, client_key, milliseconds = rest
+        seal, index = self.seals.place_of(decision_id)
+        return {
+            "seal": seal,
+            "index": index,
+            "dataset_id": self.label_set.dataset_id,
+            "image_id": image_id,
+            "item_id": item_id,
+            "user_id": user_id,
+            "note_sha256": hashlib.sha256(note.encode()).hexdigest() if note else "",
+            "shown": seen,
+            "supersedes_id": supersedes_id,
+            "client_key": client_key,
+            "milliseconds": milliseconds,
         }
 
     def _origin(self, version: int | None) -> dict[str, Any]:

@@ -111,8 +111,12 @@ class Proofs:
                 bad(number, "seal_signature")
             line = json.loads(text)
             try:
-                if not self._gives_root(place, _Hashes(line["gaps"])):
-                    bad(number, "seal_rows")
+                genuine = self._gives_root(place, _Hashes(line["gaps"]))
+            except (ValueError, KeyError, TypeError):
+                genuine = False
+            if not genuine:
+                bad(number, "seal_rows")
+            try:
                 before = _Hashes(line["before"])
                 for _at, level in merkle.subtrees(log.size, number - 1):
                     log.add(before.next(), level)

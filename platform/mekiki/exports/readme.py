@@ -18,6 +18,8 @@ labels.csv       the same rows for spreadsheets (UTF-8 with BOM). A cell that be
                  full-width forms, a tab, a line break or an apostrophe carries one apostrophe more in front
 schema.json      the labels with their guidelines, and the prompt sets that the rows name
 heads.json       the heads that the rows name, and what they were trained on
+seals.jsonl      the seals that the decisions lie under, with what proves it
+keys.json        the public keys that signed these seals
 images/          the images, named by their SHA-256 (only when asked for)
 
 Check it without the platform:  mekiki verify FILE --key public_key.pem
@@ -41,6 +43,8 @@ labels.csv       同じ内容の表計算ソフト用（UTF-8、BOM 付き）。
                  アポストロフィで始まるセルには、先頭にアポストロフィを 1 つ加えてあります
 schema.json      ラベルと判定基準、行が参照するプロンプトセット
 heads.json       行が参照するヘッドと、その学習に使われたもの
+seals.jsonl      判定が含まれる封印と、その証明
+keys.json        これらの封印に署名した公開鍵
 images/          画像（指定した場合のみ）。ファイル名は SHA-256
 
 プラットフォームなしで検証できます：  mekiki verify FILE --key public_key.pem

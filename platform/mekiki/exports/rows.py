@@ -113,7 +113,30 @@ def _human(row: dict[str, Any]) -> list[str]:
         faults.append(gettext_noop("it confirms another label than the one shown"))
     if row["confidence"] is not None:
         faults.append(gettext_noop("a person's label has no confidence"))
+    if "sealed" in row:
+        faults.extend(_sealed(row))
     return faults
+
+
+def _sealed(row: dict[str, Any]) -> list[str]:
+    """What was sealed of the decision agrees with what the row says was on the screen."""
+    sealed, shown = row["sealed"], row["shown"]
+    if tuple(sealed) != form.SEALED or not isinstance(sealed["shown"], dict):
+        return [gettext_noop("the sealed record of its decision is incomplete")]
+    seen = sealed["shown"]
+    blind = bool(seen.get("blind"))
+    expected = None
+    if not blind and seen.get("label") is not None:
+        expected = {
+            "label": seen.get("label_name"),
+            "label_id": seen["label"],
+            "confidence": seen.get("confidence"),
+            "calibrated": bool(seen.get("calibrated")),
+        }
+    same = all(seen.get(name) in (None, row[name]) for name in ("stream", "propensity"))
+    if row["blind"] != blind or shown != expected or not same:
+        return [gettext_noop("it says something else of the screen than the sealed record of its decision")]
+    return []
 
 
 def _machine(row: dict[str, Any], books: Books, threshold: float | None) -> list[str]:
@@ -140,6 +163,6 @@ def _machine(row: dict[str, Any], books: Books, threshold: float | None) -> list
         "blind",
         "shown",
     )
-    if any(row[name] is not None for name in empty):
+    if any(row[name] is not None for name in empty) or row.get("sealed") is not None:
         faults.append(gettext_noop("a machine's label has no reviewer and no decision"))
     return faults

@@ -7,6 +7,9 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
+
 from mekiki.audit import merkle
 from mekiki.audit.models import Seal, SealLeaves, SigningKey
 from mekiki.audit.sealing import facts_of, last_sealed_id, seal_new_rows
@@ -15,8 +18,16 @@ from mekiki.exports.models import LabelSet
 TABLE = "decisions"
 
 
-class NotSealedError(Exception):
-    """Decisions of the label set could not be sealed yet: somebody writes to their table for very long."""
+class NotSealedError(ValidationError):
+    """Decisions of the label set are not sealed: somebody writes to their table for very long."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            _(
+                "Not every decision could be sealed yet, because other work on this platform is recording decisions. "
+                "Nothing was written. Freeze the label set again in a moment."
+            )
+        )
 
 
 def seal_decisions(label_set: LabelSet, *, patience: float = 60.0, progress: Callable[[], None]) -> None:
@@ -26,9 +37,7 @@ def seal_decisions(label_set: LabelSet, *, patience: float = 60.0, progress: Cal
         return
     seal_new_rows(progress=lambda _done, _total: progress(), patience=patience)
     if (last_sealed_id(TABLE) or 0) < horizon:
-        raise NotSealedError(
-            "The decisions could not be sealed yet, because other work writes decisions. Freeze the label set again."
-        )
+        raise NotSealedError
 
 
 class SealIndex:
@@ -47,7 +56,7 @@ class SealIndex:
         """Return (number of the seal, index under it) of a decision. NotSealedError where no seal covers it."""
         at = bisect_left(self._last, decision_id)
         if at == len(self._seals):
-            raise NotSealedError(f"Decision {decision_id} is under no seal.")
+            raise NotSealedError
         number = self._seals[at].number
         ids = self._ids.get(number)
         if ids is None:
@@ -58,7 +67,7 @@ class SealIndex:
             self._asked[number] = bytearray(len(ids))
         index = bisect_left(ids, decision_id)
         if index == len(ids) or ids[index] != decision_id:
-            raise NotSealedError(f"Decision {decision_id} is under no seal.")
+            raise NotSealedError
         self._asked[number][index] = 1
         return number, index
 

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import csv
 import errno
-import hashlib
 import io
 import json
 import re
 import sys
 import zipfile
-import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,109 +22,17 @@ from mekiki.audit import signing
 from mekiki.exports import format as form
 from mekiki.exports.archive import NotOurArchiveError, open_checked
 from mekiki.exports.format import gettext_noop
+from mekiki.exports.problems import MAX_PROBLEMS, OPENING, EnoughError, Problem, VerifyReport
+from mekiki.exports.proofs import Proofs
+from mekiki.exports.reading import DAMAGE, Entries
 from mekiki.exports.rows import Books, row_faults
 
 MAX_MANIFEST_BYTES = 1 << 29
-MAX_SMALL_BYTES = 1 << 26
 MAX_LINE_BYTES = 1 << 20
-# A stream may unpack to this many times its packed size; label sets stay far below, bombs far above.
-MAX_RATIO = 200
-MAX_PROBLEMS = 50
+# A line of seals.jsonl holds up to 2 MB of hashes.
+MAX_SEAL_BYTES = 1 << 24
 _HASH = re.compile(r"[0-9a-f]{64}\Z")
 _IMAGE = re.compile(r"images/([0-9a-f]{64})\.[a-z]{3,4}\Z")
-
-
-SENTENCES = {
-    "unreadable": gettext_noop("The file cannot be read: %(why)s."),
-    "not_ours": gettext_noop("This is not a label set as Mekiki wrote it: %(why)s."),
-    "duplicate": gettext_noop("The zip holds %(name)s more than once."),
-    "missing": gettext_noop("%(name)s is missing from the zip."),
-    "extra": gettext_noop("%(name)s is in the zip, but the manifest does not name it."),
-    "broken": gettext_noop("%(name)s cannot be unpacked: it is damaged."),
-    "too_dense": gettext_noop("%(name)s would unpack to an implausible size and was not read."),
-    "size": gettext_noop("%(name)s has %(found)s bytes; the manifest says %(expected)s."),
-    "hash": gettext_noop("%(name)s was changed: its SHA-256 is not the one in the manifest."),
-    "manifest": gettext_noop("The manifest is not valid: %(why)s."),
-    "key": gettext_noop("The public key in the zip is not an Ed25519 key."),
-    "signature": gettext_noop(
-        "The signature does not fit the manifest: it was changed, or signed by another key."
-    ),
-    "other_key": gettext_noop(
-        "The label set was signed by another key than the one you gave: its fingerprint is %(fingerprint)s."
-    ),
-    "contents": gettext_noop("%(name)s does not hold what it should: %(why)s."),
-    "row": gettext_noop("Row %(row)s of labels.jsonl: %(why)s."),
-    "order": gettext_noop("Row %(row)s of labels.jsonl is out of order, or its image occurs twice."),
-    "table": gettext_noop("Row %(row)s of labels.csv does not agree with labels.jsonl."),
-    "image": gettext_noop("Row %(row)s of labels.jsonl names an image file that is not in the zip."),
-    "count": gettext_noop("The manifest says %(expected)s %(what)s, but there are %(found)s."),
-    "more": gettext_noop("There are more problems; the first %(shown)s are shown."),
-}
-
-OPENING = {
-    errno.ENOENT: gettext_noop("it does not exist"),
-    errno.EACCES: gettext_noop("this user may not read it"),
-}
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing that is wrong. `code` names a sentence; `detail` fills it."""
-
-    code: str
-    detail: dict[str, str] = field(default_factory=dict)
-
-    def sentence(self, translate: Callable[[str], str] = str) -> str:
-        """The sentence for a person; control characters of a hostile file never reach the terminal."""
-        told = {k: translate(v) if k == "why" and v else v for k, v in self.detail.items()}
-        shown = {k: "".join(c if c.isprintable() else "�" for c in v[:300]) for k, v in told.items()}
-        return translate(SENTENCES[self.code]) % shown
-
-    def __str__(self) -> str:
-        return self.sentence()
-
-
-@dataclass
-class VerifyReport:
-    """What a verification found. `ok` only when there is no problem.
-
-    summary (what the manifest says; only worth something when ok): dataset, version, frozen_at, frozen_by,
-    counts, accuracy, fingerprint, pinned (was the key compared with one from elsewhere?).
-    """
-
-    problems: list[Problem] = field(default_factory=list)
-    summary: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def ok(self) -> bool:
-        """True when nothing was found wrong."""
-        return not self.problems
-
-
-class _StopError(Exception):
-    """Nothing further can be checked, or enough was found."""
-
-
-class _Watched(io.RawIOBase):
-    """An entry as it is read: hashed, counted, and cut off past the size it claims."""
-
-    def __init__(self, source: Any, limit: int) -> None:
-        self._source = source
-        self._limit = limit
-        self.size = 0
-        self.hash = hashlib.sha256()
-
-    def readable(self) -> bool:
-        """Yes."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """As io.RawIOBase."""
-        piece = self._source.read(min(len(buffer), self._limit + 1 - self.size))
-        self.size += len(piece)
-        self.hash.update(piece)
-        buffer[: len(piece)] = piece
-        return len(piece)
 
 
 def verify(path: str | Path, *, public_key: bytes | None = None) -> VerifyReport:
@@ -146,7 +51,7 @@ def verify(path: str | Path, *, public_key: bytes | None = None) -> VerifyReport
             raise OSError(errno.EINVAL, why)
         with Path(path).open("rb") as file, open_checked(file) as archive:
             check.run(archive)
-    except _StopError:
+    except EnoughError:
         pass
     except NotOurArchiveError as error:
         check.report.problems.append(Problem("not_ours", {"why": str(error)}))
@@ -164,22 +69,20 @@ class _Check:
     def __init__(self, public_key: bytes | None) -> None:
         self.report = VerifyReport()
         self.pinned = public_key
+        self.version = form.FORMAT_VERSION
+        self.keys: dict[str, bytes] = {}  # that signed seals
 
     def bad(self, code: str, **detail: object) -> None:
         """Note a problem; stop when there are too many to be worth more."""
         self.report.problems.append(Problem(code, {k: str(v) for k, v in detail.items()}))
         if len(self.report.problems) >= MAX_PROBLEMS:
             self.report.problems.append(Problem("more", {"shown": str(MAX_PROBLEMS)}))
-            raise _StopError
+            raise EnoughError
 
     def run(self, archive: zipfile.ZipFile) -> None:
         """Everything, from the seal inwards."""
-        self.archive = archive
-        self.infos: dict[str, zipfile.ZipInfo] = {}
-        for info in archive.infolist():
-            if info.filename in self.infos:
-                self.bad("duplicate", name=info.filename)
-            self.infos[info.filename] = info
+        self.entries = Entries(archive, self.bad)
+        self.infos = self.entries.infos
         manifest_bytes = self.seal()
         manifest = self.manifest(manifest_bytes)
         files = manifest["files"]
@@ -190,10 +93,15 @@ class _Check:
         for name, what in files.items():
             if name in (form.ROWS, form.TABLE):
                 continue
-            contents = self.file(name, what, keep=name in (form.SCHEMA, form.HEADS))
+            contents = self.entries.file(name, what, keep=name in (form.SCHEMA, form.HEADS, form.KEYS))
             if contents is not None:
                 self.book(books, name, contents)
-        self.rows(books, manifest)
+        with Proofs() as self.proofs:
+            if self.version > 1:
+                self.take_seals()
+            self.rows(books, manifest)
+            if self.version > 1:
+                self.check_seals()
 
     def seal(self) -> bytes:
         """Signature and key over the manifest; returns the manifest's bytes."""
@@ -207,10 +115,10 @@ class _Check:
                 self.bad("missing", name=name)
             elif self.infos[name].file_size > limit:
                 self.bad("too_dense", name=name)
-            elif (contents := self.read(name, self.infos[name].file_size)) is not None:
+            elif (contents := self.entries.read(name, self.infos[name].file_size)) is not None:
                 parts[name] = contents
         if form.MANIFEST not in parts:
-            raise _StopError
+            raise EnoughError
         if form.PUBLIC_KEY in parts and form.SIGNATURE in parts:
             pem = parts[form.PUBLIC_KEY]
             try:
@@ -235,23 +143,24 @@ class _Check:
             manifest = json.loads(contents)
             if form.canonical(manifest) != contents:
                 self.bad("manifest", why=gettext_noop("it is not canonical JSON"))
-            if manifest["format"] != form.FORMAT or manifest["format_version"] != form.FORMAT_VERSION:
+            if manifest["format"] != form.FORMAT or manifest["format_version"] not in form.VERSIONS:
                 self.bad(
                     "manifest", why=gettext_noop("its format is unknown to this version of the verifier")
                 )
-                raise _StopError
+                raise EnoughError
+            self.version = manifest["format_version"]
             counts = {
                 name: int(manifest["counts"][name]) for name in ("labels", "human", "machine", "images")
             }
             for name, what in manifest["files"].items():
                 image = _IMAGE.match(name)
-                if name not in form.LISTED and image is None:
+                if name not in form.listed(self.version) and image is None:
                     self.bad("manifest", why=f"it names a file that no label set has, {name[:100]!r}")
                 if not _HASH.match(what["sha256"]) or what["size"] < 0 or type(what["size"]) is not int:
                     self.bad("manifest", why=f"it does not describe {name[:100]!r}")
                 if image is not None and image[1] != what["sha256"]:
                     self.bad("manifest", why=f"{name[:100]!r} is not named by its SHA-256")
-            for name in form.LISTED:
+            for name in form.listed(self.version):
                 if name not in manifest["files"]:
                     self.bad("manifest", why=f"it does not name {name}")
             threshold = manifest["machine_threshold"]
@@ -269,64 +178,8 @@ class _Check:
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             self.bad("manifest", why=gettext_noop("it is not the JSON it should be"))
-            raise _StopError from None
+            raise EnoughError from None
         return manifest
-
-    def stream(self, name: str, limit: int) -> _Watched | None:
-        """An entry opened for reading up to `limit` bytes; None, and a problem, when it must not be read."""
-        info = self.infos[name]
-        if info.file_size > MAX_RATIO * max(info.compress_size, 5000):
-            self.bad("too_dense", name=name)
-            return None
-        try:
-            return _Watched(self.archive.open(info), limit)
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError):
-            self.bad("broken", name=name)
-            return None
-
-    def read(self, name: str, limit: int) -> bytes | None:
-        """A small entry whole."""
-        stream = self.stream(name, limit)
-        try:
-            return io.BufferedReader(stream).read() if stream is not None else None
-        except (zipfile.BadZipFile, zlib.error, EOFError):
-            self.bad("broken", name=name)
-            return None
-
-    def file(self, name: str, what: dict[str, Any], *, keep: bool) -> bytes | None:
-        """One listed file against the manifest; its contents when they are asked for and right."""
-        if name not in self.infos:
-            self.bad("missing", name=name)
-            return None
-        if keep and what["size"] > MAX_SMALL_BYTES:
-            self.bad("too_dense", name=name)
-            return None
-        stream = self.stream(name, what["size"])
-        if stream is None:
-            return None
-        kept = []
-        reader = io.BufferedReader(stream, 1 << 20)
-        try:
-            while piece := reader.read(1 << 20):
-                if keep:
-                    kept.append(piece)
-        except (zipfile.BadZipFile, zlib.error, EOFError):
-            self.bad("broken", name=name)
-            return None
-        if not self.fits(name, what, stream):
-            return None
-        return b"".join(kept) if keep else None
-
-    def fits(self, name: str, what: dict[str, Any], stream: _Watched) -> bool:
-        """Does what was read have the size and hash that the manifest says?"""
-        found = self.infos[name].file_size
-        if found != what["size"] or stream.size != what["size"]:
-            self.bad("size", name=name, found=found, expected=what["size"])
-            return False
-        if stream.hash.hexdigest() != what["sha256"]:
-            self.bad("hash", name=name)
-            return False
-        return True
 
     def book(self, books: Books, name: str, contents: bytes) -> None:
         """Take in schema.json or heads.json, against which the rows are checked."""
@@ -334,9 +187,49 @@ class _Check:
             value = json.loads(contents)
             if form.canonical(value) != contents:
                 self.bad("contents", name=name, why=gettext_noop("it is not canonical JSON"))
-            books.take(name, value)
+            if name == form.KEYS:
+                self.keys = {key["fingerprint"]: key["public_pem"].encode() for key in value["keys"]}
+                if any(signing.key_id(pem) != mark for mark, pem in self.keys.items()):
+                    raise ValueError
+            else:
+                books.take(name, value)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             self.bad("contents", name=name, why=gettext_noop("it is not the JSON it should be"))
+
+    def seal_lines(self) -> Iterator[bytes]:
+        """The lines of seals.jsonl, whose hash was compared before."""
+        stream = self.entries.stream(form.SEALS, self.infos[form.SEALS].file_size)
+        if stream is None:
+            return
+        reader = io.BufferedReader(stream, 1 << 20)
+        while line := reader.readline(MAX_SEAL_BYTES):
+            yield line
+
+    def take_seals(self) -> None:
+        """Which seals the decisions lie under."""
+        try:
+            if form.SEALS in self.infos:
+                self.proofs.take(self.seal_lines())
+        except (*DAMAGE, ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError):
+            self.bad("seals", why=gettext_noop("it is not the JSON it should be"))
+            raise EnoughError from None
+
+    def place(self, row: dict[str, Any], number: int) -> None:
+        """Note the leaf of a row's decision at its place under its seal."""
+        try:
+            placed = self.proofs.put(row)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            placed = False
+        if not placed:
+            self.bad("unsealed", row=number)
+
+    def check_seals(self) -> None:
+        """The decisions of the rows, with the hashes given for all others, are what was sealed and signed."""
+        if form.SEALS not in self.infos:
+            return
+        head = self.proofs.check(self.seal_lines(), self.keys, lambda seal, code: self.bad(code, seal=seal))
+        if head is not None:
+            self.report.summary["head"] = f"{head.number}:{head.log_root.hex()}"
 
     def rows(self, books: Books, manifest: dict[str, Any]) -> None:
         """labels.jsonl and labels.csv, row by row beside each other: one pass, flat memory."""
@@ -344,7 +237,7 @@ class _Check:
         for name in (form.ROWS, form.TABLE):
             if name not in self.infos:
                 self.bad("missing", name=name)
-            elif (stream := self.stream(name, files[name]["size"])) is not None:
+            elif (stream := self.entries.stream(name, files[name]["size"])) is not None:
                 streams[name] = stream
         if len(streams) < 2:
             return
@@ -357,11 +250,11 @@ class _Check:
             for reader in (lines, text):
                 while reader.read(1 << 20):
                     pass
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        except DAMAGE as error:
             self.bad("broken", name=f"{form.ROWS} / {form.TABLE} ({error})")
             return
         for name, stream in streams.items():
-            self.fits(name, files[name], stream)
+            self.entries.fits(name, files[name], stream)
         for what, number in found.items():
             if number != manifest["counts"][what]:
                 self.bad("count", what=what, expected=manifest["counts"][what], found=number)
@@ -388,7 +281,7 @@ class _Check:
             number += 1
             try:
                 row = json.loads(line)
-                if tuple(row) != form.FIELDS or form.row_line(row) != line:
+                if tuple(row) != form.fields(self.version) or form.row_line(row) != line:
                     raise ValueError
                 faults = row_faults(row, books, manifest["machine_threshold"])
                 cells = form.row_cells(row)
@@ -406,6 +299,8 @@ class _Check:
             if next(table, None) != cells:
                 self.bad("table", row=number)
             found["labels"] += 1
+            if self.version > 1 and row["source"] == form.HUMAN and not faults:
+                self.place(row, number)
             if row["source"] in (form.HUMAN, form.MACHINE):
                 found[row["source"]] += 1
             if row["image_file"] is not None:

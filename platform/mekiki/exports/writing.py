@@ -29,6 +29,7 @@ from mekiki.exports.archive import Sink, Writer
 from mekiki.exports.lineage import Lineage, heads_book, schema_book
 from mekiki.exports.models import LabelSet
 from mekiki.exports.readme import readme
+from mekiki.exports.sealed_rows import seal_decisions
 
 PIECE = 1 << 20
 
@@ -52,6 +53,7 @@ def write_label_set(*, label_set: LabelSet, progress: Callable[[int, int], None]
     label_set = snapshot.take(label_set)
     if label_set.state == LabelSet.State.FROZEN:
         return label_set
+    seal_decisions(label_set, progress=lambda: progress(0, _total(label_set)))
     with _draft(label_set) as path:
         with path.open("w+b") as file:
             manifest_sha256 = _write(label_set, file, progress)
@@ -82,10 +84,15 @@ def write_label_set(*, label_set: LabelSet, progress: Callable[[int, int], None]
     return row
 
 
+def _total(label_set: LabelSet) -> int:
+    """Return how many steps of progress there are: labels, and images where they are wanted."""
+    labels = label_set.human_labels + label_set.machine_labels
+    return labels * 2 if label_set.include_images else labels
+
+
 def _write(label_set: LabelSet, file: BinaryIO, progress: Callable[[int, int], None]) -> str:
     """The whole zip into `file`; returns the SHA-256 of the manifest."""
-    labels = label_set.human_labels + label_set.machine_labels
-    total = labels * 2 if label_set.include_images else labels
+    total = _total(label_set)
     progress(0, total)
     lineage = Lineage(label_set)
     writer = Writer(file)
@@ -105,6 +112,11 @@ def _write(label_set: LabelSet, file: BinaryIO, progress: Callable[[int, int], N
             before.result()
         cells.close()
         writer.append(form.TABLE, cells, cast(BinaryIO, table))
+    with writer.entry(form.SEALS, packed=True) as seals:
+        for proof in lineage.seals.proofs():
+            seals.write(form.canonical(proof) + b"\n")
+            progress(done, total)
+    writer.add(form.KEYS, form.canonical({"keys": lineage.seals.keys()}))
     heads = lineage.heads()
     writer.add(form.SCHEMA, form.canonical(schema_book(label_set, heads)))
     writer.add(form.HEADS, form.canonical(heads_book(heads)))

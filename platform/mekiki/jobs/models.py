@@ -113,3 +113,20 @@ class Job(models.Model):
     def error_for_reader(self) -> str:
         """Why it ended early, in the reader's language where it is known in it."""
         return for_reader(self.error_texts) or self.error
+
+
+class InHand(models.Model):
+    """What a worker looks at now and may be killed by; see jobs.in_hand. The row goes when the work is done."""
+
+    scope = models.CharField(
+        max_length=120, primary_key=True
+    )  # "import 7", "encode 2 14": an encoder, a chunk
+    items = models.JSONField(default=list)  # in hand, or under suspicion since an earlier death
+    alone = models.CharField(
+        max_length=200, default=""
+    )  # the one item that is in hand alone; empty: several are
+    deaths_alone = models.JSONField(default=dict)  # item → workers that died while it was alone in hand
+    set_aside = models.JSONField(default=list)  # not to be touched any more
+
+    def __str__(self) -> str:
+        return self.scope

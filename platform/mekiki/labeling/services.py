@@ -7,10 +7,10 @@ from typing import Any, NotRequired, TypedDict
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from mekiki.audit.services import record
+from mekiki.config import clock
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Kind
 from mekiki.jobs.services import enqueue
@@ -318,7 +318,7 @@ def _create(dataset: Dataset, name: str, critical: bool, guideline: str, user: A
         dataset=dataset,
         name=name,
         critical=critical,
-        critical_since=timezone.now() if critical else None,
+        critical_since=clock.now() if critical else None,
         guideline=guideline,
         position=last_position(dataset) + 1,
     )
@@ -342,7 +342,7 @@ def _change(label: Label, user: Any, **fields: Any) -> Label:
         setattr(label, k, v)
     moments = {}
     if "critical" in changed:
-        moments = {"critical_since" if label.critical else "critical_until": timezone.now()}
+        moments = {"critical_since" if label.critical else "critical_until": clock.now()}
         for k, moment in moments.items():
             setattr(label, k, moment)
     label.save(update_fields=[*changed, *moments])
@@ -357,7 +357,7 @@ def _change(label: Label, user: Any, **fields: Any) -> Label:
 
 
 def _archive(label: Label, user: Any) -> None:
-    label.archived_at = timezone.now()
+    label.archived_at = clock.now()
     label.save(update_fields=["archived_at"])
     record(kind="label.archived", actor=user, dataset=label.dataset, target=label, data=_held_by(label))
 

@@ -259,7 +259,7 @@ class TrainingRun(models.Model):
     reason = models.TextField(default="")  # why it did or did not replace the champion
     log = models.TextField(default="")  # as learning.training_log tells it
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
     finished_at = models.DateTimeField(null=True)
 
     class Meta:

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 from django.db.models import Count, QuerySet, Sum
-from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 from numpy.typing import NDArray
 from psycopg import sql
 
+from mekiki.config import clock
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.learning.accuracy import COLUMNS
@@ -260,12 +260,12 @@ def worker_differences(dataset: Dataset) -> QuerySet[WorkerDifference]:
     names = [dataset.encoder_name]
     if (change := open_change(dataset)) is not None:
         names.append(change.to_name)
-    since = timezone.now() - timedelta(days=30)
+    since = clock.now() - timedelta(days=30)
     rows = WorkerDifference.objects.filter(encoder__name__in=names, seen_at__gte=since)
     return rows.select_related("encoder").order_by("host", "encoder_id")
 
 
 def worker_reports() -> QuerySet[WorkerReport]:
     """What workers said of their machines within the last 30 days, those with a GPU first."""
-    since = timezone.now() - timedelta(days=30)
+    since = clock.now() - timedelta(days=30)
     return WorkerReport.objects.filter(seen_at__gte=since).order_by("-device", "host")

@@ -15,6 +15,7 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from mekiki.config import clock
 from mekiki.learning import reasons
 from mekiki.learning.figures import count, decimal, percent
 from mekiki.learning.models import Head
@@ -24,7 +25,7 @@ Values = dict[str, Any]
 
 def add(log: str, code: str, values: Values) -> str:
     """The log with one more line, of now. TypeError: a value is not JSON."""
-    at = timezone.now().isoformat(timespec="seconds")
+    at = clock.now().isoformat(timespec="seconds")
     line = json.dumps({"at": at, "code": code, "values": values}, ensure_ascii=False)
     return f"{log}\n{line}" if log else line
 

@@ -7,7 +7,7 @@ not: who has seen a prediction cannot judge the image blind later. See docs/deci
 from collections.abc import Iterable
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.utils import timezone
+from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from mekiki.datasets.models import Dataset, Image
@@ -52,8 +52,9 @@ def _waiting(dataset: Dataset) -> Q:
 
 def _judged(dataset: Dataset) -> QuerySet[ConfirmedLabel]:
     """Labels after which nothing is hidden. Where label or audit answer is archived, the image is audited again."""
+    # Answers of the future were given before the clock was set back: their time of grace is over.
     judged = ConfirmedLabel.objects.filter(dataset=dataset).exclude(
-        audited_at__gt=timezone.now() - AUDIT_GRACE
+        audited_at__gt=Now() - AUDIT_GRACE, audited_at__lte=Now()
     )
     archived = list(
         Label.objects.filter(dataset=dataset, archived_at__isnull=False).values_list("pk", flat=True)

@@ -46,7 +46,7 @@ class QueueItem(models.Model):
     position = models.FloatField()  # asked in ascending order
     opinions = models.PositiveSmallIntegerField(default=1)
     state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
     finished_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -91,7 +91,7 @@ class Lease(models.Model):
     shown = models.JSONField(default=dict)
     expires_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)  # answered, released, or taken over
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
         constraints = [
@@ -187,7 +187,7 @@ class ConfirmedLabel(models.Model):
         Label, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
     )
     audited_at = models.DateTimeField(null=True)
-    updated_at = models.DateTimeField(auto_now=True)
+    updated_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         constraints = [

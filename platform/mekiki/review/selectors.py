@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from mekiki.audit.models import Event
+from mekiki.config import clock
 from mekiki.datasets.models import Image, ImportBatch
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
 from mekiki.labeling.models import Label
@@ -314,7 +315,7 @@ class EmptyQueue:
 
 def why_empty(dataset: Any, user: Any, now: datetime | None = None) -> EmptyQueue:
     """The reason a reviewer gets no image, from the most basic to the most passing."""
-    now = now or timezone.now()
+    now = now or clock.now()
     if not Image.objects.filter(dataset=dataset).exists():
         return EmptyQueue(
             "no_images", _("There are no images here yet. Add some to begin."), "import", _("Add images")

@@ -37,6 +37,7 @@ PLATFORM_ONLY = ("user.", "site.", "seal.", "seals.", "signing_key.")
 _BY_CLIENT = {
     "user.logged_in", "user.logged_out", "user.login_failed", "user.login_slowed", "user.login_refused",
     "user.second_step_failed", "user.confirmed", "user.sessions_ended",
+    "user.reset_requested", "user.password_reset_by_mail",
 }  # fmt: skip
 
 
@@ -292,6 +293,9 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "user.name_shared": _name_shared,
     "user.logged_in": _plain(gettext_noop("Logged in")),
     "user.confirmed": _plain(gettext_noop("Confirmed by password before a sensitive act")),
+    "user.reset_requested": _plain(gettext_noop("Link for a lost password asked for")),
+    "user.password_reset_by_mail": _plain(gettext_noop("Password changed by a link in a mail")),
+    "user.mail_changed": _plain(gettext_noop("Mail address changed")),
     "user.sessions_ended": _plain(gettext_noop("Other sessions logged out")),
     "user.made_admin": _plain(gettext_noop("Made an admin of the platform")),
     "user.admin_withdrawn": _plain(gettext_noop("No admin of the platform any more")),

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db.models import Max, Q
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from mekiki.config import clock
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
 from mekiki.labeling.selectors import current_prompt_set, long_prompts
@@ -87,7 +87,7 @@ def _is_past(dataset: Dataset, job: Job) -> bool:
     if job.kind == Kind.REFILL:
         return not Champion.objects.filter(dataset=dataset).exists()
     return (
-        job.kind in PASSING and job.finished_at is not None and job.finished_at < timezone.now() - REMEMBERED
+        job.kind in PASSING and job.finished_at is not None and clock.has_passed(REMEMBERED, job.finished_at)
     )
 
 

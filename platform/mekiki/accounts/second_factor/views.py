@@ -24,6 +24,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from mekiki.accounts.access import person, require_platform_admin, user_for
+from mekiki.accounts.confirming import confirm_first
 from mekiki.accounts.models import User
 from mekiki.accounts.second_factor import guesses, hosts, sealing, selectors, services
 from mekiki.accounts.second_factor.adapter import SecondStep
@@ -131,6 +132,7 @@ def _index_context(request: HttpRequest, user: User) -> dict[str, Any]:
 @sensitive_post_parameters()
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
+@confirm_first
 def app_add(request: HttpRequest) -> HttpResponse:
     """Set an authenticator app up: the secret as a picture and as text, then the first code of the app."""
     user = person(request)
@@ -185,6 +187,7 @@ def _codes_page(request: HttpRequest, codes: list[str]) -> HttpResponse:
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
+@confirm_first
 def passkey_add(request: HttpRequest) -> HttpResponse:
     """Add a passkey."""
     user = person(request)
@@ -210,6 +213,7 @@ def passkey_add(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
+@confirm_first
 def factor_remove(request: HttpRequest, factor_id: int) -> HttpResponse:
     """Remove the app or a passkey of one's own."""
     user = person(request)
@@ -238,6 +242,7 @@ def passkey_rename(request: HttpRequest, factor_id: int) -> HttpResponse:
 
 @never_cache
 @require_POST
+@confirm_first
 def codes_make(request: HttpRequest) -> HttpResponse:
     """Make new recovery codes and show them once."""
     try:
@@ -256,6 +261,7 @@ def _own(user: User, factor_id: int, *kinds: str) -> Authenticator:
 
 
 @require_POST
+@confirm_first
 def reset(request: HttpRequest, user_id: int) -> HttpResponse:
     """Remove all second factors of a user who has lost them."""
     found = user_for(person(request), user_id)
@@ -275,6 +281,7 @@ def reset(request: HttpRequest, user_id: int) -> HttpResponse:
 
 
 @require_POST
+@confirm_first
 def set_required(request: HttpRequest) -> HttpResponse:
     """Require a second factor of admins, or no longer."""
     required = request.POST.get("required") == "1"

@@ -76,7 +76,18 @@ AnyPath = click.Path(path_type=Path)
 @click.command_panel(_("Images and models"), commands=["import", "retrain", "replay"])
 @click.command_panel(
     _("Keep and check"),
-    commands=["status", "backup", "restore", "verify", "audit", "key", "reset-second-factor", "roles"],
+    commands=[
+        "status",
+        "backup",
+        "restore",
+        "verify",
+        "audit",
+        "key",
+        "reset-second-factor",
+        "user-admin",
+        "user-password",
+        "roles",
+    ],
 )
 @click.command_panel(_("For developers"), commands=["manage"])
 @click.version_option(version("mekiki"), message="mekiki %(version)s")
@@ -185,6 +196,23 @@ def replay(**options: Any) -> None:
 @click.argument("name", help=_("Name of the user."))
 def reset_second_factor(**options: Any) -> None:
     run_body("reset_second_factor", options)
+
+
+@app.command(
+    "user-admin", help=_("Make a user an admin of the platform, or take that away. The last admin stays.")
+)
+@click.argument("name", help=_("Name of the user."))
+@click.option("--withdraw", is_flag=True, help=_("Take the rights of an admin away."))
+def user_admin(**options: Any) -> None:
+    run_body("user_admin", options)
+
+
+@app.command(
+    "user-password", help=_("Make a new password for a user who cannot log in, when no admin can help.")
+)
+@click.argument("name", help=_("Name of the user."))
+def user_password(**options: Any) -> None:
+    run_body("user_password", options)
 
 
 @app.command(help=_("Check files, lineage and signature of a label set, offline."))
@@ -317,7 +345,7 @@ def key_list(as_json: bool) -> None:
     "file", type=AnyPath, help=_("The file to write, or a folder for a file named after the moment.")
 )
 @click.option(
-    "--without-keys", is_flag=True, help=_("Leave the keys out: label sets will be signed by a new one.")
+    "--without-keys", is_flag=True, help=_("Leave the keys out: nothing can be signed after a restore.")
 )
 @click.option("--without-models", is_flag=True, help=_("Leave the model folders in MEKIKI_HOME/models out."))
 @click.option("--json", "as_json", is_flag=True, help=_("Print the result as JSON."))

@@ -17,6 +17,8 @@ BODIES = {
     "import": "datasets",
     "replay": "simulation",
     "reset_second_factor": "accounts",
+    "user_admin": "accounts",
+    "user_password": "accounts",
     "retrain": "learning",
     "sweeper": "jobs",
     "verify": "exports",

@@ -4,6 +4,7 @@ import asyncio
 import io
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import CancelledError
 from typing import Any
 
 from mekiki.config.server import limits
@@ -85,7 +86,7 @@ class ArrivingFile(io.RawIOBase):
         if not self.rest:
             try:
                 self.rest = asyncio.run_coroutine_threadsafe(self.body.chunk(), self.loop).result()
-            except (TimeoutError, Disconnected, asyncio.CancelledError):
+            except (TimeoutError, Disconnected, CancelledError):
                 return 0
             if self.body.received > self.limit:
                 return 0

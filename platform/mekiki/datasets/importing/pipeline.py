@@ -4,6 +4,9 @@ Safe to repeat because nothing is remembered outside the tables: a second run af
 entries in the same order, finds in the database what is stored already and skips its decoding. The counts
 follow from what is there: added = images whose batch is this one, rejected = files with a problem,
 duplicates = all others. So a retry, or a second worker at the same time, counts nothing twice.
+
+A file can kill the worker that decodes it. The hashes of the files in hand are stored (jobs.in_hand); after a death they
+are examined one at a time, and one that kills again is refused by name.
 """
 
 import hashlib
@@ -26,8 +29,10 @@ from mekiki.datasets.importing.report import NumberSet, Report
 from mekiki.datasets.importing.windows import Windows, camera_of
 from mekiki.datasets.models import Dataset, Image, ImageName, ImportBatch, ImportProblem, PixelWindow
 from mekiki.datasets.problems import Note, ProblemError
+from mekiki.jobs.in_hand import Hand
 
 WINDOW_FILES = 64
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 WINDOW_BYTES = 48 * 1024 * 1024
 # Threads, not processes: Pillow and hashlib release the GIL, and a Celery worker may not fork children.
 _NEAR = 8  # windows: with room for fewer, a limit of storage is near
@@ -55,6 +60,7 @@ class _Window:
 
     size: int = 0
     files: int = 0
+    alone: bool = False  # nothing else may be in hand while it is examined
     good: list[tuple[Entry, str, "Future[pictures.Picture] | None"]] = field(default_factory=list)
     pixel_windows: dict[str, PixelWindow] = field(default_factory=dict)  # by hash, of deep images
     bad: list[tuple[str, ProblemError | Note]] = field(default_factory=list)
@@ -79,7 +85,7 @@ def audit_key(seed: str, sha256: str) -> float:
     return (int.from_bytes(digest[:8], "big") >> 11) / float(1 << 53)
 
 
-def store_all(batch: ImportBatch, source: Source, progress: Progress) -> Counts:
+def store_all(batch: ImportBatch, source: Source, progress: Progress, hand: Hand) -> Counts:
     """Store every entry of the source. Whatever `progress` raises stops it, with nothing half-written."""
     limits = limits_from_settings()
     walk = Walk(source, limits)
@@ -88,57 +94,87 @@ def store_all(batch: ImportBatch, source: Source, progress: Progress) -> Counts:
     taken = rejected = 0
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="import")
     waiting: deque[_Window] = deque()
-    run = _Run(batch)
+    run = _Run(batch, hand)
     report = run.report
-    try:
-        for window in _windows(batch, walk, pool, limits):
-            waiting.append(window)
-            # One window is decoded while the next is read.
-            if len(waiting) > 1:
-                good, bad = run.finish(waiting.popleft())
-                taken, rejected = taken + good, rejected + bad
-                progress(taken + rejected, max(total, taken + rejected))
-        while waiting:
+
+    def finish_all_but(left: int) -> None:
+        nonlocal taken, rejected
+        while len(waiting) > left:
             good, bad = run.finish(waiting.popleft())
             taken, rejected = taken + good, rejected + bad
             progress(taken + rejected, max(total, taken + rejected))
+
+    try:
+        pixel_windows = Windows(batch.dataset)
+        for window, entries in _windows(batch, walk, limits, hand):
+            if window.alone:
+                finish_all_but(0)
+            waiting.append(_submit(window, entries, batch.dataset, pixel_windows, pool, limits, hand))
+            # One window is decoded while the next is read.
+            finish_all_but(0 if window.alone else 1)
+        finish_all_but(0)
         match_known(batch, walk.tables, report, run.applied)
         report.close()
+    except BaseException:
+        hand.let_go()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
         walk.close()
+    hand.close()
     return Counts(taken, rejected, tables=bool(walk.tables))
 
 
-def _windows(batch: ImportBatch, walk: Walk, pool: ThreadPoolExecutor, limits: Limits) -> Iterator[_Window]:
+def _windows(
+    batch: ImportBatch, walk: Walk, limits: Limits, hand: Hand
+) -> Iterator[tuple[_Window, list[tuple[Entry, str]]]]:
     entries: list[tuple[Entry, str]] = []
     window = _Window()
-    dataset, pixel_windows = batch.dataset, Windows(batch.dataset)
-    for entry in _pages(walk, limits) if batch.every_page else walk:
+    for entry in _pages(walk, limits, hand) if batch.every_page else walk:
+        sha256 = "" if entry is None or entry.problem else hashlib.sha256(entry.data).hexdigest()
+        if entry is None or sha256 in hand.suspects:
+            if window.files:
+                yield window, entries
+            entries, window = [], _Window()
+            yield (
+                _Window(files=1, alone=True),
+                [] if entry is None else [(entry, sha256)],
+            )
+            continue
         window.files += 1
         window.size += len(entry.data)
-        if entry.problem is None:
-            entries.append((entry, hashlib.sha256(entry.data).hexdigest()))
+        if sha256 in hand.set_aside:
+            window.bad.append((entry.where or entry.name, ProblemError("kills_worker")))
+        elif entry.problem is None:
+            entries.append((entry, sha256))
         else:
             window.bad.append((entry.where or entry.name, entry.problem))
         if window.files >= WINDOW_FILES or window.size >= WINDOW_BYTES:
-            yield _submit(window, entries, dataset, pixel_windows, pool, limits)
+            yield window, entries
             entries, window = [], _Window()
     if window.files:
-        yield _submit(window, entries, dataset, pixel_windows, pool, limits)
+        yield window, entries
 
 
-def _pages(entries: Iterable[Entry], limits: Limits) -> Iterator[Entry]:
-    """The entries, with a TIFF of many pages replaced by its pages."""
+def _pages(entries: Iterable[Entry], limits: Limits, hand: Hand) -> Iterator[Entry | None]:
+    """The entries, with a TIFF of many pages replaced by its pages. None: finish what is in hand first."""
     for entry in entries:
         pages = 0
-        if entry.problem is None:
+        sha256 = hashlib.sha256(entry.data).hexdigest() if entry.data.startswith(TIFF) else ""
+        if sha256 in hand.suspects:
+            yield None
+            hand.begin_alone(sha256)
+        elif sha256:
+            hand.begin([sha256])
+        if entry.problem is None and sha256 not in hand.set_aside:
             try:
                 for number, page in imaging.split_pages(entry.data, max_pixels=limits.pixels):
                     pages += 1
                     yield _page(entry, number, page)
             except imaging.ImagingError:
                 pages = 0  # reported when the file itself is examined
+        if sha256:
+            hand.put_down(sha256)
         if not pages:
             yield entry
 
@@ -164,10 +200,16 @@ def _submit(
     pixel_windows: Windows,
     pool: ThreadPoolExecutor,
     limits: Limits,
+    hand: Hand,
 ) -> _Window:
     """Send to the threads what the dataset does not hold yet."""
     hashes = {sha256 for _, sha256 in entries}
     known = set(Image.objects.filter(dataset=dataset, sha256__in=hashes).values_list("sha256", flat=True))
+    if window.alone:
+        for sha256 in hashes:
+            hand.begin_alone(sha256)
+    elif fresh := hashes - known:
+        hand.begin(fresh)
     groups = {
         sha256: (camera_of(entry.metadata), imaging.deep_sample(entry.data))
         for entry, sha256 in entries
@@ -217,8 +259,9 @@ def _write(dataset_id: int, sha256: str, data: bytes, picture: pictures.Picture)
 class _Run:
     """The recording half of one run over an import."""
 
-    def __init__(self, batch: ImportBatch) -> None:
+    def __init__(self, batch: ImportBatch, hand: Hand) -> None:
         self.batch = batch
+        self._hand = hand
         self.report = Report(batch)
         # Images of this import whose own entry was met; images that this import gave metadata to.
         self.met, self.applied = NumberSet(), NumberSet()
@@ -260,6 +303,7 @@ class _Run:
             Image.objects.bulk_create(rows, ignore_conflicts=True)
             lines += self._compare(taken)
             self.report.add(lines)
+            self._hand.done(sha256 for _entry, sha256, _future in window.good)
         refused = sum(problem.outcome == ImportProblem.Outcome.REFUSED for _, problem in lines)
         return len(taken), refused
 

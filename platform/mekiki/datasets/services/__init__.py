@@ -6,7 +6,7 @@ from mekiki.datasets.services.datasets import (
     create_dataset,
     update_settings,
 )
-from mekiki.datasets.services.imports import import_folder, run_import
+from mekiki.datasets.services.imports import hand_of, import_folder, run_import
 from mekiki.datasets.services.quotas import set_dataset_limits, set_platform_limits
 from mekiki.datasets.services.uploads import (
     IncompleteError,
@@ -38,6 +38,7 @@ __all__ = [
     "estimate_window_again",
     "finish_upload",
     "go_on_with_window",
+    "hand_of",
     "import_folder",
     "rebuild_old_pictures",
     "rebuild_picture",

@@ -4,13 +4,13 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from mekiki.accounts.access import at_least, role_in
 from mekiki.accounts.models import Role, User
 from mekiki.accounts.services import set_role
 from mekiki.audit.services import record
+from mekiki.config import clock
 from mekiki.datasets import slugs
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
@@ -138,7 +138,7 @@ def archive_dataset(*, dataset: Dataset, user: User) -> None:
     row = Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
     if row.archived_at is not None:
         return
-    row.archived_at = timezone.now()
+    row.archived_at = clock.now()
     row.save(update_fields=["archived_at"])
     record(kind="dataset.archived", actor=user, dataset=row, target=row, data={"name": row.name})
     for job in Job.objects.filter(dataset=row, state__in=ACTIVE_STATES):

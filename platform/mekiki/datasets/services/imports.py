@@ -6,11 +6,11 @@ from pathlib import Path
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from mekiki.accounts.models import User
 from mekiki.audit.services import record
+from mekiki.config import clock
 from mekiki.config.regular_files import kind_of
 from mekiki.datasets.importing import pipeline
 from mekiki.datasets.importing.entries import Folder, Source, Upload
@@ -21,6 +21,7 @@ from mekiki.datasets.problems import FULL, KINDS_OF_FILE, ProblemError
 from mekiki.datasets.selectors import outcome_counts
 from mekiki.datasets.services.uploads import finish_upload
 from mekiki.datasets.services.windows import rebuild_moved_pictures
+from mekiki.jobs.in_hand import Hand
 from mekiki.jobs.models import Job, Kind
 from mekiki.jobs.services import enqueue
 
@@ -55,8 +56,17 @@ def import_folder(*, dataset: Dataset, path: str | Path, user: User | None, ever
         return finish_upload(batch=batch, user=user)
 
 
-def run_import(*, batch: ImportBatch, progress: Callable[[int, int | None], None]) -> ImportBatch:
+def hand_of(batch: ImportBatch) -> Hand:
+    """Return the files of an import that its worker has in hand, and those with which workers died."""
+    return Hand(f"import {batch.pk}")
+
+
+def run_import(
+    *, batch: ImportBatch, progress: Callable[[int, int | None], None], hand: Hand | None = None
+) -> ImportBatch:
     """Store the files of a batch; safe to repeat after a kill, and beside another worker doing the same.
+
+    hand: what an earlier worker died with (hand_of).
 
     progress(done, total) is called every few dozen files; what it raises stops the import, and a later run
     goes on where it stopped. Ends with the event `images.imported` and a job that encodes what is new.
@@ -69,7 +79,7 @@ def run_import(*, batch: ImportBatch, progress: Callable[[int, int | None], None
         else:
             source = Folder(from_location(batch.location))
         try:
-            counts = pipeline.store_all(batch, source, progress)
+            counts = pipeline.store_all(batch, source, progress, hand or hand_of(batch))
         except pipeline.AlreadyFinishedError:
             batch = ImportBatch.objects.filter(pk=batch.pk).first() or batch
         else:
@@ -95,7 +105,7 @@ def _close(batch: ImportBatch, counts: pipeline.Counts) -> ImportBatch:
     row.added = Image.objects.filter(batch=row).count()
     row.duplicates = max(0, counts.taken - row.added)
     row.rejected = rejected
-    row.finished_at = timezone.now()
+    row.finished_at = clock.now()
     lines = outcome_counts(row)
     row.partly, row.skipped, row.noted = (lines[outcome] for outcome in ("partly", "skipped", "noted"))
     row.save(update_fields=["added", "duplicates", "rejected", "partly", "skipped", "noted", "finished_at"])

@@ -21,11 +21,11 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import CharField, Value
 from django.db.models.functions import Cast, Concat
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from mekiki.accounts.models import User
 from mekiki.audit.services import record
+from mekiki.config import clock
 from mekiki.config.disk import require_room
 from mekiki.datasets import quotas
 from mekiki.datasets.importing import names
@@ -252,7 +252,7 @@ def discard_import(*, batch: ImportBatch, user: User | None) -> None:
         row.rejected, row.partly, row.skipped, row.noted = (
             lines[outcome] for outcome in ImportProblem.Outcome.values
         )
-        row.finished_at = timezone.now()
+        row.finished_at = clock.now()
         row.waiting_bytes = 0
         row.save(
             update_fields=["added", "rejected", "partly", "skipped", "noted", "finished_at", "waiting_bytes"]
@@ -271,7 +271,7 @@ def _throw_away_abandoned(dataset: Dataset) -> None:
         dataset=dataset,
         source=ImportBatch.Source.UPLOAD,
         finished_at__isnull=True,
-        created_at__lt=timezone.now() - ABANDONED_AFTER,
+        created_at__lt=clock.now() - ABANDONED_AFTER,
     )
     for batch in old:
         if not Job.objects.filter(key=job_key(batch)).exists():

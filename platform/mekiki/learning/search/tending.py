@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from django.db.models import F, Q, QuerySet, Sum
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
@@ -51,7 +51,7 @@ def ask_for_index(*, encoder: Encoder) -> bool:
     if jobs.filter(state__in=ACTIVE_STATES).exists():
         return False
     if jobs.filter(
-        state__in=(State.FAILED, State.CANCELLED), finished_at__gt=timezone.now() - PAUSE
+        state__in=(State.FAILED, State.CANCELLED), finished_at__range=(Now() - PAUSE, Now())
     ).exists():
         return False
     if _embedding_jobs(encoder).exists():

@@ -7,10 +7,10 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
 from mekiki.audit.services import record
+from mekiki.config import clock
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.errors import Texts
 from mekiki.jobs.models import Job
@@ -37,7 +37,7 @@ def lock_dataset(dataset: Dataset) -> Dataset:
 
 def end(change: EncoderChange, state: S, **fields: Any) -> None:
     """Where a change has come to its end, and what else is known of it then."""
-    change.state, change.ended_at = state, timezone.now()
+    change.state, change.ended_at = state, clock.now()
     for name, value in fields.items():
         setattr(change, name, value)
     change.save(update_fields=["state", "ended_at", *fields])
@@ -102,7 +102,7 @@ def change_is_ready(
     row = EncoderChange.objects.get(pk=change.pk)
     if row.state != S.PREPARING:
         return
-    change.state, change.ready_at, change.to_head = S.READY, timezone.now(), head
+    change.state, change.ready_at, change.to_head = S.READY, clock.now(), head
     change.facts, change.comparison = {**row.facts, **facts}, comparison
     change.save(update_fields=["state", "ready_at", "to_head", "facts", "comparison"])
     record(
@@ -203,7 +203,7 @@ def rest_change(*, change: EncoderChange, code: str, error: str, texts: Texts | 
     row.error_code, row.error = code[:40], "" if stopped else error
     row.error_texts = {} if stopped else texts or {}
     if resting in {S.FAILED, S.CANCELLED}:
-        row.ended_at = timezone.now()
+        row.ended_at = clock.now()
     row.save(update_fields=["state", "error_code", "error", "error_texts", "ended_at"])
     record(
         kind="encoder.change_cancelled" if stopped else "encoder.change_failed",

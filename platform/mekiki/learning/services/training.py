@@ -4,12 +4,12 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
 from mekiki.accounts import site
 from mekiki.audit.services import record
+from mekiki.config import clock
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Job, Kind
 from mekiki.jobs.services import enqueue
@@ -89,7 +89,7 @@ def finish_run(*, run: TrainingRun, promoted: bool, reason: dict[str, Any], log:
     run.promoted = promoted
     run.reason = reasons.dump(reason)
     run.log = log
-    run.finished_at = timezone.now()
+    run.finished_at = clock.now()
     run.save(update_fields=["promoted", "reason", "log", "finished_at"])
     record(
         kind="training.finished",

@@ -2,19 +2,19 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, cast
 
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from mekiki.accounts.access import at_least, role_in
 from mekiki.accounts.models import Role
 from mekiki.audit.models import Event
 from mekiki.audit.services import record
+from mekiki.config import clock
 from mekiki.datasets.models import Image
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Evaluation
@@ -94,6 +94,7 @@ def derive(*, dataset: Any, image: Any) -> ConfirmedLabel | None:
         current.decision = deciding
         current.stream = stream
         current.in_training = stream not in BLIND_STREAMS or (current.in_training and audited)
+        current.updated_at = clock.now()
         current.save()
     return current
 
@@ -152,7 +153,10 @@ def _slip(decision: Decision) -> bool:
     The image shows it AUDIT_GRACE after the answer. An estimate of the accuracy shows at once whether the head agreed.
     """
     undone = getattr(decision, "superseded_by", None)
-    if undone is None or undone.created_at - decision.created_at > AUDIT_GRACE:
+    if undone is None:
+        return False
+    # Less than nothing: the clock was set back between the two, and how long the image was shown is not known.
+    if not timedelta(0) <= undone.created_at - decision.created_at <= AUDIT_GRACE:
         return False
     between = (decision.created_at, undone.created_at)
     return not Evaluation.objects.filter(
@@ -178,7 +182,7 @@ def retire_audit(*, dataset: Any, user: Any) -> int:
     if not at_least(role_in(user, dataset), Role.ADMIN):
         raise PermissionDenied(_("Only an admin of this dataset can retire its audit sample."))
     moved = ConfirmedLabel.objects.filter(dataset=dataset, stream=Stream.AUDIT, in_training=False).update(
-        in_training=True, updated_at=timezone.now()
+        in_training=True, updated_at=clock.now()
     )
     if moved:
         record(kind="audit.retired", actor=user, dataset=dataset, target=dataset, data={"labels": moved})

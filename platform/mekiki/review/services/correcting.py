@@ -6,12 +6,12 @@ from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from mekiki.accounts.access import at_least, role_in
 from mekiki.accounts.models import Role
 from mekiki.audit.services import record
+from mekiki.config import clock
 from mekiki.datasets.models import Image
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Head
@@ -102,7 +102,7 @@ def correct_label(
             "same_label",
             _("The image has the label “%(label)s” already. Nothing was changed.") % {"label": label.name},
         )
-    now = timezone.now()
+    now = clock.now()
     item = _recheck(dataset, image, state=QueueItem.State.DONE, finished_at=now, opinions=1)
     shown = shown_for(dataset=dataset, items=[item])[item.pk]
     if shown.get("head") != head_version:

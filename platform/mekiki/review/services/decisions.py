@@ -6,10 +6,10 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.db.models import Max, Min
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from mekiki.audit.services import record
+from mekiki.config import clock
 from mekiki.datasets.models import Image
 from mekiki.labeling.models import Label
 from mekiki.review.errors import InvalidAnswerError, ReviewError, UnknownHereError
@@ -79,7 +79,7 @@ def answer(
             _("You do not hold this image. Nothing was recorded; the next image is on its way."),
         )
     kind, label_id = _checked_against(dataset, lease.shown, kind, label_id)
-    now = timezone.now()
+    now = clock.now()
     waiting_state = item.state == QueueItem.State.WAITING
     late = lease.ended_at is not None or lease.expires_at <= now or not waiting_state
     decision = Decision.objects.create(

@@ -7,9 +7,10 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Exists, Max, OuterRef, Q
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from mekiki.audit.services import record
+from mekiki.config import clock
 from mekiki.datasets.models import Image
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
 from mekiki.jobs.services import enqueue
@@ -49,7 +50,7 @@ def fill_queue(
     """
     if not len(image_ids) == len(streams) == len(propensities):
         raise ValueError("image_ids, streams and propensities must have the same length")
-    now = timezone.now()
+    now = clock.now()
     waiting = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING)
     locked = list(waiting.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True))
     # A second statement sees the leases that were given before the locks were ours.
@@ -108,9 +109,11 @@ def ask_for_refill(*, dataset: Any, waiting: int, user: Any = None) -> bool:
     """
     if waiting * 2 >= dataset.queue_target or not _can_choose(dataset):
         return False
-    last = Job.objects.filter(dataset=dataset, kind__in=FILLING).order_by("-created_at").first()
+    # Not one of the future: it was asked for before the clock was set back, and would be the last until then.
+    filling = Job.objects.filter(dataset=dataset, kind__in=FILLING, created_at__lte=Now())
+    last = filling.order_by("-created_at").first()
     if last is not None:
-        resting = last.kind == Kind.REFILL and last.created_at > timezone.now() - REFILL_REST
+        resting = last.kind == Kind.REFILL and not clock.has_passed(REFILL_REST, last.created_at)
         if last.state in ACTIVE_STATES or (resting and not _drained_since(dataset, last.created_at)):
             return False
         if not _changed_since(dataset, last):
@@ -132,9 +135,16 @@ def _changed_since(dataset: Any, last: Job) -> bool:
     Decisions (answers, undone ones, flags that were put back) and images. Labels, prompts, settings, another encoder or
     a new head ask for work that fills the queue by themselves.
     """
-    if last.state == State.FAILED and last.finished_at and last.finished_at < timezone.now() - FAILED_REST:
+    now = clock.now()
+    if (
+        last.state == State.FAILED
+        and last.finished_at
+        and clock.has_passed(FAILED_REST, last.finished_at, at=now)
+    ):
         return True
     since = last.started_at or last.created_at
+    if since > now:  # The clock was set back: what came since cannot be told by its time.
+        return True
     newest = (
         Decision.objects.filter(dataset=dataset).order_by("-id").values_list("created_at").first(),
         Image.objects.filter(dataset=dataset).order_by("-id").values_list("created_at").first(),
@@ -168,7 +178,8 @@ def _enough_for_training(dataset: Any) -> bool:
         return False
     last = TrainingRun.objects.filter(dataset=dataset).order_by("-id").values_list("created_at").first()
     new = ConfirmedLabel.objects.filter(dataset=dataset, in_training=True)
-    if last is not None:
+    # A last run in the future came before the clock was set back: what is new since cannot be told by its time.
+    if last is not None and last[0] <= clock.now():
         new = new.filter(updated_at__gt=last[0])
     return new[:wanted].count() >= wanted
 

@@ -4,9 +4,9 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from mekiki.config import clock
 from mekiki.review.errors import ReviewError
 from mekiki.review.models import Decision, QueueItem
 from mekiki.review.selectors import standing
@@ -63,7 +63,7 @@ def undo(*, dataset: Any, user: Any, client_key: UUID) -> Decision:
 
 def _ask_again(dataset: Any, user: Any, item: QueueItem) -> LeasedItem | None:
     """Put the image first in the queue, in the reviewer's hands, if it still needs an opinion."""
-    now = timezone.now()
+    now = clock.now()
     enough = len(one_each(effective_opinions(item=item))) >= item.opinions
     if item.state != QueueItem.State.WAITING and (enough or is_flagged(item)):
         return None

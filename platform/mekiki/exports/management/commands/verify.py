@@ -10,7 +10,8 @@ from django.utils.translation import gettext as _
 
 from mekiki.audit.signing import fingerprint
 from mekiki.config.regular_files import read_regular
-from mekiki.exports.verify import VerifyReport, verify
+from mekiki.exports.problems import VerifyReport
+from mekiki.exports.verify import verify
 
 UNREADABLE = 2
 
@@ -90,6 +91,8 @@ class Command(BaseCommand):
             )
         if "fingerprint" in found:
             self.stdout.write(_("Key: %(fingerprint)s") % found)
+        if "head" in found:
+            self.stdout.write(_("Its decisions are sealed up to %(head)s") % found)
 
 
 def _plain(text: str) -> str:

@@ -1,0 +1,78 @@
+"""Pages for who has lost the password: ask for a mail, and choose a new password by its link."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.forms import SetPasswordForm
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods
+
+from mekiki.accounts import mail_reset
+from mekiki.accounts.clients import client_of
+
+# The link is taken out of the address at once, so that it stands in no history and no log of a proxy's referrers.
+KEY = "password_reset_link"
+
+
+class LostForm(forms.Form):
+    """Whose password is lost."""
+
+    name = forms.CharField(label=gettext_lazy("User name or mail address"), max_length=254)
+
+
+@never_cache
+@login_not_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def lost(request: HttpRequest) -> HttpResponse:
+    """Ask for a mail. The answer is the same for names that nobody has."""
+    form = LostForm(request.POST if request.method == "POST" else None)
+    asked = False
+    if request.method == "POST" and form.is_valid() and mail_reset.is_set_up():
+        mail_reset.ask(name=form.cleaned_data["name"], client=client_of(request))
+        asked = True
+    context = {"form": form, "asked": asked, "mail": mail_reset.is_set_up()}
+    return render(request, "accounts/lost.html", context, status=422 if form.errors else 200)
+
+
+@never_cache
+@login_not_required
+@require_http_methods(["GET", "HEAD"])
+def link(request: HttpRequest, key: str, token: str) -> HttpResponse:
+    """Take the link of a mail, and lead to the page that uses it."""
+    request.session[KEY] = [key, token]
+    return redirect("password-reset")
+
+
+@sensitive_post_parameters()
+@never_cache
+@login_not_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def reset(request: HttpRequest) -> HttpResponse:
+    """Choose a new password by the link of a mail."""
+    key, token = request.session.get(KEY, ["", ""])
+    user = mail_reset.user_of_link(key, token)
+    if user is None:
+        return render(request, "accounts/lost_link.html", {"mail": mail_reset.is_set_up()}, status=410)
+    form: Any = SetPasswordForm(user, request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            done = mail_reset.set_by_link(
+                key=key, token=token, password=form.cleaned_data["new_password1"], client=client_of(request)
+            )
+        except ValidationError as error:
+            form.add_error("new_password1", error)
+        else:
+            request.session.pop(KEY, None)
+            if done is not None:
+                messages.success(request, _("Your password is changed. Log in with it."))
+            return redirect("login")
+    context = {"form": form, "name": user.username}
+    return render(request, "accounts/lost_reset.html", context, status=422 if form.errors else 200)

@@ -1,0 +1,124 @@
+"""A lost password, by mail: a link for one use, the same answer whoever asks, sent by the sweeper.
+
+The web process only writes a row: how long a mail takes tells nobody whether a name exists. The sweeper sends what waits.
+"""
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.contrib.auth.password_validation import validate_password
+from django.contrib.auth.tokens import default_token_generator
+from django.core.mail import send_mail
+from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.urls import reverse
+from django.utils import translation
+from django.utils.encoding import force_bytes
+from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
+from django.utils.translation import gettext as _
+
+from mekiki.accounts import logins, sessions, throttle
+from mekiki.accounts.clients import Client
+from mekiki.accounts.models import PasswordReset, User
+from mekiki.accounts.selectors import user_named
+from mekiki.audit.services import record
+
+HOUR = timedelta(hours=1)
+PER_USER, PER_ADDRESS = 3, 20  # an hour
+
+
+def is_set_up() -> bool:
+    """Whether this site sends mail."""
+    return bool(settings.EMAIL_HOST and settings.PUBLIC_URL)
+
+
+@transaction.atomic
+def ask(*, name: str, client: Client) -> None:
+    """Note that somebody lost the password of this user name or mail address. Says nothing about whether it exists."""
+    PasswordReset.objects.filter(asked_at__lt=Now() - 24 * HOUR).delete()
+    recent = PasswordReset.objects.filter(asked_at__gt=Now() - HOUR)
+    if recent.filter(address=client.network[:64]).count() >= PER_ADDRESS:
+        return
+    user = user_named(name)
+    if user is None and "@" in name:
+        found = list(
+            User.objects.filter(email__iexact=name.strip()[:254].replace("\0", ""), is_active=True)[:2]
+        )
+        user = found[0] if len(found) == 1 else None
+    if user is not None and (not user.is_active or not user.email):
+        user = None
+    if user is not None and recent.filter(user=user).count() >= PER_USER:
+        user = None
+    PasswordReset.objects.create(
+        user=user, address=client.network[:64], language=translation.get_language() or "en"
+    )
+    if user is not None:
+        record(kind="user.reset_requested", target=user, data={"name": user.username, **client.for_event()})
+
+
+def send_waiting() -> int:
+    """Send the mails that wait; return how many. Two processes never send the same one."""
+    sent = 0
+    if not is_set_up():
+        return 0
+    while True:
+        with transaction.atomic():
+            waiting = PasswordReset.objects.select_for_update(skip_locked=True, of=("self",)).select_related(
+                "user"
+            )
+            row = waiting.filter(Q(asked_at__gt=Now() - HOUR), user__isnull=False, sent_at=None).first()
+            if row is None or row.user is None:
+                return sent
+            _send(row.user, row.language)
+            PasswordReset.objects.filter(pk=row.pk).update(sent_at=Now())
+            sent += 1
+
+
+def link_for(user: User) -> str:
+    """Return the address that leads to a new password: it holds until the password changes, for an hour at most."""
+    arguments = [urlsafe_base64_encode(force_bytes(user.pk)), default_token_generator.make_token(user)]
+    return settings.PUBLIC_URL.rstrip("/") + reverse("password-reset-link", args=arguments)
+
+
+def _send(user: User, language: str) -> None:
+    with translation.override(user.language or language):
+        body = _(
+            "Somebody asked for a new password of the user %(name)s at %(site)s.\n\n"
+            "Open this address within an hour to choose one:\n%(link)s\n\n"
+            "If it was not you, do nothing: your password stays as it is."
+        ) % {"name": user.username, "site": settings.PUBLIC_URL, "link": link_for(user)}
+        send_mail(_("New password for Mekiki"), body, None, [user.email])
+
+
+def user_of_link(key: str, token: str) -> User | None:
+    """Return the user whom a link is for; None for one that was used, is too old or was never sent."""
+    try:
+        pk = int(urlsafe_base64_decode(key).decode())
+    except (ValueError, UnicodeDecodeError):
+        return None
+    user = User.objects.filter(pk=pk, is_active=True).first() if 0 < pk < 2**63 else None
+    return user if user is not None and default_token_generator.check_token(user, token) else None
+
+
+@transaction.atomic
+def set_by_link(*, key: str, token: str, password: str, client: Client) -> User | None:
+    """Set the password by a link; None when the link has been used meanwhile. ValidationError for a weak password."""
+    found = user_of_link(key, token)
+    if found is None:
+        return None
+    User.objects.select_for_update().get(pk=found.pk)
+    user = user_of_link(key, token)  # the lock is held: of two at the same moment one comes too late
+    if user is None:
+        return None
+    validate_password(password, user)
+    user.set_password(password)
+    user.must_change_password = False
+    user.save(update_fields=["password", "must_change_password"])
+    sessions.end_sessions(user=user)
+    logins.forget_clients(user=user)
+    throttle.forget_failures(user)
+    record(
+        kind="user.password_reset_by_mail", target=user, data={"name": user.username, **client.for_event()}
+    )
+    return user

@@ -1,0 +1,34 @@
+"""`mekiki user-admin NAME`: make a user an admin of the platform, or take that away with --withdraw."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
+
+from mekiki.accounts import services
+from mekiki.accounts.selectors import user_named
+
+
+class Command(BaseCommand):
+    """For when no admin can log in, or the wrong person is one; recorded in the audit log."""
+
+    help = "Make a user an admin of the platform, or take that away."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """The user, and the direction."""
+        parser.add_argument("name", help="name of the user")
+        parser.add_argument("--withdraw", action="store_true", help="take the rights of an admin away")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Say what holds now. The last admin stays."""
+        user = user_named(options["name"])
+        if user is None:
+            raise CommandError(_("No user has this name. Nothing was changed."))
+        row = services.set_admin(user=user, is_admin=not options["withdraw"], actor=None)
+        said = (
+            _("%(name)s is an admin of the platform now.")
+            if row.is_superuser
+            else _("%(name)s is no admin of the platform any more.")
+        )
+        self.stdout.write(said % {"name": row.username})

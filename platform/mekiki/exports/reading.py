@@ -1,0 +1,107 @@
+"""Reads the files of a label set's zip, bounded by what the zip itself says. Knows neither Django nor the database."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+MAX_SMALL_BYTES = 1 << 26
+# A stream may unpack to this many times its packed size; label sets stay far below, bombs far above.
+MAX_RATIO = 200
+# Where damage of a packed stream shows.
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError)
+
+
+class Watched(io.RawIOBase):
+    """An entry as it is read: hashed, counted, and cut off past the size it claims."""
+
+    def __init__(self, source: Any, limit: int) -> None:
+        self._source = source
+        self._limit = limit
+        self.size = 0
+        self.hash = hashlib.sha256()
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """As io.RawIOBase."""
+        piece = self._source.read(min(len(buffer), self._limit + 1 - self.size))
+        self.size += len(piece)
+        self.hash.update(piece)
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
+class Entries:
+    """The files of an archive. Every fault is told to `bad`."""
+
+    def __init__(self, archive: zipfile.ZipFile, bad: Callable[..., None]) -> None:
+        self._archive = archive
+        self.bad = bad
+        self.infos: dict[str, zipfile.ZipInfo] = {}
+        for info in archive.infolist():
+            if info.filename in self.infos:
+                self.bad("duplicate", name=info.filename)
+            self.infos[info.filename] = info
+
+    def stream(self, name: str, limit: int) -> Watched | None:
+        """An entry opened for reading up to `limit` bytes; None, and a problem, when it must not be read."""
+        info = self.infos[name]
+        if info.file_size > MAX_RATIO * max(info.compress_size, 5000):
+            self.bad("too_dense", name=name)
+            return None
+        try:
+            return Watched(self._archive.open(info), limit)
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError):
+            self.bad("broken", name=name)
+            return None
+
+    def read(self, name: str, limit: int) -> bytes | None:
+        """A small entry whole."""
+        stream = self.stream(name, limit)
+        try:
+            return io.BufferedReader(stream).read() if stream is not None else None
+        except DAMAGE:
+            self.bad("broken", name=name)
+            return None
+
+    def file(self, name: str, what: dict[str, Any], *, keep: bool) -> bytes | None:
+        """One listed file against the manifest; its contents when they are asked for and right."""
+        if name not in self.infos:
+            self.bad("missing", name=name)
+            return None
+        if keep and what["size"] > MAX_SMALL_BYTES:
+            self.bad("too_dense", name=name)
+            return None
+        stream = self.stream(name, what["size"])
+        if stream is None:
+            return None
+        kept = []
+        reader = io.BufferedReader(stream, 1 << 20)
+        try:
+            while piece := reader.read(1 << 20):
+                if keep:
+                    kept.append(piece)
+        except DAMAGE:
+            self.bad("broken", name=name)
+            return None
+        if not self.fits(name, what, stream):
+            return None
+        return b"".join(kept) if keep else None
+
+    def fits(self, name: str, what: dict[str, Any], stream: Watched) -> bool:
+        """Does what was read have the size and hash that the manifest says?"""
+        found = self.infos[name].file_size
+        if found != what["size"] or stream.size != what["size"]:
+            self.bad("size", name=name, found=found, expected=what["size"])
+            return False
+        if stream.hash.hexdigest() != what["sha256"]:
+            self.bad("hash", name=name)
+            return False
+        return True

@@ -1,0 +1,140 @@
+"""The page of the seals: the last one, what waits for the next, the last check, heads to keep elsewhere, keys."""
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_POST, require_safe
+
+from mekiki.accounts.access import require_platform_admin
+from mekiki.accounts.http import UserRequest
+from mekiki.audit.findings import Finding
+from mekiki.audit.keys import key_history
+from mekiki.audit.models import Seal, SealCheck, SealTimeStamp
+from mekiki.audit.sealed_tables import sealed_tables
+from mekiki.audit.sealing import facts_of, last_sealed_id
+from mekiki.audit.signing import grouped
+from mekiki.audit.stamping import add_time_stamp
+from mekiki.audit.time_stamps import MAX_REPLY, request_for
+from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
+from mekiki.jobs.progress import status
+from mekiki.jobs.seals import request_check, request_seal
+
+SHOWN = 10
+
+
+class TimeStampForm(forms.Form):
+    """The reply of an authority, and whom to believe."""
+
+    reply = forms.FileField(label=gettext_lazy("Reply of the authority (.tsr)"), max_length=200)
+    roots = forms.FileField(
+        label=gettext_lazy("Certificate of the authority (.pem)"),
+        required=False,
+        help_text=gettext_lazy("Got from the authority itself. Without it, who signed is not checked."),
+    )
+
+
+@require_safe
+def seals(request: UserRequest) -> HttpResponse:
+    """The state of the seals, for everybody who is logged in: a head says nothing of what was sealed."""
+    return _page(request, TimeStampForm())
+
+
+def _page(request: UserRequest, form: TimeStampForm, code: int = 200) -> HttpResponse:
+    newest = Seal.objects.select_related("key").order_by("-number").first()
+    check = SealCheck.objects.order_by("-pk").first()
+    jobs = Job.objects.filter(kind__in=[Kind.SEAL, Kind.CHECK_SEALS]).order_by("-created_at")
+    last = jobs.filter(kind=Kind.SEAL).exclude(state__in=ACTIVE_STATES).first()
+    keys = key_history()
+    context = {
+        "seal": newest,
+        "root": grouped(bytes(newest.log_root).hex()) if newest else "",
+        "waiting": sum(table.count_after(last_sealed_id(table.name)) for table in sealed_tables()),
+        "check": check,
+        "findings": [Finding(f["code"], f["detail"]).sentence(_) for f in check.findings] if check else [],
+        "stamps": SealTimeStamp.objects.order_by("-pk")[:SHOWN],
+        "keys": [(key, grouped(key.fingerprint)) for key in keys],
+        "jobs": [status(job) for job in jobs.filter(state__in=ACTIVE_STATES)],
+        "failed": last.error_for_reader if last is not None and last.state == State.FAILED else "",
+        "form": form,
+        "may_act": request.user.is_superuser,
+    }
+    return render(request, "web/seals.html", context, status=code)
+
+
+@require_POST
+def ask(request: UserRequest) -> HttpResponse:
+    """Seal or check now."""
+    act = {"seal": request_seal, "check": request_check}.get(request.POST.get("act", ""))
+    require_platform_admin(request.user)
+    if act is None:
+        messages.error(request, _("Nothing was asked for. Use the buttons of this page."))
+    else:
+        act(user=request.user)
+        messages.success(request, _("Asked for. This page shows what comes of it."))
+    return redirect("seals")
+
+
+@require_POST
+def time_stamp(request: UserRequest) -> HttpResponse:
+    """Take the reply of a time-stamping authority."""
+    require_platform_admin(request.user)
+    form = TimeStampForm(request.POST, request.FILES)
+    if not form.is_valid():
+        return _page(request, form, 422)
+    reply, roots = form.cleaned_data["reply"], form.cleaned_data["roots"]
+    try:
+        stamp = add_time_stamp(
+            reply=reply.read(MAX_REPLY + 1),
+            roots_pem=roots.read(MAX_REPLY + 1) if roots else b"",
+            user=request.user,
+        )
+    except ValidationError as error:
+        form.add_error(None, error)
+        return _page(request, form, 422)
+    messages.success(request, _("The time stamp is kept with seal %(number)s.") % {"number": stamp.seal_id})
+    return redirect("seals")
+
+
+@require_safe
+def head(request: UserRequest) -> HttpResponse:
+    """The head of the newest seal, as a page to print."""
+    seal = _newest()
+    context = {
+        "seal": seal,
+        "root": grouped(bytes(seal.log_root).hex()),
+        "plain_head": f"{seal.number}:{bytes(seal.log_root).hex()}",
+        "fingerprint": grouped(seal.key.fingerprint),
+    }
+    return render(request, "web/seal_head.html", context)
+
+
+@require_safe
+def stamp_request(request: UserRequest) -> HttpResponse:
+    """A request for a time stamp of the newest seal."""
+    seal = _newest()
+    response = HttpResponse(
+        request_for(facts_of(seal).statement()), content_type="application/timestamp-query"
+    )
+    response["Content-Disposition"] = f'attachment; filename="mekiki-seal-{seal.number}.tsq"'
+    return response
+
+
+@require_safe
+def public_keys(request: UserRequest) -> HttpResponse:
+    """All public keys, the one in use first, as PEM."""
+    response = HttpResponse(
+        "".join(key.public_pem for key in key_history()), content_type="application/x-pem-file"
+    )
+    response["Content-Disposition"] = 'attachment; filename="mekiki-public-keys.pem"'
+    return response
+
+
+def _newest() -> Seal:
+    seal = Seal.objects.select_related("key").order_by("-number").first()
+    if seal is None:
+        raise Http404
+    return seal

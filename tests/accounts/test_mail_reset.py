@@ -1,0 +1,98 @@
+"""A lost password: by mail where it is set up, with one answer for everybody and links that work once."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from django.conf import settings as django_settings
+from django.contrib.auth import authenticate
+from django.core import mail
+from django.test import Client, override_settings
+from django.urls import reverse
+
+from mekiki.accounts import mail_reset
+from mekiki.accounts.models import PasswordReset, User
+from mekiki.audit.models import Event
+from tests import factories
+from tests.factories import PASSWORD
+
+pytestmark = pytest.mark.django_db
+NEW = "four words of my own"
+
+
+@pytest.fixture(autouse=True)
+def with_mail() -> Iterator[None]:
+    with override_settings(EMAIL_HOST="mail.example", PUBLIC_URL="https://mekiki.example"):
+        yield
+
+
+@pytest.fixture
+def hana() -> User:
+    return factories.UserFactory(username="hana", email="hana@example.com", language="ja")
+
+
+def ask(name: str, **more: str) -> str:
+    html = Client().post(reverse("password-lost"), {"name": name}, **more).content.decode()
+    return re.sub(r"csrf[^>]*>|\"X-CSRFToken\"[^}]*", "", html)
+
+
+def link() -> str:
+    found = re.search(r"https://mekiki\.example(/\S+)", mail.outbox[-1].body)
+    assert found
+    return found[1]
+
+
+def test_a_link_by_mail_changes_the_password_once(hana: User) -> None:
+    ask("HANA")
+    assert mail_reset.send_waiting() == 1 and mail_reset.send_waiting() == 0
+    assert mail.outbox[0].to == ["hana@example.com"] and "パスワード" in mail.outbox[0].subject
+    client, other = Client(), Client()
+    for one in (client, other):
+        assert one.get(link())["Location"] == reverse("password-reset")
+    page = reverse("password-reset")
+    weak = client.post(page, {"new_password1": "short", "new_password2": "short"})
+    assert weak.status_code == 422
+    assert client.post(page, {"new_password1": NEW, "new_password2": NEW}).status_code == 302
+    assert other.post(page, {"new_password1": PASSWORD, "new_password2": PASSWORD}).status_code == 410
+    assert Client().get(link(), follow=True).status_code == 410
+    assert authenticate(username="hana", password=NEW) == hana
+    kinds = list(Event.objects.order_by("pk").values_list("kind", flat=True))
+    assert kinds == ["user.reset_requested", "user.password_reset_by_mail"]
+
+
+def test_everybody_gets_the_same_answer_and_only_one_gets_a_mail(hana: User) -> None:
+    factories.UserFactory(username="no-mail")
+    factories.UserFactory(username="gone", email="gone@example.com", is_active=False)
+    answers = {ask(name) for name in ("hana", "hana@example.com", "nobody", "no-mail", "gone", "x" * 254)}
+    assert len(answers) == 1
+    assert mail_reset.send_waiting() == 2
+    assert {message.to[0] for message in mail.outbox} == {"hana@example.com"}
+
+
+def test_asking_is_bounded(hana: User) -> None:
+    for _n in range(6):
+        ask("hana")
+    assert mail_reset.send_waiting() == mail_reset.PER_USER
+    for n in range(30):
+        ask(f"nobody{n}")
+    assert PasswordReset.objects.count() == mail_reset.PER_ADDRESS
+
+
+def test_without_mail_an_admin_helps(hana: User) -> None:
+    with override_settings(EMAIL_HOST=""):
+        assert "An admin of the platform can give you a new password" in ask("hana")
+    assert not PasswordReset.objects.exists()
+
+
+@pytest.mark.parametrize("key", ["x", "MQ", "!!!!", "OTk5OTk5OTk5OTk5OTk5OTk5OTk5"])
+def test_a_made_up_link_finds_nobody(hana: User, key: str) -> None:
+    assert Client().get(reverse("password-reset-link", args=[key, "a-b"]), follow=True).status_code == 410
+
+
+def test_a_link_goes_when_the_password_changes(hana: User) -> None:
+    ask("hana")
+    mail_reset.send_waiting()
+    hana.set_password(NEW)
+    hana.save()
+    assert Client().get(link(), follow=True).status_code == 410
+    assert django_settings.PASSWORD_RESET_TIMEOUT == 3600

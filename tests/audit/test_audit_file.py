@@ -1,0 +1,154 @@
+"""The exported file: checked without the platform, and a hostile one does no harm."""
+
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mekiki.audit import audit_file
+from mekiki.audit.audit_file import check_file
+from mekiki.audit.checking import Head
+from mekiki.audit.models import Event, Seal
+from mekiki.audit.private_key import rotate_key
+from mekiki.audit.sealing import seal_new_rows
+from mekiki.audit.services import record
+from mekiki.audit.verification import export_file
+from tests import factories
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("signing_key")]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """An audit file of two keys, three seals, and an event that is not sealed."""
+    factories.DecisionFactory(note="傷")
+    for n in range(6):
+        record(kind="test.happened", data={"n": n, "text": "改行\n"})
+    seal_new_rows()
+    rotate_key()
+    record(kind="test.happened", data={"n": 1.5})
+    seal_new_rows()
+    record(kind="test.unsealed")
+    report = export_file(tmp_path / "audit.zip")
+    assert (report.seals, report.rows) == (3, Event.objects.count())  # the decision, without the last event
+    return tmp_path / "audit.zip"
+
+
+def codes(path: Path, **options: Any) -> list[str]:
+    report = check_file(path, **options)
+    for finding in report.findings:
+        assert finding.sentence()
+    return [finding.code for finding in report.findings]
+
+
+def changed(file: Path, change: Callable[[dict[str, bytes]], object]) -> Path:
+    with zipfile.ZipFile(file) as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    change(contents)
+    target = file.with_name("changed.zip")
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+    return target
+
+
+def test_it_is_checked_without_django(file: Path, signing_key: Any, tmp_path: Path) -> None:
+    key = tmp_path / "key.pem"
+    key.write_text(signing_key.public_pem)
+    program = "import sys; from mekiki.audit.audit_file import main; status = main(sys.argv[1:]);"
+    program += "assert 'django' not in sys.modules; sys.exit(status)"
+    command = [sys.executable, "-c", program, str(file), str(key)]
+    root = str(Path(__file__).resolve().parents[2] / "platform")
+    done = subprocess.run(command, env={"PYTHONPATH": root}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)["seals"] == 3
+
+
+def test_nothing_is_replaced(file: Path) -> None:
+    with pytest.raises(FileExistsError):
+        export_file(file)
+
+
+def test_a_head_kept_elsewhere_is_found_again(file: Path) -> None:
+    seal = Seal.objects.get(number=2)
+    assert codes(file, heads=[Head(2, bytes(seal.log_root))]) == []
+    assert codes(file, heads=[Head(2, bytes(32))]) == ["head"]
+    assert codes(file, heads=[Head(9, bytes(32))]) == ["head"]
+
+
+def _in_rows(table: str, act: Callable[[list[bytes]], object]) -> Callable[[dict[str, bytes]], None]:
+    def change(contents: dict[str, bytes]) -> None:
+        lines = contents[f"{table}.jsonl"].splitlines(keepends=True)
+        act(lines)
+        contents[f"{table}.jsonl"] = b"".join(lines)
+
+    return change
+
+
+HARMS: dict[str, tuple[Callable[[dict[str, bytes]], object], set[str]]] = {
+    "changed": (
+        _in_rows("events", lambda x: x.__setitem__(2, x[2].replace(b"happened", b"happenex"))),
+        {"row_changed"},
+    ),
+    "removed": (_in_rows("events", lambda x: x.pop(2)), {"row_removed"}),
+    "doubled": (_in_rows("events", lambda x: x.insert(2, x[2])), {"row_order", "row_inserted"}),
+    "re-ordered": (_in_rows("events", lambda x: x.insert(1, x.pop(3))), {"row_order"}),
+    "added at the end": (
+        _in_rows("events", lambda x: x.append(x[0].replace(b'"id":', b'"id":9999'))),
+        {"row_extra"},
+    ),
+    "written with spaces": (
+        _in_rows("events", lambda x: x.__setitem__(0, x[0].replace(b":", b": ", 1))),
+        {"row_changed"},
+    ),
+    "a seal removed": (
+        lambda c: c.update({"seals.jsonl": b"".join(c["seals.jsonl"].splitlines(keepends=True)[1:])}),
+        {"seal_missing", "leaves", "not_ours"},
+    ),
+    "no keys": (
+        lambda c: c.update({"keys.json": b'{"format":"mekiki-audit","keys":[],"version":1}'}),
+        {"key_unknown"},
+    ),
+    "another file": (lambda c: c.update({"more.txt": b""}), {"not_ours"}),
+    "a part missing": (lambda c: c.pop("leaves.bin"), {"not_ours"}),
+    "leaves cut": (lambda c: c.update({"leaves.bin": c["leaves.bin"][:-1]}), {"leaves"}),
+    "no json": (lambda c: c.update({"seals.jsonl": b"[]\n"}), {"not_ours"}),
+    "deep json": (lambda c: c.update({"seals.jsonl": b"[" * 200_000 + b"\n"}), {"not_ours"}),
+    "no end of line": (lambda c: c.update({"events.jsonl": c["events.jsonl"][:-1]}), {"not_ours"}),
+    "a row that is no row": (lambda c: c.update({"events.jsonl": b"7\n"}), {"not_ours"}),
+}
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_what_was_harmed_is_named(file: Path, harm: str) -> None:
+    change, expected = HARMS[harm]
+    found = set(codes(changed(file, change)))
+    assert found and found <= expected, found
+
+
+@given(data=st.data())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_changed_byte_is_found_or_changes_nothing(file: Path, data: st.DataObject) -> None:
+    raw = bytearray(file.read_bytes())
+    at = data.draw(st.integers(0, len(raw) - 1))
+    raw[at] ^= data.draw(st.integers(1, 255))
+    target = file.with_name("byte.zip")
+    target.write_bytes(raw)
+    if not codes(target):
+        with zipfile.ZipFile(file) as before, zipfile.ZipFile(target) as after:
+            for name in set(before.namelist()) - {audit_file.README}:
+                assert after.read(name) == before.read(name)
+
+
+def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
+    assert codes(tmp_path / "missing.zip") == ["unreadable"]
+    assert codes(tmp_path) == ["unreadable"]
+    (tmp_path / "text").write_text("no zip")
+    assert codes(tmp_path / "text") == ["not_ours"]

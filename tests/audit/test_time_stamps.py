@@ -1,0 +1,151 @@
+"""Time stamps by a real authority: OpenSSL's, with certificates made here."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import PermissionDenied, ValidationError
+
+from mekiki.audit.audit_file import check_file
+from mekiki.audit.models import Event, Seal, SealTimeStamp
+from mekiki.audit.sealing import facts_of, seal_new_rows
+from mekiki.audit.services import record
+from mekiki.audit.stamping import add_time_stamp
+from mekiki.audit.time_stamps import check_stamp, request_for
+from mekiki.audit.verification import check_database, export_file
+from tests import factories
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("signing_key")]
+Answer = Callable[[bytes], bytes]
+
+CONFIGURATION = """
+[tsa]
+default_tsa = here
+[here]
+serial = {folder}/serial
+signer_cert = {folder}/tsa.pem
+signer_key = {folder}/tsa.key
+certs = {folder}/ca.pem
+signer_digest = sha256
+default_policy = 1.2.3.4.1
+digests = sha256, sha384, sha512
+crypto_device = builtin
+"""
+
+
+def openssl(folder: Path, *command: str) -> None:
+    done = subprocess.run(["openssl", *command], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an authority: ca.pem certified tsa.pem, which may stamp."""
+    folder = tmp_path_factory.mktemp("tsa")
+    (folder / "tsa.cnf").write_text(CONFIGURATION.format(folder=folder))
+    (folder / "serial").write_text("01\n")
+    (folder / "usage").write_text(
+        "extendedKeyUsage=critical,timeStamping\nkeyUsage=critical,digitalSignature\nbasicConstraints=CA:FALSE\n"
+    )
+    for name in ("ca", "other"):
+        openssl(
+            folder, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.pem",
+            "-subj", f"/CN=Test {name}", "-days", "30", "-addext", "keyUsage=critical,keyCertSign,cRLSign",
+        )  # fmt: skip
+    openssl(
+        folder,
+        "req",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        "tsa.key",
+        "-out",
+        "tsa.csr",
+        "-subj",
+        "/CN=Test TSA",
+    )
+    openssl(
+        folder, "x509", "-req", "-in", "tsa.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
+        "-out", "tsa.pem", "-days", "30", "-extfile", "usage",
+    )  # fmt: skip
+    return folder
+
+
+@pytest.fixture
+def answer(authority: Path, tmp_path: Path) -> Answer:
+    """The authority's reply to a request."""
+
+    def reply_to(request: bytes) -> bytes:
+        (tmp_path / "seal.tsq").write_bytes(request)
+        openssl(
+            authority, "ts", "-reply", "-config", "tsa.cnf", "-queryfile", str(tmp_path / "seal.tsq"),
+            "-out", str(tmp_path / "seal.tsr"),
+        )  # fmt: skip
+        return (tmp_path / "seal.tsr").read_bytes()
+
+    return reply_to
+
+
+@pytest.fixture
+def seal() -> Seal:
+    record(kind="test.happened")
+    seal_new_rows()
+    return Seal.objects.get()
+
+
+def test_a_reply_is_kept_with_its_seal_and_checked_with_it(
+    seal: Seal, answer: Answer, authority: Path, tmp_path: Path
+) -> None:
+    request = request_for(facts_of(seal).statement())
+    reply, roots = answer(request), (authority / "ca.pem").read_bytes()
+    record(kind="test.later")
+    seal_new_rows()  # the reply comes when there are newer seals
+    stamp = add_time_stamp(reply=reply, roots_pem=roots, user=factories.UserFactory(is_superuser=True))
+    assert stamp.seal_id == seal.number and "Test TSA" in stamp.authority
+    assert Event.objects.get(kind="seal.time_stamped").data["seal"] == seal.number
+    report = check_database()
+    assert report.ok and report.time_stamps == 1
+    export_file(tmp_path / "audit.zip")
+    report = check_file(tmp_path / "audit.zip", check_stamp=check_stamp)
+    assert report.ok and report.time_stamps == 1
+    with pytest.raises(ValidationError, match="already"):
+        add_time_stamp(reply=reply, roots_pem=roots)
+
+
+def test_a_seal_made_again_does_not_fit_its_time_stamp(seal: Seal, answer: Answer, authority: Path) -> None:
+    from tests.audit.test_seals import owner_of_the_database
+
+    reply = answer(request_for(facts_of(seal).statement()))
+    add_time_stamp(reply=reply, roots_pem=(authority / "ca.pem").read_bytes())
+    with owner_of_the_database() as execute:
+        execute("UPDATE audit_event SET kind = 'test.other' WHERE kind = 'test.happened'")
+        execute("DELETE FROM audit_sealleaves")
+        execute("DELETE FROM audit_seal")
+    seal_new_rows()
+    assert [f.code for f in check_database().findings] == ["time_stamp"]
+
+
+def test_replies_that_are_for_nothing_here_are_refused(seal: Seal, answer: Answer, authority: Path) -> None:
+    roots, others = (authority / "ca.pem").read_bytes(), (authority / "other.pem").read_bytes()
+    reply = answer(request_for(facts_of(seal).statement()))
+    for bad, given, why in (
+        (answer(request_for(b"something else")), roots, "not for the statement"),
+        (reply, others, "not signed by an authority"),
+        (reply, b"no certificate", "cannot be read"),
+        (b"no reply", roots, "no reply"),
+        (b"", roots, "no reply"),
+        (reply[:-20], roots, "no reply"),
+        (b"x" * (1 << 21), roots, "too large"),
+    ):
+        with pytest.raises(ValidationError, match=why):
+            add_time_stamp(reply=bad, roots_pem=given)
+    with pytest.raises(PermissionDenied):
+        add_time_stamp(reply=reply, roots_pem=roots, user=factories.UserFactory())
+    assert not SealTimeStamp.objects.exists()
+
+
+def test_without_certificates_who_signed_is_not_claimed(seal: Seal, answer: Answer) -> None:
+    stamp = add_time_stamp(reply=answer(request_for(facts_of(seal).statement())))
+    assert stamp.roots_pem == "" and check_database().ok

@@ -1,0 +1,181 @@
+"""A label set shows, without the platform, that each of its decisions is one that was sealed."""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mekiki.audit.models import Seal
+from mekiki.audit.private_key import load_key, rotate_key
+from mekiki.audit.sealing import seal_new_rows
+from mekiki.exports import format as form
+from mekiki.exports.models import LabelSet
+from mekiki.exports.services import freeze
+from mekiki.exports.verify import verify
+from mekiki.exports.writing import write_label_set
+from mekiki.review.models import Decision
+from tests import factories
+from tests.exports.helpers import Judged, nothing, path_of
+from tests.exports.test_verify import codes, contents_of, pack, reseal
+
+Rows = list[dict[str, Any]]
+
+
+@pytest.fixture
+def spread(judged: Judged) -> LabelSet:
+    """A label set whose decisions lie under several seals, by two keys, among decisions that are not in it."""
+    seal_new_rows()
+    for number in range(3):
+        for _other in range(3):
+            factories.DecisionFactory()
+        image = judged.images[9 + number]
+        item = factories.QueueItemFactory(dataset=judged.dataset, image=image, head=judged.head, state="done")
+        shown = {"stream": "uncertain", "propensity": 0.5, "blind": True}
+        common = {"dataset": judged.dataset, "image": image, "label": judged.labels[0]}
+        decision = factories.DecisionFactory(
+            **common, user=judged.reviewer, item=item, shown=shown, kind="correct", note="傷"
+        )
+        factories.ConfirmedLabelFactory(**common, decision=decision, stream="uncertain", in_training=True)
+        seal_new_rows()
+        if number == 1:
+            rotate_key()
+    return write_label_set(label_set=freeze(dataset=judged.dataset, user=judged.admin), progress=nothing)
+
+
+def rows_in(contents: dict[str, bytes]) -> Rows:
+    return [json.loads(line) for line in contents[form.ROWS].splitlines()]
+
+
+def with_rows(contents: dict[str, bytes], rows: Rows) -> dict[str, bytes]:
+    """The rows written again, the table with them, signed with the platform's own key."""
+    table = io.StringIO()
+    csv.writer(table).writerows([form.COLUMNS, *(form.row_cells(row) for row in rows)])
+    changed = {
+        **contents,
+        form.ROWS: b"".join(form.row_line(row) for row in rows),
+        form.TABLE: b"\xef\xbb\xbf" + table.getvalue().encode(),
+    }
+    return reseal(changed, load_key()[1])
+
+
+def test_each_decision_is_proven_under_the_newest_seal(spread: LabelSet) -> None:
+    contents = contents_of(path_of(spread))
+    report = verify(path_of(spread), public_key=contents[form.PUBLIC_KEY])
+    assert report.ok, [str(p) for p in report.problems]
+    newest = Seal.objects.filter(table="decisions").order_by("-number")[0]
+    assert report.summary["head"] == f"{newest.number}:{bytes(newest.log_root).hex()}"
+    assert len(json.loads(contents[form.KEYS])["keys"]) == 2
+    lines = [json.loads(line) for line in contents[form.SEALS].splitlines()]
+    assert len(lines) == 4 and any(line["gaps"] for line in lines) and any(line["before"] for line in lines)
+    for row in rows_in(contents):
+        assert row["sealed"]["client_key"] == str(Decision.objects.get(pk=row["decision_id"]).client_key)
+    assert "sealed" not in contents[form.TABLE].decode("utf-8-sig").splitlines()[0]
+
+
+def test_freezing_seals_first(judged: Judged) -> None:
+    assert not Seal.objects.exists()
+    frozen = write_label_set(label_set=freeze(dataset=judged.dataset, user=judged.admin), progress=nothing)
+    assert Seal.objects.filter(table="decisions").exists() and verify(path_of(frozen)).ok
+
+
+def test_a_label_set_of_machine_labels_alone_needs_no_seal(judged: Judged) -> None:
+    from mekiki.review.models import ConfirmedLabel
+
+    ConfirmedLabel.objects.all().delete()
+    asked = freeze(dataset=judged.dataset, user=judged.admin, machine_threshold=0.94)
+    contents = contents_of(path_of(write_label_set(label_set=asked, progress=nothing)))
+    assert contents[form.SEALS] == b"" and verify(path_of(LabelSet.objects.get())).ok
+
+
+def _later(row: dict[str, Any]) -> None:
+    row["decided_at"] = "2030" + row["decided_at"][4:]
+
+
+def _other_image(row: dict[str, Any]) -> None:
+    row["image_sha256"] = row["image_sha256"][:-1] + ("0" if row["image_sha256"][-1] != "0" else "1")
+
+
+def _other_person(row: dict[str, Any]) -> None:
+    row["sealed"]["user_id"] += 1
+
+
+def _other_note(row: dict[str, Any]) -> None:
+    row["sealed"]["note_sha256"] = "0" * 64
+
+
+def _in_time(row: dict[str, Any]) -> None:
+    row["late"] = not row["late"]
+
+
+@pytest.mark.parametrize("change", [_later, _other_image, _other_person, _other_note, _in_time])
+def test_the_owner_of_the_key_cannot_change_a_decision(
+    spread: LabelSet, tmp_path: Path, change: Callable[[dict[str, Any]], None]
+) -> None:
+    contents = contents_of(path_of(spread))
+    rows = rows_in(contents)
+    change(rows[4])
+    forged = pack(with_rows(contents, rows), tmp_path / "forged.zip")
+    report = verify(forged, public_key=load_key()[0].public_pem.encode())
+    assert codes(report) == {"seal_rows"}
+
+
+def test_what_was_shown_must_be_what_was_sealed(spread: LabelSet, tmp_path: Path) -> None:
+    contents = contents_of(path_of(spread))
+    rows = rows_in(contents)
+    shown = next(row for row in rows if row["shown"])
+    shown["shown"]["confidence"] = 0.99
+    assert codes(verify(pack(with_rows(contents, rows), tmp_path / "forged.zip"))) == {"row", "seal_rows"}
+
+
+@pytest.mark.parametrize(
+    "place", [{"index": 10**6}, {"seal": 999}, {"index": -1}, {"index": "0"}, {"seal": None}]
+)
+def test_a_row_without_a_place_is_named(spread: LabelSet, tmp_path: Path, place: dict[str, Any]) -> None:
+    contents = contents_of(path_of(spread))
+    rows = rows_in(contents)
+    rows[0]["sealed"].update(place)
+    found = codes(verify(pack(with_rows(contents, rows), tmp_path / "forged.zip")))
+    assert found == {"unsealed", "seal_rows"}
+
+
+@pytest.mark.parametrize("harm", ["no line", "no gaps", "other root", "no json", "twice", "no key"])
+def test_seals_that_do_not_fit_are_named(spread: LabelSet, tmp_path: Path, harm: str) -> None:
+    contents = contents_of(path_of(spread))
+    lines = contents[form.SEALS].splitlines(keepends=True)
+    first = json.loads(lines[1])
+    if harm == "no line":
+        del lines[1]
+    elif harm == "no json":
+        lines[1] = b"[1]\n"
+    elif harm == "twice":
+        lines.insert(1, lines[1])
+    elif harm == "no key":
+        contents[form.KEYS] = form.canonical({"keys": []})
+    else:
+        if harm == "no gaps":
+            first["gaps"] = ""
+        else:
+            first["seal"]["root"] = "0" * 64
+        lines[1] = form.canonical(first) + b"\n"
+    contents[form.SEALS] = b"".join(lines)
+    found = codes(verify(pack(reseal(contents, load_key()[1]), tmp_path / "forged.zip")))
+    assert found and found <= {"unsealed", "seals", "seal_rows", "seal_log", "seal_signature"}
+
+
+def test_label_sets_of_before_the_seals_are_still_checked(spread: LabelSet, tmp_path: Path) -> None:
+    contents = contents_of(path_of(spread))
+    rows = rows_in(contents)
+    for row in rows:
+        del row["sealed"]
+    for name in form.SINCE_2:
+        del contents[name]
+    manifest = json.loads(contents[form.MANIFEST])
+    manifest["format_version"] = 1
+    contents[form.MANIFEST] = form.canonical(manifest)
+    old = pack(with_rows(contents, rows), tmp_path / "old.zip")
+    report = verify(old)
+    assert report.ok, [str(p) for p in report.problems]

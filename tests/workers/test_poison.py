@@ -1,0 +1,141 @@
+"""Images that kill the worker which reads them are found and set aside; the worker of these tests is really killed."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from mekiki.datasets.models import Image, ImportProblem
+from mekiki.datasets.services import import_folder
+from mekiki.jobs.models import InHand, Job, Kind, State
+from mekiki.jobs.services import enqueue
+from mekiki.jobs.sweeping import SILENT_AFTER
+from mekiki.learning.models import Embedding, EncodingProblem
+from mekiki.learning.problems import KILLS_WORKER
+from tests.factories import DatasetFactory, UserFactory
+from tests.jobs.watch import Watch
+from tests.workers.conftest import COLOURS, add_image, picture
+from workers.encoders import Encoder
+from workers.runner import run_job
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+POISON = b"a decoder dies of this"
+# A process that does one job, and that is killed (as by the system, for want of memory) when it decodes the poison.
+WORKER = f"""
+import os, signal, sys
+from pathlib import Path
+import django
+django.setup()
+from mekiki.datasets.importing import pictures
+
+def deadly(function, content_of):
+    def call(*args, **options):
+        if {POISON!r} in content_of(args):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*args, **options)
+    return call
+
+pictures.examine = deadly(pictures.examine, lambda args: args[0])
+if sys.argv[2] == "encode":
+    from workers.encoders.encoder import Encoder
+    def content_of(args):  # the probe's pictures come as pictures, not as files
+        return Path(args[1]).read_bytes() if isinstance(args[1], (str, Path)) else b""
+    Encoder.prepared = deadly(Encoder.prepared, content_of)
+from workers.runner import run_job
+print(run_job(sys.argv[1]))
+"""
+
+
+def work(job: Job, kind: str) -> int:
+    """Do a job in a process of its own; its exit status."""
+    given = connection.settings_dict
+    host = given["OPTIONS"].get("host") or given["HOST"]
+    url = f"postgresql://{given['USER']}@/{given['NAME']}?host={host}"
+    environment = {
+        **os.environ,
+        "DATABASE_URL": url,
+        "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
+        "OMP_NUM_THREADS": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", WORKER, str(job.pk), kind], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode in (0, -signal.SIGKILL), done.stderr
+    return done.returncode
+
+
+def test_a_file_that_kills_the_import_is_refused_by_name(tmp_path: Path) -> None:
+    for number in range(6):
+        content = picture(list(COLOURS.values())[number % 3], number)
+        (tmp_path / f"{number}.png").write_bytes(content + (POISON if number == 3 else b""))
+    dataset = DatasetFactory(admin=UserFactory())
+    job = import_folder(dataset=dataset, path=tmp_path, user=dataset.created_by)
+    deaths = 0
+    while work(job, "import") != 0:
+        deaths += 1
+        assert deaths <= 3, "one with several in hand, two with the one"
+        assert Watch().after(SILENT_AFTER)["given_back"] == 1
+    job.refresh_from_db()
+    assert (job.state, job.deaths, deaths) == (State.SUCCEEDED, 0, 3)
+    assert sorted(Image.objects.values_list("name", flat=True)) == [f"{n}.png" for n in (0, 1, 2, 4, 5)]
+    problem = ImportProblem.objects.get()
+    assert (problem.name, problem.code) == ("3.png", "kills_worker")
+    assert not InHand.objects.exists()
+
+
+def test_an_image_that_kills_the_encoder_is_set_aside(tiny_encoder: str, monkeypatch: Any) -> None:
+    dataset = DatasetFactory(admin=UserFactory(), encoder_name=tiny_encoder)
+    for number in range(6):
+        content = picture(list(COLOURS.values())[number % 3], number)
+        add_image(dataset, content + (POISON if number == 3 else b""), f"{number}.png", 0.5)
+    poison = Image.objects.get(name="3.png")
+    job = enqueue(kind=Kind.ENCODE, dataset=dataset)
+    assert work(job, "encode") == -signal.SIGKILL
+    assert InHand.objects.get().items == ["all"] and not Embedding.objects.exists()
+    assert Watch().after(SILENT_AFTER)["given_back"] == 1
+
+    # The next worker does them singly, and dies with this one; so does the one after it.
+    assert work(job, "encode") == -signal.SIGKILL
+    assert InHand.objects.get().alone == str(poison.pk)
+    assert Embedding.objects.count() == 3, "what is before it is stored"
+    assert Watch().after(SILENT_AFTER)["given_back"] == 1
+    InHand.objects.update(deaths_alone={str(poison.pk): 1})
+
+    read: list[str] = []
+    prepared = Encoder.prepared
+    monkeypatch.setattr(
+        Encoder, "prepared", lambda self, item: (read.append(str(item)), prepared(self, item))[1]
+    )
+    assert run_job(str(job.pk)) == "succeeded"
+    problem = EncodingProblem.objects.get()
+    assert (problem.image, problem.reason) == (poison, KILLS_WORKER)
+    assert Embedding.objects.count() == 5
+    assert not any(poison.sha256 in path for path in read), "nobody reads it again"
+    job.refresh_from_db()
+    assert (job.deaths, job.result["unreadable"]) == (0, 1) and not InHand.objects.exists()
+
+
+def test_a_stopped_encoding_leaves_no_suspects(tiny_encoder: str) -> None:
+    from mekiki.jobs.services import WorkerStopsError
+    from workers.stages import encode
+
+    dataset = DatasetFactory(admin=UserFactory(), encoder_name=tiny_encoder)
+    for number in range(3):
+        add_image(dataset, picture((9, 9, 9), number), f"{number}.png", 0.5)
+    job = enqueue(kind=Kind.ENCODE, dataset=dataset)
+
+    def stop(held: Job, report: Any) -> None:
+        def asked(**_details: Any) -> None:
+            raise WorkerStopsError
+
+        encode.run(held, asked)  # type: ignore[arg-type]
+
+    assert run_job(str(job.pk), stop) == "put back"  # type: ignore[arg-type]
+    job.refresh_from_db()
+    assert (job.state, job.deaths) == (State.QUEUED, 0) and not InHand.objects.exists()
