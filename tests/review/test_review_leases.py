@@ -127,7 +127,7 @@ def test_a_skipped_image_comes_back_after_its_rest(monkeypatch):
     station.answer(user, station.next(user)[0], "skip")
     assert station.next(user) == []
     later = timezone.now() + SKIP_REST + timedelta(seconds=1)
-    monkeypatch.setattr(timezone, "now", lambda: later)
+    monkeypatch.setattr("mekiki.config.clock.now", lambda: later)
     assert len(station.next(user)) == 1
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.db import connection
@@ -56,7 +57,8 @@ def work(job: Job, kind: str) -> int:
     """Do a job in a process of its own; its exit status."""
     given = connection.settings_dict
     host = given["OPTIONS"].get("host") or given["HOST"]
-    url = f"postgresql://{given['USER']}@/{given['NAME']}?host={host}"
+    person = f"{given['USER']}:{quote(given['PASSWORD'], safe='')}"
+    url = f"postgresql://{person}@/{given['NAME']}?host={quote(host, safe='')}"
     environment = {
         **os.environ,
         "DATABASE_URL": url,
