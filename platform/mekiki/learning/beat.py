@@ -18,6 +18,8 @@ CLOCK_WAS_SET = 5.0  # seconds
 class SiteEntry(ModelEntry):
     """A schedule. A last run in the future, from before the clock was set back, counts as now."""
 
+    last_run_at: Any
+
     def is_due(self) -> Any:
         """As Celery's; a training that was due in the time that comes again may run once more."""
         now = self._default_now()
