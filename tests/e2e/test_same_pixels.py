@@ -24,7 +24,7 @@ from tests.imaging.files import (
     tiff,
     with_chunks,
 )
-from workers.encoders.decode import picture
+from workers.encoders.decode import open_picture
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
 
@@ -132,7 +132,8 @@ def test_people_and_encoders_see_the_same_pixels(
         seen = np.frombuffer(base64.b64decode(pixels), np.uint8).reshape(height, width, 4)
         path = storage.shown_path(image)
         assert path is not None
-        embedded = np.asarray(picture(path, side=4000)).astype(int)
+        with open_picture(path, side=4000) as shown:
+            embedded = np.asarray(shown).astype(int)
         assert (seen[..., 3] == 255).all(), image.name  # no background of the page shines through
         if embedded.shape != (height, width, 3):
             differences[image.name] = f"{embedded.shape} and {(height, width)}"

@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import translation
 
-from mekiki.audit.models import Event
+from mekiki.audit.models import Event, SigningKey
 from mekiki.audit.services import record
 from mekiki.exports.models import LabelSet
 from mekiki.jobs.models import Job, Kind, State
@@ -233,6 +233,8 @@ def _values(node: ast.expr, function: ast.FunctionDef) -> list[str]:
         sets = [n for n in assigned if ast.unparse(n.targets[0]) == node.id]
         assert sets, f"line {node.lineno}: nothing sets {node.id}"
         return [value for one in sets for value in _values(one.value, function)]
+    if ast.unparse(node) == "f'signing_key.{act}'":
+        return [f"signing_key.{act}" for act in SigningKey.Act.values]
     assert ast.unparse(node) == "f'job.{state}'", (
         f"line {node.lineno}: {ast.unparse(node)} cannot be followed"
     )

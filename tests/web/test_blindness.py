@@ -4,6 +4,7 @@ Every address of the site and every operation of the API is opened. No response 
 prediction or an opinion of such an image; and no response may change when those values change.
 """
 
+import hashlib
 import io
 import json
 import re
@@ -121,15 +122,16 @@ class World:
 
     def reserved(self, i: int) -> Image:
         """An image below the dataset's audit share whose name, metadata and file hold what must not be seen."""
+        facts, out = PngInfo(), io.BytesIO()
+        facts.add_text("Description", EMBEDDED)
+        picture(9000 + i).save(out, "PNG", pnginfo=facts)
         image = ImageFactory(
             dataset=self.dataset,
+            sha256=hashlib.sha256(out.getvalue()).hexdigest(),
             name=f"{FOLDER}/{NAME}-{i}.png",
             metadata={"line": VALUE, "camera": "1"},
             audit_key=0.01 + i / 100,
         )
-        facts, out = PngInfo(), io.BytesIO()
-        facts.add_text("Description", EMBEDDED)
-        picture(9000 + i).save(out, "PNG", pnginfo=facts)
         default_storage.save(
             storage.original_name(self.dataset.pk, image.sha256), ContentFile(out.getvalue())
         )
@@ -155,7 +157,8 @@ class World:
     def frozen(self) -> LabelSet:
         """A frozen label set that holds the machine's label of a reserve image."""
         name = f"datasets/{self.dataset.pk}/label-sets/v1.zip"
-        default_storage.save(name, ContentFile(f"{NAME} {VALUE} scratch {CONFIDENCE}".encode()))
+        content = f"{NAME} {VALUE} scratch {CONFIDENCE}".encode()
+        default_storage.save(name, ContentFile(content))
         label_set = LabelSet.objects.create(
             dataset=self.dataset, version=1, machine_threshold=0.5, machine_labels=1, human_labels=0
         )
@@ -168,7 +171,9 @@ class World:
             head_id=self.head.pk,
             confidence=CONFIDENCE,
         )
-        LabelSet.objects.filter(pk=label_set.pk).update(state="frozen", file=name, size=10, sha256="0" * 64)
+        LabelSet.objects.filter(pk=label_set.pk).update(
+            state="frozen", file=name, size=len(content), sha256=hashlib.sha256(content).hexdigest()
+        )
         return label_set
 
     def values(self) -> dict[str, list[Any]]:
