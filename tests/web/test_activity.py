@@ -214,7 +214,7 @@ def _kinds_in(function: ast.FunctionDef) -> Iterator[tuple[int, str]]:
     for call in ast.walk(function):
         if (
             isinstance(call, ast.Call)
-            and getattr(call.func, "id", getattr(call.func, "attr", "")) == "record"
+            and getattr(call.func, "id", getattr(call.func, "attr", "")) in ("record", "open_checked")
         ):
             for argument in call.keywords:
                 if argument.arg == "kind":
@@ -228,6 +228,8 @@ def _values(node: ast.expr, function: ast.FunctionDef) -> list[str]:
         return [node.value]
     if isinstance(node, ast.IfExp):
         return _values(node.body, function) + _values(node.orelse, function)
+    if isinstance(node, ast.Name) and node.id in [argument.arg for argument in function.args.kwonlyargs]:
+        return []  # its callers say it
     if isinstance(node, ast.Name):
         assigned = [n for n in ast.walk(function) if isinstance(n, ast.Assign)]
         sets = [n for n in assigned if ast.unparse(n.targets[0]) == node.id]
