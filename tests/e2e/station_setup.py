@@ -14,6 +14,7 @@ from mekiki.datasets.models import Image
 from mekiki.review.models import Lease
 from tests.factories import ImageFactory
 from tests.review_setup import Station
+from tests.roles import set_fixed
 
 
 def station_with(items: int, labels: int = 4, **more: Any) -> Station:
@@ -33,8 +34,7 @@ def drawn(station: Station) -> Image:
     ImageDraw.Draw(picture).line(ends, fill=230, width=3)
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
-    image.sha256 = hashlib.sha256(buffer.getvalue()).hexdigest()
-    image.save()
+    set_fixed(image, sha256=hashlib.sha256(buffer.getvalue()).hexdigest())
     storage.put(storage.original_name(image.dataset_id, image.sha256), buffer.getvalue())
     small = io.BytesIO()
     picture.resize((100, 100)).save(small, "WEBP")
