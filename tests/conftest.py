@@ -187,7 +187,8 @@ def _flush_despite_append_only_triggers() -> Iterator[None]:
 
 @pytest.fixture
 def keeper(transactional_db: None) -> Iterator[None]:
-    """The thread that builds search indexes, as `mekiki up` runs it."""
+    """The thread that builds search indexes, as `mekiki up` runs it. No index is left to the next test."""
+    from mekiki.learning.search import index
     from mekiki.learning.search.keeper import Keeper
     from tests.roles import OWNER_URL, test_database_url
 
@@ -195,6 +196,8 @@ def keeper(transactional_db: None) -> Iterator[None]:
     running.start()
     yield
     running.stop()
+    for encoder_id in index.states():
+        index.drop(encoder_id)
 
 
 @pytest.fixture(scope="session")

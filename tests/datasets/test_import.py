@@ -297,9 +297,10 @@ def test_a_late_worker_writes_nothing_into_a_finished_import(
     (tmp_path / "a.jpg").write_bytes(picture(1))
     services.import_folder(dataset=dataset, path=tmp_path, user=admin)
     batch = ImportBatch.objects.get()
+    hand = services.imports.hand_of(batch)
     services.discard_import(batch=batch, user=admin)
     with pytest.raises(pipeline.AlreadyFinishedError):
-        pipeline.store_all(batch, services.imports.Folder(tmp_path), lambda done, total: None)
+        pipeline.store_all(batch, services.imports.Folder(tmp_path), lambda done, total: None, hand)
     assert Image.objects.count() == 0
 
 

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -133,6 +133,14 @@ def test_filters_that_leave_few_or_none_near_lose_nothing(many: Any, monkeypatch
 # --- The index -----------------------------------------------------------------------------------------------
 
 
+def wait_until(is_so: Callable[[], bool]) -> bool:
+    for _ in range(200):
+        if is_so():
+            return True
+        time.sleep(0.05)
+    return False
+
+
 @pytest.mark.django_db(transaction=True)
 def test_each_encoder_has_an_index_of_its_own_kind(keeper: None) -> None:
     dataset, first, _ids, _vectors = embedded(50, dim=8)
@@ -158,13 +166,13 @@ def test_a_build_that_is_stopped_leaves_no_index_and_one_that_was_killed_is_buil
         if index.states():  # the keeper has begun
             raise CancelledError
 
-    with pytest.raises(CancelledError):
-        index.build(encoder, report=stop)
-    for _ in range(200):
-        if not index.states():
-            break
-        time.sleep(0.05)
-    assert index.states() == {}
+    with index._own_session() as watcher, index._own_session() as writer, writer.transaction():
+        # A build waits for whoever writes: it cannot end before it is stopped.
+        writer.execute("LOCK TABLE learning_embedding IN ROW EXCLUSIVE MODE")
+        with pytest.raises(CancelledError):
+            index.build(encoder, report=stop)
+        assert wait_until(lambda: building.progress(watcher, encoder.pk, 4000) is None)
+    assert wait_until(lambda: index.states() == {})
 
     def kill(done: int, total: int) -> None:
         with as_owner(), connection.cursor() as cursor:

@@ -68,6 +68,7 @@ def test_what_is_not_known_is_shown_all_the_same() -> None:
     assert sentence("verdict", {"promoted": True, "reason": None}) == "verdict (promoted=true, reason=null)"
 
 
+@pytest.mark.django_db  # a new line is dated by the database's clock
 @given(st.text(max_size=200))
 def test_plain_text_of_before_is_shown_as_it_is(text: str) -> None:
     old = "14:02:11  " + text.replace("\r", "").replace("\n", "\n14:02:12  ")
@@ -76,6 +77,7 @@ def test_plain_text_of_before_is_shown_as_it_is(text: str) -> None:
     assert told(both).startswith(old + "\n") and told(both).endswith("Stopped by a person.")
 
 
+@pytest.mark.django_db
 @given(st.text(max_size=200))
 def test_a_line_stays_a_line_whatever_an_error_says(error: str) -> None:
     log = add(add("", "failed", {"error": error}), "stopped", {})
