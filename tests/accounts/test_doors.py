@@ -99,12 +99,14 @@ def world(db: None) -> dict[str, Any]:
     factories.ChampionFactory(head=head)
     image = factories.ImageFactory(dataset=dataset, stored=True)
     factories.ConfirmedLabelFactory(dataset=dataset, label=label)
+    from mekiki.audit.private_key import settle_key
     from mekiki.datasets.models import ImportBatch, PixelWindow
     from mekiki.exports.models import LabelSet
 
     batch = ImportBatch.objects.create(dataset=dataset, source="upload", created_by=people["admin"])
     LabelSet.objects.create(dataset=dataset, version=1, created_by=people["admin"])
     job = factories.JobFactory(dataset=dataset)
+    settle_key()
     from mekiki.learning.models import EncoderChange
 
     # One number names a batch, a change, a run, a window and a label, so that every address finds something.

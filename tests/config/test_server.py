@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import psutil
 import pytest
@@ -25,7 +26,8 @@ def port(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> Ite
     """A web server as `mekiki up` starts it, but of one process and with short deadlines (quick_site.py)."""
     home = tmp_path_factory.mktemp("server")
     database = connection.settings_dict
-    url = f"postgresql://{database['USER']}@/{database['NAME']}?host={database['HOST']}"
+    person = f"{database['USER']}:{quote(database['PASSWORD'], safe='')}"
+    url = f"postgresql://{person}@/{database['NAME']}?host={quote(database['HOST'], safe='')}"
     environment = children.child_environment(Path(settings.HOME), url, "memory://")
     environment |= {"MEKIKI_WEB_WORKERS": "1", "MEKIKI_SECRET_KEY": str(settings.SECRET_KEY)}
     listener = listen("127.0.0.1", 0)

@@ -81,7 +81,7 @@ def test_asked_on_a_terminal_and_stopped_from_it(home: Path) -> None:
     person.type("Mika")
     for once, again, answer in (
         ("a long pass phrase", "another pass phrase", "differ"),
-        ("short", "short", "10"),
+        ("short", "short", "12"),
     ):
         person.until("Password")
         person.type(once)
