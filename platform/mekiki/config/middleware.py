@@ -16,7 +16,6 @@ PERMISSIONS = ", ".join(
         *(
             "accelerometer",
             "autoplay",
-            "bluetooth",
             "browsing-topics",
             "camera",
             "display-capture",
