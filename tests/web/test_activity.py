@@ -212,9 +212,9 @@ def recorded_kinds() -> Iterator[tuple[str, str]]:
 
 def _kinds_in(function: ast.FunctionDef) -> Iterator[tuple[int, str]]:
     for call in ast.walk(function):
-        if (
-            isinstance(call, ast.Call)
-            and getattr(call.func, "id", getattr(call.func, "attr", "")) in ("record", "open_checked")
+        if isinstance(call, ast.Call) and getattr(call.func, "id", getattr(call.func, "attr", "")) in (
+            "record",
+            "open_checked",
         ):
             for argument in call.keywords:
                 if argument.arg == "kind":
