@@ -209,6 +209,8 @@ def test_what_admins_act_on_is_sound(page: Page, live_server: Any, language: str
     admin, dataset = scene()
     head = dataset.heads.get(version=1)
     HeadFactory(dataset=dataset, prompt_set=head.prompt_set, label_ids=head.label_ids)
+    dataset.max_images = None  # the flagged images come on top of a full dataset
+    dataset.save()
     notes = ["", "暗くて見えない。\n照明を確認してください。", "too dark to judge " * 30, "x" * 400]
     for note in notes:
         image = ImageFactory(dataset=dataset, stored=True)
