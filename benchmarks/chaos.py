@@ -9,7 +9,7 @@ clock of all processes set back or ahead by up to a day. Then everything is left
 of each answer, job, image and label set.
 
 Promise (invariant 7): what was acknowledged is stored, once; no job is lost, stuck or doubled. Needs root for the file
-system (else no disk is filled, and the figures say so).
+system (else no disk is filled, and the figures say so), and for the clock `pip install libfaketime==3.0.1`.
 """
 
 import argparse

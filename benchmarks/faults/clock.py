@@ -20,7 +20,7 @@ class Clock:
         """The variables that a process must be started with. RuntimeError when libfaketime is not installed."""
         package = importlib.util.find_spec("libfaketime")
         if package is None or package.origin is None:
-            raise RuntimeError("libfaketime is missing: make test installs it")
+            raise RuntimeError("libfaketime is missing: pip install libfaketime==3.0.1")
         library = next(Path(package.origin).parent.rglob("libfaketime.so.1"))
         return {
             "LD_PRELOAD": str(library),
