@@ -76,8 +76,9 @@ def scene(pictures: dict[str, Any]) -> tuple[Any, Any]:
     encoder = EncoderFactory(name="pocket", digest=loaded.digest, dim=loaded.dim, precision=loaded.precision)
     images = []
     for file in pictures["files"]:
-        image = ImageFactory(dataset=dataset, name=file.name, width=208, height=208)
         content = Path(file).read_bytes()
+        sha256 = hashlib.sha256(content).hexdigest()
+        image = ImageFactory(dataset=dataset, sha256=sha256, name=file.name, width=208, height=208)
         for name in (
             storage.original_name(dataset.pk, image.sha256),
             storage.thumb_name(dataset.pk, image.sha256),
