@@ -122,9 +122,10 @@ def main() -> None:
     home = Path(tempfile.mkdtemp(prefix="mekiki-benchmark-"))
     server = Postgres(home / "postgres")
     try:
+        server.start()
         os.environ.update(
             MEKIKI_HOME=str(home),
-            DATABASE_URL=server.start(),
+            DATABASE_URL=server.owner_url,  # which fills tables as no application may
             BROKER_URL="memory://",
             DJANGO_SETTINGS_MODULE="mekiki.config.settings",
         )
