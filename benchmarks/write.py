@@ -141,6 +141,19 @@ SECTIONS: dict[str, tuple[str, str, str]] = {
         "Budget: p99 of the next item under 50 ms, no item handed to two people. The reviewers and the server "
         "share the same two cores.",
     ),
+    "sealing": (
+        "Sealing events and checking the seals",
+        "python benchmarks/sealing.py --json benchmarks/results/sealing.json",
+        "Budget: a million events sealed in 60 s and checked in 60 s; whoever writes meanwhile (`writer_*`: one event after "
+        "another) does not wait for the seal.",
+    ),
+    "decoding_memory": (
+        "Memory of decoding",
+        "python benchmarks/decoding_memory.py",
+        "By how many MB examining one image (decoding, thumbnail, display file) raises the memory of a process. The images have "
+        "100 million pixels of one gradient, so the files are small: what a person with a hostile file would send. `*_before_mb` is "
+        "the decoder before it worked in strips. Measured on a busy machine.",
+    ),
     "chaos": (
         "Faults under a working platform",
         "make chaos",
