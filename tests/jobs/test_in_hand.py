@@ -55,3 +55,15 @@ def test_other_files_in_hand_beside_suspects_become_suspects_too() -> None:
     Hand("import 1").begin(["a"])
     Hand("import 1").begin(["x", "y"])
     assert Hand("import 1").suspects == {"a", "x", "y"} and not Hand("import 2").suspects
+
+
+def test_two_workers_with_the_same_message_both_write() -> None:
+    first, second = Hand("import 1"), Hand("import 1")
+    first.begin(["a"])
+    second.begin(["b"])
+    assert InHand.objects.get().items == ["b"]
+    second.done(["b"])
+    first.begin(["c"])
+    assert set(InHand.objects.get().items) == {"a", "c"}
+    first.done(["a", "c"])
+    assert not InHand.objects.exists()

@@ -90,5 +90,11 @@ class Hand:
             if self._stored:
                 self.close()
             return
-        self._row.save()
+        # One statement: two workers that were given the same message may both make the row.
+        InHand.objects.bulk_create(
+            [self._row],
+            update_conflicts=True,
+            unique_fields=["scope"],
+            update_fields=["items", "alone", "deaths_alone", "set_aside"],
+        )
         self._stored = True
