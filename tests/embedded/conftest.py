@@ -1,6 +1,5 @@
 """Homes and platforms for the tests of the embedded servers."""
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -27,16 +26,6 @@ def new_platform(tmp_path: Path) -> Iterator[Callable[..., Platform]]:
     yield make
     for platform in made:
         platform.discard()
-
-
-def until(condition: Callable[[], object], seconds: float = 30.0) -> bool:
-    """Wait for a condition; False when the time is over."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def processes_of(home: Path) -> list[psutil.Process]:

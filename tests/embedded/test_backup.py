@@ -28,8 +28,8 @@ from mekiki.embedded.backup import archive, making
 from mekiki.embedded.backup.making import back_up
 from mekiki.embedded.backup.restoring import restore
 from mekiki.embedded.supervisor import Platform
-from tests.embedded.conftest import until
 from tests.roles import made_at, superuser_url
+from tests.waiting import until
 
 NewPlatform = Callable[..., Platform]
 

@@ -16,8 +16,8 @@ from mekiki.embedded.leftovers import end_leftover
 from mekiki.embedded.lock import HomeLock
 from mekiki.embedded.process import Process, birth, remember, remembered, rotate
 from mekiki.embedded.small_files import write_small
-from tests.embedded.conftest import until
 from tests.small_disk import fill, mounted, room
+from tests.waiting import until
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 

@@ -17,8 +17,9 @@ import pytest
 
 from mekiki.embedded import endpoints, state
 from mekiki.embedded.supervisor import Platform, PlatformError
-from tests.embedded.conftest import EMBEDDED, processes_of, until
+from tests.embedded.conftest import EMBEDDED, processes_of
 from tests.roles import superuser_url
+from tests.waiting import until
 
 CHILDREN = ("postgres", "valkey", "web", "worker", "search", "sweeper", "beat")
 NewPlatform = Callable[..., Platform]

@@ -1,9 +1,13 @@
 """What kills workers is found: first the suspects, then the one, which is set aside."""
 
+import threading
+
 import pytest
+from django.db import connection, transaction
 
 from mekiki.jobs.in_hand import Hand
 from mekiki.jobs.models import InHand
+from tests.waiting import is_blocked_by, until
 
 pytestmark = pytest.mark.django_db
 
@@ -57,13 +61,23 @@ def test_other_files_in_hand_beside_suspects_become_suspects_too() -> None:
     assert Hand("import 1").suspects == {"a", "x", "y"} and not Hand("import 2").suspects
 
 
-def test_two_workers_with_the_same_message_both_write() -> None:
+@pytest.mark.django_db(transaction=True)
+def test_two_workers_with_the_same_message_write_at_once() -> None:
     first, second = Hand("import 1"), Hand("import 1")
-    first.begin(["a"])
-    second.begin(["b"])
-    assert InHand.objects.get().items == ["b"]
-    second.done(["b"])
-    first.begin(["c"])
-    assert set(InHand.objects.get().items) == {"a", "c"}
-    first.done(["a", "c"])
-    assert not InHand.objects.exists()
+    errors: list[BaseException] = []
+
+    def begin_second() -> None:
+        try:
+            second.begin(["b"])
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            connection.close()
+
+    other = threading.Thread(target=begin_second)
+    with transaction.atomic():
+        first.begin(["a"])
+        other.start()
+        assert until(lambda: is_blocked_by(connection.connection.info.backend_pid))
+    other.join(20)
+    assert not errors and InHand.objects.get().items == ["b"]

@@ -26,6 +26,7 @@ from mekiki.learning.services import predictions
 from mekiki.review.services.leases import _predicted
 from tests.factories import ChampionFactory, DatasetFactory, HeadFactory, ImageFactory, LabelFactory
 from tests.roles import as_owner, grant_rights, superuser_url, test_database_url, without_append_only
+from tests.waiting import is_blocked_by, until
 from workers.embeddings import Mirror
 from workers.heads.scoring import Scores
 from workers.steps import predictions as steps
@@ -115,20 +116,6 @@ def in_thread(act: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
     thread = threading.Thread(target=run)
     thread.start()
     return thread, out
-
-
-def wait_until_blocked(own: psycopg.Connection) -> None:
-    """Until some session waits for a lock that this one holds."""
-    mine = own.info.backend_pid
-    for _ in range(200):
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid))", [mine]
-            )
-            if cursor.fetchone()[0]:
-                return
-        time.sleep(0.02)
-    raise AssertionError("nobody waits")
 
 
 @pytest.mark.django_db
@@ -267,7 +254,7 @@ class TestAtTheSameTime:
             own.execute("SET ROLE mekiki")
             own.execute("DELETE FROM datasets_image WHERE id = %s", [gone])
             thread, out = in_thread(scene.store)
-            wait_until_blocked(own)
+            assert until(lambda: is_blocked_by(own.info.backend_pid))
         thread.join(20)
         assert out == [len(scene.images) - 1]
         assert not Prediction.objects.filter(image_id=gone).exists()

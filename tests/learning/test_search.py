@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -35,6 +35,7 @@ from mekiki.learning.services import store_embeddings
 from tests.factories import ChampionFactory, DatasetFactory, EncoderFactory, HeadFactory, UserFactory
 from tests.roles import as_owner
 from tests.vectors import DIM, add_images, embedded, unit
+from tests.waiting import until
 
 
 def truth(ids: np.ndarray, vectors: np.ndarray, wanted: np.ndarray, limit: int) -> list[int]:
@@ -133,14 +134,6 @@ def test_filters_that_leave_few_or_none_near_lose_nothing(many: Any, monkeypatch
 # --- The index -----------------------------------------------------------------------------------------------
 
 
-def wait_until(is_so: Callable[[], bool]) -> bool:
-    for _ in range(200):
-        if is_so():
-            return True
-        time.sleep(0.05)
-    return False
-
-
 @pytest.mark.django_db(transaction=True)
 def test_each_encoder_has_an_index_of_its_own_kind(keeper: None) -> None:
     dataset, first, _ids, _vectors = embedded(50, dim=8)
@@ -171,8 +164,8 @@ def test_a_build_that_is_stopped_leaves_no_index_and_one_that_was_killed_is_buil
         writer.execute("LOCK TABLE learning_embedding IN ROW EXCLUSIVE MODE")
         with pytest.raises(CancelledError):
             index.build(encoder, report=stop)
-        assert wait_until(lambda: building.progress(watcher, encoder.pk, 4000) is None)
-    assert wait_until(lambda: index.states() == {})
+        assert until(lambda: building.progress(watcher, encoder.pk, 4000) is None)
+    assert until(lambda: index.states() == {})
 
     def kill(done: int, total: int) -> None:
         with as_owner(), connection.cursor() as cursor:
