@@ -32,8 +32,7 @@ def first_sign_on(*, identity: Identity, request: HttpRequest) -> SocialAccount:
         raise SignOnRefused("not_linked")
     user = _new_user(identity.name)
     account = _store(identity, user)
-    data = {"name": user.username, "issuer": account.provider, **client_of(request).for_event()}
-    record(kind="user.created_at_sign_on", target=user, data=data)
+    record(kind="user.created_at_sign_on", target=user, data=_data(user, account, request))
     return account
 
 
@@ -86,7 +85,7 @@ def link(*, user: User, identity: Identity, request: HttpRequest) -> SocialAccou
         words = _("You have linked %(n)d sign-ons. Nothing was linked. Remove one first.")
         raise SignOnRefused("too_many", words % {"n": MAX_IDENTITIES})
     account = _store(identity, user)
-    _record("user.sign_on_linked", user, account, request)
+    record(kind="user.sign_on_linked", actor=user, target=user, data=_data(user, account, request))
     return account
 
 
@@ -109,7 +108,7 @@ def unlink(*, user: User, account_id: int, request: HttpRequest) -> None:
             ),
             code="only_way",
         )
-    _record("user.sign_on_unlinked", user, account, request)
+    record(kind="user.sign_on_unlinked", actor=user, target=user, data=_data(user, account, request))
     account.delete()
     sessions.end_sessions(user=user, but=request)
 
@@ -120,14 +119,13 @@ def _store(identity: Identity, user: User) -> SocialAccount:
     )
 
 
-def _record(kind: str, user: User, account: SocialAccount, request: HttpRequest) -> None:
-    data = {
+def _data(user: User, account: SocialAccount, request: HttpRequest) -> dict[str, str]:
+    return {
         "name": user.username,
         "issuer": account.provider,
         "identity": account.extra_data.get("name", ""),
         **client_of(request).for_event(),
     }
-    record(kind=kind, actor=user, target=user, data=data)
 
 
 def _lock(identity: Identity) -> None:
