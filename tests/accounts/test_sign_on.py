@@ -443,6 +443,18 @@ def test_a_provider_that_hangs_or_drips_holds_nobody_up(
     assert took < 4 and "did not answer" in words(client, answer)
 
 
+def test_a_provider_that_hangs_does_not_take_all_threads_of_the_site(
+    site: Any, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network, "SLOTS", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(network, "SLOT_SECONDS", 0.1)
+    with network.SLOTS:
+        before = time.monotonic()
+        answer = client.post(reverse("sign-on"))
+        assert time.monotonic() - before < 3 and "did not answer" in words(client, answer)
+    begin(client)  # and there is room again
+
+
 def test_a_missing_secret_is_said_and_names_no_path(
     site: Any, tmp_path: Path, client: Client, caplog: Any
 ) -> None:

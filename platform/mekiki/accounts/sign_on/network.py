@@ -12,8 +12,10 @@ CONNECT_SECONDS, READ_SECONDS = 3.0, 5.0
 # All requests of one sign-on together: discovery, token, keys and claims.
 TOTAL_SECONDS = 10.0
 LARGEST_ANSWER = 1024 * 1024
-# Requests of this process at the same time, with those that nobody waits for any more.
-_SLOTS = threading.BoundedSemaphore(8)
+# Requests of this process at the same time, with those that nobody waits for any more: a provider that hangs must not
+# hold up the threads that serve pages. Who finds no slot for a second is refused.
+SLOTS = threading.BoundedSemaphore(4)
+SLOT_SECONDS = 1.0
 
 
 class ProviderSession(requests.Session):
@@ -29,7 +31,7 @@ class ProviderSession(requests.Session):
 
     def request(self, method: str, url: str, **options: Any) -> requests.Response:  # type: ignore[override]
         """Return the whole answer. requests.Timeout or another RequestException when it comes late or is too large."""
-        if not _SLOTS.acquire(timeout=max(0.0, self.deadline - time.monotonic())):
+        if not SLOTS.acquire(timeout=max(0.0, min(SLOT_SECONDS, self.deadline - time.monotonic()))):
             raise requests.Timeout("the provider took too long")
         answers: queue.SimpleQueue[requests.Response | Exception] = queue.SimpleQueue()
 
@@ -39,7 +41,7 @@ class ProviderSession(requests.Session):
             except Exception as error:
                 answers.put(error)
             finally:
-                _SLOTS.release()
+                SLOTS.release()
 
         threading.Thread(target=ask, daemon=True, name="sign-on").start()
         try:
