@@ -1,7 +1,6 @@
 """The commands of `mekiki`: what they are called, what they take, and what they say they do."""
 
 from gettext import gettext as _
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +69,14 @@ ExistingFolder = click.Path(exists=True, file_okay=False, path_type=Path)
 AnyPath = click.Path(path_type=Path)
 
 
+def _show_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        from mekiki.config.version import full_version
+
+        click.echo(f"mekiki {full_version()}")
+        context.exit()
+
+
 @click.group(cls=Group, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.rich_config(STYLE)
 @click.command_panel(_("Start"), commands=["up", "sweeper", "demo"])
@@ -90,7 +97,14 @@ AnyPath = click.Path(path_type=Path)
     ],
 )
 @click.command_panel(_("For developers"), commands=["manage"])
-@click.version_option(version("mekiki"), message="mekiki %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_show_version,
+    help=_("Show the version and exit."),
+)
 @click.pass_context
 def app(context: click.Context) -> None:
     # The help text is set below: a docstring cannot be translated.
