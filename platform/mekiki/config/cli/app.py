@@ -251,7 +251,9 @@ def audit() -> None: ...
     help=_("Check every sealed row of the database, or of an exported FILE, and name what differs."),
     epilog=_("Exit status: 0 everything is as it was sealed, 1 something differs, 2 it cannot be read."),
 )
-@click.argument("file", type=AnyPath, required=False, help=_("A file of “mekiki audit export”."))
+@click.argument(
+    "file", type=AnyPath, required=False, help=_("A file of “mekiki audit export” or “mekiki audit prove”.")
+)
 @click.option(
     "--key",
     "keys",
@@ -296,6 +298,38 @@ def audit_head(as_json: bool) -> None:
     from mekiki.config.cli import audits
 
     audits.head(as_json=as_json)
+
+
+@audit.command(
+    "prove",
+    help=_(
+        "Write a proof that single rows, or older heads, are under the newest seal. It is checked without the rest."
+    ),
+    epilog=_("Check it: mekiki audit verify FILE --key PUBLIC_KEY.pem"),
+)
+@click.argument("file", type=AnyPath, help=_("The file to write (.json)."))
+@click.option(
+    "--event", "events", type=Count, multiple=True, metavar="ID", help=_("An event of the activity log.")
+)
+@click.option(
+    "--decision", "decisions", type=Count, multiple=True, metavar="ID", help=_("A decision of a reviewer.")
+)
+@click.option(
+    "--since",
+    "heads",
+    type=Count,
+    multiple=True,
+    metavar="NUMBER",
+    help=_("A seal whose head is kept elsewhere: nothing before it was changed."),
+)
+def audit_prove(
+    file: Path, events: tuple[int, ...], decisions: tuple[int, ...], heads: tuple[int, ...]
+) -> None:
+    from mekiki.config.cli import audits
+
+    audits.prove(
+        file, rows=[("events", pk) for pk in events] + [("decisions", pk) for pk in decisions], heads=heads
+    )
 
 
 @audit.command("stamp-request", help=_("Write a request for a time stamp (RFC 3161) of the newest seal."))
