@@ -106,7 +106,7 @@ class Valkey:
     def wait_ready(self, timeout: float = 30.0) -> str:
         """Wait until the server answers (it may first load its log); the URL."""
         deadline = time.monotonic() + timeout
-        while not self._answers():
+        while not self._is_answering():
             if not self.alive():
                 raise ValkeyError("Valkey ended while starting:\n" + "\n".join(last_lines(self.log)))
             if time.monotonic() > deadline:
@@ -121,10 +121,17 @@ class Valkey:
             self.socket.unlink(missing_ok=True)
             places.leave_sockets(self.socket.parent)
 
-    def _answers(self) -> bool:
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+    def ask(self) -> None:
+        """Send a PING. OSError: the server does not answer (after 2 s), or is not ready."""
+        with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(2.0)
             connection.connect(str(self.socket))
             connection.sendall(b"PING\r\n")
-            return connection.recv(64).startswith(b"+PONG")
+            if not (answer := connection.recv(64)).startswith(b"+PONG"):
+                raise OSError(f"Valkey is not ready: {answer!r}")
+
+    def _is_answering(self) -> bool:
+        with contextlib.suppress(OSError):
+            self.ask()
+            return True
         return False
