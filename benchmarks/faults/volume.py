@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 FREE_AT_LEAST = 4096
@@ -39,6 +40,8 @@ class Volume:
             for folder in (place / "databases", DATABASES):
                 folder.mkdir(mode=0o755, parents=True, exist_ok=True)
             subprocess.run(["mount", "--bind", str(place / "databases"), str(DATABASES)], check=True)
+            # What killed processes leave of their shared memory goes with these mounts.
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=1777", "tmpfs", "/dev/shm"], check=True)
             self.mounted = True
 
     @property
@@ -63,9 +66,19 @@ class Volume:
         with contextlib.suppress(FileNotFoundError):
             self._filler.unlink()
 
+    @contextlib.contextmanager
+    def read_only(self, folder: Path) -> Iterator[None]:
+        """Have a folder refuse to be written, as a network disk does that lost its server's leave."""
+        subprocess.run(["mount", "--bind", str(folder), str(folder)], check=True)
+        try:
+            subprocess.run(["mount", "-o", "remount,bind,ro", str(folder)], check=True)
+            yield
+        finally:
+            subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
     def close(self) -> None:
         """Unmount; the content is gone."""
         self.free()
         if self.mounted:
-            for place in (DATABASES, self.place):
+            for place in ("/dev/shm", DATABASES, self.place):
                 subprocess.run(["umount", "--lazy", str(place)], check=False, capture_output=True)
