@@ -1,6 +1,6 @@
 """A hundred faults under a working platform: what was lost, stuck or done twice, and how long recovery took.
 
-    python benchmarks/chaos.py [--faults 110] [--minutes 22] [--reviewers 8] [--seed 1] [--quick] [--json PATH]
+    python benchmarks/chaos.py [--faults 110] [--minutes 21] [--reviewers 8] [--seed 1] [--quick] [--json PATH]
 
 `mekiki up` runs on a small file system of its own with a clock that can be shifted. Reviewers answer over HTTP, images
 are imported by the command line, heads are trained and label sets frozen through the site, while faults happen: `kill -9`
@@ -30,6 +30,7 @@ sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
 REVIEWED, IMPORTED = "reviewed", ["line-1", "line-2", "line-3"]
 VOLUME_MB = 3000
 DRAIN_SECONDS = 300.0
+PAUSE_SECONDS = 3.0  # at least, between two faults
 # Figures that the promise of the platform wants to be 0.
 BROKEN = (
     "answers_acknowledged_but_not_stored",
@@ -66,7 +67,7 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     settings = {"DATABASE_URL": "", "BROKER_URL": "", **clock.environment}
     platform = Platform(volume.place / "home", quiet=True, env=settings)
     if volume.mounted:
-        clock.load_into_database()
+        clock.load_into_database(volume)
     try:
         platform.start()
         platform.port = int(platform.url.rstrip("/").rsplit(":", 1)[1])  # the same address after a restart
@@ -89,7 +90,7 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
                 faults.append(fault)
                 loads.append(os.getloadavg()[0])
                 print(f"{fault.began - first:7.1f} s  {fault.kind}: {fault.what}", flush=True)
-                time.sleep(max(0.5, first + len(faults) * every - time.monotonic()))
+                time.sleep(max(PAUSE_SECONDS, first + len(faults) * every - time.monotonic()))
         clock.shift(0)
         volume.free()
         for client in clients:
@@ -152,8 +153,8 @@ def main() -> None:
 
     enter_own_mounts()
     options.faults = options.faults or (12 if options.quick else 110)
-    options.minutes = options.minutes or (2 if options.quick else 22)
-    options.images = options.images or (600 if options.quick else 6000)
+    options.minutes = options.minutes or (2 if options.quick else 21)
+    options.images = options.images or (600 if options.quick else 4500)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mekiki.config.settings")
     folder = Path(tempfile.mkdtemp(prefix="mekiki-chaos-"))
     folder.chmod(0o755)  # the database of root runs as another user

@@ -8,18 +8,14 @@ one either, and times of files are compared with each other only.
 import importlib.util
 import shutil
 import time
-import urllib.request
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 
-import psutil
 import psycopg
 
+from benchmarks.faults.volume import Volume
 from mekiki.embedded import places
 from mekiki.embedded.postgres import reachable_install
 from mekiki.embedded.supervisor import Platform
-
-ORIGINAL = "original"
 
 
 class Clock:
@@ -55,32 +51,28 @@ class Clock:
         temporary.replace(self._file)
         self.seconds = seconds
 
-    def load_into_database(self) -> None:
-        """Have PostgreSQL see this clock, which the platform starts without our environment.
+    def load_into_database(self, volume: Volume) -> None:
+        """Have PostgreSQL see this clock; the platform starts it without our environment, so its program is wrapped.
 
-        Only for root, in mounts of its own: the copy of the programs that root's database runs from is changed.
+        Only in mounts of our own, over a copy of the programs: nothing outside this run sees it.
         """
-        program = reachable_install(places.system_account()) / "bin" / "postgres"
-        original = program.with_name(f"{program.name}.{ORIGINAL}")
-        if original.exists():
-            return
-        program.rename(original)
+        install = reachable_install(places.system_account())
+        copy = volume.cover(install)
+        program, original = copy / "bin" / "postgres", install / "bin" / "postgres.original"
+        program.rename(copy / "bin" / original.name)
         variables = " ".join(f"{name}='{value}'" for name, value in self.environment.items())
         program.write_text(f'#!/bin/sh\nexec env {variables} "{original}" "$@"\n', encoding="utf-8")
         program.chmod(0o755)
 
     def seen_by(self, platform: Platform) -> dict[str, bool]:
-        """Part → whether it sees the shift: database and site are asked for the time, others must have the library."""
+        """Part → whether it sees the shift: the database is asked for the time, others must have the library."""
         found = {}
         for name, pid in platform.pids().items():
-            maps = Path(f"/proc/{pid}/maps").read_text(errors="replace") if psutil.pid_exists(pid) else ""
-            found[name] = str(self._library) in maps
+            try:
+                found[name] = str(self._library) in Path(f"/proc/{pid}/maps").read_text(errors="replace")
+            except OSError:  # it has ended meanwhile
+                continue
         with psycopg.connect(platform.database_url, connect_timeout=10) as connection:
             row = connection.execute("SELECT extract(epoch FROM clock_timestamp())::float").fetchone()
-        found["postgres"] = row is not None and self._is_shifted(row[0])
-        with urllib.request.urlopen(f"{platform.url}healthz", timeout=20) as answer:
-            found["web"] = self._is_shifted(parsedate_to_datetime(answer.headers["Date"]).timestamp())
+        found["postgres"] = row is not None and abs(row[0] - time.time() - self.seconds) < 60
         return found
-
-    def _is_shifted(self, seconds: float) -> bool:
-        return abs(seconds - time.time() - self.seconds) < 60 and self.seconds != 0

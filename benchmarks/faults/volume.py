@@ -33,6 +33,7 @@ class Volume:
     def __init__(self, place: Path, megabytes: int) -> None:
         self.place = place
         self.mounted = False
+        self._covered: list[Path] = []
         place.mkdir(parents=True, exist_ok=True)
         if os.environ.get(INSIDE):
             options = f"size={megabytes}m,mode=0755"
@@ -76,9 +77,17 @@ class Volume:
         finally:
             subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
+    def cover(self, folder: Path) -> Path:
+        """Put a copy of a folder in its place, for this run alone; where the copy can be changed."""
+        copy = self.place.parent / f"{folder.name}-copy"
+        shutil.copytree(folder, copy, symlinks=True)
+        subprocess.run(["mount", "--bind", str(copy), str(folder)], check=True)
+        self._covered.append(folder)
+        return copy
+
     def close(self) -> None:
         """Unmount; the content is gone."""
         self.free()
         if self.mounted:
-            for place in ("/dev/shm", DATABASES, self.place):
+            for place in (*self._covered, "/dev/shm", DATABASES, self.place):
                 subprocess.run(["umount", "--lazy", str(place)], check=False, capture_output=True)
