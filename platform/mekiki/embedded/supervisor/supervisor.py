@@ -283,6 +283,9 @@ class Supervisor:
         if self._ballast and self._ballast.look() == "given up":
             self.console.warn(_("The disk is full. Room that was kept for the database is given up."))
         before, self._shortage = self._shortage, disk.shortage()
+        for child in self.running:
+            if isinstance(child.server, Valkey):
+                child.server.keep_messages(not self._shortage)
         if before == self._shortage:
             return
         texts = {
