@@ -35,7 +35,7 @@ def activity(request: UserRequest, slug: str) -> HttpResponse:
     """The jobs that run or ran lately, and the events of the dataset."""
     dataset = dataset_for(request.user, slug)
     rows = Job.objects.filter(dataset=dataset).exclude(state__in=ACTIVE_STATES)
-    ended = list(rows.select_related("dataset").order_by("-created_at")[:ENDED_JOBS])
+    ended = list(rows.select_related("dataset").order_by("-number")[:ENDED_JOBS])
     again = progress.worth_retrying(ended, dataset) if dataset.role == Role.ADMIN else set()
     context = {
         "dataset": dataset,
