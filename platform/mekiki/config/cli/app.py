@@ -1,7 +1,6 @@
 """The commands of `mekiki`: what they are called, what they take, and what they say they do."""
 
 from gettext import gettext as _
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +69,14 @@ ExistingFolder = click.Path(exists=True, file_okay=False, path_type=Path)
 AnyPath = click.Path(path_type=Path)
 
 
+def _show_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        from mekiki.config.version import full_version
+
+        click.echo(f"mekiki {full_version()}")
+        context.exit()
+
+
 @click.group(cls=Group, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.rich_config(STYLE)
 @click.command_panel(_("Start"), commands=["up", "sweeper", "demo"])
@@ -90,7 +97,14 @@ AnyPath = click.Path(path_type=Path)
     ],
 )
 @click.command_panel(_("For developers"), commands=["manage"])
-@click.version_option(version("mekiki"), message="mekiki %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_show_version,
+    help=_("Show the version and exit."),
+)
 @click.pass_context
 def app(context: click.Context) -> None:
     # The help text is set below: a docstring cannot be translated.
@@ -237,7 +251,9 @@ def audit() -> None: ...
     help=_("Check every sealed row of the database, or of an exported FILE, and name what differs."),
     epilog=_("Exit status: 0 everything is as it was sealed, 1 something differs, 2 it cannot be read."),
 )
-@click.argument("file", type=AnyPath, required=False, help=_("A file of “mekiki audit export”."))
+@click.argument(
+    "file", type=AnyPath, required=False, help=_("A file of “mekiki audit export” or “mekiki audit prove”.")
+)
 @click.option(
     "--key",
     "keys",
@@ -282,6 +298,38 @@ def audit_head(as_json: bool) -> None:
     from mekiki.config.cli import audits
 
     audits.head(as_json=as_json)
+
+
+@audit.command(
+    "prove",
+    help=_(
+        "Write a proof that single rows, or older heads, are under the newest seal. It is checked without the rest."
+    ),
+    epilog=_("Check it: mekiki audit verify FILE --key PUBLIC_KEY.pem"),
+)
+@click.argument("file", type=AnyPath, help=_("The file to write (.json)."))
+@click.option(
+    "--event", "events", type=Count, multiple=True, metavar="ID", help=_("An event of the activity log.")
+)
+@click.option(
+    "--decision", "decisions", type=Count, multiple=True, metavar="ID", help=_("A decision of a reviewer.")
+)
+@click.option(
+    "--since",
+    "heads",
+    type=Count,
+    multiple=True,
+    metavar="NUMBER",
+    help=_("A seal whose head is kept elsewhere: nothing before it was changed."),
+)
+def audit_prove(
+    file: Path, events: tuple[int, ...], decisions: tuple[int, ...], heads: tuple[int, ...]
+) -> None:
+    from mekiki.config.cli import audits
+
+    audits.prove(
+        file, rows=[("events", pk) for pk in events] + [("decisions", pk) for pk in decisions], heads=heads
+    )
 
 
 @audit.command("stamp-request", help=_("Write a request for a time stamp (RFC 3161) of the newest seal."))
