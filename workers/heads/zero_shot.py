@@ -23,7 +23,9 @@ class LabelWithoutPrompts(ValueError):
         super().__init__(f"label {index} has no prompt")
 
 
-def text_directions(prompt_vectors: ArrayLike, label_index: ArrayLike, n_labels: int) -> NDArray[np.float32]:
+def make_class_embeddings(
+    prompt_vectors: ArrayLike, label_index: ArrayLike, n_labels: int
+) -> NDArray[np.float32]:
     """One unit direction a label: normalise each prompt, average within the label, normalise again.
 
     Args:

@@ -193,7 +193,9 @@ def labelled(n: int = 200, noise: float = 0.5):
 def test_training_calibrates_and_tells_what_it_did() -> None:
     X, y, T = labelled(1200)
     lines: list[str] = []
-    trained = train_head(X[:200], y[:200], text=T, logit_scale=100.0, seed=1, log=in_english(lines.append))
+    trained = train_head(
+        X[:200], y[:200], class_embeddings=T, logit_scale=100.0, seed=1, log=in_english(lines.append)
+    )
     assert trained.head.calibrated
     assert json.loads(json.dumps(trained.metrics)) == trained.metrics
     figures = trained.metrics["cross_validated_on_reviewed_labels"]
@@ -204,7 +206,7 @@ def test_training_calibrates_and_tells_what_it_did() -> None:
     # No metric is called plain accuracy: that is measured on the audit sample only.
     names = set(re.findall(r'"(\w*accuracy)"', json.dumps(trained.metrics)))
     assert names == {"cv_accuracy", "zero_shot_reviewed_accuracy"}
-    again = train_head(X[:200], y[:200], text=T, logit_scale=100.0, seed=1)
+    again = train_head(X[:200], y[:200], class_embeddings=T, logit_scale=100.0, seed=1)
     assert dump_head(again.head) == dump_head(trained.head)
 
 
@@ -215,7 +217,7 @@ def expected(p: np.ndarray, y: np.ndarray) -> float:
 def test_training_on_few_or_no_labels_is_uncalibrated() -> None:
     X, y, T = labelled()
     for n in (0, 1, 5):
-        trained = train_head(X[:n], y[:n], text=T, logit_scale=100.0)
+        trained = train_head(X[:n], y[:n], class_embeddings=T, logit_scale=100.0)
         assert not trained.head.calibrated
         assert trained.head.temperature == 1.0
         assert trained.metrics["cross_validated_on_reviewed_labels"] is None

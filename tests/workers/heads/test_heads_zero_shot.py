@@ -1,4 +1,4 @@
-"""Text directions and the zero-shot head."""
+"""Class embeddings and the zero-shot head."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import numpy as np
 import pytest
 
 from workers.heads.head import LinearHead, NonFiniteVectors, check_vectors
-from workers.heads.zero_shot import LabelWithoutPrompts, ZeroShotHead, text_directions
+from workers.heads.zero_shot import LabelWithoutPrompts, ZeroShotHead, make_class_embeddings
 
 
 def test_prompts_are_normalised_before_and_after_averaging() -> None:
     prompts = np.array([[10.0, 0.0], [0.0, 0.1], [-3.0, 0.0]])
-    T = text_directions(prompts, [0, 0, 1], 2)
+    T = make_class_embeddings(prompts, [0, 0, 1], 2)
     np.testing.assert_allclose(T, [[2**-0.5, 2**-0.5], [-1.0, 0.0]], atol=1e-7)
     assert T.dtype == np.float32
 
 
 def test_a_label_without_prompts_is_named() -> None:
     with pytest.raises(LabelWithoutPrompts, match="label 1 has no prompt") as caught:
-        text_directions(np.ones((2, 3)), [0, 2], 3)
+        make_class_embeddings(np.ones((2, 3)), [0, 2], 3)
     assert caught.value.index == 1
     with pytest.raises(LabelWithoutPrompts, match="label 0"):
-        text_directions(np.empty((0, 3), np.float32), np.empty(0, int), 2)
+        make_class_embeddings(np.empty((0, 3), np.float32), np.empty(0, int), 2)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_a_label_without_prompts_is_named() -> None:
 )
 def test_bad_prompts_are_refused(vectors: list, owner: list, n_labels: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        text_directions(np.array(vectors), owner, n_labels)
+        make_class_embeddings(np.array(vectors), owner, n_labels)
 
 
 def test_probabilities_are_the_softmax_of_scaled_cosines() -> None:
