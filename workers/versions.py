@@ -1,5 +1,6 @@
-"""Which code made a head: the product's version and a digest of the sources that decide its weights."""
+"""The code that made a head: the product's version and a digest of the sources that decide its weights."""
 
+import ast
 import hashlib
 from functools import cache
 from pathlib import Path
@@ -9,9 +10,29 @@ import mekiki
 
 @cache
 def code_version() -> str:
-    """ "<version>+heads.<12 hex digits>": SHA-256 over the names and contents of workers/heads/*.py."""
+    """Return "<version>+heads.<12 hex digits>": a digest of workers/heads/*.py."""
+    return f"{mekiki.__version__}+heads.{digest_of_sources(Path(__file__).parent / 'heads')[:12]}"
+
+
+def digest_of_sources(folder: Path) -> str:
+    """Return the SHA-256 (hex) over the names and the code of all *.py files below a folder.
+
+    Comments, docstrings and the form of the code do not count: none of them can change a weight.
+    """
     digest = hashlib.sha256()
-    folder = Path(__file__).parent / "heads"
     for file in sorted(folder.rglob("*.py")):
-        digest.update(file.relative_to(folder).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
-    return f"{mekiki.__version__}+heads.{digest.hexdigest()[:12]}"
+        code = _code_of(file.read_text("utf-8"))
+        digest.update(file.relative_to(folder).as_posix().encode() + b"\0" + code.encode() + b"\0")
+    return digest.hexdigest()
+
+
+def _code_of(source: str) -> str:
+    """Return a source without comments, docstrings and its own form."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+            and ast.get_docstring(node, clean=False) is not None
+        ):
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)

@@ -31,13 +31,13 @@ ADMIN = {
     "encoder-change", "encoder-switch", "encoder-take-back", "encoder-cancel", "encoder-remove",
     "api:encoder-change", "api:encoder-switch", "api:encoder-take-back", "api:encoder-cancel", "api:encoder-remove",
     "import-report", "api:imports", "api:import", "api:import-report", "label-restore", "schedule-preview",
-    "dataset-address", "dataset-limits", "dataset-rebuild", "dataset-window", "dataset-window-go-on",
+    "dataset-address", "dataset-limits", "api:dataset-quota", "dataset-rebuild", "dataset-window", "dataset-window-go-on",
     ("labels", "POST"), ("exports", "POST"),
 }  # fmt: skip
 PLATFORM_ADMIN = {
     "users", "user-create", "user", "user-active", "user-may-create", "user-password", "platform-activity",
     "platform-activity-download", "site-settings", "site-storage", "system", "second-factor-required", "user-factors",
-    "seals-ask", "seal-time-stamp",
+    "seals-ask", "seal-time-stamp", "api:quota",
     "user-admin", "logins", "user-mail",
 }  # fmt: skip
 ANYBODY = {

@@ -5,8 +5,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
-# Words such as "3 minutes ago", the page of a person's own account, what is written into a frozen file.
-OTHERS = ("web/templatetags/times.py", "web/views/service.py", "accounts/", "exports/")
+# Words such as "3 minutes ago", the date in security.txt, and the time of a zone that is chosen.
+OTHERS = ("web/templatetags/times.py", "web/views/service.py", "accounts/views.py")
 
 
 def test_no_stored_time_is_compared_with_the_clock_of_a_process() -> None:
@@ -17,3 +17,19 @@ def test_no_stored_time_is_compared_with_the_clock_of_a_process() -> None:
             if not name.startswith(OTHERS) and re.search(r"timezone\.now\(\)", path.read_text()):
                 found.append(f"{folder}/{name}")
     assert found == [], "use mekiki.config.clock.now(), or django.db.models.functions.Now() in a query"
+
+
+def test_no_column_is_filled_by_the_clock_of_a_process() -> None:
+    models = [*(ROOT / "platform/mekiki").glob("*/models.py")]
+    found = [path.parent.name for path in models if re.search(r"auto_now|default=timezone", path.read_text())]
+    assert len(models) > 5 and found == [], "use db_default=Now(), and clock.now() for a change"
+
+
+def test_no_job_is_picked_by_its_time() -> None:
+    """Job.number counts up in the order of asking, whatever the clock is set to."""
+    found = []
+    for path in sorted((ROOT / "platform/mekiki").rglob("*.py")):
+        for statement in re.findall(r"\bJob\.objects(?:.|\n){0,300}?order_by\(([^)]*)\)", path.read_text()):
+            if "_at" in statement:
+                found.append(f"{path.name}: {statement}")
+    assert found == [], "order jobs by number"

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.apps import apps
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
-from mekiki.audit.models import Event
+from mekiki.audit.models import Event, SigningKey
 from mekiki.audit.services import record
 from mekiki.audit.triggers import APPEND_ONLY, NO_DELETE
 from mekiki.review.models import Decision
@@ -206,6 +207,8 @@ def test_columns_that_decide_about_figures_are_fixed(rows: None, statement: str,
 
 DATED = {
     "audit_event": "at",
+    "audit_sealtimestamp": "at",
+    "audit_signingkey": "at",
     "datasets_datasetaddress": "created_at",
     "exports_labelset": "created_at",
     "labeling_promptset": "created_at",
@@ -222,6 +225,9 @@ def test_the_database_sets_the_times() -> None:
     long_ago, ahead = datetime(2001, 1, 1, tzinfo=UTC), datetime(2101, 1, 1, tzinfo=UTC)
     makers: dict[str, Callable[..., object]] = {
         "audit_event": lambda **time: Event.objects.create(kind="test.happened", **time),
+        "audit_signingkey": lambda **time: SigningKey.objects.create(
+            fingerprint=uuid4().hex, act="made", **time
+        ),
         "exports_labelset": lambda **time: factories_label_set(**time),
         "labeling_promptset": factories.PromptSetFactory,
         "learning_encoder": factories.EncoderFactory,

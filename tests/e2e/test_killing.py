@@ -209,7 +209,7 @@ def _answers(broker: redis.Redis) -> bool:
 def test_computing_process_killed_then_everything(site: Site, photos: Path, images: int) -> None:
     """The processes that compute, under a main process that lives; then the supervisor, with another job."""
     encode_halfway(site, "child", photos, images)
-    child_killed = site.kill_children("worker")
+    site.kill_children("worker")
     assert 0 < site.embedded("child") < images
 
     encode_halfway(site, "all", photos, images)
@@ -219,4 +219,5 @@ def test_computing_process_killed_then_everything(site: Site, photos: Path, imag
     assert site.platform.wait() == -signal.SIGKILL
     site.platform.start()
     say("platform started again", all_killed)
-    follow(site, images, Hit("child", child_killed), Hit("all", all_killed))
+    # The new sweeper has seen no beat of either job: for it both are silent since the platform was started again.
+    follow(site, images, Hit("child", all_killed), Hit("all", all_killed))

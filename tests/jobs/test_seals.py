@@ -66,3 +66,16 @@ def test_only_an_admin_of_the_platform_asks() -> None:
         Kind.SEAL,
         Kind.CHECK_SEALS,
     }
+
+
+def test_the_last_sealing_is_the_one_asked_for_last_whatever_the_clock_was_set_to() -> None:
+    make_first_key()
+    early = Job.objects.create(kind=Kind.SEAL, key="seal", state=State.SUCCEEDED, finished_at=clock.now())
+    Job.objects.filter(pk=early.pk).update(created_at=clock.now() + timedelta(days=400))
+    Job.objects.create(kind=Kind.SEAL, key="seal", state=State.FAILED, finished_at=clock.now())
+    assert ask_for_seal() is None  # it failed a moment ago
+
+
+def test_the_number_of_a_job_counts_up() -> None:
+    first, second = (Job.objects.create(kind=Kind.SEAL, key=key) for key in ("a", "b"))
+    assert 0 < first.number < second.number

@@ -258,6 +258,20 @@ def test_a_refill_that_could_not_succeed_is_not_shown_while_nothing_can_be_chose
 
 
 @pytest.mark.django_db
+def test_ends_from_before_the_clock_was_set_back_hide_no_failure_and_keep_none():
+    user = UserFactory()
+    dataset = DatasetFactory(admin=user)
+    ChampionFactory(head__dataset=dataset)
+    future = timezone.now() + timedelta(days=400)
+    JobFactory(dataset=dataset, kind=Kind.TRAIN, state=State.SUCCEEDED, finished_at=future)
+    failure(dataset, Kind.TRAIN)
+    assert "Out of order." in page(dataset, user)
+    failure(dataset, Kind.TRAIN, minutes=-60 * 24 * 400)
+    JobFactory(dataset=dataset, kind=Kind.TRAIN, state=State.SUCCEEDED, finished_at=timezone.now())
+    assert "Out of order." not in page(dataset, user)
+
+
+@pytest.mark.django_db
 def test_an_import_that_was_given_up_and_an_old_comparison_are_past():
     user = UserFactory()
     dataset = DatasetFactory(admin=user)

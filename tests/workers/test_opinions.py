@@ -16,7 +16,8 @@ from mekiki.review.models import Decision, QueueItem
 from mekiki.review.selectors import Opinions, training_labels, training_opinions
 from mekiki.review.services import answer, next_items
 from tests.factories import MembershipFactory
-from workers.steps.teaching import targets_of
+from workers.heads.targets import make_targets
+from workers.steps.teaching import votes_of
 
 pytestmark = pytest.mark.django_db
 Work = Callable[..., dict[str, Any]]
@@ -67,7 +68,7 @@ def test_people_who_differ_teach_each_by_their_share(coloured: Any, work: Work, 
     head = Head.objects.latest("version")
     assert head.n_labels == len(opinions) == head.training_labels.count()
     assert head.metrics["differing_opinions"] == 3
-    y = targets_of(list(opinions.values()), head.label_ids)
+    y = make_targets(votes_of(list(opinions.values())), head.label_ids)
     assert y.shape == (len(opinions), 3) and np.allclose(y.sum(axis=1), 1)
     for row, each in zip(y, opinions.values(), strict=True):
         votes = Decision.objects.filter(image_id=each.image, kind__in=["confirm", "correct"])
@@ -103,12 +104,12 @@ def test_one_opinion_each_is_what_it_always_was(
     assert [(each.image, each.label, each.decision) for each in opinions] == training_labels(coloured)
     assert not any(each.others for each in opinions)
     label_ids = list(coloured.labels.order_by("position").values_list("pk", flat=True))
-    y = targets_of(opinions, label_ids)
+    y = make_targets(votes_of(opinions), label_ids)
     assert y.dtype == np.int64 and [label_ids[i] for i in y] == [each.label for each in opinions]
 
 
 def test_people_who_agree_are_not_counted_as_differing() -> None:
     """A sixth six times is less than one in binary."""
     same = Opinions(1, 7, 10, tuple((7, 11 + i) for i in range(5)))
-    y = targets_of([same, Opinions(2, 7, 20, ((8, 21),))], [7, 8])
+    y = make_targets(votes_of([same, Opinions(2, 7, 20, ((8, 21),))]), [7, 8])
     assert y.tolist() == [[1.0, 0.0], [0.5, 0.5]]

@@ -209,14 +209,14 @@ def test_same_labels_and_seed_give_the_same_head(
     rows, y, training = training_set(coloured, mirror, [label.pk for label in labels])
     text, _long = directions(encoder, labels, prompt_set)
     X = np.asarray(mirror.vectors[rows], np.float32)
-    again = train_head(X, y, text=text, logit_scale=encoder.logit_scale, seed=head.seed)
+    again = train_head(X, y, class_embeddings=text, logit_scale=encoder.logit_scale, seed=head.seed)
     assert hashlib.sha256(dump_head(again.head)).hexdigest() == head.digest
     assert [each.image for each in training] == list(
         head.training_labels.order_by("image_id").values_list("image_id", flat=True)
     )
     other = y.copy()
     other[0] = (other[0] + 1) % 3
-    changed = train_head(X, other, text=text, logit_scale=encoder.logit_scale, seed=head.seed)
+    changed = train_head(X, other, class_embeddings=text, logit_scale=encoder.logit_scale, seed=head.seed)
     assert hashlib.sha256(dump_head(changed.head)).hexdigest() != head.digest
 
 
@@ -351,14 +351,14 @@ def test_images_in_a_reviewers_hands_are_not_chosen_again(coloured: Any, work: W
 
 
 def test_the_schedule_asks_for_a_run(coloured: Any) -> None:
+    from mekiki.learning.services import request_scheduled_training
     from tests.factories import ConfirmedLabelFactory
-    from workers.stages.schedule import ask_for_training
 
-    assert ask_for_training(coloured.pk) == "nothing to train"
+    assert request_scheduled_training(dataset_id=coloured.pk) == "nothing to train"
     ConfirmedLabelFactory(dataset=coloured, label=coloured.labels.first())
-    assert ask_for_training(coloured.pk).startswith("run ")
+    assert request_scheduled_training(dataset_id=coloured.pk).startswith("run ")
     assert TrainingRun.objects.get().trigger == "schedule"
-    assert ask_for_training(10**9) == "no such dataset"
+    assert request_scheduled_training(dataset_id=10**9) == "no such dataset"
 
 
 def test_a_challenger_must_beat_the_prompts_and_not_lose_the_audit() -> None:

@@ -18,10 +18,11 @@ from workers import embeddings, encoder_problems
 from workers.encoders import EncoderError
 from workers.errors import StageError
 from workers.heads.log import silent
+from workers.heads.targets import make_targets
 from workers.runner import Report
 from workers.steps.encoders import loaded
 from workers.steps.probing import require_recorded_vectors
-from workers.steps.teaching import Setting, digest_of, targets_of, taught_bytes, zero_shot_bytes
+from workers.steps.teaching import Setting, digest_of, taught_bytes, votes_of, zero_shot_bytes
 from workers.versions import code_version
 
 
@@ -73,7 +74,7 @@ def _repeat(head: models.Head, report: Report) -> tuple[bytes, dict[str, Any]]:
         return zero_shot_bytes(setting), {}
     if not {each.label for each in training} <= set(head.label_ids):
         raise NotRepeatable("labels_gone")
-    X, y = _vectors(head, training, report), targets_of(training, head.label_ids)
+    X, y = _vectors(head, training, report), make_targets(votes_of(training), head.label_ids)
     report(stage="training", unit="labels", total=len(y))
     weights, _trained = taught_bytes(setting, X, y, seed=head.seed, log=silent)
     report(done=len(y))

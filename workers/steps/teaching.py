@@ -15,6 +15,7 @@ from workers.embeddings import Mirror
 from workers.encoders import Encoder
 from workers.heads.log import Log
 from workers.heads.serial import dump_head
+from workers.heads.targets import hard_labels, make_targets
 from workers.heads.train import TrainedHead, train_head
 from workers.heads.zero_shot import ZeroShotHead
 from workers.runner import Report
@@ -56,7 +57,7 @@ class Setting:
 def training_set(
     dataset: Dataset, mirror: Mirror, label_ids: list[int]
 ) -> tuple[np.ndarray, np.ndarray, list[Opinions]]:
-    """(rows (n,) of the mirror, targets as of `targets_of`, the opinions behind each) a head may learn from.
+    """(rows (n,) of the mirror, targets as of `make_targets`, the opinions behind each) a head may learn from.
 
     Labels outside `label_ids` (archived since) and images without an embedding are left out.
     """
@@ -64,29 +65,12 @@ def training_set(
     opinions = [each for each in training_opinions(dataset) if each.label in known]
     rows, found = mirror.rows_of([each.image for each in opinions])
     kept = [each for each, there in zip(opinions, found, strict=True) if there]
-    return rows[found], targets_of(kept, label_ids), kept
+    return rows[found], make_targets(votes_of(kept), label_ids), kept
 
 
-def targets_of(training: list[Opinions], label_ids: list[int]) -> np.ndarray:
-    """What a head is taught: label indices (n,); or, where people differ about an image, soft labels (n, L), each
-    label by its share of the opinions about the image."""
-    index = {label_id: i for i, label_id in enumerate(label_ids)}
-    hard = np.array([index[each.label] for each in training], np.int64)
-    differ = [any(label != each.label for label, _decision in each.others) for each in training]
-    if not any(differ):
-        return hard
-    soft = np.zeros((len(training), len(label_ids)))
-    for row, each in enumerate(training):
-        votes = [each.label, *(label for label, _decision in each.others if label in index)]
-        for label in votes:
-            soft[row, index[label]] += 1
-        soft[row] /= len(votes)
-    return soft
-
-
-def hard_labels(y: np.ndarray) -> np.ndarray:
-    """(n,) the label that most opinions name, of targets of either form; the first one where they tie."""
-    return y.argmax(axis=1) if y.ndim == 2 else y
+def votes_of(training: list[Opinions]) -> list[list[int]]:
+    """Return the label ids of the decisions about each image, the decision that stands first."""
+    return [[each.label, *(label for label, _decision in each.others)] for each in training]
 
 
 def digest_of(dataset: Dataset, training: list[Opinions]) -> str:
@@ -113,7 +97,7 @@ def taught_bytes(
     Training a head and repeating its training both come through here; the same inputs give the same bytes.
     """
     scale = setting.encoder.logit_scale
-    trained = train_head(X, y, text=setting.text, logit_scale=scale, seed=seed, log=log)
+    trained = train_head(X, y, class_embeddings=setting.text, logit_scale=scale, seed=seed, log=log)
     return dump_head(trained.head), trained
 
 

@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mekiki.audit import signing
 from mekiki.audit.canonical import canonical
-from mekiki.audit.checking import Head, PublicKey, Stamp, check_seals
+from mekiki.audit.checking import Head, Stamp, check_seals
 from mekiki.audit.findings import CheckReport, Finding, gettext_noop
-from mekiki.audit.rotation import is_link
+from mekiki.audit.key_list import PublicKey, read_keys
+from mekiki.audit.proof_file import MAX_BYTES, NotAProofError, check_proof
 from mekiki.audit.statements import SealFacts
 
 FORMAT = "mekiki-audit"
@@ -78,19 +78,7 @@ class FileSource:
             value = json.loads(file.read(MAX_SMALL))
         if value["format"] != FORMAT or value["version"] != 1:
             raise NotAnAuditFileError("it is of another version")
-        found: list[PublicKey] = []
-        before: PublicKey | None = None
-        for key in value["keys"]:
-            pem = key["public_pem"].encode()
-            if signing.key_id(pem) != key["fingerprint"]:
-                raise NotAnAuditFileError("a key does not have its fingerprint")
-            rotated = key["act"] == "rotated"
-            genuine = before is not None and is_link(
-                before.pem, before.fingerprint, key["fingerprint"], bytes.fromhex(key["endorsement"])
-            )
-            before = PublicKey(key["fingerprint"], pem, genuine or not rotated, genuine and rotated)
-            found.append(before)
-        return found
+        return read_keys(value["keys"])
 
     def _lines(self, name: str) -> Iterator[bytes]:
         with self._archive.open(name) as raw:
@@ -160,6 +148,12 @@ class FileSource:
             )
 
 
+def is_proof(path: Path) -> bool:
+    """Return whether a file is a proof of `mekiki audit prove` by its first byte. OSError where it cannot be read."""
+    with path.open("rb") as file:
+        return file.read(1) == b"{"
+
+
 def check_file(
     path: Path,
     *,
@@ -168,11 +162,14 @@ def check_file(
     check_stamp: Callable[[Stamp, bytes], str] | None = None,
     progress: Callable[[int], None] = lambda rows: None,
 ) -> CheckReport:
-    """Check an exported file. Never raises for what is in it. Arguments as check_seals."""
+    """Check an exported file or a proof. Never raises for what is in it. Arguments as check_seals."""
     report = CheckReport()
     try:
         if not path.is_file():
             raise OSError(gettext_noop("it does not exist, or is no ordinary file"))
+        if is_proof(path):
+            with path.open("rb") as file:
+                return check_proof(file.read(MAX_BYTES), keys=keys, heads=heads)
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
             if len(names) != len(set(names)) or not {KEYS, SEALS, LEAVES, STAMPS} <= set(names):
@@ -185,7 +182,7 @@ def check_file(
                 report.findings.append(Finding("not_ours", {"why": f"it holds {name[:100]!r}"}))
     except OSError as error:
         report.findings.append(Finding("unreadable", {"why": error.strerror or str(error)}))
-    except NotAnAuditFileError as error:
+    except (NotAnAuditFileError, NotAProofError) as error:
         report.findings.append(Finding("not_ours", {"why": str(error)}))
     except _DAMAGE as error:
         report.findings.append(Finding("not_ours", {"why": f"{type(error).__name__}: {error}"}))

@@ -5,28 +5,18 @@ import json
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Protocol
 
 from mekiki.audit import merkle, signing
 from mekiki.audit.canonical import canonical
 from mekiki.audit.findings import CheckReport, EnoughError
+from mekiki.audit.key_list import PublicKey, trusted_keys
 from mekiki.audit.statements import SealFacts
 
 # Of one seal: rows that differ, among which exchanged ones are looked for.
 MOST_MOVED = 64
 # Rows between two reports of progress.
 STEP = 2000
-
-
-@dataclass(frozen=True)
-class PublicKey:
-    """A key of the platform's history. linked: the key before signed for it, or it needs no such signature."""
-
-    fingerprint: str
-    pem: bytes
-    linked: bool
-    successor: bool  # the key before signed for it: whoever trusts that one may trust this one
 
 
 @dataclass(frozen=True)
@@ -112,7 +102,7 @@ class _Check:
         for key in known.values():
             if not key.linked:
                 self.report.add("key_link", fingerprint=signing.grouped(key.fingerprint))
-        trusted = self._trusted(list(known.values()), pinned)
+        trusted = trusted_keys(list(known.values()), pinned)
         self.report.pinned = bool(pinned)
         wanted = {head.seal: head for head in heads}
         stamps: dict[int, list[Stamp]] = {}
@@ -147,14 +137,6 @@ class _Check:
                 self.report.add("row_extra", table=table, id=pk)
         self.report.head = before.as_json() if before else {}
         self.report.unsealed = self.source.unsealed(self.last)
-
-    def _trusted(self, known: list[PublicKey], pinned: Sequence[bytes]) -> set[str]:
-        """Return the fingerprints of the given keys and of those that they signed for."""
-        trusted = {signing.key_id(pem) for pem in pinned}
-        for before, key in pairwise(known):
-            if key.successor and before.fingerprint in trusted:
-                trusted.add(key.fingerprint)
-        return trusted
 
     def _follows(self, seal: SealFacts, before: SealFacts | None) -> None:
         expected = before.number + 1 if before else 1

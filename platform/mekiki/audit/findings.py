@@ -41,6 +41,12 @@ SENTENCES = {
     "head": gettext_noop(
         "Seal %(seal)s is not the one whose head was given: seals were made again, or are missing."
     ),
+    "row_unproven": gettext_noop("%(table)s: the proof does not lead from row %(id)s to seal %(seal)s."),
+    "seal_unproven": gettext_noop("The proof does not lead from seal %(seal)s to the head of seal %(head)s."),
+    "head_unproven": gettext_noop(
+        "The proof does not show that the head of seal %(seal)s is a beginning of the head of seal %(head)s."
+    ),
+    "head_absent": gettext_noop("The proof says nothing about the head of seal %(seal)s that was given."),
     "key_unknown": gettext_noop("Seal %(seal)s names a key that is not among the keys of the platform."),
     "key_link": gettext_noop("The key %(fingerprint)s replaced another, which did not sign for it."),
     "key_other": gettext_noop(
@@ -85,6 +91,7 @@ class CheckReport:
     unsealed: int = 0
     time_stamps: int = 0
     pinned: bool = False
+    of_proof: bool = False  # single rows under one head (proof_file.py), not all rows
     head: dict[str, Any] = field(default_factory=dict)  # the newest seal: SealFacts.as_json
 
     @property

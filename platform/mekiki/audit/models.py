@@ -70,7 +70,7 @@ class SigningKey(models.Model):
     at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
-        triggers = append_only()
+        triggers = append_only(dated="at")
 
     def __str__(self) -> str:
         return self.fingerprint
@@ -139,7 +139,7 @@ class SealTimeStamp(models.Model):
     at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
-        triggers = append_only()
+        triggers = append_only(dated="at")
 
     def __str__(self) -> str:
         return f"{self.authority} {self.stamped_at}"

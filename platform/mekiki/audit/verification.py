@@ -11,10 +11,12 @@ from django.utils.translation import gettext as _
 
 from mekiki.audit import audit_file
 from mekiki.audit.canonical import canonical
-from mekiki.audit.checking import Head, PublicKey, Stamp, check_seals
+from mekiki.audit.checking import Head, Stamp, check_seals
 from mekiki.audit.findings import CheckReport
+from mekiki.audit.key_list import PublicKey
 from mekiki.audit.keys import broken_links
 from mekiki.audit.models import Seal, SealCheck, SealLeaves, SealTimeStamp, SigningKey
+from mekiki.audit.proving import key_list
 from mekiki.audit.sealed_tables import sealed_table, sealed_tables
 from mekiki.audit.sealing import facts_of
 from mekiki.audit.services import record
@@ -125,16 +127,9 @@ def _write(archive: zipfile.ZipFile, progress: Callable[[int], None]) -> CheckRe
     source = DatabaseSource()
     report = CheckReport()
     archive.writestr(audit_file.README, audit_file.README_TEXT)
-    keys = [
-        {
-            "fingerprint": key.fingerprint,
-            "public_pem": key.public_pem,
-            "act": key.act,
-            "endorsement": bytes(key.endorsement).hex(),
-        }
-        for key in SigningKey.objects.order_by("pk")
-    ]
-    archive.writestr(audit_file.KEYS, canonical({"format": audit_file.FORMAT, "version": 1, "keys": keys}))
+    archive.writestr(
+        audit_file.KEYS, canonical({"format": audit_file.FORMAT, "version": 1, "keys": key_list()})
+    )
     last: dict[str, int] = {}
     with archive.open(audit_file.SEALS, "w") as file:
         for seal in source.seals():

@@ -63,7 +63,7 @@ class Dataset(models.Model):
     # Limits of what is stored, set by admins of the platform; null: none. Triggers on images hold them (quota_triggers).
     max_images = models.PositiveBigIntegerField(null=True, blank=True)
     max_bytes = models.PositiveBigIntegerField(null=True, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
     archived_at = models.DateTimeField(null=True)
     # The asking user's role, given by access.dataset_for; no column.
     role: str | None
@@ -217,7 +217,7 @@ class PixelWindow(models.Model):
     white = models.FloatField(_("white"))
     estimated_from = models.PositiveIntegerField(default=0)  # images; 0: set by a person
     version = models.PositiveIntegerField(default=1)  # raised with each change
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
         constraints = [

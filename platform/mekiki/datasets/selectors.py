@@ -17,7 +17,7 @@ def imports_of(dataset: Dataset, limit: int = 20) -> list[ImportBatch]:
     keys = {f"import_images:{batch.pk}": batch for batch in batches}
     for batch in batches:
         batch.job = None  # type: ignore[attr-defined]
-    for job in Job.objects.filter(dataset=dataset, key__in=keys).order_by("created_at"):
+    for job in Job.objects.filter(dataset=dataset, key__in=keys).order_by("number"):
         keys[job.key].job = job  # type: ignore[attr-defined]
     return batches
 
@@ -25,9 +25,7 @@ def imports_of(dataset: Dataset, limit: int = 20) -> list[ImportBatch]:
 def latest_job(batch: ImportBatch) -> Job | None:
     """The job that imports it, or last did."""
     return (
-        Job.objects.filter(dataset=batch.dataset, key=f"import_images:{batch.pk}")
-        .order_by("-created_at")
-        .first()
+        Job.objects.filter(dataset=batch.dataset, key=f"import_images:{batch.pk}").order_by("-number").first()
     )
 
 

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
-from django.utils import timezone
 from django.utils.translation import gettext_lazy, override
 
+from mekiki.config import clock
 from mekiki.datasets.models import Dataset
 from mekiki.exports.facts import machine_counts, once_critical
 from mekiki.exports.models import LabelSet
@@ -107,7 +107,7 @@ def take(label_set: LabelSet) -> LabelSet:
         label_set.human_labels, label_set.machine_labels = human, machine
         by_label = machine_counts(label_set.pk) if machine else {}
         label_set.snapshot = {
-            "taken_at": timezone.now().isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            "taken_at": clock.now().isoformat(timespec="microseconds").replace("+00:00", "Z"),
             "by": label_set.created_by.get_username() if label_set.created_by else "",
             "dataset": {"name": label_set.dataset.name, "slug": label_set.dataset.slug},
             "decision_horizon": horizon,

@@ -15,11 +15,11 @@ from typing import Any, BinaryIO, cast
 from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.db import transaction
-from django.utils import timezone
 
 from mekiki.audit import signing
 from mekiki.audit.private_key import load_key
 from mekiki.audit.services import record
+from mekiki.config import clock
 from mekiki.config.disk import READ_ONLY, NoRoomError
 from mekiki.datasets import storage
 from mekiki.datasets.models import Image
@@ -66,7 +66,7 @@ def write_label_set(*, label_set: LabelSet, progress: Callable[[int, int], None]
             return row
         row.state = LabelSet.State.FROZEN
         row.file, row.size, row.sha256, row.manifest_sha256 = name, size, sha256, manifest_sha256
-        row.frozen_at = timezone.now()
+        row.frozen_at = clock.now()
         row.save()
         record(
             kind="label_set.frozen",

@@ -11,6 +11,14 @@ from django.utils.translation import gettext_lazy as _
 from mekiki.jobs.errors import for_reader
 
 
+class Identity(models.Func):
+    """The next number of an identity column. Used as a default alone; the column is made by migration 0013."""
+
+    template = "DEFAULT"
+    arity = 0
+    output_field = models.BigIntegerField()
+
+
 class State(models.TextChoices):
     QUEUED = "queued", _("waiting")
     RUNNING = "running", _("running")
@@ -51,6 +59,8 @@ class Job(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    # Counts up in the order in which jobs are asked for, whatever the clock is set to. The newest job has the largest.
+    number = models.BigIntegerField(unique=True, editable=False, db_default=Identity())
     kind = models.CharField(max_length=20, choices=Kind.choices)
     dataset = models.ForeignKey("datasets.Dataset", null=True, on_delete=models.CASCADE, related_name="jobs")
     key = models.CharField(max_length=120)

@@ -149,8 +149,8 @@ def _left(seconds: int) -> str:
     return ngettext("about %(n)s hour left", "about %(n)s hours left", hours) % {"n": hours}
 
 
-def _first_running(job: Job) -> tuple[bool, Any]:
-    return (job.state != State.RUNNING, job.created_at)
+def _first_running(job: Job) -> tuple[bool, int]:
+    return (job.state != State.RUNNING, job.number)
 
 
 def active_of(dataset: Any) -> list[JobStatus]:
@@ -181,5 +181,5 @@ def worth_retrying(jobs: list[Job], dataset: Any) -> set[Any]:
     keys = {job.key for job in jobs if job.state in ENDED_EARLY}
     if not keys:
         return set()
-    newest = Job.objects.filter(dataset=dataset, key__in=keys).order_by("key", "-created_at").distinct("key")
+    newest = Job.objects.filter(dataset=dataset, key__in=keys).order_by("key", "-number").distinct("key")
     return {pk for pk, state in newest.values_list("pk", "state") if state in ENDED_EARLY}

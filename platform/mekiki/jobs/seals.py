@@ -23,7 +23,7 @@ def ask_for_seal() -> Job | None:
     """
     if current_key() is None or not anything_to_seal():
         return None
-    failed = Job.objects.filter(kind=Kind.SEAL).order_by("-created_at").first()
+    failed = Job.objects.filter(kind=Kind.SEAL).order_by("-number").first()
     if (
         failed is not None
         and failed.state == State.FAILED

@@ -47,7 +47,7 @@ class Sweeper:
     def _look(self) -> list[tuple[Job, float]]:
         """The active jobs, each with the seconds for which it has been seen unchanged."""
         columns = ("pk", "kind", "state", "attempt", "beats", "sent_at")
-        jobs = list(Job.objects.filter(state__in=ACTIVE_STATES).order_by("created_at").only(*columns))
+        jobs = list(Job.objects.filter(state__in=ACTIVE_STATES).order_by("number").only(*columns))
         now = self._clock()
         step, self._looked = min(now - self._looked, LONGEST_STEP), now
         before, self._unchanged = self._unchanged, {}

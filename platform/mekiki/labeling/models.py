@@ -17,7 +17,7 @@ class Label(models.Model):
     position = models.PositiveIntegerField()  # 1, 2, 3 …: the key on the keyboard
     critical = models.BooleanField(_("critical"), default=False)
     guideline = models.TextField(_("guideline"), blank=True, default="")
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
     archived_at = models.DateTimeField(null=True)
     # When it was last marked critical, and when the mark was last taken off: a label set says so where it holds
     # machine labels of it.

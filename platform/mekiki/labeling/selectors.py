@@ -78,7 +78,7 @@ def long_prompts(dataset: Dataset, prompt_set: PromptSet | None) -> list[dict]:
             state=State.SUCCEEDED,
             result__prompt_set=prompt_set.version,
         )
-        .order_by("-finished_at")
+        .order_by("-number")
         .first()
     )
     return job.result.get("long_prompts", []) if job is not None else []

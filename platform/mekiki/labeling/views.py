@@ -111,7 +111,7 @@ def _page(
     may_edit = at_least(dataset.role, Role.ADMIN)
     if formset is None and may_edit:
         formset = LabelFormSet(initial=initial_rows(shown, prompts, last_position(dataset)), prefix="labels")
-    predict = Job.objects.filter(dataset=dataset, kind=Kind.PREDICT).order_by("-created_at").first()
+    predict = Job.objects.filter(dataset=dataset, kind=Kind.PREDICT).order_by("-number").first()
     context = {
         "dataset": dataset,
         "section": "labels",

@@ -68,7 +68,7 @@ class WorkerDifference(models.Model):
     processor = models.CharField(max_length=200)
     cosine = models.FloatField()  # the smallest to the vectors on record
     least = models.FloatField()  # what is needed
-    seen_at = models.DateTimeField(auto_now=True)
+    seen_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["encoder", "host"], name="one_difference_per_worker")]
@@ -235,7 +235,7 @@ class Champion(models.Model):
 
     dataset = models.OneToOneField(Dataset, on_delete=models.CASCADE, related_name="champion")
     head = models.ForeignKey(Head, on_delete=models.PROTECT)
-    since = models.DateTimeField(auto_now=True)
+    since = models.DateTimeField(db_default=Now(), editable=False)
     reason = models.JSONField(default=dict)  # as learning.reasons tells it
 
     def __str__(self) -> str:
@@ -360,7 +360,7 @@ class EncoderChange(models.Model):
     )  # of the new encoder: device, seconds, context, prompts too long for it
     comparison = models.JSONField(default=dict)  # old and new, as workers.steps.comparing tells it
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
     ready_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)  # switched over, taken back, failed or given up
 
@@ -406,7 +406,7 @@ class WorkerReport(models.Model):
     gpu = models.CharField(max_length=200, default="")
     memory = models.BigIntegerField(default=0)  # bytes
     cpus = models.PositiveIntegerField(default=0)
-    seen_at = models.DateTimeField(auto_now=True)
+    seen_at = models.DateTimeField(db_default=Now(), editable=False)
 
     def __str__(self) -> str:
         return f"{self.host}: {self.device}"

@@ -112,7 +112,7 @@ def last_verification(head: Head) -> Job | None:
     """The last job that repeated the head's training and came to an end of its own; None before the first."""
     jobs = Job.objects.filter(dataset_id=head.dataset_id, kind=Kind.VERIFY_HEAD, payload__head=head.pk)
     ended = jobs.filter(state__in=[State.SUCCEEDED, State.FAILED]).select_related("created_by")
-    return ended.order_by("-created_at").first()
+    return ended.order_by("-number").first()
 
 
 def schedule_of(dataset: Dataset) -> PeriodicTask | None:

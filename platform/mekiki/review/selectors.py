@@ -331,7 +331,7 @@ def why_empty(dataset: Any, user: Any, now: datetime | None = None) -> EmptyQueu
         Job.objects.filter(dataset=dataset, state__in=ACTIVE_STATES).exclude(
             kind__in=[Kind.FREEZE, Kind.VERIFY_HEAD]  # neither brings images to review
         )
-    ).order_by("created_at")
+    ).order_by("number")
     jobs = list(working[:5])
     waiting = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING)
     if waiting.exists():

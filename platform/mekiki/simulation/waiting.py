@@ -20,7 +20,7 @@ def wait_for_jobs(dataset: Dataset, *, quiet: bool = False, limit: float = 3600)
     end = time.monotonic() + limit
     try:
         while True:
-            active = list(Job.objects.filter(dataset=dataset, state__in=ACTIVE_STATES).order_by("created_at"))
+            active = list(Job.objects.filter(dataset=dataset, state__in=ACTIVE_STATES).order_by("number"))
             if not quiet:
                 for job in active:
                     _show(bars, job)

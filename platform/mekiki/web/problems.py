@@ -47,23 +47,29 @@ REMEMBERED = timedelta(days=7)
 def _failed_jobs(dataset: Dataset) -> list[Problem]:
     """The newest failure of each kind of work, while it matters: not after a later success, nor while the same work
     waits or runs again, nor once its cause is gone."""
+    now = clock.now()
     ended = Job.objects.filter(dataset=dataset, finished_at__isnull=False).order_by()
-    times = ended.values_list("kind").annotate(
-        last=Max("finished_at"), good=Max("finished_at", filter=Q(state=State.SUCCEEDED))
+    good = Q(state=State.SUCCEEDED)
+    rows = ended.values_list("kind").annotate(
+        newest=Max("number", filter=Q(state=State.FAILED)),
+        good=Max("finished_at", filter=good & Q(finished_at__lte=now)),
+        newest_good=Max("number", filter=good),
     )
-    rows = list(times)
-    last = {kind: at for kind, at, _good in rows}
-    good = {kind: at for kind, _last, at in rows if at is not None}
+    facts = {kind: (newest, at, number) for kind, newest, at, number in rows}
     active = set(Job.objects.filter(dataset=dataset, state__in=ACTIVE_STATES).values_list("kind", flat=True))
-    found = Job.objects.filter(dataset=dataset, state=State.FAILED, finished_at__in=last.values())
+
+    def mends(kind: str, job: Job) -> bool:
+        _newest, at, number = facts.get(kind, (None, None, None))
+        assert job.finished_at is not None
+        if job.finished_at > now:  # The clock was set back since: the order of asking must do.
+            return number is not None and number > job.number
+        return at is not None and at > job.finished_at
+
+    newest = [newest for newest, _at, _number in facts.values() if newest is not None]
     failed = [
         job
-        for job in found.order_by("-finished_at")
-        if job.finished_at == last[job.kind]
-        and not any(
-            kind in active or good.get(kind, job.finished_at) > job.finished_at
-            for kind in MENDED_BY.get(Kind(job.kind), (job.kind,))
-        )
+        for job in Job.objects.filter(dataset=dataset, number__in=newest).order_by("-number")
+        if not any(kind in active or mends(kind, job) for kind in MENDED_BY.get(Kind(job.kind), (job.kind,)))
         and not _is_past(dataset, job)
     ]
     return [

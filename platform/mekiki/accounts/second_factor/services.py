@@ -11,12 +11,12 @@ from allauth.mfa.totp.internal import auth as totp
 from allauth.mfa.webauthn.internal.auth import WebAuthn
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from mekiki.accounts.models import SiteSettings, User
 from mekiki.accounts.second_factor import sealing, selectors
 from mekiki.audit.services import record
+from mekiki.config import clock
 
 log = logging.getLogger(__name__)
 MAX_PASSKEYS = 20
@@ -75,7 +75,7 @@ def _use_app_code(row: Authenticator, code: str) -> bool:
     if step is None or step <= row.data.get("last_step", -1):
         return False
     row.data["last_step"] = step
-    row.last_used_at = timezone.now()
+    row.last_used_at = clock.now()
     row.save(update_fields=["data", "last_used_at"])
     return True
 

@@ -93,6 +93,9 @@ def _tell(report: "CheckReport", *, pinned: bool) -> None:
 
     for finding in report.findings:
         print("✗ " + finding.sentence(gettext), file=sys.stderr)
+    if report.of_proof:
+        _tell_of_proof(report)
+        return
     facts = {"seals": report.seals, "rows": report.rows, "unsealed": report.unsealed}
     print(
         _("%(seals)s seals over %(rows)s rows checked; %(unsealed)s rows are not sealed yet.") % facts,
@@ -109,6 +112,14 @@ def _tell(report: "CheckReport", *, pinned: bool) -> None:
             )
 
 
+def _tell_of_proof(report: "CheckReport") -> None:
+    if report.ok:
+        facts = {"rows": report.rows, "seal": report.seals}
+        print("✓ " + _("The proof holds: %(rows)s rows under the head of seal %(seal)s.") % facts)
+        if not report.pinned:
+            print(_("Who signed the head was not checked: give the public key with --key."))
+
+
 def export(file: Path, *, as_json: bool) -> None:
     """Write the sealed rows, their seals, keys and time stamps into one file."""
     load_django()
@@ -123,6 +134,21 @@ def export(file: Path, *, as_json: bool) -> None:
         _("%(file)s holds %(seals)s seals over %(rows)s rows.")
         % {"file": file, "seals": report.seals, "rows": report.rows}
     )
+    print(_("Check it anywhere: mekiki audit verify %(file)s --key PUBLIC_KEY.pem") % {"file": file})
+
+
+def prove(file: Path, *, rows: Sequence[tuple[str, int]], heads: Sequence[int]) -> None:
+    """Write a proof for single rows and older heads."""
+    load_django()
+    from mekiki.audit.proving import CannotProveError, make_proof
+
+    if not rows and not heads:
+        raise UnusableFileError(_("Say what to prove: --event ID, --decision ID or --since NUMBER."))
+    try:
+        proof = make_proof(rows=rows, heads=heads)
+    except CannotProveError as error:
+        raise PlainError(str(error)) from None
+    _write_new(file, proof)
     print(_("Check it anywhere: mekiki audit verify %(file)s --key PUBLIC_KEY.pem") % {"file": file})
 
 
@@ -152,13 +178,7 @@ def request_stamp(file: Path) -> None:
     from mekiki.audit.time_stamps import request_for
 
     seal = _newest()
-    try:
-        with file.open("xb") as target:
-            target.write(request_for(facts_of(seal).statement()))
-    except FileExistsError:
-        raise UnusableFileError(
-            _("%(path)s exists already; nothing was replaced.") % {"path": file}
-        ) from None
+    _write_new(file, request_for(facts_of(seal).statement()))
     print(_("%(file)s asks for a time stamp of seal %(number)s.") % {"file": file, "number": seal.number})
     print(_("Have an authority answer it, then: mekiki audit stamp-add REPLY.tsr --ca AUTHORITY.pem"))
 
@@ -175,6 +195,20 @@ def add_stamp(file: Path, *, roots: Path | None) -> None:
     )
     if not roots:
         print(_("Who signed the reply was not checked: give the certificate of the authority with --ca."))
+
+
+def _write_new(file: Path, content: bytes) -> None:
+    try:
+        with file.open("xb") as target:
+            target.write(content)
+    except FileExistsError:
+        raise UnusableFileError(
+            _("%(path)s exists already; nothing was replaced.") % {"path": file}
+        ) from None
+    except OSError as error:
+        raise UnusableFileError(
+            _("%(path)s cannot be used: %(why)s.") % {"path": file, "why": error.strerror or error}
+        ) from None
 
 
 def _newest() -> "Seal":

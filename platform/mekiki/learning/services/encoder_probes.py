@@ -1,5 +1,6 @@
 """What encoders computed from known pictures and sentences, and which workers compute something else."""
 
+from mekiki.config import clock
 from mekiki.learning.models import Encoder, EncoderProbe, WorkerDifference
 
 
@@ -22,7 +23,7 @@ def report_difference(
     *, encoder: Encoder, host: str, processor: str, cosine: float, least: float
 ) -> WorkerDifference:
     """Keep that a worker computes other vectors than those on record: it embeds nothing by this encoder."""
-    facts = {"processor": processor[:200], "cosine": cosine, "least": least}
+    facts = {"processor": processor[:200], "cosine": cosine, "least": least, "seen_at": clock.now()}
     row, _made = WorkerDifference.objects.update_or_create(encoder=encoder, host=host[:200], defaults=facts)
     return row
 

@@ -7,6 +7,7 @@ from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
 from mekiki.audit.services import record
+from mekiki.config import clock
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Job, Kind
 from mekiki.jobs.services import enqueue
@@ -89,4 +90,4 @@ def record_removal(*, dataset: Dataset, encoder: Encoder, removed: int, user: An
 def report_worker(*, host: str, device: str, gpu: str = "", memory: int = 0, cpus: int = 0) -> None:
     """Keep what a worker says of its machine."""
     facts = {"device": device[:40], "gpu": gpu[:200], "memory": memory, "cpus": cpus}
-    WorkerReport.objects.update_or_create(host=host[:200], defaults=facts)
+    WorkerReport.objects.update_or_create(host=host[:200], defaults=facts | {"seen_at": clock.now()})

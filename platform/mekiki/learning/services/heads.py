@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import Max
 
 from mekiki.audit.services import record
+from mekiki.config import clock
 from mekiki.datasets.models import Dataset
 from mekiki.labeling.models import PromptSet
 from mekiki.learning import reasons
@@ -125,7 +126,9 @@ def promote(*, head: Head, reason: dict[str, Any] | str, user: Any = None) -> No
     if before is not None and before.head_id == head.pk:
         return
     why = reasons.parse(reason) if isinstance(reason, str) else reason
-    Champion.objects.update_or_create(dataset_id=head.dataset_id, defaults={"head": head, "reason": why})
+    Champion.objects.update_or_create(
+        dataset_id=head.dataset_id, defaults={"head": head, "reason": why, "since": clock.now()}
+    )
     record(
         kind="head.promoted",
         actor=user,

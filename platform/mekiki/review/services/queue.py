@@ -7,7 +7,6 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Exists, Max, OuterRef, Q
-from django.db.models.functions import Now
 
 from mekiki.audit.services import record
 from mekiki.config import clock
@@ -109,9 +108,7 @@ def ask_for_refill(*, dataset: Any, waiting: int, user: Any = None) -> bool:
     """
     if waiting * 2 >= dataset.queue_target or not _can_choose(dataset):
         return False
-    # Not one of the future: it was asked for before the clock was set back, and would be the last until then.
-    filling = Job.objects.filter(dataset=dataset, kind__in=FILLING, created_at__lte=Now())
-    last = filling.order_by("-created_at").first()
+    last = Job.objects.filter(dataset=dataset, kind__in=FILLING).order_by("-number").first()
     if last is not None:
         resting = last.kind == Kind.REFILL and not clock.has_passed(REFILL_REST, last.created_at)
         if last.state in ACTIVE_STATES or (resting and not _drained_since(dataset, last.created_at)):

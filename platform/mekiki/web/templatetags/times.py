@@ -30,7 +30,10 @@ def zone_label(at: datetime) -> str:
 
 
 def ago(at: datetime) -> str:
-    """Return how long ago this was, in the reader's language and in one unit."""
+    """Return how long ago this was, in the reader's language and in one unit.
+
+    By the clock of this process: only words on a page depend on it, and a page has many times.
+    """
     since = timezone.now() - at
     if since < timedelta(0):
         return _("in %(time)s") % {"time": timesince(timezone.now(), at, depth=1)}

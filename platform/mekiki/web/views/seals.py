@@ -46,7 +46,7 @@ def seals(request: UserRequest) -> HttpResponse:
 def _page(request: UserRequest, form: TimeStampForm, code: int = 200) -> HttpResponse:
     newest = Seal.objects.select_related("key").order_by("-number").first()
     check = SealCheck.objects.order_by("-pk").first()
-    jobs = Job.objects.filter(kind__in=[Kind.SEAL, Kind.CHECK_SEALS]).order_by("-created_at")
+    jobs = Job.objects.filter(kind__in=[Kind.SEAL, Kind.CHECK_SEALS]).order_by("-number")
     last = jobs.filter(kind=Kind.SEAL).exclude(state__in=ACTIVE_STATES).first()
     keys = key_history()
     context = {

@@ -1,0 +1,59 @@
+"""The version of the code that makes heads changes with the code, and with nothing else."""
+
+from pathlib import Path
+
+import pytest
+
+from workers.versions import code_version, digest_of_sources
+
+SOURCE = '''"""A module."""
+
+LIMIT = 3  # a comment
+
+
+class Head:
+    """A class."""
+
+    def fit(self, x: int) -> int:
+        """Fit it."""
+        return x + LIMIT
+'''
+
+
+def digest(folder: Path, source: str, name: str = "head.py") -> str:
+    for file in folder.iterdir():
+        file.unlink()
+    (folder / name).write_text(source)
+    return digest_of_sources(folder)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("# a comment", "# another comment"),
+        ("Fit it.", "Train the head."),
+        ('    """A class."""\n\n', ""),
+        ("return x + LIMIT", "return (\n            x\n            + LIMIT\n        )"),
+    ],
+)
+def test_comments_docstrings_and_form_do_not_count(tmp_path: Path, before: str, after: str) -> None:
+    assert before in SOURCE
+    assert digest(tmp_path, SOURCE) == digest(tmp_path, SOURCE.replace(before, after))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("LIMIT = 3", "LIMIT = 4"), ("x + LIMIT", "x - LIMIT"), ("return x", "x = 1; return x")],
+)
+def test_code_counts(tmp_path: Path, before: str, after: str) -> None:
+    assert before in SOURCE
+    assert digest(tmp_path, SOURCE) != digest(tmp_path, SOURCE.replace(before, after))
+
+
+def test_names_of_files_count(tmp_path: Path) -> None:
+    assert digest(tmp_path, SOURCE) != digest(tmp_path, SOURCE, "other.py")
+
+
+def test_the_version_names_product_and_digest() -> None:
+    product, _plus, heads = code_version().partition("+heads.")
+    assert product and len(heads) == 12
