@@ -52,7 +52,10 @@ def rerank(pool: data.Pool, confirmed: int, repeats: int, batch: int) -> tuple[d
     rows = pool.confirmed(confirmed, 0)
     X, y = np.asarray(pool.X[rows], np.float32), pool.y[rows].astype(np.int64)
     refit, taught, often = repeated(
-        lambda number: train_head(X, y, text=pool.text, logit_scale=data.LOGIT_SCALE, seed=number), repeats
+        lambda number: train_head(
+            X, y, class_embeddings=pool.text, logit_scale=data.LOGIT_SCALE, seed=number
+        ),
+        repeats,
     )
     head = taught.head
     rescore, scores, _ = repeated(lambda _number: score(head, pool.X), repeats)

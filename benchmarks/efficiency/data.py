@@ -1,4 +1,4 @@
-"""What is labelled: vectors, truth, text directions, and what part of it a seed holds back for testing."""
+"""Benchmark data: vectors, true labels, class embeddings, and the rows each seed keeps for testing."""
 
 import hashlib
 import json
@@ -28,8 +28,8 @@ class Data:
     n_labels: int
 
     @property
-    def directions(self) -> NDArray[np.float32]:
-        """(L, d): the text's, or zeros, which is how a head is told that there is none."""
+    def class_embeddings(self) -> NDArray[np.float32]:
+        """Return (L, d) class embeddings, zeros without text."""
         return np.zeros((self.n_labels, self.X.shape[1]), np.float32) if self.text is None else self.text
 
 
@@ -122,7 +122,7 @@ def pictures(counts: Sequence[int], cache: Path, say: Any = print) -> Data:
     counts: (8,) pictures of each label of the sample dataset, `good` first.
     """
     from workers.encoders import load_encoder
-    from workers.heads.zero_shot import text_directions
+    from workers.heads.zero_shot import make_class_embeddings
     from workers.pocket.pictures.maker import maker_digest
     from workers.pocket.sample import LABELS
 
@@ -150,7 +150,7 @@ def pictures(counts: Sequence[int], cache: Path, say: Any = print) -> Data:
     X, y = _cached(cache, f"pictures-{encoder.digest}-{key}", embed)
     prompts = [prompt for label in LABELS for prompt in label.english]
     owner = np.repeat(np.arange(len(LABELS)), [len(label.english) for label in LABELS])
-    text = text_directions(encoder.encode_texts(prompts), owner, len(LABELS))
+    text = make_class_embeddings(encoder.encode_texts(prompts), owner, len(LABELS))
     return Data("pictures", X, y, text, encoder.logit_scale, len(LABELS))
 
 

@@ -57,7 +57,7 @@ def fit_plain(data: Data, rows: Rows, answers: NDArray[np.int64], seed: int) -> 
 def fit_ours(data: Data, rows: Rows, answers: NDArray[np.int64], seed: int) -> Fitted:
     """Whatever the product trains."""
     return train_head(
-        data.X[rows], answers, text=data.directions, logit_scale=data.logit_scale, seed=seed
+        data.X[rows], answers, class_embeddings=data.class_embeddings, logit_scale=data.logit_scale, seed=seed
     ).head
 
 

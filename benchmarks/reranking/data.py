@@ -44,7 +44,7 @@ def make(folder: Path, n: int, labels: int, seed: int = 0) -> Pool:
     An image is a common direction (the narrow cone of real encoders), plus its label's, plus its look's, plus noise
     whose energy falls along the axes as 1/i, so that most of it lies in about a hundred of 512 dimensions. Labels
     fall in frequency as 1/√rank, looks within a label as 1/rank. A tenth of the images is a near-copy of an image
-    shortly before it. Text directions are a label's own with as much noise again.
+    shortly before it. Class embeddings are a label's own vector with as much noise again.
     """
     rng = np.random.default_rng([seed, labels])
     spectrum = (1.0 / np.sqrt(1.0 + np.arange(DIM))).astype(np.float32)

@@ -3,7 +3,7 @@
 The platform stores codes and values and translates them (mekiki.learning.training_log; a test compares its
 codes with those here). Without the platform, print the steps by:
 
-    train_head(X, y, text=text, logit_scale=100.0, log=in_english(print))
+    train_head(X, y, class_embeddings=T, logit_scale=100.0, log=in_english(print))
 """
 
 from __future__ import annotations
