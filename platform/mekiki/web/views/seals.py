@@ -1,5 +1,7 @@
 """The page of the seals: the last one, what waits for the next, the last check, heads to keep elsewhere, keys."""
 
+from typing import Any
+
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import ValidationError
@@ -70,7 +72,7 @@ def _page(
     jobs = Job.objects.filter(kind__in=[Kind.SEAL, Kind.CHECK_SEALS]).order_by("-number")
     last = jobs.filter(kind=Kind.SEAL).exclude(state__in=ACTIVE_STATES).first()
     keys = key_history()
-    context = {
+    context: dict[str, Any] = {
         "seal": newest,
         "root": grouped(bytes(newest.log_root).hex()) if newest else "",
         "waiting": sum(table.count_after(last_sealed_id(table.name)) for table in sealed_tables()),
