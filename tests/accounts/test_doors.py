@@ -38,7 +38,7 @@ PLATFORM_ADMIN = {
     "users", "user-create", "user", "user-active", "user-may-create", "user-password", "platform-activity",
     "platform-activity-download", "site-settings", "site-storage", "system", "second-factor-required", "user-factors",
     "seals-ask", "seal-time-stamp", "api:quota",
-    "user-admin", "logins", "user-mail",
+    "user-admin", "logins", "user-mail", "user-sessions", "seal-mail",
 }  # fmt: skip
 ANYBODY = {
     "security-txt",
@@ -59,7 +59,7 @@ LOGGED_IN = {
     "home", "account", "logout", "dataset-create", "dataset-suggest-address", "metrics", "second-factor",
     "second-factor-app", "passkey-add", "recovery-codes", "second-factor-remove", "passkey-rename",
     "seals", "seal-head", "seal-request", "seal-keys",
-    "password-change", "sessions", "sign-on-link", "sign-on-confirm", "sign-on-unlink",
+    "password-change", "sessions", "sign-on-link", "sign-on-confirm", "sign-on-unlink", "own-mail", "own-mail-link",
 }  # fmt: skip
 # The description of the API and its root.
 API_ITSELF = {"api:openapi-json", "api:api-root"}
@@ -128,6 +128,7 @@ def world(db: None) -> dict[str, Any]:
         "encoder_id": head.encoder.pk,
         "account_id": 1,
         "form": "csv",
+        "token": "x",
     }
     return {**people, "stranger": factories.UserFactory(username="stranger"), "arguments": arguments}
 
