@@ -13,6 +13,7 @@ import factory
 from django.contrib.auth.hashers import make_password
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db import transaction
 from django.utils import timezone
 from PIL import Image as PillowImage
 from PIL import ImageDraw
@@ -95,6 +96,11 @@ class PromptSetFactory(factory.django.DjangoModelFactory):
     dataset = factory.SubFactory(DatasetFactory)
     version = factory.LazyAttribute(lambda o: PromptSet.objects.filter(dataset=o.dataset).count() + 1)
     digest = factory.Sequence(lambda n: hashlib.sha256(b"prompts %d" % n).hexdigest())
+
+    @classmethod
+    def _generate(cls, strategy: str, params: Any) -> Any:
+        with transaction.atomic():  # a set takes prompts in its own transaction only
+            return super()._generate(strategy, params)
 
     @factory.post_generation
     def prompts(self, create: bool, extracted: Any, **kwargs: Any) -> None:
