@@ -99,7 +99,8 @@ class Station:
         else:
             self.database = home / "postgres"
         # The database's log grows by 16 MB: the ballast must hold at least two steps.
-        self.platform = Platform(home, quiet=True, env={**EMBEDDED, "MEKIKI_RESERVE_MB": "160"})
+        few = {"MEKIKI_WEB_WORKERS": "1", "MEKIKI_WORKER_CONCURRENCY": "1"}
+        self.platform = Platform(home, quiet=True, env={**EMBEDDED, **few, "MEKIKI_RESERVE_MB": "160"})
         self.platform.start()
         self.site = Site(self.platform, ["parts", "more"])
         for slug, first in (("parts", 0), ("more", 50)):
