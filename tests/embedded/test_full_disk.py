@@ -79,6 +79,8 @@ def test_the_broker_takes_messages_on_a_full_disk() -> None:
             filler.unlink()
             server.keep_messages(True)
             assert until(lambda: server.keeps_messages)
+            # It does not stop while it writes what it has.
+            assert until(lambda: client.info("persistence")["aof_rewrite_in_progress"] == 0)
             server.stop()
             server.start()
             assert client.lrange("queue", 0, -1) == [b"later"]
