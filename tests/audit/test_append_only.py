@@ -44,7 +44,7 @@ KEPT = {
 }
 # State, and what can be derived or asked for again; who changed it is in the events.
 MUTABLE = {
-    "accounts_knownplace", "accounts_logintry", "accounts_membership", "accounts_passwordreset", "accounts_session",
+    "accounts_knownplace", "accounts_logintry", "accounts_membership", "accounts_outgoingmail", "accounts_passwordreset", "accounts_session",
     "accounts_sitesettings", "accounts_user", "accounts_user_groups", "accounts_user_user_permissions",
     "audit_sealcheck", "datasets_dataset", "datasets_datasetusage", "datasets_image", "datasets_imagename",
     "datasets_importbatch", "datasets_importproblem", "datasets_pixelwindow", "datasets_platformquota", "jobs_job",

@@ -94,10 +94,9 @@ class LabelledData:
 
 
 def one_thread() -> Any:
-    """Return a context with one BLAS thread: sums have the same order on every machine, so digests are
-    repeatable.
+    """Return a context with one BLAS thread, so that digests are repeatable on any number of cores.
 
-    At these sizes it is faster, too.
+    Sums then have the same order. At these sizes it is faster, too.
     """
     import scipy.linalg.blas  # noqa: F401  (its own BLAS must be loaded before it can be limited)
     from threadpoolctl import threadpool_limits

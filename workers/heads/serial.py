@@ -1,4 +1,6 @@
-"""Serialization of a head: safetensors with JSON metadata. Nothing is pickled; equal heads give equal bytes.
+"""Serialization of a head: safetensors with JSON metadata; equal heads give equal bytes.
+
+Nothing is pickled.
 
 Format: tensors ``weights`` (L, d) F32 and ``bias`` (L,) F32; metadata ``head``, one JSON object with sorted
 keys. See https://huggingface.co/docs/safetensors for the container.

@@ -61,10 +61,18 @@ def audit_export(file: Path, as_json: bool) -> None:
 
 @audit.command("head", help=_("Print the head of the newest seal, to be kept elsewhere."))
 @click.option("--json", "as_json", is_flag=True, help=_("Print the result as JSON."))
-def audit_head(as_json: bool) -> None:
+@click.option(
+    "--mail",
+    is_flag=True,
+    help=_("Mail it to the addresses on the page of the seals instead of printing it."),
+)
+def audit_head(as_json: bool, mail: bool) -> None:
     from mekiki.config.cli import audits
 
-    audits.head(as_json=as_json)
+    if mail:
+        audits.mail_head(as_json=as_json)
+    else:
+        audits.head(as_json=as_json)
 
 
 @audit.command(
