@@ -65,5 +65,5 @@ class RoomWatch:
         before, self._shortage = self._shortage, disk.shortage()
         if not before or self._shortage:
             return {"sent": 0}
-        waiting = Job.objects.filter(state=State.QUEUED).exclude(waiting_for="").order_by("created_at")
+        waiting = Job.objects.filter(state=State.QUEUED).exclude(waiting_for="")
         return {"sent": sum(send(str(job), kind) for job, kind in waiting.values_list("pk", "kind"))}
