@@ -115,8 +115,7 @@ def _nearest_to_centres(
     """Return k ≤ n rows of V (n, d): the nearest to each centre of k-means, largest cluster first.
 
     The clusters are those of N (n, m) where given, but distances are those in V: along a few axes alone,
-        images far
-    from a centre look near.
+    images far from a centre look near.
     """
     if k == len(V):
         return np.argsort(-w, kind="stable").astype(np.int64)

@@ -10,8 +10,7 @@ def quotas(available: ArrayLike, total: int, labelled_counts: ArrayLike | None =
     """Return the numbers of questions of each class, out of `total`.
 
     Water-filling: each question goes to the class with the fewest labels and questions so far, among those
-        with
-    images left; the lowest index of equal ones. So rare classes come first.
+    with images left; the lowest index of equal ones. So rare classes come first.
 
     Args:
         available: (L,) images that can be asked, by predicted class.

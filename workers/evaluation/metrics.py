@@ -74,7 +74,7 @@ def weighted_proportion(hits: ArrayLike, weights: Weights = None, confidence: fl
 
     with c the centre of Wilson's interval for Kish's number, so that a few images that are all correct still
     have a variance. Equal weights give exactly n trials. ValueError: lengths differ, or a weight is not
-        positive.
+    positive.
     """
     hit = np.asarray(hits, bool)
     n, k = len(hit), int(hit.sum())

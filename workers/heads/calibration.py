@@ -50,8 +50,7 @@ def fit_calibration(
     """Return the temperature and label noise that maximise the likelihood of the labels.
 
     Both are fitted together: a temperature alone would explain wrong labels by an unsure head. Wrong labels
-        where
-    the head is unsure raise the temperature, wrong labels everywhere raise the label noise.
+    where the head is unsure raise the temperature, wrong labels everywhere raise the label noise.
 
     Args:
         logits: (n, L) out-of-fold logits.
