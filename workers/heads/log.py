@@ -73,7 +73,7 @@ SENTENCES: dict[str, Callable[[Values], str]] = {
     "labels": _labels,
     "unlabelled": _unlabelled,
     "few_labels": lambda v: (
-        "Fewer than about two labels a class: logistic with the text prior of a fixed strength, uncalibrated."
+        "Fewer than about two labels a class: logistic with the text prior, strength by rule, uncalibrated."
     ),
     "candidate": _candidate,
     "usual_stays": lambda v: "The default kind is kept: the best leads by no more than two standard errors.",

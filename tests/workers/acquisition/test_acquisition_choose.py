@@ -112,7 +112,7 @@ def test_propensities_equal_the_frequencies_of_20_000_draws() -> None:
         np.testing.assert_allclose(stated[audits], expected, rtol=1e-6)
         tolerance = 5 * np.sqrt(expected * (1 - expected) / count)  # five standard deviations of a binomial
         assert (np.abs(drawn[audits] / count - expected) <= tolerance).all()
-    # Over all draws an audit's mean stated propensity is the design's share of questions.
+    # Over all draws the mean number of audits is the stated share of the batch.
     mean = sum(audits * count for audits, count in times.items()) / rounds
     assert abs(mean - 0.35 * 9) < 5 * np.sqrt(0.25 / rounds)
 
@@ -216,7 +216,7 @@ def test_coverage_needs_no_scores_and_avoids_covered_images(strategy: str) -> No
     corners = np.repeat(np.eye(4, dtype=np.float32) * 10, 50, axis=0)
     X = corners + np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32) * 0.1
     candidate = np.ones(200, bool)
-    candidate[[3, 60]] = False  # corners 0 and 1 were asked about
+    candidate[[3, 60]] = False  # corners 0 and 1 are covered
     c = ask(
         X=X, scores=None, candidate=candidate, reserve=np.zeros(200, bool), batch=2, audit_fraction=0.0,
         strategy=strategy,

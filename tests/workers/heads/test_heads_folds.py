@@ -58,7 +58,7 @@ def test_folds_are_balanced_in_size_and_in_each_class(y: list[int], seed: int) -
 @settings(deadline=None)
 def test_sample_is_stratified_by_class_and_fold(y: list[int], times: int, size: int, seed: int) -> None:
     labels, groups = np.array(y), np.arange(len(y)) // times * times
-    labels = labels[groups]  # copies of an image with one answer
+    labels = labels[groups]  # copies of an image share a label
     rows = stratified_sample(labels, size, seed, groups=groups, min_per_class=4)
     assert (np.diff(rows) > 0).all()
     taken = np.isin(np.arange(len(y)), rows)
@@ -127,7 +127,7 @@ def test_with_many_labels_every_row_has_out_of_fold_logits(soft: bool) -> None:
     alone = LogisticTextPriorHead(T, logit_scale=10.0, lambda0=m.lambda0_, whitening_power=m.whitening_power_)
     at = alone.prepare(X[~held], Y[~held], weight[~held])
     alone.choose_parameters(dataclasses.replace(at, fold=None)).refit(dataclasses.replace(at, fold=None))
-    # λ's unit and the metric are those of the images at hand, so that this is no exact equality.
+    # λ's unit and the metric are those of the images at hand, so the equality is not exact.
     assert np.corrcoef(alone.decision_function(X[held]).ravel(), m.oof_logits_[held].ravel())[0, 1] > 0.99
 
 

@@ -113,7 +113,7 @@ def test_text_scale_recovers_the_true_scale() -> None:
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_distant_start_does_not_change_the_minimum(dtype: type) -> None:
-    """Scales that were set where all is saturated would hold nowhere near the minimum."""
+    """Scales taken at a saturated start would be wrong near the minimum."""
     rng = np.random.default_rng(0)
     Z = rng.normal(size=(120, 16))
     Z *= 100 / np.linalg.norm(Z, axis=1, keepdims=True)
