@@ -15,7 +15,7 @@ from django.urls import reverse
 
 from mekiki.accounts import mail_reset
 from mekiki.accounts.clients import Client as Browser
-from mekiki.accounts.models import PasswordReset, Session, User
+from mekiki.accounts.models import OutgoingMail, PasswordReset, Session, User
 from mekiki.accounts.second_factor import selectors
 from mekiki.accounts.sign_on import services
 from mekiki.audit.models import Event
@@ -285,6 +285,16 @@ def test_a_user_links_and_unlinks_on_the_own_page(idp: Provider, visitor: Client
     assert not SocialAccount.objects.exists() and latest("user.sign_on_unlinked").data["agent"] == AGENT
     assert is_in(visitor) and not is_in(other), "other sessions end"
     assert visitor.post(reverse("sign-on-unlink", args=[account.pk])).status_code == 404
+
+
+def test_a_link_is_told_by_mail(idp: Provider, settings: Any, client: Client) -> None:
+    settings.EMAIL_HOST, settings.PUBLIC_URL = "mail.example.com", "https://mekiki.example.com"
+    hana = factories.UserFactory(username="hana", email="hana@example.com")
+    client.force_login(hana)
+    client.get(idp.sign_on(begin(client, "sign-on-link"), "sub-20"))
+    client.post(reverse("sign-on-unlink", args=[SocialAccount.objects.get().pk]))
+    bodies = list(OutgoingMail.objects.order_by("pk").values_list("body", flat=True))
+    assert "was linked" in bodies[0] and "was removed" in bodies[1] and len(bodies) == 2
 
 
 def test_an_identity_belongs_to_one_user(idp: Provider, client: Client) -> None:

@@ -7,7 +7,7 @@ from django.db import IntegrityError, connection, transaction
 from django.http import Http404, HttpRequest
 from django.utils.translation import gettext as _
 
-from mekiki.accounts import sessions
+from mekiki.accounts import notices, sessions
 from mekiki.accounts.clients import client_of
 from mekiki.accounts.models import User
 from mekiki.accounts.sign_on import provider, selectors
@@ -86,6 +86,7 @@ def link(*, user: User, identity: Identity, request: HttpRequest) -> SocialAccou
         raise SignOnRefused("too_many", words % {"n": MAX_IDENTITIES})
     account = _store(identity, user)
     record(kind="user.sign_on_linked", actor=user, target=user, data=_data(user, account, request))
+    notices.tell(user, "user.sign_on_linked")
     return account
 
 
@@ -109,6 +110,7 @@ def unlink(*, user: User, account_id: int, request: HttpRequest) -> None:
             code="only_way",
         )
     record(kind="user.sign_on_unlinked", actor=user, target=user, data=_data(user, account, request))
+    notices.tell(user, "user.sign_on_unlinked")
     account.delete()
     sessions.end_sessions(user=user, but=request)
 
