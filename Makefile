@@ -60,7 +60,7 @@ pocket-eval: $(VENV)/.installed  ## Measure it and write its card (PHOTOS=folder
 bench-learning: $(VENV)/.installed  ## Measure what accuracy costs in labels, write table and plots (PHOTOS=folder ARGS="--cache DIR")
 	$(BIN)/python benchmarks/learning.py --photos "$(PHOTOS)" --json benchmarks/results/learning.json --docs $(ARGS)
 
-chaos: $(VENV)/.installed-dev  ## Kill, stop, fill the disk and shift the clock under a working platform, some 30 minutes (ARGS="--quick")
+chaos: $(VENV)/.installed-bench  ## Kill, stop, fill the disk and shift the clock under a working platform, some 30 minutes (ARGS="--quick")
 	$(BIN)/python benchmarks/chaos.py --json benchmarks/results/chaos.json $(ARGS)
 
 docs: $(VENV)/.installed  ## Write the reference pages that come from code
@@ -95,6 +95,10 @@ $(VENV)/.installed: $(BIN)/python pyproject.toml $(LOCKS)
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements/dev.txt
 	$(LOCKED) -r requirements/dev.txt | { grep -vE '^Requirement already' || true; }
+	@touch $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed-dev requirements/bench.txt
+	$(LOCKED) -r requirements/bench.txt | { grep -vE '^Requirement already' || true; }
 	@touch $@
 
 chromium:

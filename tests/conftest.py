@@ -223,27 +223,51 @@ def _valkey() -> Iterator[str]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-@pytest.fixture
-def broker(_valkey: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A real broker, empty: its URL. The Celery application of this process sends to it; child processes
-    reach it by BROKER_URL."""
+def _connect_to(broker_url: str) -> None:
     from kombu import pools
 
     from mekiki.config.celery import app
 
-    def connect_to(url: str) -> None:
-        app.conf.broker_url = app.conf.broker_read_url = app.conf.broker_write_url = url
-        # Connections are pooled by kombu for the whole process; celery keeps one pool of each kind in hand.
-        pools.reset()
-        app._pool = app.amqp._producer_pool = None
+    app.conf.broker_url = app.conf.broker_read_url = app.conf.broker_write_url = broker_url
+    # Connections are pooled by kombu for the whole process; celery keeps one pool of each kind in hand.
+    pools.reset()
+    app._pool = app.amqp._producer_pool = None
+
+
+@pytest.fixture
+def broker(_valkey: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A real broker, empty: its URL. The Celery application of this process sends to it; child processes
+    reach it by BROKER_URL."""
+    from mekiki.config.celery import app
 
     before = app.conf.broker_url
     monkeypatch.setenv("BROKER_URL", _valkey)
-    connect_to(_valkey)
+    _connect_to(_valkey)
     with app.connection_for_write() as connection:
         connection.default_channel.client.flushall()
     yield _valkey
-    connect_to(before)
+    _connect_to(before)
+
+
+@pytest.fixture
+def silent_broker() -> Iterator[None]:
+    """A broker that takes every connection and answers nothing, as one whose process is stopped."""
+    import socket
+
+    from mekiki.config.celery import app
+    from mekiki.jobs.broker import rest
+
+    before = app.conf.broker_url
+    home = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(home / "broker.sock"))
+        listener.listen(128)
+        _connect_to(f"redis+socket://{home}/broker.sock")
+        rest.end()
+        yield
+    _connect_to(before)
+    rest.end()
+    shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

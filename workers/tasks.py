@@ -141,7 +141,7 @@ def say_what_machine_this_is(**_details: object) -> None:
 
 @app.task(name="workers.tasks.scheduled_training")
 def scheduled_training(dataset_id: int) -> str:
-    """Ask for a training run, on the schedule an admin set."""
-    from workers.stages.schedule import ask_for_training
+    """Ask for a training run: for messages of an older schedule. Today's asks by itself (mekiki.learning.beat)."""
+    from mekiki.learning.services import request_scheduled_training
 
-    return ask_for_training(dataset_id)
+    return request_scheduled_training(dataset_id=dataset_id)

@@ -1,4 +1,4 @@
-"""The faults: kills, stops, full disks, shifted clocks. Each is drawn, carried out and ended."""
+"""The faults: kills, stops, full disks, folders that cannot be written, shifted clocks. Each is drawn, carried out, ended."""
 
 import os
 import random
@@ -16,9 +16,19 @@ from benchmarks.faults.volume import Volume
 from tests.e2e.killing import Site, until
 
 HOUR = 3600
-SHIFTS = (-24 * HOUR, -HOUR, -600, 0, 600, HOUR, 24 * HOUR)
+SHIFTS = (HOUR, -HOUR, 0, 24 * HOUR, -24 * HOUR, 0, 600, -600)
+PARTS = ("web", "worker", "search", "sweeper", "beat", "postgres", "valkey")
+STOPPED_PARTS = ("postgres", "valkey", "worker", "web", "sweeper")
 # kind → how often it is drawn
-WEIGHTS = {"kill": 12, "kill supervisor": 1, "stop": 4, "full disk": 2, "clock": 3}
+WEIGHTS = {
+    "kill": 10,
+    "kill a child": 3,
+    "kill supervisor": 1,
+    "stop": 4,
+    "full disk": 2,
+    "read-only folder": 1,
+    "clock": 3,
+}
 
 
 @dataclass(frozen=True)
@@ -39,24 +49,35 @@ class Injector:
         self._dice = random.Random(seed)
         possible = dict(WEIGHTS)
         if volume is None:
-            del possible["full disk"]
+            del possible["full disk"], possible["read-only folder"]
         if clock is None:
             del possible["clock"]
         self._acts: dict[str, Callable[[], str]] = {
             "kill": self._kill,
+            "kill a child": self._kill_child,
             "kill supervisor": self._kill_supervisor,
             "stop": self._stop,
             "full disk": self._fill_disk,
+            "read-only folder": self._protect_folder,
             "clock": self._shift_clock,
         }
-        # Every kind comes early, so that a short run has seen them all.
         self._order = self._draw(possible)
+        self._parts, self._stopped = self._bag(PARTS), self._bag(STOPPED_PARTS)
+        self._shifts = self._bag(SHIFTS)
+        self.clock_seen: dict[str, bool] = {}  # part → whether it has ever seen a shift
 
     def _draw(self, possible: dict[str, int]) -> Iterator[str]:
+        """Every kind once, so that a short run has seen them all; then by weight."""
+        yield from self._shuffled(list(possible))
+        yield from self._bag([kind for kind, weight in possible.items() for _ in range(weight)])
+
+    def _bag(self, values: Any) -> Iterator[Any]:
         while True:
-            bag = [kind for kind, weight in possible.items() for _ in range(weight)]
-            self._dice.shuffle(bag)
-            yield from bag
+            yield from self._shuffled(list(values))
+
+    def _shuffled(self, values: list[Any]) -> list[Any]:
+        self._dice.shuffle(values)
+        return values
 
     def next(self) -> Fault:
         """Carry out the next fault and end it."""
@@ -64,19 +85,25 @@ class Injector:
         what = self._acts[kind]()
         return Fault(kind, what, began, time.monotonic())
 
-    def _part(self) -> str:
-        return self._dice.choice(sorted(self.site.platform.pids()))
+    def _family(self, name: str) -> list[psutil.Process]:
+        return until(lambda: self.site.family(name), 120, f"{name} runs")
 
     def _kill(self) -> str:
-        """`kill -9` of a main process or of one of its children."""
-        name = until(self._part, 60, "a part runs")
-        family = self.site.family(name)
-        if not family:
-            return f"{name} (was down)"
-        victim = self._dice.choice([family[0], self._dice.choice(family)])
+        """`kill -9` of a main process."""
+        name = next(self._parts)
         with suppress(psutil.Error):
-            victim.kill()
-        return name if victim == family[0] else f"a child of {name}"
+            self._family(name)[0].kill()
+        return name
+
+    def _kill_child(self) -> str:
+        """`kill -9` of a process that a main process works with: a backend, a web worker, a computing process."""
+        name = self._dice.choice(("postgres", "web", "worker"))
+        children = self._family(name)[1:]
+        if not children:
+            return f"{name} (had none)"
+        with suppress(psutil.Error):
+            self._dice.choice(children).kill()
+        return name
 
     def _kill_supervisor(self) -> str:
         """`kill -9` of the supervisor and at once `mekiki up` again, on the same address."""
@@ -90,8 +117,8 @@ class Injector:
 
     def _stop(self) -> str:
         """SIGSTOP of a part with its children for some seconds."""
-        name = until(self._part, 60, "a part runs")
-        family: list[Any] = self.site.family(name)
+        name = next(self._stopped)
+        family = self._family(name)
         for process in family:
             with suppress(psutil.Error):
                 process.suspend()
@@ -110,8 +137,19 @@ class Injector:
             self.volume.free()
         return f"{written >> 20} MB"
 
+    def _protect_folder(self) -> str:
+        """The folder of the files becomes read-only for some seconds."""
+        assert self.volume is not None
+        with self.volume.read_only(self.site.platform.home / "files"):
+            time.sleep(self._dice.uniform(4, 15))
+        return "files"
+
     def _shift_clock(self) -> str:
+        """Set the clock of all processes; it stays until the next shift."""
         assert self.clock is not None
-        seconds = self._dice.choice(SHIFTS)
-        self.clock.shift(seconds)
-        return f"{seconds:+d} s"
+        self.clock.shift(next(self._shifts))
+        if self.clock.seconds:
+            with suppress(Exception):  # a part that is down sees nothing
+                for name, seen in self.clock.seen_by(self.site.platform).items():
+                    self.clock_seen[name] = self.clock_seen.get(name, False) or seen
+        return f"{self.clock.seconds:+d} s"

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 FREE_AT_LEAST = 4096
@@ -32,6 +33,7 @@ class Volume:
     def __init__(self, place: Path, megabytes: int) -> None:
         self.place = place
         self.mounted = False
+        self._covered: list[Path] = []
         place.mkdir(parents=True, exist_ok=True)
         if os.environ.get(INSIDE):
             options = f"size={megabytes}m,mode=0755"
@@ -39,6 +41,8 @@ class Volume:
             for folder in (place / "databases", DATABASES):
                 folder.mkdir(mode=0o755, parents=True, exist_ok=True)
             subprocess.run(["mount", "--bind", str(place / "databases"), str(DATABASES)], check=True)
+            # What killed processes leave of their shared memory goes with these mounts.
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=1777", "tmpfs", "/dev/shm"], check=True)
             self.mounted = True
 
     @property
@@ -63,9 +67,27 @@ class Volume:
         with contextlib.suppress(FileNotFoundError):
             self._filler.unlink()
 
+    @contextlib.contextmanager
+    def read_only(self, folder: Path) -> Iterator[None]:
+        """Have a folder refuse to be written, as a network disk does that lost its server's leave."""
+        subprocess.run(["mount", "--bind", str(folder), str(folder)], check=True)
+        try:
+            subprocess.run(["mount", "-o", "remount,bind,ro", str(folder)], check=True)
+            yield
+        finally:
+            subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+    def cover(self, folder: Path) -> Path:
+        """Put a copy of a folder in its place, for this run alone; where the copy can be changed."""
+        copy = self.place.parent / f"{folder.name}-copy"
+        shutil.copytree(folder, copy, symlinks=True)
+        subprocess.run(["mount", "--bind", str(copy), str(folder)], check=True)
+        self._covered.append(folder)
+        return copy
+
     def close(self) -> None:
         """Unmount; the content is gone."""
         self.free()
         if self.mounted:
-            for place in (DATABASES, self.place):
+            for place in (*self._covered, "/dev/shm", DATABASES, self.place):
                 subprocess.run(["umount", "--lazy", str(place)], check=False, capture_output=True)

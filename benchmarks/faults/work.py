@@ -1,6 +1,7 @@
 """The work that goes on while faults happen: reviewers, imports, trainings, freezes, all through the site or the CLI."""
 
 import itertools
+import json
 import random
 import subprocess
 import threading
@@ -40,10 +41,13 @@ class Client(Reviewer):
         self.name, self.logins, self.sent_again = name, 1, 0
         # (sent, acknowledged) of each answer, on the monotonic clock.
         self.times: list[tuple[float, float]] = []
+        self.sent: set[str] = set()  # keys of all answers that were sent, acknowledged or not
 
     def insist(self, act: str, body: dict[str, Any]) -> tuple[dict[str, Any], int]:
         """(the reply, how many tries it took); RuntimeError when the site refuses it or the patience ends."""
         began, tries = time.monotonic(), 0
+        if act == "answer":
+            self.sent.add(body["client_key"])
         while True:
             tries += 1
             sent = time.monotonic()
@@ -76,7 +80,9 @@ class Acts:
     def __init__(self, site: Site, folder: Path, slugs: list[str], reviewed: str, seed: int) -> None:
         self.site, self.folder, self.slugs, self.reviewed = site, folder, slugs, reviewed
         self.pictures: dict[str, int] = dict.fromkeys(slugs, 0)
-        self.imports = self.trainings = self.label_sets = self.refused = 0
+        self.jobs: list[str] = []  # ids of the imports that were acknowledged
+        self.notes: list[str] = []  # of the label sets that were acknowledged
+        self.trainings = self.refused = 0
         self._stop = threading.Event()
         self._dice = random.Random(seed)
         self._threads = [
@@ -114,17 +120,18 @@ class Acts:
         source = self.folder / f"{slug}-{number}"
         if not source.exists():
             draw_pictures(source, 30, seed=1000 + number)
-        self.site.bring_in(slug, source)
+        said = self.site._manage("import", slug, str(source), "--user", "admin", "--json")
         self.pictures[slug] += 30
-        self.imports += 1
+        self.jobs.append(json.loads(said)["job"])
 
     def _train(self, _number: int) -> None:
         self._press("models/train/", {})
         self.trainings += 1
 
     def _freeze(self, number: int) -> None:
-        self._press("exports/", {"note": f"number {number}"})
-        self.label_sets += 1
+        note = f"number {number}"
+        self._press("exports/", {"note": note})
+        self.notes.append(note)
 
     def _press(self, page: str, fields: dict[str, str]) -> None:
         admin = HttpDoor(self.site.platform.url, self.reviewed, "admin", self.site.passwords["admin"])

@@ -5,11 +5,19 @@ from datetime import timedelta
 
 import pytest
 from celery.beat import event_t
+from django.db import OperationalError
 from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from mekiki.config.celery import app
+from mekiki.datasets.models import Dataset
+from mekiki.jobs.models import Job, Kind, State
+from mekiki.labeling.services import set_schema
+from mekiki.learning import beat
 from mekiki.learning.beat import SiteEntry, SiteScheduler
+from mekiki.learning.models import TrainingRun
+from mekiki.learning.selectors import SCHEDULED_TASK
+from tests.factories import ConfirmedLabelFactory, DatasetFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -38,3 +46,46 @@ def test_schedules_are_reckoned_anew_when_the_clock_was_set(task: PeriodicTask, 
     assert scheduler.tick() <= 600
     assert all(abs(event.time - time.time()) < 24 * 3600 and event.time != far for event in scheduler._heap)
     assert {event.entry.name for event in scheduler._heap} >= {"training"}
+
+
+@pytest.fixture
+def due(task: PeriodicTask) -> Dataset:
+    """A dataset that can be trained, whose schedule is due."""
+    dataset = DatasetFactory(admin=UserFactory())
+    set_schema(dataset=dataset, labels=[{"name": "good", "prompts": ["good"]}], user=dataset.created_by)
+    ConfirmedLabelFactory(dataset=dataset, image__dataset=dataset, label=dataset.labels.get())
+    task.task, task.args, task.last_run_at = SCHEDULED_TASK, f"[{dataset.pk}]", timezone.now() - timedelta(1)
+    task.save()
+    return dataset
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_scheduled_training_needs_no_broker(due: Dataset, silent_broker: None) -> None:
+    scheduler = SiteScheduler(app=app, lazy=True)
+    began = time.monotonic()
+    while not Job.objects.filter(kind=Kind.TRAIN).exists() and time.monotonic() - began < 5:
+        scheduler.tick()
+    assert time.monotonic() - began < 2.0
+    assert Job.objects.get(kind=Kind.TRAIN).state == State.QUEUED
+    assert TrainingRun.objects.get().trigger == TrainingRun.Trigger.SCHEDULE
+    # What was asked for is noted at once: a beat that is killed now does not ask once more.
+    last = PeriodicTask.objects.get(name="training").last_run_at
+    assert last is not None and timezone.now() - last < timedelta(minutes=1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_scheduled_training_waits_for_the_database(due: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask = beat.request_scheduled_training
+    answers = iter([OperationalError("the server closed the connection"), None])
+
+    def fail_once(*, dataset_id: int) -> str:
+        if error := next(answers):
+            raise error
+        return ask(dataset_id=dataset_id)
+
+    monkeypatch.setattr(beat, "request_scheduled_training", fail_once)
+    scheduler = SiteScheduler(app=app, lazy=True)
+    scheduler.tick()
+    assert not Job.objects.filter(kind=Kind.TRAIN).exists()
+    scheduler.tick()
+    assert Job.objects.filter(kind=Kind.TRAIN).exists()

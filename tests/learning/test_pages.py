@@ -68,10 +68,10 @@ def taught(dataset: Any) -> tuple[Head, Head]:
             "prompts_log_loss": 0.9,
             "cross_validated_on_reviewed_labels": {
                 "n": 2,
-                "agreement": 0.875,
+                "cv_accuracy": 0.875,
                 "log_loss": 0.432,
                 "expected_calibration_error": 0.05,
-                "zero_shot_agreement": 0.5,
+                "zero_shot_reviewed_accuracy": 0.5,
             },
         },
     )

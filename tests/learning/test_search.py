@@ -36,6 +36,7 @@ from tests.factories import ChampionFactory, DatasetFactory, EncoderFactory, Hea
 from tests.roles import as_owner
 from tests.vectors import DIM, add_images, embedded, unit
 from tests.waiting import until
+from workers.runner import run_job
 
 
 def truth(ids: np.ndarray, vectors: np.ndarray, wanted: np.ndarray, limit: int) -> list[int]:
@@ -180,6 +181,36 @@ def test_a_build_that_is_stopped_leaves_no_index_and_one_that_was_killed_is_buil
     assert not index.usable(encoder)
     assert index.build(encoder) and index.usable(encoder)
     index.drop(encoder.pk)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_stop_that_comes_when_the_index_is_finished_removes_it(keeper: None) -> None:
+    _dataset, encoder, _ids, _vectors = embedded(50)
+
+    def stop_late(done: int, total: int) -> None:
+        with (
+            index._own_session() as other
+        ):  # another job asks as well, so that it is finished before this one stops
+            other.execute("SELECT pg_notify(%s, %s)", [index_keeper.ASKED, f"build {encoder.pk}"])
+        assert until(lambda: index.usable(encoder))
+        raise CancelledError
+
+    with pytest.raises(CancelledError):
+        index.build(encoder, report=stop_late)
+    assert until(lambda: index.states() == {})
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_job_without_a_keeper_says_so_in_the_language_of_the_reader(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(index_keeper, "ABSENT_SECONDS", 0.2)
+    _dataset, encoder, _ids, _vectors = embedded(5)
+    job = Job.objects.create(kind=Kind.INDEX, key="index", payload={"encoder": encoder.pk})
+    assert run_job(str(job.pk)) == "failed"
+    job.refresh_from_db()
+    assert "DATABASE_OWNER_URL" in job.error_texts["en"] and "NoKeeperError" not in job.error_texts["en"]
+    assert "DATABASE_OWNER_URL" in job.error_texts["ja"] and "インデックス" in job.error_texts["ja"]
 
 
 @pytest.mark.django_db(transaction=True)

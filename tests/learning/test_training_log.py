@@ -1,4 +1,4 @@
-"""The log of a training run: codes with values, told in the reader's language; plain text of before, as it is."""
+"""The log of a training run: codes with values, translated; older plain text unchanged."""
 
 import ast
 import html
@@ -42,11 +42,17 @@ def test_figures_and_kinds_are_written_as_the_language_writes_them() -> None:
     values = {"kind": "gaussian", "log_loss": 0.43172, "gap": 0.0, "gap_error": 0.0, "taken": True}
     with translation.override("ja"):
         assert sentence("candidate", values) == (
-            "「ガウス判別（人の判定で学習）」：交差検証の対数損失は 0.432 で、最良です。この種類を選びました。"
+            "「ガウス判別（人の判定で学習）」：交差検証の対数損失は 0.432 で、最良です。"
+            "この種類を選びました。"
         )
         assert "12,345 枚" in sentence("predicting", {"head": 3, "images": 12345})
-        shown = {"agreement": 0.9999, "zero_shot_agreement": 0.5, "log_loss": 0.1, "calibration_error": 0.01}
-        assert "一致率 99.9 %（プロンプトのみ 50.0 %）" in sentence("cross_validated", shown)
+        metrics = {
+            "cv_accuracy": 0.9999,
+            "zero_shot_reviewed_accuracy": 0.5,
+            "log_loss": 0.1,
+            "calibration_error": 0.01,
+        }
+        assert "一致率 99.9 %（プロンプトのみ 50.0 %）" in sentence("cross_validated", metrics)
     assert sentence("predicting", {"head": 3, "images": 1}) == "Head #3 predicts 1 image."
     assert sentence("unlabelled", {"classes": 1}).startswith("1 label has no image to learn from")
 
@@ -90,11 +96,22 @@ def test_a_line_stays_a_line_whatever_an_error_says(error: str) -> None:
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists, max_leaves=5))
 def test_any_values_are_told_somehow(value: Any) -> None:
     for code in SENTENCES:
-        names = ("labels", "images", "n", "kind", "log_loss", "gap", "agreement", "reason", "scale", "error")
+        names = (
+            "labels",
+            "images",
+            "n",
+            "kind",
+            "log_loss",
+            "gap",
+            "cv_accuracy",
+            "reason",
+            "scale",
+            "error",
+        )
         assert sentence(code, dict.fromkeys(names, value))
 
 
-# -- pages ----------------------------------------------------------------------------------------------------
+# -- pages --------------------------------------------------------------------------------------------------
 
 
 def client(user: Any, language: str) -> Client:

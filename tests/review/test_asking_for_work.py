@@ -15,12 +15,11 @@ from mekiki.datasets.services import update_settings
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.labeling.services import add_label, archive_label, set_schema
 from mekiki.learning.models import Head, TrainingRun
-from mekiki.learning.services import request_training
+from mekiki.learning.services import request_scheduled_training, request_training
 from mekiki.review import services
 from mekiki.review.models import Decision, QueueItem
 from tests.factories import DatasetFactory, ImageFactory, LabelFactory, MembershipFactory, UserFactory
 from tests.review_setup import Station
-from workers.stages.schedule import ask_for_training as scheduled_training
 
 pytestmark = pytest.mark.django_db
 
@@ -162,7 +161,7 @@ def test_a_training_without_anything_to_learn_from_is_refused():
     with pytest.raises(ValidationError) as refused:
         request_training(dataset=dataset, trigger=TrainingRun.Trigger.BUTTON, user=user)
     assert refused.value.code == "nothing_confirmed"
-    assert scheduled_training(dataset.pk) == "nothing to train"
+    assert request_scheduled_training(dataset_id=dataset.pk) == "nothing to train"
     client = Client()
     client.force_login(user)
     page = client.post(f"/d/{dataset.slug}/models/train/", follow=True)

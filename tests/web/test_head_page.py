@@ -329,9 +329,11 @@ def test_the_page_reads_in_japanese_with_everything_on_it(dataset: Any) -> None:
     assert "audit" not in page(dataset, head, language="ja").split("<main", 1)[1].replace("audit-title", "")
 
 
-def test_slips_are_told_where_there_are_some(dataset: Any) -> None:
-    for slips, told in ((0.083, True), (0.001, False), (None, False)):
-        head = HeadFactory(dataset=dataset, calibrated=True, n_labels=70, metrics={**METRICS, "slips": slips})
-        assert ("About 8.3 % of the answers look like slips" in page(dataset, head)) is told
-    head = HeadFactory(dataset=dataset, calibrated=True, n_labels=70, metrics={**METRICS, "slips": 0.083})
+def test_label_noise_is_shown_from_half_a_per_cent(dataset: Any) -> None:
+    for noise, shown in ((0.083, True), (0.001, False), (None, False)):
+        metrics = {**METRICS, "label_noise": noise}
+        head = HeadFactory(dataset=dataset, calibrated=True, n_labels=70, metrics=metrics)
+        assert ("About 8.3 % of the answers look like slips" in page(dataset, head)) is shown
+    metrics = {**METRICS, "label_noise": 0.083}
+    head = HeadFactory(dataset=dataset, calibrated=True, n_labels=70, metrics=metrics)
     assert "うっかりミス" in page(dataset, head, language="ja")

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,6 +21,7 @@ from mekiki.learning.models import Embedding, EncodingProblem
 from mekiki.learning.problems import KILLS_WORKER
 from tests.factories import DatasetFactory, UserFactory
 from tests.jobs.watch import Watch
+from tests.memory_limit import MemoryLimit, limited
 from tests.workers.conftest import COLOURS, add_image, picture
 from workers.encoders import Encoder
 from workers.runner import run_job
@@ -38,7 +40,11 @@ from mekiki.datasets.importing import pictures
 def deadly(function, content_of):
     def call(*args, **options):
         if {POISON!r} in content_of(args):
-            os.kill(os.getpid(), signal.SIGKILL)
+            if sys.argv[3] == "killed":
+                os.kill(os.getpid(), signal.SIGKILL)
+            held = []
+            while True:
+                held.append(b"x" * 2**24)
         return function(*args, **options)
     return call
 
@@ -53,8 +59,8 @@ print(run_job(sys.argv[1]))
 """
 
 
-def work(job: Job, kind: str) -> int:
-    """Do a job in a process of its own; its exit status."""
+def work(job: Job, kind: str, memory: MemoryLimit | None = None) -> int:
+    """Do a job in a process of its own; its exit status. memory: it dies by the kernel, for want of memory."""
     given = connection.settings_dict
     host = given["OPTIONS"].get("host") or given["HOST"]
     person = f"{given['USER']}:{quote(given['PASSWORD'], safe='')}"
@@ -65,21 +71,36 @@ def work(job: Job, kind: str) -> int:
         "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
         "OMP_NUM_THREADS": "1",
     }
+    how = "killed" if memory is None else "memory"
     done = subprocess.run(
-        [sys.executable, "-c", WORKER, str(job.pk), kind], env=environment, capture_output=True, text=True
+        [sys.executable, "-c", WORKER, str(job.pk), kind, how],
+        env=environment,
+        capture_output=True,
+        text=True,
+        preexec_fn=None if memory is None else memory.join,
     )
     assert done.returncode in (0, -signal.SIGKILL), done.stderr
     return done.returncode
 
 
-def test_a_file_that_kills_the_import_is_refused_by_name(tmp_path: Path) -> None:
+@pytest.fixture(params=["killed", "out of memory"])
+def memory(request: pytest.FixtureRequest) -> Iterator[MemoryLimit | None]:
+    """None: the worker gets a SIGKILL; else a bound on its memory, which the kernel keeps."""
+    if request.param == "killed":
+        yield None
+        return
+    with limited(600) as limit:
+        yield limit
+
+
+def test_a_file_that_kills_the_import_is_refused_by_name(tmp_path: Path, memory: MemoryLimit | None) -> None:
     for number in range(6):
         content = picture(list(COLOURS.values())[number % 3], number)
         (tmp_path / f"{number}.png").write_bytes(content + (POISON if number == 3 else b""))
     dataset = DatasetFactory(admin=UserFactory())
     job = import_folder(dataset=dataset, path=tmp_path, user=dataset.created_by)
     deaths = 0
-    while work(job, "import") != 0:
+    while work(job, "import", memory) != 0:
         deaths += 1
         assert deaths <= 3, "one with several in hand, two with the one"
         assert Watch().after(SILENT_AFTER)["given_back"] == 1
@@ -89,6 +110,7 @@ def test_a_file_that_kills_the_import_is_refused_by_name(tmp_path: Path) -> None
     problem = ImportProblem.objects.get()
     assert (problem.name, problem.code) == ("3.png", "kills_worker")
     assert not InHand.objects.exists()
+    assert memory is None or memory.kills() == 3
 
 
 def test_an_image_that_kills_the_encoder_is_set_aside(tiny_encoder: str, monkeypatch: Any) -> None:

@@ -6,14 +6,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from django.test import Client
 from PIL import Image as Pillow
 
 from mekiki.datasets import services, storage
 from mekiki.datasets.models import Dataset, Image, PixelWindow
 from mekiki.datasets.selectors import images_to_rebuild
-from mekiki.jobs.models import Job, Kind, State
+from mekiki.jobs.models import InHand, Job, Kind, State
 from mekiki.learning.models import Embedding, Prediction
 from tests.imaging.files import tiff
+from tests.roles import set_fixed
+from workers.runner import run_job
 
 Work = Callable[..., dict[str, Any]]
 
@@ -47,7 +50,7 @@ def test_a_changed_window_changes_pictures_and_vectors(loop: Dataset, work: Work
     deep_ids = set(window.images.values_list("pk", flat=True))
     assert len(before) == 34 and predicted == 34
     services.change_window(window=window, user=admin, black=0, white=300)
-    assert work(loop, "rebuild_pictures") == {"rebuilt": 4, "unreadable": 0}
+    assert work(loop, "rebuild_pictures") == {"rebuilt": 4, "unreadable": 0, "left_out": []}
     assert set(vectors()) == set(before) - deep_ids
     assert not Prediction.objects.filter(image_id__in=deep_ids).exists()
     assert Prediction.objects.count() == 30
@@ -97,7 +100,8 @@ def test_pictures_of_earlier_versions_are_made_again(loop: Dataset, work: Work) 
 
     default_storage.delete(storage.original_name(loop.pk, lost.sha256))
     services.rebuild_old_pictures(dataset=loop, user=admin)
-    assert work(loop, "rebuild_pictures") == {"rebuilt": 33, "unreadable": 1}
+    made = work(loop, "rebuild_pictures")
+    assert made == {"rebuilt": 33, "unreadable": 1, "left_out": [{"image": lost.pk, "code": "original_lost"}]}
     assert Image.objects.filter(has_display=True).count() == 3
     assert Image.objects.filter(window=PixelWindow.objects.get()).count() == 3
     assert list(images_to_rebuild(loop, None)) == [lost]
@@ -108,3 +112,24 @@ def test_a_window_that_is_gone(loop: Dataset, work: Work) -> None:
 
     with pytest.raises(StageError):
         work(loop, "rebuild_pictures", window=999_999)
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_an_image_that_kills_the_worker_is_named_on_the_page_of_activity(
+    loop: Dataset, language: str
+) -> None:
+    admin = loop.memberships.get().user
+    poison, other = Image.objects.get(name="deep-2.tif"), Image.objects.get(name="deep-3.tif")
+    set_fixed(poison, audit_key=0.99)
+    set_fixed(other, audit_key=0)  # of the reserve: its name stays hidden
+    job = services.rebuild_old_pictures(dataset=loop, user=admin)
+    InHand.objects.create(scope=f"rebuild {loop.pk}", set_aside=[str(poison.pk), str(other.pk)])
+    Image.objects.filter(window__isnull=False).update(has_display=None)
+    assert run_job(str(job.pk)) == "succeeded"
+    browser = Client()
+    browser.force_login(admin)
+    browser.cookies["django_language"] = language
+    page = browser.get(f"/d/{loop.slug}/activity/").content.decode()
+    words = "several times, while it read this image" if language == "en" else "この画像の読み込み中に"
+    assert page.count(words) == 2 and "deep-2.tif" in page
+    assert "deep-3.tif" not in page and other.sha256[:8] in page

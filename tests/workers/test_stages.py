@@ -351,14 +351,14 @@ def test_images_in_a_reviewers_hands_are_not_chosen_again(coloured: Any, work: W
 
 
 def test_the_schedule_asks_for_a_run(coloured: Any) -> None:
+    from mekiki.learning.services import request_scheduled_training
     from tests.factories import ConfirmedLabelFactory
-    from workers.stages.schedule import ask_for_training
 
-    assert ask_for_training(coloured.pk) == "nothing to train"
+    assert request_scheduled_training(dataset_id=coloured.pk) == "nothing to train"
     ConfirmedLabelFactory(dataset=coloured, label=coloured.labels.first())
-    assert ask_for_training(coloured.pk).startswith("run ")
+    assert request_scheduled_training(dataset_id=coloured.pk).startswith("run ")
     assert TrainingRun.objects.get().trigger == "schedule"
-    assert ask_for_training(10**9) == "no such dataset"
+    assert request_scheduled_training(dataset_id=10**9) == "no such dataset"
 
 
 def test_a_challenger_must_beat_the_prompts_and_not_lose_the_audit() -> None:

@@ -1,13 +1,13 @@
-"""Which kind of head the labels speak for: one cross-validation, the same folds for all.
+"""Choice of the kind of head by cross-validation; all kinds share the same folds.
 
-The head with the text prior is the default. A challenger takes its place where its cross-validated log-loss is lower
-by more than two standard errors of the difference: the rows share their luck, so it is the difference that counts.
-With one error instead, a dozen labels were often taken in by a challenger that then did worse.
+The head with the text prior is the default. A challenger replaces it only if its log-loss is lower by more
+than two standard errors of the paired difference. With one standard error, a challenger that was worse on new
+images was often chosen after a dozen labels.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,28 +21,31 @@ from workers.heads.objective import F8
 from workers.heads.plain import PlainLogistic
 
 DEFAULT = "logistic"
-ERRORS_AHEAD = 2.0
+MIN_LEAD = 2.0  # standard errors by which a challenger must lead
 KINDS = (DEFAULT, "gaussian", "plain")
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One kind of head, and how it did on each label out of fold. Only the one that is taken is fitted on all labels."""
+    """One kind of head with its out-of-fold results; only the chosen candidate is fitted on all labels."""
 
     kind: str
     model: HeadEstimator
     calibration: Calibration
-    loss: F8  # (n,) log-loss in nats of each answer, out of fold and calibrated
-    log_loss: float  # their weighted mean
-    agreement: float  # weighted share of answers it gives too
-    gap: float = 0.0  # log_loss minus the least of all candidates
-    gap_error: float = 0.0  # its standard error
+    loss: F8  # (n,) log-loss in nats of each label, out of fold and calibrated
+    log_loss: float  # weighted mean of loss
+    cv_accuracy: float  # weighted share of labels predicted correctly, out of fold
+    gap: float = 0.0  # log_loss minus the lowest of all candidates
+    gap_error: float = 0.0  # standard error of gap
 
 
 @dataclass(frozen=True)
 class Choice:
-    """``code``: "few_labels", "best" (least log-loss, clearly or as the default) or "simpler" (the default stays
-    although another is ahead, by no more than chance would have it). ``candidates`` is empty with few labels."""
+    """The chosen head and the candidates, which are empty with few labels.
+
+    ``code`` is "few_labels", "best" (the lowest log-loss) or "simpler" (the default is kept although a
+    challenger leads, because the lead can be chance).
+    """
 
     code: str
     model: HeadEstimator
@@ -50,17 +53,17 @@ class Choice:
     candidates: tuple[Candidate, ...] = ()
 
     def facts(self) -> list[dict[str, Any]]:
-        """The candidates as JSON values."""
+        """Return the candidates as JSON values."""
         return [
             {
-                "kind": each.kind,
-                "log_loss": each.log_loss,
-                "gap": each.gap,
-                "gap_error": each.gap_error,
-                "agreement": each.agreement,
-                "chosen": each.model is self.model,
+                "kind": candidate.kind,
+                "log_loss": candidate.log_loss,
+                "gap": candidate.gap,
+                "gap_error": candidate.gap_error,
+                "cv_accuracy": candidate.cv_accuracy,
+                "chosen": candidate.model is self.model,
             }
-            for each in self.candidates
+            for candidate in self.candidates
         ]
 
 
@@ -74,12 +77,12 @@ def choose_head(
     sample_weight: ArrayLike | None = None,
     kinds: tuple[str, ...] = KINDS,
 ) -> Choice:
-    """Fit each kind on (n, d) vectors and labels, and choose.
+    """Cross-validate each kind on (n, d) vectors and labels, and return the choice, fitted on all labels.
 
-    Below two labels a class nothing can be compared: the default is taken, uncalibrated.
+    Below two labels a class no kinds can be compared: the default is chosen, uncalibrated.
 
     Raises:
-        ValueError: an unknown kind, or no default among them. As `HeadEstimator.fit`.
+        ValueError: an unknown kind, or `kinds` without the default. Others as `HeadEstimator.fit`.
     """
     if DEFAULT not in kinds or not set(kinds) <= set(KINDS):
         raise ValueError(f"kinds must hold {DEFAULT!r} and be among {', '.join(KINDS)}")
@@ -93,58 +96,46 @@ def choose_head(
     if "gaussian" in kinds:
         models["gaussian"] = GaussianDiscriminant(text, logit_scale=logit_scale, seed=seed).choose(few)
     if "plain" in kinds:
-        # In the metric the default found best: asking again would double what a training costs.
+        # The metric is the default head's: to choose it again would double the training time.
         plain = PlainLogistic(
             text, logit_scale=logit_scale, evenness=default.evenness_, seed=seed, beside=default
         )
         models["plain"] = plain.choose(few)
-    # A part of many labels narrows strengths down; kinds it would misjudge: prompts that help beside 2,000 labels can
-    # be in the way beside 20,000.
-    candidates = compared(
+    # Kinds are compared on all labels: prompts can help with 2,000 labels and harm with 20,000.
+    candidates = add_gaps(
         [_candidate(kind, model.cross_validate(data), data.Y, data.v) for kind, model in models.items()],
         data.v,
     )
-    best = min(candidates, key=lambda each: each.log_loss)
+    best = min(candidates, key=lambda candidate: candidate.log_loss)
     usual = candidates[0]
-    stays = usual.gap <= ERRORS_AHEAD * usual.gap_error
-    chosen = usual if stays else best
+    keep_default = usual.gap <= MIN_LEAD * usual.gap_error
+    chosen = usual if keep_default else best
     code = "best" if chosen is best else "simpler"
     return Choice(code, chosen.model.complete(data), chosen.calibration, tuple(candidates))
 
 
 def _candidate(kind: str, model: HeadEstimator, Y: F8, v: F8) -> Candidate:
     logits = model.oof_logits_
-    assert logits is not None  # all kinds are compared on the same rule
+    assert logits is not None  # kinds are compared only where there are folds
     calibration = fit_calibration(logits, Y, sample_weight=v)
-    loss = -(Y * calibration.log_answers(logits)).sum(axis=1)
-    right = logits.argmax(axis=1) == Y.argmax(axis=1)
+    loss = -(Y * calibration.observed_log_proba(logits)).sum(axis=1)
+    correct = logits.argmax(axis=1) == Y.argmax(axis=1)
     return Candidate(
         kind,
         model,
         calibration,
         loss,
         float(np.average(loss, weights=v)),
-        float(np.average(right, weights=v)),
+        float(np.average(correct, weights=v)),
     )
 
 
-def compared(candidates: list[Candidate], v: F8) -> list[Candidate]:
-    """The same candidates with how far each is behind the best, and the standard error of that."""
-    best = min(candidates, key=lambda each: each.log_loss)
-    answer = []
-    for each in candidates:
-        gap = (each.loss - best.loss) * v * (len(v) / float(v.sum()))
+def add_gaps(candidates: list[Candidate], v: F8) -> list[Candidate]:
+    """Return the candidates with their log-loss gap to the best and its standard error; v (n,) weights."""
+    best = min(candidates, key=lambda candidate: candidate.log_loss)
+    compared = []
+    for candidate in candidates:
+        gap = (candidate.loss - best.loss) * v * (len(v) / float(v.sum()))
         error = float(gap.std(ddof=1) / np.sqrt(len(v)))
-        answer.append(
-            Candidate(
-                each.kind,
-                each.model,
-                each.calibration,
-                each.loss,
-                each.log_loss,
-                each.agreement,
-                each.log_loss - best.log_loss,
-                error,
-            )
-        )
-    return answer
+        compared.append(replace(candidate, gap=candidate.log_loss - best.log_loss, gap_error=error))
+    return compared

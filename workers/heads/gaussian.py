@@ -68,8 +68,8 @@ class GaussianDiscriminant(HeadEstimator):
         lowest = np.inf
         for gamma in GAMMA_GRID if self.gamma is None else (float(self.gamma),):
             logits = by_text[at] + gamma * by_images[at]
-            said = fit_calibration(logits, Y, sample_weight=v).log_answers(logits)
-            loss = -float(v @ (Y * said).sum(axis=1))
+            log_proba = fit_calibration(logits, Y, sample_weight=v).observed_log_proba(logits)
+            loss = -float(v @ (Y * log_proba).sum(axis=1))
             if loss < lowest:
                 lowest, self.gamma_ = loss, float(gamma)
         self.oof_logits_ = by_text + self.gamma_ * by_images

@@ -1,7 +1,7 @@
-"""What training tells on its way: each step a code with JSON values, and the codes in plain English.
+"""The training log: each step is a code with JSON values; `sentence` writes a step in English.
 
-The platform keeps codes and values and tells them in the reader's language (mekiki.learning.training_log, which has a
-sentence for every code here; a test compares the two). Whoever uses this package alone reads them so:
+The platform stores codes and values and translates them (mekiki.learning.training_log; a test compares its
+codes with those here). Without the platform, print the steps by:
 
     train_head(X, y, text=text, logit_scale=100.0, log=in_english(print))
 """
@@ -15,17 +15,17 @@ Values = dict[str, Any]
 
 
 class Log(Protocol):
-    """Called once a step: ``log("calibrated", temperature=1.2, slips=0.01)``. The values are JSON values."""
+    """A function called once a step with JSON values: ``log("calibrated", temperature=1.2)``."""
 
     def __call__(self, code: str, /, **values: Any) -> None: ...
 
 
 def silent(code: str, /, **values: Any) -> None:
-    """The log of whoever does not want one."""
+    """Ignore the step."""
 
 
 def in_english(write: Callable[[str], object]) -> Log:
-    """A log that hands each step to `write` (`print`, `lines.append`) as an English sentence."""
+    """Return a log that passes each step to `write` (`print`, `lines.append`) as an English sentence."""
 
     def log(code: str, /, **values: Any) -> None:
         write(sentence(code, values))
@@ -34,7 +34,7 @@ def in_english(write: Callable[[str], object]) -> Log:
 
 
 def sentence(code: str, values: Values) -> str:
-    """A step in English. KeyError: a code, or a value of it, that is not known."""
+    """Return a step in English. KeyError: the code is unknown, or a value is missing."""
     return SENTENCES[code](values)
 
 
@@ -51,21 +51,21 @@ def _labels(v: Values) -> str:
 
 def _unlabelled(v: Values) -> str:
     if v["classes"] == 1:
-        return "1 class has no label yet: it rests on its prompts."
-    return f"{v['classes']} classes have no label yet: they rest on their prompts."
+        return "1 class has no label yet: its prompts alone decide."
+    return f"{v['classes']} classes have no label yet: their prompts alone decide."
 
 
 def _candidate(v: Values) -> str:
     behind = f", {v['gap']:.3f} ± {v['gap_error']:.3f} behind the best" if v["gap"] > 0 else ""
-    taken = "; taken" if v["taken"] else ""
-    return f"{v['kind']}: cross-validated log-loss {v['log_loss']:.3f}{behind}{taken}."
+    chosen = "; chosen" if v["taken"] else ""
+    return f"{v['kind']}: cross-validated log-loss {v['log_loss']:.3f}{behind}{chosen}."
 
 
 def _cross_validated(v: Values) -> str:
     return (
-        f"On the reviewed labels, cross-validated: agreement {v['agreement']:.1%} (prompts alone "
-        f"{v['zero_shot_agreement']:.1%}), log-loss {v['log_loss']:.3f}, calibration error "
-        f"{v['calibration_error']:.3f} (a sample of hard images: no estimate of accuracy)."
+        f"On the reviewed labels, cross-validated: accuracy {v['cv_accuracy']:.1%} (prompts alone "
+        f"{v['zero_shot_reviewed_accuracy']:.1%}), log-loss {v['log_loss']:.3f}, calibration error "
+        f"{v['calibration_error']:.3f} (a sample of hard images: no estimate of accuracy on the dataset)."
     )
 
 
@@ -73,18 +73,16 @@ SENTENCES: dict[str, Callable[[Values], str]] = {
     "labels": _labels,
     "unlabelled": _unlabelled,
     "few_labels": lambda v: (
-        "Fewer than about two labels a class: logistic with the text prior, its strength by rule, uncalibrated."
+        "Fewer than about two labels a class: logistic with the text prior of a fixed strength, uncalibrated."
     ),
     "candidate": _candidate,
-    "usual_stays": lambda v: (
-        "The usual head stays: the best is ahead of it by no more than two standard errors."
-    ),
+    "usual_stays": lambda v: "The default kind is kept: the best leads by no more than two standard errors.",
     "text_scale": lambda v: (
-        f"Trust in the prompts' own scale: {v['scale']:.2f} (1 is the encoder's, 0 ignores the prompts)."
+        f"Scale of the prompts: {v['scale']:.2f} (1 is the encoder's, 0 ignores the prompts)."
     ),
     "cross_validated": _cross_validated,
     "calibrated": lambda v: (
-        f"Temperature {v['temperature']:.3f} and a share of slips among the answers of {v['slips']:.1%}, fitted on "
-        "out-of-fold scores."
+        f"Temperature {v['temperature']:.3f} and label noise {v['label_noise']:.1%}, fitted on out-of-fold "
+        "scores."
     ),
 }

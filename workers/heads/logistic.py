@@ -18,7 +18,7 @@ from workers.heads.estimator import HeadEstimator, Labelled
 from workers.heads.folds import held_out
 from workers.heads.head import LogisticHead
 from workers.heads.objective import F8, Problem, Rows, log_softmax
-from workers.heads.paths import Way, follow
+from workers.heads.paths import RegularizationPath, fit_paths
 
 # λ₀ as multiples of s²·v, v the images' mean squared distance from their centre: in this unit the useful
 # range is the same for every encoder, however narrow the cone its embeddings lie in.
@@ -122,14 +122,14 @@ class LogisticTextPriorHead(HeadEstimator):
         """Cross-validate these, take the best, and note what would be worth another look on more labels."""
         B = data.scale * (data.vectors @ text.T)  # (n, L)
         priors = self._priors(B, data)
-        ways = [Way(self._metric(data, power), priors) for power in evenness]
+        paths = [RegularizationPath(self._metric(data, power), priors) for power in evenness]
         begun = None
         if self.begun_ is not None and len(self.begun_[1]) == len(priors):
             near, heads = self.begun_
             if abs(np.log(near / grid[0])) < _ALIKE:
                 begun = [each.on(data, alpha, text) for each, (alpha, _) in zip(heads, priors, strict=True)]
-        follow(data, B, ways, grid * data.images.unit, self.kappa, begun)
-        losses = [np.stack(way.losses) for way in ways]  # (g, n) of each
+        fit_paths(data, B, paths, grid * data.images.unit, self.kappa, begun)
+        losses = [np.stack(path.losses) for path in paths]  # (g, n) of each
         means = [loss @ data.v / float(data.v.sum()) for loss in losses]
         at = int(np.argmin([mean.min() for mean in means]))  # the first among equals
         best = [int(mean.argmin()) for mean in means]
@@ -137,9 +137,9 @@ class LogisticTextPriorHead(HeadEstimator):
         chosen = [one_standard_error(mean, spread) for mean, spread in zip(means, spreads, strict=True)]
         self.lambda_grid_, self.cv_loss_, self.cv_se_ = grid[: len(means[at])], means[at], spreads[at]
         self.evenness_, self.lambda0_ = evenness[at], float(grid[chosen[at]])
-        self.oof_logits_ = ways[at].logits[chosen[at]]
-        self.fold_heads_ = self._heads(data, ways[at].points[chosen[at]], priors, text)
-        self.begun_ = float(grid[0]), self._heads(data, ways[at].points[0], priors, text)
+        self.oof_logits_ = paths[at].logits[chosen[at]]
+        self.fold_heads_ = self._heads(data, paths[at].points[chosen[at]], priors, text)
+        self.begun_ = float(grid[0]), self._heads(data, paths[at].points[0], priors, text)
 
         ends = np.stack([loss[b] for loss, b in zip(losses, best, strict=True)])
         behind = ends @ data.v / float(data.v.sum())

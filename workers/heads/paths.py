@@ -1,4 +1,4 @@
-"""Cross-validation of the logistic heads: a way from the strongest prior to the weakest, all folds together."""
+"""Cross-validation of the logistic heads along regularization paths, all folds together."""
 
 from __future__ import annotations
 
@@ -12,48 +12,48 @@ from workers.heads.estimator import Labelled
 from workers.heads.folds import held_out
 from workers.heads.objective import F8, Problem, Rows, log_softmax
 
-# A fit that is only looked at may be rough, and in float32, which is twice as fast: its out-of-fold loss moves by far less
-# than its standard error. With a few dozen labels, though, strengths lie so close that roughness would choose among them.
-_FEW = 400
-_TOLERANCE, _STEPS = 1e-5, 60
-_TOLERANCE_FEW, _STEPS_FEW = 1e-8, 300
+# Fold models are fitted roughly and in float32, at half the time: the error is far below the standard error
+# of the loss. With few labels, losses of neighbouring strengths are too close for that.
+_FEW_ROWS = 400
+_TOLERANCE, _MAX_ITER = 1e-5, 60
+_TOLERANCE_FEW, _MAX_ITER_FEW = 1e-8, 300
 
 
 @dataclass
-class Way:
-    """One kind of prior at ever less strength: how the rows fared by models that had not seen them.
+class RegularizationPath:
+    """Out-of-fold losses and logits of one metric of the prior, at decreasing strengths.
 
     ``metric`` (r,): λ_c is divided by it along each axis. ``priors``: α and λ_c/λ₀ (L,) of each fold.
     """
 
     metric: F8
     priors: list[tuple[float, F8]]
-    losses: list[F8] = field(default_factory=list)  # of each strength tried, (n,)
-    logits: list[F8] = field(default_factory=list)  # … (n, L)
-    points: list[list[Point]] = field(default_factory=list)  # … of each fold
-    open: bool = True
+    losses: list[F8] = field(default_factory=list)  # (n,) at each strength
+    logits: list[F8] = field(default_factory=list)  # (n, L) at each strength
+    points: list[list[Point]] = field(default_factory=list)  # one for each fold, at each strength
+    active: bool = True
     _reference: int = 0
-    _idle: int = 0
+    _without_gain: int = 0
 
-    def weigh(self, v: F8) -> None:
-        """Stop after two strengths in a row that are not clearly ahead of the last that was.
+    def update_active(self, v: F8) -> None:
+        """Stop after two strengths in a row that do not improve the reference by one standard error.
 
-        One that is not ahead by a standard error would not be chosen: the rule then takes a stronger one.
+        The one-standard-error rule would not choose such a strength.
         """
-        at = len(self.losses) - 1
-        if at == 0:
+        last = len(self.losses) - 1
+        if last == 0:
             return
-        gap = (self.losses[at] - self.losses[self._reference]) * v * (len(v) / float(v.sum()))
+        gap = (self.losses[last] - self.losses[self._reference]) * v * (len(v) / float(v.sum()))
         if gap.mean() < -gap.std(ddof=1) / np.sqrt(len(v)):
-            self._reference, self._idle = at, 0
+            self._reference, self._without_gain = last, 0
         else:
-            self._idle += 1
-        self.open = self._idle < 2
+            self._without_gain += 1
+        self.active = self._without_gain < 2
 
-    def start(self) -> list[Point] | None:
-        """Where to look for the next solutions: as far again as from the last but one to the last.
+    def extrapolate(self) -> list[Point] | None:
+        """Return the starts at the next strength, linear in the last two solutions; None without a solution.
 
-        Strengths fall by a constant factor, and solutions move nearly evenly with its logarithm.
+        Strengths fall by a constant factor, and solutions are nearly linear in log λ.
         """
         if not self.points:
             return None
@@ -65,46 +65,49 @@ class Way:
         ]
 
 
-def follow(
-    data: Labelled, B: F8, ways: Sequence[Way], strengths: F8, kappa: float, starts: list[Point] | None = None
+def fit_paths(
+    data: Labelled,
+    B: F8,
+    paths: Sequence[RegularizationPath],
+    strengths: F8,
+    kappa: float,
+    starts: list[Point] | None = None,
 ) -> None:
-    """Fill each way with what its folds said at each strength (absolute, strongest first), until it stops.
+    """Fit the folds of each path at each strength (absolute, strongest first), until the path stops.
 
-    starts: of the folds of each way, at the first strength.
+    starts: one for each fold, at the first strength.
     """
     fold = data.fold
     assert fold is not None
     Z = data.images.Z
     folds = held_out(fold)
-    order = np.argsort(fold, kind="stable")  # blocks of one fold only need no product for its own problem
-    few = len(data) <= _FEW
+    order = np.argsort(fold, kind="stable")  # a block of one fold is skipped in that fold's own problem
+    few = len(data) <= _FEW_ROWS
     dtype: type = np.float64 if few else np.float32
-    tolerance, steps = (_TOLERANCE_FEW, _STEPS_FEW) if few else (_TOLERANCE, _STEPS)
+    tolerance, max_iter = (_TOLERANCE_FEW, _MAX_ITER_FEW) if few else (_TOLERANCE, _MAX_ITER)
     rows = Rows.of(Z[order], B[order], data.Y[order], dtype)
-    seen = [(data.v * ~out)[order] for out in folds]
-    beyond = [Z[out] for out in folds]
+    train_weights = [(data.v * ~out)[order] for out in folds]
+    test_images = [Z[out] for out in folds]
     n_labels = data.Y.shape[1]
     for strength in strengths:
-        going = [way for way in ways if way.open]
-        if not going:
+        active = [path for path in paths if path.active]
+        if not active:
             return
         problems: list[Problem] = []
-        begun: list[Point] = []
-        for way in going:
-            for v, (alpha, profile) in zip(seen, way.priors, strict=True):
-                lam = (strength * profile[:, None] / way.metric).astype(dtype)  # (L, r)
+        all_starts: list[Point] = []
+        for path in active:
+            for v, (alpha, profile) in zip(train_weights, path.priors, strict=True):
+                lam = (strength * profile[:, None] / path.metric).astype(dtype)  # (L, r)
                 problems.append(Problem(v, alpha, lam, kappa))
-            nothing: list[Point] = [(np.zeros((n_labels, Z.shape[1]), dtype), np.zeros(n_labels))] * len(
-                folds
-            )
-            begun += way.start() or starts or nothing
-        points = solve(rows, problems, starts=begun, tolerance=tolerance, max_iter=steps)
-        for i, way in enumerate(going):
-            mine = points[i * len(folds) : (i + 1) * len(folds)]
+            zeros: list[Point] = [(np.zeros((n_labels, Z.shape[1]), dtype), np.zeros(n_labels))] * len(folds)
+            all_starts += path.extrapolate() or starts or zeros
+        points = solve(rows, problems, starts=all_starts, tolerance=tolerance, max_iter=max_iter)
+        for i, path in enumerate(active):
+            path_points = points[i * len(folds) : (i + 1) * len(folds)]
             scores = np.empty(data.Y.shape)
-            for out, z, (W, b), (alpha, _) in zip(folds, beyond, mine, way.priors, strict=True):
+            for out, z, (W, b), (alpha, _) in zip(folds, test_images, path_points, path.priors, strict=True):
                 scores[out] = z @ W.T.astype(np.float64) + alpha * B[out] + b
-            way.points.append(mine)
-            way.logits.append(scores)
-            way.losses.append(-(data.Y * log_softmax(scores)).sum(axis=1))
-            way.weigh(data.v)
+            path.points.append(path_points)
+            path.logits.append(scores)
+            path.losses.append(-(data.Y * log_softmax(scores)).sum(axis=1))
+            path.update_active(data.v)

@@ -2,10 +2,23 @@
 
 from typing import Any
 
+from django.utils.translation import gettext_lazy
+
 from mekiki.jobs.models import Job
 from mekiki.learning.models import Encoder
 from mekiki.learning.search import index
+from mekiki.learning.search.keeper import BuildError, NoKeeperError
+from workers.errors import StageError
 from workers.runner import Report
+
+NOBODY_BUILDS = gettext_lazy(
+    "No process builds search indexes. Search goes on without the index and is slower. Start “mekiki up” with the "
+    "connection of the database's owner (DATABASE_OWNER_URL, docs/how-to/database-roles.md), then start this job again."
+)
+NOT_BUILT = gettext_lazy(
+    "The database could not build the search index (%(why)s). Search goes on without it and is slower. Mend the cause, "
+    "then start this job again."
+)
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
@@ -14,5 +27,10 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     if encoder is None:  # gone meanwhile
         return {"built": False}
     report(stage="building the search index", unit="images")
-    built = index.build(encoder, report=lambda done, total: report(done=done, total=total))
+    try:
+        built = index.build(encoder, report=lambda done, total: report(done=done, total=total))
+    except NoKeeperError:
+        raise StageError(NOBODY_BUILDS) from None
+    except BuildError as error:
+        raise StageError(NOT_BUILT, {"why": str(error)}) from None
     return {"built": built, "encoder": encoder.name}

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.utils.translation import gettext_lazy
 
 from mekiki.datasets.importing.windows import Windows
+from mekiki.datasets.left_out import KILLS_WORKER, ORIGINAL_LOST
 from mekiki.datasets.models import Dataset, Image, PixelWindow
 from mekiki.datasets.problems import ProblemError
 from mekiki.datasets.selectors import images_to_rebuild
@@ -25,6 +26,8 @@ from workers.steps.sharing import CHUNK, no_embedding_of
 logger = logging.getLogger(__name__)
 
 IMAGES_FOR_ESTIMATE = 64
+# The images that the job's line in the list of activity names; of the others it gives the number.
+NAMED = 50
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
@@ -47,7 +50,8 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     report(stage="making pictures again", done=0, total=total, unit="images")
     encoders = list(models.Encoder.objects.values_list("pk", flat=True))
     windows = Windows(dataset)
-    done = unreadable = 0
+    done = 0
+    left_out: dict[int, dict[str, Any]] = {}  # image: why
     hand = Hand(f"rebuild {dataset.pk}")
     if hand.just_set_aside:
         forget_deaths(job)
@@ -59,7 +63,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
             for image in Image.objects.filter(pk__in=chunk).select_related("window").order_by("pk"):
                 done += 1
                 if str(image.pk) in hand.set_aside:
-                    unreadable += 1
+                    left_out[image.pk] = {"code": KILLS_WORKER}
                     logger.error("Image %s is left out: workers died while they read it.", image.pk)
                     continue
                 hand.begin_alone(str(image.pk))
@@ -67,7 +71,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
                     rebuild_picture(image=image, windows=windows, max_pixels=settings.MAX_PIXELS)
                     made.append(image.pk)
                 except (ProblemError, FileNotFoundError) as error:
-                    unreadable += 1
+                    left_out[image.pk] = _reason(error)
                     logger.warning("The pictures of image %s stay as they were: %s", image.pk, error)
                 hand.done([str(image.pk)])
                 report(done=done)
@@ -75,7 +79,14 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     hand.close()
     if done:
         enqueue(kind=Kind.ENCODE, dataset=dataset, user=job.created_by)
-    return {"rebuilt": done - unreadable, "unreadable": unreadable}
+    named = [{"image": pk, **why} for pk, why in list(left_out.items())[:NAMED]]
+    return {"rebuilt": done - len(left_out), "unreadable": len(left_out), "left_out": named}
+
+
+def _reason(error: ProblemError | FileNotFoundError) -> dict[str, Any]:
+    if isinstance(error, ProblemError):
+        return {"code": error.code, "detail": error.detail}
+    return {"code": ORIGINAL_LOST}
 
 
 def _estimate(window: PixelWindow, job: Job, report: Report) -> None:

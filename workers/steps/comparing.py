@@ -34,10 +34,10 @@ def common_rows(
 def on_reviewed_labels(
     dataset: Dataset, old: tuple[Setting, Mirror] | None, new: tuple[Setting, Mirror]
 ) -> dict[str, Any] | None:
-    """Both encoders on the same confirmed labels outside the audit sample, cross-validated with the same folds.
+    """Return the cross-validated metrics of both encoders on the same reviewed labels; None without labels.
 
-    old: None where the weights of the encoder in use cannot be loaded any more. None before there are labels.
-    These are the images people were asked about, the hard ones: no estimate of accuracy.
+    old: None where the weights of the encoder in use cannot be loaded any more. The labels are those outside
+    the audit sample, of mostly hard images: the metrics do not estimate accuracy.
     """
     label_ids = new[0].label_ids
     index = {label_id: i for i, label_id in enumerate(label_ids)}
@@ -61,7 +61,7 @@ def _cross_validated(
     trained = train_head(X, y, text=setting.text, logit_scale=scale, seed=seed)
     cross = trained.metrics["cross_validated_on_reviewed_labels"] or {}
     return {
-        "agreement": cross.get("agreement"),  # None below about two labels a class
+        "agreement": cross.get("cv_accuracy"),  # None below about two labels a class
         "log_loss": cross.get("log_loss"),
         "prompts_agreement": float(((X @ setting.text.T).argmax(axis=1) == y).mean()),
         "prompts_log_loss": prompts_log_loss(X, y, setting.text, scale),
@@ -71,10 +71,10 @@ def _cross_validated(
 def on_audit_stream(
     dataset: Dataset, old: tuple[models.Head, Scores, Mirror], new: tuple[models.Head, Scores, Mirror]
 ) -> dict[str, Any] | None:
-    """Accuracy of the head in use and of the one the new encoder would begin with, on the same audited images.
+    """Return the accuracy of the head in use and of the new encoder's first head on the same audited images.
 
-    Drawn at random, judged blind, never trained on: this is accuracy, and comes with its 95 % interval, images
-    weighted as in `workers.steps.auditing`. None before the first audited image.
+    The images were drawn at random, judged blind and never trained on. Accuracy has a 95 % interval, with
+    weights as in `workers.steps.auditing`. None before the first audited image.
     """
     drawn = drawn_for_audit(dataset)
     old_rows, new_rows, both = common_rows(old[2], new[2], drawn.images)
@@ -98,7 +98,7 @@ def on_audit_stream(
 
 
 def _counts(dataset: Dataset, drawn: Drawn, both: NDArray[np.bool_]) -> dict[str, int]:
-    """What became of the images drawn for the audit (learning.accuracy.AuditCounts), by the images compared."""
+    """Return the counts of the images drawn for the audit (learning.accuracy.AuditCounts)."""
     counts = replace(
         audit_counts(dataset),
         counted=int(both.sum()),

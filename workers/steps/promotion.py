@@ -1,8 +1,8 @@
 """Whether a new head replaces the one in use. Rules and figures, no database.
 
-A challenger must explain the reviewed labels, cross-validated, no worse than the prompts alone do at their own
-best temperature; and once 30 images are audited it must not be worse than the champion on them beyond what
-chance explains (McNemar's exact test on the images where just one of the two is right, one-sided, 5 %).
+A challenger must explain the reviewed labels, cross-validated, no worse than the prompts alone do at their
+own best temperature. Once 30 images are audited it must not be significantly worse than the champion on them
+(McNemar's exact test on the images where just one of the two is right, one-sided, 5 %).
 """
 
 import math
@@ -78,8 +78,8 @@ def prompts_log_loss(X: NDArray[Any], y: NDArray[np.int64], text: NDArray[Any], 
     X (n, d), text (L, d). The best calibration is a favour to the prompts, so beating them means something.
     """
     logits = logit_scale * (np.asarray(X, np.float64) @ np.asarray(text, np.float64).T)
-    said = fit_calibration(logits, y).log_answers(logits)
-    return float(-said[np.arange(len(y)), y].mean())
+    log_proba = fit_calibration(logits, y).observed_log_proba(logits)
+    return float(-log_proba[np.arange(len(y)), y].mean())
 
 
 def judge(

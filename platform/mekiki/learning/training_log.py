@@ -1,8 +1,8 @@
 """The log of a training run: stored as codes with values, told in the reader's language.
 
-One line a step, each JSON text: {"at": ISO time, "code": …, "values": {…}}. The codes are those of the worker's stage
-and of workers.heads.log. A line that is anything else is plain text, of a run from before logs were kept like this; it
-is shown as it is.
+One line a step, each JSON text: {"at": ISO time, "code": …, "values": {…}}. The codes are those of the
+worker's stage and of workers.heads.log. A line that is anything else is plain text, of a run from before logs
+were kept like this; it is shown as it is.
 """
 
 import json
@@ -36,7 +36,7 @@ def told(log: str) -> str:
 
 
 def sentence(code: str, values: Values) -> str:
-    """One step in words. A code that is not known reads as itself, with its values: nothing recorded is hidden."""
+    """Return one step in words; a code that is not known is shown as it is, with its values."""
     tell = SENTENCES.get(code)
     try:
         text = tell(values) if tell else _plain(code, values)
@@ -98,7 +98,8 @@ def _opinions_differ(v: Values) -> str:
 
 def _labels(v: Values) -> str:
     return _(
-        "%(seen)s of %(classes)s labels have images to learn from, %(n)s in all; an embedding has %(dimensions)s dimensions."
+        "%(seen)s of %(classes)s labels have images to learn from, %(n)s in all; an embedding has "
+        "%(dimensions)s dimensions."
     ) % {name: count(v[name]) for name in ("n", "seen", "classes", "dimensions")}
 
 
@@ -123,11 +124,12 @@ def _candidate(v: Values) -> str:
 
 def _cross_validated(v: Values) -> str:
     return _(
-        "On the reviewed labels, cross-validated: agreement %(agreement)s (prompts alone %(prompts)s), log-loss "
-        "%(loss)s, calibration error %(error)s. These are hard images: it is no estimate of accuracy."
+        "On the reviewed labels, cross-validated: agreement %(agreement)s (prompts alone %(prompts)s), "
+        "log-loss %(loss)s, calibration error %(error)s. These are hard images: it is no estimate of "
+        "accuracy."
     ) % {
-        "agreement": percent(v["agreement"]),
-        "prompts": percent(v["zero_shot_agreement"]),
+        "agreement": percent(v["cv_accuracy"]),
+        "prompts": percent(v["zero_shot_reviewed_accuracy"]),
         "loss": decimal(v["log_loss"]),
         "error": decimal(v["calibration_error"]),
     }
@@ -174,8 +176,9 @@ SENTENCES: dict[str, Callable[[Values], str]] = {
     "cross_validated": _cross_validated,
     "calibrated": lambda v: (
         _(
-            "Temperature %(temperature)s; about %(slips)s of the answers look like slips (from out-of-fold scores)."
+            "Temperature %(temperature)s; about %(slips)s of the answers look like slips "
+            "(from out-of-fold scores)."
         )
-        % {"temperature": decimal(v["temperature"]), "slips": percent(v["slips"])}
+        % {"temperature": decimal(v["temperature"]), "slips": percent(v["label_noise"])}
     ),
 }

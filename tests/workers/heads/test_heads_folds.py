@@ -53,8 +53,11 @@ def test_folds_are_even_in_size_and_in_every_class(y: list[int], seed: int) -> N
 
 
 @given(
-    st.lists(st.integers(0, 5), min_size=30, max_size=300), st.integers(1, 4), st.integers(5, 200), st.integers(0, 99)
-)  # fmt: skip
+    st.lists(st.integers(0, 5), min_size=30, max_size=300),
+    st.integers(1, 4),
+    st.integers(5, 200),
+    st.integers(0, 99),
+)
 @settings(deadline=None)
 def test_a_sample_is_stratified_in_classes_and_folds(y: list[int], times: int, size: int, seed: int) -> None:
     labels, groups = np.array(y), np.arange(len(y)) // times * times
@@ -96,7 +99,7 @@ def test_rows_that_count_nothing_do_not_empty_a_fold(kind: type) -> None:
             kind(T).fit(X, y, sample_weight=np.full(60, bad))
 
 
-# -- more labels than strengths are all tried on ----------------------------------------------------------------
+# -- more labels than strengths are all tried on ------------------------------------------------------------
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What training tells: each step has an English sentence here, and the platform knows every one of them."""
+"""The training log: each code has an English sentence, and a translated one in the platform."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from workers.heads.train import train_head
 Step = tuple[str, dict[str, Any]]
 
 
-def told(X: np.ndarray, y: np.ndarray, T: np.ndarray) -> list[Step]:
-    """The steps of a real training, after a way through JSON."""
+def logged_steps(X: np.ndarray, y: np.ndarray, T: np.ndarray) -> list[Step]:
+    """Return the steps of one training, converted to JSON and back."""
     steps: list[Step] = []
 
     def log(code: str, /, **values: Any) -> None:
@@ -31,24 +31,26 @@ def told(X: np.ndarray, y: np.ndarray, T: np.ndarray) -> list[Step]:
 
 @pytest.fixture(scope="module")
 def steps() -> list[Step]:
-    """Those of trainings on no, few and many labels, with classes that nobody chose, and of choices of each kind."""
-    found: list[Step] = []
+    """Return steps of trainings on no, few and many labels, and with an unlabelled class."""
+    steps: list[Step] = []
     X, y, T = world(n=240, noise=0.5)
     for n in (0, 1, 5, 240):
-        found += told(X[:n], y[:n], T)
-    some = y < y.max()
-    found += told(X[some], y[some], T)
-    if "usual_stays" not in dict(found):  # needs another kind that is ahead by chance
+        steps += logged_steps(X[:n], y[:n], T)
+    labelled = y < y.max()
+    steps += logged_steps(X[labelled], y[labelled], T)
+    if "usual_stays" not in dict(steps):  # needs a challenger that leads by chance
         for seed in range(20):
             order = np.random.default_rng(seed).permutation(240)[:60]
-            found += told(X[order], y[order], T)
-            if "usual_stays" in dict(found):
+            steps += logged_steps(X[order], y[order], T)
+            if "usual_stays" in dict(steps):
                 break
-    return found
+    return steps
 
 
-def test_every_step_is_told_in_english_and_by_the_platform_in_both_languages(steps: list[Step]) -> None:
-    assert {code for code, _values in steps} == set(SENTENCES), "each code is said by some training"
+def test_every_code_has_a_sentence_in_english_and_in_both_languages_of_the_platform(
+    steps: list[Step],
+) -> None:
+    assert {code for code, _values in steps} == set(SENTENCES), "every code is logged by a training"
     for code, values in steps:
         english = sentence(code, values)
         assert english.endswith(".") and "\n" not in english
@@ -57,7 +59,7 @@ def test_every_step_is_told_in_english_and_by_the_platform_in_both_languages(ste
                 text = training_log.sentence(code, values)
             assert not text.startswith(code), f"the platform has no sentence for {code} {values}"
             assert bool(re.search(r"[ぁ-ん]", text)) == (language == "ja"), text
-            # The same figures, whichever way round the language puts them.
+            # The same figures, in any order.
             assert figures(text) == figures(english), (english, text)
 
 
@@ -66,13 +68,13 @@ def figures(text: str) -> list[str]:
     return sorted(number.replace(",", "") for number in numbers)
 
 
-def test_the_sentences_are_for_whoever_uses_the_package_alone(capsys: pytest.CaptureFixture[str]) -> None:
+def test_sentences_can_be_printed_without_the_platform(capsys: pytest.CaptureFixture[str]) -> None:
     X, y, T = world(n=120, noise=0.4)
     train_head(X, y, text=T, logit_scale=20.0, seed=1, log=in_english(print))
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("120 labels over ") and any("log-loss" in line for line in lines)
     train_head(X, y, text=T, logit_scale=20.0, seed=1)
-    assert capsys.readouterr().out == "", "silent unless asked"
-    assert sentence("unlabelled", {"classes": 1}) == "1 class has no label yet: it rests on its prompts."
+    assert capsys.readouterr().out == "", "nothing is printed by default"
+    assert sentence("unlabelled", {"classes": 1}) == "1 class has no label yet: its prompts alone decide."
     with pytest.raises(KeyError):
-        sentence("unheard of", {})
+        sentence("unknown code", {})

@@ -16,7 +16,7 @@ from workers.heads.objective import Problem, Rows, basis, evaluate, log_softmax
 
 
 def problems(n: int, r: int, labels: int, seed: int):
-    """Three problems about the same rows, with weights, soft targets, and rows that only some of them count."""
+    """Return three problems on the same rows, with soft targets, weights, and rows of weight 0."""
     rng = np.random.default_rng(seed)
     rows = Rows.of(rng.normal(size=(n, r)), rng.normal(size=(n, labels)), rng.dirichlet(np.ones(labels), n))
     v = rng.random((3, n))
@@ -33,7 +33,7 @@ def test_slopes_and_curvatures_are_those_of_finite_differences(seed: int) -> Non
     rng, rows, made = problems(n, r, labels, seed)
     W, b = rng.normal(size=(3, labels, r)), rng.normal(size=(3, labels))
     found = evaluate(W, b, rows, made, curvature=True)
-    assert found.diagonal_W is not None and found.diagonal_b is not None
+    assert found.hessian_diag_W is not None and found.hessian_diag_b is not None
     step = 1e-6
 
     def moved(
@@ -42,7 +42,7 @@ def test_slopes_and_curvatures_are_those_of_finite_differences(seed: int) -> Non
         up, down = evaluate(W, b, rows, made), by.copy()
         down[(slice(None), *at)] -= 2 * step
         other = evaluate(down if by is W else W, down if by is b else b, rows, made)
-        slopes = (up.by_W, other.by_W) if by is W else (up.by_b, other.by_b)
+        slopes = (up.grad_W, other.grad_W) if by is W else (up.grad_b, other.grad_b)
         each = (slice(None), *at)
         return (up.loss - other.loss) / (2 * step), (slopes[0][each] - slopes[1][each]) / (2 * step)
 
@@ -51,13 +51,13 @@ def test_slopes_and_curvatures_are_those_of_finite_differences(seed: int) -> Non
             up = W.copy()
             up[:, c, i] += step
             slope, bend = moved(up, b, up, (c, i))
-            np.testing.assert_allclose(slope, found.by_W[:, c, i], atol=1e-6)
-            np.testing.assert_allclose(bend, found.diagonal_W[:, c, i], atol=1e-5)
+            np.testing.assert_allclose(slope, found.grad_W[:, c, i], atol=1e-6)
+            np.testing.assert_allclose(bend, found.hessian_diag_W[:, c, i], atol=1e-5)
         up = b.copy()
         up[:, c] += step
         slope, bend = moved(W, up, up, (c,))
-        np.testing.assert_allclose(slope, found.by_b[:, c], atol=1e-6)
-        np.testing.assert_allclose(bend, found.diagonal_b[:, c], atol=1e-5)
+        np.testing.assert_allclose(slope, found.grad_b[:, c], atol=1e-6)
+        np.testing.assert_allclose(bend, found.hessian_diag_b[:, c], atol=1e-5)
 
 
 @pytest.mark.parametrize("n", [5, 512, 1700])
@@ -70,8 +70,8 @@ def test_together_is_as_alone(n: int) -> None:
         alone = evaluate(W[i : i + 1], b[i : i + 1], rows, [made[i]])
         p = np.exp(log_softmax(made[i].alpha * rows.B.T + rows.Z @ W[i].T + b[i]))
         by_hand = (made[i].v[:, None] * (p - rows.Y.T)).T @ rows.Z + made[i].lam * W[i]
-        for each in (alone.by_W[0], by_hand):
-            np.testing.assert_allclose(found.by_W[i], each, rtol=1e-9, atol=1e-9)
+        for each in (alone.grad_W[0], by_hand):
+            np.testing.assert_allclose(found.grad_W[i], each, rtol=1e-9, atol=1e-9)
         assert found.loss[i] == pytest.approx(alone.loss[0], rel=1e-12)
 
 
@@ -84,7 +84,7 @@ def test_many_minima_are_found_at_once(seed: int) -> None:
     for (W, b), (other, _), problem in zip(cold, warm, made, strict=True):
         np.testing.assert_allclose(W, other, atol=1e-4)
         at = evaluate(W[None], b[None], rows, [problem])
-        assert max(np.abs(at.by_W).max(), np.abs(at.by_b).max()) < 1e-4
+        assert max(np.abs(at.grad_W).max(), np.abs(at.grad_b).max()) < 1e-4
 
 
 @pytest.mark.parametrize(("n", "d"), [(50, 10), (10, 50), (1, 5), (5, 5)])

@@ -1,12 +1,15 @@
 """One process under watch: when it is started again after its end, and what people read about it."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mekiki.embedded import state
+from mekiki.embedded.postgres import Postgres
 from mekiki.embedded.supervisor.children import Server
+from mekiki.embedded.supervisor.probe import Probe
+from mekiki.embedded.valkey import Valkey
 
 # Seconds before each further start of a process that ends again and again; the last one for ever after.
 PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
@@ -30,6 +33,14 @@ class Child:
     since: str = ""
     next_try: str = ""
     last_exit: dict[str, Any] | None = None
+    probe: Probe | None = field(init=False)  # None: a process that needs not be asked
+
+    def __post_init__(self) -> None:
+        self.probe = Probe(self.server) if isinstance(self.server, Postgres | Valkey) else None
+
+    def answers(self) -> bool:
+        """Does it do its work by now? Nobody waits: one that hangs is asked again at a later look."""
+        return self.probe is None or self.probe.answers()
 
     @property
     def title(self) -> str:

@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psycopg
 from django.core.exceptions import ValidationError
 from django.db import connections
 from django.utils.translation import gettext as _
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.1
 ROTATE_SECONDS = 10.0
-# A server that was started again is asked this often whether it answers.
-ASK_SECONDS = 0.5
 DISK_SECONDS = 2.0
 # After a crash PostgreSQL first reads its log again, which takes minutes on a slow disk.
 PATIENCE_SECONDS = 600.0
@@ -278,16 +275,17 @@ class Supervisor:
                 self._restart(child)
         elif not child.server.alive():
             self._died(child)
-        elif child.phase == state.STARTING and now >= child.due:
-            child.due = now + ASK_SECONDS
-            if self._answers(child):
-                self._runs_again(child)
+        elif child.phase == state.STARTING and child.answers():
+            self._runs_again(child)
 
     def _look_at_disk(self) -> None:
         """Give the ballast up, or make it again; say what is short; when it is no longer, start who waits."""
         if self._ballast and self._ballast.look() == "given up":
             self.console.warn(_("The disk is full. Room that was kept for the database is given up."))
         before, self._shortage = self._shortage, disk.shortage()
+        for child in self.running:
+            if isinstance(child.server, Valkey):
+                child.server.keep_messages(not self._shortage)
         if before == self._shortage:
             return
         texts = {
@@ -337,15 +335,6 @@ class Supervisor:
                 self._runs_again(child)
         except (PlainError, OSError) as problem:
             self._died(child, str(problem))
-        child.due = 0.0 if child.phase != state.WAITING else child.due
-
-    def _answers(self, child: Child) -> bool:
-        try:
-            if isinstance(child.server, Postgres | Valkey):
-                child.server.wait_ready(0.0)
-        except (PlainError, OSError, psycopg.Error):
-            return False
-        return True
 
     def _runs_again(self, child: Child) -> None:
         again = child.restarts > 0

@@ -127,6 +127,17 @@ def _create(own: Session, watcher: Session, encoder_id: int, dim: int, total: in
         raise failure[0]
 
 
+def undo(session: Session, encoder_id: int) -> bool:
+    """Drop a finished index again, unless somebody builds it at this moment; True when it was dropped."""
+    if not _value(session, "SELECT pg_try_advisory_lock(%s, %s)", [LOCK, encoder_id]):
+        return False
+    try:
+        session.execute(_drop(encoder_id))
+    finally:
+        session.execute("SELECT pg_advisory_unlock(%s, %s)", [LOCK, encoder_id])
+    return True
+
+
 def progress(session: Session, encoder_id: int, total: int) -> int | None:
     """Return how many of `total` images are in the index that is being built; None when none is being built."""
     row = session.execute(

@@ -90,6 +90,7 @@ class Keeper:
         self._url, self._say, self._poll_seconds = url, say, poll_seconds
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._made = 0  # the encoder whose index was made last
 
     def start(self) -> None:
         """Run in a thread."""
@@ -128,6 +129,10 @@ class Keeper:
                 verb, encoder_id = _read(message.payload)
                 if verb == "build" and encoder_id:
                     self._build(session, encoder_id)
+                elif verb == "stop" and encoder_id and encoder_id == self._made:
+                    # It came when the index was just finished: whoever asked for it has stopped.
+                    self._made = 0
+                    building.undo(session, encoder_id)
 
     def _build(self, session: building.Session, encoder_id: int) -> None:
         def watch(_done: int, _total: int) -> None:
@@ -139,7 +144,7 @@ class Keeper:
 
         try:
             with psycopg.connect(self._url, autocommit=True, connect_timeout=5) as own:
-                building.build(own, session, encoder_id, report=watch)
+                self._made = encoder_id if building.build(own, session, encoder_id, report=watch) else 0
         except _Stopped:
             return
         except psycopg.Error as problem:

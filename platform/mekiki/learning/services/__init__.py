@@ -55,6 +55,7 @@ from mekiki.learning.services.predictions import (
 from mekiki.learning.services.repeating import record_verification, request_verification
 from mekiki.learning.services.training import (
     finish_run,
+    request_scheduled_training,
     request_training,
     run_of,
     set_schedule,
@@ -91,6 +92,7 @@ __all__ = [
     "request_change",
     "request_encoding",
     "request_removal",
+    "request_scheduled_training",
     "request_switch",
     "request_take_back",
     "request_training",

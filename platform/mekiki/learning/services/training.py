@@ -1,5 +1,6 @@
 """Training runs, and when they happen."""
 
+import logging
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -20,6 +21,8 @@ from mekiki.learning.models import (
     TrainingRun,
 )
 from mekiki.learning.selectors import SCHEDULED_TASK, schedule_name
+
+logger = logging.getLogger(__name__)
 
 
 @transaction.atomic
@@ -42,6 +45,19 @@ def request_training(*, dataset: Dataset, trigger: str, user: Any = None) -> Tra
         )
     job = enqueue(kind=Kind.TRAIN, dataset=dataset, payload={"trigger": str(trigger)}, user=user)
     return run_of(job, trigger=trigger, user=user)
+
+
+def request_scheduled_training(*, dataset_id: int) -> str:
+    """Ask for a training run of a dataset that is in use, as its schedule does; returns what came of it."""
+    dataset = Dataset.objects.filter(pk=dataset_id, archived_at__isnull=True).first()
+    if dataset is None:
+        return "no such dataset"
+    try:
+        run = request_training(dataset=dataset, trigger=TrainingRun.Trigger.SCHEDULE)
+    except ValidationError as error:
+        logger.info("No training of %s on schedule: %s", dataset.slug, " ".join(error.messages))
+        return "nothing to train"
+    return f"run {run.pk}"
 
 
 def can_learn(dataset: Dataset) -> bool:

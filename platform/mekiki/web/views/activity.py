@@ -18,6 +18,7 @@ from mekiki.accounts.http import UserRequest
 from mekiki.accounts.models import Role
 from mekiki.audit.models import Event
 from mekiki.datasets.access import dataset_for, job_for
+from mekiki.datasets.left_out import left_out_of
 from mekiki.datasets.models import Dataset
 from mekiki.exports import services as exports
 from mekiki.exports.models import LabelSet
@@ -37,11 +38,16 @@ def activity(request: UserRequest, slug: str) -> HttpResponse:
     rows = Job.objects.filter(dataset=dataset).exclude(state__in=ACTIVE_STATES)
     ended = list(rows.select_related("dataset").order_by("-number")[:ENDED_JOBS])
     again = progress.worth_retrying(ended, dataset) if dataset.role == Role.ADMIN else set()
+    left_out = left_out_of(dataset, ended)
     context = {
         "dataset": dataset,
         "section": "activity",
         "jobs": progress.active_of(dataset),
-        "ended": [(job, progress.status(job, dataset.role), job.pk in again) for job in ended],
+        "ended": [
+            (job, progress.status(job, dataset.role), job.pk in again, left_out.get(job.pk, []))
+            for job in ended
+        ],
+        "left_out": [each for rows in left_out.values() for each in rows],
         "may_retry": bool(again),
         "groups": events.choices(with_users=False),
         **activity_log.page_of(

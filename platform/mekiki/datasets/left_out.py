@@ -1,0 +1,40 @@
+"""Images that a job left out, as it stored them in its result, and why."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from mekiki.datasets.models import Dataset, Image
+from mekiki.datasets.problems import explain
+from mekiki.jobs.models import Job
+
+KILLS_WORKER, ORIGINAL_LOST = "kills_worker", "original_lost"
+
+
+@dataclass
+class LeftOut:
+    """One image, and why it was left out, in the reader's language."""
+
+    image: Image
+    reason: str
+
+
+def left_out_of(dataset: Dataset, jobs: Iterable[Job]) -> dict[Any, list[LeftOut]]:
+    """Return job id → the images that it left out and named, of the dataset's own jobs. One query."""
+    named = {job.pk: job.result["left_out"] for job in jobs if job.result.get("left_out")}
+    wanted = {row["image"] for rows in named.values() for row in rows}
+    images = Image.objects.filter(dataset=dataset).in_bulk(wanted) if wanted else {}
+    return {
+        pk: [LeftOut(images[row["image"]], _reason(row)) for row in rows if row["image"] in images]
+        for pk, rows in named.items()
+    }
+
+
+def _reason(row: dict[str, Any]) -> str:
+    if row["code"] == KILLS_WORKER:
+        return _("the worker ended unexpectedly, several times, while it read this image")
+    if row["code"] == ORIGINAL_LOST:
+        return _("the stored original is missing")
+    return explain(row["code"], row.get("detail", {})).what

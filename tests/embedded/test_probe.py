@@ -1,0 +1,66 @@
+"""Servers that hang while they start: the supervisor looks after everything else meanwhile."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from mekiki.embedded import places, state
+from mekiki.embedded.postgres import Postgres
+from mekiki.embedded.process import Process
+from mekiki.embedded.supervisor import Supervisor
+from mekiki.embedded.supervisor.child import Child
+from mekiki.embedded.valkey import Valkey
+from tests.waiting import until
+
+
+def answers(server: Postgres | Valkey) -> bool:
+    try:
+        server.ask()
+    except (OSError, psycopg.Error):
+        return False
+    return True
+
+
+@pytest.mark.parametrize("make", [Postgres, Valkey])
+def test_a_server_that_hangs_while_it_starts_delays_nobody(
+    tmp_path: Path, make: type[Postgres] | type[Valkey], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEKIKI_HOME", str(tmp_path))
+    supervisor = Supervisor(home=tmp_path, host="127.0.0.1", port=0, web=False)
+    server = Postgres(tmp_path / "server", sync=False) if make is Postgres else Valkey(tmp_path / "server")
+    hanging = Child("postgres" if make is Postgres else "valkey", server)
+    worker = Child(
+        "worker", Process("worker", ["sleep", "60"], log=tmp_path / "log", pid_file=tmp_path / "pid")
+    )
+    supervisor.running += [hanging, worker]
+
+    def look() -> None:
+        for child in supervisor.running:
+            supervisor._look_at(child, time.monotonic())
+
+    try:
+        supervisor._restart(hanging)
+        supervisor._restart(worker)
+        assert until(lambda: answers(server))
+        os.kill(server.pid, signal.SIGSTOP)
+        began = time.monotonic()
+        for _ in range(3):
+            before = worker.server.pid
+            os.kill(before, signal.SIGKILL)
+            assert until(lambda pid=before: (look(), worker.server.pid != pid)[1])
+        # A connection to it waits for 2 s (Valkey) or 5 s (PostgreSQL); the pauses of the worker take 1.5 s.
+        assert time.monotonic() - began < 4.0
+        assert hanging.phase == state.STARTING
+        os.kill(server.pid, signal.SIGCONT)
+        assert until(lambda: (look(), hanging.phase == state.RUNNING)[1])
+    finally:
+        if server.pid:
+            os.kill(server.pid, signal.SIGCONT)
+        server.stop()
+        worker.server.stop()
+        if make is Postgres:
+            places.discard(tmp_path / "server")

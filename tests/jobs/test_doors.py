@@ -1,0 +1,329 @@
+"""Every place that asks for work, with a broker that answers nothing: about two seconds, and the job is stored."""
+
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import call_command
+from django.test import Client
+from django.urls import reverse
+
+from mekiki.audit.private_key import make_first_key
+from mekiki.audit.services import record
+from mekiki.datasets.models import ImportBatch, PixelWindow
+from mekiki.datasets.services import update_settings
+from mekiki.exports.models import LabelSet
+from mekiki.jobs import broker
+from mekiki.jobs.models import Job, Kind, State
+from mekiki.jobs.seals import ask_for_seal
+from mekiki.jobs.services import claim, enqueue, succeed
+from mekiki.jobs.sweeping import RESEND_AFTER
+from mekiki.labeling.services import set_schema
+from mekiki.learning.models import Embedding
+from mekiki.learning.search import index, tend
+from mekiki.learning.services import request_encoding, request_scheduled_training
+from tests.factories import (
+    ChampionFactory,
+    ConfirmedLabelFactory,
+    EncoderFactory,
+    HeadFactory,
+    MembershipFactory,
+    UserFactory,
+    png,
+)
+from tests.jobs.watch import Watch
+from tests.review_setup import Station
+from tests.vectors import embedded
+from workers.runner import run_job
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 2.0
+
+
+class World:
+    """A dataset in which every kind of work can be asked for, its admin in a browser, and a folder of pictures."""
+
+    def __init__(self, folder: Path, settings: Any) -> None:
+        settings.HOME = folder / "home"
+        settings.HOME.mkdir()
+        self.pictures = folder / "pictures"
+        self.pictures.mkdir()
+        (self.pictures / "a.png").write_bytes(png())
+        self.station = Station(items=1, queue_target=50)
+        self.dataset, self.admin = self.station.dataset, UserFactory(is_superuser=True)
+        MembershipFactory(dataset=self.dataset, user=self.admin, role="admin")
+        set_schema(
+            dataset=self.dataset, labels=[{"name": "good", "prompts": ["a good part"]}], user=self.admin
+        )
+        label = self.dataset.labels.get(name="good")
+        ConfirmedLabelFactory(dataset=self.dataset, image__dataset=self.dataset, label=label)
+        self.client = Client(headers={"accept-language": "en"})
+        self.client.force_login(self.admin)
+        self.client.get(f"/d/{self.dataset.slug}/")  # what the first page loads is no matter of the broker
+        Job.objects.all().delete()
+
+    def post(self, page: str, *arguments: Any, json: bool = False, **fields: Any) -> None:
+        """Send a form; it must be taken."""
+        more = {"content_type": "application/json"} if json else {}
+        url = page if page.startswith("/") else reverse(page, args=[self.dataset.slug, *arguments])
+        answer = self.client.post(url, fields, **more)
+        assert answer.status_code in (200, 202, 302), answer.content[-1500:]
+
+    def other_head(self) -> Any:
+        """A head that could be put in use instead of the one that is."""
+        ids = [label.pk for label in self.dataset.labels.filter(archived_at=None)]
+        return HeadFactory(dataset=self.dataset, encoder=self.station.head.encoder, label_ids=ids)
+
+
+def import_by_browser(world: World) -> None:
+    started = world.client.post(reverse("import-start", args=[world.dataset.slug])).json()
+    part = {"names": "a.png", "files": SimpleUploadedFile("a.png", png()), "complete": "1"}
+    assert world.client.post(f"{started['files']}?part=0", part).status_code == 200
+    world.post(started["finish"])
+
+
+def import_by_command(world: World) -> None:
+    call_command("import", world.dataset.slug, str(world.pictures), verbosity=0)
+
+
+def end_of_an_import(world: World) -> None:
+    broker.rest.begin()  # asking for the import itself is another door
+    call_command("import", world.dataset.slug, str(world.pictures), verbosity=0)
+    broker.rest.end()
+    assert run_job(str(Job.objects.get(kind=Kind.IMPORT_IMAGES).pk)) == "succeeded"
+
+
+def retry_an_import(world: World) -> None:
+    batch = ImportBatch.objects.create(dataset=world.dataset, source="folder", location=str(world.pictures))
+    fields = {"payload": {"batch": batch.pk}, "state": State.FAILED, "dataset": world.dataset}
+    job = Job.objects.create(kind=Kind.IMPORT_IMAGES, key=f"import_images:{batch.pk}", **fields)
+    world.post("job-retry", job.pk)
+
+
+def train_by_browser(world: World) -> None:
+    world.post("train")
+
+
+def train_by_command(world: World) -> None:
+    call_command("retrain", world.dataset.slug, no_wait=True, verbosity=0)
+
+
+def train_on_schedule(world: World) -> None:
+    assert request_scheduled_training(dataset_id=world.dataset.pk).startswith("run ")
+
+
+def verify_a_head(world: World) -> None:
+    world.post("head-verify", world.station.head.version)
+
+
+def use_another_head(world: World) -> None:
+    world.post("head-use", world.other_head().version)
+
+
+def change_labels(world: World) -> None:
+    good = world.dataset.labels.get(name="good")
+    labels = [{"id": good.pk, "name": "good", "prompts": ["a part without a scratch"]}]
+    set_schema(dataset=world.dataset, labels=labels, user=world.admin)
+
+
+def answer_an_image(world: World) -> None:
+    leased = world.station.next(world.admin)[0]
+    label = world.dataset.labels.get(name="good")
+    url = f"/api/v1/datasets/{world.dataset.slug}/review/answer"
+    held = {"item": leased.item.pk, "lease": leased.lease.pk, "client_key": str(uuid.uuid4())}
+    world.post(url, json=True, kind="correct", label=label.pk, **held)
+
+
+def ask_for_the_next_image(world: World) -> None:
+    world.dataset.queue_items.update(state="withdrawn")
+    url = f"/api/v1/datasets/{world.dataset.slug}/review/next"
+    world.post(url, json=True, count=1)
+
+
+def change_the_settings(world: World) -> None:
+    target = world.dataset.queue_target + 100
+    update_settings(dataset=world.dataset, user=world.admin, queue_target=target)
+
+
+def embed(world: World) -> None:
+    request_encoding(dataset=world.dataset, user=world.admin)
+
+
+def embed_by_another_encoder(world: World) -> None:
+    request_encoding(dataset=world.dataset, encoder="pocket+onnx", user=world.admin)
+
+
+def change_the_encoder_by_browser(world: World) -> None:
+    world.post("encoder-change", name="pocket+onnx")
+
+
+def change_the_encoder_by_api(world: World) -> None:
+    world.post(f"/api/v1/datasets/{world.dataset.slug}/encoder/changes", json=True, name="pocket+onnx")
+
+
+def remove_embeddings(world: World) -> None:
+    old = EncoderFactory(name="old")
+    image = world.dataset.images.first()
+    Embedding.objects.create(encoder_id=old.pk, image_id=image.pk, vector=[1, 0, 0, 0])
+    world.post("encoder-remove", old.pk)
+
+
+def make_pictures_again(world: World) -> None:
+    world.post("dataset-rebuild")
+
+
+def change_a_window(world: World) -> None:
+    window = PixelWindow.objects.create(dataset=world.dataset, camera="", sample="uint16", black=0, white=9)
+    world.post("dataset-window", window.pk, black=1, white=8, agreed=1)
+
+
+def freeze(world: World) -> None:
+    world.post("exports", note="")
+
+
+def freeze_again(world: World) -> None:
+    label_set = LabelSet.objects.create(dataset=world.dataset, version=1, state=LabelSet.State.FAILED)
+    world.post("label-set-retry", label_set.version)
+
+
+def seal_by_browser(world: World) -> None:
+    world.client.post(reverse("seals-ask"), {"act": "seal"})
+
+
+def check_seals_by_browser(world: World) -> None:
+    world.client.post(reverse("seals-ask"), {"act": "check"})
+
+
+def seal_on_schedule(world: World) -> None:
+    make_first_key()
+    record(kind="test.happened")
+    assert ask_for_seal() is not None
+
+
+def asked_once_more_meanwhile(world: World) -> None:
+    broker.rest.begin()
+    job = claim(str(enqueue(kind=Kind.REFILL, dataset=world.dataset).pk))
+    assert job is not None
+    enqueue(kind=Kind.REFILL, dataset=world.dataset)
+    broker.rest.end()
+    succeed(job)
+
+
+def search_by_text(world: World) -> None:
+    Embedding.objects.create(
+        encoder_id=world.station.head.encoder_id,
+        image_id=world.dataset.images.first().pk,
+        vector=[1, 0, 0, 0],
+    )
+    answer = world.client.get(reverse("images", args=[world.dataset.slug]), {"text": "a scratch"})
+    assert answer.status_code == 200
+
+
+# Door → the kind of job that it leaves, waiting; None: it asks a worker without a job.
+DOORS: dict[Callable[[World], None], Kind | None] = {
+    import_by_browser: Kind.IMPORT_IMAGES,
+    import_by_command: Kind.IMPORT_IMAGES,
+    retry_an_import: Kind.IMPORT_IMAGES,
+    end_of_an_import: Kind.ENCODE,
+    train_by_browser: Kind.TRAIN,
+    train_by_command: Kind.TRAIN,
+    train_on_schedule: Kind.TRAIN,
+    verify_a_head: Kind.VERIFY_HEAD,
+    use_another_head: Kind.PREDICT,
+    change_labels: Kind.PREDICT,
+    answer_an_image: Kind.REFILL,
+    ask_for_the_next_image: Kind.REFILL,
+    change_the_settings: Kind.REFILL,
+    asked_once_more_meanwhile: Kind.REFILL,
+    embed: Kind.ENCODE,
+    embed_by_another_encoder: Kind.ENCODE,
+    change_the_encoder_by_browser: Kind.CHANGE_ENCODER,
+    change_the_encoder_by_api: Kind.CHANGE_ENCODER,
+    remove_embeddings: Kind.REMOVE_EMBEDDINGS,
+    make_pictures_again: Kind.REBUILD_PICTURES,
+    change_a_window: Kind.REBUILD_PICTURES,
+    freeze: Kind.FREEZE,
+    freeze_again: Kind.FREEZE,
+    seal_by_browser: Kind.SEAL,
+    check_seals_by_browser: Kind.CHECK_SEALS,
+    seal_on_schedule: Kind.SEAL,
+    search_by_text: None,
+}
+
+
+@pytest.fixture
+def world(tmp_path: Path, settings: Any, silent_broker: None) -> Iterator[World]:
+    broker.rest.begin()  # preparing takes no messages
+    made = World(tmp_path, settings)
+    broker.rest.end()
+    yield made
+
+
+@pytest.mark.parametrize(("door", "kind"), DOORS.items(), ids=[door.__name__ for door in DOORS])
+def test_a_door_does_not_wait_for_the_broker(
+    world: World, door: Callable[[World], None], kind: Kind | None
+) -> None:
+    began = time.monotonic()
+    door(world)
+    took = time.monotonic() - began
+    assert took < SECONDS, took
+    assert not broker.rest.is_over()  # the broker was asked, and did not answer
+    if kind is not None:
+        assert Job.objects.filter(kind=kind, state=State.QUEUED, sent_at=None).exists()
+
+
+def test_an_index_is_asked_for(silent_broker: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index, "has_many", lambda encoder_id: True)
+    dataset, encoder, *_ = embedded(30)
+    ChampionFactory(head=HeadFactory(dataset=dataset, encoder=encoder))
+    began = time.monotonic()
+    tend()
+    assert time.monotonic() - began < SECONDS
+    assert Job.objects.filter(kind=Kind.INDEX, state=State.QUEUED, sent_at=None).exists()
+
+
+def test_the_sweeper_waits_once_for_all_that_was_not_sent(silent_broker: None) -> None:
+    broker.rest.begin()
+    for _ in range(30):
+        enqueue(kind=Kind.REFILL, dataset=Station().dataset)
+    broker.rest.end()
+    watch = Watch()
+    began = time.monotonic()
+    assert watch.after(RESEND_AFTER + 5)["resent"] == 0
+    assert time.monotonic() - began < SECONDS + 1
+
+
+def test_every_place_that_asks_for_work_is_known_here() -> None:
+    """A new one belongs into DOORS, unless it runs in a worker, where nobody waits."""
+    folder = ROOT / "platform" / "mekiki"
+    asks = re.compile(r"(?<!def )\b(?:jobs\.)?enqueue\(|broker\.send\(")
+    found = {
+        str(path.relative_to(folder)) for path in folder.rglob("*.py") if asks.search(path.read_text("utf-8"))
+    }
+    assert found == {
+        "datasets/services/datasets.py",  # change_the_settings
+        "datasets/services/imports.py",  # end_of_an_import
+        "datasets/services/uploads.py",  # import_by_browser, import_by_command
+        "datasets/services/windows.py",  # make_pictures_again, change_a_window
+        "exports/services.py",  # freeze, freeze_again
+        "jobs/seals.py",  # seal_by_browser, check_seals_by_browser, seal_on_schedule
+        "jobs/services.py",  # retry_an_import, asked_once_more_meanwhile; the sweeper
+        "labeling/services.py",  # change_labels
+        "learning/beat.py",  # tests/learning/test_beat.py
+        "learning/search/tending.py",  # test_an_index_is_asked_for
+        "learning/search/texts.py",  # search_by_text
+        "learning/services/choosing.py",  # use_another_head
+        "learning/services/embeddings.py",  # embed
+        "learning/services/encoder_changes.py",  # change_the_encoder
+        "learning/services/encoder_upkeep.py",  # remove_embeddings
+        "learning/services/repeating.py",  # verify_a_head
+        "learning/services/training.py",  # train_by_browser, train_by_command, train_on_schedule
+        "review/services/queue.py",  # answer_an_image, ask_for_the_next_image
+    }
