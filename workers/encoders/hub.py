@@ -91,9 +91,9 @@ class Hub:
 
         for place in self._places:
             for name in names:
-                found = try_to_load_from_cache(repo, name, cache_dir=place, revision=revision)
-                if isinstance(found, str) and Path(found).is_file():
-                    return Path(found)
+                path = try_to_load_from_cache(repo, name, cache_dir=place, revision=revision)
+                if isinstance(path, str) and Path(path).is_file():
+                    return Path(path)
         return None
 
     def _storage(self, repo: str) -> Path:
@@ -125,7 +125,7 @@ class Hub:
         from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
         storage = self._storage(repo)
-        found: list[tuple[str, str, str, int]] = []
+        files: list[tuple[str, str, str, int]] = []
         for name in names:
             url = hf_hub_url(repo, name, revision=commit, endpoint=self._endpoint)
             with self._told(repo):
@@ -138,11 +138,11 @@ class Hub:
                     name=self._name,
                     reason=name,
                 )
-            found.append((name, url, etag, about.size))
-        total = sum(size for *_rest, size in found)
+            files.append((name, url, etag, about.size))
+        total = sum(size for *_rest, size in files)
         done = 0
         paths = []
-        for name, url, etag, size in found:
+        for name, url, etag, size in files:
             blob = storage / "blobs" / etag
             if not blob.is_file():
                 self._download(url, blob, size=size, file=name, done=done, total=total)

@@ -134,7 +134,7 @@ def _embed_chunks(
     """
     under_way: dict[int, _Chunk] = {}  # by image id
     storing: deque[Future[Any]] = deque()
-    said, any_done = time.monotonic(), False
+    reported_at, any_done = time.monotonic(), False
     suspect: Chunk | None = None
 
     def images() -> Iterator[tuple[int, Any]]:
@@ -169,8 +169,8 @@ def _embed_chunks(
                 while storing and (len(storing) > 2 or storing[0].done()):
                     storing.popleft().result()
             tick(sum(chunk.done() for chunk in {id(chunk): chunk for chunk in under_way.values()}.values()))
-            if time.monotonic() - said > SAY_EVERY:
-                said = time.monotonic()
+            if time.monotonic() - reported_at > SAY_EVERY:
+                reported_at = time.monotonic()
                 aside.do(share.alive)
     for stored in storing:
         stored.result()

@@ -72,7 +72,7 @@ def _repeat(head: models.Head, report: Report) -> tuple[bytes, dict[str, Any]]:
     setting = _setting(head, report)
     if not head.taught:
         return zero_shot_bytes(setting), {}
-    if not {each.label for each in training} <= set(head.label_ids):
+    if not {votes.label for votes in training} <= set(head.label_ids):
         raise NotRepeatable("labels_gone")
     X, y = _vectors(head, training, report), make_targets(votes_of(training), head.label_ids)
     report(stage="training", unit="labels", total=len(y))
@@ -113,7 +113,7 @@ def _setting(head: models.Head, report: Report) -> Setting:
         if disk.no_room(error):
             raise
         raise NotRepeatable("encoder_gone", name=name, error=encoder_problems.sentence(error)) from error
-    now, then = ((each.name, each.digest, each.precision) for each in (encoder, head.encoder))
+    now, then = ((row.name, row.digest, row.precision) for row in (encoder, head.encoder))
     if now != then:
         raise NotRepeatable("encoder_other", name=name, now=encoder.digest, then=head.encoder.digest)
     require_recorded_vectors(head.encoder, probe)
@@ -134,9 +134,9 @@ def _vectors(head: models.Head, training: list[Opinions], report: Report) -> np.
         head.dataset,
         progress=lambda done, total: report(done=done, total=total, unit="images"),
     )
-    rows, found = mirror.rows_of([each.image for each in training])
-    if not found.all():
-        raise NotRepeatable("embeddings_gone", missing=int((~found).sum()), total=len(training))
+    rows, embedded = mirror.rows_of([votes.image for votes in training])
+    if not embedded.all():
+        raise NotRepeatable("embeddings_gone", missing=int((~embedded).sum()), total=len(training))
     return np.asarray(mirror.vectors[rows], np.float32)
 
 

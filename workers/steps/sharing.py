@@ -56,9 +56,9 @@ class Share:
     def claim(self, *, take_from_hung: bool = False) -> Chunk | None:
         """The next free chunk with missing images; None when there is none behind the last one claimed."""
         while (
-            found := self._todo.filter(pk__gt=self._last).values_list("pk", flat=True).first()
+            next_image := self._todo.filter(pk__gt=self._last).values_list("pk", flat=True).first()
         ) is not None:
-            number = found // CHUNK
+            number = next_image // CHUNK
             self._last = (number + 1) * CHUNK - 1
             if number in self._held or not (self._lock(number) or (take_from_hung and self._hangs(number))):
                 continue

@@ -62,25 +62,27 @@ def training_set(
     Labels outside `label_ids` (archived since) and images without an embedding are left out.
     """
     known = set(label_ids)
-    opinions = [each for each in training_opinions(dataset) if each.label in known]
-    rows, found = mirror.rows_of([each.image for each in opinions])
-    kept = [each for each, there in zip(opinions, found, strict=True) if there]
-    return rows[found], make_targets(votes_of(kept), label_ids), kept
+    opinions = [votes for votes in training_opinions(dataset) if votes.label in known]
+    rows, embedded = mirror.rows_of([votes.image for votes in opinions])
+    kept = [votes for votes, there in zip(opinions, embedded, strict=True) if there]
+    return rows[embedded], make_targets(votes_of(kept), label_ids), kept
 
 
 def votes_of(training: list[Opinions]) -> list[list[int]]:
     """Return the label ids of the decisions about each image, the decision that stands first."""
-    return [[each.label, *(label for label, _decision in each.others)] for each in training]
+    return [[votes.label, *(label for label, _decision in votes.others)] for votes in training]
 
 
 def digest_of(dataset: Dataset, training: list[Opinions]) -> str:
     """What a training set is, in 64 characters: a line for each opinion."""
     names = {label.pk: label.name for label in dataset.labels.all()}
-    hashes = dict(Image.objects.filter(pk__in=[each.image for each in training]).values_list("pk", "sha256"))
+    hashes = dict(
+        Image.objects.filter(pk__in=[votes.image for votes in training]).values_list("pk", "sha256")
+    )
     return decisions_digest(
-        (hashes[each.image], names[label], decision)
-        for each in training
-        for label, decision in ((each.label, each.decision), *each.others)
+        (hashes[votes.image], names[label], decision)
+        for votes in training
+        for label, decision in ((votes.label, votes.decision), *votes.others)
     )
 
 
@@ -177,8 +179,8 @@ def taught_head(
             ),
             "differing_opinions": differ,
         },
-        training=[(each.image, each.label, each.decision) for each in training],
-        others={each.image: [decision for _label, decision in each.others] for each in training},
+        training=[(votes.image, votes.label, votes.decision) for votes in training],
+        others={votes.image: [decision for _label, decision in votes.others] for votes in training},
         training_digest=digest,
         run=run,
         user=user,
@@ -193,7 +195,7 @@ def best_head(setting: Setting, mirror: Mirror, *, user: Any, report: Report, lo
     if not len(rows):
         return prompts
     digest = digest_of(setting.dataset, training)
-    taught = (
+    trained = (
         models.Head.objects.exclude(kind=models.Head.Kind.ZERO_SHOT)
         .filter(
             dataset=setting.dataset,
@@ -206,15 +208,15 @@ def best_head(setting: Setting, mirror: Mirror, *, user: Any, report: Report, lo
         .order_by("-version")
         .first()
     )
-    if taught is None:
+    if trained is None:
         X = np.asarray(mirror.vectors[rows], np.float32)
-        taught = taught_head(setting, X, y, training, digest, run=None, user=user, report=report, log=log)
-    cross = taught.metrics.get("cross_validated_on_reviewed_labels") or {}
+        trained = taught_head(setting, X, y, training, digest, run=None, user=user, report=report, log=log)
+    cross = trained.metrics.get("cross_validated_on_reviewed_labels") or {}
     verdict = judge(
-        labels=taught.n_labels,
+        labels=trained.n_labels,
         log_loss=cross.get("log_loss"),
-        prompts=taught.metrics["prompts_log_loss"],
+        prompts=trained.metrics["prompts_log_loss"],
         audit=None,
         schema_changed=False,
     )
-    return taught if verdict.promote else prompts
+    return trained if verdict.promote else prompts

@@ -23,10 +23,10 @@ def parse(text: str) -> dict[str, Any]:
     if not text:
         return {}
     try:
-        found = json.loads(text)
+        reason = json.loads(text)
     except ValueError:
         return {"code": "text", "text": text}
-    return found if isinstance(found, dict) else {"code": "text", "text": text}
+    return reason if isinstance(reason, dict) else {"code": "text", "text": text}
 
 
 def sentence(reason: str | dict[str, Any]) -> str:

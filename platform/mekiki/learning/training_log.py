@@ -32,7 +32,7 @@ def add(log: str, code: str, values: Values) -> str:
 
 def told(log: str) -> str:
     """The log in words, a line for each of its lines, with the time of day in the site's time zone."""
-    return "\n".join(_told(line) for line in log.split("\n"))
+    return "\n".join(_sentence_of_line(line) for line in log.split("\n"))
 
 
 def sentence(code: str, values: Values) -> str:
@@ -45,10 +45,10 @@ def sentence(code: str, values: Values) -> str:
     return " ".join(text.split())  # a line stays a line, whatever an error says
 
 
-def _told(line: str) -> str:
+def _sentence_of_line(line: str) -> str:
     try:
-        found = json.loads(line)
-        code, values, at = found["code"], found["values"], _time(found.get("at"))
+        entry = json.loads(line)
+        code, values, at = entry["code"], entry["values"], _time(entry.get("at"))
     except (ValueError, TypeError, KeyError):
         return line
     if not isinstance(code, str) or not isinstance(values, dict):
@@ -118,8 +118,8 @@ def _candidate(v: Values) -> str:
         shown |= {"gap": decimal(v["gap"]), "error": decimal(v["gap_error"])}
     else:
         text = _("“%(kind)s”: cross-validated log-loss %(loss)s, the best.")
-    told = text % shown
-    return _("%(told)s This kind is taken.") % {"told": told} if v["taken"] else told
+    sentence = text % shown
+    return _("%(told)s This kind is taken.") % {"told": sentence} if v["taken"] else sentence
 
 
 def _cross_validated(v: Values) -> str:

@@ -105,8 +105,8 @@ def _page(rows: Any, key: str, before: str) -> tuple[list[Any], int | None]:
     start = number_in(before)
     if start is not None:
         rows = rows.filter(**{f"{key}__lt": start})
-    found = list(rows[: PAGE + 1])
-    return found[:PAGE], (getattr(found[PAGE - 1], key) if len(found) > PAGE else None)
+    page = list(rows[: PAGE + 1])
+    return page[:PAGE], (getattr(page[PAGE - 1], key) if len(page) > PAGE else None)
 
 
 @require_POST

@@ -68,11 +68,11 @@ class HttpDoor:
 
     def _log_in(self, name: str, password: str) -> None:
         page = self._open(f"{self.url}/accounts/login/").decode()
-        found = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)
-        if found is None:
+        match = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)
+        if match is None:
             raise RuntimeError("The login page has no form.")
         form = urllib.parse.urlencode(
-            {"csrfmiddlewaretoken": found.group(1), "username": name, "password": password}
+            {"csrfmiddlewaretoken": match.group(1), "username": name, "password": password}
         ).encode()
         self._open(f"{self.url}/accounts/login/", form)
         if not any(cookie.name == "sessionid" for cookie in self.cookies):

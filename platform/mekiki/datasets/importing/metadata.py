@@ -106,12 +106,12 @@ class MetadataTable:
         store, number = self._store, self._number
         for key in (bare, stem) if stem else (bare,):
             is_stem = key is stem
-            found = store.by_key(number, key, _MAX_CANDIDATES)
+            rows = store.by_key(number, key, _MAX_CANDIDATES)
             if len(folded) > 1:
-                found += store.by_key(number, _path_key(folded[-2], key), _MAX_CANDIDATES)
+                rows += store.by_key(number, _path_key(folded[-2], key), _MAX_CANDIDATES)
             else:
-                found += store.by_ending(number, key, _MAX_CANDIDATES)
-            for row in found:
+                rows += store.by_ending(number, key, _MAX_CANDIDATES)
+            for row in rows:
                 yield row, is_stem
 
     @staticmethod

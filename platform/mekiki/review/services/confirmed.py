@@ -32,7 +32,7 @@ def effective_opinions(**where: Any) -> list[Decision]:
     )
 
 
-def one_each(opinions: Iterable[Decision]) -> list[Decision]:
+def latest_by_reviewer(opinions: Iterable[Decision]) -> list[Decision]:
     """One opinion a person, answers in time before late ones."""
     first: dict[int, Decision] = {}
     for opinion in sorted(opinions, key=lambda d: (d.late, d.pk)):
@@ -45,7 +45,7 @@ def settle(opinions: Iterable[Decision], wanted: int) -> Decision | None:
 
     Answers beyond the `wanted` first are opinions that change nothing. None while it is open.
     """
-    counted = one_each(opinions)[:wanted]
+    counted = latest_by_reviewer(opinions)[:wanted]
     if not counted:
         return None
     label_id, votes = Counter(d.label_id for d in counted).most_common(1)[0]
@@ -121,16 +121,16 @@ def audit_answer(image: Any) -> tuple[Label | None, datetime | None]:
         .select_related("item", "label", "superseded_by")
         .order_by("item_id", "id")
     )
-    found = []
+    answers = []
     for _item, of_item in groupby(given, key=lambda d: d.item_id):
         group = [d for d in of_item if not _slip(d)]
         wanted = group[0].item.opinions if group and group[0].item else 1
         deciding = _settled_first(group, wanted)
         if deciding is not None:
-            last = max(d.created_at for d in one_each(group)[:wanted])
-            found.append((cast(Label, deciding.label), last))
-    in_use = [each for each in found if each[0].archived_at is None]
-    kept = in_use or found
+            last = max(d.created_at for d in latest_by_reviewer(group)[:wanted])
+            answers.append((cast(Label, deciding.label), last))
+    in_use = [answer for answer in answers if answer[0].archived_at is None]
+    kept = in_use or answers
     return kept[0] if kept else (None, None)
 
 
@@ -142,7 +142,7 @@ def _settled_first(group: list[Decision], wanted: int) -> Decision | None:
     """
     for n in range(1, len(group) + 1):
         deciding = settle(group[:n], wanted)
-        if deciding is not None or len(one_each(group[:n])) >= wanted:
+        if deciding is not None or len(latest_by_reviewer(group[:n])) >= wanted:
             return deciding
     return None
 

@@ -195,9 +195,9 @@ def shown_for(*, dataset: Any, items: list[QueueItem]) -> dict[int, dict[str, An
         for item in items
     }
     seen = {item.image_id: item for item in items if not shown[item.pk]["blind"]}
-    found = _predicted(dataset, list(seen)) if seen else {}
+    predicted = _predicted(dataset, list(seen)) if seen else {}
     for image_id, item in seen.items():
-        shown[item.pk].update(dict.fromkeys(SHOWN) | found.get(image_id, {}))
+        shown[item.pk].update(dict.fromkeys(SHOWN) | predicted.get(image_id, {}))
     return shown
 
 
@@ -218,8 +218,8 @@ def _predicted(dataset: Any, image_ids: list[int]) -> dict[int, dict[str, Any]]:
         rows = Prediction.objects.filter(head_id=head.pk, image__in=image_ids).values(
             "image_id", "label_id", "label__name", "label__archived_at", "confidence", "runner_up_id"
         )
-        found = {row["image_id"]: row for row in rows}
-        if found or head == (now := in_use.first()):
+        predictions = {row["image_id"]: row for row in rows}
+        if predictions or head == (now := in_use.first()):
             break
         head = now
     if head is None:
@@ -235,7 +235,7 @@ def _predicted(dataset: Any, image_ids: list[int]) -> dict[int, dict[str, Any]]:
             "confidence": row["confidence"],
             "runner_up": row["runner_up_id"],
         }
-        for image_id, row in found.items()
+        for image_id, row in predictions.items()
         if row["label__archived_at"] is None
     }
 

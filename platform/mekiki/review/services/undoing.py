@@ -10,7 +10,7 @@ from mekiki.config import clock
 from mekiki.review.errors import ReviewError
 from mekiki.review.models import Decision, QueueItem
 from mekiki.review.selectors import standing
-from mekiki.review.services.confirmed import derive, effective_opinions, one_each
+from mekiki.review.services.confirmed import derive, effective_opinions, latest_by_reviewer
 from mekiki.review.services.decisions import is_flagged, lock_item, record_decision, wait_first
 from mekiki.review.services.leases import LeasedItem, lease_items
 from mekiki.review.services.locks import lock_reviewer
@@ -64,7 +64,7 @@ def undo(*, dataset: Any, user: Any, client_key: UUID) -> Decision:
 def _ask_again(dataset: Any, user: Any, item: QueueItem) -> LeasedItem | None:
     """Put the image first in the queue, in the reviewer's hands, if it still needs an opinion."""
     now = clock.now()
-    enough = len(one_each(effective_opinions(item=item))) >= item.opinions
+    enough = len(latest_by_reviewer(effective_opinions(item=item))) >= item.opinions
     if item.state != QueueItem.State.WAITING and (enough or is_flagged(item)):
         return None
     leased = lease_items(dataset=dataset, user=user, items=[wait_first(item)], now=now)

@@ -81,9 +81,9 @@ def confusions(request: UserRequest, slug: str, version: int) -> StreamingHttpRe
         # Last the images that have no place in the matrix, with the reason in the fourth column.
         yield "people_said", "head_said", "images", "note"
         for truth, row in zip(ids, matrix, strict=True):
-            for said, n in zip(ids, row, strict=True):
+            for predicted, n in zip(ids, row, strict=True):
                 if n:
-                    yield safe_cell(names.get(truth, "?")), safe_cell(names.get(said, "?")), n, ""
+                    yield safe_cell(names.get(truth, "?")), safe_cell(names.get(predicted, "?")), n, ""
         if unknown := unknown_labels(evaluation):
             yield "", "", unknown, UNKNOWN
         counts, since = counts_of(evaluation), since_stated(evaluation, now)
