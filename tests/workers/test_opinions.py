@@ -11,7 +11,7 @@ import pytest
 from django.urls import reverse
 
 from mekiki.learning.models import Head
-from mekiki.learning.training_log import told
+from mekiki.learning.training_log import log_in_words
 from mekiki.review.models import Decision, QueueItem
 from mekiki.review.selectors import Opinions, training_labels, training_opinions
 from mekiki.review.services import answer, next_items
@@ -76,7 +76,7 @@ def test_people_who_differ_teach_each_by_their_share(coloured: Any, work: Work, 
         assert {head.label_ids[i] for i in np.flatnonzero(row)} == set(
             votes.values_list("label_id", flat=True)
         )
-    assert "About 3 images people differ" in told(head.run.log)
+    assert "About 3 images people differ" in log_in_words(head.run.log)
 
     result = work(coloured, "verify_head", head=head.pk)
     assert (result["outcome"], result["relabelled"]) == ("same", False), result

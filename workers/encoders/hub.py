@@ -110,7 +110,7 @@ class Hub:
         ref = self._storage(repo) / "refs" / (revision or "main")
         if ref.is_file():  # the rest of a model comes from the same version as what is here already
             revision = ref.read_text().strip() or revision
-        with self._told(repo):
+        with self._wrap_network_errors(repo):
             info = HfApi(endpoint=self._endpoint).model_info(repo, revision=revision, timeout=PATIENCE)
         if not info.sha:
             raise EncoderError(
@@ -128,7 +128,7 @@ class Hub:
         files: list[tuple[str, str, str, int]] = []
         for name in names:
             url = hf_hub_url(repo, name, revision=commit, endpoint=self._endpoint)
-            with self._told(repo):
+            with self._wrap_network_errors(repo):
                 about = get_hf_file_metadata(url, timeout=PATIENCE, endpoint=self._endpoint)
             etag = (about.etag or "").strip('"')
             if not etag or not etag.replace("-", "").isalnum() or about.size is None:
@@ -177,7 +177,7 @@ class Hub:
                     handle.truncate(0)
                     have = handle.seek(0)
                 self._room(part.parent, size - have)
-                with self._told(url):
+                with self._wrap_network_errors(url):
                     http_get(
                         url,
                         handle,
@@ -224,7 +224,7 @@ class Hub:
         )
 
     @contextlib.contextmanager
-    def _told(self, what: str) -> Iterator[None]:
+    def _wrap_network_errors(self, what: str) -> Iterator[None]:
         """The hub client's errors as ours."""
         import httpx2
         from huggingface_hub import errors as hub

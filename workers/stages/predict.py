@@ -57,7 +57,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         report(stage="reading the prompts")
         setting = Setting.of(dataset, encoder, row, labels, prompt_set)
         since = champion_since(dataset)
-        is_trained = before is not None and before.taught
+        is_trained = before is not None and before.is_trained
         # A head that a person chose knowing these prompts is not replaced because of them.
         kept = (
             before is not None

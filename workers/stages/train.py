@@ -32,7 +32,7 @@ from workers.steps.choosing import fill
 from workers.steps.encoders import schema_of, serving_encoder
 from workers.steps.predictions import score_all, store_missing
 from workers.steps.promotion import AuditComparison, Verdict, compare, judge
-from workers.steps.teaching import Setting, digest_of, taught_head, training_set
+from workers.steps.teaching import Setting, digest_of, train_new_head, training_set
 from workers.versions import code_version
 
 
@@ -115,7 +115,7 @@ def _train(job: Job, run_: models.TrainingRun, report: Report, log: _Log) -> dic
         X = np.asarray(mirror.vectors[rows], np.float32)
         if run_.head is None:
             log("learning_from", labels=len(rows), images=len(mirror))
-            taught_head(
+            train_new_head(
                 setting, X, y, training, digest, run=run_, user=job.created_by, report=report, log=log
             )
         head = run_.head
@@ -160,7 +160,7 @@ def _is_same(
 ) -> bool:
     """Would training make the head in use once more? (Invariant 3: same inputs, same head.)"""
     return head is not None and (
-        head.taught,
+        head.is_trained,
         head.encoder_id,
         head.prompt_set_id,
         head.label_ids,

@@ -22,7 +22,7 @@ from workers.heads.targets import make_targets
 from workers.runner import Report
 from workers.steps.encoders import loaded
 from workers.steps.probing import require_recorded_vectors
-from workers.steps.teaching import Setting, digest_of, taught_bytes, votes_of, zero_shot_bytes
+from workers.steps.teaching import Setting, digest_of, trained_bytes, votes_of, zero_shot_bytes
 from workers.versions import code_version
 
 
@@ -70,13 +70,13 @@ def _repeat(head: models.Head, report: Report) -> tuple[bytes, dict[str, Any]]:
     if len(training) != head.n_labels:
         raise NotRepeatable("images_deleted", missing=head.n_labels - len(training), total=head.n_labels)
     setting = _setting(head, report)
-    if not head.taught:
+    if not head.is_trained:
         return zero_shot_bytes(setting), {}
     if not {votes.label for votes in training} <= set(head.label_ids):
         raise NotRepeatable("labels_gone")
     X, y = _vectors(head, training, report), make_targets(votes_of(training), head.label_ids)
     report(stage="training", unit="labels", total=len(y))
-    weights, _trained = taught_bytes(setting, X, y, seed=head.seed, log=silent)
+    weights, _trained = trained_bytes(setting, X, y, seed=head.seed, log=silent)
     report(done=len(y))
     return weights, {
         "relabelled": digest_of(head.dataset, training) != head.decisions_digest,

@@ -91,7 +91,7 @@ def zero_shot_bytes(setting: Setting) -> bytes:
     return dump_head(ZeroShotHead(setting.text, setting.encoder.logit_scale))
 
 
-def taught_bytes(
+def trained_bytes(
     setting: Setting, X: np.ndarray, y: np.ndarray, *, seed: int, log: Log
 ) -> tuple[bytes, TrainedHead]:
     """(a head trained on X (n, d), y (n,) or soft (n, L), as it is stored, and how it came about).
@@ -133,7 +133,7 @@ def zero_shot_head(setting: Setting, user: Any) -> models.Head:
     )
 
 
-def taught_head(
+def train_new_head(
     setting: Setting,
     X: np.ndarray,
     y: np.ndarray,
@@ -159,7 +159,7 @@ def taught_head(
     differ = int((y.max(axis=1) < 1).sum()) if y.ndim == 2 else 0
     if differ:
         log("opinions_differ", images=differ)
-    weights, trained = taught_bytes(setting, X, y, seed=seed, log=log)
+    weights, trained = trained_bytes(setting, X, y, seed=seed, log=log)
     report(done=len(y))
     return record_head(
         dataset=dataset,
@@ -210,7 +210,7 @@ def best_head(setting: Setting, mirror: Mirror, *, user: Any, report: Report, lo
     )
     if trained is None:
         X = np.asarray(mirror.vectors[rows], np.float32)
-        trained = taught_head(setting, X, y, training, digest, run=None, user=user, report=report, log=log)
+        trained = train_new_head(setting, X, y, training, digest, run=None, user=user, report=report, log=log)
     cross = trained.metrics.get("cross_validated_on_reviewed_labels") or {}
     verdict = judge(
         labels=trained.n_labels,

@@ -30,7 +30,7 @@ def add(log: str, code: str, values: Values) -> str:
     return f"{log}\n{line}" if log else line
 
 
-def told(log: str) -> str:
+def log_in_words(log: str) -> str:
     """The log in words, a line for each of its lines, with the time of day in the site's time zone."""
     return "\n".join(_sentence_of_line(line) for line in log.split("\n"))
 

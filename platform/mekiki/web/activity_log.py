@@ -82,7 +82,7 @@ def _midnight(day: str, days_later: int = 0) -> datetime | None:
 
 @dataclass
 class Line:
-    """One line of a page: an event, or a group that `each_url` lists one by one."""
+    """One line of a page: an event, or a group that `details_url` lists one by one."""
 
     event: Event
     words: str
@@ -92,7 +92,7 @@ class Line:
     label: str = ""
     count: int = 1
     oldest: datetime | None = None
-    each_url: str = ""
+    details_url: str = ""
 
 
 def page_of(request: HttpRequest, rows: QuerySet[Event], *, names: list[str]) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def _lines(groups: list[selectors.Group], wanted: Filter) -> list[Line]:
                 "",
             )
             line.words = _many(group.newest.kind, group.count)
-            line.each_url = Filter(
+            line.details_url = Filter(
                 group.newest.kind, group.newest.actor_name or PLATFORM, wanted.since, wanted.until
             ).query(first=str(group.oldest.pk), last=str(group.newest.pk))
     return singles
@@ -167,7 +167,8 @@ def lines_of(page: Iterable[Event]) -> list[Line]:
         return lines
     labels = dict(
         Label.objects.filter(
-            pk__in={line.event.data.get("label") for of_answer in answers.values() for line in of_answer} - {None}
+            pk__in={line.event.data.get("label") for of_answer in answers.values() for line in of_answer}
+            - {None}
         ).values_list("pk", "name")
     )
     for dataset in Dataset.objects.filter(pk__in=answers):

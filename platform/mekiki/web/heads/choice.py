@@ -38,7 +38,7 @@ def choice_of(head: Head) -> Choice:
 
 
 def _sentence(head: Head, kinds: dict[str, Any]) -> str:
-    if not head.taught:
+    if not head.is_trained:
         return _(
             "It rests on the prompts alone: there was no confirmed label to learn from. Review some images, then retrain."
         )

@@ -50,9 +50,9 @@ def _training_rows(head: Head) -> Iterator[tuple[Any, ...]]:
                 safe_cell(user),
                 utc(at),
                 kind,
-                said,
+                label_name,
             )
-            for pk, user, at, kind, said in wanted.values_list(
+            for pk, user, at, kind, label_name in wanted.values_list(
                 "pk", "user__username", "created_at", "kind", "label__name"
             )
         }
