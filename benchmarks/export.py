@@ -23,7 +23,7 @@ SELECT {dataset}, encode(sha256(n::text::bytea), 'hex'), 'line-3/2026-11/part-' 
        40000, '{{"line": "3", "camera": "left", "lot": "2611-07", "shift": "night"}}', random(), now(), 0, 0
 FROM generate_series(1, {labels}) n;
 INSERT INTO review_queueitem
-    (dataset_id, image_id, stream, propensity, head_id, position, opinions, state, created_at)
+    (dataset_id, image_id, stream, propensity, head_id, position, overlap, state, created_at)
 SELECT {dataset}, id, 'uncertain', 0.25, {head}, id, 1, 'done', now() FROM datasets_image;
 INSERT INTO review_decision
     (dataset_id, image_id, item_id, user_id, kind, label_id, note, shown, client_key, late, created_at)

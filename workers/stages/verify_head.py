@@ -13,7 +13,7 @@ from mekiki.learning import models
 from mekiki.learning.repeating import DIFFERENT, IMPOSSIBLE, SAME
 from mekiki.learning.services import record_verification
 from mekiki.review.models import Decision
-from mekiki.review.selectors import Opinions
+from mekiki.review.selectors import ImageVotes
 from workers import embeddings, encoder_problems
 from workers.encoders import EncoderError
 from workers.errors import StageError
@@ -66,7 +66,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
 
 def _repeat(head: models.Head, report: Report) -> tuple[bytes, dict[str, Any]]:
     """(the bytes its own inputs give now, what changed about the inputs since). NotRepeatable: one is gone."""
-    training = _opinions(head)
+    training = _votes(head)
     if len(training) != head.n_labels:
         raise NotRepeatable("images_deleted", missing=head.n_labels - len(training), total=head.n_labels)
     setting = _setting(head, report)
@@ -84,7 +84,7 @@ def _repeat(head: models.Head, report: Report) -> tuple[bytes, dict[str, Any]]:
     }
 
 
-def _opinions(head: models.Head) -> list[Opinions]:
+def _votes(head: models.Head) -> list[ImageVotes]:
     """What the head was trained on, by image. What a decision says never changes, so its number is enough."""
     rows = list(
         head.training_labels.order_by("image_id").values_list("image_id", "label_id", "decision_id", "others")
@@ -94,7 +94,7 @@ def _opinions(head: models.Head) -> list[Opinions]:
     if any(pk not in label_of for *_row, others in rows for pk in others):
         raise NotRepeatable("labels_gone")
     return [
-        Opinions(image, label, decision, tuple((label_of[pk], pk) for pk in others))
+        ImageVotes(image, label, decision, tuple((label_of[pk], pk) for pk in others))
         for image, label, decision, others in rows
     ]
 
@@ -126,7 +126,7 @@ def _setting(head: models.Head, report: Report) -> Setting:
         raise NotRepeatable("prompts_gone", error=str(error)) from error
 
 
-def _vectors(head: models.Head, training: list[Opinions], report: Report) -> np.ndarray:
+def _vectors(head: models.Head, training: list[ImageVotes], report: Report) -> np.ndarray:
     """(n, d) embeddings of the training images, as the training had them: float16, made float32."""
     report(stage="reading embeddings")
     mirror = embeddings.load(

@@ -29,7 +29,7 @@ def fill(dataset: Dataset, head: models.Head, scores: Scores, mirror: Mirror, re
     its sample would lean toward the easy ones.
     """
     report(stage="choosing the next images")
-    dataset.refresh_from_db(fields=["queue_target", "acquisition", "audit_fraction", "opinions"])
+    dataset.refresh_from_db(fields=["queue_target", "acquisition", "audit_fraction", "overlap"])
     answered = answered_image_ids(dataset)
     held = _held_image_ids(dataset)
     candidate = ~mirror.mask_of(sorted(answered | held))

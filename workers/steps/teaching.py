@@ -10,7 +10,7 @@ from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label, PromptSet
 from mekiki.learning import models
 from mekiki.learning.services import decisions_digest, next_version, record_head, seed_for
-from mekiki.review.selectors import Opinions, training_opinions
+from mekiki.review.selectors import ImageVotes, training_votes
 from workers.embeddings import Mirror
 from workers.encoders import Encoder
 from workers.heads.log import Log
@@ -56,25 +56,25 @@ class Setting:
 
 def training_set(
     dataset: Dataset, mirror: Mirror, label_ids: list[int]
-) -> tuple[np.ndarray, np.ndarray, list[Opinions]]:
-    """(rows (n,) of the mirror, targets as of `make_targets`, the opinions behind each) a head may learn from.
+) -> tuple[np.ndarray, np.ndarray, list[ImageVotes]]:
+    """(rows (n,) of the mirror, targets as of `make_targets`, the decisions behind each) a head may learn from.
 
     Labels outside `label_ids` (archived since) and images without an embedding are left out.
     """
     known = set(label_ids)
-    opinions = [votes for votes in training_opinions(dataset) if votes.label in known]
-    rows, embedded = mirror.rows_of([votes.image for votes in opinions])
-    kept = [votes for votes, there in zip(opinions, embedded, strict=True) if there]
+    votes_of_images = [votes for votes in training_votes(dataset) if votes.label in known]
+    rows, embedded = mirror.rows_of([votes.image for votes in votes_of_images])
+    kept = [votes for votes, there in zip(votes_of_images, embedded, strict=True) if there]
     return rows[embedded], make_targets(votes_of(kept), label_ids), kept
 
 
-def votes_of(training: list[Opinions]) -> list[list[int]]:
+def votes_of(training: list[ImageVotes]) -> list[list[int]]:
     """Return the label ids of the decisions about each image, the decision that stands first."""
     return [[votes.label, *(label for label, _decision in votes.others)] for votes in training]
 
 
-def digest_of(dataset: Dataset, training: list[Opinions]) -> str:
-    """What a training set is, in 64 characters: a line for each opinion."""
+def digest_of(dataset: Dataset, training: list[ImageVotes]) -> str:
+    """What a training set is, in 64 characters: a line for each decision."""
     names = {label.pk: label.name for label in dataset.labels.all()}
     hashes = dict(
         Image.objects.filter(pk__in=[votes.image for votes in training]).values_list("pk", "sha256")
@@ -137,7 +137,7 @@ def train_new_head(
     setting: Setting,
     X: np.ndarray,
     y: np.ndarray,
-    training: list[Opinions],
+    training: list[ImageVotes],
     digest: str,
     *,
     run: models.TrainingRun | None,
@@ -158,7 +158,7 @@ def train_new_head(
     )
     differ = int((y.max(axis=1) < 1).sum()) if y.ndim == 2 else 0
     if differ:
-        log("opinions_differ", images=differ)
+        log("decisions_differ", images=differ)
     weights, trained = trained_bytes(setting, X, y, seed=seed, log=log)
     report(done=len(y))
     return record_head(
@@ -177,7 +177,7 @@ def train_new_head(
             "prompts_log_loss": prompts_log_loss(
                 X, hard_labels(y), setting.text, setting.encoder.logit_scale
             ),
-            "differing_opinions": differ,
+            "differing_decisions": differ,
         },
         training=[(votes.image, votes.label, votes.decision) for votes in training],
         others={votes.image: [decision for _label, decision in votes.others] for votes in training},

@@ -88,10 +88,10 @@ def _made_with(v: Values) -> str:
     }
 
 
-def _opinions_differ(v: Values) -> str:
+def _decisions_differ(v: Values) -> str:
     return ngettext(
-        "About %(shown)s image people differ: it counts for each label by its share of the opinions.",
-        "About %(shown)s images people differ: they count for each label by its share of the opinions.",
+        "About %(shown)s image people differ: it counts for each label by its share of the decisions.",
+        "About %(shown)s images people differ: they count for each label by its share of the decisions.",
         v["images"],
     ) % {"shown": count(v["images"])}
 
@@ -153,7 +153,7 @@ SENTENCES: dict[str, Callable[[Values], str]] = {
     "tried_again": lambda v: _("Tried again: attempt %(n)s.") % {"n": count(v["attempt"])},
     "learning_from": _learning_from,
     "made_with": _made_with,
-    "opinions_differ": _opinions_differ,
+    "decisions_differ": _decisions_differ,
     "predicting": _predicting,
     "verdict": _verdict,
     "stopped": lambda v: _("Stopped by a person."),

@@ -35,10 +35,10 @@ def training_labels(dataset: Any) -> list[tuple[int, int, int]]:
 
 
 @dataclass(frozen=True)
-class Opinions:
+class ImageVotes:
     """What people say an image is, for training: the decision that stands for it, and those of others beside it.
 
-    Where others say something else the image counts for each label by its share of the opinions.
+    Where others say something else the image counts for each label by its share of the decisions.
     """
 
     image: int
@@ -47,21 +47,21 @@ class Opinions:
     others: tuple[tuple[int, int], ...] = ()  # (label id, decision id)
 
 
-def training_opinions(dataset: Any) -> list[Opinions]:
-    """Every image a head may be trained on with all opinions about it, by image id.
+def training_votes(dataset: Any) -> list[ImageVotes]:
+    """Every image a head may be trained on with all decisions about it, by image id.
 
     Beside the images with a label, those on which reviewers who were all asked did not agree: the head is told that it
-    can be either. Opinions about the audit sample, and labels that were archived, are not among them.
+    can be either. ImageVotes about the audit sample, and labels that were archived, are not among them.
     """
     rows = ConfirmedLabel.objects.filter(dataset=dataset, in_training=True, label__archived_at__isnull=True)
     training, several = {}, {}
     for image, label, decision, item, wanted in rows.values_list(
-        "image_id", "label_id", "decision_id", "decision__item_id", "decision__item__opinions"
+        "image_id", "label_id", "decision_id", "decision__item_id", "decision__item__overlap"
     ):
-        training[image] = Opinions(image, label, decision)
+        training[image] = ImageVotes(image, label, decision)
         if (wanted or 1) > 1:
             several[item] = image
-    undecided = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.DONE, opinions__gt=1)
+    undecided = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.DONE, overlap__gt=1)
     undecided = undecided.filter(
         ~Exists(ConfirmedLabel.objects.filter(image=OuterRef("image"))),
         ~Exists(standing(item=OuterRef("pk"), kind=Decision.Kind.FLAG)),
@@ -72,10 +72,10 @@ def training_opinions(dataset: Any) -> list[Opinions]:
     answers: dict[int, dict[int, tuple[int, int]]] = {}  # item → person → (label, decision)
     wanted_of: dict[int, int] = {}
     named = standing(
-        dataset=dataset, item__opinions__gt=1, kind__in=[Decision.Kind.CONFIRM, Decision.Kind.CORRECT]
+        dataset=dataset, item__overlap__gt=1, kind__in=[Decision.Kind.CONFIRM, Decision.Kind.CORRECT]
     )
     for item, wanted, user, label, decision in named.order_by("item_id", "late", "pk").values_list(
-        "item_id", "item__opinions", "user_id", "label_id", "pk"
+        "item_id", "item__overlap", "user_id", "label_id", "pk"
     ):
         if item in several:
             wanted_of[item] = wanted
@@ -87,9 +87,9 @@ def training_opinions(dataset: Any) -> list[Opinions]:
         first = training.get(image)
         if first is not None:
             others = tuple(vote for vote in votes if vote[1] != first.decision)
-            training[image] = Opinions(image, first.label, first.decision, others)
+            training[image] = ImageVotes(image, first.label, first.decision, others)
         elif len(votes) > 1:
-            training[image] = Opinions(image, *votes[0], tuple(votes[1:]))
+            training[image] = ImageVotes(image, *votes[0], tuple(votes[1:]))
     return [training[image] for image in sorted(training)]
 
 
@@ -233,7 +233,7 @@ def audits_under_archived_labels(dataset: Any) -> QuerySet[ConfirmedLabel]:
 
 
 def answered_image_ids(dataset: Any) -> set[int]:
-    """Images that need not be asked about again: labelled, flagged, or with all the opinions they asked for.
+    """Images that need not be asked about again: labelled, flagged, or with all the decisions that their overlap asks for.
 
     An image whose label, or whose audit answer, is archived is asked about anew: nobody has said which of the labels
     in use it has, no head learns from it, and an audit sample without such images would not be a random one.

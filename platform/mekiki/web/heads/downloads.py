@@ -31,7 +31,7 @@ def training_labels(request: UserRequest, slug: str, version: int) -> StreamingH
 
 
 def _training_rows(head: Head) -> Iterator[tuple[Any, ...]]:
-    """TRAINING, then a row for each label, and one for each further opinion about an image.
+    """TRAINING, then a row for each label, and one for each further decision about an image.
 
     A decision that is not on record leaves its cells empty.
     """
