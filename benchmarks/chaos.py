@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
 
 REVIEWED, IMPORTED = "reviewed", ["line-1", "line-2", "line-3"]
-VOLUME_MB = 3000
+VOLUME_MB = 2000
 DRAIN_SECONDS = 300.0
 PAUSE_SECONDS = 3.0  # at least, between two faults
 # Figures that the promise of the platform wants to be 0.

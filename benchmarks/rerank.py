@@ -2,12 +2,12 @@
 
     python benchmarks/rerank.py [--quick] [--json PATH] [--docs] [--folder FOLDER] [--repeats N] [--no-peers]
 
-Budget: a million cached 512-d embeddings, 10 labels, 1,000 confirmed: < 5 s in all, of which re-scoring < 1 s. The pool
-is made up (benchmarks/reranking/data.py says how) and lies in a float16 file that is mapped, as the mirror's is.
-Medians of --repeats runs; a step that takes over half a minute is run once, and the row says so. `*_cpu_s` are
-processor seconds of all threads, which other programs on the machine disturb less than they do the clock.
-`grown_mb`: the most memory of the process's own beyond what it held before the step, mapped files left out.
-The floor: all bytes of the pool read once and all products with the labels taken, measured on the spot.
+Budget: a million cached 512-d embeddings, 10 labels, 1,000 confirmed: < 5 s in all, re-scoring < 1 s.
+The pool is generated (benchmarks/reranking/data.py) and mapped from a float16 file, like that of the mirror.
+Medians of --repeats runs; a step of more than half a minute is run once, and the row states it. `*_cpu_s` are
+processor seconds of all threads, which other programs disturb less than the clock.
+`grown_mb`: the largest growth of the process's own memory during the step, without mapped files.
+The floor: the time to read all bytes of the pool once and multiply them with the labels, measured in the run.
 """
 
 import argparse
@@ -52,7 +52,10 @@ def rerank(pool: data.Pool, confirmed: int, repeats: int, batch: int) -> tuple[d
     rows = pool.confirmed(confirmed, 0)
     X, y = np.asarray(pool.X[rows], np.float32), pool.y[rows].astype(np.int64)
     refit, taught, often = repeated(
-        lambda number: train_head(X, y, text=pool.text, logit_scale=data.LOGIT_SCALE, seed=number), repeats
+        lambda number: train_head(
+            X, y, class_embeddings=pool.text, logit_scale=data.LOGIT_SCALE, seed=number
+        ),
+        repeats,
     )
     head = taught.head
     rescore, scores, _ = repeated(lambda _number: score(head, pool.X), repeats)
@@ -152,7 +155,8 @@ def beside(folder: Path, n: int, labels: int, sizes: list[int], batch: int) -> l
 def table(rows: list[dict[str, Any]]) -> str:
     """For the terminal."""
     lines = [
-        f"{'images':>10}{'labels':>8}{'confirmed':>11}{'refit s':>10}{'re-score s':>12}{'choose s':>10}{'in all s':>10}"
+        f"{'images':>10}{'labels':>8}{'confirmed':>11}{'refit s':>10}{'re-score s':>12}"
+        f"{'choose s':>10}{'in all s':>10}"
         f"{'floor: re-score':>24}{'choose':>9}{'memory MB':>11}"
     ]
     for r in rows:
@@ -168,8 +172,8 @@ def table(rows: list[dict[str, Any]]) -> str:
     for r in rows:
         if r["kind"] == "acquisition":
             lines.append(
-                f"choose by {r['strategy']:17} {r['choose_s']:8.2f} s ({r['choose_cpu_s']:.2f} of processor), "
-                f"{r['choose_grown_mb']} MB"
+                f"choose by {r['strategy']:17} {r['choose_s']:8.2f} s ({r['choose_cpu_s']:.2f} of "
+                f"processor), {r['choose_grown_mb']} MB"
             )
         elif r["kind"] == "peer":
             told = r.get("stopped") or ", ".join(f"{k} {v}" for k, v in r.items() if k.endswith("_s"))

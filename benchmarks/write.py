@@ -157,10 +157,16 @@ SECTIONS: dict[str, tuple[str, str, str]] = {
     "chaos": (
         "Faults under a working platform",
         "make chaos",
-        "`kill -9` of any process and of the supervisor, SIGSTOP for some seconds, a disk without a free byte, the clock of all "
-        "processes shifted by up to a day, while reviewers answer, images are imported, heads trained and label sets frozen. "
-        "`*_answers_again_*` are the seconds from the end of a fault to the first answer that was sent after it and "
-        "acknowledged. Promise: every acknowledged answer is stored once, as acknowledged; no job is stuck or doubled.",
+        "Faults while eight reviewers answer, images are imported, heads trained and label sets frozen: `kill -9` of each "
+        "part, of the processes it works with and of the supervisor; SIGSTOP for some seconds; a disk without a free byte; "
+        "a folder of the files that cannot be written; the clock of all processes, the database's too, set ahead and back by "
+        "up to a day while they run. Only the time of day is shifted: the monotonic clock and the times of files stay those "
+        "of the machine. Promise: every acknowledged answer is stored once, as acknowledged; no job is lost, stuck or doubled. "
+        "A job counts as lost where an import or a label set was acknowledged and is not there; as stuck where it has not "
+        "ended within five minutes after the last fault; as doubled where its end was recorded twice. `answers_again_after_*` "
+        "are the seconds from the end of a fault to the first answer that was sent after it and acknowledged, without those "
+        "where the next fault came first. The machine was shared with other work, and the platform's own load comes on top "
+        "(`load_average`, over one minute, at each fault): these are not the recovery times of a quiet machine.",
     ),
     "review_latency": (
         "From the key to the next image",

@@ -13,6 +13,7 @@ import factory
 from django.contrib.auth.hashers import make_password
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db import transaction
 from django.utils import timezone
 from PIL import Image as PillowImage
 from PIL import ImageDraw
@@ -90,16 +91,20 @@ class PromptSetFactory(factory.django.DjangoModelFactory):
 
     class Meta:
         model = PromptSet
-        skip_postgeneration_save = True
 
     dataset = factory.SubFactory(DatasetFactory)
     version = factory.LazyAttribute(lambda o: PromptSet.objects.filter(dataset=o.dataset).count() + 1)
     digest = factory.Sequence(lambda n: hashlib.sha256(b"prompts %d" % n).hexdigest())
 
-    @factory.post_generation
-    def prompts(self, create: bool, extracted: Any, **kwargs: Any) -> None:
-        for label in Label.objects.filter(dataset=self.dataset, archived_at__isnull=True):
-            Prompt.objects.create(prompt_set=self, label=label, text=f"a photo of {label.name}", position=1)
+    @classmethod
+    def _create(cls, model_class: type[PromptSet], *args: Any, **values: Any) -> PromptSet:
+        with transaction.atomic():  # a set takes prompts in its own transaction only
+            made: PromptSet = super()._create(model_class, *args, **values)
+            for label in Label.objects.filter(dataset=made.dataset, archived_at__isnull=True):
+                Prompt.objects.create(
+                    prompt_set=made, label=label, text=f"a photo of {label.name}", position=1
+                )
+        return made
 
 
 def picture(number: int = 0, size: tuple[int, int] = (96, 96)) -> PillowImage.Image:

@@ -1,4 +1,4 @@
-"""What is labelled: vectors, truth, text directions, and what part of it a seed holds back for testing."""
+"""Benchmark data: vectors, true labels, class embeddings, and the rows each seed keeps for testing."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ IMBALANCE = 50  # the commonest label of the imbalanced pool is this many times 
 
 @dataclass(frozen=True)
 class Data:
-    """Images of one kind. Every row has a true label; nobody but the simulated person and the test sees it."""
+    """Images of one kind. Only the simulated reviewer and the test use the true labels."""
 
     name: str
     X: NDArray[np.float32]  # (n, d)
@@ -28,14 +28,14 @@ class Data:
     n_labels: int
 
     @property
-    def directions(self) -> NDArray[np.float32]:
-        """(L, d): the text's, or zeros, which is how a head is told that there is none."""
+    def class_embeddings(self) -> NDArray[np.float32]:
+        """Return (L, d) class embeddings, zeros without text."""
         return np.zeros((self.n_labels, self.X.shape[1]), np.float32) if self.text is None else self.text
 
 
 @dataclass(frozen=True)
 class Split:
-    """Rows of one seed. Test rows are never asked about, never trained on, never looked at by any question."""
+    """Rows of one seed. Test rows are never asked, trained on or used to choose questions."""
 
     pool: NDArray[np.int64]
     test: NDArray[np.int64]
@@ -50,8 +50,8 @@ def split(
 ) -> Split:
     """A stratified test part, the pool, and the answers to come.
 
-    With `imbalanced` the pool keeps all of the label with most rows and ever fewer of the others, down to one in
-    50. The test part stays as it is, with weights: rare labels are then measured on as many rows as the common
+    With `imbalanced` the pool keeps all of the label with most rows and ever fewer of the others, down to one
+    in 50. The test part does not change, but has weights: rare labels are measured on as many rows as common
     ones. Accuracy is always that of the pool's own mixture.
     `wrong`: this share of the pool gets an answer drawn from the other labels; the same for every method.
     """
@@ -93,7 +93,7 @@ def digits(limit: int | None = None) -> Data:
 
 
 def photographs(folder: Path, cache: Path, say: Any = print) -> Data:
-    """Photographs in a folder a class, by `pocket`; text from the folders' names in the card's own templates."""
+    """Return photographs, one folder a class, by `pocket`; text from folder names in the card's templates."""
     from workers.encoders import load_encoder
     from workers.pocket.evaluate import CLASSES, STEEL, directions
     from workers.pocket.evaluate import photographs as listed
@@ -117,12 +117,12 @@ def photographs(folder: Path, cache: Path, say: Any = print) -> Data:
 
 
 def pictures(counts: Sequence[int], cache: Path, say: Any = print) -> Data:
-    """Drawn inspection pictures under capture conditions the encoder never saw; text from the sample's prompts.
+    """Return drawn inspection pictures in new capture conditions; text from the sample prompts.
 
     counts: (8,) pictures of each label of the sample dataset, `good` first.
     """
     from workers.encoders import load_encoder
-    from workers.heads.zero_shot import text_directions
+    from workers.heads.zero_shot import make_class_embeddings
     from workers.pocket.pictures.maker import maker_digest
     from workers.pocket.sample import LABELS
 
@@ -150,15 +150,15 @@ def pictures(counts: Sequence[int], cache: Path, say: Any = print) -> Data:
     X, y = _cached(cache, f"pictures-{encoder.digest}-{key}", embed)
     prompts = [prompt for label in LABELS for prompt in label.english]
     owner = np.repeat(np.arange(len(LABELS)), [len(label.english) for label in LABELS])
-    text = text_directions(encoder.encode_texts(prompts), owner, len(LABELS))
+    text = make_class_embeddings(encoder.encode_texts(prompts), owner, len(LABELS))
     return Data("pictures", X, y, text, encoder.logit_scale, len(LABELS))
 
 
 def picture_counts(each: int) -> list[int]:
-    """How many pictures of each label serve both pools: `each` for the balanced one, more where the other needs it.
+    """Return the number of pictures of each label for both pools: `each`, or more for the imbalanced one.
 
-    The imbalanced pool holds as many images as 2/3 of the balanced one, roughly: its commonest label has 2.5 ×
-    `each`.
+    The imbalanced pool holds as many images as 2/3 of the balanced one, roughly: its commonest label has
+    2.5 × `each`.
     """
     held = each // 3
     imbalanced = np.ceil(2.5 * each * shares(8)).astype(int)

@@ -24,14 +24,15 @@ class Fitted(Protocol):
     def predict_proba(self, X: NDArray[Any]) -> NDArray[Any]: ...
 
 
-# -- heads -----------------------------------------------------------------------------------------------------
+# -- heads ---------------------------------------------------------------------------------------------------
 
 
 class Plain:
     """scikit-learn's LogisticRegression at its defaults on standardised features, the usual linear probe.
 
-    Standardised, because an encoder's images lie in so narrow a cone that its default strength learns nothing from
-    them as they are. Labels without an answer get probability zero; with a single label so far, that label one.
+    Standardised, because an encoder's images lie in so narrow a cone that its default strength learns nothing
+    from them as they are. Labels without an answer get probability zero; with a single label so far, that
+    label one.
     """
 
     def __init__(self, X: NDArray[Any], y: NDArray[np.int64], n_labels: int) -> None:
@@ -57,7 +58,7 @@ def fit_plain(data: Data, rows: Rows, answers: NDArray[np.int64], seed: int) -> 
 def fit_ours(data: Data, rows: Rows, answers: NDArray[np.int64], seed: int) -> Fitted:
     """Whatever the product trains."""
     return train_head(
-        data.X[rows], answers, text=data.directions, logit_scale=data.logit_scale, seed=seed
+        data.X[rows], answers, class_embeddings=data.class_embeddings, logit_scale=data.logit_scale, seed=seed
     ).head
 
 
@@ -71,12 +72,12 @@ HEADS: dict[str, Callable[[Data, Rows, NDArray[np.int64], int], Fitted]] = {
 }
 
 
-# -- questions -------------------------------------------------------------------------------------------------
+# -- questions -----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Moment:
-    """What a question may look at: the pool, the answers so far, the head in use (None before there is any)."""
+    """The data for choosing questions: the pool, the labels so far, the head in use (or None)."""
 
     X: NDArray[Any]  # (n, d) the pool
     free: Rows  # not asked yet
@@ -129,8 +130,8 @@ def ask_typiclust(now: Moment, k: int) -> Rows:
 def ask_badge(now: Moment, k: int) -> Rows:
     """k-means++ on the gradients the head's own guesses would give (Ash et al., BADGE, arXiv 1906.03671).
 
-    The gradient of a linear head at the guessed label is the outer product (p − e_ŷ) ⊗ x. Its distances factor
-    into those of the two parts, so that nothing of size L·d is held an image.
+    The gradient of a linear head at the guessed label is the outer product (p − e_ŷ) ⊗ x. Its distances
+    factor into those of the two parts, so that nothing of size L·d is held an image.
     """
     if now.head is None:
         return now.at_random(k)
@@ -152,7 +153,7 @@ def ask_badge(now: Moment, k: int) -> Rows:
 
 
 def ask_ours(now: Moment, k: int) -> Rows:
-    """What the product asks. No audits: they measure, and are not trained on; their share is a cost beside this."""
+    """Choose as the product does, without audits, which are not trained on and are an additional cost."""
     candidate = np.zeros(len(now.X), bool)
     candidate[now.free] = True
     return choose(

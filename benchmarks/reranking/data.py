@@ -41,10 +41,10 @@ class Pool:
 def make(folder: Path, n: int, labels: int, seed: int = 0) -> Pool:
     """Write the pool's file, or map the one that lies there.
 
-    An image is a common direction (the narrow cone of real encoders), plus its label's, plus its look's, plus noise
-    whose energy falls along the axes as 1/i, so that most of it lies in about a hundred of 512 dimensions. Labels
-    fall in frequency as 1/√rank, looks within a label as 1/rank. A tenth of the images is a near-copy of an image
-    shortly before it. Text directions are a label's own with as much noise again.
+    An image is the sum of a common vector (as of real encoders), vectors of its label and look, and noise
+    whose energy falls along the axes as 1/i, so that most of it lies in about a hundred of 512 dimensions.
+    Frequencies fall as 1/√rank for labels and as 1/rank for looks within a label. A tenth of the images are
+    near-copies of an image shortly before. Class embeddings are a label's vector with noise of the same size.
     """
     rng = np.random.default_rng([seed, labels])
     spectrum = (1.0 / np.sqrt(1.0 + np.arange(DIM))).astype(np.float32)

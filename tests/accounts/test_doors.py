@@ -31,14 +31,14 @@ ADMIN = {
     "encoder-change", "encoder-switch", "encoder-take-back", "encoder-cancel", "encoder-remove",
     "api:encoder-change", "api:encoder-switch", "api:encoder-take-back", "api:encoder-cancel", "api:encoder-remove",
     "import-report", "api:imports", "api:import", "api:import-report", "label-restore", "schedule-preview",
-    "dataset-address", "dataset-limits", "dataset-rebuild", "dataset-window", "dataset-window-go-on",
+    "dataset-address", "dataset-limits", "api:dataset-quota", "dataset-rebuild", "dataset-window", "dataset-window-go-on",
     ("labels", "POST"), ("exports", "POST"),
 }  # fmt: skip
 PLATFORM_ADMIN = {
     "users", "user-create", "user", "user-active", "user-may-create", "user-password", "platform-activity",
     "platform-activity-download", "site-settings", "site-storage", "system", "second-factor-required", "user-factors",
-    "seals-ask", "seal-time-stamp",
-    "user-admin", "logins", "user-mail",
+    "seals-ask", "seal-time-stamp", "api:quota",
+    "user-admin", "logins", "user-mail", "user-sessions", "seal-mail",
 }  # fmt: skip
 ANYBODY = {
     "security-txt",
@@ -57,7 +57,7 @@ LOGGED_IN = {
     "home", "account", "logout", "dataset-create", "dataset-suggest-address", "metrics", "second-factor",
     "second-factor-app", "passkey-add", "recovery-codes", "second-factor-remove", "passkey-rename",
     "seals", "seal-head", "seal-request", "seal-keys",
-    "password-change", "sessions",
+    "password-change", "sessions", "own-mail", "own-mail-link",
 }  # fmt: skip
 # The description of the API and its root.
 API_ITSELF = {"api:openapi-json", "api:api-root"}
@@ -125,6 +125,7 @@ def world(db: None) -> dict[str, Any]:
         "factor_id": 1,
         "encoder_id": head.encoder.pk,
         "form": "csv",
+        "token": "x",
     }
     return {**people, "stranger": factories.UserFactory(username="stranger"), "arguments": arguments}
 

@@ -28,6 +28,7 @@ EVIDENCE = {
     "audit_signingkey": "which keys signed",
     "datasets_datasetaddress": "which dataset an address belongs to",
     "exports_labelsetentry": "the labels of a label set",
+    "labeling_guidelineversion": "what reviewers were told about a label, and when",
     "labeling_prompt": "the prompts a head was made from",
     "labeling_promptset": "their versions",
     "learning_encoder": "which weights made an embedding",
@@ -44,7 +45,7 @@ KEPT = {
 }
 # State, and what can be derived or asked for again; who changed it is in the events.
 MUTABLE = {
-    "accounts_knownplace", "accounts_logintry", "accounts_membership", "accounts_passwordreset", "accounts_session",
+    "accounts_knownplace", "accounts_logintry", "accounts_membership", "accounts_outgoingmail", "accounts_passwordreset", "accounts_session",
     "accounts_sitesettings", "accounts_user", "accounts_user_groups", "accounts_user_user_permissions",
     "audit_sealcheck", "datasets_dataset", "datasets_datasetusage", "datasets_image", "datasets_imagename",
     "datasets_importbatch", "datasets_importproblem", "datasets_pixelwindow", "datasets_platformquota", "jobs_job",
@@ -211,6 +212,7 @@ DATED = {
     "audit_signingkey": "at",
     "datasets_datasetaddress": "created_at",
     "exports_labelset": "created_at",
+    "labeling_guidelineversion": "created_at",
     "labeling_promptset": "created_at",
     "learning_encoder": "created_at",
     "learning_encoderprobe": "created_at",

@@ -79,6 +79,8 @@ def test_the_broker_takes_messages_on_a_full_disk() -> None:
             filler.unlink()
             server.keep_messages(True)
             assert until(lambda: server.keeps_messages)
+            # It does not stop while it writes what it has.
+            assert until(lambda: client.info("persistence")["aof_rewrite_in_progress"] == 0)
             server.stop()
             server.start()
             assert client.lrange("queue", 0, -1) == [b"later"]
@@ -99,7 +101,8 @@ class Station:
         else:
             self.database = home / "postgres"
         # The database's log grows by 16 MB: the ballast must hold at least two steps.
-        self.platform = Platform(home, quiet=True, env={**EMBEDDED, "MEKIKI_RESERVE_MB": "160"})
+        few = {"MEKIKI_WEB_WORKERS": "1", "MEKIKI_WORKER_CONCURRENCY": "1"}
+        self.platform = Platform(home, quiet=True, env={**EMBEDDED, **few, "MEKIKI_RESERVE_MB": "160"})
         self.platform.start()
         self.site = Site(self.platform, ["parts", "more"])
         for slug, first in (("parts", 0), ("more", 50)):

@@ -21,6 +21,7 @@ from mekiki.exports.services import freeze
 from mekiki.jobs import progress
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.jobs.services import cancel, enqueue
+from mekiki.jobs.waiting import RoomWatch
 from tests.factories import DatasetFactory, UserFactory, png
 from tests.small_disk import fill, mounted, room
 from workers.errors import StageError
@@ -242,3 +243,20 @@ def test_admins_see_what_needs_attention(home: Path, client: Client) -> None:
         assert "Less than the reserve is free" in client.get(reverse(name)).content.decode()
     client.force_login(UserFactory(username="reviewer"))
     assert "reserve" not in client.get(reverse("home")).content.decode()
+
+
+def test_what_waited_is_sent_as_soon_as_there_is_room(
+    home: Path, pictures: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the half minute after which the sweeper sends again what nobody took."""
+    sent: list[str] = []
+    monkeypatch.setattr("mekiki.jobs.waiting.send", lambda job, kind: bool(sent.append(job) or True))
+    job = import_folder(dataset=dataset, path=pictures, user=None)
+    enqueue(kind=Kind.REFILL, dataset=dataset)  # which waits for a worker alone
+    filler = fill(home)
+    assert run_job(str(job.pk)) == "waits"
+    watch = RoomWatch()
+    assert watch.look() == {"sent": 0}
+    filler.unlink()
+    assert watch.look() == {"sent": 1} and sent == [str(job.pk)]
+    assert watch.look() == {"sent": 0}

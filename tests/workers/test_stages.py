@@ -209,14 +209,14 @@ def test_same_labels_and_seed_give_the_same_head(
     rows, y, training = training_set(coloured, mirror, [label.pk for label in labels])
     text, _long = directions(encoder, labels, prompt_set)
     X = np.asarray(mirror.vectors[rows], np.float32)
-    again = train_head(X, y, text=text, logit_scale=encoder.logit_scale, seed=head.seed)
+    again = train_head(X, y, class_embeddings=text, logit_scale=encoder.logit_scale, seed=head.seed)
     assert hashlib.sha256(dump_head(again.head)).hexdigest() == head.digest
     assert [each.image for each in training] == list(
         head.training_labels.order_by("image_id").values_list("image_id", flat=True)
     )
     other = y.copy()
     other[0] = (other[0] + 1) % 3
-    changed = train_head(X, other, text=text, logit_scale=encoder.logit_scale, seed=head.seed)
+    changed = train_head(X, other, class_embeddings=text, logit_scale=encoder.logit_scale, seed=head.seed)
     assert hashlib.sha256(dump_head(changed.head)).hexdigest() != head.digest
 
 

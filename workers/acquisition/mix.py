@@ -1,4 +1,4 @@
-"""The next questions for people: active ones and audits, in the order in which to ask them."""
+"""The next batch of questions: active questions and audits, in the order of asking."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from workers.acquisition.medoids import cold_start
 from workers.acquisition.typiclust import typiclust
 from workers.acquisition.uncertainty import UNCERTAINTY, Scored
 
-# Look at where the images lie, and at no head.
+# These use embeddings and no head.
 COVERAGE = {"k_center": k_center, "typiclust": typiclust}
 STRATEGIES = (*UNCERTAINTY, *COVERAGE, "random")
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Questions in the order in which to ask them."""
+    """Questions in the order of asking."""
 
     index: NDArray[np.int64]  # (m,) rows of X, each once
     stream: NDArray[np.str_]  # (m,) "uncertain", "diverse" or "audit"
     propensity: NDArray[np.float32]  # (m,) in (0, 1]
-    priority: NDArray[np.float32]  # (m,) in (0, 1], falling: larger is asked sooner
+    priority: NDArray[np.float32]  # (m,) in (0, 1], decreasing: larger is asked sooner
 
     def __len__(self) -> int:
         return len(self.index)
@@ -46,28 +46,29 @@ def choose(
     seed: int,
     cold: bool,
 ) -> Choice:
-    """Choose up to `batch` images to ask people about.
+    """Choose up to `batch` images for review.
 
-    Active questions come from candidates outside the reserve; audits from candidates inside it, drawn at
-    random. One audit stands at a random place in each stretch of 1/audit_fraction questions, the last stretch
-    cut off where the batch ends: the expected share is exact at every position, and after any number of
-    answers the count of audits is within one of its share. When either side runs out the other fills up.
+    Active questions are candidates outside the reserve; audits are candidates inside it, drawn at random. One
+    audit stands at a random place in each stretch of 1/audit_fraction questions. So the expected share is
+    exact at every position, and any first part of the batch has its share of audits within one. If one kind
+    runs out, the other fills the batch.
 
-    Propensity: an audit's is (audits drawn) / (reserve available), given the number drawn. A question picked
-    by rule has 1.0: given the state and the seed it was certain to be asked, so it can stand for no other
-    image. With ``strategy="random"`` it is (drawn) / (available), as for an audit.
+    The propensity of an audit is (audits drawn) / (reserve available), given the number drawn. A question
+    chosen by rule has 1.0: it was certain to be asked and represents no other image. With
+        ``strategy="random"`` it is
+    (drawn) / (available).
 
-    "k_center" and "typiclust" need no scores and have no cold start of their own: what was asked outside the
-    reserve (neither candidate nor reserve) is what they count as covered.
+    "k_center" and "typiclust" need no scores and no cold start. Images that are neither candidate nor reserve
+    are covered for them.
 
     Args:
-        X: (n, d) vectors, possibly a memory map. scores: of the same n rows, or None before any head.
-        candidate: (n,) True where a person may be asked now (not answered, not queued).
+        X: (n, d) vectors, possibly a memory map. scores: of the same n rows, or None without a head.
+        candidate: (n,) True for images that may be asked now (not answered, not queued).
         reserve: (n,) True for the audit reserve.
-        batch: questions wanted. audit_fraction: in [0, 1].
+        batch: number of questions. audit_fraction: in [0, 1].
         strategy: "margin", "entropy", "least_confidence", "k_center", "typiclust" or "random".
         labelled_counts: (L,) labels given so far; its length is the number of labels.
-        seed: of every random choice. cold: before the first labels: medoids rather than uncertainty.
+        seed: of every random choice. cold: before the first labels: use medoids, not uncertainty.
 
     Raises:
         ValueError: shapes, an unknown strategy, or an uncertainty strategy without scores when not cold.
@@ -77,33 +78,33 @@ def choose(
     _check(n, scores, candidate, reserve, batch, audit_fraction, strategy, counts, cold)
     rng = np.random.default_rng(seed)
     free = np.flatnonzero(candidate & ~reserve)
-    spare = int((candidate & reserve).sum())
-    batch = min(int(batch), len(free) + spare)
+    free_reserve = int((candidate & reserve).sum())
+    batch = min(int(batch), len(free) + free_reserve)
 
-    at = _audit_positions(batch, audit_fraction, rng)
-    audits = min(max(len(at), batch - len(free)), spare)
+    positions = _audit_positions(batch, audit_fraction, rng)
+    audits = min(max(len(positions), batch - len(free)), free_reserve)
     audit_index, audit_propensity = draw_audit(reserve, ~candidate, audits, rng)
     covered = np.flatnonzero(~candidate & ~reserve)
-    active, stream, propensity = _active(
+    active, stream, propensity = _choose_active(
         X, scores, free, covered, batch - len(audit_index), strategy, counts, seed, cold, rng
     )
 
-    # With fewer audits than places the last places fall to active questions, with more they fill the end.
+    # Without enough audits, active questions take the last audit places; further audits come at the end.
     is_audit = np.zeros(batch, bool)
-    is_audit[at[: len(audit_index)]] = True
+    is_audit[positions[: len(audit_index)]] = True
     extra = len(audit_index) - int(is_audit.sum())
     if extra > 0:
         is_audit[np.flatnonzero(~is_audit)[-extra:]] = True
     index = np.empty(batch, np.int64)
-    names = np.empty(batch, "<U9")
-    chance = np.empty(batch, np.float32)
-    index[is_audit], names[is_audit], chance[is_audit] = audit_index, "audit", audit_propensity
-    index[~is_audit], names[~is_audit], chance[~is_audit] = active, stream, propensity
+    streams = np.empty(batch, "<U9")
+    propensities = np.empty(batch, np.float32)
+    index[is_audit], streams[is_audit], propensities[is_audit] = audit_index, "audit", audit_propensity
+    index[~is_audit], streams[~is_audit], propensities[~is_audit] = active, stream, propensity
     priority = (np.arange(batch, 0, -1) / max(batch, 1)).astype(np.float32)
-    return Choice(index, names, chance, priority)
+    return Choice(index, streams, propensities, priority)
 
 
-def _active(
+def _choose_active(
     X: NDArray[Any],
     scores: Scored | None,
     free: NDArray[np.int64],
@@ -115,16 +116,16 @@ def _active(
     cold: bool,
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.int64], str, float]:
-    """Rows of X to ask, the name of their stream, their propensity."""
+    """Return the rows of X to ask, their stream and their propensity."""
     if k <= 0:
         return np.empty(0, np.int64), "uncertain", 1.0
     if strategy == "random":
         return rng.permutation(free)[:k], "diverse", k / len(free)
     with one_thread():
-        return _by_rule(X, scores, free, covered, k, strategy, counts, seed, cold)
+        return _choose_by_rule(X, scores, free, covered, k, strategy, counts, seed, cold)
 
 
-def _by_rule(
+def _choose_by_rule(
     X: NDArray[Any],
     scores: Scored | None,
     free: NDArray[np.int64],
@@ -135,7 +136,7 @@ def _by_rule(
     seed: int,
     cold: bool,
 ) -> tuple[NDArray[np.int64], str, float]:
-    """As `_active`, where nothing is drawn at random for its own sake."""
+    """Return the same as `_choose_active`, for strategies other than "random"."""
     if strategy in COVERAGE:
         return COVERAGE[strategy](X, free, k, covered=covered, seed=seed), "diverse", 1.0
     if cold or scores is None:
@@ -148,20 +149,27 @@ def _by_rule(
             seed=seed,
             pseudo_label=pseudo,
             n_labels=labels,
-            already=None if pseudo is None else counts,
+            labelled_counts=None if pseudo is None else counts,
         )
         return free[rows], "diverse", 1.0
     uncertainty = np.asarray(UNCERTAINTY[strategy](scores))[free]
     rows = diverse_batch(
-        X, uncertainty, scores.label[free], k, n_labels=len(counts), seed=seed, rows=free, already=counts
+        X,
+        uncertainty,
+        scores.label[free],
+        k,
+        n_labels=len(counts),
+        seed=seed,
+        rows=free,
+        labelled_counts=counts,
     )
     return free[rows], "uncertain", 1.0
 
 
 def one_thread() -> Any:
-    """One BLAS thread: sums come out in the same order on any number of cores, and so the same images are asked.
+    """Return a context with one BLAS thread, so that batches are repeatable on any number of cores.
 
-    At these sizes it is hardly slower: most products are of a few thousand rows.
+    Sums then have the same order. At these sizes it is hardly slower.
     """
     import scipy.linalg.blas  # noqa: F401  (a BLAS must be loaded before it can be limited)
     from threadpoolctl import threadpool_limits
@@ -170,7 +178,7 @@ def one_thread() -> Any:
 
 
 def _audit_positions(batch: int, fraction: float, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Places of audits in a queue of `batch`: one at a random place in each stretch of 1/fraction."""
+    """Return the places of audits in a batch: a random one in each stretch of 1/fraction."""
     if fraction <= 0 or batch <= 0:
         return np.empty(0, np.int64)
     if fraction >= 1:
@@ -178,8 +186,8 @@ def _audit_positions(batch: int, fraction: float, rng: np.random.Generator) -> N
     stretches = int(np.ceil(batch * fraction))
     places = np.floor((np.arange(stretches) + rng.random(stretches)) / fraction).astype(np.int64)
     places = places[places < batch]
-    # A stretch need not end on a whole place, so that two can fall on one: the later moves on (or, at the end
-    # of the queue, the earlier moves back). The number of audits stays what was drawn.
+    # Stretches need not end on a whole place, so two places can be equal: the later one moves on, or at the
+    # end of the batch the earlier one back. The number of audits does not change.
     for i in range(1, len(places)):
         places[i] = max(places[i], places[i - 1] + 1)
     return np.minimum(places, batch - len(places) + np.arange(len(places)))

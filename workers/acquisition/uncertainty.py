@@ -1,4 +1,4 @@
-"""How unsure a head is of each image: larger means ask sooner.
+"""Uncertainty of a head about each image: images with larger values are asked sooner.
 
 Source: Settles, "Active learning literature survey" (2009), section 3.1.
 """
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 
 class Scored(Protocol):
-    """What `workers.heads.scoring.score` returns, as far as acquisition looks at it."""
+    """The part of `workers.heads.scoring.Scores` that acquisition uses."""
 
     @property
     def label(self) -> NDArray[np.int32]: ...
@@ -29,17 +29,17 @@ class Scored(Protocol):
 
 
 def margin(scores: Scored) -> NDArray[Any]:
-    """1 − (p₁ − p₂): near one where two labels compete."""
+    """Return 1 − (p₁ − p₂): near 1 where two labels are equally likely."""
     return 1.0 - scores.margin
 
 
 def entropy(scores: Scored) -> NDArray[Any]:
-    """Entropy in nats: large where many labels compete."""
+    """Return the entropy in nats: large where many labels are likely."""
     return scores.entropy
 
 
 def least_confidence(scores: Scored) -> NDArray[Any]:
-    """1 − p₁."""
+    """Return 1 − p₁."""
     return 1.0 - scores.confidence
 
 

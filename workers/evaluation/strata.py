@@ -1,7 +1,7 @@
-"""How many images each audited one stands for, where some images could be drawn longer than others.
+"""Weights of audited images by stratum: how many images each audited image represents.
 
-Within a stratum every image had the same chance of being audited; between strata it differs, because images that came
-later were there for fewer draws. Source: Cochran (1977), "Sampling techniques", chapter 5.
+Within a stratum all images had the same probability of being audited. Between strata it differs: images
+imported later took part in fewer draws. Source: Cochran (1977), "Sampling techniques", chapter 5.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 
 @dataclass(frozen=True)
 class Weighting:
-    """weights: (n,) of the audited images, mean 1. covered: images in strata with at least one audited image; what
-    an estimate speaks of. left_out: images in strata without any, of which nothing can be said yet."""
+    """Weights of audited images, and the numbers of images that they represent or do not.
+
+    weights: (n,) of the audited images, mean 1. covered: images in strata with an audited image; an estimate
+    describes them. left_out: images in strata without one; no estimate includes them.
+    """
 
     weights: NDArray[np.float64]
     covered: int
@@ -23,10 +26,10 @@ class Weighting:
 
 
 def weigh(stratum: ArrayLike, sizes: ArrayLike) -> Weighting:
-    """Weights of audited images by the stratum each lies in.
+    """Return the weights of audited images from their strata.
 
-    An image of stratum h weighs (N_h / N) · (n / n_h): N_h images and n_h audited ones in the stratum, N and n in all
-    strata that have audited ones. Where all were audited in the same proportion the weights are 1.
+    An image of stratum h has the weight (N_h / N) · (n / n_h): N_h images and n_h audited images in the
+    stratum, N and n in all strata with audited images. Equal proportions of audited images give weights of 1.
 
     Args:
         stratum: (n,) in [0, H). sizes: (H,) images of each stratum, audited or not.
@@ -34,17 +37,17 @@ def weigh(stratum: ArrayLike, sizes: ArrayLike) -> Weighting:
     Raises:
         ValueError: a stratum outside [0, H), or one with more audited images than images.
     """
-    of, size = np.asarray(stratum, np.int64), np.asarray(sizes, np.int64)
-    if len(of) and (of.min() < 0 or of.max() >= len(size)):
+    stratum_of, size = np.asarray(stratum, np.int64), np.asarray(sizes, np.int64)
+    if len(stratum_of) and (stratum_of.min() < 0 or stratum_of.max() >= len(size)):
         raise ValueError(f"strata must lie in [0, {len(size)})")
-    audited = np.bincount(of, minlength=len(size))
+    audited = np.bincount(stratum_of, minlength=len(size))
     if (audited > size).any():
         raise ValueError("a stratum has more audited images than images")
-    there = audited > 0
-    covered = int(size[there].sum())
-    share = np.zeros(len(size))
-    share[there] = size[there] / audited[there]
+    sampled = audited > 0
+    covered = int(size[sampled].sum())
+    images_per_audit = np.zeros(len(size))
+    images_per_audit[sampled] = size[sampled] / audited[sampled]
     left_out = int(size.sum()) - covered
-    if len(np.unique(share[there])) <= 1:  # 1 exactly, without rounding
-        return Weighting(np.ones(len(of)), covered, left_out)
-    return Weighting(share[of] * len(of) / covered, covered, left_out)
+    if len(np.unique(images_per_audit[sampled])) <= 1:  # exactly 1, without rounding
+        return Weighting(np.ones(len(stratum_of)), covered, left_out)
+    return Weighting(images_per_audit[stratum_of] * len(stratum_of) / covered, covered, left_out)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from workers.heads.estimator import targets, weights
+from workers.heads.estimator import check_targets, check_weights
 from workers.heads.objective import F8, log_softmax
 
 # Standard deviation of the prior on log T. It keeps T above 0 where a few labels are perfectly separated.
@@ -50,8 +50,7 @@ def fit_calibration(
     """Return the temperature and label noise that maximise the likelihood of the labels.
 
     Both are fitted together: a temperature alone would explain wrong labels by an unsure head. Wrong labels
-        where
-    the head is unsure raise the temperature, wrong labels everywhere raise the label noise.
+    where the head is unsure raise the temperature, wrong labels everywhere raise the label noise.
 
     Args:
         logits: (n, L) out-of-fold logits.
@@ -67,7 +66,7 @@ def fit_calibration(
     if scores.ndim != 2:
         raise ValueError(f"logits must be (n, L), got {scores.shape}")
     n, n_labels = scores.shape
-    soft, weight = targets(y, n, n_labels), weights(sample_weight, n)
+    soft, weight = check_targets(y, n, n_labels), check_weights(sample_weight, n)
     if n == 0 or n_labels < 2:
         return Calibration()
     centred = scores - scores.max(axis=1, keepdims=True)

@@ -71,7 +71,7 @@ def choose_head(
     X: ArrayLike,
     y: ArrayLike,
     *,
-    text: ArrayLike,
+    class_embeddings: ArrayLike,
     logit_scale: float,
     seed: int = 0,
     sample_weight: ArrayLike | None = None,
@@ -86,21 +86,26 @@ def choose_head(
     """
     if DEFAULT not in kinds or not set(kinds) <= set(KINDS):
         raise ValueError(f"kinds must hold {DEFAULT!r} and be among {', '.join(KINDS)}")
-    default = LogisticTextPriorHead(text, logit_scale=logit_scale, seed=seed)
-    data = default.labelled(X, y, sample_weight)
-    few = data.few
-    default.choose(few).cross_validate(data)
+    default = LogisticTextPriorHead(class_embeddings, logit_scale=logit_scale, seed=seed)
+    data = default.prepare(X, y, sample_weight)
+    subset = data.subset
+    default.choose_parameters(subset).cross_validate(data)
     if default.oof_logits_ is None:
-        return Choice("few_labels", default.complete(data), None)
+        return Choice("few_labels", default.refit(data), None)
     models: dict[str, HeadEstimator] = {DEFAULT: default}
     if "gaussian" in kinds:
-        models["gaussian"] = GaussianDiscriminant(text, logit_scale=logit_scale, seed=seed).choose(few)
+        gaussian = GaussianDiscriminant(class_embeddings, logit_scale=logit_scale, seed=seed)
+        models["gaussian"] = gaussian.choose_parameters(subset)
     if "plain" in kinds:
         # The metric is the default head's: to choose it again would double the training time.
         plain = PlainLogistic(
-            text, logit_scale=logit_scale, evenness=default.evenness_, seed=seed, beside=default
+            class_embeddings,
+            logit_scale=logit_scale,
+            whitening_power=default.whitening_power_,
+            seed=seed,
+            start_from=default,
         )
-        models["plain"] = plain.choose(few)
+        models["plain"] = plain.choose_parameters(subset)
     # Kinds are compared on all labels: prompts can help with 2,000 labels and harm with 20,000.
     candidates = add_gaps(
         [_candidate(kind, model.cross_validate(data), data.Y, data.v) for kind, model in models.items()],
@@ -111,7 +116,7 @@ def choose_head(
     keep_default = usual.gap <= MIN_LEAD * usual.gap_error
     chosen = usual if keep_default else best
     code = "best" if chosen is best else "simpler"
-    return Choice(code, chosen.model.complete(data), chosen.calibration, tuple(candidates))
+    return Choice(code, chosen.model.refit(data), chosen.calibration, tuple(candidates))
 
 
 def _candidate(kind: str, model: HeadEstimator, Y: F8, v: F8) -> Candidate:

@@ -1,4 +1,4 @@
-"""L-BFGS for many problems at once: the problems advance independently, their losses are evaluated together.
+"""L-BFGS for many problems at once: steps are independent, losses are evaluated together.
 
 Variables are scaled by the root of the Hessian's diagonal at the start; with that, a dozen steps suffice.
 scipy's L-BFGS takes one problem at a time, and at 51,200 variables it spent half its time outside the

@@ -1,7 +1,6 @@
-"""What the trainable heads share: scikit-learn's conventions, checks of what they are given, and freezing.
+"""Base class of the trainable heads: scikit-learn's conventions, checks of arguments, and freezing.
 
-scikit-learn itself is imported only when it asks for an estimator's tags, so that whatever merely applies a head
-does not pay for it.
+scikit-learn is imported only when it asks for an estimator's tags, so that scoring need not load it.
 """
 
 from __future__ import annotations
@@ -14,32 +13,32 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from workers.heads.folds import copies, stratified_folds, stratified_sample
+from workers.heads.folds import group_copies, stratified_folds, stratified_sample
 from workers.heads.head import LinearHead, check_vectors
 from workers.heads.objective import F8, basis, log_softmax
 
-# Every strength and metric is tried on no more labels than the most of this, _EACH a class and _SHARE of them; on all
-# labels only those that did well there, and their neighbours.
-COMPARED_ON = 2_000
-_EACH = 20
-_SHARE = 0.1
-_MOST_WEIGHT = 1e9
+# Strengths and metrics are all tried on a subset of this size (or more: _SUBSET_PER_CLASS labels a class, or
+# _SUBSET_SHARE of the labels); only good ones are tried on all labels.
+SUBSET_SIZE = 2_000
+_SUBSET_PER_CLASS = 20
+_SUBSET_SHARE = 0.1
+_MAX_WEIGHT = 1e9
 
 
 @dataclass(frozen=True)
 class Images:
-    """Where labelled images lie: their mean, and the axes along which they differ, widest first."""
+    """The labelled images along their principal axes, largest variance first."""
 
     centre: F8  # (d,)
     V: F8  # (d, r) orthonormal
     Z: F8  # (n, r) logit_scale · (x − centre) V
     energy: F8  # (r,) mean square along each axis
-    unit: float  # their sum: s²·v of docs/explanation/heads.md
+    unit: float  # sum of energy: s²·v of docs/explanation/heads.md
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """Checked labels, and what every kind of head derives from them once."""
+class LabelledData:
+    """Checked labels, and what all kinds of head compute from them once."""
 
     vectors: F8  # (n, d)
     Y: F8  # (n, L) rows sum to one
@@ -47,7 +46,7 @@ class Labelled:
     scale: float  # the encoder's s
     seed: int
     groups: NDArray[np.int64]  # (n,) equal for copies of one image
-    fold: NDArray[np.int64] | None  # (n,) None: cross-validation would say nothing
+    fold: NDArray[np.int64] | None  # (n,); None: too few labels to cross-validate
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -59,38 +58,46 @@ class Labelled:
     @cached_property
     def images(self) -> Images:
         centre = self.vectors.mean(axis=0)
-        away = self.vectors - centre
-        V, _ = basis(away)
-        Z = self.scale * (away @ V)
+        centred = self.vectors - centre
+        V, _ = basis(centred)
+        Z = self.scale * (centred @ V)
         energy = np.einsum("ir,ir->r", Z, Z) / len(Z)
         unit, square = float(energy.sum()), self.scale**2
-        if unit <= 1e-12 * square:  # a single image has no spread and takes its own length
+        if unit <= 1e-12 * square:  # a single image has no variance: use its squared length
             unit, energy = square, energy + square
         return Images(centre, V, Z, energy, unit)
 
     @cached_property
-    def few_at(self) -> NDArray[np.int64]:
-        """Rows of a stratified part to compare on; all of them where they are not many."""
-        most = max(COMPARED_ON, _EACH * self.Y.shape[1], int(_SHARE * len(self)))
-        if self.fold is None or len(self) <= most:
+    def subset_rows(self) -> NDArray[np.int64]:
+        """Return the rows of a stratified subset for comparisons; all rows where they are few."""
+        size = max(SUBSET_SIZE, _SUBSET_PER_CLASS * self.Y.shape[1], int(_SUBSET_SHARE * len(self)))
+        if self.fold is None or len(self) <= size:
             return np.arange(len(self))
-        at = stratified_sample(self.Y.argmax(axis=1), most, self.seed, groups=self.groups)
-        return at if self.v[at].any() else np.arange(len(self))
+        rows = stratified_sample(self.Y.argmax(axis=1), size, self.seed, groups=self.groups)
+        return rows if self.v[rows].any() else np.arange(len(self))
 
     @cached_property
-    def few(self) -> Labelled:
-        """That part, each row in the fold that it has here; these labels themselves where it is all of them."""
-        at = self.few_at
-        if self.fold is None or len(at) == len(self):
+    def subset(self) -> LabelledData:
+        """Return the subset as data, each row in the same fold; this object itself if it is all rows."""
+        rows = self.subset_rows
+        if self.fold is None or len(rows) == len(self):
             return self
-        return Labelled(
-            self.vectors[at], self.Y[at], self.v[at], self.scale, self.seed, self.groups[at], self.fold[at]
+        return LabelledData(
+            self.vectors[rows],
+            self.Y[rows],
+            self.v[rows],
+            self.scale,
+            self.seed,
+            self.groups[rows],
+            self.fold[rows],
         )
 
 
 def one_thread() -> Any:
-    """One BLAS thread: sums come out in the same order on every machine, so that training can be repeated to the
-    same digest. It is faster too, at these sizes, than threads that wait for each other on shared cores."""
+    """Return a context with one BLAS thread, so that digests are repeatable on any number of cores.
+
+    Sums then have the same order. At these sizes it is faster, too.
+    """
     import scipy.linalg.blas  # noqa: F401  (its own BLAS must be loaded before it can be limited)
     from threadpoolctl import threadpool_limits
 
@@ -100,18 +107,17 @@ def one_thread() -> Any:
 class HeadEstimator:
     """A classifier with logits = logit_scale · X coef_ᵀ + intercept_; labels are the indices 0 … L−1.
 
-    A subclass stores its constructor's arguments under their own names (``text`` (L, d), ``logit_scale``, ``folds``
-    and ``seed`` among them), says in ``frozen`` what its head is, and does in ``_choose``, ``_cross_validate`` and
-    ``_complete`` what the methods of these names promise.
+    A subclass stores its constructor's arguments under their names (``class_embeddings`` (L, d),
+    ``logit_scale``, ``folds`` and ``seed`` among them), sets ``head_class`` and implements
+    ``_choose_parameters``, ``_cross_validate`` and ``_refit``.
 
     Fitted attributes:
         coef_ (L, d), intercept_ (L,), classes_ (L,), n_features_in_.
-        oof_logits_ (n, L) or None: scores of each row by the model that did not see it; None where
-        labels are too few for that.
+        oof_logits_ (n, L): out-of-fold logits of each row; None where labels are too few.
     """
 
-    frozen: ClassVar[type[LinearHead]]
-    text: ArrayLike
+    head_class: ClassVar[type[LinearHead]]
+    class_embeddings: ArrayLike
     logit_scale: float
     folds: int
     seed: int
@@ -125,12 +131,12 @@ class HeadEstimator:
     # -- scikit-learn's conventions --------------------------------------------------------------------------
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The constructor's arguments."""
+        """Return the constructor's arguments."""
         names = [name for name in inspect.signature(type(self).__init__).parameters if name != "self"]
         return {name: getattr(self, name) for name in names}
 
     def set_params(self, **params: Any) -> Self:
-        """Set constructor arguments by name; an unknown one is a ValueError."""
+        """Set constructor arguments by name. ValueError: an unknown name."""
         known = self.get_params()
         for name, value in params.items():
             if name not in known:
@@ -139,7 +145,7 @@ class HeadEstimator:
         return self
 
     def __sklearn_tags__(self) -> Any:
-        """What `sklearn.model_selection` and pipelines ask before they take an estimator."""
+        """Return the tags that `sklearn.model_selection` and pipelines ask for."""
         from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags
 
         return Tags(
@@ -156,80 +162,79 @@ class HeadEstimator:
     def fit(self, X: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None) -> Self:
         """Fit on (n, d) vectors and labels: (n,) indices, or (n, L) soft labels with rows summing to one.
 
-        With no rows at all the head is the zero-shot one. The same image with different labels is fine: the
-        head is drawn to what most of them say.
+        Without rows the head is the zero-shot one. One image may have different labels.
 
         Raises:
-            NonFiniteVectors: naming the rows.
+            NonFiniteVectors: naming the rows with NaN or infinity.
             ValueError: shapes, labels out of range, negative weights.
         """
-        data = self.labelled(X, y, sample_weight)
-        return self.choose(data.few).cross_validate(data).complete(data)
+        data = self.prepare(X, y, sample_weight)
+        return self.choose_parameters(data.subset).cross_validate(data).refit(data)
 
-    def labelled(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Labelled:
-        """Check what `fit` was given, and deal it out into folds: the same for every kind of head with one seed.
+    def prepare(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> LabelledData:
+        """Check the arguments of `fit` and assign folds, the same for every kind of head with one seed.
 
-        There are no folds where cross-validation would say nothing: below two different images a class or a fold, or
-        with answers of one class only. Copies share a fold.
+        There are no folds with fewer than two different images a class or a fold, or with one class only.
+        Copies share a fold.
         """
-        n_labels, dim = check_vectors(self.text).shape
+        n_labels, dim = check_vectors(self.class_embeddings).shape
         vectors = check_vectors(X, dim=dim).astype(np.float64)
-        Y, v = targets(y, len(vectors), n_labels), weights(sample_weight, len(vectors))
-        groups, hard, counts = copies(vectors), Y.argmax(axis=1), v > 0
-        images = len(np.unique(groups[counts]))
+        Y, v = check_targets(y, len(vectors), n_labels), check_weights(sample_weight, len(vectors))
+        groups, hard, weighted = group_copies(vectors), Y.argmax(axis=1), v > 0
+        images = len(np.unique(groups[weighted]))
         fold = None
-        if images >= 2 * max(n_labels, self.folds) and len(np.unique(hard[counts])) > 1:
-            # Rows that count nothing are dealt out by themselves, or a fold could be left without any that do.
+        if images >= 2 * max(n_labels, self.folds) and len(np.unique(hard[weighted])) > 1:
+            # Rows of weight 0 get their folds afterwards, so that every fold has rows with weight.
             fold = np.zeros(len(vectors), np.int64)
-            fold[counts] = stratified_folds(hard, self.folds, self.seed, groups=groups[counts])
-            of_group = dict(zip(groups[counts].tolist(), fold[counts].tolist(), strict=True))
-            fold[~counts] = [of_group.get(group, 0) for group in groups[~counts].tolist()]
-        return Labelled(vectors, Y, v, float(self.logit_scale), self.seed, groups, fold)
+            fold[weighted] = stratified_folds(hard, self.folds, self.seed, groups=groups[weighted])
+            of_group = dict(zip(groups[weighted].tolist(), fold[weighted].tolist(), strict=True))
+            fold[~weighted] = [of_group.get(group, 0) for group in groups[~weighted].tolist()]
+        return LabelledData(vectors, Y, v, float(self.logit_scale), self.seed, groups, fold)
 
-    def choose(self, data: Labelled) -> Self:
-        """First part of `fit`: choose by cross-validation, and keep the out-of-fold logits of what was chosen."""
-        text = check_vectors(self.text).astype(np.float64)
-        self.classes_ = np.arange(len(text))
-        self.n_features_in_ = text.shape[1]
+    def choose_parameters(self, data: LabelledData) -> Self:
+        """First step of `fit`: choose parameters by cross-validation and keep their out-of-fold logits."""
+        T = check_vectors(self.class_embeddings).astype(np.float64)
+        self.classes_ = np.arange(len(T))
+        self.n_features_in_ = T.shape[1]
         self.oof_logits_ = None
         with one_thread():
-            self._choose(text, data)
+            self._choose_parameters(T, data)
         return self
 
-    def cross_validate(self, data: Labelled) -> Self:
-        """Second part, where `choose` saw only some of the labels: the last choice, and out-of-fold logits of all."""
-        if data.fold is not None and not data.empty and not self._covers(data):
+    def cross_validate(self, data: LabelledData) -> Self:
+        """Second step, after a subset: choose the final parameters, with out-of-fold logits of all rows."""
+        if data.fold is not None and not data.empty and not self._has_logits_of(data):
             with one_thread():
-                self._cross_validate(check_vectors(self.text).astype(np.float64), data)
+                self._cross_validate(check_vectors(self.class_embeddings).astype(np.float64), data)
         return self
 
-    def complete(self, data: Labelled) -> Self:
-        """Last part: fit to all labels what was chosen."""
+    def refit(self, data: LabelledData) -> Self:
+        """Last step: fit on all labels with the chosen parameters."""
         with one_thread():
-            self._complete(check_vectors(self.text).astype(np.float64), data)
+            self._refit(check_vectors(self.class_embeddings).astype(np.float64), data)
         return self
 
-    def _covers(self, data: Labelled) -> bool:
+    def _has_logits_of(self, data: LabelledData) -> bool:
         return self.oof_logits_ is not None and len(self.oof_logits_) == len(data)
 
-    def _choose(self, text: F8, data: Labelled) -> None:
+    def _choose_parameters(self, T: F8, data: LabelledData) -> None:
         raise NotImplementedError
 
-    def _cross_validate(self, text: F8, data: Labelled) -> None:
+    def _cross_validate(self, T: F8, data: LabelledData) -> None:
         raise NotImplementedError
 
-    def _complete(self, text: F8, data: Labelled) -> None:
+    def _refit(self, T: F8, data: LabelledData) -> None:
         raise NotImplementedError
 
-    # -- answering -------------------------------------------------------------------------------------------
+    # -- predicting ------------------------------------------------------------------------------------------
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Logits (n, L). sklearn.exceptions.NotFittedError before `fit`."""
-        self._fitted()
+        """Return logits (n, L). sklearn.exceptions.NotFittedError before `fit`."""
+        self._check_fitted()
         array = check_vectors(X, dim=self.n_features_in_).astype(np.float64)
         return float(self.logit_scale) * (array @ self.coef_.T) + self.intercept_
 
-    def _fitted(self) -> None:
+    def _check_fitted(self) -> None:
         if hasattr(self, "coef_"):
             return
         from sklearn.exceptions import NotFittedError
@@ -237,24 +242,26 @@ class HeadEstimator:
         raise NotFittedError(f"This {type(self).__name__} is not fitted yet: call fit first.")
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Probabilities (n, L), before calibration."""
+        """Return probabilities (n, L), before calibration."""
         return np.exp(log_softmax(self.decision_function(X)))
 
     def predict(self, X: ArrayLike) -> NDArray[np.int64]:
-        """Label indices (n,)."""
+        """Return label indices (n,)."""
         return self.decision_function(X).argmax(axis=1).astype(np.int64)
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Share of rows predicted right, as scikit-learn's classifiers tell it."""
-        right = self.predict(X) == np.asarray(y)
-        return float(np.average(right, weights=None if sample_weight is None else np.asarray(sample_weight)))
+        """Return the (weighted) accuracy, as scikit-learn's classifiers do."""
+        correct = self.predict(X) == np.asarray(y)
+        return float(
+            np.average(correct, weights=None if sample_weight is None else np.asarray(sample_weight))
+        )
 
     def freeze(
         self, *, temperature: float = 1.0, calibrated: bool = False, details: dict[str, Any] | None = None
     ) -> LinearHead:
-        """The immutable head of this fit. sklearn.exceptions.NotFittedError before `fit`."""
-        self._fitted()
-        return self.frozen(
+        """Return the immutable head of this fit. sklearn.exceptions.NotFittedError before `fit`."""
+        self._check_fitted()
+        return self.head_class(
             self.coef_,
             self.intercept_,
             logit_scale=float(self.logit_scale),
@@ -264,8 +271,8 @@ class HeadEstimator:
         )
 
 
-def targets(y: ArrayLike, n: int, n_labels: int) -> F8:
-    """(n, L) soft labels of label indices or of soft labels. ValueError: shape, range, rows not summing to one."""
+def check_targets(y: ArrayLike, n: int, n_labels: int) -> F8:
+    """Return (n, L) soft labels from label indices or soft labels. ValueError: shape, range, sums of rows."""
     target = np.asarray(y)
     if target.ndim == 2:
         soft = target.astype(np.float64)
@@ -281,11 +288,11 @@ def targets(y: ArrayLike, n: int, n_labels: int) -> F8:
     return np.eye(n_labels)[target.astype(np.int64)]
 
 
-def weights(sample_weight: ArrayLike | None, n: int) -> F8:
-    """(n,) weights, ones where none are given. ValueError: shape, negative, or above 10⁹ (products would overflow)."""
+def check_weights(sample_weight: ArrayLike | None, n: int) -> F8:
+    """Return (n,) weights, ones by default. ValueError: shape, below 0, or above 10⁹ (overflow)."""
     if sample_weight is None:
         return np.ones(n)
     v = np.asarray(sample_weight, np.float64)
-    if v.shape != (n,) or not ((v >= 0) & (v <= _MOST_WEIGHT)).all():
-        raise ValueError(f"sample_weight must be ({n},) numbers from 0 to {_MOST_WEIGHT:g}")
+    if v.shape != (n,) or not ((v >= 0) & (v <= _MAX_WEIGHT)).all():
+        raise ValueError(f"sample_weight must be ({n},) numbers from 0 to {_MAX_WEIGHT:g}")
     return v

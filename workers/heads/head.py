@@ -1,7 +1,6 @@
-"""What a trained head is: one linear map, a logit scale and a temperature.
+"""A trained head: a linear map, a logit scale and a temperature.
 
-Every head of the product, whatever trained it, is stored and applied in this one form, so that scoring,
-storing and comparing never ask which kind they hold.
+All kinds of head have this form, so scoring, storing and comparing need not know the kind.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ Floats = NDArray[np.floating[Any]]
 
 
 class NonFiniteVectors(ValueError):
-    """Some vectors hold NaN or infinity. ``rows`` (k,) names every such row of the input."""
+    """Some vectors hold NaN or infinity; ``rows`` (k,) are their row indices."""
 
     def __init__(self, rows: NDArray[np.int64]) -> None:
         self.rows = rows
@@ -26,11 +25,11 @@ class NonFiniteVectors(ValueError):
 
 
 def check_vectors(X: ArrayLike, *, dim: int | None = None) -> Floats:
-    """X as a 2-d floating array (n, d), unchanged where it already is one.
+    """Return X as a floating array (n, d), unchanged if it is one.
 
     Raises:
-        ValueError: not two-dimensional, or the width differs from ``dim``.
-        NonFiniteVectors: naming the rows.
+        ValueError: X is not two-dimensional, or d differs from ``dim``.
+        NonFiniteVectors: X holds NaN or infinity.
     """
     array = np.asarray(X)
     if array.dtype.kind in "iub":
@@ -39,7 +38,7 @@ def check_vectors(X: ArrayLike, *, dim: int | None = None) -> Floats:
         raise ValueError(f"vectors must be a numeric (n, d) array, got {array.dtype} {array.shape}")
     if dim is not None and array.shape[1] != dim:
         raise ValueError(f"vectors have {array.shape[1]} dimensions, the head expects {dim}")
-    # One pass in the common case; rows are looked for only when the sum says that something is wrong.
+    # One pass in the common case: rows are only searched if the sum is not finite.
     with np.errstate(all="ignore"):
         suspicious = not np.isfinite(array.sum(dtype=np.float64))
     if suspicious:
@@ -50,7 +49,7 @@ def check_vectors(X: ArrayLike, *, dim: int | None = None) -> Floats:
 
 
 def softmax(logits: Floats) -> Floats:
-    """Row-wise softmax of (n, L) logits, stable for any finite input."""
+    """Return the row-wise softmax of (n, L) logits, stable for any finite input."""
     shifted = logits - logits.max(axis=1, keepdims=True)
     np.exp(shifted, out=shifted)
     shifted /= shifted.sum(axis=1, keepdims=True)
@@ -65,11 +64,11 @@ class LinearHead:
         bias: (L,), in logits; zeros when omitted.
         logit_scale: the encoder's scale s, > 0.
         temperature: > 0; 1 until calibrated.
-        calibrated: whether the temperature was fitted on out-of-fold scores. Where it is False no
-            probability of this head may be shown as a confidence.
-        details: facts about the fit (JSON values only), stored with the head.
+        calibrated: whether the temperature was fitted on out-of-fold logits. If False, no probability of this
+            head may be shown as a confidence.
+        details: parameters of the training (JSON values only), stored with the head.
 
-    The arrays are read-only: a head never changes once it exists.
+    The arrays are read-only: a head is immutable.
     """
 
     kind: str = "linear"
@@ -113,32 +112,32 @@ class LinearHead:
         return int(self.weights.shape[1])
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float32]:
-        """Logits (n, L) before the temperature."""
+        """Return logits (n, L) before the temperature."""
         array = check_vectors(X, dim=self.dim).astype(np.float32, copy=False)
         return array @ (self.weights * np.float32(self.logit_scale)).T + self.bias
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
-        """Probabilities (n, L) at the head's temperature."""
+        """Return probabilities (n, L) at the head's temperature."""
         return softmax(self.decision_function(X) / np.float32(self.temperature)).astype(np.float32)
 
     def predict(self, X: ArrayLike) -> NDArray[np.int64]:
-        """Label index (n,) of the largest logit; the lower index wins a tie."""
+        """Return the label index (n,) of the largest logit; the lowest index of equal ones."""
         return self.decision_function(X).argmax(axis=1).astype(np.int64)
 
 
 class LogisticHead(LinearHead):
-    """The frozen outcome of training a `LogisticTextPriorHead`."""
+    """The head trained by `LogisticTextPriorHead`."""
 
     kind = "logistic"
 
 
 class GaussianHead(LinearHead):
-    """The frozen outcome of training a `GaussianDiscriminant`."""
+    """The head trained by `GaussianDiscriminant`."""
 
     kind = "gaussian"
 
 
 class PlainHead(LinearHead):
-    """The frozen outcome of training a `PlainLogistic`: it knows nothing of the prompts."""
+    """The head trained by `PlainLogistic`, without the prompts."""
 
     kind = "plain"

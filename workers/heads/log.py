@@ -3,7 +3,7 @@
 The platform stores codes and values and translates them (mekiki.learning.training_log; a test compares its
 codes with those here). Without the platform, print the steps by:
 
-    train_head(X, y, text=text, logit_scale=100.0, log=in_english(print))
+    train_head(X, y, class_embeddings=T, logit_scale=100.0, log=in_english(print))
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ SENTENCES: dict[str, Callable[[Values], str]] = {
     "labels": _labels,
     "unlabelled": _unlabelled,
     "few_labels": lambda v: (
-        "Fewer than about two labels a class: logistic with the text prior of a fixed strength, uncalibrated."
+        "Fewer than about two labels a class: logistic with the text prior, strength by rule, uncalibrated."
     ),
     "candidate": _candidate,
     "usual_stays": lambda v: "The default kind is kept: the best leads by no more than two standard errors.",

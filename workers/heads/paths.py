@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from workers.heads.descent import Point, solve
-from workers.heads.estimator import Labelled
-from workers.heads.folds import held_out
+from workers.heads.estimator import LabelledData
+from workers.heads.folds import fold_masks
 from workers.heads.objective import F8, Problem, Rows, log_softmax
 
 # Fold models are fitted roughly and in float32, at half the time: the error is far below the standard error
@@ -66,7 +66,7 @@ class RegularizationPath:
 
 
 def fit_paths(
-    data: Labelled,
+    data: LabelledData,
     B: F8,
     paths: Sequence[RegularizationPath],
     strengths: F8,
@@ -80,7 +80,7 @@ def fit_paths(
     fold = data.fold
     assert fold is not None
     Z = data.images.Z
-    folds = held_out(fold)
+    folds = fold_masks(fold)
     order = np.argsort(fold, kind="stable")  # a block of one fold is skipped in that fold's own problem
     few = len(data) <= _FEW_ROWS
     dtype: type = np.float64 if few else np.float32

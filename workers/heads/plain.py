@@ -1,69 +1,69 @@
-"""Logistic regression that knows nothing of the prompts: the control every other head has to beat."""
+"""Logistic regression without the prompts: the control that other heads have to beat."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from workers.heads.estimator import HeadEstimator, Labelled
+from workers.heads.estimator import HeadEstimator, LabelledData
 from workers.heads.head import PlainHead
 from workers.heads.logistic import LogisticTextPriorHead
 from workers.heads.objective import F8
 
 
 class PlainLogistic(HeadEstimator):
-    """An estimator with scikit-learn's conventions: weights are drawn to zero, not to the text.
+    """An estimator with scikit-learn's conventions whose prior mean is zero, not the class embeddings.
+
+    `LogisticTextPriorHead` can choose a text scale of 0 as well, but only on labels that favour it.
 
     Args:
-        text: (L, d); only its shape counts, so that all heads are made in one way. logit_scale: the encoder's s.
-        evenness: the metric of the pull, as in `LogisticTextPriorHead`; None cross-validates it.
-        folds, seed: of the cross-validation that chooses the strength of the pull.
-        beside: a head with the prompts that has been cross-validated on the same labels: where its strength is much
-            the same, cross-validation begins from it. Beyond rounding, only speed depends on it.
+        class_embeddings: (L, d); only the shape is used. logit_scale: the encoder's s.
+        whitening_power: as in `LogisticTextPriorHead`; None cross-validates it.
+        folds, seed: of the cross-validation that chooses the prior's strength.
+        start_from: a head with the prompts, cross-validated on the same labels: its solutions are the starts
+            where the strength is similar. It changes the speed, and the result only by rounding.
 
-    The text prior's scale α can reach zero too, but then for all labels at once and only where the labels say so;
-    this one asks what they say without any prompt.
-
-    Fitted attributes, beside those of `HeadEstimator`: lambda0_, evenness_ as in `LogisticTextPriorHead`.
+    Fitted attributes, besides those of `HeadEstimator`: lambda0_, whitening_power_ as in
+    `LogisticTextPriorHead`.
     """
 
-    frozen = PlainHead
+    head_class = PlainHead
 
     def __init__(
         self,
-        text: ArrayLike,
+        class_embeddings: ArrayLike,
         *,
         logit_scale: float = 100.0,
-        evenness: float | None = None,
+        whitening_power: float | None = None,
         folds: int = 5,
         seed: int = 0,
-        beside: LogisticTextPriorHead | None = None,
+        start_from: LogisticTextPriorHead | None = None,
     ) -> None:
-        self.text = text
+        self.class_embeddings = class_embeddings
         self.logit_scale = logit_scale
-        self.evenness = evenness
+        self.whitening_power = whitening_power
         self.folds = folds
         self.seed = seed
-        self.beside = beside
+        self.start_from = start_from
 
-    def _choose(self, text: F8, data: Labelled) -> None:
+    def _choose_parameters(self, T: F8, data: LabelledData) -> None:
         self._model = LogisticTextPriorHead(
-            np.zeros(text.shape),
+            np.zeros(T.shape),
             logit_scale=self.logit_scale,
             text_scale=0.0,
-            evenness=self.evenness,
+            whitening_power=self.whitening_power,
             folds=self.folds,
             seed=self.seed,
-        ).choose(data)
+        ).choose_parameters(data)
         self.oof_logits_ = self._model.oof_logits_
-        self.lambda0_, self.evenness_ = self._model.lambda0_, self._model.evenness_
+        self.lambda0_, self.whitening_power_ = self._model.lambda0_, self._model.whitening_power_
 
-    def _cross_validate(self, text: F8, data: Labelled) -> None:
-        if self.beside is not None and self.beside.begun_ is not None:
-            self._model.begun_ = self.beside.begun_
+    def _cross_validate(self, T: F8, data: LabelledData) -> None:
+        if self.start_from is not None and self.start_from.first_fits_ is not None:
+            self._model.first_fits_ = self.start_from.first_fits_
         self.oof_logits_ = self._model.cross_validate(data).oof_logits_
-        self.lambda0_, self.evenness_ = self._model.lambda0_, self._model.evenness_
+        self.lambda0_, self.whitening_power_ = self._model.lambda0_, self._model.whitening_power_
 
-    def _complete(self, text: F8, data: Labelled) -> None:
-        model = self._model.complete(data)
+    def _refit(self, T: F8, data: LabelledData) -> None:
+        model = self._model.refit(data)
         self.coef_, self.intercept_ = model.coef_, model.intercept_

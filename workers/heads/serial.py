@@ -1,4 +1,6 @@
-"""A head as bytes: safetensors with its facts as JSON. Nothing is pickled, the same head gives the same bytes.
+"""Serialization of a head: safetensors with JSON metadata; equal heads give equal bytes.
+
+Nothing is pickled.
 
 Format: tensors ``weights`` (L, d) F32 and ``bias`` (L,) F32; metadata ``head``, one JSON object with sorted
 keys. See https://huggingface.co/docs/safetensors for the container.
@@ -31,7 +33,7 @@ class MalformedHead(ValueError):
 
 
 def dump_head(head: LinearHead) -> bytes:
-    """The bytes of a head; equal heads give equal bytes. Load them again with `load_head`."""
+    """Return the bytes of a head, for `load_head`."""
     facts = {
         "format": FORMAT,
         "kind": head.kind,
@@ -47,10 +49,10 @@ def dump_head(head: LinearHead) -> bytes:
 
 
 def load_head(data: bytes) -> Head:
-    """The head in these bytes.
+    """Return the head in these bytes.
 
     Raises:
-        MalformedHead: anything that `dump_head` would not have written, with the reason.
+        MalformedHead: `dump_head` would not write these bytes; with the reason.
     """
     if len(data) > _MAX_BYTES:
         raise MalformedHead("a head of more than 1 GiB is refused")
@@ -98,7 +100,7 @@ def _number(facts: dict[str, Any], name: str) -> float:
 
 
 def _facts(data: bytes) -> dict[str, Any]:
-    """The JSON of the metadata, read from the header: 8 bytes of length, then that much JSON."""
+    """Return the JSON of the metadata, read from the header: 8 bytes of length, then the JSON."""
     if len(data) < 8:
         raise MalformedHead("too short")
     length = int.from_bytes(data[:8], "little")

@@ -8,8 +8,8 @@ import numpy as np
 def make_targets(votes: Sequence[Sequence[int]], label_ids: Sequence[int]) -> np.ndarray:
     """Return label indices (n,); or soft labels (n, L) where the decisions about an image differ.
 
-    votes: for each image the label ids of its decisions, the decision that stands first. Soft labels are the share of
-    the votes; votes for labels outside `label_ids` do not count.
+    votes: for each image the label ids of its decisions, the decision that stands first. Soft labels are the
+    share of the votes; votes for labels outside `label_ids` do not count.
 
     Raises KeyError when the first vote of an image is not in `label_ids`.
     """

@@ -39,7 +39,7 @@ def train_head(
     X: ArrayLike,
     y: ArrayLike,
     *,
-    text: ArrayLike,
+    class_embeddings: ArrayLike,
     logit_scale: float,
     seed: int = 0,
     log: Log = silent,
@@ -53,7 +53,7 @@ def train_head(
 
     Args:
         X: (n, d) unit vectors of the labelled images. y: (n,) label indices (or (n, L) soft labels).
-        text: (L, d) class embeddings. logit_scale: the encoder's. seed: of the folds.
+        class_embeddings: (L, d). logit_scale: the encoder's. seed: of the folds.
         log: receives each step as a code with values; `workers.heads.log.in_english(print)` prints sentences.
         sample_weight: (n,). kinds: as in `choose_head`.
 
@@ -61,12 +61,12 @@ def train_head(
         ValueError, NonFiniteVectors: as `HeadEstimator.fit`.
     """
     target = np.asarray(y)
-    class_embeddings = check_vectors(text)
-    n_labels = len(class_embeddings)
+    T = check_vectors(class_embeddings)
+    n_labels = len(T)
     choice = choose_head(
         X,
         target,
-        text=class_embeddings,
+        class_embeddings=T,
         logit_scale=logit_scale,
         seed=seed,
         sample_weight=sample_weight,
@@ -76,7 +76,7 @@ def train_head(
     counts = np.bincount(hard, minlength=n_labels) if len(hard) else np.zeros(n_labels, np.int64)
     n = int(counts.sum())
     seen = int((counts > 0).sum())
-    log("labels", n=n, seen=seen, classes=n_labels, dimensions=class_embeddings.shape[1])
+    log("labels", n=n, seen=seen, classes=n_labels, dimensions=T.shape[1])
     if seen < n_labels:
         log("unlabelled", classes=n_labels - seen)
 
@@ -95,7 +95,7 @@ def train_head(
         log("text_scale", scale=parameters["text_scale"])
     oof = model.oof_logits_
     if oof is not None and choice.calibration is not None:
-        zero_shot = (check_vectors(X) @ class_embeddings.T).argmax(axis=1)
+        zero_shot = (check_vectors(X) @ T.T).argmax(axis=1)
         metrics["cross_validated_on_reviewed_labels"] = figures = cross_validated(
             oof, hard, calibration, n_labels=n_labels, zero_shot=zero_shot
         )
@@ -162,12 +162,12 @@ def fitted_parameters(model: HeadEstimator) -> dict[str, Any]:
     if isinstance(model, GaussianDiscriminant):
         return {"gamma": model.gamma_, "text_scale": model.text_scale_}
     if isinstance(model, PlainLogistic):
-        return {"lambda0": model.lambda0_, "whitening_power": model.evenness_}
+        return {"lambda0": model.lambda0_, "whitening_power": model.whitening_power_}
     assert isinstance(model, LogisticTextPriorHead)
     parameters: dict[str, Any] = {
         "lambda0": model.lambda0_,
         "text_scale": model.text_scale_,
-        "whitening_power": model.evenness_,
+        "whitening_power": model.whitening_power_,
         "trust_in_text": [round(float(value), 6) for value in model.lambdas_ / model.lambdas_.mean()],
     }
     if model.cv_loss_ is not None and model.cv_se_ is not None:

@@ -58,7 +58,7 @@ def _cross_validated(
     setting: Setting, mirror: Mirror, rows: NDArray[np.int64], y: NDArray[np.int64], seed: int
 ) -> dict[str, Any]:
     X, scale = np.asarray(mirror.vectors[rows], np.float32), setting.encoder.logit_scale
-    trained = train_head(X, y, text=setting.text, logit_scale=scale, seed=seed)
+    trained = train_head(X, y, class_embeddings=setting.text, logit_scale=scale, seed=seed)
     cross = trained.metrics["cross_validated_on_reviewed_labels"] or {}
     return {
         "agreement": cross.get("cv_accuracy"),  # None below about two labels a class

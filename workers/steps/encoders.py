@@ -25,7 +25,7 @@ from mekiki.learning.selectors import champion, open_change
 from mekiki.learning.services import record_long_prompts, register_encoder, request_change
 from workers.encoders import Encoder, EncoderError, load_encoder
 from workers.errors import StageError
-from workers.heads.zero_shot import LabelWithoutPrompts, text_directions
+from workers.heads.zero_shot import LabelWithoutPrompts, make_class_embeddings
 from workers.runner import Report
 from workers.steps.machine import report_machine
 from workers.steps.probing import require_recorded_vectors
@@ -205,7 +205,9 @@ def directions(
             texts.append(text)
     long = long_ones(encoder, [(labels[owner].name, text) for owner, text in zip(owners, texts, strict=True)])
     try:
-        return text_directions(encoder.encode_texts(texts), np.asarray(owners, np.int64), len(labels)), long
+        return make_class_embeddings(
+            encoder.encode_texts(texts), np.asarray(owners, np.int64), len(labels)
+        ), long
     except LabelWithoutPrompts as error:
         raise StageError(
             gettext_lazy(

@@ -99,7 +99,7 @@ def trained_bytes(
     Training a head and repeating its training both come through here; the same inputs give the same bytes.
     """
     scale = setting.encoder.logit_scale
-    trained = train_head(X, y, text=setting.text, logit_scale=scale, seed=seed, log=log)
+    trained = train_head(X, y, class_embeddings=setting.text, logit_scale=scale, seed=seed, log=log)
     return dump_head(trained.head), trained
 
 

@@ -8,8 +8,12 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         """Listen to logins and logouts; the sweeper sends the mails that wait."""
-        from mekiki.accounts import logins  # noqa: F401
-        from mekiki.accounts.mail_reset import send_waiting
+        from mekiki.accounts import (
+            logins,  # noqa: F401
+            mail_reset,
+            outbox,
+        )
         from mekiki.jobs.chores import Chore, register
 
-        register(Chore("send mails", 10.0, lambda: send_waiting))
+        register(Chore("send links for lost passwords", 10.0, lambda: mail_reset.send_waiting))
+        register(Chore("send mails", 10.0, lambda: outbox.send_waiting))

@@ -75,6 +75,17 @@ class NewUserForm(forms.Form):
     )
 
 
+class OwnMailForm(forms.Form):
+    """Another mail address for the own account."""
+
+    email = forms.EmailField(
+        label=_("Mail address"),
+        required=False,
+        max_length=254,
+        help_text=_("Links for a lost password and news of changes of your account go there. Empty: none."),
+    )
+
+
 class MemberForm(forms.Form):
     """Somebody to let into a dataset."""
 

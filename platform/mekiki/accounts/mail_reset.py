@@ -18,19 +18,15 @@ from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
 from django.utils.translation import gettext as _
 
-from mekiki.accounts import logins, sessions, throttle
+from mekiki.accounts import logins, notices, sessions, throttle
 from mekiki.accounts.clients import Client
 from mekiki.accounts.models import PasswordReset, User
+from mekiki.accounts.outbox import is_set_up
 from mekiki.accounts.selectors import user_named
 from mekiki.audit.services import record
 
 HOUR = timedelta(hours=1)
 PER_USER, PER_ADDRESS = 3, 20  # an hour
-
-
-def is_set_up() -> bool:
-    """Whether this site sends mail."""
-    return bool(settings.EMAIL_HOST and settings.PUBLIC_URL)
 
 
 @transaction.atomic
@@ -121,4 +117,5 @@ def set_by_link(*, key: str, token: str, password: str, client: Client) -> User 
     record(
         kind="user.password_reset_by_mail", target=user, data={"name": user.username, **client.for_event()}
     )
+    notices.tell(user, "user.password_reset_by_mail")
     return user

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, UserManager
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -229,6 +230,40 @@ class PasswordReset(models.Model):
         return f"{self.user_id} at {self.asked_at}"
 
 
+class OutgoingMail(models.Model):
+    """A mail that waits, was sent, or was given up. Short-lived: see accounts.outbox."""
+
+    class Kind(models.TextChoices):
+        NOTICE = "notice", _("change of an account")
+        NEW_ADDRESS = "new_address", _("new mail address")
+        SEAL_HEAD = "seal_head", _("head of a seal")
+
+    kind = models.CharField(max_length=20, choices=Kind.choices)
+    to = models.EmailField()
+    subject = models.CharField(max_length=200)
+    body = models.TextField()  # "" once it was sent or given up
+    user = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="+")
+    data = models.JSONField(default=dict)
+    asked_at = models.DateTimeField(db_default=Now(), db_index=True)
+    next_at = models.DateTimeField(db_default=Now())  # of the next try
+    tries = models.PositiveSmallIntegerField(default=0)
+    problem = models.CharField(max_length=300, blank=True, default="")
+    sent_at = models.DateTimeField(null=True)
+    given_up_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["next_at"],
+                condition=models.Q(sent_at=None, given_up_at=None),
+                name="outgoing_mail_that_waits",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pk}"
+
+
 class SiteSettings(models.Model):
     """What holds for the whole site: one row at most. Read and written by accounts/site.py."""
 
@@ -238,6 +273,10 @@ class SiteSettings(models.Model):
     time_zone = models.CharField(max_length=64, blank=True, default="")
     # Admins of the platform and of datasets can do nothing but set up a second factor until they have one.
     second_factor_required = models.BooleanField(default=False)
+    # Who gets the head of the newest seal by mail once a day (audit/head_mail.py); the seal mailed last, and when.
+    head_recipients = ArrayField(models.EmailField(), default=list)
+    head_mailed_seal = models.PositiveBigIntegerField(default=0)
+    head_mailed_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [models.CheckConstraint(condition=models.Q(pk=1), name="one_row_of_site_settings")]

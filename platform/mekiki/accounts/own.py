@@ -1,4 +1,4 @@
-"""What people change about their own account: the password and the sessions."""
+"""What people change about their own account: the password, the mail address and the sessions."""
 
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
@@ -11,9 +11,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
-from mekiki.accounts import services, sessions
+from mekiki.accounts import own_mail, services, sessions
 from mekiki.accounts.access import person
-from mekiki.accounts.forms import OwnPasswordForm
+from mekiki.accounts.confirming import confirm_first
+from mekiki.accounts.forms import OwnMailForm, OwnPasswordForm
+from mekiki.accounts.outbox import is_set_up
 
 
 @sensitive_post_parameters()
@@ -54,3 +56,42 @@ def own_sessions(request: HttpRequest) -> HttpResponse:
     rows = sessions.sessions_of(user)[:200]
     context = {"rows": [(row, row.pk == here, sessions.browser_name(row.agent)) for row in rows]}
     return render(request, "accounts/sessions.html", context)
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@confirm_first
+def change_email(request: HttpRequest) -> HttpResponse:
+    """Ask for another mail address, which counts when the link that is sent there has been opened."""
+    user = person(request)
+    form = OwnMailForm(request.POST if request.method == "POST" else None, initial={"email": user.email})
+    if request.method == "POST" and form.is_valid():
+        email = form.cleaned_data["email"]
+        try:
+            own_mail.ask(user=user, email=email)
+        except ValidationError as error:
+            form.add_error("email", error)
+        else:
+            if email:
+                text = _("A link was sent to %(email)s. Open it within a day: until then nothing changes.")
+                messages.success(request, text % {"email": email})
+            else:
+                messages.success(request, _("Your mail address is removed."))
+            return redirect("account")
+    context = {"form": form, "mail": is_set_up()}
+    return render(request, "accounts/mail.html", context, status=422 if form.errors else 200)
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def use_email_link(request: HttpRequest, token: str) -> HttpResponse:
+    """The link in a mail to a new address. Only a press of the button changes something: programs open links too."""
+    user = person(request)
+    if request.method == "POST":
+        email = own_mail.use(token=token, user=user)
+        if email is not None:
+            messages.success(request, _("Your mail address is %(email)s now.") % {"email": email})
+            return redirect("account")
+    wanted = own_mail.read(token, user)
+    context = {"wanted": wanted}
+    return render(request, "accounts/mail_link.html", context, status=200 if wanted else 410)

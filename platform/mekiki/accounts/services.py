@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
-from mekiki.accounts import logins, sessions, throttle
+from mekiki.accounts import logins, notices, sessions, throttle
 from mekiki.accounts.access import require_platform_admin
 from mekiki.accounts.clients import client_of
 from mekiki.accounts.models import Membership, Role, User
@@ -90,6 +90,7 @@ def change_password(*, user: User, password: str, actor: User, request: HttpRequ
     sessions.end_sessions(user=user, but=request)
     logins.forget_clients(user=user, but=client_of(request) if request is not None else None)
     record(kind="user.password_changed", actor=actor, target=user, data={"name": user.username})
+    notices.tell(user, "user.password_changed")
 
 
 @transaction.atomic
@@ -107,6 +108,7 @@ def give_password(*, user: User, password: str, actor: User | None, must_change:
     logins.forget_clients(user=user)
     throttle.forget_failures(user)
     record(kind="user.password_reset", actor=actor, target=user, data={"name": user.username})
+    notices.tell(user, "user.password_reset")
 
 
 def _lock_admins() -> list[User]:
@@ -236,9 +238,11 @@ def set_email(*, user: User, email: str, actor: User) -> User:
     row = User.objects.select_for_update().get(pk=user.pk)
     if row.email == email:
         return row
-    row.email = email
+    before, row.email = row.email, email
     row.save(update_fields=["email"])
     record(kind="user.mail_changed", actor=actor, target=row, data={"name": row.username})
+    for address in {before, email} - {""}:
+        notices.tell(row, "user.mail_changed", to=address)
     return row
 
 
@@ -259,4 +263,17 @@ def end_sessions(*, user: User, request: HttpRequest, only: str = "") -> int:
     if ended:
         data = {"n": ended, **client_of(request).for_event()}
         record(kind="user.sessions_ended", actor=user, target=user, data=data)
+    return ended
+
+
+@transaction.atomic
+def end_sessions_of(*, user: User, actor: User) -> int:
+    """Log a user out everywhere, for an admin of the platform; return how many sessions ended.
+
+    The user's devices have to log in as new ones. PermissionDenied below admin of the platform.
+    """
+    require_platform_admin(actor)
+    ended = sessions.end_sessions(user=user)
+    logins.forget_clients(user=user)
+    record(kind="user.all_sessions_ended", actor=actor, target=user, data={"name": user.username, "n": ended})
     return ended

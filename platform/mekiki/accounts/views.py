@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -55,6 +56,7 @@ def account(request: HttpRequest) -> HttpResponse:
         "memberships": selectors.memberships_of(user),
         "session_count": sessions.sessions_of(user).count(),
         "has_second_factor": has_second_factor(user),
+        "mail": mail_reset.is_set_up(),
     }
     return render(request, "accounts/account.html", context)
 
@@ -156,6 +158,19 @@ def set_email(request: HttpRequest, user_id: int) -> HttpResponse:
         messages.error(request, " ".join(error.messages))
     else:
         messages.success(request, _("Saved."))
+    return redirect("user", user_id)
+
+
+@require_POST
+@confirm_first
+def end_sessions(request: HttpRequest, user_id: int) -> HttpResponse:
+    """Log a user out everywhere."""
+    found = user_for(person(request), user_id)
+    if found.pk == request.user.pk:
+        return redirect("sessions")
+    ended = services.end_sessions_of(user=found, actor=person(request))
+    text = ngettext("%(n)d session is logged out.", "%(n)d sessions are logged out.", ended)
+    messages.success(request, text % {"n": ended})
     return redirect("user", user_id)
 
 

@@ -12,6 +12,7 @@ from mekiki.api.encoders import router as encoders
 from mekiki.api.images import router as images
 from mekiki.api.imports import router as imports
 from mekiki.api.jobs import router as jobs
+from mekiki.api.quotas import of_dataset, of_platform
 from mekiki.api.review import router as review
 
 
@@ -37,3 +38,5 @@ api.add_router("/datasets", review)
 api.add_router("/datasets", encoders)
 api.add_router("/datasets", images)
 api.add_router("/datasets", imports)
+api.add_router("/datasets", of_dataset)
+api.add_router("/quota", of_platform)

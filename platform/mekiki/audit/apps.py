@@ -21,6 +21,10 @@ class AuditConfig(AppConfig):
         from mekiki.audit.sealed_tables import EVENTS, register_sealed_table
 
         register_sealed_table(EVENTS)
+        from mekiki.audit.head_mail import mail_due_head
+        from mekiki.jobs.chores import Chore, register
+
+        register(Chore("mail the head of the seals", 1800.0, lambda: mail_due_head))
         post_migrate.connect(obey_every_trigger, sender=self)
 
 

@@ -141,6 +141,8 @@ EVENTS = SealedTable(
         "data": "t.data",
     },
     json=frozenset({"data"}),
-    # Sealing and checking are jobs, and jobs write events: these alone ask for no further seal.
-    uninteresting="starts_with(t.kind, 'job.') AND t.data->>'kind' IN ('seal', 'check_seals')",
+    # Sealing and checking are jobs, and jobs write events; so does mailing a head. These alone ask for no further seal.
+    uninteresting=(
+        "t.kind = 'seal.head_mailed' OR starts_with(t.kind, 'job.') AND t.data->>'kind' IN ('seal', 'check_seals')"
+    ),
 )

@@ -30,6 +30,7 @@ TRUSTED_PROXIES = env.words("MEKIKI_TRUSTED_PROXIES") or (["127.0.0.1", "::1"] i
 SECURITY_CONTACT = env.words("MEKIKI_SECURITY_CONTACT")
 
 INSTALLED_APPS = [
+    "mekiki.accounts",  # before Django's own: its commands about users replace those of the same name
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -46,7 +47,6 @@ INSTALLED_APPS = [
     "django_prometheus",
     "pgtrigger",
     "mekiki.embedded",
-    "mekiki.accounts",
     "mekiki.audit",
     "mekiki.jobs",
     "mekiki.datasets",

@@ -27,3 +27,5 @@ urlpatterns = [
     path("d/<slug:slug>/", include(dataset_pages)),
     path("api/v1/", api_urls),
 ]
+
+handler500 = "mekiki.web.errors.server_error"

@@ -134,6 +134,26 @@ def limits_of(limits: Dataset | PlatformQuota | None) -> dict[str, int | None]:
     return {name: getattr(limits, name, None) for name in ("max_images", "max_bytes")}
 
 
+def dataset_quota(dataset: Dataset) -> dict[str, dict[str, int | None]]:
+    """Return what a dataset stores and may store, for programs: unit → used, limit, left."""
+    return _amounts(limits_of(dataset), dataset_usage(dataset))
+
+
+def platform_quota() -> dict[str, dict[str, int | None]]:
+    """Return what all datasets store and may store, as dataset_quota."""
+    row = PlatformQuota.objects.filter(pk=PlatformQuota.ONLY).first()
+    return _amounts(limits_of(row), platform_usage())
+
+
+def _amounts(limits: dict[str, int | None], used: dict[str, int]) -> dict[str, dict[str, int | None]]:
+    found: dict[str, dict[str, int | None]] = {}
+    for unit in ("images", "bytes"):
+        limit = limits[f"max_{unit}"]
+        left = None if limit is None else max(0, limit - used[unit])
+        found[unit] = {"used": used[unit], "limit": limit, "left": left}
+    return found
+
+
 def meters(limits: dict[str, Any], used: dict[str, int]) -> list[dict[str, Any]]:
     """Return what a page shows of images and bytes: used, limit (None: none), percent, whether it is full."""
     shown = []

@@ -4,7 +4,7 @@ from django.utils.translation import gettext as _
 
 from mekiki.config import disk
 from mekiki.jobs.models import Job, Kind, State
-from mekiki.jobs.services import LostClaimError
+from mekiki.jobs.services import LostClaimError, send
 
 # They free room, or write a few rows: reviewers need their queue, and the record its seals.
 NEEDS_NO_RESERVE = (Kind.REMOVE_EMBEDDINGS, Kind.REFILL, Kind.SEAL, Kind.CHECK_SEALS)
@@ -52,3 +52,18 @@ def hold(job: Job, reason: str) -> None:
     if not mine.update(state=State.QUEUED, sent_at=None, rate=0.0, waiting_for=reason):
         raise LostClaimError(str(job.pk))
     job.state = State.QUEUED
+
+
+class RoomWatch:
+    """Sends the jobs that wait for room as soon as there is room. A chore of its own: a disk that hangs stops no sweep."""
+
+    def __init__(self) -> None:
+        self._shortage = ""
+
+    def look(self) -> dict[str, int]:
+        """Look once; how many jobs were sent."""
+        before, self._shortage = self._shortage, disk.shortage()
+        if not before or self._shortage:
+            return {"sent": 0}
+        waiting = Job.objects.filter(state=State.QUEUED).exclude(waiting_for="")
+        return {"sent": sum(send(str(job), kind) for job, kind in waiting.values_list("pk", "kind"))}

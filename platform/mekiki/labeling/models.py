@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from mekiki.audit.triggers import append_only
 from mekiki.datasets.models import Dataset
+from mekiki.labeling.triggers import keep_guideline, no_prompt_added
 
 
 class Label(models.Model):
@@ -34,9 +35,29 @@ class Label(models.Model):
                 name="one_label_per_name",
             ),
         ]
+        triggers = [keep_guideline()]
 
     def __str__(self) -> str:
         return self.name
+
+
+class GuidelineVersion(models.Model):
+    """One text that a label's guideline had, from its time on until the next version. A trigger of labels writes it."""
+
+    label = models.ForeignKey(Label, on_delete=models.CASCADE, related_name="guideline_versions")
+    version = models.PositiveIntegerField()
+    text = models.TextField(blank=True)
+    # Null: unknown, because the text is older than versions are, or was not written by the application.
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["-version"]
+        constraints = [models.UniqueConstraint(fields=["label", "version"], name="one_guideline_per_version")]
+        triggers = append_only(dated="created_at")
+
+    def __str__(self) -> str:
+        return f"{self.label_id} v{self.version}"
 
 
 class PromptSet(models.Model):
@@ -72,7 +93,7 @@ class Prompt(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["prompt_set", "label", "text"], name="one_prompt_per_text"),
         ]
-        triggers = append_only()
+        triggers = [*append_only(), no_prompt_added()]
 
     def __str__(self) -> str:
         return self.text

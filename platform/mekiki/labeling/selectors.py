@@ -1,11 +1,13 @@
 """Reading labels and prompts."""
 
+from datetime import datetime
+
 from django.db.models import Max, QuerySet
 
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.labeling.effects import effects_of
-from mekiki.labeling.models import Label, Prompt, PromptSet
+from mekiki.labeling.models import GuidelineVersion, Label, Prompt, PromptSet
 from mekiki.labeling.text import same
 
 
@@ -82,3 +84,11 @@ def long_prompts(dataset: Dataset, prompt_set: PromptSet | None) -> list[dict]:
         .first()
     )
     return job.result.get("long_prompts", []) if job is not None else []
+
+
+def guideline_at(label: Label, moment: datetime) -> GuidelineVersion | None:
+    """Return the version of a label's guideline that held at a time, such as that of a decision; None: there was none.
+
+    Both times are the database's.
+    """
+    return label.guideline_versions.filter(created_at__lte=moment).order_by("-version").first()

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from typing import Any, NotRequired, TypedDict
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
 from mekiki.audit.services import record
@@ -313,7 +313,14 @@ def _refuse_too_many(count: int) -> None:
         )
 
 
+def _name_author(user: Any) -> None:
+    """Say, for this transaction, who writes guidelines (labeling.triggers)."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('mekiki.user', %s, true)", [str(getattr(user, "pk", None) or "")])
+
+
 def _create(dataset: Dataset, name: str, critical: bool, guideline: str, user: Any) -> Label:
+    _name_author(user)
     label = Label.objects.create(
         dataset=dataset,
         name=name,
@@ -327,7 +334,7 @@ def _create(dataset: Dataset, name: str, critical: bool, guideline: str, user: A
         actor=user,
         dataset=dataset,
         target=label,
-        data={"name": name, "critical": critical},
+        data={"name": name, "critical": critical} | ({"guideline": guideline} if guideline else {}),
     )
     return label
 
@@ -345,6 +352,8 @@ def _change(label: Label, user: Any, **fields: Any) -> Label:
         moments = {"critical_since" if label.critical else "critical_until": clock.now()}
         for k, moment in moments.items():
             setattr(label, k, moment)
+    if "guideline" in changed:
+        _name_author(user)
     label.save(update_fields=[*changed, *moments])
     record(
         kind="label.changed",

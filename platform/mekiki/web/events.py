@@ -92,6 +92,12 @@ def detail(event: Event) -> str:
         return f"#{data.get('version', '')}"
     if event.kind in {"site.time_zone_set", "dataset.address_changed", "user.passkey_renamed"}:
         return f"{data.get('from', '')} → {data.get('to', '')}"
+    if event.kind == "seal.head_mailed":
+        return f"{data.get('seal', '')} → {data.get('to', '')}"
+    if event.kind == "seal.recipients_changed":
+        return " → ".join(", ".join(data.get(side, [])) or "–" for side in ("before", "after"))
+    if event.kind == "site.mail_failed":
+        return f"{data.get('name', '')}: {data.get('why', '')}"
     if event.kind.startswith("signing_key."):
         return f"{data.get('fingerprint', '')[:16]} ({data.get('system_user', '')})"
     if event.kind.endswith(".file_changed"):
@@ -287,6 +293,9 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "signing_key.rotated": _plain(gettext_noop("Signing key replaced; the key before signed for it")),
     "signing_key.replaced": _plain(gettext_noop("Lost signing key replaced")),
     "seal.time_stamped": _plain(gettext_noop("Time stamp of a seal kept")),
+    "seal.head_mailed": _plain(gettext_noop("Head of a seal mailed")),
+    "seal.recipients_changed": _plain(gettext_noop("Recipients of the heads of seals changed")),
+    "site.mail_failed": _plain(gettext_noop("A mail could not be sent and was given up")),
     "seals.differ": _plain(gettext_noop("Rows are not as they were sealed")),
     "site.time_zone_set": _plain(gettext_noop("Time zone of the site set")),
     "user.created": _plain(gettext_noop("User created")),
@@ -296,6 +305,8 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "user.reset_requested": _plain(gettext_noop("Link for a lost password asked for")),
     "user.password_reset_by_mail": _plain(gettext_noop("Password changed by a link in a mail")),
     "user.mail_changed": _plain(gettext_noop("Mail address changed")),
+    "user.mail_asked": _plain(gettext_noop("Another mail address asked for")),
+    "user.all_sessions_ended": _plain(gettext_noop("All sessions of a user ended by an admin")),
     "user.sessions_ended": _plain(gettext_noop("Other sessions logged out")),
     "user.made_admin": _plain(gettext_noop("Made an admin of the platform")),
     "user.admin_withdrawn": _plain(gettext_noop("No admin of the platform any more")),

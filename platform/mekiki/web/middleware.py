@@ -24,16 +24,24 @@ class NoRoomMiddleware:
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """The answer to an error that says there is no room; None for any other."""
         reason = disk.no_room(error)
-        if not reason:
-            return None
-        detail = text(reason)
-        response: HttpResponse
-        if request.path.startswith("/api/") or "application/json" in request.headers.get("Accept", ""):
-            response = JsonResponse({"detail": detail, "code": reason}, status=INSUFFICIENT_STORAGE)
-        else:
-            response = render(None, "507.html", {"detail": detail}, status=INSUFFICIENT_STORAGE)  # type: ignore[arg-type]
-        response["Retry-After"] = str(RETRY_AFTER_SECONDS)
-        return response
+        return no_room_answer(request, reason) if reason else None
+
+
+def wants_json(request: HttpRequest) -> bool:
+    """Return whether a program asks, which reads no page."""
+    return request.path.startswith("/api/") or "application/json" in request.headers.get("Accept", "")
+
+
+def no_room_answer(request: HttpRequest, reason: str) -> HttpResponse:
+    """Return the answer that names the disk. reason: disk.FULL or disk.READ_ONLY."""
+    detail = text(reason)
+    response: HttpResponse
+    if wants_json(request):
+        response = JsonResponse({"detail": detail, "code": reason}, status=INSUFFICIENT_STORAGE)
+    else:
+        response = render(None, "507.html", {"detail": detail}, status=INSUFFICIENT_STORAGE)  # type: ignore[arg-type]
+    response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
 
 
 def text(reason: str) -> str:

@@ -16,6 +16,7 @@ urlpatterns = [
     path("activity/seals/head/", seals.head, name="seal-head"),
     path("activity/seals/request.tsq", seals.stamp_request, name="seal-request"),
     path("activity/seals/time-stamp/", seals.time_stamp, name="seal-time-stamp"),
+    path("activity/seals/mail/", seals.mail, name="seal-mail"),
     path("activity/seals/keys.pem", seals.public_keys, name="seal-keys"),
     path("system/", views.system_state, name="system"),
     path("language/", views.set_language, name="set_language"),

@@ -1,4 +1,4 @@
-"""The queue that `choose` returns: who may be in it, in what order, with what propensity."""
+"""The batch of `choose`: which images, in which order, with which propensity."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def ask(n: int = 200, labels: int = 4, seed: int = 0, **changes: object) -> Choi
     seed=st.integers(0, 10_000),
 )
 @settings(max_examples=120, deadline=None)
-def test_what_always_holds(n, labels, batch, fraction, strategy, cold, blind, share, seed) -> None:
+def test_invariants_of_a_batch(n, labels, batch, fraction, strategy, cold, blind, share, seed) -> None:
     rng = np.random.default_rng(seed)
     candidate, reserve = rng.random(n) < 0.7, rng.random(n) < share
     c = ask(
@@ -75,23 +75,23 @@ def test_audit_share_is_exact_in_expectation(batch: int) -> None:
     assert abs(np.mean(share) - 0.15) < 4 * spread
 
 
-def test_every_prefix_has_its_share_of_audits() -> None:
+def test_each_prefix_has_its_share_of_audits() -> None:
     where = np.zeros(100)
     for s in range(300):
         audit = ask(400, seed=s, batch=100, strategy="random").stream == "audit"
         where += audit
         assert np.abs(audit.cumsum() - 0.15 * np.arange(1, 101)).max() < 1.01
         assert audit[:20].sum() in (2, 3, 4)
-    # and at no place can a reviewer know that an audit comes
+    # No place is an audit for certain.
     assert where.min() > 0.05 * 300
     assert where.max() < 0.3 * 300
 
 
-def test_stated_propensities_are_the_frequencies_of_20_000_draws() -> None:
-    """Of the audit stream and of the random one, in each group of draws that state the same number of audits."""
+def test_propensities_equal_the_frequencies_of_20_000_draws() -> None:
+    """Checks the audit and the random stream, separately for each number of audits drawn."""
     n, rounds = 30, 20_000
     reserve = np.arange(n) < 12
-    candidate = np.arange(n) % 6 != 1  # 5 of 30 were asked before, 2 of them of the reserve
+    candidate = np.arange(n) % 6 != 1  # 5 of 30 were asked before, 2 of them in the reserve
     drawn: dict[int, np.ndarray] = {}
     stated: dict[int, np.ndarray] = {}
     times: dict[int, int] = {}
@@ -112,7 +112,7 @@ def test_stated_propensities_are_the_frequencies_of_20_000_draws() -> None:
         np.testing.assert_allclose(stated[audits], expected, rtol=1e-6)
         tolerance = 5 * np.sqrt(expected * (1 - expected) / count)  # five standard deviations of a binomial
         assert (np.abs(drawn[audits] / count - expected) <= tolerance).all()
-    # Over all draws an audit's mean stated propensity is the design's share of questions.
+    # Over all draws the mean number of audits is the stated share of the batch.
     mean = sum(audits * count for audits, count in times.items()) / rounds
     assert abs(mean - 0.35 * 9) < 5 * np.sqrt(0.25 / rounds)
 
@@ -128,7 +128,7 @@ def test_propensities_as_documented() -> None:
     np.testing.assert_allclose(r.propensity[r.stream == "diverse"], (40 - audits) / 150, rtol=1e-6)
 
 
-def test_the_seed_alone_decides() -> None:
+def test_the_batch_depends_on_the_seed_only() -> None:
     fixed = {"scores": scored(200, 4, 0), "reserve": np.arange(200) < 60}
     a, b = ask(strategy="random", **fixed), ask(strategy="random", **fixed)
     assert a.index.tolist() == b.index.tolist()
@@ -137,28 +137,28 @@ def test_the_seed_alone_decides() -> None:
     assert ask(**fixed).index.tolist() == ask(**fixed).index.tolist()
 
 
-def test_reserve_exhausted_is_filled_by_active_questions() -> None:
+def test_active_questions_fill_up_a_small_reserve() -> None:
     reserve = np.arange(200) < 2
     c = ask(reserve=reserve, batch=100)
     assert len(c) == 100
     assert (c.stream == "audit").sum() == 2
 
 
-def test_pool_exhausted_is_filled_by_audits() -> None:
+def test_audits_fill_up_a_small_pool() -> None:
     reserve = np.arange(200) < 190
     c = ask(reserve=reserve, batch=100)
     assert len(c) == 100
     assert (c.stream == "uncertain").sum() == 10
 
 
-def test_cold_asks_for_medoids_over_what_the_prompts_see() -> None:
+def test_cold_start_divides_the_batch_among_zero_shot_labels() -> None:
     c = ask(cold=True, labelled_counts=np.zeros(4, int), reserve=np.zeros(200, bool))
     assert set(c.stream) == {"diverse"}
-    seen = np.bincount(scored(200, 4, 0).label[c.index], minlength=4)
-    assert seen.max() - seen.min() <= 1
+    counts = np.bincount(scored(200, 4, 0).label[c.index], minlength=4)
+    assert counts.max() - counts.min() <= 1
 
 
-def test_uncertain_comes_before_certain() -> None:
+def test_margin_chooses_the_most_uncertain() -> None:
     s = scored(2000, 4, 0)
     c = ask(2000, reserve=np.zeros(2000, bool), audit_fraction=0.0)
     assert np.median(s.margin[c.index]) < np.quantile(s.margin, 0.15)
@@ -177,12 +177,12 @@ def test_uncertain_comes_before_certain() -> None:
         ({"batch": -1}, "batch"),
     ],
 )
-def test_what_does_not_fit_is_refused(changes: dict, message: str) -> None:
+def test_invalid_arguments_are_refused(changes: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ask(**changes)
 
 
-def test_asking_actively_beats_asking_at_random_on_digits() -> None:
+def test_margin_beats_random_on_digits() -> None:
     data = load_digits()
     X = (data.data / np.linalg.norm(data.data, axis=1, keepdims=True)).astype(np.float32)
     y = data.target
@@ -212,11 +212,11 @@ def test_asking_actively_beats_asking_at_random_on_digits() -> None:
 
 
 @pytest.mark.parametrize("strategy", ["k_center", "typiclust"])
-def test_coverage_needs_no_scores_and_avoids_what_was_asked(strategy: str) -> None:
+def test_coverage_needs_no_scores_and_avoids_covered_images(strategy: str) -> None:
     corners = np.repeat(np.eye(4, dtype=np.float32) * 10, 50, axis=0)
     X = corners + np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32) * 0.1
     candidate = np.ones(200, bool)
-    candidate[[3, 60]] = False  # corners 0 and 1 were asked about
+    candidate[[3, 60]] = False  # corners 0 and 1 are covered
     c = ask(
         X=X, scores=None, candidate=candidate, reserve=np.zeros(200, bool), batch=2, audit_fraction=0.0,
         strategy=strategy,
@@ -226,14 +226,14 @@ def test_coverage_needs_no_scores_and_avoids_what_was_asked(strategy: str) -> No
     assert (c.propensity == 1.0).all()
 
 
-def test_coverage_does_not_count_the_audit_stream_as_asked() -> None:
-    """What was answered in the reserve is never trained on, and so leaves its place uncovered."""
+def test_coverage_does_not_count_audited_images_as_covered() -> None:
+    """Audited images are not trained on, so their surroundings are not covered."""
     X = np.repeat(np.eye(2, dtype=np.float32) * 10, 50, axis=0)
     # The first corner is wide: if both were covered, the farthest image would be one of its own.
     spread = np.repeat([1.0, 0.01], 50)[:, None]
     X += (np.random.default_rng(0).normal(size=X.shape) * spread).astype(np.float32)
     candidate, reserve = np.ones(100, bool), np.zeros(100, bool)
-    candidate[[0, 50]] = False  # both corners have an answer,
+    candidate[[0, 50]] = False  # both corners have a label,
     reserve[50:53] = True  # but the second's is an audit
     c = ask(
         X=X,

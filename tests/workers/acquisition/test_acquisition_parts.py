@@ -12,14 +12,16 @@ from hypothesis import strategies as st
 from workers.acquisition import medoids as medoids_module
 from workers.acquisition.audit import audit_key, draw_audit
 from workers.acquisition.diverse import diverse_batch
-from workers.acquisition.medoids import _allot, cold_start, medoids, take_turns
+from workers.acquisition.medoids import _allocate, cold_start, interleave, medoids
 from workers.acquisition.quotas import quotas
 
 counts = st.lists(st.integers(0, 300), min_size=1, max_size=12)
 
 
 @given(counts, st.integers(0, 500), st.data())
-def test_quotas_sum_and_bounds(available: list[int], total: int, data: st.DataObject) -> None:
+def test_quotas_have_the_total_and_stay_within_bounds(
+    available: list[int], total: int, data: st.DataObject
+) -> None:
     n = len(available)
     already = data.draw(st.none() | st.lists(st.integers(0, 100), min_size=n, max_size=n))
     q = quotas(available, total, already)
@@ -29,8 +31,8 @@ def test_quotas_sum_and_bounds(available: list[int], total: int, data: st.DataOb
 
 
 @given(counts, st.integers(0, 500), st.data())
-def test_quotas_level_the_classes(available: list[int], total: int, data: st.DataObject) -> None:
-    """No class that got something stands more than one above a class that still had images."""
+def test_quotas_level_the_counts(available: list[int], total: int, data: st.DataObject) -> None:
+    """A class with a quota is at most one above any class with images left."""
     n = len(available)
     already = np.array(data.draw(st.lists(st.integers(0, 100), min_size=n, max_size=n)))
     q = quotas(available, total, already)
@@ -54,54 +56,54 @@ def blobs(k: int = 5, each: int = 30, seed: int = 0):
     return np.concatenate([c + 0.1 * rng.normal(size=(each, 8)) for c in centre]).astype(np.float32)
 
 
-def test_medoids_take_one_of_each_blob() -> None:
+def test_medoids_choose_one_of_each_blob() -> None:
     X = blobs()
-    found = medoids(X, 5, seed=0)
-    assert sorted(found // 30) == [0, 1, 2, 3, 4]
+    chosen = medoids(X, 5, seed=0)
+    assert sorted(chosen // 30) == [0, 1, 2, 3, 4]
 
 
 @given(st.integers(0, 40), st.integers(0, 60), st.integers(1, 4), st.integers(0, 9))
 @settings(max_examples=25, deadline=None)
 def test_medoids_are_distinct_rows_even_among_copies(n: int, k: int, kinds: int, seed: int) -> None:
     X = np.random.default_rng(seed).normal(size=(kinds, 3))[np.arange(n) % kinds].astype(np.float16)
-    found = medoids(X, k, seed=seed)
-    assert len(found) == min(n, k) == len(np.unique(found))
-    assert ((found >= 0) & (found < n)).all() if n else True
+    chosen = medoids(X, k, seed=seed)
+    assert len(chosen) == min(n, k) == len(np.unique(chosen))
+    assert ((chosen >= 0) & (chosen < n)).all() if n else True
 
 
-def test_medoids_of_a_large_pool_use_its_sample() -> None:
+def test_medoids_of_a_large_pool_use_a_sample() -> None:
     X = np.tile(blobs(each=1000), (5, 1))  # 25,000 rows
-    found = medoids(X, 5, seed=1)
-    assert len(np.unique(found)) == 5
-    assert len(np.unique((found % 5000) // 1000)) == 5
+    chosen = medoids(X, 5, seed=1)
+    assert len(np.unique(chosen)) == 5
+    assert len(np.unique((chosen % 5000) // 1000)) == 5
 
 
 @given(st.lists(st.tuples(st.floats(0, 9), st.integers(0, 50)), min_size=1, max_size=9), st.integers(0, 500))
-def test_allotting_sums_within_the_room(groups: list[tuple[float, int]], k: int) -> None:
-    mass, room = (np.array(column) for column in zip(*groups, strict=True))
-    k = min(k, int(room.sum()))
-    share = _allot(mass, room, k)
+def test_allocation_sums_within_the_capacity(groups: list[tuple[float, int]], k: int) -> None:
+    mass, capacity = (np.array(column) for column in zip(*groups, strict=True))
+    k = min(k, int(capacity.sum()))
+    share = _allocate(mass, capacity, k)
     assert share.sum() == k
-    assert ((share >= 0) & (share <= room)).all()
-    # as many as its part of the mass, where there is room for everybody's part
-    if k and mass.sum() > 1e-3 and (room >= k).all():
+    assert ((share >= 0) & (share <= capacity)).all()
+    # near the proportion, where no capacity limits it
+    if k and mass.sum() > 1e-3 and (capacity >= k).all():
         assert np.abs(share - k * mass / mass.sum()).max() < len(mass)
 
 
-def test_many_medoids_are_found_in_groups_and_still_take_one_of_each_blob(
+def test_nested_medoids_choose_one_of_almost_each_blob(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(medoids_module, "_NESTED", 3)
+    monkeypatch.setattr(medoids_module, "_NESTED_ABOVE", 3)
     X = blobs(k=16, each=30)
-    found = medoids(X, 16, seed=0)
-    assert len(np.unique(found)) == 16
-    assert len(np.unique(found // 30)) >= 14  # a group's share may be one short of its blobs
-    assert found.tolist() == medoids(X, 16, seed=0).tolist()
+    chosen = medoids(X, 16, seed=0)
+    assert len(np.unique(chosen)) == 16
+    assert len(np.unique(chosen // 30)) >= 14  # a group's share may be one short of its blobs
+    assert chosen.tolist() == medoids(X, 16, seed=0).tolist()
     copies = np.zeros((40, 3), np.float32)
     assert len(np.unique(medoids(copies, 30, seed=0))) == 30
 
 
-def test_diverse_batch_about_some_rows_is_that_of_their_own_vectors() -> None:
+def test_diverse_batch_of_some_rows_equals_that_of_their_vectors() -> None:
     rng = np.random.default_rng(3)
     X, rows = rng.normal(size=(400, 6)).astype(np.float32), rng.permutation(400)[:150]
     uncertainty, predicted = rng.random(150), rng.integers(0, 3, 150)
@@ -110,49 +112,49 @@ def test_diverse_batch_about_some_rows_is_that_of_their_own_vectors() -> None:
     assert a.tolist() == b.tolist()
 
 
-def test_weights_pull_the_choice() -> None:
+def test_weights_move_the_medoid() -> None:
     X = np.linspace(0, 1, 101, dtype=np.float32)[:, None]
     weight = np.where(np.arange(101) > 80, 1.0, 1e-6)
     assert medoids(X, 1, seed=0, weight=weight)[0] == pytest.approx(90, abs=2)
 
 
-def test_cold_start_shares_out_over_pseudo_classes() -> None:
+def test_cold_start_divides_questions_among_pseudo_labels() -> None:
     X = blobs()
-    pseudo = np.repeat([0, 0, 0, 0, 1], 30)  # the prompts see 120 of one and 30 of the other
-    found = cold_start(X, 10, seed=0, pseudo_label=pseudo, n_labels=3)
-    assert np.bincount(pseudo[found]).tolist() == [5, 5]
-    assert pseudo[found[:4]].tolist() in ([0, 1, 0, 1], [1, 0, 1, 0])
+    pseudo = np.repeat([0, 0, 0, 0, 1], 30)  # zero-shot labels: 120 and 30 images
+    chosen = cold_start(X, 10, seed=0, pseudo_label=pseudo, n_labels=3)
+    assert np.bincount(pseudo[chosen]).tolist() == [5, 5]
+    assert pseudo[chosen[:4]].tolist() in ([0, 1, 0, 1], [1, 0, 1, 0])
     assert len(np.unique(cold_start(X, 5, seed=0) // 30)) == 5
 
 
-def test_taking_turns() -> None:
-    got = take_turns([np.array([1, 2, 3]), np.array([7]), np.array([8, 9])])
-    assert got.tolist() == [1, 7, 8, 2, 9, 3]
-    assert len(take_turns([])) == 0
+def test_interleaving() -> None:
+    mixed = interleave([np.array([1, 2, 3]), np.array([7]), np.array([8, 9])])
+    assert mixed.tolist() == [1, 7, 8, 2, 9, 3]
+    assert len(interleave([])) == 0
 
 
-def test_diverse_batch_does_not_ask_copies_of_one_image() -> None:
+def test_diverse_batch_drops_near_copies() -> None:
     rng = np.random.default_rng(0)
     X = rng.normal(size=(300, 6)).astype(np.float32)
-    X[:40] = X[0] + 1e-4 * rng.normal(size=(40, 6))  # a burst: one part photographed forty times
+    X[:40] = X[0] + 1e-4 * rng.normal(size=(40, 6))  # a burst of one part
     uncertainty = np.full(300, 0.5)
     uncertainty[:40] = 0.9
     top = np.argsort(-uncertainty, kind="stable")[:10]
-    got = diverse_batch(X, uncertainty, np.zeros(300, int), 10, n_labels=1, seed=0)
+    chosen = diverse_batch(X, uncertainty, np.zeros(300, int), 10, n_labels=1, seed=0)
     assert (top < 40).sum() == 10
-    assert (got < 40).sum() <= 3
+    assert (chosen < 40).sum() <= 3
 
 
-def test_diverse_batch_stays_among_the_uncertain() -> None:
+def test_diverse_batch_chooses_uncertain_images() -> None:
     rng = np.random.default_rng(0)
     X = rng.normal(size=(1000, 6)).astype(np.float32)
     uncertainty = rng.random(1000)
-    got = diverse_batch(X, uncertainty, rng.integers(0, 4, 1000), 20, n_labels=4, seed=0)
-    assert len(np.unique(got)) == 20
-    assert uncertainty[got].min() > 0.6
+    chosen = diverse_batch(X, uncertainty, rng.integers(0, 4, 1000), 20, n_labels=4, seed=0)
+    assert len(np.unique(chosen)) == 20
+    assert uncertainty[chosen].min() > 0.6
 
 
-def test_audit_keys_are_uniform_fixed_and_differ_by_seed() -> None:
+def test_audit_keys_are_uniform_stable_and_depend_on_the_seed() -> None:
     names = [hashlib.sha256(str(i).encode()).hexdigest() for i in range(20_000)]
     keys = np.array([audit_key("dataset-7", name) for name in names])
     assert ((keys >= 0) & (keys < 1)).all()
@@ -160,12 +162,12 @@ def test_audit_keys_are_uniform_fixed_and_differ_by_seed() -> None:
     other = np.array([audit_key("dataset-8", name) for name in names])
     assert abs(np.corrcoef(keys, other)[0, 1]) < 0.03
     assert audit_key("dataset-7", names[0].upper()) == keys[0]
-    # Written down once: if this number changed, every reserve in use would change with it.
+    # A change of this value would change every existing reserve.
     digest = hashlib.sha256(b"s\0" + b"ab" * 32).digest()
     assert audit_key("s", "ab" * 32) == (int.from_bytes(digest[:8], "big") >> 11) / 2**53
 
 
-def test_audit_draw_frequencies_are_its_propensity() -> None:
+def test_audit_draw_frequencies_equal_the_propensity() -> None:
     reserve = np.arange(40) < 25
     taken = np.arange(40) % 5 == 0  # 5 of the 25 are gone
     rng = np.random.default_rng(0)
@@ -183,11 +185,11 @@ def test_audit_draw_frequencies_are_its_propensity() -> None:
     assert np.abs(first[available] / 20_000 - 0.05).max() < 5 * np.sqrt(0.05 * 0.95 / 20_000)
 
 
-def test_audit_draw_at_its_ends() -> None:
+def test_audit_draw_of_none_and_of_all() -> None:
     rng = np.random.default_rng(0)
-    nothing, everything = np.zeros(4, bool), np.ones(4, bool)
-    assert draw_audit(nothing, nothing, 3, rng)[1] == 0.0
-    rows, propensity = draw_audit(everything, nothing, 9, rng)
+    none, all_rows = np.zeros(4, bool), np.ones(4, bool)
+    assert draw_audit(none, none, 3, rng)[1] == 0.0
+    rows, propensity = draw_audit(all_rows, none, 9, rng)
     assert sorted(rows) == [0, 1, 2, 3]
     assert propensity == 1.0
-    assert len(draw_audit(everything, nothing, 0, rng)[0]) == 0
+    assert len(draw_audit(all_rows, none, 0, rng)[0]) == 0

@@ -13,13 +13,13 @@ from workers.evaluation.metrics import accuracy, confusion_matrix, macro_recall,
 
 
 @given(st.integers(1, 500), st.data(), st.sampled_from([0.8, 0.9, 0.95, 0.99]))
-def test_wilson_is_scipys(n: int, data: st.DataObject, confidence: float) -> None:
+def test_wilson_equals_scipy(n: int, data: st.DataObject, confidence: float) -> None:
     k = data.draw(st.integers(0, n))
     truth = binomtest(k, n).proportion_ci(confidence, method="wilson")
     assert wilson(k, n, confidence) == pytest.approx((truth.low, truth.high), abs=1e-9)
 
 
-def test_wilson_at_its_ends() -> None:
+def test_wilson_at_zero_and_all_successes() -> None:
     assert wilson(0, 0) == (0.0, 1.0)
     assert wilson(0, 10)[0] == 0.0
     assert wilson(10, 10)[1] == 1.0
@@ -32,20 +32,20 @@ pairs = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, ma
 
 
 @given(pairs)
-def test_measures_are_scikit_learns(answers: list[tuple[int, int]]) -> None:
-    truth, said = (np.array(side) for side in zip(*answers, strict=True))
-    matrix = confusion_matrix(truth, said, 5)
-    np.testing.assert_array_equal(matrix, sk.confusion_matrix(truth, said, labels=range(5)))
-    assert accuracy(truth, said).value == pytest.approx(sk.accuracy_score(truth, said))
+def test_measures_equal_scikit_learn(rows: list[tuple[int, int]]) -> None:
+    truth, predicted = (np.array(side) for side in zip(*rows, strict=True))
+    matrix = confusion_matrix(truth, predicted, 5)
+    np.testing.assert_array_equal(matrix, sk.confusion_matrix(truth, predicted, labels=range(5)))
+    assert accuracy(truth, predicted).value == pytest.approx(sk.accuracy_score(truth, predicted))
     precision, recall, _, support = sk.precision_recall_fscore_support(
-        truth, said, labels=range(5), zero_division=0.0
+        truth, predicted, labels=range(5), zero_division=0.0
     )
-    for row in per_label(truth, said, 5):
+    for row in per_label(truth, predicted, 5):
         assert row.recall.n == support[row.label]
         assert (row.recall.value or 0.0) == pytest.approx(recall[row.label])
         assert (row.precision.value or 0.0) == pytest.approx(precision[row.label])
         assert row.recall.low <= (row.recall.value or 0.0) <= row.recall.high
-    macro = macro_recall(truth, said, 5)
+    macro = macro_recall(truth, predicted, 5)
     assert macro.labels == len(np.unique(truth))
     assert macro.value == pytest.approx(recall[support > 0].mean())
     assert 0.0 <= macro.low <= macro.value + 1e-12
@@ -70,21 +70,21 @@ def test_macro_recall_of_one_class_is_about_its_recall() -> None:
     assert (m.low, m.high) == pytest.approx((p.low, p.high), abs=0.01)
 
 
-def test_nothing_known() -> None:
+def test_measures_of_no_images() -> None:
     assert macro_recall([], [], 3).value is None
     assert accuracy([], []).value is None
     assert (accuracy([], []).low, accuracy([], []).high) == (0.0, 1.0)
     assert all(row.recall.value is None for row in per_label([], [], 2))
 
 
-@pytest.mark.parametrize(("truth", "said"), [([0], [0, 1]), ([3], [0]), ([0], [-1]), ([[0]], [[0]])])
-def test_labels_that_do_not_fit_are_refused(truth: list, said: list) -> None:
+@pytest.mark.parametrize(("truth", "predicted"), [([0], [0, 1]), ([3], [0]), ([0], [-1]), ([[0]], [[0]])])
+def test_invalid_labels_are_refused(truth: list, predicted: list) -> None:
     with pytest.raises(ValueError, match=r"truth|predictions"):
-        confusion_matrix(truth, said, 3)
+        confusion_matrix(truth, predicted, 3)
 
 
-def test_a_prediction_of_an_image_whose_label_is_unknown_is_a_wrong_one() -> None:
-    """A truth of −1: it belongs to no label's recall, and it lowers the precision of what it was called."""
+def test_a_prediction_for_a_label_outside_the_schema_is_wrong() -> None:
+    """A truth of −1 is in no label's recall and lowers the precision of the predicted label."""
     first, second = per_label([-1, 0, 1], [0, 0, 1], 2)
     assert (first.precision.k, first.precision.n) == (1, 2)
     assert (first.recall.k, first.recall.n) == (second.recall.k, second.recall.n) == (1, 1)

@@ -1,4 +1,4 @@
-"""Weights of audited images, and estimates with them."""
+"""Weights of audited images, and weighted estimates."""
 
 from __future__ import annotations
 
@@ -8,54 +8,57 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from workers.evaluation.metrics import accuracy, macro_recall, per_label, proportion, weighted
+from workers.evaluation.metrics import accuracy, macro_recall, per_label, proportion, weighted_proportion
 from workers.evaluation.strata import weigh
 
-answers = st.lists(
+labelled_rows = st.lists(
     st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 2)), min_size=1, max_size=60
 )
 
 
-@given(answers, st.lists(st.integers(60, 5000), min_size=3, max_size=3))
-def test_weighted_measures_are_those_of_the_images_each_stands_for(
+@given(labelled_rows, st.lists(st.integers(60, 5000), min_size=3, max_size=3))
+def test_weighted_measures_equal_those_of_scikit_learn(
     rows: list[tuple[int, int, int]], sizes: list[int]
 ) -> None:
-    truth, said, stratum = (np.array(side) for side in zip(*rows, strict=True))
-    found = weigh(stratum, sizes)
-    there = np.unique(stratum)
-    assert found.covered == sum(sizes[h] for h in there)
-    assert found.covered + found.left_out == sum(sizes)
-    assert found.weights.mean() == pytest.approx(1)
-    # Each stratum's part of the weights is its part of the images.
-    for h in there:
-        assert found.weights[stratum == h].sum() / len(rows) == pytest.approx(sizes[h] / found.covered)
-    total = accuracy(truth, said, weights=found.weights)
-    by_hand = sum(sizes[h] / found.covered * (truth == said)[stratum == h].mean() for h in there)
+    truth, predicted, stratum = (np.array(side) for side in zip(*rows, strict=True))
+    weighting = weigh(stratum, sizes)
+    sampled = np.unique(stratum)
+    assert weighting.covered == sum(sizes[h] for h in sampled)
+    assert weighting.covered + weighting.left_out == sum(sizes)
+    assert weighting.weights.mean() == pytest.approx(1)
+    # A stratum has the same share of the weights as of the images.
+    for h in sampled:
+        assert weighting.weights[stratum == h].sum() / len(rows) == pytest.approx(
+            sizes[h] / weighting.covered
+        )
+    total = accuracy(truth, predicted, weights=weighting.weights)
+    by_hand = sum(sizes[h] / weighting.covered * (truth == predicted)[stratum == h].mean() for h in sampled)
     assert total.value == pytest.approx(by_hand)
-    assert total.value == pytest.approx(sk.accuracy_score(truth, said, sample_weight=found.weights))
-    assert (total.k, total.n) == ((truth == said).sum(), len(rows))
+    assert total.value == pytest.approx(sk.accuracy_score(truth, predicted, sample_weight=weighting.weights))
+    assert (total.k, total.n) == ((truth == predicted).sum(), len(rows))
     assert 0 <= total.low <= total.value + 1e-9 and total.value - 1e-9 <= total.high <= 1
     assert total.trials <= len(rows) + 1e-9
     precision, recall, _, _ = sk.precision_recall_fscore_support(
-        truth, said, labels=range(4), sample_weight=found.weights, zero_division=0.0
+        truth, predicted, labels=range(4), sample_weight=weighting.weights, zero_division=0.0
     )
-    for row in per_label(truth, said, 4, weights=found.weights):
+    for row in per_label(truth, predicted, 4, weights=weighting.weights):
         assert (row.precision.value or 0.0) == pytest.approx(precision[row.label])
         assert (row.recall.value or 0.0) == pytest.approx(recall[row.label])
-    macro = macro_recall(truth, said, 4, weights=found.weights)
+    macro = macro_recall(truth, predicted, 4, weights=weighting.weights)
     assert macro.value == pytest.approx(recall[np.unique(truth)].mean())
 
 
 @given(st.integers(0, 40), st.integers(1, 40), st.floats(0.1, 9))
-def test_equal_weights_are_wilson_exactly(k: int, more: int, weight: float) -> None:
+def test_equal_weights_give_exactly_wilsons_interval(k: int, more: int, weight: float) -> None:
     hits = np.array([True] * k + [False] * more)
-    assert weighted(hits, np.full(len(hits), weight)) == weighted(hits) == proportion(k, k + more)
+    plain = proportion(k, k + more)
+    assert weighted_proportion(hits, np.full(len(hits), weight)) == weighted_proportion(hits) == plain
     one = weigh(np.zeros(len(hits), int), [1000])
     assert (one.weights == 1).all() and one.left_out == 0
 
 
-def test_a_sample_that_leans_is_put_right_and_its_interval_covers() -> None:
-    """Early images are easy and were audited long; most images came later. The plain share would be 17 points off."""
+def test_a_biased_sample_is_corrected_and_its_interval_covers() -> None:
+    """Early images are easy and audited more often: the unweighted estimate is 17 points too high."""
     rng = np.random.default_rng(3)
     sizes, audited, right = [1000, 9000], [120, 30], [0.97, 0.75]
     true = sum(n * p for n, p in zip(sizes, right, strict=True)) / sum(sizes)
@@ -64,10 +67,10 @@ def test_a_sample_that_leans_is_put_right_and_its_interval_covers() -> None:
     covered, plain_covered, estimates = 0, 0, []
     for _ in range(2000):
         hits = rng.random(150) < np.array(right)[stratum]
-        found, plain = weighted(hits, weights), weighted(hits)
-        covered += found.low <= true <= found.high
+        interval, plain = weighted_proportion(hits, weights), weighted_proportion(hits)
+        covered += interval.low <= true <= interval.high
         plain_covered += plain.low <= true <= plain.high
-        estimates.append(found.value)
+        estimates.append(interval.value)
     assert np.mean(estimates) == pytest.approx(true, abs=0.005)
     assert 0.93 < covered / 2000 <= 1.0
     assert plain_covered / 2000 < 0.05
@@ -76,7 +79,7 @@ def test_a_sample_that_leans_is_put_right_and_its_interval_covers() -> None:
 @pytest.mark.parametrize(
     ("sizes", "audited", "right"),
     [
-        ([500, 500], [10, 1000], [0.5, 1.0]),  # only the heavy ones vary
+        ([500, 500], [10, 1000], [0.5, 1.0]),  # only images of large weight vary
         ([100] * 60, [1, 2, 3] * 20, [0.9] * 60),  # many small imports
         ([2000, 100], [200, 40], [0.99, 0.9]),
     ],
@@ -89,19 +92,19 @@ def test_intervals_cover(sizes: list[int], audited: list[int], right: list[float
     weights, chance = weigh(stratum, sizes).weights, np.array(right)[stratum]
     covered = 0
     for _ in range(2000):
-        found = weighted(rng.random(len(stratum)) < chance, weights)
-        covered += found.low <= true <= found.high
+        interval = weighted_proportion(rng.random(len(stratum)) < chance, weights)
+        covered += interval.low <= true <= interval.high
     assert covered / 2000 > 0.92
 
 
-def test_nothing_and_what_does_not_fit() -> None:
-    none = weigh([], [100])
-    assert len(none.weights) == 0 and (none.covered, none.left_out) == (0, 100)
-    assert weighted([], []).value is None
+def test_empty_and_invalid_input() -> None:
+    empty = weigh([], [100])
+    assert len(empty.weights) == 0 and (empty.covered, empty.left_out) == (0, 100)
+    assert weighted_proportion([], []).value is None
     assert weigh([1], [500, 20]).left_out == 500
     for bad in (([2], [1, 1]), ([-1], [1]), ([0, 0], [1])):
         with pytest.raises(ValueError, match="strat"):
             weigh(*bad)
     for weights in ([1.0], [1.0, 0.0], [1.0, np.nan], [1.0, -1.0]):
         with pytest.raises(ValueError, match="weights"):
-            weighted([True, False], weights)
+            weighted_proportion([True, False], weights)

@@ -1,4 +1,4 @@
-"""The challengers, scikit-learn's conventions for all of them, and the choice by one cross-validation."""
+"""Challengers, scikit-learn's conventions of all kinds, and the choice of the kind."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ KINDS = (LogisticTextPriorHead, GaussianDiscriminant, PlainLogistic)
 
 
 def skewed(n: int, d: int = 20, labels: int = 8, seed: int = 0):
-    """Gaussian classes that share a stretched covariance: what a discriminant is made for."""
+    """Return Gaussian classes with one anisotropic covariance, which suit a discriminant."""
     rng = np.random.default_rng(seed)
     mix = rng.normal(size=(d, d)) * np.geomspace(3.0, 1.0, d)
     centre = rng.normal(size=(labels, d)) @ mix * 0.08
@@ -42,13 +42,13 @@ def skewed(n: int, d: int = 20, labels: int = 8, seed: int = 0):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_scikit_learn_takes_it_as_one_of_its_own(kind: type[HeadEstimator]) -> None:
+def test_scikit_learn_accepts_the_estimator(kind: type[HeadEstimator]) -> None:
     X, y, T = world(n=120, noise=0.4)
     model = kind(T, logit_scale=20.0, seed=3)
     twin = clone(model)
     assert twin is not model
-    assert {k: v for k, v in twin.get_params().items() if k != "text"} == {
-        k: v for k, v in model.get_params().items() if k != "text"
+    assert {k: v for k, v in twin.get_params().items() if k != "class_embeddings"} == {
+        k: v for k, v in model.get_params().items() if k != "class_embeddings"
     }
     scores = cross_val_score(model, X, y, cv=3)
     assert scores.shape == (3,)
@@ -59,7 +59,7 @@ def test_scikit_learn_takes_it_as_one_of_its_own(kind: type[HeadEstimator]) -> N
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_edges_that_a_product_meets(kind: type[HeadEstimator]) -> None:
+def test_edge_cases(kind: type[HeadEstimator]) -> None:
     X, y, T = world(n=60)
     none = kind(T, logit_scale=20.0).fit(X[:0], y[:0])
     assert np.isfinite(none.predict_proba(X)).all()
@@ -97,26 +97,25 @@ def test_soft_labels_weights_and_seeds(kind: type[HeadEstimator]) -> None:
 # -- the Gaussian -------------------------------------------------------------------------------------------
 
 
-def test_discriminant_is_the_textbooks_one() -> None:
-    """With many rows the shrinkage fades, and what is left is scikit-learn's LDA with equal priors."""
+def test_discriminant_equals_lda_with_many_rows() -> None:
+    """With many rows the shrinkage fades: the result is scikit-learn's LDA with equal priors."""
     X, y, _ = world(n=8000, d=12)
     W, b = discriminant(X, np.eye(4)[y], np.ones(len(X)))
     lda = LinearDiscriminantAnalysis(solver="lsqr", priors=np.full(4, 0.25)).fit(X, y)
     ours, theirs = X @ W.T + b, lda.decision_function(X)
-    agreement = (ours.argmax(axis=1) == theirs.argmax(axis=1)).mean()
-    assert agreement > 0.98
+    assert (ours.argmax(axis=1) == theirs.argmax(axis=1)).mean() > 0.98
 
 
 @given(st.integers(1, 30), st.integers(1, 40), st.integers(0, 99))
 @settings(max_examples=30, deadline=None)
-def test_discriminant_exists_whatever_the_numbers(n: int, d: int, seed: int) -> None:
+def test_discriminant_is_finite_for_any_size(n: int, d: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     W, b = discriminant(rng.normal(size=(n, d)), np.eye(3)[rng.integers(0, 3, n)], np.ones(n))
     assert np.isfinite(W).all()
     assert np.isfinite(b).all()
 
 
-def test_a_weight_of_two_is_the_row_twice() -> None:
+def test_weight_two_equals_the_row_twice() -> None:
     X, y, _ = world(n=30)
     Y, v = np.eye(4)[y], np.ones(30)
     v[:10] = 2.0
@@ -126,7 +125,7 @@ def test_a_weight_of_two_is_the_row_twice() -> None:
     np.testing.assert_allclose(weighted[1], twice[1], rtol=1e-8)
 
 
-def test_a_label_without_answers_is_left_to_its_prompt() -> None:
+def test_an_unlabelled_class_is_predicted_from_its_prompt() -> None:
     X, y, T = world(n=300, labels=5, noise=0.4)
     seen = y != 4
     model = GaussianDiscriminant(T, logit_scale=30.0).fit(X[seen][:100], y[seen][:100])
@@ -136,22 +135,22 @@ def test_a_label_without_answers_is_left_to_its_prompt() -> None:
 # -- the choice ---------------------------------------------------------------------------------------------
 
 
-def test_the_usual_head_is_taken_where_prompts_are_good() -> None:
+def test_the_default_is_chosen_with_good_prompts() -> None:
     X, y, T = world(n=150, noise=0.5)
-    choice = choose_head(X, y, text=T, logit_scale=20.0)
-    assert [each.kind for each in choice.candidates] == ["logistic", "gaussian", "plain"]
+    choice = choose_head(X, y, class_embeddings=T, logit_scale=20.0)
+    assert [candidate.kind for candidate in choice.candidates] == ["logistic", "gaussian", "plain"]
     assert isinstance(choice.model, LogisticTextPriorHead)
-    assert min(each.gap for each in choice.candidates) == 0.0
+    assert min(candidate.gap for candidate in choice.candidates) == 0.0
     assert sum(fact["chosen"] for fact in choice.facts()) == 1
 
 
-def test_a_challenger_that_is_clearly_better_is_taken() -> None:
+def test_a_clearly_better_challenger_is_chosen() -> None:
     X, y = skewed(600)
     rng = np.random.default_rng(1)
     T = rng.normal(size=(8, X.shape[1]))
     T /= np.linalg.norm(T, axis=1, keepdims=True)
-    choice = choose_head(X[:200], y[:200], text=T, logit_scale=20.0)
-    usual = next(each for each in choice.candidates if each.kind == DEFAULT)
+    choice = choose_head(X[:200], y[:200], class_embeddings=T, logit_scale=20.0)
+    usual = next(candidate for candidate in choice.candidates if candidate.kind == DEFAULT)
     assert choice.code == "best"
     assert isinstance(choice.model, GaussianDiscriminant)
     assert usual.gap > 2 * usual.gap_error
@@ -161,38 +160,39 @@ def test_a_challenger_that_is_clearly_better_is_taken() -> None:
         )[np.arange(400), y[200:]].mean()
         for candidate in choice.candidates
     }
-    assert fresh["gaussian"] < fresh["logistic"]  # it really is the better one
+    assert fresh["gaussian"] < fresh["logistic"]  # on new images, too
 
 
-def test_one_that_is_ahead_by_chance_is_not() -> None:
-    """Digits have no words: plain and usual are all but the same, whichever is ahead by a hair."""
+def test_a_challenger_that_leads_by_chance_is_not_chosen() -> None:
+    """Without text both kinds are nearly the same head."""
     X, y, T = world(n=60, noise=1.2, seed=5)
-    choice = choose_head(X, y, text=np.zeros_like(T), logit_scale=20.0, kinds=(DEFAULT, "plain"))
+    choice = choose_head(X, y, class_embeddings=np.zeros_like(T), logit_scale=20.0, kinds=(DEFAULT, "plain"))
     assert isinstance(choice.model, LogisticTextPriorHead)
 
 
-def test_too_few_labels_are_not_compared() -> None:
+def test_kinds_are_not_compared_with_too_few_labels() -> None:
     X, y, T = world(n=7)
-    choice = choose_head(X, y, text=T, logit_scale=20.0)
+    choice = choose_head(X, y, class_embeddings=T, logit_scale=20.0)
     assert (choice.code, choice.calibration, choice.candidates) == ("few_labels", None, ())
 
 
-def test_with_many_labels_kinds_are_compared_on_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Strengths are narrowed down on a part; what is told of each kind is of every label."""
-    monkeypatch.setattr(estimator, "COMPARED_ON", 80)
-    monkeypatch.setattr(estimator, "_EACH", 1)
+def test_kinds_are_compared_on_all_of_many_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Strengths are tried on a subset; the results of each kind are those of all labels."""
+    monkeypatch.setattr(estimator, "SUBSET_SIZE", 80)
+    monkeypatch.setattr(estimator, "_SUBSET_PER_CLASS", 1)
     X, y = skewed(1200)
     T = np.random.default_rng(1).normal(size=(8, X.shape[1]))
     T /= np.linalg.norm(T, axis=1, keepdims=True)
-    choice = choose_head(X[:600], y[:600], text=T, logit_scale=20.0)
-    assert [len(each.loss) for each in choice.candidates] == [600, 600, 600]
+    choice = choose_head(X[:600], y[:600], class_embeddings=T, logit_scale=20.0)
+    assert [len(candidate.loss) for candidate in choice.candidates] == [600, 600, 600]
     assert choice.model.oof_logits_ is not None and len(choice.model.oof_logits_) == 600
     chosen = next(candidate for candidate in choice.candidates if candidate.model is choice.model)
     logits = choice.model.decision_function(X[600:])
     log_proba = chosen.calibration.observed_log_proba(logits)[np.arange(600), y[600:]]
     assert -log_proba.mean() == pytest.approx(chosen.log_loss, abs=0.1)
     first, second = (
-        dump_head(train_head(X[:600], y[:600], text=T, logit_scale=20.0, seed=2).head) for _ in "ab"
+        dump_head(train_head(X[:600], y[:600], class_embeddings=T, logit_scale=20.0, seed=2).head)
+        for _ in "ab"
     )
     assert first == second
 
@@ -201,22 +201,22 @@ def test_with_many_labels_kinds_are_compared_on_all(monkeypatch: pytest.MonkeyPa
 def test_unknown_kinds_are_refused(kinds: tuple[str, ...]) -> None:
     X, y, T = world(n=20)
     with pytest.raises(ValueError, match="kinds"):
-        choose_head(X, y, text=T, logit_scale=20.0, kinds=kinds)
+        choose_head(X, y, class_embeddings=T, logit_scale=20.0, kinds=kinds)
 
 
-def test_training_keeps_the_reasons_and_the_kind() -> None:
+def test_training_stores_the_choice_and_its_candidates() -> None:
     X, y = skewed(600)
     X, y = X[:200], y[:200]
     T = np.random.default_rng(1).normal(size=(8, X.shape[1]))
     T /= np.linalg.norm(T, axis=1, keepdims=True)
     lines: list[str] = []
-    trained = train_head(X, y, text=T, logit_scale=20.0, seed=1, log=in_english(lines.append))
+    trained = train_head(X, y, class_embeddings=T, logit_scale=20.0, seed=1, log=in_english(lines.append))
     assert isinstance(trained.head, GaussianHead)
     assert trained.head.kind == "gaussian"
     metrics = json.loads(json.dumps(trained.metrics, allow_nan=False))
     assert metrics == trained.metrics
     assert metrics["choice"] == {"code": "best"}
-    assert [each["kind"] for each in metrics["candidates"] if each["chosen"]] == ["gaussian"]
+    assert [fact["kind"] for fact in metrics["candidates"] if fact["chosen"]] == ["gaussian"]
     figures = metrics["cross_validated_on_reviewed_labels"]
     bins = figures["reliability"]
     assert sum(bins["count"]) == figures["n"] == 200
@@ -230,23 +230,21 @@ def test_training_keeps_the_reasons_and_the_kind() -> None:
     np.testing.assert_array_equal(back.predict(X), trained.head.predict(X))
 
 
-def test_a_plain_head_comes_back_as_such() -> None:
+def test_a_plain_head_loads_as_plain_head() -> None:
     X, y, T = world(n=60)
     head = PlainLogistic(T, logit_scale=20.0).fit(X, y).freeze(temperature=0.7, calibrated=True)
     assert isinstance(load_head(dump_head(head)), PlainHead)
 
 
-def test_wrong_answers_do_not_make_a_head_look_unsure() -> None:
-    """A tenth of the answers wrong: the confidences still are those of the truth."""
+def test_label_noise_does_not_lower_confidence() -> None:
+    """With a tenth of the labels wrong, confidence still matches accuracy on true labels."""
     X, y, T = world(n=2400, noise=0.2)
     rng = np.random.default_rng(4)
-    answers = y.copy()
+    labels = y.copy()
     wrong = rng.random(2400) < 0.1
-    answers[wrong] = (y[wrong] + rng.integers(1, 4, int(wrong.sum()))) % 4
-    trained = train_head(X[:400], answers[:400], text=T, logit_scale=20.0)
+    labels[wrong] = (y[wrong] + rng.integers(1, 4, int(wrong.sum()))) % 4
+    trained = train_head(X[:400], labels[:400], class_embeddings=T, logit_scale=20.0)
     p = trained.head.predict_proba(X[400:])
     gap = float(p.max(axis=1).mean()) - float((p.argmax(axis=1) == y[400:]).mean())
     assert abs(gap) < 0.04
-    assert trained.metrics["label_noise"] == pytest.approx(
-        0.13, abs=0.06
-    )  # a random answer may be the right one
+    assert trained.metrics["label_noise"] == pytest.approx(0.13, abs=0.06)  # a random label may be correct

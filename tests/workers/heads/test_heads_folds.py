@@ -1,4 +1,4 @@
-"""Cross-validation: folds, copies, and labels so many that strengths are tried on a part of them."""
+"""Cross-validation: folds, copies, and the subset on which strengths are tried."""
 
 from __future__ import annotations
 
@@ -11,19 +11,16 @@ from hypothesis import strategies as st
 
 from tests.labelled_vectors import world
 from workers.heads import estimator
-from workers.heads.folds import copies, stratified_folds, stratified_sample
+from workers.heads.folds import group_copies, stratified_folds, stratified_sample
 from workers.heads.gaussian import GaussianDiscriminant
-from workers.heads.logistic import (
-    LAMBDA_GRID,
-    LogisticTextPriorHead,
-)
+from workers.heads.logistic import LAMBDA_GRID, LogisticTextPriorHead
 from workers.heads.plain import PlainLogistic
 
 
 def test_copies_share_a_fold() -> None:
     X, y, _ = world(n=40)
     again = np.concatenate([X, X[:25], X[:5]])
-    groups = copies(again)
+    groups = group_copies(again)
     assert (groups[40:65] == np.arange(25)).all()
     assert (groups[65:] == np.arange(5)).all()
     fold = stratified_folds(np.concatenate([y, y[:25], y[:5]]), 5, 1, groups=groups)
@@ -31,8 +28,8 @@ def test_copies_share_a_fold() -> None:
     assert (fold[65:] == fold[:5]).all()
 
 
-def test_copies_do_not_make_the_figures_look_better() -> None:
-    """Answers that mean nothing, each image three times: the copies would tell the fold what to say."""
+def test_copies_do_not_improve_cross_validated_accuracy() -> None:
+    """Random labels, each image three times: copies in other folds would reveal the label."""
     rng = np.random.default_rng(2)
     X, _, T = world(n=60, d=64)
     y = rng.integers(0, 4, 60)
@@ -42,7 +39,7 @@ def test_copies_do_not_make_the_figures_look_better() -> None:
 
 
 @given(st.lists(st.integers(0, 5), min_size=5, max_size=80), st.integers(0, 99))
-def test_folds_are_even_in_size_and_in_every_class(y: list[int], seed: int) -> None:
+def test_folds_are_balanced_in_size_and_in_each_class(y: list[int], seed: int) -> None:
     labels = np.array(y)
     fold = stratified_folds(labels, 5, seed)
     sizes = np.bincount(fold, minlength=5)
@@ -59,10 +56,10 @@ def test_folds_are_even_in_size_and_in_every_class(y: list[int], seed: int) -> N
     st.integers(0, 99),
 )
 @settings(deadline=None)
-def test_a_sample_is_stratified_in_classes_and_folds(y: list[int], times: int, size: int, seed: int) -> None:
+def test_sample_is_stratified_by_class_and_fold(y: list[int], times: int, size: int, seed: int) -> None:
     labels, groups = np.array(y), np.arange(len(y)) // times * times
-    labels = labels[groups]  # copies of an image with one answer
-    rows = stratified_sample(labels, size, seed, groups=groups, least=4)
+    labels = labels[groups]  # copies of an image share a label
+    rows = stratified_sample(labels, size, seed, groups=groups, min_per_class=4)
     assert (np.diff(rows) > 0).all()
     taken = np.isin(np.arange(len(y)), rows)
     assert (taken == taken[groups]).all()  # copies are together
@@ -75,22 +72,22 @@ def test_a_sample_is_stratified_in_classes_and_folds(y: list[int], times: int, s
         assert taken[of].sum() <= max(4, share + 0.5)
         per = np.bincount(fold[of[taken[of]]], minlength=5)
         assert per.max() - per.min() <= 1
-    assert rows.tolist() == stratified_sample(labels, size, seed, groups=groups, least=4).tolist()
+    assert rows.tolist() == stratified_sample(labels, size, seed, groups=groups, min_per_class=4).tolist()
 
 
 @pytest.mark.parametrize("kind", [LogisticTextPriorHead, GaussianDiscriminant, PlainLogistic])
-def test_rows_that_count_nothing_do_not_empty_a_fold(kind: type) -> None:
-    """All the weight in what would be one fold: the others would have nothing to learn from."""
+def test_rows_of_weight_zero_do_not_empty_a_fold(kind: type) -> None:
+    """All weight lies in one fold of the unweighted data."""
     X, y, T = world(n=60)
-    plain = kind(T, logit_scale=10.0).labelled(X, y)
+    plain = kind(T, logit_scale=10.0).prepare(X, y)
     assert plain.fold is not None
     weight = (plain.fold == 0).astype(float)
     m = kind(T, logit_scale=10.0).fit(X, y, sample_weight=weight)
     assert np.isfinite(m.coef_).all() and np.isfinite(m.oof_logits_).all()
     counted = weight > 0
-    fold = kind(T, logit_scale=10.0).labelled(X, y, weight).fold
+    fold = kind(T, logit_scale=10.0).prepare(X, y, weight).fold
     assert fold is not None and len(np.unique(fold[counted])) == 5
-    again = kind(T, logit_scale=10.0).labelled(
+    again = kind(T, logit_scale=10.0).prepare(
         np.concatenate([X, X]), np.tile(y, 2), np.r_[weight, 0 * weight]
     )
     assert again.fold is not None and (again.fold[:60][counted] == again.fold[60:][counted]).all(), "copies"
@@ -99,78 +96,78 @@ def test_rows_that_count_nothing_do_not_empty_a_fold(kind: type) -> None:
             kind(T).fit(X, y, sample_weight=np.full(60, bad))
 
 
-# -- more labels than strengths are all tried on ------------------------------------------------------------
+# -- many labels: strengths are tried on a subset ------------------------------------------------------------
 
 
 @pytest.fixture
-def small_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As beyond 2,000 labels, at a size that a test can fit twice."""
-    monkeypatch.setattr(estimator, "COMPARED_ON", 120)
-    monkeypatch.setattr(estimator, "_EACH", 1)
+def small_subset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the subset smaller than the test data."""
+    monkeypatch.setattr(estimator, "SUBSET_SIZE", 120)
+    monkeypatch.setattr(estimator, "_SUBSET_PER_CLASS", 1)
 
 
-@pytest.mark.usefixtures("small_part")
+@pytest.mark.usefixtures("small_subset")
 @pytest.mark.parametrize("soft", [False, True])
-def test_with_many_labels_all_have_out_of_fold_scores(soft: bool) -> None:
+def test_with_many_labels_every_row_has_out_of_fold_logits(soft: bool) -> None:
     X, y, T = world(n=700, noise=1.0)
     X = np.concatenate([X, X[:50]])
     y = np.concatenate([y, y[:50]])
     Y = 0.8 * np.eye(4)[y] + 0.05 if soft else y
     weight = np.random.default_rng(0).random(750) + 0.1
     m = LogisticTextPriorHead(T, logit_scale=10.0)
-    data = m.labelled(X, Y, weight)
-    assert 110 < len(data.few) < 150
-    assert data.fold is not None and data.few.fold is not None
-    np.testing.assert_array_equal(data.few.fold, data.fold[data.few_at])
-    np.testing.assert_array_equal(data.few.v, weight[data.few_at])
+    data = m.prepare(X, Y, weight)
+    assert 110 < len(data.subset) < 150
+    assert data.fold is not None and data.subset.fold is not None
+    np.testing.assert_array_equal(data.subset.fold, data.fold[data.subset_rows])
+    np.testing.assert_array_equal(data.subset.v, weight[data.subset_rows])
     m.fit(X, Y, sample_weight=weight)
     assert m.oof_logits_ is not None and m.oof_logits_.shape == (750, 4)
-    # Each row's scores are those of a head that did not see its fold.
+    # A row's logits are those of a head trained without its fold.
     held = data.fold == 2
-    alone = LogisticTextPriorHead(T, logit_scale=10.0, lambda0=m.lambda0_, evenness=m.evenness_)
-    at = alone.labelled(X[~held], Y[~held], weight[~held])
-    alone.choose(dataclasses.replace(at, fold=None)).complete(dataclasses.replace(at, fold=None))
-    # λ's unit and the metric are those of the images at hand, so that this is no exact equality.
+    alone = LogisticTextPriorHead(T, logit_scale=10.0, lambda0=m.lambda0_, whitening_power=m.whitening_power_)
+    at = alone.prepare(X[~held], Y[~held], weight[~held])
+    alone.choose_parameters(dataclasses.replace(at, fold=None)).refit(dataclasses.replace(at, fold=None))
+    # λ's unit and the metric are those of the images at hand, so the equality is not exact.
     assert np.corrcoef(alone.decision_function(X[held]).ravel(), m.oof_logits_[held].ravel())[0, 1] > 0.99
 
 
-@pytest.mark.usefixtures("small_part")
-def test_with_many_labels_the_head_is_as_good_as_if_all_were_tried_everywhere() -> None:
+@pytest.mark.usefixtures("small_subset")
+def test_the_subset_costs_no_accuracy() -> None:
     X, y, T = world(n=3000, noise=1.2, seed=3)
     many = LogisticTextPriorHead(T, logit_scale=10.0).fit(X[:1000], y[:1000])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(estimator, "COMPARED_ON", 10_000)
+        patch.setattr(estimator, "SUBSET_SIZE", 10_000)
         every = LogisticTextPriorHead(T, logit_scale=10.0).fit(X[:1000], y[:1000])
     loss = [-np.log(m.predict_proba(X[1000:])[np.arange(2000), y[1000:]]).mean() for m in (many, every)]
     assert loss[0] < loss[1] + 0.005
     assert len(many.lambda_grid_) <= len(every.lambda_grid_)
 
 
-@pytest.mark.usefixtures("small_part")
-def test_a_part_that_misjudges_the_strength_by_far_is_overruled() -> None:
+@pytest.mark.usefixtures("small_subset")
+def test_a_wrong_strength_from_the_subset_is_corrected() -> None:
     X, y, T = world(n=500, d=40, noise=2.0, seed=3)
     m = LogisticTextPriorHead(T, logit_scale=10.0)
-    data = m.labelled(X, y)
-    m.choose(data.few)
-    m._left = (0.0, 0.5), LAMBDA_GRID[6:]
+    data = m.prepare(X, y)
+    m.choose_parameters(data.subset)
+    m._shortlist = (0.0, 0.5), LAMBDA_GRID[6:]
     m.cross_validate(data)
-    every = LogisticTextPriorHead(T, logit_scale=10.0).choose(data)
+    every = LogisticTextPriorHead(T, logit_scale=10.0).choose_parameters(data)
     assert m.lambda0_ == every.lambda0_ >= LAMBDA_GRID[4]
 
 
-@pytest.mark.usefixtures("small_part")
-def test_with_many_labels_same_seed_same_bits_and_a_rare_class_survives() -> None:
+@pytest.mark.usefixtures("small_subset")
+def test_with_many_labels_fits_repeat_exactly_and_keep_a_rare_class() -> None:
     X, y, T = world(n=800, noise=0.3)
     rows = np.r_[np.flatnonzero(y != 3), np.flatnonzero(y == 3)[:1]]
     fits = [LogisticTextPriorHead(T, logit_scale=10.0, seed=5).fit(X[rows], y[rows]) for _ in range(2)]
     assert fits[0].coef_.tobytes() == fits[1].coef_.tobytes()
     assert fits[0].oof_logits_.tobytes() == fits[1].oof_logits_.tobytes()
-    data = fits[0].labelled(X[rows], y[rows])
-    assert len(data.few) < len(rows) and (data.few.Y.argmax(axis=1) == 3).sum() == 1
-    assert (fits[0].predict(X[y == 3]) == 3).mean() > 0.5  # it has one answer of 600, and its prompt
+    data = fits[0].prepare(X[rows], y[rows])
+    assert len(data.subset) < len(rows) and (data.subset.Y.argmax(axis=1) == 3).sum() == 1
+    assert (fits[0].predict(X[y == 3]) == 3).mean() > 0.5  # one label of 600, and the prompt
 
 
-def test_few_labels_are_all_tried() -> None:
+def test_the_subset_of_few_labels_is_all_of_them() -> None:
     X, y, T = world(n=200)
-    data = LogisticTextPriorHead(T, logit_scale=10.0).labelled(X, y)
-    assert data.few is data
+    data = LogisticTextPriorHead(T, logit_scale=10.0).prepare(X, y)
+    assert data.subset is data

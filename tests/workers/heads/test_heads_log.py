@@ -25,7 +25,7 @@ def logged_steps(X: np.ndarray, y: np.ndarray, T: np.ndarray) -> list[Step]:
     def log(code: str, /, **values: Any) -> None:
         steps.append((code, json.loads(json.dumps(values, allow_nan=False))))
 
-    train_head(X, y, text=T, logit_scale=20.0, seed=1, log=log)
+    train_head(X, y, class_embeddings=T, logit_scale=20.0, seed=1, log=log)
     return steps
 
 
@@ -70,10 +70,10 @@ def figures(text: str) -> list[str]:
 
 def test_sentences_can_be_printed_without_the_platform(capsys: pytest.CaptureFixture[str]) -> None:
     X, y, T = world(n=120, noise=0.4)
-    train_head(X, y, text=T, logit_scale=20.0, seed=1, log=in_english(print))
+    train_head(X, y, class_embeddings=T, logit_scale=20.0, seed=1, log=in_english(print))
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("120 labels over ") and any("log-loss" in line for line in lines)
-    train_head(X, y, text=T, logit_scale=20.0, seed=1)
+    train_head(X, y, class_embeddings=T, logit_scale=20.0, seed=1)
     assert capsys.readouterr().out == "", "nothing is printed by default"
     assert sentence("unlabelled", {"classes": 1}) == "1 class has no label yet: its prompts alone decide."
     with pytest.raises(KeyError):

@@ -1,4 +1,4 @@
-"""The logistic head with a text prior: its optimum, its limits, its choices and its edges."""
+"""The logistic head with a text prior: optimum, limits, chosen parameters and edge cases."""
 
 from __future__ import annotations
 
@@ -11,10 +11,7 @@ from sklearn.linear_model import LogisticRegression
 
 from tests.labelled_vectors import world
 from workers.heads.head import NonFiniteVectors
-from workers.heads.logistic import (
-    LogisticTextPriorHead,
-    one_standard_error,
-)
+from workers.heads.logistic import LogisticTextPriorHead, one_standard_error
 from workers.heads.objective import log_softmax
 
 
@@ -23,11 +20,11 @@ def digits():
     return data.data / np.linalg.norm(data.data, axis=1, keepdims=True), data.target
 
 
-def test_fit_is_the_minimum_of_the_written_formula() -> None:
-    """Not of our rewriting of it: W, b and X as in the formula, checked by its gradient."""
+def test_fit_minimises_the_documented_formula() -> None:
+    """Checks the gradient in W and b of the formula itself, not of the transformed problem."""
     X, y, T = world(n=30, d=40)  # fewer images than dimensions
     s, kappa = 20.0, 0.5
-    m = LogisticTextPriorHead(T, logit_scale=s, lambda0=0.1, text_scale=1.0, evenness=0.0, kappa=kappa)
+    m = LogisticTextPriorHead(T, logit_scale=s, lambda0=0.1, text_scale=1.0, whitening_power=0.0, kappa=kappa)
     m.fit(X, y)
     centre = X.mean(axis=0)
     b = m.intercept_ + s * (m.coef_ - T) @ centre
@@ -86,8 +83,8 @@ def test_good_prompts_help_when_labels_are_few() -> None:
     assert gain > 0.05
 
 
-def test_narrow_cone_changes_nothing() -> None:
-    """Encoders whose images all point nearly the same way: a common component must not weaken the fit."""
+def test_a_common_component_of_the_images_changes_nothing() -> None:
+    """Images of some encoders share a large common component."""
     X, y = digits()
     cone = np.concatenate([X, np.full((len(X), 1), 8.0)], axis=1)
     cone /= np.linalg.norm(cone, axis=1, keepdims=True)
@@ -107,7 +104,7 @@ def test_trust_in_text_is_per_class() -> None:
     assert m.lambdas_[2] < 0.3 * np.delete(m.lambdas_, 2).min()
 
 
-def test_unlabelled_class_takes_the_mean_trust() -> None:
+def test_unlabelled_class_gets_the_mean_trust() -> None:
     X, y, T = world(n=40)
     kept = y != 3
     m = LogisticTextPriorHead(T, logit_scale=10.0, text_scale=1.0, lambda0=1.0).fit(X[kept], y[kept])
@@ -119,7 +116,7 @@ def test_unlabelled_class_takes_the_mean_trust() -> None:
     np.testing.assert_allclose(m.lambdas_ / m.lambdas_.mean(), trust / trust.mean(), rtol=1e-9)
 
 
-def test_one_standard_error_takes_the_strongest_within_it() -> None:
+def test_one_standard_error_chooses_the_strongest_within_it() -> None:
     mean = np.array([0.9, 0.55, 0.52, 0.50, 0.51])
     assert one_standard_error(mean, np.array([0.03, 0.03, 0.03, 0.0, 0.03])) == 2
     assert one_standard_error(mean, np.zeros(5)) == 3
@@ -128,7 +125,7 @@ def test_one_standard_error_takes_the_strongest_within_it() -> None:
 
 @given(st.integers(0, 1000))
 @settings(max_examples=10, deadline=None)
-def test_renaming_labels_renames_the_answers(seed: int) -> None:
+def test_permuted_labels_permute_the_logits(seed: int) -> None:
     X, y, T = world(n=40, seed=seed)
     order = np.random.default_rng(seed).permutation(4)
     name = np.argsort(order)  # old label c is called name[c]
@@ -138,18 +135,18 @@ def test_renaming_labels_renames_the_answers(seed: int) -> None:
     np.testing.assert_allclose(a, b[:, name], atol=1e-2)
 
 
-def test_same_seed_same_bits() -> None:
+def test_fits_with_one_seed_are_identical() -> None:
     X, y, T = world(noise=1.2)
     fits = [LogisticTextPriorHead(T, logit_scale=10.0, seed=5).fit(X, y) for _ in range(2)]
     assert fits[0].coef_.tobytes() == fits[1].coef_.tobytes()
     assert fits[0].oof_logits_.tobytes() == fits[1].oof_logits_.tobytes()
 
 
-def test_a_weight_of_two_is_the_row_twice() -> None:
+def test_weight_two_equals_the_row_twice() -> None:
     X, y, T = world(n=30)
     weight = np.ones(30)
     weight[:5] = 2
-    kw = {"logit_scale": 10.0, "lambda0": 0.1, "text_scale": 1.0, "evenness": 0.0}
+    kw = {"logit_scale": 10.0, "lambda0": 0.1, "text_scale": 1.0, "whitening_power": 0.0}
     twice_x, twice_y = np.concatenate([X, X[:5]]), np.concatenate([y, y[:5]])
     a = LogisticTextPriorHead(T, **kw).fit(X, y, sample_weight=weight)
     b = LogisticTextPriorHead(T, **kw).fit(twice_x, twice_y)
@@ -164,7 +161,7 @@ def test_one_hot_soft_labels_are_hard_labels() -> None:
     np.testing.assert_array_equal(a.coef_, b.coef_)
 
 
-def test_contradictory_opinions_of_one_image_end_in_the_middle() -> None:
+def test_contradictory_labels_of_one_image_give_their_share() -> None:
     X, _, _ = world(n=40)
     x = np.repeat(X[:1], 40, axis=0)
     y = np.array([0] * 30 + [1] * 10)
@@ -177,7 +174,7 @@ def test_contradictory_opinions_of_one_image_end_in_the_middle() -> None:
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 40])
-def test_one_class_labelled_so_far(n: int) -> None:
+def test_labels_of_one_class_only(n: int) -> None:
     X, y, T = world(n=300)
     rows = np.flatnonzero(y == 1)[:n]
     m = LogisticTextPriorHead(T, logit_scale=10.0).fit(X[rows], y[rows])
@@ -185,12 +182,12 @@ def test_one_class_labelled_so_far(n: int) -> None:
     assert m.cv_loss_ is None
     if n > 1:
         assert (m.predict(X[rows]) == 1).all()
-    else:  # one answer does not overrule the prompts, it is heard
+    else:  # one label raises the probability, but need not change the prediction
         prompts = np.exp(log_softmax(10.0 * X[rows] @ T.T))[0, 1]
         assert m.predict_proba(X[rows])[0, 1] > prompts
 
 
-def test_a_class_with_one_example_is_found_again() -> None:
+def test_a_class_with_one_example_is_predicted() -> None:
     X, y, T = world(n=200, noise=0.3)
     rows = np.concatenate([np.flatnonzero(y == c)[: (1 if c == 3 else 20)] for c in range(4)])
     m = LogisticTextPriorHead(T, logit_scale=10.0).fit(X[rows], y[rows])
@@ -216,7 +213,7 @@ def test_rows_that_are_not_finite_are_named() -> None:
     "y",
     [[0, 1, 4], [0, -1, 1], [0.0, 1.0, 2.0], [0, 1], [[1, 0, 0, 0], [0, 0.5, 0, 0], [0, 0, 1, 0]]],
 )
-def test_labels_that_do_not_fit_are_refused(y: list) -> None:
+def test_invalid_labels_are_refused(y: list) -> None:
     X, _, T = world(n=3)
     with pytest.raises(ValueError, match="labels"):
         LogisticTextPriorHead(T).fit(X, y)
@@ -228,7 +225,7 @@ def test_single_label_schema() -> None:
     np.testing.assert_array_equal(p, 1.0)
 
 
-def test_asked_before_it_is_fitted_it_says_so_as_scikit_learn_does() -> None:
+def test_predicting_before_fitting_raises_not_fitted_error() -> None:
     from sklearn.exceptions import NotFittedError
 
     X, _y, T = world(n=30)
@@ -248,7 +245,7 @@ def test_parameters_follow_scikit_learn() -> None:
         m.set_params(depth=2)
 
 
-def test_few_labels_lean_on_the_prompts_where_these_are_right() -> None:
+def test_with_few_labels_the_prior_is_stronger_for_good_prompts() -> None:
     X, y, T = world(n=7, noise=0.2)
     good = LogisticTextPriorHead(T, logit_scale=30.0).fit(X, y)
     bad = LogisticTextPriorHead(T[[1, 2, 3, 0]], logit_scale=30.0).fit(X, y)
@@ -257,12 +254,12 @@ def test_few_labels_lean_on_the_prompts_where_these_are_right() -> None:
     assert bad.lambda0_ == pytest.approx(none.lambda0_, rel=0.3)
 
 
-def test_a_dozen_answers_of_two_labels_do_not_bend_good_prompts() -> None:
-    """Which labels a dozen images happen to have says nothing of how frequent they are."""
-    worse = []
+def test_a_dozen_labels_of_two_classes_do_not_harm_good_prompts() -> None:
+    """Class frequencies of a dozen labels are random: the bias must not follow them."""
+    losses = []
     for seed in range(10):
         X, y, T = world(n=1500, d=48, labels=8, noise=0.35, seed=seed)
         few = np.r_[np.flatnonzero(y == 0)[:6], np.flatnonzero(y == 1)[:6]]  # six of eight labels have none
         head = LogisticTextPriorHead(T, logit_scale=20.0).fit(X[few], y[few])
-        worse.append(((X @ T.T).argmax(axis=1) == y).mean() - (head.predict(X) == y).mean())
-    assert np.mean(worse) < 0.02
+        losses.append(((X @ T.T).argmax(axis=1) == y).mean() - (head.predict(X) == y).mean())
+    assert np.mean(losses) < 0.02

@@ -1,4 +1,4 @@
-"""The optimisation problem of the logistic heads, and what solves many of them at once."""
+"""The optimisation problem of the logistic heads, and its solver for many problems."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workers.heads.descent import solve
-from workers.heads.logistic import (
-    even_out,
-    fit_text_scale,
-)
+from workers.heads.logistic import fit_text_scale, whitening_factors
 from workers.heads.objective import Problem, Rows, basis, evaluate, log_softmax
 
 
@@ -28,12 +25,12 @@ def problems(n: int, r: int, labels: int, seed: int):
 
 @given(st.integers(0, 10_000))
 @settings(max_examples=20, deadline=None)
-def test_slopes_and_curvatures_are_those_of_finite_differences(seed: int) -> None:
+def test_gradients_and_hessian_diagonals_equal_finite_differences(seed: int) -> None:
     n, r, labels = 7, 3, 4
     rng, rows, made = problems(n, r, labels, seed)
     W, b = rng.normal(size=(3, labels, r)), rng.normal(size=(3, labels))
-    found = evaluate(W, b, rows, made, curvature=True)
-    assert found.hessian_diag_W is not None and found.hessian_diag_b is not None
+    values = evaluate(W, b, rows, made, curvature=True)
+    assert values.hessian_diag_W is not None and values.hessian_diag_b is not None
     step = 1e-6
 
     def moved(
@@ -43,41 +40,41 @@ def test_slopes_and_curvatures_are_those_of_finite_differences(seed: int) -> Non
         down[(slice(None), *at)] -= 2 * step
         other = evaluate(down if by is W else W, down if by is b else b, rows, made)
         slopes = (up.grad_W, other.grad_W) if by is W else (up.grad_b, other.grad_b)
-        each = (slice(None), *at)
-        return (up.loss - other.loss) / (2 * step), (slopes[0][each] - slopes[1][each]) / (2 * step)
+        index = (slice(None), *at)
+        return (up.loss - other.loss) / (2 * step), (slopes[0][index] - slopes[1][index]) / (2 * step)
 
     for c in range(labels):
         for i in range(r):
             up = W.copy()
             up[:, c, i] += step
             slope, bend = moved(up, b, up, (c, i))
-            np.testing.assert_allclose(slope, found.grad_W[:, c, i], atol=1e-6)
-            np.testing.assert_allclose(bend, found.hessian_diag_W[:, c, i], atol=1e-5)
+            np.testing.assert_allclose(slope, values.grad_W[:, c, i], atol=1e-6)
+            np.testing.assert_allclose(bend, values.hessian_diag_W[:, c, i], atol=1e-5)
         up = b.copy()
         up[:, c] += step
         slope, bend = moved(W, up, up, (c,))
-        np.testing.assert_allclose(slope, found.grad_b[:, c], atol=1e-6)
-        np.testing.assert_allclose(bend, found.hessian_diag_b[:, c], atol=1e-5)
+        np.testing.assert_allclose(slope, values.grad_b[:, c], atol=1e-6)
+        np.testing.assert_allclose(bend, values.hessian_diag_b[:, c], atol=1e-5)
 
 
 @pytest.mark.parametrize("n", [5, 512, 1700])
-def test_together_is_as_alone(n: int) -> None:
-    """Blocks that some problems skip, and problems in one product, change no sum."""
+def test_problems_evaluated_together_equal_each_alone(n: int) -> None:
+    """Skipped blocks and shared products change no sum."""
     rng, rows, made = problems(n, 6, 4, 1)
     W, b = rng.normal(size=(3, 4, 6)), rng.normal(size=(3, 4))
-    found = evaluate(W, b, rows, made)
+    values = evaluate(W, b, rows, made)
     for i in range(3):
         alone = evaluate(W[i : i + 1], b[i : i + 1], rows, [made[i]])
         p = np.exp(log_softmax(made[i].alpha * rows.B.T + rows.Z @ W[i].T + b[i]))
         by_hand = (made[i].v[:, None] * (p - rows.Y.T)).T @ rows.Z + made[i].lam * W[i]
-        for each in (alone.grad_W[0], by_hand):
-            np.testing.assert_allclose(found.grad_W[i], each, rtol=1e-9, atol=1e-9)
-        assert found.loss[i] == pytest.approx(alone.loss[0], rel=1e-12)
+        for expected in (alone.grad_W[0], by_hand):
+            np.testing.assert_allclose(values.grad_W[i], expected, rtol=1e-9, atol=1e-9)
+        assert values.loss[i] == pytest.approx(alone.loss[0], rel=1e-12)
 
 
 @given(st.integers(0, 10_000))
 @settings(max_examples=10, deadline=None)
-def test_many_minima_are_found_at_once(seed: int) -> None:
+def test_many_problems_are_solved_at_once(seed: int) -> None:
     rng, rows, made = problems(60, 5, 3, seed)
     starts = [(rng.normal(size=(3, 5)), rng.normal(size=3)) for _ in made]
     cold, warm = solve(rows, made, tolerance=1e-13), solve(rows, made, starts=starts, tolerance=1e-13)
@@ -90,21 +87,21 @@ def test_many_minima_are_found_at_once(seed: int) -> None:
 @pytest.mark.parametrize(("n", "d"), [(50, 10), (10, 50), (1, 5), (5, 5)])
 def test_basis_spans_the_rows(n: int, d: int) -> None:
     X = np.random.default_rng(0).normal(size=(n, d))
-    V, values = basis(X)
+    V, eigenvalues = basis(X)
     np.testing.assert_allclose(V.T @ V, np.eye(V.shape[1]), atol=1e-8)
     np.testing.assert_allclose(X @ V @ V.T, X, atol=1e-8)
-    np.testing.assert_allclose(((X @ V) ** 2).sum(axis=0), values, rtol=1e-6)
+    np.testing.assert_allclose(((X @ V) ** 2).sum(axis=0), eigenvalues, rtol=1e-6)
 
 
-def test_evening_out_keeps_the_total() -> None:
+def test_whitening_keeps_the_total_energy() -> None:
     energy = np.array([10.0, 1.0, 0.01])
-    f = even_out(energy, 3, 0.5)
+    f = whitening_factors(energy, 3, 0.5)
     assert (f**2 * energy).sum() == pytest.approx(energy.sum())
     assert f[0] < f[1] < f[2]
-    assert (even_out(energy, 3, 0.0) == 1).all()
+    assert (whitening_factors(energy, 3, 0.0) == 1).all()
 
 
-def test_text_scale_finds_the_scale_of_the_truth() -> None:
+def test_text_scale_recovers_the_true_scale() -> None:
     rng = np.random.default_rng(0)
     B = rng.normal(size=(4000, 5)) * 6
     p = np.exp(0.5 * B)
@@ -115,8 +112,8 @@ def test_text_scale_finds_the_scale_of_the_truth() -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_start_far_off_does_no_harm(dtype: type) -> None:
-    """Scales that were set where all is saturated would hold nowhere near the minimum."""
+def test_a_distant_start_does_not_change_the_minimum(dtype: type) -> None:
+    """Scales taken at a saturated start would be wrong near the minimum."""
     rng = np.random.default_rng(0)
     Z = rng.normal(size=(120, 16))
     Z *= 100 / np.linalg.norm(Z, axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Large pools are scored by several threads: the same answer as by one, and the same complaint."""
+"""Scoring of large pools by several threads: same results and errors as by one."""
 
 from __future__ import annotations
 
@@ -13,24 +13,26 @@ from workers.heads.zero_shot import ZeroShotHead
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
-def test_any_number_of_threads_gives_the_same_bits(dtype: type, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_are_identical_for_any_number_of_threads(
+    dtype: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rng = np.random.default_rng(0)
     head = ZeroShotHead(rng.normal(size=(7, 32)), 30.0)
     X = rng.normal(size=(45_001, 32)).astype(dtype)
-    found = []
+    results = []
     for threads in (1, 2, 3):
         with threadpool_limits(limits=threads, user_api="blas"):
-            found.append(score(head, X, chunk=700))
-    monkeypatch.setattr(scoring, "_SMALL", 10**9)  # none at all
+            results.append(score(head, X, chunk=700))
+    monkeypatch.setattr(scoring, "_MIN_ROWS_FOR_THREADS", 10**9)  # no threads
     with threadpool_limits(limits=1, user_api="blas"):
-        found.append(score(head, X, chunk=700))
-    for other in found[1:]:
+        results.append(score(head, X, chunk=700))
+    for other in results[1:]:
         for name in ("label", "runner_up", "confidence", "runner_up_confidence", "margin", "entropy"):
-            np.testing.assert_array_equal(getattr(found[0], name), getattr(other, name))
-    assert len(np.unique(found[0].label)) == 7
+            np.testing.assert_array_equal(getattr(results[0], name), getattr(other, name))
+    assert len(np.unique(results[0].label)) == 7
 
 
-def test_the_first_block_that_cannot_be_scored_is_named() -> None:
+def test_the_error_names_rows_of_the_first_invalid_block() -> None:
     X = np.zeros((60_000, 4), np.float16)
     X[[31_000, 59_000]] = np.nan
     with threadpool_limits(limits=2, user_api="blas"), pytest.raises(NonFiniteVectors) as caught:

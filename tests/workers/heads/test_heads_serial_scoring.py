@@ -1,4 +1,4 @@
-"""Heads as bytes, scores in chunks, and the training call."""
+"""Serialization of heads, scoring in chunks, and training."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def logistic(labels: int = 5, d: int = 16, seed: int = 0) -> LogisticHead:
 
 @given(st.integers(1, 6), st.integers(1, 9), st.integers(0, 99))
 @settings(max_examples=20)
-def test_round_trip_is_exact_and_its_bytes_stable(labels: int, d: int, seed: int) -> None:
+def test_a_loaded_head_is_equal_and_gives_the_same_bytes(labels: int, d: int, seed: int) -> None:
     head = logistic(labels, d, seed)
     data = dump_head(head)
     back = load_head(data)
@@ -49,7 +49,7 @@ def test_round_trip_is_exact_and_its_bytes_stable(labels: int, d: int, seed: int
     assert dump_head(back) == data == dump_head(logistic(labels, d, seed))
 
 
-def test_zero_shot_comes_back_as_such() -> None:
+def test_a_zero_shot_head_loads_as_zero_shot() -> None:
     back = load_head(dump_head(ZeroShotHead(np.eye(3), 50.0)))
     assert (type(back), back.kind, back.calibrated) == (ZeroShotHead, "zero_shot", False)
 
@@ -70,7 +70,7 @@ def test_bytes_are_the_same_in_another_process() -> None:
     assert len(seen) == 1
 
 
-def facts(**changes: object) -> bytes:
+def head_file(**changes: object) -> bytes:
     base = {
         "format": 1, "kind": "logistic", "n_labels": 2, "dim": 2, "logit_scale": 1.0, "temperature": 1.0,
         "calibrated": False, "details": {},
@@ -83,8 +83,8 @@ def facts(**changes: object) -> bytes:
     return save(tensors, metadata={"head": json.dumps(base)})
 
 
-def test_the_hand_written_one_loads() -> None:
-    assert load_head(facts()).n_labels == 2
+def test_a_hand_written_file_loads() -> None:
+    assert load_head(head_file()).n_labels == 2
 
 
 @pytest.mark.parametrize(
@@ -98,36 +98,36 @@ def test_the_hand_written_one_loads() -> None:
         struct.pack("<Q", 1 << 60) + b"{}",
         struct.pack("<Q", 60_000) + b"[" * 60_000,
         save({"weights": np.eye(2, dtype=np.float32)}),
-        facts(bias=None),
-        facts(format=2),
-        facts(kind="pickle"),
-        facts(kind=["logistic"]),
-        facts(n_labels=3),
-        facts(dim=1),
-        facts(temperature=0.0),
-        facts(temperature="1"),
-        facts(logit_scale=True),
-        facts(logit_scale=float("nan")),
-        facts(calibrated="yes"),
-        facts(details=[]),
-        facts(bias=np.zeros(3, np.float32)),
-        facts(bias=np.zeros(2, np.float64)),
-        facts(weights=np.eye(2, dtype=np.float64)),
-        facts(weights=np.full((2, 2), np.nan, np.float32)),
-        facts(weights=np.zeros(4, np.float32)),
-        facts(extra=np.zeros(1, np.float32)),
-        facts()[:-1],
-        facts() + b"x",
+        head_file(bias=None),
+        head_file(format=2),
+        head_file(kind="pickle"),
+        head_file(kind=["logistic"]),
+        head_file(n_labels=3),
+        head_file(dim=1),
+        head_file(temperature=0.0),
+        head_file(temperature="1"),
+        head_file(logit_scale=True),
+        head_file(logit_scale=float("nan")),
+        head_file(calibrated="yes"),
+        head_file(details=[]),
+        head_file(bias=np.zeros(3, np.float32)),
+        head_file(bias=np.zeros(2, np.float64)),
+        head_file(weights=np.eye(2, dtype=np.float64)),
+        head_file(weights=np.full((2, 2), np.nan, np.float32)),
+        head_file(weights=np.zeros(4, np.float32)),
+        head_file(extra=np.zeros(1, np.float32)),
+        head_file()[:-1],
+        head_file() + b"x",
     ],
 )
-def test_hostile_bytes_are_refused_with_one_error(data: bytes) -> None:
+def test_invalid_bytes_raise_malformed_head(data: bytes) -> None:
     with pytest.raises(MalformedHead):
         load_head(data)
 
 
 @given(st.integers(0, 2000), st.integers(0, 255))
 @settings(max_examples=150, deadline=None)
-def test_a_changed_byte_is_refused_or_is_another_valid_head(at: int, value: int) -> None:
+def test_a_changed_byte_is_refused_or_gives_another_valid_head(at: int, value: int) -> None:
     data = bytearray(dump_head(logistic()))
     data[at % len(data)] = value
     try:
@@ -140,7 +140,7 @@ def test_a_changed_byte_is_refused_or_is_another_valid_head(at: int, value: int)
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 @pytest.mark.parametrize("chunk", [1, 7, 100, 65536])
-def test_scores_agree_with_the_head_whatever_the_chunk(dtype: type, chunk: int) -> None:
+def test_scores_equal_the_heads_probabilities_for_any_chunk(dtype: type, chunk: int) -> None:
     head = logistic()
     X = np.random.default_rng(1).normal(size=(53, 16)).astype(dtype) / 4
     p = head.predict_proba(X).astype(np.float64)
@@ -156,13 +156,13 @@ def test_scores_agree_with_the_head_whatever_the_chunk(dtype: type, chunk: int) 
     assert (s.label.dtype, s.confidence.dtype, s.entropy.dtype) == (np.int32, np.float32, np.float32)
 
 
-def test_conversion_in_blocks_covers_every_row() -> None:
+def test_conversion_in_blocks_covers_all_rows() -> None:
     head = logistic()
     X = np.random.default_rng(1).normal(size=(5001, 16)).astype(np.float16)
     np.testing.assert_array_equal(score(head, X).label, head.predict(X))
 
 
-def test_scores_of_nothing_and_of_one_label() -> None:
+def test_scores_of_no_rows_and_of_one_label() -> None:
     assert len(score(logistic(), np.empty((0, 16), np.float32))) == 0
     s = score(ZeroShotHead(np.ones((1, 4)), 10.0), np.ones((3, 4), np.float32))
     assert s.label.tolist() == [0, 0, 0]
@@ -171,7 +171,7 @@ def test_scores_of_nothing_and_of_one_label() -> None:
     assert s.entropy.tolist() == [0.0, 0.0, 0.0]
 
 
-def test_rows_that_cannot_be_scored_are_named() -> None:
+def test_rows_with_invalid_scores_are_named() -> None:
     X = np.zeros((10, 16), np.float32)
     X[7] = np.nan
     with pytest.raises(NonFiniteVectors) as caught:
@@ -190,39 +190,41 @@ def labelled(n: int = 200, noise: float = 0.5):
     return (X / np.linalg.norm(X, axis=1, keepdims=True)).astype(np.float32), y, T
 
 
-def test_training_calibrates_and_tells_what_it_did() -> None:
+def test_training_calibrates_and_logs_its_steps() -> None:
     X, y, T = labelled(1200)
     lines: list[str] = []
-    trained = train_head(X[:200], y[:200], text=T, logit_scale=100.0, seed=1, log=in_english(lines.append))
+    trained = train_head(
+        X[:200], y[:200], class_embeddings=T, logit_scale=100.0, seed=1, log=in_english(lines.append)
+    )
     assert trained.head.calibrated
     assert json.loads(json.dumps(trained.metrics)) == trained.metrics
     figures = trained.metrics["cross_validated_on_reviewed_labels"]
     fresh = (trained.head.predict(X[200:]) == y[200:]).mean()
     assert figures["cv_accuracy"] == pytest.approx(fresh, abs=0.08)
-    assert expected(trained.head.predict_proba(X[200:]), y[200:]) < 0.08
+    assert confidence_gap(trained.head.predict_proba(X[200:]), y[200:]) < 0.08
     assert any("no estimate of accuracy" in line for line in lines)
     # No metric is called plain accuracy: that is measured on the audit sample only.
     names = set(re.findall(r'"(\w*accuracy)"', json.dumps(trained.metrics)))
     assert names == {"cv_accuracy", "zero_shot_reviewed_accuracy"}
-    again = train_head(X[:200], y[:200], text=T, logit_scale=100.0, seed=1)
+    again = train_head(X[:200], y[:200], class_embeddings=T, logit_scale=100.0, seed=1)
     assert dump_head(again.head) == dump_head(trained.head)
 
 
-def expected(p: np.ndarray, y: np.ndarray) -> float:
+def confidence_gap(p: np.ndarray, y: np.ndarray) -> float:
     return abs(float(p.max(axis=1).mean()) - float((p.argmax(axis=1) == y).mean()))
 
 
 def test_training_on_few_or_no_labels_is_uncalibrated() -> None:
     X, y, T = labelled()
     for n in (0, 1, 5):
-        trained = train_head(X[:n], y[:n], text=T, logit_scale=100.0)
+        trained = train_head(X[:n], y[:n], class_embeddings=T, logit_scale=100.0)
         assert not trained.head.calibrated
         assert trained.head.temperature == 1.0
         assert trained.metrics["cross_validated_on_reviewed_labels"] is None
         assert sum(trained.metrics["labels_per_class"]) == n
 
 
-def test_the_packages_import_lightly_and_without_django() -> None:
+def test_the_packages_import_no_heavy_libraries() -> None:
     program = (
         "import sys, workers.heads.train, workers.heads.serial\n"
         "import workers.heads.scoring, workers.heads.zero_shot\n"

@@ -13,6 +13,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from mekiki.accounts import notices
 from mekiki.accounts.models import SiteSettings, User
 from mekiki.accounts.second_factor import sealing, selectors
 from mekiki.audit.services import record
@@ -102,6 +103,7 @@ def add_app(*, user: User, secret: str, code: str) -> list[str]:
     row.data["last_step"] = step
     row.save(update_fields=["data"])
     record(kind="user.app_added", actor=user, target=user)
+    notices.tell(user, "user.app_added")
     return _first_codes(user)
 
 
@@ -122,6 +124,7 @@ def add_passkey(*, user: User, name: str, credential: dict[str, Any], alone: boo
     record(
         kind="user.passkey_added", actor=user, target=user, data={"name": row.data["name"], "alone": alone}
     )
+    notices.tell(user, "user.passkey_added")
     return _first_codes(user)
 
 
@@ -146,6 +149,7 @@ def make_recovery_codes(*, user: User) -> list[str]:
         )
     Authenticator.objects.filter(user_id=user.pk, type=Authenticator.Type.RECOVERY_CODES).delete()
     record(kind="user.recovery_codes_made", actor=user, target=user)
+    notices.tell(user, "user.recovery_codes_made")
     return RecoveryCodes.activate(user).get_unused_codes()
 
 
@@ -174,8 +178,10 @@ def remove(*, user: User, factor: Authenticator) -> None:
         Authenticator.objects.filter(user_id=user.pk, type=Authenticator.Type.RECOVERY_CODES).delete()
     if row.type == Authenticator.Type.TOTP:
         record(kind="user.app_removed", actor=user, target=user)
+        notices.tell(user, "user.app_removed")
     else:
         record(kind="user.passkey_removed", actor=user, target=user, data={"name": row.data["name"]})
+        notices.tell(user, "user.passkey_removed")
     row.delete()
 
 
@@ -195,6 +201,7 @@ def reset(*, user: User, actor: User | None, source: str = "admin") -> int:
     if removed:
         data = {"name": user.username, "removed": removed, "source": source}
         record(kind="user.factors_reset", actor=actor, target=user, data=data)
+        notices.tell(user, "user.factors_reset")
     return removed
 
 

@@ -6,67 +6,9 @@ from typing import Any
 
 import rich_click as click
 
+from mekiki.config.cli import groups
 from mekiki.config.cli.bodies import run_body, run_django
-from mekiki.config.cli.errors import INTERRUPTED
-
-
-class Formatter(click.RichHelpFormatter):
-    """rich-click's formatter, with the one text of it that no setting translates."""
-
-    def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
-        """As click.HelpFormatter."""
-        super().write_usage(prog, args, prefix or _("Usage:"))
-
-
-class Context(click.RichContext):
-    formatter_class = Formatter
-
-
-class Command(click.RichCommand):
-    context_class = Context
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """As click.Command, but Ctrl-C ends with the shell's status for it; click's own is 1."""
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            click.echo(err=True)
-            ctx.exit(INTERRUPTED)
-
-
-class Group(click.RichGroup):
-    context_class = Context
-    command_class = Command
-    group_class = type
-
-
-class RegularFile(click.Path):
-    """A file that lies on a disk: a pipe or a device would be read without end."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """As click.Path."""
-        path = super().convert(value, param, ctx)
-        if not Path(str(path)).is_file():
-            self.fail(_("“%(path)s” is no ordinary file.") % {"path": path}, param, ctx)
-        return path
-
-
-STYLE = click.RichHelpConfiguration(
-    theme="default-box",
-    arguments_panel_title=_("Arguments"),
-    options_panel_title=_("Options"),
-    commands_panel_title=_("Commands"),
-    errors_panel_title=_("Error"),
-    errors_suggestion=_("“mekiki --help” lists the commands, “mekiki COMMAND --help” the options of one."),
-    required_long_string=_("[required]"),
-    default_string=_("[default: {}]"),
-    max_width=100,
-)
-Port = click.IntRange(0, 65535)
-Count = click.IntRange(min=1)
-ExistingFile = RegularFile(exists=True, dir_okay=False, path_type=Path)
-ExistingFolder = click.Path(exists=True, file_okay=False, path_type=Path)
-AnyPath = click.Path(path_type=Path)
+from mekiki.config.cli.parts import STYLE, AnyPath, Count, ExistingFile, ExistingFolder, Group, Port
 
 
 def _show_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
@@ -90,6 +32,7 @@ def _show_version(context: click.Context, _parameter: click.Parameter, wanted: b
         "verify",
         "audit",
         "key",
+        "quota",
         "reset-second-factor",
         "user-admin",
         "user-password",
@@ -242,147 +185,8 @@ def verify(**options: Any) -> None:
     run_body("verify", options)
 
 
-@app.group(help=_("Check that events and answers are as they were sealed."))
-def audit() -> None: ...
-
-
-@audit.command(
-    "verify",
-    help=_("Check every sealed row of the database, or of an exported FILE, and name what differs."),
-    epilog=_("Exit status: 0 everything is as it was sealed, 1 something differs, 2 it cannot be read."),
-)
-@click.argument(
-    "file", type=AnyPath, required=False, help=_("A file of “mekiki audit export” or “mekiki audit prove”.")
-)
-@click.option(
-    "--key",
-    "keys",
-    type=ExistingFile,
-    multiple=True,
-    metavar="PEM",
-    help=_("A public key from elsewhere that the newest seal must be signed by."),
-)
-@click.option(
-    "--head",
-    "heads",
-    multiple=True,
-    metavar="NUMBER:ROOT",
-    help=_("A head kept elsewhere that must be found again (mekiki audit head)."),
-)
-@click.option(
-    "--tsa-ca",
-    "roots",
-    type=ExistingFile,
-    metavar="PEM",
-    help=_("Certificates that the time stamps of a FILE must lead to."),
-)
-@click.option("--json", "as_json", is_flag=True, help=_("Print the result as JSON."))
-def audit_verify(**options: Any) -> None:
-    from mekiki.config.cli import audits
-
-    audits.verify(options.pop("file"), **options)
-
-
-@audit.command("export", help=_("Write all sealed rows into one file that is checked without the platform."))
-@click.argument("file", type=AnyPath, help=_("The file to write."))
-@click.option("--json", "as_json", is_flag=True, help=_("Print the result as JSON."))
-def audit_export(file: Path, as_json: bool) -> None:
-    from mekiki.config.cli import audits
-
-    audits.export(file, as_json=as_json)
-
-
-@audit.command("head", help=_("Print the head of the newest seal, to be kept elsewhere."))
-@click.option("--json", "as_json", is_flag=True, help=_("Print the result as JSON."))
-def audit_head(as_json: bool) -> None:
-    from mekiki.config.cli import audits
-
-    audits.head(as_json=as_json)
-
-
-@audit.command(
-    "prove",
-    help=_(
-        "Write a proof that single rows, or older heads, are under the newest seal. It is checked without the rest."
-    ),
-    epilog=_("Check it: mekiki audit verify FILE --key PUBLIC_KEY.pem"),
-)
-@click.argument("file", type=AnyPath, help=_("The file to write (.json)."))
-@click.option(
-    "--event", "events", type=Count, multiple=True, metavar="ID", help=_("An event of the activity log.")
-)
-@click.option(
-    "--decision", "decisions", type=Count, multiple=True, metavar="ID", help=_("A decision of a reviewer.")
-)
-@click.option(
-    "--since",
-    "heads",
-    type=Count,
-    multiple=True,
-    metavar="NUMBER",
-    help=_("A seal whose head is kept elsewhere: nothing before it was changed."),
-)
-def audit_prove(
-    file: Path, events: tuple[int, ...], decisions: tuple[int, ...], heads: tuple[int, ...]
-) -> None:
-    from mekiki.config.cli import audits
-
-    audits.prove(
-        file, rows=[("events", pk) for pk in events] + [("decisions", pk) for pk in decisions], heads=heads
-    )
-
-
-@audit.command("stamp-request", help=_("Write a request for a time stamp (RFC 3161) of the newest seal."))
-@click.argument("file", type=AnyPath, help=_("The file to write (.tsq)."))
-def audit_stamp_request(file: Path) -> None:
-    from mekiki.config.cli import audits
-
-    audits.request_stamp(file)
-
-
-@audit.command("stamp-add", help=_("Keep the reply of a time-stamping authority with its seal."))
-@click.argument("file", type=ExistingFile, help=_("The reply (.tsr)."))
-@click.option(
-    "--ca",
-    "roots",
-    type=ExistingFile,
-    metavar="PEM",
-    help=_("Certificates of the authority, from elsewhere."),
-)
-def audit_stamp_add(file: Path, roots: Path | None) -> None:
-    from mekiki.config.cli import audits
-
-    audits.add_stamp(file, roots=roots)
-
-
-@app.group(help=_("Make, replace or list the keys that sign seals and label sets."))
-def key() -> None: ...
-
-
-@key.command("make", help=_("Make the platform’s first signing key, on the machine of the worker."))
-@click.option("--if-none", is_flag=True, help=_("Where there is one, only check that it can sign."))
-def key_make(if_none: bool) -> None:
-    from mekiki.config.cli import audits
-
-    audits.make_key(if_none=if_none)
-
-
-@key.command("rotate", help=_("Replace the signing key; the key before signs for the new one."))
-@click.option(
-    "--lost", is_flag=True, help=_("The private key is lost for good: nothing signs for the new one.")
-)
-def key_rotate(lost: bool) -> None:
-    from mekiki.config.cli import audits
-
-    audits.rotate_key(lost=lost)
-
-
-@key.command("list", help=_("List the public keys, the one in use first."))
-@click.option("--json", "as_json", is_flag=True, help=_("Print the result as JSON."))
-def key_list(as_json: bool) -> None:
-    from mekiki.config.cli import audits
-
-    audits.show_keys(as_json=as_json)
+for group in (groups.audit, groups.key, groups.quota):
+    app.add_command(group)
 
 
 @app.command(

@@ -171,6 +171,29 @@ def head(*, as_json: bool) -> None:
     )
 
 
+def mail_head(*, as_json: bool) -> None:
+    """Mail the head of the newest seal; exit status 1 when a mail was not sent."""
+    load_django()
+    from mekiki.accounts import outbox
+    from mekiki.accounts.models import OutgoingMail
+    from mekiki.audit.head_mail import mail_head as put
+
+    mails = put()
+    outbox.send_waiting(only=[mail.pk for mail in mails])
+    rows = list(OutgoingMail.objects.filter(pk__in=[mail.pk for mail in mails]).order_by("pk"))
+    if as_json:
+        answer = [{"to": row.to, "sent": row.sent_at is not None, "problem": row.problem} for row in rows]
+        print(json.dumps(answer, ensure_ascii=False, indent=2))
+    for row in () if as_json else rows:
+        if row.sent_at is not None:
+            print(_("Mailed to %(to)s.") % {"to": row.to})
+        else:
+            text = _("Not mailed to %(to)s: %(why)s. The sweeper tries again.")
+            print(text % {"to": row.to, "why": row.problem}, file=sys.stderr)
+    if any(row.sent_at is None for row in rows):
+        sys.exit(DIFFERENT)
+
+
 def request_stamp(file: Path) -> None:
     """Write a request for a time stamp of the newest seal."""
     load_django()

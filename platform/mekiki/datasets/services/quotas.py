@@ -13,10 +13,11 @@ LARGEST = 10**15
 
 @transaction.atomic
 def set_dataset_limits(
-    *, dataset: Dataset, user: User, max_images: int | None, max_bytes: int | None
+    *, dataset: Dataset, user: User | None, max_images: int | None, max_bytes: int | None
 ) -> Dataset:
     """Limit what a dataset may store; None: no limit. Nothing is removed when the dataset stores more already.
 
+    user: None on the command line.
     PermissionDenied unless the user is an admin of the platform; ValidationError for a limit that cannot be.
     """
     _check(user, max_images, max_bytes)
@@ -38,7 +39,7 @@ def set_dataset_limits(
 
 
 @transaction.atomic
-def set_platform_limits(*, user: User, max_images: int | None, max_bytes: int | None) -> PlatformQuota:
+def set_platform_limits(*, user: User | None, max_images: int | None, max_bytes: int | None) -> PlatformQuota:
     """Limit what all datasets may store together; None: no limit. Errors as set_dataset_limits."""
     _check(user, max_images, max_bytes)
     PlatformQuota.objects.get_or_create(pk=PlatformQuota.ONLY)
@@ -53,8 +54,8 @@ def set_platform_limits(*, user: User, max_images: int | None, max_bytes: int | 
     return row
 
 
-def _check(user: User, *limits: int | None) -> None:
-    if not (user.is_active and user.is_superuser):
+def _check(user: User | None, *limits: int | None) -> None:
+    if user is not None and not (user.is_active and user.is_superuser):
         raise PermissionDenied(_("Only an admin of the platform can change limits of storage."))
     if any(limit is not None and not 1 <= limit <= LARGEST for limit in limits):
         raise ValidationError(

@@ -1,5 +1,7 @@
 """The page of the seals: the last one, what waits for the next, the last check, heads to keep elsewhere, keys."""
 
+from typing import Any
+
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import ValidationError
@@ -10,7 +12,10 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from mekiki.accounts.access import require_platform_admin
+from mekiki.accounts.confirming import confirm_first
 from mekiki.accounts.http import UserRequest
+from mekiki.accounts.outbox import is_set_up
+from mekiki.audit import head_mail
 from mekiki.audit.findings import Finding
 from mekiki.audit.keys import key_history
 from mekiki.audit.models import Seal, SealCheck, SealTimeStamp
@@ -37,19 +42,37 @@ class TimeStampForm(forms.Form):
     )
 
 
+class RecipientsForm(forms.Form):
+    """Who gets the head by mail."""
+
+    recipients = forms.CharField(
+        label=gettext_lazy("Mail addresses, one a line"),
+        required=False,
+        max_length=6000,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text=gettext_lazy("They get the head of the newest seal once a day. Empty: nobody."),
+    )
+
+
 @require_safe
 def seals(request: UserRequest) -> HttpResponse:
     """The state of the seals, for everybody who is logged in: a head says nothing of what was sealed."""
     return _page(request, TimeStampForm())
 
 
-def _page(request: UserRequest, form: TimeStampForm, code: int = 200) -> HttpResponse:
+def _page(
+    request: UserRequest,
+    form: TimeStampForm,
+    code: int = 200,
+    *,
+    recipients_form: RecipientsForm | None = None,
+) -> HttpResponse:
     newest = Seal.objects.select_related("key").order_by("-number").first()
     check = SealCheck.objects.order_by("-pk").first()
     jobs = Job.objects.filter(kind__in=[Kind.SEAL, Kind.CHECK_SEALS]).order_by("-number")
     last = jobs.filter(kind=Kind.SEAL).exclude(state__in=ACTIVE_STATES).first()
     keys = key_history()
-    context = {
+    context: dict[str, Any] = {
         "seal": newest,
         "root": grouped(bytes(newest.log_root).hex()) if newest else "",
         "waiting": sum(table.count_after(last_sealed_id(table.name)) for table in sealed_tables()),
@@ -61,7 +84,17 @@ def _page(request: UserRequest, form: TimeStampForm, code: int = 200) -> HttpRes
         "failed": last.error_for_reader if last is not None and last.state == State.FAILED else "",
         "form": form,
         "may_act": request.user.is_superuser,
+        "mail": is_set_up(),
+        "mailed": head_mail.last_mailed(),
     }
+    if request.user.is_superuser:  # nobody else sees addresses
+        addresses = head_mail.recipients()
+        context |= {
+            "recipients": addresses,
+            "recipients_form": recipients_form
+            or RecipientsForm(initial={"recipients": "\n".join(addresses)}),
+            "troubled": head_mail.troubled(),
+        }
     return render(request, "web/seals.html", context, status=code)
 
 
@@ -76,6 +109,33 @@ def ask(request: UserRequest) -> HttpResponse:
         act(user=request.user)
         messages.success(request, _("Asked for. This page shows what comes of it."))
     return redirect("seals")
+
+
+@require_POST
+@confirm_first
+def mail(request: UserRequest) -> HttpResponse:
+    """Choose who gets the head by mail, or mail it now."""
+    require_platform_admin(request.user)
+    form = RecipientsForm(request.POST)
+    try:
+        if request.POST.get("act") == "now":
+            head_mail.mail_head(user=request.user)
+            messages.success(
+                request, _("The mails are sent within seconds. This page shows which one failed.")
+            )
+            return redirect("seals")
+        if form.is_valid():
+            head_mail.set_recipients(
+                addresses=form.cleaned_data["recipients"].splitlines(), actor=request.user
+            )
+            messages.success(request, _("Saved."))
+            return redirect("seals")
+    except ValidationError as error:
+        if request.POST.get("act") == "now":
+            messages.error(request, " ".join(error.messages))
+            return redirect("seals")
+        form.add_error("recipients", error)
+    return _page(request, TimeStampForm(), 422, recipients_form=form)
 
 
 @require_POST

@@ -1,0 +1,106 @@
+"""The own mail address: a new one counts when a link that was mailed there has been opened by its user.
+
+The link holds for a day, for one user, and as long as the address is still the one it replaces.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+from django.core import signing
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import transaction
+from django.db.models.functions import Now
+from django.urls import reverse
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+from mekiki.accounts import notices, outbox
+from mekiki.accounts.models import OutgoingMail, User
+from mekiki.audit.services import record
+
+SALT = "mekiki.accounts.own_mail"
+# By the clock of the process, as Django's signed values are: a clock set forward makes a link void early.
+VALID = timedelta(days=1)
+PER_HOUR = 5
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a link says: whose address becomes which one."""
+
+    user_id: int
+    before: str
+    email: str
+
+
+@transaction.atomic
+def ask(*, user: User, email: str) -> None:
+    """Mail a link to a new address of the user; "" takes the address away at once.
+
+    ValidationError: no address, the present one, too many links within an hour, or this site sends no mail.
+    """
+    row = User.objects.select_for_update().get(pk=user.pk)
+    if email == row.email:
+        raise ValidationError(_("This is your present mail address. Nothing was changed."))
+    if not email:
+        _change(row, "")
+        return
+    validate_email(email)
+    if not outbox.is_set_up():
+        raise ValidationError(_("This site sends no mail. Ask an admin of the platform to set your address."))
+    recent = OutgoingMail.objects.filter(
+        user=row, kind=OutgoingMail.Kind.NEW_ADDRESS, asked_at__gt=Now() - timedelta(hours=1)
+    )
+    if recent.count() >= PER_HOUR:
+        raise ValidationError(_("Too many links were sent. Nothing was changed. Try again in an hour."))
+    with translation.override(notices.language_of(row)):
+        body = _(
+            "The user %(name)s at %(site)s wants to use this mail address.\n\n"
+            "If it is you, open this address within a day, logged in as %(name)s:\n%(link)s\n\n"
+            "If it is not you, do nothing."
+        ) % {"name": row.username, "site": settings.PUBLIC_URL, "link": link_for(row, email)}
+        outbox.put(
+            kind=OutgoingMail.Kind.NEW_ADDRESS,
+            to=email,
+            subject=_("Confirm your mail address for Mekiki"),
+            body=body,
+            user=row,
+        )
+    record(kind="user.mail_asked", actor=row, target=row, data={"name": row.username})
+
+
+def link_for(user: User, email: str) -> str:
+    """Return the address that makes `email` the user's."""
+    token = signing.dumps([user.pk, user.email, email], salt=SALT)
+    return settings.PUBLIC_URL.rstrip("/") + reverse("own-mail-link", args=[token])
+
+
+def read(token: str, user: User) -> Wanted | None:
+    """Return what a link says; None for one that is forged, too old, of another user, or used."""
+    try:
+        user_id, before, email = signing.loads(token, salt=SALT, max_age=VALID)
+    except (signing.BadSignature, ValueError, TypeError):
+        return None
+    wanted = Wanted(user_id, before, email)
+    return wanted if (user_id, before) == (user.pk, user.email) else None
+
+
+@transaction.atomic
+def use(*, token: str, user: User) -> str | None:
+    """Make the address of a link the user's; return it, None when the link does not hold."""
+    row = User.objects.select_for_update().get(pk=user.pk)
+    wanted = read(token, row)
+    if wanted is None:
+        return None
+    _change(row, wanted.email)
+    return wanted.email
+
+
+def _change(row: User, email: str) -> None:
+    before, row.email = row.email, email
+    row.save(update_fields=["email"])
+    record(kind="user.mail_changed", actor=row, target=row, data={"name": row.username})
+    for address in {before, email} - {""}:
+        notices.tell(row, "user.mail_changed", to=address)

@@ -1,0 +1,68 @@
+"""How the commands of `mekiki` look, and the kinds of values that they take."""
+
+from gettext import gettext as _
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from mekiki.config.cli.errors import INTERRUPTED
+
+
+class Formatter(click.RichHelpFormatter):
+    """rich-click's formatter, with the one text of it that no setting translates."""
+
+    def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
+        """As click.HelpFormatter."""
+        super().write_usage(prog, args, prefix or _("Usage:"))
+
+
+class Context(click.RichContext):
+    formatter_class = Formatter
+
+
+class Command(click.RichCommand):
+    context_class = Context
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click.Command, but Ctrl-C ends with the shell's status for it; click's own is 1."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo(err=True)
+            ctx.exit(INTERRUPTED)
+
+
+class Group(click.RichGroup):
+    context_class = Context
+    command_class = Command
+    group_class = type
+
+
+class RegularFile(click.Path):
+    """A file that lies on a disk: a pipe or a device would be read without end."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As click.Path."""
+        path = super().convert(value, param, ctx)
+        if not Path(str(path)).is_file():
+            self.fail(_("“%(path)s” is no ordinary file.") % {"path": path}, param, ctx)
+        return path
+
+
+STYLE = click.RichHelpConfiguration(
+    theme="default-box",
+    arguments_panel_title=_("Arguments"),
+    options_panel_title=_("Options"),
+    commands_panel_title=_("Commands"),
+    errors_panel_title=_("Error"),
+    errors_suggestion=_("“mekiki --help” lists the commands, “mekiki COMMAND --help” the options of one."),
+    required_long_string=_("[required]"),
+    default_string=_("[default: {}]"),
+    max_width=100,
+)
+Port = click.IntRange(0, 65535)
+Count = click.IntRange(min=1)
+ExistingFile = RegularFile(exists=True, dir_okay=False, path_type=Path)
+ExistingFolder = click.Path(exists=True, file_okay=False, path_type=Path)
+AnyPath = click.Path(path_type=Path)

@@ -1,0 +1,58 @@
+"""Triggers of the schema: versions of guidelines that no write can forget, and prompt sets that take no more prompts."""
+
+import pgtrigger
+
+# Each new text of a guideline becomes a version. mekiki.user is set by labeling.services for the transaction.
+KEEP_GUIDELINE = """
+IF TG_OP = 'UPDATE' THEN
+    IF NEW.guideline = OLD.guideline THEN RETURN NULL; END IF;
+ELSIF NEW.guideline = '' THEN
+    RETURN NULL;
+END IF;
+INSERT INTO labeling_guidelineversion (label_id, version, text, created_by_id)
+SELECT NEW.id, coalesce(max(version), 0) + 1, NEW.guideline,
+       nullif(current_setting('mekiki.user', true), '')::bigint
+FROM labeling_guidelineversion WHERE label_id = NEW.id;
+RETURN NULL;
+"""
+
+# A prompt set takes prompts in the transaction that made it, and never again. A row that can be seen and whose
+# transaction is in progress is of this very transaction. xmin has 32 bits: the nearest number of 64 bits is meant; a row
+# so old that this is not true is refused by an error of pg_xact_status.
+NO_PROMPT_ADDED = """
+IF EXISTS (
+    SELECT FROM (
+        SELECT mine, (made - (mine & 4294967295) + 6442450944) % 4294967296 - 2147483648 AS distance
+        FROM (
+            SELECT s.xmin::text::bigint AS made, pg_current_xact_id()::text::bigint AS mine
+            FROM labeling_promptset s WHERE s.id IN (SELECT DISTINCT prompt_set_id FROM added)
+        ) numbers
+    ) x
+    WHERE pg_xact_status((mine + distance)::text::xid8) IS DISTINCT FROM 'in progress'
+) THEN
+    RAISE EXCEPTION 'Cannot add prompts to a frozen prompt set';
+END IF;
+RETURN NULL;
+"""
+
+
+def keep_guideline() -> pgtrigger.Trigger:
+    """Return the trigger of labels that writes versions of guidelines."""
+    return pgtrigger.Trigger(
+        name="keep_guideline",
+        when=pgtrigger.After,
+        operation=pgtrigger.Insert | pgtrigger.UpdateOf("guideline"),
+        func=KEEP_GUIDELINE,
+    )
+
+
+def no_prompt_added() -> pgtrigger.Trigger:
+    """Return the trigger of prompts that refuses them for a set of an earlier transaction."""
+    return pgtrigger.Trigger(
+        name="none_added",
+        level=pgtrigger.Statement,
+        when=pgtrigger.After,
+        operation=pgtrigger.Insert,
+        referencing=pgtrigger.Referencing(new="added"),
+        func=NO_PROMPT_ADDED,
+    )

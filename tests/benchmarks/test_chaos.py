@@ -1,0 +1,47 @@
+"""How `make chaos` counts: recovery of each fault by itself, and what was not acknowledged."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+from benchmarks.faults.injection import Fault
+from benchmarks.faults.witness import answer_figures, recovery_figures
+
+
+def client(*times: tuple[float, float], **more: Any) -> Any:
+    return cast(Any, SimpleNamespace(times=list(times), **more))
+
+
+def test_recovery_is_counted_by_kind_and_without_the_faults_of_others() -> None:
+    faults = [
+        Fault("kill", "web", 0, 1),
+        Fault("kill", "web", 10, 11),
+        Fault("full disk", "9 MB", 20, 25),
+        Fault("clock", "+3600 s", 26, 26),
+        Fault("clock", "+0 s", 50, 50),
+    ]
+    # An answer that was sent during a fault tells nothing of its end.
+    clients = [client((0.5, 3.0), (2.0, 2.5)), client((12.0, 14.0), (21.0, 22.0), (27.0, 29.0))]
+    assert recovery_figures(faults, clients) == {
+        "answers_again_after_kill_web_s": "n 2, median 2.2, largest 3.0",
+        "answers_again_after_clock_s": "n 1, median 3.0, largest 3.0",
+        # The clock was shifted before the first answer after the disk had room again.
+        "answers_again_with_the_next_fault_between_s": "n 1, median 4.0, largest 4.0",
+        "faults_without_an_answer_after": 1,
+        "answers_while_disk_full": 1,
+        "answers_while_folder_read_only": 0,
+    }
+
+
+def test_an_answer_counts_as_stored_only_as_it_was_acknowledged() -> None:
+    def given(key: str, item: int) -> Any:
+        return SimpleNamespace(key=key, item=item, label=1, reply={"decision": 5})
+
+    rows = [("a", 5, 7, 1), ("b", 5, 7, 2), ("x", 6, 7, 1)]
+    site = cast(Any, SimpleNamespace(query=lambda *_: rows))
+    answers = [given("a", 7), given("b", 7), given("c", 7)]
+    reviewer = client(answers=answers, sent={"a", "b", "c", "d"}, sent_again=2, broken=None, logins=1)
+    found = answer_figures(site, [reviewer], "reviewed")
+    assert (found["answers_sent"], found["answers_acknowledged"], found["answers_stored"]) == (4, 3, 3)
+    assert found["answers_stored_as_acknowledged"] == 1
+    assert found["answers_acknowledged_but_not_stored"] == 2
+    assert found["answers_stored_but_never_sent"] == 1

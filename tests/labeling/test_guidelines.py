@@ -1,0 +1,91 @@
+"""Guidelines are evidence: each text that one had is kept with its author; and frozen prompt sets stay as they are."""
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+
+from mekiki.audit.models import Event
+from mekiki.labeling.models import GuidelineVersion, Label, Prompt, PromptSet
+from mekiki.labeling.selectors import guideline_at
+from mekiki.labeling.services import add_label, archive_label, update_label
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+
+def versions(label: Label) -> list[tuple[int, str, str | None]]:
+    rows = label.guideline_versions.order_by("version")
+    return list(rows.values_list("version", "text", "created_by__username"))
+
+
+def test_each_text_is_kept_with_its_author() -> None:
+    hana, ken = factories.UserFactory(username="hana"), factories.UserFactory(username="ken")
+    dataset = factories.DatasetFactory(admin=hana)
+    label = add_label(dataset=dataset, name="dent", user=hana, guideline="Deeper than 1 mm.")
+    update_label(label=label, user=ken, guideline="Deeper than 2 mm.")
+    update_label(label=label, user=ken, name="deep dent")  # not the guideline
+    update_label(label=label, user=hana, guideline="")
+    assert versions(label) == [
+        (1, "Deeper than 1 mm.", "hana"),
+        (2, "Deeper than 2 mm.", "ken"),
+        (3, "", "hana"),
+    ]
+    assert Event.objects.get(kind="label.added").data["guideline"] == "Deeper than 1 mm."
+
+
+def test_a_write_that_passes_by_the_service_is_kept_too() -> None:
+    label = factories.LabelFactory(guideline="one")
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE labeling_label SET guideline = 'two' WHERE id = %s", [label.pk])
+    Label.objects.filter(pk=label.pk).update(guideline="three")
+    assert versions(label) == [(1, "one", None), (2, "two", None), (3, "three", None)]
+
+
+def test_a_label_without_a_guideline_has_no_version_and_archiving_makes_none() -> None:
+    admin = factories.UserFactory()
+    dataset = factories.DatasetFactory(admin=admin)
+    label, other = (add_label(dataset=dataset, name=name, user=admin) for name in ("a", "b"))
+    archive_label(label=other, user=admin, confirmed=True)
+    assert not GuidelineVersion.objects.exists()
+    label.refresh_from_db()
+    assert guideline_at(label, label.created_at) is None
+
+
+def commit() -> None:
+    """Let the database's time go on: within a transaction, statements have their own times already."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(0.002)")
+
+
+def test_a_decision_leads_to_the_guideline_that_held_then() -> None:
+    label = factories.LabelFactory(guideline="one")
+    commit()
+    first = factories.DecisionFactory(label=label, dataset=label.dataset)
+    commit()
+    Label.objects.filter(pk=label.pk).update(guideline="two")
+    commit()
+    second = factories.DecisionFactory(label=label, dataset=label.dataset)
+    for decision, text in ((first, "one"), (second, "two")):
+        decision.refresh_from_db()
+        found = guideline_at(label, decision.created_at)
+        assert found is not None and found.text == text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_prompt_set_takes_prompts_in_its_own_transaction_only() -> None:
+    label = factories.LabelFactory()
+    made = factories.PromptSetFactory(dataset=label.dataset)
+    text = "INSERT INTO labeling_prompt (prompt_set_id, label_id, text, position) VALUES (%s, %s, %s, 9)"
+    for inside in (False, True):
+        with pytest.raises(DatabaseError, match="frozen prompt set"), transaction.atomic():
+            if inside:  # another set of this transaction opens no other
+                PromptSet.objects.create(dataset=label.dataset, version=7, digest="x")
+            with connection.cursor() as cursor:
+                cursor.execute(text, [made.pk, label.pk, "a photo of something else"])
+    assert Prompt.objects.count() == 1
+    with transaction.atomic():
+        with transaction.atomic():
+            another = PromptSet.objects.create(dataset=label.dataset, version=8, digest="y")
+        with transaction.atomic():
+            Prompt.objects.create(prompt_set=another, label=label, text="a", position=1)
+        Prompt.objects.create(prompt_set=another, label=label, text="b", position=2)
+    assert another.prompts.count() == 2
