@@ -60,8 +60,8 @@ def _training_rows(head: Head) -> Iterator[tuple[Any, ...]]:
         for image, sha256, name, label, decision, others in chunk:
             name = neutral_name(sha256) if image in blind else name
             for number in (decision, *others):
-                user, at, kind, said = decisions.get(number, ("", "", "", ""))
-                shown = label if number == decision else said
+                user, at, kind, label_name = decisions.get(number, ("", "", "", ""))
+                shown = label if number == decision else label_name
                 yield sha256, safe_cell(name), safe_cell(shown or ""), user, at, number, kind
 
 
