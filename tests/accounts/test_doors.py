@@ -46,6 +46,8 @@ ANYBODY = {
     "account_login",
     "mfa_authenticate",
     "passkey-login",
+    "sign-on",
+    "sign-on-callback",
     "password-lost",
     "password-reset",
     "password-reset-link",
@@ -57,7 +59,7 @@ LOGGED_IN = {
     "home", "account", "logout", "dataset-create", "dataset-suggest-address", "metrics", "second-factor",
     "second-factor-app", "passkey-add", "recovery-codes", "second-factor-remove", "passkey-rename",
     "seals", "seal-head", "seal-request", "seal-keys",
-    "password-change", "sessions", "own-mail", "own-mail-link",
+    "password-change", "sessions", "sign-on-link", "sign-on-confirm", "sign-on-unlink", "own-mail", "own-mail-link",
 }  # fmt: skip
 # The description of the API and its root.
 API_ITSELF = {"api:openapi-json", "api:api-root"}
@@ -124,6 +126,7 @@ def world(db: None) -> dict[str, Any]:
         "user_id": people["reviewer"].pk,
         "factor_id": 1,
         "encoder_id": head.encoder.pk,
+        "account_id": 1,
         "form": "csv",
         "token": "x",
     }

@@ -281,7 +281,7 @@ def test_admins_without_a_factor_reach_nothing_but_enrolment(role: str, boss: Us
             reached[name] = address
     assert set(reached) == {
         "second-factor", "second-factor-app", "passkey-add", "recovery-codes", "password-change",
-        "set_language", "set_theme", "healthz",
+        "set_language", "set_theme", "healthz", "sign-on-confirm", "sign-on-callback",
     }  # fmt: skip
     assert Event.objects.count() == written
     page = client.get(PAGE)
@@ -314,3 +314,19 @@ def test_the_last_admin_is_helped_on_the_server(boss: User) -> None:
     assert "Nothing was changed" in said.getvalue()
     with pytest.raises(CommandError):
         call_command("reset_second_factor", "nobody", stdout=said)
+
+
+def test_looking_at_the_login_page_and_its_passkeys_makes_no_session() -> None:
+    from mekiki.accounts.models import Session
+
+    client = Client(HTTP_HOST="localhost")
+    page = client.get(LOGIN).content.decode()
+    assert "data-passkey" in page
+    assert client.get("/accounts/login/passkey/").status_code == 405
+    assert not Session.objects.exists()
+    answer = client.post("/accounts/login/passkey/", {"challenge": "1"})
+    assert answer.status_code == 200 and answer.json()["publicKey"]["challenge"]
+    assert "no-store" in answer["Cache-Control"]
+    strict = Client(HTTP_HOST="localhost", enforce_csrf_checks=True)
+    assert strict.post("/accounts/login/passkey/", {"challenge": "1"}).status_code == 403
+    assert Session.objects.count() == 1

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -234,6 +235,9 @@ FREE = {
     "MEKIKI_MODEL_FOLDERS",
     "MEKIKI_SIGNING_KEY_FILE",
     "MEKIKI_SIGNING_PASSPHRASE",
+    "MEKIKI_OIDC_CLIENT_SECRET_FILE",
+    "MEKIKI_OIDC_GROUPS",
+    "MEKIKI_OIDC_NAME",
 }
 
 
@@ -261,11 +265,34 @@ def test_every_variable_refuses_what_it_cannot_mean_in_one_line(name: str) -> No
         ("MEKIKI_LOG_LEVEL", "loud"), ("MEKIKI_LEASE_SECONDS", "0"), ("MEKIKI_MAX_PIXELS", "1e8"),
         ("MEKIKI_DEVICE", "gpu"), ("MEKIKI_HTTPS", "maybe"), ("DATABASE_URL", "mysql://x"), ("MEKIKI_HOST", "a b"),
         ("BROKER_URL", "amqp://x"), ("DATABASE_URL", "postgresql://h:99999999/x"), ("MEKIKI_ENCODER_SOURCES", "web"),
+        ("MEKIKI_OIDC_ISSUER", "http://login.example.com"), ("MEKIKI_OIDC_ISSUER", "login.example.com"),
+        ("MEKIKI_OIDC_ISSUER", "https://a:b@login.example.com"), ("MEKIKI_OIDC_ISSUER", "https://x/?y"),
+        ("MEKIKI_OIDC_ISSUER", "https://x/.well-known/openid-configuration"), ("MEKIKI_OIDC_NAME", "x" * 41),
+        ("MEKIKI_OIDC_NEW_ACCOUNTS", "perhaps"), ("MEKIKI_OIDC_GROUPS_CLAIM", "two words"),
     ],
 )  # fmt: skip
 def test_known_mistakes_name_the_variable(name: str, value: str) -> None:
     line = env.problem_of(name, value)
     assert line is not None and line.startswith(f"{name} must be ")
+
+
+@pytest.mark.parametrize(
+    "value", ["https://login.example.com", "https://x.example/realms/a/", "http://localhost:9000"]
+)
+def test_issuers_of_single_sign_on_are_https_or_here(value: str) -> None:
+    assert env.problem_of("MEKIKI_OIDC_ISSUER", value) is None
+
+
+def test_single_sign_on_is_set_up_as_a_whole(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    env.require_valid()
+    monkeypatch.setenv("MEKIKI_OIDC_ISSUER", "https://login.example.com")
+    monkeypatch.setenv("MEKIKI_OIDC_CLIENT_ID", "mekiki")
+    with pytest.raises(SystemExit):
+        env.require_valid()
+    said = capsys.readouterr().err.splitlines()
+    assert said == ["MEKIKI_OIDC_CLIENT_SECRET_FILE must be set, because MEKIKI_OIDC_ISSUER is."]
+    monkeypatch.setenv("MEKIKI_OIDC_CLIENT_SECRET_FILE", "/run/secrets/oidc")
+    env.require_valid()
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,9 @@ def test_compose_passes_tls_to_the_site_and_the_password_to_nobody_else() -> Non
         assert {"MEKIKI_HTTPS", "MEKIKI_TRUSTED_ORIGINS", "MEKIKI_TRUSTED_PROXIES"} <= set(given), name
         assert ("MEKIKI_ADMIN_PASSWORD" in given) == (name == "web"), name
         assert {key for key in given if key.startswith("MEKIKI_")} <= set(env.VARIABLES), name
+        sign_on = {key for key in env.VARIABLES if key.startswith("MEKIKI_OIDC_")}
+        assert sign_on & set(given) == (sign_on if name == "web" else set()), name
+    assert "./oidc:/run/oidc:ro" in SERVICES["web"]["volumes"]
     assert all(port.startswith("127.0.0.1:") for port in SERVICES["web"]["ports"])
     proxy = SERVICES["proxy"]
     address = proxy["networks"]["front"]["ipv4_address"]

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from mekiki.accounts.second_factor import selectors
 from mekiki.audit.models import Event
+from tests.accounts.test_confirming import let_pass
 from tests.factories import PASSWORD, UserFactory
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
@@ -84,6 +85,16 @@ def test_a_passkey_from_setting_up_to_logging_in(browser: Browser, live_server: 
     page.click("[data-passkey=answer] button")
     expect(page).to_have_url(f"{live_server.url}/accounts/second-factor/")
     assert Event.objects.filter(kind="user.logged_in").latest("pk").data["methods"] == ["password", "passkey"]
+
+    # A sensitive act is confirmed with it, and done at once.
+    let_pass()
+    page.click("form[action='/accounts/second-factor/codes/'] button")
+    page.locator("dialog[open] button").last.click()
+    expect(page.locator("form[data-passkey=answer] button")).to_be_visible()
+    is_clean(page, "confirm-passkey")
+    page.click("form[data-passkey=answer] button")
+    expect(page.locator("[data-codes]")).to_be_visible()
+    assert Event.objects.get(kind="user.confirmed").data["method"] == "passkey"
 
     # Another key for the same account does not open it; nor does one that is not accepted leave the page dead.
     devices.send("WebAuthn.clearCredentials", {"authenticatorId": device})

@@ -191,6 +191,7 @@ class World:
             "job_id": [self.job.pk],
             "user_id": [self.user.pk],
             "factor_id": [1],
+            "account_id": [1],
             "encoder_id": [self.encoder.pk],
             "form": ["csv", "jsonl"],
             "key": ["MQ"],

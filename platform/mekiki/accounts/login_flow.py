@@ -3,16 +3,21 @@
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
-from allauth.account.internal.flows.login import get_authentication_records
+from allauth.account.internal.flows.login import (
+    AUTHENTICATION_METHODS_SESSION_KEY,
+    get_authentication_records,
+)
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from mekiki.accounts import site
-from mekiki.accounts.clients import address_of
-from mekiki.accounts.models import User
+from mekiki.accounts.clients import address_of, client_of
+from mekiki.accounts.models import Session, User
+from mekiki.accounts.second_factor.checking import METHODS
 from mekiki.audit.services import record
 
 # The zone of the browser, told at the first step of a login.
@@ -54,7 +59,7 @@ class LoginAdapter(DefaultAccountAdapter):
         record(
             kind="user.login_refused",
             target=user,
-            data={"name": user.get_username(), "reason": "deactivated"},
+            data={"name": user.get_username(), "reason": "deactivated", **client_of(request).for_event()},
         )
         messages.error(request, _("This user is deactivated. An admin of the platform can help."))
         return redirect("login")
@@ -74,16 +79,30 @@ class LoginAdapter(DefaultAccountAdapter):
 
 
 def methods_of(request: HttpRequest, user: User) -> list[str]:
-    """Return the steps this session's login took: password, app, passkey, recovery_code, sign_on."""
-    names = {
-        "totp": "app",
-        "webauthn": "passkey",
-        "recovery_codes": "recovery_code",
-        "socialaccount": "sign_on",
-    }
-    records = get_authentication_records(request, user)
+    """Return the steps this session's login took: those of METHOD_WORDS."""
+    return _named(get_authentication_records(request, user))
+
+
+def _named(records: list[dict[str, Any]]) -> list[str]:
     found = [r.get("type") if r.get("method") == "mfa" else r.get("method") for r in records]
+    names = {**METHODS, "socialaccount": "sign_on"}
     return [names.get(str(name), str(name)) for name in found]
+
+
+METHOD_WORDS = {
+    "password": gettext_lazy("password"),
+    "app": gettext_lazy("authenticator app"),
+    "passkey": gettext_lazy("passkey"),
+    "recovery_code": gettext_lazy("recovery code"),
+    "sign_on": gettext_lazy("single sign-on"),
+    "provider_factor": gettext_lazy("second factor at the provider"),
+}
+
+
+def words_of(session: Session) -> str:
+    """Return how a session was logged in to, in words; "" where it does not say."""
+    records = session.get_decoded().get(AUTHENTICATION_METHODS_SESSION_KEY) or []
+    return ", ".join(dict.fromkeys(str(METHOD_WORDS[n]) for n in _named(records) if n in METHOD_WORDS))
 
 
 def take_zone(request: HttpRequest, user: User) -> None:

@@ -42,7 +42,8 @@ def ask(*, name: str, client: Client) -> None:
             User.objects.filter(email__iexact=name.strip()[:254].replace("\0", ""), is_active=True)[:2]
         )
         user = found[0] if len(found) == 1 else None
-    if user is not None and (not user.is_active or not user.email):
+    # Who has no password logs in another way; only an admin makes that a password.
+    if user is not None and not (user.is_active and user.email and user.has_usable_password()):
         user = None
     if user is not None and recent.filter(user=user).count() >= PER_USER:
         user = None

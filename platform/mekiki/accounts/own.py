@@ -11,7 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
-from mekiki.accounts import own_mail, services, sessions
+from mekiki.accounts import login_flow, own_mail, services, sessions
 from mekiki.accounts.access import person
 from mekiki.accounts.confirming import confirm_first
 from mekiki.accounts.forms import OwnMailForm, OwnPasswordForm
@@ -24,6 +24,9 @@ from mekiki.accounts.outbox import is_set_up
 def change_password(request: HttpRequest) -> HttpResponse:
     """Change the own password. The only page for a user whose password an admin has given."""
     user = person(request)
+    if not user.has_usable_password():
+        messages.info(request, _("You have no password. An admin of the platform can give you one."))
+        return redirect("account")
     form = OwnPasswordForm(request, request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         try:
@@ -54,7 +57,11 @@ def own_sessions(request: HttpRequest) -> HttpResponse:
         messages.success(request, text % {"n": ended})
         return redirect("sessions")
     rows = sessions.sessions_of(user)[:200]
-    context = {"rows": [(row, row.pk == here, sessions.browser_name(row.agent)) for row in rows]}
+    context = {
+        "rows": [
+            (row, row.pk == here, sessions.browser_name(row.agent), login_flow.words_of(row)) for row in rows
+        ]
+    }
     return render(request, "accounts/sessions.html", context)
 
 

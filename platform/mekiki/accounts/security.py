@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from django.db.models import Count, Max
+from django.db.models import Count, F, Max
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -28,7 +28,11 @@ KINDS = {
     "user.login_slowed": _("Slowed down"),
     "user.logged_in": _("Logged in"),
     "user.logged_out": _("Logged out"),
-    "user.confirmed": _("Confirmed by password before a sensitive act"),
+    "user.login_refused": _("Login refused"),
+    "user.sign_on_failed": _("Single sign-on failed"),
+    "user.sign_on_cancelled": _("Single sign-on cancelled"),
+    "user.created_at_sign_on": _("Account made at the first single sign-on"),
+    "user.confirmed": _("Confirmed before a sensitive act"),
 }
 
 
@@ -38,13 +42,13 @@ def logins(request: HttpRequest) -> HttpResponse:
     require_platform_admin(request.user)
     recent = Event.objects.filter(at__gt=Now() - DAY)
     failed = recent.filter(kind="user.login_failed")
-    by_address = failed.values("data__address").annotate(
-        tries=Count("pk"), accounts=Count("data__name", distinct=True), last=Max("at")
+    by_address = failed.values(of=F("data__address")).annotate(
+        tries=Count("pk"), others=Count("data__name", distinct=True), last=Max("at")
     )
     by_account = (
         failed.exclude(data__name="")
-        .values("data__name")
-        .annotate(tries=Count("pk"), addresses=Count("data__address", distinct=True), last=Max("at"))
+        .values(of=F("data__name"))
+        .annotate(tries=Count("pk"), others=Count("data__address", distinct=True), last=Max("at"))
     )
     latest = recent.filter(kind__in=KINDS).order_by("-at", "-pk")[:SHOWN]
     context = {
@@ -55,8 +59,8 @@ def logins(request: HttpRequest) -> HttpResponse:
             for event in recent.filter(kind="user.login_slowed").order_by("-at", "-pk")[:20]
             if event.data.get("rule") in RULES
         ],
-        "by_address": by_address.order_by("-tries", "data__address")[:20],
-        "by_account": by_account.order_by("-tries", "data__name")[:20],
+        "by_address": by_address.order_by("-tries", "of")[:20],
+        "by_account": by_account.order_by("-tries", "of")[:20],
         "latest": [
             (
                 event,

@@ -5,12 +5,18 @@ from django.urls import path
 
 from mekiki.accounts import lost, own, security, views
 from mekiki.accounts.second_factor import views as second_factor
+from mekiki.accounts.sign_on import views as sign_on
 
 urlpatterns = [
     path("login/", views.LoginView.as_view(), name="login"),
     path("login/", views.LoginView.as_view(), name="account_login"),  # allauth's name for it
     path("login/code/", second_factor.second_step, name="mfa_authenticate"),
     path("login/passkey/", second_factor.passkey_login, name="passkey-login"),
+    path("sign-on/", sign_on.begin, name="sign-on"),
+    path("sign-on/callback/", sign_on.callback, name="sign-on-callback"),
+    path("sign-on/link/", sign_on.link, name="sign-on-link"),
+    path("sign-on/confirm/", sign_on.confirm, name="sign-on-confirm"),
+    path("sign-on/<int:account_id>/unlink/", sign_on.unlink, name="sign-on-unlink"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("lost/", lost.lost, name="password-lost"),
     path("lost/<str:key>/<str:token>/", lost.link, name="password-reset-link"),

@@ -23,6 +23,8 @@ from mekiki.accounts.confirming import confirm_first
 from mekiki.accounts.forms import LoginForm, NewUserForm, OwnPasswordForm, SiteForm
 from mekiki.accounts.second_factor import hosts
 from mekiki.accounts.second_factor.selectors import admins_without, has_second_factor, is_required_for_admins
+from mekiki.accounts.sign_on import provider
+from mekiki.accounts.sign_on.selectors import identities_of
 
 
 class LoginView(auth_views.LoginView):
@@ -40,9 +42,12 @@ class LoginView(auth_views.LoginView):
         return perform_password_login(self.request, {"username": user.username}, login)
 
     def get_context_data(self, **more: Any) -> dict[str, Any]:
-        """Add where passkeys work."""
+        """Add which ways to log in there are."""
         return super().get_context_data(
-            **more, passkeys_work=hosts.passkeys_work(self.request), mail=mail_reset.is_set_up()
+            **more,
+            passkeys_work=hosts.passkeys_work(self.request),
+            mail=mail_reset.is_set_up(),
+            sign_on=provider.name() if provider.is_set_up() else "",
         )
 
 
@@ -56,6 +61,9 @@ def account(request: HttpRequest) -> HttpResponse:
         "memberships": selectors.memberships_of(user),
         "session_count": sessions.sessions_of(user).count(),
         "has_second_factor": has_second_factor(user),
+        "sign_on": provider.name() if provider.is_set_up() else "",
+        "identities": identities_of(user),
+        "issuer": provider.issuer_key(),
         "mail": mail_reset.is_set_up(),
     }
     return render(request, "accounts/account.html", context)
@@ -113,6 +121,7 @@ def user(request: HttpRequest, user_id: int) -> HttpResponse:
         "memberships": selectors.memberships_of(found),
         "session_count": sessions.sessions_of(found).count(),
         "has_second_factor": has_second_factor(found),
+        "identities": identities_of(found),
     }
     return render(request, "accounts/user.html", context)
 

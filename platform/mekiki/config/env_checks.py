@@ -88,6 +88,35 @@ def origin(value: str) -> str | None:
     return None if fits else "an origin such as https://mekiki.example.com"
 
 
+def issuer(value: str) -> str | None:
+    """Allow the issuer of an OpenID provider: https, or http on this machine. It names identities, so it is short."""
+    allowed = "a URL such as https://login.example.com, with https (http on this machine only), at most 200 characters"
+    try:
+        parts = urlsplit(value)
+        local = parts.hostname in {"localhost", "127.0.0.1", "::1"}
+        fits = (
+            len(value) <= 200
+            and bool(parts.hostname)
+            and (parts.scheme == "https" or (parts.scheme == "http" and local))
+            and not (parts.query or parts.fragment or parts.username or parts.password or " " in value)
+            and not parts.path.endswith("/.well-known/openid-configuration")
+            and (parts.port or 1) > 0
+        )
+    except ValueError:
+        fits = False
+    return None if fits else allowed
+
+
+def short(longest: int) -> Check:
+    """Return a check for text of at most so many characters."""
+    return lambda value: None if len(value) <= longest else f"text of at most {longest} characters"
+
+
+def word(value: str) -> str | None:
+    """Allow a name without blanks, as providers of single sign-on have them."""
+    return None if re.fullmatch(r"\S{1,191}", value) else "one word of at most 191 characters"
+
+
 def mail_address(value: str) -> str | None:
     """Allow a mail address."""
     fits = re.fullmatch(r"[^@\s<>]{1,64}@[A-Za-z0-9.-]{1,255}", value)

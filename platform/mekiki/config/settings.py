@@ -159,6 +159,19 @@ MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_TOLERANCE = 1  # steps of 30 s before and after: clocks of phones are not exact
 MFA_RECOVERY_CODE_DIGITS = 10
 LOGIN_REDIRECT_URL = "home"
+# Single sign-on (accounts/sign_on/, docs/decisions/0033). An empty issuer: this site has none.
+SOCIALACCOUNT_ADAPTER = "mekiki.accounts.sign_on.adapter.SignOnAdapter"
+SOCIALACCOUNT_STORE_TOKENS = False
+SOCIALACCOUNT_EMAIL_AUTHENTICATION = False
+OIDC_ISSUER = env.text("MEKIKI_OIDC_ISSUER").rstrip("/")
+OIDC_CLIENT_ID = env.text("MEKIKI_OIDC_CLIENT_ID")
+OIDC_CLIENT_SECRET_FILE = env.text("MEKIKI_OIDC_CLIENT_SECRET_FILE")
+OIDC_NAME = env.text("MEKIKI_OIDC_NAME")
+OIDC_NEW_ACCOUNTS = env.flag("MEKIKI_OIDC_NEW_ACCOUNTS")
+OIDC_NAME_CLAIM = env.text("MEKIKI_OIDC_NAME_CLAIM")
+OIDC_GROUPS = env.words("MEKIKI_OIDC_GROUPS")
+OIDC_GROUPS_CLAIM = env.text("MEKIKI_OIDC_GROUPS_CLAIM")
+OIDC_SECOND_FACTOR = env.words("MEKIKI_OIDC_SECOND_FACTOR")
 LOGOUT_REDIRECT_URL = "login"
 
 # --- Language and time --------------------------------------------------------------------------------------

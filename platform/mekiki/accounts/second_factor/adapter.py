@@ -1,5 +1,6 @@
 """What django-allauth asks of us about second factors."""
 
+from allauth.account.internal.flows.login import record_authentication
 from allauth.core import context
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
@@ -7,7 +8,7 @@ from allauth.mfa.stages import AuthenticateStage
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.utils.translation import gettext as _
 
-from mekiki.accounts.second_factor import sealing
+from mekiki.accounts.second_factor import sealing, selectors
 
 
 class SecondFactorAdapter(DefaultMFAAdapter):
@@ -43,9 +44,17 @@ class SecondStep(AuthenticateStage):
     """The second step of a login, for who has an authenticator app or a passkey. It remembers the password in use."""
 
     def handle(self) -> tuple:
-        """Ask for the second factor, unless a passkey alone was used."""
-        if self.login.user is not None:
-            self.state["password"] = self.login.user.get_session_auth_hash()
+        """Ask for the second factor, unless a passkey alone was used or the provider's second factor counts."""
+        user = self.login.user
+        sign_on = (self.login.signal_kwargs or {}).get("sociallogin")
+        # What is left is stored until the second step is done: nothing of the sign-on is needed then.
+        self.login.signal_kwargs = None
+        if user is None:
+            return super().handle()
+        if sign_on is not None and sign_on.state.get("second_factor"):
+            record_authentication(self.request, user, "mfa", type=selectors.BY_PROVIDER)
+            return None, True
+        self.state["password"] = user.get_session_auth_hash()
         return super().handle()
 
     def is_current(self) -> bool:

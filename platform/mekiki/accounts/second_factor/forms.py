@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from mekiki.accounts.models import User
 from mekiki.accounts.second_factor import services
 
+REFUSED = _("The passkey was not accepted. Try again, or log in another way.")
 _CODE = {"autocomplete": "one-time-code", "spellcheck": "false", "autocapitalize": "none"}
 
 
@@ -73,7 +74,9 @@ class PasskeyNameForm(forms.Form):
 class AssertionForm(forms.Form):
     """The answer of a passkey to the challenge of this session."""
 
-    credential = forms.JSONField(widget=forms.HiddenInput)
+    credential = forms.JSONField(
+        widget=forms.HiddenInput, error_messages={"required": REFUSED, "invalid": REFUSED}
+    )
 
     def __init__(self, *args: Any, user: User | None, **kwargs: Any) -> None:
         """user: None lets the passkey say whose it is; it must then have asked for PIN, fingerprint or face."""
@@ -92,9 +95,6 @@ class AssertionForm(forms.Form):
         ):
             raise ValidationError(REFUSED)
         return passkey
-
-
-REFUSED = _("The passkey was not accepted. Try again, or log in another way.")
 
 
 def _parsed(credential: Any, parse: Any) -> Any:

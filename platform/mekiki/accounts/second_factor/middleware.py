@@ -8,6 +8,9 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from mekiki.accounts.models import User
+from mekiki.accounts.second_factor import selectors
+
 
 class SecondFactorMiddleware:
     """Lets an admin who needs a second factor do nothing but set one up, by pages and by the API."""
@@ -15,7 +18,7 @@ class SecondFactorMiddleware:
     OPEN = frozenset(
         {
             "second-factor", "second-factor-app", "passkey-add", "recovery-codes", "password-change", "logout",
-            "set_language", "set_theme", "healthz",
+            "set_language", "set_theme", "healthz", "sign-on-confirm", "sign-on-callback",
         }
     )  # fmt: skip
 
@@ -32,7 +35,10 @@ class SecondFactorMiddleware:
         if match is None or match.view_name in self.OPEN:
             return None
         # Loaded with the user (accounts/backends.py).
-        if not getattr(request.user, "lacks_second_factor", False):
+        user = request.user
+        if not isinstance(user, User) or not getattr(user, "lacks_second_factor", False):
+            return None
+        if selectors.shown_to_provider(request, user):
             return None
         if match.namespace == "api":
             detail = _(

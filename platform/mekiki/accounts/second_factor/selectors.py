@@ -2,13 +2,19 @@
 
 from dataclasses import dataclass, field
 
+from allauth.account.internal.flows.login import get_authentication_records
 from allauth.mfa.models import Authenticator
+from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.http import HttpRequest
 
 from mekiki.accounts.models import Membership, Role, SiteSettings, User
 
 # Recovery codes are no factor of their own: they stand in for one of these.
 FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
+
+# The kind of factor of a login whose second factor was shown to the provider of single sign-on.
+BY_PROVIDER = "provider"
 
 
 @dataclass
@@ -53,6 +59,13 @@ def factors_of(user: User) -> Factors:
 def has_second_factor(user: User) -> bool:
     """Whether the second step of the user's login asks for something."""
     return Authenticator.objects.filter(user_id=user.pk, type__in=FACTORS).exists()
+
+
+def shown_to_provider(request: HttpRequest, user: User) -> bool:
+    """Whether this session began with a second factor that was shown to the provider, and the site counts that."""
+    if not settings.OIDC_SECOND_FACTOR:
+        return False
+    return any(record.get("type") == BY_PROVIDER for record in get_authentication_records(request, user))
 
 
 def is_required_for_admins() -> bool:

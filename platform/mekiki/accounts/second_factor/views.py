@@ -26,7 +26,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from mekiki.accounts.access import person, require_platform_admin, user_for
 from mekiki.accounts.confirming import confirm_first
 from mekiki.accounts.models import User
-from mekiki.accounts.second_factor import guesses, hosts, sealing, selectors, services
+from mekiki.accounts.second_factor import checking, guesses, hosts, sealing, selectors, services
 from mekiki.accounts.second_factor.adapter import SecondStep
 from mekiki.accounts.second_factor.forms import AppForm, AssertionForm, CodeForm, PasskeyForm, PasskeyNameForm
 
@@ -48,7 +48,7 @@ def second_step(request: HttpRequest) -> HttpResponse:
     posted = request.POST if request.method == "POST" else None
     problem = ""
     if posted is not None:
-        used, problem = _answered(request, user, posted)
+        used, problem = checking.answered(request, user, posted)
         if used is not None:
             post_authentication(request, used)
             return stage.exit()
@@ -64,39 +64,17 @@ def second_step(request: HttpRequest) -> HttpResponse:
     return render(request, "accounts/second_step.html", context, status=422 if problem else 200)
 
 
-def _answered(request: HttpRequest, user: User, posted: Any) -> tuple[Authenticator | None, str]:
-    """Return the factor that answered rightly, or None and what to say."""
-    wait = guesses.begin(user=user, request=request)
-    if wait:
-        return None, guesses.words(wait)
-    if "credential" in posted:
-        form = AssertionForm(posted, user=user)
-        if form.is_valid():
-            guesses.succeed(user=user)
-            return form.cleaned_data["credential"], ""
-        problem = _said(form)
-    else:
-        used = services.use_code(user=user, code=posted.get("code", "")[:60])
-        if used is not None:
-            guesses.succeed(user=user)
-            return used, ""
-        problem = _("The code is wrong, too old, or was used before.")
-    guesses.fail(user=user, request=request)
-    return None, problem
-
-
-def _said(form: AssertionForm) -> str:
-    return " ".join(str(problem) for problems in form.errors.values() for problem in problems)
-
-
 @login_not_required
 @never_cache
-@require_http_methods(["GET", "HEAD", "POST"])
+@require_POST
 def passkey_login(request: HttpRequest) -> HttpResponse:
-    """GET: the challenge for the browser's dialogue. POST: its answer logs in, without a password."""
+    """With `challenge`: answer with the challenge for the browser's dialogue. Its answer logs in, without a password.
+
+    A challenge is kept in a session, so a GET makes none: a row for whoever looks at the page would be too many.
+    """
     if request.user.is_authenticated:
         return redirect("home")
-    if request.method != "POST":
+    if "challenge" in request.POST:
         return JsonResponse(webauthn.begin_authentication(None))
     form = AssertionForm(request.POST, user=None)
     wait = guesses.begin(user=None, request=request)
@@ -107,7 +85,7 @@ def passkey_login(request: HttpRequest) -> HttpResponse:
         return perform_login(request, Login(user=passkey.user, redirect_url=request.POST.get("next") or None))
     if not wait:
         guesses.fail(user=None, request=request)
-    said = guesses.words(wait) if wait else _said(form)
+    said = guesses.words(wait) if wait else checking.words_of(form)
     messages.error(request, said)
     return redirect("login")
 

@@ -1,4 +1,4 @@
-// Passkeys (WebAuthn). [data-passkey] is a form with a hidden field “credential”:
+// Passkeys (WebAuthn). [data-passkey] is a form with a hidden field “credential”, or another [data-passkey-credential]:
 //   data-passkey="add"    data-options: creation options; the box “alone” asks for a passkey that needs no password
 //   data-passkey="answer" data-options: request options
 //   data-passkey="login"  the options come from the form's own address
@@ -67,7 +67,8 @@ function describe(credential, response) {
 async function answerOf(form) {
   if (form.dataset.passkey === "add") return create(JSON.parse(form.dataset.options), form.elements.alone.checked);
   if (form.dataset.passkey === "answer") return ask(JSON.parse(form.dataset.options));
-  const response = await fetch(form.action, { headers: { Accept: "application/json" } });
+  const body = new URLSearchParams({ challenge: "1", csrfmiddlewaretoken: form.elements.csrfmiddlewaretoken.value });
+  const response = await fetch(form.action, { method: "POST", headers: { Accept: "application/json" }, body });
   if (!response.ok) throw new Error(response.statusText);
   return ask(await response.json());
 }
@@ -75,6 +76,7 @@ async function answerOf(form) {
 for (const form of document.querySelectorAll("[data-passkey]")) {
   const button = form.querySelector("button");
   const problem = form.querySelector("[data-passkey-problem]");
+  const credential = form.querySelector("[data-passkey-credential]") ?? form.elements.credential;
   if (!window.PublicKeyCredential) {
     button.disabled = true;
     problem.hidden = false;
@@ -82,12 +84,12 @@ for (const form of document.querySelectorAll("[data-passkey]")) {
     continue;
   }
   form.addEventListener("submit", async (event) => {
-    if (form.elements.credential.value) return;
+    if (credential.value) return;
     event.preventDefault();
     problem.hidden = true;
     button.disabled = true;
     try {
-      form.elements.credential.value = JSON.stringify(await answerOf(form));
+      credential.value = JSON.stringify(await answerOf(form));
       button.disabled = false;
       form.requestSubmit(button);
     } catch {

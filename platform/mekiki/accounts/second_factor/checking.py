@@ -1,0 +1,45 @@
+"""Checking what a person answers as the second factor, at a login and before a sensitive act."""
+
+from collections.abc import Mapping
+
+from allauth.mfa.models import Authenticator
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+
+from mekiki.accounts.models import User
+from mekiki.accounts.second_factor import guesses, services
+from mekiki.accounts.second_factor.forms import AssertionForm
+
+# How events name the kinds of factors.
+METHODS = {
+    "totp": "app",
+    "webauthn": "passkey",
+    "recovery_codes": "recovery_code",
+    "provider": "provider_factor",
+}
+
+
+def answered(request: HttpRequest, user: User, posted: Mapping[str, str]) -> tuple[Authenticator | None, str]:
+    """Return the factor that answered rightly, or None and what to say. posted: "credential" or "code"."""
+    wait = guesses.begin(user=user, request=request)
+    if wait:
+        return None, guesses.words(wait)
+    if "credential" in posted:
+        form = AssertionForm(posted, user=user)
+        if form.is_valid():
+            guesses.succeed(user=user)
+            return form.cleaned_data["credential"], ""
+        problem = words_of(form)
+    else:
+        used = services.use_code(user=user, code=posted.get("code", "")[:60])
+        if used is not None:
+            guesses.succeed(user=user)
+            return used, ""
+        problem = _("The code is wrong, too old, or was used before.")
+    guesses.fail(user=user, request=request)
+    return None, problem
+
+
+def words_of(form: AssertionForm) -> str:
+    """Return what is wrong with a passkey's answer."""
+    return " ".join(str(problem) for problems in form.errors.values() for problem in problems)

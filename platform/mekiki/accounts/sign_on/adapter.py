@@ -1,0 +1,145 @@
+"""What django-allauth asks of us about single sign-on: what a sign-on is for, and what becomes of it."""
+
+import logging
+import time
+from typing import Any
+
+from allauth.account.adapter import get_adapter as get_account_adapter
+from allauth.core.exceptions import ImmediateHttpResponse
+from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
+from allauth.socialaccount.internal import statekit
+from allauth.socialaccount.models import SocialLogin
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.crypto import get_random_string
+from django.utils.translation import gettext as _
+from requests import RequestException
+
+from mekiki.accounts import confirming
+from mekiki.accounts.access import person
+from mekiki.accounts.models import User
+from mekiki.accounts.sign_on import network, provider, services
+from mekiki.accounts.sign_on.failures import SignOnRefused, end
+from mekiki.accounts.sign_on.tokens import LEEWAY, Identity
+
+log = logging.getLogger(__name__)
+
+
+class SignOnAdapter(DefaultSocialAccountAdapter):
+    """One provider, from the settings. A sign-on logs in, links an identity, or confirms who is there."""
+
+    def get_provider(self, request: HttpRequest, provider: Any, client_id: Any = None) -> Any:
+        """Return the provider of the settings."""
+        from mekiki.accounts.sign_on.provider import SignOnProvider
+
+        return SignOnProvider(request)
+
+    def get_requests_session(self) -> network.ProviderSession:
+        """Return a session with the limits of network.py."""
+        return network.provider_session()
+
+    def generate_state_param(self, state: dict[str, Any]) -> str:
+        """Return 256 random bits."""
+        return get_random_string(43)
+
+    def send_notification_mail(self, *args: Any, **kwargs: Any) -> None:
+        """Send nothing: the audit log tells."""
+
+    def is_open_for_signup(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:
+        """Return False: `first_sign_on` makes accounts, by our own rules."""
+        return False
+
+    def on_authentication_error(
+        self,
+        request: HttpRequest,
+        provider: Any,
+        error: Any = None,
+        exception: Any = None,
+        extra_context: Any = None,
+    ) -> None:
+        """End a sign-on that allauth cannot go on with."""
+        state = (extra_context or {}).get("state")
+        raise ImmediateHttpResponse(self.refuse(request, _refusal(request, state, exception), state))
+
+    def refuse(self, request: HttpRequest, refused: SignOnRefused, state: Any) -> HttpResponse:
+        """Return the answer to a sign-on that failed. state: None where none was there."""
+        if state is None:  # a provider may leave it out when it refuses: lead back to what was begun last
+            latest = statekit.get_oldest_state(statekit.get_states(request), rev=True)
+            state = statekit.get_states(request)[latest][0] if latest else {}
+        return end(
+            request, refused, process=str(state.get("process", "")), next_url=str(state.get("next") or "")
+        )
+
+    def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
+        """Do what the sign-on was begun for. allauth goes on with a login only."""
+        state, identity = sociallogin.state, sociallogin.identity
+        # What allauth may store until a second step is done: no token, no secret of the exchange.
+        sociallogin.token = None
+        sociallogin.state = {key: state[key] for key in ("process", "next") if state.get(key)}
+        known: User | None = sociallogin.user if sociallogin.is_existing else None
+        try:
+            if state.get("process") == "login":
+                self._log_in(request, sociallogin, identity)
+                return
+            if not request.user.is_authenticated or person(request).pk != state.get("user"):
+                raise SignOnRefused("state")
+            answer = _link if state.get("process") == "link" else _confirm
+            response = answer(request, identity, state, known)
+        except SignOnRefused as refused:
+            response = end(
+                request,
+                refused,
+                process=state["process"],
+                next_url=state.get("next") or "",
+                user=known if not request.user.is_authenticated else None,
+            )
+        raise ImmediateHttpResponse(response)
+
+    def _log_in(self, request: HttpRequest, sociallogin: SocialLogin, identity: Identity) -> None:
+        if not sociallogin.is_existing:
+            account = services.first_sign_on(identity=identity, request=request)
+            sociallogin.account, sociallogin.user = account, account.user
+        user = sociallogin.user
+        if not user.is_active:
+            raise ImmediateHttpResponse(get_account_adapter().respond_user_inactive(request, user))
+        if identity.second_factor:
+            sociallogin.state["second_factor"] = True  # read by the second step (second_factor/adapter.py)
+
+
+def _link(
+    request: HttpRequest, identity: Identity, state: dict[str, Any], known: User | None
+) -> HttpResponse:
+    services.link(user=person(request), identity=identity, request=request)
+    messages.success(
+        request, _("Linked. You can log in with %(provider)s now.") % {"provider": provider.name()}
+    )
+    return redirect("account")
+
+
+def _confirm(
+    request: HttpRequest, identity: Identity, state: dict[str, Any], known: User | None
+) -> HttpResponse:
+    if known is None or known.pk != person(request).pk:
+        raise SignOnRefused("not_yours")
+    began, now = float(state["began"]), time.time()
+    if identity.auth_time is None or not began - LEEWAY <= identity.auth_time <= now + LEEWAY:
+        raise SignOnRefused("auth_time")
+    confirming.confirm(request, method="sign_on")
+    messages.success(request, _("Confirmed. Now do it again: nothing asks you for the next 15 minutes."))
+    return redirect(state.get("next") or "account")
+
+
+def _refusal(request: HttpRequest, state: Any, exception: Any) -> SignOnRefused:
+    """Return why allauth could not go on."""
+    if isinstance(exception, SignOnRefused):
+        return exception
+    if isinstance(exception, RequestException):
+        return SignOnRefused("unreachable")
+    if exception is not None:
+        log.warning("The token endpoint of the provider refused: %.300s", exception)
+        return SignOnRefused("provider")
+    error = request.GET.get("error", "")
+    if error == "access_denied":  # some providers leave the state out then
+        return SignOnRefused("cancelled")
+    return SignOnRefused("state" if state is None else "provider")

@@ -1,0 +1,108 @@
+"""What ends a sign-on: the reason for the event, and what the person reads."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from allauth.socialaccount.providers.oauth2.client import OAuth2Error
+from django.contrib import messages
+from django.db.models.functions import Now
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.translation import gettext_lazy as _
+from requests import RequestException
+
+from mekiki.accounts.clients import client_of
+from mekiki.accounts.models import User
+from mekiki.audit.models import Event
+from mekiki.audit.services import record
+
+# More failures of one address in an hour are not recorded: anybody can ask for the callback without logging in.
+RECORDED_PER_HOUR = 60
+
+_UNTRUSTED = _(
+    "The answer of the provider could not be trusted. Nothing was done. Try again; if it happens again, ask an admin "
+    "of the platform."
+)
+WORDS = {
+    "cancelled": _("Single sign-on was cancelled. Nothing was done."),
+    "state": _(
+        "This sign-on was not begun in this browser, took longer than ten minutes, or was used before. Nothing was "
+        "done. Begin again."
+    ),
+    "unreachable": _(
+        "The provider of single sign-on did not answer. Nothing was done. Try again later, or log in with your "
+        "password."
+    ),
+    "setup": _(
+        "Single sign-on is not set up correctly on this site. Nothing was done. Log in with your password, and ask "
+        "an admin of the platform."
+    ),
+    "provider": _(
+        "The provider of single sign-on refused. Nothing was done. Try again, or log in with your password."
+    ),
+    "group": _(
+        "The provider does not list you in a group that may use this site. Nothing was done. Ask an admin of the "
+        "platform."
+    ),
+    "not_linked": _(
+        "No user of this site belongs to this sign-on. No account was made. If you have a user here: log in with your "
+        "password, then link single sign-on on the page of your account. If not: ask an admin of the platform."
+    ),
+    "not_yours": _("You signed on as somebody else than the user who is logged in here. Nothing was done."),
+    "auth_time": _(
+        "The provider did not ask who you are again, so this confirms nothing. Nothing was done. Confirm another way."
+    ),
+}
+
+
+class SignOnRefused(OAuth2Error):
+    """A sign-on that must not go on. `reason` is a short code for the event."""
+
+    def __init__(self, reason: str, words: Any = None) -> None:
+        self.reason = reason
+        self.words = words if words is not None else WORDS.get(reason, _UNTRUSTED)
+        super().__init__(reason)
+
+
+@contextmanager
+def readable() -> Iterator[None]:
+    """Turn what goes wrong while an answer of the provider is read into SignOnRefused."""
+    try:
+        yield
+    except OAuth2Error:
+        raise
+    except RequestException:
+        raise SignOnRefused("unreachable") from None
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError):
+        raise SignOnRefused("answer") from None
+
+
+def end(
+    request: HttpRequest,
+    refused: SignOnRefused,
+    *,
+    process: str,
+    next_url: str = "",
+    user: User | None = None,
+) -> HttpResponse:
+    """Record that a sign-on failed or was cancelled, say so, and lead back to where it was begun."""
+    _record(request, refused.reason, user)
+    level = messages.INFO if refused.reason == "cancelled" else messages.ERROR
+    messages.add_message(request, level, str(refused.words))
+    if not request.user.is_authenticated:
+        return redirect("login")
+    return redirect(next_url or "account") if process == "confirm" else redirect("account")
+
+
+def _record(request: HttpRequest, reason: str, user: User | None) -> None:
+    actor = request.user if isinstance(request.user, User) else None
+    about = user or actor
+    client = client_of(request)
+    kind = "user.sign_on_cancelled" if reason == "cancelled" else "user.sign_on_failed"
+    hour = Event.objects.filter(at__gt=Now() - timedelta(hours=1), kind__startswith="user.sign_on_")
+    if hour.filter(data__address=client.address)[:RECORDED_PER_HOUR].count() >= RECORDED_PER_HOUR:
+        return
+    data = {"name": about.username if about else "", "reason": reason, **client.for_event()}
+    record(kind=kind, actor=actor, target=about, data=data)

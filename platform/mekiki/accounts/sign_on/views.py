@@ -1,0 +1,113 @@
+"""Beginning a sign-on, coming back from the provider, and taking a link away."""
+
+import secrets
+import time
+
+from allauth.core.exceptions import ImmediateHttpResponse
+from allauth.socialaccount.adapter import get_adapter
+from allauth.socialaccount.providers.oauth2.client import OAuth2Error
+from django.contrib import messages
+from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from mekiki.accounts.access import person
+from mekiki.accounts.confirming import confirm_first
+from mekiki.accounts.sign_on import provider, services
+from mekiki.accounts.sign_on.client import SignOnCallback, SignOnClient
+from mekiki.accounts.sign_on.failures import SignOnRefused, end, readable
+
+
+@login_not_required
+@never_cache
+@require_POST
+def begin(request: HttpRequest) -> HttpResponse:
+    """Begin to log in."""
+    if request.user.is_authenticated:
+        return redirect("home")
+    return _lead(request, "login")
+
+
+@never_cache
+@require_POST
+@confirm_first
+def link(request: HttpRequest) -> HttpResponse:
+    """Begin to link an identity to the own account."""
+    return _lead(request, "link")
+
+
+@never_cache
+@require_POST
+def confirm(request: HttpRequest) -> HttpResponse:
+    """Begin to confirm who is there: the provider is asked to log the person in again."""
+    return _lead(request, "confirm")
+
+
+@never_cache
+@require_POST
+@confirm_first
+def unlink(request: HttpRequest, account_id: int) -> HttpResponse:
+    """Take an identity away from the own account."""
+    try:
+        services.unlink(user=person(request), account_id=account_id, request=request)
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+    else:
+        messages.success(
+            request, _("Removed. It cannot be used to log in any more. Other sessions have ended.")
+        )
+    return redirect("account")
+
+
+@login_not_required
+@never_cache
+@require_safe
+def callback(request: HttpRequest) -> HttpResponse:
+    """Take what the provider sends back."""
+    _require_set_up()
+    view = SignOnCallback()
+    view.request, view.adapter = request, SignOnClient(request)
+    try:
+        return view.dispatch(request)
+    except ImmediateHttpResponse as answer:
+        return answer.response
+    except SignOnRefused as refused:
+        return get_adapter(request).refuse(request, refused, view.adapter.state)
+
+
+def _require_set_up() -> None:
+    if not provider.is_set_up():
+        raise Http404
+
+
+def _lead(request: HttpRequest, process: str) -> HttpResponse:
+    """Lead to the provider by a page: browsers refuse a redirect after a form to a host that the CSP does not name."""
+    _require_set_up()
+    target = _safe_target(request)
+    parameters = {"nonce": secrets.token_urlsafe(32)}
+    if process == "confirm":
+        parameters.update(prompt="login", max_age="0")
+    kept = {"nonce": parameters["nonce"], "began": time.time(), "user": request.user.pk}
+    try:
+        with readable():
+            answer = provider.SignOnProvider(request).redirect(
+                request, process, next_url=target, auth_params=parameters, **kept
+            )
+    except SignOnRefused as refused:
+        return end(request, refused, process=process, next_url=target)
+    except OAuth2Error:
+        return end(request, SignOnRefused("provider"), process=process, next_url=target)
+    context = {"address": answer["Location"], "provider": provider.name()}
+    return render(request, "accounts/sign_on_lead.html", context)
+
+
+def _safe_target(request: HttpRequest) -> str:
+    """Return the address on this site to go on to, "" when none was given."""
+    target = request.POST.get("next", "")
+    allowed = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
+    return target if allowed and len(target) <= 2000 else ""

@@ -1,0 +1,289 @@
+"""The table of environment variables: name, default and meaning. config/env.py reads them."""
+
+from dataclasses import dataclass
+
+from mekiki.config import env_checks as checks
+
+# memory:// is for tests.
+BROKER_SCHEMES = ("redis", "rediss", "redis+socket", "sentinel", "memory")
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One environment variable. `default` is the text used when it is unset."""
+
+    name: str
+    default: str
+    meaning: str
+    check: checks.Check = checks.plain
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether the value may hold a password or key, so that no message repeats it."""
+        return self.name.endswith(("_KEY", "_PASSWORD", "_PASSPHRASE", "_URL"))
+
+
+VARIABLES: dict[str, Variable] = {
+    v.name: v
+    for v in (
+        Variable(
+            "MEKIKI_HOME",
+            "./var",
+            "Folder of a one-machine install: database, files, keys, logs.",
+            checks.path,
+        ),
+        Variable("MEKIKI_HOST", "127.0.0.1", "Address the web server listens on.", checks.host),
+        Variable("MEKIKI_PORT", "8000", "Port the web server listens on.", checks.whole_number(0, 65535)),
+        Variable(
+            "MEKIKI_ALLOWED_HOSTS",
+            "127.0.0.1,localhost,[::1]",
+            "Host names the site answers to.",
+            checks.listed(checks.host, "host names"),
+        ),
+        Variable(
+            "MEKIKI_TRUSTED_ORIGINS",
+            "",
+            "Origins (https://…) trusted for forms behind a proxy.",
+            checks.listed(checks.origin, "origins such as https://mekiki.example.com"),
+        ),
+        Variable(
+            "MEKIKI_HTTPS",
+            "0",
+            "1 behind a TLS proxy: secure cookies, HSTS, X-Forwarded-Proto and -For of trusted proxies believed.",
+            checks.flag,
+        ),
+        Variable(
+            "MEKIKI_TRUSTED_PROXIES",
+            "",
+            "Addresses or networks of the proxies before the site, e.g. 10.0.0.5,172.30.0.0/24; empty: this machine, with MEKIKI_HTTPS=1.",
+            checks.listed(checks.network, "IP addresses or networks such as 10.0.0.0/24"),
+        ),
+        Variable(
+            "MEKIKI_SECURITY_CONTACT",
+            "",
+            "Where to report a security problem: mailto:… or https://…, shown in /.well-known/security.txt; empty: no such file.",
+            checks.listed(
+                checks.contact,
+                "addresses such as mailto:security@example.com or https://example.com/security",
+            ),
+        ),
+        Variable("MEKIKI_DEBUG", "0", "1 shows Django's debug pages. Never in production.", checks.flag),
+        Variable(
+            "MEKIKI_SECRET_KEY", "", "Secret of the site; empty: made once and kept in MEKIKI_HOME/keys."
+        ),
+        Variable(
+            "MEKIKI_SIGNING_KEY_FILE",
+            "",
+            "File of the private signing key, read by workers only; empty: MEKIKI_HOME/keys/signing.pem.",
+            checks.path,
+        ),
+        Variable(
+            "MEKIKI_SIGNING_PASSPHRASE",
+            "",
+            "Passphrase of the private signing key, for workers only; empty: the file is not encrypted.",
+        ),
+        Variable(
+            "DATABASE_URL",
+            "",
+            "postgresql://… replaces the embedded PostgreSQL.",
+            checks.url("postgresql", "postgres", example="postgresql://user:password@host:5432/name"),
+        ),
+        Variable(
+            "DATABASE_OWNER_URL",
+            "",
+            "The same database for the role that owns its tables: only `mekiki up`, backup and restore use it.",
+            checks.url("postgresql", "postgres", example="postgresql://owner:password@host:5432/name"),
+        ),
+        Variable(
+            "DATABASE_REPORT_ROLE",
+            "mekiki_report",
+            "Name of a role that may only read; where it exists, `mekiki up` grants it that.",
+            checks.role_name,
+        ),
+        Variable(
+            "BROKER_URL",
+            "",
+            "redis://… or redis+socket://… replaces the embedded Valkey.",
+            checks.url(*BROKER_SCHEMES, example="redis://host:6379/0"),
+        ),
+        Variable("MEKIKI_WEB_WORKERS", "2", "Number of web worker processes.", checks.whole_number(1, 256)),
+        Variable(
+            "MEKIKI_WORKER_CONCURRENCY",
+            "2",
+            "Processes of the Celery worker (1 and solo on a GPU).",
+            checks.whole_number(1, 256),
+        ),
+        Variable("MEKIKI_DEVICE", "auto", "Device of the encoders: auto, cpu, cuda, cuda:1 …", checks.device),
+        Variable(
+            "MEKIKI_MODEL_FOLDERS",
+            "",
+            "Folders, comma-separated, whose model folders may be chosen as `local-dir:` in the browser, beside MEKIKI_HOME/models.",
+            checks.listed(checks.path, "paths"),
+        ),
+        Variable(
+            "MEKIKI_ENCODER_SOURCES",
+            "registry,hub",
+            "Where encoders chosen in the browser may be downloaded from: registry (open_clip's list), hub (any hf-hub: model), none.",
+            checks.listed(checks.one_of("registry", "hub", "none"), "registry, hub or none"),
+        ),
+        Variable(
+            "MEKIKI_LANGUAGE",
+            "en",
+            "Language of the pages where neither the user nor the browser has chosen one: en or ja.",
+            checks.one_of("en", "ja"),
+        ),
+        Variable(
+            "MEKIKI_TIME_ZONE",
+            "",
+            "Time zone of pages and schedules, e.g. Asia/Tokyo; empty: the one under Site settings.",
+            checks.time_zone,
+        ),
+        Variable(
+            "MEKIKI_MAX_PIXELS",
+            "100000000",
+            "Images with more pixels are refused.",
+            checks.whole_number(1, 10_000_000_000),
+        ),
+        Variable(
+            "MEKIKI_DECODE_MEMORY_MB",
+            "1024",
+            "Memory that each process may use to decode images; an image that needs more is refused.",
+            checks.whole_number(128, 1_000_000),
+        ),
+        Variable(
+            "MEKIKI_MAX_FILE_MB",
+            "100",
+            "A single image file larger than this is refused.",
+            checks.whole_number(1, 1_000_000),
+        ),
+        Variable(
+            "MEKIKI_MAX_ARCHIVE_MB",
+            "4096",
+            "A zip that is larger, packed or unpacked, is refused.",
+            checks.whole_number(1, 100_000_000),
+        ),
+        Variable(
+            "MEKIKI_MAX_ARCHIVE_FILES",
+            "200000",
+            "A zip with more entries is refused.",
+            checks.whole_number(1, 100_000_000),
+        ),
+        Variable(
+            "MEKIKI_RESERVE_MB",
+            "1024",
+            "Imports, trainings and label sets wait while less than this is free on the disk of the home, its files or its database.",
+            checks.whole_number(1, 100_000_000),
+        ),
+        Variable(
+            "MEKIKI_INDEX_MEMORY_MB",
+            "2048",
+            "Most memory PostgreSQL may take while it builds a search index.",
+            checks.whole_number(1, 2_000_000),
+        ),
+        Variable(
+            "MEKIKI_LEASE_SECONDS",
+            "120",
+            "How long a reviewer holds an item without a sign of life.",
+            checks.whole_number(1, 86_400),
+        ),
+        Variable(
+            "MEKIKI_MAIL_URL",
+            "",
+            "Server that sends mail (links for lost passwords): smtps://… or smtp+starttls://user:password@host:587; smtp:// does not encrypt.",
+            checks.url("smtp", "smtps", "smtp+starttls", example="smtp+starttls://user:password@host:587"),
+        ),
+        Variable("MEKIKI_MAIL_FROM", "", "Sender of mails, such as mekiki@example.com.", checks.mail_address),
+        Variable(
+            "MEKIKI_PUBLIC_URL",
+            "",
+            "Address of the site in mails, such as https://mekiki.example.com; without it none are sent.",
+            checks.origin,
+        ),
+        Variable(
+            "MEKIKI_PASSWORD_LENGTH",
+            "12",
+            "Fewest characters of a new password.",
+            checks.whole_number(8, 64),
+        ),
+        Variable(
+            "MEKIKI_SESSION_IDLE_MINUTES",
+            "120",
+            "A session that nobody uses for so many minutes ends.",
+            checks.whole_number(2, 43_200),
+        ),
+        Variable(
+            "MEKIKI_SESSION_HOURS",
+            "168",
+            "A session ends so many hours after the login, used or not.",
+            checks.whole_number(1, 8_760),
+        ),
+        Variable(
+            "MEKIKI_OIDC_ISSUER",
+            "",
+            "Issuer of the OpenID provider for single sign-on, such as https://login.example.com; empty: no single sign-on.",
+            checks.issuer,
+        ),
+        Variable(
+            "MEKIKI_OIDC_CLIENT_ID",
+            "",
+            "Client id that the provider gave this site.",
+            checks.word,
+        ),
+        Variable(
+            "MEKIKI_OIDC_CLIENT_SECRET_FILE",
+            "",
+            "File of the client secret that the provider gave this site, for the web process only.",
+            checks.path,
+        ),
+        Variable(
+            "MEKIKI_OIDC_NAME",
+            "",
+            "Name of the provider on the button of the login page; empty: single sign-on.",
+            checks.short(40),
+        ),
+        Variable(
+            "MEKIKI_OIDC_NEW_ACCOUNTS",
+            "0",
+            "1 makes an account, without roles, for whoever signs on for the first time; 0 refuses who is not linked.",
+            checks.flag,
+        ),
+        Variable(
+            "MEKIKI_OIDC_NAME_CLAIM",
+            "preferred_username",
+            "Claim of the provider that becomes the user name of a new account.",
+            checks.word,
+        ),
+        Variable(
+            "MEKIKI_OIDC_GROUPS",
+            "",
+            "Groups, comma-separated, of which a user must be in one to sign on; empty: everybody whom the provider lets in.",
+        ),
+        Variable(
+            "MEKIKI_OIDC_GROUPS_CLAIM",
+            "groups",
+            "Claim of the provider that lists the groups of a user.",
+            checks.word,
+        ),
+        Variable(
+            "MEKIKI_OIDC_SECOND_FACTOR",
+            "",
+            "Values of the claims amr or acr, comma-separated, that show a second factor, such as mfa; empty: only a second factor of this site counts.",
+            checks.listed(checks.word, "values such as mfa"),
+        ),
+        Variable(
+            "MEKIKI_ADMIN_NAME",
+            "",
+            "Name of the first admin, made by `mekiki up` on an empty install.",
+            checks.user_name,
+        ),
+        Variable(
+            "MEKIKI_ADMIN_PASSWORD", "", "Password of the first admin; empty: asked for, or made and shown."
+        ),
+        Variable(
+            "MEKIKI_LOG_LEVEL",
+            "INFO",
+            "DEBUG, INFO, WARNING or ERROR.",
+            checks.one_of("DEBUG", "INFO", "WARNING", "ERROR"),
+        ),
+    )
+}

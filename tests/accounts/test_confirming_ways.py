@@ -1,0 +1,160 @@
+"""Confirming a sensitive act without a password: by a second factor, and by signing on again."""
+
+import re
+import time
+from html import unescape
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from allauth.socialaccount.models import SocialAccount
+from django.test import Client
+from django.urls import reverse
+
+from mekiki.accounts.models import User
+from mekiki.audit.models import Event
+from tests import factories, oidc
+from tests.accounts.test_confirming import let_pass
+from tests.accounts.test_second_factor import set_up
+from tests.accounts.test_sign_on import begin, latest, words
+from tests.oidc import Provider
+
+pytestmark = pytest.mark.django_db
+NEW = {"name": "kei", "password": "", "language": "ja"}
+
+
+@pytest.fixture
+def boss() -> User:
+    """An admin of the platform without a password."""
+    user = User(username="boss", is_superuser=True)
+    user.set_unusable_password()
+    user.save()
+    return user
+
+
+@pytest.fixture
+def old(boss: User, client: Client) -> Client:
+    client.force_login(boss)
+    let_pass()
+    return client
+
+
+def test_a_code_confirms_and_keeps_what_was_typed(boss: User, old: Client) -> None:
+    app, codes = set_up(boss)
+    asked = old.post(reverse("user-create"), NEW)
+    page = asked.content.decode()
+    assert asked.status_code == 403 and 'name="confirm_code"' in page and "confirm_password" not in page
+    wrong = old.post(reverse("user-create"), {**NEW, "confirm_code": "000000"})
+    assert wrong.status_code == 403 and "The code is wrong" in wrong.content.decode()
+    assert 'value="kei"' in wrong.content.decode() and not User.objects.filter(username="kei").exists()
+    assert old.post(reverse("user-create"), {**NEW, "confirm_code": app.code()}).status_code == 200
+    assert User.objects.get(username="kei").language == "ja"
+    assert latest("user.confirmed").data["method"] == "app"
+    let_pass()
+    active = reverse("user-active", args=[User.objects.get(username="kei").pk])
+    assert old.post(active, {"active": "0", "confirm_code": codes[0]}).status_code == 302
+    assert latest("user.confirmed").data["method"] == "recovery_code"
+
+
+def test_guessing_codes_at_the_confirmation_is_slowed(boss: User, old: Client) -> None:
+    app, _codes = set_up(boss)
+    for _n in range(5):
+        old.post(reverse("user-create"), {**NEW, "confirm_code": "000000"})
+    slowed = old.post(reverse("user-create"), {**NEW, "confirm_code": app.code()})
+    assert slowed.status_code == 403 and "Too many wrong codes" in slowed.content.decode()
+    assert Event.objects.filter(kind="user.second_step_failed").count() == 5
+
+
+def test_a_passkey_of_a_page_before_confirms_nothing(boss: User, old: Client) -> None:
+    set_up(boss)
+    for credential in ("{}", "null", "x", '{"id": 1}'):
+        answer = old.post(reverse("user-create"), {**NEW, "confirm_credential": credential})
+        assert answer.status_code == 403 and "was not accepted" in answer.content.decode(), credential
+
+
+def test_who_has_no_way_is_said_what_to_do(old: Client) -> None:
+    page = old.post(reverse("user-create"), NEW).content.decode()
+    assert "Ask an admin of the platform for a password" in page and "confirm_code" not in page
+    assert old.post(reverse("user-create"), {**NEW, "confirm_password": "!"}).status_code == 403
+
+
+class TestSigningOnAgain:
+    @pytest.fixture(autouse=True)
+    def site(self, idp: Provider, settings: Any, tmp_path: Path, boss: User) -> None:
+        oidc.use(idp, settings, tmp_path)
+        SocialAccount.objects.create(
+            user=boss, provider=idp.issuer, uid="boss-1", extra_data={"name": "boss"}
+        )
+        idp.user("boss-1", preferred_username="boss")
+
+    def ask(self, old: Client) -> str:
+        """Send a form from the page of users; return the address that the confirmation goes back to."""
+        page = old.post(
+            reverse("user-create"), NEW, HTTP_REFERER="http://testserver/accounts/users/?q=k"
+        ).content.decode()
+        assert "Confirm with Example Works" in page
+        form = page.split(reverse("sign-on-confirm"))[1]
+        return unescape(re.search(r'name="next" value="([^"]*)"', form).group(1))  # type: ignore[union-attr]
+
+    def test_it_asks_the_provider_for_a_new_login_and_comes_back(self, idp: Provider, old: Client) -> None:
+        back = self.ask(old)
+        assert back == "/accounts/users/?q=k"
+        address = begin(old, "sign-on-confirm", next=back)
+        asked = parse_qs(urlsplit(address).query)
+        assert asked["prompt"] == ["login"] and asked["max_age"] == ["0"]
+        idp.user("boss-1", preferred_username="boss", auth_time=int(time.time()))
+        answer = old.get(idp.sign_on(address, "boss-1"))
+        assert answer["Location"] == back and "Confirmed. Now do it again" in words(old, answer)
+        event = latest("user.confirmed")
+        assert event.data["method"] == "sign_on" and event.data["address"] == "127.0.0.1"
+        assert old.post(reverse("user-create"), NEW).status_code == 200
+        assert User.objects.filter(username="kei").exists()
+
+    @pytest.mark.parametrize(
+        "auth_time", [None, 0, "now", True, int(time.time()) - 3600, int(time.time()) + 3600]
+    )
+    def test_an_old_login_at_the_provider_confirms_nothing(
+        self, auth_time: Any, idp: Provider, old: Client
+    ) -> None:
+        idp.user("boss-1", preferred_username="boss", auth_time=auth_time)
+        answer = old.get(idp.sign_on(begin(old, "sign-on-confirm", next="/accounts/users/"), "boss-1"))
+        assert answer["Location"] == "/accounts/users/" and "confirms nothing" in words(old, answer)
+        assert latest("user.sign_on_failed").data["reason"] == "auth_time"
+        assert old.post(reverse("user-create"), NEW).status_code == 403
+
+    def test_somebody_else_confirms_nothing(self, idp: Provider, boss: User, old: Client) -> None:
+        other = factories.UserFactory(username="hana")
+        SocialAccount.objects.create(user=other, provider=idp.issuer, uid="hana-1")
+        for subject in ("hana-1", "nobody"):
+            idp.user(subject, preferred_username="x", auth_time=int(time.time()))
+            answer = old.get(idp.sign_on(begin(old, "sign-on-confirm"), subject))
+            assert "somebody else" in words(old, answer)
+        assert old.post(reverse("user-create"), NEW).status_code == 403
+        assert old.session["_auth_user_id"] == str(boss.pk) and User.objects.count() == 2
+
+    def test_a_login_that_was_begun_before_confirms_nothing(
+        self, idp: Provider, boss: User, old: Client
+    ) -> None:
+        """A sign-on to log in, in the same browser, is a new login: only then is the session a new one."""
+        idp.user("boss-1", preferred_username="boss", auth_time=int(time.time()))
+        began = begin(Client())
+        assert old.get(idp.sign_on(began, "boss-1")).status_code == 302
+        assert old.post(reverse("user-create"), NEW).status_code == 403
+
+    def test_the_link_to_sign_on_needs_a_linked_identity(self, settings: Any, old: Client) -> None:
+        SocialAccount.objects.update(provider="https://before.example.com")
+        assert "sign-on/confirm" not in old.post(reverse("user-create"), NEW).content.decode()
+
+    @pytest.mark.parametrize(
+        "page", ["https://evil.example.com/x", "http://testserver.evil/x", "", "javascript:x"]
+    )
+    def test_nobody_is_led_elsewhere_by_the_page_before(self, page: str, old: Client) -> None:
+        answer = old.post(reverse("user-create"), NEW, HTTP_REFERER=page).content.decode()
+        assert 'name="next" value=""' in answer
+
+    def test_linking_and_unlinking_ask_first(self, idp: Provider, old: Client) -> None:
+        account = SocialAccount.objects.get()
+        for url in (reverse("sign-on-link"), reverse("sign-on-unlink", args=[account.pk])):
+            assert old.post(url).status_code == 403
+        assert SocialAccount.objects.exists() and "/oauth2/authorize" not in idp.asked

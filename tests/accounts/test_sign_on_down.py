@@ -1,0 +1,108 @@
+"""A provider that is down or hangs, a secret that is missing, and failures of sign-ons without end."""
+
+import contextlib
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from mekiki.accounts.models import LoginTry, Session
+from mekiki.accounts.sign_on import network
+from mekiki.accounts.sign_on.failures import RECORDED_PER_HOUR
+from mekiki.audit.models import Event
+from tests import factories, oidc
+from tests.accounts.test_sign_on import begin, latest, words
+from tests.factories import PASSWORD
+from tests.oidc import Provider
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def site(idp: Provider, settings: Any, tmp_path: Path) -> Any:
+    """A site with single sign-on."""
+    oidc.use(idp, settings, tmp_path)
+    return settings
+
+
+def test_a_provider_that_is_down_is_said_and_passwords_go_on(site: Any, client: Client) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        site.OIDC_ISSUER = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+    answer = client.post(reverse("sign-on"))
+    assert "did not answer" in words(client, answer)
+    assert latest("user.sign_on_failed").data["reason"] == "unreachable"
+    factories.UserFactory(username="hana")
+    assert client.post(reverse("login"), {"username": "hana", "password": PASSWORD})["Location"] == "/"
+
+
+@pytest.mark.parametrize(
+    "beginning", [None, b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"]
+)
+def test_a_provider_that_hangs_or_drips_holds_nobody_up(
+    beginning: bytes | None, site: Any, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network, "READ_SECONDS", 0.5)
+    monkeypatch.setattr(network, "TOTAL_SECONDS", 1.0)
+    stop = threading.Event()
+
+    def serve(server: socket.socket) -> None:
+        connection, _address = server.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(beginning or b"")
+            while not stop.wait(0.1):
+                connection.sendall(b" " if beginning else b"")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(5)
+        site.OIDC_ISSUER = f"http://127.0.0.1:{server.getsockname()[1]}"
+        thread = threading.Thread(target=serve, args=[server], daemon=True)
+        thread.start()
+        before = time.monotonic()
+        answer = client.post(reverse("sign-on"))
+        took = time.monotonic() - before
+        stop.set()
+        thread.join(5)
+    assert took < 4 and "did not answer" in words(client, answer)
+
+
+def test_a_provider_that_hangs_does_not_take_all_threads_of_the_site(
+    site: Any, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network, "SLOTS", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(network, "SLOT_SECONDS", 0.1)
+    with network.SLOTS:
+        before = time.monotonic()
+        answer = client.post(reverse("sign-on"))
+        assert time.monotonic() - before < 3 and "did not answer" in words(client, answer)
+    begin(client)  # and there is room again
+
+
+def test_a_missing_secret_is_said_and_names_no_path(
+    site: Any, tmp_path: Path, client: Client, caplog: Any
+) -> None:
+    for content in (None, b"", b"\n", b"two\nlines", b"\xff\xfe", b"x" * 5000):
+        file = tmp_path / "secret"
+        file.unlink(missing_ok=True)
+        if content is not None:
+            file.write_bytes(content)
+        site.OIDC_CLIENT_SECRET_FILE = str(file)
+        page = words(client, client.post(reverse("sign-on")))
+        assert "not set up correctly" in page and str(tmp_path) not in page
+        assert "MEKIKI_OIDC_CLIENT_SECRET_FILE" in caplog.text and "two" not in caplog.text
+        caplog.clear()
+
+
+def test_failures_of_sign_ons_slow_no_password_down_and_fill_no_log(client: Client) -> None:
+    factories.UserFactory(username="hana")
+    for _n in range(RECORDED_PER_HOUR + 20):
+        assert client.get(reverse("sign-on-callback"), {"state": "x", "code": "y"}).status_code == 302
+    assert Event.objects.filter(kind="user.sign_on_failed").count() == RECORDED_PER_HOUR
+    assert not LoginTry.objects.exists() and not Session.objects.exclude(user=None).exists()
+    answer = client.post(reverse("login"), {"username": "hana", "password": PASSWORD})
+    assert answer["Location"] == "/"

@@ -1,0 +1,291 @@
+"""Answers of a provider that must not be believed, and callbacks that nobody began."""
+
+import base64
+import json
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import jwt
+import pytest
+from allauth.socialaccount.models import SocialAccount
+from cryptography.hazmat.primitives.asymmetric import rsa
+from django.test import Client
+from django.urls import reverse
+
+from mekiki.accounts.models import User
+from mekiki.accounts.sign_on import network
+from mekiki.audit.models import Event
+from tests import factories, oidc
+from tests.accounts.test_sign_on import begin, is_in, latest, linked, sign_on, words
+from tests.oidc import Provider
+
+pytestmark = pytest.mark.django_db
+SUBJECT = "hana-1"
+
+
+@pytest.fixture(autouse=True)
+def hana(idp: Provider, settings: Any, tmp_path: Path) -> User:
+    """A user whose identity somebody pretends to have."""
+    oidc.use(idp, settings, tmp_path)
+    idp.user(SUBJECT, preferred_username="hana")
+    user = factories.UserFactory(username="hana")
+    linked(user, SUBJECT, idp.issuer)
+    return user
+
+
+def refused(client: Client, answer: Any, reason: str) -> None:
+    assert answer.status_code == 302 and not is_in(client)
+    page = words(client, answer)
+    assert 'class="notice notice--bad"' in page or "Nothing was done" in page
+    event = latest("user.sign_on_failed")
+    assert event.data["reason"] == reason and event.data["address"] == "127.0.0.1"
+
+
+def test_an_honest_answer_is_taken(idp: Provider, client: Client) -> None:
+    assert sign_on(client, idp, SUBJECT).status_code == 302 and is_in(client)
+
+
+@pytest.mark.parametrize(
+    ("claims", "reason"),
+    [
+        ({"iss": "https://evil.example.com"}, "issuer"),
+        ({"iss": None}, "token"),
+        ({"aud": "another-client"}, "audience"),
+        ({"aud": []}, "token"),
+        ({"azp": "another-client"}, "audience"),
+        ({"exp": int(time.time()) - 120}, "expired"),
+        ({"exp": "soon"}, "token"),
+        ({"iat": int(time.time()) + 3600}, "token"),
+        ({"nbf": int(time.time()) + 3600}, "token"),
+        ({"nonce": "another"}, "nonce"),
+        ({"nonce": ""}, "nonce"),
+        ({"nonce": None}, "nonce"),
+    ],
+)
+def test_claims_of_another_token_are_refused(
+    claims: dict[str, Any], reason: str, idp: Provider, client: Client
+) -> None:
+    idp.user(SUBJECT, preferred_username="hana", **claims)
+    refused(client, sign_on(client, idp, SUBJECT), reason)
+
+
+def test_a_token_for_several_sites_says_for_whom_it_is(idp: Provider, settings: Any, client: Client) -> None:
+    several = [settings.OIDC_CLIENT_ID, "another-client"]
+    idp.user(SUBJECT, preferred_username="hana", aud=several)
+    refused(client, sign_on(client, idp, SUBJECT), "audience")
+    idp.user(SUBJECT, preferred_username="hana", aud=several, azp=settings.OIDC_CLIENT_ID)
+    assert sign_on(client, idp, SUBJECT).status_code == 302 and is_in(client)
+
+
+def part(value: Any) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+
+def forged(token: str, how: str) -> str:
+    """Return a token with the same claims, made without the provider's key."""
+    header, claims = jwt.get_unverified_header(token), jwt.decode(token, options={"verify_signature": False})
+    named = {"kid": header["kid"]} if "kid" in header else {}
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    if how == "another key":
+        return jwt.encode(claims, key, "RS256", headers=named)
+    if how == "changed":
+        first, _body, signature = token.split(".")
+        return ".".join((first, part({**claims, "sub": "boss"}), signature))
+    if how == "none":
+        return f"{part({'alg': 'none', 'typ': 'JWT', **named})}.{part(claims)}."
+    if how == "shared secret":
+        return jwt.encode(claims, "x" * 64, "HS256", headers=named)
+    if how == "another type":
+        return jwt.encode(claims, key, "RS256", headers={**named, "typ": "at+jwt"})
+    if how == "unknown key":
+        return jwt.encode(claims, key, "RS256", headers={"kid": "mine"})
+    return how
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("another key", "signature"), ("changed", "signature"), ("none", "token"), ("shared secret", "token"),
+        ("another type", "token"), ("unknown key", "key"), ("", "token"), ("a.b.c", "token"), ("ﾆｾ.モノ.x", "token"),
+    ],
+)  # fmt: skip
+def test_a_token_without_the_signature_of_the_provider_is_refused(
+    how: str, reason: str, idp: Provider, client: Client
+) -> None:
+    def tamper(path: str, answer: Any) -> Any:
+        if path != "/oauth2/token":
+            return answer
+        return oidc.changed(answer, id_token=forged(json.loads(answer.get_data())["id_token"], how))
+
+    idp.tamper = tamper
+    refused(client, sign_on(client, idp, SUBJECT), reason)
+    assert "/jwks" in idp.asked
+
+
+@pytest.mark.parametrize(
+    ("path", "values", "reason"),
+    [
+        ("/oauth2/token", {"id_token": None}, "token"),
+        ("/oauth2/token", {"id_token": 7}, "token"),
+        ("/oauth2/token", {"access_token": None}, "token"),
+        ("/.well-known/openid-configuration", {"issuer": "https://evil.example.com"}, "issuer"),
+        ("/.well-known/openid-configuration", {"jwks_uri": "file:///etc/passwd"}, "answer"),
+        ("/.well-known/openid-configuration", {"token_endpoint": None}, "answer"),
+        ("/jwks", {"keys": []}, "key"),
+        ("/jwks", {"keys": [7]}, "answer"),
+        ("/jwks", {"keys": [{"kty": "oct", "k": "eA"}]}, "key"),
+    ],
+)
+def test_answers_that_make_no_sense_are_refused(
+    path: str, values: dict[str, Any], reason: str, idp: Provider, client: Client
+) -> None:
+    back = idp.sign_on(begin(client), SUBJECT)
+    idp.tamper = lambda asked, answer: oidc.changed(answer, **values) if asked == path else answer
+    answer = client.get(back)
+    if values == {"access_token": None}:
+        assert answer.status_code == 302  # used for nothing but claims that the token lacks
+        return
+    refused(client, answer, reason)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"[]", b"null", b"\xff", b"x" * (network.LARGEST_ANSWER + 1)]
+)
+@pytest.mark.parametrize("path", ["/oauth2/token", "/jwks", "/.well-known/openid-configuration"])
+def test_what_is_no_answer_is_refused(path: str, body: bytes, idp: Provider, client: Client) -> None:
+    def tamper(asked: str, answer: Any) -> Any:
+        if asked == path:
+            answer.set_data(body)
+        return answer
+
+    back = idp.sign_on(begin(client), SUBJECT)
+    idp.tamper = tamper
+    answer = client.get(back)
+    assert answer.status_code == 302 and not is_in(client)
+    assert latest("user.sign_on_failed").data["reason"] in {"answer", "unreachable", "provider"}
+
+
+def test_of_several_keys_the_named_one_counts(idp: Provider, client: Client) -> None:
+    """Providers publish the next key before they use it; keys for encryption and shared secrets never count."""
+    other = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(rsa.generate_private_key(65537, 2048).public_key()))
+
+    def tamper(path: str, answer: Any) -> Any:
+        if path == "/jwks":
+            own = json.loads(answer.get_data())["keys"][0]
+            return oidc.changed(answer, keys=[{**other, "use": "enc"}, {"kty": "oct", "k": "eA"}, own])
+        return answer
+
+    idp.tamper = tamper
+    assert sign_on(client, idp, SUBJECT).status_code == 302 and is_in(client)
+    client.logout()
+    idp.tamper = lambda path, answer: oidc.changed(answer, keys=[other]) if path == "/jwks" else answer
+    answer = sign_on(client, idp, SUBJECT)
+    assert answer.status_code == 302 and not is_in(client)
+
+
+def test_redirects_of_the_provider_are_not_followed(idp: Provider, client: Client) -> None:
+    def tamper(path: str, answer: Any) -> Any:
+        if path == "/jwks":
+            answer.status_code = 302
+            answer.headers["Location"] = f"{idp.issuer}/elsewhere"
+        return answer
+
+    idp.tamper = tamper
+    refused(client, sign_on(client, idp, SUBJECT), "answer")
+    assert "/elsewhere" not in idp.asked
+
+
+def test_claims_about_another_subject_are_refused(idp: Provider, client: Client) -> None:
+    idp.user(SUBJECT)
+    idp.tamper = lambda path, answer: oidc.changed(answer, sub="boss") if path == "/userinfo" else answer
+    refused(client, sign_on(client, idp, SUBJECT), "subject")
+
+
+@pytest.mark.parametrize("subject", ["x" * 300, "a%00b", "%20%0a"])
+def test_a_subject_that_cannot_be_stored_is_refused(subject: str, idp: Provider, client: Client) -> None:
+    from urllib.parse import unquote
+
+    refused(client, sign_on(client, idp, unquote(subject)), "subject")
+
+
+def test_a_state_is_used_once_and_in_its_own_browser(idp: Provider, client: Client) -> None:
+    back = idp.sign_on(begin(client), SUBJECT)
+    stranger = Client()
+    refused(stranger, stranger.get(back), "state")
+    assert client.get(back).status_code == 302 and is_in(client)
+    client.logout()
+    refused(client, client.get(back), "state")
+    other = begin(client)
+    wrong = back.split("state=")[0] + f"state={parse_qs(urlsplit(other).query)['state'][0]}"
+    refused(client, client.get(wrong), "provider")  # the code was used before
+
+
+def test_a_code_of_another_browser_does_not_log_in(idp: Provider, client: Client) -> None:
+    """PKCE: whoever catches a code has no verifier for it."""
+    caught = parse_qs(urlsplit(idp.sign_on(begin(Client()), SUBJECT)).query)["code"][0]
+    state = parse_qs(urlsplit(begin(client)).query)["state"][0]
+    answer = client.get(reverse("sign-on-callback"), {"code": caught, "state": state})
+    assert answer.status_code == 302 and not is_in(client)
+    assert latest("user.sign_on_failed").data["reason"] in {"provider", "nonce"}
+
+
+def test_a_state_ends_after_ten_minutes(
+    idp: Provider, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back = idp.sign_on(begin(client), SUBJECT)
+    now = time.time
+    monkeypatch.setattr("allauth.socialaccount.internal.statekit.time.time", lambda: now() + 601)
+    refused(client, client.get(back), "state")
+
+
+def test_a_provider_that_names_another_issuer_is_refused(idp: Provider, client: Client) -> None:
+    back = idp.sign_on(begin(client), SUBJECT)
+    refused(client, client.get(f"{back}&iss=https://evil.example.com"), "issuer")
+    back = idp.sign_on(begin(client), SUBJECT)
+    assert client.get(f"{back}&iss={idp.issuer}").status_code == 302 and is_in(client)
+
+
+@pytest.mark.parametrize("error", ["server_error", "login_required", "<script>alert(1)</script>", "\0" * 20])
+def test_errors_of_the_provider_are_said_in_our_own_words(error: str, idp: Provider, client: Client) -> None:
+    state = parse_qs(urlsplit(begin(client)).query)["state"][0]
+    answer = client.get(
+        reverse("sign-on-callback"), {"error": error, "error_description": error, "state": state}
+    )
+    page = words(client, answer)
+    assert "provider of single sign-on refused" in page and "<script>alert" not in page
+    assert error not in str(latest("user.sign_on_failed").data)
+
+
+def test_callbacks_take_whatever_is_sent(client: Client) -> None:
+    for query in (
+        "",
+        "code=x",
+        "state=x",
+        "state=%00&code=%00",
+        "state=x&state=y",
+        "error=access_denied",
+        "_redir=",
+    ):
+        assert client.get(f"{reverse('sign-on-callback')}?{query}").status_code == 302, query
+    assert client.post(reverse("sign-on-callback")).status_code == 405
+    assert not Event.objects.filter(kind="user.logged_in").exists()
+
+
+def test_a_sign_on_is_begun_by_a_form_of_this_site_only(idp: Provider) -> None:
+    idp.asked.clear()
+    strict = Client(enforce_csrf_checks=True)
+    for name in ("sign-on", "sign-on-link", "sign-on-confirm"):
+        assert strict.post(reverse(name)).status_code == 403 and strict.get(reverse(name)).status_code in {
+            302,
+            405,
+        }
+    assert not idp.asked
+
+
+def test_a_stranger_who_knows_the_name_links_nothing(idp: Provider, hana: User, client: Client) -> None:
+    """A sign-on that was begun to log in never links, whatever its state says."""
+    idp.user("thief", preferred_username="hana", email=hana.email)
+    refused(client, sign_on(client, idp, "thief", process="link", user=str(hana.pk)), "not_linked")
+    assert SocialAccount.objects.get().uid == SUBJECT

@@ -1,0 +1,121 @@
+"""Single sign-on in a real Chromium against a real provider: first sign-on, linking, confirming, cancelling."""
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from allauth.socialaccount.models import SocialAccount
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from mekiki.accounts.models import User
+from mekiki.audit.models import Event
+from tests import oidc
+from tests.accounts.test_confirming import let_pass
+from tests.factories import PASSWORD, UserFactory
+
+pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
+SHOTS = Path(__file__).parent / "screenshots"
+
+
+@pytest.fixture
+def idp() -> Iterator[oidc.Provider]:
+    with oidc.running_provider() as provider:
+        yield provider
+
+
+def is_clean(page: Page, name: str) -> None:
+    """No fault that axe finds, no sideways scrolling at 390 px; a picture of both widths."""
+    SHOTS.mkdir(exist_ok=True)
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 844})
+        page.screenshot(path=SHOTS / f"{name}-{width}.png", full_page=True)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+    found = Axe().run(page, options={"preload": False}).response["violations"]
+    assert found == [], json.dumps(found, indent=1)[:2000]
+    page.set_viewport_size({"width": 1280, "height": 844})
+
+
+def as_subject(page: Page, idp: oidc.Provider, subject: str) -> None:
+    """Sign on at the page of the provider."""
+    page.wait_for_url(re.compile(re.escape(idp.issuer)))
+    page.fill("[name=sub]", subject)
+    page.click("text=Authorize >> nth=-1")
+
+
+@pytest.mark.parametrize("language", ["ja", "en"])
+def test_single_sign_on_from_the_first_to_the_last(
+    language: str,
+    browser: Browser,
+    live_server: Any,
+    idp: oidc.Provider,
+    settings: Any,
+    tmp_path: Path,
+    patience: None,
+) -> None:
+    oidc.use(idp, settings, tmp_path, site=live_server.url, OIDC_NEW_ACCOUNTS=True)
+    context = browser.new_context(locale={"ja": "ja-JP", "en": "en-GB"}[language])
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda said: problems.append(said.text) if "Content Security" in said.text else None)
+    button = page.locator("form[action='/accounts/sign-on/'] button")
+
+    # Cancelled, then the first sign-on, by the keyboard, to the page that was asked for.
+    page.goto(f"{live_server.url}/accounts/login/?next=/accounts/me/")
+    is_clean(page, f"sign-on-login-{language}")
+    button.press("Enter")
+    page.click("text=Deny")
+    expect(page).to_have_url(f"{live_server.url}/accounts/login/")
+    is_clean(page, f"sign-on-cancelled-{language}")
+    page.goto(f"{live_server.url}/accounts/login/?next=/accounts/me/")
+    idp.user("kei-1", preferred_username="kei@example.com")
+    button.press("Enter")
+    as_subject(page, idp, "kei-1")
+    expect(page).to_have_url(f"{live_server.url}/accounts/me/")
+    kei = User.objects.get(username="kei@example.com")
+    assert not kei.has_usable_password() and not kei.memberships.exists()
+    is_clean(page, f"sign-on-account-{language}")
+
+    # The only way in stays; a sensitive act is confirmed by signing on again.
+    let_pass()
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.click("form[action$='/unlink/'] button")
+    page.locator("dialog[open] button").last.click()
+    expect(page.locator("form[action='/accounts/sign-on/confirm/'] button")).to_be_visible()
+    is_clean(page, f"sign-on-confirm-{language}")
+    idp.user("kei-1", preferred_username="kei@example.com", auth_time=int(time.time()))
+    page.click("form[action='/accounts/sign-on/confirm/'] button")
+    as_subject(page, idp, "kei-1")
+    expect(page).to_have_url(f"{live_server.url}/accounts/me/")
+    assert Event.objects.get(kind="user.confirmed").data["method"] == "sign_on"
+    page.click("form[action$='/unlink/'] button")
+    page.locator("dialog[open] button").last.click()
+    expect(page.locator(".notice--bad, .message--error, [role=alert]").first).to_be_visible()
+    assert SocialAccount.objects.get().user_id == kei.pk
+    page.goto(f"{live_server.url}/accounts/sessions/")
+    is_clean(page, f"sign-on-sessions-{language}")
+
+    # Somebody with a password links on the own page, and logs in with it.
+    context.clear_cookies()
+    UserFactory(username="aiko")
+    page.goto(f"{live_server.url}/accounts/login/?next=/accounts/me/")
+    page.fill("[name=username]", "aiko")
+    page.fill("[name=password]", PASSWORD)
+    page.click("form.card button")
+    page.click("form[action='/accounts/sign-on/link/'] button")
+    as_subject(page, idp, "aiko-1")
+    expect(page).to_have_url(f"{live_server.url}/accounts/me/")
+    is_clean(page, f"sign-on-linked-{language}")
+    context.clear_cookies()
+    page.goto(f"{live_server.url}/accounts/login/")
+    button.click()
+    as_subject(page, idp, "aiko-1")
+    expect(page).to_have_url(f"{live_server.url}/")
+    assert Event.objects.filter(kind="user.logged_in").latest("pk").data["methods"] == ["sign_on"]
+    assert problems == []
+    context.close()
