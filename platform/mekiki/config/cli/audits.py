@@ -255,14 +255,14 @@ def _head(text: str) -> "Head":
 
     number, _colon, root = text.partition(":")
     try:
-        found = Head(int(number), bytes.fromhex(root))
+        head = Head(int(number), bytes.fromhex(root))
     except ValueError:
-        found = Head(0, b"")
-    if len(found.log_root) != 32 or found.seal < 1:
+        head = Head(0, b"")
+    if len(head.log_root) != 32 or head.seal < 1:
         raise UnusableFileError(
             _("“%(head)s” is no head: a number, a colon, and 64 hexadecimal digits.") % {"head": text}
         )
-    return found
+    return head
 
 
 def _public_key(path: Path) -> bytes:
