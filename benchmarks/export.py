@@ -6,17 +6,15 @@ Sets up a thrown-away database of its own. Budget (design, section 8): under 60 
 """
 
 import argparse
-import json
-import os
 import resource
-import shutil
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
+
+from benchmarks.harness import fresh_platform, report  # noqa: E402
 
 _FILL = """
 INSERT INTO datasets_image (dataset_id, sha256, name, format, width, height, size, metadata, audit_key, created_at,
@@ -25,7 +23,7 @@ SELECT {dataset}, encode(sha256(n::text::bytea), 'hex'), 'line-3/2026-11/part-' 
        40000, '{{"line": "3", "camera": "left", "lot": "2611-07", "shift": "night"}}', random(), now(), 0, 0
 FROM generate_series(1, {labels}) n;
 INSERT INTO review_queueitem
-    (dataset_id, image_id, stream, propensity, head_id, position, opinions, state, created_at)
+    (dataset_id, image_id, stream, propensity, head_id, position, overlap, state, created_at)
 SELECT {dataset}, id, 'uncertain', 0.25, {head}, id, 1, 'done', now() FROM datasets_image;
 INSERT INTO review_decision
     (dataset_id, image_id, item_id, user_id, kind, label_id, note, shown, client_key, late, created_at)
@@ -117,34 +115,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the figures here as well")
     options = parser.parse_args()
 
-    from mekiki.embedded import places
-    from mekiki.embedded.postgres import Postgres
-
-    home = Path(tempfile.mkdtemp(prefix="mekiki-benchmark-"))
-    server = Postgres(home / "postgres")
-    server.start()
-    try:
-        os.environ.update(
-            MEKIKI_HOME=str(home),
-            DATABASE_URL=server.owner_url,  # which fills tables as no application may
-            BROKER_URL="memory://",
-            DJANGO_SETTINGS_MODULE="mekiki.config.settings",
-        )
-        import django
-
-        django.setup()
-        from django.core.management import call_command
-
-        call_command("migrate", verbosity=0)
+    with fresh_platform():
         figures = measure(20_000 if options.quick else 1_000_000)
-    finally:
-        server.stop()
-        places.discard(home / "postgres")
-        shutil.rmtree(home, ignore_errors=True)
-    for name, value in figures.items():
-        print(f"{name:12} {value}")
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    report(figures, options.json)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ one page's images, by EXPLAIN. `--plans` prints the plans, and the slowest queri
 """
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
@@ -18,7 +17,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
 
-from benchmarks.million import SLUG, fill, installation, percentile, what_it_says  # noqa: E402
+from benchmarks.harness import fresh_platform, report  # noqa: E402
+from benchmarks.million import SLUG, fill, percentile, what_it_says  # noqa: E402
 
 ADDRESS = f"/d/{SLUG}/images/"
 
@@ -148,16 +148,13 @@ def main() -> None:
     parser.add_argument("--plans", action="store_true")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    with installation():
+    with fresh_platform():
         figures = measure(
             options.images or (20_000 if options.quick else 1_000_000),
             options.pages or (5 if options.quick else 20),
             options.plans,
         )
-    for name, value in figures.items():
-        print(f"{name:24} {value:>12,}")
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    report(figures, options.json)
 
 
 if __name__ == "__main__":

@@ -10,18 +10,16 @@ different, about 10 kB. `peak_rss_mb` is this process's highest memory, database
 
 import argparse
 import io
-import json
-import os
 import resource
-import shutil
 import sys
-import tempfile
 import time
 import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
+
+from benchmarks.harness import fresh_platform, report  # noqa: E402
 
 
 def rss_mb() -> float:
@@ -50,9 +48,7 @@ def draw(count: int, path: Path) -> None:
 
 def measure(count: int, home: Path) -> dict[str, float]:
     """Import the zip into a new dataset; the figures."""
-    from django.core.management import call_command
 
-    call_command("migrate", verbosity=0)
     from mekiki.accounts.models import User
     from mekiki.datasets import services
     from mekiki.datasets.models import ImportBatch
@@ -90,34 +86,9 @@ def main() -> None:
     arguments = parser.parse_args()
     count = arguments.images or (600 if arguments.quick else 10_000)
 
-    from mekiki.embedded import places
-    from mekiki.embedded.postgres import Postgres
-
-    home = Path(tempfile.mkdtemp(prefix="mekiki-benchmark-"))
-    server = Postgres(home / "postgres")
-    server.start()
-    try:
-        os.environ.update(
-            MEKIKI_HOME=str(home),
-            DATABASE_URL=server.owner_url,  # which fills tables as no application may
-            BROKER_URL="memory://",
-            DJANGO_SETTINGS_MODULE="mekiki.config.settings",
-        )
-        import django
-
-        django.setup()
+    with fresh_platform() as home:
         figures = measure(count, home)
-        from django.db import connection
-
-        connection.close()
-    finally:
-        server.stop()
-        places.discard(home / "postgres")
-        shutil.rmtree(home, ignore_errors=True)
-    for name, value in figures.items():
-        print(f"{name:>14}  {value:,}")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
+    report(figures, arguments.json)
 
 
 if __name__ == "__main__":

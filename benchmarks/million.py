@@ -4,12 +4,7 @@ Images are written straight into their table; what heads say is drawn: labels of
 most, as a trained head's is.
 """
 
-import os
-import shutil
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,41 +14,6 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
 SLUG = "benchmark"
 LABELS = 8
-
-
-@contextmanager
-def installation(prefix: str = "mekiki-bench-") -> Iterator[Path]:
-    """A home with a database of its own, migrated, thrown away at the end."""
-    home = Path(tempfile.mkdtemp(prefix=prefix))
-    from mekiki.embedded import places
-    from mekiki.embedded.postgres import Postgres
-
-    server = Postgres(home / "postgres")
-    server.start()
-    try:
-        connect(home, server.owner_url)  # which fills tables as no application may
-        from django.core.management import call_command
-
-        call_command("migrate", verbosity=0)
-        yield home
-    finally:
-        server.stop()
-        places.discard(home / "postgres")
-        shutil.rmtree(home, ignore_errors=True)
-
-
-def connect(home: Path, url: str) -> None:
-    """Set Django up for a database."""
-    os.environ.update(
-        MEKIKI_HOME=str(home),
-        DATABASE_URL=url,
-        BROKER_URL="memory://",
-        DJANGO_SETTINGS_MODULE="mekiki.config.settings",
-        MEKIKI_LOG_LEVEL="ERROR",
-    )
-    import django
-
-    django.setup()
 
 
 def fill(images: int, heads: int) -> tuple[Any, list[Any]]:

@@ -11,13 +11,10 @@ more at the end. `behind_s`: one row removed and one added amid the others, so t
 """
 
 import argparse
-import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +22,9 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
+
+from benchmarks.harness import fresh_platform, report  # noqa: E402
+
 DIM = 512
 CALL = 256  # rows handed over at a time, as the encode stage does
 AGAIN = """
@@ -98,10 +98,8 @@ def floor(encoder: Any, dataset: Any) -> float:
 
 def measure(count: int) -> dict[str, float]:
     """Everything in order; the figures."""
-    from django.core.management import call_command
     from django.db import connection
 
-    call_command("migrate", verbosity=0)
     from mekiki.accounts.models import User
     from mekiki.datasets.services import create_dataset
     from mekiki.learning.models import Embedding
@@ -147,35 +145,9 @@ def main() -> None:
     arguments = parser.parse_args()
     count = arguments.embeddings or (50_000 if arguments.quick else 1_000_000)
 
-    from mekiki.embedded import places
-    from mekiki.embedded.postgres import Postgres
-
-    home = Path(tempfile.mkdtemp(prefix="mekiki-benchmark-"))
-    server = Postgres(home / "postgres")
-    server.start()
-    try:
-        os.environ.update(
-            MEKIKI_HOME=str(home),
-            DATABASE_URL=server.owner_url,  # which fills tables as no application may
-            BROKER_URL="memory://",
-            DJANGO_SETTINGS_MODULE="mekiki.config.settings",
-            PYTHONPATH=os.pathsep.join([str(ROOT / "platform"), str(ROOT)]),
-        )
-        import django
-
-        django.setup()
+    with fresh_platform():
         figures = measure(count)
-        from django.db import connection
-
-        connection.close()
-    finally:
-        server.stop()
-        places.discard(home / "postgres")
-        shutil.rmtree(home, ignore_errors=True)
-    for name, value in figures.items():
-        print(f"{name:>16}  {value:,}")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
+    report(figures, arguments.json)
 
 
 if __name__ == "__main__":

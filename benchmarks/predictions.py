@@ -26,7 +26,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
 
-from benchmarks.million import SLUG, connect, fill, installation, percentile, what_it_says  # noqa: E402
+from benchmarks.harness import connect, fresh_platform, report  # noqa: E402
+from benchmarks.million import SLUG, fill, percentile, what_it_says  # noqa: E402
 
 
 class Watch:
@@ -225,12 +226,9 @@ def main() -> None:
     if options.watch:
         watch(options.watch)
         return
-    with installation():
+    with fresh_platform():
         figures = measure(options.images or (20_000 if options.quick else 1_000_000))
-    for name, value in figures.items():
-        print(f"{name:24} {value:>12,}")
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    report(figures, options.json)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,9 @@ The figures include the wait for the two cores the reviewers, the server and the
 
 import argparse
 import json
-import os
 import random
-import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import uuid
@@ -25,6 +22,9 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
+
+from benchmarks.harness import fresh_platform, report  # noqa: E402
+
 PROCESSES = 2
 SLUG = "benchmark"
 
@@ -138,9 +138,7 @@ def work(first: int, count: int, answers: int, think: float) -> None:
 
 def measure(images: int, reviewers: int, answers: int, think: float) -> dict[str, Any]:
     """Set up, let them work, and count."""
-    from django.core.management import call_command
 
-    call_command("migrate", verbosity=0)
     from mekiki.review.models import ConfirmedLabel, Decision
 
     fill(images, reviewers, items=reviewers * (answers + 5))
@@ -200,32 +198,10 @@ def main() -> None:
     images = options.images or (10_000 if options.quick else 1_000_000)
     reviewers = options.reviewers or (10 if options.quick else 50)
     answers = options.answers or (10 if options.quick else 30)
-    home = Path(tempfile.mkdtemp(prefix="mekiki-bench-"))
-    from mekiki.embedded import places
-    from mekiki.embedded.postgres import Postgres
 
-    server = Postgres(home / "postgres")
-    server.start()
-    try:
-        os.environ.update(
-            MEKIKI_HOME=str(home),
-            DATABASE_URL=server.owner_url,  # which fills tables as no application may
-            BROKER_URL="memory://",
-            DJANGO_SETTINGS_MODULE="mekiki.config.settings",
-            MEKIKI_LOG_LEVEL="ERROR",
-        )
-        import django
-
-        django.setup()
+    with fresh_platform():
         figures = measure(images, reviewers, answers, options.think)
-    finally:
-        server.stop()
-        places.discard(home / "postgres")
-        shutil.rmtree(home, ignore_errors=True)
-    for name, value in figures.items():
-        print(f"{name:16} {value:>12,}")
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    report(figures, options.json)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,6 @@ writes an event meanwhile never waits for the seal.
 """
 
 import argparse
-import json
-import os
 import resource
 import shutil
 import statistics
@@ -20,6 +18,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
+
+from benchmarks.harness import fresh_platform, report  # noqa: E402
 
 # As answers are recorded: half a dozen fields, an image's hash, a number with a fraction.
 _FILL = """
@@ -116,34 +116,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the figures here as well")
     options = parser.parse_args()
 
-    from mekiki.embedded import places
-    from mekiki.embedded.postgres import Postgres
-
-    home = Path(tempfile.mkdtemp(prefix="mekiki-benchmark-"))
-    server = Postgres(home / "postgres")
-    try:
-        server.start()
-        os.environ.update(
-            MEKIKI_HOME=str(home),
-            DATABASE_URL=server.owner_url,  # which fills tables as no application may
-            BROKER_URL="memory://",
-            DJANGO_SETTINGS_MODULE="mekiki.config.settings",
-        )
-        import django
-
-        django.setup()
-        from django.core.management import call_command
-
-        call_command("migrate", verbosity=0)
+    with fresh_platform():
         figures = measure(50_000 if options.quick else 1_000_000)
-    finally:
-        server.stop()
-        places.discard(home / "postgres")
-        shutil.rmtree(home, ignore_errors=True)
-    for name, value in figures.items():
-        print(f"{name:16} {value}")
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    report(figures, options.json)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,6 @@ search page costs the web process (`page_cpu_ms`), which a busy machine blurs le
 
 import argparse
 import json
-import os
-import shutil
 import statistics
 import sys
 import tempfile
@@ -28,6 +26,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
 
+from benchmarks.harness import fresh_platform, report  # noqa: E402
 from benchmarks.million import insert_images  # noqa: E402
 
 SLUG = "benchmark"
@@ -319,36 +318,11 @@ def main() -> None:
     options = parser.parse_args()
     n = options.embeddings or (20_000 if options.quick else 1_000_000)
     queries = options.queries or (50 if options.quick else 200)
-    home = options.home or Path(tempfile.mkdtemp(prefix="mekiki-bench-"))
-    from mekiki.embedded import places
-    from mekiki.embedded.postgres import Postgres
 
-    server = Postgres(home / "postgres")
-    server.start()
-    try:
-        os.environ.update(
-            MEKIKI_HOME=str(home),
-            DATABASE_URL=server.owner_url,  # which fills tables as no application may
-            BROKER_URL="memory://",
-            DJANGO_SETTINGS_MODULE="mekiki.config.settings",
-            MEKIKI_LOG_LEVEL="ERROR",
-        )
-        import django
-        from django.core.management import call_command
-
-        django.setup()
-        call_command("migrate", verbosity=0)
+    with fresh_platform(options.home) as home:
         source = Pocket() if options.kind == "pocket" else Mixture(options.dims)
         figures = measure(source, options.kind, n, queries, options.table, home)
-    finally:
-        server.stop()
-        if not options.home:
-            places.discard(home / "postgres")
-            shutil.rmtree(home, ignore_errors=True)
-    for name, value in figures.items():
-        print(f"{name:28} {value:>12,}" if not isinstance(value, str) else f"{name:28} {value:>12}")
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    report(figures, options.json)
 
 
 if __name__ == "__main__":

@@ -15,10 +15,8 @@ worker is taken for dead. `small_rss_mb` and `rss_mb`: the worker's peak memory 
 import argparse
 import hashlib
 import io
-import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -32,6 +30,9 @@ import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
+
+from benchmarks.harness import fresh_platform, report  # noqa: E402
+
 CHUNK_LINE = re.compile(r"Dataset (\d+), encoder \d+, chunk \d+: (\d+) embedded, (\d+) not new")
 
 
@@ -199,9 +200,7 @@ class Phase:
 
 def measure(count: int, home: Path) -> dict[str, Any]:
     """All phases; the figures."""
-    from django.core.management import call_command
 
-    call_command("migrate", verbosity=0)
     from mekiki.accounts.models import User
 
     user = User.objects.create_user("benchmark", may_create_datasets=True)
@@ -271,36 +270,16 @@ def main() -> None:
     arguments = parser.parse_args()
     count = arguments.images or (2_000 if arguments.quick else 20_000)
 
-    from mekiki.embedded import places
-    from mekiki.embedded.postgres import Postgres
     from mekiki.embedded.valkey import Valkey
 
-    home = Path(tempfile.mkdtemp(prefix="mekiki-benchmark-"))
-    server, broker = Postgres(home / "postgres"), Valkey(home / "valkey")
-    server.start()
-    try:
-        os.environ.update(
-            MEKIKI_HOME=str(home),
-            DATABASE_URL=server.owner_url,  # which fills tables as no application may
-            BROKER_URL=broker.start(),
-            DJANGO_SETTINGS_MODULE="mekiki.config.settings",
-        )
-        import django
-
-        django.setup()
-        figures = measure(count, home)
-        from django.db import connection
-
-        connection.close()
-    finally:
-        broker.stop()
-        server.stop()
-        places.discard(home / "postgres")
-        shutil.rmtree(home, ignore_errors=True)
-    for name, value in figures.items():
-        print(f"{name:>18}  {value}")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
+    with tempfile.TemporaryDirectory(prefix="mekiki-benchmark-") as folder:
+        broker = Valkey(Path(folder) / "valkey")
+        try:
+            with fresh_platform(broker_url=broker.start()) as home:
+                figures = measure(count, home)
+        finally:
+            broker.stop()
+    report(figures, arguments.json)
 
 
 if __name__ == "__main__":

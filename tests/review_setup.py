@@ -20,8 +20,8 @@ from tests.factories import (
 class Station:
     """A dataset with `items` images in its queue, all predicted as the first label with confidence 0.8."""
 
-    def __init__(self, items: int = 0, labels: int = 3, opinions: int = 1, **settings: Any) -> None:
-        self.dataset = DatasetFactory(opinions=opinions, **{"retrain_every": 0, **settings})
+    def __init__(self, items: int = 0, labels: int = 3, overlap: int = 1, **settings: Any) -> None:
+        self.dataset = DatasetFactory(overlap=overlap, **{"retrain_every": 0, **settings})
         self.labels = [LabelFactory(dataset=self.dataset) for _ in range(labels)]
         self.head = HeadFactory(dataset=self.dataset)
         ChampionFactory(head=self.head)
@@ -39,7 +39,7 @@ class Station:
             propensity=0.5,
             head=self.head,
             position=(last.position if last else 0) + 1,
-            opinions=self.dataset.opinions,
+            overlap=self.dataset.overlap,
         )
 
     def reviewer(self, role: str = "reviewer") -> Any:

@@ -50,14 +50,14 @@ class Mirror:
         if not len(self.ids):
             return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), bool)
         at = np.minimum(np.searchsorted(self.ids, wanted), len(self.ids) - 1)
-        found = self.ids[at] == wanted
-        return np.where(found, at, 0), found
+        embedded = self.ids[at] == wanted
+        return np.where(embedded, at, 0), embedded
 
     def mask_of(self, image_ids: Any) -> NDArray[np.bool_]:
         """(n,) True at the rows of these images."""
         mask = np.zeros(len(self), bool)
-        rows, found = self.rows_of(image_ids)
-        mask[rows[found]] = True
+        rows, embedded = self.rows_of(image_ids)
+        mask[rows[embedded]] = True
         return mask
 
 

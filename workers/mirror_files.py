@@ -217,11 +217,11 @@ def _seen(folder: Path) -> list[Any]:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         boot = str(round(psutil.boot_time(), -2))
-    found: list[Any] = [boot]
+    marks: list[Any] = [boot]
     for name in FILES:
         facts = (folder / name).stat()
-        found += [facts.st_ino, facts.st_size, facts.st_mtime_ns]
-    return found
+        marks += [facts.st_ino, facts.st_size, facts.st_mtime_ns]
+    return marks
 
 
 def _agrees(folder: Path, dim: int, held: Held) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mekiki.simulation.doors import HttpDoor
+from mekiki.simulation.clients import HttpClient
 from tests.e2e.killing import Reviewer, Site
 
 PATIENCE = 300.0  # seconds that a client tries one request again
@@ -138,7 +138,7 @@ class Acts:
         self.notes.append(note)
 
     def _press(self, page: str, fields: dict[str, str]) -> None:
-        admin = HttpDoor(self.site.platform.url, self.reviewed, "admin", self.site.passwords["admin"])
+        admin = HttpClient(self.site.platform.url, self.reviewed, "admin", self.site.passwords["admin"])
         token = next(cookie.value or "" for cookie in admin.cookies if cookie.name == "csrftoken")
         body = urllib.parse.urlencode({"csrfmiddlewaretoken": token, **fields}).encode()
         admin._open(f"{admin.url}/d/{self.reviewed}/{page}", body)
@@ -154,7 +154,7 @@ def verify_label_sets(site: Site, slug: str, folder: Path) -> tuple[int, int]:
             slug,
         )
     ]
-    admin = HttpDoor(site.platform.url, slug, "admin", site.passwords["admin"])
+    admin = HttpClient(site.platform.url, slug, "admin", site.passwords["admin"])
     verified = 0
     for version in versions:
         file = folder / f"label-set-{version}.zip"

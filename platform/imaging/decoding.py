@@ -236,8 +236,8 @@ def _still_webp(data: bytes, size: tuple[int, int]) -> _Work:
 
 def _eight_bits(image: Image.Image) -> _Work:
     """A loaded Pillow image of any mode of 8 bits and less."""
-    found, transparent = strips.of_eight_bits(image)
-    return _Work(found, exact=not transparent and image.mode in _EXACT_MODES)
+    picture, transparent = strips.of_eight_bits(image)
+    return _Work(picture, exact=not transparent and image.mode in _EXACT_MODES)
 
 
 def _deep(values: DeepValues) -> _Work:

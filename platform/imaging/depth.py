@@ -92,11 +92,11 @@ def estimate(images: Iterable[NDArray[np.float64]], dtype: np.dtype) -> Window:
     of the values, outliers ignored, with a tenth to spare.
     """
     full = float(np.iinfo(dtype).max) if dtype.kind in "iu" else None
-    ranges = [found for values in images if (found := _range(values, full)) is not None]
+    ranges = [value_range for values in images if (value_range := _range(values, full)) is not None]
     if not ranges:
         return Window(0.0, 1.0 if dtype.kind == "f" else 255.0)
     # A frame of one value (a closed shutter, an overexposed one) does not decide where others have a range.
-    ranges = [found for found in ranges if found[0] < found[1]] or ranges
+    ranges = [value_range for value_range in ranges if value_range[0] < value_range[1]] or ranges
     low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
     if dtype.kind == "u" and dtype.itemsize <= 2:
         top = 2.0 ** next((bits for bits in DEPTHS if high < 2**bits), 16) - 1

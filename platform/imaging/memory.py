@@ -78,10 +78,10 @@ def give_back() -> None:
 
 def _find_malloc_trim() -> Callable[[int], int] | None:
     try:
-        found: Callable[[int], int] = ctypes.CDLL(None).malloc_trim  # glibc only
+        malloc_trim: Callable[[int], int] = ctypes.CDLL(None).malloc_trim  # glibc only
     except (OSError, AttributeError, TypeError):
         return None
-    return found
+    return malloc_trim
 
 
 _malloc_trim = _find_malloc_trim()

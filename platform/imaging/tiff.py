@@ -69,7 +69,7 @@ def opened(data: bytes, limit: int | None) -> Iterator[Tiff]:
 
 def _pictures(file: Any) -> list[Any]:
     """Return the pages that are pictures of their own: no reduced copies and masks, unless there is nothing else."""
-    found: list[Any] = []
+    pictures: list[Any] = []
     reduced: list[Any] = []
     seen: set[int] = set()
     for page in file.pages:
@@ -81,8 +81,8 @@ def _pictures(file: Any) -> list[Any]:
         page = page.aspage() if hasattr(page, "aspage") else page
         if not page.imagewidth or not page.imagelength:
             continue
-        (reduced if int(page.subfiletype or 0) & (_REDUCED | _MASK) else found).append(page)
-    return found or reduced
+        (reduced if int(page.subfiletype or 0) & (_REDUCED | _MASK) else pictures).append(page)
+    return pictures or reduced
 
 
 def _broken(error: Exception) -> ImagingError:
@@ -157,8 +157,8 @@ def _size_inside(segment: bytes) -> tuple[int, int]:
     if at >= 0 and len(segment) >= at + 16:
         width, height = struct.unpack_from(">II", segment, at + 8)
         return width, height
-    found = jpeg.parse(segment)
-    return found.width, found.height
+    header = jpeg.parse(segment)
+    return header.width, header.height
 
 
 def sample_type(page: Any) -> str | None:
@@ -183,8 +183,8 @@ def nodata(page: Any) -> float | None:
 def tag(page: Any, code: int, default: Any = None) -> Any:
     """Return a tag's value, or the default where it is missing or broken."""
     try:
-        found = page.tags.get(code)
-        return default if found is None else found.value
+        entry = page.tags.get(code)
+        return default if entry is None else entry.value
     except Exception:
         return default
 

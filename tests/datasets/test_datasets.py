@@ -42,7 +42,7 @@ def test_addresses_are_unique_and_never_empty(admin: User) -> None:
 
 @pytest.mark.parametrize(
     "bad",
-    [{"name": ""}, {"name": "x" * 121}, {"audit_fraction": 0.95}, {"opinions": 0}, {"acquisition": "x"}],
+    [{"name": ""}, {"name": "x" * 121}, {"audit_fraction": 0.95}, {"overlap": 0}, {"acquisition": "x"}],
 )
 def test_values_out_of_range_make_nothing(admin: User, bad: dict) -> None:
     with pytest.raises(ValidationError):

@@ -19,7 +19,7 @@ import psutil
 import psycopg
 
 from mekiki.embedded.supervisor import Platform
-from mekiki.simulation.doors import HttpDoor
+from mekiki.simulation.clients import HttpClient
 
 LABELS = ["crazing", "inclusion", "patches", "pitted surface", "rolled-in scale", "scratches"]
 # By design a dead worker is noticed after 25 s of silence, by a sweep every 10 s, and a lost message after 30 s.
@@ -229,7 +229,7 @@ class Answer:
     tries: int
 
 
-class Reviewer(HttpDoor):
+class Reviewer(HttpClient):
     """Answers in a thread of its own until told to stop. What fails is sent again with the same key."""
 
     def __init__(self, site: Site, slug: str, name: str) -> None:

@@ -24,7 +24,7 @@ from mekiki.embedded import places
 from mekiki.embedded.secrets import make_home
 from mekiki.embedded.supervisor import Platform
 from mekiki.embedded.valkey import Valkey
-from mekiki.simulation.doors import HttpDoor
+from mekiki.simulation.clients import HttpClient
 from tests.conftest import PREFIX
 from tests.e2e.killing import Site
 from tests.embedded.conftest import EMBEDDED
@@ -114,8 +114,8 @@ class Station:
         self.reviewer, self.admin = self._door("vanishing"), self._door("admin")
         self.answered = 0
 
-    def _door(self, name: str) -> HttpDoor:
-        return HttpDoor(self.platform.url, "parts", name, self.site.passwords[name])
+    def _door(self, name: str) -> HttpClient:
+        return HttpClient(self.platform.url, "parts", name, self.site.passwords[name])
 
     def answer(self) -> None:
         """Answer one image; it is stored when this returns."""

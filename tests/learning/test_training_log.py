@@ -13,7 +13,7 @@ from django.utils import translation
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mekiki.learning.training_log import SENTENCES, add, sentence, told
+from mekiki.learning.training_log import SENTENCES, add, log_in_words, sentence
 from tests.factories import DatasetFactory, HeadFactory, LabelFactory, TrainingRunFactory, UserFactory
 from workers.heads.log import SENTENCES as OF_HEADS
 
@@ -78,16 +78,16 @@ def test_what_is_not_known_is_shown_all_the_same() -> None:
 @given(st.text(max_size=200))
 def test_plain_text_of_before_is_shown_as_it_is(text: str) -> None:
     old = "14:02:11  " + text.replace("\r", "").replace("\n", "\n14:02:12  ")
-    assert told(old) == old
+    assert log_in_words(old) == old
     both = add(old, "stopped", {})
-    assert told(both).startswith(old + "\n") and told(both).endswith("Stopped by a person.")
+    assert log_in_words(both).startswith(old + "\n") and log_in_words(both).endswith("Stopped by a person.")
 
 
 @pytest.mark.django_db
 @given(st.text(max_size=200))
 def test_a_line_stays_a_line_whatever_an_error_says(error: str) -> None:
     log = add(add("", "failed", {"error": error}), "stopped", {})
-    lines = told(log).split("\n")
+    lines = log_in_words(log).split("\n")
     assert len(lines) == 2 and re.fullmatch(TIME + "Stopped by a person.", lines[1])
     assert len(lines[0].splitlines()) == 1
 

@@ -25,9 +25,9 @@ from tests.roles import set_fixed
 pytestmark = pytest.mark.django_db
 
 ANSWERING = ("answer", "answer", "answer", "skip", "flag", "undo", "put_back", "refill")
-ACTS = (*ANSWERING, "archive", "restore", "rename", "critical", "retire", "share", "opinions")
+ACTS = (*ANSWERING, "archive", "restore", "rename", "critical", "retire", "share", "overlap")
 # Acts after which a stated accuracy may not be better: nobody has judged an image in them.
-NO_BETTER = ("archive", "rename", "critical", "share", "opinions", "skip", "refill")
+NO_BETTER = ("archive", "rename", "critical", "share", "overlap", "skip", "refill")
 
 
 class World:
@@ -113,8 +113,8 @@ class World:
             dataset=self.dataset, user=self.admin, audit_fraction=self.dice.choice([0.1, 0.3, 0.6, 0.9])
         )
 
-    def opinions(self) -> None:
-        update_settings(dataset=self.dataset, user=self.admin, opinions=self.dice.choice([1, 2, 3]))
+    def overlap(self) -> None:
+        update_settings(dataset=self.dataset, user=self.admin, overlap=self.dice.choice([1, 2, 3]))
 
     def figures(self) -> tuple[int, int]:
         """(right, counted) of the head, as workers.steps.auditing counts them."""
@@ -149,7 +149,7 @@ def test_every_drawn_image_has_its_place_after_any_acts(acts: list[str], seed: i
             left = counts.left_out > before.left_out
             if name in NO_BETTER and better:
                 assert left, (name, before, counts, "an accuracy improved and nothing says why")
-            if name in ("archive", "rename", "critical", "opinions"):
+            if name in ("archive", "rename", "critical", "overlap"):
                 assert not better and now_n == n, (name, before, counts)
         transaction.set_rollback(True)
 

@@ -32,8 +32,8 @@ def grace_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "AUDIT_GRACE", timedelta(0))
 
 
-def audited(opinions: int = 1, **settings: Any) -> tuple[Station, Any]:
-    station = Station(opinions=opinions, **settings)
+def audited(overlap: int = 1, **settings: Any) -> tuple[Station, Any]:
+    station = Station(overlap=overlap, **settings)
     item = station.item(stream=Stream.AUDIT)
     set_fixed(item.image, audit_key=0.01)
     return station, item

@@ -25,14 +25,14 @@ def grace_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "AUDIT_GRACE", timedelta(0))
 
 
-def judged(stream: str = Stream.UNCERTAIN, opinions: int = 1) -> tuple[Station, Any, Any]:
+def judged(stream: str = Stream.UNCERTAIN, overlap: int = 1) -> tuple[Station, Any, Any]:
     """A station with one image that its reviewers have given the first label."""
-    station = Station(opinions=opinions)
+    station = Station(overlap=overlap)
     item = station.item(stream=stream)
     if stream == Stream.AUDIT:
         set_fixed(item.image, audit_key=0.01)
     reviewer = station.reviewer()
-    for user in [reviewer, *(station.reviewer() for _ in range(opinions - 1))]:
+    for user in [reviewer, *(station.reviewer() for _ in range(overlap - 1))]:
         station.answer(user, station.next(user)[0], "correct", label=station.labels[0])
     return station, item.image, reviewer
 
@@ -51,9 +51,9 @@ def correct(station: Station, user: Any, image: Any, label: int = 1, **more: Any
     )
 
 
-@pytest.mark.parametrize("opinions", [1, 2])
-def test_a_correction_is_a_new_decision_that_counts_from_then_on(opinions: int) -> None:
-    station, image, first = judged(opinions=opinions)
+@pytest.mark.parametrize("overlap", [1, 2])
+def test_a_correction_is_a_new_decision_that_counts_from_then_on(overlap: int) -> None:
+    station, image, first = judged(overlap=overlap)
     before = list(Decision.objects.order_by("pk"))
     other = station.reviewer()
     decision = correct(station, other, image, note="seen under the microscope")

@@ -24,8 +24,8 @@ def grace_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "AUDIT_GRACE", timedelta(0))
 
 
-def audited(opinions: int = 1) -> tuple[Station, Any]:
-    station = Station(opinions=opinions)
+def audited(overlap: int = 1) -> tuple[Station, Any]:
+    station = Station(overlap=overlap)
     item = station.item(stream=Stream.AUDIT)
     set_fixed(item.image, audit_key=0.01)
     return station, item
@@ -76,7 +76,7 @@ def test_a_slip_that_is_taken_back_at_once_does_not_count() -> None:
 
 
 def test_with_several_opinions_the_first_of_each_person_counts(grace_is_over: None) -> None:
-    station, item = audited(opinions=2)
+    station, item = audited(overlap=2)
     one, two = station.reviewer(), station.reviewer()
     station.answer(one, station.next(one)[0], "correct", label=station.labels[1])
     assert "80.0 %" not in page(station, one, item), "the other has not answered yet"
@@ -91,7 +91,7 @@ def test_with_several_opinions_the_first_of_each_person_counts(grace_is_over: No
 
 
 def test_reviewers_who_did_not_agree_at_first_leave_no_label_that_counts(grace_is_over: None) -> None:
-    station, _item = audited(opinions=2)
+    station, _item = audited(overlap=2)
     one, two = station.reviewer(), station.reviewer()
     station.answer(one, station.next(one)[0], "correct", label=station.labels[1])
     station.answer(two, station.next(two)[0], "correct", label=station.labels[2])

@@ -80,7 +80,7 @@ def test_a_refill_does_not_send_it_away():
 
 
 def test_all_standing_flags_of_the_item_are_superseded_each_by_a_decision_of_the_admin():
-    station = Station(items=1, opinions=2)
+    station = Station(items=1, overlap=2)
     first, second, admin = station.reviewer(), station.reviewer(), station.reviewer("admin")
     leased = [station.next(user)[0] for user in (first, second)]
     flags = [

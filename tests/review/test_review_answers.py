@@ -128,7 +128,7 @@ def test_an_answer_to_a_withdrawn_item_is_kept():
     ("votes", "label"), [((0, 0, 1), 0), ((1, 0, 1), 1), ((0, 1, 2), None), ((2, 2), 2), ((0, 1), None)]
 )
 def test_the_majority_of_several_opinions_decides(votes, label):
-    station = Station(items=1, opinions=len(votes))
+    station = Station(items=1, overlap=len(votes))
     for vote in votes:
         user = station.reviewer()
         station.answer(user, station.next(user)[0], "correct", label=station.labels[vote])

@@ -69,7 +69,7 @@ def test_twenty_reviewers_share_no_image_and_lose_none():
 
 
 def test_several_opinions_under_a_rush_go_to_different_people():
-    station = Station(items=10, opinions=3, queue_target=0)
+    station = Station(items=10, overlap=3, queue_target=0)
     people = [station.reviewer() for _ in range(12)]
 
     def review(user: Any) -> Callable[[], None]:

@@ -98,7 +98,7 @@ def test_expired_holds_are_ended_and_old_ones_forgotten():
 
 
 def test_several_opinions_go_to_several_people_and_never_twice_to_one():
-    station = Station(items=1, opinions=3)
+    station = Station(items=1, overlap=3)
     people = [station.reviewer() for _ in range(4)]
     held = [station.next(user) for user in people]
     assert [len(x) for x in held] == [1, 1, 1, 0]

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from mekiki.review.models import Stream
-from mekiki.simulation.doors import ServiceDoor
+from mekiki.simulation.clients import ServiceClient
 from mekiki.simulation.truth import (
     Truth,
     TruthError,
@@ -67,7 +67,7 @@ def test_the_folders_become_the_truth_and_leave_the_names():
         assert image.name == image.sha256[:12]
     for image, stream in zip(images, (Stream.AUDIT, Stream.UNCERTAIN), strict=True):
         station.item(stream=stream, image=image)
-    questions = ServiceDoor(station.dataset, station.reviewer()).next(2)
+    questions = ServiceClient(station.dataset, station.reviewer()).next(2)
     assert len(questions) == 2
     for question in questions:
         assert set(question) == {"item", "lease", "sha256", "blind", "predicted"}

@@ -66,7 +66,7 @@ class World:
 
     def __init__(self, role: str = "reviewer") -> None:
         self.user, self.other = UserFactory(username="rita"), UserFactory(username="otto")
-        self.dataset = DatasetFactory(slug="world", opinions=2, retrain_every=0)
+        self.dataset = DatasetFactory(slug="world", overlap=2, retrain_every=0)
         if role == "superuser":
             self.user.is_superuser = True
             self.user.save()
@@ -96,9 +96,9 @@ class World:
                 confidence=CONFIDENCE,
             )
         ConfirmedLabelFactory(dataset=self.dataset, image=self.plain[0], label=self.labels[0])
-        QueueItemFactory(dataset=self.dataset, image=self.plain[1], head=self.head, opinions=1)
+        QueueItemFactory(dataset=self.dataset, image=self.plain[1], head=self.head, overlap=1)
         items = [
-            QueueItemFactory(dataset=self.dataset, image=image, stream=Stream.AUDIT, opinions=2)
+            QueueItemFactory(dataset=self.dataset, image=image, stream=Stream.AUDIT, overlap=2)
             for image in (self.secret[0], self.secret[2])
         ]
         # Somebody else has given the first of two opinions, and has flagged another image.

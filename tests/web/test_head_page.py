@@ -189,7 +189,7 @@ def test_the_matrix_on_the_page_agrees_with_the_one_that_was_stored(
             assert (cell.step == 0) == (cell.count == 0) and cell.step <= STEPS
     named = [each.count for each in found.mistakes]
     assert named == sorted((n for n in wrong.values() if n), reverse=True)[: len(named)]
-    assert all(wrong[each.truth, each.said] == each.count for each in found.mistakes)
+    assert all(wrong[each.truth, each.predicted] == each.count for each in found.mistakes)
 
 
 def test_a_report_without_a_matrix_breaks_nothing(dataset: Any) -> None:

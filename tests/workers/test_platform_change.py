@@ -70,17 +70,17 @@ def test_one_that_fails_is_not_begun_again_at_once(
 def test_one_killed_between_ready_and_the_switch_goes_on(
     replaced: EncoderChange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = change_encoder.switch_of_the_platform
+    real = change_encoder.begin_platform_switch
 
     def lost(**_arguments: Any) -> None:
         raise OperationalError("the connection is lost")
 
-    monkeypatch.setattr(change_encoder, "switch_of_the_platform", lost)
+    monkeypatch.setattr(change_encoder, "begin_platform_switch", lost)
     with pytest.raises(OperationalError):
         go_on(replaced)
     replaced.refresh_from_db()
     assert replaced.state == S.READY
-    monkeypatch.setattr(change_encoder, "switch_of_the_platform", real)
+    monkeypatch.setattr(change_encoder, "begin_platform_switch", real)
     go_on(replaced)
     replaced.refresh_from_db()
     assert replaced.state == S.SWITCHED

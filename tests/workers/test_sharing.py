@@ -19,7 +19,7 @@ from tests.workers.conftest import COLOURS, PROMPTS, add_image, picture
 from workers.runner import run_job
 from workers.stages import encode
 from workers.steps import sharing
-from workers.steps.sharing import Share
+from workers.steps.sharing import ChunkQueue
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -56,11 +56,11 @@ def vectors(n: int) -> np.ndarray:
     return np.eye(4)[np.arange(n) % 4]
 
 
-def embed_all(share: Share, claimed: list[int]) -> None:
-    while (chunk := share.claim()) is not None:
+def embed_all(chunks: ChunkQueue, claimed: list[int]) -> None:
+    while (chunk := chunks.claim()) is not None:
         ids = [image.pk for image in chunk.images]
         claimed += ids
-        share.store(chunk, ids, vectors(len(ids)), {})
+        chunks.store(chunk, ids, vectors(len(ids)), {})
 
 
 def test_no_image_is_embedded_twice(encoder: Any, dataset: Any) -> None:
@@ -70,9 +70,9 @@ def test_no_image_is_embedded_twice(encoder: Any, dataset: Any) -> None:
         mine: list[int] = []
         start.wait()
         try:
-            share = Share(dataset, encoder)
-            embed_all(share, mine)
-            share.close()
+            chunks = ChunkQueue(dataset, encoder)
+            embed_all(chunks, mine)
+            chunks.close()
         finally:
             connection.close()
         together.append(mine)
@@ -90,11 +90,11 @@ def test_no_image_is_embedded_twice(encoder: Any, dataset: Any) -> None:
 def test_what_a_dead_worker_held_is_free_at_once_and_it_cannot_store(
     encoder: Any, dataset: Any, elsewhere: Callable[..., Any]
 ) -> None:
-    dead = Share(dataset, encoder)
+    dead = ChunkQueue(dataset, encoder)
     chunk = elsewhere(dead.claim)
     pid = elsewhere(lambda: connection.connection.info.backend_pid)
     mine: list[int] = []
-    living = Share(dataset, encoder)
+    living = ChunkQueue(dataset, encoder)
     embed_all(living, mine)
     held = {image.pk for image in chunk.images}
     assert not held & set(mine) and living.left(), "what it holds is left to it"
@@ -111,34 +111,34 @@ def test_what_a_dead_worker_held_is_free_at_once_and_it_cannot_store(
 def test_a_worker_that_hangs_is_not_waited_for(
     encoder: Any, dataset: Any, elsewhere: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hanging = Share(dataset, encoder)
+    hanging = ChunkQueue(dataset, encoder)
     held = elsewhere(hanging.claim)
-    share = Share(dataset, encoder)
-    embed_all(share, [])
-    share.rewind()
-    assert share.claim(take_from_hung=True) is None, "it has only just said something"
+    chunks = ChunkQueue(dataset, encoder)
+    embed_all(chunks, [])
+    chunks.rewind()
+    assert chunks.claim(take_from_hung=True) is None, "it has only just said something"
     monkeypatch.setattr(sharing, "HUNG", 0.0)
-    share.rewind()
-    assert share.claim() is None
-    share.rewind()
-    chunk = share.claim(take_from_hung=True)
+    chunks.rewind()
+    assert chunks.claim() is None
+    chunks.rewind()
+    chunk = chunks.claim(take_from_hung=True)
     assert chunk is not None and chunk.number == held.number
     ids = [image.pk for image in chunk.images]
-    share.store(chunk, ids, vectors(len(ids)), {})
+    chunks.store(chunk, ids, vectors(len(ids)), {})
     elsewhere(hanging.store, held, ids, vectors(len(ids)), {})  # it wakes up: nothing comes of it
     assert Embedding.objects.count() == 30 and hanging.embedded == 0
 
 
 def test_images_deleted_meanwhile_are_left_out(encoder: Any, dataset: Any) -> None:
-    share = Share(dataset, encoder)
-    chunk = share.claim()
+    chunks = ChunkQueue(dataset, encoder)
+    chunk = chunks.claim()
     assert chunk is not None
     ids = [image.pk for image in chunk.images]
     with as_owner():
         dataset.images.filter(pk__in=[ids[0], ids[-1]]).delete()
-    share.store(chunk, ids[:-1], vectors(len(ids) - 1), {ids[-1]: "damaged"})
+    chunks.store(chunk, ids[:-1], vectors(len(ids) - 1), {ids[-1]: "damaged"})
     assert Embedding.objects.count() == max(0, len(ids) - 2) and not EncodingProblem.objects.exists()
-    share.close()
+    chunks.close()
 
 
 def coloured(encoder_name: str) -> Any:

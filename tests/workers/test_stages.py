@@ -148,7 +148,7 @@ def test_the_loop_learns_and_never_from_the_audit(
         assert answer_queue(coloured) == 10
         work(coloured, "train")
     head, run = champion(coloured), TrainingRun.objects.latest("id")
-    assert head.taught and head.calibrated
+    assert head.is_trained and head.calibrated
     assert run.head_id == head.pk and run.promoted and run.finished_at is not None
     reason = parse(run.reason)
     assert reason["code"] == "better_than_prompts" and reason["log_loss"] < reason["prompts_log_loss"]

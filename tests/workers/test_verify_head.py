@@ -27,7 +27,7 @@ from workers.heads.log import silent
 from workers.runner import run_job
 from workers.stages import verify_head
 from workers.steps.encoders import encoder_for
-from workers.steps.teaching import Setting, digest_of, taught_bytes
+from workers.steps.teaching import Setting, digest_of, trained_bytes
 
 pytestmark = pytest.mark.django_db
 Work = Callable[..., dict[str, Any]]
@@ -79,7 +79,7 @@ def taught_otherwise(dataset: Any, real: Head) -> bytes:
     at, _found = mirror.rows_of([image for image, _l, _d in rows])
     y = np.array([(real.label_ids.index(label) + 1) % len(labels) for _i, label, _d in rows])
     X = np.asarray(mirror.vectors[at], np.float32)
-    return taught_bytes(setting, X, y, seed=real.seed, log=silent)[0]
+    return trained_bytes(setting, X, y, seed=real.seed, log=silent)[0]
 
 
 def test_a_head_made_from_other_labels_than_it_claims_is_found(scene: tuple[Any, Any], work: Work) -> None:

@@ -112,7 +112,7 @@ class Encoder:
 
         rows = []
         for start in range(0, len(texts), 128):
-            with torch.inference_mode(), self.autocast(), told("embedding text"):
+            with torch.inference_mode(), self.autocast(), wrap_encoder_errors("embedding text"):
                 ids = torch.as_tensor(self.tokenize(list(texts[start : start + 128]))).to(self.device)
                 rows.append(unit(self.embed_ids(self.model, ids)).cpu().numpy())
         return np.concatenate(rows) if rows else np.empty((0, self.dim), np.float32)
@@ -145,7 +145,7 @@ class Encoder:
 
         if self.tower is not None:
             return self.tower(pixels)
-        with torch.inference_mode(), self.autocast(), told("embedding images"):
+        with torch.inference_mode(), self.autocast(), wrap_encoder_errors("embedding images"):
             return self.embed_tensor(torch.from_numpy(pixels).to(self.device)).cpu().numpy()
 
     def embed_tensor(self, pixels: "torch.Tensor") -> "torch.Tensor":
@@ -174,7 +174,7 @@ def unit(features: "torch.Tensor") -> "torch.Tensor":
 
 
 @contextlib.contextmanager
-def told(act: str) -> Iterator[None]:
+def wrap_encoder_errors(act: str) -> Iterator[None]:
     """Failures of a network as EncoderError."""
     try:
         yield

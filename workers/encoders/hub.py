@@ -91,9 +91,9 @@ class Hub:
 
         for place in self._places:
             for name in names:
-                found = try_to_load_from_cache(repo, name, cache_dir=place, revision=revision)
-                if isinstance(found, str) and Path(found).is_file():
-                    return Path(found)
+                path = try_to_load_from_cache(repo, name, cache_dir=place, revision=revision)
+                if isinstance(path, str) and Path(path).is_file():
+                    return Path(path)
         return None
 
     def _storage(self, repo: str) -> Path:
@@ -110,7 +110,7 @@ class Hub:
         ref = self._storage(repo) / "refs" / (revision or "main")
         if ref.is_file():  # the rest of a model comes from the same version as what is here already
             revision = ref.read_text().strip() or revision
-        with self._told(repo):
+        with self._wrap_network_errors(repo):
             info = HfApi(endpoint=self._endpoint).model_info(repo, revision=revision, timeout=PATIENCE)
         if not info.sha:
             raise EncoderError(
@@ -125,10 +125,10 @@ class Hub:
         from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
         storage = self._storage(repo)
-        found: list[tuple[str, str, str, int]] = []
+        files: list[tuple[str, str, str, int]] = []
         for name in names:
             url = hf_hub_url(repo, name, revision=commit, endpoint=self._endpoint)
-            with self._told(repo):
+            with self._wrap_network_errors(repo):
                 about = get_hf_file_metadata(url, timeout=PATIENCE, endpoint=self._endpoint)
             etag = (about.etag or "").strip('"')
             if not etag or not etag.replace("-", "").isalnum() or about.size is None:
@@ -138,11 +138,11 @@ class Hub:
                     name=self._name,
                     reason=name,
                 )
-            found.append((name, url, etag, about.size))
-        total = sum(size for *_rest, size in found)
+            files.append((name, url, etag, about.size))
+        total = sum(size for *_rest, size in files)
         done = 0
         paths = []
-        for name, url, etag, size in found:
+        for name, url, etag, size in files:
             blob = storage / "blobs" / etag
             if not blob.is_file():
                 self._download(url, blob, size=size, file=name, done=done, total=total)
@@ -177,7 +177,7 @@ class Hub:
                     handle.truncate(0)
                     have = handle.seek(0)
                 self._room(part.parent, size - have)
-                with self._told(url):
+                with self._wrap_network_errors(url):
                     http_get(
                         url,
                         handle,
@@ -224,7 +224,7 @@ class Hub:
         )
 
     @contextlib.contextmanager
-    def _told(self, what: str) -> Iterator[None]:
+    def _wrap_network_errors(self, what: str) -> Iterator[None]:
         """The hub client's errors as ours."""
         import httpx2
         from huggingface_hub import errors as hub

@@ -48,7 +48,7 @@ def load_encoder(
         raise EncoderError("A GPU was asked for, but torch finds none on this machine.", "no_gpu")
     stopped: list[BaseException] = []
 
-    def told(done: int, total: int) -> None:
+    def report_bytes(done: int, total: int) -> None:
         try:
             if progress:
                 progress(done, total)
@@ -60,7 +60,9 @@ def load_encoder(
         if base == "pocket":
             encoder = _pocket(device)
         else:
-            hub = Hub(cache_dir / "hub" if cache_dir else None, name=name, progress=told, endpoint=endpoint)
+            hub = Hub(
+                cache_dir / "hub" if cache_dir else None, name=name, progress=report_bytes, endpoint=endpoint
+            )
             encoder = _open_clip(base, device, hub)
         return _variant(encoder, name, variant, cache_dir) if variant else encoder
     except EncoderError:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .encoder import told
+from .encoder import wrap_encoder_errors
 from .errors import EncoderError
 from .identity import derived
 from .probes import probe_images
@@ -54,7 +54,7 @@ class OnnxTower:
     one_by_one: bool  # see _embed
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
-        with told("embedding images"):
+        with wrap_encoder_errors("embedding images"):
             return _embed(self.session, pixels, one_by_one=self.one_by_one)
 
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .decode import Item
-from .encoder import EncodedChunk, told
+from .encoder import EncodedChunk, wrap_encoder_errors
 from .errors import PictureError
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def _on_gpu(encoder: "Encoder", items: Iterator[Keyed], size: int, workers: int)
         computing = torch.cuda.current_stream(encoder.device)
         computing.wait_stream(copying)
         there.record_stream(computing)  # its memory is not given away while the network reads it
-        with torch.inference_mode(), encoder.autocast(), told("embedding images"):
+        with torch.inference_mode(), encoder.autocast(), wrap_encoder_errors("embedding images"):
             vectors = encoder.embed_tensor(there)
             back = torch.empty(vectors.shape, dtype=torch.float32, pin_memory=True)
             back.copy_(vectors, non_blocking=True)
@@ -185,7 +185,7 @@ def _on_gpu(encoder: "Encoder", items: Iterator[Keyed], size: int, workers: int)
         if flight is None:
             return EncodedChunk(keys, np.empty((0, encoder.dim), np.float32), errors)
         back, ready, _pixels = flight
-        with told("embedding images"):
+        with wrap_encoder_errors("embedding images"):
             ready.synchronize()
         return EncodedChunk(keys, back.numpy().copy(), errors)
 

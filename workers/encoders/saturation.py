@@ -46,10 +46,10 @@ def largest_pair_sum(graph: Any) -> PairSum | None:
     """The largest of all layers of an ONNX graph with signed 8-bit weights; None where there is no such layer."""
     from onnx import numpy_helper
 
-    constants = {each.name: each for each in graph.initializer}
+    constants = {constant.name: constant for constant in graph.initializer}
     # A quantised weight reaches its operator directly, or through DequantizeLinear.
     source = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "DequantizeLinear"}
-    found: list[PairSum] = []
+    sums: list[PairSum] = []
     for node in graph.node:
         if node.op_type not in _PRODUCTS:
             continue
@@ -64,9 +64,9 @@ def largest_pair_sum(graph: Any) -> PairSum | None:
         if weights.dtype != np.int8 or weights.ndim < 2:
             continue
         if axis is None:
-            axis = 0 if any(each.name == "transB" and each.i for each in node.attribute) else -1
-        found.append(PairSum(node.name or node.output[0], _pair_sum(weights, axis)))
-    return max(found, key=lambda each: each.value, default=None)
+            axis = 0 if any(entry.name == "transB" and entry.i for entry in node.attribute) else -1
+        sums.append(PairSum(node.name or node.output[0], _pair_sum(weights, axis)))
+    return max(sums, key=lambda pair: pair.value, default=None)
 
 
 def _pair_sum(weights: np.ndarray, axis: int) -> int:

@@ -51,16 +51,16 @@ def _spec(row: np.ndarray) -> Spec:
 
 def captions_of(rng: np.random.Generator, rows: np.ndarray) -> list[Caption]:
     """True captions of the first pictures, and for some of them the same of another state the subject can be in."""
-    found = []
+    captions = []
     for number, row in enumerate(rows[:CAPTIONS]):
         spec, seed = _spec(row), int(rng.integers(2**62))
-        found.append(caption(np.random.default_rng(seed), spec))
+        captions.append(caption(np.random.default_rng(seed), spec))
         if number < OPPOSED:
             # Never a pair that is held out: training is not to learn anything of it, not even that it is absent.
             others = [s for s in states_of(spec.subject, held_out=False) if s != spec.state]
             other = replace(spec, state=others[int(rng.integers(len(others)))])
-            found.append(caption(np.random.default_rng(seed), other))
-    return found
+            captions.append(caption(np.random.default_rng(seed), other))
+    return captions
 
 
 def known(claims: np.ndarray, shown: np.ndarray) -> np.ndarray:

@@ -18,26 +18,28 @@ ROWS = (
 )  # fmt: skip
 
 
-def table(found: dict[str, Any], day: datetime.date) -> str:
+def table(figures: dict[str, Any], day: datetime.date) -> str:
     """The figures as Markdown. Raises: KeyError when one was not measured."""
     lines = [
-        f"`make pocket-eval PHOTOS=FOLDER`, {day.isoformat()}, digest `{found['digest'][:12]}…`: "
-        f"{found['megabytes']:.1f} MB, loaded in {found['load_s']:.2f} s, "
-        f"{found['images_per_s']:.0f} pictures of 200×200 embedded a second on that machine's CPU.",
+        f"`make pocket-eval PHOTOS=FOLDER`, {day.isoformat()}, digest `{figures['digest'][:12]}…`: "
+        f"{figures['megabytes']:.1f} MB, loaded in {figures['load_s']:.2f} s, "
+        f"{figures['images_per_s']:.0f} pictures of 200×200 embedded a second on that machine's CPU.",
         "",
         "| what | `pocket` | untrained, same shape | chance |",
         "|---|---|---|---|",
     ]
-    for told, ours, control, chance in ROWS:
-        lines.append(f"| {told.format(**found)} | {found[ours]:.1%} | {found[control]:.1%} | {chance} |")
+    for sentence, ours, control, chance in ROWS:
+        lines.append(
+            f"| {sentence.format(**figures)} | {figures[ours]:.1%} | {figures[control]:.1%} | {chance} |"
+        )
     return "\n".join(lines).replace("%", " %").replace("  %", " %")
 
 
-def write_card(found: dict[str, Any], path: Path = CARD) -> None:
+def write_card(figures: dict[str, Any], path: Path = CARD) -> None:
     """Replace what stands between the marks. Raises: ValueError without the marks."""
     before, mark, rest = path.read_text(encoding="utf-8").partition(BEGIN)
     _old, end, after = rest.partition(END)
     if not mark or not end:
         raise ValueError(f"{path} has no place for the figures: «{BEGIN}» … «{END}»")
-    text = f"{before}{BEGIN}\n{table(found, datetime.date.today())}\n{END}{after}"
+    text = f"{before}{BEGIN}\n{table(figures, datetime.date.today())}\n{END}{after}"
     path.write_text(text, encoding="utf-8")

@@ -33,7 +33,7 @@ from workers.pocket.pictures import (
     states_of,
 )
 
-SEED, EACH, SIDE = 20261125, 100, 200
+SEED, PER_LABEL, SIDE = 20261125, 100, 200
 CHOOSING_SEED = 11  # the pictures on which the recipe was chosen; their figures are not reported
 CANDIDATES = ("scratch", "crack", "dent", "chip", "hole", "stain", "rust", "pits")
 # One plain wording for everything, fixed before any figure was seen.
@@ -57,37 +57,37 @@ DRAWS = 5  # of which images are labelled, in each probe
 
 
 def part_pictures(
-    each: int, seed: int, *, held_out: bool, conditions: Conditions
+    per_label: int, seed: int, *, held_out: bool, conditions: Conditions
 ) -> tuple[list[Image.Image], list[Spec]]:
-    """``each`` pictures of parts in every candidate state; ``held_out``: pairs that training never drew, or drew."""
+    """``per_label`` pictures of parts in every candidate state; ``held_out``: pairs that training never drew, or drew."""
     rng = np.random.default_rng([seed, 5])
     specs = []
     for state in CANDIDATES:
         subjects = sorted(s for s in SUBJECTS if s != "surface" and state in states_of(s, held_out=held_out))
-        for number in range(each):
+        for number in range(per_label):
             specs.append(choose(rng, subject=subjects[number % len(subjects)], state=state))
     return [Image.fromarray(draw(spec, SIDE, conditions)) for spec in specs], specs
 
 
-def unseen_pictures(each: int = EACH, seed: int = SEED) -> tuple[list[Image.Image], list[Spec]]:
+def unseen_pictures(per_label: int = PER_LABEL, seed: int = SEED) -> tuple[list[Image.Image], list[Spec]]:
     """What (a) is measured on: pairs held out of training, under unseen conditions."""
-    return part_pictures(each, seed, held_out=True, conditions=UNSEEN)
+    return part_pictures(per_label, seed, held_out=True, conditions=UNSEEN)
 
 
-def choosing_figures(weights: Path, each: int = EACH) -> dict[str, float]:
+def choosing_figures(weights: Path, per_label: int = PER_LABEL) -> dict[str, float]:
     """Zero-shot on drawings of the choosing seed, by what of them is unseen: what a recipe is chosen by."""
     from workers.pocket import model
 
     encoder = dataclasses.replace(load_encoder("pocket", device="cpu"), model=model.load(weights))
-    found = {}
+    measured = {}
     for held_out, conditions in itertools.product((False, True), (TRAINING, UNSEEN)):
-        pictures, specs = part_pictures(each, CHOOSING_SEED, held_out=held_out, conditions=conditions)
+        pictures, specs = part_pictures(per_label, CHOOSING_SEED, held_out=held_out, conditions=conditions)
         vectors = encoder.encode_images(pictures).vectors
         pairs = "held_out" if held_out else "drawn"
         for language in ("en", "ja"):
             right = zero_shot(encoder, vectors, specs, language)
-            found[f"{pairs}_pairs_{conditions.name}_conditions_{language}"] = right
-    return found
+            measured[f"{pairs}_pairs_{conditions.name}_conditions_{language}"] = right
+    return measured
 
 
 def directions(encoder: Encoder, thing: str, flaws: Sequence[str], language: str) -> np.ndarray:
@@ -202,8 +202,8 @@ def figures(photos: Path | None) -> dict[str, Any]:
                 result[f"photos_zero_shot_{language}_{name}"] = photographs_zero_shot(
                     network, batch.vectors, known, language
                 )
-            for told, share in (("10pc", 0.1), ("300", 300), ("80pc", 0.8)):
-                result[f"photos_probe_{told}_{name}"] = probe(batch.vectors, known, share)
+            for name_of_share, share in (("10pc", 0.1), ("300", 300), ("80pc", 0.8)):
+                result[f"photos_probe_{name_of_share}_{name}"] = probe(batch.vectors, known, share)
     return result
 
 
@@ -223,13 +223,13 @@ def main() -> None:
     chosen = parser.parse_args()
     if chosen.card and (chosen.choosing or not chosen.photos):
         parser.error("the card states figures on photographs, of the bundled weights: give --photos FOLDER")
-    found = choosing_figures(chosen.choosing) if chosen.choosing else figures(chosen.photos)
-    for name, value in found.items():
+    measured = choosing_figures(chosen.choosing) if chosen.choosing else figures(chosen.photos)
+    for name, value in measured.items():
         print(f"{name:32} {value:.3f}" if isinstance(value, float) else f"{name:32} {value}")
     if chosen.json:
-        chosen.json.write_text(json.dumps(found, indent=2) + "\n")
+        chosen.json.write_text(json.dumps(measured, indent=2) + "\n")
     if chosen.card:
-        write_card(found)
+        write_card(measured)
 
 
 if __name__ == "__main__":

@@ -103,12 +103,12 @@ def _facts(helpers: Any, vectors: Tensor, facts: Tensor) -> tuple[Tensor, Tensor
 def _where(helpers: Any, maps: list[Tensor], damage: Tensor, facts: Tensor) -> Tensor:
     """Cross-entropy of what is wrong in each cell; damaged and sound cells weigh the same together."""
     states, subjects = facts[:, 3], facts[:, 0]
-    told = ~torch.isin(states, torch.tensor(NO_PLACE, device=states.device))
+    has_place = ~torch.isin(states, torch.tensor(NO_PLACE, device=states.device))
     total = torch.zeros((), device=damage.device)
     for head, seen in zip(helpers.places, maps, strict=True):
         logits = _state_logits(head(seen.float()), subjects, helpers)
         much = F.adaptive_max_pool2d(damage, seen.shape[-2:])[:, 0]
-        hit, sound = (much > PLAIN) & told[:, None, None], (much < NOTHING) & told[:, None, None]
+        hit, sound = (much > PLAIN) & has_place[:, None, None], (much < NOTHING) & has_place[:, None, None]
         answer = torch.where(hit, states[:, None, None], GOOD)
         losses = F.cross_entropy(logits, answer, reduction="none")
         for cells in (hit, sound):
@@ -127,11 +127,11 @@ def loss_of(network: Any, helpers: Any, batch: Batch, sight: Any = None) -> tupl
     images, texts = F.normalize(features[:count], dim=-1), F.normalize(words, dim=-1)
     match = contrastive(images, texts, network.logit_scale.exp(), batch.true, batch.known)
     facts, right = _facts(helpers, images, batch.facts)
-    said, _right = _facts(helpers, texts, batch.claims)
+    stated, _right = _facts(helpers, texts, batch.claims)
     where = _where(helpers, [fine, coarse], batch.damage, torch.cat([batch.facts, batch.facts[:twins]]))
     views = F.normalize(helpers.instance(features), dim=-1)
     likeness = views[count:] @ views[:count].T / 0.15
     same = F.cross_entropy(likeness, torch.arange(twins, device=device))
-    told = {"match": match, "facts": facts, "said": said, "where": where, "twins": same, "state": right}
-    loss = match + facts + OF_CAPTIONS * said + WHERE * where + INSTANCE * same
-    return loss, {name: value.detach() for name, value in told.items()}
+    parts = {"match": match, "facts": facts, "said": stated, "where": where, "twins": same, "state": right}
+    loss = match + facts + OF_CAPTIONS * stated + WHERE * where + INSTANCE * same
+    return loss, {name: value.detach() for name, value in parts.items()}

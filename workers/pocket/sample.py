@@ -172,9 +172,9 @@ class _Shot:
 
 def counts(total: int) -> dict[str, int]:
     """How many pictures of each label: at least one each, the rest by share, the remainder good."""
-    found = {label.name: max(1, round(total * label.share)) for label in LABELS}
-    found["good"] += total - sum(found.values())
-    return found
+    numbers = {label.name: max(1, round(total * label.share)) for label in LABELS}
+    numbers["good"] += total - sum(numbers.values())
+    return numbers
 
 
 def _plan(count: int, seed: int) -> list[_Shot]:

@@ -130,7 +130,7 @@ def train(*, folder: Path, steps: int, pictures: int, seed: int, threads: int, o
     for step, batch in enumerate(prefetched(first, steps, **of), start=first):
         for group in optimiser.param_groups:
             group["lr"] = PEAK_RATE * rate(step, steps)
-        loss, told = loss_of(network, helpers, batch.to(device), sight)
+        loss, loss_parts = loss_of(network, helpers, batch.to(device), sight)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_([p for _, p in everything], 2.0)
@@ -141,7 +141,7 @@ def train(*, folder: Path, steps: int, pictures: int, seed: int, threads: int, o
             torch._foreach_lerp_(list(average.values()), list(live.values()), share)
         if step % 25 == 0:
             pace = (time.monotonic() - started) / (step - first + 1)
-            line = " ".join(f"{name} {float(value):.3f}" for name, value in told.items())
+            line = " ".join(f"{name} {float(value):.3f}" for name, value in loss_parts.items())
             scale = float(network.logit_scale.detach().exp())
             print(f"step {step}/{steps} {line} scale {scale:.1f} {pace:.2f} s/step", flush=True)
         if (step + 1) % 200 == 0 or step + 1 == steps:

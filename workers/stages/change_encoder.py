@@ -19,12 +19,12 @@ from mekiki.labeling.selectors import active_labels, current_prompt_set
 from mekiki.learning import models
 from mekiki.learning.selectors import champion, unreadable_by
 from mekiki.learning.services import (
+    begin_platform_switch,
     change_is_ready,
     drop_replaced_predictions,
     record_new_encoder,
-    rest_change,
     resume_change,
-    switch_of_the_platform,
+    suspend_change,
     switch_over,
 )
 from workers import embeddings
@@ -58,21 +58,21 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     try:
         if change.state == S.PREPARING:
             _prepare(change, job, report)
-        switch_of_the_platform(change=change, job=job)
+        begin_platform_switch(change=change, job=job)
         if change.state in {S.SWITCHING, S.TAKING_BACK}:
             return _move(change, job, report)
         return {"state": change.state, "encoder": change.to_name}
     except (LostClaimError, WorkerStopsError, OperationalError, InterfaceError, OtherVectorsError):
         raise  # another worker goes on, or this one later
     except CancelledError:
-        rest_change(change=change, code="cancelled", error="")
+        suspend_change(change=change, code="cancelled", error="")
         raise
     except Exception as error:
         if disk.no_room(error):
             raise  # the job waits for room, then goes on
         sentence, _retry = explain(error)
         code = str(getattr(error, "code", None) or type(error).__name__)
-        rest_change(change=change, code=code, error=sentence, texts=explain_to_all(error))
+        suspend_change(change=change, code=code, error=sentence, texts=explain_to_all(error))
         raise
 
 

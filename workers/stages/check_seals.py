@@ -10,5 +10,5 @@ from workers.runner import Report
 def run(job: Job, report: Report) -> dict[str, Any]:
     """payload: nothing."""
     report(stage="checking the seals", unit="rows")
-    found = store_check(check_database(progress=lambda rows: report(done=rows, unit="rows")))
-    return {"ok": found.ok, "seals": found.seals, "rows": found.rows, "differences": len(found.findings)}
+    check = store_check(check_database(progress=lambda rows: report(done=rows, unit="rows")))
+    return {"ok": check.ok, "seals": check.seals, "rows": check.rows, "differences": len(check.findings)}

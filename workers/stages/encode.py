@@ -30,7 +30,7 @@ from mekiki.learning.selectors import embedded_count, encoding_problems
 from workers.encoders import EncodedChunk, Encoder, EncoderError
 from workers.runner import Report
 from workers.steps.encoders import encoder_for, missing
-from workers.steps.sharing import CHUNK, Aside, Chunk, Share
+from workers.steps.sharing import CHUNK, Chunk, ChunkQueue, StoringThread
 
 logger = logging.getLogger(__name__)
 
@@ -54,20 +54,20 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     encoder, row = encoder_for(dataset, name, report)
     progress = _Progress(job, dataset, row, report)
     logger.info("This worker leads job %s: dataset %s, encoder %s.", job.pk, dataset.pk, row.pk)
-    share = Share(dataset, row)
+    chunks = ChunkQueue(dataset, row)
     passed = partial(forget_deaths, job)
-    with Aside(share) as aside:
+    with StoringThread(chunks) as thread:
         while True:
-            _embed_chunks(encoder, share, aside, progress.tick, passed=passed)
+            _embed_chunks(encoder, chunks, thread, progress.tick, passed=passed)
             # Others may hold chunks still, and images of an import that committed meanwhile may have smaller ids.
-            if not aside.do(share.left).result():
+            if not thread.do(chunks.left).result():
                 break
             progress.tick(0)
-            aside.do(share.rewind)
-            if not _embed_chunks(encoder, share, aside, progress.tick, take_from_hung=True, passed=passed):
+            thread.do(chunks.rewind)
+            if not _embed_chunks(encoder, chunks, thread, progress.tick, take_from_hung=True, passed=passed):
                 time.sleep(0.2)
-            aside.do(share.rewind)
-    result = progress.result() | {"encoder": row.name, "here": share.embedded}
+            thread.do(chunks.rewind)
+    result = progress.result() | {"encoder": row.name, "here": chunks.embedded}
     dataset.refresh_from_db(fields=["encoder_name"])  # it may have been changed while this took its hours
     # Preparing another encoder embeds by this stage too, and asks for predictions itself when it switches over.
     own = job.kind == Kind.ENCODE and name == dataset.encoder_name
@@ -95,17 +95,17 @@ def help_with(job_id: str, encoder_id: int) -> int:
     if row.pk != encoder_id:
         logger.warning("This worker cannot help with job %s: %s is another encoder here.", job_id, row.name)
         return 0
-    share = Share(job.dataset, row)
-    with Aside(share) as aside:
+    chunks = ChunkQueue(job.dataset, row)
+    with StoringThread(chunks) as thread:
         until = time.monotonic() + HELP_FOR
         _embed_chunks(
             encoder,
-            share,
-            aside,
+            chunks,
+            thread,
             lambda step: None,
             wanted=lambda: time.monotonic() < until and _wanted(job_id),
         )
-    return share.embedded
+    return chunks.embedded
 
 
 def _wanted(job_id: str) -> bool:
@@ -116,8 +116,8 @@ def _wanted(job_id: str) -> bool:
 
 def _embed_chunks(
     encoder: Encoder,
-    share: Share,
-    aside: Aside,
+    chunks: ChunkQueue,
+    thread: StoringThread,
     tick: Callable[[int], None],
     *,
     wanted: Callable[[], bool] = lambda: True,
@@ -134,18 +134,18 @@ def _embed_chunks(
     """
     under_way: dict[int, _Chunk] = {}  # by image id
     storing: deque[Future[Any]] = deque()
-    said, any_done = time.monotonic(), False
+    reported_at, any_done = time.monotonic(), False
     suspect: Chunk | None = None
 
     def images() -> Iterator[tuple[int, Any]]:
         nonlocal any_done, suspect
-        ahead = aside.do(share.claim, take_from_hung=take_from_hung)
+        ahead = thread.do(chunks.claim, take_from_hung=take_from_hung)
         while (claimed := ahead.result()) is not None and wanted():
             any_done = True
             if claimed.suspect:
                 suspect = claimed
                 return
-            ahead = aside.do(share.claim, take_from_hung=take_from_hung)
+            ahead = thread.do(chunks.claim, take_from_hung=take_from_hung)
             chunk = _Chunk(claimed)
             under_way.update((image.pk, chunk) for image in claimed.images)
             for image in claimed.images:
@@ -164,35 +164,35 @@ def _embed_chunks(
                 if not chunk.left:
                     vectors = np.array(list(chunk.vectors.values())).reshape(-1, encoder.dim)
                     storing.append(
-                        aside.do(share.store, chunk.claimed, list(chunk.vectors), vectors, chunk.problems)
+                        thread.do(chunks.store, chunk.claimed, list(chunk.vectors), vectors, chunk.problems)
                     )
                 while storing and (len(storing) > 2 or storing[0].done()):
                     storing.popleft().result()
             tick(sum(chunk.done() for chunk in {id(chunk): chunk for chunk in under_way.values()}.values()))
-            if time.monotonic() - said > SAY_EVERY:
-                said = time.monotonic()
-                aside.do(share.alive)
+            if time.monotonic() - reported_at > SAY_EVERY:
+                reported_at = time.monotonic()
+                thread.do(chunks.alive)
     for stored in storing:
         stored.result()
     if suspect is not None:
-        _embed_one_by_one(encoder, suspect, share, aside, tick)
+        _embed_one_by_one(encoder, suspect, chunks, thread, tick)
         passed()
     return any_done
 
 
 def _embed_one_by_one(
-    encoder: Encoder, chunk: Chunk, share: Share, aside: Aside, tick: Callable[[int], None]
+    encoder: Encoder, chunk: Chunk, chunks: ChunkQueue, thread: StoringThread, tick: Callable[[int], None]
 ) -> None:
     """Embed the images of a chunk with which a worker died. Each is stored before the next is begun."""
     logger.warning("A worker died with chunk %s in its hands; its images are embedded singly.", chunk.number)
     for image in chunk.images:
-        aside.do(share.begin_alone, chunk, image.pk).result()
+        thread.do(chunks.begin_alone, chunk, image.pk).result()
         item = shown_path(image) or partial(_fetched, image)
         for part in encoder.encode_stream([(image.pk, item)]):
             problems = {pk: str(error) for pk, error in part.errors.items()}
-            aside.do(share.store_one, chunk, part.keys, part.vectors, problems).result()
+            thread.do(chunks.store_one, chunk, part.keys, part.vectors, problems).result()
         tick(0)
-    aside.do(share.let_go, chunk).result()
+    thread.do(chunks.let_go, chunk).result()
 
 
 @dataclass

@@ -13,8 +13,8 @@ from workers.runner import Report
 
 def run(job: Job, report: Report) -> dict[str, Any]:
     """payload: {"label_set": id}; or the label set that names this job."""
-    found = LabelSet.objects.filter(pk=job.payload.get("label_set")).first()
-    label_set = found or LabelSet.objects.filter(job=job).first()
+    of_payload = LabelSet.objects.filter(pk=job.payload.get("label_set")).first()
+    label_set = of_payload or LabelSet.objects.filter(job=job).first()
     if label_set is None:
         raise StageError(gettext_lazy("The label set to freeze does not exist."))
     report(stage="writing the label set", unit="labels")

@@ -57,7 +57,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         report(stage="reading the prompts")
         setting = Setting.of(dataset, encoder, row, labels, prompt_set)
         since = champion_since(dataset)
-        taught = before is not None and before.taught
+        is_trained = before is not None and before.is_trained
         # A head that a person chose knowing these prompts is not replaced because of them.
         kept = (
             before is not None
@@ -68,7 +68,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         if "head" in job.payload:
             head, reason = _by_hand(job, row, prompt_set)
             kept = True
-        elif before is not None and (taught or kept):
+        elif before is not None and (is_trained or kept):
             head = models.Head.objects.get(pk=before.pk)
             reason = {}
         else:
@@ -90,7 +90,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     stale = (head.prompt_set_id, head.label_ids) != (prompt_set.pk, [label.pk for label in labels])
     if kept:
         pass
-    elif taught and stale:
+    elif is_trained and stale:
         with suppress(ValidationError):  # nothing to learn from: its labels were all archived
             request_training(dataset=dataset, trigger=models.TrainingRun.Trigger.LABELS, user=job.created_by)
     return {

@@ -32,7 +32,7 @@ from workers.steps.choosing import fill
 from workers.steps.encoders import schema_of, serving_encoder
 from workers.steps.predictions import score_all, store_missing
 from workers.steps.promotion import AuditComparison, Verdict, compare, judge
-from workers.steps.teaching import Setting, digest_of, taught_head, training_set
+from workers.steps.teaching import Setting, digest_of, train_new_head, training_set
 from workers.versions import code_version
 
 
@@ -70,9 +70,9 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     except Exception as error:
         if disk.no_room(error):
             raise  # the job waits for room, then goes on
-        told = explain_to_all(error)
-        log("failed", error=told)
-        finish_run(run=training_run, promoted=False, reason={"code": "failed", "error": told}, log=str(log))
+        texts = explain_to_all(error)
+        log("failed", error=texts)
+        finish_run(run=training_run, promoted=False, reason={"code": "failed", "error": texts}, log=str(log))
         raise
 
 
@@ -115,7 +115,7 @@ def _train(job: Job, run_: models.TrainingRun, report: Report, log: _Log) -> dic
         X = np.asarray(mirror.vectors[rows], np.float32)
         if run_.head is None:
             log("learning_from", labels=len(rows), images=len(mirror))
-            taught_head(
+            train_new_head(
                 setting, X, y, training, digest, run=run_, user=job.created_by, report=report, log=log
             )
         head = run_.head
@@ -160,7 +160,7 @@ def _is_same(
 ) -> bool:
     """Would training make the head in use once more? (Invariant 3: same inputs, same head.)"""
     return head is not None and (
-        head.taught,
+        head.is_trained,
         head.encoder_id,
         head.prompt_set_id,
         head.label_ids,
@@ -183,14 +183,14 @@ def _judge(
     change: dict[str, Any] = {}
     if before is not None and before.pk != head.pk:
         old: LinearHead = load_head(bytes(before.weights))
-        old_said = np.asarray(before.label_ids)[score_all(old, mirror, report).label]
-        new_said = np.asarray(head.label_ids)[scores.label]
-        change = {"changed": int((old_said != new_said).sum()), "images": len(mirror)}
+        old_labels = np.asarray(before.label_ids)[score_all(old, mirror, report).label]
+        new_labels = np.asarray(head.label_ids)[scores.label]
+        change = {"changed": int((old_labels != new_labels).sum()), "images": len(mirror)}
         sample = audited(dataset, mirror, head.label_ids)
         rows, truth = sample.rows, sample.truth
         if len(rows):
             true_ids = np.where(truth >= 0, np.asarray(head.label_ids)[truth], -1)
-            audit = compare(old_said[rows], new_said[rows], true_ids)
+            audit = compare(old_labels[rows], new_labels[rows], true_ids)
     verdict = judge(
         labels=head.n_labels,
         log_loss=cross.get("log_loss"),

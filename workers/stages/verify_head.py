@@ -13,7 +13,7 @@ from mekiki.learning import models
 from mekiki.learning.repeating import DIFFERENT, IMPOSSIBLE, SAME
 from mekiki.learning.services import record_verification
 from mekiki.review.models import Decision
-from mekiki.review.selectors import Opinions
+from mekiki.review.selectors import ImageVotes
 from workers import embeddings, encoder_problems
 from workers.encoders import EncoderError
 from workers.errors import StageError
@@ -22,7 +22,7 @@ from workers.heads.targets import make_targets
 from workers.runner import Report
 from workers.steps.encoders import loaded
 from workers.steps.probing import require_recorded_vectors
-from workers.steps.teaching import Setting, digest_of, taught_bytes, votes_of, zero_shot_bytes
+from workers.steps.teaching import Setting, digest_of, trained_bytes, votes_of, zero_shot_bytes
 from workers.versions import code_version
 
 
@@ -66,17 +66,17 @@ def run(job: Job, report: Report) -> dict[str, Any]:
 
 def _repeat(head: models.Head, report: Report) -> tuple[bytes, dict[str, Any]]:
     """(the bytes its own inputs give now, what changed about the inputs since). NotRepeatable: one is gone."""
-    training = _opinions(head)
+    training = _votes(head)
     if len(training) != head.n_labels:
         raise NotRepeatable("images_deleted", missing=head.n_labels - len(training), total=head.n_labels)
     setting = _setting(head, report)
-    if not head.taught:
+    if not head.is_trained:
         return zero_shot_bytes(setting), {}
-    if not {each.label for each in training} <= set(head.label_ids):
+    if not {votes.label for votes in training} <= set(head.label_ids):
         raise NotRepeatable("labels_gone")
     X, y = _vectors(head, training, report), make_targets(votes_of(training), head.label_ids)
     report(stage="training", unit="labels", total=len(y))
-    weights, _trained = taught_bytes(setting, X, y, seed=head.seed, log=silent)
+    weights, _trained = trained_bytes(setting, X, y, seed=head.seed, log=silent)
     report(done=len(y))
     return weights, {
         "relabelled": digest_of(head.dataset, training) != head.decisions_digest,
@@ -84,7 +84,7 @@ def _repeat(head: models.Head, report: Report) -> tuple[bytes, dict[str, Any]]:
     }
 
 
-def _opinions(head: models.Head) -> list[Opinions]:
+def _votes(head: models.Head) -> list[ImageVotes]:
     """What the head was trained on, by image. What a decision says never changes, so its number is enough."""
     rows = list(
         head.training_labels.order_by("image_id").values_list("image_id", "label_id", "decision_id", "others")
@@ -94,7 +94,7 @@ def _opinions(head: models.Head) -> list[Opinions]:
     if any(pk not in label_of for *_row, others in rows for pk in others):
         raise NotRepeatable("labels_gone")
     return [
-        Opinions(image, label, decision, tuple((label_of[pk], pk) for pk in others))
+        ImageVotes(image, label, decision, tuple((label_of[pk], pk) for pk in others))
         for image, label, decision, others in rows
     ]
 
@@ -113,7 +113,7 @@ def _setting(head: models.Head, report: Report) -> Setting:
         if disk.no_room(error):
             raise
         raise NotRepeatable("encoder_gone", name=name, error=encoder_problems.sentence(error)) from error
-    now, then = ((each.name, each.digest, each.precision) for each in (encoder, head.encoder))
+    now, then = ((row.name, row.digest, row.precision) for row in (encoder, head.encoder))
     if now != then:
         raise NotRepeatable("encoder_other", name=name, now=encoder.digest, then=head.encoder.digest)
     require_recorded_vectors(head.encoder, probe)
@@ -126,7 +126,7 @@ def _setting(head: models.Head, report: Report) -> Setting:
         raise NotRepeatable("prompts_gone", error=str(error)) from error
 
 
-def _vectors(head: models.Head, training: list[Opinions], report: Report) -> np.ndarray:
+def _vectors(head: models.Head, training: list[ImageVotes], report: Report) -> np.ndarray:
     """(n, d) embeddings of the training images, as the training had them: float16, made float32."""
     report(stage="reading embeddings")
     mirror = embeddings.load(
@@ -134,9 +134,9 @@ def _vectors(head: models.Head, training: list[Opinions], report: Report) -> np.
         head.dataset,
         progress=lambda done, total: report(done=done, total=total, unit="images"),
     )
-    rows, found = mirror.rows_of([each.image for each in training])
-    if not found.all():
-        raise NotRepeatable("embeddings_gone", missing=int((~found).sum()), total=len(training))
+    rows, embedded = mirror.rows_of([votes.image for votes in training])
+    if not embedded.all():
+        raise NotRepeatable("embeddings_gone", missing=int((~embedded).sum()), total=len(training))
     return np.asarray(mirror.vectors[rows], np.float32)
 
 

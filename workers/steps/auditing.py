@@ -58,7 +58,7 @@ def drawn_for_audit(dataset: Dataset) -> Drawn:
     # The strata first: whatever comes in between the two reads has no audit answer yet.
     strata = audit_strata(dataset)
     sample = audit_sample(dataset)
-    of_batch = {batch: h for h, each in enumerate(strata) for batch in each.batches}
+    of_batch = {batch: h for h, layer in enumerate(strata) for batch in layer.batches}
     stratum = np.array([of_batch[batch] for _image, _label, batch in sample], np.int64)
     old = set(Label.objects.filter(dataset=dataset, archived_at__isnull=False).values_list("pk", flat=True))
     return Drawn(
@@ -75,34 +75,34 @@ def audited(dataset: Dataset, mirror: Mirror, label_ids: list[int]) -> Sample:
     """The audited images that have an embedding, each with its weight by when it came in."""
     index = {label_id: i for i, label_id in enumerate(label_ids)}
     drawn = drawn_for_audit(dataset)
-    rows, found = mirror.rows_of(drawn.images)
-    truth = np.array([index.get(label, -1) for label in drawn.labels], np.int64)[found]
-    stratum, strata = drawn.stratum[found], drawn.strata
-    weighting = weigh(stratum, [each.images for each in strata])
+    rows, embedded = mirror.rows_of(drawn.images)
+    truth = np.array([index.get(label, -1) for label in drawn.labels], np.int64)[embedded]
+    stratum, strata = drawn.stratum[embedded], drawn.strata
+    weighting = weigh(stratum, [layer.images for layer in strata])
     counts = np.bincount(stratum, minlength=len(strata))
-    told = [
+    described = [
         {
-            "since": each.since.isoformat() if each.since else None,
-            "until": each.until.isoformat() if each.until else None,
-            "images": each.images,
+            "since": layer.since.isoformat() if layer.since else None,
+            "until": layer.until.isoformat() if layer.until else None,
+            "images": layer.images,
             "audited": int(counts[h]),
         }
-        for h, each in enumerate(strata)
+        for h, layer in enumerate(strata)
     ]
     return Sample(
-        rows[found], truth, np.array(drawn.given, np.int64)[found], stratum, weighting.weights, told, weighting.left_out,
-        archived=int(drawn.archived[found].sum()), not_embedded=int((~found).sum()),
+        rows[embedded], truth, np.array(drawn.given, np.int64)[embedded], stratum, weighting.weights, described, weighting.left_out,
+        archived=int(drawn.archived[embedded].sum()), not_embedded=int((~embedded).sum()),
     )  # fmt: skip
 
 
-def _mean_recall(sample: Sample, said: NDArray[np.int64], n_labels: int) -> MacroRecall:
+def _mean_recall(sample: Sample, predicted: NDArray[np.int64], n_labels: int) -> MacroRecall:
     """The mean recall over the labels of the sample. A label that was archived, or that the head does not know, has
     recall 0: without it, archiving the label that the head gets wrong would improve the mean."""
     truth = sample.truth.copy()
     unknown = truth < 0
     others, number = np.unique(sample.label_ids[unknown], return_inverse=True)
     truth[unknown] = n_labels + number
-    return macro_recall(truth, said, n_labels + len(others), weights=sample.weights)
+    return macro_recall(truth, predicted, n_labels + len(others), weights=sample.weights)
 
 
 def evaluate(dataset: Dataset, head: models.Head, scores: Scores, mirror: Mirror) -> models.Evaluation | None:
@@ -111,29 +111,29 @@ def evaluate(dataset: Dataset, head: models.Head, scores: Scores, mirror: Mirror
     if not len(sample.rows):
         return None
     truth, weights = sample.truth, sample.weights
-    said = scores.label[sample.rows].astype(np.int64)
+    predicted = scores.label[sample.rows].astype(np.int64)
     known = truth >= 0
     n_labels = len(head.label_ids)
-    total = accuracy(truth, said, weights=weights)
+    total = accuracy(truth, predicted, weights=weights)
     names = dict(Label.objects.filter(pk__in=head.label_ids).values_list("pk", "name"))
-    right = np.bincount(sample.stratum[truth == said], minlength=len(sample.strata))
+    right = np.bincount(sample.stratum[truth == predicted], minlength=len(sample.strata))
     report = {
         "labels": [
             {
-                "id": head.label_ids[each.label],
-                "name": names.get(head.label_ids[each.label], ""),
-                "precision": asdict(each.precision),
-                "recall": asdict(each.recall),
+                "id": head.label_ids[scores_of_label.label],
+                "name": names.get(head.label_ids[scores_of_label.label], ""),
+                "precision": asdict(scores_of_label.precision),
+                "recall": asdict(scores_of_label.recall),
             }
-            for each in per_label(truth, said, n_labels, weights=weights)
+            for scores_of_label in per_label(truth, predicted, n_labels, weights=weights)
         ],
         "label_ids": list(head.label_ids),
-        "confusion": confusion_matrix(truth[known], said[known], n_labels).tolist(),
+        "confusion": confusion_matrix(truth[known], predicted[known], n_labels).tolist(),
         "unknown_label": int((~known).sum()),
-        "macro_recall": asdict(_mean_recall(sample, said, n_labels)),
+        "macro_recall": asdict(_mean_recall(sample, predicted, n_labels)),
         "prompt_version": head.prompt_set.version,
         "trials": total.trials,
-        "strata": [each | {"right": int(right[h])} for h, each in enumerate(sample.strata)],
+        "strata": [stratum | {"right": int(right[h])} for h, stratum in enumerate(sample.strata)],
     }
     counts = replace(
         audit_counts(dataset),

@@ -29,7 +29,7 @@ def fill(dataset: Dataset, head: models.Head, scores: Scores, mirror: Mirror, re
     its sample would lean toward the easy ones.
     """
     report(stage="choosing the next images")
-    dataset.refresh_from_db(fields=["queue_target", "acquisition", "audit_fraction", "opinions"])
+    dataset.refresh_from_db(fields=["queue_target", "acquisition", "audit_fraction", "overlap"])
     answered = answered_image_ids(dataset)
     held = _held_image_ids(dataset)
     candidate = ~mirror.mask_of(sorted(answered | held))
@@ -43,8 +43,8 @@ def fill(dataset: Dataset, head: models.Head, scores: Scores, mirror: Mirror, re
     if int((candidate & ~skipped).sum()) >= batch:
         candidate &= ~skipped
     index = {label_id: i for i, label_id in enumerate(head.label_ids)}
-    taught = [index[label] for _image, label, _decision in training_labels(dataset) if label in index]
-    counts = np.bincount(np.asarray(taught, np.int64), minlength=len(index))
+    labelled = [index[label] for _image, label, _decision in training_labels(dataset) if label in index]
+    counts = np.bincount(np.asarray(labelled, np.int64), minlength=len(index))
     choice = choose(
         X=mirror.vectors,
         scores=scores,
@@ -55,7 +55,7 @@ def fill(dataset: Dataset, head: models.Head, scores: Scores, mirror: Mirror, re
         strategy=dataset.acquisition,
         labelled_counts=counts,
         seed=seed_for(dataset, "choice", head.version, len(answered)),
-        cold=not taught,
+        cold=not labelled,
     )
     report()
     return fill_queue(

@@ -48,10 +48,10 @@ def on_reviewed_labels(
     if not len(y):
         return None
     seed = seed_for(dataset, "encoders compared", len(y))
-    found: dict[str, Any] = {"n": len(y), "new": _cross_validated(*new, new_rows, y, seed), "old": None}
+    figures: dict[str, Any] = {"n": len(y), "new": _cross_validated(*new, new_rows, y, seed), "old": None}
     if old is not None:
-        found["old"] = _cross_validated(*old, old_rows, y, seed)
-    return found
+        figures["old"] = _cross_validated(*old, old_rows, y, seed)
+    return figures
 
 
 def _cross_validated(
@@ -81,15 +81,15 @@ def on_audit_stream(
     truth = np.array(drawn.labels, np.int64)[both]
     if not len(truth):
         return None
-    weighting = weigh(drawn.stratum[both], [each.images for each in drawn.strata])
+    weighting = weigh(drawn.stratum[both], [stratum.images for stratum in drawn.strata])
     weights = weighting.weights
-    old_said = np.asarray(old[0].label_ids)[old[1].label[old_rows]]
-    new_said = np.asarray(new[0].label_ids)[new[1].label[new_rows]]
-    pair = compare(old_said, new_said, truth)
+    old_labels = np.asarray(old[0].label_ids)[old[1].label[old_rows]]
+    new_labels = np.asarray(new[0].label_ids)[new[1].label[new_rows]]
+    pair = compare(old_labels, new_labels, truth)
     return {
         "n": len(truth),
-        "old": _json(accuracy(truth, old_said, weights=weights)),
-        "new": _json(accuracy(truth, new_said, weights=weights)),
+        "old": _json(accuracy(truth, old_labels, weights=weights)),
+        "new": _json(accuracy(truth, new_labels, weights=weights)),
         "left_out": weighting.left_out,
         "counts": _counts(dataset, drawn, both),
         "only_old": pair.only_champion,
@@ -116,7 +116,7 @@ def changed_predictions(
     old: tuple[models.Head, Scores, Mirror], new: tuple[models.Head, Scores, Mirror]
 ) -> tuple[int, int]:
     """(how many images get another label, of how many that both have embedded)."""
-    rows, found = old[2].rows_of(new[2].ids)
-    old_said = np.asarray(old[0].label_ids)[old[1].label[rows[found]]]
-    new_said = np.asarray(new[0].label_ids)[new[1].label[np.flatnonzero(found)]]
-    return int((old_said != new_said).sum()), int(found.sum())
+    rows, embedded = old[2].rows_of(new[2].ids)
+    old_labels = np.asarray(old[0].label_ids)[old[1].label[rows[embedded]]]
+    new_labels = np.asarray(new[0].label_ids)[new[1].label[np.flatnonzero(embedded)]]
+    return int((old_labels != new_labels).sum()), int(embedded.sum())

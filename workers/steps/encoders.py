@@ -46,7 +46,7 @@ def _loaded(name: str, device: str | None) -> Encoder:
     return encoder
 
 
-def _told(report: Report) -> Callable[[int, int], None]:
+def _reporter(report: Report) -> Callable[[int, int], None]:
     """Progress of a download in megabytes. It raises what must stop the stage, and that stops the download."""
     begun = False
 
@@ -65,7 +65,7 @@ def loaded(name: str, report: Report | None = None) -> Encoder:
 
     EncoderError: it cannot be loaded, with the reason.
     """
-    token = _downloading.set(_told(report) if report is not None else None)
+    token = _downloading.set(_reporter(report) if report is not None else None)
     try:
         return _loaded(name, None if settings.DEVICE == "auto" else settings.DEVICE)
     finally:

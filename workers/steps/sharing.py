@@ -1,4 +1,4 @@
-"""Which worker embeds which images: several share one dataset and do nothing twice.
+"""Which worker embeds which images: several chunks one dataset and do nothing twice.
 
 Images are divided by their ids into chunks, the same ones for every worker. A chunk belongs to the worker whose
 database connection holds an advisory lock on (encoder, chunk): the lock goes with the connection, so that what a
@@ -42,7 +42,7 @@ class Chunk:
     suspect: bool = False
 
 
-class Share:
+class ChunkQueue:
     """One worker's part of the images of a dataset. All methods are to be called from one thread: it has the locks."""
 
     def __init__(self, dataset: Dataset, row: models.Encoder) -> None:
@@ -56,9 +56,9 @@ class Share:
     def claim(self, *, take_from_hung: bool = False) -> Chunk | None:
         """The next free chunk with missing images; None when there is none behind the last one claimed."""
         while (
-            found := self._todo.filter(pk__gt=self._last).values_list("pk", flat=True).first()
+            next_image := self._todo.filter(pk__gt=self._last).values_list("pk", flat=True).first()
         ) is not None:
-            number = found // CHUNK
+            number = next_image // CHUNK
             self._last = (number + 1) * CHUNK - 1
             if number in self._held or not (self._lock(number) or (take_from_hung and self._hangs(number))):
                 continue
@@ -195,16 +195,16 @@ def no_embedding_of(number: int, encoder_ids: Sequence[int], wait: Callable[[], 
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [key])
 
 
-class Aside:
-    """Calls of a share in a thread of their own, in order, so that storing does not wait for computing or the other
+class StoringThread:
+    """Calls of a chunk queue in a thread of their own, in order, so that storing does not wait for computing or the other
     way round. Inside a transaction (a test) they run here: another connection would not see its rows.
     """
 
-    def __init__(self, share: Share) -> None:
-        self._share = share
+    def __init__(self, chunks: ChunkQueue) -> None:
+        self._share = chunks
         self._pool = None if connection.in_atomic_block else ThreadPoolExecutor(1, "storing")
 
-    def __enter__(self) -> "Aside":
+    def __enter__(self) -> "StoringThread":
         return self
 
     def __exit__(self, *_exception: object) -> None:

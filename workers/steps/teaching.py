@@ -10,7 +10,7 @@ from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label, PromptSet
 from mekiki.learning import models
 from mekiki.learning.services import decisions_digest, next_version, record_head, seed_for
-from mekiki.review.selectors import Opinions, training_opinions
+from mekiki.review.selectors import ImageVotes, training_votes
 from workers.embeddings import Mirror
 from workers.encoders import Encoder
 from workers.heads.log import Log
@@ -56,31 +56,33 @@ class Setting:
 
 def training_set(
     dataset: Dataset, mirror: Mirror, label_ids: list[int]
-) -> tuple[np.ndarray, np.ndarray, list[Opinions]]:
-    """(rows (n,) of the mirror, targets as of `make_targets`, the opinions behind each) a head may learn from.
+) -> tuple[np.ndarray, np.ndarray, list[ImageVotes]]:
+    """(rows (n,) of the mirror, targets as of `make_targets`, the decisions behind each) a head may learn from.
 
     Labels outside `label_ids` (archived since) and images without an embedding are left out.
     """
     known = set(label_ids)
-    opinions = [each for each in training_opinions(dataset) if each.label in known]
-    rows, found = mirror.rows_of([each.image for each in opinions])
-    kept = [each for each, there in zip(opinions, found, strict=True) if there]
-    return rows[found], make_targets(votes_of(kept), label_ids), kept
+    votes_of_images = [votes for votes in training_votes(dataset) if votes.label in known]
+    rows, embedded = mirror.rows_of([votes.image for votes in votes_of_images])
+    kept = [votes for votes, there in zip(votes_of_images, embedded, strict=True) if there]
+    return rows[embedded], make_targets(votes_of(kept), label_ids), kept
 
 
-def votes_of(training: list[Opinions]) -> list[list[int]]:
+def votes_of(training: list[ImageVotes]) -> list[list[int]]:
     """Return the label ids of the decisions about each image, the decision that stands first."""
-    return [[each.label, *(label for label, _decision in each.others)] for each in training]
+    return [[votes.label, *(label for label, _decision in votes.others)] for votes in training]
 
 
-def digest_of(dataset: Dataset, training: list[Opinions]) -> str:
-    """What a training set is, in 64 characters: a line for each opinion."""
+def digest_of(dataset: Dataset, training: list[ImageVotes]) -> str:
+    """What a training set is, in 64 characters: a line for each decision."""
     names = {label.pk: label.name for label in dataset.labels.all()}
-    hashes = dict(Image.objects.filter(pk__in=[each.image for each in training]).values_list("pk", "sha256"))
+    hashes = dict(
+        Image.objects.filter(pk__in=[votes.image for votes in training]).values_list("pk", "sha256")
+    )
     return decisions_digest(
-        (hashes[each.image], names[label], decision)
-        for each in training
-        for label, decision in ((each.label, each.decision), *each.others)
+        (hashes[votes.image], names[label], decision)
+        for votes in training
+        for label, decision in ((votes.label, votes.decision), *votes.others)
     )
 
 
@@ -89,7 +91,7 @@ def zero_shot_bytes(setting: Setting) -> bytes:
     return dump_head(ZeroShotHead(setting.text, setting.encoder.logit_scale))
 
 
-def taught_bytes(
+def trained_bytes(
     setting: Setting, X: np.ndarray, y: np.ndarray, *, seed: int, log: Log
 ) -> tuple[bytes, TrainedHead]:
     """(a head trained on X (n, d), y (n,) or soft (n, L), as it is stored, and how it came about).
@@ -131,11 +133,11 @@ def zero_shot_head(setting: Setting, user: Any) -> models.Head:
     )
 
 
-def taught_head(
+def train_new_head(
     setting: Setting,
     X: np.ndarray,
     y: np.ndarray,
-    training: list[Opinions],
+    training: list[ImageVotes],
     digest: str,
     *,
     run: models.TrainingRun | None,
@@ -156,8 +158,8 @@ def taught_head(
     )
     differ = int((y.max(axis=1) < 1).sum()) if y.ndim == 2 else 0
     if differ:
-        log("opinions_differ", images=differ)
-    weights, trained = taught_bytes(setting, X, y, seed=seed, log=log)
+        log("decisions_differ", images=differ)
+    weights, trained = trained_bytes(setting, X, y, seed=seed, log=log)
     report(done=len(y))
     return record_head(
         dataset=dataset,
@@ -175,10 +177,10 @@ def taught_head(
             "prompts_log_loss": prompts_log_loss(
                 X, hard_labels(y), setting.text, setting.encoder.logit_scale
             ),
-            "differing_opinions": differ,
+            "differing_decisions": differ,
         },
-        training=[(each.image, each.label, each.decision) for each in training],
-        others={each.image: [decision for _label, decision in each.others] for each in training},
+        training=[(votes.image, votes.label, votes.decision) for votes in training],
+        others={votes.image: [decision for _label, decision in votes.others] for votes in training},
         training_digest=digest,
         run=run,
         user=user,
@@ -193,7 +195,7 @@ def best_head(setting: Setting, mirror: Mirror, *, user: Any, report: Report, lo
     if not len(rows):
         return prompts
     digest = digest_of(setting.dataset, training)
-    taught = (
+    trained = (
         models.Head.objects.exclude(kind=models.Head.Kind.ZERO_SHOT)
         .filter(
             dataset=setting.dataset,
@@ -206,15 +208,15 @@ def best_head(setting: Setting, mirror: Mirror, *, user: Any, report: Report, lo
         .order_by("-version")
         .first()
     )
-    if taught is None:
+    if trained is None:
         X = np.asarray(mirror.vectors[rows], np.float32)
-        taught = taught_head(setting, X, y, training, digest, run=None, user=user, report=report, log=log)
-    cross = taught.metrics.get("cross_validated_on_reviewed_labels") or {}
+        trained = train_new_head(setting, X, y, training, digest, run=None, user=user, report=report, log=log)
+    cross = trained.metrics.get("cross_validated_on_reviewed_labels") or {}
     verdict = judge(
-        labels=taught.n_labels,
+        labels=trained.n_labels,
         log_loss=cross.get("log_loss"),
-        prompts=taught.metrics["prompts_log_loss"],
+        prompts=trained.metrics["prompts_log_loss"],
         audit=None,
         schema_changed=False,
     )
-    return taught if verdict.promote else prompts
+    return trained if verdict.promote else prompts

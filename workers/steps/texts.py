@@ -56,10 +56,10 @@ class Reader:
                 self._timer.cancel()
             try:
                 try:
-                    found = self._ask(name, text)
+                    reply = self._ask(name, text)
                 except (BrokenPipeError, EOFError):
                     self._end()
-                    found = self._ask(name, text)
+                    reply = self._ask(name, text)
             except (BrokenPipeError, EOFError, TimeoutError) as error:
                 self._end()
                 raise ReaderError(str(error) or "it ended while it was asked") from error
@@ -67,9 +67,9 @@ class Reader:
                 self._timer = threading.Timer(self.idle, self.close)
                 self._timer.daemon = True
                 self._timer.start()
-            if "error" in found:
-                raise ReaderError(found["error"])
-            return found
+            if "error" in reply:
+                raise ReaderError(reply["error"])
+            return reply
 
     def close(self) -> None:
         """Let go of the encoder and of its memory."""
@@ -133,10 +133,10 @@ def answer(text_id: int, reader: Reader | None = None) -> str:
     if row is None:
         return ""
     try:
-        found = reader.read(row.encoder.name, row.text)
+        reply = reader.read(row.encoder.name, row.text)
         if not _is(reader, row):  # a folder may have been written anew since its process loaded it
             reader.close()
-            found = reader.read(row.encoder.name, row.text)
+            reply = reader.read(row.encoder.name, row.text)
     except ReaderError as error:
         record_problem(row=row, problem=Problem.NOT_LOADED, reason=str(error)[:500])
         return Problem.NOT_LOADED
@@ -150,10 +150,10 @@ def answer(text_id: int, reader: Reader | None = None) -> str:
     if not _computes_the_recorded(reader, row):
         record_problem(row=row, problem=Problem.OTHER_VECTORS)
         return Problem.OTHER_VECTORS
-    if "vector" not in found:
-        record_problem(row=row, problem=Problem.TOO_LONG, count=found["count"], most=found["most"])
+    if "vector" not in reply:
+        record_problem(row=row, problem=Problem.TOO_LONG, count=reply["count"], most=reply["most"])
         return Problem.TOO_LONG
-    record_vector(row=row, vector=found["vector"])
+    record_vector(row=row, vector=reply["vector"])
     return "found"
 
 

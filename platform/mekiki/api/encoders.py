@@ -167,7 +167,7 @@ def cancel(request: UserRequest, slug: str, pk: int) -> Status[dict[str, Any]]:
 )
 def remove(request: UserRequest, slug: str, encoder_id: int) -> Status[dict[str, Any]]:
     """For admins of the dataset. 422: they are needed."""
-    dataset, found = embedded_for(request.user, slug, encoder_id)
+    dataset, encoder = embedded_for(request.user, slug, encoder_id)
     return Status(
-        202, {"job": str(services.request_removal(dataset=dataset, encoder=found, user=request.user).pk)}
+        202, {"job": str(services.request_removal(dataset=dataset, encoder=encoder, user=request.user).pk)}
     )

@@ -92,7 +92,7 @@ def search_images(request: HttpRequest, slug: str, asked: Annotated[SearchIn, Qu
     if not text and like is None:
         raise InvalidAnswerError(Problem.EMPTY, Problem.EMPTY.sentence())
     filters = {name: value for name, value in form.cleaned_data.items() if value not in ("", None)}
-    found = search(
+    result = search(
         dataset=dataset,
         head=champion(dataset),
         asked=filters,
@@ -102,19 +102,19 @@ def search_images(request: HttpRequest, slug: str, asked: Annotated[SearchIn, Qu
         wait=PATIENCE,
         limit=asked.limit,
     )
-    if found.code:
+    if result.code:
         kind = (
             InvalidAnswerError
-            if found.code in BAD_TEXT
+            if result.code in BAD_TEXT
             else NotNowError
-            if found.code in NOT_NOW
+            if result.code in NOT_NOW
             else ReviewError
         )
-        raise kind(found.code, found.problem)
-    images = Image.objects.in_bulk([pk for pk, _similarity in found.hits])
+        raise kind(result.code, result.problem)
+    images = Image.objects.in_bulk([pk for pk, _similarity in result.hits])
     hide(dataset, images.values())
     return {
-        "state": "waiting" if found.waiting else "ready",
+        "state": "waiting" if result.waiting else "ready",
         "hits": [
             {
                 "rank": rank,
@@ -124,12 +124,12 @@ def search_images(request: HttpRequest, slug: str, asked: Annotated[SearchIn, Qu
                 "url": reverse("image", args=[slug, images[pk].sha256]),
                 "thumb_url": reverse("image-thumb", args=[slug, images[pk].sha256]),
             }
-            for rank, (pk, similarity) in enumerate(found.hits, 1)
+            for rank, (pk, similarity) in enumerate(result.hits, 1)
             if pk in images
         ],
-        "exact": found.exact,
-        "encoder": found.encoder.name if found.encoder else "",
-        "images": found.images,
-        "searchable": found.searchable,
-        "left_out": found.left_out,
+        "exact": result.exact,
+        "encoder": result.encoder.name if result.encoder else "",
+        "images": result.images,
+        "searchable": result.searchable,
+        "left_out": result.left_out,
     }

@@ -51,13 +51,13 @@ def jobs(request: UserRequest, dataset: str) -> list[dict[str, Any]]:
 @router.get("/{uuid:job_id}", response=JobOut, url_name="job", summary="One job")
 def job(request: UserRequest, job_id: UUID) -> dict[str, Any]:
     """404 unless the user is a member of the job's dataset."""
-    found = job_for(request.user, job_id)
-    return asdict(progress.status(found, role_of(found)))
+    row = job_for(request.user, job_id)
+    return asdict(progress.status(row, role_of(row)))
 
 
 @router.post("/{uuid:job_id}/cancel", response=JobOut, url_name="job-cancel", summary="Ask a job to stop")
 def cancel(request: UserRequest, job_id: UUID) -> dict[str, Any]:
     """For admins of the dataset. What the job has stored stays."""
-    found = job_for(request.user, job_id, Role.ADMIN)
-    services.cancel(job=found, user=request.user)
+    row = job_for(request.user, job_id, Role.ADMIN)
+    services.cancel(job=row, user=request.user)
     return asdict(progress.status(job_for(request.user, job_id), Role.ADMIN))

@@ -110,7 +110,7 @@ class AnswerIn(Schema):
 
 
 class AnswerOut(Schema):
-    """What was recorded. `late`: kept as an opinion, because the hold had run out."""
+    """What was recorded. `late`: kept as a decision, because the hold had run out."""
 
     decision: int
     kind: str
@@ -127,7 +127,7 @@ class UndoIn(Schema):
 
 
 class UndoOut(Schema):
-    """The undo, and the image again when it still needs an opinion."""
+    """The undo, and the image again when it still needs a decision."""
 
     decision: int
     undone: str
@@ -231,7 +231,7 @@ def next_items(request: HttpRequest, slug: str, body: NextIn) -> dict[str, Any]:
     summary="Answer",
 )
 def answer(request: HttpRequest, slug: str, body: AnswerIn) -> dict[str, Any]:
-    """Record an answer, once for each client_key. A late one is kept as an opinion."""
+    """Record an answer, once for each client_key. A late one is kept as a decision."""
     dataset = _reviewed(request, slug)
     decision = services.answer(
         dataset=dataset,

@@ -50,11 +50,11 @@ def places() -> list[Place]:
     folders = {"files": home / "files", "home": home}
     if not env.text("DATABASE_URL") or (home / "postgres").exists():
         folders["database"] = (home / "postgres").resolve()
-    found = []
+    places_of_data = []
     for name, folder in folders.items():
-        place = next((each for each in (folder, *folder.parents) if os.path.exists(each)), folder)  # noqa: PTH110
-        found.append(_place(name, place))
-    return found
+        place = next((parent for parent in (folder, *folder.parents) if os.path.exists(parent)), folder)  # noqa: PTH110
+        places_of_data.append(_place(name, place))
+    return places_of_data
 
 
 def _place(name: str, folder: Path) -> Place:
@@ -85,10 +85,10 @@ def require_room() -> None:
 
 def no_room(error: BaseException) -> str:
     """FULL or READ_ONLY where an error, or what caused it, says so; else ""."""
-    for each in _causes(error):
-        if isinstance(each, OSError) and each.errno in ERRORS:
-            return ERRORS[each.errno]
-        if getattr(each, "sqlstate", None) == DISK_FULL_STATE:
+    for cause in _causes(error):
+        if isinstance(cause, OSError) and cause.errno in ERRORS:
+            return ERRORS[cause.errno]
+        if getattr(cause, "sqlstate", None) == DISK_FULL_STATE:
             return FULL
     return ""
 

@@ -31,10 +31,10 @@ def problem_of(name: str, value: str) -> str | None:
 
 def require_valid() -> None:
     """End the process, with status 2 and one line for each variable that holds what it cannot mean."""
-    found = [line for name in VARIABLES if (line := problem_of(name, os.environ.get(name, "")))]
-    found += _incomplete_sign_on()
-    if found:
-        print(*found, sep="\n", file=sys.stderr)
+    problems = [line for name in VARIABLES if (line := problem_of(name, os.environ.get(name, "")))]
+    problems += _incomplete_sign_on()
+    if problems:
+        print(*problems, sep="\n", file=sys.stderr)
         raise SystemExit(2)
 
 

@@ -39,17 +39,17 @@ PERMISSIONS = ", ".join(
 def address(text: str) -> Address | None:
     """Return the IP address a text names, None for anything else. An IPv4 address in IPv6 form is itself."""
     try:
-        found = ipaddress.ip_address(text.strip())
+        parsed = ipaddress.ip_address(text.strip())
     except ValueError:
         return None
-    return getattr(found, "ipv4_mapped", None) or found
+    return getattr(parsed, "ipv4_mapped", None) or parsed
 
 
 def is_trusted(text: str) -> bool:
     """Whether this address is one of MEKIKI_TRUSTED_PROXIES."""
-    found = address(text)
-    return found is not None and any(
-        found in ipaddress.ip_network(network, strict=False) for network in settings.TRUSTED_PROXIES
+    parsed = address(text)
+    return parsed is not None and any(
+        parsed in ipaddress.ip_network(network, strict=False) for network in settings.TRUSTED_PROXIES
     )
 
 
@@ -58,15 +58,15 @@ def real_address(peer: str, forwarded: str) -> str:
 
     Each proxy adds whom it was asked by, so only what trusted proxies have written counts: from the end on.
     """
-    found = peer
+    client = peer
     for entry in reversed(forwarded.split(",")):
-        if not is_trusted(found):
+        if not is_trusted(client):
             break
         known = address(entry)
         if known is None:
             break
-        found = str(known)
-    return found
+        client = str(known)
+    return client
 
 
 class ProxyMiddleware:

@@ -58,8 +58,8 @@ def _orientation(data: bytes) -> int:
         block = jpeg.parse(data).exif
     else:
         with Image.open(io.BytesIO(data)) as image:
-            found = image.info.get("exif")
-        block = found if isinstance(found, bytes) else b""
+            raw = image.info.get("exif")
+        block = raw if isinstance(raw, bytes) else b""
     return exif.read(block)[0]
 
 
@@ -99,10 +99,10 @@ def _jpeg(data: bytes) -> bytes:
                     b"\xff\xe0\x00\x10" + data[at + 4 : at + 16] + b"\0\0" if marker == 0xE0 else data[at:end]
                 )
         elif marker == 0xDA:
-            found = _MARKER.search(data, end)
-            end = found.end() - 2 if found else len(data)
+            match = _MARKER.search(data, end)
+            end = match.end() - 2 if match else len(data)
             parts.append(data[at:end])
-            if not found:  # browsers show a file that lacks its end
+            if not match:  # browsers show a file that lacks its end
                 return b"".join([*parts, b"\xff\xd9"])
         elif not (0xE0 <= marker <= 0xEF or marker == 0xFE):
             parts.append(data[at:end])

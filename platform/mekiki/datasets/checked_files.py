@@ -28,16 +28,16 @@ def open_checked(*, name: str, sha256: str, dataset: Dataset, kind: str, object_
     """
     file = storage.open_named(name)
     try:
-        found = _hash_of(file, name)
-        if found == sha256:
+        actual = _hash_of(file, name)
+        if actual == sha256:
             return file
     except BaseException:
         file.close()
         raise
     file.close()
-    told = Event.objects.filter(kind=kind, object_id=object_id, dataset_id=dataset.pk, data__found=found)
-    if not told.exists():
-        data = {"object": object_id, "expected": sha256, "found": found}
+    earlier = Event.objects.filter(kind=kind, object_id=object_id, dataset_id=dataset.pk, data__found=actual)
+    if not earlier.exists():
+        data = {"object": object_id, "expected": sha256, "found": actual}
         record(kind=kind, dataset=dataset, object_id=object_id, data=data)
     raise ChangedFileError(name)
 

@@ -58,7 +58,7 @@ class Dataset(models.Model):
     # Retrain after this many new confirmed labels; 0: never by count.
     retrain_every = models.PositiveIntegerField(_("retrain after this many answers"), default=50)
     # How many people are asked about one image.
-    opinions = models.PositiveSmallIntegerField(_("opinions an image"), default=1)
+    overlap = models.PositiveSmallIntegerField(_("overlap: reviewers for each image"), default=1)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
     # Limits of what is stored, set by admins of the platform; null: none. Triggers on images hold them (quota_triggers).
     max_images = models.PositiveBigIntegerField(null=True, blank=True)
@@ -74,7 +74,7 @@ class Dataset(models.Model):
                 condition=models.Q(audit_fraction__gte=0, audit_fraction__lte=0.9),
                 name="audit_share_in_range",
             ),
-            models.CheckConstraint(condition=models.Q(opinions__gte=1), name="at_least_one_opinion"),
+            models.CheckConstraint(condition=models.Q(overlap__gte=1), name="overlap_of_at_least_one"),
             models.CheckConstraint(
                 condition=~models.Q(max_images=0) & ~models.Q(max_bytes=0), name="dataset_limits_are_not_zero"
             ),

@@ -146,12 +146,12 @@ def platform_quota() -> dict[str, dict[str, int | None]]:
 
 
 def _amounts(limits: dict[str, int | None], used: dict[str, int]) -> dict[str, dict[str, int | None]]:
-    found: dict[str, dict[str, int | None]] = {}
+    amounts: dict[str, dict[str, int | None]] = {}
     for unit in ("images", "bytes"):
         limit = limits[f"max_{unit}"]
         left = None if limit is None else max(0, limit - used[unit])
-        found[unit] = {"used": used[unit], "limit": limit, "left": left}
-    return found
+        amounts[unit] = {"used": used[unit], "limit": limit, "left": left}
+    return amounts
 
 
 def meters(limits: dict[str, Any], used: dict[str, int]) -> list[dict[str, Any]]:

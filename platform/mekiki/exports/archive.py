@@ -243,9 +243,9 @@ def _check_headers(file: BinaryIO, archive: zipfile.ZipFile, length: int) -> Non
         directory.update(record)
         size += len(record)
     directory.update(end_records(len(archive.infolist()), size, at))
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     file.seek(at)
     while piece := file.read(1 << 20):
-        found.update(piece)
-    if at > length or found.digest() != directory.digest():
+        digest.update(piece)
+    if at > length or digest.digest() != directory.digest():
         raise NotOurArchiveError("its directory is not as it was written")

@@ -72,10 +72,10 @@ def _was_critical(label: Label, machine: int, language: str) -> str:
         ) % {"label": label.name, "until": _moment(label.critical_until), "shown": count(machine)}
 
 
-def once_critical_sentences(found: Iterable[dict[str, Any]], language: str | None = None) -> list[str]:
+def once_critical_sentences(facts: Iterable[dict[str, Any]], language: str | None = None) -> list[str]:
     """The statements of `once_critical`, in a language, by default the reader's."""
     chosen = "ja" if (language or get_language() or "en").startswith("ja") else "en"
-    return [each["statement"][chosen] for each in found]
+    return [fact["statement"][chosen] for fact in facts]
 
 
 def critical_since_sentences(machine: dict[int, int], labels: Iterable[Label]) -> list[str]:
@@ -99,11 +99,11 @@ def critical_since_sentences(machine: dict[int, int], labels: Iterable[Label]) -
 
 def machine_counts(label_set_id: int) -> dict[int, int]:
     """Label id → machine labels of it in a label set."""
-    found: dict[int, int] = {}
+    counts: dict[int, int] = {}
     rows = LabelSetEntry.objects.filter(label_set=label_set_id, head_id__isnull=False).order_by()
     for label_id, n in rows.values_list("label_id").annotate(n=Count("position")):
-        found[label_id] = n
-    return found
+        counts[label_id] = n
+    return counts
 
 
 def _moment(moment: Any) -> str:

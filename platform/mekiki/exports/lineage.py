@@ -57,10 +57,10 @@ class Lineage:
         for start in range(0, total, BATCH):
             with connection.cursor() as cursor:
                 cursor.execute(_ROWS, [self.label_set.pk, start, start + BATCH])
-                found = cursor.fetchall()
-            if len(found) != min(BATCH, total - start):
+                rows = cursor.fetchall()
+            if len(rows) != min(BATCH, total - start):
                 raise RuntimeError(f"Label set {self.label_set.pk} lost entries, images or decisions.")
-            yield [(record[1], self._row(record)) for record in found]
+            yield [(record[1], self._row(record)) for record in rows]
 
     def _row(self, record: tuple[Any, ...]) -> dict[str, Any]:
         (
@@ -148,15 +148,15 @@ class Lineage:
         }
 
     def _origin(self, version: int | None) -> dict[str, Any]:
-        found = self._origins.get(version)
-        if found is None:
+        origin = self._origins.get(version)
+        if origin is None:
             head = self._heads[version]  # type: ignore[index]
-            found = self._origins[version] = {
+            origin = self._origins[version] = {
                 "head": {"version": head.version, "digest": head.digest},
                 "prompt_set": {"version": head.prompt_set.version, "digest": head.prompt_set.digest},
                 "encoder": {"name": head.encoder.name, "digest": head.encoder.digest},
             }
-        return found
+        return origin
 
     def heads(self) -> list[Head]:
         """The heads that the rows read so far have named, oldest first."""

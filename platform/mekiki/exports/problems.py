@@ -60,8 +60,8 @@ class Problem:
 
     def sentence(self, translate: Callable[[str], str] = str) -> str:
         """The sentence for a person; control characters of a hostile file never reach the terminal."""
-        told = {k: translate(v) if k == "why" and v else v for k, v in self.detail.items()}
-        shown = {k: "".join(c if c.isprintable() else "�" for c in v[:300]) for k, v in told.items()}
+        values = {k: translate(v) if k == "why" and v else v for k, v in self.detail.items()}
+        shown = {k: "".join(c if c.isprintable() else "�" for c in v[:300]) for k, v in values.items()}
         return translate(SENTENCES[self.code]) % shown
 
     def __str__(self) -> str:

@@ -163,11 +163,11 @@ class _Hashes:
 
     def next(self) -> bytes:
         """Return the next hash."""
-        found = self._bytes[self._at : self._at + 32]
-        if len(found) != 32:
+        leaf = self._bytes[self._at : self._at + 32]
+        if len(leaf) != 32:
             raise ValueError("A hash is missing.")
         self._at += 32
-        return found
+        return leaf
 
     def end(self) -> None:
         """ValueError when a hash is left."""

@@ -97,9 +97,9 @@ class Entries:
 
     def fits(self, name: str, what: dict[str, Any], stream: Watched) -> bool:
         """Does what was read have the size and hash that the manifest says?"""
-        found = self.infos[name].file_size
-        if found != what["size"] or stream.size != what["size"]:
-            self.bad("size", name=name, found=found, expected=what["size"])
+        actual = self.infos[name].file_size
+        if actual != what["size"] or stream.size != what["size"]:
+            self.bad("size", name=name, found=actual, expected=what["size"])
             return False
         if stream.hash.hexdigest() != what["sha256"]:
             self.bad("hash", name=name)

@@ -80,8 +80,8 @@ class SealIndex:
         if not wanted:
             return
         hashes = [
-            bytes(found)
-            for found in Seal.objects.filter(number__lte=wanted[-1])
+            bytes(stored)
+            for stored in Seal.objects.filter(number__lte=wanted[-1])
             .order_by("number")
             .values_list("hash", flat=True)
         ]

@@ -53,7 +53,7 @@ def machine_label_count(dataset: Any, threshold: float) -> int:
     head = calibrated_champion(dataset)
     if head is None:
         return 0
-    said = Decision.objects.filter(image=OuterRef("image"), superseded_by__isnull=True).exclude(
+    decided = Decision.objects.filter(image=OuterRef("image"), superseded_by__isnull=True).exclude(
         kind=Decision.Kind.UNDO
     )
     blind = QueueItem.objects.filter(
@@ -63,7 +63,7 @@ def machine_label_count(dataset: Any, threshold: float) -> int:
         Prediction.objects.filter(
             head=head, confidence__gte=threshold, label__critical=False, label__archived_at__isnull=True
         )
-        .filter(~Exists(said), ~Exists(blind))
+        .filter(~Exists(decided), ~Exists(blind))
         .count()
     )
 

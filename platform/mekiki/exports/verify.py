@@ -243,9 +243,9 @@ class _Check:
             return
         lines = io.BufferedReader(streams[form.ROWS], 1 << 20)
         text = io.BufferedReader(streams[form.TABLE], 1 << 20)
-        found = {"labels": 0, form.HUMAN: 0, form.MACHINE: 0, "images": 0}
+        counts = {"labels": 0, form.HUMAN: 0, form.MACHINE: 0, "images": 0}
         try:
-            self.walk(lines, _table_rows(text), books, manifest, found)
+            self.walk(lines, _table_rows(text), books, manifest, counts)
             # What stands after the last row counts towards size and hash as well.
             for reader in (lines, text):
                 while reader.read(1 << 20):
@@ -255,12 +255,12 @@ class _Check:
             return
         for name, stream in streams.items():
             self.entries.fits(name, files[name], stream)
-        for what, number in found.items():
+        for what, number in counts.items():
             if number != manifest["counts"][what]:
                 self.bad("count", what=what, expected=manifest["counts"][what], found=number)
         images = sum(name.startswith(form.IMAGES) for name in files)
-        if images != found["images"]:
-            self.bad("count", what="image files", expected=found["images"], found=images)
+        if images != counts["images"]:
+            self.bad("count", what="image files", expected=counts["images"], found=images)
 
     def walk(
         self,
@@ -268,7 +268,7 @@ class _Check:
         table: Iterator[list[str]],
         books: Books,
         manifest: dict[str, Any],
-        found: dict[str, int],
+        counts: dict[str, int],
     ) -> None:
         """Each row: canonical, complete, in order, consistent with the books, the same in the table."""
         if next(table, None) != list(form.COLUMNS):
@@ -298,13 +298,13 @@ class _Check:
             before = row["image_sha256"]
             if next(table, None) != cells:
                 self.bad("table", row=number)
-            found["labels"] += 1
+            counts["labels"] += 1
             if self.version > 1 and row["source"] == form.HUMAN and not faults:
                 self.place(row, number)
             if row["source"] in (form.HUMAN, form.MACHINE):
-                found[row["source"]] += 1
+                counts[row["source"]] += 1
             if row["image_file"] is not None:
-                found["images"] += 1
+                counts["images"] += 1
                 if row["image_file"] not in manifest["files"]:
                     self.bad("image", row=number)
         if next(table, None) is not None:

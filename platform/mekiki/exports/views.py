@@ -73,13 +73,13 @@ def exports(request: HttpRequest, slug: str) -> HttpResponse:
 def _rows(label_sets: list[Any], dataset: Dataset) -> list[dict[str, Any]]:
     counts = audit_counts(dataset) if label_sets else AuditCounts()
     labels = list(Label.objects.filter(dataset=dataset, critical=True))
-    found = []
+    rows = []
     for label_set in label_sets:
         machine = label_set.machine_by_label
         if machine is None and label_set.machine_labels and labels:
             machine = machine_counts(label_set.pk)  # of a set frozen before this was kept
         by_label = {int(label_id): n for label_id, n in (machine or {}).items()}
-        found.append(
+        rows.append(
             {
                 **_row(label_set, dataset),
                 "accuracy": accuracy_facts(label_set.accuracy or {}, counts),
@@ -87,7 +87,7 @@ def _rows(label_sets: list[Any], dataset: Dataset) -> list[dict[str, Any]]:
                 + critical_since_sentences(by_label, labels),
             }
         )
-    return found
+    return rows
 
 
 def _row(label_set: LabelSet, dataset: Dataset) -> dict[str, Any]:

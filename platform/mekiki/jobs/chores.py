@@ -63,7 +63,7 @@ def _keep_doing(chore: Chore, stopped: threading.Event) -> None:
 def _do_once(chore: Chore, act: Callable[[], object]) -> None:
     try:
         close_old_connections()
-        found = act()
+        outcome = act()
     except Error as error:
         # A database that is gone comes back; the next run finds it.
         logger.warning("%s: the database did not answer (%s). It is tried again.", chore.name, error)
@@ -71,5 +71,5 @@ def _do_once(chore: Chore, act: Callable[[], object]) -> None:
     except Exception:
         logger.exception("%s failed. It is tried again.", chore.name)
     else:
-        if isinstance(found, dict) and any(found.values()):
-            logger.info("%s: %s", chore.name, found)
+        if isinstance(outcome, dict) and any(outcome.values()):
+            logger.info("%s: %s", chore.name, outcome)

@@ -10,11 +10,11 @@ Texts = dict[str, str]
 
 def in_every_language(sentence: Callable[[], str]) -> Texts:
     """The sentence in each language of the site: {language: sentence}."""
-    found = {}
+    texts = {}
     for language, _name in settings.LANGUAGES:
         with translation.override(language):
-            found[language] = sentence()
-    return found
+            texts[language] = sentence()
+    return texts
 
 
 def for_reader(text: str | Texts) -> str:

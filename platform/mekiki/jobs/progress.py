@@ -170,10 +170,10 @@ def recent_of(dataset: Any) -> list[JobStatus]:
 
 def statuses(jobs: Any, dataset: Any) -> list[JobStatus]:
     """What to show of jobs of one dataset, the running ones first. The dataset's `role` decides who may stop one."""
-    found = sorted(jobs, key=_first_running)
-    for job in found:
+    ordered = sorted(jobs, key=_first_running)
+    for job in ordered:
         job.dataset = dataset
-    return [status(job, getattr(dataset, "role", None)) for job in found]
+    return [status(job, getattr(dataset, "role", None)) for job in ordered]
 
 
 def worth_retrying(jobs: list[Job], dataset: Any) -> set[Any]:

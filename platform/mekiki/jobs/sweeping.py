@@ -32,17 +32,17 @@ class Sweeper:
 
     def sweep(self) -> dict[str, int]:
         """Look once, and mend; how many jobs were given back, failed and sent again."""
-        found = {"given_back": 0, "failed": 0, "resent": 0}
+        counts = {"given_back": 0, "failed": 0, "resent": 0}
         for job, seconds in self._look():
             if job.state == State.RUNNING and seconds >= SILENT_AFTER:
                 outcome = worker_died(job_id=job.pk, attempt=job.attempt, beats=job.beats)
-                found["given_back"] += outcome == State.QUEUED
-                found["failed"] += outcome == State.FAILED
+                counts["given_back"] += outcome == State.QUEUED
+                counts["failed"] += outcome == State.FAILED
             elif job.state == State.QUEUED and seconds >= (
                 SEND_AFTER if job.sent_at is None else RESEND_AFTER
             ):
-                found["resent"] += send(str(job.pk), job.kind)
-        return found
+                counts["resent"] += send(str(job.pk), job.kind)
+        return counts
 
     def _look(self) -> list[tuple[Job, float]]:
         """The active jobs, each with the seconds for which it has been seen unchanged."""

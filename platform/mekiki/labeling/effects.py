@@ -51,19 +51,21 @@ def after_restoring(label: Label) -> None:
 
 def effects_of(labels: Iterable[Label]) -> list[Effects]:
     """What each label holds, in the order of the labels."""
-    found = list(labels)
-    ids = [label.pk for label in found]
+    wanted = list(labels)
+    ids = [label.pk for label in wanted]
     counts = {what: counter(ids) if ids else {} for what, counter in _COUNTERS.items()}
 
     def of(what: str, label: Label) -> int:
         return counts.get(what, {}).get(label.pk, 0)
 
-    return [Effects(label, of("answers", label), of("audited", label), of("heads", label)) for label in found]
+    return [
+        Effects(label, of("answers", label), of("audited", label), of("heads", label)) for label in wanted
+    ]
 
 
 def answered(labels: Iterable[Label]) -> set[int]:
     """The ids of the labels that images have as their confirmed label, or count under in the audit sample."""
-    return {each.label.pk for each in effects_of(labels) if each.needs_asking}
+    return {effect.label.pk for effect in effects_of(labels) if effect.needs_asking}
 
 
 def sentence(effects: Effects, prompts: int) -> str:
@@ -96,12 +98,16 @@ def refuse_unconfirmed(
 ) -> None:
     """ValidationError for labels with answers that would be archived without somebody having confirmed it."""
     unconfirmed = [
-        each for each in effects_of(labels) if each.needs_asking and each.label.pk not in set(confirmed)
+        effect
+        for effect in effects_of(labels)
+        if effect.needs_asking and effect.label.pk not in set(confirmed)
     ]
     if unconfirmed:
         raise ValidationError(
             [
-                ValidationError(sentence(each, len(prompts.get(each.label.pk, []))), code="confirm_archiving")
-                for each in unconfirmed
+                ValidationError(
+                    sentence(effect, len(prompts.get(effect.label.pk, []))), code="confirm_archiving"
+                )
+                for effect in unconfirmed
             ]
         )

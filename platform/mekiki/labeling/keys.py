@@ -32,11 +32,11 @@ def assign_positions(wanted: Sequence[tuple[int | None, int | None]], last: int)
     taken = set(written)
     own = iter(sorted(own for position, own in wanted if not position and own))
     last = max([last, *written])
-    found = []
+    positions = []
     for position, before in wanted:
         place = position or (next(own) if before else None)
         if place is None or (not position and place in taken):
             place = last = last + 1
         taken.add(place)
-        found.append(place)
-    return found
+        positions.append(place)
+    return positions

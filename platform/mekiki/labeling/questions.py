@@ -30,7 +30,7 @@ def questions(dataset: Dataset, specs: list[LabelSpec]) -> list[Question]:
     names = {same(spec["name"]) for spec in specs if not spec.get("id")}
     removed = [label for label in present if label.pk not in by_id and same(label.name) not in names]
     prompts = prompts_of(current_prompt_set(dataset))
-    found = [
+    sentences = [
         Question(f"{REMOVE}{held.label.pk}", sentence(held, len(prompts.get(held.label.pk, []))))
         for held in effects_of(removed)
         if held.needs_asking
@@ -41,7 +41,7 @@ def questions(dataset: Dataset, specs: list[LabelSpec]) -> list[Question]:
         if label.critical and label.pk in by_id and not by_id[label.pk].get("critical")
     ]
     # Before a head knows the label, no machine can have set it.
-    return found + [
+    return sentences + [
         Question(f"{CRITICAL}{held.label.pk}", _unticked(held.label))
         for held in effects_of(unticked)
         if held.heads or held.needs_asking

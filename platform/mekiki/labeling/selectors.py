@@ -24,13 +24,13 @@ def archived_labels(dataset: Dataset) -> QuerySet[Label]:
 def archived_by_name(dataset: Dataset) -> dict[str, Label]:
     """The archived label of each name, as `text.same` compares names: of several the one with the most answers, then
     the latest."""
-    found: dict[str, Label] = {}
+    by_name: dict[str, Label] = {}
     most: dict[str, int] = {}
     for held in effects_of(archived_labels(dataset)):
         name = same(held.label.name)
-        if name not in found or held.answers > most[name]:
-            found[name], most[name] = held.label, held.answers
-    return found
+        if name not in by_name or held.answers > most[name]:
+            by_name[name], most[name] = held.label, held.answers
+    return by_name
 
 
 def last_prompts(label: Label) -> list[str]:
@@ -52,12 +52,12 @@ def current_prompt_set(dataset: Dataset) -> PromptSet | None:
 
 def prompts_of(prompt_set: PromptSet | None) -> dict[int, list[str]]:
     """Label id → its prompts, in order. Empty for None."""
-    found: dict[int, list[str]] = {}
+    prompts: dict[int, list[str]] = {}
     if prompt_set is not None:
         rows = Prompt.objects.filter(prompt_set=prompt_set).order_by("label_id", "position")
         for label_id, text in rows.values_list("label_id", "text"):
-            found.setdefault(label_id, []).append(text)
-    return found
+            prompts.setdefault(label_id, []).append(text)
+    return prompts
 
 
 def can_predict(dataset: Dataset) -> bool:

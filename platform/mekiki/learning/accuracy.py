@@ -129,9 +129,9 @@ def images_in_a_cell(evaluation: Any) -> str:
 
 def all_notes(evaluation: Any, now: AuditCounts | None = None) -> list[str]:
     """Everything to be read beside a stated figure: what it leaves out, and what has left the sample since."""
-    found = []
+    sentences = []
     if evaluation.left_out:
-        found.append(
+        sentences.append(
             ngettext(
                 "This says nothing of %(shown)s image: none that came in with it was audited yet.",
                 "This says nothing of %(shown)s images: none that came in with them was audited yet.",
@@ -139,19 +139,19 @@ def all_notes(evaluation: Any, now: AuditCounts | None = None) -> list[str]:
             )
             % {"shown": count(evaluation.left_out)}
         )
-    found += notes(counts_of(evaluation))
+    sentences += notes(counts_of(evaluation))
     since = notes(since_stated(evaluation, now)) if now is not None else []
-    return found + [_("Since this figure was stated: %(note)s") % {"note": note} for note in since]
+    return sentences + [_("Since this figure was stated: %(note)s") % {"note": note} for note in since]
 
 
 def notes(counts: AuditCounts) -> list[str]:
     """A sentence for each reason why drawn images are not counted, or count as wrong."""
-    found = []
+    sentences = []
     for name in COLUMNS:
         n = getattr(counts, name)
         if n:
-            found.append(_sentence(name, n) % {"n": count(n)})
-    return found
+            sentences.append(_sentence(name, n) % {"n": count(n)})
+    return sentences
 
 
 def _sentence(name: str, n: int) -> str:

@@ -47,14 +47,14 @@ def from_cron(cron: str) -> Plan:
     cron = " ".join(cron.split())
     if not cron:
         return Plan()
-    if found := re.fullmatch(r"(\d{1,2}) (\d{1,2}) \* \* (\*|[0-6])", cron):
-        minute, hour, day = int(found[1]), int(found[2]), found[3]
+    if match := re.fullmatch(r"(\d{1,2}) (\d{1,2}) \* \* (\*|[0-6])", cron):
+        minute, hour, day = int(match[1]), int(match[2]), match[3]
         if day == "*":
             return Plan(DAILY, hour, minute, cron=cron)
         return Plan(WEEKLY, hour, minute, weekday=int(day), cron=cron)
-    found = re.fullmatch(r"0 \*/(\d{1,2}) \* \* \*", cron)
-    if found and int(found[1]) in HOURS:
-        return Plan(HOURLY, hours=int(found[1]), cron=cron)
+    match = re.fullmatch(r"0 \*/(\d{1,2}) \* \* \*", cron)
+    if match and int(match[1]) in HOURS:
+        return Plan(HOURLY, hours=int(match[1]), cron=cron)
     return Plan(ADVANCED, cron=cron)
 
 

@@ -44,8 +44,8 @@ def title_of(name: str) -> str:
     """An encoder's name as a choice reads it."""
     if name.startswith("local-dir:"):
         return _("folder %(path)s") % {"path": name.removeprefix("local-dir:")}
-    found = next((item for item in CATALOGUE if item.name == name), None)
-    return f"{name} ({found.licence}, {size_in_words(found)})" if found else name
+    known = next((item for item in CATALOGUE if item.name == name), None)
+    return f"{name} ({known.licence}, {size_in_words(known)})" if known else name
 
 
 class EncoderNameField(forms.CharField):

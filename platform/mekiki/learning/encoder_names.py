@@ -44,14 +44,14 @@ def checked_encoder(text: str) -> EncoderName:
 
 def folder_names() -> list[str]:
     """The model folders that lie ready: `local-dir:` names of each folder with an open_clip_config.json."""
-    found = []
+    names = []
     for root in settings.MODEL_FOLDERS:
         try:
             folders = sorted(root.iterdir()) if root.is_dir() else []
         except OSError:  # a folder the web server's user may not list
             continue
-        found += [f"local-dir:{folder}" for folder in folders if (folder / "open_clip_config.json").is_file()]
-    return found
+        names += [f"local-dir:{folder}" for folder in folders if (folder / "open_clip_config.json").is_file()]
+    return names
 
 
 def _is_model_folder(path: str) -> bool:

@@ -77,10 +77,10 @@ def _page(request: UserRequest, dataset: Dataset, form: EncoderForm, status: int
 
 def _to_take_back(changes: list[EncoderChange]) -> tuple[EncoderChange, str] | None:
     """The change that brought the encoder in use, and why it cannot be taken back ("" when it can)."""
-    found = next((c for c in changes if c.state == EncoderChange.State.SWITCHED), None)
-    if found is None or found.to_name != found.dataset.encoder_name:
+    switched = next((c for c in changes if c.state == EncoderChange.State.SWITCHED), None)
+    if switched is None or switched.to_name != switched.dataset.encoder_name:
         return None
-    return found, services.take_back_obstacle(found)
+    return switched, services.take_back_obstacle(switched)
 
 
 def _recommended(dataset: Dataset, device: str, language: str) -> list[dict[str, Any]]:
@@ -121,9 +121,9 @@ def change(request: UserRequest, slug: str) -> HttpResponse:
 
 
 def _act(request: UserRequest, slug: str, pk: int, act: Callable[..., Any], done: str) -> HttpResponse:
-    found = change_for(request.user, slug, pk)
+    change = change_for(request.user, slug, pk)
     try:
-        act(change=found, user=request.user)
+        act(change=change, user=request.user)
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:
@@ -158,9 +158,9 @@ def cancel(request: UserRequest, slug: str, pk: int) -> HttpResponse:
 @require_POST
 def remove(request: UserRequest, slug: str, encoder_id: int) -> HttpResponse:
     """Remove the embeddings by an encoder that is not in use."""
-    dataset, found = embedded_for(request.user, slug, encoder_id)
+    dataset, encoder = embedded_for(request.user, slug, encoder_id)
     try:
-        services.request_removal(dataset=dataset, encoder=found, user=request.user)
+        services.request_removal(dataset=dataset, encoder=encoder, user=request.user)
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:

@@ -207,7 +207,7 @@ class Head(models.Model):
         return f"#{self.version}"
 
     @property
-    def taught(self) -> bool:
+    def is_trained(self) -> bool:
         """Whether it learned from confirmed labels, by whichever kind of head; else it is its prompts alone."""
         return self.kind != self.Kind.ZERO_SHOT
 

@@ -23,10 +23,10 @@ def parse(text: str) -> dict[str, Any]:
     if not text:
         return {}
     try:
-        found = json.loads(text)
+        reason = json.loads(text)
     except ValueError:
         return {"code": "text", "text": text}
-    return found if isinstance(found, dict) else {"code": "text", "text": text}
+    return reason if isinstance(reason, dict) else {"code": "text", "text": text}
 
 
 def sentence(reason: str | dict[str, Any]) -> str:
@@ -52,7 +52,7 @@ def reason_of(head: Head, in_use: Champion | None = None) -> str:
     first = not Head.objects.filter(
         dataset_id=head.dataset_id, encoder_id=head.encoder_id, version__lt=head.version
     ).exists()
-    if head.version > 1 and (first or head.taught):
+    if head.version > 1 and (first or head.is_trained):
         return sentence({"code": "for_encoder", "encoder": head.encoder.name})
     return sentence({"code": "first_head" if head.version == 1 else "new_prompts"})
 

@@ -24,8 +24,8 @@ def sentence(result: dict[str, Any]) -> str:
 
 
 def _same(v: dict[str, Any]) -> str:
-    told = _("The training was repeated to the same digest, %(digest)s.") % {"digest": v["digest"]}
-    return told + (" " + _relabelled() if v.get("relabelled") else "")
+    text = _("The training was repeated to the same digest, %(digest)s.") % {"digest": v["digest"]}
+    return text + (" " + _relabelled() if v.get("relabelled") else "")
 
 
 def _different(v: dict[str, Any]) -> str:
@@ -109,5 +109,5 @@ def _impossible(v: dict[str, Any]) -> str:
         "labels_gone": lambda: _("Labels that it tells apart are no longer on record."),
         "prompts_gone": lambda: _("Its prompts are no longer complete: %(error)s") % {"error": v["error"]},
     }.get(v.get("code", ""))
-    told = why() if why else str(v.get("code", ""))
-    return _("The training cannot be repeated. %(why)s") % {"why": told}
+    text = why() if why else str(v.get("code", ""))
+    return _("The training cannot be repeated. %(why)s") % {"why": text}

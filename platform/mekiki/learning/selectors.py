@@ -91,19 +91,19 @@ def learning_curve(dataset: Dataset, until: Head | None = None) -> list[Evaluati
     """
     points: dict[int, Evaluation] = {}
     # Only the figures: reports are as large as labels × labels, and there is one for each refill of the queue.
-    found = Evaluation.objects.filter(head__dataset=dataset).select_related("head")
+    evaluations = Evaluation.objects.filter(head__dataset=dataset).select_related("head")
     figures = ("n", "correct", "share", "low", "high", "left_out", "answers", *COLUMNS)
-    found = found.only(*figures, "head__version")
+    evaluations = evaluations.only(*figures, "head__version")
     # A challenger that was not put in use is measured too, and belongs on its own page only.
-    others = found.exclude(head__run__promoted=False)
+    others = evaluations.exclude(head__run__promoted=False)
     if until is None:
-        found = others
+        evaluations = others
     else:
         own = evaluation_of(until)
         moment = own.created_at if own is not None else until.created_at
         before = others.filter(head__version__lt=until.version, created_at__lte=moment)
-        found = before | found.filter(head=until)
-    for evaluation in found.order_by("id"):
+        evaluations = before | evaluations.filter(head=until)
+    for evaluation in evaluations.order_by("id"):
         points[evaluation.answers] = evaluation
     return [points[answers] for answers in sorted(points)]
 
@@ -132,12 +132,12 @@ def encoding_problems(dataset: Dataset) -> QuerySet[EncodingProblem]:
 
 def heads_by_label(label_ids: list[int]) -> dict[int, int]:
     """Label id → how many heads have it among their labels."""
-    found: dict[int, int] = {}
+    counts: dict[int, int] = {}
     heads = Head.objects.filter(label_ids__overlap=label_ids).order_by()
     for ids in heads.values_list("label_ids", flat=True):
         for label_id in set(ids) & set(label_ids):
-            found[label_id] = found.get(label_id, 0) + 1
-    return found
+            counts[label_id] = counts.get(label_id, 0) + 1
+    return counts
 
 
 def label_counts(head: Head) -> dict[int, int]:
@@ -163,12 +163,12 @@ def embedding_changes(*, encoder: Encoder, dataset: Dataset, using: Any = None) 
     ).format(sql.Literal(encoder.pk), sql.Literal(dataset.pk))
     fields = {"id": UUID, "low": INT8, "high": INT8, "rows": INT8}
     parts = list(copy_out(query, fields, using=using))
-    found = np.concatenate(parts) if parts else blank_rows(0, fields)
+    changes = np.concatenate(parts) if parts else blank_rows(0, fields)
     return Changes(
-        found["id"]["first"].astype(np.uint64),
-        found["low"].astype(np.int64),
-        found["high"].astype(np.int64),
-        int(found["rows"].astype(np.int64).sum()),
+        changes["id"]["first"].astype(np.uint64),
+        changes["low"].astype(np.int64),
+        changes["high"].astype(np.int64),
+        int(changes["rows"].astype(np.int64).sum()),
     )
 
 

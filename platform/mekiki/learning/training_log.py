@@ -30,9 +30,9 @@ def add(log: str, code: str, values: Values) -> str:
     return f"{log}\n{line}" if log else line
 
 
-def told(log: str) -> str:
+def log_in_words(log: str) -> str:
     """The log in words, a line for each of its lines, with the time of day in the site's time zone."""
-    return "\n".join(_told(line) for line in log.split("\n"))
+    return "\n".join(_sentence_of_line(line) for line in log.split("\n"))
 
 
 def sentence(code: str, values: Values) -> str:
@@ -45,10 +45,10 @@ def sentence(code: str, values: Values) -> str:
     return " ".join(text.split())  # a line stays a line, whatever an error says
 
 
-def _told(line: str) -> str:
+def _sentence_of_line(line: str) -> str:
     try:
-        found = json.loads(line)
-        code, values, at = found["code"], found["values"], _time(found.get("at"))
+        entry = json.loads(line)
+        code, values, at = entry["code"], entry["values"], _time(entry.get("at"))
     except (ValueError, TypeError, KeyError):
         return line
     if not isinstance(code, str) or not isinstance(values, dict):
@@ -88,10 +88,10 @@ def _made_with(v: Values) -> str:
     }
 
 
-def _opinions_differ(v: Values) -> str:
+def _decisions_differ(v: Values) -> str:
     return ngettext(
-        "About %(shown)s image people differ: it counts for each label by its share of the opinions.",
-        "About %(shown)s images people differ: they count for each label by its share of the opinions.",
+        "About %(shown)s image people differ: it counts for each label by its share of the decisions.",
+        "About %(shown)s images people differ: they count for each label by its share of the decisions.",
         v["images"],
     ) % {"shown": count(v["images"])}
 
@@ -118,8 +118,8 @@ def _candidate(v: Values) -> str:
         shown |= {"gap": decimal(v["gap"]), "error": decimal(v["gap_error"])}
     else:
         text = _("“%(kind)s”: cross-validated log-loss %(loss)s, the best.")
-    told = text % shown
-    return _("%(told)s This kind is taken.") % {"told": told} if v["taken"] else told
+    sentence = text % shown
+    return _("%(told)s This kind is taken.") % {"told": sentence} if v["taken"] else sentence
 
 
 def _cross_validated(v: Values) -> str:
@@ -153,7 +153,7 @@ SENTENCES: dict[str, Callable[[Values], str]] = {
     "tried_again": lambda v: _("Tried again: attempt %(n)s.") % {"n": count(v["attempt"])},
     "learning_from": _learning_from,
     "made_with": _made_with,
-    "opinions_differ": _opinions_differ,
+    "decisions_differ": _decisions_differ,
     "predicting": _predicting,
     "verdict": _verdict,
     "stopped": lambda v: _("Stopped by a person."),

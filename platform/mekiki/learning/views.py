@@ -30,7 +30,7 @@ from mekiki.learning.forms import ScheduleForm, in_words
 from mekiki.learning.models import Evaluation, TrainingRun
 from mekiki.learning.reasons import reason_of, sentence
 from mekiki.learning.services import request_training, request_verification, set_schedule, use_head
-from mekiki.learning.training_log import told
+from mekiki.learning.training_log import log_in_words
 
 PAGE = 20
 
@@ -97,7 +97,7 @@ def _under_way(run: TrainingRun) -> bool:
 def run_log(request: UserRequest, slug: str, pk: int) -> HttpResponse:
     """The log of a run as it is now, for the page that shows it; the last answer tells it to ask no more."""
     run = run_for(request.user, slug, pk)
-    return HttpResponse(escape(told(run.log)), status=200 if _under_way(run) else HTMX_STOP_POLLING)
+    return HttpResponse(escape(log_in_words(run.log)), status=200 if _under_way(run) else HTMX_STOP_POLLING)
 
 
 def _page(rows: Any, key: str, before: str) -> tuple[list[Any], int | None]:
@@ -105,8 +105,8 @@ def _page(rows: Any, key: str, before: str) -> tuple[list[Any], int | None]:
     start = number_in(before)
     if start is not None:
         rows = rows.filter(**{f"{key}__lt": start})
-    found = list(rows[: PAGE + 1])
-    return found[:PAGE], (getattr(found[PAGE - 1], key) if len(found) > PAGE else None)
+    page = list(rows[: PAGE + 1])
+    return page[:PAGE], (getattr(page[PAGE - 1], key) if len(page) > PAGE else None)
 
 
 @require_POST

@@ -18,8 +18,8 @@ def audit_counts(dataset: Any) -> AuditCounts:
 
 def audit_counts_of(datasets: Iterable[Any]) -> dict[int, AuditCounts]:
     """The counts by dataset id, in a fixed number of queries, and two for each raise of an audit share."""
-    found = {dataset.pk: dataset for dataset in datasets}
-    ids = list(found)
+    by_id = {dataset.pk: dataset for dataset in datasets}
+    ids = list(by_id)
     counts: dict[int, dict[str, int]] = {pk: {} for pk in ids}
     for pk, reason, place, n in (
         ConfirmedLabel.objects.filter(dataset__in=ids, stream=Stream.AUDIT)
@@ -27,7 +27,7 @@ def audit_counts_of(datasets: Iterable[Any]) -> dict[int, AuditCounts]:
             reason=Case(
                 When(in_training=True, then=Value("retired")),
                 When(audit_label__isnull=True, then=Value("prediction_shown")),
-                *_outside_the_reserve(found),
+                *_outside_the_reserve(by_id),
                 default=Value("counted"),
                 output_field=CharField(),
             ),
@@ -47,7 +47,7 @@ def audit_counts_of(datasets: Iterable[Any]) -> dict[int, AuditCounts]:
             counts[pk][place] = n
     for pk, reason, n in _without_audit_label(ids):
         counts[pk][reason] = counts[pk].get(reason, 0) + n
-    return {pk: AuditCounts(**each) for pk, each in counts.items()}
+    return {pk: AuditCounts(**numbers) for pk, numbers in counts.items()}
 
 
 def _archived_answers() -> QuerySet[Decision]:

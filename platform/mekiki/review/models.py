@@ -44,7 +44,7 @@ class QueueItem(models.Model):
     propensity = models.FloatField()  # probability with which it was drawn, in (0, 1]
     head = models.ForeignKey(Head, null=True, on_delete=models.PROTECT)
     position = models.FloatField()  # asked in ascending order
-    opinions = models.PositiveSmallIntegerField(default=1)
+    overlap = models.PositiveSmallIntegerField(default=1)
     state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     finished_at = models.DateTimeField(null=True)
@@ -78,7 +78,7 @@ class QueueItem(models.Model):
 class Lease(models.Model):
     """A reviewer's short, renewable hold on a queue item, and what the screen showed during it.
 
-    `slot` counts from 0 to the item's opinions − 1; among the leases not ended, the unique pair (item, slot)
+    `slot` counts from 0 to the item's overlap − 1; among the leases not ended, the unique pair (item, slot)
     is what keeps two people from one image. The id is the fencing token: taking over an expired hold ends
     the old lease and makes a new one. An ended lease is kept for a while, so that an answer that comes late
     still says what its reviewer saw.
@@ -142,7 +142,7 @@ class Decision(models.Model):
     )
     # The browser's own id of the answer: sent again after a lost reply, it is recorded once.
     client_key = models.UUIDField()
-    # The lease had expired or passed to somebody else: kept as an opinion.
+    # The lease had expired or passed to somebody else: kept as a decision.
     late = models.BooleanField(default=False)
     milliseconds = models.PositiveIntegerField(null=True)  # from painted to answered
     created_at = models.DateTimeField(db_default=Now(), editable=False)

@@ -76,10 +76,10 @@ def search(
     """
     total = image_count(dataset)
     encoder = vectors.serving_encoder(dataset)
-    found = min(total, embedded_count(encoder=encoder, dataset=dataset)) if encoder else 0
-    if encoder is None or not found:
+    searched = min(total, embedded_count(encoder=encoder, dataset=dataset)) if encoder else 0
+    if encoder is None or not searched:
         return Search(total, code="nothing_embedded")
-    facts: dict[str, Any] = {"searchable": found, "encoder": encoder, "left_out": hidden_count(dataset)}
+    facts: dict[str, Any] = {"searchable": searched, "encoder": encoder, "left_out": hidden_count(dataset)}
     if text:
         answer = vectors.ask(encoder=encoder, text=text, user=user, wait=wait)
         if answer.waiting:
@@ -103,5 +103,5 @@ def search(
         nearest = vectors.nearest(encoder=encoder, vector=vector, images=images, limit=limit)
     except vectors.SearchTooSlowError:
         return Search(total, **facts, code="too_slow")
-    unindexed = found > index.EXACT_UP_TO and not index.usable(encoder)
+    unindexed = searched > index.EXACT_UP_TO and not index.usable(encoder)
     return Search(total, **facts, hits=nearest.hits, exact=nearest.exact, unindexed=unindexed)

@@ -35,10 +35,10 @@ def training_labels(dataset: Any) -> list[tuple[int, int, int]]:
 
 
 @dataclass(frozen=True)
-class Opinions:
+class ImageVotes:
     """What people say an image is, for training: the decision that stands for it, and those of others beside it.
 
-    Where others say something else the image counts for each label by its share of the opinions.
+    Where others say something else the image counts for each label by its share of the decisions.
     """
 
     image: int
@@ -47,21 +47,21 @@ class Opinions:
     others: tuple[tuple[int, int], ...] = ()  # (label id, decision id)
 
 
-def training_opinions(dataset: Any) -> list[Opinions]:
-    """Every image a head may be trained on with all opinions about it, by image id.
+def training_votes(dataset: Any) -> list[ImageVotes]:
+    """Every image a head may be trained on with all decisions about it, by image id.
 
     Beside the images with a label, those on which reviewers who were all asked did not agree: the head is told that it
-    can be either. Opinions about the audit sample, and labels that were archived, are not among them.
+    can be either. ImageVotes about the audit sample, and labels that were archived, are not among them.
     """
     rows = ConfirmedLabel.objects.filter(dataset=dataset, in_training=True, label__archived_at__isnull=True)
-    found, several = {}, {}
+    training, several = {}, {}
     for image, label, decision, item, wanted in rows.values_list(
-        "image_id", "label_id", "decision_id", "decision__item_id", "decision__item__opinions"
+        "image_id", "label_id", "decision_id", "decision__item_id", "decision__item__overlap"
     ):
-        found[image] = Opinions(image, label, decision)
+        training[image] = ImageVotes(image, label, decision)
         if (wanted or 1) > 1:
             several[item] = image
-    undecided = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.DONE, opinions__gt=1)
+    undecided = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.DONE, overlap__gt=1)
     undecided = undecided.filter(
         ~Exists(ConfirmedLabel.objects.filter(image=OuterRef("image"))),
         ~Exists(standing(item=OuterRef("pk"), kind=Decision.Kind.FLAG)),
@@ -69,28 +69,28 @@ def training_opinions(dataset: Any) -> list[Opinions]:
     )
     open_items = dict(undecided.order_by("pk").values_list("image_id", "pk"))  # the newest of each image
     several |= {item: image for image, item in open_items.items()}
-    said: dict[int, dict[int, tuple[int, int]]] = {}  # item → person → (label, decision)
+    answers: dict[int, dict[int, tuple[int, int]]] = {}  # item → person → (label, decision)
     wanted_of: dict[int, int] = {}
     named = standing(
-        dataset=dataset, item__opinions__gt=1, kind__in=[Decision.Kind.CONFIRM, Decision.Kind.CORRECT]
+        dataset=dataset, item__overlap__gt=1, kind__in=[Decision.Kind.CONFIRM, Decision.Kind.CORRECT]
     )
     for item, wanted, user, label, decision in named.order_by("item_id", "late", "pk").values_list(
-        "item_id", "item__opinions", "user_id", "label_id", "pk"
+        "item_id", "item__overlap", "user_id", "label_id", "pk"
     ):
         if item in several:
             wanted_of[item] = wanted
-            said.setdefault(item, {}).setdefault(user, (label, decision))
+            answers.setdefault(item, {}).setdefault(user, (label, decision))
     archived = set(dataset.labels.filter(archived_at__isnull=False).values_list("pk", flat=True))
-    for item, by_person in said.items():
+    for item, by_person in answers.items():
         image = several[item]
         votes = [vote for vote in list(by_person.values())[: wanted_of[item]] if vote[0] not in archived]
-        first = found.get(image)
+        first = training.get(image)
         if first is not None:
             others = tuple(vote for vote in votes if vote[1] != first.decision)
-            found[image] = Opinions(image, first.label, first.decision, others)
+            training[image] = ImageVotes(image, first.label, first.decision, others)
         elif len(votes) > 1:
-            found[image] = Opinions(image, *votes[0], tuple(votes[1:]))
-    return [found[image] for image in sorted(found)]
+            training[image] = ImageVotes(image, *votes[0], tuple(votes[1:]))
+    return [training[image] for image in sorted(training)]
 
 
 def audit_sample(dataset: Any) -> list[tuple[int, int, int | None]]:
@@ -127,28 +127,28 @@ def audit_strata(dataset: Any) -> list[AuditStratum]:
     counted = dict(
         Image.objects.filter(dataset=dataset).order_by().values_list("batch").annotate(n=Count("pk"))
     )
-    found = [AuditStratum([None], counted[None], None, None)] if None in counted else []
+    strata = [AuditStratum([None], counted[None], None, None)] if None in counted else []
     batches = list(
         ImportBatch.objects.filter(dataset=dataset, pk__in=[pk for pk in counted if pk is not None])
     )
     drawn = _audit_draws(dataset) if len(batches) > 1 else []
     # Images that were there when the share was raised may have a smaller chance from then on than those after it.
     raised = [at for at, _last, _share in _raises(dataset)] if len(batches) > 1 else []
-    for batch in sorted(batches, key=lambda each: (each.created_at, each.pk)):
+    for batch in sorted(batches, key=lambda batch: (batch.created_at, batch.pk)):
         until = batch.finished_at or batch.created_at
-        last = found[-1] if found else None
+        last = strata[-1] if strata else None
         if (
             last is not None
             and last.since is not None
             and bisect_left(drawn, last.since.replace(microsecond=0)) == bisect_right(drawn, until)
             and not any(last.since < at < until for at in raised)
         ):
-            found[-1] = AuditStratum(
+            strata[-1] = AuditStratum(
                 [*last.batches, batch.pk], last.images + counted[batch.pk], last.since, until
             )
         else:
-            found.append(AuditStratum([batch.pk], counted[batch.pk], batch.created_at, until))
-    return found
+            strata.append(AuditStratum([batch.pk], counted[batch.pk], batch.created_at, until))
+    return strata
 
 
 def _audit_draws(dataset: Any) -> list[datetime]:
@@ -233,7 +233,7 @@ def audits_under_archived_labels(dataset: Any) -> QuerySet[ConfirmedLabel]:
 
 
 def answered_image_ids(dataset: Any) -> set[int]:
-    """Images that need not be asked about again: labelled, flagged, or with all the opinions they asked for.
+    """Images that need not be asked about again: labelled, flagged, or with all the decisions that their overlap asks for.
 
     An image whose label, or whose audit answer, is archived is asked about anew: nobody has said which of the labels
     in use it has, no head learns from it, and an audit sample without such images would not be a random one.

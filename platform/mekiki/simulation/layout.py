@@ -68,13 +68,13 @@ def read_layout(path: Path) -> Layout:
     remarks: list[str] = []
     for name, note in folder.notes():
         remarks.append(f"{name}: {explain(note.code, note.detail).what}")
-    for name, found in folder.files():
-        if not isinstance(found, Path):
-            text = explain(found.code, found.detail)
+    for name, file in folder.files():
+        if not isinstance(file, Path):
+            text = explain(file.code, file.detail)
             remarks.append(f"{names.readable(name)}: {text.what}")
         elif not names.is_passed_over(name) and not metadata.is_table(name):
             parts = _parts(names.readable(name))
-            head = _head(found)
+            head = _head(file)
             if is_zip(head) or other_archive(head):
                 raise TruthError(
                     _("%(name)s is an archive, and replay reads folders. Unpack it, then run replay again.")
@@ -261,5 +261,5 @@ def _nested(files: list[Parts], depth: int) -> Iterator[str]:
         }
 
 
-def _some(found: list[str]) -> str:
-    return ", ".join(found[:_SHOWN]) + (" …" if len(found) > _SHOWN else "")
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")

@@ -19,26 +19,26 @@ from mekiki.exports.verify import verify
 from mekiki.learning import services as learning
 from mekiki.learning.accuracy import leads_with_interval
 from mekiki.learning.models import TrainingRun
-from mekiki.simulation.doors import Door
+from mekiki.simulation.clients import ReviewClient
 from mekiki.simulation.scoring import Score, score
 from mekiki.simulation.truth import Truth
 from mekiki.simulation.waiting import wait_for_jobs
 
 
-def answer_some(door: Door, truth: Truth, count: int, *, quiet: bool = False) -> int:
+def answer_some(client: ReviewClient, truth: Truth, count: int, *, quiet: bool = False) -> int:
     """Answer up to `count` questions truthfully; returns how many there were to answer."""
     answered = 0
     with tqdm(
         total=count, desc="answering", unit=" images", leave=False, disable=True if quiet else None
     ) as bar:
         while answered < count:
-            questions = door.next(min(5, count - answered))
+            questions = client.next(min(5, count - answered))
             if not questions:
                 break
             for question in questions:
                 true = truth.by_hash[question["sha256"]]
                 shown = None if question["blind"] else question["predicted"]
-                door.answer(question, "confirm" if shown == true else "correct", true)
+                client.answer(question, "confirm" if shown == true else "correct", true)
             answered += len(questions)
             bar.update(len(questions))
     return answered
@@ -48,7 +48,7 @@ def run(
     *,
     dataset: Dataset,
     truth: Truth,
-    door: Door,
+    client: ReviewClient,
     admin: User,
     budget: int,
     batch: int,
@@ -71,7 +71,7 @@ def run(
         wanted = min(batch, budget - answers)
         given = 0
         while given < wanted:
-            some = answer_some(door, truth, wanted - given, quiet=quiet)
+            some = answer_some(client, truth, wanted - given, quiet=quiet)
             given += some
             # Answering asks for a refill by itself: let it end, so that each round starts from one state,
             # and so that an empty queue means that nothing is left.

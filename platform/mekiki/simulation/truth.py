@@ -79,9 +79,9 @@ def take_folder_names(
     and whoever opens the dataset could read it.
     """
     rows = dataset.images.values_list("sha256", "name")
-    found = {sha256: label_of(name) or "" for sha256, name in rows}
+    labels = {sha256: label_of(name) or "" for sha256, name in rows}
     dataset.images.update(name=Substr("sha256", 1, 12))
-    return found
+    return labels
 
 
 class Truth:

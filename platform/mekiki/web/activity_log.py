@@ -49,7 +49,7 @@ class Filter:
             given["show"] if events.matching(given["show"]) is not None else "",
             given["actor"],
             **{
-                name: found.date().isoformat() if (found := _midnight(day)) else ""
+                name: moment.date().isoformat() if (moment := _midnight(day)) else ""
                 for name, day in days.items()
             },
         )
@@ -74,15 +74,15 @@ class Filter:
 def _midnight(day: str, days_later: int = 0) -> datetime | None:
     """Return the beginning of a day such as "2026-11-29" in the site's time zone; None for anything else."""
     try:
-        found = date.fromisoformat(day) + timedelta(days=days_later)
-        return timezone.make_aware(datetime.combine(found, time.min))
+        midnight = date.fromisoformat(day) + timedelta(days=days_later)
+        return timezone.make_aware(datetime.combine(midnight, time.min))
     except (ValueError, OverflowError):
         return None
 
 
 @dataclass
 class Line:
-    """One line of a page: an event, or a group that `each_url` lists one by one."""
+    """One line of a page: an event, or a group that `details_url` lists one by one."""
 
     event: Event
     words: str
@@ -92,7 +92,7 @@ class Line:
     label: str = ""
     count: int = 1
     oldest: datetime | None = None
-    each_url: str = ""
+    details_url: str = ""
 
 
 def page_of(request: HttpRequest, rows: QuerySet[Event], *, names: list[str]) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def _lines(groups: list[selectors.Group], wanted: Filter) -> list[Line]:
                 "",
             )
             line.words = _many(group.newest.kind, group.count)
-            line.each_url = Filter(
+            line.details_url = Filter(
                 group.newest.kind, group.newest.actor_name or PLATFORM, wanted.since, wanted.until
             ).query(first=str(group.oldest.pk), last=str(group.newest.pk))
     return singles
@@ -167,15 +167,16 @@ def lines_of(page: Iterable[Event]) -> list[Line]:
         return lines
     labels = dict(
         Label.objects.filter(
-            pk__in={line.event.data.get("label") for found in answers.values() for line in found} - {None}
+            pk__in={line.event.data.get("label") for of_answer in answers.values() for line in of_answer}
+            - {None}
         ).values_list("pk", "name")
     )
     for dataset in Dataset.objects.filter(pk__in=answers):
-        found = answers[dataset.pk]
-        hashes = {line.event.data["image"] for line in found}
+        of_answer = answers[dataset.pk]
+        hashes = {line.event.data["image"] for line in of_answer}
         images = {image.sha256: image for image in Image.objects.filter(dataset=dataset, sha256__in=hashes)}
         hide(dataset, images.values())
-        for line in found:
+        for line in of_answer:
             line.dataset, line.image = dataset, images.get(line.event.data["image"])
             if line.image is not None and line.image.hidden:
                 if line.event.kind == "decision.recorded":

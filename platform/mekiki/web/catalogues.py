@@ -108,15 +108,15 @@ def _messages_of(path: Path, _changed: tuple[int, int]) -> tuple[tuple[str, str,
 
 def extract() -> dict[Key, Message]:
     """Every message of the project, by key."""
-    found: dict[Key, Message] = {}
+    messages: dict[Key, Message] = {}
     for path, name in _sources():
         state = path.stat()
         for texts in _messages_of(path, (state.st_mtime_ns, state.st_size)):
             message = Message(*texts)
-            known = found.setdefault(message.key, message)
+            known = messages.setdefault(message.key, message)
             known.plural = known.plural or message.plural
             known.files.add(name)
-    return found
+    return messages
 
 
 def po_path(language: str) -> Path:

@@ -133,10 +133,10 @@ def _figure(
         title=title,
         description=description,
         height=_number(height),
-        behind=format_html_join("", "{}", [(each,) for each in behind]),
+        behind=format_html_join("", "{}", [(shape,) for shape in behind]),
         x_label=x_label,
         x_label_at=_number(x_label_at),
-        stretched=format_html_join("", "{}", [(each,) for each in stretched]),
+        stretched=format_html_join("", "{}", [(shape,) for shape in stretched]),
         dots=dots,
     )
 
@@ -207,7 +207,7 @@ def reliability(
 
     On the dashed line confidence means what it says. ValueError for no answers.
     """
-    bins = [each for each in bins if each.count]
+    bins = [bucket for bucket in bins if bucket.count]
     if not bins:
         raise ValueError("A reliability diagram needs at least one answer.")
     height, top, bottom, floor, tallest = 292.0, 24.0, 196.0, 252.0, 30.0
@@ -233,18 +233,18 @@ def reliability(
             for v in marks
         ],
     )
-    most = max(each.count for each in bins)
+    most = max(bucket.count for bucket in bins)
     bars = format_html_join(
         "",
         '<rect class="chart__bar" x="{}%" width="{}%" y="{}" height="{}"/>',
         [
             (
-                _number(x(each.lower) + 0.2),
-                _number(max(0.4, (RIGHT - LEFT) * (each.upper - each.lower) - 0.4)),
-                _number(floor - max(1.5, tallest * each.count / most)),
-                _number(max(1.5, tallest * each.count / most)),
+                _number(x(bucket.lower) + 0.2),
+                _number(max(0.4, (RIGHT - LEFT) * (bucket.upper - bucket.lower) - 0.4)),
+                _number(floor - max(1.5, tallest * bucket.count / most)),
+                _number(max(1.5, tallest * bucket.count / most)),
             )
-            for each in bins
+            for bucket in bins
         ],
     )
     numbers = format_html_join(
@@ -252,18 +252,18 @@ def reliability(
         '<text class="chart__count" x="{}%" y="{}" text-anchor="middle">{}</text>',
         [
             (
-                _number(x((each.lower + each.upper) / 2)),
-                _number(floor - max(1.5, tallest * each.count / most) - 4),
-                f"{each.count:,}" if each.count < 1000 else f"{_number(round(each.count / 1000, 1))}k",
+                _number(x((bucket.lower + bucket.upper) / 2)),
+                _number(floor - max(1.5, tallest * bucket.count / most) - 4),
+                f"{bucket.count:,}" if bucket.count < 1000 else f"{_number(round(bucket.count / 1000, 1))}k",
             )
-            for each in bins
-            if each.upper - each.lower >= _ROOM_FOR_A_NUMBER
+            for bucket in bins
+            if bucket.upper - bucket.lower >= _ROOM_FOR_A_NUMBER
         ],
     )
     dots = format_html_join(
         "",
         '<circle class="chart__dot" cx="{}%" cy="{}" r="4"/>',
-        [(_number(x(each.confidence)), _number(y(each.frequency))) for each in bins],
+        [(_number(x(bucket.confidence)), _number(y(bucket.frequency))) for bucket in bins],
     )
     return _figure(
         title=title,
@@ -280,7 +280,7 @@ def reliability(
         x_label_at=floor + 33,
         stretched=[
             _line("ideal", [(x(0), y(0)), (x(1), y(1))]),
-            _line("line", [(x(each.confidence), y(each.frequency)) for each in bins]),
+            _line("line", [(x(bucket.confidence), y(bucket.frequency)) for bucket in bins]),
         ],
         dots=dots,
     )

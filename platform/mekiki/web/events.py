@@ -171,15 +171,15 @@ def kind_label(kind: str) -> str:
 
 def choices(*, with_users: bool) -> list[tuple[str, str, list[tuple[str, str]]]]:
     """For the filter: (group, its words, [(kind, its words)…]). Acts on users belong to no dataset."""
-    found = []
+    options = []
     for group, beginnings in GROUPS.items():
         kinds = [
             k
             for k in _SENTENCES
             if k.startswith(beginnings) and (with_users or not k.startswith(PLATFORM_ONLY))
         ]
-        found.append((group, group_label(group), [(kind, kind_label(kind)) for kind in kinds]))
-    return found
+        options.append((group, group_label(group), [(kind, kind_label(kind)) for kind in kinds]))
+    return options
 
 
 def _job(words: str) -> Callable[[dict[str, Any]], str]:

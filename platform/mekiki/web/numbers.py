@@ -71,8 +71,8 @@ def _counts(rows: QuerySet[Any], by: str = "dataset_id") -> dict[int, int]:
 
 def standings(datasets: Iterable[Dataset], user: User) -> list[Standing]:
     """The numbers of each dataset, as the user may see them: those that need the user first, then the newest."""
-    found = {dataset.pk: dataset for dataset in datasets}
-    ids = list(found)
+    by_id = {dataset.pk: dataset for dataset in datasets}
+    ids = list(by_id)
     roles = dict(Membership.objects.filter(user=user, dataset__in=ids).values_list("dataset_id", "role"))
     images = _counts(Image.objects.filter(dataset__in=ids))
     waiting = _counts(QueueItem.objects.filter(dataset__in=ids, state=QueueItem.State.WAITING))
@@ -97,7 +97,7 @@ def standings(datasets: Iterable[Dataset], user: User) -> list[Standing]:
         .order_by("head_id", "-id")
         .distinct("head_id")
     }
-    audits = audit_counts_of(dataset for pk, dataset in found.items() if pk in evaluations)
+    audits = audit_counts_of(dataset for pk, dataset in by_id.items() if pk in evaluations)
     activity = dict(
         Event.objects.filter(dataset_id__in=ids).order_by().values_list("dataset_id").annotate(at=Max("at"))
     )
@@ -106,7 +106,7 @@ def standings(datasets: Iterable[Dataset], user: User) -> list[Standing]:
         if job.dataset_id is not None:
             jobs.setdefault(job.dataset_id, []).append(job)
     result = []
-    for pk, dataset in found.items():
+    for pk, dataset in by_id.items():
         role = Role.ADMIN if user.is_superuser else roles.get(pk, Role.VIEWER)
         dataset.role = role
         version, kind, head = champions.get(pk, (None, "", 0))

@@ -119,12 +119,12 @@ def _unreadable(dataset: Dataset) -> list[Problem]:
 
 
 def _long_prompts(dataset: Dataset) -> list[Problem]:
-    found = long_prompts(dataset, current_prompt_set(dataset))
-    if not found:
+    long = long_prompts(dataset, current_prompt_set(dataset))
+    if not long:
         return []
     title = ngettext(
-        "%(n)d prompt is too long for the encoder", "%(n)d prompts are too long for the encoder", len(found)
-    ) % {"n": len(found)}
-    named = ", ".join(f"“{item['label']}”" for item in found[:5])
+        "%(n)d prompt is too long for the encoder", "%(n)d prompts are too long for the encoder", len(long)
+    ) % {"n": len(long)}
+    named = ", ".join(f"“{item['label']}”" for item in long[:5])
     text = _("Only its beginning is read. Shorten it: %(labels)s.") % {"labels": named}
     return [Problem("long_prompts", "warn", title, text, _("Edit the prompts"), "labels")]

@@ -50,8 +50,8 @@ def processes() -> list[Row]:
 
 
 def _moment(text: str | None) -> Any:
-    found = parse_datetime(text) if text else None
-    return timezone.localtime(found) if found else None
+    moment = parse_datetime(text) if text else None
+    return timezone.localtime(moment) if moment else None
 
 
 def disks() -> list[dict[str, Any]]:
@@ -93,10 +93,10 @@ def attention() -> list[dict[str, str]]:
     rows = [
         {"title": row["title"], "text": row["text"]} for row in state.attention(state.read(settings.HOME))
     ]
-    told: set[str] = set()
+    shown: set[str] = set()
     for place in disk.places():
-        if place.problem and place.problem not in told:
-            told.add(place.problem)
+        if place.problem and place.problem not in shown:
+            shown.add(place.problem)
             title = _("Disk of %(folder)s") % {"folder": place.folder}
             rows.append({"title": title, "text": disk_text(place.problem)})
     return rows

@@ -108,11 +108,11 @@ def _connector(c: Canvas) -> tuple[Field, Field]:
 def _sites(c: Canvas, count: int, tall: float) -> list[tuple[str, float, float, float, float]]:
     """Places of components that do not overlap: (kind, x, y, half width, half height)."""
     rng = c.rng
-    found: list[tuple[str, float, float, float, float]] = []
+    sites: list[tuple[str, float, float, float, float]] = []
     for attempt in range(count * 8):
         kind = (
             "chip"
-            if not found or (attempt < 6 and rng.random() < 0.3)
+            if not sites or (attempt < 6 and rng.random() < 0.3)
             else str(rng.choice(("resistor", "capacitor", "small")))
         )
         if kind == "chip":
@@ -122,11 +122,11 @@ def _sites(c: Canvas, count: int, tall: float) -> list[tuple[str, float, float, 
             if rng.random() < 0.5:
                 w, h = h, w
         x, y = rng.uniform(-0.8 + w, 0.8 - w), rng.uniform(-tall + h + 0.2, tall - h - 0.2)
-        if all(abs(x - fx) > w + fw + 0.08 or abs(y - fy) > h + fh + 0.08 for _, fx, fy, fw, fh in found):
-            found.append((kind, float(x), float(y), float(w), float(h)))
-        if len(found) == count:
+        if all(abs(x - fx) > w + fw + 0.08 or abs(y - fy) > h + fh + 0.08 for _, fx, fy, fw, fh in sites):
+            sites.append((kind, float(x), float(y), float(w), float(h)))
+        if len(sites) == count:
             break
-    return found
+    return sites
 
 
 def _traces(c: Canvas, sites: list[tuple[str, float, float, float, float]], tall: float) -> list[Points]:

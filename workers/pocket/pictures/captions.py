@@ -42,11 +42,11 @@ def facts(spec: Spec) -> tuple[int, int, int, int]:
 
 def is_true(claims: np.ndarray, shown: np.ndarray) -> np.ndarray:
     """(c, 4) claims and (p, 4) facts → (p, c) bool: is the caption true of the picture?"""
-    said, seen = claims[None, :, :], shown[:, None, :]
-    met = (said == UNSAID) | (said == seen)
-    met[..., 0] |= (said[..., 0] == ANY_PART) & (seen[..., 0] != SUBJECTS.index("surface"))
-    met[..., 1] |= (said[..., 1] == ANY_METAL) & np.isin(seen[..., 1], _METAL_INDICES)
-    met[..., 3] |= (said[..., 3] == ANY_DEFECT) & (seen[..., 3] != STATES.index("good"))
+    claimed, seen = claims[None, :, :], shown[:, None, :]
+    met = (claimed == UNSAID) | (claimed == seen)
+    met[..., 0] |= (claimed[..., 0] == ANY_PART) & (seen[..., 0] != SUBJECTS.index("surface"))
+    met[..., 1] |= (claimed[..., 1] == ANY_METAL) & np.isin(seen[..., 1], _METAL_INDICES)
+    met[..., 3] |= (claimed[..., 3] == ANY_DEFECT) & (seen[..., 3] != STATES.index("good"))
     return met.all(axis=2)
 
 

@@ -36,10 +36,10 @@ class Spec:
 
 def states_of(subject: str, *, held_out: bool | None = None) -> list[str]:
     """The states a subject can be in; ``held_out`` True or False keeps only such pairs."""
-    found = [state for state in STATES if possible(subject, state)]
+    states = [state for state in STATES if possible(subject, state)]
     if held_out is not None:
-        found = [state for state in found if ((subject, state) in HELD_OUT) == held_out]
-    return found
+        states = [state for state in states if ((subject, state) in HELD_OUT) == held_out]
+    return states
 
 
 def _often(subject: str, state: str) -> float:

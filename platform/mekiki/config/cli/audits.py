@@ -101,7 +101,9 @@ def _tell(report: "CheckReport", *, pinned: bool) -> None:
         _("%(seals)s seals over %(rows)s rows checked; %(unsealed)s rows are not sealed yet.") % facts,
         file=sys.stdout if report.ok else sys.stderr,
     )
-    if report.ok and report.seals:
+    if report.ok and not report.seals:
+        print(_nothing_sealed())
+    elif report.ok:
         print("✓ " + _("Every sealed row is as it was sealed."))
         if not pinned:
             print(
@@ -125,6 +127,7 @@ def export(file: Path, *, as_json: bool) -> None:
     load_django()
     from mekiki.audit.verification import export_file
 
+    _newest()
     with _counter(_("Rows written")) as progress:
         report = export_file(file, progress=progress)
     if as_json:
@@ -239,8 +242,12 @@ def _newest() -> "Seal":
 
     seal = Seal.objects.select_related("key").order_by("-number").first()
     if seal is None:
-        raise PlainError(_("Nothing is sealed yet. The worker seals events and answers every ten minutes."))
+        raise PlainError(_nothing_sealed())
     return seal
+
+
+def _nothing_sealed() -> str:
+    return _("Nothing is sealed yet. The worker seals events and answers every ten minutes.")
 
 
 def _head(text: str) -> "Head":
@@ -248,14 +255,14 @@ def _head(text: str) -> "Head":
 
     number, _colon, root = text.partition(":")
     try:
-        found = Head(int(number), bytes.fromhex(root))
+        head = Head(int(number), bytes.fromhex(root))
     except ValueError:
-        found = Head(0, b"")
-    if len(found.log_root) != 32 or found.seal < 1:
+        head = Head(0, b"")
+    if len(head.log_root) != 32 or head.seal < 1:
         raise UnusableFileError(
             _("“%(head)s” is no head: a number, a colon, and 64 hexadecimal digits.") % {"head": text}
         )
-    return found
+    return head
 
 
 def _public_key(path: Path) -> bytes:
@@ -318,4 +325,6 @@ def show_keys(*, as_json: bool) -> None:
     for key in keys:
         print(f"{key.at:%Y-%m-%d %H:%M:%S%z}  {grouped(key.fingerprint)}  {key.get_act_display()}")
     if not keys:
-        print(_("This platform has no signing key yet."))
+        print(
+            _("This platform has no signing key yet. Make one on the machine of the worker: mekiki key make")
+        )

@@ -70,15 +70,15 @@ def _run_as_owner(execute: Callable[[], None]) -> None:
     from mekiki.embedded import endpoints
     from mekiki.embedded.roles import connecting, rights
 
-    found = endpoints.read(settings.HOME)
-    found = replace(
-        found,
-        database_url=env.text("DATABASE_URL") or found.database_url,
+    running = endpoints.read(settings.HOME)
+    running = replace(
+        running,
+        database_url=env.text("DATABASE_URL") or running.database_url,
         broker_url=settings.CELERY_BROKER_URL,
     )
-    owner = connecting.owner_url(settings.HOME, found.database_url)
-    endpoints.connect(replace(found, database_url=owner))
+    owner = connecting.owner_url(settings.HOME, running.database_url)
+    endpoints.connect(replace(running, database_url=owner))
     execute()
-    if owner != found.database_url:
-        application = connecting.role_of(found.database_url)
+    if owner != running.database_url:
+        application = connecting.role_of(running.database_url)
         rights.grant(owner, application=application, report=env.text("DATABASE_REPORT_ROLE"))

@@ -12,11 +12,11 @@ from mekiki.embedded import endpoints
 def show() -> None:
     """Say whether a platform runs on the home, and the next command."""
     home = env.home()
-    found = endpoints.read(home)
+    running = endpoints.read(home)
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"[bold]Mekiki[/] {version('mekiki')}", end="  ")
-    if found.pid:
-        where = found.web_url or _("without pages")
+    if running.pid:
+        where = running.web_url or _("without pages")
         console.print(_("runs on %(home)s") % {"home": home}, where, sep="  ", markup=False)
     elif (home / "postgres").exists():
         console.print(_("does not run on %(home)s; its data is there") % {"home": home}, markup=False)
@@ -28,7 +28,7 @@ def show() -> None:
         ("mekiki demo", _("the same with a sample dataset, to look around")),
         ("mekiki replay FOLDER", _("estimate what labelling your own sorted images would take")),
     )
-    if found.pid:
+    if running.pid:
         steps = (
             ("mekiki status", _("what runs, and what needs attention")),
             ("mekiki import SLUG PATH", _("import images from this machine's disk")),

@@ -48,10 +48,10 @@ def change(slug: str, *, images: str | None, gb: str | None, as_json: bool) -> N
 def _dataset(slug: str) -> "Dataset":
     from mekiki.datasets.models import Dataset
 
-    found = Dataset.objects.filter(slug=slug).first()
-    if found is None:
+    dataset = Dataset.objects.filter(slug=slug).first()
+    if dataset is None:
         raise PlainError(_("There is no dataset with the address “%(slug)s”.") % {"slug": slug})
-    return found
+    return dataset
 
 
 def _number(text: str) -> int | None:

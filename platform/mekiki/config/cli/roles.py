@@ -17,17 +17,17 @@ def show(*, as_json: bool) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_user")
         role = cursor.fetchone()[0]
-        found = checking.excesses(cursor, rights.evidence_tables())
+        excesses = checking.excesses(cursor, rights.evidence_tables())
     if as_json:
-        print(json.dumps({"role": role, "too_much": [excess.code for excess in found]}, indent=2))
-    elif not found:
+        print(json.dumps({"role": role, "too_much": [excess.code for excess in excesses]}, indent=2))
+    elif not excesses:
         print(
             _("The database role %(role)s reads and writes rows, and can do nothing else.") % {"role": role}
         )
     else:
         print(_("The database role %(role)s can do more than the application should:") % {"role": role})
-        for excess in found:
+        for excess in excesses:
             print(f"  {excess}")
         print(_("How to separate the roles: docs/how-to/database-roles.md"))
-    if found:
+    if excesses:
         sys.exit(1)

@@ -32,14 +32,14 @@ def show(*, as_json: bool) -> None:
 def gather() -> dict[str, Any]:
     """The state of the home and of its servers; without a database when none runs."""
     home = env.home()
-    found = endpoints.read(home)
+    running = endpoints.read(home)
     external = bool(env.text("DATABASE_URL"))
     state: dict[str, Any] = {
-        "running": bool(found.pid) or external,
+        "running": bool(running.pid) or external,
         "version": version("mekiki"),
         "home": str(home),
-        "pid": found.pid or None,
-        "url": found.web_url or None,
+        "pid": running.pid or None,
+        "url": running.web_url or None,
         "since": None,
         "processes": {},
         "children": {},
@@ -51,10 +51,10 @@ def gather() -> dict[str, Any]:
         return state
     from mekiki.embedded.process import remembered
 
-    if found.pid:
+    if running.pid:
         import psutil
 
-        born = psutil.Process(found.pid).create_time()
+        born = psutil.Process(running.pid).create_time()
         state["since"] = datetime.fromtimestamp(born).astimezone().isoformat(timespec="seconds")
         # Names and numbers of the processes that answer now.
         files = sorted((home / "run").glob("*.pid"))

@@ -11,16 +11,16 @@ def headers_of(scope: dict[str, Any]) -> dict[str, str]:
 
     WSGI writes “-” as “_”, so a name with “_” could pass for another one.
     """
-    found: dict[str, str] = {}
+    headers: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
         if "_" in name:
             continue
-        if name in found:
-            found[name] += ("; " if name == "cookie" else ",") + value
+        if name in headers:
+            headers[name] += ("; " if name == "cookie" else ",") + value
         else:
-            found[name] = value
-    return found
+            headers[name] = value
+    return headers
 
 
 def environ_of(

@@ -81,8 +81,8 @@ def _score(texts: list[str], *, japanese: bool) -> float:
     """From 0 to a little above 1: how much the characters outside ASCII look like parts of words."""
     total = weighed = 0.0
     for text in texts:
-        for found in _OUTSIDE_ASCII.finditer(text):
-            at = found.start()
+        for match in _OUTSIDE_ASCII.finditer(text):
+            at = match.start()
             before = text[at - 1] if at else ""
             after = text[at + 1 : at + 2]
             weight = _japanese(text[at]) if japanese else _latin(text, at)

@@ -74,7 +74,7 @@ class Folder:
         """The one encoding of all names below the folder, and of the folder's own."""
         # Every name that is not ASCII takes part: UTF-8 only if all of them fit.
         parts: set[str] = set() if self.path.name.isascii() else {self.path.name}
-        for name, _found in self._scan(Path(os.path.realpath(self.path))):
+        for name, _file in self._scan(Path(os.path.realpath(self.path))):
             parts.update(part for part in name.split("/") if not part.isascii())
         raw = [os.fsencode(part) for part in sorted(parts)]
         guessed = sum(any("\udc80" <= c <= "\udcff" for c in part) for part in parts)
@@ -105,8 +105,8 @@ class Folder:
             kind = kind_of(top.stat().st_mode) if top.exists() else ""
             yield self.label, ProblemError("special_file", format=kind) if kind else top
             return
-        for name, found in self._scan(top):
-            yield self.encoding.text(name), found
+        for name, file in self._scan(top):
+            yield self.encoding.text(name), file
 
     def _scan(self, top: Path) -> Iterator[tuple[str, Path | Line]]:
         """(path below the top as Python gives it, the file or a line of the report): files first, then folders."""
@@ -114,8 +114,8 @@ class Folder:
         while waiting:
             folder, prefix = waiting.pop()
             try:
-                with os.scandir(folder) as found:
-                    children = sorted(found, key=lambda child: child.name)
+                with os.scandir(folder) as entries:
+                    children = sorted(entries, key=lambda child: child.name)
             except NotADirectoryError:
                 return
             except OSError:

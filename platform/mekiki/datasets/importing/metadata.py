@@ -106,12 +106,12 @@ class MetadataTable:
         store, number = self._store, self._number
         for key in (bare, stem) if stem else (bare,):
             is_stem = key is stem
-            found = store.by_key(number, key, _MAX_CANDIDATES)
+            rows = store.by_key(number, key, _MAX_CANDIDATES)
             if len(folded) > 1:
-                found += store.by_key(number, _path_key(folded[-2], key), _MAX_CANDIDATES)
+                rows += store.by_key(number, _path_key(folded[-2], key), _MAX_CANDIDATES)
             else:
-                found += store.by_ending(number, key, _MAX_CANDIDATES)
-            for row in found:
+                rows += store.by_ending(number, key, _MAX_CANDIDATES)
+            for row in rows:
                 yield row, is_stem
 
     @staticmethod
@@ -198,7 +198,7 @@ class Tables:
 
     def __init__(self, store: TableStore) -> None:
         self._store = store
-        self._found: list[tuple[Parts, str, tuple[int, int]]] = []
+        self._not_read: list[tuple[Parts, str, tuple[int, int]]] = []
         self._tables: dict[Parts, list[MetadataTable]] = {}
         self.refused: list[tuple[str, Line]] = []
 
@@ -207,13 +207,13 @@ class Tables:
 
     def add(self, name: str, label: str, pieces: Iterable[bytes]) -> None:
         """Take a table found under `name`, called `label` in the report. ProblemError: see TableStore.keep."""
-        self._found.append((parts_of(name)[:-1], label, self._store.keep(pieces)))
+        self._not_read.append((parts_of(name)[:-1], label, self._store.keep(pieces)))
 
     def parse(self) -> None:
         """Read all tables, in one encoding where they state none."""
-        places = [place for _folder, _label, place in self._found]
+        places = [place for _folder, _label, place in self._not_read]
         encoding = tables.choose_encoding(partial(self._store.open, place) for place in places)
-        for folder, label, place in self._found:
+        for folder, label, place in self._not_read:
             table = MetadataTable(self._store, folder, label)
             try:
                 table.read(place, encoding)
@@ -223,7 +223,7 @@ class Tables:
             self._tables.setdefault(folder, []).append(table)
             if len(self._tables[folder]) == 2:
                 table.notes.append(Note("metadata_second_table", "noted"))
-        self._found.clear()
+        self._not_read.clear()
 
     def all(self) -> Iterator[MetadataTable]:
         """Every table that could be read."""

@@ -72,9 +72,11 @@ def apply_updates(batch: ImportBatch, updates: list[Update], applied: NumberSet)
     return lines
 
 
-def match_known(batch: ImportBatch, found: list[metadata.Tables], report: Report, applied: NumberSet) -> None:
+def match_known(
+    batch: ImportBatch, tables: list[metadata.Tables], report: Report, applied: NumberSet
+) -> None:
     """Give the rows that no file of the import used to images of the dataset; list the rows that are left."""
-    for table in (table for each in found for table in each.all()):
+    for table in (table for folder_tables in tables for table in folder_tables.all()):
         for rows in table.unmatched(_SHA256_LENGTH):
             cells = ((row.cell.lower(), row) for row in rows)
             by_hash = {sha256: row for sha256, row in cells if _SHA256.fullmatch(sha256)}
@@ -91,15 +93,15 @@ def match_known(batch: ImportBatch, found: list[metadata.Tables], report: Report
             table.claim(metadata.parts_of(name), str(pk))
         updates = []
         for pk, name in _known_names(batch.dataset):
-            found_row = table.row(metadata.parts_of(name))
-            if found_row is not None and (values := found_row.values):
-                updates.append(Update(pk, f"{table.label} ({found_row.line})", values))
+            table_row = table.row(metadata.parts_of(name))
+            if table_row is not None and (values := table_row.values):
+                updates.append(Update(pk, f"{table.label} ({table_row.line})", values))
             if len(updates) >= _CHUNK:
                 _write(batch, updates, report, applied)
                 updates = []
         _write(batch, updates, report, applied)
-    for each in found:
-        report.add(each.lines())
+    for folder_tables in tables:
+        report.add(folder_tables.lines())
 
 
 def _write(batch: ImportBatch, updates: list[Update], report: Report, applied: NumberSet) -> None:

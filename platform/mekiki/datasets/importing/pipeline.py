@@ -227,10 +227,10 @@ def _submit(
             window.bad.append((entry.where or entry.name, full))
         else:
             # A second copy in the same window is examined too: should it be bad, both are reported.
-            found = pixel_windows.of(groups[sha256])
-            if found is not None:
-                window.pixel_windows[sha256] = found
-            levels = None if found is None else imaging.Window(found.black, found.white)
+            pixel_window = pixel_windows.of(groups[sha256])
+            if pixel_window is not None:
+                window.pixel_windows[sha256] = pixel_window
+            levels = None if pixel_window is None else imaging.Window(pixel_window.black, pixel_window.white)
             if window.is_written:
                 future = pool.submit(_store, dataset.pk, sha256, entry.data, limits, levels)
             else:

@@ -51,8 +51,8 @@ class StoredRow:
     @property
     def values(self) -> dict[str, str]:
         """Column → text."""
-        found: dict[str, str] = json.loads(self.text)
-        return found
+        columns: dict[str, str] = json.loads(self.text)
+        return columns
 
 
 class TableStore:
@@ -132,11 +132,11 @@ class TableStore:
         blob = _blob(key)
         if not self._is_marked(table, blob):
             return []
-        found = self._db.execute(
+        cursor = self._db.execute(
             f"SELECT {_COLUMNS} FROM rows WHERE tab = ? AND {column} = ? AND open ORDER BY id LIMIT ?",  # noqa: S608
             (table, blob, most),
         )
-        return [_row(values) for values in found]
+        return [_row(values) for values in cursor]
 
     def save(self, row: StoredRow) -> None:
         """Store what a row fits."""
@@ -157,12 +157,12 @@ class TableStore:
         """Yield rows that fit nothing, a few hundred at a time, whose cell has this many characters."""
         after = 0
         while True:
-            found = self._db.execute(
+            cursor = self._db.execute(
                 f"SELECT {_COLUMNS} FROM rows WHERE tab = ? AND id > ? AND files = 0 AND length(cell) = ?"  # noqa: S608
                 " ORDER BY id LIMIT 500",
                 (table, after, length),
             )
-            rows = [_row(values) for values in found]
+            rows = [_row(values) for values in cursor]
             if not rows:
                 return
             after = rows[-1].id
@@ -170,11 +170,11 @@ class TableStore:
 
     def lost(self, table: int) -> Iterator[StoredRow]:
         """Yield the rows that were not used: they fit nothing, or more than one file, or contradict another row."""
-        found = self._db.execute(
+        cursor = self._db.execute(
             f"SELECT {_COLUMNS} FROM rows WHERE tab = ? AND (files <> 1 OR conflict) ORDER BY id",  # noqa: S608
             (table,),
         )
-        return map(_row, found)
+        return map(_row, cursor)
 
     def count(self, table: int) -> int:
         """Return how many rows a table has."""

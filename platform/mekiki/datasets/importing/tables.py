@@ -76,17 +76,17 @@ def choose_encoding(openers: Iterable[Open]) -> str | None:
 
 def _sample(open_table: Open, most: int) -> bytes:
     """Return lines that are not ASCII: the first ones, and one that is not UTF-8 wherever it stands."""
-    found, size, is_utf8 = [], 0, True
+    lines, size, is_utf8 = [], 0, True
     with open_table() as file:
         while line := file.readline(MAX_ROW):
             if line.isascii():
                 continue
             fits = not is_utf8 or _reads(line, "utf-8")
             if size < most or not fits:
-                found.append(line)
+                lines.append(line)
                 size += len(line)
             is_utf8 &= fits
-    return b"".join(found)
+    return b"".join(lines)
 
 
 def _reads(data: bytes, codec: str) -> bool:

@@ -18,8 +18,8 @@ PIXELS_FOR_ESTIMATE = 100_000_000  # of all of them together, so that large imag
 def camera_of(metadata: dict[str, str] | None) -> str:
     """Return the camera that the metadata names; empty where it names none."""
     by_name = {str(name).strip().casefold(): value for name, value in (metadata or {}).items()}
-    found = (str(by_name[name]).strip() for name in CAMERA_COLUMNS if by_name.get(name))
-    return next(found, "")[:200]
+    names = (str(by_name[name]).strip() for name in CAMERA_COLUMNS if by_name.get(name))
+    return next(names, "")[:200]
 
 
 def follow_cameras(images: Iterable[Image]) -> None:
@@ -73,12 +73,12 @@ class Windows:
         values = [some for some in values if len(some)]
         if not values:
             return
-        found = imaging.estimate(values, np.dtype(sample))
+        estimated = imaging.estimate(values, np.dtype(sample))
         window, created = PixelWindow.objects.get_or_create(
             dataset=self._dataset,
             camera=camera,
             sample=sample,
-            defaults={"black": found.black, "white": found.white, "estimated_from": len(values)},
+            defaults={"black": estimated.black, "white": estimated.white, "estimated_from": len(values)},
         )
         if created:
             record(
@@ -86,7 +86,7 @@ class Windows:
                 actor=None,
                 dataset=self._dataset,
                 target=window,
-                data={"camera": camera, "sample": sample, "black": found.black, "white": found.white},
+                data={"camera": camera, "sample": sample, "black": estimated.black, "white": estimated.white},
             )
         self._known[group] = window
 

@@ -17,10 +17,10 @@ from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
 from mekiki.jobs.services import cancel, enqueue
 
 CREATION_SETTINGS = frozenset(
-    {"encoder_name", "seed", "audit_fraction", "queue_target", "acquisition", "retrain_every", "opinions"}
+    {"encoder_name", "seed", "audit_fraction", "queue_target", "acquisition", "retrain_every", "overlap"}
 )
 EDITABLE = frozenset(
-    {"name", "description", "audit_fraction", "queue_target", "acquisition", "retrain_every", "opinions"}
+    {"name", "description", "audit_fraction", "queue_target", "acquisition", "retrain_every", "overlap"}
 )
 
 
@@ -30,7 +30,7 @@ def create_dataset(
     """A new dataset; its maker becomes its admin.
 
     slug: made from the name where empty; a name without any letter gives dataset-<n>. settings: encoder_name,
-    seed, audit_fraction, queue_target, acquisition, retrain_every, opinions. PermissionDenied unless the user may
+    seed, audit_fraction, queue_target, acquisition, retrain_every, overlap. PermissionDenied unless the user may
     create datasets; ValidationError for a value out of range or a taken address.
     """
     if not (user.is_active and (user.may_create_datasets or user.is_superuser)):
@@ -103,7 +103,7 @@ def change_address(*, dataset: Dataset, user: User, slug: str) -> Dataset:
 
 @transaction.atomic
 def update_settings(*, dataset: Dataset, user: User, **changes: Any) -> Dataset:
-    """Change name, description, audit_fraction, queue_target, acquisition, retrain_every or opinions.
+    """Change name, description, audit_fraction, queue_target, acquisition, retrain_every or overlap.
 
     A new audit share or a longer queue asks for the queue to be filled anew. ValidationError for a value out of range. Nothing is recorded
     when nothing changes.

@@ -105,10 +105,10 @@ def set_estimate(*, window: PixelWindow, files: Iterable[bytes], user: User | No
     values = [some for some in values if len(some)]
     if not values:
         return
-    found = imaging.estimate(values, np.dtype(window.sample))
-    if (window.black, window.white) == (found.black, found.white):
+    estimated = imaging.estimate(values, np.dtype(window.sample))
+    if (window.black, window.white) == (estimated.black, estimated.white):
         return
-    window.black, window.white, window.estimated_from = found.black, found.white, len(values)
+    window.black, window.white, window.estimated_from = estimated.black, estimated.white, len(values)
     window.version += 1
     with transaction.atomic():
         window.save(update_fields=["black", "white", "estimated_from", "version"])
@@ -120,8 +120,8 @@ def set_estimate(*, window: PixelWindow, files: Iterable[bytes], user: User | No
             data={
                 "camera": window.camera,
                 "sample": window.sample,
-                "black": found.black,
-                "white": found.white,
+                "black": estimated.black,
+                "white": estimated.white,
             },
         )
 

@@ -17,18 +17,18 @@ from mekiki.datasets.forms import WindowForm
 @require_http_methods(["GET", "HEAD", "POST"])
 def window(request: UserRequest, slug: str, pk: int) -> HttpResponse:
     """Before a change: what it costs (GET, or a POST without `agreed`). With `agreed`: do it."""
-    found = window_for(request.user, slug, pk)
+    pixel_window = window_for(request.user, slug, pk)
     estimate = "estimate" in request.POST
     form = WindowForm(
         request.POST if request.method == "POST" and not estimate else None,
-        initial={"black": found.black, "white": found.white},
+        initial={"black": pixel_window.black, "white": pixel_window.white},
     )
     if request.method == "POST" and "agreed" in request.POST and (estimate or form.is_valid()):
         try:
             if estimate:
-                services.estimate_window_again(window=found, user=request.user)
+                services.estimate_window_again(window=pixel_window, user=request.user)
             else:
-                changed = services.change_window(window=found, user=request.user, **form.cleaned_data)
+                changed = services.change_window(window=pixel_window, user=request.user, **form.cleaned_data)
                 if changed is None:
                     messages.info(request, _("Nothing was changed: these are the values in use."))
                     return redirect("dataset-settings", slug)
@@ -43,13 +43,13 @@ def window(request: UserRequest, slug: str, pk: int) -> HttpResponse:
             )
             return redirect("dataset-settings", slug)
     context = {
-        "dataset": found.dataset,
+        "dataset": pixel_window.dataset,
         "section": "settings",
-        "window": found,
+        "window": pixel_window,
         "form": form,
         "estimate": estimate,
         "asked": request.method == "POST" and (estimate or form.is_valid()),
-        "image_count": found.images.count(),
+        "image_count": pixel_window.images.count(),
     }
     return render(request, "datasets/window.html", context)
 

@@ -1,6 +1,6 @@
 """Search among embeddings: the index, the nearest images, texts turned into vectors by a worker."""
 
-from mekiki.learning.search.neighbours import TOP, Found, SearchTooSlowError, nearest, vector_of
+from mekiki.learning.search.neighbours import TOP, Neighbours, SearchTooSlowError, nearest, vector_of
 from mekiki.learning.search.serving import serving_encoder
 from mekiki.learning.search.tending import ask_for_index, tend
 from mekiki.learning.search.texts import Asked, Problem, ask
@@ -8,7 +8,7 @@ from mekiki.learning.search.texts import Asked, Problem, ask
 __all__ = [
     "TOP",
     "Asked",
-    "Found",
+    "Neighbours",
     "Problem",
     "SearchTooSlowError",
     "ask",

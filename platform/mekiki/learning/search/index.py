@@ -48,12 +48,12 @@ def states() -> dict[int, IndexState]:
             [PREFIX],
         )
         rows = cursor.fetchall()
-    found = {}
+    by_encoder = {}
     for name, valid, size, tuples in rows:
         with suppress(ValueError):
             number = int(name.removeprefix(PREFIX))
-            found[number] = IndexState(number, valid, size, max(0, tuples))
-    return found
+            by_encoder[number] = IndexState(number, valid, size, max(0, tuples))
+    return by_encoder
 
 
 def usable(encoder: Encoder) -> bool:

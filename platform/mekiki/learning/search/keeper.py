@@ -105,16 +105,16 @@ class Keeper:
 
     def run(self) -> None:
         """Serve until `stop`; the connection is made again whenever it is lost."""
-        said = ""
+        logged = ""
         while not self._stop.is_set():
             try:
                 with psycopg.connect(self._url, autocommit=True, connect_timeout=5) as session:
-                    said = ""
+                    logged = ""
                     self._serve(session)
             except psycopg.Error as problem:
-                if (text := str(problem)) != said and not self._stop.is_set():
+                if (text := str(problem)) != logged and not self._stop.is_set():
                     self._say(f"search indexes are not built at present: {text}")
-                    said = text
+                    logged = text
                 self._stop.wait(RETRY_SECONDS)
 
     def _serve(self, session: building.Session) -> None:

@@ -31,7 +31,7 @@ class SearchTooSlowError(Exception):
 
 
 @dataclass(frozen=True)
-class Found:
+class Neighbours:
     """(image id, similarity) of the most similar images, best first. `exact`: nothing nearer was missed."""
 
     hits: list[tuple[int, float]]
@@ -46,7 +46,7 @@ def vector_of(encoder: Encoder, image: Image) -> NDArray[np.float32] | None:
 
 def nearest(
     *, encoder: Encoder, vector: NDArray[np.floating], images: QuerySet[Image], limit: int = TOP
-) -> Found:
+) -> Neighbours:
     """The `limit` most similar of `images` to `vector` (d,); ties by ascending image id.
 
     ValueError: another shape, or values that are not finite. SearchTooSlowError: narrow `images` down.
@@ -59,13 +59,13 @@ def nearest(
     try:
         inner, parameters = wanted_ids.query.sql_with_params()
     except EmptyResultSet:
-        return Found([], exact=True)
+        return Neighbours([], exact=True)
     few = wanted_ids[: EXACT_UP_TO + 1].count() <= EXACT_UP_TO
     if not few and usable(encoder):
         hits = _by_graph(encoder, wanted, inner, parameters, limit)
         if len(hits) >= limit:
-            return Found(hits, exact=False)
-    return Found(_exact(encoder, wanted, inner, parameters, limit), exact=True)
+            return Neighbours(hits, exact=False)
+    return Neighbours(_exact(encoder, wanted, inner, parameters, limit), exact=True)
 
 
 def _by_graph(

@@ -103,7 +103,7 @@ def ask(*, encoder: Encoder, text: str, user: Any, wait: float = 0.0) -> Asked:
             _wait(row, wait)
         finally:
             _waiting.release()
-    return _told(row)
+    return _answer_of(row)
 
 
 def _wait(row: TextEmbedding, seconds: float) -> None:
@@ -180,7 +180,7 @@ def waiting_text(pk: int) -> TextEmbedding | None:
     return None if row.asked_at <= now and clock.has_passed(EXPIRES, row.asked_at, at=now) else row
 
 
-def _told(row: TextEmbedding) -> Asked:
+def _answer_of(row: TextEmbedding) -> Asked:
     if row.vector is not None:
         return Asked(row.text, vector=np.asarray(row.vector, np.float32))
     if row.problem:

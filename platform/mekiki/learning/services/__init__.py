@@ -23,12 +23,12 @@ from mekiki.learning.services.encoder_probes import (
     withdraw_difference,
 )
 from mekiki.learning.services.encoder_steps import (
+    begin_platform_switch,
     change_is_ready,
     record_long_prompts,
     record_new_encoder,
-    rest_change,
     resume_change,
-    switch_of_the_platform,
+    suspend_change,
     switch_over,
 )
 from mekiki.learning.services.encoder_upkeep import (
@@ -63,6 +63,7 @@ from mekiki.learning.services.training import (
 )
 
 __all__ = [
+    "begin_platform_switch",
     "cancel_change",
     "change_is_ready",
     "chosen_with",
@@ -97,7 +98,6 @@ __all__ = [
     "request_take_back",
     "request_training",
     "request_verification",
-    "rest_change",
     "resume_change",
     "run_of",
     "seed_for",
@@ -105,7 +105,7 @@ __all__ = [
     "settle_all",
     "store_embeddings",
     "store_predictions",
-    "switch_of_the_platform",
+    "suspend_change",
     "switch_over",
     "take_back_obstacle",
     "use_head",

@@ -23,7 +23,7 @@ from mekiki.jobs.services import cancel, enqueue
 from mekiki.learning.encoder_names import checked_encoder
 from mekiki.learning.models import EncoderChange
 from mekiki.learning.selectors import champion, encoder_in_use, has_embeddings
-from mekiki.learning.services.encoder_steps import ACTS, S, end, lock_dataset, rest_change
+from mekiki.learning.services.encoder_steps import ACTS, S, end, lock_dataset, suspend_change
 
 
 def change_key(dataset: Dataset) -> str:
@@ -53,7 +53,7 @@ def settle(dataset: Dataset) -> None:
         if Job.objects.filter(key=change_key(dataset), state__in=ACTIVE_STATES).exists():
             continue
         stopped = job is not None and job.state == State.CANCELLED
-        rest_change(
+        suspend_change(
             change=change,
             code="cancelled" if stopped else "job_ended",
             error=job.error if job else "",

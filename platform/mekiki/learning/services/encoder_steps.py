@@ -124,7 +124,7 @@ def record_long_prompts(*, change: EncoderChange, long_prompts: list[dict[str, A
 
 
 @transaction.atomic
-def switch_of_the_platform(*, change: EncoderChange, job: Job) -> None:
+def begin_platform_switch(*, change: EncoderChange, job: Job) -> None:
     """Weights behind the name were replaced and the new ones are ready: the same job goes on and switches over."""
     lock_dataset(change.dataset)
     change.refresh_from_db()
@@ -190,7 +190,7 @@ def switch_over(*, change: EncoderChange, head: Head | None, user: Any) -> None:
 
 
 @transaction.atomic
-def rest_change(*, change: EncoderChange, code: str, error: str, texts: Texts | None = None) -> None:
+def suspend_change(*, change: EncoderChange, code: str, error: str, texts: Texts | None = None) -> None:
     """A step did not succeed (code "cancelled": it was stopped). The encoder in use stays, and so does what was
     computed; the change rests where the step can be asked for again."""
     lock_dataset(change.dataset)

@@ -63,7 +63,7 @@ def request_scheduled_training(*, dataset_id: int) -> str:
 def can_learn(dataset: Dataset) -> bool:
     """Is there an image outside the audit sample that has a label in use, or that several people have judged?"""
     confirmed = dataset.confirmed_labels.filter(in_training=True, label__archived_at__isnull=True)
-    return confirmed.exists() or dataset.queue_items.filter(opinions__gt=1, state="done").exists()
+    return confirmed.exists() or dataset.queue_items.filter(overlap__gt=1, state="done").exists()
 
 
 @transaction.atomic

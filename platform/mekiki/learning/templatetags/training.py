@@ -2,7 +2,7 @@
 
 from django import template
 
-from mekiki.learning.training_log import told
+from mekiki.learning.training_log import log_in_words
 
 register = template.Library()
-register.filter("told", told)  # {{ run.log|told }}
+register.filter("log_in_words", log_in_words)  # {{ run.log|log_in_words }}

@@ -23,7 +23,7 @@ from mekiki.review.models import AUDIT_GRACE, BLIND_STREAMS, ConfirmedLabel, Dec
 LABEL_KINDS = (Decision.Kind.CONFIRM, Decision.Kind.CORRECT)
 
 
-def effective_opinions(**where: Any) -> list[Decision]:
+def effective_decisions(**where: Any) -> list[Decision]:
     """The decisions that name a label and have not been undone, in the order they were made."""
     return list(
         Decision.objects.filter(kind__in=LABEL_KINDS, superseded_by__isnull=True, **where)
@@ -32,20 +32,20 @@ def effective_opinions(**where: Any) -> list[Decision]:
     )
 
 
-def one_each(opinions: Iterable[Decision]) -> list[Decision]:
-    """One opinion a person, answers in time before late ones."""
+def first_by_reviewer(decisions: Iterable[Decision]) -> list[Decision]:
+    """Return one decision of each reviewer: answers in time before late ones."""
     first: dict[int, Decision] = {}
-    for opinion in sorted(opinions, key=lambda d: (d.late, d.pk)):
-        first.setdefault(opinion.user_id, opinion)
+    for decision in sorted(decisions, key=lambda d: (d.late, d.pk)):
+        first.setdefault(decision.user_id, decision)
     return list(first.values())
 
 
-def settle(opinions: Iterable[Decision], wanted: int) -> Decision | None:
+def settle(decisions: Iterable[Decision], wanted: int) -> Decision | None:
     """The decision that sets the label: the first one of the label that more than half of `wanted` name.
 
-    Answers beyond the `wanted` first are opinions that change nothing. None while it is open.
+    Answers beyond the `wanted` first change nothing. None while it is open.
     """
-    counted = one_each(opinions)[:wanted]
+    counted = first_by_reviewer(decisions)[:wanted]
     if not counted:
         return None
     label_id, votes = Counter(d.label_id for d in counted).most_common(1)[0]
@@ -59,11 +59,11 @@ def derive(*, dataset: Any, image: Any) -> ConfirmedLabel | None:
 
     The newest item that is settled counts; items with only late answers count when no other is settled.
     """
-    opinions = sorted(effective_opinions(image=image), key=lambda d: d.item_id or 0, reverse=True)
+    decisions = sorted(effective_decisions(image=image), key=lambda d: d.item_id or 0, reverse=True)
     settled = []
-    for _item, of_item in groupby(opinions, key=lambda d: d.item_id):
+    for _item, of_item in groupby(decisions, key=lambda d: d.item_id):
         group = list(of_item)
-        deciding = settle(group, group[0].item.opinions if group[0].item else 1)
+        deciding = settle(group, group[0].item.overlap if group[0].item else 1)
         if deciding is not None:
             settled.append(deciding)
     deciding = next((d for d in settled if not d.late), settled[-1] if settled else None)
@@ -74,7 +74,7 @@ def derive(*, dataset: Any, image: Any) -> ConfirmedLabel | None:
         return None
     # An image that was asked about for the audit stays in it, whatever asks about it later.
     audit_label, audited_at = audit_answer(image)
-    audited = audit_label is not None or any(d.shown.get("stream") == Stream.AUDIT for d in opinions)
+    audited = audit_label is not None or any(d.shown.get("stream") == Stream.AUDIT for d in decisions)
     stream = Stream.AUDIT if audited else Stream(deciding.shown.get("stream") or Stream.RECHECK)
     if current is None:
         return ConfirmedLabel.objects.create(
@@ -121,16 +121,16 @@ def audit_answer(image: Any) -> tuple[Label | None, datetime | None]:
         .select_related("item", "label", "superseded_by")
         .order_by("item_id", "id")
     )
-    found = []
+    answers = []
     for _item, of_item in groupby(given, key=lambda d: d.item_id):
         group = [d for d in of_item if not _slip(d)]
-        wanted = group[0].item.opinions if group and group[0].item else 1
+        wanted = group[0].item.overlap if group and group[0].item else 1
         deciding = _settled_first(group, wanted)
         if deciding is not None:
-            last = max(d.created_at for d in one_each(group)[:wanted])
-            found.append((cast(Label, deciding.label), last))
-    in_use = [each for each in found if each[0].archived_at is None]
-    kept = in_use or found
+            last = max(d.created_at for d in first_by_reviewer(group)[:wanted])
+            answers.append((cast(Label, deciding.label), last))
+    in_use = [answer for answer in answers if answer[0].archived_at is None]
+    kept = in_use or answers
     return kept[0] if kept else (None, None)
 
 
@@ -142,7 +142,7 @@ def _settled_first(group: list[Decision], wanted: int) -> Decision | None:
     """
     for n in range(1, len(group) + 1):
         deciding = settle(group[:n], wanted)
-        if deciding is not None or len(one_each(group[:n])) >= wanted:
+        if deciding is not None or len(first_by_reviewer(group[:n])) >= wanted:
             return deciding
     return None
 

@@ -103,7 +103,7 @@ def correct_label(
             _("The image has the label “%(label)s” already. Nothing was changed.") % {"label": label.name},
         )
     now = clock.now()
-    item = _recheck(dataset, image, state=QueueItem.State.DONE, finished_at=now, opinions=1)
+    item = _recheck(dataset, image, state=QueueItem.State.DONE, finished_at=now, overlap=1)
     shown = shown_for(dataset=dataset, items=[item])[item.pk]
     if shown.get("head") != head_version:
         raise ReviewError(
@@ -137,7 +137,7 @@ def _recheck(dataset: Any, image: Image, stream: str = Stream.RECHECK, **more: A
         stream=stream,
         propensity=1.0,  # chosen by a person, not drawn
         head=head,
-        **{"position": 0.0, "opinions": dataset.opinions, **more},
+        **{"position": 0.0, "overlap": dataset.overlap, **more},
     )
 
 

@@ -15,7 +15,7 @@ from mekiki.labeling.models import Label
 from mekiki.review.errors import InvalidAnswerError, ReviewError, UnknownHereError
 from mekiki.review.models import Decision, Lease, QueueItem
 from mekiki.review.selectors import standing
-from mekiki.review.services.confirmed import LABEL_KINDS, derive, effective_opinions, one_each
+from mekiki.review.services.confirmed import LABEL_KINDS, derive, effective_decisions, first_by_reviewer
 from mekiki.review.services.locks import lock_reviewer
 from mekiki.review.services.queue import follow_up
 
@@ -44,7 +44,7 @@ def answer(
     (with `duplicate` set), whatever has happened since.
 
     kind: confirm, correct, skip or flag. label: needed by correct; confirm takes the shown one. milliseconds: from
-    painted to answered, None where the sender does not know. An answer whose hold ran out is kept as an opinion
+    painted to answered, None where the sender does not know. An answer whose hold ran out is kept as a decision
     (`late`).
     UnknownHereError: no such item or lease for this reviewer. InvalidAnswerError: the answer makes no sense.
     ReviewError: the state forbids it (nothing predicted, asked blind, label archived, key used before).
@@ -183,34 +183,34 @@ def wait_first(item: QueueItem) -> QueueItem:
     """
     waiting = QueueItem.objects.filter(dataset_id=item.dataset_id, state=QueueItem.State.WAITING)
     for last_try in (False, True):
-        found = waiting.filter(image_id=item.image_id).select_for_update(no_key=True).first() or item
-        found.state = QueueItem.State.WAITING
-        found.finished_at = None
-        found.position = (waiting.aggregate(first=Min("position"))["first"] or 0.0) - 1
+        first = waiting.filter(image_id=item.image_id).select_for_update(no_key=True).first() or item
+        first.state = QueueItem.State.WAITING
+        first.finished_at = None
+        first.position = (waiting.aggregate(first=Min("position"))["first"] or 0.0) - 1
         try:
             with transaction.atomic():
-                found.save(update_fields=["state", "finished_at", "position"])
+                first.save(update_fields=["state", "finished_at", "position"])
             break
         except IntegrityError:
             if last_try:
                 raise
-    found.image = item.image
-    return found
+    first.image = item.image
+    return first
 
 
 def _move(item: QueueItem, kind: str, user: Any, now: datetime) -> None:
-    """Where the item goes after an answer: done, to the end of the queue, or on to the next opinion."""
+    """Where the item goes after an answer: done, to the end of the queue, or on to the next decision."""
     if kind == Kind.SKIP:
         last = QueueItem.objects.filter(dataset_id=item.dataset_id, state=QueueItem.State.WAITING)
         item.position = (last.aggregate(last=Max("position"))["last"] or 0.0) + 1
         item.save(update_fields=["position"])
         return
     if kind in LABEL_KINDS:
-        opinions = one_each(effective_opinions(item=item))
-        on_time = sum(not d.late for d in opinions)
+        decisions = first_by_reviewer(effective_decisions(item=item))
+        on_time = sum(not d.late for d in decisions)
         held = Lease.objects.filter(item=item, ended_at__isnull=True, expires_at__gt=now).exclude(user=user)
-        # A late opinion completes the item only where nobody is looking at it now.
-        if on_time < item.opinions and (len(opinions) < item.opinions or held.exists()):
+        # A late decision completes the item only where nobody is looking at it now.
+        if on_time < item.overlap and (len(decisions) < item.overlap or held.exists()):
             return
     item.state = QueueItem.State.DONE
     item.finished_at = now

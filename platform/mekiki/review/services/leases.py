@@ -49,7 +49,7 @@ def next_items(*, dataset: Any, user: Any, count: int = 1) -> list[LeasedItem]:
     """Up to `count` (at most 5) items for a reviewer, in the order they are to be asked.
 
     First what the reviewer holds already, so that a reload shows the same image; then the next free ones,
-    each held by a new lease. Two people get the same item only where it asks for several opinions.
+    each held by a new lease. Two people get the same item only where it has an overlap above 1.
     """
     count = max(1, min(count, MAX_ITEMS))
     now = clock.now()
@@ -98,13 +98,13 @@ def _prolong(leases: list[Lease], now: datetime) -> None:
 
 # Written out, because each part must stay a look-up by the item: as counts the sub-selects cannot become a join
 # or a hash over all decisions, so the cost depends on how many items are held, not on how much was ever answered.
-# An item of one opinion that has one is done: only those of several must count them.
+# An item of one decision that has one is done: only those of several must count them.
 _FREE = """
 SELECT q.* FROM review_queueitem q
 WHERE q.dataset_id = %(dataset)s AND q.state = 'waiting' AND q.id <> ALL(%(lost)s)
-  AND q.opinions > (
+  AND q.overlap > (
     SELECT count(*) FROM review_lease l WHERE l.item_id = q.id AND l.ended_at IS NULL AND l.expires_at > %(now)s
-  ) + CASE WHEN q.opinions = 1 THEN 0 ELSE (
+  ) + CASE WHEN q.overlap = 1 THEN 0 ELSE (
     SELECT count(*) FROM review_decision d WHERE d.item_id = q.id AND d.kind IN ('confirm', 'correct')
     AND NOT d.late AND NOT EXISTS (SELECT FROM review_decision u WHERE u.supersedes_id = d.id)
   ) END
@@ -159,7 +159,7 @@ def lease_items(*, dataset: Any, user: Any, items: list[QueueItem], now: datetim
     for lease in expired:
         if lease.pk not in ended:  # Being renewed or ended at this moment: left alone.
             used[lease.item_id][lease.slot] = lease.user_id
-    several = [item for item in items if item.opinions > 1]
+    several = [item for item in items if item.overlap > 1]
     given = {}
     if several:
         rows_of = Decision.objects.filter(
@@ -169,9 +169,9 @@ def lease_items(*, dataset: Any, user: Any, items: list[QueueItem], now: datetim
     new = []
     for item in items:
         slots = used[item.pk]
-        if len(slots) + given.get(item.pk, 0) >= item.opinions or user.pk in slots.values():
+        if len(slots) + given.get(item.pk, 0) >= item.overlap or user.pk in slots.values():
             continue
-        slot = next(n for n in range(item.opinions) if n not in slots)
+        slot = next(n for n in range(item.overlap) if n not in slots)
         new.append(Lease(item=item, slot=slot, user=user, expires_at=now + lease_time()))
     shown = shown_for(dataset=dataset, items=[lease.item for lease in new])
     for lease in new:
@@ -195,9 +195,9 @@ def shown_for(*, dataset: Any, items: list[QueueItem]) -> dict[int, dict[str, An
         for item in items
     }
     seen = {item.image_id: item for item in items if not shown[item.pk]["blind"]}
-    found = _predicted(dataset, list(seen)) if seen else {}
+    predicted = _predicted(dataset, list(seen)) if seen else {}
     for image_id, item in seen.items():
-        shown[item.pk].update(dict.fromkeys(SHOWN) | found.get(image_id, {}))
+        shown[item.pk].update(dict.fromkeys(SHOWN) | predicted.get(image_id, {}))
     return shown
 
 
@@ -218,8 +218,8 @@ def _predicted(dataset: Any, image_ids: list[int]) -> dict[int, dict[str, Any]]:
         rows = Prediction.objects.filter(head_id=head.pk, image__in=image_ids).values(
             "image_id", "label_id", "label__name", "label__archived_at", "confidence", "runner_up_id"
         )
-        found = {row["image_id"]: row for row in rows}
-        if found or head == (now := in_use.first()):
+        predictions = {row["image_id"]: row for row in rows}
+        if predictions or head == (now := in_use.first()):
             break
         head = now
     if head is None:
@@ -235,7 +235,7 @@ def _predicted(dataset: Any, image_ids: list[int]) -> dict[int, dict[str, Any]]:
             "confidence": row["confidence"],
             "runner_up": row["runner_up_id"],
         }
-        for image_id, row in found.items()
+        for image_id, row in predictions.items()
         if row["label__archived_at"] is None
     }
 

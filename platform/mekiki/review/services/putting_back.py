@@ -12,7 +12,7 @@ from mekiki.accounts.models import Role
 from mekiki.audit.services import record
 from mekiki.review.errors import ReviewError, UnknownHereError
 from mekiki.review.models import Decision, QueueItem
-from mekiki.review.services.confirmed import effective_opinions, one_each
+from mekiki.review.services.confirmed import effective_decisions, first_by_reviewer
 from mekiki.review.services.decisions import lock_item, record_decision, wait_first
 from mekiki.review.services.locks import lock_reviewer
 
@@ -23,7 +23,7 @@ def put_back(*, dataset: Any, user: Any, flag_id: int) -> QueueItem:
 
     The item keeps its stream and propensity: an audited image is judged blind again. It is not replaced by a
     refill. PermissionDenied below admin. UnknownHereError: no such flag here. ReviewError: the flag was taken
-    back meanwhile, or the image has all the opinions it needs.
+    back meanwhile, or the image has all the decisions that its overlap asks for.
     """
     if not at_least(role_in(user, dataset), Role.ADMIN):
         raise PermissionDenied(_("Only an admin of this dataset can put a flagged image back."))
@@ -36,7 +36,7 @@ def put_back(*, dataset: Any, user: Any, flag_id: int) -> QueueItem:
     standing = list(flags.filter(item=item, superseded_by__isnull=True).order_by("pk"))
     if flag not in standing:
         raise ReviewError("not_flagged", _("This flag has been taken back already. Nothing was changed."))
-    if len(one_each(effective_opinions(item=item))) >= item.opinions:
+    if len(first_by_reviewer(effective_decisions(item=item))) >= item.overlap:
         raise ReviewError(
             "answered", _("Others have answered this image already. Its label stays, and so does the flag.")
         )

@@ -42,7 +42,7 @@ def fill_queue(
 ) -> int:
     """Replace what nobody has begun on by a new choice, in its order; returns how many items were added.
 
-    Items in somebody's hands, with some of their opinions, whose flag was taken back, or that a person asked about again
+    Items in somebody's hands, with some of their decisions, whose flag was taken back, or that a person asked about again
     stay, and so do audit items that somebody has held. Images of other datasets, already
     labelled with a label in use (unless the stream asks again, or the audit answer names an archived label) or still
     waiting are passed over. ValueError: lengths differ.
@@ -83,7 +83,7 @@ def fill_queue(
             propensity=propensity,
             head=head,
             position=last + 1 + place,
-            opinions=dataset.opinions,
+            overlap=dataset.overlap,
         )
         for place, (image_id, (stream, propensity)) in enumerate(chosen.items())
         if image_id in known and image_id not in still and (image_id not in labelled or stream in ASK_AGAIN)

@@ -10,7 +10,7 @@ from mekiki.config import clock
 from mekiki.review.errors import ReviewError
 from mekiki.review.models import Decision, QueueItem
 from mekiki.review.selectors import standing
-from mekiki.review.services.confirmed import derive, effective_opinions, one_each
+from mekiki.review.services.confirmed import derive, effective_decisions, first_by_reviewer
 from mekiki.review.services.decisions import is_flagged, lock_item, record_decision, wait_first
 from mekiki.review.services.leases import LeasedItem, lease_items
 from mekiki.review.services.locks import lock_reviewer
@@ -21,7 +21,7 @@ def undo(*, dataset: Any, user: Any, client_key: UUID) -> Decision:
     """Take back the reviewer's own latest answer in the dataset that still stands, also a skip or a flag.
 
     The image waits again and is leased to the reviewer at once, first in the queue, unless somebody else
-    holds it or it needs no further opinion. Sent again with the same client_key: the same decision, with
+    holds it or it needs no further decision. Sent again with the same client_key: the same decision, with
     `duplicate` set. An undo is not undone: answer the image again.
     ReviewError: nothing is left to undo, or the key was used by an answer.
     """
@@ -62,9 +62,9 @@ def undo(*, dataset: Any, user: Any, client_key: UUID) -> Decision:
 
 
 def _ask_again(dataset: Any, user: Any, item: QueueItem) -> LeasedItem | None:
-    """Put the image first in the queue, in the reviewer's hands, if it still needs an opinion."""
+    """Put the image first in the queue, in the reviewer's hands, if it still needs a decision."""
     now = clock.now()
-    enough = len(one_each(effective_opinions(item=item))) >= item.opinions
+    enough = len(first_by_reviewer(effective_decisions(item=item))) >= item.overlap
     if item.state != QueueItem.State.WAITING and (enough or is_flagged(item)):
         return None
     leased = lease_items(dataset=dataset, user=user, items=[wait_first(item)], now=now)

@@ -63,8 +63,8 @@ def neighbours(dataset: Dataset, head: Head | None, image: Image, narrowed: Narr
         return _in_search(dataset, head, image, narrowed, user)
     if not narrowed.asked:
         return _near(Image.objects.filter(dataset=dataset), image, "")
-    found = matching(dataset, head, narrowed.asked)
-    here = found.filter(pk=image.pk).first()
+    images = matching(dataset, head, narrowed.asked)
+    here = images.filter(pk=image.pk).first()
     if here is None:
         # By its place in the order of import: its prediction may be hidden.
         plain = matching(dataset, head, {k: v for k, v in narrowed.asked.items() if k != "sort"})
@@ -72,7 +72,7 @@ def neighbours(dataset: Dataset, head: Head | None, image: Image, narrowed: Narr
         return Near(near.newer, near.older, outside=True)
     large = Image.objects.filter(dataset=dataset)[: COUNT_UP_TO + 1].count() > COUNT_UP_TO
     count = not large or bool(set(narrowed.asked) - {"sort"})
-    return _near(found, here, narrowed.asked.get("sort", ""), count=count)
+    return _near(images, here, narrowed.asked.get("sort", ""), count=count)
 
 
 def _near(images: QuerySet[Image], here: Image, sort: str, *, count: bool = True) -> Near:

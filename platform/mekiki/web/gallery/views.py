@@ -76,11 +76,11 @@ def _listed(
     request: UserRequest, dataset: Dataset, head: Head | None, asked: dict[str, Any]
 ) -> dict[str, Any]:
     """A page of the images that match, in the order asked for."""
-    found = matching(dataset, head, asked)
-    page = page_of(found, asked.get("sort", ""), request.GET.get("after", ""), request.GET.get("before", ""))
+    images = matching(dataset, head, asked)
+    page = page_of(images, asked.get("sort", ""), request.GET.get("after", ""), request.GET.get("before", ""))
     total = image_count(dataset)
     filtered = bool(set(asked) - {"sort"})
-    matches = found.order_by()[: COUNT_UP_TO + 1].count() if filtered else total
+    matches = images.order_by()[: COUNT_UP_TO + 1].count() if filtered else total
     return {
         "images": page.images,
         "left_out": blinding.hidden_count(dataset) if leaves_out_hidden(asked) else 0,

@@ -31,14 +31,14 @@ def choice_of(head: Head) -> Choice:
     """Why this kind of head. Heads that were made before kinds were compared say that."""
     kinds = dict(Head.Kind.choices)
     candidates = [
-        {**each, "label": kinds.get(each.get("kind"), each.get("kind"))}
-        for each in head.metrics.get("candidates") or []
+        {**candidate, "label": kinds.get(candidate.get("kind"), candidate.get("kind"))}
+        for candidate in head.metrics.get("candidates") or []
     ]
     return Choice(_sentence(head, kinds), candidates)
 
 
 def _sentence(head: Head, kinds: dict[str, Any]) -> str:
-    if not head.taught:
+    if not head.is_trained:
         return _(
             "It rests on the prompts alone: there was no confirmed label to learn from. Review some images, then retrain."
         )
@@ -48,7 +48,7 @@ def _sentence(head: Head, kinds: dict[str, Any]) -> str:
         return _(
             "The usual kind, a logistic head that leans on the prompts, has the lowest log-loss in cross-validation."
         )
-    told = {
+    sentences = {
         "few_labels": _(
             "Too few labels to compare kinds of head: the logistic head that leans on the prompts was taken. "
             "Review more images, then retrain."
@@ -66,7 +66,7 @@ def _sentence(head: Head, kinds: dict[str, Any]) -> str:
             "It was made without comparing kinds of head: the logistic head that leans on the prompts was taken."
         ),
     }
-    return told.get(code, code)
+    return sentences.get(code, code)
 
 
 def strengths_of(head: Head) -> Strengths | None:
@@ -75,13 +75,15 @@ def strengths_of(head: Head) -> Strengths | None:
     chosen = head.metrics.get("lambda0")
     rows = [
         charts.Loss(
-            each["lambda0"],
-            each["log_loss"],
-            each["standard_error"],
-            chosen is not None and math.isclose(each["lambda0"], chosen, rel_tol=1e-6),
+            strength["lambda0"],
+            strength["log_loss"],
+            strength["standard_error"],
+            chosen is not None and math.isclose(strength["lambda0"], chosen, rel_tol=1e-6),
         )
-        for each in tried
-        if each["lambda0"] > 0 and math.isfinite(each["log_loss"]) and math.isfinite(each["standard_error"])
+        for strength in tried
+        if strength["lambda0"] > 0
+        and math.isfinite(strength["log_loss"])
+        and math.isfinite(strength["standard_error"])
     ]
     rows.sort(key=lambda row: row.strength)
     if not rows:

@@ -1,4 +1,4 @@
-"""Confusion matrices as tables: rows are what people said, columns what the head said."""
+"""Confusion matrices as tables: rows are what people predicted, columns what the head predicted."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,7 @@ STEPS = 5
 
 @dataclass(frozen=True)
 class Cell:
-    """How many images of a row were said to be a column; step 0…STEPS shades it by its share of the row."""
+    """How many images of a row were predicted to be a column; step 0…STEPS shades it by its share of the row."""
 
     count: int
     step: int
@@ -30,7 +30,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A label as people said it."""
+    """A label as people predicted it."""
 
     name: str
     total: int
@@ -42,7 +42,7 @@ class Mistake:
     """Images of one label that the head called another."""
 
     truth: str
-    said: str
+    predicted: str
     count: int
     share: float
     url: str
@@ -86,11 +86,11 @@ def _confusion(matrix: Any, label_ids: Any, labels: dict[int, Label], slug: str)
     names = [labels[pk].name if pk in labels else "?" for pk in label_ids]
     totals = [sum(row) for row in matrix]
 
-    def url(truth: int, said: int) -> str:
-        pair = [labels.get(label_ids[truth]), labels.get(label_ids[said])]
+    def url(truth: int, predicted: int) -> str:
+        pair = [labels.get(label_ids[truth]), labels.get(label_ids[predicted])]
         if not slug or any(label is None or label.archived_at for label in pair):
             return ""
-        return f"{reverse('images', args=[slug])}?{urlencode({'confirmed': label_ids[truth], 'label': label_ids[said]})}"
+        return f"{reverse('images', args=[slug])}?{urlencode({'confirmed': label_ids[truth], 'label': label_ids[predicted]})}"
 
     wrong = [(t, s) for t in range(n) for s in range(n) if t != s and matrix[t][s]]
     wrong.sort(key=lambda pair: (-matrix[pair[0]][pair[1]], pair))

@@ -31,7 +31,7 @@ def training_labels(request: UserRequest, slug: str, version: int) -> StreamingH
 
 
 def _training_rows(head: Head) -> Iterator[tuple[Any, ...]]:
-    """TRAINING, then a row for each label, and one for each further opinion about an image.
+    """TRAINING, then a row for each label, and one for each further decision about an image.
 
     A decision that is not on record leaves its cells empty.
     """
@@ -50,9 +50,9 @@ def _training_rows(head: Head) -> Iterator[tuple[Any, ...]]:
                 safe_cell(user),
                 utc(at),
                 kind,
-                said,
+                label_name,
             )
-            for pk, user, at, kind, said in wanted.values_list(
+            for pk, user, at, kind, label_name in wanted.values_list(
                 "pk", "user__username", "created_at", "kind", "label__name"
             )
         }
@@ -60,8 +60,8 @@ def _training_rows(head: Head) -> Iterator[tuple[Any, ...]]:
         for image, sha256, name, label, decision, others in chunk:
             name = neutral_name(sha256) if image in blind else name
             for number in (decision, *others):
-                user, at, kind, said = decisions.get(number, ("", "", "", ""))
-                shown = label if number == decision else said
+                user, at, kind, label_name = decisions.get(number, ("", "", "", ""))
+                shown = label if number == decision else label_name
                 yield sha256, safe_cell(name), safe_cell(shown or ""), user, at, number, kind
 
 
@@ -81,9 +81,9 @@ def confusions(request: UserRequest, slug: str, version: int) -> StreamingHttpRe
         # Last the images that have no place in the matrix, with the reason in the fourth column.
         yield "people_said", "head_said", "images", "note"
         for truth, row in zip(ids, matrix, strict=True):
-            for said, n in zip(ids, row, strict=True):
+            for predicted, n in zip(ids, row, strict=True):
                 if n:
-                    yield safe_cell(names.get(truth, "?")), safe_cell(names.get(said, "?")), n, ""
+                    yield safe_cell(names.get(truth, "?")), safe_cell(names.get(predicted, "?")), n, ""
         if unknown := unknown_labels(evaluation):
             yield "", "", unknown, UNKNOWN
         counts, since = counts_of(evaluation), since_stated(evaluation, now)

@@ -29,26 +29,26 @@ from mekiki.web.views.datasets import curve_chart
 @require_safe
 def head(request: UserRequest, slug: str, version: int) -> HttpResponse:
     """The page of a head. Accuracy is claimed from the audit sample only; what comes from reviewed labels says so."""
-    dataset, found = head_for(request.user, slug, version)
-    run = selectors.training_run_of(found)
+    dataset, shown = head_for(request.user, slug, version)
+    run = selectors.training_run_of(shown)
     in_use = selectors.champion_since(dataset)
-    evaluation = selectors.evaluation_of(found)
+    evaluation = selectors.evaluation_of(shown)
     facts = parse(run.reason) if run is not None else {}
     before = _before(dataset, facts)
-    labels = Label.objects.in_bulk(found.label_ids)
-    cross = found.metrics.get("cross_validated_on_reviewed_labels") or {}
-    curve = [each for each in selectors.learning_curve(dataset, until=found) if each.n]
-    is_used = in_use is not None and in_use.head_id == found.pk
+    labels = Label.objects.in_bulk(shown.label_ids)
+    cross = shown.metrics.get("cross_validated_on_reviewed_labels") or {}
+    curve = [point for point in selectors.learning_curve(dataset, until=shown) if point.n]
+    is_used = in_use is not None and in_use.head_id == shown.pk
     context = {
         "dataset": dataset,
         "section": "models",
-        "head": found,
+        "head": shown,
         "in_use": is_used,
         "may_choose": at_least(dataset.role, Role.ADMIN),
-        "obstacle": obstacle(dataset, found),
-        "jobs": _jobs(dataset, found),
+        "obstacle": obstacle(dataset, shown),
+        "jobs": _jobs(dataset, shown),
         "run": run,
-        "reason": reason_of(found, in_use),
+        "reason": reason_of(shown, in_use),
         "facts": facts,
         "before": before,
         "before_evaluation": selectors.evaluation_of(before) if before is not None else None,
@@ -59,13 +59,13 @@ def head(request: UserRequest, slug: str, version: int) -> HttpResponse:
         "confusion": confusion.of_audit(evaluation, labels, dataset.slug if is_used else ""),
         "curve": curve,
         "curve_svg": curve_chart(dataset, curve),
-        "classes": _classes(found, labels),
+        "classes": _classes(shown, labels),
         "cross": cross,
-        "choice": choice_of(found),
-        "strengths": strengths_of(found),
+        "choice": choice_of(shown),
+        "strengths": strengths_of(shown),
         "reliability": reliability_of(cross),
-        "reviewed_confusion": confusion.of_reviewed(found, labels),
-        "repeated": _repeated(found),
+        "reviewed_confusion": confusion.of_reviewed(shown, labels),
+        "repeated": _repeated(shown),
     }
     return render(request, "web/head.html", context)
 
@@ -91,15 +91,17 @@ def _jobs(dataset: Dataset, head: Head) -> list[progress.JobStatus]:
 
 def _strata(evaluation: Evaluation | None) -> list[dict[str, Any]]:
     """When the images came in, and how many of each were audited; none where all came in together."""
-    told = evaluation.report.get("strata") or [] if evaluation is not None else []
-    if len(told) < 2:
+    strata = evaluation.report.get("strata") or [] if evaluation is not None else []
+    if len(strata) < 2:
         return []
-    found = []
-    for each in told:
-        since, until = (parse_datetime(each[name]) if each[name] else None for name in ("since", "until"))
+    lines = []
+    for stratum in strata:
+        since, until = (
+            parse_datetime(stratum[name]) if stratum[name] else None for name in ("since", "until")
+        )
         several = since is not None and until is not None and (until - since).total_seconds() >= 60
-        found.append(each | {"since": since, "until": until, "several": several})
-    return found
+        lines.append(stratum | {"since": since, "until": until, "several": several})
+    return lines
 
 
 def _classes(head: Head, labels: dict[int, Label]) -> list[dict[str, Any]]:

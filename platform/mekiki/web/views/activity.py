@@ -47,7 +47,7 @@ def activity(request: UserRequest, slug: str) -> HttpResponse:
             (job, progress.status(job, dataset.role), job.pk in again, left_out.get(job.pk, []))
             for job in ended
         ],
-        "left_out": [each for rows in left_out.values() for each in rows],
+        "left_out": [item for rows in left_out.values() for item in rows],
         "may_retry": bool(again),
         "groups": events.choices(with_users=False),
         **activity_log.page_of(
@@ -69,9 +69,9 @@ def platform_activity(request: UserRequest) -> HttpResponse:
         **activity_log.page_of(request, Event.objects.all(), names=[user.username for user in users]),
     }
     ids = {line.event.dataset_id for line in context["events"]} - {None}
-    found = Dataset.objects.only("slug", "name", "archived_at").in_bulk(ids)
+    datasets = Dataset.objects.only("slug", "name", "archived_at").in_bulk(ids)
     for line in context["events"]:
-        line.dataset = found.get(line.event.dataset_id)
+        line.dataset = datasets.get(line.event.dataset_id)
     return render(request, "web/platform_activity.html", context)
 
 
@@ -96,7 +96,7 @@ def _download(request: UserRequest, rows: QuerySet[Event], name: str, form: str)
         return csv_response(f"{name}.csv", activity_log.csv_rows(rows))
     if form != "jsonl":
         raise Http404
-    lines = (json.dumps(each, ensure_ascii=False) + "\n" for each in activity_log.json_objects(rows))
+    lines = (json.dumps(event, ensure_ascii=False) + "\n" for event in activity_log.json_objects(rows))
     response = StreamingHttpResponse(lines, content_type="application/jsonl; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{name}.jsonl"'
     return response

@@ -75,24 +75,24 @@ class Command(BaseCommand):
         self.stdout.write(json.dumps(answer, ensure_ascii=False, indent=2))
 
     def _tell(self, report: VerifyReport) -> None:
-        found = report.summary
-        if "counts" in found:
+        summary = report.summary
+        if "counts" in summary:
             self.stdout.write(
                 _("Label set %(version)s of %(dataset)s, frozen %(at)s by %(by)s")
                 % {
-                    "version": found["version"],
-                    "dataset": _plain(found["dataset"]),
-                    "at": _plain(found["frozen_at"]),
-                    "by": _plain(found["frozen_by"]) or "Mekiki",
+                    "version": summary["version"],
+                    "dataset": _plain(summary["dataset"]),
+                    "at": _plain(summary["frozen_at"]),
+                    "by": _plain(summary["frozen_by"]) or "Mekiki",
                 }
             )
             self.stdout.write(
-                _("%(human)s labels by people, %(machine)s by machine, %(images)s images") % found["counts"]
+                _("%(human)s labels by people, %(machine)s by machine, %(images)s images") % summary["counts"]
             )
-        if "fingerprint" in found:
-            self.stdout.write(_("Key: %(fingerprint)s") % found)
-        if "head" in found:
-            self.stdout.write(_("Its decisions are sealed up to %(head)s") % found)
+        if "fingerprint" in summary:
+            self.stdout.write(_("Key: %(fingerprint)s") % summary)
+        if "head" in summary:
+            self.stdout.write(_("Its decisions are sealed up to %(head)s") % summary)
 
 
 def _plain(text: str) -> str:

@@ -81,23 +81,23 @@ class Command(BaseCommand):
             raise CommandError(
                 job.error or _("The training was not repeated: the job was stopped."), returncode=NOT_COMPARED
             )
-        told = f"{head.dataset.slug} #{head.version}: {came_of(job.result)}"
+        result = f"{head.dataset.slug} #{head.version}: {came_of(job.result)}"
         if job.result.get("outcome") != SAME:
             different = job.result.get("outcome") == DIFFERENT
-            raise CommandError(told, returncode=OTHER_DIGEST if different else NOT_COMPARED)
-        self.stdout.write(told)
+            raise CommandError(result, returncode=OTHER_DIGEST if different else NOT_COMPARED)
+        self.stdout.write(result)
 
     def _wait(self, job: Job) -> None:
         """Until a worker has done it, saying what it does meanwhile."""
-        said = ""
+        shown = ""
         while True:
             job.refresh_from_db()
             if job.state not in ACTIVE_STATES:
                 return
             now = _(job.stage) if job.stage else str(State(job.state).label)
-            if now != said:
+            if now != shown:
                 self.stdout.write(f"… {now}")
-                said = now
+                shown = now
             time.sleep(0.5)
 
 
@@ -114,9 +114,9 @@ def _head(slug: str, wanted: str) -> Head:
     if slug:
         heads = heads.filter(dataset=_dataset(slug, NOT_COMPARED))
         if wanted.isdecimal() and len(wanted) < 10:
-            found = heads.filter(version=int(wanted)).first()
-            if found is not None:
-                return found
+            head = heads.filter(version=int(wanted)).first()
+            if head is not None:
+                return head
     elif wanted.isdecimal() and len(wanted) < 8:
         raise CommandError(
             _("Version %(version)s of which dataset? mekiki retrain SLUG --verify %(version)s")

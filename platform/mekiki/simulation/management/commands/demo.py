@@ -64,7 +64,7 @@ class Command(BaseCommand):
     def _inside(self, options: dict[str, Any]) -> None:
         from mekiki.labeling.services import LabelSpec
         from mekiki.simulation import loop
-        from mekiki.simulation.doors import HttpDoor
+        from mekiki.simulation.clients import HttpClient
         from mekiki.simulation.setting_up import make_people, make_simulated_dataset
         from mekiki.simulation.truth import Truth, read_table
 
@@ -104,7 +104,7 @@ class Command(BaseCommand):
         figures = loop.run(
             dataset=dataset,
             truth=Truth(dataset, read_table(sample / "truth.csv")),
-            door=HttpDoor(url, dataset.slug, "reviewer", people.passwords["reviewer"]),
+            client=HttpClient(url, dataset.slug, "reviewer", people.passwords["reviewer"]),
             admin=people.admin,
             budget=options["budget"],
             batch=options["batch"],

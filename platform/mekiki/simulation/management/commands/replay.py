@@ -85,7 +85,7 @@ class Command(BaseCommand):
         self, folder: Path, layout: Layout, prompts: dict[str, list[str]], options: dict[str, Any]
     ) -> None:
         from mekiki.simulation import loop
-        from mekiki.simulation.doors import ServiceDoor
+        from mekiki.simulation.clients import ServiceClient
         from mekiki.simulation.setting_up import make_people, make_simulated_dataset
         from mekiki.simulation.truth import Truth, take_folder_names
 
@@ -106,7 +106,7 @@ class Command(BaseCommand):
         figures = loop.run(
             dataset=dataset,
             truth=Truth(dataset, take_folder_names(dataset, layout.label_of)),
-            door=ServiceDoor(dataset, people.reviewer),
+            client=ServiceClient(dataset, people.reviewer),
             admin=people.admin,
             budget=options["budget"],
             batch=options["batch"],

@@ -11,9 +11,9 @@ import pytest
 from django.urls import reverse
 
 from mekiki.learning.models import Head
-from mekiki.learning.training_log import told
+from mekiki.learning.training_log import log_in_words
 from mekiki.review.models import Decision, QueueItem
-from mekiki.review.selectors import Opinions, training_labels, training_opinions
+from mekiki.review.selectors import ImageVotes, training_labels, training_votes
 from mekiki.review.services import answer, next_items
 from tests.factories import MembershipFactory
 from workers.heads.targets import make_targets
@@ -36,7 +36,7 @@ def say(dataset: Any, user: Any, rule: Callable[[Any], str | None]) -> None:
 
 
 def test_people_who_differ_teach_each_by_their_share(coloured: Any, work: Work, client: Any) -> None:
-    coloured.opinions, coloured.queue_target = 2, 24
+    coloured.overlap, coloured.queue_target = 2, 24
     coloured.save()
     work(coloured, "encode")
     work(coloured, "predict")
@@ -58,25 +58,25 @@ def test_people_who_differ_teach_each_by_their_share(coloured: Any, work: Work, 
         ),
     )
     settled = {image for image, _label, _decision in training_labels(coloured)}
-    opinions = {each.image: each for each in training_opinions(coloured)}
-    assert not differ & settled and set(opinions) == settled | differ
-    assert flagged not in opinions
+    training = {each.image: each for each in training_votes(coloured)}
+    assert not differ & settled and set(training) == settled | differ
+    assert flagged not in training
     audits = set(QueueItem.objects.filter(stream="audit").values_list("image_id", flat=True))
-    assert audits and not audits & opinions.keys(), "nothing of the audit is learned, agreed on or not"
+    assert audits and not audits & training.keys(), "nothing of the audit is learned, agreed on or not"
 
     work(coloured, "train")
     head = Head.objects.latest("version")
-    assert head.n_labels == len(opinions) == head.training_labels.count()
-    assert head.metrics["differing_opinions"] == 3
-    y = make_targets(votes_of(list(opinions.values())), head.label_ids)
-    assert y.shape == (len(opinions), 3) and np.allclose(y.sum(axis=1), 1)
-    for row, each in zip(y, opinions.values(), strict=True):
+    assert head.n_labels == len(training) == head.training_labels.count()
+    assert head.metrics["differing_decisions"] == 3
+    y = make_targets(votes_of(list(training.values())), head.label_ids)
+    assert y.shape == (len(training), 3) and np.allclose(y.sum(axis=1), 1)
+    for row, each in zip(y, training.values(), strict=True):
         votes = Decision.objects.filter(image_id=each.image, kind__in=["confirm", "correct"])
         assert sorted(row[row > 0]) == ([0.5, 0.5] if each.image in differ else [1.0])
         assert {head.label_ids[i] for i in np.flatnonzero(row)} == set(
             votes.values_list("label_id", flat=True)
         )
-    assert "About 3 images people differ" in told(head.run.log)
+    assert "About 3 images people differ" in log_in_words(head.run.log)
 
     result = work(coloured, "verify_head", head=head.pk)
     assert (result["outcome"], result["relabelled"]) == ("same", False), result
@@ -85,7 +85,7 @@ def test_people_who_differ_teach_each_by_their_share(coloured: Any, work: Work, 
     assert "About 3 images people differ" in text.content.decode()
     reply = client.get(reverse("head-training-labels", args=[coloured.slug, head.version]))
     rows = b"".join(reply.streaming_content).decode().splitlines()[1:]
-    assert len(rows) == 2 * len(opinions), "a line for each opinion"
+    assert len(rows) == 2 * len(training), "a line for each opinion"
     assert {row.split(",")[2] for row in rows if row.startswith(asked[0].image.sha256)} == {
         true(asked[0]),
         other[true(asked[0])],
@@ -100,16 +100,16 @@ def test_one_opinion_each_is_what_it_always_was(
     work(coloured, "encode")
     work(coloured, "predict")
     answer_queue(coloured)
-    opinions = training_opinions(coloured)
-    assert [(each.image, each.label, each.decision) for each in opinions] == training_labels(coloured)
-    assert not any(each.others for each in opinions)
+    training = training_votes(coloured)
+    assert [(each.image, each.label, each.decision) for each in training] == training_labels(coloured)
+    assert not any(each.others for each in training)
     label_ids = list(coloured.labels.order_by("position").values_list("pk", flat=True))
-    y = make_targets(votes_of(opinions), label_ids)
-    assert y.dtype == np.int64 and [label_ids[i] for i in y] == [each.label for each in opinions]
+    y = make_targets(votes_of(training), label_ids)
+    assert y.dtype == np.int64 and [label_ids[i] for i in y] == [each.label for each in training]
 
 
 def test_people_who_agree_are_not_counted_as_differing() -> None:
     """A sixth six times is less than one in binary."""
-    same = Opinions(1, 7, 10, tuple((7, 11 + i) for i in range(5)))
-    y = make_targets(votes_of([same, Opinions(2, 7, 20, ((8, 21),))]), [7, 8])
+    same = ImageVotes(1, 7, 10, tuple((7, 11 + i) for i in range(5)))
+    y = make_targets(votes_of([same, ImageVotes(2, 7, 20, ((8, 21),))]), [7, 8])
     assert y.tolist() == [[1.0, 0.0], [0.5, 0.5]]

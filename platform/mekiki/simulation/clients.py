@@ -1,4 +1,4 @@
-"""The two doors a simulated reviewer can use: the services (replay), or HTTP as the browser does (demo)."""
+"""The two clients of a simulated reviewer: the services (replay), or HTTP as the browser does (demo)."""
 
 import http.cookiejar
 import json
@@ -14,7 +14,7 @@ from mekiki.datasets.models import Dataset
 from mekiki.review import services
 
 
-class Door(Protocol):
+class ReviewClient(Protocol):
     """Where questions come from and answers go."""
 
     def next(self, count: int) -> list[dict[str, Any]]:
@@ -26,7 +26,7 @@ class Door(Protocol):
         ...
 
 
-class ServiceDoor:
+class ServiceClient:
     """Straight through review.services, as one user."""
 
     def __init__(self, dataset: Dataset, user: User) -> None:
@@ -56,7 +56,7 @@ class ServiceDoor:
         )
 
 
-class HttpDoor:
+class HttpClient:
     """Through the running site: logs in with a form, then the review API with the session and CSRF token."""
 
     def __init__(self, url: str, slug: str, name: str, password: str) -> None:
@@ -68,11 +68,11 @@ class HttpDoor:
 
     def _log_in(self, name: str, password: str) -> None:
         page = self._open(f"{self.url}/accounts/login/").decode()
-        found = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)
-        if found is None:
+        match = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)
+        if match is None:
             raise RuntimeError("The login page has no form.")
         form = urllib.parse.urlencode(
-            {"csrfmiddlewaretoken": found.group(1), "username": name, "password": password}
+            {"csrfmiddlewaretoken": match.group(1), "username": name, "password": password}
         ).encode()
         self._open(f"{self.url}/accounts/login/", form)
         if not any(cookie.name == "sessionid" for cookie in self.cookies):

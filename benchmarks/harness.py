@@ -1,0 +1,66 @@
+"""What every benchmark on the database shares: a fresh platform home, and how figures are printed and kept."""
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
+
+
+@contextmanager
+def fresh_platform(home: Path | None = None, *, broker_url: str = "memory://") -> Iterator[Path]:
+    """Set Django up on an embedded PostgreSQL with its ordinary settings, migrated; yield the home.
+
+    The process connects as the owner, who may fill tables as no application may. home: a folder that is kept and used
+    again; without it the home is new and removed at the end.
+    """
+    from mekiki.embedded import places
+    from mekiki.embedded.postgres import Postgres
+
+    folder = home or Path(tempfile.mkdtemp(prefix="mekiki-benchmark-"))
+    server = Postgres(folder / "postgres")
+    server.start()
+    try:
+        connect(folder, server.owner_url, broker_url=broker_url)
+        from django.core.management import call_command
+        from django.db import connection
+
+        call_command("migrate", verbosity=0)
+        yield folder
+        connection.close()
+    finally:
+        server.stop()
+        if home is None:
+            places.discard(folder / "postgres")
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def connect(home: Path, url: str, *, broker_url: str = "memory://") -> None:
+    """Set Django up for a database, in this process and for those that it starts."""
+    os.environ.update(
+        MEKIKI_HOME=str(home),
+        DATABASE_URL=url,
+        BROKER_URL=broker_url,
+        DJANGO_SETTINGS_MODULE="mekiki.config.settings",
+        MEKIKI_LOG_LEVEL="ERROR",
+        PYTHONPATH=os.pathsep.join([str(ROOT / "platform"), str(ROOT)]),
+    )
+    import django
+
+    django.setup()
+
+
+def report(figures: Mapping[str, Any], path: Path | None) -> None:
+    """Print the figures, one a line, and write them as JSON where a path is given."""
+    width = max(map(len, figures))
+    for name, value in figures.items():
+        print(f"{name:{width}}  {value:,}" if isinstance(value, int | float) else f"{name:{width}}  {value}")
+    if path is not None:
+        path.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
