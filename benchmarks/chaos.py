@@ -102,6 +102,7 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         frozen, verified = verify_label_sets(site, REVIEWED, folder)
         kinds = Counter(fault.kind for fault in faults)
         figures = {
+            "seed": options.seed,
             "faults": len(faults),
             **{f"faults_{kind.replace(' ', '_').replace('-', '_')}": n for kind, n in sorted(kinds.items())},
             "disk_could_be_filled": volume.mounted,
