@@ -107,7 +107,7 @@ def _lead(request: HttpRequest, process: str) -> HttpResponse:
 
 
 def _safe_target(request: HttpRequest) -> str:
-    """Return the address on this site to go on to, "" when none was given."""
+    """Return the path on this site to go on to, "" when none was given."""
     target = request.POST.get("next", "")
     allowed = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
-    return target if allowed and len(target) <= 2000 else ""
+    return target if allowed and target.startswith("/") and len(target) <= 2000 else ""
