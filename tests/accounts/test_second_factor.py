@@ -346,3 +346,8 @@ def test_the_passkey_that_is_the_only_way_in_stays() -> None:
     user.set_password(PASSWORD)
     user.save()
     services.remove(user=user, factor=first)
+
+
+def test_a_credential_that_is_nested_without_end_is_refused(client: Client) -> None:
+    answer = client.post("/accounts/login/passkey/", {"credential": "[" * 100_000})
+    assert answer.status_code == 302 and answer["Location"] == LOGIN
