@@ -59,15 +59,15 @@ def reason_of(head: Head, in_use: Champion | None = None) -> str:
 
 def _better_than_prompts(v: dict[str, Any]) -> str:
     return _(
-        "It explains the reviewed labels better than the prompts alone (log-loss %(head).3f against "
-        "%(prompts).3f, cross-validated)."
+        "Better than the prompts alone on the reviewed labels. Log-loss %(head).3f against %(prompts).3f, "
+        "cross-validated."
     ) % {"head": v["log_loss"], "prompts": v["prompts_log_loss"]} + _audit(v)
 
 
 def _worse_than_prompts(v: dict[str, Any]) -> str:
     return _(
-        "Not used: on the reviewed labels it does no better than the prompts alone (log-loss %(head).3f "
-        "against %(prompts).3f, cross-validated). Review more images, then retrain."
+        "Not used: not better than the prompts alone on the reviewed labels. Log-loss %(head).3f against "
+        "%(prompts).3f, cross-validated. Review more images, then retrain."
     ) % {"head": v["log_loss"], "prompts": v["prompts_log_loss"]}
 
 
