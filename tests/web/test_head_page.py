@@ -321,7 +321,7 @@ def test_the_page_reads_in_japanese_with_everything_on_it(dataset: Any) -> None:
         "reviewed labels",
         "Behind the best",
         "Standard error",
-        "People said",
+        "Reviewed label",
         "repeated",
     ):
         assert english not in text, english
