@@ -65,7 +65,7 @@ def test_it_says_why_this_kind_and_shows_what_was_compared(dataset: Any) -> None
     assert row and "chosen" in row[1] and "0.400" in row[1] and "88.0 %" in row[1]
     assert "0.120 ± 0.020" in text and "biased sample" in text
     for code, says in (
-        ("simpler", "so it stays"),
+        ("simpler", "so it is used"),
         ("few_labels", "Too few labels to compare"),
         ("new_code", "new_code"),
     ):
@@ -73,7 +73,7 @@ def test_it_says_why_this_kind_and_shows_what_was_compared(dataset: Any) -> None
         assert says in page(dataset, head)
     usual = HeadFactory(dataset=dataset, metrics={"choice": {"code": "best"}, "candidates": []})
     assert "with the prompts as a prior, has the lowest log-loss" in page(dataset, usual)
-    assert "without comparing kinds" in page(dataset, HeadFactory(dataset=dataset, metrics={}))
+    assert "Kinds of head were not compared" in page(dataset, HeadFactory(dataset=dataset, metrics={}))
     assert "uses the prompts alone" in page(dataset, HeadFactory(dataset=dataset, kind="zero_shot"))
 
 
@@ -336,4 +336,4 @@ def test_label_noise_is_shown_from_half_a_per_cent(dataset: Any) -> None:
         assert ("Estimated label noise: about 8.3 %" in page(dataset, head)) is shown
     metrics = {**METRICS, "label_noise": 0.083}
     head = HeadFactory(dataset=dataset, calibrated=True, n_labels=70, metrics=metrics)
-    assert "うっかりミス" in page(dataset, head, language="ja")
+    assert "ラベルノイズの推定" in page(dataset, head, language="ja")
