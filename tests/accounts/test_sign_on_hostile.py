@@ -16,7 +16,7 @@ from django.db import connections
 from django.test import Client
 from django.urls import get_resolver, reverse
 
-from mekiki.accounts.models import User
+from mekiki.accounts.models import Session, User
 from mekiki.accounts.sign_on import network
 from mekiki.audit.models import Event
 from tests import factories, oidc
@@ -396,3 +396,25 @@ def test_no_address_of_the_library_is_open() -> None:
         return names
 
     assert not [name for name in views_in(get_resolver().url_patterns) if name.startswith("allauth")]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_session_that_ends_during_the_sign_on_links_nothing(
+    idp: Provider, hana: User, client: Client
+) -> None:
+    """The owner of the account ends all sessions while a stranger's link waits for the provider."""
+    client.force_login(hana)
+    back = idp.sign_on(begin(client, "sign-on-link"), "thief")
+
+    def tamper(path: str, answer: Any) -> Any:
+        if path == "/oauth2/token":
+            try:
+                Session.objects.filter(user=hana).delete()
+            finally:
+                connections.close_all()
+        return answer
+
+    idp.tamper = tamper
+    assert client.get(back).status_code in {302, 400}
+    assert SocialAccount.objects.get().uid == SUBJECT
+    assert latest("user.sign_on_failed").data["reason"] == "state"

@@ -76,6 +76,9 @@ def _taken(name: str) -> SignOnRefused:
 def link(*, user: User, identity: Identity, request: HttpRequest) -> SocialAccount:
     """Link an identity to the user who is logged in. SignOnRefused: it belongs to another user, or there are too many."""
     _lock(identity)
+    User.objects.select_for_update().get(pk=user.pk)
+    if not request.session.row().exists():  # type: ignore[attr-defined]  # it ended while the provider was asked
+        raise SignOnRefused("state")
     account = SocialAccount.objects.filter(provider=provider.issuer_key(), uid=identity.subject).first()
     if account is not None and account.user_id != user.pk:
         words = _("This sign-on belongs to another user of this site. Nothing was linked.")
