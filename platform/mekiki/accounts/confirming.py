@@ -1,7 +1,7 @@
-"""Ask who is there before a sensitive act: the password or a second factor of the last minutes, or signing on again.
+"""Ask for a confirmation before a sensitive act: by the password, a second factor, or signing on again.
 
-`confirm_first` stands on every view whose POST is such an act. What was typed is kept: it comes back with the password
-or the second factor, and the act is done at once. Who signs on again comes back to the page and types it again.
+`confirm_first` decorates every view whose POST is such an act. The fields of the form are kept: they come back with the
+password or the second factor, and the act is done at once. After signing on again, the person fills the form in again.
 """
 
 import json
@@ -54,7 +54,7 @@ def is_recent(request: HttpRequest) -> bool:
 
 
 def confirm(request: HttpRequest, *, method: str) -> None:
-    """Note that the person has just shown who they are, and record it. method: as a login's steps are named."""
+    """Store and record that the person has just confirmed who they are. method: a key of login_flow.METHOD_WORDS."""
     user = person(request)
     store: Any = request.session
     store.row().update(confirmed_at=Now())
@@ -64,7 +64,7 @@ def confirm(request: HttpRequest, *, method: str) -> None:
 
 
 def confirm_first(view: View) -> View:
-    """Decorate a view: its POST asks who is there first, unless it was shown within the last minutes."""
+    """Decorate a view: its POST first asks for a confirmation, unless one was given within the last minutes."""
 
     @sensitive_post_parameters()
     @wraps(view)
@@ -86,7 +86,7 @@ def confirm_first(view: View) -> View:
 
 
 def _check(request: HttpRequest) -> str | None:
-    """Check what came with the form; return what is wrong ("": nothing came), None when it is right."""
+    """Check the confirmation in the form. Return None: right; a message: wrong; "": there is none."""
     user = person(request)
     if request.POST.get(CREDENTIAL) or request.POST.get(CODE):
         return _check_factor(request, user)
@@ -111,7 +111,7 @@ def _check_factor(request: HttpRequest, user: User) -> str | None:
         posted = {"code": request.POST[CODE]}
     before = request.session.get(webauthn.STATE_SESSION_KEY)
     request.session[webauthn.STATE_SESSION_KEY] = request.session.pop(CHALLENGE_KEY, None)
-    used, problem = checking.answered(request, user, posted)
+    used, problem = checking.check_answer(request, user, posted)
     request.session[webauthn.STATE_SESSION_KEY] = before
     if used is None:
         return problem
@@ -153,9 +153,9 @@ def _challenge(request: HttpRequest, user: User) -> str:
 
 
 def _page_before(request: HttpRequest) -> str:
-    """Return the address on this site from which the form was sent; "" where the browser does not say."""
-    sent_from = request.headers.get("Referer", "")
-    if not url_has_allowed_host_and_scheme(sent_from, {request.get_host()}, request.is_secure()):
+    """Return the path of the page that sent the form, "" when the browser does not name one of this site."""
+    referrer = request.headers.get("Referer", "")
+    if not url_has_allowed_host_and_scheme(referrer, {request.get_host()}, request.is_secure()):
         return ""
-    parts = urlsplit(sent_from)
+    parts = urlsplit(referrer)
     return f"{parts.path}?{parts.query}" if parts.query else parts.path

@@ -1,4 +1,4 @@
-"""How a login goes on after its first step, whichever door it came through: password, passkey or single sign-on."""
+"""The steps of a login after the first one, which is a password, a passkey or a single sign-on."""
 
 from typing import Any
 
@@ -21,12 +21,12 @@ from mekiki.accounts.second_factor.checking import METHODS
 from mekiki.accounts.sessions import SILENT_LOGIN_KEY
 from mekiki.audit.services import record
 
-# The zone of the browser, told at the first step of a login.
+# The time zone of the browser, from the form of the login.
 ZONE_KEY = "browser_zone"
 
 
 class LoginAdapter(DefaultAccountAdapter):
-    """What django-allauth asks of us about logging in. Nobody signs up; the words are ours."""
+    """The adapter for logins of django-allauth. Nobody signs up, and allauth shows no messages of its own."""
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """Return False: admins make users."""
@@ -50,13 +50,13 @@ class LoginAdapter(DefaultAccountAdapter):
         return False
 
     def add_message(self, request: HttpRequest, level: int, *args: Any, **kwargs: Any) -> None:
-        """Say nothing: our own views do."""
+        """Add no message: our own views do."""
 
     def send_notification_mail(self, *args: Any, **kwargs: Any) -> None:
-        """Send nothing: the audit log tells."""
+        """Send nothing: accounts/notices.py sends mails about changes of an account."""
 
     def respond_user_inactive(self, request: HttpRequest, user: Any) -> HttpResponse:
-        """Lead back to the login page: a deactivated user came through a door that knows no passwords."""
+        """Redirect a deactivated user to the login page, after a passkey or a single sign-on."""
         record(
             kind="user.login_refused",
             target=user,
@@ -66,32 +66,32 @@ class LoginAdapter(DefaultAccountAdapter):
         return redirect("login")
 
     def login(self, request: HttpRequest, user: Any) -> None:
-        """Begin the user's session. The event of it (accounts/logins.py) says which steps the login took."""
+        """Begin the user's session. Its event (accounts/logins.py) names the steps of the login."""
         methods = methods_of(request, user)
         request.login_methods = methods  # type: ignore[attr-defined]
         super().login(request, user)
-        # The person has typed or touched something here, or the provider asked in this sign-on (sign_on/adapter.py).
-        has_shown = not set(methods) <= PROVIDER_METHODS or getattr(request, "provider_asked", False)
-        request.session[SILENT_LOGIN_KEY] = not has_shown
+        # This site asked for a password, passkey or code, or the provider asked (sign_on/adapter.py).
+        is_confirmed = not set(methods) <= PROVIDER_METHODS or getattr(request, "provider_asked", False)
+        request.session[SILENT_LOGIN_KEY] = not is_confirmed
 
     def post_login(
         self, request: HttpRequest, user: Any, *, redirect_url: str | None, **hooks: Any
     ) -> HttpResponse:
-        """Lead on after a login that has taken all its steps."""
+        """Redirect after the last step of a login."""
         take_zone(request, user)
         target = redirect_url if redirect_url and self.is_safe_url(redirect_url) else None
         return HttpResponseRedirect(target or self.get_login_redirect_url(request))
 
 
 def methods_of(request: HttpRequest, user: User) -> list[str]:
-    """Return the steps this session's login took: those of METHOD_WORDS."""
+    """Return the steps of the login of this session, as keys of METHOD_WORDS."""
     return _named(get_authentication_records(request, user))
 
 
 def _named(records: list[dict[str, Any]]) -> list[str]:
-    found = [r.get("type") if r.get("method") == "mfa" else r.get("method") for r in records]
+    kinds = [r.get("type") if r.get("method") == "mfa" else r.get("method") for r in records]
     names = {**METHODS, "socialaccount": "sign_on"}
-    return [names.get(str(name), str(name)) for name in found]
+    return [names.get(str(name), str(name)) for name in kinds]
 
 
 METHOD_WORDS = {
@@ -105,7 +105,7 @@ METHOD_WORDS = {
 
 
 def words_of(session: Session) -> str:
-    """Return how a session was logged in to, in words; "" where it does not say."""
+    """Return the steps of the login of a session in words, "" when the session does not name them."""
     records = session.get_decoded().get(AUTHENTICATION_METHODS_SESSION_KEY) or []
     return ", ".join(dict.fromkeys(str(METHOD_WORDS[n]) for n in _named(records) if n in METHOD_WORDS))
 
@@ -115,7 +115,7 @@ PROVIDER_METHODS = frozenset({"sign_on", "provider_factor"})
 
 
 def take_zone(request: HttpRequest, user: User) -> None:
-    """Take the zone of the first admin's browser where the site has none yet."""
+    """Use the time zone of an admin's browser for the site while the site has none."""
     name = request.session.pop(ZONE_KEY, "")
     if name and site.take_zone_of_browser(name=name, user=user):
         messages.info(

@@ -1,4 +1,4 @@
-"""What django-allauth asks of us about second factors."""
+"""The adapter for second factors of django-allauth, and the second step of a login."""
 
 from allauth.account.internal.flows.login import record_authentication
 from allauth.core import context
@@ -37,17 +37,17 @@ class SecondFactorAdapter(DefaultMFAAdapter):
         return _("Passkey %(number)d") % {"number": count + 1}
 
     def send_notification_mail(self, *args: object, **kwargs: object) -> None:
-        """Send nothing: the audit log tells."""
+        """Send nothing: accounts/notices.py sends mails about changes of an account."""
 
 
 class SecondStep(AuthenticateStage):
-    """The second step of a login, for who has an authenticator app or a passkey. It remembers the password in use."""
+    """The second step of a login, for users with an authenticator app or a passkey. It stores which password was used."""
 
     def handle(self) -> tuple:
         """Ask for the second factor, unless a passkey alone was used or the provider's second factor counts."""
         user = self.login.user
         sign_on = (self.login.signal_kwargs or {}).get("sociallogin")
-        # What is left is stored until the second step is done: nothing of the sign-on is needed then.
+        # The login is stored until the second step is done, without the sign-on, which is not needed then.
         self.login.signal_kwargs = None
         if user is None:
             return super().handle()

@@ -1,4 +1,4 @@
-"""Checking what a person answers as the second factor, at a login and before a sensitive act."""
+"""Check the answer to a second factor, at a login and before a sensitive act."""
 
 from collections.abc import Mapping
 
@@ -19,8 +19,10 @@ METHODS = {
 }
 
 
-def answered(request: HttpRequest, user: User, posted: Mapping[str, str]) -> tuple[Authenticator | None, str]:
-    """Return the factor that answered rightly, or None and what to say. posted: "credential" or "code"."""
+def check_answer(
+    request: HttpRequest, user: User, posted: Mapping[str, str]
+) -> tuple[Authenticator | None, str]:
+    """Return the factor whose answer is right, or None and a message. posted: "credential" or "code"."""
     wait = guesses.begin(user=user, request=request)
     if wait:
         return None, guesses.words(wait)
@@ -29,7 +31,7 @@ def answered(request: HttpRequest, user: User, posted: Mapping[str, str]) -> tup
         if form.is_valid():
             guesses.succeed(user=user)
             return form.cleaned_data["credential"], ""
-        problem = words_of(form)
+        problem = problems_of(form)
     else:
         used = services.use_code(user=user, code=posted.get("code", "")[:60])
         if used is not None:
@@ -40,6 +42,6 @@ def answered(request: HttpRequest, user: User, posted: Mapping[str, str]) -> tup
     return None, problem
 
 
-def words_of(form: AssertionForm) -> str:
-    """Return what is wrong with a passkey's answer."""
+def problems_of(form: AssertionForm) -> str:
+    """Return the problems of a passkey's answer as one text."""
     return " ".join(str(problem) for problems in form.errors.values() for problem in problems)

@@ -48,7 +48,7 @@ def second_step(request: HttpRequest) -> HttpResponse:
     posted = request.POST if request.method == "POST" else None
     problem = ""
     if posted is not None:
-        used, problem = checking.answered(request, user, posted)
+        used, problem = checking.check_answer(request, user, posted)
         if used is not None:
             post_authentication(request, used)
             return stage.exit()
@@ -85,7 +85,7 @@ def passkey_login(request: HttpRequest) -> HttpResponse:
         return perform_login(request, Login(user=passkey.user, redirect_url=request.POST.get("next") or None))
     if not wait:
         guesses.fail(user=None, request=request)
-    said = guesses.words(wait) if wait else checking.words_of(form)
+    said = guesses.words(wait) if wait else checking.problems_of(form)
     messages.error(request, said)
     return redirect("login")
 

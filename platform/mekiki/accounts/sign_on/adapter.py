@@ -1,4 +1,4 @@
-"""What django-allauth asks of us about single sign-on: what a sign-on is for, and what becomes of it."""
+"""The adapter by which django-allauth logs in, links an identity, or confirms who the person is."""
 
 import logging
 import re
@@ -21,7 +21,7 @@ from mekiki.accounts import confirming
 from mekiki.accounts.access import person
 from mekiki.accounts.models import User
 from mekiki.accounts.sign_on import network, provider, services
-from mekiki.accounts.sign_on.failures import SignOnRefused, end
+from mekiki.accounts.sign_on.failures import SignOnRefused, end_sign_on
 from mekiki.accounts.sign_on.tokens import LEEWAY, Identity
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ _SECRET = re.compile(r"(?=[\w+/=.~-]*\d)[\w+/=.~-]{16,}|[\w+/=.~-]{24,}")
 
 
 class SignOnAdapter(DefaultSocialAccountAdapter):
-    """One provider, from the settings. A sign-on logs in, links an identity, or confirms who is there."""
+    """Handles the answers of the one provider in the settings, by the purpose of the sign-on (`process`)."""
 
     def get_provider(self, request: HttpRequest, provider: Any, client_id: Any = None) -> Any:
         """Return the provider of the settings."""
@@ -47,7 +47,7 @@ class SignOnAdapter(DefaultSocialAccountAdapter):
         return get_random_string(43)
 
     def send_notification_mail(self, *args: Any, **kwargs: Any) -> None:
-        """Send nothing: the audit log tells."""
+        """Send nothing: accounts/notices.py sends mails about changes of an account."""
 
     def is_open_for_signup(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:
         """Return False: `first_sign_on` makes accounts, by our own rules."""
@@ -61,21 +61,21 @@ class SignOnAdapter(DefaultSocialAccountAdapter):
         exception: Any = None,
         extra_context: Any = None,
     ) -> None:
-        """End a sign-on that allauth cannot go on with."""
+        """End a sign-on that allauth cannot continue."""
         state = (extra_context or {}).get("state")
         raise ImmediateHttpResponse(self.refuse(request, _refusal(request, state, exception), state))
 
     def refuse(self, request: HttpRequest, refused: SignOnRefused, state: Any) -> HttpResponse:
-        """Return the answer to a sign-on that failed. state: None where none was there."""
-        if state is None:  # a provider may leave it out when it refuses: lead back to what was begun last
+        """Return the answer to a sign-on that failed. state: None when the callback named no known state."""
+        if state is None:  # a provider may leave it out when it refuses: use the latest state of this session
             latest = statekit.get_oldest_state(statekit.get_states(request), rev=True)
             state = statekit.get_states(request)[latest][0] if latest else {}
-        return end(
+        return end_sign_on(
             request, refused, process=str(state.get("process", "")), next_url=str(state.get("next") or "")
         )
 
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
-        """Do what the sign-on was begun for. allauth goes on with a login only."""
+        """Log in, link or confirm. Only a login returns to allauth; the others end here with their response."""
         state, identity = sociallogin.state, sociallogin.identity
         # What allauth may store until a second step is done: no token, no secret of the exchange.
         sociallogin.token = None
@@ -87,10 +87,10 @@ class SignOnAdapter(DefaultSocialAccountAdapter):
                 return
             if not request.user.is_authenticated or person(request).pk != state.get("user"):
                 raise SignOnRefused("state")
-            answer = _link if state.get("process") == "link" else _confirm
-            response = answer(request, identity, state, known)
+            finish = _link if state.get("process") == "link" else _confirm
+            response = finish(request, identity, state, known)
         except SignOnRefused as refused:
-            response = end(
+            response = end_sign_on(
                 request,
                 refused,
                 process=state["process"],
@@ -102,14 +102,12 @@ class SignOnAdapter(DefaultSocialAccountAdapter):
     def _log_in(
         self, request: HttpRequest, sociallogin: SocialLogin, identity: Identity, state: dict[str, Any]
     ) -> None:
-        if (
-            request.user.is_authenticated
-        ):  # since the sign-on was begun: nobody's session becomes another user's
+        if request.user.is_authenticated:  # another user may have logged in after the sign-on was begun
             if sociallogin.user != request.user:
                 raise SignOnRefused("logged_in")
             raise ImmediateHttpResponse(redirect(state.get("next") or "home"))
         # A new account holds nothing to protect, and its user may set up a second factor at once.
-        asked = not sociallogin.is_existing or _has_asked(identity, state)
+        asked = not sociallogin.is_existing or _asked_person(identity, state)
         request.provider_asked = asked  # type: ignore[attr-defined]
         if not sociallogin.is_existing:
             account = services.first_sign_on(identity=identity, request=request)
@@ -136,14 +134,14 @@ def _confirm(
 ) -> HttpResponse:
     if known is None or known.pk != person(request).pk:
         raise SignOnRefused("not_yours")
-    if not _has_asked(identity, state):
+    if not _asked_person(identity, state):
         raise SignOnRefused("auth_time")
     confirming.confirm(request, method="sign_on")
     messages.success(request, _("Confirmed. Now do it again: nothing asks you for the next 15 minutes."))
     return redirect(state.get("next") or "account")
 
 
-def _has_asked(identity: Identity, state: dict[str, Any]) -> bool:
+def _asked_person(identity: Identity, state: dict[str, Any]) -> bool:
     """Whether the provider asked the person who they are after this sign-on was begun."""
     if identity.auth_time is None:
         return False
@@ -151,7 +149,7 @@ def _has_asked(identity: Identity, state: dict[str, Any]) -> bool:
 
 
 def _refusal(request: HttpRequest, state: Any, exception: Any) -> SignOnRefused:
-    """Return why allauth could not go on."""
+    """Return the reason why allauth could not continue."""
     if isinstance(exception, SignOnRefused):
         return exception
     if isinstance(exception, RequestException):

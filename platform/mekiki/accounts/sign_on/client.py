@@ -1,4 +1,4 @@
-"""The exchange with the provider: django-allauth's, with every answer checked."""
+"""The requests to the provider: django-allauth's, with checks of every answer."""
 
 from typing import Any
 from urllib.parse import quote_plus, urlsplit
@@ -14,17 +14,17 @@ from django.urls import reverse
 
 from mekiki.accounts.models import User
 from mekiki.accounts.sign_on import provider, tokens
-from mekiki.accounts.sign_on.failures import SignOnRefused, readable
+from mekiki.accounts.sign_on.failures import SignOnRefused, refuse_unreadable
 
 
 class TokenClient(OAuth2Client):
-    """Names the client as RFC 6749 (2.3.1) has it."""
+    """Sends client id and secret as RFC 6749 (2.3.1) requires."""
 
     consumer_key: str
     consumer_secret: str
 
     def get_redirect_url(self, authorization_url: str, scope: Any, extra_params: dict[str, str]) -> str:
-        """Return the address at the provider; its endpoint may have parameters of its own."""
+        """Return the address at the provider. The endpoint may already have parameters."""
         address = super().get_redirect_url(authorization_url, scope, extra_params)
         if "?" in authorization_url:
             return address.replace(f"{authorization_url}?", f"{authorization_url}&", 1)
@@ -53,7 +53,7 @@ class SignOnClient(OpenIDConnectOAuth2Adapter):
         return provider.SignOnProvider(self.request)
 
     def get_callback_url(self, request: HttpRequest, app: Any) -> str:
-        """Return our callback, on the host that was asked."""
+        """Return the address of the callback, on the host of this request."""
         return request.build_absolute_uri(reverse("sign-on-callback"))
 
     def get_client(self, request: HttpRequest, app: Any) -> TokenClient:
@@ -63,10 +63,10 @@ class SignOnClient(OpenIDConnectOAuth2Adapter):
 
     @property
     def openid_config(self) -> dict[str, Any]:
-        """Return the provider's description of itself, which must be of this issuer and name encrypted addresses."""
+        """Return the provider's metadata. SignOnRefused: another issuer, or an endpoint without TLS."""
         if not hasattr(self, "_openid_config"):
             address = f"{settings.OIDC_ISSUER}/.well-known/openid-configuration"
-            with readable():
+            with refuse_unreadable():
                 config = self._get(address)
                 if str(config["issuer"]).rstrip("/") != settings.OIDC_ISSUER:
                     raise SignOnRefused("issuer")
@@ -77,7 +77,7 @@ class SignOnClient(OpenIDConnectOAuth2Adapter):
 
     @property
     def basic_auth(self) -> bool:
-        """Whether the secret goes into a header. That is what a provider expects that says nothing (Discovery 1.0)."""
+        """Whether the secret is sent in a header, which is the default of Discovery 1.0."""
         methods = self.openid_config.get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
         return "client_secret_post" not in methods
 
@@ -85,19 +85,19 @@ class SignOnClient(OpenIDConnectOAuth2Adapter):
         self, request: HttpRequest, app: Any, client: Any, pkce_code_verifier: Any = None
     ) -> Any:
         """Exchange the code for tokens."""
-        with readable():
+        with refuse_unreadable():
             return super().get_access_token_data(request, app, client, pkce_code_verifier=pkce_code_verifier)
 
     def parse_token(self, data: Any) -> SocialToken:
-        """Return the access token, which is used for the claims and not kept."""
-        with readable():
+        """Return the access token. It is used to ask for claims and is not stored."""
+        with refuse_unreadable():
             return SocialToken(token=str(data["access_token"]))
 
     def complete_login(
         self, request: HttpRequest, app: Any, token: SocialToken, **kwargs: Any
     ) -> SocialLogin:
-        """Return who has signed on. SignOnRefused when any part of the answer is not what it has to be."""
-        with readable():
+        """Return the login of the person who has signed on. SignOnRefused when a check of the answer fails."""
+        with refuse_unreadable():
             config = self.openid_config
             claims = tokens.verify(
                 kwargs["response"]["id_token"],
@@ -106,7 +106,7 @@ class SignOnClient(OpenIDConnectOAuth2Adapter):
                 client_id=settings.OIDC_CLIENT_ID,
                 nonce=str(self.state.get("nonce", "")),
             )
-            if tokens.needed(claims) and config.get("userinfo_endpoint"):
+            if tokens.lacks_claims(claims) and config.get("userinfo_endpoint"):
                 _refuse_plain_http(config["userinfo_endpoint"])
                 bearer = {"Authorization": f"Bearer {token.token}"}
                 tokens.add_claims(claims, self._get(config["userinfo_endpoint"], headers=bearer))
@@ -122,20 +122,20 @@ class SignOnClient(OpenIDConnectOAuth2Adapter):
         with get_adapter().get_requests_session() as session:
             response = session.get(address, headers=headers)
             response.raise_for_status()
-            found = response.json()
-        if response.status_code != 200 or not isinstance(found, dict):
+            content = response.json()
+        if response.status_code != 200 or not isinstance(content, dict):
             raise SignOnRefused("answer")
-        return found
+        return content
 
 
 def _refuse_plain_http(address: str) -> None:
-    """Raise SignOnRefused for an address without TLS, unless the issuer (on this machine) has none either."""
+    """Raise SignOnRefused for an address without TLS, unless the issuer has none (on this machine only)."""
     if urlsplit(address).scheme not in {"https", urlsplit(settings.OIDC_ISSUER).scheme}:
         raise SignOnRefused("answer")
 
 
 class SignOnCallback(OAuth2CallbackView):
-    """allauth's callback. It hands the state on to the checks of the token."""
+    """allauth's callback, which passes the state to the checks of the token."""
 
     adapter: SignOnClient
 
@@ -144,7 +144,7 @@ class SignOnCallback(OAuth2CallbackView):
     ) -> tuple[dict[str, Any] | None, HttpResponse | None]:
         state, response = super()._get_state(request, provider)
         self.adapter.state = state or {}
-        # RFC 9207: a provider that names itself beside the code has to be the one that was asked.
+        # RFC 9207: an issuer that is named beside the code must be the issuer of the settings.
         named = request.GET.get("iss", "").rstrip("/")
         if state is not None and named and named != settings.OIDC_ISSUER:
             return None, get_adapter().refuse(request, SignOnRefused("issuer"), state)

@@ -1,4 +1,4 @@
-"""What ends a sign-on: the reason for the event, and what the person reads."""
+"""Reasons why a sign-on fails: a code for the event, and the words for the person."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,7 +62,7 @@ WORDS = {
 
 
 class SignOnRefused(OAuth2Error):
-    """A sign-on that must not go on. `reason` is a short code for the event."""
+    """A sign-on that must end. `reason` is a short code for the event."""
 
     def __init__(self, reason: str, words: Any = None) -> None:
         self.reason = reason
@@ -71,8 +71,8 @@ class SignOnRefused(OAuth2Error):
 
 
 @contextmanager
-def readable() -> Iterator[None]:
-    """Turn what goes wrong while an answer of the provider is read into SignOnRefused."""
+def refuse_unreadable() -> Iterator[None]:
+    """Turn errors while an answer of the provider is read into SignOnRefused."""
     try:
         yield
     except OAuth2Error:
@@ -83,7 +83,7 @@ def readable() -> Iterator[None]:
         raise SignOnRefused("answer") from None
 
 
-def end(
+def end_sign_on(
     request: HttpRequest,
     refused: SignOnRefused,
     *,
@@ -91,7 +91,7 @@ def end(
     next_url: str = "",
     user: User | None = None,
 ) -> HttpResponse:
-    """Record that a sign-on failed or was cancelled, say so, and lead back to where it was begun."""
+    """Record that a sign-on failed or was cancelled, and redirect to the page where it was begun, with a message."""
     _record(request, refused.reason, user)
     level = messages.INFO if refused.reason == "cancelled" else messages.ERROR
     messages.add_message(request, level, str(refused.words))
@@ -104,15 +104,15 @@ def _record(request: HttpRequest, reason: str, user: User | None) -> None:
     actor = request.user if isinstance(request.user, User) else None
     about = user or actor
     client = client_of(request)
-    if _has_many(about, client):
+    if _has_reached_limit(about, client):
         return
     kind = "user.sign_on_cancelled" if reason == "cancelled" else "user.sign_on_failed"
     data = {"name": about.username if about else "", "reason": reason, **client.for_event()}
     record(kind=kind, actor=actor, target=about, data=data)
 
 
-def _has_many(user: User | None, client: Client) -> bool:
-    """Whether this user has as many failures in the last hour as are recorded; without a user, this network."""
+def _has_reached_limit(user: User | None, client: Client) -> bool:
+    """Whether no more failures of this user are recorded in this hour; without a user, of this network."""
     events = Event.objects.filter(at__gt=Now() - timedelta(hours=1), kind__in=KINDS)
     if user is not None:
         rows = events.filter(object_type="user", object_id=str(user.pk))

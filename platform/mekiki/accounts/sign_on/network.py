@@ -12,17 +12,17 @@ CONNECT_SECONDS, READ_SECONDS = 3.0, 5.0
 # All requests of one sign-on together: discovery, token, keys and claims.
 TOTAL_SECONDS = 10.0
 LARGEST_ANSWER = 1024 * 1024
-# Requests of this process at the same time, with those that nobody waits for any more: a provider that hangs must not
-# hold up the threads that serve pages. Who finds no slot for a second is refused.
+# Requests of this process at the same time, including those that nobody waits for any more: a provider that hangs must
+# not block the threads that serve pages. A request that gets no slot within a second is refused.
 SLOTS = threading.BoundedSemaphore(4)
 SLOT_SECONDS = 1.0
 
 
 class ProviderSession(requests.Session):
-    """As requests' own, for one provider that may be down, slow or broken.
+    """A session of requests for a provider that may be down, slow or broken.
 
-    The timeouts of requests hold for one part of an answer each, and for no look-up of a name. So a thread of its own asks,
-    and is left alone when its time is over; it ends by itself.
+    The timeouts of requests limit neither a whole answer nor the look-up of a host name. So each request runs in its own
+    thread. At the deadline nobody waits for the thread any more, and it ends by itself.
     """
 
     def __init__(self, deadline: float) -> None:
@@ -30,7 +30,7 @@ class ProviderSession(requests.Session):
         self.deadline = deadline
 
     def request(self, method: str, url: str, **options: Any) -> requests.Response:  # type: ignore[override]
-        """Return the whole answer. requests.Timeout or another RequestException when it comes late or is too large."""
+        """Return the whole answer. requests.Timeout or another RequestException when it is late or too large."""
         if not SLOTS.acquire(timeout=max(0.0, min(SLOT_SECONDS, self.deadline - time.monotonic()))):
             raise requests.Timeout("the provider took too long")
         answers: queue.SimpleQueue[requests.Response | Exception] = queue.SimpleQueue()
@@ -66,7 +66,7 @@ class ProviderSession(requests.Session):
 
 
 def provider_session() -> ProviderSession:
-    """Return a session whose time ends with that of the request of the browser that is being answered."""
+    """Return a session. All sessions of one request of a browser share one deadline."""
     request = context.request
     deadline = getattr(request, "sign_on_deadline", None)
     if deadline is None:

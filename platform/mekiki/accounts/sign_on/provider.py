@@ -1,4 +1,4 @@
-"""The OpenID provider of this site, from the settings, as django-allauth asks for it."""
+"""The OpenID provider in the settings, as a provider of django-allauth."""
 
 import logging
 from pathlib import Path
@@ -22,12 +22,12 @@ def is_set_up() -> bool:
 
 
 def name() -> str:
-    """Return what people call the provider."""
+    """Return the provider's name on pages."""
     return settings.OIDC_NAME or _("single sign-on")
 
 
 def issuer_key() -> str:
-    """Return what identities of this provider are stored under: its issuer, since a subject is unique only there."""
+    """Return the key under which identities are stored: the issuer, because a subject is unique only there."""
     return str(settings.OIDC_ISSUER)
 
 
@@ -46,7 +46,7 @@ def client_secret() -> str:
 
 
 class SignOnProvider(OpenIDConnectProvider):
-    """The one provider of this site. No provider is stored in the database."""
+    """The provider in the settings. No provider is stored in the database."""
 
     def __init__(self, request: HttpRequest) -> None:
         app = SocialApp(
@@ -59,7 +59,7 @@ class SignOnProvider(OpenIDConnectProvider):
         super().__init__(request, app=app)
 
     def get_oauth2_adapter(self, request: HttpRequest) -> object:
-        """Return the client that checks what the provider answers."""
+        """Return the client that checks the answers of the provider."""
         from mekiki.accounts.sign_on.client import SignOnClient
 
         return SignOnClient(request)

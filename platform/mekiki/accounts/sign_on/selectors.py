@@ -9,7 +9,7 @@ from mekiki.accounts.sign_on import provider
 
 
 def identities_of(user: User) -> QuerySet[SocialAccount]:
-    """Return the identities linked to a user, the oldest first, also those of a provider that was used before."""
+    """Return all identities linked to a user, the oldest first, including those of a former provider."""
     return SocialAccount.objects.filter(user=user).order_by("pk")
 
 
@@ -19,7 +19,7 @@ def can_sign_on(user: User) -> bool:
 
 
 def has_other_way_in(user: User, *, but: Authenticator | None = None) -> bool:
-    """Whether the user can log in without single sign-on: with a password, or a passkey that needs none. but: not this one."""
+    """Whether the user can log in with a password, or with a passkey alone. but: a passkey that does not count."""
     passkeys = Authenticator.objects.filter(
         user_id=user.pk, type=Authenticator.Type.WEBAUTHN, data__alone=True
     )

@@ -1,4 +1,4 @@
-"""Linking an identity to a user, taking the link away, and the account that a first sign-on makes."""
+"""Link an identity to a user, remove the link, and make an account at the first sign-on."""
 
 from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
@@ -21,9 +21,9 @@ MAX_IDENTITIES = 5
 
 @transaction.atomic
 def first_sign_on(*, identity: Identity, request: HttpRequest) -> SocialAccount:
-    """Make an account for an identity that belongs to nobody: no roles, no rights, no password. Return the identity.
+    """Make an account without roles, rights or password for an identity that no user has; return the identity.
 
-    SignOnRefused: the site makes no accounts, or the name cannot be used. No account is ever taken over by its name.
+    SignOnRefused: the site makes no accounts, or the name cannot be used. A user of the same name never gets the identity.
     """
     _lock(identity)
     account = SocialAccount.objects.filter(provider=provider.issuer_key(), uid=identity.subject).first()
@@ -50,7 +50,7 @@ def _new_user(name: str) -> User:
         with transaction.atomic():
             user.save()
     except ValidationError as problem:
-        errors = [e for e in problem.error_dict.get("username", []) if hasattr(problem, "error_dict")]
+        errors = problem.error_dict.get("username", [])
         if any(error.code in {"name_taken", "unique"} for error in errors):
             raise _taken(name) from None
         words = _(
@@ -96,7 +96,7 @@ def link(*, user: User, identity: Identity, request: HttpRequest) -> SocialAccou
 
 @transaction.atomic
 def unlink(*, user: User, account_id: int, request: HttpRequest) -> None:
-    """Take an identity away from its user; the user's other sessions end.
+    """Remove an identity from its user, whose other sessions end.
 
     Http404: it is not the user's. ValidationError: the user could not log in any more.
     """
@@ -121,7 +121,7 @@ def unlink(*, user: User, account_id: int, request: HttpRequest) -> None:
 
 @transaction.atomic
 def unlink_all(*, user: User, actor: User, request: HttpRequest) -> int:
-    """Take all identities away from a user, whose sessions end; return how many were removed.
+    """Remove all identities of a user, whose sessions end; return how many were removed.
 
     For an account that somebody else has linked to. actor: another admin of the platform, PermissionDenied otherwise.
     """
@@ -155,7 +155,7 @@ def _data(user: User, account: SocialAccount, request: HttpRequest) -> dict[str,
 
 
 def _lock(identity: Identity) -> None:
-    """Let no other request make or link this identity until the transaction ends."""
+    """Lock this identity until the transaction ends, so that no other request makes or links it."""
     with connection.cursor() as cursor:
         key = f"sign-on {provider.issuer_key()} {identity.subject}"
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [key])

@@ -1,4 +1,4 @@
-"""Checking an ID token (OpenID Connect Core 1.0, 3.1.3.7). Of a token only the subject and a name are kept."""
+"""Check an ID token (OpenID Connect Core 1.0, 3.1.3.7). Only its subject and a name are stored."""
 
 import hmac
 import unicodedata
@@ -27,7 +27,7 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
 
 @dataclass(frozen=True)
 class Identity:
-    """Who the provider says has signed on. `auth_time`: when the provider last asked, in seconds; None: it is silent."""
+    """The person who has signed on. `auth_time`: when the provider last asked, in Unix seconds, if stated."""
 
     subject: str
     name: str
@@ -37,7 +37,7 @@ class Identity:
 
 
 def verify(id_token: str, *, keys: Any, issuer: str, client_id: str, nonce: str) -> dict[str, Any]:
-    """Return the claims of a token that this provider made for this site and this sign-on. SignOnRefused otherwise."""
+    """Return the claims of a token of this provider for this site and this sign-on. SignOnRefused for any other."""
     try:
         header = jwt.get_unverified_header(id_token)
         if str(header.get("typ", "JWT")).lower() != "jwt" or header.get("alg") not in ALGORITHMS:
@@ -65,23 +65,24 @@ def verify(id_token: str, *, keys: Any, issuer: str, client_id: str, nonce: str)
 
 
 def _key_of(header: dict[str, Any], keys: Any) -> jwt.PyJWK:
-    """Return the key of the provider that the token names; the only one where it names none."""
-    found = [key for key in keys["keys"] if key.get("use", "sig") == "sig" and key.get("kty") != "oct"]
+    """Return the key that the token names, or the only key. SignOnRefused for no or several keys."""
+    candidates = [key for key in keys["keys"] if key.get("use", "sig") == "sig" and key.get("kty") != "oct"]
     if "kid" in header:
-        found = [key for key in found if key.get("kid") == header["kid"]]
-    if len(found) != 1:
+        candidates = [key for key in candidates if key.get("kid") == header["kid"]]
+    if len(candidates) != 1:
         raise SignOnRefused("key")
-    return jwt.PyJWK(found[0], algorithm=header["alg"] if "alg" not in found[0] else None)
+    key = candidates[0]
+    return jwt.PyJWK(key, algorithm=None if "alg" in key else header["alg"])
 
 
-def needed(claims: dict[str, Any]) -> bool:
-    """Whether the token lacks a claim that is asked for, so that the provider has to be asked for it."""
-    asked = [settings.OIDC_NAME_CLAIM, *([settings.OIDC_GROUPS_CLAIM] if settings.OIDC_GROUPS else [])]
-    return any(name not in claims for name in asked)
+def lacks_claims(claims: dict[str, Any]) -> bool:
+    """Whether the token lacks a claim that the settings name. The provider is asked for it then."""
+    names = [settings.OIDC_NAME_CLAIM, *([settings.OIDC_GROUPS_CLAIM] if settings.OIDC_GROUPS else [])]
+    return any(name not in claims for name in names)
 
 
 def add_claims(claims: dict[str, Any], more: dict[str, Any]) -> None:
-    """Add name and groups from the provider's answer about the same subject. SignOnRefused for another subject."""
+    """Add name and groups from the userinfo answer. SignOnRefused when it is about another subject."""
     if more.get("sub") != claims["sub"]:
         raise SignOnRefused("subject")
     for name in (settings.OIDC_NAME_CLAIM, settings.OIDC_GROUPS_CLAIM):
@@ -90,27 +91,27 @@ def add_claims(claims: dict[str, Any], more: dict[str, Any]) -> None:
 
 
 def identity_of(claims: dict[str, Any]) -> Identity:
-    """Return what is used of the claims. SignOnRefused: no subject that can be stored, or no group that may sign on."""
+    """Return the identity in the claims. SignOnRefused: no storable subject, or no group that may sign on."""
     subject = claims["sub"]
     if not isinstance(subject, str) or not 0 < len(subject) <= LONGEST_SUBJECT or not subject.isprintable():
         raise SignOnRefused("subject")
     groups = frozenset(_texts(claims.get(settings.OIDC_GROUPS_CLAIM)))
     if settings.OIDC_GROUPS and not groups & set(settings.OIDC_GROUPS):
         raise SignOnRefused("group")
-    shown = {*_texts(claims.get("amr")), *_texts(claims.get("acr"))}
+    methods = {*_texts(claims.get("amr")), *_texts(claims.get("acr"))}
     auth_time = claims.get("auth_time")
     return Identity(
         subject=subject,
         name=_name(claims.get(settings.OIDC_NAME_CLAIM)),
         groups=groups,
-        second_factor=bool(shown & set(settings.OIDC_SECOND_FACTOR)),
+        second_factor=bool(methods & set(settings.OIDC_SECOND_FACTOR)),
         auth_time=auth_time if isinstance(auth_time, int) and not isinstance(auth_time, bool) else None,
     )
 
 
 def _texts(value: Any) -> list[str]:
     values = value if isinstance(value, list) else [value]
-    return [one for one in values if isinstance(one, str)]
+    return [text for text in values if isinstance(text, str)]
 
 
 def _name(value: Any) -> str:

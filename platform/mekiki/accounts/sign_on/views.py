@@ -1,4 +1,4 @@
-"""Beginning a sign-on, coming back from the provider, and taking a link away."""
+"""Begin a sign-on, receive the answer of the provider, and remove links."""
 
 import secrets
 import time
@@ -21,39 +21,39 @@ from mekiki.accounts.access import person, user_for
 from mekiki.accounts.confirming import confirm_first
 from mekiki.accounts.sign_on import provider, services
 from mekiki.accounts.sign_on.client import SignOnCallback, SignOnClient
-from mekiki.accounts.sign_on.failures import SignOnRefused, end, readable
+from mekiki.accounts.sign_on.failures import SignOnRefused, end_sign_on, refuse_unreadable
 
 
 @login_not_required
 @never_cache
 @require_POST
 def begin(request: HttpRequest) -> HttpResponse:
-    """Begin to log in."""
+    """Begin a sign-on that logs in."""
     if request.user.is_authenticated:
         return redirect("home")
-    return _lead(request, "login")
+    return _lead_to_provider(request, "login")
 
 
 @never_cache
 @require_POST
 @confirm_first
 def link(request: HttpRequest) -> HttpResponse:
-    """Begin to link an identity to the own account."""
-    return _lead(request, "link")
+    """Begin a sign-on that links an identity to the own account."""
+    return _lead_to_provider(request, "link")
 
 
 @never_cache
 @require_POST
 def confirm(request: HttpRequest) -> HttpResponse:
-    """Begin to confirm who is there: the provider is asked to log the person in again."""
-    return _lead(request, "confirm")
+    """Begin a sign-on that confirms who the person is: the provider must ask again."""
+    return _lead_to_provider(request, "confirm")
 
 
 @never_cache
 @require_POST
 @confirm_first
 def unlink(request: HttpRequest, account_id: int) -> HttpResponse:
-    """Take an identity away from the own account."""
+    """Remove an identity from the own account."""
     try:
         services.unlink(user=person(request), account_id=account_id, request=request)
     except ValidationError as error:
@@ -68,7 +68,7 @@ def unlink(request: HttpRequest, account_id: int) -> HttpResponse:
 @require_POST
 @confirm_first
 def unlink_all(request: HttpRequest, user_id: int) -> HttpResponse:
-    """Take all identities away from a user, for an admin of the platform."""
+    """Remove all identities of a user, for an admin of the platform."""
     user = user_for(person(request), user_id)
     try:
         removed = services.unlink_all(user=user, actor=person(request), request=request)
@@ -94,7 +94,7 @@ def unlink_all(request: HttpRequest, user_id: int) -> HttpResponse:
 @never_cache
 @require_safe
 def callback(request: HttpRequest) -> HttpResponse:
-    """Take what the provider sends back."""
+    """Receive the answer of the provider."""
     _require_set_up()
     view = SignOnCallback()
     view.request, view.adapter = request, SignOnClient(request)
@@ -111,29 +111,29 @@ def _require_set_up() -> None:
         raise Http404
 
 
-def _lead(request: HttpRequest, process: str) -> HttpResponse:
-    """Lead to the provider by a page: browsers refuse a redirect after a form to a host that the CSP does not name."""
+def _lead_to_provider(request: HttpRequest, process: str) -> HttpResponse:
+    """Return a page that leads to the provider. After a form, browsers refuse a redirect to a host outside the CSP."""
     _require_set_up()
     target = _safe_target(request)
     parameters = {"nonce": secrets.token_urlsafe(32)}
     if process == "confirm":
         parameters.update(prompt="login", max_age="0")
-    kept = {"nonce": parameters["nonce"], "began": time.time(), "user": request.user.pk}
+    state = {"nonce": parameters["nonce"], "began": time.time(), "user": request.user.pk}
     try:
-        with readable():
+        with refuse_unreadable():
             answer = provider.SignOnProvider(request).redirect(
-                request, process, next_url=target, auth_params=parameters, **kept
+                request, process, next_url=target, auth_params=parameters, **state
             )
     except SignOnRefused as refused:
-        return end(request, refused, process=process, next_url=target)
+        return end_sign_on(request, refused, process=process, next_url=target)
     except OAuth2Error:
-        return end(request, SignOnRefused("provider"), process=process, next_url=target)
+        return end_sign_on(request, SignOnRefused("provider"), process=process, next_url=target)
     context = {"address": answer["Location"], "provider": provider.name()}
     return render(request, "accounts/sign_on_lead.html", context)
 
 
 def _safe_target(request: HttpRequest) -> str:
-    """Return the path on this site to go on to, "" when none was given."""
+    """Return the path on this site that `next` names, "" for anything else."""
     target = request.POST.get("next", "")
     allowed = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
     return target if allowed and target.startswith("/") and len(target) <= 2000 else ""
