@@ -8,6 +8,7 @@ from django.http import Http404, HttpRequest
 from django.utils.translation import gettext as _
 
 from mekiki.accounts import notices, sessions
+from mekiki.accounts.access import require_platform_admin
 from mekiki.accounts.clients import client_of
 from mekiki.accounts.models import User
 from mekiki.accounts.sign_on import provider, selectors
@@ -115,6 +116,26 @@ def unlink(*, user: User, account_id: int, request: HttpRequest) -> None:
     sessions.end_sessions(user=user, but=request)
 
 
+@transaction.atomic
+def unlink_all(*, user: User, actor: User, request: HttpRequest) -> int:
+    """Take all identities away from a user, whose sessions end; return how many were removed.
+
+    For an account that somebody else has linked to. actor: another admin of the platform, PermissionDenied otherwise.
+    """
+    require_platform_admin(actor)
+    if actor.pk == user.pk:
+        raise ValidationError(_("Remove your own links of single sign-on on your account’s page."))
+    User.objects.select_for_update().get(pk=user.pk)
+    accounts = list(selectors.identities_of(user))
+    for account in accounts:
+        record(kind="user.sign_on_unlinked", actor=actor, target=user, data=_data(user, account, request))
+        account.delete()
+    if accounts:
+        notices.tell(user, "user.sign_on_unlinked")
+        sessions.end_sessions(user=user)
+    return len(accounts)
+
+
 def _store(identity: Identity, user: User) -> SocialAccount:
     return SocialAccount.objects.create(
         user=user, provider=provider.issuer_key(), uid=identity.subject, extra_data={"name": identity.name}
@@ -125,7 +146,7 @@ def _data(user: User, account: SocialAccount, request: HttpRequest) -> dict[str,
     return {
         "name": user.username,
         "issuer": account.provider,
-        "identity": account.extra_data.get("name", ""),
+        "identity": account.extra_data.get("name") or account.uid,
         **client_of(request).for_event(),
     }
 
