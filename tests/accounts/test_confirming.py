@@ -82,6 +82,7 @@ def test_every_sensitive_act_asks(old: Client) -> None:
         reverse("user-create"), reverse("members", args=["parts"]), reverse("user-mail", args=[person.pk]),
         *(reverse(name) for name in ("second-factor-app", "passkey-add", "recovery-codes", "second-factor-required")),
         reverse("second-factor-remove", args=[1]), reverse("user-factors", args=[person.pk]),
+        reverse("user-sign-on", args=[person.pk]),
         *(reverse(name, args=["parts", person.pk]) for name in ("member-role", "member-remove")),
     ]  # fmt: skip
     for url in acts:

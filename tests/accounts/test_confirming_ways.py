@@ -142,6 +142,40 @@ class TestSigningOnAgain:
         assert old.get(idp.sign_on(began, "boss-1")).status_code == 302
         assert old.post(reverse("user-create"), NEW).status_code == 403
 
+    @pytest.mark.parametrize(
+        ("asked_before", "amr", "status"),
+        [(7200, [], 403), (7200, ["mfa"], 403), (None, [], 403), (-7200, [], 403), (0, [], 200)],
+    )
+    def test_a_login_for_which_the_provider_asked_nothing_confirms_nothing(
+        self,
+        asked_before: int | None,
+        amr: list[str],
+        status: int,
+        idp: Provider,
+        settings: Any,
+        client: Client,
+    ) -> None:
+        """Who finds an open browser logs out and in again: the session at the provider goes on."""
+        settings.OIDC_SECOND_FACTOR = ["mfa"]
+        auth_time = None if asked_before is None else int(time.time()) - asked_before
+        idp.user("boss-1", preferred_username="boss", auth_time=auth_time, amr=amr)
+        client.get(idp.sign_on(begin(client), "boss-1"))
+        assert client.post(reverse("user-create"), NEW).status_code == status
+
+    def test_a_first_sign_on_may_set_up_a_second_factor(
+        self, idp: Provider, settings: Any, client: Client
+    ) -> None:
+        settings.OIDC_NEW_ACCOUNTS = True
+        idp.user("new", preferred_username="new")
+        client.get(idp.sign_on(begin(client), "new"))
+        assert client.post(reverse("second-factor-app"), {"code": "1"}).status_code == 422
+
+    @pytest.mark.parametrize("target", ["home", "no-such-page", "?page=2"])
+    def test_what_is_no_path_leads_to_the_account(self, target: str, idp: Provider, old: Client) -> None:
+        idp.user("boss-1", preferred_username="boss", auth_time=int(time.time()))
+        answer = old.get(idp.sign_on(begin(old, "sign-on-confirm", next=target), "boss-1"))
+        assert answer["Location"] == reverse("account")
+
     def test_the_link_to_sign_on_needs_a_linked_identity(self, settings: Any, old: Client) -> None:
         SocialAccount.objects.update(provider="https://before.example.com")
         assert "sign-on/confirm" not in old.post(reverse("user-create"), NEW).content.decode()

@@ -37,6 +37,7 @@ ADMIN = {
 PLATFORM_ADMIN = {
     "users", "user-create", "user", "user-active", "user-may-create", "user-password", "platform-activity",
     "platform-activity-download", "site-settings", "site-storage", "system", "second-factor-required", "user-factors",
+    "user-sign-on",
     "seals-ask", "seal-time-stamp", "api:quota",
     "user-admin", "logins", "user-mail", "user-sessions", "seal-mail",
 }  # fmt: skip

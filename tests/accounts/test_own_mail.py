@@ -141,6 +141,22 @@ def by_link(user: User, root: User) -> None:
     assert mail_reset.set_by_link(key=key, token=token, password=NEW, client=place)
 
 
+def add_passkey(user: User, root: User) -> None:
+    factors.add_passkey(user=user, name="phone", credential={"id": "x"}, alone=False)
+
+
+def remove_passkey(user: User, root: User) -> None:
+    from allauth.mfa.models import Authenticator
+
+    add_passkey(user, root)
+    factors.remove(user=user, factor=Authenticator.objects.get(user=user, type=Authenticator.Type.WEBAUTHN))
+
+
+def new_codes(user: User, root: User) -> None:
+    app_secret(user)
+    factors.make_recovery_codes(user=user)
+
+
 ACTS: dict[str, Callable[[User, User], Any]] = {
     "user.password_changed": lambda user, root: services.change_password(user=user, password=NEW, actor=user),
     "user.password_reset": lambda user, root: services.give_password(user=user, password=NEW, actor=root),
@@ -149,6 +165,9 @@ ACTS: dict[str, Callable[[User, User], Any]] = {
     "user.app_added": lambda user, root: app_secret(user),
     "user.app_removed": remove_app,
     "user.factors_reset": reset_factors,
+    "user.passkey_added": add_passkey,
+    "user.passkey_removed": remove_passkey,
+    "user.recovery_codes_made": new_codes,
 }
 
 
@@ -167,6 +186,11 @@ def test_a_change_is_mailed_without_any_secret(kind: str, language: str, hana: U
     assert len(mails) == (2 if kind == "user.mail_changed" else 1), [m.body for m in mail.outbox]
     for message in mails:
         assert NEW not in message.body and "/accounts/" not in message.body and "hana" in message.body
+
+
+def test_every_notice_has_an_act() -> None:
+    others = {kind for kind in notices.SENTENCES if kind.startswith("user.sign_on_")}  # their own tests
+    assert set(ACTS) == set(notices.SENTENCES) - others
 
 
 def test_nothing_is_mailed_where_there_is_no_mail_or_no_address(hana: User) -> None:

@@ -330,3 +330,24 @@ def test_looking_at_the_login_page_and_its_passkeys_makes_no_session() -> None:
     strict = Client(HTTP_HOST="localhost", enforce_csrf_checks=True)
     assert strict.post("/accounts/login/passkey/", {"challenge": "1"}).status_code == 403
     assert Session.objects.count() == 1
+
+
+def test_the_passkey_that_is_the_only_way_in_stays() -> None:
+    user = User(username="kei")
+    user.set_unusable_password()
+    user.save()
+    first, second = (
+        Authenticator.objects.create(user=user, type="webauthn", data={"alone": True, "name": name})
+        for name in ("phone", "laptop")
+    )
+    services.remove(user=user, factor=second)
+    with pytest.raises(ValidationError, match="only way to log in"):
+        services.remove(user=user, factor=first)
+    user.set_password(PASSWORD)
+    user.save()
+    services.remove(user=user, factor=first)
+
+
+def test_a_credential_that_is_nested_without_end_is_refused(client: Client) -> None:
+    answer = client.post("/accounts/login/passkey/", {"credential": "[" * 100_000})
+    assert answer.status_code == 302 and answer["Location"] == LOGIN

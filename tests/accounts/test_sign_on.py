@@ -15,7 +15,7 @@ from django.urls import reverse
 
 from mekiki.accounts import mail_reset
 from mekiki.accounts.clients import Client as Browser
-from mekiki.accounts.models import PasswordReset, Session, User
+from mekiki.accounts.models import OutgoingMail, PasswordReset, Session, User
 from mekiki.accounts.second_factor import selectors
 from mekiki.accounts.sign_on import services
 from mekiki.audit.models import Event
@@ -287,6 +287,16 @@ def test_a_user_links_and_unlinks_on_the_own_page(idp: Provider, visitor: Client
     assert visitor.post(reverse("sign-on-unlink", args=[account.pk])).status_code == 404
 
 
+def test_a_link_is_told_by_mail(idp: Provider, settings: Any, client: Client) -> None:
+    settings.EMAIL_HOST, settings.PUBLIC_URL = "mail.example.com", "https://mekiki.example.com"
+    hana = factories.UserFactory(username="hana", email="hana@example.com")
+    client.force_login(hana)
+    client.get(idp.sign_on(begin(client, "sign-on-link"), "sub-20"))
+    client.post(reverse("sign-on-unlink", args=[SocialAccount.objects.get().pk]))
+    bodies = list(OutgoingMail.objects.order_by("pk").values_list("body", flat=True))
+    assert "was linked" in bodies[0] and "was removed" in bodies[1] and len(bodies) == 2
+
+
 def test_an_identity_belongs_to_one_user(idp: Provider, client: Client) -> None:
     hana, kei = factories.UserFactory(username="hana"), factories.UserFactory(username="kei")
     account = linked(kei, "sub-14", idp.issuer)
@@ -420,3 +430,27 @@ def test_admins_see_who_is_linked_and_who_has_no_password(idp: Provider, client:
     client.force_login(factories.UserFactory(is_superuser=True))
     page = client.get(reverse("user", args=[user.pk])).content.decode()
     assert "kei@works" in page and "chosen by the user" not in page
+
+
+def test_an_admin_removes_the_links_of_a_user(idp: Provider, settings: Any, client: Client) -> None:
+    """Somebody has linked an identity to the account of another person: a new password does not shut it out."""
+    settings.EMAIL_HOST, settings.PUBLIC_URL = "mail.example.com", "https://mekiki.example.com"
+    boss = factories.UserFactory(username="boss", is_superuser=True)
+    hana = factories.UserFactory(username="hana", email="hana@example.com")
+    for subject in ("thief-1", "thief-2"):
+        linked(hana, subject, idp.issuer)
+    thief = Client()
+    sign_on(thief, idp, "thief-1")
+    url = reverse("user-sign-on", args=[hana.pk])
+    assert is_in(thief) and thief.post(url).status_code == 403
+    client.force_login(boss)
+    assert url in client.get(reverse("user", args=[hana.pk])).content.decode()
+    assert "2 links of single sign-on were removed" in words(client, client.post(url))
+    assert not hana.socialaccount_set.exists() and not is_in(thief)
+    events = Event.objects.filter(kind="user.sign_on_unlinked", actor_id=boss.pk, object_id=str(hana.pk))
+    assert {event.data["identity"] for event in events} == {"thief-1", "thief-2"}
+    assert OutgoingMail.objects.filter(to="hana@example.com").count() == 1
+    assert "has no link" in words(client, client.post(url))
+    linked(boss, "boss-1", idp.issuer)
+    client.post(reverse("user-sign-on", args=[boss.pk]))
+    assert boss.socialaccount_set.exists(), "the own links are removed one by one, and the only way in stays"

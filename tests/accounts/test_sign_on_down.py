@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from mekiki.accounts.models import LoginTry, Session
-from mekiki.accounts.sign_on import network
+from mekiki.accounts.sign_on import failures, network
 from mekiki.accounts.sign_on.failures import RECORDED_PER_HOUR
 from mekiki.audit.models import Event
 from tests import factories, oidc
@@ -106,3 +106,23 @@ def test_failures_of_sign_ons_slow_no_password_down_and_fill_no_log(client: Clie
     assert not LoginTry.objects.exists() and not Session.objects.exclude(user=None).exists()
     answer = client.post(reverse("login"), {"username": "hana", "password": PASSWORD})
     assert answer["Location"] == "/"
+
+
+def test_failures_of_one_network_are_counted_together(client: Client) -> None:
+    """An IPv6 customer has 2⁶⁴ addresses."""
+    for n in range(RECORDED_PER_HOUR + 5):
+        client.get(reverse("sign-on-callback"), REMOTE_ADDR=f"2001:db8::{n:x}")
+    assert Event.objects.filter(kind="user.sign_on_failed").count() == RECORDED_PER_HOUR
+
+
+def test_failures_of_strangers_are_bounded_and_hide_none_of_a_user(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failures, "RECORDED_OF_STRANGERS", 3)
+    for n in range(5):
+        client.get(reverse("sign-on-callback"), REMOTE_ADDR=f"192.0.2.{n}")
+    assert Event.objects.filter(kind="user.sign_on_failed").count() == 3
+    hana = factories.UserFactory(username="hana")
+    client.force_login(hana)
+    client.get(reverse("sign-on-callback"), REMOTE_ADDR="192.0.2.1")
+    assert latest("user.sign_on_failed").actor_id == hana.pk

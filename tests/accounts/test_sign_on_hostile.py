@@ -2,6 +2,7 @@
 
 import base64
 import json
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,16 @@ import jwt
 import pytest
 from allauth.socialaccount.models import SocialAccount
 from cryptography.hazmat.primitives.asymmetric import rsa
+from django.db import connections
 from django.test import Client
-from django.urls import reverse
+from django.urls import get_resolver, reverse
 
 from mekiki.accounts.models import User
 from mekiki.accounts.sign_on import network
 from mekiki.audit.models import Event
 from tests import factories, oidc
 from tests.accounts.test_sign_on import begin, is_in, latest, linked, sign_on, words
+from tests.factories import PASSWORD
 from tests.oidc import Provider
 
 pytestmark = pytest.mark.django_db
@@ -289,3 +292,107 @@ def test_a_stranger_who_knows_the_name_links_nothing(idp: Provider, hana: User, 
     idp.user("thief", preferred_username="hana", email=hana.email)
     refused(client, sign_on(client, idp, "thief", process="link", user=str(hana.pk)), "not_linked")
     assert SocialAccount.objects.get().uid == SUBJECT
+
+
+def test_a_login_that_another_user_began_in_this_browser_changes_no_session(idp: Provider) -> None:
+    """A colleague begins a sign-on on a shared computer, and later sends its last address to the next user."""
+    browser, kei = Client(), factories.UserFactory(username="kei")
+    back, own = idp.sign_on(begin(browser), SUBJECT), begin(browser, next="/accounts/sessions/")
+    browser.post(reverse("login"), {"username": "kei", "password": PASSWORD})
+    answer = browser.get(back)
+    assert browser.session["_auth_user_id"] == str(kei.pk)
+    assert "Another user is logged in" in words(browser, answer)
+    assert latest("user.sign_on_failed").data["reason"] == "logged_in"
+    linked(kei, "kei-1", idp.issuer)
+    key = browser.session.session_key
+    assert browser.get(idp.sign_on(own, "kei-1"))["Location"] == "/accounts/sessions/"
+    assert browser.session.session_key == key
+
+
+def test_a_sign_on_gives_the_session_another_key(idp: Provider, client: Client) -> None:
+    address = begin(client)
+    before = client.session.session_key
+    client.get(idp.sign_on(address, SUBJECT))
+    assert is_in(client) and client.session.session_key != before
+
+
+def test_the_address_of_the_form_adds_nothing_to_the_request(idp: Provider, client: Client) -> None:
+    query = "?auth_params=prompt%3Dnone&scope=email,offline_access"
+    page = client.post(reverse("sign-on") + query).content.decode()
+    address = page.split("0;url=")[1].split('"')[0]
+    assert "offline" not in address and "prompt" not in address
+
+
+@pytest.mark.parametrize("path", ["/oauth2/token", "/jwks", "/.well-known/openid-configuration", "/userinfo"])
+def test_json_that_is_nested_without_end_is_refused(path: str, idp: Provider, client: Client) -> None:
+    idp.user(SUBJECT)
+    back = idp.sign_on(begin(client), SUBJECT)
+
+    def tamper(asked: str, answer: Any) -> Any:
+        if asked == path:
+            answer.set_data(b'{"a":' * 100_000)
+        return answer
+
+    idp.tamper = tamper
+    refused(client, client.get(back), "answer")
+
+
+def test_the_log_holds_no_token(idp: Provider, client: Client, caplog: Any) -> None:
+    token = "Abcdefgh1234ijklmnopqrst"
+
+    def tamper(path: str, answer: Any) -> Any:
+        if path == "/oauth2/token":
+            answer.set_data(
+                json.dumps({"error": "invalid_client", "refresh_token": token, "id_token": token * 3})
+            )
+        return answer
+
+    idp.tamper = tamper
+    refused(client, sign_on(client, idp, SUBJECT), "provider")
+    assert token not in caplog.text and "invalid_client" in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("process", ["sign-on", "sign-on-link"])
+def test_one_identity_at_the_same_moment_belongs_to_one_user(
+    process: str, idp: Provider, settings: Any
+) -> None:
+    settings.OIDC_NEW_ACCOUNTS = True
+    idp.user("new", preferred_username="kei")
+    browsers = [Client() for _n in range(4)]
+    if process == "sign-on-link":
+        for browser in browsers:
+            browser.force_login(factories.UserFactory())
+    users = User.objects.count()
+    addresses = [idp.sign_on(begin(browser, process), "new") for browser in browsers]
+
+    def come_back(browser: Client, address: str) -> None:
+        try:
+            browser.get(address)
+        finally:
+            connections.close_all()
+
+    threads = [
+        threading.Thread(target=come_back, args=pair) for pair in zip(browsers, addresses, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert SocialAccount.objects.filter(uid="new").count() == 1
+    if process == "sign-on":
+        assert User.objects.count() == users + 1 and all(map(is_in, browsers))
+    else:
+        assert Event.objects.filter(kind="user.sign_on_linked").count() == 1
+        assert Event.objects.filter(kind="user.sign_on_failed").count() == 3
+
+
+def test_no_address_of_the_library_is_open() -> None:
+    def views_in(patterns: list[Any]) -> list[str]:
+        names = []
+        for pattern in patterns:
+            inner = getattr(pattern, "url_patterns", None)
+            names += views_in(inner) if inner is not None else [pattern.callback.__module__]
+        return names
+
+    assert not [name for name in views_in(get_resolver().url_patterns) if name.startswith("allauth")]

@@ -199,7 +199,7 @@ def test_the_whole_journey(
     # --- The admin retrains, sees the new head, freezes and downloads
     go(admin, "/d/strip/models/")
     admin.get_by_role("button", name="Retrain").click()
-    wait_for_text(admin, "/d/strip/models/2/", "taught by people")
+    wait_for_text(admin, "/d/strip/models/2/", "trained on labels")
     admin.screenshot(path=SHOTS / "journey-6-head.png", full_page=True)
     check_head(platform, admin, reviewer, truth)
     go(admin, "/d/strip/exports/")

@@ -12,6 +12,9 @@ from django.test import Client
 from django.urls import NoReverseMatch, reverse
 from playwright.sync_api import Browser, Page
 
+from mekiki.accounts.models import OutgoingMail, SiteSettings
+from mekiki.audit.private_key import make_first_key
+from mekiki.audit.sealing import seal_new_rows
 from mekiki.audit.services import record
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.web import events
@@ -230,6 +233,57 @@ def test_what_admins_act_on_is_sound(page: Page, live_server: Any, language: str
         "head-of-another-encoder": reverse("head", args=[dataset.slug, 4]),
     }.items():
         wrong += [f"{name}: {line}" for line in look(page, live_server.url + address, name, language)]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("mail", ["with", "without"])
+def test_the_pages_of_the_platform_are_sound(
+    page: Page, live_server: Any, language: str, mail: str, settings: Any, tmp_path: Path
+) -> None:
+    """Seals with their mails, the own account, a user, the site's settings and the state of the system."""
+    if mail == "with":
+        settings.EMAIL_HOST, settings.PUBLIC_URL = "mail.example", "https://mekiki.example"
+    settings.HOME = tmp_path
+    admin, dataset = scene()
+    image = dataset.images.first()
+    JobFactory(
+        dataset=dataset,
+        kind=Kind.REBUILD_PICTURES,
+        state=State.SUCCEEDED,
+        finished_at=dataset.created_at,
+        result={"unreadable": 1, "left_out": [{"image": image.pk, "code": "kills_worker"}]},
+    )
+    make_first_key()
+    seal_new_rows()
+    SiteSettings.objects.update_or_create(
+        pk=SiteSettings.ONLY,
+        defaults={"head_recipients": ["quality@example.com", "auditor.with.a.long.name@example.org"]},
+    )
+    OutgoingMail.objects.create(
+        kind="seal_head",
+        to="quality@example.com",
+        subject="x",
+        body="x",
+        problem="ConnectionRefusedError: refused",
+    )
+    record(kind="seal.head_mailed", data={"seal": 1, "to": "quality@example.com"})
+    log_in(page, live_server, admin, language)
+    wrong = []
+    for name, address in {
+        "seals": reverse("seals"),
+        "seal-head": reverse("seal-head"),
+        "own-mail": reverse("own-mail"),
+        "own-mail-link": reverse("own-mail-link", args=["x"]),
+        "account-mail": reverse("account"),
+        "second-factor": reverse("second-factor"),
+        "user": reverse("user", args=[UserFactory(username="kenji").pk]),
+        "site-settings": reverse("site-settings"),
+        "system": reverse("system"),
+        "activity-left-out": reverse("activity", args=[dataset.slug]),
+    }.items():
+        expected = 410 if name == "own-mail-link" else 200
+        found = look(page, live_server.url + address, f"{name}-{mail}-mail", language, expected)
+        wrong += [f"{name}: {line}" for line in found]
     assert not wrong, "\n".join(wrong)
 
 

@@ -42,8 +42,7 @@ def test_figures_and_kinds_are_written_as_the_language_writes_them() -> None:
     values = {"kind": "gaussian", "log_loss": 0.43172, "gap": 0.0, "gap_error": 0.0, "taken": True}
     with translation.override("ja"):
         assert sentence("candidate", values) == (
-            "「ガウス判別（人の判定で学習）」：交差検証の対数損失は 0.432 で、最良です。"
-            "この種類を選びました。"
+            "「ガウス判別（ラベルで学習）」：交差検証の対数損失は 0.432 で、最良です。この種類を選びました。"
         )
         assert "12,345 枚" in sentence("predicting", {"head": 3, "images": 12345})
         metrics = {

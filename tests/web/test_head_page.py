@@ -60,21 +60,21 @@ def test_it_says_why_this_kind_and_shows_what_was_compared(dataset: Any) -> None
         dataset=dataset, kind=Head.Kind.GAUSSIAN, calibrated=True, n_labels=70, metrics=METRICS
     )
     text = page(dataset, head)
-    assert "“Gaussian, taught by people” has the lowest log-loss" in text
-    row = re.search(r"<tr><th scope=\"row\">Gaussian, taught by people(.*?)</tr>", text)
+    assert "“Gaussian, trained on labels” has the lowest log-loss" in text
+    row = re.search(r"<tr><th scope=\"row\">Gaussian, trained on labels(.*?)</tr>", text)
     assert row and "chosen" in row[1] and "0.400" in row[1] and "88.0 %" in row[1]
     assert "0.120 ± 0.020" in text and "biased sample" in text
     for code, says in (
-        ("simpler", "so it stays"),
+        ("simpler", "so it is used"),
         ("few_labels", "Too few labels to compare"),
         ("new_code", "new_code"),
     ):
         head = HeadFactory(dataset=dataset, metrics={"choice": {"code": code}, "candidates": []})
         assert says in page(dataset, head)
     usual = HeadFactory(dataset=dataset, metrics={"choice": {"code": "best"}, "candidates": []})
-    assert "leans on the prompts, has the lowest log-loss" in page(dataset, usual)
-    assert "without comparing kinds" in page(dataset, HeadFactory(dataset=dataset, metrics={}))
-    assert "rests on the prompts alone" in page(dataset, HeadFactory(dataset=dataset, kind="zero_shot"))
+    assert "with the prompts as a prior, has the lowest log-loss" in page(dataset, usual)
+    assert "Kinds of head were not compared" in page(dataset, HeadFactory(dataset=dataset, metrics={}))
+    assert "uses the prompts alone" in page(dataset, HeadFactory(dataset=dataset, kind="zero_shot"))
 
 
 def test_the_strength_of_the_prior_is_a_chart_with_a_table_behind_it(dataset: Any) -> None:
@@ -97,7 +97,7 @@ def test_reliability_counts_its_labels_and_says_what_they_are(dataset: Any) -> N
     assert '<th scope="row">0 % – 50 %</th><td class="numeric">0</td><td class="numeric">–</td>' in text
     for fields, says in (
         ({"kind": "zero_shot"}, "raw softmax of the prompts"),
-        ({"calibrated": False}, "too few labels to compare its confidence"),
+        ({"calibrated": False}, "too few reviewed labels"),
         ({"calibrated": True}, "how well was not kept"),
     ):
         assert says in page(dataset, HeadFactory(dataset=dataset, **fields))
@@ -321,7 +321,7 @@ def test_the_page_reads_in_japanese_with_everything_on_it(dataset: Any) -> None:
         "reviewed labels",
         "Behind the best",
         "Standard error",
-        "People said",
+        "Reviewed label",
         "repeated",
     ):
         assert english not in text, english
@@ -333,7 +333,7 @@ def test_label_noise_is_shown_from_half_a_per_cent(dataset: Any) -> None:
     for noise, shown in ((0.083, True), (0.001, False), (None, False)):
         metrics = {**METRICS, "label_noise": noise}
         head = HeadFactory(dataset=dataset, calibrated=True, n_labels=70, metrics=metrics)
-        assert ("About 8.3 % of the answers look like slips" in page(dataset, head)) is shown
+        assert ("Estimated label noise: about 8.3 %" in page(dataset, head)) is shown
     metrics = {**METRICS, "label_noise": 0.083}
     head = HeadFactory(dataset=dataset, calibrated=True, n_labels=70, metrics=metrics)
-    assert "うっかりミス" in page(dataset, head, language="ja")
+    assert "ラベルノイズの推定" in page(dataset, head, language="ja")

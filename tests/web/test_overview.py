@@ -203,8 +203,8 @@ class TestPage:
     ("kind", "words"),
     [
         ("zero_shot", "zero-shot, by prompts"),
-        ("gaussian", "Gaussian, taught by people"),
-        ("plain", "plain logistic, taught by people"),
+        ("gaussian", "Gaussian, trained on labels"),
+        ("plain", "plain logistic, trained on labels"),
     ],
 )
 def test_the_head_in_use_is_called_what_it_is(kind: str, words: str):

@@ -87,7 +87,7 @@ def test_a_forged_appearance_is_ignored():
 def test_what_you_may_not_see_does_not_exist():
     response = client_of(UserFactory()).get(f"/d/{DatasetFactory().slug}/")
     assert response.status_code == 404
-    assert "There is nothing here for you" in response.content.decode()
+    assert "Page not found" in response.content.decode()
 
 
 def test_a_refusal_says_why():

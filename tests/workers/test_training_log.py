@@ -90,7 +90,7 @@ def test_it_can_be_read_while_the_training_runs_and_after(asked: Any) -> None:
     )
     (status, english), (_status, japanese) = seen["evaluating"]
     assert status == 200 and "Head #2 predicts 30 images." in english
-    assert "ヘッド #2 で 30 枚の画像を予測します。" in japanese
+    assert "判定モデル #2 で 30 枚の画像を予測します。" in japanese
     assert english[-1].startswith("Put in use. ") and "too few to cross-validate" in english[-1]
     assert japanese[-1].startswith("採用しました。ラベルが ") and "件では交差検証に足りません" in japanese[-1]
     run = TrainingRun.objects.get()

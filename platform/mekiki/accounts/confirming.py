@@ -26,6 +26,7 @@ from mekiki.accounts.access import person
 from mekiki.accounts.clients import client_of
 from mekiki.accounts.models import User
 from mekiki.accounts.second_factor import checking, selectors
+from mekiki.accounts.sessions import SILENT_LOGIN_KEY
 from mekiki.accounts.sign_on import provider
 from mekiki.accounts.sign_on.selectors import can_sign_on
 from mekiki.audit.services import record
@@ -40,11 +41,16 @@ View = Callable[..., HttpResponse]
 
 
 def is_recent(request: HttpRequest) -> bool:
-    """Whether the person has logged in or confirmed within the last minutes."""
-    request.session.get("_auth_user_id")  # loads the session
-    before = getattr(request.session, "confirmed_before", None)
+    """Whether the person has shown who they are within the last minutes: by confirming, or at the login.
+
+    A single sign-on for which the provider asked nothing shows only that its session goes on in this browser.
+    """
+    store: Any = request.session
+    is_silent = store.get(SILENT_LOGIN_KEY, False)  # loads the session
+    if store.confirmed_before is not None and store.confirmed_before < RECENT:
+        return True
     # A session that this request began has no age yet.
-    return before is None or before < RECENT
+    return not is_silent and (store.age is None or store.age < RECENT)
 
 
 def confirm(request: HttpRequest, *, method: str) -> None:

@@ -18,6 +18,7 @@ from mekiki.accounts import site
 from mekiki.accounts.clients import address_of, client_of
 from mekiki.accounts.models import Session, User
 from mekiki.accounts.second_factor.checking import METHODS
+from mekiki.accounts.sessions import SILENT_LOGIN_KEY
 from mekiki.audit.services import record
 
 # The zone of the browser, told at the first step of a login.
@@ -66,8 +67,12 @@ class LoginAdapter(DefaultAccountAdapter):
 
     def login(self, request: HttpRequest, user: Any) -> None:
         """Begin the user's session. The event of it (accounts/logins.py) says which steps the login took."""
-        request.login_methods = methods_of(request, user)  # type: ignore[attr-defined]
+        methods = methods_of(request, user)
+        request.login_methods = methods  # type: ignore[attr-defined]
         super().login(request, user)
+        # The person has typed or touched something here, or the provider asked in this sign-on (sign_on/adapter.py).
+        has_shown = not set(methods) <= PROVIDER_METHODS or getattr(request, "provider_asked", False)
+        request.session[SILENT_LOGIN_KEY] = not has_shown
 
     def post_login(
         self, request: HttpRequest, user: Any, *, redirect_url: str | None, **hooks: Any
@@ -103,6 +108,10 @@ def words_of(session: Session) -> str:
     """Return how a session was logged in to, in words; "" where it does not say."""
     records = session.get_decoded().get(AUTHENTICATION_METHODS_SESSION_KEY) or []
     return ", ".join(dict.fromkeys(str(METHOD_WORDS[n]) for n in _named(records) if n in METHOD_WORDS))
+
+
+# Steps of a login that this site did not ask for.
+PROVIDER_METHODS = frozenset({"sign_on", "provider_factor"})
 
 
 def take_zone(request: HttpRequest, user: User) -> None:

@@ -24,6 +24,8 @@ SENTENCES = {
     "user.app_removed": gettext_noop("The authenticator app of your account was removed."),
     "user.passkey_added": gettext_noop("A passkey was added to your account."),
     "user.passkey_removed": gettext_noop("A passkey of your account was removed."),
+    "user.sign_on_linked": gettext_noop("Single sign-on was linked to your account."),
+    "user.sign_on_unlinked": gettext_noop("A link of single sign-on was removed from your account."),
     "user.recovery_codes_made": gettext_noop("New recovery codes were made for your account."),
     "user.factors_reset": gettext_noop(
         "All second factors of your account were removed by an admin of the platform."

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.contrib.sessions.backends import db
 from django.db.models import F, Q, QuerySet
-from django.db.models.functions import Coalesce, Greatest, Now
+from django.db.models.functions import Now
 from django.http import HttpRequest
 
 from mekiki.accounts.clients import Client, client_of
@@ -24,6 +24,8 @@ NOTED_EVERY = timedelta(minutes=1)
 # How long a page may say that nobody has touched it and still count as used.
 PRESENT = 2 * 60
 IDLE_HEADER = "X-Mekiki-Idle"
+# In a session: nobody asked the person who they are at its login (accounts/login_flow.py).
+SILENT_LOGIN_KEY = "silent_login"
 
 
 def digest_of(key: str) -> str:
@@ -40,8 +42,12 @@ def alive() -> Q:
 
 
 class SessionStore(db.SessionStore):
-    """As Django's. `unused_for` and `confirmed_before` are ages, known once the session is loaded."""
+    """As Django's, with ages that are known once the session is loaded.
 
+    `age`: since the login. `unused_for`: since the last use. `confirmed_before`: since the person last confirmed.
+    """
+
+    age: timedelta | None = None
     unused_for: timedelta | None = None
     confirmed_before: timedelta | None = None
 
@@ -59,13 +65,16 @@ class SessionStore(db.SessionStore):
     def _get_session_from_db(self) -> Any:
         found: Any = None
         if self.session_key:
-            confirmed = Greatest(F("created_at"), Coalesce(F("confirmed_at"), F("created_at")))
             rows = self.get_model_class().objects.filter(alive(), pk=digest_of(self.session_key))
-            found = rows.annotate(unused_for=Now() - F("used_at"), confirmed_before=Now() - confirmed).first()
+            found = rows.annotate(
+                age=Now() - F("created_at"),
+                unused_for=Now() - F("used_at"),
+                confirmed_before=Now() - F("confirmed_at"),
+            ).first()
         if found is None:
             self._session_key = None  # type: ignore[attr-defined]
             return None
-        self.unused_for, self.confirmed_before = found.unused_for, found.confirmed_before
+        self.age, self.unused_for, self.confirmed_before = found.age, found.unused_for, found.confirmed_before
         return found
 
     def exists(self, session_key: str) -> bool:

@@ -44,5 +44,6 @@ urlpatterns = [
     path("users/<int:user_id>/sessions/", views.end_sessions, name="user-sessions"),
     path("users/<int:user_id>/admin/", views.set_admin, name="user-admin"),
     path("users/<int:user_id>/second-factor/", second_factor.reset, name="user-factors"),
+    path("users/<int:user_id>/sign-on/", sign_on.unlink_all, name="user-sign-on"),
     path("users/<int:user_id>/password/", views.reset_password, name="user-password"),
 ]

@@ -189,7 +189,7 @@ VARIABLES: dict[str, Variable] = {
         Variable(
             "MEKIKI_MAIL_URL",
             "",
-            "Server that sends mail (links for lost passwords): smtps://… or smtp+starttls://user:password@host:587; smtp:// does not encrypt.",
+            "Server that sends mail (links for lost passwords and new addresses, news of changes of accounts, heads of seals): smtps://… or smtp+starttls://user:password@host:587; smtp:// does not encrypt.",
             checks.url("smtp", "smtps", "smtp+starttls", example="smtp+starttls://user:password@host:587"),
         ),
         Variable("MEKIKI_MAIL_FROM", "", "Sender of mails, such as mekiki@example.com.", checks.mail_address),

@@ -178,9 +178,9 @@ class Head(models.Model):
 
     class Kind(models.TextChoices):
         ZERO_SHOT = "zero_shot", _("zero-shot, by prompts")
-        LOGISTIC = "logistic", _("logistic, taught by people")
-        GAUSSIAN = "gaussian", _("Gaussian, taught by people")
-        PLAIN = "plain", _("plain logistic, taught by people")
+        LOGISTIC = "logistic", _("logistic, trained on labels")
+        GAUSSIAN = "gaussian", _("Gaussian, trained on labels")
+        PLAIN = "plain", _("plain logistic, trained on labels")
 
     dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="heads")
     version = models.PositiveIntegerField()

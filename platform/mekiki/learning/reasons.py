@@ -59,15 +59,15 @@ def reason_of(head: Head, in_use: Champion | None = None) -> str:
 
 def _better_than_prompts(v: dict[str, Any]) -> str:
     return _(
-        "It explains the reviewed labels better than the prompts alone (log-loss %(head).3f against "
-        "%(prompts).3f, cross-validated)."
+        "Better than the prompts alone on the reviewed labels. Log-loss %(head).3f against %(prompts).3f, "
+        "cross-validated."
     ) % {"head": v["log_loss"], "prompts": v["prompts_log_loss"]} + _audit(v)
 
 
 def _worse_than_prompts(v: dict[str, Any]) -> str:
     return _(
-        "Not used: on the reviewed labels it does no better than the prompts alone (log-loss %(head).3f "
-        "against %(prompts).3f, cross-validated). Review more images, then retrain."
+        "Not used: not better than the prompts alone on the reviewed labels. Log-loss %(head).3f against "
+        "%(prompts).3f, cross-validated. Review more images, then retrain."
     ) % {"head": v["log_loss"], "prompts": v["prompts_log_loss"]}
 
 
@@ -85,9 +85,9 @@ def _worse_on_audit(v: dict[str, Any]) -> str:
 
 def _few_labels(v: dict[str, Any]) -> str:
     return ngettext(
-        "%(n)d label is too few to cross-validate: the head leans on the prompts and adds what people said. "
+        "%(n)d label is too few to cross-validate: the head uses the prompts as a prior and the labels. "
         "Its confidence is not calibrated yet.",
-        "%(n)d labels are too few to cross-validate: the head leans on the prompts and adds what people said. "
+        "%(n)d labels are too few to cross-validate: the head uses the prompts as a prior and the labels. "
         "Its confidence is not calibrated yet.",
         v["labels"],
     ) % {"n": v["labels"]} + _audit(v)
@@ -108,7 +108,7 @@ def _by_hand(v: dict[str, Any]) -> str:
 
 
 _SENTENCES = {
-    "first_head": lambda v: _("The first head of this dataset: it rests on the prompts alone."),
+    "first_head": lambda v: _("The first head of this dataset: it uses the prompts alone."),
     "new_prompts": lambda v: _("Prompts or labels changed: predictions by the new prompts."),
     "new_encoder": lambda v: (
         _("The dataset was switched over to the encoder %(name)s.") % {"name": v["encoder"]}
@@ -133,11 +133,13 @@ _SENTENCES = {
     ),
     "no_embeddings": lambda v: _("No image has an embedding yet. Bring in images first."),
     "encoding_first": lambda v: _(
-        "The weights of the encoder were replaced on this machine: the images are embedded anew first, and the head "
+        "The weights of the encoder were replaced on this machine: the images are embedded anew first, "
+        "and the head "
         "in use stays until then. The encoder's page tells how far that is."
     ),
     "encoder_switched": lambda v: _(
-        "Not used: the dataset was switched over to another encoder before this run had ended. Retrain to get a head "
+        "Not used: the dataset was switched over to another encoder before this run had ended. Retrain to "
+        "get a head "
         "for the encoder in use."
     ),
     "by_hand": _by_hand,

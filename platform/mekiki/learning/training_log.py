@@ -105,8 +105,8 @@ def _labels(v: Values) -> str:
 
 def _unlabelled(v: Values) -> str:
     return ngettext(
-        "%(n)s label has no image to learn from yet: it rests on its prompts.",
-        "%(n)s labels have no image to learn from yet: they rest on their prompts.",
+        "%(n)s label has no image to learn from yet: only its prompts are used.",
+        "%(n)s labels have no image to learn from yet: only their prompts are used.",
         v["classes"],
     ) % {"n": count(v["classes"])}
 
@@ -119,7 +119,7 @@ def _candidate(v: Values) -> str:
     else:
         text = _("“%(kind)s”: cross-validated log-loss %(loss)s, the best.")
     sentence = text % shown
-    return _("%(told)s This kind is taken.") % {"told": sentence} if v["taken"] else sentence
+    return _("%(sentence)s This kind is used.") % {"sentence": sentence} if v["taken"] else sentence
 
 
 def _cross_validated(v: Values) -> str:
@@ -162,8 +162,8 @@ SENTENCES: dict[str, Callable[[Values], str]] = {
     "labels": _labels,
     "unlabelled": _unlabelled,
     "few_labels": lambda v: _(
-        "Fewer than about two images a label: a logistic head that leans on the prompts, its strength set by "
-        "rule, uncalibrated."
+        "Fewer than about two images for each label: a logistic head with the prompts as a prior of fixed "
+        "strength, uncalibrated."
     ),
     "candidate": _candidate,
     "usual_stays": lambda v: _(
@@ -175,10 +175,7 @@ SENTENCES: dict[str, Callable[[Values], str]] = {
     ),
     "cross_validated": _cross_validated,
     "calibrated": lambda v: (
-        _(
-            "Temperature %(temperature)s; about %(slips)s of the answers look like slips "
-            "(from out-of-fold scores)."
-        )
-        % {"temperature": decimal(v["temperature"]), "slips": percent(v["label_noise"])}
+        _("Temperature %(temperature)s; estimated label noise %(noise)s (from out-of-fold scores).")
+        % {"temperature": decimal(v["temperature"]), "noise": percent(v["label_noise"])}
     ),
 }

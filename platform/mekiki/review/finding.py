@@ -20,7 +20,7 @@ _HIDDEN_FACTS = ("label", "low", "high", "sort", "metadata", "q")
 class FilterForm(forms.Form):
     """What the gallery is filtered and sorted by; every field may be empty."""
 
-    label = forms.ChoiceField(label=_("Predicted"), required=False)
+    label = forms.ChoiceField(label=_("Predicted label"), required=False)
     confirmed = forms.ChoiceField(label=_("Confirmed"), required=False)
     waiting = forms.ChoiceField(label=_("Queue"), required=False)
     low = forms.FloatField(label=_("Confidence from, %"), required=False, min_value=0, max_value=100)
@@ -42,7 +42,9 @@ class FilterForm(forms.Form):
         super().__init__(data, auto_id="filter_%s")
         named = [(str(label.pk), label.name) for label in labels]
         self._choose("label", [("", _("any")), *named])
-        self._choose("confirmed", [("", _("any")), ("none", _("not yet")), ("some", _("confirmed")), *named])
+        self._choose(
+            "confirmed", [("", _("any")), ("none", _("not confirmed")), ("some", _("confirmed")), *named]
+        )
         self._choose(
             "waiting",
             [

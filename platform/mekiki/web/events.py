@@ -280,7 +280,7 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "encoder.change_cancelled": _plain(gettext_noop("Change of the encoder given up")),
     "encoder.switch_requested": _plain(gettext_noop("Switch of the encoder asked for")),
     "encoder.switched": _plain(gettext_noop("Encoder switched over")),
-    "encoder.take_back_requested": _plain(gettext_noop("Way back to the encoder before asked for")),
+    "encoder.take_back_requested": _plain(gettext_noop("Revert to the previous encoder requested")),
     "encoder.taken_back": _plain(gettext_noop("Change of the encoder taken back")),
     "encoder.removal_requested": _plain(gettext_noop("Removal of embeddings asked for")),
     "encoder.embeddings_removed": _plain(gettext_noop("Embeddings removed")),

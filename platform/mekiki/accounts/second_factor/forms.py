@@ -30,6 +30,17 @@ class AppForm(forms.Form):
     )
 
 
+class CredentialField(forms.JSONField):
+    """What the browser's dialogue gave, as JSON."""
+
+    def to_python(self, value: Any) -> Any:
+        """Return the value. ValidationError also for JSON that is nested without end."""
+        try:
+            return super().to_python(value)
+        except RecursionError:
+            raise ValidationError(REFUSED) from None
+
+
 class PasskeyForm(forms.Form):
     """A new passkey: what the browser's dialogue gave, checked against the challenge of this session."""
 
@@ -45,7 +56,7 @@ class PasskeyForm(forms.Form):
         initial=True,
         help_text=_("The device then asks for its PIN, a fingerprint or your face."),
     )
-    credential = forms.JSONField(widget=forms.HiddenInput)
+    credential = CredentialField(widget=forms.HiddenInput)
 
     def clean(self) -> dict[str, Any]:
         """Check the registration. Nothing of it is trusted before."""
@@ -74,7 +85,7 @@ class PasskeyNameForm(forms.Form):
 class AssertionForm(forms.Form):
     """The answer of a passkey to the challenge of this session."""
 
-    credential = forms.JSONField(
+    credential = CredentialField(
         widget=forms.HiddenInput, error_messages={"required": REFUSED, "invalid": REFUSED}
     )
 

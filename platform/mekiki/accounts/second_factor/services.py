@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from mekiki.accounts import notices
 from mekiki.accounts.models import SiteSettings, User
 from mekiki.accounts.second_factor import sealing, selectors
+from mekiki.accounts.sign_on.selectors import can_sign_on, has_other_way_in
 from mekiki.audit.services import record
 from mekiki.config import clock
 
@@ -164,10 +165,18 @@ def _first_codes(user: User) -> list[str]:
 def remove(*, user: User, factor: Authenticator) -> None:
     """Remove the user's own app or passkey; recovery codes go with the last of them.
 
-    ValidationError: an admin's last second factor where admins need one.
+    ValidationError: an admin's last second factor where admins need one, or a user's only way to log in.
     """
     _lock(user)
     row = Authenticator.objects.get(pk=factor.pk, user_id=user.pk, type__in=selectors.FACTORS)
+    if row.data.get("alone") and not has_other_way_in(user, but=row) and not can_sign_on(user):
+        raise ValidationError(
+            _(
+                "This passkey is your only way to log in. It was not removed. Add another passkey that logs in alone "
+                "first, or ask an admin of the platform for a password."
+            ),
+            code="only_way",
+        )
     others = Authenticator.objects.filter(user_id=user.pk, type__in=selectors.FACTORS).exclude(pk=row.pk)
     if not others.exists():
         if selectors.is_required_for_admins() and selectors.administers(user):

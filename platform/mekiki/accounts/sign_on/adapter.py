@@ -1,6 +1,7 @@
 """What django-allauth asks of us about single sign-on: what a sign-on is for, and what becomes of it."""
 
 import logging
+import re
 import time
 from typing import Any
 
@@ -24,6 +25,8 @@ from mekiki.accounts.sign_on.failures import SignOnRefused, end
 from mekiki.accounts.sign_on.tokens import LEEWAY, Identity
 
 log = logging.getLogger(__name__)
+# What may be a token or a secret in an answer of the provider. Codes of errors, such as invalid_client, are shorter.
+_SECRET = re.compile(r"(?=[\w+/=.~-]*\d)[\w+/=.~-]{16,}|[\w+/=.~-]{24,}")
 
 
 class SignOnAdapter(DefaultSocialAccountAdapter):
@@ -80,7 +83,7 @@ class SignOnAdapter(DefaultSocialAccountAdapter):
         known: User | None = sociallogin.user if sociallogin.is_existing else None
         try:
             if state.get("process") == "login":
-                self._log_in(request, sociallogin, identity)
+                self._log_in(request, sociallogin, identity, state)
                 return
             if not request.user.is_authenticated or person(request).pk != state.get("user"):
                 raise SignOnRefused("state")
@@ -96,7 +99,18 @@ class SignOnAdapter(DefaultSocialAccountAdapter):
             )
         raise ImmediateHttpResponse(response)
 
-    def _log_in(self, request: HttpRequest, sociallogin: SocialLogin, identity: Identity) -> None:
+    def _log_in(
+        self, request: HttpRequest, sociallogin: SocialLogin, identity: Identity, state: dict[str, Any]
+    ) -> None:
+        if (
+            request.user.is_authenticated
+        ):  # since the sign-on was begun: nobody's session becomes another user's
+            if sociallogin.user != request.user:
+                raise SignOnRefused("logged_in")
+            raise ImmediateHttpResponse(redirect(state.get("next") or "home"))
+        # A new account holds nothing to protect, and its user may set up a second factor at once.
+        asked = not sociallogin.is_existing or _has_asked(identity, state)
+        request.provider_asked = asked  # type: ignore[attr-defined]
         if not sociallogin.is_existing:
             account = services.first_sign_on(identity=identity, request=request)
             sociallogin.account, sociallogin.user = account, account.user
@@ -122,12 +136,18 @@ def _confirm(
 ) -> HttpResponse:
     if known is None or known.pk != person(request).pk:
         raise SignOnRefused("not_yours")
-    began, now = float(state["began"]), time.time()
-    if identity.auth_time is None or not began - LEEWAY <= identity.auth_time <= now + LEEWAY:
+    if not _has_asked(identity, state):
         raise SignOnRefused("auth_time")
     confirming.confirm(request, method="sign_on")
     messages.success(request, _("Confirmed. Now do it again: nothing asks you for the next 15 minutes."))
     return redirect(state.get("next") or "account")
+
+
+def _has_asked(identity: Identity, state: dict[str, Any]) -> bool:
+    """Whether the provider asked the person who they are after this sign-on was begun."""
+    if identity.auth_time is None:
+        return False
+    return float(state["began"]) - LEEWAY <= identity.auth_time <= time.time() + LEEWAY
 
 
 def _refusal(request: HttpRequest, state: Any, exception: Any) -> SignOnRefused:
@@ -137,7 +157,7 @@ def _refusal(request: HttpRequest, state: Any, exception: Any) -> SignOnRefused:
     if isinstance(exception, RequestException):
         return SignOnRefused("unreachable")
     if exception is not None:
-        log.warning("The token endpoint of the provider refused: %.300s", exception)
+        log.warning("The token endpoint of the provider refused: %.300s", _SECRET.sub("…", str(exception)))
         return SignOnRefused("provider")
     error = request.GET.get("error", "")
     if error == "access_denied":  # some providers leave the state out then

@@ -13,13 +13,16 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy as _
 from requests import RequestException
 
-from mekiki.accounts.clients import client_of
+from mekiki.accounts.clients import Client, client_of
 from mekiki.accounts.models import User
 from mekiki.audit.models import Event
 from mekiki.audit.services import record
 
-# More failures of one address in an hour are not recorded: anybody can ask for the callback without logging in.
+# More failures in an hour are not recorded: of one user; without a user, of one network and of all networks. Anybody can
+# ask for the callback without logging in.
 RECORDED_PER_HOUR = 60
+RECORDED_OF_STRANGERS = 1000
+KINDS = ("user.sign_on_failed", "user.sign_on_cancelled")
 
 _UNTRUSTED = _(
     "The answer of the provider could not be trusted. Nothing was done. Try again; if it happens again, ask an admin "
@@ -50,6 +53,7 @@ WORDS = {
         "No user of this site belongs to this sign-on. No account was made. If you have a user here: log in with your "
         "password, then link single sign-on on the page of your account. If not: ask an admin of the platform."
     ),
+    "logged_in": _("Another user is logged in here already. Nothing was done. Log out first."),
     "not_yours": _("You signed on as somebody else than the user who is logged in here. Nothing was done."),
     "auth_time": _(
         "The provider did not ask who you are again, so this confirms nothing. Nothing was done. Confirm another way."
@@ -75,7 +79,7 @@ def readable() -> Iterator[None]:
         raise
     except RequestException:
         raise SignOnRefused("unreachable") from None
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError):
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, RecursionError):
         raise SignOnRefused("answer") from None
 
 
@@ -100,9 +104,21 @@ def _record(request: HttpRequest, reason: str, user: User | None) -> None:
     actor = request.user if isinstance(request.user, User) else None
     about = user or actor
     client = client_of(request)
-    kind = "user.sign_on_cancelled" if reason == "cancelled" else "user.sign_on_failed"
-    hour = Event.objects.filter(at__gt=Now() - timedelta(hours=1), kind__startswith="user.sign_on_")
-    if hour.filter(data__address=client.address)[:RECORDED_PER_HOUR].count() >= RECORDED_PER_HOUR:
+    if _has_many(about, client):
         return
+    kind = "user.sign_on_cancelled" if reason == "cancelled" else "user.sign_on_failed"
     data = {"name": about.username if about else "", "reason": reason, **client.for_event()}
     record(kind=kind, actor=actor, target=about, data=data)
+
+
+def _has_many(user: User | None, client: Client) -> bool:
+    """Whether this user has as many failures in the last hour as are recorded; without a user, this network."""
+    events = Event.objects.filter(at__gt=Now() - timedelta(hours=1), kind__in=KINDS)
+    if user is not None:
+        rows = events.filter(object_type="user", object_id=str(user.pk))
+        return rows[:RECORDED_PER_HOUR].count() >= RECORDED_PER_HOUR
+    addresses = list(
+        events.filter(object_id="").values_list("data__address", flat=True)[:RECORDED_OF_STRANGERS]
+    )
+    here = sum(Client(address or "").network == client.network for address in addresses)
+    return here >= RECORDED_PER_HOUR or len(addresses) >= RECORDED_OF_STRANGERS

@@ -18,7 +18,11 @@ def can_sign_on(user: User) -> bool:
     return provider.is_set_up() and identities_of(user).filter(provider=provider.issuer_key()).exists()
 
 
-def has_other_way_in(user: User) -> bool:
-    """Whether the user can log in without single sign-on: with a password, or a passkey that needs none."""
-    passkeys = Authenticator.objects.filter(user_id=user.pk, type=Authenticator.Type.WEBAUTHN)
-    return user.has_usable_password() or passkeys.filter(data__alone=True).exists()
+def has_other_way_in(user: User, *, but: Authenticator | None = None) -> bool:
+    """Whether the user can log in without single sign-on: with a password, or a passkey that needs none. but: not this one."""
+    passkeys = Authenticator.objects.filter(
+        user_id=user.pk, type=Authenticator.Type.WEBAUTHN, data__alone=True
+    )
+    if but is not None:
+        passkeys = passkeys.exclude(pk=but.pk)
+    return user.has_usable_password() or passkeys.exists()

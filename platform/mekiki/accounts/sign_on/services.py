@@ -7,7 +7,8 @@ from django.db import IntegrityError, connection, transaction
 from django.http import Http404, HttpRequest
 from django.utils.translation import gettext as _
 
-from mekiki.accounts import sessions
+from mekiki.accounts import notices, sessions
+from mekiki.accounts.access import require_platform_admin
 from mekiki.accounts.clients import client_of
 from mekiki.accounts.models import User
 from mekiki.accounts.sign_on import provider, selectors
@@ -86,6 +87,7 @@ def link(*, user: User, identity: Identity, request: HttpRequest) -> SocialAccou
         raise SignOnRefused("too_many", words % {"n": MAX_IDENTITIES})
     account = _store(identity, user)
     record(kind="user.sign_on_linked", actor=user, target=user, data=_data(user, account, request))
+    notices.tell(user, "user.sign_on_linked")
     return account
 
 
@@ -109,8 +111,29 @@ def unlink(*, user: User, account_id: int, request: HttpRequest) -> None:
             code="only_way",
         )
     record(kind="user.sign_on_unlinked", actor=user, target=user, data=_data(user, account, request))
+    notices.tell(user, "user.sign_on_unlinked")
     account.delete()
     sessions.end_sessions(user=user, but=request)
+
+
+@transaction.atomic
+def unlink_all(*, user: User, actor: User, request: HttpRequest) -> int:
+    """Take all identities away from a user, whose sessions end; return how many were removed.
+
+    For an account that somebody else has linked to. actor: another admin of the platform, PermissionDenied otherwise.
+    """
+    require_platform_admin(actor)
+    if actor.pk == user.pk:
+        raise ValidationError(_("Remove your own links of single sign-on on your account’s page."))
+    User.objects.select_for_update().get(pk=user.pk)
+    accounts = list(selectors.identities_of(user))
+    for account in accounts:
+        record(kind="user.sign_on_unlinked", actor=actor, target=user, data=_data(user, account, request))
+        account.delete()
+    if accounts:
+        notices.tell(user, "user.sign_on_unlinked")
+        sessions.end_sessions(user=user)
+    return len(accounts)
 
 
 def _store(identity: Identity, user: User) -> SocialAccount:
@@ -123,7 +146,7 @@ def _data(user: User, account: SocialAccount, request: HttpRequest) -> dict[str,
     return {
         "name": user.username,
         "issuer": account.provider,
-        "identity": account.extra_data.get("name", ""),
+        "identity": account.extra_data.get("name") or account.uid,
         **client_of(request).for_event(),
     }
 

@@ -13,10 +13,11 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from mekiki.accounts.access import person
+from mekiki.accounts.access import person, user_for
 from mekiki.accounts.confirming import confirm_first
 from mekiki.accounts.sign_on import provider, services
 from mekiki.accounts.sign_on.client import SignOnCallback, SignOnClient
@@ -64,6 +65,31 @@ def unlink(request: HttpRequest, account_id: int) -> HttpResponse:
     return redirect("account")
 
 
+@require_POST
+@confirm_first
+def unlink_all(request: HttpRequest, user_id: int) -> HttpResponse:
+    """Take all identities away from a user, for an admin of the platform."""
+    user = user_for(person(request), user_id)
+    try:
+        removed = services.unlink_all(user=user, actor=person(request), request=request)
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+    else:
+        text = ngettext(
+            "%(n)d link of single sign-on was removed, and %(name)s is logged out.",
+            "%(n)d links of single sign-on were removed, and %(name)s is logged out.",
+            removed,
+        )
+        if removed:
+            messages.success(request, text % {"n": removed, "name": user.username})
+        else:
+            messages.info(
+                request,
+                _("%(name)s has no link of single sign-on. Nothing was changed.") % {"name": user.username},
+            )
+    return redirect("user", user_id)
+
+
 @login_not_required
 @never_cache
 @require_safe
@@ -107,7 +133,7 @@ def _lead(request: HttpRequest, process: str) -> HttpResponse:
 
 
 def _safe_target(request: HttpRequest) -> str:
-    """Return the address on this site to go on to, "" when none was given."""
+    """Return the path on this site to go on to, "" when none was given."""
     target = request.POST.get("next", "")
     allowed = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
-    return target if allowed and len(target) <= 2000 else ""
+    return target if allowed and target.startswith("/") and len(target) <= 2000 else ""

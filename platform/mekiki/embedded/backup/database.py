@@ -121,7 +121,7 @@ def _check(status: int, name: str, errors: IO[bytes]) -> None:
         return
     errors.seek(0)
     said = "\n".join(errors.read().decode(errors="replace").splitlines()[-6:])
-    message = _("%(program)s failed: %(said)s") % {"program": name, "said": said or f"status {status}"}
+    message = _("%(program)s failed: %(output)s") % {"program": name, "output": said or f"status {status}"}
     if "version mismatch" in said:
         message += "\n" + _(
             "The database server is newer than the programs of this installation. Use the backup program that came "

@@ -21,7 +21,7 @@ def removal_obstacle(dataset: Dataset, encoder: Encoder) -> str:
     """Why the embeddings by this encoder cannot be removed, in words; "" when they can."""
     in_use = encoder_in_use(dataset)
     if in_use is not None and in_use.pk == encoder.pk:
-        return _("This encoder is in use. Its embeddings are what predictions and search rest on.")
+        return _("This encoder is in use. Predictions and search need its embeddings.")
     for change in EncoderChange.objects.filter(dataset=dataset, state__in=EncoderChange.OPEN):
         if encoder.pk in {change.from_encoder_id, change.to_encoder_id} or change.to_encoder_id is None:
             return _("A change of the encoder is not finished. Switch over to it or give it up first.")

@@ -40,18 +40,20 @@ def choice_of(head: Head) -> Choice:
 def _sentence(head: Head, kinds: dict[str, Any]) -> str:
     if not head.is_trained:
         return _(
-            "It rests on the prompts alone: there was no confirmed label to learn from. Review some images, then retrain."
+            "It uses the prompts alone: there was no confirmed label to learn from. Review some images, "
+            "then retrain."
         )
     code = (head.metrics.get("choice") or {}).get("code", "")
     kind = kinds.get(head.kind, head.kind)
     if code == "best" and head.kind == Head.Kind.LOGISTIC:
         return _(
-            "The usual kind, a logistic head that leans on the prompts, has the lowest log-loss in cross-validation."
+            "The default kind, a logistic head with the prompts as a prior, has the lowest log-loss in "
+            "cross-validation."
         )
     sentences = {
         "few_labels": _(
-            "Too few labels to compare kinds of head: the logistic head that leans on the prompts was taken. "
-            "Review more images, then retrain."
+            "Too few labels to compare kinds of head: the logistic head with the prompts as a prior was "
+            "used. Review more images, then retrain."
         ),
         "best": _(
             "“%(kind)s” has the lowest log-loss in cross-validation, by more than two standard errors of its "
@@ -59,12 +61,10 @@ def _sentence(head: Head, kinds: dict[str, Any]) -> str:
         )
         % {"kind": kind},
         "simpler": _(
-            "The usual kind, a logistic head that leans on the prompts, is within two standard errors of the best in "
-            "cross-validation, so it stays."
+            "The default kind, a logistic head with the prompts as a prior, is within two standard errors "
+            "of the best in cross-validation, so it is used."
         ),
-        "": _(
-            "It was made without comparing kinds of head: the logistic head that leans on the prompts was taken."
-        ),
+        "": _("Kinds of head were not compared: the logistic head with the prompts as a prior was used."),
     }
     return sentences.get(code, code)
 

@@ -48,9 +48,7 @@ def create_dataset(request: UserRequest) -> HttpResponse:
         except ValidationError as error:
             form.add_error(None, error)
         else:
-            messages.success(
-                request, _("The dataset is made. Say what is to be told apart: its labels and prompts.")
-            )
+            messages.success(request, _("The dataset was created. Next, define its labels and prompts."))
             return redirect("labels", dataset.slug)
     return render(request, "datasets/create.html", {"form": form})
 
