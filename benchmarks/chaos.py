@@ -22,7 +22,11 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from benchmarks.faults.injection import Fault
+    from benchmarks.faults.work import Client
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
@@ -30,7 +34,8 @@ sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
 REVIEWED, IMPORTED = "reviewed", ["line-1", "line-2", "line-3"]
 VOLUME_MB = 2000
 DRAIN_SECONDS = 300.0
-PAUSE_SECONDS = 3.0  # at least, between two faults
+PAUSE_SECONDS = 1.0  # at least, between two faults
+RECOVERY_SECONDS = 10.0  # for so long the next fault waits for an answer; then it comes on top
 # Figures that the promise of the platform wants to be 0.
 BROKEN = (
     "answers_acknowledged_but_not_stored",
@@ -41,6 +46,16 @@ BROKEN = (
     "jobs_doubled",
     "jobs_failed",
 )
+
+
+def rest(fault: "Fault", clients: "list[Client]", until: float) -> None:
+    """Wait for an answer that was sent after a fault, then until a moment on the monotonic clock."""
+    time.sleep(PAUSE_SECONDS)
+    while time.monotonic() < fault.ended + RECOVERY_SECONDS:
+        if any(sent >= fault.ended for client in clients for sent, _acknowledged in client.times[-3:]):
+            break
+        time.sleep(0.1)
+    time.sleep(max(0.0, until - time.monotonic()))
 
 
 def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -90,7 +105,7 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
                 faults.append(fault)
                 loads.append(os.getloadavg()[0])
                 print(f"{fault.began - first:7.1f} s  {fault.kind}: {fault.what}", flush=True)
-                time.sleep(max(PAUSE_SECONDS, first + len(faults) * every - time.monotonic()))
+                rest(fault, clients, until=first + len(faults) * every)
         clock.shift(0)
         volume.free()
         for client in clients:

@@ -270,6 +270,7 @@ def test_settings_page(admin: User, dataset: Dataset) -> None:
         "audit_percent": "20",
         "queue_target": "30",
         "acquisition": "typiclust",
+        "overlap": "3",
         "retrain_every": "0",
     }
     assert client.post(url, values).status_code == 302
@@ -280,7 +281,9 @@ def test_settings_page(admin: User, dataset: Dataset) -> None:
         30,
         0,
     )
-    assert dataset.acquisition == "typiclust"
+    assert dataset.acquisition == "typiclust" and dataset.overlap == 3
+    for bad in ("", "0", "-1", "10", "two"):
+        assert client.post(url, values | {"overlap": bad}).status_code == 200, bad
     assert 'value="typiclust" selected' in client.get(url).content.decode()
     for bad in ("", "astrology", "margin\0", "x" * 100_000, "<script>"):
         reply = client.post(url, values | {"acquisition": bad})

@@ -10,6 +10,8 @@ from mekiki.datasets.models import Acquisition, Dataset, PlatformQuota
 
 GB = 1024**3
 
+# The largest value of Dataset.overlap in a form.
+MOST_REVIEWERS_OF_AN_IMAGE = 9
 # The largest value of Dataset.retrain_every in a form.
 MOST_ANSWERS_BEFORE_TRAINING = 1_000_000
 
@@ -50,6 +52,15 @@ class SettingsForm(forms.Form):
             "Recommended: where two labels compete. As a rule those images teach the head most. Counts from the next filling of the queue."
         ),
     )
+    overlap = forms.IntegerField(
+        label=_("Overlap: reviewers for each image"),
+        min_value=1,
+        max_value=MOST_REVIEWERS_OF_AN_IMAGE,
+        help_text=_(
+            "How many reviewers decide each image. The label needs more than half of them. Holds for images that are "
+            "queued from now on."
+        ),
+    )
     retrain_every = forms.IntegerField(
         label=_("Retrain after this many answers"),
         min_value=0,
@@ -66,6 +77,7 @@ class SettingsForm(forms.Form):
             "audit_percent": round(dataset.audit_fraction * 100, 4),
             "queue_target": dataset.queue_target,
             "acquisition": dataset.acquisition,
+            "overlap": dataset.overlap,
             "retrain_every": dataset.retrain_every,
         }
 
