@@ -162,6 +162,24 @@ class TestSigningOnAgain:
         client.get(idp.sign_on(begin(client), "boss-1"))
         assert client.post(reverse("user-create"), NEW).status_code == status
 
+    def test_a_confirmation_counts_once_and_in_its_own_session(
+        self, idp: Provider, boss: User, old: Client
+    ) -> None:
+        other = Client()
+        other.force_login(boss)
+        let_pass()
+        idp.user("boss-1", preferred_username="boss", auth_time=int(time.time()))
+        back = idp.sign_on(begin(other, "sign-on-confirm"), "boss-1")
+        old.get(back)
+        assert old.post(reverse("user-create"), NEW).status_code == 403
+        other.get(back)
+        assert old.post(reverse("user-create"), NEW).status_code == 403
+        assert other.post(reverse("user-create"), NEW).status_code == 200
+        let_pass()
+        other.get(back)
+        assert latest("user.sign_on_failed").data["reason"] == "state"
+        assert other.post(reverse("user-create"), NEW).status_code == 403
+
     def test_a_first_sign_on_may_set_up_a_second_factor(
         self, idp: Provider, settings: Any, client: Client
     ) -> None:

@@ -1,6 +1,7 @@
 """Answers of a provider that must not be believed, and callbacks that nobody began."""
 
 import base64
+import hmac
 import json
 import threading
 import time
@@ -12,6 +13,7 @@ import jwt
 import pytest
 from allauth.socialaccount.models import SocialAccount
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.db import connections
 from django.test import Client
 from django.urls import get_resolver, reverse
@@ -125,6 +127,35 @@ def test_a_token_without_the_signature_of_the_provider_is_refused(
     idp.tamper = tamper
     refused(client, sign_on(client, idp, SUBJECT), reason)
     assert "/jwks" in idp.asked
+
+
+@pytest.mark.parametrize("key_of", ["client secret", "public key"])
+def test_a_key_that_others_know_signs_no_token(
+    key_of: str, idp: Provider, settings: Any, client: Client
+) -> None:
+    """HS256 with the client secret, or with the public key of the provider as if it were a secret."""
+    jwks: dict[str, Any] = {}
+
+    def tamper(path: str, answer: Any) -> Any:
+        if path == "/jwks":
+            jwks.update(json.loads(answer.get_data())["keys"][0])
+        if path != "/oauth2/token" or not jwks:
+            return answer
+        claims = jwt.decode(json.loads(answer.get_data())["id_token"], options={"verify_signature": False})
+        secret = Path(settings.OIDC_CLIENT_SECRET_FILE).read_text().strip().encode()
+        public = jwt.PyJWK(jwks, algorithm="RS256").key.public_bytes(
+            Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
+        )
+        named = {"kid": jwks["kid"]} if "kid" in jwks else {}
+        signed = f"{part({'alg': 'HS256', 'typ': 'JWT', **named})}.{part(claims)}"
+        key = secret if key_of == "client secret" else public
+        signature = base64.urlsafe_b64encode(hmac.digest(key, signed.encode(), "sha256")).decode().rstrip("=")
+        return oidc.changed(answer, id_token=f"{signed}.{signature}")
+
+    idp.tamper = tamper
+    assert sign_on(client, idp, SUBJECT).status_code == 302 and is_in(client)
+    client.logout()
+    refused(client, sign_on(client, idp, SUBJECT), "token")
 
 
 @pytest.mark.parametrize(
