@@ -17,7 +17,7 @@ from mekiki.labeling.services import archive_label, set_schema, update_label
 from mekiki.learning.models import Embedding, Encoder, Head, HeadTrainingLabel, Prediction
 from mekiki.learning.repeating import sentence
 from mekiki.learning.services import record_head, request_verification
-from mekiki.review.selectors import Opinions
+from mekiki.review.selectors import ImageVotes
 from tests.factories import DatasetFactory, HeadFactory
 from tests.roles import as_owner, set_fixed
 from tests.workers.conftest import COLOURS, add_image, picture
@@ -91,7 +91,7 @@ def test_a_head_made_from_other_labels_than_it_claims_is_found(scene: tuple[Any,
         dataset=dataset, kind=real.kind, encoder=real.encoder, prompt_set=real.prompt_set,
         label_ids=real.label_ids, weights=weights, calibrated=real.calibrated, seed=real.seed,
         code_version=real.code_version, metrics=real.metrics, training=rows,
-        training_digest=digest_of(dataset, [Opinions(*row) for row in rows]), user=admin,
+        training_digest=digest_of(dataset, [ImageVotes(*row) for row in rows]), user=admin,
     )  # fmt: skip
     result = verified(work, dataset, forged.version)
     assert result["outcome"] == "different"

@@ -30,7 +30,7 @@ def test_weights_are_small() -> None:
 
 
 def test_zero_shot_is_clearly_above_chance_under_unseen_conditions(encoder: Encoder) -> None:
-    pictures, specs = unseen_pictures(each=10)
+    pictures, specs = unseen_pictures(per_label=10)
     vectors = encoder.encode_images(pictures).vectors
     for language in ("en", "ja"):
         assert zero_shot(encoder, vectors, specs, language) > 2.5 / len(CANDIDATES)
@@ -40,7 +40,7 @@ def test_zero_shot_is_clearly_above_chance_under_unseen_conditions(encoder: Enco
 
 
 def test_what_a_recipe_is_chosen_by_is_not_what_is_counted() -> None:
-    found = choosing_figures(model.WEIGHTS, each=2)
+    found = choosing_figures(model.WEIGHTS, per_label=2)
     assert set(found) == {
         f"{pairs}_pairs_{conditions}_conditions_{language}"
         for pairs in ("drawn", "held_out")
@@ -51,7 +51,7 @@ def test_what_a_recipe_is_chosen_by_is_not_what_is_counted() -> None:
     for held_out in (True, False):
         _, specs = part_pictures(2, CHOOSING_SEED, held_out=held_out, conditions=TRAINING)
         assert {((spec.subject, spec.state) in HELD_OUT) for spec in specs} == {held_out}
-    counted = {spec.seed for spec in unseen_pictures(each=2)[1]}
+    counted = {spec.seed for spec in unseen_pictures(per_label=2)[1]}
     assert not counted & {spec.seed for spec in specs}
 
 

@@ -249,7 +249,7 @@ def reset(request: HttpRequest, user_id: int) -> HttpResponse:
         messages.error(request, " ".join(error.messages))
     else:
         if removed:
-            said = _("The second factors of %(name)s are removed. The password alone logs in now.")
+            said = _("The second factors of %(name)s are removed. No second step is asked for now.")
             messages.success(request, said % {"name": found.username})
         else:
             messages.info(
