@@ -16,7 +16,7 @@ LOCKED = $(PIP) --require-hashes --no-deps --no-build-isolation
 # Where torch and torchvision alone come from, instead of the index pip is set up with.
 TORCH_INDEX ?=
 
-.PHONY: help demo run test lint format lock sbom pocket pocket-eval bench-learning chaos docs messages chromium clean
+.PHONY: help demo run test check lint format lock sbom pocket pocket-eval bench-learning chaos docs messages chromium clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -32,6 +32,9 @@ test: lint chromium  ## Check and test everything, a real browser included (ARGS
 	@# thread for its arithmetic: with more the two would wait for each other.
 	@if [ -n "$(ARGS)" ]; then $(BIN)/python -m pytest $(ARGS); \
 	  else OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not e2e" && $(BIN)/python -m pytest -m e2e; fi
+
+check: lint  ## Check style and types, run the fast tests: before every commit (tests/slow.py)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not e2e and not slow"
 
 lint: $(VENV)/.installed-dev  ## Style, types, import layers, missing migrations
 	$(BIN)/ruff check

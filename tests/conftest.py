@@ -80,6 +80,16 @@ def pytest_configure(config: pytest.Config) -> None:
     django_settings.PASSWORD_HASHERS = ["tests.fast_hasher.FastHasher"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what took long in a whole run: `make check` leaves it out."""
+    from tests.slow import names_of_slow_tests
+
+    slow = names_of_slow_tests()
+    for item in items:
+        if item.nodeid.partition("[")[0] in slow:
+            item.add_marker(pytest.mark.slow)
+
+
 def _make_test_role(server: "Postgres") -> str:
     """The URL of the role that tests connect as: the application's rights, and by SET ROLE the superuser's."""
     import psycopg
