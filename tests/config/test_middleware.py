@@ -58,6 +58,7 @@ def test_every_answer_has_the_headers(path: str, client: Client, settings: Any) 
     assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.headers["Referrer-Policy"] == "same-origin"
+    assert "frame-ancestors" in answer.headers["Content-Security-Policy"]
 
 
 @pytest.mark.django_db

@@ -253,7 +253,9 @@ def test_files_of_an_image(admin: User, dataset: Dataset, upload: Upload) -> Non
         assert response["content-disposition"] == "inline"
         assert response["x-content-type-options"] == "nosniff"
         assert response["cache-control"] == "private, max-age=31536000, immutable"
-        assert response["content-security-policy"] == "default-src 'none'; sandbox"
+        assert response["content-security-policy"] == (
+            "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; sandbox"
+        )
         again = get(name, **{"if-none-match": response["etag"]})
         assert (again.status_code, again.content) == (304, b"")
     upload({"small.png": picture(2, kind="PNG")})

@@ -166,7 +166,7 @@ def test_the_comparison_says_what_is_accuracy_and_what_is_not(
     ready(dataset, people["admin"])
     page = as_(people["admin"]).get(reverse("encoder", args=[dataset.slug])).content.decode()
     assert "75.0 %" in page and "59.8 % to 85.8 %" in page and "70.9 % to 92.9 %" in page
-    assert "they are no accuracy" in page and "no longer there" in page
+    assert "They are not the accuracy" in page and "no longer there" in page
     assert "92 tokens, 77 are read" in page and "&lt;b&gt;long" in page
     labels = as_(people["admin"]).get(reverse("labels", args=[dataset.slug])).content.decode()
     assert "92 tokens, 77 are read" in labels and WANTED in labels
@@ -181,7 +181,7 @@ def test_from_choosing_to_switching_by_forms(dataset: Dataset, people: dict[str,
     client = as_(people["admin"])
     page = reverse("encoder", args=[dataset.slug])
     shown = client.get(page).content.decode()
-    assert WANTED in shown and "recommended here" in shown and "No worker has told" in shown
+    assert WANTED in shown and "recommended here" in shown and "No worker has reported" in shown
     assert client.post(reverse("encoder-change", args=["parts"]), {"name": WANTED})["location"] == page
     change = EncoderChange.objects.get()
     assert (change.state, change.from_name, change.to_name) == (S.PREPARING, "pocket", WANTED)

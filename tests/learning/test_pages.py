@@ -133,7 +133,7 @@ def test_models_page_shows_the_head_in_use_why_and_how_good(dataset: Any, people
     taught(dataset)
     text = as_(people["viewer"]).get(reverse("models", args=["parts"])).content.decode()
     assert "90.0 %" in text and "77.0 %" in text and "96.0 %" in text and "40 audited images" in text
-    assert "log-loss 0.432 against 0.900" in text
+    assert "Log-loss 0.432 against 0.900" in text
     assert "a line of the log" in text
     assert "Retrain now" not in text and 'name="cron"' not in text, "a viewer may not"
     assert "Retrain now" in as_(people["admin"]).get(reverse("models", args=["parts"])).content.decode()

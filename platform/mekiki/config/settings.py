@@ -8,6 +8,7 @@ from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext_lazy as _
 
 from mekiki.config import assets, env, mail
+from mekiki.config.broker_url import with_checked_certificate
 from mekiki.embedded import endpoints, secrets
 
 env.require_valid()
@@ -64,8 +65,8 @@ MIDDLEWARE = [
     "mekiki.config.middleware.HeadersMiddleware",
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",  # before what answers for static files
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -110,7 +111,7 @@ TEMPLATES = [
 DATABASES = {"default": endpoints.database(env.text("DATABASE_URL") or endpoints.read(HOME).database_url)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-CELERY_BROKER_URL = env.text("BROKER_URL") or endpoints.read(HOME).broker_url
+CELERY_BROKER_URL = with_checked_certificate(env.text("BROKER_URL")) or endpoints.read(HOME).broker_url
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"
@@ -232,7 +233,10 @@ SESSION_ENGINE = "mekiki.accounts.sessions"
 SESSION_COOKIE_AGE = env.number("MEKIKI_SESSION_HOURS") * 3600
 SESSION_IDLE_MINUTES = env.number("MEKIKI_SESSION_IDLE_MINUTES")
 SESSION_COOKIE_HTTPONLY = True
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = HTTPS
+# Scripts read the token from the page, and no script reads the language.
+CSRF_COOKIE_HTTPONLY = LANGUAGE_COOKIE_HTTPONLY = True
+LANGUAGE_COOKIE_SAMESITE = "Lax"
 if HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_HSTS_SECONDS = 365 * 24 * 3600
@@ -262,7 +266,13 @@ INDEX_MEMORY_MB = env.number("MEKIKI_INDEX_MEMORY_MB")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "formatters": {
+        "line": {
+            "format": "{asctime} {levelname} {name} {message}",
+            "datefmt": "%Y-%m-%dT%H:%M:%S%z",
+            "style": "{",
+        }
+    },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "stream": sys.stderr}},
     "root": {"handlers": ["stderr"], "level": env.text("MEKIKI_LOG_LEVEL")},
 }

@@ -49,7 +49,7 @@ def verify(id_token: str, *, keys: Any, issuer: str, client_id: str, nonce: str)
             issuer=issuer,
             audience=client_id,
             leeway=LEEWAY,
-            options={"require": ["iss", "sub", "aud", "exp", "iat"]},
+            options={"require": ["iss", "sub", "aud", "exp", "iat"], "enforce_minimum_key_length": True},
         )
     except jwt.PyJWTError as error:
         reason = next((code for kind, code in _REASONS if isinstance(error, kind)), "token")

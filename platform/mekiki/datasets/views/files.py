@@ -79,7 +79,9 @@ def _answer(
     response["Cache-Control"] = "private, no-cache" if changes else "private, max-age=31536000, immutable"
     response["X-Content-Type-Options"] = "nosniff"
     # Whatever the bytes are, opened by themselves they may do nothing.
-    response["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    response["Content-Security-Policy"] = (
+        "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; sandbox"
+    )
     return response
 
 

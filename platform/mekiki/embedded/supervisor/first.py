@@ -112,7 +112,7 @@ def first_admin(console: Console, password: str) -> None:
         _ask(console, name)
         return
     made = not password
-    name, password = name or "admin", password or secrets.token_urlsafe(12)
+    name, password = name or "admin", password or secrets.token_urlsafe(16)
     _create(name, password)
     if made:
         console.secret(

@@ -57,7 +57,7 @@ class Platform:
         given = environment.inherited(self.extra)
         self.admin = (
             given.get("MEKIKI_ADMIN_NAME") or "admin",
-            given.get("MEKIKI_ADMIN_PASSWORD") or secrets.token_urlsafe(12),
+            given.get("MEKIKI_ADMIN_PASSWORD") or secrets.token_urlsafe(16),
         )
         self.url = self.database_url = self.broker_url = ""
         self.env: dict[str, str] = {}
