@@ -91,7 +91,7 @@ SECTIONS: dict[str, tuple[str, str, str]] = {
         "python benchmarks/slow_clients.py --json benchmarks/results/slow_clients.json",
         "Eight reviewers over HTTP and a probe of /healthz, alone and beside 32 and 200 clients that send half a request "
         "line, a header or a body a byte a second, or do not read. `unanswered` are requests without an answer within "
-        "five seconds. Budget: none.",
+        "five seconds. A slow reader asks for a thousand pages, so 200 of them are also load. Budget: none.",
     ),
     "two_workers": (
         "Two workers on one dataset",
