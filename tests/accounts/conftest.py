@@ -1,10 +1,18 @@
-"""The OpenID provider that tests of single sign-on share."""
+"""Fixtures of accounts: a mail server in the settings, and the OpenID provider that tests of single sign-on share."""
 
 from collections.abc import Iterator
 
 import pytest
+from django.test import override_settings
 
 from tests.oidc import Provider, running_provider
+
+
+@pytest.fixture
+def with_mail() -> Iterator[None]:
+    """A platform that can send mail."""
+    with override_settings(EMAIL_HOST="mail.example", PUBLIC_URL="https://mekiki.example"):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """A lost password: by mail where it is set up, with one answer for everybody and links that work once."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from django.conf import settings as django_settings
@@ -16,14 +15,8 @@ from mekiki.audit.models import Event
 from tests import factories
 from tests.factories import PASSWORD
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("with_mail")]
 NEW = "four words of my own"
-
-
-@pytest.fixture(autouse=True)
-def with_mail() -> Iterator[None]:
-    with override_settings(EMAIL_HOST="mail.example", PUBLIC_URL="https://mekiki.example"):
-        yield
 
 
 @pytest.fixture

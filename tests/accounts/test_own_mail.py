@@ -1,7 +1,7 @@
 """The own mail address, mails about changes of an account, and the sessions an admin ends."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -20,14 +20,8 @@ from mekiki.audit.models import Event
 from tests import factories
 from tests.factories import PASSWORD
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("with_mail")]
 NEW = "four words of my own"
-
-
-@pytest.fixture(autouse=True)
-def with_mail() -> Iterator[None]:
-    with override_settings(EMAIL_HOST="mail.example", PUBLIC_URL="https://mekiki.example"):
-        yield
 
 
 @pytest.fixture

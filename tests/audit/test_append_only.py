@@ -28,7 +28,7 @@ EVIDENCE = {
     "audit_signingkey": "which keys signed",
     "datasets_datasetaddress": "which dataset an address belongs to",
     "exports_labelsetentry": "the labels of a label set",
-    "labeling_guidelineversion": "what reviewers were told about a label, and when",
+    "labeling_guidelineversion": "which guideline of a label reviewers were shown, and when",
     "labeling_prompt": "the prompts a head was made from",
     "labeling_promptset": "their versions",
     "learning_encoder": "which weights made an embedding",
