@@ -1,4 +1,5 @@
-// Recovery codes: [data-codes] holds their text; [data-codes-save="file name"] saves it, [data-codes-print] prints the page.
+// Recovery codes. [data-codes] holds their text.
+// [data-codes-save="file name"] saves the text, and [data-codes-print] prints the page.
 
 const text = document.querySelector("[data-codes]")?.textContent.trim() ?? "";
 

@@ -1,8 +1,10 @@
-// Passkeys (WebAuthn). [data-passkey] is a form with a hidden field “credential”, or another [data-passkey-credential]:
+// Passkeys (WebAuthn). [data-passkey] is a form with a hidden field “credential”.
+// If the field has another name, it carries [data-passkey-credential]. The values of data-passkey are:
 //   data-passkey="add"    data-options: creation options; the box “alone” asks for a passkey that needs no password
 //   data-passkey="answer" data-options: request options
 //   data-passkey="login"  the options come from the form's own address
-// The form is sent when the browser's dialogue has given its answer. [data-passkey-problem] holds the words for failures.
+// The form is sent when the browser's dialogue has given its answer.
+// [data-passkey-problem] holds the messages for failures.
 
 const decode = text => {
   const padded = text.replaceAll("-", "+").replaceAll("_", "/");

@@ -1,5 +1,6 @@
-// The box that finds a label by typing. What is typed belongs to the image that was on the screen when the typing began:
-// when another image takes its place the text is cleared, and the rest of the word is swallowed.
+// The box that finds a label by typing. The typed text belongs to the image
+// that was on the screen when the typing began. When another image takes its place,
+// the text is cleared, and the remaining letters of the word are ignored.
 
 import { composing, printable } from "./keys.js";
 import { say } from "./texts.js";

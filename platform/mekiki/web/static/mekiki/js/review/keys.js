@@ -39,7 +39,10 @@ export const NAMES = {
 export const composing = event => event.isComposing || event.keyCode === 229;
 export const printable = event => [...event.key].length === 1;
 
-/** Call `act(name)`, `label(number)` or `pan(dx, dy)`; each returns true when it took the key. finder: see finder.js. */
+/**
+ * Call `act(name)`, `label(number)` or `pan(dx, dy)` when a key is pressed.
+ * All three return true when they used the key. `finder`: see finder.js.
+ */
 export function listen({ act, label, pan, finder }) {
   document.addEventListener("keydown", event => {
     if (composing(event) || document.querySelector("dialog[open]")) return;

@@ -1,4 +1,5 @@
-// The next images: leased a few ahead, decoded before they are needed, kept while somebody works, given back on leaving.
+// The next images. A few are leased ahead and decoded before they are needed.
+// The leases are renewed while somebody works, and given back when the page is left.
 
 import { post } from "../http.js";
 
