@@ -164,8 +164,8 @@ def _many(kind: str, count: int) -> str:
 def lines_of(page: Iterable[Event]) -> list[Line]:
     """Return one line per event, with the image and label of each answer.
 
-    The number of queries does not depend on the number of events, except for one per dataset. An image that
-    hides its name (review/blinding.py) gets a neutral name here, without the label and the kind of answer.
+    It takes a few queries for all events. An image that hides its name (review/blinding.py) gets a neutral
+    name here, without the label and the kind of answer.
     """
     lines = [Line(event, events.sentence(event), events.detail(event)) for event in page]
     answers: dict[int, list[Line]] = defaultdict(list)
