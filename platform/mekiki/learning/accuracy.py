@@ -180,18 +180,15 @@ def _sentence(name: str, n: int) -> str:
             "%(n)s audited image was judged again after its label was archived. Its prediction could be seen "
             "before that.",
             "%(n)s audited images were judged again after their labels were archived. Their predictions "
-            "could be seen "
-            "before that.",
+            "could be seen before that.",
             n,
         )
     if name == "without_label":
         return ngettext(
             "%(n)s audited image has no label (skipped, flagged, or the reviewers did not agree) and is not "
-            "counted. "
-            "It is probably not an easy one.",
+            "counted. It is probably not an easy one.",
             "%(n)s audited images have no label (skipped, flagged, or the reviewers did not agree) and are "
-            "not "
-            "counted. They are probably not the easy ones.",
+            "not counted. They are probably not the easy ones.",
             n,
         )
     if name == "taken_back":

@@ -52,8 +52,7 @@ CATALOGUE: tuple[Recommendation, ...] = (
         languages=("en", "ja"),
         when=gettext_lazy(
             "Choose it to begin today: it is installed already, needs no internet and is quick on any "
-            "machine. "
-            "It knows parts, surfaces and their defects, and little else."
+            "machine. It knows parts, surfaces and their defects, and little else."
         ),
     ),
     Recommendation(
@@ -105,8 +104,7 @@ CATALOGUE: tuple[Recommendation, ...] = (
         languages=("en",),
         when=gettext_lazy(
             "Choose it for research only, with prompts in English: small and accurate, but its licence does "
-            "not "
-            "allow commercial use."
+            "not allow commercial use."
         ),
     ),
 )
@@ -220,8 +218,7 @@ def _kind(base: str) -> str:
         raise ValidationError(
             _(
                 "This is not the name of an encoder. Write “pocket”, “ARCHITECTURE/WEIGHTS” as open_clip "
-                "lists "
-                "them, “hf-hub:OWNER/MODEL” or “local-dir:/path/to/folder”."
+                "lists them, “hf-hub:OWNER/MODEL” or “local-dir:/path/to/folder”."
             ),
             code="malformed",
         )

@@ -61,8 +61,7 @@ class EncoderNameField(forms.CharField):
             "help_text",
             gettext_lazy(
                 "ARCHITECTURE/WEIGHTS as open_clip lists them, hf-hub:OWNER/MODEL, or "
-                "local-dir:/path/to/folder; "
-                "+onnx or +int8 behind the name for a quicker variant on a CPU."
+                "local-dir:/path/to/folder; +onnx or +int8 behind the name for a quicker variant on a CPU."
             ),
         )
         options.setdefault("widget", forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}))
@@ -112,8 +111,7 @@ class NewDatasetForm(forms.Form):
         label=gettext_lazy("Encoder"),
         help_text=gettext_lazy(
             "The model that reads images and prompts. “pocket” works at once; another one can be prepared "
-            "later, "
-            "beside the one in use, and compared before you switch over."
+            "later, beside the one in use, and compared before you switch over."
         ),
     )
     other_encoder = EncoderNameField(label=gettext_lazy("Another encoder, by its name"), required=False)

@@ -19,16 +19,14 @@ def checked_encoder(text: str) -> EncoderName:
     """Return the parsed name if it is well formed and allowed on this machine.
 
     Whether the encoder exists is known only when a worker loads it. Raises ValidationError with the reason.
-    The
-    error does not depend on whether a folder exists: nothing outside the model folders is read.
+    The error does not depend on whether a folder exists: nothing outside the model folders is read.
     """
     name = parse_encoder_name(text)
     if name.kind == "folder" and not _is_model_folder(name.base.removeprefix("local-dir:")):
         raise ValidationError(
             _(
                 "This folder may not be read. Model folders lie in %(folders)s; the operator of the machine "
-                "can put "
-                "the model there, or allow another folder (MEKIKI_MODEL_FOLDERS)."
+                "can put the model there, or allow another folder (MEKIKI_MODEL_FOLDERS)."
             )
             % {"folders": ", ".join(map(str, settings.MODEL_FOLDERS))},
             code="folder_not_allowed",
@@ -37,8 +35,7 @@ def checked_encoder(text: str) -> EncoderName:
         raise ValidationError(
             _(
                 "This machine does not download encoders from there (MEKIKI_ENCODER_SOURCES). Choose "
-                "“pocket” or a "
-                "model folder, or ask the operator of the machine."
+                "“pocket” or a model folder, or ask the operator of the machine."
             ),
             code="source_not_allowed",
         )

@@ -35,8 +35,7 @@ def _different(v: dict[str, Any]) -> str:
         parts.append(
             _(
                 "The stored weights do not have the digest %(digest)s that was noted when they were made: "
-                "they were "
-                "changed since."
+                "they were changed since."
             )
             % {"digest": v["digest"]}
         )
@@ -52,8 +51,7 @@ def _different(v: dict[str, Any]) -> str:
         explained.append(
             _(
                 "The code that makes heads has changed since (%(before)s, now %(now)s), so the same digest "
-                "cannot be "
-                "expected."
+                "cannot be expected."
             )
             % {"before": v["code_before"], "now": v["code_now"]}
         )
@@ -67,8 +65,8 @@ def _different(v: dict[str, Any]) -> str:
         explained.append(
             _(
                 "By what is on record nothing changed since: either the head was not made from these labels, "
-                "or this "
-                "worker computes other last digits (another processor, or other versions of its libraries)."
+                "or this worker computes other last digits (another processor, or other versions of its "
+                "libraries)."
             )
         )
     return " ".join(parts + explained)
@@ -77,8 +75,7 @@ def _different(v: dict[str, Any]) -> str:
 def _relabelled() -> str:
     return _(
         "The labels on record do not have the digest that was noted when it was trained: a label was renamed "
-        "since, "
-        "or the record was changed."
+        "since, or the record was changed."
     )
 
 
@@ -91,8 +88,7 @@ def _impossible(v: dict[str, Any]) -> str:
         "encoder_other": lambda: (
             _(
                 "The weights behind %(name)s are others now (%(now)s…) than those it was made with "
-                "(%(then)s…), or this "
-                "worker computes in another precision."
+                "(%(then)s…), or this worker computes in another precision."
             )
             % {"name": v["name"], "now": v["now"][:12], "then": v["then"][:12]}
         ),

@@ -236,37 +236,31 @@ def _sentence(problem: Problem, detail: dict[str, Any]) -> str:
         case Problem.NOT_LOADED:
             return _(
                 "The encoder that reads texts could not be loaded (%(reason)s). The gallery and its filters "
-                "work; "
-                "“More like this” does too. Try again in a minute, or tell the person who runs this "
+                "work; “More like this” does too. Try again in a minute, or tell the person who runs this "
                 "installation."
             ) % {"reason": detail.get("reason", "?")}
         case Problem.OTHER_WEIGHTS:
             return _(
                 "The encoder's weights on the worker are not those that the images were embedded with, so "
-                "texts and "
-                "images cannot be compared. The images are being embedded anew; texts can be searched for "
-                "when that is done."
+                "texts and images cannot be compared. The images are being embedded anew; texts can be "
+                "searched for when that is done."
             )
         case Problem.OTHER_VECTORS:
             return _(
                 "The search worker computes other vectors from the same weights than those on record, so "
-                "texts and "
-                "images cannot be compared. The gallery and its filters work, and so does “More like this”. "
-                "Tell the "
-                "person who runs this installation: the page of the encoder says more."
+                "texts and images cannot be compared. The gallery and its filters work, and so does “More "
+                "like this”. Tell the person who runs this installation: the page of the encoder says more."
             )
         case Problem.BUSY:
             return _("Too many searches wait for an answer. Wait a moment, then search again.")
         case Problem.NOT_SENT:
             return _(
                 "The search worker cannot be reached now, so this text was not searched for. The gallery and "
-                "its filters "
-                "work, and so does “More like this”. Try again in a minute, or tell the person who runs this "
-                "installation."
+                "its filters work, and so does “More like this”. Try again in a minute, or tell the person "
+                "who runs this installation."
             )
         case Problem.NO_WORKER:
             return _(
                 "The search worker has not answered for a minute. The gallery and its filters work, and so "
-                "does “More like this”. "
-                "Try again in a minute, or tell the person who runs this installation."
+                "does “More like this”. Try again in a minute, or tell the person who runs this installation."
             )

@@ -40,8 +40,7 @@ def request_training(*, dataset: Dataset, trigger: str, user: Any = None) -> Tra
         raise ValidationError(
             _(
                 "There is nothing to learn from yet: no image outside the audit sample has a label. Nothing "
-                "was started; "
-                "review some images first."
+                "was started; review some images first."
             ),
             code="nothing_confirmed",
         )

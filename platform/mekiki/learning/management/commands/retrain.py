@@ -32,10 +32,8 @@ class Command(BaseCommand):
 
     help = (
         "Train a new head of a dataset and say whether it is used, and why. With --verify: train a head that "
-        "exists "
-        "again from its own inputs and compare the digests; exit status 0 for the same digest, 1 for "
-        "another, 2 when "
-        "it cannot be compared. No head is stored then."
+        "exists again from its own inputs and compare the digests; exit status 0 for the same digest, 1 for "
+        "another, 2 when it cannot be compared. No head is stored then."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
