@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Django's own commands, and those for developers: `manage.py COMMAND …` is `mekiki manage COMMAND …`."""
+"""Django's commands, and commands for developers: the same as `mekiki manage COMMAND …`."""
 
 import sys
 from pathlib import Path
 
-# platform/ is a source root, like src/. It is appended, never a package: the standard library owns `platform`.
+# platform/ is a source root, like src/ in other projects. It is not a package, because the standard library
+# has a module `platform`.
 sys.path.insert(0, str(Path(__file__).resolve().parent / "platform"))
 
 from mekiki.config.cli import manage

@@ -1,16 +1,24 @@
-"""A hundred faults under a working platform: what was lost, stuck or done twice, and how long recovery took.
+"""A hundred faults under a running platform: lost, stuck and doubled work, and recovery times.
 
-    python benchmarks/chaos.py [--faults 110] [--minutes 21] [--reviewers 8] [--seed 1] [--quick] [--json PATH]
+    python benchmarks/chaos.py [--faults 110] [--minutes 21] [--reviewers 8] [--seed 1]
+                               [--quick] [--json PATH]
 
-`mekiki up` runs on a small file system of its own with a clock that can be shifted. Reviewers answer over HTTP, images
-are imported by the command line, heads are trained and label sets frozen through the site, while faults happen: `kill -9`
-of any process, of the supervisor too (started again at once); SIGSTOP for some seconds; a disk without a free byte; a
-folder of files that cannot be written; the clock of all processes set back or ahead by up to a day. Then everything is
-left alone, and the database tells what became of each answer, job, image and label set.
+`mekiki up` runs on a small separate file system with a clock that can be shifted. Reviewers answer over HTTP,
+images are imported by the command line, and heads are trained and label sets frozen through the site.
+Meanwhile these faults happen:
 
-Promise (invariant 7): what was acknowledged is stored, once; no job is lost, stuck or doubled. Needs root for the file
-system (else no disk is filled, the database's clock is not shifted, and the figures say so), and libfaketime for the
-clock (requirements/bench.txt). The exit status is 1 when a promise was not kept.
+- `kill -9` of any process, also of the supervisor, which is started again at once;
+- SIGSTOP for some seconds;
+- a disk without a free byte;
+- a folder of files that cannot be written;
+- the clock of all processes set back or ahead by up to a day.
+
+Afterwards no more faults happen, and the database shows what became of each answer, job, image and label set.
+
+Promise (invariant 7): every acknowledged answer is stored once; no job is lost, stuck or doubled. The exit
+status is 1 if a promise was not kept. The file system needs root. Without root no disk is filled, the clock
+of the database is not shifted, and the figures show this. The clock needs libfaketime
+(requirements/bench.txt).
 """
 
 import argparse
@@ -34,9 +42,9 @@ sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
 REVIEWED, IMPORTED = "reviewed", ["line-1", "line-2", "line-3"]
 VOLUME_MB = 2000
 DRAIN_SECONDS = 300.0
-PAUSE_SECONDS = 1.0  # at least, between two faults
-RECOVERY_SECONDS = 10.0  # for so long the next fault waits for an answer; then it comes on top
-# Figures that the promise of the platform wants to be 0.
+PAUSE_SECONDS = 1.0  # minimum pause between two faults
+RECOVERY_SECONDS = 10.0  # the next fault waits this long for an answer, then happens anyway
+# Figures that must be 0 to keep the platform's promise.
 BROKEN = (
     "answers_acknowledged_but_not_stored",
     "answers_stored_but_never_sent",
@@ -49,7 +57,7 @@ BROKEN = (
 
 
 def rest(fault: "Fault", clients: "list[Client]", until: float) -> None:
-    """Wait for an answer that was sent after a fault, then until a moment on the monotonic clock."""
+    """Wait for an answer that was sent after a fault, then until ``until`` on the monotonic clock."""
     time.sleep(PAUSE_SECONDS)
     while time.monotonic() < fault.ended + RECOVERY_SECONDS:
         if any(sent >= fault.ended for client in clients for sent, _acknowledged in client.times[-3:]):
@@ -59,7 +67,7 @@ def rest(fault: "Fault", clients: "list[Client]", until: float) -> None:
 
 
 def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Set up, do the faults, wait for the end of all work, and count."""
+    """Set up, inject the faults, wait for the end of all work, and return the figures."""
     from benchmarks.faults.clock import Clock
     from benchmarks.faults.injection import Injector
     from benchmarks.faults.volume import Volume
@@ -85,7 +93,7 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         clock.load_into_database(volume)
     try:
         platform.start()
-        platform.port = int(platform.url.rstrip("/").rsplit(":", 1)[1])  # the same address after a restart
+        platform.port = int(platform.url.rstrip("/").rsplit(":", 1)[1])  # keep the address after a restart
         site = Site(platform, [REVIEWED, *IMPORTED], reviewers=names, queue_target=1500)
         draw_pictures(folder / "pictures", options.images, seed=options.seed)
         site.bring_in(REVIEWED, folder / "pictures")
@@ -173,7 +181,7 @@ def main() -> None:
     options.images = options.images or (600 if options.quick else 4500)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mekiki.config.settings")
     folder = Path(tempfile.mkdtemp(prefix="mekiki-chaos-"))
-    folder.chmod(0o755)  # the database of root runs as another user
+    folder.chmod(0o755)  # under root the database runs as another user
     os.environ["MEKIKI_HOME"] = str(folder / "volume" / "home")
     import django
 

@@ -1,11 +1,13 @@
-"""From nothing to the first page: the whole one-machine install on a new home, and again on an existing one.
+"""Cold start: the one-machine installation on a new home, and again on an existing one.
 
     python benchmarks/cold_start.py [--quick] [--json PATH]
 
 Budget (design, section 8): first page in less than 8 s, web process under 150 MB, without torch.
-`first_page_s`: `mekiki up` on an empty home until its login page answers (database made, migrated, first admin).
-`again_s`: the same home started a second time. `web_rss_mb`: resident memory of the largest web process after
-ten pages.
+
+- `first_page_s`: `mekiki up` on an empty home until its login page answers. This includes creating and
+  migrating the database and the first admin.
+- `again_s`: the same home started a second time.
+- `web_rss_mb`: resident memory of the largest web process after ten pages.
 """
 
 import argparse
@@ -28,7 +30,7 @@ OWN = {"DATABASE_URL": "", "BROKER_URL": ""}
 
 
 def start(home: Path) -> tuple[Platform, float]:
-    """A started platform, and the seconds until its first page was read."""
+    """Return a started platform, and the seconds until its first page was read."""
     began = time.monotonic()
     platform = Platform(home, env=OWN, quiet=True).start()
     page(platform)
@@ -41,7 +43,7 @@ def page(platform: Platform) -> None:
 
 
 def web_rss_mb(platform: Platform) -> float:
-    """The largest web process, after some pages."""
+    """Return the resident memory of the largest web process after ten pages, in MB."""
     for _ in range(10):
         page(platform)
     master = psutil.Process(platform.pids()["web"])

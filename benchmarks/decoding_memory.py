@@ -1,10 +1,16 @@
-"""How much memory the decoder takes for one image of each kind, and for all of them in turn.
+"""Memory that the decoder needs for one image of each kind, and for all of them in turn.
 
     python benchmarks/decoding_memory.py [--quick] [--json PATH] [--kinds NAME…]
 
-Each file is made and examined (decoded, thumbnail and display file made) in processes of their own. `peak_mb` is by how
-much examining raised the process's resident memory, without the bytes of the file; `kept_mb` is what stayed; `estimated_mb` is what the decoder reserved of its budget
-(MEKIKI_DECODE_MEMORY_MB); `kb` is the size of the file. `in_turn` is one process that examines all files twice.
+Each file is created in one process and examined in another: it is decoded, and a thumbnail and a display file
+are rendered.
+
+- `peak_mb`: the growth of the process's resident memory during the examination, without the bytes of the
+  file;
+- `kept_mb`: the part of the growth that remains;
+- `estimated_mb`: the memory that the decoder reserved of its budget (MEKIKI_DECODE_MEMORY_MB).
+
+The table also shows the size of the file in kB. `in turn` is one process that examines all files twice.
 """
 
 import argparse
@@ -20,7 +26,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
 MEGAPIXELS, QUICK_MEGAPIXELS = 100, 9
-BUDGET_MB = 8192  # far above the default: what is measured is the need
+BUDGET_MB = 8192  # far above the default, so that the need is measured and not the budget
 
 
 def _colour(side: int, channels: int, kind: str = "uint8") -> Any:
@@ -133,18 +139,18 @@ KINDS: dict[str, Callable[[int], bytes]] = {
 
 
 def _resident() -> dict[str, int]:
-    """Return this process's memory now and at its highest, in kB."""
+    """Return the current and the highest resident memory of this process, in kB."""
     fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return {name: int(fields[name].split()[0]) for name in ("VmRSS", "VmHWM")}
 
 
 def examine(groups: list[list[str]]) -> None:
-    """Print a line of figures for each group of files that are examined in turn (child process)."""
+    """Examine each group of files in turn and print its figures, one JSON line per group (child process)."""
     import imaging
     from mekiki.datasets.importing import pictures
 
     small = [make(64) for make in KINDS.values()]
-    for data in small:  # libraries are loaded when first needed
+    for data in small:  # load the libraries before the measurement
         pictures.examine(data, max_pixels=10_000)
     budget = getattr(imaging, "memory_budget", None)
     if budget is not None:
@@ -153,7 +159,7 @@ def examine(groups: list[list[str]]) -> None:
         if budget is not None:
             budget.highest = 0
         before = _resident()["VmRSS"]
-        Path("/proc/self/clear_refs").write_text("5")  # the highest value begins anew
+        Path("/proc/self/clear_refs").write_text("5")  # reset the highest value
         for path in paths:
             pictures.examine(Path(path).read_bytes(), max_pixels=1 << 40)
         after = _resident()

@@ -1,20 +1,24 @@
-"""How fast images are embedded: our pipeline against the plain open_clip loop and against the bare network.
+"""Speed of embedding: our pipeline against the plain open_clip loop and the bare network.
 
     python benchmarks/embedding.py [--quick] [--images N] [--photos FOLDER] [--encoder NAME] [--json PATH]
 
-Without `--encoder`, two are measured: `pocket` on 200×200 JPEG files (drawn here, or those of `--photos`), and the
-architecture ViT-B-32 with random weights on the same files (where there is a GPU, ViT-B-16). What is compared, in
-one run and in turns, so that all meet the same machine:
+Without `--encoder`, two encoders are measured: `pocket`, and the architecture ViT-B-32 with random weights
+(ViT-B-16 on a GPU). Both use the same 200×200 JPEG files, drawn here or taken from `--photos`. The variants
+run in turns in one run, so that all meet the same load:
 
-- `loop`: open_clip's own usage, one image at a time: open, preprocess, encode;
-- `batched_loop`: the same through a DataLoader of one worker a core, batches of 32;
-- `forward`: the network alone on tensors that lie ready, batches of 32 (256 on a GPU);
-- `pipeline`: Encoder.encode_stream, decoding included; `onnx` and `int8` the same through those variants.
+- `loop`: open_clip's usual code, one image at a time: open, preprocess, encode;
+- `batched_loop`: the same through a DataLoader with one worker per core, batches of 32;
+- `forward`: the network alone on prepared tensors, batches of 32 (256 on a GPU);
+- `pipeline`: Encoder.encode_stream, decoding included;
+- `onnx` and `int8`: the pipeline with these variants of the encoder.
 
-`…_cosine_min` and `…_cosine_mean` compare a variant's vectors with fp32's on these images. The keys of the first
-encoder have no prefix, those of the second begin with its architecture. `stream_early_rss_mb` and
-`stream_end_rss_mb`: this process's memory after a tenth of a stream of `stream_images` and at its end. Budget (design, section 8): the pipeline
-≥ 1.5 × the loop on a CPU, ≥ 90 % of the bare forward pass on a GPU; pocket ≥ 150 images/s on two cores.
+`…_cosine_min` and `…_cosine_mean` compare the vectors of a variant with those of fp32 on these images. The
+keys of the first encoder have no prefix; those of the second begin with its architecture.
+`stream_early_rss_mb` and `stream_end_rss_mb` are this process's memory after a tenth of a stream of
+`stream_images` and at its end.
+
+Budget (design, section 8): the pipeline is at least 1.5 times as fast as the loop on a CPU, and reaches 90 %
+of the bare forward pass on a GPU; pocket embeds at least 150 images/s on two cores.
 """
 
 import argparse
@@ -34,7 +38,7 @@ SIDE, BATCH = 200, 32
 
 
 def draw(count: int, folder: Path) -> list[Path]:
-    """JPEG files of 200×200, each different."""
+    """Write JPEG files of 200×200, all different, and return their paths."""
     from PIL import Image
 
     from workers.encoders.probes import probe_images
@@ -52,7 +56,7 @@ def draw(count: int, folder: Path) -> list[Path]:
 
 
 def random_encoder(architecture: str, folder: Path, device: str) -> Any:
-    """An encoder of this architecture with random weights, loaded as any model in a folder is."""
+    """Return an encoder of this architecture with random weights, loaded like any model in a folder."""
     import open_clip
     import torch
     from safetensors.torch import save_file
@@ -73,14 +77,14 @@ def random_encoder(architecture: str, folder: Path, device: str) -> Any:
 
 
 def whole_preprocess(encoder: Any) -> Callable[[Any], Any]:
-    """open_clip's transform as its users call it: PIL → normalised tensor."""
+    """Return open_clip's transform as its users call it: PIL image → normalised tensor."""
     from torchvision.transforms import Compose, Normalize, ToTensor
 
     return Compose([encoder.geometry, ToTensor(), Normalize(encoder.mean, encoder.std)])
 
 
 def loop(encoder: Any, files: list[Path]) -> None:
-    """One image at a time, as in open_clip's README."""
+    """Embed one image at a time, as in open_clip's README."""
     import torch
     from PIL import Image
 
@@ -108,7 +112,10 @@ class Files:
 
 
 def batched_loop(encoder: Any, files: list[Path]) -> None:
-    """Batches of 32 from a DataLoader with one worker process a core."""
+    """Embed batches from a DataLoader with one worker process per core.
+
+    A batch has 32 images, 256 on a GPU.
+    """
     import torch
 
     from workers.encoders.pipeline import cores
@@ -127,7 +134,7 @@ def batched_loop(encoder: Any, files: list[Path]) -> None:
 
 
 def forward(encoder: Any, ready: Any) -> None:
-    """The network alone, on normalised tensors already on the device."""
+    """Run the network alone, on normalised tensors already on the device."""
     import torch
 
     size = 256 if encoder.device != "cpu" else BATCH
@@ -139,14 +146,14 @@ def forward(encoder: Any, ready: Any) -> None:
 
 
 def pipeline(encoder: Any, files: Iterable[Path]) -> Any:
-    """All vectors, in the order of the files."""
+    """Return all vectors, in the order of the files."""
     import numpy as np
 
     return np.concatenate([chunk.vectors for chunk in encoder.encode_stream(enumerate(files))])
 
 
 def memory(encoder: Any, files: list[Path], count: int) -> dict[str, float]:
-    """Megabytes this process holds after a tenth of a stream of ``count`` images, and at its end."""
+    """Return this process's memory in MB after a tenth of a stream of ``count`` images, and at its end."""
     import psutil
 
     me, seen, early = psutil.Process(), 0, 0.0
@@ -163,13 +170,16 @@ def memory(encoder: Any, files: list[Path], count: int) -> dict[str, float]:
 
 
 def cosines(vectors: Any, reference: Any) -> dict[str, float]:
-    """How far a variant's vectors are from fp32's: {cosine_min, cosine_mean}."""
+    """Return the cosines of a variant's vectors to those of fp32: {cosine_min, cosine_mean}."""
     found = (vectors * reference).sum(1)
     return {"cosine_min": round(float(found.min()), 5), "cosine_mean": round(float(found.mean()), 5)}
 
 
 def measure(encoder: Any, files: list[Path], rounds: int, cache: Path, slow: int) -> dict[str, float]:
-    """Images a second of each way, the best of the rounds, and the variants' cosines. ``slow``: images for the loops."""
+    """Return the images per second of each variant, the best of the rounds, and the variants' cosines.
+
+    ``slow`` is the number of images for the two loops.
+    """
     import numpy as np
     import torch
 

@@ -1,8 +1,8 @@
-"""Freezing and verifying a label set of a million labels: seconds, and the memory it takes.
+"""Freezing and verifying a label set of a million labels: seconds and memory.
 
     python benchmarks/export.py [--quick] [--json PATH]
 
-Sets up a thrown-away database of its own. Budget (design, section 8): under 60 s, streamed, memory flat.
+It sets up a temporary database. Budget (design, section 8): under 60 s, streamed, memory flat.
 """
 
 import argparse
@@ -17,9 +17,11 @@ sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
 from benchmarks.harness import fresh_platform, report  # noqa: E402
 
 _FILL = """
-INSERT INTO datasets_image (dataset_id, sha256, name, format, width, height, size, metadata, audit_key, created_at,
+INSERT INTO datasets_image (dataset_id, sha256, name, format, width, height, size, metadata, audit_key, \
+created_at,
                             window_version, rendition)
-SELECT {dataset}, encode(sha256(n::text::bytea), 'hex'), 'line-3/2026-11/part-' || n || '.png', 'PNG', 200, 200,
+SELECT {dataset}, encode(sha256(n::text::bytea), 'hex'), 'line-3/2026-11/part-' || n || '.png', 'PNG', \
+200, 200,
        40000, '{{"line": "3", "camera": "left", "lot": "2611-07", "shift": "night"}}', random(), now(), 0, 0
 FROM generate_series(1, {labels}) n;
 INSERT INTO review_queueitem
@@ -41,7 +43,7 @@ ANALYZE;
 
 
 def make(labels: int) -> tuple:
-    """A dataset with that many confirmed labels, and its admin."""
+    """Create a dataset with ``labels`` confirmed labels; return it and its admin."""
     from django.db import connection
 
     from mekiki.accounts.models import User
@@ -66,7 +68,8 @@ def make(labels: int) -> tuple:
         code_version="benchmark",
     )
     Champion.objects.create(dataset=dataset, head=head)
-    # Label names follow the remainder of the item's number, so each confirmation is of what was shown.
+    # Label names follow the remainder of the item's number, so every decision confirms the label that was
+    # shown.
     first = made[0].pk
     with connection.cursor() as cursor:
         cursor.execute(
@@ -78,7 +81,7 @@ def make(labels: int) -> tuple:
 
 
 def measure(labels: int) -> dict[str, float]:
-    """The figures for that many labels."""
+    """Return the figures for ``labels`` confirmed labels."""
     from django.core.files.storage import default_storage
 
     from mekiki.audit.private_key import make_first_key

@@ -2,10 +2,11 @@
 
     python benchmarks/gallery.py [--quick] [--images N] [--pages N] [--plans] [--json PATH]
 
-Whole pages through Django's stack, from the middleware in to the HTML out: the newest, by predicted label, by a band of
-confidence, sorted by confidence, and the same deep inside (the key of a page halfway through the million). `page_*` are
-over all kinds together, `<kind>_p95_ms` of each. `most_rows_read` is the most that the database looked at for
-one page's images, by EXPLAIN. `--plans` prints the plans, and the slowest queries of each kind.
+Measures whole pages through Django's stack, from the middleware to the HTML: the newest images, by predicted
+label, by a band of confidence and sorted by confidence. Each is also measured deep inside, with the key of a
+page halfway through the million. `page_*` are over all kinds together, `<kind>_p95_ms` of one kind.
+`most_rows_read` is the largest number of rows that the database read for one page's images, by EXPLAIN.
+`--plans` prints the plans, and the slowest queries of each kind.
 """
 
 import argparse
@@ -24,7 +25,7 @@ ADDRESS = f"/d/{SLUG}/images/"
 
 
 def kinds(dataset: Any, head: Any) -> dict[str, dict[str, str]]:
-    """Kind of page → its query."""
+    """Return the query of each kind of page."""
     from mekiki.datasets.models import Image
     from mekiki.learning.models import Prediction
 
@@ -69,7 +70,7 @@ def len_of(dataset: Any) -> int:
 
 
 def read_for(client: Any, query: dict[str, str], plans: bool) -> int:
-    """How many rows the database looked at to find the page's images."""
+    """Return the number of rows that the database read to find the page's images."""
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
 
@@ -92,7 +93,7 @@ def read_for(client: Any, query: dict[str, str], plans: bool) -> int:
 
 
 def rows_read(node: dict[str, Any]) -> float:
-    """What the scans of a plan looked at, kept or not."""
+    """Return the number of rows that the scans of a plan read, kept or not."""
     below = sum(map(rows_read, node.get("Plans", [])))
     if "Relation Name" not in node:
         return below
@@ -112,7 +113,7 @@ def measure(images: int, pages: int, plans: bool) -> dict[str, Any]:
     store_missing(head, scores, mirror, lambda **_facts: None)
     promote(head=head, reason={"code": "first_head"})
     with connection.cursor() as cursor:
-        cursor.execute("VACUUM")  # as autovacuum does within minutes
+        cursor.execute("VACUUM")  # autovacuum would do this within minutes
     client = Client(SERVER_NAME="localhost")
     client.force_login(User.objects.get(username="reader"))
     figures: dict[str, Any] = {"images": images}
@@ -125,7 +126,7 @@ def measure(images: int, pages: int, plans: bool) -> dict[str, Any]:
             reply = client.get(ADDRESS, query)
             spent = time.perf_counter() - begun
             assert reply.status_code == 200 and b"gallery__item" in reply.content, kind
-            times += [spent] if turn else []  # the first brings pages of the database into memory
+            times += [spent] if turn else []  # the first page loads the database into memory
         rows = read_for(client, query, plans)
         most = max(most, rows)
         print(

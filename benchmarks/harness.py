@@ -1,4 +1,4 @@
-"""What every benchmark on the database shares: a fresh platform home, and how figures are printed and kept."""
+"""Shared code of the database benchmarks: a fresh platform home, and printing and storing of figures."""
 
 import json
 import os
@@ -16,10 +16,10 @@ sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
 
 @contextmanager
 def fresh_platform(home: Path | None = None, *, broker_url: str = "memory://") -> Iterator[Path]:
-    """Set Django up on an embedded PostgreSQL with its ordinary settings, migrated; yield the home.
+    """Set Django up on a migrated embedded PostgreSQL with its ordinary settings; yield the home.
 
-    The process connects as the owner, who may fill tables as no application may. home: a folder that is kept and used
-    again; without it the home is new and removed at the end.
+    The process connects as the owner, who may fill tables directly, which the application may not. ``home``
+    is a folder that is kept and used again; without it the home is new and removed at the end.
     """
     from mekiki.embedded import places
     from mekiki.embedded.postgres import Postgres
@@ -43,7 +43,7 @@ def fresh_platform(home: Path | None = None, *, broker_url: str = "memory://") -
 
 
 def connect(home: Path, url: str, *, broker_url: str = "memory://") -> None:
-    """Set Django up for a database, in this process and for those that it starts."""
+    """Set Django up for a database, in this process and in the processes that it starts."""
     os.environ.update(
         MEKIKI_HOME=str(home),
         DATABASE_URL=url,
@@ -58,7 +58,7 @@ def connect(home: Path, url: str, *, broker_url: str = "memory://") -> None:
 
 
 def report(figures: Mapping[str, Any], path: Path | None) -> None:
-    """Print the figures, one a line, and write them as JSON where a path is given."""
+    """Print the figures, one per line, and write them as JSON if a path is given."""
     width = max(map(len, figures))
     for name, value in figures.items():
         print(f"{name:{width}}  {value:,}" if isinstance(value, int | float) else f"{name:{width}}  {value}")

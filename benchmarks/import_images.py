@@ -1,11 +1,11 @@
-"""How fast images come in: a zip of 200×200 JPEGs through the same service the worker calls.
+"""Speed of import: a zip of 200×200 JPEGs through the service that the worker calls.
 
     python benchmarks/import_images.py [--quick] [--images N] [--json PATH]
 
 Budget (design, section 8): at least 200 images a second on 2 cores, memory flat in the number of images. The
-database is a fresh embedded PostgreSQL with its ordinary, durable settings; pictures are drawn here, each
-different, about 10 kB. `peak_rss_mb` is this process's highest memory, database excluded;
-`grown_mb` is by how much the second half of the import raised it.
+database is a fresh embedded PostgreSQL with its ordinary, durable settings. Pictures are drawn here, all
+different, about 10 kB. `peak_rss_mb` is this process's highest memory without the database, and `grown_mb` is
+its growth during the second half of the import.
 """
 
 import argparse
@@ -23,12 +23,12 @@ from benchmarks.harness import fresh_platform, report  # noqa: E402
 
 
 def rss_mb() -> float:
-    """This process's peak memory so far, in MB (Linux counts KiB)."""
+    """Return this process's peak memory so far, in MB (Linux counts KiB)."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def draw(count: int, path: Path) -> None:
-    """A zip of `count` different pictures of a grained metal surface."""
+    """Write a zip of `count` different pictures of a grained metal surface."""
     import numpy as np
     from PIL import Image
 
@@ -47,7 +47,7 @@ def draw(count: int, path: Path) -> None:
 
 
 def measure(count: int, home: Path) -> dict[str, float]:
-    """Import the zip into a new dataset; the figures."""
+    """Import the zip into a new dataset and return the figures."""
 
     from mekiki.accounts.models import User
     from mekiki.datasets import services

@@ -1,14 +1,15 @@
-"""What `pocket+int8` costs in accuracy, gains in speed, and gives on a processor without VNNI.
+"""Accuracy and speed of `pocket+int8`, also on a processor without VNNI.
 
     python benchmarks/int8.py PHOTOS [--images N] [--emulated N] [--quick] [--json PATH]
 
-PHOTOS is a folder with one folder a label. Compared with the same encoder in fp32 (torch): the cosines of the
-vectors, the accuracy of zero-shot by prompts made of the folders' names, and that of a logistic regression on 60
-labels drawn at random (mean of 5 draws). `…_ips` are images a second of the network alone, on one thread.
+PHOTOS is a folder with one folder per label. The variant is compared with the same encoder in fp32 (torch):
+the cosines of the vectors, the accuracy of zero-shot by prompts from the folder names, and the accuracy of a
+logistic regression on 60 labels drawn at random (mean of 5 draws). `…_ips` are images per second of the
+network alone, on one thread.
 
-With qemu-user installed, ONNX Runtime runs the same file on an emulated Haswell (AVX2, no VNNI) and an emulated
-Nehalem (no AVX2): `haswell_…` and `nehalem_…` compare those vectors with the ones computed here. `before_…` is the
-recipe of before, 8-bit weights without the reduced range, on the emulated Haswell.
+If qemu-user is installed, ONNX Runtime runs the same file on an emulated Haswell (AVX2, no VNNI) and an
+emulated Nehalem (no AVX2). `haswell_…` and `nehalem_…` compare those vectors with the vectors computed here.
+`before_…` is the previous recipe, 8-bit weights without the reduced range, on the emulated Haswell.
 """
 
 import argparse
@@ -29,14 +30,15 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
 
 RUN = (
-    "import sys, numpy, onnxruntime as o; s = o.InferenceSession(sys.argv[1], providers=['CPUExecutionProvider']);"
+    "import sys, numpy, onnxruntime as o;"
+    " s = o.InferenceSession(sys.argv[1], providers=['CPUExecutionProvider']);"
     "x = numpy.load(sys.argv[2]); numpy.save(sys.argv[3], numpy.concatenate("
     "[s.run(None, {'pixels': x[i:i + 8]})[0] for i in range(0, len(x), 8)]))"
 )
 
 
 def embedded(encoder: Any, pixels: np.ndarray) -> tuple[np.ndarray, float]:
-    """(vectors, images a second)."""
+    """Return the vectors and the images per second."""
     encoder.embed_pixels(pixels[:16])
     begun = time.perf_counter()
     parts = [encoder.embed_pixels(pixels[at : at + 16]) for at in range(0, len(pixels), 16)]
@@ -44,7 +46,10 @@ def embedded(encoder: Any, pixels: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def probed(vectors: np.ndarray, labels: np.ndarray) -> float:
-    """Accuracy of a logistic regression on 60 labels drawn at random, on all other images; mean of 5 draws."""
+    """Return the accuracy of a logistic regression on 60 random labels, mean of 5 draws.
+
+    It is measured on all other images.
+    """
     from sklearn.linear_model import LogisticRegression
 
     scores = []
@@ -57,7 +62,7 @@ def probed(vectors: np.ndarray, labels: np.ndarray) -> float:
 
 
 def emulated(file: Path, pixels: np.ndarray, model: str) -> np.ndarray:
-    """The vectors of an ONNX file on an emulated processor."""
+    """Return the vectors of an ONNX file on an emulated processor."""
     with tempfile.TemporaryDirectory() as folder:
         given, found = Path(folder) / "in.npy", Path(folder) / "out.npy"
         np.save(given, pixels)
@@ -67,7 +72,7 @@ def emulated(file: Path, pixels: np.ndarray, model: str) -> np.ndarray:
 
 
 def previous_recipe(encoder: Any, folder: Path) -> Path:
-    """The file that the recipe of before (int8 1) made."""
+    """Return the ONNX file of the previous recipe (int8 1)."""
     from onnxruntime import quantization
 
     from workers.encoders import onnx_tower
@@ -83,7 +88,7 @@ def previous_recipe(encoder: Any, folder: Path) -> Path:
 
 
 def measure(photos: Path, count: int, emulate: int, cache: Path) -> dict[str, Any]:
-    """All figures."""
+    """Return all figures."""
     import torch
 
     from workers.encoders import load_encoder

@@ -1,10 +1,12 @@
-"""What a point of accuracy costs in labels: our head and questions beside the published ones.
+"""Label efficiency: our head and acquisition beside the published ones.
 
-    python benchmarks/learning.py [--photos FOLDER] [--cache FOLDER] [--seeds N] [--quick] [--json PATH] [--docs]
+    python benchmarks/learning.py [--photos FOLDER] [--cache FOLDER] [--seeds N]
+                                  [--quick] [--json PATH] [--docs]
 
-Every method sees the same pool, the same answers and, where it draws at random, the same images; all are measured
-on a test part that no question and no head ever looks at. Accuracy is that of the pool's mixture of labels.
---docs also writes the plots and the page docs/benchmarks.md, from the file that --json names.
+Every method gets the same pool, the same answers and, if it draws at random, the same images. All are
+measured on a test part that neither acquisition nor training uses. Accuracy is weighted to the pool's mixture
+of labels. --docs also writes the plots and the page docs/benchmarks.md. The page is written from
+benchmarks/results/learning.json, so --json must name this file.
 """
 
 import argparse
@@ -30,12 +32,12 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 from benchmarks.efficiency import curves, data, plots, summary  # noqa: E402
 
 LABELS = (12, 25, 50, 100, 200, 400)
-EACH = 240  # drawn pictures a label, 80 of them held out
+EACH = 240  # drawn pictures per label, 80 of them held out
 CONDITIONS = ("balanced", "balanced + wrong", "imbalanced", "imbalanced + wrong")
 
 
 def jobs(given: argparse.Namespace) -> Iterator[curves.Job]:
-    """Every data set, condition and seed that is measured."""
+    """Yield every combination of data set, condition and seed to measure."""
     seeds = range(given.first_seed, given.first_seed + (2 if given.quick else given.seeds))
     labels = (10, 40) if given.quick else LABELS
     each = 12 if given.quick else EACH
@@ -58,7 +60,7 @@ def jobs(given: argparse.Namespace) -> Iterator[curves.Job]:
 
 
 def measure(todo: list[curves.Job], processes: int) -> list[dict[str, Any]]:
-    """All curves, in as many processes."""
+    """Return all curves, computed in the given number of processes."""
     begun, found = time.perf_counter(), []
 
     def told() -> None:
@@ -79,7 +81,7 @@ def measure(todo: list[curves.Job], processes: int) -> list[dict[str, Any]]:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """For the terminal."""
+    """Return the results as a table for the terminal."""
     lines: list[str] = []
     key = None
     for row in rows:

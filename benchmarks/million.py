@@ -1,7 +1,7 @@
-"""A dataset of many images with heads, on a fresh embedded PostgreSQL with its ordinary settings: for benchmarks.
+"""A dataset of many images with heads, for benchmarks, on a fresh embedded PostgreSQL.
 
-Images are written straight into their table; what heads say is drawn: labels of unequal share, confidence high for
-most, as a trained head's is.
+The database has its ordinary settings. Images are written directly into their table. Predictions are drawn at
+random: labels of unequal share and mostly high confidence, like those of a trained head.
 """
 
 import sys
@@ -17,7 +17,10 @@ LABELS = 8
 
 
 def fill(images: int, heads: int) -> tuple[Any, list[Any]]:
-    """(dataset, heads) without predictions; a superuser "reader"."""
+    """Create the dataset, its heads without predictions, and a superuser "reader".
+
+    Returns (dataset, heads).
+    """
     from django.db import connection
 
     from mekiki.accounts.models import User
@@ -45,7 +48,7 @@ def fill(images: int, heads: int) -> tuple[Any, list[Any]]:
 
 
 def insert_images(dataset: Any, count: int) -> None:
-    """Rows of images without files, as an import would have left them."""
+    """Insert rows of images without files, as an import would."""
     from django.db import connection
     from django.utils import timezone
 
@@ -60,7 +63,10 @@ def insert_images(dataset: Any, count: int) -> None:
 
 
 def what_it_says(dataset: Any, head: Any) -> tuple[Any, Any]:
-    """(scores, mirror) of a head over every image, as scoring gives them; the mirror has no vectors."""
+    """Return (scores, mirror) of a head over every image, as scoring returns them.
+
+    The mirror has no vectors.
+    """
     from mekiki.datasets.models import Image
     from workers.embeddings import Mirror
     from workers.heads.scoring import Scores
@@ -70,7 +76,7 @@ def what_it_says(dataset: Any, head: Any) -> tuple[Any, Any]:
     )
     n, dice = len(ids), np.random.default_rng(head.version)
     label = dice.choice(LABELS, n, p=dice.dirichlet(np.full(LABELS, 2.0))).astype(np.int32)
-    # As a lot of long ago may be the only one with a defect: newest first, a page of it is far down.
+    # Only the oldest images have the last label, so a page of it, newest first, is far down in the table.
     label[n // 20 :][label[n // 20 :] == LABELS - 1] = 0
     confidence = (0.3 + 0.7 * dice.beta(4, 1, n)).astype(np.float32)
     second = ((1 - confidence) * dice.uniform(0.5, 1, n)).astype(np.float32)
@@ -87,5 +93,5 @@ def what_it_says(dataset: Any, head: Any) -> tuple[Any, Any]:
 
 
 def percentile(times: list[float], share: float) -> float:
-    """In milliseconds."""
+    """Return a percentile of times in seconds, in milliseconds."""
     return round(1000 * sorted(times)[min(len(times) - 1, int(len(times) * share))], 1) if times else 0.0

@@ -1,13 +1,17 @@
-"""The mirror of embeddings: stored, loaded the first time, loaded again, brought up to date.
+"""The mirror of embeddings: store, first load, repeated load, update.
 
     python benchmarks/mirror.py [--quick] [--embeddings N] [--json PATH]
 
-Budget: a million 512-d rows load in < 15 s the first time and < 0.2 s afterwards. Random unit vectors, a fresh
-embedded PostgreSQL with its ordinary, durable settings. `store_s`: through the service the encode stage calls, 256
-rows a call. `floor_s`: the bytes of the same COPY read and thrown away, which no way of loading can beat.
-`warm_load_s`: nothing has changed (median of 5). `fresh_process_s`: the same in a new process, imports left out.
-`check_s`: the files' times have changed, so that every byte is compared with its sum. `increment_s`: 1,000 rows
-more at the end. `behind_s`: one row removed and one added amid the others, so that the files are written anew.
+Budget: a million 512-d rows load in < 15 s the first time and < 0.2 s afterwards. The vectors are random unit
+vectors and the database is a fresh embedded PostgreSQL with its ordinary, durable settings.
+
+- `store_s`: through the service that the encode stage calls, 256 rows per call;
+- `floor_s`: the bytes of the same COPY read and thrown away, a lower bound for every way of loading;
+- `warm_load_s`: nothing has changed (median of 5);
+- `fresh_process_s`: the same in a new process, the time of its imports not counted;
+- `check_s`: the files' times have changed, so that every byte is checked against its checksum;
+- `increment_s`: 1,000 more rows at the end;
+- `behind_s`: one row removed and one added between the others, so that the files are written again.
 """
 
 import argparse
@@ -26,7 +30,7 @@ sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
 from benchmarks.harness import fresh_platform, report  # noqa: E402
 
 DIM = 512
-CALL = 256  # rows handed over at a time, as the encode stage does
+CALL = 256  # rows per call, as in the encode stage
 AGAIN = """
 import sys, time, django; django.setup()
 from mekiki.datasets.models import Dataset
@@ -39,30 +43,33 @@ print(seconds, len(mirror))
 
 
 def timed(call: Callable[[], Any]) -> tuple[float, Any]:
-    """(seconds, what it returns)."""
+    """Return the seconds of a call and its result."""
     begun = time.perf_counter()
     value = call()
     return time.perf_counter() - begun, value
 
 
 def images(dataset: Any, count: int) -> Any:
-    """Ids of that many new images, made by the database itself."""
+    """Insert ``count`` new images with SQL and return their ids."""
     import numpy as np
     from django.db import connection
 
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO datasets_image (dataset_id, sha256, name, format, width, height, size, metadata, audit_key, created_at,"
-            " window_version, rendition)"
-            " SELECT %s, md5(n::text || clock_timestamp()::text) || md5(n::text), n || '.jpg', 'JPEG', 200, 200, 1000, '{}',"
-            " random(), now(), 0, 0 FROM generate_series(1, %s) n RETURNING id",
+            "INSERT INTO datasets_image (dataset_id, sha256, name, format, width, height, size, metadata, "
+            "audit_key, created_at, window_version, rendition)"
+            " SELECT %s, md5(n::text || clock_timestamp()::text) || md5(n::text), n || '.jpg', 'JPEG',"
+            " 200, 200, 1000, '{}', random(), now(), 0, 0 FROM generate_series(1, %s) n RETURNING id",
             [dataset.pk, count],
         )
         return np.array([row[0] for row in cursor.fetchall()], np.int64)
 
 
 def store(encoder: Any, ids: Any, seed: int) -> float:
-    """Seconds to store random unit vectors of these images; making them is not counted."""
+    """Return the seconds to store random unit vectors of these images.
+
+    The time to create the vectors is not counted.
+    """
     import numpy as np
 
     from mekiki.learning.services import store_embeddings
@@ -79,11 +86,12 @@ def store(encoder: Any, ids: Any, seed: int) -> float:
 
 
 def floor(encoder: Any, dataset: Any) -> float:
-    """Seconds to read the bytes of the mirror's COPY and throw them away."""
+    """Return the seconds to read the bytes of the mirror's COPY and throw them away."""
     from django.db import connection
 
     query = (
-        "COPY (SELECT e.image_id, i.audit_key, e.vector FROM learning_embedding e JOIN datasets_image i ON i.id ="
+        "COPY (SELECT e.image_id, i.audit_key, e.vector FROM learning_embedding e JOIN datasets_image i ON "
+        "i.id ="
         f" e.image_id WHERE e.encoder_id = {encoder.pk} AND i.dataset_id = {dataset.pk} ORDER BY e.image_id)"
         " TO STDOUT (FORMAT BINARY)"
     )
@@ -97,7 +105,7 @@ def floor(encoder: Any, dataset: Any) -> float:
 
 
 def measure(count: int) -> dict[str, float]:
-    """Everything in order; the figures."""
+    """Run all steps in order and return the figures."""
     from django.db import connection
 
     from mekiki.accounts.models import User
@@ -110,7 +118,7 @@ def measure(count: int) -> dict[str, float]:
     dataset = create_dataset(name="Benchmark", user=user)
     encoder = register_encoder(name="random", digest="0" * 64, precision="fp32", dim=DIM, logit_scale=100.0)
     ids = images(dataset, count)
-    late = int(ids[count // 3])  # stored after all the others
+    late = int(ids[count // 3])  # this image's vector is stored last
     figures: dict[str, float] = {"embeddings": count}
     figures["store_s"] = store(encoder, ids[ids != late], 0)
     with connection.cursor() as cursor:

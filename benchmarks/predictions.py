@@ -1,15 +1,20 @@
-"""A new head's predictions of a million images: stored, put in use, seen in the gallery; the old ones dropped.
+"""Predictions of a new head for a million images: store, promote, show, drop the old ones.
 
     python benchmarks/predictions.py [--quick] [--images N] [--json PATH]
 
-Budget (design, section 8): stored and visible within 30 s. `store_s` is what the worker does when the scores are ready
-(workers.steps.predictions.store_missing: chunks of 50,000, each committed, then the indexes), `visible_s` runs from
-there over the promotion until a gallery page, filtered by predicted label and sorted by confidence, has answered with
-the new head's rows through Django's whole stack; `drop_s` is the drop of the old head's. `floor_s` copies the same bytes
-into a table without any index, at once: nothing stores them quicker. Meanwhile another process reads three
-predictions of the head in use every 5 ms, as a reviewer's next item does, and a third brings in an image every 10 ms:
-their waits are `read_*` and `import_*`, `idle` being those with nothing going on. `long_read_*`: the same while
-somebody reads the old head's predictions in a transaction of two seconds, so that the drop has to wait.
+Budget (design, section 8): stored and visible in the gallery within 30 s.
+
+- `store_s`: what the worker does when the scores are ready (workers.steps.predictions.store_missing: chunks
+  of 50,000, each committed, then the indexes);
+- `visible_s`: the same, plus the promotion, until a gallery page has answered with the new head's rows
+  through Django's whole stack; the page is filtered by predicted label and sorted by confidence;
+- `drop_s`: the drop of the old head's predictions;
+- `floor_s`: the same bytes copied at once into a table without an index, a lower bound for storing.
+
+Meanwhile a second process reads three predictions of the champion every 5 ms, as a reviewer's next item does.
+A third process imports an image every 10 ms. Their waits are `read_*` and `import_*`; in `idle` nothing else
+runs. `long_read_*` are the waits while a transaction of two seconds reads the old head's predictions, so that
+the drop has to wait.
 """
 
 import argparse
@@ -31,7 +36,7 @@ from benchmarks.million import SLUG, fill, percentile, what_it_says  # noqa: E40
 
 
 class Watch:
-    """Two processes that read and import until the block ends; `figures` has their waits."""
+    """Two processes that read and import until the block ends; `figures` holds their waits."""
 
     def __init__(self, name: str) -> None:
         self.name, self.figures = name, dict[str, Any]()
@@ -58,7 +63,7 @@ class Watch:
 
 
 def watch(what: str) -> None:
-    """Read predictions of the head in use, or import images, until the input ends; how long each took, as JSON."""
+    """Read predictions of the champion, or import images, until the input ends; print the seconds as JSON."""
     connect(Path(os.environ["MEKIKI_HOME"]), os.environ["DATABASE_URL"])
     import numpy as np
 
@@ -97,7 +102,7 @@ def watch(what: str) -> None:
 
 
 def floor(head: Any) -> float:
-    """Seconds to copy the head's rows, ready as bytes, into a table without an index."""
+    """Return the seconds to copy the head's rows, ready as bytes, into a table without an index."""
     import numpy as np
     from django.db import connection
     from psycopg import sql
@@ -145,7 +150,9 @@ def measure(images: int) -> dict[str, Any]:
     from mekiki.learning.services.predictions import table_of
     from workers.steps.predictions import store_missing
 
-    say = lambda text: print(f"[{time.strftime('%H:%M:%S')}] {text}", file=sys.stderr, flush=True)  # noqa: E731
+    say = lambda text: print(  # noqa: E731
+        f"[{time.strftime('%H:%M:%S')}] {text}", file=sys.stderr, flush=True
+    )
     quiet = lambda **_facts: None  # noqa: E731
 
     def ask(query: str, *values: Any) -> Any:

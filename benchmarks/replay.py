@@ -1,11 +1,12 @@
-"""What labelling a folder costs, round by round, beside controls that use neither prompts nor active questions.
+"""Accuracy by number of answers on a folder of labelled images, beside simple controls.
 
     python benchmarks/replay.py FOLDER [--budget N] [--batch N] [--seeds N] [--quick] [--json PATH]
 
-Runs `mekiki replay` on a folder of folders (its own platform, the same services people use), once a seed. The
-controls fit a plain logistic regression (cross-validated strength) on as many labels drawn at random, on the
-embeddings of `pocket` and of an untrained network of the same shape. Every accuracy is over all images of the
-folder, the labelled ones included, by the machine's own answer.
+Runs `mekiki replay` on a folder of folders once per seed, on a separate platform with the services of the
+product. The controls use neither prompts nor active acquisition. They fit a plain logistic regression
+(regularization by cross-validation) on as many labels drawn at random, on the embeddings of `pocket` and of
+an untrained network of the same shape. Every accuracy is over all images of the folder, including the
+labelled ones, and uses the machine's prediction.
 """
 
 import argparse
@@ -22,7 +23,7 @@ sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
 
 
 def replay(folder: Path, budget: int, batch: int, seed: int) -> dict[str, Any]:
-    """The figures of one `mekiki replay`."""
+    """Return the figures of one `mekiki replay`."""
     with tempfile.TemporaryDirectory() as temporary:
         out = Path(temporary) / "replay.json"
         subprocess.run(
@@ -36,7 +37,7 @@ def replay(folder: Path, budget: int, batch: int, seed: int) -> dict[str, Any]:
 
 
 def control(vectors: Any, labels: Any, count: int, seed: int) -> float:
-    """Accuracy over all images of a plain logistic regression on `count` labels drawn at random."""
+    """Return the accuracy over all images of a logistic regression on `count` labels drawn at random."""
     import numpy as np
     from sklearn.linear_model import LogisticRegressionCV
     from sklearn.pipeline import make_pipeline
@@ -105,7 +106,8 @@ def main() -> None:
     }
     for point in result["curve"]:
         print(
-            f"{point['answers']:>5} answers  {point['accuracy']:.1%}  macro recall {point['macro_recall']:.1%}"
+            f"{point['answers']:>5} answers  {point['accuracy']:.1%}  macro recall "
+            f"{point['macro_recall']:.1%}"
         )
     for name in ("control_random_labels_pocket", "control_random_labels_untrained"):
         print(f"{name}: {result[name]:.1%} with {budget} labels")
@@ -114,7 +116,10 @@ def main() -> None:
 
 
 def answers_to(runs: list[dict[str, Any]], accuracy: float) -> float | None:
-    """Median number of answers after the first round that reached it; None when half the runs never did."""
+    """Return the median number of answers after the first round that reached the accuracy.
+
+    Returns None if half of the runs never reached it.
+    """
     first = [
         next((r["answers"] for r in run["rounds"] if r["accuracy"] >= accuracy), float("inf")) for run in runs
     ]

@@ -1,13 +1,13 @@
-"""Re-ranking: refit the head, score every image again, choose the next 2,000 questions.
+"""Re-ranking: refit the head, score every image again, choose the next 2,000 images.
 
     python benchmarks/rerank.py [--quick] [--json PATH] [--docs] [--folder FOLDER] [--repeats N] [--no-peers]
 
-Budget: a million cached 512-d embeddings, 10 labels, 1,000 confirmed: < 5 s in all, re-scoring < 1 s.
-The pool is generated (benchmarks/reranking/data.py) and mapped from a float16 file, like that of the mirror.
-Medians of --repeats runs; a step of more than half a minute is run once, and the row states it. `*_cpu_s` are
-processor seconds of all threads, which other programs disturb less than the clock.
-`grown_mb`: the largest growth of the process's own memory during the step, without mapped files.
-The floor: the time to read all bytes of the pool once and multiply them with the labels, measured in the run.
+Budget: a million cached 512-d embeddings, 10 labels, 1,000 confirmed: < 5 s in all, re-scoring < 1 s. The
+pool is generated (benchmarks/reranking/data.py) and mapped from a float16 file, like that of the mirror. The
+figures are medians of --repeats runs. A step of more than half a minute is run once, and the row states it.
+`*_cpu_s` are processor seconds of all threads, which other programs disturb less than the clock. `grown_mb`
+is the largest growth of the process's own memory during the step, without mapped files. The floor is the time
+to read all bytes of the pool once and multiply them with the labels, measured in the same run.
 """
 
 import argparse
@@ -32,12 +32,12 @@ from workers.heads.scoring import score  # noqa: E402
 from workers.heads.train import train_head  # noqa: E402
 
 BATCH = 2000
-LONG = 30.0  # seconds, beyond which once is enough
+LONG = 30.0  # seconds; a longer call is not repeated
 STRATEGIES = ("margin", "entropy", "least_confidence", "k_center", "typiclust", "random")
 
 
 def repeated(call: Callable[[int], Any], repeats: int) -> tuple[measures.Taken, Any, int]:
-    """(median, last value, how often) of call(number of the repeat)."""
+    """Return (median, last value, number of runs) of call(number of the repeat)."""
     found = []
     for number in range(repeats):
         each, value = measures.taken(lambda number=number: call(number))  # type: ignore[misc]
@@ -48,7 +48,7 @@ def repeated(call: Callable[[int], Any], repeats: int) -> tuple[measures.Taken, 
 
 
 def rerank(pool: data.Pool, confirmed: int, repeats: int, batch: int) -> tuple[dict[str, Any], Any]:
-    """One row, and what choosing by other strategies needs."""
+    """Return one row of figures, and the input for choosing by other strategies."""
     rows = pool.confirmed(confirmed, 0)
     X, y = np.asarray(pool.X[rows], np.float32), pool.y[rows].astype(np.int64)
     refit, taught, often = repeated(
@@ -87,7 +87,7 @@ def rerank(pool: data.Pool, confirmed: int, repeats: int, batch: int) -> tuple[d
         "accuracy": round(float((scores.label == pool.y).mean()), 4),
         **measures.rescore_floor(pool.X, pool.n_labels),
     }
-    active = round(0.85 * batch * 0.75)  # the part that is not shared out by predicted class
+    active = round(0.85 * batch * 0.75)  # the part that is not allocated by predicted class
     shortlist = min(25 * active, len(pool.X) // 10)
     groups = max(2, round(active**0.5))
     row |= measures.choose_floor(pool.X, shortlist, min(shortlist, max(20_000, 4 * active)), active, groups)
@@ -95,13 +95,15 @@ def rerank(pool: data.Pool, confirmed: int, repeats: int, batch: int) -> tuple[d
 
 
 def kinds(pool: data.Pool, confirmed: int, repeats: int, held: Any) -> list[dict[str, Any]]:
-    """Seconds to choose by each strategy, on the same scores."""
+    """Return one row per strategy with the seconds to choose, on the same scores."""
     scores, given = held
     rows = []
     for strategy in (*STRATEGIES, "cold start"):
         how = {"cold": True} if strategy == "cold start" else {"strategy": strategy}
         each, _, often = repeated(
-            lambda number, how=how: choose(scores=scores, seed=number, **{**given, **how}),  # type: ignore[misc]
+            lambda number, how=how: choose(  # type: ignore[misc]
+                scores=scores, seed=number, **{**given, **how}
+            ),
             repeats,
         )
         rows.append(
@@ -121,7 +123,7 @@ def kinds(pool: data.Pool, confirmed: int, repeats: int, held: Any) -> list[dict
 
 
 def beside(folder: Path, n: int, labels: int, sizes: list[int], batch: int) -> list[dict[str, Any]]:
-    """The peers, each on larger and larger pools until one takes over a minute."""
+    """Return rows of the peers, each measured on larger and larger pools until one takes over a minute."""
     place = (folder, n, labels)
     rows: list[dict[str, Any]] = []
 
@@ -153,7 +155,7 @@ def beside(folder: Path, n: int, labels: int, sizes: list[int], batch: int) -> l
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """For the terminal."""
+    """Return the results as a table for the terminal."""
     lines = [
         f"{'images':>10}{'labels':>8}{'confirmed':>11}{'refit s':>10}{'re-score s':>12}"
         f"{'choose s':>10}{'in all s':>10}"
@@ -164,7 +166,8 @@ def table(rows: list[dict[str, Any]]) -> str:
             floor = f"{r['floor_read_s']:.2f} read + {r['floor_product_s']:.2f} ×"
             most = max(r[f"{step}_grown_mb"] for step in ("refit", "rescore", "choose"))
             lines.append(
-                f"{r['images']:>10,}{r['labels']:>8}{r['confirmed']:>11,}{r['refit_s']:>10.2f}{r['rescore_s']:>12.2f}"
+                f"{r['images']:>10,}{r['labels']:>8}{r['confirmed']:>11,}"
+                f"{r['refit_s']:>10.2f}{r['rescore_s']:>12.2f}"
                 f"{r['choose_s']:>10.2f}{r['total_s']:>10.2f}{floor:>24}{r['choose_floor_s']:>9.2f}{most:>11}"
             )
             cpu = [r[f"{step}_cpu_s"] for step in ("refit", "rescore", "choose")]
@@ -212,7 +215,7 @@ def main() -> None:
         load = round(os.getloadavg()[0], 1)
         rows.extend({**row, "load": load, "measured": when, "machine": machine} for row in new)
         print(f"{rows[-1]}", file=sys.stderr, flush=True)
-        if given.json:  # after each row: a long run that is cut short leaves what it measured
+        if given.json:  # write after each row, so that an interrupted run keeps its figures
             given.json.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
 
     try:

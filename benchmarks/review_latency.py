@@ -1,11 +1,11 @@
-"""From the answer key to the next image painted, in Chromium, on a running platform.
+"""Time from the answer key until the next image is painted, in Chromium, on a running platform.
 
     python benchmarks/review_latency.py [--quick] [--json PATH]
 
-Budget (design, section 8): under 100 ms. A platform of its own with drawn sample pictures and real predictions; a
-reviewer confirms by `Enter`. Measured inside the page, from the key to the frame after the next image is complete.
-The pause between two answers is 0.4 s, faster than anybody looks, and longer than the 0.2 s below which the station
-takes no answer.
+Budget (design, section 8): under 100 ms. A temporary platform has drawn sample pictures and real predictions,
+and a reviewer confirms with `Enter`. The time is measured inside the page, from the key to the frame after
+the next image is complete. The pause between two answers is 0.4 s: shorter than a person needs, and longer
+than the 0.2 s below which the review station accepts no answer.
 """
 
 import argparse
@@ -50,11 +50,13 @@ MEASURE = """() => new Promise((resolve) => {
   const before = root.dataset.painted;
   const start = performance.now();
   const look = () => requestAnimationFrame(() => {
-    const shown = root.dataset.painted && root.dataset.painted !== before && root.querySelector("[data-canvas] img")?.complete;
+    const shown = root.dataset.painted && root.dataset.painted !== before && \
+root.querySelector("[data-canvas] img")?.complete;
     if (shown) requestAnimationFrame(() => resolve(performance.now() - start));
     else look();
   });
-  document.querySelector("[data-stage]").dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true }));
+  document.querySelector("[data-stage]")\
+.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true }));
   look();
 })"""
 
@@ -95,7 +97,8 @@ def main() -> None:
             times = []
             for _ in range(answers):
                 page.wait_for_timeout(400)
-                if page.locator("[data-act=confirm]").is_hidden():  # asked blind: answered, not measured
+                # A blind question is answered but not measured.
+                if page.locator("[data-act=confirm]").is_hidden():
                     page.keyboard.press("1")
                     continue
                 times.append(page.evaluate(MEASURE))

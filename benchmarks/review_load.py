@@ -1,12 +1,13 @@
-"""Fifty reviewers at once on a dataset of a million images: how long the next image takes on the server.
+"""Fifty reviewers at once on a dataset of a million images: server time of the next image.
 
     python benchmarks/review_load.py [--quick] [--images N] [--reviewers N] [--think SECONDS] [--json PATH]
 
-Budget (design, section 8): p99 below 50 ms, no item handed to two people, no answer lost. Each reviewer asks
-for the next three images (as the station does), looks for `think` seconds on average, and answers, through the
-whole Django stack (session, access, API) of two processes, against a fresh embedded PostgreSQL with its
-ordinary, durable settings. Timed is the request for the next images, from the middleware in to the JSON out.
-The figures include the wait for the two cores the reviewers, the server and the database share.
+Budget (design, section 8): p99 below 50 ms, no item assigned to two people, no answer lost. Each reviewer
+requests the next three images (as the station does), waits for `think` seconds on average, and answers.
+Requests go through the whole Django stack (session, access, API) of two processes, with a fresh embedded
+PostgreSQL and its ordinary, durable settings. The time is that of the request for the next images, from the
+middleware to the JSON. The reviewers, the server and the database share two cores, so the figures include the
+wait for them.
 """
 
 import argparse
@@ -30,7 +31,7 @@ SLUG = "benchmark"
 
 
 def fill(images: int, reviewers: int, items: int) -> None:
-    """A dataset of `images` predicted images and a queue of `items`, written straight into the tables."""
+    """Write a dataset of `images` predicted images and a queue of `items` directly into the tables."""
     from django.db import connection
     from django.utils import timezone
 
@@ -81,7 +82,11 @@ def fill(images: int, reviewers: int, items: int) -> None:
 
 
 def review(number: int, answers: int, think: float, seen: list[Any], times: list[float]) -> None:
-    """One reviewer at work; appends (item, reviewer) for what was handed over, and seconds a request took."""
+    """Review as one reviewer: request items and answer them.
+
+    Appends (item, reviewer) to ``seen`` for every item received, and the seconds of each request to
+    ``times``.
+    """
     from django.db import connection
     from django.test import Client
 
@@ -114,7 +119,7 @@ def review(number: int, answers: int, think: float, seen: list[Any], times: list
 
 
 def work(first: int, count: int, answers: int, think: float) -> None:
-    """One process of reviewers; writes what they saw as JSON."""
+    """Run one process of reviewers and write the items they received as JSON."""
     import django
 
     django.setup()
@@ -137,7 +142,7 @@ def work(first: int, count: int, answers: int, think: float) -> None:
 
 
 def measure(images: int, reviewers: int, answers: int, think: float) -> dict[str, Any]:
-    """Set up, let them work, and count."""
+    """Set up, let the reviewers work, and return the figures."""
 
     from mekiki.review.models import ConfirmedLabel, Decision
 

@@ -1,9 +1,9 @@
-"""Sealing and checking a million events, and a reviewer who goes on meanwhile: seconds, memory, waits.
+"""Sealing and checking a million events while a reviewer continues: seconds, memory, waits.
 
     python benchmarks/sealing.py [--quick] [--json PATH]
 
-Sets up a thrown-away database of its own. Budget: a million events sealed in under 60 s, checked in under 60 s; whoever
-writes an event meanwhile never waits for the seal.
+It sets up a temporary database. Budget: a million events sealed in under 60 s and checked in under 60 s. A
+process that writes an event meanwhile never waits for the seal.
 """
 
 import argparse
@@ -21,7 +21,7 @@ sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
 
 from benchmarks.harness import fresh_platform, report  # noqa: E402
 
-# As answers are recorded: half a dozen fields, an image's hash, a number with a fraction.
+# Like the event of an answer: half a dozen fields, an image's hash, a number with a fraction.
 _FILL = """
 INSERT INTO audit_event (kind, actor_id, actor_name, dataset_id, object_type, object_id, data)
 SELECT 'decision.recorded', 1, 'reviewer', 1, 'decision', n::text,
@@ -32,7 +32,7 @@ FROM generate_series(1, %s) n
 
 
 class Writer(threading.Thread):
-    """Somebody who writes an event every 20 ms, as reviewers do, and notes how long each took."""
+    """A thread that writes an event every 20 ms, as reviewers do, and notes how long each write took."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -40,7 +40,7 @@ class Writer(threading.Thread):
         self.waits: list[float] = []
 
     def run(self) -> None:
-        """Write until stopped."""
+        """Write events until stopped."""
         from django.db import connection
 
         from mekiki.audit.services import record
@@ -53,7 +53,7 @@ class Writer(threading.Thread):
 
 
 def measure(events: int) -> dict[str, float]:
-    """Return the figures for that many events."""
+    """Return the figures for ``events`` events."""
     from django.db import connection
 
     from mekiki.audit.audit_file import check_file

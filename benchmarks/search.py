@@ -1,15 +1,20 @@
-"""Gallery search among a million embeddings: how long a page takes, and how much of the truth it finds.
+"""Gallery search among a million embeddings: time of a page, and recall.
 
-    python benchmarks/search.py [--quick] [--embeddings N] [--dims D] [--kind mixture|pocket] [--table] [--json PATH]
+    python benchmarks/search.py [--quick] [--embeddings N] [--dims D] [--kind mixture|pocket]
+                                [--table] [--json PATH]
 
-Budget (design, issue 3): p95 below 150 ms at a million embeddings; recall@50 against exact search is measured.
-`p50_ms` and `p95_ms` are the HTTP path: Django's whole stack from the middleware in to the page out, for a text whose
-vector is known and for "more like this"; `selector_*` the search alone. Two distributions: `mixture` (clusters in
-a space of 32 intrinsic dimensions, blown up to D: what encoders' embeddings are like) and `pocket` (embeddings of
-2,000 drawn pictures by the bundled encoder, mixed and jittered). Queries are new draws of the same kind, and pushed
-toward a corner of their own like texts are (`text`). The database is a fresh embedded one with its ordinary
-settings. The floor of a page without search (`page_p50_ms`) is measured beside, and what a
-search page costs the web process (`page_cpu_ms`), which a busy machine blurs less.
+Budget (design, issue 3): p95 below 150 ms at a million embeddings; recall@50 against exact search is
+measured.
+
+`p50_ms` and `p95_ms` are the HTTP path: Django's whole stack from the middleware to the page, for a text with
+a known vector and for "more like this". `selector_*` is the search alone. `page_p50_ms` is a page without
+search, as a lower bound. `page_cpu_ms` is the processor time of a search page in the web process, which
+depends less on other load.
+
+There are two distributions. `mixture` has clusters in a space of 32 intrinsic dimensions, embedded in D, like
+the embeddings of encoders. `pocket` has embeddings of 2,000 drawn pictures by the bundled encoder, mixed and
+jittered. Queries are new draws of the same distribution. Text queries (`text`) are also shifted in one common
+direction, as text embeddings are. The database is a fresh embedded one with its ordinary settings.
 """
 
 import argparse
@@ -57,7 +62,7 @@ class Mixture:
 
 
 class Pocket:
-    """Unit vectors (n, d) from 2,000 drawn pictures: two of the nearest mixed, and jittered."""
+    """Unit vectors (n, d) from 2,000 drawn pictures: a mixture of two neighbours, jittered."""
 
     def __init__(self, seed: int = 0, pictures: int = 2000) -> None:
         from workers.encoders import load_encoder
@@ -82,7 +87,10 @@ class Pocket:
 
 
 def fill(source: Any, n: int) -> tuple[Any, float]:
-    """A dataset of n images with embeddings, and one of 2,000 beside it; (encoder, embeddings stored a second)."""
+    """Create a dataset of n images with embeddings, and a second one of 2,000.
+
+    Returns (encoder, embeddings stored per second).
+    """
     from django.db import connection
 
     from mekiki.accounts.models import User
@@ -111,7 +119,10 @@ def fill(source: Any, n: int) -> tuple[Any, float]:
 
 
 def exact_neighbours(encoder: Any, queries: np.ndarray, at: int) -> list[set[int]]:
-    """The true nearest image ids of each query in the big dataset, by brute force over what is stored."""
+    """Return the ids of the true nearest images of each query in the big dataset.
+
+    They come from a brute-force search over the stored vectors.
+    """
     from mekiki.datasets.models import Dataset
     from mekiki.learning.selectors import read_embeddings
 
@@ -152,10 +163,12 @@ def measure(source: Any, kind: str, n: int, queries: int, table: bool, home: Pat
     from mekiki.learning.search import building, index, neighbours
     from mekiki.learning.services import store_embeddings
 
-    say = lambda text: print(f"[{time.strftime('%H:%M:%S')}] {text}", file=sys.stderr, flush=True)  # noqa: E731
+    say = lambda text: print(  # noqa: E731
+        f"[{time.strftime('%H:%M:%S')}] {text}", file=sys.stderr, flush=True
+    )
     kept = home / "built.json"
     if (encoder := Encoder.objects.filter(name="pocket").first()) and index.usable(encoder):
-        built = json.loads(kept.read_text())  # a home is kept by --home, and so is what making it took
+        built = json.loads(kept.read_text())  # --home keeps the database, so its build times are stored too
         if built["embeddings"] != n or built["distribution"] != kind:
             raise SystemExit(f"{home} holds {built['embeddings']:,} of kind {built['distribution']}.")
         stored_per_s, build_s = built["stored_per_s"], built["build_s"]
@@ -172,13 +185,14 @@ def measure(source: Any, kind: str, n: int, queries: int, table: bool, home: Pat
         )
     size = index.states()[encoder.pk].size
     say(
-        f"index built in {build_s:.0f} s, {size / 1e6:.0f} MB, maintenance {building.memory_for(n, encoder.dim, local=True)} MB"
+        f"index built in {build_s:.0f} s, {size / 1e6:.0f} MB, "
+        f"maintenance {building.memory_for(n, encoder.dim, local=True)} MB"
     )
 
     dice = np.random.default_rng(2)
     asked = source.draw(queries, dice)
     away = unit(dice.standard_normal((1, source.dim))).astype(np.float32)
-    texts = unit(asked + 1.5 * away)  # a modality gap: all texts lie off the images, in one direction
+    texts = unit(asked + 1.5 * away)  # modality gap: all texts are shifted in one direction
     dataset = Dataset.objects.get(slug=SLUG)
     images = Image.objects.filter(dataset=dataset)
     figures: dict[str, Any] = {
@@ -190,7 +204,7 @@ def measure(source: Any, kind: str, n: int, queries: int, table: bool, home: Pat
         return neighbours.nearest(encoder=encoder, vector=vector, images=of)
 
     for vector in asked[:10]:
-        search(vector)  # the index comes into memory
+        search(vector)  # load the index into memory
     truths = {"image": exact_neighbours(encoder, asked, AT), "text": exact_neighbours(encoder, texts, AT)}
     say("truth known")
 
@@ -210,7 +224,8 @@ def measure(source: Any, kind: str, n: int, queries: int, table: bool, home: Pat
             line = (recall(found, truths["image"]), recall(by_text, truths["text"]))
             both = times + more
             print(
-                f"{width:9} {line[0]:9.4f} {line[1]:9.4f} {percentile(both, 0.5):7} {percentile(both, 0.95):7}"
+                f"{width:9} {line[0]:9.4f} {line[1]:9.4f} {percentile(both, 0.5):7} "
+                f"{percentile(both, 0.95):7}"
             )
         neighbours.WIDTH = usual
     times, found = timed(search, list(asked))
@@ -222,7 +237,8 @@ def measure(source: Any, kind: str, n: int, queries: int, table: bool, home: Pat
         "text_recall_at_50": recall(by_text, truths["text"]),
         "by_index": round(statistics.mean(not one.exact for one in found + by_text), 3),
     }
-    # Filters: a tenth of the dataset, a hundredth, a small dataset among the others, and every vector.
+    # Filters: a tenth of the dataset, a hundredth, and a small dataset among the others. Then exact search
+    # over all.
     for name, of in {
         "tenth": images.filter(metadata__contains={"line": "3"}),
         "hundredth": images.filter(name__endswith="07"),
@@ -247,7 +263,7 @@ def measure(source: Any, kind: str, n: int, queries: int, table: bool, home: Pat
     figures |= over_http(client, encoder, texts, list(images.order_by("?")[:queries]))
     say("pages measured")
 
-    # New images while the index is there: what embedding pays.
+    # Speed of storing new vectors with and without an index.
     spare = Encoder.objects.create(
         name=f"spare {time.time()}", digest="1" * 64, dim=source.dim, logit_scale=100
     )
@@ -268,7 +284,7 @@ def measure(source: Any, kind: str, n: int, queries: int, table: bool, home: Pat
 
 
 def over_http(client: Any, encoder: Any, texts: np.ndarray, anchors: list[Any]) -> dict[str, Any]:
-    """Whole pages: the gallery without a search, a search by text, and more like an image."""
+    """Return the times of whole pages: gallery without search, search by text, "more like this"."""
     from django.utils import timezone
 
     from mekiki.learning.models import TextEmbedding

@@ -1,12 +1,17 @@
-"""Reviewers at work while slow clients hold connections: half a request line, slow headers, bodies and readers.
+"""Reviewers beside slow clients: half request lines, slow headers, slow bodies and slow readers.
 
     python benchmarks/slow_clients.py [--quick] [--json PATH]
 
-A whole platform (`mekiki up` without workers), eight reviewers over HTTP who ask for the next image and answer, and a
-probe of /healthz four times a second; then 32 and 200 slow clients of each kind beside them, for `--seconds` each.
-`*_answered` are the reviewers' requests for a next image that were answered in that time, `*_next_p50_ms` and
-`*_next_p99_ms` their times; `*_unanswered` are requests of reviewers and probes without an answer within five seconds. A slow client that is closed by the server comes back at once.
-`web_rss_mb` is the largest web process at the end. Everything is on 127.0.0.1.
+A whole platform (`mekiki up` without workers) serves eight reviewers over HTTP, who request the next image
+and answer, and a probe of /healthz four times a second. Then 32 and 200 slow clients of each kind are added,
+for `--seconds` each.
+
+- `*_answered`: the reviewers' requests for a next image that were answered in that time;
+- `*_next_p50_ms` and `*_next_p99_ms`: the times of those requests;
+- `*_unanswered`: requests of reviewers and probes without an answer within five seconds;
+- `web_rss_mb`: the largest web process at the end.
+
+A slow client whose connection the server closes connects again at once. Everything runs on 127.0.0.1.
 """
 
 import argparse
@@ -34,7 +39,7 @@ PATIENCE = 5.0
 TOKEN = "a" * 32
 HEAD = b"POST /accounts/login/ HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 PAGE = b"GET /accounts/login/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
-# kind → what a slow client sends at once, and what it sends a byte a second of afterwards
+# kind → (bytes that a slow client sends at once, bytes that it then sends at one byte per second)
 KINDS: dict[str, tuple[bytes, bytes]] = {
     "half_line": (b"GET /acc", b""),
     "slow_head": (HEAD, b"X-Slow: " + b"x" * 500),
@@ -74,7 +79,9 @@ class SlowClients:
                 for key, events in selector.select(0.1):
                     try:
                         if events & selectors.EVENT_WRITE:
-                            key.data[0] = key.data[0][key.fileobj.send(key.data[0]) :]  # type: ignore[union-attr]
+                            key.data[0] = key.data[0][
+                                key.fileobj.send(key.data[0]) :  # type: ignore[union-attr]
+                            ]
                             if not key.data[0] and self.reads:
                                 selector.modify(key.fileobj, selectors.EVENT_READ, key.data)
                             elif not key.data[0]:
@@ -107,7 +114,7 @@ class SlowClients:
 
 
 class Clients:
-    """Reviewers and a probe over HTTP, until `stop`; what they measured since the last `take`."""
+    """Reviewers and a probe over HTTP, until `stop`; holds the measurements since the last `take`."""
 
     def __init__(self, port: int, sessions: list[str], label: int) -> None:
         self.port, self.label = port, label
@@ -162,7 +169,7 @@ class Clients:
             time.sleep(0.25)
 
     def take(self) -> dict[str, float]:
-        """The figures since the last call."""
+        """Return the figures since the last call."""
         times, self.times = sorted(self.times), []
         unanswered, self.unanswered = self.unanswered, 0
 
@@ -185,7 +192,7 @@ class Clients:
 
 
 def sessions() -> tuple[list[str], int]:
-    """Log the reviewers in; their session keys, and a label's id."""
+    """Log the reviewers in; return their session keys, and the id of a label."""
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 
     from mekiki.accounts.models import User
@@ -203,13 +210,13 @@ def sessions() -> tuple[list[str], int]:
 
 
 def measure(platform: Any, counts: list[int], seconds: float) -> dict[str, Any]:
-    """The figures of every kind and number of slow clients."""
+    """Return the figures of every kind and number of slow clients."""
     port = int(platform.url.rsplit(":", 1)[1].strip("/"))
     fill(images=4000, reviewers=REVIEWERS, items=3500)
     clients = Clients(port, *sessions())
     figures: dict[str, Any] = {}
     try:
-        for _ in range(60):  # until the processes are warm
+        for _ in range(60):  # wait until the processes are warm
             time.sleep(0.5)
             found = clients.take()
             if found["answered"] >= REVIEWERS and not found["unanswered"]:

@@ -1,15 +1,17 @@
-"""Two workers share one dataset: images a second, and what a `kill -9` of one of them costs.
+"""Two workers on one dataset: images per second, and the cost of a `kill -9` of one of them.
 
     python benchmarks/two_workers.py [--quick] [--images N] [--json PATH]
 
-Real Celery workers (one process each, as on two machines), a fresh embedded PostgreSQL and Valkey, the encoder
-`pocket`, pictures of 200×200 drawn here. Each phase embeds a dataset of its own with the same pictures: a tenth of
-them to warm up, then all of them by one worker, by two, and by two of which the one that leads is killed midway.
+Uses real Celery workers (one process each, as on two machines), a fresh embedded PostgreSQL and Valkey, the
+encoder `pocket`, and pictures of 200×200 drawn here. Each phase embeds a separate dataset with the same
+pictures: a tenth of them to warm up, then all of them by one worker, by two, and by two of which the leading
+one is killed midway.
 
-On one machine the two share its cores: `two_workers_ips` shows what sharing costs there, not what a second machine
-gains. `embedded_twice` counts images that were computed and stored a second time, from the workers' own logs;
-`killed_finished_s` is from the kill until everything is embedded and predicted, of which 25 s pass until a silent
-worker is taken for dead. `small_rss_mb` and `rss_mb`: the worker's peak memory after a tenth and after all.
+On one machine the two workers share its cores, so `two_workers_ips` shows the cost of sharing, not the gain
+of a second machine. `embedded_twice` counts images that were computed and stored a second time, from the
+workers' logs. `killed_finished_s` is the time from the kill until everything is embedded and predicted; 25 s
+of it pass until a silent worker is taken for dead. `small_rss_mb` and `rss_mb` are the worker's peak memory
+after a tenth and after all.
 """
 
 import argparse
@@ -37,7 +39,7 @@ CHUNK_LINE = re.compile(r"Dataset (\d+), encoder \d+, chunk \d+: (\d+) embedded,
 
 
 def pictures(count: int) -> list[bytes]:
-    """Different JPEGs of a grained surface."""
+    """Return different JPEGs of a grained surface."""
     import numpy as np
     from PIL import Image
 
@@ -61,8 +63,8 @@ class Worker:
         self.log = home / f"{name}.log"
         command = [
             sys.executable, "-m", "celery", "--app", "mekiki.config.celery", "worker", "--pool", "solo",
-            "--concurrency", "1", "--include", "workers.tasks", "--hostname", f"{name}@%h", "--loglevel", "INFO",
-            "--without-gossip", "--without-mingle",
+            "--concurrency", "1", "--include", "workers.tasks", "--hostname", f"{name}@%h",
+            "--loglevel", "INFO", "--without-gossip", "--without-mingle",
         ]  # fmt: skip
         path = os.pathsep.join([str(ROOT / "platform"), str(ROOT)])
         with self.log.open("wb") as file:
@@ -76,12 +78,12 @@ class Worker:
         return self.log.read_text(errors="replace")
 
     def chunks(self, dataset: int) -> tuple[int, int]:
-        """(images embedded, images that had been embedded before) of a dataset."""
+        """Return (images embedded, images that had been embedded before) of a dataset."""
         found = [(int(m[2]), int(m[3])) for m in CHUNK_LINE.finditer(self.text()) if int(m[1]) == dataset]
         return sum(n for n, _ in found), sum(n for _, n in found)
 
     def leads(self, job: Any) -> bool:
-        """Did this worker begin the job?"""
+        """Return whether this worker began the job."""
         return f"leads job {job.pk}" in self.text()
 
     def look(self) -> None:
@@ -98,7 +100,7 @@ class Worker:
 
 
 def until(condition: Callable[[], Any], seconds: float, what: str, every: float = 0.1) -> Any:
-    """Wait for a condition; its value."""
+    """Wait until a condition is true and return its value. Raises SystemExit after ``seconds``."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         if time.monotonic() > deadline:
@@ -108,7 +110,7 @@ def until(condition: Callable[[], Any], seconds: float, what: str, every: float 
 
 
 def new_dataset(name: str, contents: list[bytes], user: Any) -> Any:
-    """A dataset with these pictures, and labels with prompts, so that predictions follow."""
+    """Create a dataset with these pictures, and labels with prompts, so that predictions follow."""
     from mekiki.datasets import storage
     from mekiki.datasets.models import Image
     from mekiki.datasets.services import create_dataset
@@ -129,12 +131,12 @@ def new_dataset(name: str, contents: list[bytes], user: Any) -> Any:
         )  # fmt: skip
     Image.objects.bulk_create(rows, batch_size=1000)
     set_schema(dataset=dataset, labels=labels, user=user)
-    Job.objects.filter(dataset=dataset).delete()  # nothing to predict yet
+    Job.objects.filter(dataset=dataset).delete()  # there is nothing to predict yet
     return dataset
 
 
 class Phase:
-    """One dataset, from asking for its embeddings until it is predicted."""
+    """One dataset, from the request for its embeddings until it is predicted."""
 
     def __init__(
         self, name: str, contents: list[bytes], user: Any, workers: list[Worker], *, begin: bool = True
@@ -161,7 +163,7 @@ class Phase:
         return Job.objects.get(pk=self.job.pk)
 
     def finish(self, seconds: float = 1800) -> float:
-        """Wait until everything is embedded; how long that took."""
+        """Wait until everything is embedded and return the seconds."""
         from mekiki.jobs.sweeping import Sweeper
 
         swept, sweeper = time.monotonic(), Sweeper()
@@ -169,7 +171,7 @@ class Phase:
         def ended() -> bool:
             nonlocal swept
             if time.monotonic() - swept > 2:
-                sweeper.sweep()  # what `mekiki sweeper` does
+                sweeper.sweep()  # as `mekiki sweeper` does
                 swept = time.monotonic()
             return bool(self._job().finished_at)
 
@@ -177,7 +179,7 @@ class Phase:
         return time.monotonic() - self.begun
 
     def predicted(self) -> int:
-        """Wait until nothing is left to do; how many jobs predicted."""
+        """Wait until no job is active and return the number of prediction jobs."""
         from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
 
         until(lambda: not Job.objects.filter(state__in=ACTIVE_STATES).exists(), 600, "it is predicted")
@@ -188,7 +190,7 @@ class Phase:
         return jobs.filter(kind=Kind.PREDICT).count()
 
     def twice(self, logs: list[Worker]) -> int:
-        """Images computed and stored again, by all workers."""
+        """Return the number of images that were computed and stored again, by all workers."""
         from mekiki.learning.models import Embedding
 
         counts = [worker.chunks(self.dataset.pk) for worker in logs]
@@ -199,7 +201,7 @@ class Phase:
 
 
 def measure(count: int, home: Path) -> dict[str, Any]:
-    """All phases; the figures."""
+    """Run all phases and return the figures."""
 
     from mekiki.accounts.models import User
 
@@ -218,7 +220,7 @@ def measure(count: int, home: Path) -> dict[str, Any]:
         peak = first.peak
         second = Worker("second", home)
         workers.append(second)
-        # A small job for each, so that the second has its encoder loaded as the first has.
+        # A small job for each worker, so that both have loaded the encoder.
         for phase in [
             Phase(f"Warm {n}", contents[: count // 10], user, workers, begin=False) for n in (1, 2)
         ]:

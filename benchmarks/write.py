@@ -2,9 +2,10 @@
 
     python benchmarks/write.py
 
-Each result is the `--json` file of one benchmark, named after it; its date is the file's own `measured` field,
-which this command adds the first time it sees the file, with the machine. Label efficiency and re-ranking have sections of
-their own making (benchmarks/efficiency/page.py, benchmarks/reranking/page.py): their figures are lists.
+Each result is the `--json` file of one benchmark and has its name. Its date is the `measured` field of the
+file. This command adds the date and the machine when it first reads the file. The sections on label
+efficiency and re-ranking come from benchmarks/efficiency/page.py and benchmarks/reranking/page.py, because
+their figures are lists.
 """
 
 import json
@@ -24,111 +25,120 @@ RESULTS = ROOT / "benchmarks" / "results"
 INTRO = """# What was measured
 
 Written by `python benchmarks/write.py` from the figures in `benchmarks/results/`; each section names the
-command that made it. Budgets are those of the design, on two cores. Accuracies here are on a hidden truth that
+command that made it. Budgets are those of the design, on two cores. \
+Accuracies here are on a hidden truth that
 only a simulation has: the product itself claims accuracy from its audit stream alone, with an interval.
 
 A figure of speed is a figure of the processor it was measured on. The line under each section names it since
 2026-11-29; before, only the number of cores was recorded.
 """
-# result → (title, command, what it says)
+# result → (title, command, explanation)
 SECTIONS: dict[str, tuple[str, str, str]] = {
     "demo": (
         "The demo",
         "MEKIKI_HOME=$(mktemp -d) mekiki demo --no-serve --json benchmarks/results/demo.json",
-        "2,400 drawn pictures of eight labels under capture conditions the encoder never saw; the simulated "
-        "reviewer answers over HTTP. How hard the pictures are was set by us (severity of the defects, a dirty window "
-        "on one camera), so this shows that the loop works, not how well it would do on yours. Targets: at least 15 points above zero-shot and at least 93 % after at "
-        "most 300 answers.",
+        "2,400 drawn pictures of eight labels under capture conditions the encoder never saw; the "
+        "simulated reviewer answers over HTTP. How hard the pictures are was set by us (severity of the "
+        "defects, a dirty window on one camera), so this shows that the loop works, not how well it would "
+        "do on yours. Targets: at least 15 points above zero-shot and at least 93 % after at most 300 "
+        "answers.",
     ),
     "replay": (
         "Real photographs: the NEU surface defects",
         "python benchmarks/replay.py FOLDER --json benchmarks/results/replay.json",
-        "1,799 different photographs of hot-rolled steel, six labels, prompts made from the folder names. The "
-        "encoder never saw them. Medians over the seeds. Target: at least 92 % after 300 answers. The controls "
-        "are a plain logistic regression on 300 labels drawn at random. Two shares of the question-chooser were "
-        "set on features of an untrained network over these photographs (decision 7), so the curve is slightly "
-        "optimistic in that respect.",
+        "1,799 different photographs of hot-rolled steel, six labels, prompts made from the folder names. "
+        "The encoder never saw them. Medians over the seeds. Target: at least 92 % after 300 answers. The "
+        "controls are a plain logistic regression on 300 labels drawn at random. Two shares of the "
+        "question-chooser were set on features of an untrained network over these photographs (decision "
+        "7), so the curve is slightly optimistic in that respect.",
     ),
     "replay_pocket_0": (
         "The same photographs before: `pocket` version 0",
         "python benchmarks/replay.py FOLDER --json benchmarks/results/replay_pocket_0.json",
-        "Measured with the weights of version 0, the same command, before they were replaced: what the better encoder "
-        "changes in labels needed (`answers_to_85`, `_90`, `_95`).",
+        "Measured with the weights of version 0, the same command, before they were replaced: what the "
+        "better encoder changes in labels needed (`answers_to_85`, `_90`, `_95`).",
     ),
     "pocket": (
         "The bundled encoder",
         "make pocket-eval PHOTOS=FOLDER",
         "Zero-shot among eight candidate labels on drawn pictures: pairs of part and defect never drawn in "
-        "training, unseen capture conditions (chance 12.5 %). Zero-shot in both languages (chance 16.7 %) and "
-        "linear probes on the NEU photographs. Beside each an untrained network of the same shape. Targets: 80 % on "
-        "the drawings, Japanese within 3 points of English; on the photographs 40 % zero-shot, 97 % from 80 % of "
-        "the labels and 5 points above the untrained network from 10 %; 150 pictures a second; loaded in a second.",
+        "training, unseen capture conditions (chance 12.5 %). Zero-shot in both languages (chance 16.7 %) "
+        "and linear probes on the NEU photographs. Beside each an untrained network of the same shape. "
+        "Targets: 80 % on the drawings, Japanese within 3 points of English; on the photographs 40 % "
+        "zero-shot, 97 % from 80 % of the labels and 5 points above the untrained network from 10 %; 150 "
+        "pictures a second; loaded in a second.",
     ),
     "embedding": (
         "Embedding",
         "python benchmarks/embedding.py --photos FOLDER --json benchmarks/results/embedding.json",
-        "Images a second: open_clip's own loop over one image at a time (`loop`), through a DataLoader in batches of "
-        "32 (`batched_loop`), the bare network on tensors that lie ready (`forward`), our pipeline with decoding "
-        "(`pipeline`) and the same through ONNX Runtime in fp32 (`onnx`) and with 8-bit weights (`int8`), with the "
-        "cosine of their vectors to fp32's. First `pocket`, then ViT-B-32 with random weights (ViT-B-16 on a GPU), "
-        "whose cosines say little about trained weights. The memory is that of the process (all the variants above are "
-        "loaded in it) after a tenth of a long stream, and at its end. Budget: on a CPU the pipeline at least 1.5 times the loop, "
-        "and `pocket` 150 images a second; on a GPU 90 % of the bare network. `int8` was measured here with the recipe "
+        "Images a second: open_clip's own loop over one image at a time (`loop`), through a DataLoader in "
+        "batches of 32 (`batched_loop`), the bare network on tensors that lie ready (`forward`), our "
+        "pipeline with decoding (`pipeline`) and the same through ONNX Runtime in fp32 (`onnx`) and with "
+        "8-bit weights (`int8`), with the cosine of their vectors to fp32's. First `pocket`, then ViT-B-32 "
+        "with random weights (ViT-B-16 on a GPU), whose cosines say little about trained weights. The "
+        "memory is that of the process (all the variants above are loaded in it) after a tenth of a long "
+        "stream, and at its end. Budget: on a CPU the pipeline at least 1.5 times the loop, and `pocket` "
+        "150 images a second; on a GPU 90 % of the bare network. `int8` was measured here with the recipe "
         "before `int8 2`, on a processor with VNNI; the next section has today's.",
     ),
     "int8": (
         "8-bit vectors",
         "python benchmarks/int8.py FOLDER --emulated 8 --json benchmarks/results/int8.json",
-        "`pocket` on the NEU photographs in fp32 (torch), through ONNX Runtime (`onnx`) and in 8 bits (`int8`): images a "
-        "second of the network alone on one thread, accuracy of zero-shot by prompts made of the folders' names, accuracy "
-        "of a logistic regression on 60 labels drawn at random, cosines of the vectors to fp32's. `haswell` and `nehalem` "
-        "compare what the same file gives on emulated processors (AVX2 without VNNI; no AVX2) with what it gives here; "
-        "`before_haswell` is the recipe of before (`int8 1`) on the emulated Haswell, compared with fp32 (decision 20). The "
+        "`pocket` on the NEU photographs in fp32 (torch), through ONNX Runtime (`onnx`) and in 8 bits "
+        "(`int8`): images a second of the network alone on one thread, accuracy of zero-shot by prompts "
+        "made of the folders' names, accuracy of a logistic regression on 60 labels drawn at random, "
+        "cosines of the vectors to fp32's. `haswell` and `nehalem` compare what the same file gives on "
+        "emulated processors (AVX2 without VNNI; no AVX2) with what it gives here; `before_haswell` is the "
+        "recipe of before (`int8 1`) on the emulated Haswell, compared with fp32 (decision 20). The "
         "machine was shared with other work: read the speeds as ratios.",
     ),
     "slow_clients": (
         "Reviewers beside slow clients",
         "python benchmarks/slow_clients.py --json benchmarks/results/slow_clients.json",
-        "Eight reviewers over HTTP and a probe of /healthz, alone and beside 32 and 200 clients that send half a request "
-        "line, a header or a body a byte a second, or do not read. `unanswered` are requests without an answer within "
-        "five seconds. A slow reader asks for a thousand pages, so 200 of them are also load. Budget: none.",
+        "Eight reviewers over HTTP and a probe of /healthz, alone and beside 32 and 200 clients that send "
+        "half a request line, a header or a body a byte a second, or do not read. `unanswered` are "
+        "requests without an answer within five seconds. A slow reader asks for a thousand pages, so 200 "
+        "of them are also load. Budget: none.",
     ),
     "two_workers": (
         "Two workers on one dataset",
         "python benchmarks/two_workers.py --json benchmarks/results/two_workers.json",
-        "Real Celery workers on the same two cores, so the second shows what sharing costs there, not what a second "
-        "machine gains. `embedded_twice` counts images computed and stored a second time; `killed_finished_s` runs "
-        "from `kill -9` of the leading worker until all is embedded and predicted, 25 s of it until a silent worker "
-        "is taken for dead. `rss_mb` includes what earlier jobs left in the worker's memory.",
+        "Real Celery workers on the same two cores, so the second shows what sharing costs there, not what "
+        "a second machine gains. `embedded_twice` counts images computed and stored a second time; "
+        "`killed_finished_s` runs from `kill -9` of the leading worker until all is embedded and "
+        "predicted, 25 s of it until a silent worker is taken for dead. `rss_mb` includes what earlier "
+        "jobs left in the worker's memory.",
     ),
     "mirror": (
         "The mirror of embeddings",
         "python benchmarks/mirror.py --json benchmarks/results/mirror.json",
-        "Embeddings of 512 dimensions. Budget at a million: 15 s the first time, 0.2 s afterwards. `floor_s` reads "
-        "the same bytes by binary COPY and throws them away.",
+        "Embeddings of 512 dimensions. Budget at a million: 15 s the first time, 0.2 s afterwards. "
+        "`floor_s` reads the same bytes by binary COPY and throws them away.",
     ),
     "search": (
         "Search in the gallery",
         "python benchmarks/search.py --table --json benchmarks/results/search.json",
-        "Budget at a million embeddings: p95 under 150 ms. `p50_ms` and `p95_ms` are whole pages, `selector_*` the "
-        "search alone, `page_p50_ms` a page without search. Recall against exact search.",
+        "Budget at a million embeddings: p95 under 150 ms. `p50_ms` and `p95_ms` are whole pages, "
+        "`selector_*` the search alone, `page_p50_ms` a page without search. Recall against exact search.",
     ),
     "predictions": (
         "Predictions of a new head",
         "python benchmarks/predictions.py --json benchmarks/results/predictions.json",
-        "Budget at a million: stored and visible in the gallery within 30 s, the old ones dropped without a slow DELETE. "
-        "`store_s` until all is stored and indexed, `visible_s` until the gallery has shown the new head's; `floor_s` copies "
-        "the same rows into a table without an index. `read_*` are the waits of a process that reads predictions of the head "
-        "in use, `import_*` of one that brings images in: with nothing going on (`idle`), while it is stored, while the old "
-        "ones are dropped, and while the drop has to wait for somebody who reads them for two seconds (`long_read`). Those "
+        "Budget at a million: stored and visible in the gallery within 30 s, the old ones dropped without "
+        "a slow DELETE. `store_s` until all is stored and indexed, `visible_s` until the gallery has shown "
+        "the new head's; `floor_s` copies the same rows into a table without an index. `read_*` are the "
+        "waits of a process that reads predictions of the head in use, `import_*` of one that brings "
+        "images in: with nothing going on (`idle`), while it is stored, while the old ones are dropped, "
+        "and while the drop has to wait for somebody who reads them for two seconds (`long_read`). Those "
         "two processes share the two cores with the database and the one that stores.",
     ),
     "gallery": (
         "Pages of the gallery",
         "python benchmarks/gallery.py --json benchmarks/results/gallery.json",
-        "Whole pages, each kind twenty times; `page_*` over all kinds. `deep` begins halfway through the million; `label_old` is "
-        "a label that only the oldest twentieth of the images has, seen newest first; `rare` is a band of confidence that few "
-        "images are in. `most_rows_read` is the most rows the database looked at to find one page's images.",
+        "Whole pages, each kind twenty times; `page_*` over all kinds. `deep` begins halfway through the "
+        "million; `label_old` is a label that only the oldest twentieth of the images has, seen newest "
+        "first; `rare` is a band of confidence that few images are in. `most_rows_read` is the most rows "
+        "the database looked at to find one page's images.",
     ),
     "import_images": (
         "Import",
@@ -138,35 +148,39 @@ SECTIONS: dict[str, tuple[str, str, str]] = {
     "review_load": (
         "Many reviewers at once",
         "python benchmarks/review_load.py --json …",
-        "Budget: p99 of the next item under 50 ms, no item handed to two people. The reviewers and the server "
-        "share the same two cores.",
+        "Budget: p99 of the next item under 50 ms, no item handed to two people. The reviewers and the "
+        "server share the same two cores.",
     ),
     "sealing": (
         "Sealing events and checking the seals",
         "python benchmarks/sealing.py --json benchmarks/results/sealing.json",
-        "Budget: a million events sealed in 60 s and checked in 60 s; whoever writes meanwhile (`writer_*`: one event after "
-        "another) does not wait for the seal.",
+        "Budget: a million events sealed in 60 s and checked in 60 s; whoever writes meanwhile "
+        "(`writer_*`: one event after another) does not wait for the seal.",
     ),
     "decoding_memory": (
         "Memory of decoding",
         "python benchmarks/decoding_memory.py",
-        "By how many MB examining one image (decoding, thumbnail, display file) raises the memory of a process. The images have "
-        "100 million pixels of one gradient, so the files are small: what a person with a hostile file would send. `*_before_mb` is "
-        "the decoder before it worked in strips. Measured on a busy machine.",
+        "By how many MB examining one image (decoding, thumbnail, display file) raises the memory of a "
+        "process. The images have 100 million pixels of one gradient, so the files are small: what a "
+        "person with a hostile file would send. `*_before_mb` is the decoder before it worked in strips. "
+        "Measured on a busy machine.",
     ),
     "chaos": (
         "Faults under a working platform",
         'make chaos ARGS="--seed 3 --faults 100 --minutes 17 --images 2500"',
-        "Faults while eight reviewers answer, images are imported, heads trained and label sets frozen: `kill -9` of each "
-        "part, of the processes it works with and of the supervisor; SIGSTOP for some seconds; a disk without a free byte; "
-        "a folder of the files that cannot be written; the clock of all processes, the database's too, set ahead and back by "
-        "up to a day while they run. Only the time of day is shifted: the monotonic clock and the times of files stay those "
-        "of the machine. Promise: every acknowledged answer is stored once, as acknowledged; no job is lost, stuck or doubled. "
-        "A job counts as lost where an import or a label set was acknowledged and is not there; as stuck where it has not "
-        "ended within five minutes after the last fault; as doubled where its end was recorded twice. `answers_again_after_*` "
-        "are the seconds from the end of a fault to the first answer that was sent after it and acknowledged, without those "
-        "where none came within ten seconds and the next fault began: among them are all of `kill web`. The machine was shared with other work, and the platform's own load comes on top "
-        "(`load_average`, over one minute, at each fault): these are not the recovery times of a quiet machine.",
+        "Faults while eight reviewers answer, images are imported, heads trained and label sets frozen: "
+        "`kill -9` of each part, of the processes it works with and of the supervisor; SIGSTOP for some "
+        "seconds; a disk without a free byte; a folder of the files that cannot be written; the clock of "
+        "all processes, the database's too, set ahead and back by up to a day while they run. Only the "
+        "time of day is shifted: the monotonic clock and the times of files stay those of the machine. "
+        "Promise: every acknowledged answer is stored once, as acknowledged; no job is lost, stuck or "
+        "doubled. A job counts as lost where an import or a label set was acknowledged and is not there; "
+        "as stuck where it has not ended within five minutes after the last fault; as doubled where its "
+        "end was recorded twice. `answers_again_after_*` are the seconds from the end of a fault to the "
+        "first answer that was sent after it and acknowledged, without those where none came within ten "
+        "seconds and the next fault began: among them are all of `kill web`. The machine was shared with "
+        "other work, and the platform's own load comes on top (`load_average`, over one minute, at each "
+        "fault): these are not the recovery times of a quiet machine.",
     ),
     "review_latency": (
         "From the key to the next image",
@@ -187,20 +201,21 @@ SECTIONS: dict[str, tuple[str, str, str]] = {
 
 
 def stamped(file: Path) -> dict[str, Any]:
-    """The figures, with when and where they were measured."""
+    """Return the figures with their date and machine; add both to the file if they are missing."""
     found: dict[str, Any] = json.loads(file.read_text())
     if "measured" not in found:
         when = datetime.fromtimestamp(file.stat().st_mtime, UTC)
         found["measured"] = when.strftime("%Y-%m-%d")
         found["machine"] = (
-            f"{os.cpu_count()} cores of {processor()}, {platform.machine()}, Python {platform.python_version()}"
+            f"{os.cpu_count()} cores of {processor()}, {platform.machine()}, "
+            f"Python {platform.python_version()}"
         )
         file.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
     return found
 
 
 def table(rows: list[tuple[str, ...]]) -> str:
-    """Markdown: the first row is the head."""
+    """Return a Markdown table; the first row is the head."""
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
 
@@ -217,7 +232,7 @@ def scalars(found: dict[str, Any]) -> str:
 
 
 def curve(found: dict[str, Any]) -> str:
-    """The learning curve of a replay, or the rounds of a demo."""
+    """Return the learning curve of a replay, or the rounds of a demo."""
     if "curve" in found:
         rows = [
             (str(p["answers"]), f"{p['accuracy']:.1%}", f"{p['macro_recall']:.1%}") for p in found["curve"]

@@ -1,10 +1,11 @@
-"""Install torch and torchvision into the Python that runs this, in the versions of workers.txt.
+"""Install torch and torchvision, in the versions of workers.txt, for the Python that runs this file.
 
     python requirements/install_torch.py [INDEX]
 
-Without INDEX: whichever build the index has that pip is set up with, if its hash is in the lock. pip by itself would pass
-over a build that an index offers without a hash, and take the larger one of PyPI. With INDEX: the build that this index
-has, from it alone, without a hash (docs/decisions/0001).
+Without INDEX, the build comes from the package index that pip is configured with, and its hash must be in the
+lock file. If an index offers a build without a hash, pip alone would skip it and install the larger build
+from PyPI. With INDEX, the build comes from that index only, and its hash is not checked
+(docs/decisions/0001).
 """
 
 import importlib.metadata
@@ -20,7 +21,7 @@ PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 
 
 def installed(name: str, version: str) -> bool:
-    """Whether a build of this version is installed."""
+    """Return whether a build of this version is installed."""
     try:
         return importlib.metadata.version(name).split("+")[0] == version
     except importlib.metadata.PackageNotFoundError:
@@ -28,7 +29,7 @@ def installed(name: str, version: str) -> bool:
 
 
 def main(index: str) -> None:
-    """Install what is missing."""
+    """Install the packages that are missing."""
     known = entries((FOLDER / "workers.txt").read_text())
     pins = {pin: hashes for pin, hashes in known.items() if pin[0] in SEVERAL_BUILDS and not installed(*pin)}
     names = [f"{name}=={version}" for name, version in pins]

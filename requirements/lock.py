@@ -1,7 +1,8 @@
-"""Write requirements/*.txt: every version pinned, every file by its SHA-256.
+"""Write requirements/*.txt, with all versions pinned and all files identified by SHA-256.
 
-torch and torchvision have several builds of one version, each on an index of its own: the lock names the version that
-every index has, and the files of every index it was made with. Other entries are written by pip-compile alone.
+torch and torchvision have several builds of one version, and each build is on a separate index. The lock file
+names the version that all indexes have. It lists the files of every index that it was made with. pip-compile
+alone writes the other entries.
 """
 
 import os
@@ -34,7 +35,7 @@ def entries(text: str) -> dict[tuple[str, str], set[str]]:
 
 
 def merge_builds(after: str, known: dict[tuple[str, str], set[str]]) -> str:
-    """Return `after`, its entries of torch and torchvision with the hashes that are known of the same version."""
+    """Return `after`, with the known hashes of the same version added for torch and torchvision."""
 
     def merged(found: re.Match[str]) -> str:
         name, version, hashes = found.groups()
@@ -46,9 +47,10 @@ def merge_builds(after: str, known: dict[tuple[str, str], set[str]]) -> str:
 
 
 def seed(text: str, known: dict[tuple[str, str], set[str]]) -> str:
-    """Return the pins of `text` with all hashes that are known, so that pip-compile asks for new files only.
+    """Return the pins of `text` with all known hashes, so that pip-compile fetches only new files.
 
-    torch goes without: pip-compile would take the build that has a known hash, not the one of this machine's index.
+    torch and torchvision get no hashes. With them, pip-compile would choose the build with a known hash
+    instead of the build on this machine's index.
     """
     pins = dict(PIN.findall(text))
     for name, version in known:
@@ -60,7 +62,7 @@ def seed(text: str, known: dict[tuple[str, str], set[str]]) -> str:
 
 
 def compile_file(file: Path, options: list[str], **environment: str) -> None:
-    """Resolve the .in file beside `file` into it, keeping its pins unless `options` says --upgrade."""
+    """Compile the .in file to `file`. Pins stay unless `options` contains --upgrade."""
     command = [
         *COMPILE,
         *options,
@@ -73,7 +75,10 @@ def compile_file(file: Path, options: list[str], **environment: str) -> None:
 
 
 def compile_cuda(options: list[str]) -> None:
-    """Write cuda.txt, and the hashes of PyPI's torch into the other files. Downloads torch from PyPI, 500 MB."""
+    """Write cuda.txt, and add the hashes of PyPI's torch to the other files.
+
+    Downloads torch from PyPI (500 MB).
+    """
     file = FOLDER / "cuda.txt"
     compile_file(file, options, PIP_CONFIG_FILE=os.devnull, PIP_FIND_LINKS="")
     found = entries(file.read_text())
@@ -85,7 +90,7 @@ def compile_cuda(options: list[str]) -> None:
 
 
 def main(options: list[str]) -> None:
-    """Resolve each requirements/*.in; with --cuda, cuda.in alone."""
+    """Compile all requirements/*.in, or only cuda.in with --cuda."""
     if "--cuda" in options:
         compile_cuda([option for option in options if option != "--cuda"])
         return

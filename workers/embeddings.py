@@ -1,14 +1,15 @@
-"""The mirror: an encoder's embeddings of one dataset as memory-mapped arrays, kept beside the database.
+"""The mirror: an encoder's embeddings of one dataset as memory-mapped arrays outside the database.
 
-PostgreSQL is the truth. Triggers there record each statement that adds or removes embeddings, with a random token
-and the bounds of its image ids (learning.EmbeddingChange), and refuse to change a vector in place. A mirror
-remembers the tokens it has followed and reads only the id ranges of those it has not: rows that become visible out
-of the order of their ids, removals and several writers are the same case, and nothing is counted or added up over
-all rows. A token that is gone (another database, a restored backup) makes it begin anew, and so does a number of
-rows that is not what the changes add up to. What is checked of the files themselves is told in workers.mirror_files.
+PostgreSQL is authoritative. Its triggers record each statement that adds or removes embeddings, with a random
+token and the bounds of its image ids (learning.EmbeddingChange), and refuse to change a vector in place. A
+mirror stores the tokens it has applied and reads only the id ranges of new tokens. Rows that become visible
+out of the order of their ids, removals and several writers are therefore handled in the same way, and nothing
+is counted over all rows. A mirror is built again if one of its tokens is missing (another database, a
+restored backup), or if its number of rows differs from the sum of the changes. workers.mirror_files describes
+the checks of the files.
 
-Not noticed: rows written while somebody had switched the triggers off, unless their ids lie in a range that is read
-again; and an image's audit key or dataset that is altered, which nothing in this system does.
+Two cases are not detected. Rows may be written while the triggers are off, unless their ids lie in a range
+that is read again. An image's audit key or dataset may change, but nothing in this system does that.
 """
 
 import fcntl
@@ -45,7 +46,7 @@ class Mirror:
         return len(self.ids)
 
     def rows_of(self, image_ids: Any) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """(row of each image, whether it has one); a row is 0 where it has none."""
+        """Return (row of each image, mask of the images that have a row). A row is 0 if there is none."""
         wanted = np.asarray(image_ids, np.int64)
         if not len(self.ids):
             return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), bool)
@@ -54,7 +55,7 @@ class Mirror:
         return np.where(embedded, at, 0), embedded
 
     def mask_of(self, image_ids: Any) -> NDArray[np.bool_]:
-        """(n,) True at the rows of these images."""
+        """Return the mask (n,) of the rows of these images."""
         mask = np.zeros(len(self), bool)
         rows, embedded = self.rows_of(image_ids)
         mask[rows[embedded]] = True
@@ -62,7 +63,10 @@ class Mirror:
 
 
 def folder_of(encoder: Encoder, dataset: Dataset) -> Path:
-    """Where a mirror lies. Named by digest and the dataset's seed: another database cannot be mistaken for it."""
+    """Return the folder of a mirror.
+
+    Its name contains the digest and the dataset's seed, so a mirror of another database is never used.
+    """
     name = f"{encoder.digest[:16]}-{encoder.precision}-{dataset.seed}-{encoder.pk}-{dataset.pk}"
     return Path(settings.HOME) / "cache" / "embeddings" / name
 
@@ -70,7 +74,7 @@ def folder_of(encoder: Encoder, dataset: Dataset) -> Path:
 def load(
     encoder: Encoder, dataset: Dataset, *, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> Mirror:
-    """The mirror, brought up to date with the database. progress(done, total) is called per chunk."""
+    """Return the mirror, updated from the database. `progress(done, total)` is called per chunk."""
     folder = folder_of(encoder, dataset)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _locked(folder), _one_moment() as moment:
@@ -98,7 +102,8 @@ def load(
         if held.count == changes.rows:
             held = replace(held, tokens=changes.tokens)
         else:
-            # Somebody wrote with triggers off. What was read just now is right; it is read again next time.
+            # Rows were written with triggers off. The rows read just now are right; they are read again next
+            # time.
             logger.error("Embeddings of %s by %s: the changes add up to %s, the rows to %s.",
                          dataset, encoder, changes.rows, held.count)  # fmt: skip
             held = replace(held, tokens=np.empty(0, np.uint64))
@@ -108,9 +113,9 @@ def load(
 
 @contextmanager
 def _one_moment() -> Iterator[Any]:
-    """A connection on which changes and rows are read as of one moment, so that they agree while others write.
+    """Yield a connection on which changes and rows are read in one snapshot while others write.
 
-    One of its own: progress is written by the usual one while this one copies.
+    It is a separate connection, because progress is written on the usual one during the copy.
     """
     if connection.in_atomic_block:
         yield connection
@@ -125,7 +130,7 @@ def _one_moment() -> Iterator[Any]:
 
 
 def _merged(low: NDArray[np.int64], high: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """The ranges (both ends inclusive) in ascending order, those that overlap made one."""
+    """Return the ranges (both ends inclusive) in ascending order, with overlapping ranges merged."""
     merged: list[tuple[int, int]] = []
     for at in np.argsort(low, kind="stable"):
         first, last = int(low[at]), int(high[at])
@@ -137,13 +142,13 @@ def _merged(low: NDArray[np.int64], high: NDArray[np.int64]) -> list[tuple[int, 
 
 
 def forget(encoder: Encoder, dataset: Dataset) -> None:
-    """Delete a mirror: it is made again when it is needed."""
+    """Delete a mirror. It is built again when it is needed."""
     shutil.rmtree(folder_of(encoder, dataset), ignore_errors=True)
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """One process writes a mirror at a time; the lock goes with the process."""
+    """Lock a mirror, so that one process writes it at a time. The lock ends with the process."""
     with (folder / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

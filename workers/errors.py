@@ -1,14 +1,15 @@
-"""What a stage raises when it cannot go on for a reason a person can mend."""
+"""Exceptions of stages that fail for a reason a person can fix."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 class StageError(Exception):
-    """The job ends as failed with this sentence: what happened, what was kept, what to do next.
+    """Failure of a stage, with a sentence that says what happened, what was kept and what to do next.
 
-    The text must be translated only when it is read, because a job keeps it in every language: gettext_lazy with
-    `values` for its places, or a function that gives the sentence in the language in use.
+    The job ends as failed with this sentence. The text must be translated only when it is read, because a job
+    stores it in every language. It is a gettext_lazy text with `values` for its placeholders, or a function
+    that returns the sentence in the active language.
     """
 
     def __init__(self, text: Any, values: Mapping[str, Any] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The name and the processor of this machine."""
+"""Name and processor of this machine."""
 
 import platform
 import socket
@@ -7,11 +7,11 @@ from pathlib import Path
 
 
 def host() -> str:
-    """The name by which this machine is known to the platform."""
+    """Return the name of this machine in the platform."""
     return socket.gethostname()
 
 
-# What decides which kernels compute vectors: name → flags of /proc/cpuinfo, any of them.
+# Instruction sets that decide which kernels compute vectors: name → flags of /proc/cpuinfo, any of them.
 _INSTRUCTIONS = {
     "AVX2": {"avx2"},
     "AVX-512": {"avx512f"},
@@ -22,7 +22,10 @@ _INSTRUCTIONS = {
 
 @cache
 def processor() -> str:
-    """The model of the processor with the instruction sets that matter here; its architecture where no more is known."""
+    """Return the processor's model with the relevant instruction sets.
+
+    Return only its architecture if nothing else is known.
+    """
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

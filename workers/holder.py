@@ -1,4 +1,4 @@
-"""Which worker has a job: a name for each start of a worker, and what it says when it is asked to stop."""
+"""Identity of a worker that runs jobs: a new name per start, and its announcement of a planned stop."""
 
 import logging
 import threading
@@ -12,7 +12,7 @@ _name = ""
 
 
 def take_name() -> str:
-    """Make a new name for this process and for those it forks from now on."""
+    """Set a new name for this process and for those that it forks from now on, and return it."""
     global _name
     _name = f"{host()} {uuid.uuid4().hex}"
     return _name
@@ -24,7 +24,10 @@ def name() -> str:
 
 
 def announce_stop() -> threading.Thread:
-    """Say, in a thread, that this worker stops as planned. The handler of a signal may not wait for the database."""
+    """Store, in a thread, that this worker stops as planned.
+
+    A signal handler must not wait for the database.
+    """
     thread = threading.Thread(target=_announce, name="announce stop", daemon=True)
     thread.start()
     return thread
@@ -37,7 +40,7 @@ def _announce() -> None:
 
     try:
         services.announce_stop(holder=name())
-    except Error as error:  # then the sweeper counts a death for what is not finished
+    except Error as error:  # the sweeper then counts a death for each unfinished job
         logger.warning("It could not be stored that this worker stops (%s).", error)
     finally:
         connection.close()

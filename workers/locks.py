@@ -1,4 +1,4 @@
-"""One stage that makes heads or fills the queue at a time in a dataset, on any number of workers."""
+"""Lock of a dataset: only one stage at a time, on any worker, makes heads or fills the queue."""
 
 import time
 from collections.abc import Iterator
@@ -14,8 +14,10 @@ _SPACE = 0x4D4B4C01
 
 @contextmanager
 def learning_lock(dataset: Dataset, report: Report) -> Iterator[None]:
-    """Hold the dataset's learning lock; wait for it while reporting. It goes with its connection, so a killed
-    worker holds nothing."""
+    """Hold the dataset's learning lock; wait for it while reporting.
+
+    The lock ends with its connection, so a killed worker holds no lock.
+    """
     key = dataset.pk % 2**31
     waited = False
     while True:

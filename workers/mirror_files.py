@@ -1,13 +1,13 @@
-"""The files of a mirror: three of raw little-endian numbers, one row an image, and a JSON that says what counts.
+"""Files of a mirror: three raw little-endian arrays, one row per image, and a JSON about them.
 
-`ids` (int64), `keys` (float64) and `vectors` (float16, d a row) grow at their end or are replaced whole, so a
-process that has mapped them keeps what it mapped. `mirror.json`, replaced in one step at the end, names how many
-rows count, which changes of the database they follow (their tokens), and the CRC-32 of each file, of `vectors` in
-blocks: whatever a crash leaves half done does not agree with it.
+`ids` (int64), `keys` (float64) and `vectors` (float16, d per row) are appended to or replaced as a whole, so
+a process that has mapped them keeps its data. `mirror.json` is replaced atomically at the end. It contains
+the number of valid rows, the tokens of the applied database changes, and the CRC-32 of each file (of
+`vectors` in blocks). Files that a crash left incomplete do not match it.
 
-The bytes are compared with their sums when the files' times, sizes or places are not those that were last checked,
-after each start of the machine, and once a day. Caught so: a changed byte, a file cut off, swapped or half written.
-Not caught: what a disk or memory alters between two checks without touching the file's times.
+The checksums are verified if the times, sizes or inodes of the files differ from the last check, after each
+boot of the machine, and once a day. This detects a changed byte and a truncated, swapped or half-written
+file. It does not detect what a disk or memory alters between two checks without a new file time.
 """
 
 import base64
@@ -25,7 +25,7 @@ import psutil
 from numpy.typing import NDArray
 
 FORMAT = 2
-BLOCK = 8192  # rows of vectors with one sum
+BLOCK = 8192  # rows of vectors per checksum
 CHECK_AGAIN = 24 * 3600.0  # seconds
 FILES: dict[str, np.dtype[Any]] = {
     "ids": np.dtype("<i8"),
@@ -38,7 +38,7 @@ Read = Callable[[int, int], Iterable[Rows]]  # (first id, last id, both inclusiv
 
 @dataclass(frozen=True)
 class Held:
-    """What the files hold: rows that count, the changes they follow, and the sums of their bytes."""
+    """State of the files: number of valid rows, applied changes, and checksums of the bytes."""
 
     count: int = 0
     tokens: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
@@ -48,12 +48,12 @@ class Held:
 
 
 def row_sizes(dim: int) -> dict[str, int]:
-    """Bytes of one row in each file."""
+    """Return the bytes of one row in each file."""
     return {name: kind.itemsize * (dim if name == "vectors" else 1) for name, kind in FILES.items()}
 
 
 def mapped(folder: Path, name: str, count: int, dim: int = 0) -> NDArray[Any]:
-    """The first `count` rows of a file, (count,) or (count, dim), without reading them."""
+    """Return the first `count` rows of a file, (count,) or (count, dim), memory-mapped."""
     shape = (count, dim) if name == "vectors" else (count,)
     if count == 0:
         return np.empty(shape, FILES[name])
@@ -61,7 +61,7 @@ def mapped(folder: Path, name: str, count: int, dim: int = 0) -> NDArray[Any]:
 
 
 def trusted(folder: Path, dim: int) -> Held | None:
-    """What the files hold, if they agree with what is said of them; None when they are missing or damaged."""
+    """Return the state of the files if they match mirror.json; None if they are missing or damaged."""
     try:
         facts = json.loads((folder / "mirror.json").read_text())
         if (facts["format"], facts["dim"]) != (FORMAT, dim):
@@ -87,7 +87,7 @@ def trusted(folder: Path, dim: int) -> Held | None:
 
 
 def keep(folder: Path, dim: int, held: Held) -> None:
-    """Say what counts from now on."""
+    """Store the state as the valid one."""
     facts = {
         "format": FORMAT,
         "dim": dim,
@@ -105,10 +105,10 @@ def keep(folder: Path, dim: int, held: Held) -> None:
 
 
 def take_up(folder: Path, dim: int, held: Held, ranges: list[tuple[int, int]], read: Read) -> Held:
-    """Bring the rows whose ids lie in these ranges (ascending, apart, both ends inclusive) up to date.
+    """Update the rows in these ranges of ids (ascending, disjoint, both ends inclusive).
 
-    Rows behind the last one are appended; for others the files are written anew, with the rows that stay copied
-    from the old ones. The result holds no tokens: `keep` is to be called with them.
+    New rows after the last one are appended. For other ranges the files are written again, and unchanged rows
+    are copied from the old files. The result has no tokens: call `keep` with the tokens afterwards.
     """
     ids = np.asarray(mapped(folder, "ids", held.count))
     spans = _spans(ids, ranges)
@@ -132,7 +132,10 @@ def take_up(folder: Path, dim: int, held: Held, ranges: list[tuple[int, int]], r
 
 
 def _spans(ids: NDArray[np.int64], ranges: list[tuple[int, int]]) -> list[tuple[int, int, int, int]]:
-    """(first row, row behind the last, first id, last id) of each range; those without a row between them are one."""
+    """Return (first row, row after the last, first id, last id) of each range.
+
+    Ranges without a row between them are merged.
+    """
     spans: list[tuple[int, int, int, int]] = []
     for first, last in ranges:
         start, stop = int(np.searchsorted(ids, first)), int(np.searchsorted(ids, last, "right"))
@@ -145,7 +148,10 @@ def _spans(ids: NDArray[np.int64], ranges: list[tuple[int, int]]) -> list[tuple[
 
 
 class _Writer:
-    """Rows to the end of the files, or to new ones that replace them when it is left without an error."""
+    """Writer that appends rows to the files, or writes new files.
+
+    New files replace the old ones on exit without an error.
+    """
 
     def __init__(self, folder: Path, dim: int, held: Held, *, in_place: bool) -> None:
         self.held = replace(held, tokens=np.empty(0, np.uint64))
@@ -160,7 +166,7 @@ class _Writer:
             file: BinaryIO
             if self._in_place:
                 file = (self._folder / name).open("r+b")
-                file.truncate(self.held.count * size)  # what a crash left behind
+                file.truncate(self.held.count * size)  # remove what a crash left behind
                 file.seek(0, os.SEEK_END)
             else:
                 file = (self._folder / f"{name}.new").open("wb")
@@ -168,7 +174,7 @@ class _Writer:
         return self
 
     def write(self, ids: NDArray[Any], keys: NDArray[Any], vectors: NDArray[Any]) -> None:
-        """(m,), (m,) and (m, d) rows behind those that are there."""
+        """Append rows (m,), (m,) and (m, d)."""
         held, at = self.held, 0
         parts = {"ids": ids, "keys": keys, "vectors": vectors}
         data = {
@@ -194,7 +200,7 @@ class _Writer:
     def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
         try:
             for file in self._files.values():
-                file.close()  # writes what is buffered: on a full disk it raises
+                file.close()  # this writes the buffer and raises on a full disk
         except OSError:
             self._throw_away()
             raise
@@ -212,7 +218,7 @@ class _Writer:
 
 
 def _seen(folder: Path) -> list[Any]:
-    """What changes when somebody writes to the files, and when the machine is started."""
+    """Return marks that change when a file is written and when the machine boots."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -225,7 +231,7 @@ def _seen(folder: Path) -> list[Any]:
 
 
 def _agrees(folder: Path, dim: int, held: Held) -> bool:
-    """Do the bytes have the sums that are said of them? ValueError, OSError: they are not there."""
+    """Return whether the bytes match the checksums. Raises ValueError or OSError if a file is missing."""
     sums = {"ids": [held.ids_sum], "keys": [held.keys_sum], "vectors": list(held.blocks)}
     for name, size in row_sizes(dim).items():
         step = BLOCK if name == "vectors" else max(1, held.count)

@@ -1,8 +1,8 @@
-"""Run one job: claim it, show signs of life, do the stage, record the outcome.
+"""Execution of one job: claim it, send signs of life, run the stage, record the outcome.
 
-A stage is `run(job, report) -> dict | None`: it calls `report` often (its calls to PostgreSQL are throttled),
-which is also where a cancellation or a lost claim stops it. A thread beats for it in between, so that a long
-call into torch does not look like a dead worker.
+A stage is `run(job, report) -> dict | None`. It calls `report` often (the calls to PostgreSQL are throttled).
+A cancellation or a lost claim stops the stage in this call. A thread sends signs of life in between, so that
+a long call into torch does not look like a dead worker.
 """
 
 import contextlib
@@ -43,22 +43,25 @@ from workers.hardware import host
 logger = logging.getLogger(__name__)
 
 BEAT_EVERY = 5.0  # seconds
-ROOM_EVERY = 2.0  # seconds between two looks at the disk
+ROOM_EVERY = 2.0  # seconds between two checks of the disk
 WRITE_EVERY = 0.5  # seconds between two progress writes
-DATABASE_PATIENCE = 20.0  # seconds a lost database is waited for; below jobs.sweeping.SILENT_AFTER
-# A worker that was asked to stop lets a job go on for so long: it may be done. The supervisor kills after 20 seconds.
+DATABASE_PATIENCE = 20.0  # seconds to wait for a lost database; below jobs.sweeping.SILENT_AFTER
+# Seconds that a stopping worker lets a job continue, because it may finish. The supervisor kills after 20
+# seconds.
 LAST_SECONDS = 5.0
 
 Stage = Callable[[Job, "Report"], "dict[str, Any] | None"]
 
 
 class Report:
-    """Progress of a job, written at most twice a second; raises what must stop the stage.
+    """Progress of a job, written at most twice a second. A call raises what must stop the stage.
 
-    `report(stage="predicting", total=n, unit="images")` begins a stage; `report(done=k)` moves it on.
-    Stage names and units are msgids: the pages that show them translate them.
-    CancelledError: a person asked to stop. LostClaimError: another worker has the job. WorkerStopsError: this worker
-    was asked to stop a few seconds ago. NoRoomError: the disk is nearly full, and the job must wait.
+    `report(stage="predicting", total=n, unit="images")` starts a stage; `report(done=k)` updates it. Stage
+    names and units are msgids: the pages that show them translate them.
+
+    Raises CancelledError (a person cancelled the job), LostClaimError (another worker has the job),
+    WorkerStopsError (this worker was asked to stop a few seconds ago) or NoRoomError (the disk is nearly
+    full, and the job must wait).
     """
 
     def __init__(self, job: Job, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -66,7 +69,7 @@ class Report:
         self._clock = clock
         self._pending: dict[str, Any] = {}
         self._written = float("-inf")
-        self._looked = clock()  # at the disk
+        self._looked = clock()  # time of the last check of the disk
         self._begun = (clock(), 0)
         self.stop: Exception | None = None  # set by the heartbeat, raised here
         self._stops_at: float | None = None
@@ -100,20 +103,20 @@ class Report:
             self.write()
 
     def write(self) -> None:
-        """Write what is pending now."""
+        """Write the pending values now."""
         self._written = self._clock()
         fields, self._pending = self._pending, {}
         beat(self._job, **fields)
         self.note(self._job)
 
     def note(self, job: Job) -> None:
-        """Take notice of what a sign of life has brought back: the worker was asked to stop."""
+        """Read from a sign of life whether the worker was asked to stop."""
         if job.holder_stops and self._stops_at is None:
             self._stops_at = self._clock() + LAST_SECONDS
 
 
 class _Heartbeat:
-    """Beats for a job from a thread with its own database connection, until left."""
+    """Thread that sends signs of life of a job on its own database connection, until exit."""
 
     def __init__(self, job: Job, report: Report) -> None:
         self._job = Job(pk=job.pk, attempt=job.attempt)
@@ -146,9 +149,9 @@ class _Heartbeat:
 
 
 def run_job(job_id: str, stage: Stage | None = None) -> str:
-    """Do one job, if it is still to be done; returns how it ended ("" when there was nothing to do).
+    """Run one job if it is still pending; return its outcome ("" if there was nothing to do).
 
-    stage: the function to run; found by the job's kind in workers.stages when None.
+    `stage` is the function to run; None selects it by the job's kind from workers.stages.
     """
     if waiting.wait_instead(job_id):
         return "waits"
@@ -172,15 +175,18 @@ def run_job(job_id: str, stage: Stage | None = None) -> str:
 
 
 def stage_of(kind: str) -> Stage:
-    """The stage of a kind of job: workers.stages.<kind>.run. Imported only now: it may need torch."""
+    """Return the stage of a kind of job: workers.stages.<kind>.run.
+
+    It is imported only when needed, because it may need torch.
+    """
     return importlib.import_module(f"workers.stages.{kind}").run
 
 
 def _end(job: Job, error: Exception) -> str:
-    """Record why a job ended early; returns the outcome.
+    """Record why a job ended early; return the outcome.
 
-    A database that was lost is waited for, because one that was killed is back in a moment. When it stays
-    away it raises here, and the sweeper finds the job silent: it is given back all the same.
+    It waits for a lost database, because a database that was killed restarts soon. If the database stays
+    unreachable, this raises, and the sweeper finds the job without signs of life and returns it to the queue.
     """
     reason = disk.no_room(error)
     message, retry = explain(error)
@@ -230,20 +236,20 @@ def _record_end(job: Job, error: Exception, message: str, texts: Texts, retry: b
 
 
 def _must_wait(job: Job, error: Exception, retry: bool) -> str:
-    """Why a job that ended early waits for room, instead of failing; "" when that is not what it wants for.
+    """Return why a job that ended early waits for disk space instead of failing; "" if it does not.
 
-    A database that was lost while the disk is full is no error of the job either: it cannot run without room.
+    A lost database while the disk is full is not an error of the job either: it cannot run without space.
     """
     return disk.no_room(error) or (waiting.must_wait(job.kind) if retry else "")
 
 
 def explain_to_all(error: Exception) -> Texts:
-    """The sentence of `explain` in each language of the site, for what is kept and may be read by anybody."""
+    """Return the sentence of `explain` in each language of the site, for storage."""
     return in_every_language(lambda: explain(error)[0])
 
 
 def explain(error: Exception) -> tuple[str, bool]:
-    """(a sentence for people, whether trying again may help)."""
+    """Return (a sentence for people, whether a retry may help)."""
     if isinstance(error, StageError):
         return str(error), False
     if isinstance(error, ValidationError):
@@ -253,7 +259,8 @@ def explain(error: Exception) -> tuple[str, bool]:
     if isinstance(error, MemoryError):
         return (
             _(
-                "This machine ran out of memory. What was stored is kept; free some memory, then start it again."
+                "This machine ran out of memory. What was stored is kept; "
+                "free some memory, then start it again."
             ),
             False,
         )

@@ -1,7 +1,7 @@
-"""The Celery tasks: thin. Each takes one id; a message that comes twice finds nothing to do the second time.
+"""The Celery tasks. Each takes one id and is idempotent.
 
-Imports are inside: this module is read before Django is set up, and must not bring torch into the parent of
-the worker processes.
+Imports are inside the functions: this module is read before Django is set up, and it must not import torch
+into the parent of the worker processes.
 """
 
 import logging
@@ -26,13 +26,13 @@ def import_images(job_id: str) -> str:
 
 @app.task(name="workers.tasks.encode")
 def encode(job_id: str) -> str:
-    """Compute the embeddings that are missing."""
+    """Compute the missing embeddings."""
     return _run(job_id)
 
 
 @app.task(name="workers.tasks.help_encode")
 def help_encode(job_id: str, encoder_id: int) -> int:
-    """Compute embeddings by this encoder for a job that another worker leads, if that is still wanted."""
+    """Compute embeddings by this encoder for a job of another worker, if help is still needed."""
     from workers.stages.encode import help_with
 
     return help_with(job_id, encoder_id)
@@ -52,7 +52,7 @@ def train(job_id: str) -> str:
 
 @app.task(name="workers.tasks.refill")
 def refill(job_id: str) -> str:
-    """Choose the next images to ask people about."""
+    """Choose the next images to review."""
     return _run(job_id)
 
 
@@ -64,7 +64,7 @@ def freeze(job_id: str) -> str:
 
 @app.task(name="workers.tasks.change_encoder")
 def change_encoder(job_id: str) -> str:
-    """Prepare another encoder, switch over to it, or take that back."""
+    """Prepare another encoder, switch over to it, or roll the change back."""
     return _run(job_id)
 
 
@@ -82,19 +82,19 @@ def index(job_id: str) -> str:
 
 @app.task(name="workers.tasks.verify_head")
 def verify_head(job_id: str) -> str:
-    """Train a head again from its own inputs and compare."""
+    """Train a head again from its own inputs and compare the bytes."""
     return _run(job_id)
 
 
 @app.task(name="workers.tasks.rebuild_pictures")
 def rebuild_pictures(job_id: str) -> str:
-    """Make display pictures again, by the pixel windows of now, and ask for their embeddings."""
+    """Render display images with the current pixel windows, and request their embeddings."""
     return _run(job_id)
 
 
 @app.task(name="workers.tasks.seal")
 def seal(job_id: str) -> str:
-    """Seal the events and decisions that came since the last seal."""
+    """Seal the events and decisions since the last seal."""
     return _run(job_id)
 
 
@@ -106,7 +106,7 @@ def check_seals(job_id: str) -> str:
 
 @app.task(name="workers.tasks.embed_text")
 def embed_text(text_id: int) -> str:
-    """Turn a text somebody searches for into its vector."""
+    """Compute the vector of a search text."""
     from workers.steps.texts import answer
 
     return answer(text_id)
@@ -114,34 +114,37 @@ def embed_text(text_id: int) -> str:
 
 @worker_init.connect
 def take_a_name(**_details: object) -> None:
-    """Jobs name the worker that has them; processes that it forks have its name."""
+    """Set the name of this worker, which its forked processes inherit and which its jobs store."""
     holder.take_name()
 
 
 @worker_shutting_down.connect
 def put_jobs_back(**_details: object) -> None:
-    """A worker that is asked to stop gives up its jobs in order: none of them counts this as a death."""
+    """Announce the planned stop of this worker, so that its jobs do not count it as a death."""
     holder.announce_stop()
 
 
 @worker_ready.connect
 def say_what_machine_this_is(**_details: object) -> None:
-    """Pages recommend encoders by the machines that workers run on."""
+    """Store the machine of this worker, for the recommendation of encoders on pages."""
     from django.db import connection
 
     from workers.steps.machine import report_machine
 
     try:
         report_machine()
-    except Exception:  # the database may come up later; loading an encoder tells it again
+    except Exception:  # the database may start later; loading an encoder stores it again
         logging.getLogger(__name__).warning("What machine this is could not be stored.", exc_info=True)
     finally:
-        connection.close()  # the parent of worker processes keeps none
+        connection.close()  # the parent of worker processes keeps no connection
 
 
 @app.task(name="workers.tasks.scheduled_training")
 def scheduled_training(dataset_id: int) -> str:
-    """Ask for a training run: for messages of an older schedule. Today's asks by itself (mekiki.learning.beat)."""
+    """Request a training run, for messages of an older schedule.
+
+    The current schedule requests runs itself (mekiki.learning.beat).
+    """
     from mekiki.learning.services import request_scheduled_training
 
     return request_scheduled_training(dataset_id=dataset_id)

@@ -1,8 +1,9 @@
-"""Reads texts for search: `python -m workers.text_process NAME FOLDER`, a child of the search worker.
+"""Embedding of search texts in a child process: `python -m workers.text_process NAME FOLDER`.
 
-FOLDER is where downloaded encoders are kept. One encoder, one process, which can be ended to give all its memory back. A line of JSON (a text) comes in, a line
-of JSON goes out: first {"digest", "dim", "probe"} or {"error"}, then for each text {"vector"}, {"count", "most"} when it
-does not fit the context, or {"error"}. Without Django.
+The parent is the search worker. NAME is the encoder, FOLDER the folder of downloaded encoders. Each process
+has one encoder; ending the process frees all its memory. It does not use Django. Input and output are lines
+of JSON. The first output line is {"digest", "dim", "probe"} or {"error"}. Each input line is a text. Its
+answer is {"vector"}, {"count", "most"} if the text does not fit the context, or {"error"}.
 """
 
 import json
@@ -12,8 +13,8 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Load, then answer until the input ends."""
-    # What libraries print must not mix with the answers.
+    """Load the encoder, then answer until the input ends."""
+    # The output of libraries must not mix with the answers.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 

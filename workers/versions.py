@@ -1,4 +1,4 @@
-"""The code that made a head: the product's version and a digest of the sources that decide its weights."""
+"""The code version of a head: the product's version and a digest of the relevant sources."""
 
 import ast
 import hashlib
@@ -17,7 +17,7 @@ def code_version() -> str:
 def digest_of_sources(folder: Path) -> str:
     """Return the SHA-256 (hex) over the names and the code of all *.py files below a folder.
 
-    Comments, docstrings and the form of the code do not count: none of them can change a weight.
+    Comments, docstrings and formatting are excluded, because they cannot change a weight.
     """
     digest = hashlib.sha256()
     for file in sorted(folder.rglob("*.py")):
@@ -27,7 +27,7 @@ def digest_of_sources(folder: Path) -> str:
 
 
 def _code_of(source: str) -> str:
-    """Return a source without comments, docstrings and its own form."""
+    """Return a source without comments, docstrings and original formatting."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if (

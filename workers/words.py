@@ -1,5 +1,7 @@
-"""What stages are called and counted in, marked for translation: jobs store the words below as they are, and the
-pages that show them translate."""
+"""Names and units of stages, marked for translation.
+
+Jobs store these texts as they are, and the pages that show them translate them.
+"""
 
 from django.utils.translation import gettext_noop
 

@@ -1,1 +1,1 @@
-"""Parts of `benchmarks/learning.py`: what accuracy costs in labels, for each head and each way to ask."""
+"""Parts of `benchmarks/learning.py`: label efficiency of each head and acquisition function."""

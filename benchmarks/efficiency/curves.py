@@ -1,4 +1,7 @@
-"""One curve: ask, fit, measure, again; and all curves of one seed, which share pool, test part and luck."""
+"""Learning curves: acquire, fit and measure, repeatedly.
+
+All curves of one seed share the pool, the test part and the random order.
+"""
 
 import time
 from dataclasses import dataclass
@@ -14,10 +17,12 @@ from workers.heads.calibration import expected_calibration_error
 
 @dataclass(frozen=True)
 class Job:
+    """One data set, condition and seed, for which all curves are measured."""
+
     data: Data
-    condition: str  # "balanced", "imbalanced", with " + wrong" where a tenth of the answers is
+    condition: str  # "balanced" or "imbalanced", with " + wrong" if a tenth of the answers is wrong
     seed: int
-    labels: tuple[int, ...]  # after how many answers a head is fitted
+    labels: tuple[int, ...]  # the numbers of answers after which a head is fitted
 
     def split(self) -> Split:
         return split(
@@ -29,7 +34,10 @@ class Job:
 
 
 def run(job: Job, methods: list[tuple[str, str]] | None = None) -> dict[str, Any]:
-    """Every method's curve for one seed, zero-shot, and the accuracy of either head with all labels."""
+    """Return every method's curve for one seed, zero-shot, and the accuracy with all labels.
+
+    The accuracy with all labels is that of the better head.
+    """
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(limits=1):
@@ -53,12 +61,15 @@ def run(job: Job, methods: list[tuple[str, str]] | None = None) -> dict[str, Any
 
 
 def curve(job: Job, parts: Split, head: str, question: str) -> list[dict[str, float]]:
-    """Measures after each number of labels. The test part is only ever measured on."""
+    """Return the measures after each number of labels.
+
+    The test part is used for nothing but measuring.
+    """
     data = job.data
     X = data.X[parts.pool]
     order = np.random.default_rng([job.seed, 29]).permutation(len(X))
     known = np.empty(0, np.int64)
-    # Our head stands on the prompts before the first answer; a plain regression has nothing to stand on.
+    # Before the first answer our head uses the prompts; a plain regression has no information.
     fitted: Fitted | None = zero_shot(data) if head == "ours" else None
     points = []
     for number, count in enumerate(job.labels):
@@ -84,7 +95,10 @@ def curve(job: Job, parts: Split, head: str, question: str) -> list[dict[str, fl
 
 
 def measure(head: Fitted, data: Data, parts: Split) -> dict[str, float]:
-    """Accuracy in the pool's mixture, macro recall, log-loss (nats) and calibration error on the test part."""
+    """Return accuracy, macro recall, log-loss (nats) and calibration error on the test part.
+
+    Accuracy is weighted to the pool's mixture of labels.
+    """
     p = np.asarray(head.predict_proba(data.X[parts.test]), np.float64)
     truth = data.y[parts.test]
     right = p.argmax(axis=1) == truth
@@ -101,13 +115,16 @@ def measure(head: Fitted, data: Data, parts: Split) -> dict[str, float]:
 
 
 def area(labels: NDArray[Any], accuracy: NDArray[Any]) -> float:
-    """Mean height of accuracy over log₂ of the labels, by trapezoids between the points."""
+    """Return the mean accuracy over log₂ of the labels, by the trapezoidal rule."""
     x = np.log2(np.asarray(labels, np.float64))
     return float(np.trapezoid(accuracy, x) / (x[-1] - x[0]))
 
 
 def labels_to(target: float, labels: NDArray[Any], accuracy: NDArray[Any]) -> float:
-    """Where the curve first reaches the target, between two points by a line over log₂; infinity if never."""
+    """Return the number of labels at which the curve first reaches the target; infinity if it never does.
+
+    Between two points the curve is a line over log₂ of the labels.
+    """
     above = np.flatnonzero(np.asarray(accuracy) >= target)
     if not len(above):
         return float("inf")

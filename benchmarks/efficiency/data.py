@@ -1,4 +1,4 @@
-"""Benchmark data: vectors, true labels, class embeddings, and the rows each seed keeps for testing."""
+"""Benchmark data: vectors, true labels, class embeddings, and the test rows of each seed."""
 
 import hashlib
 import json
@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Parts whose pictures are drawn: all eight labels can occur on them.
+# The drawn subjects. All eight labels can occur on them.
 SUBJECTS = ("surface", "bracket", "cap")
 BANK_SEED = 404
-IMBALANCE = 50  # the commonest label of the imbalanced pool is this many times the rarest
+IMBALANCE = 50  # ratio of the most common to the rarest label in the imbalanced pool
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Data:
     name: str
     X: NDArray[np.float32]  # (n, d)
     y: NDArray[np.int64]  # (n,)
-    text: NDArray[np.float32] | None  # (L, d) unit rows, or None where there are no words for the labels
+    text: NDArray[np.float32] | None  # (L, d) unit rows, or None if the labels have no words
     logit_scale: float
     n_labels: int
 
@@ -35,25 +35,24 @@ class Data:
 
 @dataclass(frozen=True)
 class Split:
-    """Rows of one seed. Test rows are never asked, trained on or used to choose questions."""
+    """Rows of one seed. Test rows are never asked, trained on or used for acquisition."""
 
     pool: NDArray[np.int64]
     test: NDArray[np.int64]
-    weight: NDArray[
-        np.float64
-    ]  # (len(test),) sums to one: what each test row stands for in the pool's mixture
-    answers: NDArray[np.int64]  # (len(pool),) what the person answers for each row of the pool
+    # (len(test),) sums to one: the weight of each test row in the pool's mixture
+    weight: NDArray[np.float64]
+    answers: NDArray[np.int64]  # (len(pool),) the reviewer's answer for each row of the pool
 
 
 def split(
     data: Data, seed: int, *, imbalanced: bool = False, wrong: float = 0.0, test_share: float = 1 / 3
 ) -> Split:
-    """A stratified test part, the pool, and the answers to come.
+    """Return a stratified test part, the pool, and the answers of the simulated reviewer.
 
-    With `imbalanced` the pool keeps all of the label with most rows and ever fewer of the others, down to one
-    in 50. The test part does not change, but has weights: rare labels are measured on as many rows as common
-    ones. Accuracy is always that of the pool's own mixture.
-    `wrong`: this share of the pool gets an answer drawn from the other labels; the same for every method.
+    With `imbalanced` the pool keeps all rows of the most common label and fewer and fewer of the others, down
+    to one in 50. The test part does not change but gets weights, so that rare labels are measured on as many
+    rows as common ones. Accuracy is always that of the pool's mixture. `wrong` is the share of the pool whose
+    answer is drawn from the other labels; it is the same for every method.
     """
     rng = np.random.default_rng([seed, 17])
     pool_parts, test_parts = [], []
@@ -79,12 +78,12 @@ def split(
 
 
 def shares(n_labels: int) -> NDArray[np.float64]:
-    """(L,) falling geometrically from 1 to 1/50."""
+    """Return (L,) shares that fall geometrically from 1 to 1/50."""
     return IMBALANCE ** -np.linspace(0.0, 1.0, n_labels)
 
 
 def digits(limit: int | None = None) -> Data:
-    """Handwritten digits, 8 × 8 grey values as they are, length one; no words for them."""
+    """Return handwritten digits: 8 × 8 grey values, normalised to length one, without class embeddings."""
     from sklearn.datasets import load_digits
 
     found = load_digits()
@@ -93,7 +92,10 @@ def digits(limit: int | None = None) -> Data:
 
 
 def photographs(folder: Path, cache: Path, say: Any = print) -> Data:
-    """Return photographs, one folder a class, by `pocket`; text from folder names in the card's templates."""
+    """Return photographs of a folder with one folder per class, embedded by `pocket`.
+
+    Text comes from the folder names in the templates of the model card.
+    """
     from workers.encoders import load_encoder
     from workers.pocket.evaluate import CLASSES, STEEL, directions
     from workers.pocket.evaluate import photographs as listed
@@ -117,9 +119,9 @@ def photographs(folder: Path, cache: Path, say: Any = print) -> Data:
 
 
 def pictures(counts: Sequence[int], cache: Path, say: Any = print) -> Data:
-    """Return drawn inspection pictures in new capture conditions; text from the sample prompts.
+    """Return drawn inspection pictures in unseen capture conditions; text comes from the sample prompts.
 
-    counts: (8,) pictures of each label of the sample dataset, `good` first.
+    ``counts`` (8,) holds the number of pictures of each label of the sample dataset, `good` first.
     """
     from workers.encoders import load_encoder
     from workers.heads.zero_shot import make_class_embeddings
@@ -157,8 +159,8 @@ def pictures(counts: Sequence[int], cache: Path, say: Any = print) -> Data:
 def picture_counts(each: int) -> list[int]:
     """Return the number of pictures of each label for both pools: `each`, or more for the imbalanced one.
 
-    The imbalanced pool holds as many images as 2/3 of the balanced one, roughly: its commonest label has
-    2.5 × `each`.
+    The imbalanced pool holds roughly 2/3 as many images as the balanced one, so its most common label has 2.5
+    × `each`.
     """
     held = each // 3
     imbalanced = np.ceil(2.5 * each * shares(8)).astype(int)
@@ -166,13 +168,16 @@ def picture_counts(each: int) -> list[int]:
 
 
 def balanced(data: Data, each: int) -> Data:
-    """The first `each` rows of every label."""
+    """Return the first `each` rows of every label."""
     rows = np.concatenate([np.flatnonzero(data.y == label)[:each] for label in range(data.n_labels)])
     return Data(data.name, data.X[rows], data.y[rows], data.text, data.logit_scale, data.n_labels)
 
 
 def _cached(folder: Path, key: str, make: Any) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """(X, y) from the folder, or made and put there; a file half written is never read."""
+    """Return (X, y) from the folder; create and store them if they are missing.
+
+    A half-written file is never read.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.npz"
     if not file.exists():

@@ -1,4 +1,4 @@
-"""Heads and questions to be compared: ours, and those published, written out plainly from their papers."""
+"""Heads and acquisition functions to compare: ours, and published ones implemented from their papers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from workers.heads.train import train_head
 from workers.heads.zero_shot import ZeroShotHead
 
 Rows = NDArray[np.int64]
-FLOOR = 1e-6  # no probability is counted as smaller: one certain mistake must not outweigh a thousand answers
+FLOOR = 1e-6  # smallest probability that is used: one certain mistake must not outweigh a thousand answers
 
 
 class Fitted(Protocol):
@@ -30,9 +30,9 @@ class Fitted(Protocol):
 class Plain:
     """scikit-learn's LogisticRegression at its defaults on standardised features, the usual linear probe.
 
-    Standardised, because an encoder's images lie in so narrow a cone that its default strength learns nothing
-    from them as they are. Labels without an answer get probability zero; with a single label so far, that
-    label one.
+    The features are standardised because an encoder's images lie in a narrow cone, where the default
+    regularization would be too strong. Labels without an answer get probability zero. If only one label has
+    answers, it gets probability one.
     """
 
     def __init__(self, X: NDArray[Any], y: NDArray[np.int64], n_labels: int) -> None:
@@ -56,7 +56,7 @@ def fit_plain(data: Data, rows: Rows, answers: NDArray[np.int64], seed: int) -> 
 
 
 def fit_ours(data: Data, rows: Rows, answers: NDArray[np.int64], seed: int) -> Fitted:
-    """Whatever the product trains."""
+    """Return the head that the product trains."""
     return train_head(
         data.X[rows], answers, class_embeddings=data.class_embeddings, logit_scale=data.logit_scale, seed=seed
     ).head
@@ -77,7 +77,7 @@ HEADS: dict[str, Callable[[Data, Rows, NDArray[np.int64], int], Fitted]] = {
 
 @dataclass(frozen=True)
 class Moment:
-    """The data for choosing questions: the pool, the labels so far, the head in use (or None)."""
+    """The input of an acquisition function: the pool, the labels so far, the current head (or None)."""
 
     X: NDArray[Any]  # (n, d) the pool
     free: Rows  # not asked yet
@@ -85,15 +85,18 @@ class Moment:
     answers: NDArray[np.int64]  # (len(known),)
     head: Fitted | None
     n_labels: int
-    order: Rows  # the seed's own random order of the pool, the same for every method
+    order: Rows  # random order of the pool by the seed, the same for every method
     seed: int
 
     def at_random(self, k: int) -> Rows:
-        """The next k of the seed's order, so that methods that draw at random draw the same images."""
+        """Return the next k free rows in the seed's order.
+
+        All methods that draw at random therefore draw the same images.
+        """
         return self.order[np.isin(self.order, self.free)][:k]
 
     def probabilities(self) -> NDArray[np.float64]:
-        """(len(free), L)"""
+        """Return (len(free), L) probabilities of the current head."""
         assert self.head is not None
         return np.asarray(self.head.predict_proba(self.X[self.free]), np.float64)
 
@@ -103,7 +106,7 @@ def ask_random(now: Moment, k: int) -> Rows:
 
 
 def ask_margin(now: Moment, k: int) -> Rows:
-    """The k least margins between the two best labels, nothing else (Settles 2009, section 3.1)."""
+    """Return the k rows with the smallest margin between the two best labels (Settles 2009, section 3.1)."""
     if now.head is None:
         return now.at_random(k)
     p = np.sort(now.probabilities(), axis=1)
@@ -111,7 +114,7 @@ def ask_margin(now: Moment, k: int) -> Rows:
 
 
 def ask_entropy(now: Moment, k: int) -> Rows:
-    """The k greatest entropies (Settles 2009, section 3.1)."""
+    """Return the k rows with the largest entropy (Settles 2009, section 3.1)."""
     if now.head is None:
         return now.at_random(k)
     p = now.probabilities()
@@ -128,10 +131,10 @@ def ask_typiclust(now: Moment, k: int) -> Rows:
 
 
 def ask_badge(now: Moment, k: int) -> Rows:
-    """k-means++ on the gradients the head's own guesses would give (Ash et al., BADGE, arXiv 1906.03671).
+    """Return k rows by k-means++ on gradients at the predicted labels (BADGE, arXiv 1906.03671).
 
-    The gradient of a linear head at the guessed label is the outer product (p − e_ŷ) ⊗ x. Its distances
-    factor into those of the two parts, so that nothing of size L·d is held an image.
+    The gradient of a linear head at the predicted label is the outer product (p − e_ŷ) ⊗ x. Its distances
+    factor into those of the two parts, so that no array of size L·d per image is needed. Source: Ash et al.
     """
     if now.head is None:
         return now.at_random(k)
@@ -153,7 +156,10 @@ def ask_badge(now: Moment, k: int) -> Rows:
 
 
 def ask_ours(now: Moment, k: int) -> Rows:
-    """Choose as the product does, without audits, which are not trained on and are an additional cost."""
+    """Return k rows as the product chooses them, without audits.
+
+    Audits are not trained on and are an additional cost.
+    """
     candidate = np.zeros(len(now.X), bool)
     candidate[now.free] = True
     return choose(

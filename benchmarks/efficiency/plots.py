@@ -1,4 +1,4 @@
-"""Learning curves as SVG: accuracy over log₂ of the labels, one plot a data set and condition."""
+"""Learning curves as SVG: accuracy over log₂ of the labels, one plot per data set and condition."""
 
 import re
 from html import escape
@@ -9,7 +9,8 @@ import numpy as np
 
 WIDTH, HEIGHT = 720, 440
 LEFT, RIGHT, TOP, BOTTOM = 56, 190, 40, 48
-# Okabe and Ito's palette: told apart by eyes of every kind; the line's kind tells the head a second time.
+# Palette of Okabe and Ito, which colour-blind readers can distinguish. The kind of line shows the head as
+# well.
 COLOURS = {
     "random": "#777777",
     "margin": "#0072b2",
@@ -26,7 +27,7 @@ def name_of(data: str, condition: str) -> str:
 
 
 def write(rows: list[dict[str, Any]], folder: Path) -> list[Path]:
-    """One file a (data, condition); those of data no longer measured are left alone."""
+    """Write one file per (data, condition) and return the paths; other files are left alone."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for data, condition in sorted({(row["data"], row["condition"]) for row in rows}):
@@ -38,7 +39,10 @@ def write(rows: list[dict[str, Any]], folder: Path) -> list[Path]:
 
 
 def plot(title: str, rows: list[dict[str, Any]]) -> str:
-    """The SVG. Bands are 95 % intervals of ours and of random + plain; the flat line is zero-shot."""
+    """Return the SVG.
+
+    Bands are 95 % intervals of ours and of random + plain. The flat line is zero-shot.
+    """
     drawn = [row for row in rows if "curve" in row]
     flat = next((row["accuracy"] for row in rows if row["head"] == "zero_shot"), None)
     labels = np.array(drawn[0]["labels"], float)
@@ -57,7 +61,8 @@ def plot(title: str, rows: list[dict[str, Any]]) -> str:
         return " ".join(f"{x(n):.1f},{y(v):.1f}" for n, v in zip(labels, points, strict=True))
 
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" font-family="sans-serif" font-size="12">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        'font-family="sans-serif" font-size="12">',
         f"<title>{escape(title)}: accuracy against labels given</title>",
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>',
         f'<text x="{LEFT}" y="22" font-size="15" fill="#111111">{escape(title)}</text>',
@@ -65,11 +70,13 @@ def plot(title: str, rows: list[dict[str, Any]]) -> str:
     for step in np.arange(low, high + 0.001, 0.1 if high - low > 0.25 else 0.05):
         parts.append(
             f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(step):.1f}" y2="{y(step):.1f}" stroke="#dddddd"/>'
-            f'<text x="{LEFT - 8}" y="{y(step) + 4:.1f}" text-anchor="end" fill="#444444">{100 * step:.0f} %</text>'
+            f'<text x="{LEFT - 8}" y="{y(step) + 4:.1f}" text-anchor="end" fill="#444444">'
+            f"{100 * step:.0f} %</text>"
         )
     for count in labels:
         parts.append(
-            f'<text x="{x(count):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle" fill="#444444">{count:.0f}</text>'
+            f'<text x="{x(count):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle" '
+            f'fill="#444444">{count:.0f}</text>'
         )
     parts.append(
         f'<text x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 10}" text-anchor="middle" fill="#444444">'
@@ -80,19 +87,22 @@ def plot(title: str, rows: list[dict[str, Any]]) -> str:
         if (row["head"], row["acquisition"]) in {("ours", "ours"), ("plain", "random")}:
             there, back = path(row["curve_high"]), path(row["curve_low"]).split(" ")
             parts.append(
-                f'<polygon points="{there} {" ".join(reversed(back))}" fill="{COLOURS[row["acquisition"]]}" opacity="0.15"/>'
+                f'<polygon points="{there} {" ".join(reversed(back))}" '
+                f'fill="{COLOURS[row["acquisition"]]}" opacity="0.15"/>'
             )
     if flat is not None:
         parts.append(
-            f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(flat):.1f}" y2="{y(flat):.1f}" stroke="#111111" stroke-dasharray="1 4"/>'
+            f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(flat):.1f}" y2="{y(flat):.1f}" '
+            'stroke="#111111" stroke-dasharray="1 4"/>'
         )
     for row in order:
         dash = ' stroke-dasharray="5 4"' if row["head"] == "plain" else ""
         wide = 3 if row["acquisition"] == "ours" else 1.5
         parts.append(
-            f'<polyline points="{path(row["curve"])}" fill="none" stroke="{COLOURS[row["acquisition"]]}" stroke-width="{wide}"{dash}/>'
+            f'<polyline points="{path(row["curve"])}" fill="none" stroke="{COLOURS[row["acquisition"]]}" '
+            f'stroke-width="{wide}"{dash}/>'
         )
-    # The legend: best area first, so that the order itself says something.
+    # The legend lists the best area first.
     at = TOP + 6
     for row in sorted(drawn, key=lambda row: -row["area"]):
         dash = ' stroke-dasharray="5 4"' if row["head"] == "plain" else ""
@@ -100,13 +110,15 @@ def plot(title: str, rows: list[dict[str, Any]]) -> str:
         start = WIDTH - RIGHT + 14
         words = f"{row['head']} + {row['acquisition']}  {row['area']:.3f}"
         parts.append(
-            f'<line x1="{start}" x2="{start + 24}" y1="{at}" y2="{at}" stroke="{COLOURS[row["acquisition"]]}" stroke-width="{wide}"{dash}/>'
+            f'<line x1="{start}" x2="{start + 24}" y1="{at}" y2="{at}" '
+            f'stroke="{COLOURS[row["acquisition"]]}" stroke-width="{wide}"{dash}/>'
             f'<text x="{start + 30}" y="{at + 4}" font-size="11" fill="#222222">{escape(words)}</text>'
         )
         at += 20
     if flat is not None:
         parts.append(
-            f'<line x1="{start}" x2="{start + 24}" y1="{at}" y2="{at}" stroke="#111111" stroke-dasharray="1 4"/>'
+            f'<line x1="{start}" x2="{start + 24}" y1="{at}" y2="{at}" stroke="#111111" '
+            'stroke-dasharray="1 4"/>'
             f'<text x="{start + 30}" y="{at + 4}" font-size="11" fill="#222222">zero-shot  {flat:.3f}</text>'
         )
     parts.append("</svg>")

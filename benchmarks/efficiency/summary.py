@@ -1,4 +1,7 @@
-"""From the curves of all seeds to one row a method: means, intervals, paired differences from ours."""
+"""Summary of the curves of all seeds, one row per method.
+
+A row holds means, intervals and paired differences from our method.
+"""
 
 from typing import Any
 
@@ -8,13 +11,12 @@ from scipy.stats import t
 
 from benchmarks.efficiency.curves import area, labels_to
 
-CALIBRATED_AFTER = (
-    100  # log-loss and calibration are told after this many labels, or as near as there is a point
-)
+# Log-loss and calibration are reported after this number of labels, or at the nearest point.
+CALIBRATED_AFTER = 100
 
 
 def rows(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row a (data, condition, head, acquisition)."""
+    """Return one row per (data, condition, head, acquisition)."""
     found = []
     for key in sorted({(run["data"], run["condition"]) for run in runs}):
         mine = sorted(
@@ -28,7 +30,7 @@ def rows(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _areas(runs: list[dict[str, Any]], method: str, measure: str) -> NDArray[np.float64]:
-    """(seeds,)"""
+    """Return the (seeds,) areas under the curves of one method."""
     curves = [run["curves"][method] for run in runs]
     return np.array([area([p["labels"] for p in c], np.array([p[measure] for p in c])) for c in curves])
 
@@ -87,7 +89,7 @@ def _row(runs: list[dict[str, Any]], method: str, ours: NDArray[np.float64] | No
 
 
 def _zero_shot_row(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """The prompts alone, as a flat curve."""
+    """Return the row of the prompts alone, as a flat curve."""
     values = {name: np.array([run["zero_shot"][name] for run in runs]) for name in runs[0]["zero_shot"]}
     full = np.array([run["full_accuracy"] for run in runs])
     low, high = interval(values["accuracy"])
@@ -113,7 +115,7 @@ def _zero_shot_row(runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def interval(values: Any, confidence: float = 0.95) -> tuple[float, float]:
-    """Student's interval of the mean; with one value there is no spread to know, and it is that value."""
+    """Return Student's confidence interval of the mean; a single value is its own interval."""
     values = np.asarray(values, np.float64)
     n = len(values)
     if n < 2:
@@ -123,7 +125,7 @@ def interval(values: Any, confidence: float = 0.95) -> tuple[float, float]:
 
 
 def _median(values: Any) -> float | None:
-    """None where half of the seeds or more never arrived."""
+    """Return the median, or None if half of the seeds or more never reached the target."""
     middle = float(np.median(values))
     return middle if np.isfinite(middle) else None
 
@@ -138,7 +140,7 @@ def _rounded(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def verdicts(found: list[dict[str, Any]]) -> list[tuple[str, bool, str]]:
-    """Each target, whether it is met, and the figures behind it."""
+    """Return each target, whether it is met, and the figures behind it."""
     answer = []
     for key in sorted({(row["data"], row["condition"]) for row in found}):
         mine = [row for row in found if (row["data"], row["condition"]) == key and row["head"] != "zero_shot"]
@@ -147,7 +149,7 @@ def verdicts(found: list[dict[str, Any]]) -> list[tuple[str, bool, str]]:
             continue
         where = f"{key[0]}, {key[1]}"
         best = max(mine, key=lambda row: row["area"])
-        # One method clearly above ours is enough to miss, whether or not it is the best of all.
+        # One method clearly above ours is enough to miss the target, even if another method is better still.
         above = [
             f"{row['head']} + {row['acquisition']}"
             for row in mine
@@ -192,10 +194,10 @@ def verdicts(found: list[dict[str, Any]]) -> list[tuple[str, bool, str]]:
 
 
 def _ratios(found: list[dict[str, Any]]) -> list[float]:
-    """Our labels to 95 % by random + plain's; infinite where ours never arrives.
+    """Return the ratios of our labels to 95 % to those of random + plain; infinite if ours never does.
 
-    A plain regression that never arrives needs more than the last point's labels: the ratio is then a bound, and
-    the true one smaller.
+    If a plain regression never reaches 95 %, it needs more than the labels of the last point. The ratio is
+    then an upper bound of the true ratio.
     """
     need = {
         (row["data"], row["condition"], row["head"], row["acquisition"]): row["labels_to_95"] for row in found

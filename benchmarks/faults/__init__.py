@@ -1,1 +1,1 @@
-"""What `benchmarks/chaos.py` does to a running platform, and how it counts what became of the work."""
+"""Parts of `benchmarks/chaos.py`: faults of a running platform, and the figures about its work."""

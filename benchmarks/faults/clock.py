@@ -1,8 +1,8 @@
-"""A wall clock that can be shifted for all processes of a platform, the database's included.
+"""A wall clock that can be shifted for all processes of a platform, including the database.
 
-libfaketime is loaded into each process and reads the shift from a file, so that running processes see a change at once.
-The monotonic clock and the times of files stay those of the machine: setting a real clock does not change the monotonic
-one either, and times of files are compared with each other only.
+libfaketime is loaded into each process and reads the shift from a file, so that running processes see a
+change at once. The monotonic clock and the times of files do not change. Setting a real clock does not change
+the monotonic clock either, and times of files are only compared with each other.
 """
 
 import importlib.util
@@ -19,7 +19,10 @@ from mekiki.embedded.supervisor import Platform
 
 
 class Clock:
-    """The shift in seconds that all processes started with `environment` see, from the next look at their clock."""
+    """The clock shift in seconds for all processes that are started with `environment`.
+
+    A process sees a new shift when it next reads its clock.
+    """
 
     def __init__(self, folder: Path) -> None:
         package = importlib.util.find_spec("libfaketime")
@@ -34,7 +37,7 @@ class Clock:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that a process must be started with."""
+        """Return the environment variables with which a process must be started."""
         return {
             "LD_PRELOAD": str(self._library),
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
@@ -44,7 +47,7 @@ class Clock:
         }
 
     def shift(self, seconds: int) -> None:
-        """Set how far the clock is ahead of the real one; negative: behind."""
+        """Set how many seconds the clock is ahead of the real one; negative means behind."""
         temporary = self._file.with_suffix(".new")
         temporary.write_text(f"{seconds:+d}\n", encoding="ascii")
         temporary.chmod(0o644)
@@ -52,9 +55,10 @@ class Clock:
         self.seconds = seconds
 
     def load_into_database(self, volume: Volume) -> None:
-        """Have PostgreSQL see this clock; the platform starts it without our environment, so its program is wrapped.
+        """Make PostgreSQL see this clock, by a wrapper around its program.
 
-        Only in mounts of our own, over a copy of the programs: nothing outside this run sees it.
+        The platform starts the database without our environment, so the program is wrapped. This happens only
+        in mounts of this process, over a copy of the programs: nothing outside this run sees it.
         """
         install = reachable_install(places.system_account())
         copy = volume.cover(install)
@@ -65,12 +69,15 @@ class Clock:
         program.chmod(0o755)
 
     def seen_by(self, platform: Platform) -> dict[str, bool]:
-        """Part → whether it sees the shift: the database is asked for the time, others must have the library."""
+        """Return for each part whether it sees the shift.
+
+        The database is asked for its time; the other processes must have the library loaded.
+        """
         found = {}
         for name, pid in platform.pids().items():
             try:
                 found[name] = str(self._library) in Path(f"/proc/{pid}/maps").read_text(errors="replace")
-            except OSError:  # it has ended meanwhile
+            except OSError:  # the process has ended
                 continue
         with psycopg.connect(platform.database_url, connect_timeout=10) as connection:
             row = connection.execute("SELECT extract(epoch FROM clock_timestamp())::float").fetchone()

@@ -1,4 +1,7 @@
-"""The faults: kills, stops, full disks, folders that cannot be written, shifted clocks. Each is drawn, carried out, ended."""
+"""Faults: kills, stops, full disks, read-only folders, shifted clocks.
+
+Each fault is drawn, carried out and ended.
+"""
 
 import os
 import random
@@ -33,7 +36,7 @@ WEIGHTS = {
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault as it happened, on the monotonic clock: `ended` is when nothing stood in the way any more."""
+    """One fault as it happened, on the monotonic clock; `ended` is when all obstacles were gone."""
 
     kind: str
     what: str
@@ -42,7 +45,10 @@ class Fault:
 
 
 class Injector:
-    """Draws faults for a site by a seed. `volume` None: disks are not filled; `clock` None: clocks are not shifted."""
+    """Draws faults for a site by a seed.
+
+    If `volume` is None, disks are not filled. If `clock` is None, clocks are not shifted.
+    """
 
     def __init__(self, site: Site, seed: int, volume: Volume | None, clock: Clock | None) -> None:
         self.site, self.volume, self.clock = site, volume, clock
@@ -67,7 +73,7 @@ class Injector:
         self.clock_seen: dict[str, bool] = {}  # part → whether it has ever seen a shift
 
     def _draw(self, possible: dict[str, int]) -> Iterator[str]:
-        """Every kind once, so that a short run has seen them all; then by weight."""
+        """Yield every kind once, so that a short run includes all of them, then kinds by weight."""
         yield from self._shuffled(list(possible))
         yield from self._bag([kind for kind, weight in possible.items() for _ in range(weight)])
 
@@ -89,14 +95,14 @@ class Injector:
         return until(lambda: self.site.family(name), 120, f"{name} runs")
 
     def _kill(self) -> str:
-        """`kill -9` of a main process."""
+        """Send `kill -9` to a main process."""
         name = next(self._parts)
         with suppress(psutil.Error):
             self._family(name)[0].kill()
         return name
 
     def _kill_child(self) -> str:
-        """`kill -9` of a process that a main process works with: a backend, a web worker, a computing process."""
+        """Send `kill -9` to a child of a main process: a backend, a web worker, a computing process."""
         name = self._dice.choice(("postgres", "web", "worker"))
         children = self._family(name)[1:]
         if not children:
@@ -106,7 +112,7 @@ class Injector:
         return name
 
     def _kill_supervisor(self) -> str:
-        """`kill -9` of the supervisor and at once `mekiki up` again, on the same address."""
+        """Send `kill -9` to the supervisor, then start `mekiki up` at once on the same address."""
         platform = self.site.platform
         os.kill(platform.pid, signal.SIGKILL)
         assert platform.child is not None
@@ -116,7 +122,7 @@ class Injector:
         return "supervisor"
 
     def _stop(self) -> str:
-        """SIGSTOP of a part with its children for some seconds."""
+        """Suspend a part and its children with SIGSTOP for some seconds."""
         name = next(self._stopped)
         family = self._family(name)
         for process in family:
@@ -138,18 +144,18 @@ class Injector:
         return f"{written >> 20} MB"
 
     def _protect_folder(self) -> str:
-        """The folder of the files becomes read-only for some seconds."""
+        """Make the folder of the files read-only for some seconds."""
         assert self.volume is not None
         with self.volume.read_only(self.site.platform.home / "files"):
             time.sleep(self._dice.uniform(4, 15))
         return "files"
 
     def _shift_clock(self) -> str:
-        """Set the clock of all processes; it stays until the next shift."""
+        """Set the clock of all processes until the next shift."""
         assert self.clock is not None
         self.clock.shift(next(self._shifts))
         if self.clock.seconds:
-            with suppress(Exception):  # a part that is down sees nothing
+            with suppress(Exception):  # a stopped part sees nothing
                 for name, seen in self.clock.seen_by(self.site.platform).items():
                     self.clock_seen[name] = self.clock_seen.get(name, False) or seen
         return f"{self.clock.seconds:+d} s"

@@ -1,4 +1,7 @@
-"""A small file system of its own for the platform's home, so that it can be filled without harm to the machine."""
+"""A small separate file system for the platform's home.
+
+It can be filled without harm to the machine.
+"""
 
 import contextlib
 import errno
@@ -12,22 +15,25 @@ from pathlib import Path
 FREE_AT_LEAST = 4096
 
 
-# Where root's databases are kept, outside the home (mekiki.embedded.places).
+# Folder of root's databases, outside the home (mekiki.embedded.places).
 DATABASES = Path("/var/lib/mekiki")
 INSIDE = "CHAOS_HAS_OWN_MOUNTS"
 
 
 def enter_own_mounts() -> None:
-    """Start this program again with mounts that no other process sees. Only root may; else nothing happens."""
+    """Start this program again with mounts that no other process sees.
+
+    Does nothing without root or without the program `unshare`.
+    """
     if os.geteuid() == 0 and not os.environ.get(INSIDE) and shutil.which("unshare"):
         os.environ[INSIDE] = "1"
         os.execvp("unshare", ["unshare", "--mount", "--propagation", "private", sys.executable, *sys.argv])
 
 
 class Volume:
-    """A tmpfs of `megabytes` mounted on `place`, which holds root's databases, too.
+    """A tmpfs of `megabytes` mounted on `place`, which also holds root's databases.
 
-    `mounted` is False where this user may not mount one.
+    `mounted` is False if this user may not mount one.
     """
 
     def __init__(self, place: Path, megabytes: int) -> None:
@@ -41,7 +47,7 @@ class Volume:
             for folder in (place / "databases", DATABASES):
                 folder.mkdir(mode=0o755, parents=True, exist_ok=True)
             subprocess.run(["mount", "--bind", str(place / "databases"), str(DATABASES)], check=True)
-            # What killed processes leave of their shared memory goes with these mounts.
+            # Shared memory that killed processes leave behind is freed with these mounts.
             subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=1777", "tmpfs", "/dev/shm"], check=True)
             self.mounted = True
 
@@ -50,7 +56,7 @@ class Volume:
         return self.place / "filler"
 
     def fill(self) -> int:
-        """Write until nothing more fits; returns the bytes written."""
+        """Write until nothing more fits; return the bytes written."""
         written, block = 0, b"\0" * (1 << 20)
         with self._filler.open("wb", buffering=0) as file:
             while len(block) >= FREE_AT_LEAST:
@@ -63,13 +69,13 @@ class Volume:
         return written
 
     def free(self) -> None:
-        """Give the space back."""
+        """Free the space again."""
         with contextlib.suppress(FileNotFoundError):
             self._filler.unlink()
 
     @contextlib.contextmanager
     def read_only(self, folder: Path) -> Iterator[None]:
-        """Have a folder refuse to be written, as a network disk does that lost its server's leave."""
+        """Make a folder refuse writes, like a network disk that lost its write permission."""
         subprocess.run(["mount", "--bind", str(folder), str(folder)], check=True)
         try:
             subprocess.run(["mount", "-o", "remount,bind,ro", str(folder)], check=True)
@@ -78,7 +84,7 @@ class Volume:
             subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
     def cover(self, folder: Path) -> Path:
-        """Put a copy of a folder in its place, for this run alone; where the copy can be changed."""
+        """Mount a copy of a folder over it, for this run only; return the copy, which may be changed."""
         copy = self.place.parent / f"{folder.name}-copy"
         shutil.copytree(folder, copy, symlinks=True)
         subprocess.run(["mount", "--bind", str(copy), str(folder)], check=True)
@@ -86,7 +92,7 @@ class Volume:
         return copy
 
     def close(self) -> None:
-        """Unmount; the content is gone."""
+        """Unmount the file system; its content is lost."""
         self.free()
         if self.mounted:
             for place in (*self._covered, "/dev/shm", DATABASES, self.place):

@@ -1,4 +1,4 @@
-"""What became of the work: answers, jobs and images counted in the database after the last fault."""
+"""Figures about the work: answers, jobs and images counted in the database after the last fault."""
 
 import math
 import os
@@ -11,7 +11,7 @@ from tests.e2e.killing import Site
 
 
 def answer_figures(site: Site, clients: list[Client], slug: str) -> dict[str, Any]:
-    """Answers acknowledged, and stored exactly as acknowledged, once."""
+    """Return figures on answers: sent, acknowledged, and stored once and exactly as acknowledged."""
     given = [answer for client in clients for answer in client.answers]
     stored = {
         key: (decision, item, label)
@@ -37,10 +37,11 @@ def answer_figures(site: Site, clients: list[Client], slug: str) -> dict[str, An
 
 
 def job_figures(site: Site, acts: Acts) -> dict[str, Any]:
-    """Jobs by how they ended. Doubled: the end of the same job was recorded more than once.
+    """Return figures on jobs by their final state.
 
-    Lost: an import or a label set was acknowledged, and there is no job or no label set. Trainings that were asked for
-    while one waited or ran are one job with it, so they are not counted here.
+    Doubled: the end of the same job was recorded more than once. Lost: an import or a label set was
+    acknowledged, and there is no job or no label set. A training that is requested while another one waits or
+    runs becomes the same job, so trainings are not counted here.
     """
     by_state = dict(site.query("SELECT state, count(*) FROM jobs_job GROUP BY 1"))
     doubled = site.query(
@@ -63,19 +64,19 @@ def job_figures(site: Site, acts: Acts) -> dict[str, Any]:
 
 
 def failed_jobs(site: Site) -> list[str]:
-    """Kind and reason of every job that failed."""
+    """Return the kind and reason of every failed job."""
     rows = site.query("SELECT kind, attempt, error FROM jobs_job WHERE state = 'failed' ORDER BY created_at")
     return [f"{kind} (attempt {attempt}): {error[-300:]}" for kind, attempt, error in rows]
 
 
 def image_figures(site: Site, sent: dict[str, int]) -> dict[str, Any]:
-    """Images sent by acknowledged imports; stored; embedded and predicted by the head in use."""
+    """Return figures on images: sent by acknowledged imports, stored, embedded, predicted by the champion."""
     stored, embedded, predicted = site.query(
-        "SELECT count(*), count(e.image_id), count(p.image_id) FROM datasets_image i"
-        " JOIN datasets_dataset d ON d.id = i.dataset_id"
-        " LEFT JOIN learning_champion c ON c.dataset_id = d.id LEFT JOIN learning_head h ON h.id = c.head_id"
-        " LEFT JOIN learning_embedding e ON e.image_id = i.id AND e.encoder_id = h.encoder_id"
-        " LEFT JOIN learning_prediction p ON p.image_id = i.id AND p.head_id = c.head_id WHERE d.slug = ANY(%s)",
+        "SELECT count(*), count(e.image_id), count(p.image_id) FROM datasets_image i JOIN datasets_dataset "
+        "d ON d.id = i.dataset_id LEFT JOIN learning_champion c ON c.dataset_id = d.id LEFT JOIN "
+        "learning_head h ON h.id = c.head_id LEFT JOIN learning_embedding e ON e.image_id = i.id AND "
+        "e.encoder_id = h.encoder_id LEFT JOIN learning_prediction p ON p.image_id = i.id AND p.head_id = "
+        "c.head_id WHERE d.slug = ANY(%s)",
         list(sent),
     )[0]
     return {
@@ -87,11 +88,12 @@ def image_figures(site: Site, sent: dict[str, int]) -> dict[str, Any]:
 
 
 def recovery_figures(faults: list[Fault], clients: list[Client]) -> dict[str, Any]:
-    """Seconds from a fault's end to the first answer that was sent after it and acknowledged, by kind of fault.
+    """Return the recovery times by kind of fault, in seconds.
 
-    The answers come from all reviewers together: with eight who answer every two seconds, a quarter of a second passes on
-    average without any fault. Where the next fault began before that answer came, two faults were mended in one: those are
-    counted apart.
+    A recovery time is from the end of a fault to the first answer that was sent after it and acknowledged.
+    The answers come from all reviewers together: eight reviewers who answer every two seconds need a quarter
+    of a second on average without any fault. If the next fault began before that answer came, the answer
+    shows the recovery from two faults. These times are counted separately.
     """
     times = sorted(pair for client in clients for pair in client.times)
     by_kind: dict[str, list[float]] = {}
@@ -124,17 +126,17 @@ def recovery_figures(faults: list[Fault], clients: list[Client]) -> dict[str, An
 
 
 def spread(values: list[float]) -> str:
-    """How many, the median and the largest."""
+    """Return the number of values, their median and the largest one as text."""
     return f"n {len(values)}, median {statistics.median(values):.1f}, largest {max(values):.1f}"
 
 
 def load_figures(loads: list[float]) -> dict[str, Any]:
-    """The load average over one minute, as it was at each fault. The platform's own work is part of it."""
+    """Return the load average over one minute at each fault; the platform's own work is part of it."""
     return {"cores": os.cpu_count(), "load_average": spread(loads)}
 
 
 def clock_figures(seen: dict[str, bool]) -> dict[str, Any]:
-    """The parts that saw a shifted clock, and those that did not."""
+    """Return the parts that saw a shifted clock, and the parts that did not."""
     return {
         "clock_shifted_for": ", ".join(sorted(name for name, shifted in seen.items() if shifted)),
         "clock_not_shifted_for": ", ".join(sorted(name for name, shifted in seen.items() if not shifted)),

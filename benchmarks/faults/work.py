@@ -1,4 +1,7 @@
-"""The work that goes on while faults happen: reviewers, imports, trainings, freezes, all through the site or the CLI."""
+"""The work during the faults: reviews, imports, trainings and freezes.
+
+All of it goes through the site or the command line.
+"""
 
 import itertools
 import json
@@ -19,8 +22,9 @@ from PIL import Image
 from mekiki.simulation.clients import HttpClient
 from tests.e2e.killing import Reviewer, Site
 
-PATIENCE = 300.0  # seconds that a client tries one request again
-# What the station in a browser takes for the last word, too (static/mekiki/js/review/outbox.js).
+PATIENCE = 300.0  # a client repeats one request for this many seconds
+# Status codes after which the review station in a browser does not repeat a request either
+# (static/mekiki/js/review/outbox.js).
 REFUSALS = ("404", "409", "422")
 
 
@@ -36,7 +40,7 @@ def draw_pictures(folder: Path, count: int, seed: int) -> None:
 
 
 class Client(Reviewer):
-    """A reviewer who logs in again when the session has ended, as a person would."""
+    """A reviewer who logs in again when the session has ended."""
 
     def __init__(self, site: Site, slug: str, name: str, pace: float) -> None:
         super().__init__(site, slug, name)
@@ -47,7 +51,10 @@ class Client(Reviewer):
         self.sent: set[str] = set()  # keys of all answers that were sent, acknowledged or not
 
     def insist(self, act: str, body: dict[str, Any]) -> tuple[dict[str, Any], int]:
-        """(the reply, how many tries it took); RuntimeError when the site refuses it or the patience ends."""
+        """Return the reply and the number of tries; repeat the request until it is accepted.
+
+        Raises RuntimeError if the site refuses the request or PATIENCE has passed.
+        """
         began, tries = time.monotonic(), 0
         if act == "answer":
             self.sent.add(body["client_key"])
@@ -79,7 +86,10 @@ class Client(Reviewer):
 
 
 class Acts:
-    """Threads that keep asking for imports, trainings and label sets; each counts what was acknowledged."""
+    """Threads that repeatedly request imports, trainings and label sets.
+
+    They count the acknowledged requests.
+    """
 
     def __init__(self, site: Site, folder: Path, slugs: list[str], reviewed: str, seed: int) -> None:
         self.site, self.folder, self.slugs, self.reviewed = site, folder, slugs, reviewed
@@ -119,7 +129,10 @@ class Acts:
                         return
 
     def _import(self, number: int) -> None:
-        """Thirty new pictures from a folder, by the command line. The same folder again adds none twice."""
+        """Import thirty new pictures from a folder by the command line.
+
+        A repeated import of the same folder adds no image twice.
+        """
         slug = self.slugs[number % len(self.slugs)]
         source = self.folder / f"{slug}-{number}"
         if not source.exists():
@@ -145,7 +158,7 @@ class Acts:
 
 
 def verify_label_sets(site: Site, slug: str, folder: Path) -> tuple[int, int]:
-    """(frozen, verified) label sets: each is downloaded and checked by `mekiki verify`."""
+    """Download every frozen label set and check it with `mekiki verify`; return (frozen, verified)."""
     versions = [
         version
         for (version,) in site.query(

@@ -1,1 +1,1 @@
-"""What benchmarks/rerank.py is made of."""
+"""Parts of `benchmarks/rerank.py`."""

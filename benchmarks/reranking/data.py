@@ -1,4 +1,4 @@
-"""A made-up pool of any size: clustered unit vectors in a float16 file, like the mirror's."""
+"""A generated pool of any size: clustered unit vectors in a float16 file, like that of the mirror."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,19 +9,19 @@ from numpy.typing import NDArray
 
 DIM = 512
 LOGIT_SCALE = 100.0
-MODES = 12  # looks a label has: one line, one camera, one light
-COPIES = 0.1  # the share of images that are near-copies of another, as bursts of photographs are
+MODES = 12  # looks per label: a combination of line, camera and light
+COPIES = 0.1  # share of images that are near-copies of another, like bursts of photographs
 APART_LABELS, APART_LOOKS, NOISE, VAGUE = 0.17, 0.3, 0.7, 0.08
 _BLOCK = 50_000
 
 
 @dataclass(frozen=True)
 class Pool:
-    """n images of L labels. The file is written once and mapped; only the confirmed rows are ever copied."""
+    """n images of L labels. The file is written once and mapped; only the confirmed rows are copied."""
 
     X: NDArray[np.float16]  # (n, 512) a read-only memory map
     y: NDArray[np.int32]  # (n,) true labels
-    text: NDArray[np.float32]  # (L, 512) unit rows: roughly where the labels lie, as prompts are
+    text: NDArray[np.float32]  # (L, 512) unit rows: class embeddings near the labels, as prompts give
     reserve: NDArray[np.bool_]  # (n,) a fifth of the images, drawn by key, for audits
 
     @property
@@ -29,22 +29,23 @@ class Pool:
         return len(self.text)
 
     def first(self, n: int) -> "Pool":
-        """The first n images, which are a sample like any other."""
+        """Return the first n images, which are a random sample."""
         return Pool(self.X[:n], self.y[:n], self.text, self.reserve[:n])
 
     def confirmed(self, count: int, seed: int) -> NDArray[np.int64]:
-        """(count,) rows outside the reserve that people have answered, in ascending order."""
+        """Return (count,) confirmed rows outside the reserve, in ascending order."""
         rows = np.random.default_rng([seed, count]).permutation(np.flatnonzero(~self.reserve))[:count]
         return np.sort(rows)
 
 
 def make(folder: Path, n: int, labels: int, seed: int = 0) -> Pool:
-    """Write the pool's file, or map the one that lies there.
+    """Return the pool; write its file if it is not there.
 
-    An image is the sum of a common vector (as of real encoders), vectors of its label and look, and noise
-    whose energy falls along the axes as 1/i, so that most of it lies in about a hundred of 512 dimensions.
-    Frequencies fall as 1/√rank for labels and as 1/rank for looks within a label. A tenth of the images are
-    near-copies of an image shortly before. Class embeddings are a label's vector with noise of the same size.
+    An image is the sum of four parts: a common vector (as of real encoders), vectors of its label and of its
+    look, and noise. The energy of the noise falls along the axes as 1/i, so that most of it lies in about a
+    hundred of 512 dimensions. Frequencies fall as 1/√rank for labels and as 1/rank for looks within a label.
+    A tenth of the images are near-copies of an image shortly before. A class embedding is the vector of a
+    label with noise of the same size.
     """
     rng = np.random.default_rng([seed, labels])
     spectrum = (1.0 / np.sqrt(1.0 + np.arange(DIM))).astype(np.float32)
@@ -65,7 +66,7 @@ def make(folder: Path, n: int, labels: int, seed: int = 0) -> Pool:
     file = folder / f"vectors-{n}-{labels}-{seed}.f16"
     size = n * DIM * 2
     source = np.arange(n)
-    for i in np.flatnonzero(copied):  # in order, so that a copy of a copy is of the first image's label
+    for i in np.flatnonzero(copied):  # in order, so that a copy of a copy gets the label of the first image
         source[i] = source[max(i - back[i], i - i % _BLOCK)]
     y, look = y[source], look[source]
     if not file.exists() or file.stat().st_size != size:

@@ -1,4 +1,4 @@
-"""Seconds, processor seconds and memory of one call, and the least that the machine could do it in."""
+"""Seconds, processor seconds and memory of one call, and lower bounds of its time on this machine."""
 
 import statistics
 import threading
@@ -15,15 +15,18 @@ from threadpoolctl import threadpool_limits
 
 @dataclass(frozen=True)
 class Taken:
-    """Of one call, or of the median one."""
+    """The cost of one call, or the median of several."""
 
     seconds: float
     cpu: float  # of all threads
-    grown_mb: float  # the most memory of its own (not mapped files) beyond what the process held before
+    grown_mb: float  # largest growth of anonymous memory (not mapped files) during the call
 
 
 def own_mb() -> float:
-    """Anonymous memory of this process; pages of mapped files are not in it, which the system may take back."""
+    """Return the anonymous memory of this process in MB.
+
+    Pages of mapped files are not included, because the system may take them back.
+    """
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("RssAnon"):
             return int(line.split()[1]) / 1024
@@ -31,7 +34,7 @@ def own_mb() -> float:
 
 
 def taken(call: Callable[[], Any]) -> tuple[Taken, Any]:
-    """Run it while a thread watches the memory."""
+    """Run the call while a thread watches the memory; return its cost and its value."""
     before, most, over = own_mb(), 0.0, threading.Event()
 
     def watch() -> None:
@@ -60,9 +63,10 @@ def median(of: list[Taken]) -> Taken:
 
 
 def read_s(X: NDArray[Any]) -> float:
-    """Seconds to read every byte of X once, in blocks, in one thread: the quickest block's pace for all of it.
+    """Return the seconds to read every byte of X once, in blocks, in one thread.
 
-    The quickest, because a floor that other programs have raised would be none.
+    The pace of the fastest block is used for all of X, because other programs would raise the floor
+    otherwise.
     """
     quickest = np.inf
     for start in range(0, max(1, len(X) - 8191), 8192):
@@ -74,8 +78,10 @@ def read_s(X: NDArray[Any]) -> float:
 
 
 def product_s(rows: int, dims: int, columns: int) -> float:
-    """Seconds of a (rows, dims) × (dims, columns) product in float32, without conversion, one thread's: the quickest
-    of many blocks that lie in the cache."""
+    """Return the seconds of a (rows, dims) × (dims, columns) product in float32, in one thread.
+
+    Conversion is not included. The pace is that of the fastest of many blocks that lie in the cache.
+    """
     rng = np.random.default_rng(0)
     block, W = rng.random((2048, dims), np.float32), rng.random((dims, columns), np.float32)
     quickest = np.inf
@@ -88,7 +94,10 @@ def product_s(rows: int, dims: int, columns: int) -> float:
 
 
 def rescore_floor(X: NDArray[Any], labels: int) -> dict[str, float]:
-    """What re-scoring cannot avoid: all bytes read once and all products taken; nothing converted, no softmax."""
+    """Return the lower bound of re-scoring: all bytes read once and all products computed.
+
+    Nothing is converted, and there is no softmax.
+    """
     n, d = X.shape
     read, product = read_s(X), product_s(n, d, labels)
     return {
@@ -100,8 +109,11 @@ def rescore_floor(X: NDArray[Any], labels: int) -> dict[str, float]:
 
 
 def choose_floor(X: NDArray[Any], shortlist: int, sample: int, centres: int, groups: int) -> dict[str, float]:
-    """What choosing cannot avoid: each image's uncertainty looked at once, the shortlist's sample gathered, and one
-    assignment of it to the groups and of each group to its own centres."""
+    """Return the lower bound of choosing.
+
+    It includes reading each image's uncertainty once, gathering the sample of the shortlist, assigning the
+    sample once to the groups, and assigning each group once to its centres.
+    """
     n, d = X.shape
     rows = np.sort(np.random.default_rng(0).choice(n, sample, replace=False))
     begun = time.perf_counter()

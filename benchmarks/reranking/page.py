@@ -5,27 +5,38 @@ from typing import Any
 from benchmarks.reranking.plots import NAME
 
 COMMAND = "python benchmarks/rerank.py --json benchmarks/results/rerank.json --docs"
-SAYS = """Confirmed labels come in; the head is fitted again, every image scored again, and the next 2,000 questions
-chosen. Budget: a million cached embeddings of 512 dimensions, 10 labels, 1,000 confirmed, in 5 s, of which re-scoring
-1 s. The pool is made up: a common direction, labels, twelve looks a label, noise whose energy falls as 1/i, a tenth
-near-copies, in a mapped float16 file like the mirror's (`benchmarks/reranking/data.py`). Medians; a step above half a
-minute was run once. *processor* are seconds of all threads, which other programs on the machine disturb less than
-they do the clock (but waiting for cache and for each other still counts); *load* is the machine's load average when
-the row was written, of which the benchmark itself is at most two. The *floor* of re-scoring: all bytes of the pool read
-once, plus all products with the labels on blocks in the cache, each at the quickest block's pace of one thread; that of choosing: every uncertainty
-looked at once, the sample gathered, one assignment to the clusters. *memory* is the most that one of the steps held
-of its own beyond what was there before, mapped files left out; the whole pool in float32 would be 2,048 MB."""
+SAYS = """Confirmed labels come in; the head is fitted again, every image scored again, \
+and the next 2,000 questions
+chosen. Budget: a million cached embeddings of 512 dimensions, 10 labels, 1,000 confirmed, in 5 s, \
+of which re-scoring
+1 s. The pool is made up: a common direction, labels, twelve looks a label, \
+noise whose energy falls as 1/i, a tenth
+near-copies, in a mapped float16 file like the mirror's (`benchmarks/reranking/data.py`). Medians; \
+a step above half a
+minute was run once. *processor* are seconds of all threads, \
+which other programs on the machine disturb less than
+they do the clock (but waiting for cache and for each other still counts); \
+*load* is the machine's load average when
+the row was written, of which the benchmark itself is at most two. The *floor* of re-scoring: \
+all bytes of the pool read
+once, plus all products with the labels on blocks in the cache, \
+each at the quickest block's pace of one thread; that of choosing: every uncertainty
+looked at once, the sample gathered, one assignment to the clusters. \
+*memory* is the most that one of the steps held
+of its own beyond what was there before, mapped files left out; \
+the whole pool in float32 would be 2,048 MB."""
 
 
 def section(rows: list[dict[str, Any]]) -> str:
-    """Markdown, without a trailing line."""
+    """Return the section in Markdown, without a final newline."""
     first = rows[0]
     parts = [
         f"## Re-ranking a million\n\n{SAYS}\n\n    {COMMAND}\n\n{first['measured']}, {first['machine']}.\n",
         f"![Seconds against images](images/{NAME})\n",
     ]
     lines = [
-        "| images | labels | confirmed | refit s | re-score s | choose s | in all s | processor s | floor: re-score s | floor: choose s | memory MB | repeats | load |",
+        "| images | labels | confirmed | refit s | re-score s | choose s | in all s | processor s | "
+        "floor: re-score s | floor: choose s | memory MB | repeats | load |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for r in sorted(
@@ -35,16 +46,21 @@ def section(rows: list[dict[str, Any]]) -> str:
         steps = ("refit", "rescore", "choose")
         cpu = " + ".join(f"{r[f'{step}_cpu_s']:.2f}" for step in steps)
         lines.append(
-            f"| {r['images']:,} | {r['labels']} | {r['confirmed']:,} | {r['refit_s']:.2f} | {r['rescore_s']:.2f} | "
-            f"{r['choose_s']:.2f} | {r['total_s']:.2f} | {cpu} | {r['floor_read_s']:.2f} ({r['floor_gb']:.2f} GB) + "
-            f"{r['floor_product_s']:.2f} ({r['floor_gflop']:.1f} GFLOP) | {r['choose_floor_s']:.2f} ({r['choose_floor_mb']:.0f} MB) | "
+            f"| {r['images']:,} | {r['labels']} | {r['confirmed']:,} | {r['refit_s']:.2f} | "
+            f"{r['rescore_s']:.2f} | {r['choose_s']:.2f} | {r['total_s']:.2f} | {cpu} | "
+            f"{r['floor_read_s']:.2f} ({r['floor_gb']:.2f} GB) + "
+            f"{r['floor_product_s']:.2f} ({r['floor_gflop']:.1f} GFLOP) | "
+            f"{r['choose_floor_s']:.2f} ({r['choose_floor_mb']:.0f} MB) | "
             f"{max(r[f'{step}_grown_mb'] for step in steps)} | {r['repeats']} | {r['load']} |"
         )
     parts.append("\n".join(lines) + "\n")
     kinds = [row for row in rows if row["kind"] == "acquisition"]
     if kinds:
         lines = [
-            f"What is asked next, by each way to ask, at {kinds[0]['images']:,} images and {kinds[0]['labels']} labels:\n",
+            (
+                f"What is asked next, by each way to ask, at {kinds[0]['images']:,} images and "
+                f"{kinds[0]['labels']} labels:\n"
+            ),
             "| acquisition | choose s | processor s | memory MB |",
             "|---|---|---|---|",
         ]
@@ -56,9 +72,9 @@ def section(rows: list[dict[str, Any]]) -> str:
     peers = [row for row in rows if row["kind"] == "peer"]
     if peers:
         lines = [
-            "The same by libraries people would use, in the same run, each in a process of its own: scikit-learn's "
-            "LogisticRegression (fit, then all probabilities at once) and scikit-activeml's queries for the same batch, on "
-            "ever larger pools until one takes over a minute:\n",
+            "The same by libraries people would use, in the same run, each in a process of its own: "
+            "scikit-learn's LogisticRegression (fit, then all probabilities at once) and scikit-activeml's "
+            "queries for the same batch, on ever larger pools until one takes over a minute:\n",
             "| library | images | refit s | re-score s | choose s | |",
             "|---|---|---|---|---|---|",
         ]

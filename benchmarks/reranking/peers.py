@@ -1,4 +1,4 @@
-"""The same steps by the libraries people would use: scikit-learn, and scikit-activeml where it is installed."""
+"""The same steps by common libraries: scikit-learn, and scikit-activeml if it is installed."""
 
 import importlib.util
 import multiprocessing
@@ -12,25 +12,32 @@ import numpy as np
 from benchmarks.reranking.data import Pool, make
 
 HOW = "pip install 'mekiki[bench]'"
-LIMIT = 60.0  # seconds: a peer that took longer is not tried on a larger pool
+LIMIT = 60.0  # seconds; a peer that takes longer is not tried on a larger pool
 QUERIES = ("UncertaintySampling", "Badge", "CoreSet")
 
 
 def absent() -> str | None:
-    """Why scikit-activeml is not measured, or None."""
+    """Return why scikit-activeml is not measured, or None."""
     if importlib.util.find_spec("skactiveml") is None:
-        return f"scikit-activeml is not installed and so not measured; {HOW} (or PYTHONPATH to a folder that has it)"
+        return (
+            f"scikit-activeml is not installed and so not measured; {HOW} "
+            "(or PYTHONPATH to a folder that has it)"
+        )
     return None
 
 
 def logistic(pool: Pool, confirmed: int, seed: int) -> dict[str, float]:
-    """scikit-learn's LogisticRegression at its defaults on the confirmed labels, then all probabilities at once."""
+    """Return the seconds of scikit-learn's LogisticRegression: fit, then all probabilities at once.
+
+    It is fitted on the confirmed labels.
+    """
     from sklearn.linear_model import LogisticRegression
 
     rows = pool.confirmed(confirmed, seed)
     X, y = np.asarray(pool.X[rows], np.float32), pool.y[rows]
     begun = time.perf_counter()
-    # Unit vectors at its default strength learn little; at 100 it learns what the head learns.
+    # At the default strength (C=1) it learns little from unit vectors; at C=100 it learns as much as the
+    # head.
     model = LogisticRegression(C=100.0, max_iter=200).fit(X, y)
     fitted = time.perf_counter()
     model.predict_proba(np.asarray(pool.X, np.float32))
@@ -38,7 +45,7 @@ def logistic(pool: Pool, confirmed: int, seed: int) -> dict[str, float]:
 
 
 def query(name: str, pool: Pool, confirmed: int, batch: int, seed: int) -> float:
-    """Seconds of one query for a batch, fitting left out as far as the library lets one."""
+    """Return the seconds of one query for a batch, without fitting as far as the library allows it."""
     from skactiveml import pool as strategies
     from skactiveml.classifier import SklearnClassifier
     from skactiveml.utils import MISSING_LABEL
@@ -76,8 +83,10 @@ def _child(to: Connection, path: list[str], which: str, place: tuple[Any, ...], 
 
 
 def alone(which: str, place: tuple[Any, ...], n: int, *given: Any, limit: float = 3 * LIMIT) -> Any:
-    """In a process of its own, on the first n images of the pool that `make(*place)` maps: its result, or a string
-    that says why there is none."""
+    """Run a peer in a separate process, on the first n images of the pool that `make(*place)` maps.
+
+    Returns its result, or a string with the reason why there is none.
+    """
     mine, other = multiprocessing.Pipe(False)
     process = multiprocessing.get_context("spawn").Process(
         target=_child, args=(other, sys.path, which, place, n, given)
@@ -90,6 +99,6 @@ def alone(which: str, place: tuple[Any, ...], n: int, *given: Any, limit: float 
             return f"stopped after {limit:.0f} s"
         return mine.recv()
     except EOFError:
-        return "memory"  # the system ended it
+        return "memory"  # the system killed the process
     finally:
         process.join()

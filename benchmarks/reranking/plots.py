@@ -1,4 +1,4 @@
-"""How the seconds grow with the images, as SVG."""
+"""Growth of the seconds with the number of images, as SVG."""
 
 from html import escape
 from pathlib import Path
@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.efficiency.plots import BOTTOM, COLOURS, HEIGHT, LEFT, RIGHT, TOP, WIDTH
 
 NAME = "rerank-growth.svg"
-# step → (colour, dashes): told apart a second time by the line's kind
+# step → (colour, dashes): the dashes distinguish the lines without colour
 STEPS = {
     "refit": (COLOURS["typiclust"], "2 3"),
     "rescore": (COLOURS["margin"], "7 4"),
@@ -20,7 +20,7 @@ WORDS = {"refit": "refit the head", "rescore": "re-score", "choose": "choose", "
 
 
 def growth(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of the fewest labels and confirmed images, by images."""
+    """Return the rows with the fewest labels and confirmed images, sorted by number of images."""
     mine = [row for row in rows if row["kind"] == "rerank"]
     least = min((row["labels"], row["confirmed"]) for row in mine)
     return sorted(
@@ -36,7 +36,10 @@ def write(rows: list[dict[str, Any]], folder: Path) -> Path:
 
 
 def plot(rows: list[dict[str, Any]]) -> str:
-    """Both axes logarithmic. `floor` is the reading and the products of re-scoring."""
+    """Return the SVG, with both axes logarithmic.
+
+    `floor` is the reading and the products of re-scoring.
+    """
     images = np.array([row["images"] for row in rows], float)
     lines = {step: np.array([row[f"{step}_s"] for row in rows]) for step in STEPS}
     floor = np.array([row["floor_read_s"] + row["floor_product_s"] for row in rows])
@@ -56,7 +59,8 @@ def plot(rows: list[dict[str, Any]]) -> str:
 
     title = f"Refit, re-score, choose: {rows[0]['labels']} labels, {rows[0]['confirmed']:,} confirmed"
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" font-family="sans-serif" font-size="12">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        'font-family="sans-serif" font-size="12">',
         f"<title>{escape(title)}: seconds against images</title>",
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>',
         f'<text x="{LEFT}" y="22" font-size="15" fill="#111111">{escape(title)}</text>',
@@ -69,7 +73,8 @@ def plot(rows: list[dict[str, Any]]) -> str:
         )
     for count in images:
         parts.append(
-            f'<text x="{x(count):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle" fill="#444444">{count:,.0f}</text>'
+            f'<text x="{x(count):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle" '
+            f'fill="#444444">{count:,.0f}</text>'
         )
     parts.append(
         f'<text x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 10}" text-anchor="middle" fill="#444444">'
@@ -84,8 +89,10 @@ def plot(rows: list[dict[str, Any]]) -> str:
         start = WIDTH - RIGHT + 14
         parts.append(
             f'<polyline points="{path(values)}" fill="none" stroke="{colour}" stroke-width="{wide}"{dash}/>'
-            f'<line x1="{start}" x2="{start + 24}" y1="{at}" y2="{at}" stroke="{colour}" stroke-width="{wide}"{dash}/>'
-            f'<text x="{start + 30}" y="{at + 4}" font-size="11" fill="#222222">{escape(words)}  {values[-1]:.2f} s</text>'
+            f'<line x1="{start}" x2="{start + 24}" y1="{at}" y2="{at}" stroke="{colour}" '
+            f'stroke-width="{wide}"{dash}/>'
+            f'<text x="{start + 30}" y="{at + 4}" font-size="11" fill="#222222">'
+            f"{escape(words)}  {values[-1]:.2f} s</text>"
         )
         at += 20
     parts.append("</svg>")

@@ -1,6 +1,6 @@
-"""The one decoder: what people are shown and what encoders embed are made by it (docs/decisions/0018).
+"""The image decoder for everything that people see and encoders embed (docs/decisions/0018).
 
-No Django, no torch: `mekiki` and `workers.encoders` both import this package, and it imports neither.
+The packages `mekiki` and `workers.encoders` both import this package. It imports neither Django nor torch.
 """
 
 from imaging.decoding import FORMATS, Decoded, decode, decoded

@@ -1,4 +1,4 @@
-"""Colour: ICC profiles and the colour chunks of PNG, applied once; the result is sRGB."""
+"""Conversion of colours to sRGB, by ICC profiles or by the colour chunks of PNG."""
 
 import io
 import struct
@@ -13,22 +13,25 @@ from PIL import Image, ImageCms
 _SRGB_TO_XYZ = np.array(
     [[0.4123908, 0.3575843, 0.1804808], [0.2126390, 0.7151687, 0.0721923], [0.0193308, 0.1191948, 0.9505322]]
 )
-# x and y of white, red, green, blue.
+# Chromaticities: x and y of white, red, green and blue.
 _PRIMARIES = {
     1: (0.3127, 0.3290, 0.640, 0.330, 0.300, 0.600, 0.150, 0.060),  # BT.709, sRGB
     9: (0.3127, 0.3290, 0.708, 0.292, 0.170, 0.797, 0.131, 0.046),  # BT.2020
     11: (0.3140, 0.3510, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060),  # DCI-P3
     12: (0.3127, 0.3290, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060),  # Display P3
 }
-_SRGB_CURVE = -1.0  # stands for the curve of sRGB where a gamma is expected
+_SRGB_CURVE = -1.0  # a special gamma that means the curve of sRGB
 
 
 class ProfileError(Exception):
-    """The colour description is broken or does not belong to this kind of image."""
+    """An error for a colour description that is broken or is for another kind of image."""
 
 
 def profile_step(profile: bytes, mode: str) -> Callable[[Image.Image], Image.Image] | None:
-    """Return what turns pictures of this mode into sRGB; None where nothing changes. Raises: ProfileError."""
+    """Return a function that converts pictures of this mode to sRGB, or None if nothing changes.
+
+    Raises ProfileError.
+    """
     transform = _transform(profile, mode)
     if transform is None:
         return None
@@ -44,7 +47,7 @@ def profile_step(profile: bytes, mode: str) -> Callable[[Image.Image], Image.Ima
 
 @lru_cache(maxsize=16)
 def _transform(profile: bytes, mode: str) -> Any:
-    """Return the transform to sRGB; None where it leaves 8-bit values as they are. Raises: ProfileError."""
+    """Return the transform to sRGB, or None if it does not change 8-bit values. Raises ProfileError."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         space = source.profile.xcolor_space.strip()
@@ -75,7 +78,10 @@ def _changes_nothing(transform: Any, mode: str) -> bool:
 
 
 def lab_to_rgb(pixels: NDArray[Any], *, icc: bool) -> Image.Image:
-    """Return sRGB from L*a*b* of 8 or 16 bits, (h, w, 3). icc: a* and b* are stored with an offset."""
+    """Return an sRGB image from L*a*b* values `(h, w, 3)` of 8 or 16 bits.
+
+    With `icc`, a* and b* are stored with an offset. Raises ProfileError.
+    """
     if pixels.dtype.itemsize == 2:
         high = (pixels.view(np.uint16) >> 8).astype(np.uint8)
     else:
@@ -95,9 +101,10 @@ def lab_to_rgb(pixels: NDArray[Any], *, icc: bool) -> Image.Image:
 
 
 def png_space(colour: dict[bytes, bytes]) -> tuple[tuple[float, ...], float] | None:
-    """Return (primaries, gamma) that the chunks cICP, gAMA and cHRM ask for; None where that is sRGB already.
+    """Return (primaries, gamma) of the chunks cICP, gAMA and cHRM, or None if the space is sRGB.
 
-    Order as the PNG specification asks: cICP, (iCCP: not here), sRGB, then gAMA with cHRM. Raises: ProfileError.
+    The chunks have the priority of the PNG specification: cICP, iCCP (not handled here), sRGB, then gAMA with
+    cHRM. Raises ProfileError.
     """
     cicp = colour.get(b"cICP")
     if cicp and len(cicp) >= 4:
@@ -128,7 +135,10 @@ def png_space(colour: dict[bytes, bytes]) -> tuple[tuple[float, ...], float] | N
 
 
 def space_step(primaries: tuple[float, ...], gamma: float) -> Callable[[Image.Image], Image.Image]:
-    """Return what turns pictures of a space, given by primaries and gamma, into sRGB. Raises: ProfileError."""
+    """Return a function that converts pictures of a colour space to sRGB.
+
+    Primaries and gamma define the space. Raises ProfileError.
+    """
     levels = np.arange(256) / 255.0
     linear = _from_srgb(levels) if gamma == _SRGB_CURVE else levels**gamma
     table = list(np.rint(_to_srgb(linear) * 255).astype(np.uint8))
@@ -144,7 +154,10 @@ def space_step(primaries: tuple[float, ...], gamma: float) -> Callable[[Image.Im
 
 
 def _to_xyz(primaries: tuple[float, ...]) -> NDArray[np.float64]:
-    """Return the matrix from linear RGB to XYZ (white of D65 kept by Bradford's matrix). Raises: ProfileError."""
+    """Return the matrix from linear RGB to XYZ, adapted to the white point D65 by Bradford's matrix.
+
+    Raises ProfileError.
+    """
     try:
         xw, yw, *rest = primaries
         columns = np.array([[x / y, 1.0, (1 - x - y) / y] for x, y in zip(rest[::2], rest[1::2])]).T

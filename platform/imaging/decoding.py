@@ -1,4 +1,4 @@
-"""From the bytes of a file to its one picture: upright, sRGB, 8 bits a channel, transparency on neutral grey."""
+"""Decodes a file to one picture: upright, sRGB, 8 bits per channel, transparency on neutral grey."""
 
 import re
 import warnings
@@ -24,14 +24,14 @@ from imaging.values import jpeg_array
 __all__ = ["BACKDROP", "FORMATS", "Decoded", "Finding", "decode", "decoded"]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
-_EXACT_MODES = {"1", "L", "RGB", "P", "LA", "La", "PA", "RGBA", "RGBa"}  # where browsers show the same pixels
-# What the libraries say of a file that ends too early.
+_EXACT_MODES = {"1", "L", "RGB", "P", "LA", "La", "PA", "RGBA", "RGBa"}  # browsers show the same pixels
+# Parts of the libraries' error messages for a file that ends too early.
 _ENDS_EARLY = "truncat|unexpected end|broken data|requires a buffer|index out of range|premature"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something of the file that is not in the picture. `code` is a key of the import's messages."""
+    """A part of the file that is not in the picture. `code` is a key of the import's messages."""
 
     code: str
     detail: dict[str, Any] = field(default_factory=dict)
@@ -39,9 +39,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class Decoded:
-    """The picture, "L" or "RGB". width and height are those of the whole picture, as people see it.
+    """The picture, "L" or "RGB". `width` and `height` are the size of the whole upright picture.
 
-    `exact`: a browser shows the file itself with these very pixels. `sample`: type of deep values, "" for 8 bits.
+    `exact` is true if a browser shows exactly these pixels for the file itself. `sample` is the type of deep
+    values, or "" for 8 bits.
     """
 
     image: Image.Image
@@ -55,7 +56,7 @@ class Decoded:
 
 @dataclass
 class _Work:
-    """A picture on its way. `strips` is what is left to be coloured and turned upright."""
+    """A picture during decoding. `strips` still need colour conversion, and the picture a rotation."""
 
     strips: Strips
     orientation: int = 1
@@ -74,11 +75,11 @@ class _Work:
 def decode(
     data: bytes, *, window: Window | None = None, max_pixels: int | None = None, side: int | None = None
 ) -> Decoded:
-    """Return the picture of a file. ImagingError: the reason why there is none.
+    """Return the picture of a file. Raises ImagingError with the reason if there is none.
 
-    window: for deep values; None estimates one from this file alone. side: a large JPEG may be decoded at a
-    fraction of its size that is at least `side` pixels in both directions. Whoever decodes files of others uses
-    `decoded`, which bounds the memory of pictures that are still in use too.
+    `window` applies to deep values. None estimates a window from this file alone. With `side`, a large JPEG
+    may be decoded at a fraction of its size that is at least `side` pixels in both directions. For files of
+    other people use `decoded`, which also limits the memory of pictures that are still in use.
     """
     with ExitStack() as held:
         return _guarded(data, window, max_pixels, side, held)
@@ -88,7 +89,10 @@ def decode(
 def decoded(
     data: bytes, *, window: Window | None = None, max_pixels: int | None = None, side: int | None = None
 ) -> Iterator[Decoded]:
-    """Yield what `decode` returns. Its memory is held of the budget until the block ends; then the picture is closed."""
+    """Yield the result of `decode`, with its memory reserved in the budget until the block ends.
+
+    The picture is closed at the end of the block.
+    """
     with ExitStack() as held:
         picture = _guarded(data, window, max_pixels, side, held)
         try:
@@ -109,7 +113,7 @@ def _guarded(
             return _decode(data, kind, window, limit, side, held)
     except (ImagingError, MemoryError):
         raise
-    except Exception as error:  # decoders raise almost anything on damaged data
+    except Exception as error:  # decoders raise many kinds of errors for damaged data
         short = isinstance(error, EOFError) or re.search(_ENDS_EARLY, str(error))
         raise ImagingError("truncated" if short else "damaged") from None
 
@@ -117,7 +121,7 @@ def _guarded(
 def _decode(
     data: bytes, kind: str, window: Window | None, limit: int | None, side: int | None, held: ExitStack
 ) -> Decoded:
-    """Decode with the memory that the header asks for; `held` gives it back."""
+    """Decode with the memory that the header requires. `held` releases the memory."""
     if kind == "TIFF":
         with tiff.opened(data, limit) as file:
             held.enter_context(budget.reserved(needs.of_tiff(file)))
@@ -181,7 +185,7 @@ def _png(parts: png.Png, data: bytes, window: Window | None) -> _Work:
         work.note("profile_ignored")
     if parts.profile_problem:
         work.note("profile_ignored")
-    if b"cICP" in parts.colour:  # it goes before the profile
+    if b"cICP" in parts.colour:  # it has priority over the profile
         work.profile, work.exact = b"", False
     if parts.frames > 1 or parts.animated_only:
         work.note("frames_left_out", frames=parts.frames)
@@ -189,13 +193,13 @@ def _png(parts: png.Png, data: bytes, window: Window | None) -> _Work:
 
 
 def _other(image: Image.Image, data: bytes, kind: str, held: ExitStack) -> _Work:
-    """GIF, WebP, BMP: the first frame."""
+    """Decode the first frame of a GIF, WebP or BMP."""
     frames = 1
     profile, block = image.info.get("icc_profile") or b"", image.info.get("exif") or b""
     if kind in {"GIF", "WEBP"}:
-        frames = int(getattr(image, "n_frames", 1))  # reads to the end: a file that was cut short fails here
+        frames = int(getattr(image, "n_frames", 1))  # reads to the end, so a truncated file fails here
         image.seek(0)
-    # A first frame that is smaller than the whole: what is around it, browsers leave transparent.
+    # If the first frame is smaller than the whole picture, browsers show the rest as transparent.
     tiles = getattr(image, "tile", None) or [("", None)]
     partial = kind == "GIF" and tuple(tiles[0][1] or (0, 0, *image.size)) != (0, 0, *image.size)
     block = block if isinstance(block, bytes) else b""
@@ -218,7 +222,10 @@ def _other(image: Image.Image, data: bytes, kind: str, held: ExitStack) -> _Work
 
 
 def _still_webp(data: bytes, size: tuple[int, int]) -> _Work:
-    """A WebP of one picture. Pillow reads it as an animation, with four times the memory and the same pixels."""
+    """Decode a WebP with one picture.
+
+    Pillow would decode it as an animation, with four times the memory and the same pixels.
+    """
     import imagecodecs
 
     pixels = np.asarray(imagecodecs.webp_decode(data))
@@ -235,7 +242,7 @@ def _still_webp(data: bytes, size: tuple[int, int]) -> _Work:
 
 
 def _eight_bits(image: Image.Image) -> _Work:
-    """A loaded Pillow image of any mode of 8 bits and less."""
+    """Return the work for a loaded Pillow image of any mode with at most 8 bits."""
     picture, transparent = strips.of_eight_bits(image)
     return _Work(picture, exact=not transparent and image.mode in _EXACT_MODES)
 
@@ -265,7 +272,7 @@ def _tiff_pixels(page: Any, window: Window | None) -> _Work:
     kind = int(page.photometric)
     if pixels.dtype.kind == "c":
         raise NotImplementedError("complex numbers")
-    # Associated alpha: colours are multiplied by it already, so they are laid on the backdrop by another rule.
+    # Associated alpha: the colours are multiplied by it already. They are divided by it before compositing.
     multiplied = alpha is not None and 1 in [int(extra) for extra in page.extrasamples or ()]
     if tiff.sample_type(page) is not None and kind != tiff.SEPARATED:
         values = deep_values(pixels, window, nodata=tiff.nodata(page), alpha=alpha, multiplied=multiplied)
@@ -279,14 +286,14 @@ def _tiff_pixels(page: Any, window: Window | None) -> _Work:
 
 
 def _by_pillow(file: tiff.Tiff, data: bytes) -> _Work:
-    """What tifffile cannot decode (subsampled YCbCr, old JPEG) libtiff often can."""
+    """Decode with Pillow (libtiff) what tifffile cannot decode: subsampled YCbCr, old JPEG."""
     with pillow(data, data, "TIFF") as image:
         image.seek(int(file.page.index) if isinstance(file.page.index, int) else 0)
         if image.size != (file.page.imagewidth, file.page.imagelength) and image.size[::-1] != (
             file.page.imagewidth, file.page.imagelength,
         ):  # fmt: skip
             raise ImagingError("damaged")
-        # Pillow would turn the picture while loading; it is turned once, with all others.
+        # Pillow would rotate the picture while loading. It is rotated later, as in every format.
         image.tag_v2[274] = 1  # type: ignore[attr-defined]
         image.load()
         if image.mode in {"I", "F"} or image.mode.startswith("I;"):
@@ -295,7 +302,7 @@ def _by_pillow(file: tiff.Tiff, data: bytes) -> _Work:
 
 
 def _finish(work: _Work, kind: str) -> Decoded:
-    """Colours, transparency, orientation: in this order, once, for every format."""
+    """Apply colours, transparency and orientation in this order, once, for every format."""
     try:
         if work.profile:
             step = colour.profile_step(work.profile, work.strips.mode)
@@ -312,7 +319,7 @@ def _finish(work: _Work, kind: str) -> Decoded:
     if work.deep is not None:
         sample = work.deep.pixels.dtype.newbyteorder("=").name
         _note_values(work, work.deep)
-    # The decoded values are not needed any more: their memory is free before the picture is turned.
+    # The decoded values are not needed any more. Their memory is released before the picture is rotated.
     work.strips = work.deep = None  # type: ignore[assignment]
     width, height = work.full or image.size
     if work.orientation in exif.TURNS:

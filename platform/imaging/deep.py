@@ -1,4 +1,4 @@
-"""Strips of values that are no 8-bit picture yet: deep images by their window, and the pages of a TIFF."""
+"""Strips from values that are no 8-bit picture yet: deep images by a window, and pages of a TIFF."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +11,12 @@ from imaging import colour, tiff
 from imaging.depth import Window, count_window, estimate, sample_values
 from imaging.strips import Strips
 
-CLIPPED_SHARE = 0.001  # of the values, from which the report names the file
+CLIPPED_SHARE = 0.001  # the report names a file if a larger share of its values is outside the window
 
 
 @dataclass
 class DeepValues:
-    """Values of more than 8 bits, signed or float, with what was seen of them while they were windowed."""
+    """Values of more than 8 bits, signed or float, with counts from the conversion by a window."""
 
     pixels: NDArray[Any]  # (h, w) or (h, w, 3)
     window: Window
@@ -30,7 +30,7 @@ class DeepValues:
     any_light: bool = False
 
     def strips(self) -> Strips:
-        """Return the strips of the picture that the window makes."""
+        """Return the strips of the picture that the window creates."""
         mode = "L" if self.pixels.ndim == 2 else "RGB"
         return Strips(self.pixels.shape[1], self.pixels.shape[0], mode, self._rows)
 
@@ -54,19 +54,22 @@ class DeepValues:
 
     @property
     def clipped(self) -> float:
-        """Share of the valid values outside the window, once all strips were made."""
+        """The share of valid values outside the window, known after all strips were created."""
         return self.outside / self.valid if self.valid else 0.0
 
     @property
     def is_empty(self) -> bool:
-        """Is there no pixel with a value? Once all strips were made."""
+        """Whether no pixel has a value, known after all strips were created."""
         return not self.any_light and not len(sample_values(self.pixels, nodata=self.nodata))
 
 
 def deep_values(
     pixels: NDArray[Any], window: Window | None, *, nodata: float | None = None, **more: Any
 ) -> DeepValues:
-    """Return the values with their window; None estimates one from them alone. more: as DeepValues."""
+    """Return the values with their window. None estimates a window from these values alone.
+
+    `more` holds further fields of DeepValues.
+    """
     if window is None:
         dtype = pixels.dtype.newbyteorder("=")
         window = estimate([sample_values(pixels, nodata=nodata)], dtype)
@@ -76,9 +79,10 @@ def deep_values(
 def of_page(
     page: Any, pixels: NDArray[Any], alpha: NDArray[Any] | None, kind: int, *, multiplied: bool
 ) -> Strips:
-    """Return the strips of a TIFF page of at most 8 bits, or of a kind of colour that is no plain channels.
+    """Return the strips of a TIFF page that is not windowed.
 
-    NotImplementedError: this cannot be shown from its values.
+    The page has at most 8 bits, or its colours are not plain channels. Raises NotImplementedError if the
+    values cannot be shown.
     """
 
     def rows(top: int, bottom: int) -> tuple[Image.Image, Image.Image | None]:
@@ -91,7 +95,7 @@ def of_page(
 
 
 def eight_bit_alpha(alpha: NDArray[Any]) -> Image.Image:
-    """Return a mask of alpha values of any type."""
+    """Return a mask from alpha values of any type."""
     if alpha.dtype == np.uint8:
         return Image.fromarray(np.ascontiguousarray(alpha))
     top = float(np.iinfo(alpha.dtype).max) if alpha.dtype.kind in "iu" else 1.0
@@ -100,7 +104,7 @@ def eight_bit_alpha(alpha: NDArray[Any]) -> Image.Image:
 
 
 def divided(image: Image.Image, alpha: Image.Image) -> Image.Image:
-    """Return the colours without the alpha that they are multiplied by."""
+    """Return the colours divided by the alpha that they are multiplied by."""
     pixels = np.asarray(image).astype(np.float32)
     share = np.asarray(alpha).astype(np.float32)[..., None] / 255
     share = share if pixels.ndim == 3 else share[..., 0]
@@ -119,7 +123,7 @@ def _shallow(page: Any, pixels: NDArray[Any], kind: int) -> Image.Image:
         return colour.lab_to_rgb(pixels, icc=kind == tiff.ICCLAB)
     if pixels.dtype == bool:
         pixels = pixels.astype(np.uint8) * 255
-    elif pixels.dtype.itemsize > 1:  # CMYK, YCbCr of 16 bits
+    elif pixels.dtype.itemsize > 1:  # CMYK or YCbCr of 16 bits
         pixels = (pixels >> 8).astype(np.uint8)
     elif bits < 8:
         pixels = np.rint(pixels * (255.0 / (2**bits - 1))).astype(np.uint8)
@@ -130,7 +134,7 @@ def _shallow(page: Any, pixels: NDArray[Any], kind: int) -> Image.Image:
     pixels = np.ascontiguousarray(pixels)
     if kind == tiff.SEPARATED and pixels.ndim == 3 and pixels.shape[2] == 4:
         return Image.fromarray(pixels, "CMYK")
-    # tifffile returns RGB for YCbCr that is compressed as JPEG.
+    # tifffile returns RGB for YCbCr with JPEG compression.
     if kind == tiff.YCBCR and int(page.compression) not in {6, 7, 33007} and pixels.ndim == 3:
         return Image.fromarray(pixels, "YCbCr").convert("RGB")
     return Image.fromarray(pixels)

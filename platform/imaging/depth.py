@@ -1,7 +1,8 @@
-"""From deep pixel values (more than 8 bits, signed, float) to 8 bits by a window: black value, white value.
+"""Conversion of deep pixel values (more than 8 bits, signed, float) to 8 bits by a window.
 
-A window belongs to a group of images (a dataset, or one camera of it), never to one file: pictures of one camera
-stay comparable. docs/reference/images.md describes the rules.
+A window has a black value and a white value. It belongs to a group of images (a dataset, or one camera of it)
+and not to a file, so that pictures of one camera stay comparable. docs/reference/images.md describes the
+rules.
 """
 
 from collections.abc import Iterable
@@ -12,19 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 DEPTHS = (8, 10, 12, 14, 16)
-# Values of one image that may lie outside its range as outliers, at each end: hot pixels, dust, dead pixels.
+# The share of outliers of an image at each end of its range: hot pixels, dust, dead pixels.
 OUTLIERS = 0.001
 _SENTINEL_SHARE = 0.0005
-_SENTINEL_GAP = 5.0  # distance of a nodata value from the other values, in ranges of these
-_STUCK_GAP = 1.0  # the same for the largest value of a type of whole numbers
-_NO_VALUE = 1e37  # float "nodata" of many programs lies near ±3.4e38
-_SAMPLE = 1 << 18  # values of one image that the estimate looks at
+_SENTINEL_GAP = 5.0  # distance of a nodata value from the other values, as a multiple of their range
+_STUCK_GAP = 1.0  # the same for the largest value of an integer type
+_NO_VALUE = 1e37  # many programs use a float "nodata" near ±3.4e38
+_SAMPLE = 1 << 18  # values of one image for the estimate
 _STRIP = 1 << 22  # values converted at a time
 
 
 @dataclass(frozen=True)
 class Window:
-    """Pixel values shown as black and as white. `black` may not be `white`; between them the scale is linear."""
+    """Pixel values shown as black and as white. The scale between them is linear.
+
+    `black` and `white` must differ.
+    """
 
     black: float
     white: float
@@ -35,7 +39,7 @@ def apply_window(
 ) -> tuple[NDArray[np.uint8], float]:
     """Return (8-bit values of the same shape, share of valid values outside the window).
 
-    NaN and nodata become black, infinite values black or white by their sign.
+    NaN and nodata become black. Infinite values become black or white by their sign.
     """
     out, outside, valid = count_window(values, window, nodata=nodata)
     return out, outside / valid if valid else 0.0
@@ -44,13 +48,13 @@ def apply_window(
 def count_window(
     values: NDArray[np.generic], window: Window, *, nodata: float | None = None
 ) -> tuple[NDArray[np.uint8], int, int]:
-    """Return (8-bit values as `apply_window` makes them, valid values outside the window, valid values)."""
+    """Return (8-bit values as in `apply_window`, valid values outside the window, valid values)."""
     flat = np.ascontiguousarray(values).reshape(-1)
     out = np.empty(flat.shape, np.uint8)
     low, high = sorted((window.black, window.white))
     scale = 255.0 / ((window.white - window.black) or 1.0)
     outside = valid = 0
-    # Whole numbers of 32 bits and more do not fit float32.
+    # float32 cannot represent all integers of 32 bits or more.
     kind = np.float32 if flat.dtype.itemsize <= 2 or flat.dtype == np.float32 else np.float64
     for start in range(0, len(flat), _STRIP):
         part: NDArray[Any] = flat[start : start + _STRIP].astype(kind)
@@ -74,28 +78,28 @@ def _valid(values: NDArray[np.floating], nodata: float | None) -> NDArray[np.boo
 
 
 def sample_values(values: NDArray[np.generic], *, nodata: float | None = None) -> NDArray[np.float64]:
-    """Return up to about 260,000 valid values of an image, evenly spread over it."""
+    """Return up to about 260,000 valid values of an image, evenly distributed over it."""
     step = max(1, values.size // _SAMPLE)
-    # An odd step does not walk down one column of a grid, and not one channel of a colour image.
+    # A step that is odd and no multiple of 3 does not sample one column of a grid or one colour channel only.
     step += step % 2 == 0
     step += 2 if step % 3 == 0 else 0
-    # Not by a flat array: of one channel of several that would be a copy of the whole picture.
+    # A flat array would copy the whole picture if the values are one channel of several.
     part = values[np.unravel_index(np.arange(0, values.size, step), values.shape)].astype(np.float64)
     return part[_valid(part, nodata)]
 
 
 def estimate(images: Iterable[NDArray[np.float64]], dtype: np.dtype) -> Window:
-    """Return the window for a group from the values of some of its images (`sample_values` of each).
+    """Return the window of a group from the values of some of its images (`sample_values`).
 
-    Unsigned whole numbers up to 16 bits: the usual camera depth that holds the values, outliers ignored; where the
-    values fill less than a quarter of the depth, their range with a quarter of it to spare. Other types: the range
-    of the values, outliers ignored, with a tenth to spare.
+    Unsigned integers up to 16 bits get the smallest usual camera depth that holds the values without
+    outliers. If the values fill less than a quarter of the depth, the window is their range plus a quarter of
+    it at each end. Other types get the range of the values without outliers, plus a tenth at each end.
     """
     full = float(np.iinfo(dtype).max) if dtype.kind in "iu" else None
     ranges = [value_range for values in images if (value_range := _range(values, full)) is not None]
     if not ranges:
         return Window(0.0, 1.0 if dtype.kind == "f" else 255.0)
-    # A frame of one value (a closed shutter, an overexposed one) does not decide where others have a range.
+    # Frames with a single value (closed shutter, overexposure) are ignored if other frames have a range.
     ranges = [value_range for value_range in ranges if value_range[0] < value_range[1]] or ranges
     low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
     if dtype.kind == "u" and dtype.itemsize <= 2:
@@ -117,14 +121,14 @@ def estimate(images: Iterable[NDArray[np.float64]], dtype: np.dtype) -> Window:
 
 
 def _rounded(value: float) -> float:
-    """Return the value with five digits: the window is shown to people."""
+    """Return the value with five digits, because people read the window."""
     return float(f"{value:.5g}")
 
 
 def _range(values: NDArray[np.float64], full: float | None) -> tuple[float, float] | None:
-    """Return (lowest, highest) of an image's values without outliers and without nodata values.
+    """Return (lowest, highest) of an image's values without outliers and nodata values, or None.
 
-    full: the largest value of the type, which rows and columns of a sensor that do not work often have.
+    `full` is the largest value of the type. Defective rows and columns of a sensor often have it.
     """
     if not len(values):
         return None
@@ -132,10 +136,10 @@ def _range(values: NDArray[np.float64], full: float | None) -> tuple[float, floa
     ordered = _without_sentinel(ordered)
     stuck = full is not None and len(ordered) > 0 and ordered[-1] == full
     ordered = -_without_sentinel(-ordered[::-1], gap=_STUCK_GAP if stuck else _SENTINEL_GAP)[::-1]
-    # At least one value: a single hot pixel of a small image is an outlier too.
+    # At least one value is dropped, so that a single hot pixel of a small image is an outlier too.
     drop = min(max(1, int(len(ordered) * OUTLIERS)), (len(ordered) - 1) // 2)
     low, high = float(ordered[drop]), float(ordered[len(ordered) - 1 - drop])
-    # Without a gap the ends are no outliers but the rest of the distribution.
+    # Without a gap, the ends belong to the distribution and are no outliers.
     span = high - low
     if span > 0:
         low = float(ordered[0]) if low - ordered[0] <= span else low
@@ -146,7 +150,7 @@ def _range(values: NDArray[np.float64], full: float | None) -> tuple[float, floa
 def _without_sentinel(ordered: NDArray[np.float64], gap: float = _SENTINEL_GAP) -> NDArray[np.float64]:
     """Return the ascending values without a lowest value that is repeated far below all others.
 
-    gap: how far, in ranges of the others.
+    `gap` is the required distance as a multiple of the range of the others.
     """
     repeated = int(np.searchsorted(ordered, ordered[0], side="right"))
     rest = ordered[repeated:]

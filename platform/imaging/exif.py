@@ -1,4 +1,4 @@
-"""The two facts of EXIF that change how a picture is shown. Broken EXIF is as good as none."""
+"""Reads from EXIF what changes how a picture is shown. Broken EXIF is treated as missing."""
 
 import struct
 
@@ -20,7 +20,7 @@ _ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION = 0x0112, 0x011A, 0x011B
 def read(block: bytes) -> tuple[int, bool]:
     """Return (orientation 1 to 8, whether a browser may show the file in another shape).
 
-    Browsers accept the orientation only as one SHORT, and some of them use the resolutions.
+    Browsers accept the orientation only as one SHORT, and some browsers use the resolutions.
     """
     if not block:
         return 1, False

@@ -1,4 +1,4 @@
-"""What can be said of a file without decoding its pixels."""
+"""Reads facts about a file without decoding its pixels."""
 
 import io
 import re
@@ -15,17 +15,20 @@ from imaging.sniff import format_of, refusal
 
 @dataclass(frozen=True)
 class Header:
-    """Format and size as stored (orientation not applied); `sample`: type of deep values ("uint16"), "" for 8 bits."""
+    """Format and size as stored, before the orientation is applied.
+
+    `sample` is the type of deep values ("uint16"), or "" for 8 bits.
+    """
 
     format: str
     width: int
     height: int
     sample: str = ""
-    pages: int = 1  # of a TIFF
+    pages: int = 1  # number of pages of a TIFF
 
 
 def inspect(data: bytes, *, max_pixels: int | None = None) -> Header:
-    """Return what a file is. ImagingError: the reason why it is not taken."""
+    """Return the header of a file. Raises ImagingError with the reason if the file is refused."""
     kind = format_of(data)
     if kind is None:
         raise refusal(data)
@@ -50,7 +53,10 @@ def inspect(data: bytes, *, max_pixels: int | None = None) -> Header:
 
 
 def pillow(data: bytes, original: bytes, kind: str) -> Image.Image:
-    """Return Pillow's reader of the data. ImagingError by the bytes of the original."""
+    """Return Pillow's reader of the data.
+
+    Raises ImagingError with the reason derived from `original`.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -60,7 +66,10 @@ def pillow(data: bytes, original: bytes, kind: str) -> Image.Image:
 
 
 def deep_sample(data: bytes) -> str:
-    """Return the type of an image's deep values ("uint16"); "" for 8 bits, and for a file that cannot be read."""
+    """Return the type of an image's deep values ("uint16").
+
+    The result is "" for 8 bits and for a file that cannot be read.
+    """
     kind = format_of(data)
     quick = kind == "TIFF" or (kind == "PNG" and data[24:25] == b"\x10")
     if kind == "JPEG":

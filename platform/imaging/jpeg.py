@@ -1,4 +1,4 @@
-"""JPEG: the segments that make the picture; text, thumbnails and vendors' blocks are set aside."""
+"""Reads the JPEG segments of the picture, without texts, thumbnails and vendor blocks."""
 
 import struct
 from dataclasses import dataclass, field
@@ -9,15 +9,15 @@ _START_OF_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 
 @dataclass
 class Jpeg:
-    """The parts of a JPEG. `data` is the same file without the segments that decoders do not need."""
+    """The parts of a JPEG. `data` is the file without the segments that decoders do not need."""
 
     width: int = 0
     height: int = 0
     precision: int = 8
     components: int = 3
-    samples: int = 0  # of all components together
-    whole_in_memory: bool = False  # the decoder keeps all coefficients: progressive, or several scans
-    pictures: int = 1  # of an MPO: stereo cameras, gain maps of phones
+    samples: int = 0  # number of values of all components together
+    whole_in_memory: bool = False  # the decoder stores all coefficients: progressive, or several scans
+    pictures: int = 1  # number of pictures of an MPO file: stereo cameras, gain maps of phones
     exif: bytes = b""
     profile: bytes = b""
     profile_problem: bool = False
@@ -26,7 +26,10 @@ class Jpeg:
 
 
 def parse(data: bytes) -> Jpeg:
-    """Read the segments before the first scan. A broken header is left to the decoder: `data` is then unchanged."""
+    """Read the segments before the first scan.
+
+    If the header is broken, `data` is the unchanged file, and the decoder reports the problem.
+    """
     jpeg = Jpeg(data=data)
     kept: list[bytes | memoryview] = [data[:2]]
     view, at = memoryview(data), 2
@@ -80,7 +83,7 @@ def parse(data: bytes) -> Jpeg:
 
 
 def _samples(jpeg: Jpeg, body: memoryview) -> int:
-    """Return how many values all components have together, with subsampling, in whole blocks."""
+    """Return the number of values of all components, with subsampling, in whole blocks."""
     factors = [
         divmod(body[7 + 3 * number], 16) for number in range(jpeg.components) if len(body) > 7 + 3 * number
     ]
@@ -93,7 +96,7 @@ def _samples(jpeg: Jpeg, body: memoryview) -> int:
 
 
 def _pictures(block: bytes) -> int:
-    """Return how many pictures a multi-picture block (CIPA DC-007) names; 1 where it is broken."""
+    """Return the number of pictures in a multi-picture block (CIPA DC-007), or 1 if it is broken."""
     try:
         order = "<" if block[:2] == b"II" else ">"
         (first,) = struct.unpack_from(order + "I", block, 4)

@@ -1,7 +1,7 @@
-"""One memory budget for all decoding of this process; MEKIKI_DECODE_MEMORY_MB sets it.
+"""The memory budget for all decoding of this process. MEKIKI_DECODE_MEMORY_MB sets it.
 
-A decoder says from the header of a file how many bytes it will need (`imaging.needs`). What fits into the budget beside
-what is being decoded begins at once; what does not fit waits; what would never fit is refused.
+A decoder computes from the header of a file how many bytes it needs (`imaging.needs`). If they fit into the
+rest of the budget, it starts at once, else it waits. A file that needs more than the whole budget is refused.
 """
 
 import ctypes
@@ -12,36 +12,37 @@ from contextlib import contextmanager
 
 from imaging.errors import ImagingError
 
-DEFAULT_BYTES = 1024 << 20  # the budget where nothing set another one
-_GIVE_BACK_FROM = 32 << 20  # bytes; below it, asking the C library costs more than it brings
+DEFAULT_BYTES = 1024 << 20  # the default budget
+_GIVE_BACK_FROM = 32 << 20  # bytes; for less, the call of the C library costs more than it saves
 
 
 class MemoryBudget:
-    """Bytes that decoders of one process may use together."""
+    """The bytes that the decoders of a process may use together."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._used = 0
         self._waiting: deque[object] = deque()
         self._changed = threading.Condition()
-        self.highest = 0  # the most that was reserved at one time
+        self.highest = 0  # the largest reservation so far, of all threads together
 
     @property
     def limit(self) -> int:
-        """Bytes of the budget."""
+        """The bytes of the budget."""
         return self._limit
 
     def set_limit(self, limit: int) -> None:
-        """Set the budget of this process. Django's settings call it once at the start."""
+        """Set the budget of this process. The app mekiki.datasets calls it at the start."""
         with self._changed:
             self._limit = limit
             self._changed.notify_all()
 
     @contextmanager
     def reserved(self, needed: int) -> Iterator[None]:
-        """Hold so many bytes of the budget; first come, first served. ImagingError: too_much_memory.
+        """Reserve so many bytes of the budget for the block, first come, first served.
 
-        A thread that holds some must not ask for more: two such threads would wait for each other.
+        Raises ImagingError("too_much_memory") if the whole budget is too small. A thread with a reservation
+        must not request another one, because two such threads would wait for each other.
         """
         me = object()
         with self._changed:
@@ -71,7 +72,7 @@ budget = MemoryBudget(DEFAULT_BYTES)
 
 
 def give_back() -> None:
-    """Return freed memory to the system: the C library keeps blocks of decoded images for later otherwise."""
+    """Return freed memory to the system. Otherwise the C library keeps the blocks of decoded images."""
     if _malloc_trim is not None:
         _malloc_trim(0)
 

@@ -1,7 +1,8 @@
-"""How many bytes decoding will take at its highest, from the header of a file. benchmarks/decoding_memory.py compares.
+"""Estimates from the header of a file the largest number of bytes that its decoding uses.
 
-All figures are upper bounds for what the decoders here do: the decoded values, the 8-bit picture (4 bytes a pixel of
-colour in Pillow, 1 of grey), and what comes after (turning, scaling down).
+benchmarks/decoding_memory.py compares the estimates with measurements. All figures are upper bounds for the
+decoders of this package. They cover the decoded values, the 8-bit picture (in Pillow 4 bytes per pixel of
+colour, 1 of grey), and the steps after it (rotation, scaling down).
 """
 
 from typing import Any
@@ -10,9 +11,9 @@ import numpy as np
 
 from imaging import exif, jpeg, png, tiff
 
-_BESIDE_BYTES, _BESIDE_LARGEST = 48, 64 << 20  # strips, buffers of libraries: bytes a pixel, up to
+_BESIDE_BYTES, _BESIDE_LARGEST = 48, 64 << 20  # strips and library buffers: bytes per pixel, and the maximum
 _JPEG_2000 = {33003, 33004, 33005, 34712}
-_GREY, _COLOUR = 1, 4  # bytes a pixel
+_GREY, _COLOUR = 1, 4  # bytes per pixel
 
 
 def of_jpeg(parts: jpeg.Jpeg, size: tuple[int, int], orientation: int) -> int:
@@ -56,7 +57,7 @@ def of_tiff(file: tiff.Tiff) -> int:
 
 
 def of_page(page: Any) -> int:
-    """Return the bytes for the values of a TIFF page alone, without any picture of them."""
+    """Return the bytes for the values of a TIFF page, without a picture of them."""
     pixels = page.imagewidth * page.imagelength * max(1, int(page.imagedepth or 1))
     samples = max(1, int(page.samplesperpixel))
     width = 8 if page.dtype is None else np.dtype(page.dtype).itemsize
@@ -64,16 +65,19 @@ def of_page(page: Any) -> int:
     if not segment:
         segment = page.imagewidth * min(page.imagelength, int(page.rowsperstrip or page.imagelength))
     packed = int(page.compression) != 1
-    # An unpacked strip beside the page; JPEG 2000 counts in 32 bits.
+    # An unpacked strip in addition to the page. JPEG 2000 decoders use 32 bits per value.
     beside = (6 if int(page.compression) in _JPEG_2000 else 2) * segment * samples * width if packed else 0
     return _beside(pixels) + pixels * samples * width + beside
 
 
 def of_other(kind: str, width: int, height: int, *, frames: int = 1, mode: str = "RGB") -> int:
-    """Return the bytes for a GIF, a BMP, or a WebP of several frames. mode: Pillow's, before the pixels are read."""
+    """Return the bytes for a GIF, a BMP, or a WebP of several frames.
+
+    `mode` is Pillow's mode before the pixels are read.
+    """
     pixels = width * height
     if kind == "WEBP":
-        # Two canvases of the animation and a copy of one, each of 4 bytes a pixel.
+        # Two canvases of the animation and a copy of one, with 4 bytes per pixel.
         return _beside(pixels) + 3 * _COLOUR * pixels + _finished(pixels, True, 1, own=False)
     own = mode in {"L", "RGB"}
     source = 0 if own else (_COLOUR if mode == "RGBA" else _GREY) * pixels
@@ -83,19 +87,22 @@ def of_other(kind: str, width: int, height: int, *, frames: int = 1, mode: str =
 
 
 def of_webp(width: int, height: int, block: bytes) -> int:
-    """Return the bytes for a WebP of one picture. block: its EXIF data."""
+    """Return the bytes for a WebP of one picture. `block` holds its EXIF data."""
     pixels = width * height
     orientation = exif.read(block)[0]
-    # Values, and what the decoder of lossless files keeps beside them; then values and picture.
+    # First the values and the buffers of the lossless decoder, then the values and the picture.
     return _beside(pixels) + max(
         2 * _COLOUR * pixels, _COLOUR * pixels + _finished(pixels, True, orientation, own=False)
     )
 
 
 def _finished(pixels: int, coloured: bool, orientation: int, *, own: bool) -> int:
-    """Return the bytes for the finished picture. own: it is the decoded one, changed in place."""
+    """Return the bytes for the finished picture.
+
+    With `own`, the decoded picture is changed in place and becomes the finished picture.
+    """
     picture = (_COLOUR if coloured else _GREY) * pixels
-    # Turning makes a second one. Scaling down takes less, and comes when the decoded values are gone.
+    # Rotation creates a second picture. Scaling down uses less, and the decoded values are released before.
     turned = picture if orientation in exif.TURNS else 0
     return max(picture + turned, picture + picture // 4 if own else 0)
 

@@ -1,4 +1,4 @@
-"""A TIFF of many pages as files of one page each."""
+"""Splits a TIFF of many pages into files of one page."""
 
 import io
 from collections.abc import Iterator
@@ -14,10 +14,10 @@ from imaging.sniff import format_of
 
 
 def split_pages(data: bytes, *, max_pixels: int | None = None) -> Iterator[tuple[int, bytes | ImagingError]]:
-    """Yield (page number from 1, a TIFF with that page alone, or why there is none).
+    """Yield (page number from 1, a TIFF of this page alone or the error for this page).
 
-    Nothing is yielded for a file with one page. Values are stored as they were, without loss; the same page always
-    gives the same bytes.
+    A file with one page yields nothing. Values are stored without loss, and the same page always gives the
+    same bytes.
     """
     if format_of(data) != "TIFF":
         return
@@ -32,8 +32,8 @@ def split_pages(data: bytes, *, max_pixels: int | None = None) -> Iterator[tuple
 def _one(page: Any, max_pixels: int | None) -> bytes | ImagingError:
     try:
         check_pixels(page.imagewidth, page.imagelength, max_pixels)
-        # The values, a copy in the order of a file, and the file itself. Nothing is held while a page is yielded:
-        # who takes it may wait for memory of the same budget.
+        # The memory is for the values, a contiguous copy, and the file itself. Nothing is reserved while a
+        # page is yielded, because the caller may wait for memory of the same budget.
         with budget.reserved(3 * needs.of_page(page)):
             return _written(page, tiff.array(page))
     except ImagingError as error:
@@ -43,7 +43,7 @@ def _one(page: Any, max_pixels: int | None) -> bytes | ImagingError:
 
 
 def _planes(file: tiff.Tiff, max_pixels: int | None) -> Iterator[tuple[int, bytes | ImagingError]]:
-    """The planes of an ImageJ stack or a volume that has one page for all of them."""
+    """Yield the planes of an ImageJ stack or a volume that has a single page for all planes."""
     page = file.page
     try:
         check_pixels(page.imagewidth, page.imagelength * file.frames, max_pixels)
@@ -68,7 +68,7 @@ def _written(page: Any, pixels: Any) -> bytes:
 
     kind = int(page.photometric)
     if kind == tiff.YCBCR and int(page.compression) in {6, 7, 33007}:
-        kind = tiff.RGB  # decoded already
+        kind = tiff.RGB  # tifffile has converted it already
     extra: list[tuple[int, int, int, Any, bool]] = []
     if (turned := tiff.orientation(page)) != 1:
         extra.append((274, 3, 1, turned, True))

@@ -1,6 +1,6 @@
-"""PNG: only the chunks that make the picture are read; text, EXIF and animation frames are set aside.
+"""Reads the PNG chunks of the picture, without texts and animation frames.
 
-Source: PNG (third edition), https://www.w3.org/TR/png-3/.
+EXIF is stored separately. Source: PNG (third edition), https://www.w3.org/TR/png-3/.
 """
 
 import struct
@@ -21,16 +21,15 @@ _MAX_EXIF = 1024 * 1024
 
 @dataclass
 class Png:
-    """The parts of a PNG. `data` is the same file with nothing but the chunks of its still picture."""
+    """The parts of a PNG. `data` is the same file with only the chunks of its still picture."""
 
     width: int = 0
     height: int = 0
     bits: int = 8
     colour_type: int = 0
     frames: int = 1
-    unknown_critical: bool = (
-        False  # a chunk that every decoder must know, and browsers do not: they refuse the file
-    )
+    # The file holds a critical chunk that browsers do not know, so they refuse the file.
+    unknown_critical: bool = False
     animated_only: bool = False  # the still picture is not a frame of the animation
     colour: dict[bytes, bytes] = field(default_factory=dict)  # chunk name → data
     profile_problem: bool = False
@@ -40,7 +39,7 @@ class Png:
 
 
 def parse(data: bytes) -> Png:
-    """Read the chunks. ImagingError: truncated, damaged."""
+    """Read the chunks. Raises ImagingError with the code truncated or damaged."""
     png = Png()
     kept: list[bytes | memoryview] = [data[:8]]
     view, at, ended = memoryview(data), 8, False
@@ -84,7 +83,10 @@ def parse(data: bytes) -> Png:
 
 
 def profile(png: Png) -> bytes | None:
-    """Return the ICC profile of iCCP, unpacked. None where there is none. ValueError: it cannot be unpacked."""
+    """Return the ICC profile of iCCP, unpacked, or None if there is no profile.
+
+    Raises ValueError if it cannot be unpacked.
+    """
     chunk = png.colour.get(b"iCCP")
     if chunk is None:
         return None
@@ -102,10 +104,10 @@ def profile(png: Png) -> bytes | None:
 
 
 def deep_array(png: Png) -> tuple[NDArray[np.uint16], NDArray[np.uint16] | None]:
-    """Return ((h, w) or (h, w, 3) colour values, (h, w) alpha or None) of a PNG of 16 bits."""
+    """Return (colour values (h, w) or (h, w, 3), alpha (h, w) or None) of a PNG of 16 bits."""
     import imagecodecs
 
-    # The transparent colour is handled here: a library that expands it would change the number of channels.
+    # tRNS is removed, because a library that expands it would change the number of channels.
     plain = _without(png.data, b"tRNS") if png.transparent else png.data
     pixels = np.asarray(imagecodecs.png_decode(plain))
     if pixels.dtype != np.uint16:
@@ -117,7 +119,7 @@ def deep_array(png: Png) -> tuple[NDArray[np.uint16], NDArray[np.uint16] | None]
 
 
 def transparent_colour(png: Png) -> NDArray[np.uint16] | None:
-    """Return the value, or the three, that tRNS makes transparent in a PNG of 16 bits; None where there is none."""
+    """Return the value, or three values, that tRNS makes transparent in a PNG of 16 bits, or None."""
     if png.colour_type not in {0, 2} or len(png.transparent) not in {2, 6}:
         return None
     return np.frombuffer(png.transparent, ">u2").astype(np.uint16)

@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes."""
+"""Identifies the format of a file by its first bytes."""
 
 import re
 
@@ -29,7 +29,7 @@ _FTYP = {b"avif": "AVIF", b"avis": "AVIF", b"heic": "HEIC", b"heix": "HEIC", b"m
 
 
 def format_of(data: bytes) -> str | None:
-    """Return "JPEG", "PNG", "WEBP", "BMP", "TIFF" or "GIF" by the first bytes; None for anything else."""
+    """Return "JPEG", "PNG", "WEBP", "BMP", "TIFF" or "GIF" by the first bytes, or None for others."""
     if data.startswith(b"\xff\xd8\xff"):
         return "JPEG"
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -46,7 +46,10 @@ def format_of(data: bytes) -> str | None:
 
 
 def refusal(data: bytes) -> ImagingError:
-    """Return the reason why data, which is none of our formats or could not be opened, is not taken."""
+    """Return the reason why the data is refused.
+
+    The data is in none of our formats, or it could not be opened.
+    """
     if not data:
         return ImagingError("empty_file")
     head = data[:2048]
@@ -63,7 +66,7 @@ def refusal(data: bytes) -> ImagingError:
     for magic, name in _ARCHIVES:
         if head.startswith(magic):
             return ImagingError("archive_kind", format=name)
-    # The right beginning, and nothing readable behind it.
+    # The first bytes are those of our formats, but the rest is unreadable.
     if head.startswith(
         (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
     ):

@@ -1,12 +1,12 @@
-"""A picture that is coloured and laid on its backdrop strip by strip, so that it is not in memory several times."""
+"""A picture that is converted and composited strip by strip, so that memory holds it only once."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from PIL import Image
 
-STRIP_PIXELS = 1 << 18  # converted at a time
-BACKDROP = (128, 128, 128)  # behind transparent pixels: the neutral grey of our screens
+STRIP_PIXELS = 1 << 18  # pixels converted at a time
+BACKDROP = (128, 128, 128)  # the neutral grey of our screens, behind transparent pixels
 
 Step = Callable[[Image.Image], Image.Image]
 # (first row, row after the last) → (colours, alpha or None)
@@ -15,9 +15,9 @@ Rows = Callable[[int, int], tuple[Image.Image, Image.Image | None]]
 
 @dataclass
 class Strips:
-    """Decoded values of a picture. `rows` makes a part of the picture from them.
+    """The decoded values of a picture. `rows` creates a part of the picture from them.
 
-    whole: the picture itself, "L" or "RGB", where `rows` only cuts it.
+    `whole` is the picture itself, "L" or "RGB", if `rows` only crops it.
     """
 
     width: int
@@ -25,20 +25,21 @@ class Strips:
     mode: str  # of the colours: "L", "RGB", "CMYK", "LAB"
     rows: Rows
     whole: Image.Image | None = None
-    steps: list[Step] = field(
-        default_factory=list
-    )  # what is done to the colours of each strip, in this order
+    steps: list[Step] = field(default_factory=list)  # conversions of the colours of each strip, in order
 
     @property
     def size(self) -> tuple[int, int]:
-        """(width, height)."""
+        """The size as (width, height)."""
         return self.width, self.height
 
     def picture(self) -> Image.Image:
-        """Return the finished picture, "L" or "RGB". The decoded values are given up strip by strip or at the end."""
+        """Return the finished picture, "L" or "RGB".
+
+        If `whole` has the mode of the finished picture, it is changed in place.
+        """
         if self.whole is not None and not self.steps:
             return self.whole
-        # Steps keep the size, so each strip goes back to its place; grey may become colour.
+        # Steps keep the size, so each finished strip has the same position. Grey may become colour.
         target: Image.Image | None = None
         for top, bottom in spans(self.width, self.height):
             strip = self._finished(top, bottom)
@@ -80,7 +81,7 @@ def of_image(image: Image.Image) -> Strips:
 
 
 def of_eight_bits(image: Image.Image) -> tuple[Strips, bool]:
-    """Return (strips of a loaded picture of any mode of 8 bits and less, whether anything is transparent)."""
+    """Return (strips, whether anything is transparent) of a loaded picture with at most 8 bits."""
     strips = of_image(image)
     if strips.whole is not None and "transparency" not in image.info:
         return strips, False

@@ -1,4 +1,7 @@
-"""TIFF by tifffile: any depth, sign, byte order, planes, tiles, palettes, CMYK, LAB, BigTIFF."""
+"""Reads TIFF with tifffile.
+
+It supports all depths, signs, byte orders, planes, tiles, palettes, CMYK, LAB and BigTIFF.
+"""
 
 import io
 import struct
@@ -16,7 +19,8 @@ from imaging.limits import check_pixels
 
 MAX_PAGES = 10_000
 MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE, SEPARATED, YCBCR, CIELAB, ICCLAB = 0, 1, 2, 3, 5, 6, 8, 9
-# None, CCITT, LZW, JPEG, Deflate, PackBits, LZMA, Zstandard, JPEG 2000: bounded, or with a size that can be read.
+# None, CCITT, LZW, JPEG, Deflate, PackBits, LZMA, Zstandard, JPEG 2000. Their unpacked size is bounded or can
+# be read beforehand.
 _COMPRESSIONS = {1, 2, 3, 4, 5, 6, 7, 8, 32771, 32773, 32946, 33003, 33004, 33005, 33007, 34712, 34925, 50000}
 _WITH_SIZES = {6, 7, 33003, 33004, 33005, 33007, 34712}
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
@@ -25,11 +29,11 @@ _MAX_PROFILE = 16 * 1024 * 1024
 
 @dataclass
 class Tiff:
-    """An open TIFF: its pages that are pictures of their own, and the one that is taken."""
+    """An open TIFF: the pages that are pictures, and the chosen page."""
 
     pages: list[Any]
     chosen: int  # index into `pages`
-    frames: int = 1  # planes that lie behind the chosen page without a page of their own (ImageJ, volumes)
+    frames: int = 1  # planes behind the chosen page that have no separate page (ImageJ, volumes)
 
     @property
     def page(self) -> Any:
@@ -38,7 +42,10 @@ class Tiff:
 
 @contextmanager
 def opened(data: bytes, limit: int | None) -> Iterator[Tiff]:
-    """Open a TIFF and choose its largest page. ImagingError: damaged, truncated, too_many_pixels."""
+    """Open a TIFF and choose its largest page.
+
+    Raises ImagingError with the code damaged, truncated or too_many_pixels.
+    """
     import tifffile
 
     try:
@@ -61,23 +68,23 @@ def opened(data: bytes, limit: int | None) -> Iterator[Tiff]:
         except Exception as error:
             raise _broken(error) from None
         check_pixels(page.imagewidth, page.imagelength, limit)
-        # Planes and channels count as well: memory is bounded by what a colour image with alpha would need.
+        # Planes and channels count too. A colour image with alpha of the largest size sets the memory limit.
         planes = -(-max(1, int(page.samplesperpixel)) * max(1, int(page.imagedepth or 1)) // 4)
         check_pixels(page.imagewidth * planes, page.imagelength, limit)
         yield Tiff(pages, chosen, frames)
 
 
 def _pictures(file: Any) -> list[Any]:
-    """Return the pages that are pictures of their own: no reduced copies and masks, unless there is nothing else."""
+    """Return the pages that are pictures. Reduced copies and masks count only if there is nothing else."""
     pictures: list[Any] = []
     reduced: list[Any] = []
     seen: set[int] = set()
     for page in file.pages:
-        # A page that follows itself: a damaged or hostile file.
+        # In a damaged or hostile file a page can point to itself.
         if len(seen) >= MAX_PAGES or page.offset in seen:
             break
         seen.add(page.offset)
-        # tifffile reads pages after the first as light "frames" where it can.
+        # tifffile reads pages after the first as light "frames" if possible.
         page = page.aspage() if hasattr(page, "aspage") else page
         if not page.imagewidth or not page.imagelength:
             continue
@@ -103,7 +110,11 @@ def _broken(error: Exception) -> ImagingError:
 
 
 def array(page: Any) -> NDArray[Any]:
-    """Return (h, w) or (h, w, c) values as stored. ImagingError: damaged, truncated; NotImplementedError."""
+    """Return the values as stored, (h, w) or (h, w, c).
+
+    Raises ImagingError with the code damaged, truncated or unsupported_format. Raises NotImplementedError if
+    tifffile cannot decode the page.
+    """
     try:
         _check_segments(page)
         pixels = np.asarray(page.asarray(maxworkers=1))
@@ -129,10 +140,10 @@ def array(page: Any) -> NDArray[Any]:
 
 
 def _check_segments(page: Any) -> None:
-    """Refuse what would be read as black, or would need memory without bound.
+    """Refuse data that would be read as black, or could need unlimited memory.
 
-    A strip or tile that lies behind the end of the file; a compression whose data has a size of its own that this
-    does not know how to read beforehand.
+    This is a strip or tile behind the end of the file, or a compression that does not show its unpacked size
+    beforehand.
     """
     if int(page.compression) not in _COMPRESSIONS:
         name = getattr(page.compression, "name", str(page.compression))
@@ -152,7 +163,7 @@ def _check_segments(page: Any) -> None:
 
 
 def _size_inside(segment: bytes) -> tuple[int, int]:
-    """Return the size that a JPEG or JPEG 2000 stream gives itself; (0, 0) where it gives none."""
+    """Return the size that a JPEG or JPEG 2000 stream states, or (0, 0) if it states none."""
     at = segment.find(b"\xff\x4f\xff\x51")
     if at >= 0 and len(segment) >= at + 16:
         width, height = struct.unpack_from(">II", segment, at + 8)
@@ -162,7 +173,7 @@ def _size_inside(segment: bytes) -> tuple[int, int]:
 
 
 def sample_type(page: Any) -> str | None:
-    """Return the NumPy name of the values of a deep page ("uint16", "float32"); None for 8 bits and less."""
+    """Return the NumPy type name of a deep page ("uint16", "float32"), or None for at most 8 bits."""
     if page.photometric in {PALETTE, YCBCR, CIELAB, ICCLAB}:
         return None
     dtype = page.dtype
@@ -172,7 +183,7 @@ def sample_type(page: Any) -> str | None:
 
 
 def nodata(page: Any) -> float | None:
-    """Return the value that GDAL writes for "no value here"; None where there is none."""
+    """Return the value that GDAL writes for missing values, or None."""
     tag = page.tags.get(42113)
     try:
         return None if tag is None else float(str(tag.value).strip("\0 \n"))
@@ -181,7 +192,7 @@ def nodata(page: Any) -> float | None:
 
 
 def tag(page: Any, code: int, default: Any = None) -> Any:
-    """Return a tag's value, or the default where it is missing or broken."""
+    """Return a tag's value, or the default if it is missing or broken."""
     try:
         entry = page.tags.get(code)
         return default if entry is None else entry.value
@@ -199,14 +210,14 @@ def orientation(page: Any) -> int:
 
 
 def profile(page: Any) -> bytes:
-    """Return the ICC profile; empty where there is none or it is far too large."""
+    """Return the ICC profile, or b"" if there is none or it is too large."""
     value = tag(page, 34675, b"")
     value = bytes(value) if isinstance(value, bytes | tuple | list) else b""
     return value if len(value) <= _MAX_PROFILE else b""
 
 
 def split_alpha(page: Any, pixels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any] | None, int]:
-    """Return (colour values (h, w) or (h, w, 3 or 4), alpha (h, w) or None, channels left out)."""
+    """Return (colour values (h, w) or (h, w, 3 or 4), alpha (h, w) or None, number of channels left out)."""
     if pixels.ndim == 2:
         return pixels, None, 0
     colours = {RGB: 3, SEPARATED: 4, YCBCR: 3, CIELAB: 3, ICCLAB: 3}.get(int(page.photometric), 1)

@@ -1,4 +1,4 @@
-"""The values of a deep image as stored, before any window."""
+"""Reads the values of a deep image as stored, before a window is applied."""
 
 from typing import Any
 
@@ -14,7 +14,10 @@ from imaging.sniff import format_of, refusal
 
 
 def deep_values(data: bytes, *, max_pixels: int | None = None) -> NDArray[np.float64]:
-    """Return some of the values of a deep image, for `estimate`; empty for an image of 8 bits. ImagingError."""
+    """Return some values of a deep image for `estimate`, or an empty array for an image of 8 bits.
+
+    Raises ImagingError.
+    """
     kind = format_of(data)
     if kind is None:
         raise refusal(data)
@@ -50,7 +53,10 @@ def _png(parts: png.Png) -> NDArray[Any]:
 
 
 def jpeg_array(data: bytes) -> NDArray[Any]:
-    """Return the (h, w) or (h, w, 3) values of a JPEG of more than 8 bits. ImagingError: damaged."""
+    """Return the values (h, w) or (h, w, 3) of a JPEG of more than 8 bits.
+
+    Raises ImagingError with the code damaged.
+    """
     import imagecodecs
 
     try:

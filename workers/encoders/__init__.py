@@ -1,4 +1,7 @@
-"""open_clip encoders: images and texts → unit vectors. Importing this package imports neither torch nor open_clip."""
+"""open_clip encoders: images and texts → unit vectors.
+
+Importing this package imports neither torch nor open_clip.
+"""
 
 from .encoder import EncodedBatch, EncodedChunk, Encoder
 from .errors import ENCODER_CODES, EncoderError, OtherVectorsError, PictureError

@@ -1,4 +1,4 @@
-"""From a configuration and a file of weights to a network in memory, trusting neither."""
+"""Network in memory from a configuration and a file of weights, neither of which is trusted."""
 
 import contextlib
 import copy
@@ -13,13 +13,16 @@ from .errors import EncoderError
 from .sources import Source, bad_config
 
 _LIMITS = {"layers": 200, "vocab_size": 4_000_000, "image_size": 4096, "context_length": 16_384}
-_LIMIT = 65_536  # for every other whole number: no width, head or patch is larger
+_LIMIT = 65_536  # for every other integer: no width, head or patch is larger
 _TOKENIZER_OPTIONS = {"clean", "strip_sep_token", "language", "additional_special_tokens"}
-_SPARE = 300 << 20  # bytes: what torch and the batches need beside the weights
+_SPARE = 300 << 20  # bytes that torch and the batches need besides the weights
 
 
 def checked(source: Source) -> dict[str, Any]:
-    """The model's configuration, safe to build: sizes within reason, nothing that loads code or asks a network."""
+    """Return the model's configuration, checked to be safe to build.
+
+    Sizes are within limits, and nothing in it loads code or uses a network. Raises EncoderError otherwise.
+    """
     model = copy.deepcopy(source.model)
     _bounded(model, "model_cfg", 0)
     if not isinstance(model.get("embed_dim"), int) or model["embed_dim"] < 1:
@@ -42,7 +45,7 @@ def checked(source: Source) -> dict[str, Any]:
 
 
 def _bounded(value: Any, name: str, depth: int) -> None:
-    """Numbers that no real model has are refused before anything is allocated for them."""
+    """Raise EncoderError for numbers that no real model has, before memory is allocated for them."""
     if depth > 6:
         raise bad_config("it is nested too deeply")
     if isinstance(value, dict):
@@ -62,7 +65,7 @@ def _bounded(value: Any, name: str, depth: int) -> None:
 
 
 def _plain_text_model(folder: Path) -> None:
-    """A text tower's configuration must not bring code of its own."""
+    """Raise EncoderError if a text tower's configuration brings code to run."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -77,7 +80,10 @@ def _plain_text_model(folder: Path) -> None:
 
 
 def build(source: Source, *, name: str, device: str) -> tuple[Any, dict[str, Any]]:
-    """(network in evaluation mode on the device, the preprocessing it wants). Raises: EncoderError."""
+    """Return (network in evaluation mode on the device, its preprocessing configuration).
+
+    Raises EncoderError.
+    """
     import torch
     from open_clip import CLIP, CoCa, CustomTextCLIP, load_checkpoint
     from open_clip.transform import PreprocessCfg, merge_preprocess_dict
@@ -94,14 +100,14 @@ def build(source: Source, *, name: str, device: str) -> tuple[Any, dict[str, Any
         except (MemoryError, EncoderError):
             raise
         except Exception as error:
-            # Whatever a wrong value in a configuration makes the towers raise: TypeError, AssertionError, …
+            # Wrong values in a configuration make the towers raise many types: TypeError, AssertionError, …
             raise bad_config(f"no model can be made of it ({_first_line(error)})") from error
 
     with torch.device("meta"):
         sketch = made()  # shapes without memory
     parameters = sum(p.numel() for p in sketch.parameters())
     stored = source.checkpoint.stat().st_size
-    if parameters > 2 * stored:  # one byte a weight and more is missing: it cannot be the file for this
+    if parameters > 2 * stored:  # below half a byte per weight: the file cannot belong to this model
         raise _does_not_fit(
             source.checkpoint, f"{parameters:,} weights are expected in a file of {stored:,} bytes"
         )
@@ -131,7 +137,7 @@ def _first_line(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _reading(file: Path) -> Iterator[None]:
-    """What reading a file of weights raises, as our errors."""
+    """Convert the errors of reading a file of weights to EncoderError or MemoryError."""
     from safetensors import SafetensorError
 
     try:
@@ -154,13 +160,13 @@ def _reading(file: Path) -> Iterator[None]:
 
 
 def _mismatch(error: Exception) -> str:
-    """The first thing that does not fit, of the many that torch lists."""
+    """Return the first mismatch of the many that torch lists."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[1] if len(lines) > 1 else (lines or [type(error).__name__])[0])[:300]
 
 
 def damaged(file: Path) -> EncoderError:
-    """The file of weights cannot be read to its end."""
+    """Return the error for a file of weights that cannot be read to its end."""
     return EncoderError(
         f"The weights in «{file}» are damaged or incomplete: copy the file again.",
         "damaged",
@@ -169,9 +175,10 @@ def damaged(file: Path) -> EncoderError:
 
 
 def unsafe(file: Path) -> EncoderError:
-    """The file of weights is a program."""
+    """Return the error for a file of weights that is a program."""
     return EncoderError(
-        f"«{file}» holds more than tensors and would run code when read; it is not. Save the model as safetensors.",
+        f"«{file}» holds more than tensors and would run code when read; it is not. "
+        "Save the model as safetensors.",
         "unsafe",
         file=str(file),
     )
@@ -187,7 +194,10 @@ def _does_not_fit(file: Path, reason: str) -> EncoderError:
 
 
 def enough_memory(needed: int, *, name: str, device: str, on_device: int) -> None:
-    """Refuse what would make the machine swap or the kernel kill the worker. Bytes. Raises: EncoderError."""
+    """Raise EncoderError if loading would make the machine swap or the kernel kill the worker.
+
+    `needed` and `on_device` are in bytes.
+    """
     import torch
 
     if device != "cpu":
@@ -210,7 +220,10 @@ def _no_memory(name: str, needed: int, free: int, code: str, kind: str) -> Encod
 
 
 def free_memory() -> int:
-    """Bytes this process may still take: of the machine, or of its container when that is less."""
+    """Return the bytes that this process may still use.
+
+    This is the free memory of the machine, or of its container if that is less.
+    """
     import psutil
 
     free = int(psutil.virtual_memory().available)
@@ -223,7 +236,10 @@ def free_memory() -> int:
 
 
 def weights_digest(model: Any) -> str:
-    """SHA-256 over names, shapes, types and bytes of all weights: the same whichever file format held them."""
+    """Return the SHA-256 over names, shapes, types and bytes of all weights.
+
+    The digest does not depend on the file format of the weights.
+    """
     digest = hashlib.sha256()
     for key, tensor in sorted(model.state_dict().items()):
         value = tensor.detach().cpu().contiguous()

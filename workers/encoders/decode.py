@@ -1,4 +1,4 @@
-"""From an image file to an upright RGB picture, by the decoder that also makes what people see (`imaging`)."""
+"""Decoding of an image file to an upright RGB image, by the decoder of the displayed images (`imaging`)."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,17 +23,21 @@ _MESSAGES = {
 }
 _LIMITS = {
     "too_many_pixels": "the image has {pixels} pixels; the limit is {limit} (MEKIKI_MAX_PIXELS)",
-    "too_much_memory": "decoding the image needs {needed} bytes; the limit is {limit} (MEKIKI_DECODE_MEMORY_MB)",
+    "too_much_memory": (
+        "decoding the image needs {needed} bytes; the limit is {limit} (MEKIKI_DECODE_MEMORY_MB)"
+    ),
 }
 
 
 @contextmanager
 def open_picture(item: Item, *, side: int) -> Iterator[Image.Image]:
-    """Yield one image as upright RGB, at least about twice ``side`` large where the file is larger.
+    """Yield an image as upright RGB, at least about ``2 * side`` large if the file is larger.
 
     ``item`` is a path, the bytes of a file, or a PIL image. A large JPEG is decoded at a fraction of its size
-    (the decoder's draft mode). The memory of a file's picture is held of the decoder's budget until the block ends.
-    Raises: PictureError with the reason.
+    (the decoder's draft mode). The memory of a decoded file counts against the decoder's budget until the
+    block ends.
+
+    Raises PictureError with the reason.
     """
     with ExitStack() as held:
         yield _plain(item) if isinstance(item, Image.Image) else _opened(item, side, held)
@@ -58,7 +62,7 @@ def _opened(item: str | Path | bytes, side: int, held: ExitStack) -> Image.Image
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """A PIL image, as tests and drawings make them."""
+    """Return a PIL image, such as tests and drawings create, as upright RGB."""
     try:
         image = ImageOps.exif_transpose(image)
         if image.mode in {"LA", "La", "PA", "RGBA", "RGBa"} or "transparency" in image.info:

@@ -21,8 +21,11 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class EncodedBatch:
-    """``vectors`` (m, d) float32 of the m items that could be read, ``ok_indices`` (m,) where they stood in the
-    input, ``errors`` the reason for each of the others, by index."""
+    """The result of a batch.
+
+    ``vectors`` (m, d) float32 belong to the m items that could be read, ``ok_indices`` (m,) are their
+    positions in the input, and ``errors`` has the reason for each other item, by index.
+    """
 
     vectors: np.ndarray
     ok_indices: np.ndarray
@@ -31,8 +34,11 @@ class EncodedBatch:
 
 @dataclass(frozen=True)
 class EncodedChunk:
-    """A stretch of a stream, in its order: ``vectors`` (m, d) float32 belong to ``keys`` (m of them), ``errors``
-    has the reason for each of the others, by key."""
+    """A section of a stream, in its order.
+
+    ``vectors`` (m, d) float32 belong to the m ``keys``; ``errors`` has the reason for each other item, by
+    key.
+    """
 
     keys: list[Any]
     vectors: np.ndarray
@@ -44,8 +50,11 @@ class EncodedChunk:
 
 @dataclass(frozen=True)
 class Encoder:
-    """An open_clip model ready to use. Vectors of another ``digest`` (see identity.py) or ``precision`` are not
-    comparable with this one's. ``precision`` is `fp32`, `amp` on a GPU, or that of a variant: `onnx`, `int8`."""
+    """An open_clip model ready to use.
+
+    Vectors of another ``digest`` (see identity.py) or ``precision`` are not comparable with the vectors of
+    this encoder. ``precision`` is `fp32`, `amp` on a GPU, or the precision of a variant: `onnx`, `int8`.
+    """
 
     name: str
     digest: str
@@ -62,7 +71,7 @@ class Encoder:
     tokenize: Callable[[list[str]], Any] = field(repr=False)  # texts → (n, t) ids
     count: Callable[[str], int] = field(repr=False)
     embed_ids: Callable[[Any, Any], Any] = field(repr=False)  # (model, ids) → (n, d)
-    tower: "OnnxTower | None" = field(repr=False, default=None)  # takes the place of the model's image tower
+    tower: "OnnxTower | None" = field(repr=False, default=None)  # replaces the model's image tower
 
     def encode_stream(
         self,
@@ -71,14 +80,17 @@ class Encoder:
         batch: int | None = None,
         workers: int | None = None,
     ) -> Iterator[EncodedChunk]:
-        """Embed a stream of (key, image), where an image is a path, the bytes of a file, a PIL image, or a
-        function that fetches one of these (called in a thread).
+        """Embed a stream of (key, image) and yield chunks of at most ``batch`` in the order of the stream.
 
-        Chunks of at most ``batch`` come in the order of the stream. A bounded number of images is fetched and
-        decoded ahead, across chunks, so memory does not grow with the stream and nothing waits at its seams.
-        ``items`` is read in the caller's own thread. An image that cannot be read is reported in its chunk and the
-        rest goes on; what else a fetching function raises comes out here. Close the iterator to stop early.
-        Raises: EncoderError when the network itself fails (out of memory, say).
+        An image is a path, the bytes of a file, a PIL image, or a function that fetches one of these (called
+        in a thread).
+
+        A bounded number of images is fetched and decoded ahead, across chunks. Memory therefore does not grow
+        with the stream, and the network does not wait between chunks. ``items`` is read in the caller's
+        thread. An image that cannot be read is reported in its chunk, and the stream continues. Any other
+        error of a fetching function is raised here. Close the iterator to stop early.
+
+        Raises EncoderError if the network itself fails (for example, out of memory).
         """
         from .pipeline import stream
 
@@ -89,8 +101,10 @@ class Encoder:
     ) -> EncodedBatch:
         """Embed images given as paths, bytes or PIL images.
 
-        An image that cannot be read is reported in ``errors`` and the rest goes on. ``progress(done, total)`` is
-        called after every batch. Raises: EncoderError when the network itself fails (out of memory, say).
+        An image that cannot be read is reported in ``errors``, and the others are embedded. ``progress(done,
+        total)`` is called after every batch.
+
+        Raises EncoderError if the network itself fails (for example, out of memory).
         """
         vectors: list[np.ndarray] = []
         kept: list[int] = []
@@ -107,7 +121,10 @@ class Encoder:
         return EncodedBatch(joined, np.asarray(kept, np.int64), errors)
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
-        """(n, d) float32 unit vectors. A text over the context length loses its tail: ask :meth:`too_long` first."""
+        """Return the unit vectors (n, d) float32 of texts.
+
+        A text longer than the context is truncated: check :meth:`too_long` first.
+        """
         import torch
 
         rows = []
@@ -119,28 +136,34 @@ class Encoder:
 
     @cached_property
     def probe(self) -> np.ndarray:
-        """(n, d) float32: what it computes here from known pictures and sentences. Computed once a load."""
+        """Return the vectors (n, d) float32 of known images and sentences on this machine.
+
+        They are computed once per loaded encoder.
+        """
         from .probing import probe_vectors
 
         return probe_vectors(self)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """How many tokens each text has, marks of start and end included, before anything is cut."""
+        """Return the number of tokens of each text before truncation, with start and end tokens."""
         return [self.count(text) for text in texts]
 
     def too_long(self, texts: Sequence[str]) -> list[int]:
-        """Indices of the texts that do not fit the context and would be cut."""
+        """Return the indices of the texts that exceed the context length and would be truncated."""
         return [
             number for number, count in enumerate(self.count_tokens(texts)) if count > self.context_length
         ]
 
     def prepared(self, item: Item) -> np.ndarray:
-        """(h, w, 3) uint8 of the size the network takes. Raises: PictureError."""
+        """Return the image as (h, w, 3) uint8 of the size the network takes.
+
+        Raises PictureError.
+        """
         with open_picture(item, side=self.image_side) as image:
             return np.array(self.geometry(image), np.uint8)
 
     def embed_pixels(self, pixels: np.ndarray) -> np.ndarray:
-        """(b, h, w, 3) uint8 → (b, d) float32 unit vectors, by whichever tower this encoder has."""
+        """Map (b, h, w, 3) uint8 to (b, d) float32 unit vectors, with the tower of this encoder."""
         import torch
 
         if self.tower is not None:
@@ -149,8 +172,11 @@ class Encoder:
             return self.embed_tensor(torch.from_numpy(pixels).to(self.device)).cpu().numpy()
 
     def embed_tensor(self, pixels: "torch.Tensor") -> "torch.Tensor":
-        """(b, h, w, 3) uint8 on the device → (b, d) float32 unit vectors there. Channels stay last in memory, as
-        convolutions like it. Call it in inference mode and under :meth:`autocast`."""
+        """Map (b, h, w, 3) uint8 on the device to (b, d) float32 unit vectors on the device.
+
+        Channels stay last in memory, which is faster for convolutions. Call it in inference mode and under
+        :meth:`autocast`.
+        """
         import torch
 
         mean = torch.tensor(self.mean, device=pixels.device) * 255
@@ -158,7 +184,7 @@ class Encoder:
         return unit(self.model.encode_image(((pixels.float() - mean) / std).permute(0, 3, 1, 2)))
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
-        """Half precision on a GPU; nothing elsewhere."""
+        """Return a context of half precision on a GPU, and an empty context on the CPU."""
         import torch
 
         if self.device == "cpu":
@@ -167,7 +193,7 @@ class Encoder:
 
 
 def unit(features: "torch.Tensor") -> "torch.Tensor":
-    """(n, d) → (n, d) float32 of length one."""
+    """Return the rows (n, d), normalised to length one, as float32."""
     from torch.nn import functional as F
 
     return F.normalize(features.float(), dim=-1)
@@ -175,7 +201,7 @@ def unit(features: "torch.Tensor") -> "torch.Tensor":
 
 @contextlib.contextmanager
 def wrap_encoder_errors(act: str) -> Iterator[None]:
-    """Failures of a network as EncoderError."""
+    """Convert failures of a network to EncoderError."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:

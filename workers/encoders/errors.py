@@ -1,6 +1,7 @@
-"""What can go wrong, in sentences a person can act on."""
+"""Errors of encoders and images, with messages that tell the user what to do."""
 
-# code → what it means. workers/encoder_problems.py says each of them in the reader's language; a test compares.
+# Error codes and their meaning. workers/encoder_problems.py has the translated sentences; a test compares the
+# two.
 ENCODER_CODES = {
     "packages_missing": "the packages that run encoders are not installed (reason)",
     "no_gpu": "a GPU was asked for and there is none",
@@ -35,7 +36,11 @@ ENCODER_CODES = {
 
 
 class _Coded(Exception):
-    """The message is English and complete; ``code`` and ``details`` let a page say the same in another language."""
+    """Base class of errors with a code.
+
+    The message is English and complete. With ``code`` and ``details``, a page can show it in another
+    language.
+    """
 
     def __init__(self, message: str, code: str, **details: str) -> None:
         super().__init__(message)
@@ -44,15 +49,21 @@ class _Coded(Exception):
 
 
 class EncoderError(_Coded):
-    """An encoder could not be loaded or used; the message says why and what to do. Codes: ENCODER_CODES."""
+    """An encoder could not be loaded or used.
+
+    The message says why and what to do. The codes are in ENCODER_CODES.
+    """
 
 
 class OtherVectorsError(EncoderError):
-    """This machine computes other vectors than those on record: it must not embed, and another one may."""
+    """This machine computes other vectors than those on record.
+
+    It must not embed. Another machine may.
+    """
 
 
 class PictureError(_Coded):
-    """One image could not be read; the message says why.
+    """One image could not be read. The message says why.
 
     Codes: `missing`, `too_many_pixels`, `too_much_memory`, `not_an_image`, `damaged`.
     """

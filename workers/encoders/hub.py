@@ -1,13 +1,14 @@
-"""Files of a model hub: from the cache when they are there, else downloaded with care.
+"""Files of a model hub: from the cache if they are there, else downloaded with checks.
 
-huggingface_hub's own `hf_hub_download` throws away what it has when a process ends, checks the size of a file but
-not its content, and repeats a request without a network for a minute. So its parts are used (addresses, headers,
-metadata, streaming with ranges), and here is added: partial files that the next attempt goes on from, the check
-against the hash the hub announces, one short wait for the network. The layout on disk is the hub's own
-(`models--OWNER--NAME/{blobs,snapshots,refs}`), so that a cache filled by another tool is found, and ours by it.
+huggingface_hub's own `hf_hub_download` discards a partial download when a process ends, checks the size of a
+file but not its content, and repeats a request without a network for a minute. This module therefore uses its
+parts (addresses, headers, metadata, streaming with ranges) and adds three things: the next attempt continues
+a partial file, the content is checked against the hash the hub announces, and the wait for the network is
+short. The layout on disk is the hub's own (`models--OWNER--NAME/{blobs,snapshots,refs}`), so this module and
+other tools can use the same cache.
 
-What is in the cache is used without asking the hub whether there is something newer: an encoder must not change
-under a dataset's feet.
+Files in the cache are used without asking the hub for a newer version, because the encoder of a dataset must
+not change unnoticed.
 """
 
 import contextlib
@@ -24,16 +25,17 @@ from typing import Any
 from .errors import EncoderError
 
 Progress = Callable[[int, int], None]
-PATIENCE = 5.0  # seconds for the hub's answer; without a network one learns it at once or after this
-_SPARE = 1 << 30  # bytes of disk that stay free: the database may live on it
+PATIENCE = 5.0  # seconds to wait for the hub's answer, or for the failure of the network
+_SPARE = 1 << 30  # bytes of disk to keep free: the database may be on the same disk
 _BLOCK = 1 << 20
 
 
 class Hub:
-    """The files of one cache folder (made when needed), and of the machine's common cache, read only.
+    """The files of one cache folder and of the machine's common cache (read only).
 
-    ``progress(done, total)`` in bytes is called while downloading; what it raises stops the download, and the next
-    one goes on from there. ``endpoint`` is another address than the hub's own: a mirror.
+    The cache folder is created when needed. ``progress(done, total)`` in bytes is called during a download.
+    An exception that it raises stops the download, and the next download continues from there. ``endpoint``
+    is the address of a mirror, if the hub's own is not used.
     """
 
     def __init__(
@@ -55,7 +57,10 @@ class Hub:
         self._offline = bool(constants.is_offline_mode())
 
     def first(self, repo: str, names: Sequence[str], revision: str | None = None) -> Path | None:
-        """The first of these files that the model has; None when it has none. Raises: EncoderError."""
+        """Return the first of these files that the model has; None if it has none.
+
+        Raises EncoderError.
+        """
         here = self._cached(repo, names, revision)
         if here is not None:
             return here
@@ -66,9 +71,10 @@ class Hub:
     def folder(
         self, repo: str, needed: Sequence[str], patterns: Sequence[str], revision: str | None = None
     ) -> Path:
-        """A folder with the model's files whose names match. From the cache when it has one of ``needed``.
+        """Return a folder with the model's files that match ``patterns``.
 
-        Raises: EncoderError `no_tokenizer` when the model has none of ``needed``, or as :meth:`first`.
+        The cached folder is used if it has one of ``needed``. Raises EncoderError: `no_tokenizer` if the
+        model has none of ``needed``, else as :meth:`first`.
         """
         here = self._cached(repo, needed, revision)
         if here is not None:
@@ -84,7 +90,7 @@ class Hub:
             )
         return self._fetched(repo, wanted, commit, revision)[0].parent
 
-    # --- the cache --------------------------------------------------------------------------------------------
+    # --- the cache ---
 
     def _cached(self, repo: str, names: Sequence[str], revision: str | None) -> Path | None:
         from huggingface_hub import try_to_load_from_cache
@@ -99,16 +105,17 @@ class Hub:
     def _storage(self, repo: str) -> Path:
         return self._cache / f"models--{repo.replace('/', '--')}"
 
-    # --- the network ------------------------------------------------------------------------------------------
+    # --- the network ---
 
     def _listing(self, repo: str, revision: str | None) -> tuple[str, list[str]]:
-        """(commit, names of the files) of a model."""
+        """Return (commit, file names) of a model."""
         from huggingface_hub import HfApi
 
         if self._offline:
             raise self._unreachable()
         ref = self._storage(repo) / "refs" / (revision or "main")
-        if ref.is_file():  # the rest of a model comes from the same version as what is here already
+        # Use the same version of the model as the files that are here already.
+        if ref.is_file():
             revision = ref.read_text().strip() or revision
         with self._wrap_network_errors(repo):
             info = HfApi(endpoint=self._endpoint).model_info(repo, revision=revision, timeout=PATIENCE)
@@ -169,7 +176,7 @@ class Hub:
         part = blob.with_name(f"{blob.name}.part")
         for last in (False, True):
             with _alone(part) as handle:
-                if blob.is_file():  # another process was quicker
+                if blob.is_file():  # another process has downloaded it
                     part.unlink(missing_ok=True)
                     return
                 have = handle.seek(0, os.SEEK_END)
@@ -205,7 +212,8 @@ class Hub:
         free = shutil.disk_usage(folder).free
         if free < needed + _SPARE:
             raise EncoderError(
-                f"Downloading «{self._name}» needs {needed >> 20} MB of disk in {folder}; {free >> 20} MB are free.",
+                f"Downloading «{self._name}» needs {needed >> 20} MB of disk in {folder}; "
+                f"{free >> 20} MB are free.",
                 "no_disk",
                 name=self._name,
                 needed=str(needed >> 20),
@@ -216,8 +224,8 @@ class Hub:
     def _unreachable(self) -> EncoderError:
         host = self._endpoint.split("://")[-1].split("/")[0]
         return EncoderError(
-            f"«{self._name}» is not on this machine yet, and {host} cannot be reached. Connect this machine to the "
-            "internet, or copy the model here and name its folder (local-dir:).",
+            f"«{self._name}» is not on this machine yet, and {host} cannot be reached. Connect this machine "
+            "to the internet, or copy the model here and name its folder (local-dir:).",
             "no_network",
             name=self._name,
             host=host,
@@ -225,7 +233,7 @@ class Hub:
 
     @contextlib.contextmanager
     def _wrap_network_errors(self, what: str) -> Iterator[None]:
-        """The hub client's errors as ours."""
+        """Convert the errors of the hub client to EncoderError."""
         import httpx2
         from huggingface_hub import errors as hub
 
@@ -233,8 +241,8 @@ class Hub:
             yield
         except hub.GatedRepoError as error:
             raise EncoderError(
-                f"The hub gives «{what}» only to people who accepted its licence: do that there, and set HF_TOKEN "
-                "for the workers.",
+                f"The hub gives «{what}» only to people who accepted its licence: do that there, and set "
+                "HF_TOKEN for the workers.",
                 "no_access",
                 name=self._name,
             ) from error
@@ -252,7 +260,7 @@ class Hub:
             raise self._failed(error) from error
         except (httpx2.HTTPError, hub.FileMetadataError) as error:
             raise self._failed(error) from error
-        except OSError as error:  # a size that is not what was announced, a full disk
+        except OSError as error:  # a size other than the announced one, or a full disk
             raise self._failed(error) from error
 
     def _failed(self, error: Exception) -> EncoderError:
@@ -266,7 +274,7 @@ class Hub:
 
 
 def _bar(progress: Progress | None, begun: int, total: int) -> Any:
-    """What the hub's client takes for a progress bar."""
+    """Return a class that the hub's client uses as a progress bar."""
 
     class Bar:
         def __init__(self, *_given: Any, **_named: Any) -> None:
@@ -291,7 +299,10 @@ def _bar(progress: Progress | None, begun: int, total: int) -> Any:
 
 @contextlib.contextmanager
 def _alone(part: Path) -> Iterator[Any]:
-    """The partial file, open and ours alone: a second process waits here, and then finds the work done."""
+    """Yield the partial file, open and exclusively locked.
+
+    A second process waits here. The caller then checks whether the download is complete.
+    """
     while True:
         with part.open("a+b") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
@@ -299,13 +310,16 @@ def _alone(part: Path) -> Iterator[Any]:
                 ours = os.path.samestat(os.fstat(handle.fileno()), part.stat())
             except FileNotFoundError:
                 ours = False
-            if ours:  # else it was finished or thrown away while we waited
+            if ours:  # else another process completed or deleted it meanwhile
                 yield handle
                 return
 
 
 def _content(path: Path, size: int) -> str | None:
-    """The hash by which a hub names this file: SHA-256, or git's SHA-1 for small ones. None: neither is announced."""
+    """Return the hash by which a hub names this file: SHA-256, or git's SHA-1 for small files.
+
+    Return None if the name is neither.
+    """
     expected = path.name.removesuffix(".part")
     if len(expected) == 64:
         digest = hashlib.sha256()
@@ -320,7 +334,7 @@ def _content(path: Path, size: int) -> str | None:
 
 
 def _linked(blob: Path, pointer: Path) -> Path:
-    """The snapshot's name for a blob, replaced in one step."""
+    """Link a snapshot's file name to a blob atomically, and return the link."""
     pointer.parent.mkdir(parents=True, exist_ok=True)
     fresh = _draft_of(pointer)
     fresh.symlink_to(os.path.relpath(blob, pointer.parent))
@@ -336,5 +350,5 @@ def _written(path: Path, text: str) -> None:
 
 
 def _draft_of(path: Path) -> Path:
-    """A name beside the file that no other thread or process uses."""
+    """Return a name beside the file that no other thread or process uses."""
     return path.with_name(f".{path.name}.{uuid.uuid4().hex}")

@@ -1,19 +1,19 @@
-"""The digest by which an encoder is known: equal digests mean comparable vectors.
+"""The digest that identifies an encoder: equal digests mean comparable vectors.
 
-Weights alone do not settle a vector. The same file with another activation (`quick_gelu`), another mean and
-standard deviation, another way of cropping or another tokenizer gives other vectors, so all of these enter: the
-weights, the configuration, the preprocessing, what a few sentences become as tokens, and the version of our own
-preparation of images. Nothing of the machine enters: two workers agree. The device's arithmetic is told apart by
-`Encoder.precision`.
+Weights alone do not determine a vector. The same file with another activation (`quick_gelu`), another mean
+and standard deviation, another way of cropping or another tokenizer gives other vectors. The digest therefore
+covers the weights, the configuration, the preprocessing, the tokens of a few sentences, and the version of
+our own preparation of images. It does not depend on the machine, so two workers get the same digest.
+`Encoder.precision` distinguishes the arithmetic of devices.
 """
 
 import hashlib
 import json
 from typing import Any
 
-# Raise it when imaging or decode.py gives the network other pixels for the same file.
+# Increase it when imaging or decode.py gives the network other pixels for the same file.
 PREPARATION = 2
-# What a configuration may say without changing a vector.
+# Keys of a configuration that do not change a vector.
 _IDLE = {
     "timm_model_pretrained",
     "hf_model_pretrained",
@@ -24,7 +24,10 @@ _IDLE = {
 
 
 def digest(weights: str, *, model: Any, preprocess: Any, text_model: Any, tokens: list[list[int]]) -> str:
-    """SHA-256 (hex) of everything that decides the vectors. ``weights`` is the digest of the weights."""
+    """Return the SHA-256 (hex) of everything that determines the vectors.
+
+    ``weights`` is the digest of the weights.
+    """
     whole = {
         "weights": weights,
         "model": _clean(model),
@@ -39,7 +42,7 @@ def digest(weights: str, *, model: Any, preprocess: Any, text_model: Any, tokens
 
 
 def derived(source: str, recipe: str) -> str:
-    """The digest of an encoder made from another by a recipe (quantisation, say)."""
+    """Return the digest of an encoder that a recipe makes from another one (for example, quantisation)."""
     return hashlib.sha256(f"{source} {recipe}".encode()).hexdigest()
 
 

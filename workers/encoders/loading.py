@@ -1,6 +1,7 @@
-"""Loads an encoder by its name: `pocket`, `ARCH/WEIGHTS` of open_clip's registry, `hf-hub:…` or `local-dir:PATH`.
+"""Loading of encoders by name: `pocket`, `ARCH/WEIGHTS` (open_clip), `hf-hub:…` or `local-dir:PATH`.
 
-`NAME+onnx` and `NAME+int8` are the same with the image tower run by ONNX Runtime on the CPU: encoders of their own.
+`NAME+onnx` and `NAME+int8` run the image tower of NAME by ONNX Runtime on the CPU. They are separate
+encoders.
 """
 
 import dataclasses
@@ -24,13 +25,14 @@ def load_encoder(
     cache_dir: Path | None = None,
     endpoint: str | None = None,
 ) -> Encoder:
-    """Load an encoder; the first GPU is used when there is one and ``device`` does not say otherwise.
+    """Load an encoder, on the first GPU if there is one and ``device`` is not given.
 
-    ``progress(done, total)`` is called in bytes while something is downloaded, and stops it by raising; the next
-    attempt goes on from there. ``cache_dir`` keeps what is downloaded (else the hub's common cache on this
-    machine) and the ONNX forms (else a temporary folder). ``endpoint`` is the address of a mirror of the hub.
+    ``progress(done, total)`` is called in bytes during a download. If it raises, the download stops; the next
+    attempt continues from there. ``cache_dir`` stores downloads (else the hub's common cache on this machine)
+    and the ONNX forms (else a temporary folder). ``endpoint`` is the address of a mirror of the hub.
 
-    Raises: EncoderError, with a code of ENCODER_CODES; what ``progress`` raises. Nothing half written stays.
+    Raises EncoderError with a code of ENCODER_CODES, and what ``progress`` raises. No half-written file
+    stays.
     """
     try:
         ensure_torchvision()
@@ -74,7 +76,7 @@ def load_encoder(
             raise
         if isinstance(error, torch.OutOfMemoryError):
             raise _no_memory(name) from error
-        # open_clip, timm, transformers and torch raise dozens of types here, bare Exception among them.
+        # open_clip, timm, transformers and torch raise dozens of types here, bare Exception included.
         reason = _first_line(error)
         message = f"The encoder «{name}» could not be loaded: {reason}"
         raise EncoderError(message, "load_failed", name=name, reason=reason) from error
@@ -105,7 +107,10 @@ def _variant(encoder: Encoder, name: str, variant: str, cache_dir: Path | None) 
 
 
 def _geometry(config: dict[str, Any]) -> tuple[Any, tuple[float, ...], tuple[float, ...]]:
-    """The model's own preprocessing, split: PIL → PIL here, scaling of a whole batch on the device later."""
+    """Return the model's preprocessing in two parts: PIL → PIL, and the mean and deviation for scaling.
+
+    Scaling is applied later, to a whole batch on the device.
+    """
     from open_clip.transform import PreprocessCfg, image_transform_v2
     from torchvision.transforms import Compose, Normalize, ToTensor
 
@@ -173,7 +178,7 @@ def _open_clip(name: str, device: str, hub: Hub) -> Encoder:
 
 
 def _text_model(folder: Path | None) -> dict[str, Any]:
-    """What a Hugging Face text tower's configuration says about its arithmetic, without notes on its history."""
+    """Return the parts of a Hugging Face text tower's configuration that affect its arithmetic."""
     if folder is None:
         return {}
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -194,7 +199,7 @@ def _ready(
     embed_ids: Callable[[Any, Any], Any],
     text_model: dict[str, Any] | None = None,
 ) -> Encoder:
-    """Put together, tried once on a text, and identified."""
+    """Return the assembled encoder with its digest, after a test with one text."""
     import torch
 
     geometry, mean, std = _geometry(preprocess)

@@ -1,8 +1,9 @@
-"""The image tower as ONNX Runtime runs it on a CPU: fp32 (`+onnx`) or 8 bits (`+int8`).
+"""The image tower run by ONNX Runtime on a CPU: fp32 (`+onnx`) or 8 bits (`+int8`).
 
-The tower is exported once from the torch model, with scaling and normalisation inside, so that it takes the pixels
-as bytes. It is kept in a folder under a name that says what it was made of, together with its hash and how far its
-vectors are from torch's on a set of drawn pictures; a file that does not have that hash is made again.
+The tower is exported once from the torch model, including scaling and normalisation, so that it takes the
+pixels as bytes. Its file name is the digest of the source and the recipe. A JSON file beside it stores its
+hash and the distance of its vectors to torch's vectors on a set of drawn images. A file with another hash is
+built again.
 """
 
 import contextlib
@@ -30,21 +31,23 @@ from .saturation import LIMIT, largest_pair_sum
 if TYPE_CHECKING:
     from .encoder import Encoder
 
-# Raise one when the file would give other vectors: another exporter, other layers in 8 bits, other calibration.
-# int8 1 had weights of 8 bits: their products overflow on processors without VNNI (saturation.py).
+# Increase a version when the file would give other vectors: another exporter, other 8-bit layers, other
+# calibration. Version 1 of int8 had 8-bit weights: their products overflow on processors without VNNI
+# (saturation.py).
 RECIPES = {"onnx": "onnx 1", "int8": "int8 2"}
 _OPSET = 17
-_CALIBRATION, _PROBES = 64, 16  # pictures
-# (mean, smallest) cosine to torch's vectors on the drawn pictures below which a tower is refused.
+_CALIBRATION, _PROBES = 64, 16  # numbers of images
+# Smallest accepted (mean, minimum) cosine to torch's vectors on the drawn images.
 _LEAST = {"onnx": (0.9999, 0.9999), "int8": (0.97, 0.9)}
-_LARGEST = 1_900_000_000  # bytes of weights: protobuf ends at 2 GiB
+_LARGEST = 1_900_000_000  # bytes of weights: the limit of protobuf is 2 GiB
 
 
 @dataclass(frozen=True)
 class OnnxTower:
-    """Call it with (b, h, w, 3) uint8 for (b, d) float32 unit vectors; from several threads at once if you like.
+    """A function of (b, h, w, 3) uint8 that returns (b, d) float32 unit vectors. It is thread-safe.
 
-    ``cosine_min`` and ``cosine_mean`` to torch's fp32 vectors on the drawn pictures, on this machine; ``file`` where it lies.
+    ``cosine_min`` and ``cosine_mean`` compare it with torch's fp32 vectors on the drawn images, on this
+    machine. ``file`` is its ONNX file.
     """
 
     file: Path
@@ -59,22 +62,26 @@ class OnnxTower:
 
 
 def _embed(session: Any, pixels: np.ndarray, *, one_by_one: bool) -> np.ndarray:
-    """(b, h, w, 3) uint8 → (b, d).
+    """Map (b, h, w, 3) uint8 to (b, d).
 
-    Dynamic quantisation takes the range of a layer's input over the whole batch, so the vector of an image would
-    depend on the images beside it. One image a call costs nothing on one thread (measured: 146 images/s both ways).
+    Dynamic quantisation takes the range of a layer's input over the whole batch, so the vector of an image
+    would depend on the other images of the batch. One image per call costs nothing on one thread (measured:
+    146 images/s both ways).
     """
     parts = [pixels[at : at + 1] for at in range(len(pixels))] if one_by_one else [pixels]
     return np.concatenate([session.run(None, {"pixels": part})[0] for part in parts])
 
 
 def identity(source_digest: str, variant: str) -> str:
-    """The digest of the variant of an encoder: of its source and of the recipe."""
+    """Return the digest of a variant of an encoder, from its source and the recipe."""
     return derived(source_digest, RECIPES[variant])
 
 
 def tower_for(encoder: "Encoder", variant: str, cache_dir: Path | None) -> OnnxTower:
-    """The tower of a loaded fp32 encoder, from the folder or made now. Raises: EncoderError."""
+    """Return the tower of a loaded fp32 encoder, from the folder or built now.
+
+    Raises EncoderError.
+    """
     try:
         import onnx  # noqa: F401
 
@@ -91,20 +98,23 @@ def tower_for(encoder: "Encoder", variant: str, cache_dir: Path | None) -> OnnxT
     with _alone(file):
         about = _kept(file) or _make(encoder, variant, file)
     session = _session(file)
-    # The file may have been made on another machine: what counts is what this processor computes with it.
+    # The file may come from another machine: the vectors of this processor are compared.
     smallest, mean = _cosines(encoder, session, one_by_one=about["one_by_one"])
     _refuse_distance(encoder.name, variant, smallest, mean)
     return OnnxTower(file, smallest, mean, session, about["one_by_one"])
 
 
 def _folder(cache_dir: Path | None) -> Path:
-    """Where towers are kept; without a folder from the caller one of this user's own among the temporary files."""
+    """Return the folder of the towers.
+
+    Without a folder from the caller, it is a folder of this user among the temporary files.
+    """
     folder = (
         cache_dir / "towers" if cache_dir else Path(tempfile.gettempdir()) / f"mekiki-towers-{os.getuid()}"
     )
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if cache_dir is None and folder.stat().st_uid != os.getuid():  # somebody else laid it there for us
+        if cache_dir is None and folder.stat().st_uid != os.getuid():  # another user created it
             folder = Path(tempfile.mkdtemp(prefix="mekiki-towers-"))
     except OSError as error:
         raise _failed(str(folder), str(error)) from error
@@ -113,14 +123,14 @@ def _folder(cache_dir: Path | None) -> Path:
 
 @contextlib.contextmanager
 def _alone(file: Path) -> Iterator[None]:
-    """One process makes a tower; the others wait and find it."""
+    """Lock a tower's file: one process builds it, the others wait and use it."""
     with file.with_suffix(".lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def _kept(file: Path) -> dict[str, Any] | None:
-    """What is written about a tower, if the file is whole."""
+    """Return the record of a tower if its file is complete, else None."""
     try:
         about = json.loads(file.with_suffix(".json").read_text())
         if about["sha256"] == _sha256(file) and isinstance(about["one_by_one"], bool):
@@ -136,8 +146,11 @@ def _sha256(file: Path) -> str:
 
 
 def _onnxruntime() -> Any:
-    """The library, told not to report. Since version 1.29 its builds for Linux send names and hashes of models and
-    facts about the machine to their maker unless this is set before the library is loaded."""
+    """Return the library with telemetry disabled.
+
+    Since version 1.29 its builds for Linux send names and hashes of models and facts about the machine to
+    their maker, unless this variable is set before the library is loaded.
+    """
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
@@ -148,21 +161,21 @@ def _onnxruntime() -> Any:
 def _session(file: Path) -> Any:
     onnxruntime = _onnxruntime()
     options = onnxruntime.SessionOptions()
-    # One thread a call, many calls at once: see pipeline.py.
+    # One thread per call and many calls at once: see pipeline.py.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
 
 def _make(encoder: "Encoder", variant: str, file: Path) -> dict[str, Any]:
-    """Export, quantise if asked, compare, and only then let it appear under its name."""
+    """Export and, for int8, quantise the tower; move it to its name only after the comparison."""
     weights = sum(p.numel() * p.element_size() for p in encoder.model.visual.parameters())
     if weights > _LARGEST:
         raise _failed(encoder.name, "its image tower is larger than an ONNX file may be (2 GB)")
     work = Path(tempfile.mkdtemp(prefix=".making-", dir=file.parent))
     try:
         made = work / "fp32.onnx"
-        # Both print their progress; a worker's output is its log.
+        # Exporter and quantiser print their progress, which would go into the worker's log.
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             _export(encoder, made)
@@ -189,7 +202,7 @@ def _make(encoder: "Encoder", variant: str, file: Path) -> dict[str, Any]:
     except (EncoderError, MemoryError):
         raise
     except Exception as error:
-        # The exporter and the quantiser raise whatever their dozens of passes raise.
+        # The exporter and the quantiser raise many types of errors.
         raise _failed(
             encoder.name, (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         ) from error
@@ -204,7 +217,7 @@ def _quantises_while_running(file: Path) -> bool:
 
 
 def _cosines(encoder: "Encoder", session: Any, *, one_by_one: bool) -> tuple[float, float]:
-    """(smallest, mean) cosine of a tower's vectors to those of torch in fp32, both computed on this machine."""
+    """Return the (smallest, mean) cosine of a tower's vectors to torch's fp32 vectors on this machine."""
     probes = probe_images(_PROBES, encoder.image_side, seed=1)
     cosines = (_embed(session, probes, one_by_one=one_by_one) * encoder.embed_pixels(probes)).sum(1)
     return float(cosines.min()), float(cosines.mean())
@@ -212,7 +225,7 @@ def _cosines(encoder: "Encoder", session: Any, *, one_by_one: bool) -> tuple[flo
 
 def _refuse_distance(name: str, variant: str, smallest: float, mean: float) -> None:
     least_mean, least = _LEAST[variant]
-    if mean >= least_mean and smallest >= least:  # false also when one is not a number
+    if mean >= least_mean and smallest >= least:  # false also for NaN
         return
     raise EncoderError(
         f"The {variant} form of «{name}» gives vectors too far from the original's on this machine (cosine "
@@ -230,8 +243,9 @@ def _refuse_overflow(name: str, file: Path) -> None:
     worst = largest_pair_sum(onnx.load(file).graph)
     if worst is not None and worst.overflows:
         raise EncoderError(
-            f"The int8 form of «{name}» would give other vectors on processors without VNNI: two products of the "
-            f"layer {worst.layer} can add up to {worst.value:,}, and {LIMIT:,} fit. Use the encoder without it.",
+            f"The int8 form of «{name}» would give other vectors on processors without VNNI: two products of "
+            f"the layer {worst.layer} can add up to {worst.value:,}, and {LIMIT:,} fit. Use the encoder "
+            "without it.",
             "variant_overflows",
             name=name,
             layer=worst.layer,
@@ -250,7 +264,7 @@ def _export(encoder: "Encoder", file: Path) -> None:
     mean, std = torch.tensor(encoder.mean) * 255, torch.tensor(encoder.std) * 255
 
     class Whole(torch.nn.Module):
-        """(b, h, w, 3) uint8 → (b, d) unit vectors."""
+        """Module that maps (b, h, w, 3) uint8 to (b, d) unit vectors."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -265,7 +279,7 @@ def _export(encoder: "Encoder", file: Path) -> None:
     side = encoder.image_side
     example = torch.from_numpy(probe_images(2, side))
     fused = torch.backends.mha.get_fastpath_enabled()
-    # Its one operator for all of attention has no name in ONNX.
+    # ONNX has no operator for torch's fused attention.
     torch.backends.mha.set_fastpath_enabled(False)
     try:
         torch.onnx.export(
@@ -283,14 +297,15 @@ def _export(encoder: "Encoder", file: Path) -> None:
 
 
 def _quantised(encoder: "Encoder", source: Path, work: Path) -> Path:
-    """8-bit weights, by what the tower consists of.
+    """Quantise the weights to 8 bits, by the kind of layers in the tower.
 
-    A transformer's time is in its matrix products, whose inputs have outliers that a fixed scale cuts off: their
-    weights are quantised for each output channel, their inputs while running. A convolutional network gains
-    nothing from that (ONNX Runtime has no quick dynamic convolution): its activations get fixed scales, measured
-    on drawn pictures.
+    A transformer spends its time in matrix products. Their inputs have outliers that a fixed scale would cut
+    off, so their weights are quantised per output channel and their inputs at run time. A convolutional
+    network gains nothing from that (ONNX Runtime has no fast dynamic convolution): its activations get fixed
+    scales, measured on drawn images.
 
-    Weights keep 7 of their 8 bits (`reduce_range`): so no sum of two products overflows 16 bits on any processor.
+    `reduce_range` keeps weights to 7 of their 8 bits, so no sum of two products overflows 16 bits on any
+    processor.
     """
     import onnx
     from onnxruntime import quantization as q
@@ -299,7 +314,7 @@ def _quantised(encoder: "Encoder", source: Path, work: Path) -> Path:
     ready, made = work / "ready.onnx", work / "int8.onnx"
     quant_pre_process(str(source), str(ready), skip_symbolic_shape=True)
     convolutions = sum(node.op_type == "Conv" for node in onnx.load(ready).graph.node)
-    if convolutions <= 2:  # a transformer cuts its patches with one
+    if convolutions <= 2:  # a transformer has one convolution, for its patches
         q.quantize_dynamic(
             str(ready),
             str(made),
@@ -309,7 +324,7 @@ def _quantised(encoder: "Encoder", source: Path, work: Path) -> Path:
             op_types_to_quantize=["MatMul", "Gemm"],
         )
         return made
-    # The calibrator keeps all activations of all pictures in memory: fewer of the larger ones.
+    # The calibrator keeps all activations of all images in memory, so larger images need a smaller number.
     count = _CALIBRATION if encoder.image_side <= 128 else _CALIBRATION // 4
     q.quantize_static(
         str(ready),

@@ -1,13 +1,13 @@
-"""The stream of images through an encoder: fetch → decode → the model's own preprocessing → batches → network.
+"""The stream of images through an encoder: fetch → decode → preprocess → batch → network.
 
-On a CPU the unit of work is a whole batch: one thread decodes it and runs the network on it with one thread of
-torch's own, and as many batches are under way as there are cores. No thread waits for another inside a layer, and
-decoding never competes with a network that has spread over all cores. Measured for `pocket` on a busy
-machine of two cores, the network took a quarter of the processor time that it takes with two threads of its own,
-which wait for each other by spinning.
+On a CPU the unit of work is a whole batch. One thread decodes it and runs the network on it with one torch
+thread, and there are as many batches in progress as cores. No thread waits for another inside a layer, and
+decoding does not compete with a network that uses all cores. Measured for `pocket` on a busy machine of two
+cores: the network took a quarter of the processor time that it takes with two torch threads, which wait for
+each other by spinning.
 
-On a GPU, threads decode into pinned memory; a second stream copies a batch over while the network works on the
-one before, and its vectors come back while the next is under way.
+On a GPU, threads decode into pinned memory. A second stream copies a batch to the GPU while the network works
+on the batch before, and its vectors are copied back while the next batch is computed.
 """
 
 import contextlib
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
 
 Keyed = tuple[Hashable, Item | Callable[[], Item]]
 CPU_BATCH, GPU_BATCH = 16, 256
-_FETCHERS = 8  # threads that wait for a storage; they do nothing else
+_FETCHERS = 8  # threads that only wait for a storage
 
 
 def cores() -> int:
-    """Cores this process may use."""
+    """Return the number of cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def stream(
     encoder: "Encoder", items: Iterable[Keyed], *, batch: int | None, workers: int | None
 ) -> Iterator[EncodedChunk]:
-    """See Encoder.encode_stream."""
+    """Return the chunks of a stream; see Encoder.encode_stream."""
     on_cpu = encoder.device == "cpu" or encoder.tower is not None
     size = max(1, batch or (CPU_BATCH if on_cpu else GPU_BATCH))
     return (_on_cpu if on_cpu else _on_gpu)(encoder, iter(items), size, max(1, workers or cores()))
@@ -60,7 +60,7 @@ def _fetch(item: Item | Callable[[], Item]) -> Item:
 
 
 class _Fetching:
-    """Starts the fetching of functions in threads; paths and bytes pass through."""
+    """Fetcher that calls the items that are functions in threads; paths and bytes are passed on."""
 
     def __init__(self, stack: contextlib.ExitStack) -> None:
         self._stack = stack
@@ -102,7 +102,7 @@ def _on_cpu(encoder: "Encoder", items: Iterator[Keyed], size: int, workers: int)
         fetching = _Fetching(stack)
         batches = _batches(items, size)
         first = list(islice(batches, 2))
-        if len(first) < 2 or workers == 1:  # a few images (a search, say): the network may have every core
+        if len(first) < 2 or workers == 1:  # few images, for example a search: the network may use every core
             for some in first:
                 yield work(fetching(some))
             for some in batches:
@@ -114,7 +114,7 @@ def _on_cpu(encoder: "Encoder", items: Iterator[Keyed], size: int, workers: int)
         waiting: deque[Future[EncodedChunk]] = deque(pool.submit(work, fetching(some)) for some in first)
         for some in batches:
             waiting.append(pool.submit(work, fetching(some)))
-            # One batch more than there are threads lies ready, so that none of them waits for this one.
+            # One batch more than there are threads is ready, so that no thread waits for the consumer.
             if len(waiting) > workers + 1:
                 yield waiting.popleft().result()
         while waiting:
@@ -128,7 +128,7 @@ def _one_thread() -> None:
 
 
 class _SingleThreaded:
-    """torch uses one thread an operation while any stream is under way; afterwards as many as before.
+    """Context in which torch uses one thread per operation; the last exit restores the number of threads.
 
     The setting belongs to the process, so streams in several threads share it.
     """
@@ -160,18 +160,24 @@ _single_threaded = _SingleThreaded()
 
 
 def _on_gpu(encoder: "Encoder", items: Iterator[Keyed], size: int, workers: int) -> Iterator[EncodedChunk]:
-    """Two batches in flight on the device: while one is computed the next is copied, and the one before is read."""
+    """Keep two batches on the device.
+
+    While one batch is computed, the next is copied to the device and the batch before is read.
+    """
     import torch
 
     copying = torch.cuda.Stream(device=encoder.device)
 
     def begin(pixels: Any) -> tuple[Any, Any, Any]:
-        """Copy and compute without waiting; (vectors to come, event that says they are there, what must live)."""
+        """Start copy and computation without waiting.
+
+        Return (vectors to come, event that signals them, pixels that must stay alive).
+        """
         with torch.cuda.stream(copying):
             there = pixels.to(encoder.device, non_blocking=True)
         computing = torch.cuda.current_stream(encoder.device)
         computing.wait_stream(copying)
-        there.record_stream(computing)  # its memory is not given away while the network reads it
+        there.record_stream(computing)  # keep its memory while the network reads it
         with torch.inference_mode(), encoder.autocast(), wrap_encoder_errors("embedding images"):
             vectors = encoder.embed_tensor(there)
             back = torch.empty(vectors.shape, dtype=torch.float32, pin_memory=True)
@@ -193,7 +199,7 @@ def _on_gpu(encoder: "Encoder", items: Iterator[Keyed], size: int, workers: int)
         fetching = _Fetching(stack)
         pool = ThreadPoolExecutor(min(32, workers), thread_name_prefix="decode")
         stack.callback(pool.shutdown, wait=True, cancel_futures=True)
-        step = max(1, size // max(1, 2 * workers))  # a batch is decoded by all threads at once
+        step = max(1, size // max(1, 2 * workers))  # all threads decode one batch together
 
         def decoding(some: list[Keyed]) -> list[Future[Any]]:
             begun = fetching(some)

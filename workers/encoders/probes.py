@@ -1,8 +1,8 @@
-"""Pictures drawn here, the same on every machine: to calibrate a quantised tower with, and to compare it on.
+"""Drawn images, identical on every machine, to calibrate and compare a quantised tower.
 
-They are no photographs; what counts is that every layer sees the range of values it sees on photographs: smooth
-shading, grain of several sizes, edges, dark and bright, grey and colour. All arithmetic on them is of whole numbers
-(Pillow's resampling of 8-bit images, NumPy's seeded integers), so they do not differ in a single bit.
+They are not photographs, but every layer sees the range of values it sees on photographs: smooth shading,
+grain of several sizes, edges, dark and bright, grey and colour. All arithmetic is on integers (Pillow's
+resampling of 8-bit images, NumPy's seeded integers), so the images are identical bit for bit.
 """
 
 import numpy as np
@@ -10,14 +10,14 @@ from PIL import Image, ImageDraw
 
 
 def probe_images(count: int, side: int, seed: int = 0) -> np.ndarray:
-    """(count, side, side, 3) uint8."""
+    """Return drawn images (count, side, side, 3) uint8."""
     return np.stack([_one(np.random.default_rng((seed, number)), side) for number in range(count)])
 
 
 def _one(rng: np.random.Generator, side: int) -> np.ndarray:
     total = np.zeros((side, side, 3), np.int64)
     weights = 0
-    roughness = int(rng.integers(1, 4))  # how fast fine grain fades against coarse shading
+    roughness = int(rng.integers(1, 4))  # how fast fine grain becomes weaker than coarse shading
     for octave in range(1, 9):
         cells = min(side, 2**octave)
         channels = 1 if rng.integers(0, 3) else 3

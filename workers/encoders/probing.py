@@ -1,7 +1,7 @@
-"""What an encoder computes from known pictures and sentences, so that workers can be compared with each other.
+"""Vectors of known images and sentences, to compare the workers' results with each other.
 
-Two processors, GPUs or versions of a library may compute different vectors from the same weights. The digest of an
-encoder (identity.py) cannot show that; these vectors do. Where the bounds come from: docs/decisions/0020.
+Two processors, GPUs or versions of a library may compute different vectors from the same weights. The digest
+of an encoder (identity.py) cannot show that; these vectors do. docs/decisions/0020 explains the bounds.
 """
 
 from typing import TYPE_CHECKING
@@ -15,30 +15,32 @@ from .probes import probe_images
 if TYPE_CHECKING:
     from .encoder import Encoder
 
-# Raise it when a picture or a sentence changes: vectors of another version are not compared.
+# Increase it when an image or a sentence changes: vectors of another version are not compared.
 VERSION = 1
 PICTURES, SIDE = 8, 160
 SENTENCES = ("a photo of a part", "scratches on a steel plate", "金属表面の傷", "42 mm")
 COUNT = PICTURES + len(SENTENCES)
-# Smallest cosine to the recorded vectors, by the encoder's precision. Measured: fp32 differs by less than 1e-12
-# between instruction sets, threads and batches, int8 by 4e-4, fp32 that is secretly bfloat16 by 2e-4.
+# Smallest accepted cosine to the recorded vectors, by the encoder's precision. Measured: fp32 differs by less
+# than 1e-12 between instruction sets, threads and batches, int8 by 4e-4, fp32 that is secretly bfloat16 by
+# 2e-4.
 LEAST = {"fp32": 0.99999, "onnx": 0.99999, "int8": 0.999, "amp": 0.999}
-# Texts are read by torch also where images are read by ONNX Runtime; search reads them on the CPU beside a GPU.
+# torch embeds texts also where ONNX Runtime embeds images. Search embeds texts on the CPU even if there is a
+# GPU.
 LEAST_TEXT = LEAST | {"int8": LEAST["fp32"]}
 
 
 def probe_vectors(encoder: "Encoder") -> np.ndarray:
-    """(COUNT, d) float32: the vectors of the pictures, then those of the sentences, by the usual path.
+    """Return the vectors (COUNT, d) float32 of the images, then of the sentences, by the usual path.
 
-    Raises: EncoderError when they are no unit vectors: the weights are damaged.
+    Raises EncoderError if they are not unit vectors: the weights are damaged.
     """
     pictures = [Image.fromarray(pixels) for pixels in probe_images(PICTURES, SIDE, seed=2)]
     vectors = np.concatenate([encoder.encode_images(pictures).vectors, probe_texts(encoder)])
     right = vectors.shape == (COUNT, encoder.dim) and bool(np.isfinite(vectors).all())
     if not right or np.abs(np.linalg.norm(vectors, axis=1) - 1).max() > 0.01:
         raise EncoderError(
-            f"«{encoder.name}» was loaded, but what it computes from known pictures and sentences cannot be used: its "
-            "weights are damaged, or do not belong to its architecture.",
+            f"«{encoder.name}» was loaded, but what it computes from known pictures and sentences cannot be "
+            "used: its weights are damaged, or do not belong to its architecture.",
             "unusable",
             name=encoder.name,
         )
@@ -46,14 +48,17 @@ def probe_vectors(encoder: "Encoder") -> np.ndarray:
 
 
 def probe_texts(encoder: "Encoder") -> np.ndarray:
-    """(len(SENTENCES), d) float32."""
+    """Return the vectors (len(SENTENCES), d) float32 of the sentences."""
     return encoder.encode_texts(SENTENCES)
 
 
 def require_same_vectors(
     computed: np.ndarray, recorded: np.ndarray, *, name: str, precision: str, host: str
 ) -> None:
-    """Compare probe vectors (COUNT, d), or those of the sentences alone. Raises: OtherVectorsError."""
+    """Compare probe vectors (COUNT, d), or the vectors of the sentences alone, with the record.
+
+    Raises OtherVectorsError if they differ too much.
+    """
     recorded = recorded[-len(computed) :]
     cosines = cosines_of(computed, recorded)
     least = np.full(len(computed), LEAST_TEXT.get(precision, LEAST_TEXT["fp32"]))
@@ -72,7 +77,10 @@ def require_same_vectors(
 
 
 def cosines_of(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(n,) cosines of the rows of two arrays (n, d); -1 where one cannot be computed, or the shapes differ."""
+    """Return the cosines (n,) of the rows of two arrays (n, d).
+
+    A cosine is -1 if it cannot be computed or the shapes differ.
+    """
     if a.shape != b.shape:
         return np.full(len(a), -1.0)
     a, b = a.astype(np.float64), b.astype(np.float64)

@@ -1,10 +1,11 @@
-"""Whether the 8-bit products of a quantised network can overflow.
+"""Overflow check for the 8-bit products of a quantised network.
 
-A processor with AVX2 or AVX-512 but without VNNI multiplies unsigned 8-bit activations by signed 8-bit weights with
-`vpmaddubsw`: it adds two neighbouring products in a signed 16-bit number and clips the sum at 32,767. A processor
-with VNNI, and one of ARM, adds in 32 bits and clips nothing. So a network with products that can be clipped gives
-other vectors on the first kind of processor. Which two products are neighbours depends on the kernel, so the bound
-here holds for every pair: 255 · (largest + second largest weight of an output channel) ≤ 32,767.
+A processor with AVX2 or AVX-512 but without VNNI multiplies unsigned 8-bit activations by signed 8-bit
+weights with `vpmaddubsw`: it adds two neighbouring products in a signed 16-bit number and clips the sum at
+32,767. Processors with VNNI and ARM processors add in 32 bits and clip nothing. A network with products that
+can be clipped therefore gives other vectors on the first kind of processor. Which two products are neighbours
+depends on the kernel, so this bound holds for every pair: 255 · (largest + second largest weight of an output
+channel) ≤ 32,767.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import numpy as np
 
 LIMIT = 32_767  # the largest signed 16-bit number
 _LARGEST_ACTIVATION = 255
-# operator → which input holds the weights, and which of their axes is the output channel
+# operator → (index of the input with the weights, axis of the output channel)
 _PRODUCTS = {
     "Conv": (1, 0),
     "ConvInteger": (1, 0),
@@ -24,30 +25,33 @@ _PRODUCTS = {
     "QLinearMatMul": (3, -1),
     "DynamicQuantizeMatMul": (1, -1),
     "MatMulIntegerToFloat": (1, -1),
-    "Gemm": (1, None),  # by its attribute transB
+    "Gemm": (1, None),  # depends on the attribute transB
     "QGemm": (3, None),
 }
 
 
 @dataclass(frozen=True)
 class PairSum:
-    """The largest sum of two neighbouring products that a layer can reach, whatever the image."""
+    """The largest sum of two neighbouring products that a layer can reach for any image."""
 
     layer: str
     value: int
 
     @property
     def overflows(self) -> bool:
-        """Can a processor without VNNI clip it?"""
+        """Return whether a processor without VNNI can clip the sum."""
         return self.value > LIMIT
 
 
 def largest_pair_sum(graph: Any) -> PairSum | None:
-    """The largest of all layers of an ONNX graph with signed 8-bit weights; None where there is no such layer."""
+    """Return the largest sum of all layers of an ONNX graph with signed 8-bit weights.
+
+    Return None if there is no such layer.
+    """
     from onnx import numpy_helper
 
     constants = {constant.name: constant for constant in graph.initializer}
-    # A quantised weight reaches its operator directly, or through DequantizeLinear.
+    # A quantised weight reaches its operator directly, or through DequantiseLinear.
     source = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "DequantizeLinear"}
     sums: list[PairSum] = []
     for node in graph.node:
@@ -70,7 +74,7 @@ def largest_pair_sum(graph: Any) -> PairSum | None:
 
 
 def _pair_sum(weights: np.ndarray, axis: int) -> int:
-    """255 times the sum of the two largest weights (by size) of one output channel, for the worst channel."""
+    """Return 255 times the sum of the two largest absolute weights of the worst output channel."""
     sizes = np.abs(np.moveaxis(weights, axis, 0).astype(np.int64)).reshape(weights.shape[axis], -1)
     two = np.sort(sizes, axis=1)[:, -2:]
     return _LARGEST_ACTIVATION * int(two.sum(axis=1).max(initial=0))

@@ -1,4 +1,4 @@
-"""Where an encoder comes from: its configuration and the files that belong to it, by its name."""
+"""Sources of encoders: the configuration and the files of an encoder, by its name."""
 
 import copy
 import difflib
@@ -12,7 +12,7 @@ from .hub import Hub
 
 VARIANTS = ("onnx", "int8")
 _MAX_CONFIG = 1 << 20  # bytes
-# In open_clip's own order of preference; tensors before pickles.
+# In open_clip's order of preference: tensors before pickles.
 _HUB_WEIGHTS = (
     "open_clip_model.safetensors",
     "open_clip_pytorch_model.safetensors",
@@ -48,8 +48,12 @@ _TOKENIZER_FILES = (
 
 @dataclass(frozen=True)
 class Source:
-    """``model`` and ``preprocess`` are open_clip's `model_cfg` and `preprocess_cfg`; ``checkpoint`` the weights;
-    ``tokenizer`` and ``text_model`` folders with the files of a Hugging Face tokenizer and text tower, if needed."""
+    """Configuration and files of an encoder.
+
+    ``model`` and ``preprocess`` are open_clip's `model_cfg` and `preprocess_cfg`. ``checkpoint`` is the file
+    of weights. ``tokenizer`` and ``text_model`` are folders with the files of a Hugging Face tokenizer and
+    text tower, if needed.
+    """
 
     model: dict[str, Any]
     preprocess: dict[str, Any]
@@ -59,7 +63,10 @@ class Source:
 
 
 def split(name: str) -> tuple[str, str]:
-    """(name without its variant, variant or ""). A «+» inside a folder's name is part of it."""
+    """Return (name without its variant, variant or "").
+
+    A «+» inside a folder's name is part of the name. Raises EncoderError for an unknown variant.
+    """
     base, plus, variant = name.rpartition("+")
     if plus and variant in VARIANTS:
         return base, variant
@@ -74,7 +81,10 @@ def split(name: str) -> tuple[str, str]:
 
 
 def find(name: str, hub: Hub) -> Source:
-    """The source of `ARCH/WEIGHTS`, `hf-hub:…` or `local-dir:PATH`. Raises: EncoderError."""
+    """Return the source of `ARCH/WEIGHTS`, `hf-hub:…` or `local-dir:PATH`.
+
+    Raises EncoderError.
+    """
     if name.startswith("local-dir:"):
         return _folder(Path(name.removeprefix("local-dir:")), name, hub)
     if name.startswith("hf-hub:"):
@@ -83,7 +93,7 @@ def find(name: str, hub: Hub) -> Source:
 
 
 def _registered(name: str, hub: Hub) -> Source:
-    """Checked against open_clip's registry before anything is asked of a network."""
+    """Return a source of open_clip's registry, which is checked before the network is used."""
     import open_clip
 
     architecture, _slash, weights = name.rpartition("/")
@@ -110,7 +120,8 @@ def _registered(name: str, hub: Hub) -> Source:
     model = copy.deepcopy(open_clip.get_model_config(architecture))
     about = open_clip.get_pretrained_cfg(architecture, weights)
     if about.get("quick_gelu"):
-        # open_clip only warns when the architecture's activation is not the one these weights were trained with.
+        # open_clip only warns if the architecture has another activation than these weights were trained
+        # with.
         model["quick_gelu"] = True
     repo, _slash, file = about["hf_hub"].rpartition("/")
     names = (f"{Path(file).stem}.safetensors", file) if file else _HUB_WEIGHTS
@@ -125,7 +136,7 @@ def _hub(identifier: str, name: str, hub: Hub) -> Source:
     config = hub.first(repo, ["open_clip_config.json"], revision or None)
     if config is None:
         raise _not_a_model(repo)
-    whole = _read(config)  # before gigabytes are fetched for a configuration that is refused
+    whole = _read(config)  # before gigabytes are downloaded for a configuration that is refused
     checkpoint = hub.first(repo, _HUB_WEIGHTS, revision or None)
     if checkpoint is None:
         raise _no_weights(repo)
@@ -159,7 +170,10 @@ def _folder(folder: Path, name: str, hub: Hub) -> Source:
 def _with_text_files(
     model: dict[str, Any], preprocess: Any, checkpoint: Path, name: str, hub: Hub, *, beside: Path | None
 ) -> Source:
-    """Add the tokenizer's and the text tower's files: beside the weights (as open_clip saves them), or of the hub."""
+    """Add the files of the tokenizer and the text tower.
+
+    They lie beside the weights (as open_clip saves them) or come from the hub.
+    """
     text = model["text_cfg"]
     tokenizer = text_model = None
     wanted = text.get("hf_tokenizer_name")
@@ -184,7 +198,7 @@ def _with_text_files(
 
 
 def _repo(value: Any) -> str:
-    """A name of the hub in a configuration: a name, and neither an address nor a path."""
+    """Return a model name of a configuration, checked to be neither an address nor a path."""
     if (
         not isinstance(value, str)
         or not value
@@ -213,7 +227,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def bad_config(reason: str) -> EncoderError:
-    """The configuration is not that of an open_clip model, for this reason."""
+    """Return the error for a configuration that is not valid for open_clip, with the reason."""
     return EncoderError(
         f"The configuration of this model cannot be used: {reason}.", "bad_config", reason=reason
     )

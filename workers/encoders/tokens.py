@@ -1,8 +1,8 @@
-"""The tokenizer a model wants, and how many tokens a text has before anything is cut.
+"""The tokenizer of a model, and the number of tokens of a text before truncation.
 
-open_clip's tokenizers cut without a word: CLIP's BPE keeps the first `context - 1` tokens and puts the end mark after
-them; Hugging Face tokenizers (SigLIP's sentencepiece, XLM-R, …) cut to `max_length`. Counting therefore asks the
-tokenizer inside for all tokens, marks of start and end included.
+open_clip's tokenizers truncate silently. CLIP's BPE keeps the first `context - 1` tokens and adds the end
+token; Hugging Face tokenizers (SigLIP's sentencepiece, XLM-R, …) truncate to `max_length`. The count
+therefore takes all tokens from the inner tokenizer, start and end tokens included.
 """
 
 from collections.abc import Callable
@@ -11,12 +11,15 @@ from typing import Any
 
 from .errors import EncoderError
 
-# What these become tells one tokenizer from another: they are part of an encoder's identity (see identity.py).
+# The tokens of these texts distinguish tokenizers and are part of an encoder's identity (see identity.py).
 PROBES = ("a photo of a scratched steel plate", "Crack!", "金属表面の傷", "良品", "42 mm")
 
 
 def tokenizer(text: dict[str, Any], folder: Path | None, *, name: str) -> Any:
-    """open_clip's tokenizer for a `text_cfg`, from local files only. Raises: EncoderError."""
+    """Return open_clip's tokenizer for a `text_cfg`, from local files only.
+
+    Raises EncoderError.
+    """
     from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, HFTokenizer, SimpleTokenizer
 
     length = int(text.get("context_length", DEFAULT_CONTEXT_LENGTH))
@@ -37,7 +40,7 @@ def tokenizer(text: dict[str, Any], folder: Path | None, *, name: str) -> Any:
     except EncoderError:
         raise
     except Exception as error:
-        # transformers raises OSError, ValueError, KeyError, TypeError, bare Exception from its Rust half, …
+        # transformers raises OSError, ValueError, KeyError, TypeError, bare Exception from its Rust part, …
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         if "trust_remote_code" in str(error):
             raise EncoderError(
@@ -52,11 +55,11 @@ def tokenizer(text: dict[str, Any], folder: Path | None, *, name: str) -> Any:
 
 
 def counter(made: Any) -> Callable[[str], int]:
-    """A function that counts the tokens of a text before truncation, for the tokenizer given."""
-    if hasattr(made, "encode"):  # CLIP's own BPE; start and end are added on top
+    """Return a function that counts the tokens of a text before truncation by the given tokenizer."""
+    if hasattr(made, "encode"):  # CLIP's BPE: start and end tokens are added
         return lambda text: len(made.encode(text)) + 2
     clean = getattr(made, "clean_fn", None) or (lambda text: text)
     inner = made.tokenizer
-    if getattr(made, "tokenizer_mode", ""):  # its own start, end and class marks
+    if getattr(made, "tokenizer_mode", ""):  # start, end and class tokens are added
         return lambda text: len(inner(clean(text), add_special_tokens=False, truncation=False).input_ids) + 3
     return lambda text: len(inner(clean(text), truncation=False).input_ids)

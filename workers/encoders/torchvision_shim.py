@@ -1,12 +1,12 @@
-"""Makes torchvision importable beside a CPU build of torch.
+"""Import of torchvision with a CPU build of torch.
 
-torchvision's wheel carries a native library built for CUDA. Beside a CPU torch the library does not load, its
-operators are therefore never declared, and `import torchvision` stops with «operator torchvision::nms does not
-exist», although open_clip needs nothing but torchvision's pure Python transforms. Declaring the schemas of those
-operators first is enough for the import; calling one of them still fails, and says so.
+torchvision's wheel contains a native library built for CUDA. With a CPU build of torch this library does not
+load, so its operators are not declared, and `import torchvision` fails with «operator torchvision::nms does
+not exist». But open_clip needs only torchvision's pure Python transforms. Declaring the schemas of those
+operators first is enough for the import. A call of one of them still fails with an error.
 
-Call :func:`ensure_torchvision` before the first import of open_clip. It does nothing where torchvision loads by
-itself.
+Call :func:`ensure_torchvision` before the first import of open_clip. It has no effect where torchvision loads
+without it.
 """
 
 import importlib
@@ -16,14 +16,15 @@ _SCHEMAS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
-# A library's schemas live as long as the object that declared them: keep it for the life of the process.
+# The schemas exist only while the object that declared them exists, so it is kept for the life of the
+# process.
 _declared: list[object] = []
 
 
 def ensure_torchvision() -> None:
-    """Import torchvision, declaring its missing operators where its own library cannot load.
+    """Import torchvision, and declare its missing operators where its native library cannot load.
 
-    Raises: ImportError when torchvision is not installed, or fails for another reason.
+    Raises ImportError if torchvision is not installed or fails for another reason.
     """
     if "torchvision" in sys.modules:
         return
@@ -35,7 +36,7 @@ def ensure_torchvision() -> None:
     else:
         return
     for name in [name for name in sys.modules if name == "torchvision" or name.startswith("torchvision.")]:
-        del sys.modules[name]  # what the failed import left half done
+        del sys.modules[name]  # remove the half-imported modules
     import torch
 
     library = torch.library.Library("torchvision", "DEF")

@@ -1,5 +1,8 @@
-"""Random views of training pictures: crop, turn, flip, background, blur, light, colour, grain. Cheap, because two cores
-do everything. None of it imitates a capture condition held back for the evaluation: it is what any camera may do."""
+"""Random views of training pictures: crop, turn, flip, background, blur, light, colour and grain.
+
+The functions are cheap, because two cores do all the work. None of them imitates a capture condition that is
+held back for the evaluation: they do only what any camera may do.
+"""
 
 from dataclasses import dataclass
 
@@ -11,27 +14,34 @@ from torch.nn import functional as F
 from workers.pocket.cache import CELL, SIDE, Drawn
 from workers.pocket.pictures import STATES, SUBJECTS
 
-SMALLEST = 0.75  # of the side: the smallest crop
-KEPT = 0.7  # of the damage a crop keeps, if a few tries find one that does: else the caption would be untrue
+SMALLEST = 0.75  # smallest crop, as a share of the side
+# A crop keeps at least this share of the damage if one of a few tries does. Otherwise the caption would be
+# untrue.
+KEPT = 0.7
 TRIES = 5
 GREY, BLURRED, LIT, GRAINED = 0.2, 0.3, 0.5, 0.6  # shares of views
-ELSEWHERE = 0.3  # share of the parts that are laid on another background
+ELSEWHERE = 0.3  # share of the parts that get another background
 SURFACE, GOOD = SUBJECTS.index("surface"), STATES.index("good")
 _LUMA = np.asarray((0.3, 0.5, 0.2), np.float32)
 
 
 @dataclass(frozen=True)
 class Views:
-    """(b, 3, s, s) float32, channels last, and (b, 1, w, w) float32 in 0..1: how much of each cell is damaged."""
+    """The views of a batch.
+
+    ``pixels`` (b, 3, s, s) float32, channels last; ``damage`` (b, 1, w, w) float32 in 0..1, the damaged share
+    of each cell.
+    """
 
     pixels: Tensor
     damage: Tensor
 
 
 def curves(rng: np.random.Generator, count: int) -> np.ndarray:
-    """(count, 3, 256) float32: for each picture and channel what a stored value becomes, normalised for the network.
+    """Return (count, 3, 256) float32 lookup tables from a stored value to the network's normalised input.
 
-    White balance, gamma, contrast and brightness in one table: looking a byte up is cheaper than a power.
+    White balance, gamma, contrast and brightness are in one table per picture and channel, because a lookup
+    is cheaper than a power.
     """
 
     def draws(low: float, high: float, channels: int = 1) -> np.ndarray:
@@ -44,7 +54,7 @@ def curves(rng: np.random.Generator, count: int) -> np.ndarray:
 
 
 def _place(rng: np.random.Generator, damage: np.ndarray, window: int) -> tuple[int, int]:
-    """Where a crop of ``window`` cells begins: (row, column) in cells."""
+    """Return where a crop of ``window`` cells begins: (row, column) in cells."""
     room = len(damage) - window + 1
     enough = KEPT * float(damage.sum())
     top = left = 0
@@ -56,7 +66,7 @@ def _place(rng: np.random.Generator, damage: np.ndarray, window: int) -> tuple[i
 
 
 def _resized(taken: np.ndarray, side: int) -> Tensor:
-    """(b, h, h, c) uint8 → (b, c, side, side) uint8."""
+    """Return (b, c, side, side) uint8 from (b, h, h, c) uint8."""
     return F.interpolate(
         torch.from_numpy(taken).permute(0, 3, 1, 2), size=(side, side), mode="bilinear", antialias=True
     )
@@ -65,7 +75,10 @@ def _resized(taken: np.ndarray, side: int) -> Tensor:
 def _elsewhere(
     rng: np.random.Generator, drawn: Drawn, small: np.ndarray, things: np.ndarray, which: np.ndarray
 ) -> None:
-    """Lay some objects on the surface of another picture, in place: what lies behind a part says nothing of it."""
+    """Put some objects on the surface of another picture, in place.
+
+    The background must not predict the state of a part.
+    """
     side = small.shape[1]
     good_surfaces = np.flatnonzero((drawn.shown[:, 0] == SURFACE) & (drawn.shown[:, 3] == GOOD))
     if not len(which) or not len(good_surfaces):
@@ -81,7 +94,7 @@ def _elsewhere(
 
 
 def _light(rng: np.random.Generator, side: int) -> np.ndarray:
-    """(side, side, 1): light that falls off to one side and to the corners."""
+    """Return (side, side, 1) light that falls off to one side and to the corners."""
     axis = np.linspace(-1, 1, side, dtype=np.float32)
     turn, slope, corners = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.4), rng.uniform(0, 0.25)
     x, y = axis[None, :], axis[:, None]
@@ -90,7 +103,7 @@ def _light(rng: np.random.Generator, side: int) -> np.ndarray:
 
 
 def crops(rng: np.random.Generator, drawn: Drawn, picks: np.ndarray, side: int) -> Views:
-    """One view of each picked picture. One crop size a batch keeps it cheap."""
+    """Return one view of each picked picture; one crop size per batch keeps this cheap."""
     count, cells = len(picks), SIDE // CELL
     wide = int(rng.integers(round(SMALLEST * cells), cells + 1))
     window, half = wide * CELL, wide * CELL // 2

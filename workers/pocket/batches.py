@@ -1,4 +1,4 @@
-"""What one step of training sees: pictures, captions, and which caption is known to be true or untrue of which."""
+"""The batch of one training step: pictures, captions, and which caption is true of which picture."""
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,22 +16,27 @@ from workers.pocket.pictures.captions import Caption, caption, is_true
 from workers.pocket.tokenizer import PocketTokenizer
 
 BATCH, TWINS, CAPTIONS, OPPOSED = 128, 16, 64, 16
-# Parts fill less of the frame than surfaces do, so what is wrong with them takes longer to learn.
+# Parts fill less of the frame than surfaces, so their defects take longer to train.
 PARTS_SHARE = 0.74
-# The first part of training sees smaller pictures: it is cheaper. A crop shows things larger than the whole picture
-# does at the same side, so what was learned on crops of 112 pixels reads whole pictures at 128 (arXiv 1906.06423).
+# The first part of training uses smaller pictures, because it is cheaper. A crop shows objects larger than a
+# whole picture of the same side does, so training on crops of 112 pixels suits whole pictures of 128 (arXiv
+# 1906.06423).
 SMALL, FULL, SMALL_SHARE = 96, 112, 0.65
 
-# (subjects, states) bool: pairs of which training says nothing, not even that they are absent. Without this the
-# network learns from every dented gear that gears are never scratched, and then does not see the scratch.
+# (subjects, states) bool: pairs that training neither affirms nor denies. Without this mask the network
+# learns from every dented gear that gears are never scratched, and then misses the scratch.
 UNSPOKEN = np.asarray([[(subject, state) in HELD_OUT for state in STATES] for subject in SUBJECTS])
 
 
 @dataclass(frozen=True)
 class Batch:
-    """(p + t, 3, s, s) views, the last t of them second views of the first t pictures; (p + t, 1, w, w) damage, 0..1;
-    (c, w) token ids; (p, c) which caption is true of which picture, and which is known to be true or untrue of it;
-    (p, 4) facts of the pictures; (c, 4) claims of the captions."""
+    """The tensors of one training step, with p pictures, t second views and c captions.
+
+    ``views`` (p + t, 3, s, s): the last t are second views of the first t pictures. ``damage`` (p + t, 1, w,
+    w) in 0..1. ``ids`` (c, w) token ids. ``true`` and ``known`` (p, c): which caption is true of which
+    picture, and for which pairs this is known. ``facts`` (p, 4) of the pictures. ``claims`` (c, 4) of the
+    captions.
+    """
 
     views: Tensor
     damage: Tensor
@@ -50,13 +55,16 @@ def _spec(row: np.ndarray) -> Spec:
 
 
 def captions_of(rng: np.random.Generator, rows: np.ndarray) -> list[Caption]:
-    """True captions of the first pictures, and for some of them the same of another state the subject can be in."""
+    """Return true captions of the first pictures, some of them repeated with another state.
+
+    The other state is one that the subject can have.
+    """
     captions = []
     for number, row in enumerate(rows[:CAPTIONS]):
         spec, seed = _spec(row), int(rng.integers(2**62))
         captions.append(caption(np.random.default_rng(seed), spec))
         if number < OPPOSED:
-            # Never a pair that is held out: training is not to learn anything of it, not even that it is absent.
+            # Never a held-out pair: training must not learn anything about it, not even that it is absent.
             others = [s for s in states_of(spec.subject, held_out=False) if s != spec.state]
             other = replace(spec, state=others[int(rng.integers(len(others)))])
             captions.append(caption(np.random.default_rng(seed), other))
@@ -64,7 +72,10 @@ def captions_of(rng: np.random.Generator, rows: np.ndarray) -> list[Caption]:
 
 
 def known(claims: np.ndarray, shown: np.ndarray) -> np.ndarray:
-    """(c, 4) claims and (p, 4) facts → (p, c) bool: False where caption and picture together make a held-out pair."""
+    """Return (p, c) bool from (c, 4) claims and (p, 4) facts.
+
+    A value is False where the caption and the picture together make a held-out pair.
+    """
     subject, state = claims[None, :, 0], claims[None, :, 3]
     asks_state = (state >= 0) & UNSPOKEN[shown[:, 0][:, None], np.maximum(state, 0)]
     asks_subject = (subject >= 0) & UNSPOKEN[np.maximum(subject, 0), shown[:, 3][:, None]]
@@ -72,7 +83,7 @@ def known(claims: np.ndarray, shown: np.ndarray) -> np.ndarray:
 
 
 def _picked(rng: np.random.Generator, shown: np.ndarray) -> np.ndarray:
-    """(BATCH,) different pictures in random order."""
+    """Return (BATCH,) indices of different pictures in random order."""
     is_part = shown[:, 0] != SURFACE
     parts = round(PARTS_SHARE * BATCH)
     if is_part.sum() < parts or (~is_part).sum() < BATCH - parts:
@@ -85,7 +96,7 @@ def _picked(rng: np.random.Generator, shown: np.ndarray) -> np.ndarray:
 
 
 def batch_of(step: int, *, steps: int, seed: int, tokenizer: PocketTokenizer, drawn: Drawn) -> Batch:
-    """The batch of one step, the same for the same seed and step."""
+    """Return the batch of one step; the same seed and step give the same batch."""
     rng = np.random.default_rng([seed, 2, step])
     side = SMALL if step < SMALL_SHARE * steps else FULL
     picks = _picked(rng, drawn.shown)
@@ -105,7 +116,7 @@ def batch_of(step: int, *, steps: int, seed: int, tokenizer: PocketTokenizer, dr
 
 
 def prefetched(first: int, steps: int, **of: Any) -> Iterator[Batch]:
-    """Batches of the steps in order, each prepared while the one before it is learned from."""
+    """Yield the batches of the steps in order; a thread prepares the next batches during a step."""
     with ThreadPoolExecutor(1) as pool:
         waiting: list[Future[Batch]] = []
         for step in range(first, steps):

@@ -1,4 +1,4 @@
-"""Training pictures drawn once and kept on disk, so that every epoch reads instead of draws."""
+"""Training pictures that are drawn once and stored on disk, so that every epoch only reads them."""
 
 import json
 import multiprocessing
@@ -14,7 +14,7 @@ from workers.pocket.pictures.captions import facts
 from workers.pocket.pictures.maker import maker_digest
 
 SIDE = 160
-CELL = 4  # damage is kept by cells of so many pixels
+CELL = 4  # side of a damage cell, pixels
 _CHUNK = 256
 _SHAPES = {
     "pictures": (SIDE, SIDE, 3),
@@ -25,8 +25,11 @@ _SHAPES = {
 
 @dataclass(frozen=True)
 class Drawn:
-    """n pictures and what is known of them, all uint8 but the facts: (n, 160, 160, 3) pictures; (n, 80, 80) how much
-    of each pixel is the object; (n, 40, 40) how much of each cell is damaged; (n, 4) int64 facts."""
+    """Training pictures and their known facts; uint8 except the facts.
+
+    ``pictures`` (n, 160, 160, 3); ``things`` (n, 80, 80), the share of the object in each pixel; ``damage``
+    (n, 40, 40), the share of damage in each cell; ``shown`` (n, 4) int64, the facts.
+    """
 
     pictures: np.ndarray
     things: np.ndarray
@@ -42,7 +45,7 @@ def _files(folder: Path, count: int, mode: Literal["r", "r+", "w+"]) -> dict[str
 
 
 def _small(field: np.ndarray, by: int) -> np.ndarray:
-    """(s, s) in 0..1 → (s / by, s / by) uint8 means."""
+    """Return (s / by, s / by) uint8 block means of an (s, s) field in 0..1."""
     side = len(field) // by
     return (field.reshape(side, by, side, by).mean((1, 3)) * 255).astype(np.uint8)
 
@@ -71,9 +74,10 @@ def training_pictures(
     processes: int = 2,
     progress: Callable[[int, int], None] | None = None,
 ) -> Drawn:
-    """The pictures of a seed, drawn if they are not there yet.
+    """Return the pictures of a seed; draw them if they are not stored yet.
 
-    Safe to interrupt: chunks already drawn are kept. A cache of another count, seed or picture maker is drawn anew.
+    The function may be interrupted: finished chunks are recorded after every ten and kept. A cache of another
+    count, seed or picture generator is drawn again.
     """
     folder.mkdir(parents=True, exist_ok=True)
     identity = {"count": count, "seed": seed, "maker": maker_digest(), "shapes": repr(_SHAPES)}

@@ -1,11 +1,14 @@
-"""The figures of `pocket`: `python -m workers.pocket.evaluate --photos FOLDER [--json PATH] [--card]`
-(or `make pocket-eval PHOTOS=FOLDER`).
+"""Measure `pocket`: `python -m workers.pocket.evaluate --photos FOLDER [--json PATH] [--card]`.
 
-On drawn pictures: zero-shot among eight states, in English and in Japanese, for pairs of part and defect that
-training never drew, under capture conditions that training never used. On photographs in a folder a class, when
-given: zero-shot by prompts in both languages, and linear probes. Beside everything stands an untrained network of
-the same shape. The photographs are never trained or tuned on: every choice was made on drawn pictures, of another
-seed than the ones counted here: `--choosing WEIGHTS` gives the figures of those, for weights in training, too.
+`make pocket-eval PHOTOS=FOLDER` does the same. On drawn pictures, it measures zero-shot accuracy among eight
+states, in English and in Japanese. The pairs of part and defect are never drawn for training, and the capture
+conditions are not used in training. If a folder of photographs with one folder per class is given, it also
+measures zero-shot accuracy by prompts in both languages, and linear probes. Every figure stands beside that
+of an untrained network of the same shape.
+
+The photographs are never used for training or tuning. Every choice was made on drawn pictures of another seed
+than the seed measured here. `--choosing WEIGHTS` gives the figures of that other seed, also for weights in
+training.
 """
 
 import argparse
@@ -34,32 +37,56 @@ from workers.pocket.pictures import (
 )
 
 SEED, PER_LABEL, SIDE = 20261125, 100, 200
-CHOOSING_SEED = 11  # the pictures on which the recipe was chosen; their figures are not reported
+CHOOSING_SEED = 11  # the recipe was chosen on pictures of this seed; their figures are not reported
 CANDIDATES = ("scratch", "crack", "dent", "chip", "hole", "stain", "rust", "pits")
-# One plain wording for everything, fixed before any figure was seen.
+# The prompt wording was fixed before any figure was measured.
 TEMPLATES = {"en": ("a photo of a {0} with {1}", "{1}"), "ja": ("{1}のある{0}の写真", "{1}")}
 PARTS = {
-    "en": {"surface": "metal surface", "washer": "washer", "nut": "nut", "bolt": "bolt", "gear": "gear", "bearing": "bearing", "cap": "cap", "bracket": "bracket", "shaft": "shaft", "connector": "connector", "board": "circuit board", "casting": "casting", "tile": "ceramic tile"},
-    "ja": {"surface": "金属表面", "washer": "ワッシャー", "nut": "ナット", "bolt": "ボルト", "gear": "歯車", "bearing": "ベアリング", "cap": "キャップ", "bracket": "ブラケット", "shaft": "シャフト", "connector": "コネクタ", "board": "プリント基板", "casting": "鋳物", "tile": "タイル"},
+    "en": {
+        "surface": "metal surface", "washer": "washer", "nut": "nut", "bolt": "bolt", "gear": "gear",
+        "bearing": "bearing", "cap": "cap", "bracket": "bracket", "shaft": "shaft", "connector": "connector",
+        "board": "circuit board", "casting": "casting", "tile": "ceramic tile",
+    },
+    "ja": {
+        "surface": "金属表面", "washer": "ワッシャー", "nut": "ナット", "bolt": "ボルト", "gear": "歯車",
+        "bearing": "ベアリング", "cap": "キャップ", "bracket": "ブラケット", "shaft": "シャフト",
+        "connector": "コネクタ", "board": "プリント基板", "casting": "鋳物", "tile": "タイル",
+    },
 }  # fmt: skip
 FLAWS = {
-    "en": {"scratch": "a scratch", "crack": "a crack", "dent": "a dent", "chip": "a chipped edge", "hole": "a hole", "stain": "a stain", "rust": "rust", "pits": "pits"},
-    "ja": {"scratch": "傷", "crack": "割れ", "dent": "打痕", "chip": "欠け", "hole": "穴", "stain": "汚れ", "rust": "錆", "pits": "ピット"},
+    "en": {
+        "scratch": "a scratch", "crack": "a crack", "dent": "a dent", "chip": "a chipped edge",
+        "hole": "a hole", "stain": "a stain", "rust": "rust", "pits": "pits",
+    },
+    "ja": {
+        "scratch": "傷", "crack": "割れ", "dent": "打痕", "chip": "欠け",
+        "hole": "穴", "stain": "汚れ", "rust": "錆", "pits": "ピット",
+    },
 }  # fmt: skip
-# How the folders of the NEU photographs are asked for: the class's own name in the same two templates, of "a steel
-# surface". Other folders are asked for by their names as they stand.
+# Class names of the NEU folders, for the same templates with "a steel surface". Other folders use their own
+# names.
 CLASSES = {
-    "en": {"crazing": "crazing", "inclusion": "inclusions", "patches": "patches", "pitted_surface": "pits", "rolled-in_scale": "rolled-in scale", "scratches": "scratches"},
-    "ja": {"crazing": "網目状の細かいひび割れ", "inclusion": "介在物", "patches": "斑", "pitted_surface": "ピット", "rolled-in_scale": "スケール", "scratches": "傷"},
+    "en": {
+        "crazing": "crazing", "inclusion": "inclusions", "patches": "patches", "pitted_surface": "pits",
+        "rolled-in_scale": "rolled-in scale", "scratches": "scratches",
+    },
+    "ja": {
+        "crazing": "網目状の細かいひび割れ", "inclusion": "介在物", "patches": "斑", "pitted_surface": "ピット",
+        "rolled-in_scale": "スケール", "scratches": "傷",
+    },
 }  # fmt: skip
 STEEL = {"en": "steel surface", "ja": "鋼板"}
-DRAWS = 5  # of which images are labelled, in each probe
+DRAWS = 5  # random draws of the labelled images in each probe
 
 
 def part_pictures(
     per_label: int, seed: int, *, held_out: bool, conditions: Conditions
 ) -> tuple[list[Image.Image], list[Spec]]:
-    """``per_label`` pictures of parts in every candidate state; ``held_out``: pairs that training never drew, or drew."""
+    """Return ``per_label`` pictures of parts in every candidate state, and their specifications.
+
+    With ``held_out`` the pairs of part and state are those that training never draws, without it those that
+    it draws.
+    """
     rng = np.random.default_rng([seed, 5])
     specs = []
     for state in CANDIDATES:
@@ -70,12 +97,15 @@ def part_pictures(
 
 
 def unseen_pictures(per_label: int = PER_LABEL, seed: int = SEED) -> tuple[list[Image.Image], list[Spec]]:
-    """What (a) is measured on: pairs held out of training, under unseen conditions."""
+    """Draw the pictures for figure (a): pairs that training never draws, under unseen conditions."""
     return part_pictures(per_label, seed, held_out=True, conditions=UNSEEN)
 
 
 def choosing_figures(weights: Path, per_label: int = PER_LABEL) -> dict[str, float]:
-    """Zero-shot on drawings of the choosing seed, by what of them is unseen: what a recipe is chosen by."""
+    """Return zero-shot accuracy on pictures of the choosing seed, by which a recipe is chosen.
+
+    The figures are separate for drawn and held-out pairs, training and unseen conditions, and both languages.
+    """
     from workers.pocket import model
 
     encoder = dataclasses.replace(load_encoder("pocket", device="cpu"), model=model.load(weights))
@@ -91,7 +121,7 @@ def choosing_figures(weights: Path, per_label: int = PER_LABEL) -> dict[str, flo
 
 
 def directions(encoder: Encoder, thing: str, flaws: Sequence[str], language: str) -> np.ndarray:
-    """(k, d) unit text direction of each flaw of a thing: mean over the templates."""
+    """Return the (k, d) unit class embedding of each flaw on a thing, the mean over the templates."""
     rows = []
     for flaw in flaws:
         mean = encoder.encode_texts([t.format(thing, flaw) for t in TEMPLATES[language]]).mean(0)
@@ -100,7 +130,7 @@ def directions(encoder: Encoder, thing: str, flaws: Sequence[str], language: str
 
 
 def zero_shot(encoder: Encoder, vectors: np.ndarray, specs: Sequence[Spec], language: str) -> float:
-    """Share of pictures whose own state is the nearest of the eight candidates."""
+    """Return the share of pictures whose true state is the nearest of the eight candidates."""
     flaws = [FLAWS[language][state] for state in CANDIDATES]
     texts = {
         subject: directions(encoder, PARTS[language][subject], flaws, language)
@@ -116,9 +146,10 @@ def zero_shot(encoder: Encoder, vectors: np.ndarray, specs: Sequence[Spec], lang
 def probe(
     vectors: np.ndarray, labels: np.ndarray, share: float | int, seeds: Sequence[int] = tuple(range(DRAWS))
 ) -> float:
-    """Accuracy on the rest of a logistic regression on a stratified share (or number) of labels, mean over seeds.
+    """Return the accuracy of a logistic regression on a stratified share of the labels, mean over seeds.
 
-    Regularisation by cross-validation inside the labels, the same for every network.
+    ``share`` may also be a number of labels. The other images are the test set. Regularization is chosen by
+    cross-validation inside the labels, in the same way for every network.
     """
     from sklearn.linear_model import LogisticRegressionCV
     from sklearn.model_selection import train_test_split
@@ -143,20 +174,20 @@ def probe(
 
 
 def untrained(encoder: Encoder, seed: int = SEED) -> Encoder:
-    """The control: the same shape with random weights."""
+    """Return the control: an encoder of the same shape with random weights."""
     from workers.pocket import model
 
     return dataclasses.replace(encoder, name="untrained", model=model.build(seed).eval())
 
 
 def photographs(folder: Path) -> tuple[list[Path], np.ndarray]:
-    """Files of a folder of folders, and the name of the folder each lies in."""
+    """Return the files of a folder of folders, and the folder name of each file."""
     files = sorted(file for file in folder.glob("*/*") if file.is_file() and not file.name.startswith("."))
     return files, np.asarray([file.parent.name for file in files])
 
 
 def photographs_zero_shot(encoder: Encoder, vectors: np.ndarray, labels: np.ndarray, language: str) -> float:
-    """Share of photographs whose own class is the nearest of all classes."""
+    """Return the share of photographs whose true class is the nearest of all classes."""
     names = sorted(set(labels))
     flaws = [CLASSES[language].get(name, name.replace("_", " ")) for name in names]
     texts = directions(encoder, STEEL[language], flaws, language)
@@ -164,7 +195,10 @@ def photographs_zero_shot(encoder: Encoder, vectors: np.ndarray, labels: np.ndar
 
 
 def speed(encoder: Encoder, pictures: list[Image.Image]) -> dict[str, float]:
-    """Seconds to load the encoder once torch is there, and pictures embedded a second, on this machine."""
+    """Return the seconds to load the encoder, and the pictures embedded per second, on this machine.
+
+    Torch is imported before the clock starts.
+    """
     begun = time.perf_counter()
     load_encoder("pocket", device="cpu")
     loaded = time.perf_counter() - begun
@@ -175,7 +209,7 @@ def speed(encoder: Encoder, pictures: list[Image.Image]) -> dict[str, float]:
 
 
 def figures(photos: Path | None) -> dict[str, Any]:
-    """Everything the card states."""
+    """Return all figures of the model card."""
     from workers.pocket.model import WEIGHTS
 
     encoder = load_encoder("pocket", device="cpu")

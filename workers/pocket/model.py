@@ -1,4 +1,7 @@
-"""Builds `pocket` by open_clip's own factory from our configuration, with or without its weights."""
+"""Build, load and save the `pocket` network.
+
+It is built by open_clip's factory from our configuration, with or without its weights.
+"""
 
 import json
 from pathlib import Path
@@ -15,12 +18,12 @@ WEIGHTS = HERE / "pocket.safetensors"
 
 
 def configuration() -> dict[str, Any]:
-    """open_clip's `model_cfg` and `preprocess_cfg`."""
+    """Return open_clip's `model_cfg` and `preprocess_cfg`."""
     return json.loads(CONFIG.read_text(encoding="utf-8"))
 
 
 def build(seed: int | None = None) -> "nn.Module":
-    """The network with random weights (seeded, if asked), in training mode."""
+    """Return the network with random weights in training mode; `seed` makes the weights reproducible."""
     ensure_torchvision()
     import open_clip
     import torch
@@ -34,9 +37,10 @@ def build(seed: int | None = None) -> "nn.Module":
 
 
 def embed_short(model: Any, ids: "Tensor") -> "Tensor":
-    """(n, t) ids with t up to the context → (n, d) text features, at the cost of t columns instead of all.
+    """Return (n, d) text features of (n, t) token ids, with t at most the context length.
 
-    Attention is causal and the end token is read, so columns of padding change nothing but the time.
+    The cost grows with t, not with the context length. Attention is causal and the feature is read at the end
+    token, so padding columns would not change the result.
     """
     tower = model.text
     whole = tower.attn_mask
@@ -48,7 +52,10 @@ def embed_short(model: Any, ids: "Tensor") -> "Tensor":
 
 
 def load(path: Path = WEIGHTS) -> "nn.Module":
-    """The trained network, fp32 on the CPU, in evaluation mode. Raises: FileNotFoundError, SafetensorError."""
+    """Return the trained network in float32 on the CPU, in evaluation mode.
+
+    Raises FileNotFoundError if there is no weights file, SafetensorError if it cannot be read.
+    """
     from safetensors.torch import load_file
 
     model = build()
@@ -57,7 +64,7 @@ def load(path: Path = WEIGHTS) -> "nn.Module":
 
 
 def save(state: dict[str, Any], path: Path = WEIGHTS) -> None:
-    """Store weights as fp16; counters that only training needs are left out."""
+    """Store the weights as float16, without the counters that only training needs."""
     import torch
     from safetensors.torch import save_file
 

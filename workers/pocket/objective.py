@@ -1,15 +1,18 @@
-"""What training asks of the network.
+"""The training objective of `pocket`.
 
-Contrastive learning of pictures and captions (arXiv 2103.00020) with three changes. Our captions come with what they
-claim, so every caption of a batch is a positive for every picture it is true of, not only for the one it was
-written for (soft targets, uniform over what is true). Some captions are shown beside the same caption of another
-state, so that the words for what is wrong weigh more than the words for what it is wrong with (hard negatives, after
-arXiv 2210.01936). And a caption is no negative for a picture if the two together make a pair that training never
-shows: that a pair was not drawn is no evidence that it does not exist.
+Contrastive learning of pictures and captions (arXiv 2103.00020) with three changes:
 
-Helpers are dropped afterwards: prototypes of the drawn facts, shared by pictures and captions, so that both say a fact
-by the same direction; where the damage is, which the picture maker knows; and instance discrimination between two
-crops of a picture (arXiv 2002.05709), which keeps in the embedding what the captions do not say.
+- Every caption has a claim. A caption of the batch is a positive for every picture for which its claim is
+  true, not only for the picture it was written for. The soft targets are uniform over the true pairs.
+- Some captions are repeated with another state, so that the words for the state weigh more than the words for
+  the part (hard negatives, after arXiv 2210.01936).
+- A caption is not a negative for a picture if the two together make a held-out pair. That training does not
+  draw a pair is no evidence that the pair does not exist.
+
+Three helper losses are dropped after training. Prototypes of the drawn facts are shared by pictures and
+captions, so that both use the same direction for a fact. A map loss locates the damage, whose place the
+picture generator knows. Instance discrimination between two crops of a picture (arXiv 2002.05709) keeps
+information in the embedding that the captions do not contain.
 """
 
 from typing import Any
@@ -28,16 +31,14 @@ FACTS = (len(SUBJECTS), len(FINISH_NAMES), len(TONE_NAMES), len(STATES))
 FACT_WEIGHTS = (0.15, 0.2, 0.1, 1.0)
 OF_CAPTIONS = 0.25  # weight of the facts of captions beside those of pictures
 WHERE, INSTANCE = 0.6, 0.3
-PLAIN, NOTHING = (
-    0.25,
-    0.04,
-)  # a cell is damaged above the one, sound below the other, and between them not asked about
-# Wrong from the start or printed wrong: the picture maker does not know where.
+# A cell is damaged above the first share and sound below the second. Cells between them have no loss.
+PLAIN, NOTHING = (0.25, 0.04)
+# The picture generator does not know the place of damage that is built in or printed.
 NO_PLACE = tuple(sorted(STATES.index(name) for name in (*BUILT, "misprint")))
 
 
 class Sight(nn.Module):
-    """The image tower with what two of its stages see: (n, d) features, (n, c, h, w) twice."""
+    """The image tower with two intermediate maps: returns (n, d) features and two (n, c, h, w) maps."""
 
     def __init__(self, visual: Any) -> None:
         super().__init__()
@@ -49,7 +50,7 @@ class Sight(nn.Module):
 
 
 class Helpers(nn.Module):
-    """What training needs and the product does not."""
+    """The parameters of the helper losses, which only training needs."""
 
     def __init__(self, dim: int, fine: int = 128, coarse: int = 256) -> None:
         super().__init__()
@@ -60,14 +61,17 @@ class Helpers(nn.Module):
         self.register_buffer("unspoken", torch.from_numpy(UNSPOKEN), persistent=False)
 
     def facts(self, vectors: Tensor, column: int) -> Tensor:
-        """(n, d) unit vectors → (n, k) logits of the values of one fact."""
+        """Return (n, k) logits of the values of one fact for (n, d) unit vectors."""
         prototypes = F.normalize(self.prototypes[column], dim=-1)
         return self.log_scale[column].clamp(max=4).exp() * vectors @ prototypes.T
 
 
 def contrastive(images: Tensor, texts: Tensor, scale: Tensor, true: Tensor, known: Tensor) -> Tensor:
-    """Soft-target cross-entropy both ways, over the pairs that are known; (p, d), (c, d) unit vectors, (p, c) what is
-    true and what is known."""
+    """Return the soft-target cross-entropy in both directions, over the known pairs.
+
+    ``images`` (p, d) and ``texts`` (c, d) are unit vectors. ``true`` (p, c) holds which caption is true of
+    which picture, ``known`` (p, c) which pairs are used.
+    """
     logits = (scale * images @ texts.T).masked_fill(~known, -1e4)
     of_image = true / true.sum(1, keepdim=True).clamp(min=1)
     of_text = true / true.sum(0, keepdim=True).clamp(min=1)
@@ -78,13 +82,13 @@ def contrastive(images: Tensor, texts: Tensor, scale: Tensor, true: Tensor, know
 
 
 def _state_logits(logits: Tensor, subjects: Tensor, helpers: Any) -> Tensor:
-    """Without the states that training never shows on the subject (-1: on whatever subject)."""
+    """Mask the states that training never shows on the subject; a subject of -1 masks nothing."""
     hidden = helpers.unspoken[subjects.clamp(min=0)] & (subjects >= 0)[:, None]
     return logits.masked_fill(hidden.reshape(*hidden.shape, *[1] * (logits.ndim - 2)), -1e4)
 
 
 def _facts(helpers: Any, vectors: Tensor, facts: Tensor) -> tuple[Tensor, Tensor]:
-    """Weighted cross-entropy of the facts that are said (>= 0), and the share of states told right."""
+    """Return the weighted cross-entropy of the stated facts (>= 0) and the share of correct states."""
     total, right = torch.zeros((), device=vectors.device), torch.zeros((), device=vectors.device)
     for column, weight in enumerate(FACT_WEIGHTS):
         logits, answer = helpers.facts(vectors, column), facts[:, column].clamp(min=-1)
@@ -101,7 +105,10 @@ def _facts(helpers: Any, vectors: Tensor, facts: Tensor) -> tuple[Tensor, Tensor
 
 
 def _where(helpers: Any, maps: list[Tensor], damage: Tensor, facts: Tensor) -> Tensor:
-    """Cross-entropy of what is wrong in each cell; damaged and sound cells weigh the same together."""
+    """Return the cross-entropy of the state in each cell.
+
+    Damaged and sound cells have the same total weight.
+    """
     states, subjects = facts[:, 3], facts[:, 0]
     has_place = ~torch.isin(states, torch.tensor(NO_PLACE, device=states.device))
     total = torch.zeros((), device=damage.device)
@@ -117,7 +124,10 @@ def _where(helpers: Any, maps: list[Tensor], damage: Tensor, facts: Tensor) -> T
 
 
 def loss_of(network: Any, helpers: Any, batch: Batch, sight: Any = None) -> tuple[Tensor, dict[str, Tensor]]:
-    """The loss of one batch, and its parts to be told. ``sight``: the image tower, if compiled."""
+    """Return the loss of one batch, and its parts for the log.
+
+    ``sight`` is the compiled image tower, if there is one.
+    """
     device = batch.views.device
     with torch.autocast(device.type, dtype=torch.bfloat16):
         features, fine, coarse = (Sight(network.visual) if sight is None else sight)(batch.views)

@@ -1,7 +1,7 @@
-"""The sample dataset: what three inspection cameras of an imaginary plant saw in a week.
+"""The sample dataset: what three inspection cameras of an imaginary plant recorded in a week.
 
-Drawn by the picture maker under capture conditions that training never used; most parts are good, the worst
-defects are the rarest, and line, camera and shift leave their mark on the pictures, as they do in life.
+The picture generator draws it under capture conditions that training never used. Most parts are good and the
+worst defects are the rarest. Line, camera and shift affect the pictures, as they do in a real plant.
 """
 
 import argparse
@@ -23,12 +23,12 @@ from workers.pocket.pictures import Conditions, Spec, draw
 
 SIDE = 208
 SEED = 7
-PICTURES = "pictures"  # the folder inside a sample that is imported
+PICTURES = "pictures"  # the folder of a sample that is imported
 
 
 @dataclass(frozen=True)
 class SampleLabel:
-    """One class: how often it occurs, and what the product tells people about it."""
+    """One class: its share of the pictures, and the guideline and prompts that the product shows."""
 
     name: str
     share: float
@@ -77,7 +77,8 @@ LABELS = (
     SampleLabel(
         "crack",
         0.04,
-        "A thin, jagged, dark line where the metal has parted, often branching. When in doubt, call it a crack.",
+        "A thin, jagged, dark line where the metal has parted, often branching. "
+        "When in doubt, call it a crack.",
         ("a photo of a cracked part", "a crack in a metal surface"),
         ("割れのある部品の写真", "金属表面の亀裂"),
         critical=True,
@@ -102,7 +103,7 @@ LABELS = (
 
 @dataclass(frozen=True)
 class Line:
-    """What one production line makes, and which cameras look at it."""
+    """A production line: the parts it produces and the cameras that photograph them."""
 
     name: str
     share: float
@@ -140,7 +141,8 @@ _BASE = Conditions(
     elevation=(0.55, 0.95),
     fill=(0.85, 0.97),
 )
-# A dirty window on C3 is what zero-shot stumbles over and a few labels put right: it is there in every picture.
+# The window of C3 is dirty in every picture. Zero-shot classification fails on this camera until a few labels
+# correct it.
 CAMERAS = {
     "C1": replace(_BASE, name="C1", grey=1.0, noise=(0.02, 0.04), elevation=(0.45, 0.7)),
     "C2": replace(_BASE, name="C2", tint=(0.08, 0.12), backgrounds=("belt", "tray"), vignette=(0.3, 0.5)),
@@ -148,11 +150,12 @@ CAMERAS = {
         _BASE, name="C3", tint=(-0.12, -0.08), backgrounds=("cloth", "wood"), blur=(0.4, 0.9), smear=0.22
     ),
 }
+# (name, share of the pictures, brightness of the hall)
 SHIFTS = (
     ("day", 0.5, 1.0),
     ("evening", 0.3, 0.85),
     ("night", 0.2, 0.7),
-)  # name, share, how bright the hall is
+)
 
 
 @dataclass(frozen=True)
@@ -171,7 +174,7 @@ class _Shot:
 
 
 def counts(total: int) -> dict[str, int]:
-    """How many pictures of each label: at least one each, the rest by share, the remainder good."""
+    """Return the number of pictures of each label: by share, at least one, the remainder `good`."""
     numbers = {label.name: max(1, round(total * label.share)) for label in LABELS}
     numbers["good"] += total - sum(numbers.values())
     return numbers
@@ -212,8 +215,12 @@ def _take(job: tuple[Path, list[_Shot]]) -> int:
 
 
 def _run(jobs: list[tuple[Path, list[_Shot]]]) -> Iterator[int]:
-    """Two processes where that is possible: a daemonic worker may not have children, a script from stdin cannot
-    be imported by them. Drawing again what a broken pool had drawn gives the same files."""
+    """Draw all jobs and yield the number of pictures of each, in two processes where that is possible.
+
+    A daemonic worker may not have child processes, and child processes cannot import a script that is read
+    from stdin. If the pool breaks, the remaining jobs run in this process: drawing a job again gives the same
+    files.
+    """
     done = 0
     if len(jobs) > 1 and not multiprocessing.current_process().daemon:
         try:
@@ -235,14 +242,16 @@ def make_sample(
     seed: int = SEED,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Draw the sample dataset into ``folder``: `pictures/` with JPEG files and their `metadata.csv`, to be imported;
-    beside it `truth.csv` (SHA-256 of a file → label) and `labels.json` (label → prompts in English and Japanese,
-    guideline, whether it is critical), which is written last.
+    """Draw the sample dataset into ``folder``.
 
-    No name of a picture holds its label: whoever judges it could read the label there.
+    - `pictures/` holds JPEG files and their `metadata.csv`, to be imported.
+    - `truth.csv` maps the SHA-256 of a file to its label.
+    - `labels.json` maps a label to its prompts in English and Japanese, its guideline and whether it is
+      critical. It is written last.
 
-    The same count and seed give the same files. ``progress(done, total)`` counts pictures.
-    Raises: ValueError for fewer pictures than labels; OSError when the folder cannot be written.
+    File names do not contain the label, because a reviewer could read it there. The same count and seed give
+    the same files. ``progress(done, total)`` counts pictures. Raises ValueError if there are fewer pictures
+    than labels, OSError if the folder cannot be written.
     """
     if count < len(LABELS):
         raise ValueError(f"a sample has at least {len(LABELS)} pictures, one a label")

@@ -1,4 +1,7 @@
-"""The tokenizer of `pocket`: byte-level BPE of a few thousand tokens, so that any text in any language encodes."""
+"""The tokenizer of `pocket`: byte-level BPE with a few thousand tokens.
+
+Because it works on bytes, it encodes any text in any language.
+"""
 
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -10,18 +13,28 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 FILE = Path(__file__).with_name("tokenizer.json")
 PAD = 0
 CONTEXT = 64
-# One piece per run of one script: a merge must not swallow the seam between a noun and its particle.
-_PIECES = r" ?\p{Latin}+|\p{Han}+|\p{Hiragana}+|[\p{Katakana}ー]+| ?\p{N}+|\s+|[^\p{Latin}\p{Han}\p{Hiragana}\p{Katakana}ー\p{N}\s]+"
+# Split at every change of script, so that no merge spans a noun and its particle.
+_PIECES = (
+    r" ?\p{Latin}+|\p{Han}+|\p{Hiragana}+|[\p{Katakana}ー]+| ?\p{N}+|\s+"
+    r"|[^\p{Latin}\p{Han}\p{Hiragana}\p{Katakana}ー\p{N}\s]+"
+)
 
 
 def normalise(text: str) -> str:
-    """What the tokenizer reads: compatibility forms folded (「ｷｽﾞ」 is 「キズ」), lower case, valid Unicode only."""
+    """Return the text as the tokenizer reads it.
+
+    Compatibility forms are folded (「ｷｽﾞ」 becomes 「キズ」), letters are lower case, and invalid Unicode is
+    replaced.
+    """
     text = text.encode("utf-8", "replace").decode("utf-8")
     return unicodedata.normalize("NFKC", text).lower()
 
 
 class PocketTokenizer:
-    """Text → token ids. The end token has the highest id: open_clip's text tower reads its position."""
+    """Converts text to token ids.
+
+    The end token has the highest id, because open_clip's text tower looks for it there.
+    """
 
     def __init__(self, bpe: Tokenizer) -> None:
         self._bpe = bpe
@@ -36,7 +49,7 @@ class PocketTokenizer:
 
     @classmethod
     def train(cls, texts: Iterable[str], vocabulary: int = 3070) -> "PocketTokenizer":
-        """Learn the merges from a corpus; the same corpus gives the same tokenizer."""
+        """Train a tokenizer on a corpus; the same corpus gives the same tokenizer."""
         bpe = Tokenizer(models.BPE())
         bpe.pre_tokenizer = pre_tokenizers.Sequence(
             [
@@ -58,11 +71,17 @@ class PocketTokenizer:
         self._bpe.save(str(path))
 
     def drop_merges(self, share: float | None) -> None:
-        """Skip a share of the merges at random while encoding (arXiv 1910.13267): for training only."""
+        """Skip a share of the merges at random while encoding; for training only.
+
+        This is BPE dropout (arXiv 1910.13267).
+        """
         self._bpe.model.dropout = share
 
     def ids(self, text: str) -> list[int]:
-        """All tokens of a text, between start and end, however many. A typed «<pad>» is text like any other."""
+        """Return all token ids of a text, between the start and the end token, without a length limit.
+
+        The characters «<pad>» in the text are encoded as ordinary text.
+        """
         pieces = [self._bpe.encode(piece).ids for piece in normalise(text).split("<pad>")]
         known = self._bpe.get_vocab() if len(pieces) > 1 else {}
         literal = [known[mark] for mark in "<pad>"] if known else []
@@ -72,13 +91,14 @@ class PocketTokenizer:
         return [self.start, *body, self.end]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The normalised text again."""
+        """Return the normalised text of token ids."""
         return self._bpe.decode([token for token in ids if token not in (PAD, self.start, self.end)])
 
     def __call__(self, texts: Sequence[str], *, full: bool = True) -> np.ndarray:
-        """(n, context) int64; too long a text loses its tail, so ask :meth:`ids` for the length first.
+        """Return (n, context) int64 token ids of the texts.
 
-        With ``full`` false, only as many columns as the longest text needs.
+        A text that is too long loses its tail: call :meth:`ids` first to check the length. With ``full``
+        false, the array has only as many columns as the longest text needs.
         """
         rows = [self.ids(text) for text in texts]
         rows = [row if len(row) <= CONTEXT else [*row[: CONTEXT - 1], self.end] for row in rows]

@@ -1,9 +1,9 @@
 """The image tower of `pocket`: a small residual network that reads texture.
 
-Registered with timm under ``mekiki_pocket`` so that open_clip's factory builds it from our JSON configuration.
-Defects on metal differ by texture more than by shape, and texture is a matter of second moments (Gatys et al.,
-arXiv 1505.07376): beside the usual average, every stage hands over the standard deviation of its channels, and
-the last stage their maximum, which a single small defect moves and an average would drown.
+It is registered with timm as ``mekiki_pocket``, so that open_clip's factory builds it from our JSON
+configuration. Defects on metal differ by texture more than by shape, and texture is described by second
+moments (Gatys et al., arXiv 1505.07376). Therefore every stage gives the mean and the standard deviation of
+its channels. The last stage also gives their maximum: one small defect changes it, but is lost in a mean.
 """
 
 import torch
@@ -36,14 +36,17 @@ class Block(nn.Module):
         self.act = nn.ReLU(inplace=True)
         scale = self.second[1].weight
         assert isinstance(scale, Tensor)
-        nn.init.zeros_(scale)  # each block starts as its shortcut
+        nn.init.zeros_(scale)  # the block starts as the identity of its shortcut
 
     def forward(self, x: Tensor) -> Tensor:
         return self.act(self.second(self.act(self.first(x))) + self.short(x))
 
 
 class PocketTower(nn.Module):
-    """(n, 3, h, w) images → (n, ``num_features``) pooled, standardised statistics of three stages."""
+    """Image network: (n, 3, h, w) images → (n, ``num_features``) statistics.
+
+    The statistics of three stages are pooled and standardised.
+    """
 
     def __init__(self, widths: tuple[int, ...] = (32, 64, 128, 256)) -> None:
         super().__init__()
@@ -58,15 +61,16 @@ class PocketTower(nn.Module):
         )
         self.num_features = 2 * (one + two + three) + three
         self.norm = nn.BatchNorm1d(self.num_features)
-        self.default_cfg: dict[str, object] = {}  # timm's convention; open_clip asks it for a pool size
+        self.default_cfg: dict[str, object] = {}  # timm's convention; open_clip reads a pool size from it
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """timm's convention: there is no classifier to remove."""
+        """Do nothing: timm's convention, but there is no classifier to remove."""
 
     def maps(self, x: Tensor) -> list[Tensor]:
-        """(n, 3, h, w) images → what each stage sees, (n, c, h', w'): a quarter, an eighth, a sixteenth of the side.
+        """Return the feature maps of the three stages, (n, c, h', w'), for (n, 3, h, w) images.
 
-        Training looks at these to learn where a defect is; the product needs only `forward`.
+        Their side is a quarter, an eighth and a sixteenth of the image's side. Training uses the maps to
+        locate defects; the product needs only `forward`.
         """
         x = self.stem(x)
         seen = []
@@ -76,7 +80,7 @@ class PocketTower(nn.Module):
         return seen
 
     def pool(self, seen: list[Tensor]) -> Tensor:
-        """The maps of all stages → (n, ``num_features``)."""
+        """Return (n, ``num_features``) statistics of the feature maps of all stages."""
         pooled = []
         for x in seen:
             variance, mean = torch.var_mean(x, dim=(2, 3), correction=0)
@@ -90,7 +94,11 @@ class PocketTower(nn.Module):
 
 @register_model
 def mekiki_pocket(pretrained: bool = False, **_: object) -> PocketTower:
-    """timm's entry point; weights come with the whole open_clip model, never from timm."""
+    """Return the image tower; timm's entry point.
+
+    Weights come with the whole open_clip model and never from timm. Raises ValueError if ``pretrained`` is
+    true.
+    """
     if pretrained:
         raise ValueError("mekiki_pocket has no weights of its own: load them through workers.encoders")
     return PocketTower()

@@ -1,11 +1,12 @@
-"""The training recipe of `pocket`: `python -m workers.pocket.train` (or `make pocket`).
+"""Train `pocket`: `python -m workers.pocket.train` (or `make pocket`).
 
-What is asked of the network is in `objective.py`, what it sees in `batches.py` and `augment.py`. Warm-up, constant
-rate, decay at the end (arXiv 2405.18392); what is stored is the moving average of the weights.
+`objective.py` holds the losses; `batches.py` and `augment.py` make the input. The learning rate warms up,
+stays constant and decays at the end (arXiv 2405.18392). The stored weights are the moving average.
 
-Pictures, crops and captions are drawn from the seed and the step, so an interrupted run goes on where it stopped. Which
-merges of the tokenizer are dropped is not: its library keeps a generator of its own that cannot be seeded. Convolutions and
-matrices are multiplied in bfloat16, weights kept in float32; on a GPU the same code runs there.
+Pictures, crops and captions are drawn from the seed and the step, so an interrupted run resumes where it
+stopped. The dropped merges of the tokenizer are an exception: its library has a generator that cannot be
+seeded. Convolutions and matrices are multiplied in bfloat16, and weights are kept in float32. The same code
+runs on a GPU.
 """
 
 import argparse
@@ -14,8 +15,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-# Threads that wait must sleep, not spin: on a shared machine spinning takes the time the other thread needs. Read
-# when torch loads its thread library, so it stands before the import.
+# Waiting threads must sleep, not spin: on a shared machine spinning takes time from the other thread. Torch
+# reads this when it loads its thread library, so it is set before the import.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
@@ -38,13 +39,13 @@ HIGHEST_SCALE = 60.0
 
 
 def corpus(seed: int, count: int = 40_000) -> list[str]:
-    """The captions from which the tokenizer learns."""
+    """Return the captions on which the tokenizer is trained."""
     rng = np.random.default_rng([seed, 1])
     return [caption(rng, choose(rng)).text for _ in range(count)]
 
 
 def rate(step: int, steps: int) -> float:
-    """Share of the peak learning rate."""
+    """Return the learning rate of a step as a share of the peak."""
     start = (1 - DECAY_SHARE) * steps
     if step < WARM_UP:
         return (step + 1) / WARM_UP
@@ -52,7 +53,10 @@ def rate(step: int, steps: int) -> float:
 
 
 def _compiled(network: Any) -> Any:
-    """The image tower fused by torch's compiler, or as it is where no compiler works: the same numbers, slower."""
+    """Return the image tower compiled by torch, or as it is where no compiler works.
+
+    Without a compiler the numbers are the same, but training is slower.
+    """
     sight = Sight(network.visual)
     try:
         fused = torch.compile(sight, dynamic=False)
@@ -66,13 +70,16 @@ def _compiled(network: Any) -> Any:
 
 
 class _Kept:
-    """The state of a run on disk: what an interrupted one goes on from."""
+    """The stored state of a run, from which an interrupted run resumes."""
 
     def __init__(self, folder: Path, plan: dict[str, int]) -> None:
         self._file, self._plan = folder / "checkpoint.pt", plan
 
     def load(self, parts: dict[str, Any]) -> tuple[int, dict[str, Tensor] | None]:
-        """Fill the parts; (the next step, the averaged weights), (0, None) without a run of the same plan."""
+        """Load the stored state into the parts; return (next step, averaged weights).
+
+        Returns (0, None) if there is no run with the same plan.
+        """
         if not self._file.exists():
             return 0, None
         kept = torch.load(self._file, weights_only=True)
@@ -98,7 +105,7 @@ def _optimiser(everything: list[tuple[str, nn.Parameter]]) -> torch.optim.AdamW:
 
 
 def train(*, folder: Path, steps: int, pictures: int, seed: int, threads: int, output: Path) -> None:
-    """Draw, train, store. Checkpoints go to ``folder``; the finished weights to ``output``."""
+    """Draw the pictures, train, and store the weights in ``output``. Checkpoints go to ``folder``."""
     torch.set_num_threads(threads)
     folder.mkdir(parents=True, exist_ok=True)
 

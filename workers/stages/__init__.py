@@ -1,1 +1,4 @@
-"""The stages: one module a kind of job, each with `run(job, report)`. They put `workers.steps` in order."""
+"""The stages: one module per kind of job, each with `run(job, report)`.
+
+A stage calls `workers.steps` in order.
+"""

@@ -1,7 +1,8 @@
-"""Change a dataset's encoder: prepare the new one beside the one in use, switch over to it, take that back.
+"""Change of a dataset's encoder: prepare the new encoder, switch over to it, or roll back.
 
-A job does one of the three (payload: change, act, and `encoder`, the name that images are embedded by). Each step
-can be killed anywhere and done again: embeddings and heads that exist are found, and the switch is one transaction.
+A job does one of the three (payload: `change`, `act`, and `encoder`, the name of the encoder that embeds the
+images). Each step can be killed at any point and repeated: existing embeddings and heads are reused, and the
+switch is one transaction.
 """
 
 import time
@@ -48,11 +49,11 @@ S = models.EncoderChange.State
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
-    """Do the step the job was asked for. Whatever goes wrong, the encoder in use stays, and the change says why."""
+    """Do the requested step. On any error the encoder in use stays, and the change stores the reason."""
     assert job.dataset is not None
     change = resume_change(job=job)
-    if change is None:  # This step was taken before the worker died; its follow-ups are jobs of their own.
-        with learning_lock(job.dataset, report):  # training may be storing those of its head
+    if change is None:  # The step was completed before the worker died; its follow-ups are separate jobs.
+        with learning_lock(job.dataset, report):  # training may be storing predictions of its head
             drop_replaced_predictions(job.dataset)
         return {"state": "done"}
     try:
@@ -63,13 +64,13 @@ def run(job: Job, report: Report) -> dict[str, Any]:
             return _move(change, job, report)
         return {"state": change.state, "encoder": change.to_name}
     except (LostClaimError, WorkerStopsError, OperationalError, InterfaceError, OtherVectorsError):
-        raise  # another worker goes on, or this one later
+        raise  # another worker continues, or this one later
     except CancelledError:
         suspend_change(change=change, code="cancelled", error="")
         raise
     except Exception as error:
         if disk.no_room(error):
-            raise  # the job waits for room, then goes on
+            raise  # the job waits for room, then continues
         sentence, _retry = explain(error)
         code = str(getattr(error, "code", None) or type(error).__name__)
         suspend_change(change=change, code=code, error=sentence, texts=explain_to_all(error))
@@ -108,7 +109,7 @@ def _prepare(change: models.EncoderChange, job: Job, report: Report) -> None:
 
 
 def _setting(dataset: Dataset, encoder: Encoder, row: models.Encoder) -> Setting | None:
-    """What heads are made for; None while the dataset has no labels with prompts."""
+    """Return the setting of heads; None while the dataset has no labels with prompts."""
     labels, prompt_set = list(active_labels(dataset)), current_prompt_set(dataset)
     if not labels or prompt_set is None:
         return None
@@ -125,7 +126,11 @@ def _mirror(row: models.Encoder, dataset: Dataset, report: Report) -> Mirror:
 def _compared(
     change: models.EncoderChange, encoder: Encoder, row: models.Encoder, job: Job, report: Report
 ) -> tuple[models.Head | None, dict[str, Any], list[dict[str, Any]]]:
-    """(the head the new encoder would begin with, old and new side by side, prompts too long for the new one)."""
+    """Return (head, comparison, long prompts) of the new encoder.
+
+    The head is the first head of the new encoder. The comparison shows old and new encoder side by side. The
+    prompts are those too long for the new encoder.
+    """
     dataset = change.dataset
     report(stage="reading the prompts")
     setting = _setting(dataset, encoder, row)
@@ -163,7 +168,10 @@ def _compared(
 def _old_setting(
     change: models.EncoderChange, row: models.Encoder, new: Setting, mirror: Mirror
 ) -> tuple[Setting, Mirror] | None:
-    """The encoder in use as a setting of the same prompts; None where its weights cannot be loaded any more."""
+    """Return the encoder in use as a setting with the same prompts.
+
+    Return None if its weights cannot be loaded any more.
+    """
     try:
         encoder, loaded = encoder_for(change.dataset, change.from_name)
     except EncoderError:
@@ -174,7 +182,7 @@ def _old_setting(
 
 
 def _move(change: models.EncoderChange, job: Job, report: Report) -> dict[str, Any]:
-    """Embed what came in since, make the head for today's labels and prompts, store its predictions, switch."""
+    """Embed new images, make the head for today's labels and prompts, store its predictions, switch."""
     dataset, back = change.dataset, change.state == S.TAKING_BACK
     name = change.from_name if back else change.to_name
     expected = change.from_encoder if back else change.to_encoder
@@ -183,8 +191,8 @@ def _move(change: models.EncoderChange, job: Job, report: Report) -> dict[str, A
     if expected is not None and row.pk != expected.pk:
         raise StageError(
             gettext_lazy(
-                "%(name)s has other weights (or another precision) on this worker than when its embeddings were "
-                "computed. Put the old weights back, or change to it anew."
+                "%(name)s has other weights (or another precision) on this worker than when its embeddings "
+                "were computed. Put the old weights back, or change to it anew."
             ),
             {"name": name},
         )
@@ -200,7 +208,7 @@ def _move(change: models.EncoderChange, job: Job, report: Report) -> dict[str, A
         head = best_head(setting, mirror, user=job.created_by, report=report, log=silent)
         scores = score_all(load_head(bytes(head.weights)), mirror, report)
         stored = store_missing(head, scores, mirror, report)
-        report()  # the last moment at which it can be stopped
+        report()  # the last point at which the job can be cancelled
         switch_over(change=change, head=head, user=job.created_by)
         drop_replaced_predictions(dataset)
         report(stage="evaluating")

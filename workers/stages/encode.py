@@ -1,8 +1,9 @@
-"""Compute the embeddings that are missing. What is stored stays, so a kill costs a chunk or two.
+"""Computation of the missing embeddings.
 
-One job leads. It asks idle workers for help by a message (workers.tasks.help_encode); they embed
-chunks of the same dataset as long as the job is active and nothing else waits for a worker. A helper has no job of
-its own: the leading one shows the progress of all, and ends, and asks for predictions, when nothing is missing.
+Stored embeddings stay, so a killed worker loses a chunk or two. One job leads. It asks idle workers for help
+by a message (workers.tasks.help_encode). They embed chunks of the same dataset while the job is active and
+nothing else waits for a worker. A helper has no job. The leading job shows the progress of all workers, and
+it ends and requests predictions when nothing is missing.
 """
 
 import logging
@@ -34,18 +35,20 @@ from workers.steps.sharing import CHUNK, Chunk, ChunkQueue, StoringThread
 
 logger = logging.getLogger(__name__)
 
-HELP_FROM = 4 * CHUNK  # missing images: for fewer, another worker would load the encoder in vain
-HELPERS = 8  # asked for at the beginning
-HELP_FOR = 60.0  # seconds; then what else waits for a worker has its turn (the sweeper, schedules: they have no rows)
-ASK_EVERY = 15.0  # seconds; then for one more each time
-COUNT_EVERY = 1.0  # seconds between two looks at what all workers have stored
-SAY_EVERY = 20.0  # seconds between two signs of life on the connection that holds the chunks
+# Missing images. With fewer, another worker would load the encoder in vain.
+HELP_FROM = 4 * CHUNK
+HELPERS = 8  # number of workers asked for help at the start
+# Seconds of help. Then other work for this worker gets its turn: the sweeper and schedules have no job rows.
+HELP_FOR = 60.0
+ASK_EVERY = 15.0  # seconds between two further requests for one more helper
+COUNT_EVERY = 1.0  # seconds between two counts of the embeddings that all workers have stored
+SAY_EVERY = 20.0  # seconds between two signs of life on the connection that locks the chunks
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
-    """Embed every image that has no embedding by the dataset's encoder, then ask for predictions.
+    """Embed every image that has no embedding by the dataset's encoder, then request predictions.
 
-    payload: {"encoder": NAME} embeds for another encoder instead, while the dataset's own goes on serving.
+    payload: {"encoder": NAME} embeds for another encoder instead, while the dataset's encoder stays in use.
     """
     dataset = job.dataset
     assert dataset is not None
@@ -59,7 +62,8 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     with StoringThread(chunks) as thread:
         while True:
             _embed_chunks(encoder, chunks, thread, progress.tick, passed=passed)
-            # Others may hold chunks still, and images of an import that committed meanwhile may have smaller ids.
+            # Other workers may still hold chunks, and an import that committed meanwhile may have images with
+            # smaller ids.
             if not thread.do(chunks.left).result():
                 break
             progress.tick(0)
@@ -68,8 +72,9 @@ def run(job: Job, report: Report) -> dict[str, Any]:
                 time.sleep(0.2)
             thread.do(chunks.rewind)
     result = progress.result() | {"encoder": row.name, "here": chunks.embedded}
-    dataset.refresh_from_db(fields=["encoder_name"])  # it may have been changed while this took its hours
-    # Preparing another encoder embeds by this stage too, and asks for predictions itself when it switches over.
+    dataset.refresh_from_db(fields=["encoder_name"])  # it may have changed during the hours of this run
+    # Preparing another encoder also embeds by this stage, and requests predictions itself when it switches
+    # over.
     own = job.kind == Kind.ENCODE and name == dataset.encoder_name
     if own and can_predict(dataset):
         enqueue(kind=Kind.PREDICT, dataset=dataset, user=job.created_by)
@@ -77,12 +82,13 @@ def run(job: Job, report: Report) -> dict[str, Any]:
 
 
 def help_with(job_id: str, encoder_id: int) -> int:
-    """Embed chunks for a job that another worker leads, while nothing else waits; how many images that were.
+    """Embed chunks for a job that another worker leads; return the number of embedded images.
 
-    An invitation that comes late, or to a machine that cannot load the very encoder of the one who leads (other
-    weights under the same name, another precision for want of a GPU), ends at once.
+    It stops when other work waits. It ends at once if the invitation comes late, or if this machine cannot
+    load the same encoder as the leading worker (other weights under the same name, or another precision
+    because there is no GPU).
     """
-    # Preparing another encoder embeds by this stage too.
+    # Preparing another encoder also embeds by this stage.
     kinds = [Kind.ENCODE, Kind.CHANGE_ENCODER]
     job = Job.objects.select_related("dataset").filter(pk=job_id, kind__in=kinds).first()
     if job is None or job.dataset is None or not _wanted(job_id) or disk.shortage():
@@ -109,7 +115,7 @@ def help_with(job_id: str, encoder_id: int) -> int:
 
 
 def _wanted(job_id: str) -> bool:
-    """Is help still wanted, and is there nothing else that an idle worker should do first?"""
+    """Return whether the job still needs help and no other job waits for an idle worker."""
     active = Job.objects.filter(pk=job_id, state__in=ACTIVE_STATES, cancel_requested=False).exists()
     return active and not Job.objects.filter(state=State.QUEUED).exists()
 
@@ -124,13 +130,14 @@ def _embed_chunks(
     take_from_hung: bool = False,
     passed: Callable[[], None] = lambda: None,
 ) -> bool:
-    """Embed chunk after chunk until none is free; was there any? tick(n): n images are computed and not stored yet.
+    """Embed chunk after chunk until none is free; return whether there was any.
 
-    It ends after a chunk with which a worker died: its images are embedded one at a time, with nothing else in hand.
-    passed(): that is behind us.
+    `tick(n)` is called with the number of images that are computed and not stored yet. The images of all
+    chunks form one stream, so the device does not wait between chunks. Meanwhile finished chunks are stored
+    and the next ones claimed.
 
-    The images of all chunks are one stream, so that the device never waits at their seams; meanwhile finished chunks
-    are stored and the next ones claimed.
+    It ends after a chunk with which a worker died: the images of that chunk are embedded one at a time, with
+    no other image in progress. `passed()` is called when that chunk is done.
     """
     under_way: dict[int, _Chunk] = {}  # by image id
     storing: deque[Future[Any]] = deque()
@@ -183,7 +190,7 @@ def _embed_chunks(
 def _embed_one_by_one(
     encoder: Encoder, chunk: Chunk, chunks: ChunkQueue, thread: StoringThread, tick: Callable[[int], None]
 ) -> None:
-    """Embed the images of a chunk with which a worker died. Each is stored before the next is begun."""
+    """Embed the images of a chunk with which a worker died. Each is stored before the next one starts."""
     logger.warning("A worker died with chunk %s in its hands; its images are embedded singly.", chunk.number)
     for image in chunk.images:
         thread.do(chunks.begin_alone, chunk, image.pk).result()
@@ -202,7 +209,7 @@ class _Chunk:
     claimed: Chunk
     vectors: dict[int, NDArray[Any]] = field(default_factory=dict)  # by image id
     problems: dict[int, str] = field(default_factory=dict)  # image id → why it could not be read
-    left: int = field(init=False)  # images that are still to be computed
+    left: int = field(init=False)  # images that are not computed yet
 
     def __post_init__(self) -> None:
         self.left = len(self.claimed.images)
@@ -212,13 +219,16 @@ class _Chunk:
 
 
 def _fetched(image: Image) -> bytes:
-    """The file that people are shown, from a storage without local paths. FileNotFoundError: it is not there."""
+    """Return the displayed file of an image from a storage without local paths.
+
+    Raises FileNotFoundError if it is not there.
+    """
     with open_shown(image) as file:
         return file.read()
 
 
 class _Progress:
-    """How far all workers are together, told as the progress of the leading job; and who is asked for help."""
+    """Progress of all workers, reported as the progress of the leading job. It also asks workers for help."""
 
     def __init__(self, job: Job, dataset: Dataset, row: models.Encoder, report: Report) -> None:
         self._job, self._dataset, self._row, self._report = job, dataset, row, report
@@ -232,7 +242,10 @@ class _Progress:
             self._ask_for_help()
 
     def tick(self, in_hand: int) -> None:
-        """Tell how far it is; in_hand: images computed here and not stored yet. Raises what must stop the stage."""
+        """Report the progress. `in_hand` is the number of images computed here and not stored yet.
+
+        Raises the exceptions of Report, which must stop the stage.
+        """
         now = time.monotonic()
         if now - self._counted >= COUNT_EVERY:
             self._counted, self._now = now, self._count()
@@ -245,7 +258,7 @@ class _Progress:
             self._ask_for_help()
 
     def result(self) -> dict[str, Any]:
-        """What all workers have done since this job began."""
+        """Return what all workers have done since this job began."""
         self._now, self._counted = self._count(), time.monotonic()
         self.tick(0)
         embedded, unreadable = (
@@ -258,5 +271,5 @@ class _Progress:
         return embedded_count(encoder=self._row, dataset=self._dataset), problems
 
     def _ask_for_help(self) -> None:
-        # An invitation that comes late finds that no help is wanted; without help it only takes longer.
+        # A late invitation has no effect. Without help the job only takes longer.
         broker.send("workers.tasks.help_encode", [str(self._job.pk), self._row.pk])

@@ -1,4 +1,4 @@
-"""Write a label set."""
+"""Writing of a label set."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from workers.runner import Report
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
-    """payload: {"label_set": id}; or the label set that names this job."""
+    """Write a label set. payload: {"label_set": id}, or the label set that names this job."""
     of_payload = LabelSet.objects.filter(pk=job.payload.get("label_set")).first()
     label_set = of_payload or LabelSet.objects.filter(job=job).first()
     if label_set is None:

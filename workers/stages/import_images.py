@@ -1,4 +1,4 @@
-"""Store the files of an import."""
+"""Storing of the files of an import."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from workers.runner import Report
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
-    """payload: {"batch": id}. The import itself asks for embeddings at its end."""
+    """Store the files. payload: {"batch": id}. The import itself requests embeddings at its end."""
     batch = ImportBatch.objects.filter(pk=job.payload.get("batch")).first()
     if batch is None:
         raise StageError(gettext_lazy("This import was given up meanwhile. Images it had stored are kept."))

@@ -1,4 +1,7 @@
-"""Build an encoder's search index, beside the running system. A build that dies leaves nothing that is searched."""
+"""Building of an encoder's search index while the system runs.
+
+Search does not use an incomplete index.
+"""
 
 from typing import Any
 
@@ -12,19 +15,20 @@ from workers.errors import StageError
 from workers.runner import Report
 
 NOBODY_BUILDS = gettext_lazy(
-    "No process builds search indexes. Search goes on without the index and is slower. Start “mekiki up” with the "
-    "connection of the database's owner (DATABASE_OWNER_URL, docs/how-to/database-roles.md), then start this job again."
+    "No process builds search indexes. Search goes on without the index and is slower. Start “mekiki up” "
+    "with the connection of the database's owner (DATABASE_OWNER_URL, docs/how-to/database-roles.md), then "
+    "start this job again."
 )
 NOT_BUILT = gettext_lazy(
-    "The database could not build the search index (%(why)s). Search goes on without it and is slower. Mend the cause, "
-    "then start this job again."
+    "The database could not build the search index (%(why)s). Search goes on without it and is slower. "
+    "Mend the cause, then start this job again."
 )
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
     """Build the index of the encoder named in the payload, if it is missing or invalid."""
     encoder = Encoder.objects.filter(pk=job.payload.get("encoder")).first()
-    if encoder is None:  # gone meanwhile
+    if encoder is None:  # deleted meanwhile
         return {"built": False}
     report(stage="building the search index", unit="images")
     try:

@@ -1,7 +1,8 @@
-"""Predict by the prompts; where a taught head is in use, fill in what it has not answered yet; where an admin
-chose a head, predict by that one and put it in use.
+"""Prediction by the prompts, by the trained head in use, or by a head that an admin chose.
 
-Then estimate its accuracy on the audit sample and choose what people are asked next.
+A trained head in use predicts only the images without a prediction. A chosen head is promoted after its
+predictions are stored. Then the stage estimates the accuracy on the audit sample and chooses the next images
+to review.
 """
 
 from contextlib import suppress
@@ -35,9 +36,9 @@ from workers.steps.teaching import Setting, zero_shot_head
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
-    """Bring predictions, the estimate and the queue up to date with images, labels and prompts.
+    """Update predictions, accuracy estimate and queue for the current images, labels and prompts.
 
-    payload: {"head": id} puts that head in use, after its predictions are stored.
+    payload: {"head": id} promotes that head after its predictions are stored.
     """
     dataset = job.dataset
     assert dataset is not None
@@ -47,8 +48,8 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         if serving is None and "head" in job.payload:
             raise StageError(
                 gettext_lazy(
-                    "The head in use stays: the weights of its encoder were replaced on this machine, and a change of "
-                    "the encoder is under way. Choose a head when that has ended."
+                    "The head in use stays: the weights of its encoder were replaced on this machine, and a "
+                    "change of the encoder is under way. Choose a head when that has ended."
                 )
             )
         if serving is None:
@@ -58,7 +59,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         setting = Setting.of(dataset, encoder, row, labels, prompt_set)
         since = champion_since(dataset)
         is_trained = before is not None and before.is_trained
-        # A head that a person chose knowing these prompts is not replaced because of them.
+        # A head that a person chose with these prompts in use is not replaced because of them.
         kept = (
             before is not None
             and since is not None
@@ -91,7 +92,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     if kept:
         pass
     elif is_trained and stale:
-        with suppress(ValidationError):  # nothing to learn from: its labels were all archived
+        with suppress(ValidationError):  # no training data: all its labels were archived
             request_training(dataset=dataset, trigger=models.TrainingRun.Trigger.LABELS, user=job.created_by)
     return {
         "head": head.version,
@@ -104,7 +105,10 @@ def run(job: Job, report: Report) -> dict[str, Any]:
 
 
 def _by_hand(job: Job, row: models.Encoder, prompt_set: PromptSet) -> tuple[models.Head, dict[str, Any]]:
-    """The head an admin chose, and the reason to be recorded. StageError: it cannot be used (any more)."""
+    """Return the head that an admin chose, and the reason to record.
+
+    Raises StageError if the head cannot be used (any more).
+    """
     dataset = job.dataset
     assert dataset is not None
     head = models.Head.objects.filter(dataset=dataset, pk=job.payload["head"]).first()
@@ -113,7 +117,8 @@ def _by_hand(job: Job, row: models.Encoder, prompt_set: PromptSet) -> tuple[mode
     if head.encoder_id != row.pk:
         raise StageError(
             gettext_lazy(
-                "Head #%(version)s was made for another encoder. The head in use stays; retrain to get a new one."
+                "Head #%(version)s was made for another encoder. "
+                "The head in use stays; retrain to get a new one."
             ),
             {"version": head.version},
         )

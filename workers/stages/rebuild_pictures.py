@@ -1,4 +1,4 @@
-"""Make thumbnails and display files again, by the pixel windows of now, and ask for the embeddings of these images."""
+"""Rendering of thumbnails and display files with the current pixel windows, followed by embedding."""
 
 import logging
 from itertools import groupby
@@ -26,14 +26,16 @@ from workers.steps.sharing import CHUNK, no_embedding_of
 logger = logging.getLogger(__name__)
 
 IMAGES_FOR_ESTIMATE = 64
-# The images that the job's line in the list of activity names; of the others it gives the number.
+# Maximum number of images that the job's entry in the list of activity names. The number of others is given.
 NAMED = 50
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
-    """payload: {"window": id} images of that window; {"estimate": true} estimates it first; {} those of old versions.
+    """Render the images again, then request their embeddings.
 
-    Stopped half-way, the images that are done stay so, and the rest can be asked for again.
+    payload: {"window": id} renders the images of that window; {"estimate": true} estimates the window first;
+    {} renders the images of old versions. If the job is stopped, finished images stay, and the others can be
+    requested again.
     """
     dataset = job.dataset
     assert dataset is not None
@@ -51,7 +53,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     encoders = list(models.Encoder.objects.values_list("pk", flat=True))
     windows = Windows(dataset)
     done = 0
-    left_out: dict[int, dict[str, Any]] = {}  # image: why
+    left_out: dict[int, dict[str, Any]] = {}  # image id → reason
     hand = Hand(f"rebuild {dataset.pk}")
     if hand.just_set_aside:
         forget_deaths(job)

@@ -1,4 +1,4 @@
-"""Choose the next images to ask people about, by the head in use."""
+"""Choice of the next images to review, by the head in use."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from workers.steps.predictions import score_all
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
-    """Fill the queue anew, and bring the estimate of accuracy up to date with the audit answers given."""
+    """Fill the queue again, and update the accuracy estimate with the given audit answers."""
     dataset = job.dataset
     assert dataset is not None
     with learning_lock(dataset, report):

@@ -1,4 +1,4 @@
-"""Delete the embeddings of a dataset's images by an encoder that is not in use, some at a time."""
+"""Deletion of a dataset's embeddings by an encoder that is not in use, in batches."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from workers.runner import Report
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
-    """Stopped half-way, what is left stays and can be removed later."""
+    """Remove the embeddings. If the job is stopped, the remaining ones can be removed later."""
     dataset = job.dataset
     assert dataset is not None
     encoder = models.Encoder.objects.get(pk=job.payload["encoder_id"])

@@ -1,4 +1,4 @@
-"""Seal the events and decisions that came since the last seal."""
+"""Sealing of the events and decisions since the last seal."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from workers.runner import Report
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
-    """payload: nothing."""
+    """Seal the new rows. The payload is empty."""
     report(stage="sealing", unit="rows")
     done = seal_new_rows(progress=lambda done, total: report(done=done, total=total, unit="rows"))
     return {"seals": done.seals, "rows": done.rows, "waiting": done.waiting}

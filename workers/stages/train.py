@@ -1,4 +1,4 @@
-"""Train a head on the confirmed labels, and put it in use if it earns it."""
+"""Training of a head on the confirmed labels, and its promotion if it is better."""
 
 from typing import Any
 
@@ -37,9 +37,9 @@ from workers.versions import code_version
 
 
 class _Log:
-    """What a run says on its way, kept with the run as it comes: codes with values, told where they are read.
+    """The log of a training run, stored line by line as codes with values and translated when read.
 
-    A run that is tried again goes on with the lines of the tries before.
+    A retry adds to the lines of the attempts before.
     """
 
     def __init__(self, run: models.TrainingRun, attempt: int) -> None:
@@ -56,20 +56,20 @@ class _Log:
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
-    """Train, store predictions, promote or keep, evaluate, refill. A retry goes on with the head it made."""
+    """Train, store predictions, promote or keep, evaluate, refill. A retry reuses the head it made."""
     training_run = run_of(job)
     log = _Log(training_run, job.attempt)
     try:
         return _train(job, training_run, report, log)
     except (LostClaimError, WorkerStopsError, OperationalError, InterfaceError, OtherVectorsError):
-        raise  # the run goes on in another worker, or later
+        raise  # the run continues in another worker, or later
     except CancelledError:
         log("stopped")
         finish_run(run=training_run, promoted=False, reason={"code": "cancelled"}, log=str(log))
         raise
     except Exception as error:
         if disk.no_room(error):
-            raise  # the job waits for room, then goes on
+            raise  # the job waits for room, then continues
         texts = explain_to_all(error)
         log("failed", error=texts)
         finish_run(run=training_run, promoted=False, reason={"code": "failed", "error": texts}, log=str(log))
@@ -87,7 +87,7 @@ def _train(job: Job, run_: models.TrainingRun, report: Report, log: _Log) -> dic
             return {"head": None, "code": "encoding_first"}
         encoder, row, in_use_now = serving
         if run_.head is not None and run_.head.encoder_id != row.pk:
-            # Its head was made before the encoder was switched over, and means nothing to the vectors of this one.
+            # Its head was made before the encoder changed and does not fit the vectors of this encoder.
             finish_run(run=run_, promoted=False, reason={"code": "encoder_switched"}, log=str(log))
             return {"head": None, "code": "encoder_switched"}
         report(stage="reading the prompts")
@@ -158,7 +158,7 @@ def _is_same(
     label_ids: list[int],
     digest: str,
 ) -> bool:
-    """Would training make the head in use once more? (Invariant 3: same inputs, same head.)"""
+    """Return whether training would make the head in use again (invariant 3: same inputs, same head)."""
     return head is not None and (
         head.is_trained,
         head.encoder_id,
@@ -172,7 +172,10 @@ def _is_same(
 def _judge(
     dataset: Dataset, head: models.Head, scores: Scores, mirror: Mirror, report: Report
 ) -> tuple[models.Head | None, Verdict]:
-    """(the champion with its weights, whether the new head replaces it). A head already promoted stays so."""
+    """Return (the champion with its weights, whether the new head replaces it).
+
+    A head that is already promoted stays promoted.
+    """
     report(stage="comparing with the head in use")
     current = champion(dataset)
     cross = head.metrics.get("cross_validated_on_reviewed_labels") or {}

@@ -1,4 +1,4 @@
-"""Train a head again from its own inputs and compare the bytes. No head is stored, nothing is put in use."""
+"""Repeated training of a head from its own inputs, to compare the bytes. It stores and promotes no head."""
 
 import hashlib
 from typing import Any
@@ -27,7 +27,10 @@ from workers.versions import code_version
 
 
 class NotRepeatable(Exception):
-    """An input of the head is gone. code and facts: as mekiki.learning.repeating tells them."""
+    """An input of the head no longer exists.
+
+    `code` and `facts` are the arguments of the sentences in mekiki.learning.repeating.
+    """
 
     def __init__(self, code: str, **facts: Any) -> None:
         super().__init__(code)
@@ -35,9 +38,10 @@ class NotRepeatable(Exception):
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
-    """The job's result says what came of it; it is recorded as an event too.
+    """Repeat the training of a head. The result is the job's result and is recorded as an event.
 
-    Killed between the event and the end of the job it is done, and recorded, once more: both records are true.
+    If the worker is killed between the event and the end of the job, the check runs and is recorded once
+    more. Both records are true.
     """
     dataset = job.dataset
     assert dataset is not None
@@ -55,7 +59,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     except NotRepeatable as stop:
         result |= {"outcome": IMPOSSIBLE, "code": stop.code, **stop.facts}
     else:
-        # The head may have been exchanged with its digest or without it: both are compared.
+        # The head may have been replaced with or without its digest: both are compared.
         altered = hashlib.sha256(bytes(head.weights)).hexdigest() != head.digest
         computed = hashlib.sha256(weights).hexdigest()
         same = computed == head.digest and not altered
@@ -65,7 +69,10 @@ def run(job: Job, report: Report) -> dict[str, Any]:
 
 
 def _repeat(head: models.Head, report: Report) -> tuple[bytes, dict[str, Any]]:
-    """(the bytes its own inputs give now, what changed about the inputs since). NotRepeatable: one is gone."""
+    """Return (the bytes that the head's inputs give now, what changed about the inputs since).
+
+    Raises NotRepeatable if an input no longer exists.
+    """
     training = _votes(head)
     if len(training) != head.n_labels:
         raise NotRepeatable("images_deleted", missing=head.n_labels - len(training), total=head.n_labels)
@@ -85,7 +92,10 @@ def _repeat(head: models.Head, report: Report) -> tuple[bytes, dict[str, Any]]:
 
 
 def _votes(head: models.Head) -> list[ImageVotes]:
-    """What the head was trained on, by image. What a decision says never changes, so its number is enough."""
+    """Return the decisions the head was trained on, by image.
+
+    A decision never changes, so its id identifies its content.
+    """
     rows = list(
         head.training_labels.order_by("image_id").values_list("image_id", "label_id", "decision_id", "others")
     )
@@ -100,14 +110,14 @@ def _votes(head: models.Head) -> list[ImageVotes]:
 
 
 def _setting(head: models.Head, report: Report) -> Setting:
-    """What the head was made for: its encoder, its labels in its own order, its prompt set."""
+    """Return the setting the head was made for: its encoder, its labels in their order, its prompt set."""
     labels = Label.objects.in_bulk(head.label_ids)
     if len(labels) != len(head.label_ids):
         raise NotRepeatable("labels_gone")
     report(stage="loading the encoder")
     name = head.encoder.name
     try:
-        encoder = loaded(name, report)  # to look, and so other weights are not put on record
+        encoder = loaded(name, report)  # this stores nothing, so other weights are not recorded as an encoder
         probe = encoder.probe
     except EncoderError as error:
         if disk.no_room(error):
@@ -127,7 +137,7 @@ def _setting(head: models.Head, report: Report) -> Setting:
 
 
 def _vectors(head: models.Head, training: list[ImageVotes], report: Report) -> np.ndarray:
-    """(n, d) embeddings of the training images, as the training had them: float16, made float32."""
+    """Return the embeddings (n, d) of the training images as in the training: float16 made float32."""
     report(stage="reading embeddings")
     mirror = embeddings.load(
         head.encoder,
@@ -141,8 +151,10 @@ def _vectors(head: models.Head, training: list[ImageVotes], report: Report) -> n
 
 
 def _removed_since(head: models.Head) -> bool:
-    """Were the embeddings removed after the head was made? Those it was made from are gone then, even where
-    others have taken their place."""
+    """Return whether the embeddings were removed after the head was made.
+
+    The embeddings it was made from no longer exist then, even where others have replaced them.
+    """
     removals = Event.objects.filter(
         dataset_id=head.dataset_id,
         kind="encoder.embeddings_removed",

@@ -1,1 +1,1 @@
-"""What the stages share: between the database (through mekiki's services) and the array libraries."""
+"""Steps shared by the stages, between the database (through mekiki's services) and the array libraries."""

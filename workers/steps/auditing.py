@@ -1,4 +1,4 @@
-"""How good a head is, from the blind audit stream only (design.md, invariant 4)."""
+"""Accuracy of a head, estimated from the blind audit stream only (design.md, invariant 4)."""
 
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -20,42 +20,42 @@ from workers.heads.scoring import Scores
 
 @dataclass(frozen=True)
 class Sample:
-    """The audited images: n of them.
+    """The n audited images that have an embedding.
 
-    An image whose true label the head does not know, or whose label was archived, has the truth −1: it is wrong
-    whatever the head says.
+    The truth is −1 for an image whose true label the head does not know or whose label was archived. Every
+    prediction for it is wrong.
     """
 
-    rows: NDArray[np.int64]  # (n,) of the mirror
+    rows: NDArray[np.int64]  # (n,) rows of the mirror
     truth: NDArray[np.int64]  # (n,) indices into the head's labels, or −1
-    label_ids: NDArray[np.int64]  # (n,) the labels that were given, also those that the head does not know
+    label_ids: NDArray[np.int64]  # (n,) the given labels, including labels that the head does not know
     stratum: NDArray[np.int64]  # (n,) indices into `strata`
-    weights: NDArray[np.float64]  # (n,) how many images each stands for, mean 1
-    strata: list[dict[str, Any]]  # of each: since, until, images, audited
-    left_out: int  # images in strata without an audited one: the estimate says nothing of them
-    archived: int  # of the n, those whose label was archived
-    not_embedded: int  # images of the sample without an embedding, which are not among the n
+    weights: NDArray[np.float64]  # (n,) relative number of images that each one represents, mean 1
+    strata: list[dict[str, Any]]  # per stratum: since, until, images, audited
+    left_out: int  # images in strata without an audited image: the estimate does not cover them
+    archived: int  # images of the n whose label was archived
+    not_embedded: int  # images of the sample without an embedding; they are not among the n
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """The audit sample as it is on record: n images, their labels, and where each stands among the strata.
+    """The recorded audit sample: n images, their labels and strata.
 
-    An image whose label was archived has the label −1, for every head alike: what it shows now was not judged by the
-    labels there are. It stays in the sample, because leaving it out could improve the accuracy.
+    An image whose label was archived has the label −1 for every head, because it was not judged by the
+    current labels. It stays in the sample, because removing it could improve the accuracy.
     """
 
     images: list[int]
     labels: list[int]
-    given: list[int]  # the labels, also those that were archived
+    given: list[int]  # the given labels, including archived ones
     archived: NDArray[np.bool_]  # (n,)
     stratum: NDArray[np.int64]  # (n,) indices into `strata`
     strata: list[AuditStratum]
 
 
 def drawn_for_audit(dataset: Dataset) -> Drawn:
-    """The audit sample, with or without embeddings."""
-    # The strata first: whatever comes in between the two reads has no audit answer yet.
+    """Return the audit sample, with or without embeddings."""
+    # Read the strata first: an image that arrives between the two reads has no audit answer yet.
     strata = audit_strata(dataset)
     sample = audit_sample(dataset)
     of_batch = {batch: h for h, layer in enumerate(strata) for batch in layer.batches}
@@ -72,7 +72,7 @@ def drawn_for_audit(dataset: Dataset) -> Drawn:
 
 
 def audited(dataset: Dataset, mirror: Mirror, label_ids: list[int]) -> Sample:
-    """The audited images that have an embedding, each with its weight by when it came in."""
+    """Return the audited images that have an embedding, weighted by their time of import."""
     index = {label_id: i for i, label_id in enumerate(label_ids)}
     drawn = drawn_for_audit(dataset)
     rows, embedded = mirror.rows_of(drawn.images)
@@ -90,14 +90,18 @@ def audited(dataset: Dataset, mirror: Mirror, label_ids: list[int]) -> Sample:
         for h, layer in enumerate(strata)
     ]
     return Sample(
-        rows[embedded], truth, np.array(drawn.given, np.int64)[embedded], stratum, weighting.weights, described, weighting.left_out,
+        rows[embedded], truth, np.array(drawn.given, np.int64)[embedded], stratum, weighting.weights,
+        described, weighting.left_out,
         archived=int(drawn.archived[embedded].sum()), not_embedded=int((~embedded).sum()),
     )  # fmt: skip
 
 
 def _mean_recall(sample: Sample, predicted: NDArray[np.int64], n_labels: int) -> MacroRecall:
-    """The mean recall over the labels of the sample. A label that was archived, or that the head does not know, has
-    recall 0: without it, archiving the label that the head gets wrong would improve the mean."""
+    """Return the mean recall over the labels of the sample.
+
+    A label that was archived or that the head does not know has recall 0. Otherwise archiving a label that
+    the head predicts badly would improve the mean.
+    """
     truth = sample.truth.copy()
     unknown = truth < 0
     others, number = np.unique(sample.label_ids[unknown], return_inverse=True)
@@ -106,7 +110,7 @@ def _mean_recall(sample: Sample, predicted: NDArray[np.int64], n_labels: int) ->
 
 
 def evaluate(dataset: Dataset, head: models.Head, scores: Scores, mirror: Mirror) -> models.Evaluation | None:
-    """Estimate a head's accuracy and keep the estimate; None before the first audited image."""
+    """Estimate a head's accuracy and store the estimate; None before the first audited image."""
     sample = audited(dataset, mirror, head.label_ids)
     if not len(sample.rows):
         return None

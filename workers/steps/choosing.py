@@ -1,4 +1,4 @@
-"""Choosing what people are asked next, and putting it in the queue."""
+"""Choice of the next images to review, and filling of the queue."""
 
 import numpy as np
 from django.db.models import Exists, OuterRef
@@ -22,11 +22,11 @@ from workers.runner import Report
 
 
 def fill(dataset: Dataset, head: models.Head, scores: Scores, mirror: Mirror, report: Report) -> int:
-    """Choose `dataset.queue_target` images by the head's scores and replace the queue; returns how many wait new.
+    """Choose `dataset.queue_target` images by the head's scores and replace the queue.
 
-    Candidates are images with an embedding that nobody answered and nobody holds. Skipped images outside the
-    audit reserve come back only when little else is left; the reserve is drawn from whatever was skipped, or
-    its sample would lean toward the easy ones.
+    Return the number of new queue items. Candidates are embedded images that nobody answered and nobody has
+    leased. Skipped images outside the audit reserve return only if too few other images are left. The reserve
+    is drawn from skipped images too, because otherwise its sample would be biased toward easy images.
     """
     report(stage="choosing the next images")
     dataset.refresh_from_db(fields=["queue_target", "acquisition", "audit_fraction", "overlap"])
@@ -36,7 +36,8 @@ def fill(dataset: Dataset, head: models.Head, scores: Scores, mirror: Mirror, re
     reserve = mirror.keys < dataset.audit_fraction
     for last, share in reserve_limits(dataset):
         reserve &= (mirror.ids > last) | (mirror.keys < share)
-    # Audited before, and asked about anew because their label was taken out: a share lowered since changes nothing.
+    # Images audited before and reviewed again because their label was removed. A lower audit share does not
+    # change that.
     reserve |= mirror.mask_of(sorted(audited_image_ids(dataset)))
     batch = min(dataset.queue_target, int(candidate.sum()))
     skipped = mirror.mask_of(_skipped_image_ids(dataset)) & ~reserve
@@ -68,13 +69,13 @@ def fill(dataset: Dataset, head: models.Head, scores: Scores, mirror: Mirror, re
 
 
 def _held_image_ids(dataset: Dataset) -> set[int]:
-    """Images in a reviewer's hands."""
+    """Return the images with a live lease."""
     live = Lease.objects.filter(item=OuterRef("pk"), ended_at__isnull=True, expires_at__gt=Now())
     waiting = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING)
     return set(waiting.filter(Exists(live)).values_list("image_id", flat=True))
 
 
 def _skipped_image_ids(dataset: Dataset) -> list[int]:
-    """Images somebody skipped."""
+    """Return the images with a valid skip decision."""
     skips = Decision.objects.filter(dataset=dataset, kind=Decision.Kind.SKIP, superseded_by__isnull=True)
     return sorted(set(skips.values_list("image_id", flat=True)))

@@ -1,4 +1,4 @@
-"""Two encoders side by side, on the same images: what an admin decides a switch by. JSON values only."""
+"""Comparison of two encoders on the same images, as JSON values, for an admin who decides about a switch."""
 
 from dataclasses import asdict, replace
 from typing import Any
@@ -24,7 +24,7 @@ from workers.steps.teaching import Setting
 def common_rows(
     one: Mirror, other: Mirror, image_ids: list[int]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-    """(rows (m,) in one, rows (m,) in the other, mask (n,) of the images that both have embedded)."""
+    """Return (rows (m,) in one, rows (m,) in the other, mask (n,) of the images embedded by both)."""
     a, in_a = one.rows_of(image_ids)
     b, in_b = other.rows_of(image_ids)
     both = in_a & in_b
@@ -34,10 +34,11 @@ def common_rows(
 def on_reviewed_labels(
     dataset: Dataset, old: tuple[Setting, Mirror] | None, new: tuple[Setting, Mirror]
 ) -> dict[str, Any] | None:
-    """Return the cross-validated metrics of both encoders on the same reviewed labels; None without labels.
+    """Return the cross-validated metrics of both encoders on the same reviewed labels.
 
-    old: None where the weights of the encoder in use cannot be loaded any more. The labels are those outside
-    the audit sample, of mostly hard images: the metrics do not estimate accuracy.
+    Return None without labels. `old` is None if the weights of the encoder in use cannot be loaded any more.
+    The labels are those outside the audit sample, mostly of hard images: the metrics do not estimate
+    accuracy.
     """
     label_ids = new[0].label_ids
     index = {label_id: i for i, label_id in enumerate(label_ids)}
@@ -115,7 +116,7 @@ def _json(value: Any) -> dict[str, Any]:
 def changed_predictions(
     old: tuple[models.Head, Scores, Mirror], new: tuple[models.Head, Scores, Mirror]
 ) -> tuple[int, int]:
-    """(how many images get another label, of how many that both have embedded)."""
+    """Return (number of images that get another label, number of images embedded by both)."""
     rows, embedded = old[2].rows_of(new[2].ids)
     old_labels = np.asarray(old[0].label_ids)[old[1].label[rows[embedded]]]
     new_labels = np.asarray(new[0].label_ids)[new[1].label[np.flatnonzero(embedded)]]

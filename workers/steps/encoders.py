@@ -1,4 +1,4 @@
-"""The dataset's encoder, loaded once a process, and its text directions."""
+"""The encoder of a dataset, loaded once per process, and its class embeddings."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -30,24 +30,27 @@ from workers.runner import Report
 from workers.steps.machine import report_machine
 from workers.steps.probing import require_recorded_vectors
 
-PAUSE = timedelta(hours=1)  # before the platform tries a change of its own again
+PAUSE = timedelta(hours=1)  # before the platform retries a change that it started itself
 
-# Who is told how far a download is; no part of what an encoder is cached by.
+# The receiver of the progress of a download. It is not part of the cache key of an encoder.
 _downloading: ContextVar[Callable[[int, int], None] | None] = ContextVar("downloading", default=None)
 
 
 @lru_cache(maxsize=2)
 def _loaded(name: str, device: str | None) -> Encoder:
-    # A worker process lives long and works for several datasets; two encoders at a time is what fits everywhere.
+    # A worker process serves several datasets for a long time. Two encoders fit into memory everywhere.
     folder = Path(settings.HOME) / "cache" / "encoders"
     encoder = load_encoder(name, device=device, progress=_downloading.get(), cache_dir=folder)
-    if encoder.tower is None:  # ONNX forms run on the CPU beside any GPU: they tell nothing of the machine
+    if encoder.tower is None:  # ONNX forms run on the CPU even if there is a GPU
         report_machine(encoder.device)
     return encoder
 
 
 def _reporter(report: Report) -> Callable[[int, int], None]:
-    """Progress of a download in megabytes. It raises what must stop the stage, and that stops the download."""
+    """Return a function that reports the progress of a download in megabytes.
+
+    An exception that `report` raises to stop the stage also stops the download.
+    """
     begun = False
 
     def tell(done: int, total: int) -> None:
@@ -61,9 +64,9 @@ def _reporter(report: Report) -> Callable[[int, int], None]:
 
 
 def loaded(name: str, report: Report | None = None) -> Encoder:
-    """The encoder of this name as it is here and now; nothing is put on record of it.
+    """Return the encoder of this name as this machine loads it now. Nothing is recorded about it.
 
-    EncoderError: it cannot be loaded, with the reason.
+    Raises EncoderError with the reason if it cannot be loaded.
     """
     token = _downloading.set(_reporter(report) if report is not None else None)
     try:
@@ -75,13 +78,13 @@ def loaded(name: str, report: Report | None = None) -> Encoder:
 def encoder_for(
     dataset: Dataset, name: str = "", report: Report | None = None
 ) -> tuple[Encoder, models.Encoder]:
-    """The encoder of a dataset, or the one of this name, and its row, made when it is new.
+    """Return a dataset's encoder, or the encoder of this name, and its row. A new encoder gets a row.
 
-    EncoderError: it cannot be loaded, with the reason. OtherVectorsError: it was loaded, and this worker computes
+    Raises EncoderError with the reason if it cannot be loaded, and OtherVectorsError if this worker computes
     other vectors with it than those on record.
     """
     encoder = loaded(name or dataset.encoder_name, report)
-    probe = encoder.probe  # before it is put on record: it shows whether the encoder can be used at all
+    probe = encoder.probe  # before the encoder is recorded: the probe shows whether it can be used
     row = register_encoder(
         name=encoder.name,
         digest=encoder.digest,
@@ -94,7 +97,7 @@ def encoder_for(
 
 
 def missing(dataset: Dataset, encoder: models.Encoder) -> QuerySet[Image]:
-    """Images without an embedding by this encoder that it has not failed to read."""
+    """Return the images that have no embedding by this encoder and that it has not failed to read."""
     here = {"encoder": encoder, "image": OuterRef("pk")}
     return Image.objects.filter(
         ~Exists(models.Embedding.objects.filter(**here)),
@@ -104,11 +107,12 @@ def missing(dataset: Dataset, encoder: models.Encoder) -> QuerySet[Image]:
 
 
 def serving_encoder(job: Job, report: Report) -> tuple[Encoder, models.Encoder, models.Head | None] | None:
-    """The encoder in use, its row, and the head in use. Call it under the learning lock: nothing moves then.
+    """Return the encoder in use, its row, and the head in use. Call it under the learning lock.
 
-    None where the weights behind the encoder's name are others by now than those of the head in use: the platform
-    changes over to them (a change of the encoder like any other), and the head in use goes on serving meanwhile.
-    StageError: a change took the dataset away from what this worker loads.
+    Return None if the weights behind the encoder's name are no longer those of the head in use. The platform
+    then requests a change of the encoder to the new weights, and the head in use stays meanwhile.
+
+    Raises StageError if a change moved the dataset away from the weights that this worker loads.
     """
     dataset = job.dataset
     assert dataset is not None
@@ -127,9 +131,10 @@ def serving_encoder(job: Job, report: Report) -> tuple[Encoder, models.Encoder, 
     if left.exists():
         raise StageError(
             gettext_lazy(
-                "This worker loads %(name)s as it was before the last change of the encoder: other weights, or another "
-                "device. If that is meant, take the change back on the encoder's page; else let all workers use the "
-                "same weights and the same kind of device. Everything that was stored is kept."
+                "This worker loads %(name)s as it was before the last change of the encoder: other weights, "
+                "or another device. If that is meant, take the change back on the encoder's page; else let "
+                "all workers use the same weights and the same kind of device. Everything that was stored is "
+                "kept."
             ),
             {"name": dataset.encoder_name},
         )
@@ -140,8 +145,11 @@ def serving_encoder(job: Job, report: Report) -> tuple[Encoder, models.Encoder, 
 
 
 def _stopped_lately(dataset: Dataset, row: models.Encoder) -> bool:
-    """Did the platform's own change to these weights fail, or a person stop it, within the hour? It is not begun
-    again at once, or a fault that stays would be tried without end and nobody could stop it."""
+    """Return whether the platform's own change to these weights failed or was stopped within the hour.
+
+    Such a change does not start again at once. Otherwise a permanent fault would be retried without end, and
+    nobody could stop it.
+    """
     last = models.EncoderChange.objects.filter(dataset=dataset).order_by("-pk").first()
     return (
         last is not None
@@ -154,21 +162,24 @@ def _stopped_lately(dataset: Dataset, row: models.Encoder) -> bool:
 
 
 def read_by_the_candidate(dataset: Dataset, labels: list[Label], prompt_set: PromptSet) -> None:
-    """Say which of the prompts are too long for the encoder that waits to be switched over to, if one does."""
+    """Record which prompts are too long for a prepared encoder that waits for the switch, if there is one."""
     change = open_change(dataset)
     if change is None or change.state != models.EncoderChange.State.READY:
         return
     try:
         encoder, _row = encoder_for(dataset, change.to_name)
     except EncoderError:
-        return  # the switch will say why; the prompts of the encoder in use do not wait for it
+        return  # the switch will report the reason; the prompts of the encoder in use do not wait for it
     by_label = prompts_of(prompt_set)
     prompts = [(label.name, text) for label in labels for text in by_label.get(label.pk, [])]
     record_long_prompts(change=change, long_prompts=long_ones(encoder, prompts))
 
 
 def schema_of(dataset: Dataset) -> tuple[list[Label], PromptSet]:
-    """The labels in use, in the order of their keys, and the current prompts. StageError without them."""
+    """Return the labels in use, in the order of their keys, and the current prompt set.
+
+    Raises StageError if there are none.
+    """
     labels, prompt_set = list(active_labels(dataset)), current_prompt_set(dataset)
     if not labels or prompt_set is None:
         raise StageError(
@@ -181,7 +192,10 @@ def schema_of(dataset: Dataset) -> tuple[list[Label], PromptSet]:
 
 
 def long_ones(encoder: Encoder, prompts: list[tuple[str, str]]) -> list[dict[str, Any]]:
-    """Of (label, prompt), those that do not fit the encoder's context, each with its tokens and how many fit."""
+    """Return the (label, prompt) pairs that exceed the encoder's context.
+
+    The result has the token count of each prompt and the context length.
+    """
     counts = encoder.count_tokens([text for _label, text in prompts])
     return [
         {"label": label, "prompt": text, "tokens": count, "context": encoder.context_length}
@@ -193,9 +207,9 @@ def long_ones(encoder: Encoder, prompts: list[tuple[str, str]]) -> list[dict[str
 def directions(
     encoder: Encoder, labels: list[Label], prompt_set: PromptSet
 ) -> tuple[NDArray[np.float32], list[dict[str, Any]]]:
-    """(L, d) unit text directions in the order of `labels`, and the prompts the encoder cannot read to their end.
+    """Return the class embeddings (L, d) in the order of `labels`, and the truncated prompts.
 
-    StageError names a label without a prompt.
+    Raises StageError that names a label without a prompt.
     """
     by_label = prompts_of(prompt_set)
     owners, texts = [], []

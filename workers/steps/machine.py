@@ -1,4 +1,4 @@
-"""What a worker says of its machine, so that pages can recommend encoders that suit it."""
+"""Report of a worker's machine, so that pages can recommend suitable encoders."""
 
 import os
 
@@ -10,10 +10,10 @@ from workers.hardware import host
 
 
 def report_machine(device: str = "") -> None:
-    """Keep the machine's device, GPU, memory and cores under its host name.
+    """Store the machine's device, GPU, memory and cores under its host name.
 
-    device: what an encoder was loaded on. Empty as the worker begins: told from the driver's files then, because
-    torch must not come into the parent of the worker processes.
+    `device` is the device an encoder was loaded on. It is empty when the worker starts: the driver's files
+    then show the device, because torch must not be imported into the parent of the worker processes.
     """
     gpu = ""
     if device.startswith("cuda"):

@@ -1,4 +1,4 @@
-"""Scoring all images of a dataset by a head, and storing what is new."""
+"""Prediction of all images of a dataset by a head, and storing of new predictions."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ CHUNK = 50_000
 
 
 def score_all(head: LinearHead, mirror: Mirror, report: Report) -> Scores:
-    """Scores of every row of the mirror."""
+    """Return the scores of every row of the mirror."""
     report(stage="predicting", done=0, total=len(mirror), unit="images")
     parts = []
     for start in range(0, len(mirror), CHUNK):
@@ -28,9 +28,9 @@ def score_all(head: LinearHead, mirror: Mirror, report: Report) -> Scores:
 
 
 def store_missing(head: models.Head, scores: Scores, mirror: Mirror, report: Report) -> int:
-    """Store the predictions a head does not have yet, and index them; returns how many.
+    """Store the predictions that a head does not have yet, and index them; return their number.
 
-    Every CHUNK is committed: a worker that is killed leaves what the next one need not store again.
+    Every CHUNK is committed, so the next worker need not store again what a killed worker has stored.
     """
     rows = np.flatnonzero(~mirror.mask_of(predicted_image_ids(head)))
     label_ids = np.asarray(head.label_ids, np.int64)

@@ -1,4 +1,4 @@
-"""Does this worker compute the vectors that are on record for an encoder? One that does not embeds nothing."""
+"""Check that this worker computes the recorded vectors of an encoder. Otherwise it must not embed."""
 
 import logging
 
@@ -15,9 +15,9 @@ logger = logging.getLogger(__name__)
 
 
 def require_recorded_vectors(row: models.Encoder, computed: NDArray[np.float32]) -> None:
-    """Compare what this worker computed from the probe with the record; the first worker makes the record.
+    """Compare the probe vectors of this worker with the record. The first worker creates the record.
 
-    Raises: OtherVectorsError, after the difference was stored for the admins.
+    Raises OtherVectorsError after the difference was stored for the admins.
     """
     probe = record_probe(
         encoder=row,
@@ -31,7 +31,10 @@ def require_recorded_vectors(row: models.Encoder, computed: NDArray[np.float32])
 
 
 def require_vectors_of(probe: models.EncoderProbe, computed: NDArray[np.float32]) -> None:
-    """Compare with this record. Raises: OtherVectorsError, after the difference was stored for the admins."""
+    """Compare probe vectors with this record.
+
+    Raises OtherVectorsError after the difference was stored for the admins.
+    """
     row = probe.encoder
     recorded = np.frombuffer(bytes(probe.vectors), "<f4").reshape(-1, row.dim)
     try:

@@ -1,8 +1,9 @@
-"""Whether a new head replaces the one in use. Rules and figures, no database.
+"""Decision whether a new head replaces the head in use. It uses only figures, no database.
 
-A challenger must explain the reviewed labels, cross-validated, no worse than the prompts alone do at their
-own best temperature. Once 30 images are audited it must not be significantly worse than the champion on them
-(McNemar's exact test on the images where just one of the two is right, one-sided, 5 %).
+The cross-validated log-loss of a challenger on the reviewed labels must not be worse than that of the prompts
+alone at their best temperature. Once 30 images are audited, the challenger must not be significantly worse
+than the champion on them (McNemar's exact test on the images where exactly one of the two is right,
+one-sided, 5 %).
 """
 
 import math
@@ -20,7 +21,7 @@ SIGNIFICANCE = 0.05
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether to promote, and why: {"code": …, the values its sentence needs}."""
+    """The decision whether to promote, and its reason: {"code": …, values for its sentence}."""
 
     promote: bool
     reason: dict[str, Any]
@@ -28,7 +29,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class AuditComparison:
-    """Both heads on the same audited images. p: chance of so many losses if the two were equally good."""
+    """Both heads on the same audited images.
+
+    `p` is the probability of at least as many losses if the two heads were equally good.
+    """
 
     n: int
     champion_right: int
@@ -41,7 +45,7 @@ class AuditComparison:
         return sign_test(self.only_champion, self.only_champion + self.only_challenger)
 
     def facts(self) -> dict[str, Any]:
-        """As values of a reason."""
+        """Return the comparison as values of a reason."""
         return {
             "audited": self.n,
             "champion_right": self.champion_right,
@@ -53,14 +57,17 @@ class AuditComparison:
 
 
 def sign_test(k: int, n: int) -> float:
-    """P(at least k of n) for a fair coin, exactly; 1 for n = 0. ValueError unless 0 ≤ k ≤ n."""
+    """Return P(at least k of n) for a fair coin, exactly; 1 for n = 0.
+
+    Raises ValueError unless 0 ≤ k ≤ n.
+    """
     if not 0 <= k <= n:
         raise ValueError(f"need 0 <= k <= n, got k={k}, n={n}")
     return sum(math.comb(n, i) for i in range(k, n + 1)) / 2**n
 
 
 def compare(champion: ArrayLike, challenger: ArrayLike, truth: ArrayLike) -> AuditComparison:
-    """Paired comparison: label ids (m,) said by each head, and the true ones."""
+    """Compare the label ids (m,) that each head predicts with the true label ids (m,)."""
     a, b, t = np.asarray(champion), np.asarray(challenger), np.asarray(truth)
     right_a, right_b = a == t, b == t
     return AuditComparison(
@@ -73,9 +80,9 @@ def compare(champion: ArrayLike, challenger: ArrayLike, truth: ArrayLike) -> Aud
 
 
 def prompts_log_loss(X: NDArray[Any], y: NDArray[np.int64], text: NDArray[Any], logit_scale: float) -> float:
-    """Mean log-loss in nats of the prompts alone on labels y (n,), at the calibration that suits them best.
+    """Return the mean log-loss (nats) of the prompts alone on labels y (n,), at their best calibration.
 
-    X (n, d), text (L, d). The best calibration is a favour to the prompts, so beating them means something.
+    X (n, d), text (L, d). The best calibration favours the prompts, so a better head is really better.
     """
     logits = logit_scale * (np.asarray(X, np.float64) @ np.asarray(text, np.float64).T)
     log_proba = fit_calibration(logits, y).observed_log_proba(logits)
@@ -90,11 +97,12 @@ def judge(
     audit: AuditComparison | None,
     schema_changed: bool,
 ) -> Verdict:
-    """The rule above.
+    """Decide by the rule of this module.
 
-    labels: how many the challenger was trained on. log_loss: its cross-validated one; None below what can be
-    cross-validated: the text prior then decides, and the head is used. audit: None before any audited image.
-    schema_changed: the champion has other labels, so it cannot stay.
+    `labels` is the number of labels the challenger was trained on. `log_loss` is its cross-validated
+    log-loss, or None if there are too few labels: the prior by the prompts then decides, and the head is
+    used. `audit` is None before the first audited image. `schema_changed` means that the champion has other
+    labels, so it cannot stay.
     """
     facts: dict[str, Any] = {"labels": labels, "prompts_log_loss": prompts}
     if log_loss is not None:

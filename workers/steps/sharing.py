@@ -1,10 +1,10 @@
-"""Which worker embeds which images: several chunks one dataset and do nothing twice.
+"""Division of embedding work among workers, so that no image is embedded twice.
 
-Images are divided by their ids into chunks, the same ones for every worker. A chunk belongs to the worker whose
-database connection holds an advisory lock on (encoder, chunk): the lock goes with the connection, so that what a
-killed worker held is free at once, and nothing has to be tidied up. What is missing in a chunk is looked up under
-its lock, after whoever had it before has committed; and it is stored on the connection that holds the lock, so
-that a worker which lost its lock cannot store either.
+Images are divided by their ids into chunks, which are the same for every worker. A chunk belongs to the
+worker whose database connection holds an advisory lock on (encoder, chunk). The lock ends with the
+connection, so the chunks of a killed worker are free at once and need no cleanup. The missing images of a
+chunk are read under its lock, after the previous owner has committed. They are stored on the connection that
+holds the lock, so a worker that lost its lock cannot store.
 """
 
 import logging
@@ -27,23 +27,27 @@ from workers.steps.encoders import missing
 
 logger = logging.getLogger(__name__)
 
-CHUNK = 256  # ids: so many images at most are embedded again after a kill
-# A worker that says nothing this long on the connection that holds a chunk hangs; its chunk is done without the lock.
+CHUNK = 256  # ids per chunk: the maximum number of images that are embedded again after a kill
+# A worker without activity this long on the connection that locks a chunk is stalled. Another worker embeds
+# its chunk without the lock.
 HUNG = 300.0  # seconds
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Images of one range of ids that this worker alone embeds now."""
+    """Images of one range of ids that only this worker embeds now."""
 
     number: int
     images: list[Image]
-    # A worker died with this chunk in its hands: its images are to be embedded one at a time.
+    # A worker died while it embedded this chunk: its images are embedded one at a time.
     suspect: bool = False
 
 
 class ChunkQueue:
-    """One worker's part of the images of a dataset. All methods are to be called from one thread: it has the locks."""
+    """One worker's chunks of a dataset's images.
+
+    Call all methods from one thread, because its database connection holds the locks.
+    """
 
     def __init__(self, dataset: Dataset, row: models.Encoder) -> None:
         self._dataset, self._row = dataset, row
@@ -51,10 +55,13 @@ class ChunkQueue:
         self._last = 0
         self._held: set[int] = set()
         self._hands: dict[int, Hand] = {}  # by chunk
-        self.embedded = 0  # by this worker
+        self.embedded = 0  # images embedded by this worker
 
     def claim(self, *, take_from_hung: bool = False) -> Chunk | None:
-        """The next free chunk with missing images; None when there is none behind the last one claimed."""
+        """Return the next free chunk with missing images.
+
+        Return None if there is none after the last claimed chunk.
+        """
         while (
             next_image := self._todo.filter(pk__gt=self._last).values_list("pk", flat=True).first()
         ) is not None:
@@ -70,7 +77,7 @@ class ChunkQueue:
         return None
 
     def _begun(self, number: int, images: list[Image]) -> Chunk:
-        """Note that the chunk is in hand; leave out an image with which workers died."""
+        """Record that the chunk is in progress, and leave out images with which workers died."""
         hand = self._hands[number] = Hand(f"encode {self._row.pk} {number}")
         if hand.set_aside:
             reasons = {int(pk): KILLS_WORKER for pk in hand.set_aside}
@@ -79,37 +86,40 @@ class ChunkQueue:
             images = [image for image in images if image.pk not in reasons]
         suspect = bool(hand.suspects or hand.set_aside)
         if not suspect:
-            hand.begin(["all"])  # of the chunk: which images that is, the rows say
+            hand.begin(["all"])  # all images of the chunk, as given by the rows
         return Chunk(number, images, suspect)
 
     def begin_alone(self, chunk: Chunk, image_id: int) -> None:
-        """Note that one image of a suspect chunk is in hand, and no other image at all."""
+        """Record that one image of a suspect chunk is in progress, and no other image."""
         self._hands[chunk.number].begin_alone(str(image_id))
 
     def store_one(
         self, chunk: Chunk, ids: Sequence[int], vectors: NDArray[Any], problems: dict[int, str]
     ) -> None:
-        """Keep what was computed of one image of a suspect chunk."""
+        """Store the result of one image of a suspect chunk."""
         self.embedded += store_embeddings(encoder=self._row, image_ids=ids, vectors=vectors)
         record_encoding_problems(encoder=self._row, problems=problems)
         self._hands[chunk.number].done([str(pk) for pk in [*ids, *problems]])
 
     def let_go(self, chunk: Chunk) -> None:
-        """Let go of a suspect chunk, all of whose images are done."""
+        """Release a suspect chunk after all its images are done."""
         self._release(chunk.number)
 
     def rewind(self) -> None:
-        """Look from the first image again: chunks that others held may be free, and imports go on meanwhile."""
+        """Start again from the first image.
+
+        Other workers may have released chunks, and imports may have added images.
+        """
         self._last = 0
 
     def left(self) -> bool:
-        """Is anything missing, whoever has it?"""
+        """Return whether any image is missing, including images of other workers' chunks."""
         return self._todo.exists()
 
     def store(
         self, chunk: Chunk, ids: Sequence[int], vectors: NDArray[Any], problems: dict[int, str]
     ) -> None:
-        """Keep what was computed of a chunk, and let go of it."""
+        """Store the results of a chunk, and release it."""
         stored = store_embeddings(encoder=self._row, image_ids=ids, vectors=vectors)
         record_encoding_problems(encoder=self._row, problems=problems)
         self._release(chunk.number)
@@ -125,12 +135,12 @@ class ChunkQueue:
         )
 
     def alive(self) -> None:
-        """Say something on the connection: see HUNG."""
+        """Run a query on the connection as a sign of life: see HUNG."""
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
 
     def close(self) -> None:
-        """Let go of every chunk."""
+        """Release every chunk."""
         with suppress(DatabaseError, InterfaceError):
             for number in list(self._held):
                 self._release(number, stopped=True)
@@ -141,9 +151,10 @@ class ChunkQueue:
     def _lock(self, number: int) -> bool:
         with connection.cursor() as cursor:
             if not self._held:
-                # A machine that vanished is noticed in a minute instead of two hours.
+                # A lost machine is detected in a minute instead of two hours.
                 cursor.execute(
-                    "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3"
+                    "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; "
+                    "SET tcp_keepalives_count = 3"
                 )
             cursor.execute("SELECT pg_try_advisory_lock(%s)", [self._key(number)])
             return bool(cursor.fetchone()[0])
@@ -153,17 +164,18 @@ class ChunkQueue:
         if (hand := self._hands.pop(number, None)) is not None:
             hand.let_go() if stopped else hand.close()
         with connection.cursor() as cursor:
-            # A chunk taken from a worker that hangs is not locked: PostgreSQL warns of that and does nothing.
+            # A chunk taken from a stalled worker is not locked here. PostgreSQL then only warns.
             cursor.execute("SELECT pg_advisory_unlock(%s)", [self._key(number)])
 
     def _hangs(self, number: int) -> bool:
-        """Has whoever holds the chunk been silent too long?"""
+        """Return whether the owner of the chunk has been silent too long."""
         key = self._key(number)
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT extract(epoch FROM clock_timestamp() - max(a.state_change)) FROM pg_locks l"
                 " JOIN pg_stat_activity a ON a.pid = l.pid WHERE l.locktype = 'advisory' AND l.granted"
-                " AND l.classid::bigint = %s AND l.objid::bigint = %s AND l.objsubid = 1 AND a.datname = current_database()",
+                " AND l.classid::bigint = %s AND l.objid::bigint = %s AND l.objsubid = 1"
+                " AND a.datname = current_database()",
                 [key >> 32, key & 0xFFFFFFFF],
             )
             (silent,) = cursor.fetchone()
@@ -175,7 +187,10 @@ class ChunkQueue:
 
 @contextmanager
 def no_embedding_of(number: int, encoder_ids: Sequence[int], wait: Callable[[], None]) -> Iterator[None]:
-    """Keep every worker from embedding a chunk of images, by any encoder; wait() is called while one still does."""
+    """Keep every worker from embedding a chunk of images with any of these encoders.
+
+    `wait()` is called repeatedly while another worker still embeds the chunk.
+    """
     keys = [(pk << 40) + number for pk in sorted(encoder_ids)]
     held: list[int] = []
     try:
@@ -196,8 +211,10 @@ def no_embedding_of(number: int, encoder_ids: Sequence[int], wait: Callable[[], 
 
 
 class StoringThread:
-    """Calls of a chunk queue in a thread of their own, in order, so that storing does not wait for computing or the other
-    way round. Inside a transaction (a test) they run here: another connection would not see its rows.
+    """A thread that runs the calls of a chunk queue in order, so that storing and computing overlap.
+
+    Inside a transaction (a test) the calls run in the caller's thread: another connection would not see its
+    rows.
     """
 
     def __init__(self, chunks: ChunkQueue) -> None:
@@ -208,15 +225,15 @@ class StoringThread:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        # What was handed over is stored first, also after an error: calls run in order.
+        # Submitted results are stored first, also after an error: calls run in order.
         self.do(self._share.close).result()
         if self._pool is not None:
-            # Named there, not here: `connection` is another one in each thread.
+            # Evaluated in the thread, because `connection` differs in each thread.
             self.do(lambda: connection.close()).result()
             self._pool.shutdown()
 
     def do(self, call: Any, *arguments: Any, **options: Any) -> "Future[Any]":
-        """Ask for a call; its result, or its error, is in the future."""
+        """Submit a call. Its result or error is in the returned future."""
         if self._pool is not None:
             return self._pool.submit(call, *arguments, **options)
         future: Future[Any] = Future()

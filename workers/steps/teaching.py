@@ -1,4 +1,4 @@
-"""Making heads for an encoder: by the prompts, and by what people confirmed. Nothing is put in use here."""
+"""Training of heads for an encoder, from prompts and confirmed labels. Nothing is promoted here."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -26,15 +26,15 @@ from workers.versions import code_version
 
 @dataclass(frozen=True)
 class Setting:
-    """What a head is made for: one encoder, one schema, one prompt set."""
+    """Inputs of a head: one encoder, one schema, one prompt set."""
 
     dataset: Dataset
     encoder: Encoder
     row: models.Encoder
     labels: list[Label]
     prompt_set: PromptSet
-    text: NDArray[np.float32]  # (L, d), one direction a label
-    long: list[dict[str, Any]]  # prompts the encoder cannot read to their end
+    text: NDArray[np.float32]  # (L, d), one class embedding per label
+    long: list[dict[str, Any]]  # prompts that the encoder truncates
 
     @classmethod
     def of(
@@ -45,7 +45,10 @@ class Setting:
         labels: list[Label],
         prompt_set: PromptSet,
     ) -> "Setting":
-        """Read the prompts. StageError names a label without one."""
+        """Return a setting with the class embeddings of the prompts.
+
+        Raises StageError that names a label without a prompt.
+        """
         text, long = directions(encoder, labels, prompt_set)
         return cls(dataset, encoder, row, labels, prompt_set, text, long)
 
@@ -57,7 +60,7 @@ class Setting:
 def training_set(
     dataset: Dataset, mirror: Mirror, label_ids: list[int]
 ) -> tuple[np.ndarray, np.ndarray, list[ImageVotes]]:
-    """(rows (n,) of the mirror, targets as of `make_targets`, the decisions behind each) a head may learn from.
+    """Return (rows (n,) of the mirror, targets as of `make_targets`, the decisions behind each target).
 
     Labels outside `label_ids` (archived since) and images without an embedding are left out.
     """
@@ -69,12 +72,12 @@ def training_set(
 
 
 def votes_of(training: list[ImageVotes]) -> list[list[int]]:
-    """Return the label ids of the decisions about each image, the decision that stands first."""
+    """Return the label ids of the decisions about each image, the valid decision first."""
     return [[votes.label, *(label for label, _decision in votes.others)] for votes in training]
 
 
 def digest_of(dataset: Dataset, training: list[ImageVotes]) -> str:
-    """What a training set is, in 64 characters: a line for each decision."""
+    """Return the digest of a training set, 64 characters, with one line per decision."""
     names = {label.pk: label.name for label in dataset.labels.all()}
     hashes = dict(
         Image.objects.filter(pk__in=[votes.image for votes in training]).values_list("pk", "sha256")
@@ -87,16 +90,16 @@ def digest_of(dataset: Dataset, training: list[ImageVotes]) -> str:
 
 
 def zero_shot_bytes(setting: Setting) -> bytes:
-    """The head of these prompts, as it is stored. Making one and repeating one both come through here."""
+    """Return the serialized head of these prompts. It is used to make and to repeat a head."""
     return dump_head(ZeroShotHead(setting.text, setting.encoder.logit_scale))
 
 
 def trained_bytes(
     setting: Setting, X: np.ndarray, y: np.ndarray, *, seed: int, log: Log
 ) -> tuple[bytes, TrainedHead]:
-    """(a head trained on X (n, d), y (n,) or soft (n, L), as it is stored, and how it came about).
+    """Return (serialized head trained on X (n, d), y (n,) or soft (n, L), the trained head).
 
-    Training a head and repeating its training both come through here; the same inputs give the same bytes.
+    It is used to train a head and to repeat its training; the same inputs give the same bytes.
     """
     scale = setting.encoder.logit_scale
     trained = train_head(X, y, class_embeddings=setting.text, logit_scale=scale, seed=seed, log=log)
@@ -104,7 +107,7 @@ def trained_bytes(
 
 
 def zero_shot_head(setting: Setting, user: Any) -> models.Head:
-    """The head of these prompts, found or made."""
+    """Return the head of these prompts, an existing or a new one."""
     head = (
         models.Head.objects.filter(
             dataset=setting.dataset,
@@ -145,7 +148,7 @@ def train_new_head(
     report: Report,
     log: Log,
 ) -> models.Head:
-    """Train on X (n, d), y (n,) or soft (n, L), and keep the head with what it was trained on."""
+    """Train on X (n, d), y (n,) or soft (n, L), and store the head with its training data."""
     dataset, row = setting.dataset, setting.row
     report(stage="training", unit="labels", total=len(y))
     seed = seed_for(dataset, "head", next_version(dataset))
@@ -188,8 +191,11 @@ def train_new_head(
 
 
 def best_head(setting: Setting, mirror: Mirror, *, user: Any, report: Report, log: Log) -> models.Head:
-    """The head an encoder would begin with: taught by the confirmed labels where that explains them no worse than
-    the prompts alone do, else the prompts. One that was made from the same inputs before is used again."""
+    """Return the head an encoder starts with.
+
+    It is a head trained on the confirmed labels if it explains them no worse than the prompts alone, else the
+    head of the prompts. An existing head from the same inputs is reused.
+    """
     prompts = zero_shot_head(setting, user)
     rows, y, training = training_set(setting.dataset, mirror, setting.label_ids)
     if not len(rows):

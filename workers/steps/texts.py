@@ -1,4 +1,4 @@
-"""Answering texts people search for. The encoder lives in a child process that is let go of after a while."""
+"""Embedding of search texts. The encoder runs in a child process, which ends when it is idle."""
 
 import contextlib
 import json
@@ -22,16 +22,16 @@ from workers.encoders import OtherVectorsError
 from workers.encoders.probing import VERSION
 from workers.steps.probing import require_vectors_of
 
-IDLE = 600.0  # seconds after which an encoder nobody asks is let go of
-LOADING, ANSWERING = 300.0, 60.0  # seconds it may take
+IDLE = 600.0  # seconds without a request after which the process ends
+LOADING, ANSWERING = 300.0, 60.0  # seconds that loading and answering may take
 
 
 class ReaderError(Exception):
-    """The encoder could not be loaded, or did not answer; the message says why."""
+    """The encoder could not be loaded or did not answer; the message says why."""
 
 
 class Reader:
-    """One encoder in a child process: started when it is asked, ended after `idle` seconds without a question."""
+    """One encoder in a child process, started on request and ended after `idle` seconds without a request."""
 
     def __init__(self, idle: float = IDLE) -> None:
         self.idle = idle
@@ -43,13 +43,14 @@ class Reader:
 
     @property
     def pid(self) -> int:
-        """The child's process id; 0 while there is none."""
+        """Return the child's process id; 0 while there is none."""
         return self._child.pid if self._child else 0
 
     def read(self, name: str, text: str) -> dict[str, Any]:
-        """{"vector": [d numbers]}, or {"count", "most"} when the text does not fit; `facts` tells of the encoder.
+        """Return {"vector": [d numbers]}, or {"count", "most"} if the text does not fit the context.
 
-        A child that died (the system's memory ran out, say) is started again once. ReaderError.
+        `facts` describes the encoder. A child that died (for example, because the system ran out of memory)
+        is started again once. Raises ReaderError.
         """
         with self._lock:
             if self._timer:
@@ -72,7 +73,7 @@ class Reader:
             return reply
 
     def close(self) -> None:
-        """Let go of the encoder and of its memory."""
+        """End the child process, which frees its memory."""
         with self._lock:
             self._end()
 
@@ -91,7 +92,7 @@ class Reader:
             [sys.executable, "-m", "workers.text_process", name, str(settings.HOME / "cache" / "encoders")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            # A sentence needs no second thread, and the machine is busy with other things.
+            # A sentence needs only one thread, and other work needs the processor.
             env=env.inherited({"OMP_NUM_THREADS": "1"}),
         )
         self.name = name
@@ -127,14 +128,14 @@ _reader = Reader()
 
 
 def answer(text_id: int, reader: Reader | None = None) -> str:
-    """Turn a text into its vector, or record why not; "" when there is nothing to do (any more)."""
+    """Store the vector of a text, or the reason why there is none; return "" if there is nothing to do."""
     reader = reader or _reader
     row = waiting_text(text_id)
     if row is None:
         return ""
     try:
         reply = reader.read(row.encoder.name, row.text)
-        if not _is(reader, row):  # a folder may have been written anew since its process loaded it
+        if not _is(reader, row):  # the folder may have changed since its process loaded it
             reader.close()
             reply = reader.read(row.encoder.name, row.text)
     except ReaderError as error:
@@ -142,7 +143,7 @@ def answer(text_id: int, reader: Reader | None = None) -> str:
         return Problem.NOT_LOADED
     if not _is(reader, row):
         record_problem(row=row, problem=Problem.OTHER_WEIGHTS)
-        # Predicting finds that the weights behind the name are others, and changes over to them.
+        # The predict stage detects that the weights behind the name changed, and requests a change to them.
         for dataset in Dataset.objects.filter(archived_at__isnull=True, champion__head__encoder=row.encoder):
             if can_predict(dataset):
                 enqueue(kind=Kind.PREDICT, dataset=dataset)
@@ -158,14 +159,17 @@ def answer(text_id: int, reader: Reader | None = None) -> str:
 
 
 def _computes_the_recorded(reader: Reader, row: TextEmbedding) -> bool:
-    """Do the sentences of the probe become the vectors on record here? Yes while there is no record."""
+    """Return whether this process computes the recorded vectors of the probe sentences.
+
+    Return True while there is no record.
+    """
     probe = row.encoder.probes.filter(version=VERSION).first()
     if probe is None:
         return True
     try:
         require_vectors_of(probe, np.asarray(reader.facts["probe"], np.float32))
     except OtherVectorsError:
-        reader.close()  # asked again, it is loaded again: somebody may have mended it
+        reader.close()  # the next request loads it again: the cause may be fixed by then
         return False
     return True
 

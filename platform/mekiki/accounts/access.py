@@ -1,4 +1,7 @@
-"""Who may do what. Roles are ordered: an admin may all a reviewer may, a reviewer all a viewer may."""
+"""Permissions of users.
+
+Roles are ordered: an admin has all rights of a reviewer, and a reviewer has all rights of a viewer.
+"""
 
 from typing import Any
 
@@ -12,13 +15,16 @@ _RANK = {Role.VIEWER: 1, Role.REVIEWER: 2, Role.ADMIN: 3}
 
 
 def person(request: HttpRequest) -> User:
-    """Who asks. Only for pages behind the login, where it is always somebody."""
+    """Return the user of the request. For pages that require a login, so there always is a user."""
     assert isinstance(request.user, User)
     return request.user
 
 
 def role_in(user: User, dataset) -> str | None:
-    """The user's role in the dataset; admin for the platform's admins; None for a stranger."""
+    """Return the user's role in the dataset, or None for a user without a role.
+
+    Admins of the platform are admins of every dataset. An inactive user has no role.
+    """
     if not user.is_authenticated or not user.is_active:
         return None
     if user.is_superuser:
@@ -27,18 +33,21 @@ def role_in(user: User, dataset) -> str | None:
 
 
 def at_least(role: str | None, needed: str) -> bool:
-    """Does `role` include `needed`?"""
+    """Return whether `role` includes the rights of `needed`."""
     return role is not None and _RANK[Role(role)] >= _RANK[Role(needed)]
 
 
 def require_platform_admin(user: Any) -> None:
-    """PermissionDenied unless the user is the platform's admin."""
+    """Raise PermissionDenied unless the user is an admin of the platform."""
     if not (user.is_authenticated and user.is_superuser):
         raise PermissionDenied(_("Only an admin of the platform can do this."))
 
 
 def user_for(actor: Any, user_id: int) -> User:
-    """Any user, for the platform's admins. PermissionDenied for others, Http404 when there is none."""
+    """Return a user for an admin of the platform.
+
+    Raises PermissionDenied if `actor` is not an admin of the platform, and Http404 if no user has this id.
+    """
     require_platform_admin(actor)
     found = User.objects.filter(pk=user_id).first() if user_id < 2**63 else None
     if found is None:

@@ -7,7 +7,7 @@ class AccountsConfig(AppConfig):
     verbose_name = "Accounts"
 
     def ready(self) -> None:
-        """Listen to logins and logouts; the sweeper sends the mails that wait."""
+        """Connect the signals of logins and logouts, and register the chores that send waiting mails."""
         from mekiki.accounts import (
             logins,  # noqa: F401
             mail_reset,

@@ -1,4 +1,4 @@
-"""Logging in, and loading the user of a session."""
+"""The authentication backend: check a password, and load the user of a session."""
 
 from typing import Any
 
@@ -12,10 +12,11 @@ from mekiki.accounts.second_factor.selectors import lacking
 
 
 class SiteBackend(ModelBackend):
-    """Django's own, behind the rules against guessing, with the site's time zone loaded in the same query.
+    """Django's backend with protection against password guessing.
 
-    Whoever logs in by a password passes here, by Django's forms as by allauth's: it is the only backend that takes
-    one (a test holds this).
+    Every login with a password uses this backend, from Django's forms and from allauth's. It is the only
+    backend that accepts a password (a test checks this). It loads the time zone of the site in the same query
+    as the user.
     """
 
     def authenticate(
@@ -25,7 +26,10 @@ class SiteBackend(ModelBackend):
         password: str | None = None,
         **more: Any,
     ) -> User | None:
-        """Return the user whose password this is. LoginSlowed, a ValidationError, when the try has to wait."""
+        """Return the user with this name and password, or None.
+
+        Raises LoginSlowed, a ValidationError, if the try must wait.
+        """
         name = username if username is not None else more.get(User.USERNAME_FIELD)
         if not name or not password:
             return None
@@ -39,9 +43,10 @@ class SiteBackend(ModelBackend):
         return user
 
     def get_user(self, user_id: int) -> User | None:
-        """Return the active user of a session, or None when there is none.
+        """Return the active user of a session, or None if there is none.
 
-        With `stored_time_zone`, and `lacks_second_factor`: admins need one, and this admin has none.
+        The user has two more attributes. `stored_time_zone` is the time zone of the site.
+        `lacks_second_factor` is true if admins need a second factor and this admin has none.
         """
         zone = Subquery(SiteSettings.objects.values("time_zone")[:1])
         lacks = ExpressionWrapper(lacking(), output_field=BooleanField())

@@ -1,4 +1,7 @@
-"""Where a request comes from: address, browser, and the device cookie of a browser that logged in before."""
+"""The client of a request: its address, its browser and its device cookie.
+
+A browser gets the device cookie at its first login, so that it is known at later logins.
+"""
 
 import hashlib
 import ipaddress
@@ -17,7 +20,7 @@ _CONTROL = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 @dataclass(frozen=True)
 class Client:
-    """The address, the browser's name for itself, and the token of its device cookie ("": none)."""
+    """The address, the user agent and the token of the device cookie ("" if there is none)."""
 
     address: str = ""
     agent: str = ""
@@ -25,7 +28,10 @@ class Client:
 
     @property
     def network(self) -> str:
-        """Return what tries are counted by: the address, or the /64 of an IPv6 address, which one customer has."""
+        """Return the address by which tries are counted.
+
+        For an IPv6 address this is the /64 network, because a customer has the whole network.
+        """
         try:
             found = ipaddress.ip_address(self.address)
         except ValueError:
@@ -37,12 +43,12 @@ class Client:
 
     @property
     def device_key(self) -> str:
-        """Return the key under which a known device is stored; "" without a device cookie."""
+        """Return the key under which a known device is stored, or "" without a device cookie."""
         return f"device:{hashlib.sha256(self.device.encode()).hexdigest()}" if self.device else ""
 
     @property
     def address_key(self) -> str:
-        """Return the key under which a known address is stored; "" without an address."""
+        """Return the key under which a known address is stored, or "" without an address."""
         return f"address:{self.network}" if self.network else ""
 
     def for_event(self) -> dict[str, str]:
@@ -51,12 +57,15 @@ class Client:
 
 
 def address_of(request: HttpRequest) -> str:
-    """Where a request comes from; ProxyMiddleware has looked behind trusted proxies."""
+    """Return the address of the client. ProxyMiddleware has already looked behind trusted proxies."""
     return str(request.META.get("REMOTE_ADDR", ""))[:64]
 
 
 def client_of(request: HttpRequest | None) -> Client:
-    """Return the client of a request; an empty one without a request, for programs on the server."""
+    """Return the client of a request.
+
+    Without a request, for example in a command on the server, return an empty client.
+    """
     if request is None:
         return Client()
     agent = _CONTROL.sub(" ", str(request.META.get("HTTP_USER_AGENT", "")))[:300].strip()
@@ -65,12 +74,12 @@ def client_of(request: HttpRequest | None) -> Client:
 
 
 def new_device_token() -> str:
-    """Return a token for a device cookie: 256 random bits."""
+    """Return a token of 256 random bits for a device cookie."""
     return secrets.token_urlsafe(32)
 
 
 def set_device_cookie(response: HttpResponse, token: str) -> None:
-    """Let the browser be known at its next login."""
+    """Set the device cookie, so that the browser is known at its next login."""
     response.set_cookie(
         DEVICE_COOKIE,
         token,

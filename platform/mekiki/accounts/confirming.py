@@ -1,7 +1,8 @@
-"""Ask for a confirmation before a sensitive act: by the password, a second factor, or signing on again.
+"""Confirmation of a sensitive act by the password, by a second factor or by a new single sign-on.
 
-`confirm_first` decorates every view whose POST is such an act. The fields of the form are kept: they come back with the
-password or the second factor, and the act is done at once. After signing on again, the person fills the form in again.
+`confirm_first` decorates every view that performs a sensitive act on POST. With a password or a second
+factor, the fields of the form are kept and the act is done at once. After a single sign-on, the user fills in
+the form again.
 """
 
 import json
@@ -34,27 +35,31 @@ from mekiki.audit.services import record
 RECENT = timedelta(minutes=15)
 FIELD, CODE, CREDENTIAL = "confirm_password", "confirm_code", "confirm_credential"
 ANSWERS = {FIELD, CODE, CREDENTIAL}
-# The challenge for a passkey that confirms. The page may hold one of its own: that of a passkey being added.
+# The session key of the challenge for a confirmation. A page that adds a passkey has another challenge too.
 CHALLENGE_KEY = "confirm_passkey"
 
 View = Callable[..., HttpResponse]
 
 
 def is_recent(request: HttpRequest) -> bool:
-    """Whether the person has shown who they are within the last minutes: by confirming, or at the login.
+    """Return whether the user has proved their identity within the last minutes.
 
-    A single sign-on for which the provider asked nothing shows only that its session goes on in this browser.
+    A confirmation or a login counts as proof. A single sign-on in which the provider did not ask the user
+    does not count. It proves only that the provider's session in this browser continues.
     """
     store: Any = request.session
     is_silent = store.get(SILENT_LOGIN_KEY, False)  # loads the session
     if store.confirmed_before is not None and store.confirmed_before < RECENT:
         return True
-    # A session that this request began has no age yet.
+    # A session that was created in this request has no age yet.
     return not is_silent and (store.age is None or store.age < RECENT)
 
 
 def confirm(request: HttpRequest, *, method: str) -> None:
-    """Store and record that the person has just confirmed who they are. method: a key of login_flow.METHOD_WORDS."""
+    """Store and record that the user has just confirmed their identity.
+
+    `method` is a key of login_flow.METHOD_WORDS.
+    """
     user = person(request)
     store: Any = request.session
     store.row().update(confirmed_at=Now())
@@ -64,7 +69,7 @@ def confirm(request: HttpRequest, *, method: str) -> None:
 
 
 def confirm_first(view: View) -> View:
-    """Decorate a view: its POST first asks for a confirmation, unless one was given within the last minutes."""
+    """Decorate a view so that a POST needs a confirmation, unless there was one within the last minutes."""
 
     @sensitive_post_parameters()
     @wraps(view)
@@ -86,7 +91,10 @@ def confirm_first(view: View) -> View:
 
 
 def _check(request: HttpRequest) -> str | None:
-    """Check the confirmation in the form. Return None: right; a message: wrong; "": there is none."""
+    """Check the confirmation in the form.
+
+    Return None if it is right, a message if it is wrong, and "" if there is none.
+    """
     user = person(request)
     if request.POST.get(CREDENTIAL) or request.POST.get(CODE):
         return _check_factor(request, user)
@@ -137,14 +145,14 @@ def _ask(request: HttpRequest, problem: str) -> HttpResponse:
         "sign_on": provider.name() if can_sign_on(user) else "",
         "back": _page_before(request),
     }
-    # htmx would put the page into a part of another one.
+    # With status 403, htmx does not insert this page into a part of another page.
     response = render(request, "accounts/confirm.html", context, status=403)
     add_never_cache_headers(response)
     return response
 
 
 def _challenge(request: HttpRequest, user: User) -> str:
-    """Return the options for a passkey, as JSON, and keep their challenge."""
+    """Return the options for a passkey as JSON, and store their challenge in the session."""
     before = request.session.get(webauthn.STATE_SESSION_KEY)
     options = json.dumps(webauthn.begin_authentication(user))
     request.session[CHALLENGE_KEY] = request.session[webauthn.STATE_SESSION_KEY]
@@ -153,7 +161,7 @@ def _challenge(request: HttpRequest, user: User) -> str:
 
 
 def _page_before(request: HttpRequest) -> str:
-    """Return the path of the page that sent the form, "" when the browser does not name one of this site."""
+    """Return the path of the page that sent the form, or "" if the browser names no page of this site."""
     referrer = request.headers.get("Referer", "")
     if not url_has_allowed_host_and_scheme(referrer, {request.get_host()}, request.is_secure()):
         return ""

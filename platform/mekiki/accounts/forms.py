@@ -1,4 +1,4 @@
-"""Forms about people."""
+"""Forms for logins, users, members and the settings of the site."""
 
 from typing import Any
 
@@ -15,23 +15,25 @@ from mekiki.accounts.models import Role
 
 
 class LoginForm(AuthenticationForm):
-    """Name and password. The backend slows guessing down and says how long to wait (accounts/backends.py).
+    """The form with the user name and the password.
 
-    `browser_zone` is what static/mekiki/js/zone.js fills in; the view reads it. Nothing in it may refuse a login.
+    The backend slows down guessing and reports how long to wait (accounts/backends.py).
+    static/mekiki/js/zone.js fills in `browser_zone`, and the view reads it. No value of `browser_zone` may
+    refuse a login.
     """
 
     browser_zone = forms.Field(required=False, widget=forms.HiddenInput)
 
 
 class OwnPasswordForm(PasswordChangeForm):
-    """The present password, checked as a login is, and the new one twice."""
+    """The present password of the user, checked as at a login, and the new password twice."""
 
     def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         self.request = request
         super().__init__(person(request), *args, **kwargs)
 
     def clean_old_password(self) -> str:
-        """Return the present password. Guesses are slowed down and recorded as at the login."""
+        """Return the present password. Wrong passwords are slowed down and recorded as at the login."""
         password: str = self.cleaned_data["old_password"]
         if not logins.verify_password(
             user=person(self.request), password=password, request=self.request, door="password"
@@ -41,7 +43,7 @@ class OwnPasswordForm(PasswordChangeForm):
 
 
 class NewUserForm(forms.Form):
-    """A new user. An empty password asks for one to be made."""
+    """A new user. If the password is empty, one is generated."""
 
     name = UsernameField(
         label=_("User name"),
@@ -56,7 +58,8 @@ class NewUserForm(forms.Form):
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}, render_value=False),
         help_text=_(
-            "Leave empty to have a strong one made. It is shown once. The user must change it after the first login."
+            "Leave empty to have a strong one made. It is shown once. The user must change it after the "
+            "first login."
         ),
     )
     email = forms.EmailField(
@@ -76,7 +79,7 @@ class NewUserForm(forms.Form):
 
 
 class OwnMailForm(forms.Form):
-    """Another mail address for the own account."""
+    """A new mail address for the user's account."""
 
     email = forms.EmailField(
         label=_("Mail address"),
@@ -87,7 +90,7 @@ class OwnMailForm(forms.Form):
 
 
 class MemberForm(forms.Form):
-    """Somebody to let into a dataset."""
+    """A new member of a dataset, with a role."""
 
     name = UsernameField(label=_("User name"), max_length=150)
     role = forms.ChoiceField(
@@ -102,7 +105,7 @@ class MemberForm(forms.Form):
 
 
 class SiteForm(forms.Form):
-    """Settings of the whole site."""
+    """The settings of the whole site."""
 
     time_zone = forms.ChoiceField(
         label=_("Time zone"),
@@ -120,5 +123,6 @@ class SiteForm(forms.Form):
         if settings.FIXED_TIME_ZONE:
             field.disabled = True
             field.help_text = _(
-                "MEKIKI_TIME_ZONE on the server sets the zone. Remove the variable and restart to choose it here."
+                "MEKIKI_TIME_ZONE on the server sets the zone. Remove the variable and restart to choose it "
+                "here."
             )

@@ -1,4 +1,4 @@
-"""What views share: the request of a page that needs a login, and numbers from addresses."""
+"""Helpers for views: a request type with a user, and numbers from addresses."""
 
 from django.http import HttpRequest
 
@@ -6,14 +6,17 @@ from mekiki.accounts.models import User
 
 
 class UserRequest(HttpRequest):
-    """For annotations: LoginRequiredMiddleware lets no request without a user reach a view."""
+    """A request with a user, for annotations.
+
+    LoginRequiredMiddleware lets only requests with a user reach a view.
+    """
 
     user: User
 
 
 def number_in(text: str) -> int | None:
-    """The key or version an address names after its “?”, 0 to 10¹⁸ − 1; None for anything else.
+    """Return the number in a query parameter, from 0 to 10¹⁸ − 1, or None for any other text.
 
-    str.isdigit alone also takes “²”, which int() refuses, and as many digits as anybody cares to send.
+    str.isdigit alone is not enough: it accepts "²", which int() refuses, and any number of digits.
     """
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None

@@ -1,4 +1,4 @@
-"""The steps of a login after the first one, which is a password, a passkey or a single sign-on."""
+"""The steps of a login after the first step, which is a password, a passkey or a single sign-on."""
 
 from typing import Any
 
@@ -21,39 +21,39 @@ from mekiki.accounts.second_factor.checking import METHODS
 from mekiki.accounts.sessions import SILENT_LOGIN_KEY
 from mekiki.audit.services import record
 
-# The time zone of the browser, from the form of the login.
+# The session key of the browser's time zone, which the login form sends.
 ZONE_KEY = "browser_zone"
 
 
 class LoginAdapter(DefaultAccountAdapter):
-    """The adapter for logins of django-allauth. Nobody signs up, and allauth shows no messages of its own."""
+    """The login adapter of django-allauth. Nobody can sign up, and allauth shows no messages."""
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
-        """Return False: admins make users."""
+        """Return False, because only admins create users."""
         return False
 
     def is_safe_url(self, url: str) -> bool:
-        """Whether a login may lead to this address: on the host that was asked only."""
+        """Return whether a login may redirect to this address. Only the host of the request is allowed."""
         request = self.request
         return url_has_allowed_host_and_scheme(url, {request.get_host()}, require_https=request.is_secure())
 
     def get_client_ip(self, request: HttpRequest) -> str:
-        """Return the address a request comes from."""
+        """Return the address of the client."""
         return address_of(request)
 
     def get_login_stages(self) -> list[str]:
-        """Return the steps after the first."""
+        """Return the steps after the first step."""
         return ["mekiki.accounts.second_factor.adapter.SecondStep"]
 
     def is_reauthentication_required(self, app: str) -> bool:
-        """Return False: our own views ask again."""
+        """Return False, because the views of this site ask for a confirmation themselves."""
         return False
 
     def add_message(self, request: HttpRequest, level: int, *args: Any, **kwargs: Any) -> None:
-        """Add no message: our own views do."""
+        """Add no message, because the views of this site do."""
 
     def send_notification_mail(self, *args: Any, **kwargs: Any) -> None:
-        """Send nothing: accounts/notices.py sends mails about changes of an account."""
+        """Send nothing, because accounts/notices.py sends mails about changes of an account."""
 
     def respond_user_inactive(self, request: HttpRequest, user: Any) -> HttpResponse:
         """Redirect a deactivated user to the login page, after a passkey or a single sign-on."""
@@ -66,11 +66,12 @@ class LoginAdapter(DefaultAccountAdapter):
         return redirect("login")
 
     def login(self, request: HttpRequest, user: Any) -> None:
-        """Begin the user's session. Its event (accounts/logins.py) names the steps of the login."""
+        """Start the session of the user. The event of the login (accounts/logins.py) names its steps."""
         methods = methods_of(request, user)
         request.login_methods = methods  # type: ignore[attr-defined]
         super().login(request, user)
-        # This site asked for a password, passkey or code, or the provider asked (sign_on/adapter.py).
+        # This site asked for a password, a passkey or a code, or the provider asked the user
+        # (sign_on/adapter.py).
         is_confirmed = not set(methods) <= PROVIDER_METHODS or getattr(request, "provider_asked", False)
         request.session[SILENT_LOGIN_KEY] = not is_confirmed
 
@@ -105,7 +106,7 @@ METHOD_WORDS = {
 
 
 def words_of(session: Session) -> str:
-    """Return the steps of the login of a session in words, "" when the session does not name them."""
+    """Return the steps of the login of a session in words, or "" if the session does not name them."""
     records = session.get_decoded().get(AUTHENTICATION_METHODS_SESSION_KEY) or []
     return ", ".join(dict.fromkeys(str(METHOD_WORDS[n]) for n in _named(records) if n in METHOD_WORDS))
 
@@ -115,7 +116,7 @@ PROVIDER_METHODS = frozenset({"sign_on", "provider_factor"})
 
 
 def take_zone(request: HttpRequest, user: User) -> None:
-    """Use the time zone of an admin's browser for the site while the site has none."""
+    """Use the time zone of an admin's browser for the site if the site has none."""
     name = request.session.pop(ZONE_KEY, "")
     if name and site.take_zone_of_browser(name=name, user=user):
         messages.info(

@@ -1,7 +1,8 @@
-"""Every door that takes a password: the rules of accounts/throttle.py, and an event for what came of it.
+"""Password checks with the rules of accounts/throttle.py and an event for each result.
 
-A backend, view or adapter that checks a password itself calls `check_login_allowed`, then `record_login_failure` or
-`record_password_right`. `verify_password` does all of it for a user who is known already.
+A backend, view or adapter that checks a password itself calls `check_login_allowed`, then
+`record_login_failure` or `record_password_right`. For a user who is already known, `verify_password` does all
+of this.
 """
 
 from django.contrib.auth.signals import user_logged_in, user_logged_out
@@ -24,14 +25,15 @@ __all__ = [
 
 
 def check_login_allowed(*, name: str, password: str, request: HttpRequest | None) -> Attempt:
-    """Note a try before the password is looked at. LoginSlowed, a ValidationError, when it has to wait."""
+    """Store a try before the password is checked. Raises LoginSlowed, a ValidationError, if it must wait."""
     return throttle.begin(name=name, password=password, client=client_of(request))
 
 
 def record_login_failure(attempt: Attempt, *, door: str, actor: User | None = None) -> None:
-    """Record that the password (or code) was wrong. door: "login", "confirm", "password", "second_factor".
+    """Record that the password (or code) was wrong.
 
-    What was typed as the name of nobody is not kept: it may be a password.
+    `door` is the entry point: "login", "confirm", "password" or "second_factor". A name that belongs to no
+    user is not stored, because it may be a password.
     """
     user = attempt.user
     reason = "unknown_name" if user is None else "wrong" if user.is_active else "deactivated"
@@ -49,12 +51,15 @@ def record_login_failure(attempt: Attempt, *, door: str, actor: User | None = No
 
 
 def record_password_right(attempt: Attempt) -> None:
-    """Forget the failures of this account from this device or address."""
+    """Delete the failures of this account from this device or address."""
     throttle.succeed(attempt)
 
 
 def verify_password(*, user: User, password: str, request: HttpRequest, door: str) -> bool:
-    """Check the password of a user who is logged in already. LoginSlowed when the try has to wait."""
+    """Return whether this is the password of a user who is already logged in.
+
+    Raises LoginSlowed if the try must wait.
+    """
     attempt = check_login_allowed(name=user.username, password=password, request=request)
     if user.check_password(password):
         record_password_right(attempt)
@@ -65,9 +70,9 @@ def verify_password(*, user: User, password: str, request: HttpRequest, door: st
 
 @transaction.atomic
 def remember_client(*, user: User, client: Client) -> str:
-    """Make device and address known for this user; return the token that the device cookie holds from now on.
+    """Store the device and the address as known for this user. Return the new token of the device cookie.
 
-    A token that no user of this site was given is replaced: nobody chooses one.
+    A token that this site has not issued is replaced, so that nobody can choose a token.
     """
     token = client.device
     if not token or not KnownPlace.objects.filter(key=client.device_key).exists():
@@ -81,14 +86,14 @@ def remember_client(*, user: User, client: Client) -> str:
 
 
 def forget_clients(*, user: User, but: Client | None = None) -> None:
-    """Treat every device and address of the user as new, but this one."""
+    """Treat every device and address of the user as new, except `but`."""
     kept = [but.device_key, but.address_key] if but is not None else []
     KnownPlace.objects.filter(user=user).exclude(key__in=[key for key in kept if key]).delete()
 
 
 @receiver(user_logged_in, dispatch_uid="mekiki.logins.logged_in")
 def _logged_in(sender: object, request: HttpRequest, user: User, **_more: object) -> None:
-    if "REQUEST_METHOD" not in request.META:  # made by a program, not sent by a client
+    if "REQUEST_METHOD" not in request.META:  # created by a program, not sent by a client
         return
     client = client_of(request)
     request.new_device_token = remember_client(user=user, client=client)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Pages for who has lost the password: ask for a mail, and choose a new password by its link."""
+"""Pages for a lost password: request a mail, and choose a new password with the link in the mail."""
 
 from typing import Any
 
@@ -18,12 +18,13 @@ from django.views.decorators.http import require_http_methods
 from mekiki.accounts import mail_reset
 from mekiki.accounts.clients import client_of
 
-# The link is taken out of the address at once, so that it stands in no history and no log of a proxy's referrers.
+# The session key of the link. The link is removed from the address at once, so that it is in no browser
+# history and in no referrer log of a proxy.
 KEY = "password_reset_link"
 
 
 class LostForm(forms.Form):
-    """Whose password is lost."""
+    """The user name or mail address of the user who lost the password."""
 
     name = forms.CharField(label=gettext_lazy("User name or mail address"), max_length=254)
 
@@ -32,7 +33,7 @@ class LostForm(forms.Form):
 @login_not_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def lost(request: HttpRequest) -> HttpResponse:
-    """Ask for a mail. The answer is the same for names that nobody has."""
+    """Request a mail. The answer does not show whether the user exists."""
     form = LostForm(request.POST if request.method == "POST" else None)
     asked = False
     if request.method == "POST" and form.is_valid() and mail_reset.is_set_up():
@@ -46,7 +47,7 @@ def lost(request: HttpRequest) -> HttpResponse:
 @login_not_required
 @require_http_methods(["GET", "HEAD"])
 def link(request: HttpRequest, key: str, token: str) -> HttpResponse:
-    """Take the link of a mail, and lead to the page that uses it."""
+    """Store the link of a mail in the session, and redirect to the page that uses it."""
     request.session[KEY] = [key, token]
     return redirect("password-reset")
 
@@ -56,7 +57,7 @@ def link(request: HttpRequest, key: str, token: str) -> HttpResponse:
 @login_not_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def reset(request: HttpRequest) -> HttpResponse:
-    """Choose a new password by the link of a mail."""
+    """Choose a new password with the link of a mail."""
     key, token = request.session.get(KEY, ["", ""])
     user = mail_reset.user_of_link(key, token)
     if user is None:

@@ -1,6 +1,7 @@
-"""A lost password, by mail: a link for one use, the same answer whoever asks, sent by the sweeper.
+"""Mails with a link for a new password. A link can be used once, and the sweeper sends the mails.
 
-The web process only writes a row: how long a mail takes tells nobody whether a name exists. The sweeper sends what waits.
+The answer to a request is the same whether the user exists or not. The web process only writes a row, so the
+duration of sending a mail does not show whether a name exists either.
 """
 
 from datetime import timedelta
@@ -26,12 +27,15 @@ from mekiki.accounts.selectors import user_named
 from mekiki.audit.services import record
 
 HOUR = timedelta(hours=1)
-PER_USER, PER_ADDRESS = 3, 20  # an hour
+PER_USER, PER_ADDRESS = 3, 20  # requests per hour
 
 
 @transaction.atomic
 def ask(*, name: str, client: Client) -> None:
-    """Note that somebody lost the password of this user name or mail address. Says nothing about whether it exists."""
+    """Store that the password of this user name or mail address was lost.
+
+    The caller does not learn whether the user exists.
+    """
     PasswordReset.objects.filter(asked_at__lt=Now() - 24 * HOUR).delete()
     recent = PasswordReset.objects.filter(asked_at__gt=Now() - HOUR)
     if recent.filter(address=client.network[:64]).count() >= PER_ADDRESS:
@@ -42,7 +46,7 @@ def ask(*, name: str, client: Client) -> None:
             User.objects.filter(email__iexact=name.strip()[:254].replace("\0", ""), is_active=True)[:2]
         )
         user = found[0] if len(found) == 1 else None
-    # Who has no password logs in another way; only an admin makes that a password.
+    # A user without a password logs in another way. Only an admin can give such a user a password.
     if user is not None and not (user.is_active and user.email and user.has_usable_password()):
         user = None
     if user is not None and recent.filter(user=user).count() >= PER_USER:
@@ -55,7 +59,7 @@ def ask(*, name: str, client: Client) -> None:
 
 
 def send_waiting() -> int:
-    """Send the mails that wait; return how many. Two processes never send the same one."""
+    """Send the waiting mails. Return how many were sent. Two processes never send the same mail."""
     sent = 0
     if not is_set_up():
         return 0
@@ -73,7 +77,7 @@ def send_waiting() -> int:
 
 
 def link_for(user: User) -> str:
-    """Return the address that leads to a new password: it holds until the password changes, for an hour at most."""
+    """Return the address for a new password. It is valid for one hour, until the password changes."""
     arguments = [urlsafe_base64_encode(force_bytes(user.pk)), default_token_generator.make_token(user)]
     return settings.PUBLIC_URL.rstrip("/") + reverse("password-reset-link", args=arguments)
 
@@ -89,7 +93,7 @@ def _send(user: User, language: str) -> None:
 
 
 def user_of_link(key: str, token: str) -> User | None:
-    """Return the user whom a link is for; None for one that was used, is too old or was never sent."""
+    """Return the user of a link, or None if the link was used, is too old or was never sent."""
     try:
         pk = int(urlsafe_base64_decode(key).decode())
     except (ValueError, UnicodeDecodeError):
@@ -100,12 +104,15 @@ def user_of_link(key: str, token: str) -> User | None:
 
 @transaction.atomic
 def set_by_link(*, key: str, token: str, password: str, client: Client) -> User | None:
-    """Set the password by a link; None when the link has been used meanwhile. ValidationError for a weak password."""
+    """Set the password with a link. Return the user, or None if the link was used meanwhile.
+
+    Raises ValidationError if the password is weak.
+    """
     found = user_of_link(key, token)
     if found is None:
         return None
     User.objects.select_for_update().get(pk=found.pk)
-    user = user_of_link(key, token)  # the lock is held: of two at the same moment one comes too late
+    user = user_of_link(key, token)  # again, under the lock: only one of two simultaneous requests succeeds
     if user is None:
         return None
     validate_password(password, user)

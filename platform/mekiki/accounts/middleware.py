@@ -1,4 +1,4 @@
-"""The language of whoever is logged in, and the time zone of the site."""
+"""Middleware for languages, time zones, session use, forced password changes and device cookies."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,13 +16,19 @@ from mekiki.accounts.clients import client_of, set_device_cookie
 
 
 class LanguageMiddleware:
-    """Stands after authentication. Before login, and for who has chosen none, Django's own choice holds."""
+    """Middleware that activates the language of the user. It follows the authentication middleware.
+
+    Before the login, and for a user without a language, Django's choice stays.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Activate the user's language for this request; the next one begins with Django's choice again."""
+        """Activate the user's language for this request.
+
+        The next request starts with Django's choice again.
+        """
         user = getattr(request, "user", None)
         if user is not None and user.is_authenticated and user.language and check_for_language(user.language):
             translation.activate(user.language)
@@ -31,13 +37,16 @@ class LanguageMiddleware:
 
 
 class TimeZoneMiddleware:
-    """Stands after authentication, which has loaded the zone with the user (accounts/backends.py)."""
+    """Middleware that activates the time zone of the site. It follows the authentication middleware.
+
+    The zone was loaded together with the user (accounts/backends.py).
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Activate the site's zone for this request; pages before the login show no times."""
+        """Activate the site's time zone for this request. Pages before the login show no times."""
         user = getattr(request, "user", None)
         stored = getattr(user, "stored_time_zone", None) if user is not None else None
         timezone.activate(ZoneInfo(site.resolve(stored)))
@@ -45,13 +54,13 @@ class TimeZoneMiddleware:
 
 
 class SessionUseMiddleware:
-    """Keeps a session alive that a person uses, and notes from where."""
+    """Middleware that keeps a session alive while a person uses it, and stores the client."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Note the use, once a minute at most; a page that polls by itself is no use."""
+        """Store the use, at most once a minute. The polling of a page does not count as use."""
         store: Any = request.session
         request.user.is_authenticated  # noqa: B018  loads the session, whatever the view does
         unused = store.unused_for
@@ -61,7 +70,10 @@ class SessionUseMiddleware:
 
 
 class PasswordChangeMiddleware:
-    """Lets a person whose password another person has given do nothing but change it, by pages and by the API."""
+    """Middleware that allows a user with a password given by an admin only to change it.
+
+    The rule covers pages and the API.
+    """
 
     OPEN = frozenset({"password-change", "logout", "set_language", "set_theme", "healthz"})
 
@@ -69,11 +81,11 @@ class PasswordChangeMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """As the next one; the check needs the name of the address and comes with the view."""
+        """Call the next middleware. The check is in process_view, where the name of the address is known."""
         return self.get_response(request)
 
     def process_view(self, request: HttpRequest, *_view: Any) -> HttpResponse | None:
-        """Lead to the page that changes the password; programs get 403 as JSON."""
+        """Redirect to the page that changes the password. The API gets status 403 as JSON."""
         match = request.resolver_match
         if match is None or match.view_name in self.OPEN:
             return None
@@ -90,13 +102,13 @@ class PasswordChangeMiddleware:
 
 
 class DeviceMiddleware:
-    """Gives a browser that has just logged in its device cookie (accounts/logins.py)."""
+    """Middleware that gives a browser its device cookie after a login (accounts/logins.py)."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Set the cookie where a login asked for it."""
+        """Set the cookie if a login has requested it."""
         response = self.get_response(request)
         token = getattr(request, "new_device_token", "")
         if token:

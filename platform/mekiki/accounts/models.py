@@ -1,4 +1,4 @@
-"""Users and their roles in datasets."""
+"""Users, their roles in datasets, their sessions, logins and mails, and the settings of the site."""
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,19 +17,21 @@ from mekiki.accounts.passwords import LONGEST, normalize
 if TYPE_CHECKING:
     from mekiki.accounts.sessions import SessionStore
 
-# No user name holds this character. Behind it: the id of a user whose key was taken before keys were unique.
+# No user name contains this character. In a key it is followed by the id of the user, if another user had the
+# same key before keys were unique.
 MARK = "#"
 
 
 class PeopleManager(UserManager["User"]):
-    """Finds people by name without regard to case and width."""
+    """A user manager that finds users by name without regard to case and width."""
 
     def get_by_natural_key(self, username: str | None) -> "User":
-        """Return the user of this name; DoesNotExist when there is none. Names that look alike are not equal.
+        """Return the user with this name. Names that only look alike are not equal.
 
-        The exact spelling comes first: it tells users apart whose names were equal before names were compared so.
+        The exact spelling comes first. It separates users who had equal names before names were compared in
+        this way. Raises DoesNotExist if there is no such user.
         """
-        # PostgreSQL's text holds neither NUL nor half a surrogate pair.
+        # A text in PostgreSQL cannot contain NUL or half of a surrogate pair.
         name = (username or "").replace("\0", "").encode(errors="replace").decode()
         written = models.Q(username=name)
         found = self.filter(written | models.Q(name_key=names.name_key(name)))
@@ -39,20 +41,28 @@ class PeopleManager(UserManager["User"]):
         return user
 
     def _create_user(self, username: str, email: str | None, password: str | None, **fields: Any) -> "User":
-        """Refuse a confusable name in commands too, such as createsuperuser, and normalize the password."""
+        """Create a user with a normalized password.
+
+        Raises ValidationError if the name is confusable. This also applies to commands such as
+        createsuperuser.
+        """
         User(username=User.normalize_username(username)).refuse_confusable_name()
         password = None if password is None else normalize(password)
         return super()._create_user(username, email, password, **fields)  # type: ignore[misc]
 
 
 class User(AbstractUser):
-    """A person who can log in. `is_superuser` is the platform's admin; roles in a dataset are memberships."""
+    """A person who can log in. `is_superuser` marks an admin of the platform.
+
+    The roles in datasets are memberships.
+    """
 
     language = models.CharField(_("language"), max_length=10, blank=True, default="")
     may_create_datasets = models.BooleanField(_("may create datasets"), default=False)
-    # Another person has given the password: nothing but changing it is possible (accounts/middleware.py).
+    # Another person has set the password. The user can only change it (accounts/middleware.py).
     must_change_password = models.BooleanField(_("must change the password"), default=False)
-    # Written by save(); unique, so that no two new users can have equal or confusable names (accounts/names.py).
+    # Written by save(). The keys are unique, so that no two new users have equal or confusable names
+    # (accounts/names.py).
     name_key = models.TextField(unique=True, editable=False, blank=True)
     look_key = models.TextField(unique=True, editable=False, blank=True)
 
@@ -66,14 +76,17 @@ class User(AbstractUser):
         ]
 
     def clean(self) -> None:
-        """Refuse a new name that mixes scripts, or that is equal to or looks like the name of another user."""
+        """Raise ValidationError if a new name mixes scripts, or equals or resembles another user's name."""
         super().clean()
         self._keep_keys_in_step()
         if not User.objects.filter(pk=self.pk, username=self.username).exists():
             self.refuse_confusable_name()
 
     def refuse_confusable_name(self) -> None:
-        """Raise ValidationError, under `username`, that names the user whose name is equal or looks alike."""
+        """Raise ValidationError for `username` if the name equals or looks like another user's name.
+
+        The error names the other user. It is also raised if the name has invisible letters or mixes scripts.
+        """
         try:
             names.refuse_invisible_letters(self.username)
             names.refuse_mixed_scripts(self.username)
@@ -84,8 +97,8 @@ class User(AbstractUser):
         other = User.objects.filter(equal | alike).exclude(pk=self.pk).first()
         if other is not None:
             message = gettext(
-                "This name is equal to “%(name)s” or looks like it, so the two could be taken for each other. "
-                "Nothing was saved. Choose another name."
+                "This name is equal to “%(name)s” or looks like it, so the two could be taken for each "
+                "other. Nothing was saved. Choose another name."
             )
             taken = ValidationError(message % {"name": other.username}, code="name_taken")
             raise ValidationError({"username": taken})
@@ -96,34 +109,34 @@ class User(AbstractUser):
             self.name_key, self.look_key = key, look
 
     def save(self, *args: Any, **options: Any) -> None:
-        """Keep the comparison keys in step with the name."""
+        """Save the user with comparison keys that match the name."""
         self._keep_keys_in_step()
         if "username" in (options.get("update_fields") or ()):
             options["update_fields"] = {*options["update_fields"], "name_key", "look_key"}
         super().save(*args, **options)
 
     def set_password(self, raw_password: str | None) -> None:
-        """As Django's, of the normalized password."""
+        """Set the password in its normalized form."""
         super().set_password(None if raw_password is None else normalize(raw_password))
 
     def check_password(self, raw_password: str | None) -> bool:
-        """As Django's, of the normalized password. Longer ones than a password can be are wrong unseen."""
+        """Return whether this is the password, after normalization. A text that is too long is wrong."""
         given = raw_password or ""
         return len(given) <= 4 * LONGEST and super().check_password(normalize(given))
 
     @property
     def name_is_shared(self) -> bool:
-        """Whether another user had an equal or confusable name when names began to be compared."""
+        """Return whether another user had an equal or confusable name when name comparison was introduced."""
         return MARK in self.name_key or MARK in self.look_key
 
 
 def _own(key: str) -> str:
-    """Return a stored key without the mark that migration 0005 put on keys of names that were not unique."""
+    """Return a stored key without the mark that migration 0005 added to keys that were not unique."""
     return key.partition(MARK)[0]
 
 
 class Role(models.TextChoices):
-    """What a member may do. Each role includes the ones after it."""
+    """The roles of members. Each role includes the rights of the roles after it."""
 
     ADMIN = "admin", _("admin")
     REVIEWER = "reviewer", _("reviewer")
@@ -131,9 +144,9 @@ class Role(models.TextChoices):
 
 
 class Membership(models.Model):
-    """One user's role in one dataset."""
+    """The role of one user in one dataset."""
 
-    # A string, not an import: accounts lies below datasets.
+    # A string instead of an import, because accounts is a lower layer than datasets.
     dataset = models.ForeignKey("datasets.Dataset", on_delete=models.CASCADE, related_name="memberships")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=10, choices=Role.choices)
@@ -150,18 +163,22 @@ class Membership(models.Model):
 
 
 class LoginTry(models.Model):
-    """A login that has not succeeded. Short-lived: see accounts.throttle."""
+    """A login that has not succeeded.
 
-    # "user:<id>" where the name is a user's, else "name:" and a digest of what was typed (accounts.throttle).
+    Rows are deleted after a short time: see accounts.throttle.
+    """
+
+    # "user:<id>" if the name belongs to a user, else "name:" and a digest of the entered text
+    # (accounts.throttle).
     name = models.CharField(max_length=150)
     address = models.CharField(max_length=64)  # an IPv4 address, or the /64 of an IPv6 address
     at = models.DateTimeField(db_default=Now())
     device = models.CharField(max_length=71, blank=True, default="")  # the key of a known device, else ""
-    is_known = models.BooleanField(
-        default=False
-    )  # from a device or address that has logged in to the account
+    # The try came from a device or an address that has logged in to the account before.
+    is_known = models.BooleanField(default=False)
     password_digest = models.CharField(max_length=8, blank=True, default="")
-    refused = models.BooleanField(default=False)  # later tries had to wait for this one, and an event says so
+    # Later tries had to wait because of this try, and an event records it.
+    refused = models.BooleanField(default=False)
 
     class Meta:
         indexes = [
@@ -177,7 +194,10 @@ class LoginTry(models.Model):
 
 
 class KnownPlace(models.Model):
-    """A device or an address from which a user has logged in: others cannot slow the user down there."""
+    """A device or an address from which a user has logged in before.
+
+    Failures of other people cannot slow the user down there.
+    """
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="known_places")
     key = models.CharField(max_length=80)  # "device:<SHA-256 of the cookie>" or "address:<network>"
@@ -192,12 +212,15 @@ class KnownPlace(models.Model):
 
 
 class Session(AbstractBaseSession):
-    """A session of a browser. `session_key` holds a digest of the key in the cookie (accounts/sessions.py)."""
+    """A session of a browser.
+
+    `session_key` is a digest of the key in the cookie (accounts/sessions.py).
+    """
 
     user = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="sessions")
     created_at = models.DateTimeField(db_default=Now())
     used_at = models.DateTimeField(db_default=Now(), db_index=True)
-    confirmed_at = models.DateTimeField(null=True)  # last shown who they are (accounts/confirming.py)
+    confirmed_at = models.DateTimeField(null=True)  # the last confirmation (accounts/confirming.py)
     address = models.CharField(max_length=64, blank=True, default="")
     agent = models.CharField(max_length=300, blank=True, default="")
 
@@ -209,18 +232,23 @@ class Session(AbstractBaseSession):
         return SessionStore
 
     def save(self, *args: Any, force_update: bool = False, **options: Any) -> None:
-        """Write what the store knows; times and client have their own ways (accounts/sessions.py)."""
+        """Write the columns that the store knows.
+
+        accounts/sessions.py updates times and client separately.
+        """
         if force_update:
             options["update_fields"] = ["session_data", "expire_date", "user"]
         super().save(*args, force_update=force_update, **options)
 
 
 class PasswordReset(models.Model):
-    """Somebody lost a password and asked for a mail. Short-lived: see accounts.mail_reset."""
+    """A request for a mail about a lost password.
 
-    user = models.ForeignKey(
-        User, null=True, on_delete=models.CASCADE, related_name="+"
-    )  # None: nobody gets a mail
+    Rows are deleted after a short time: see accounts.mail_reset.
+    """
+
+    # None if nobody gets a mail.
+    user = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="+")
     address = models.CharField(max_length=64, blank=True, default="")
     language = models.CharField(max_length=10, blank=True, default="")
     asked_at = models.DateTimeField(db_default=Now(), db_index=True)
@@ -231,7 +259,10 @@ class PasswordReset(models.Model):
 
 
 class OutgoingMail(models.Model):
-    """A mail that waits, was sent, or was given up. Short-lived: see accounts.outbox."""
+    """A mail that waits, was sent or was given up.
+
+    Rows are deleted after a short time: see accounts.outbox.
+    """
 
     class Kind(models.TextChoices):
         NOTICE = "notice", _("change of an account")
@@ -241,11 +272,11 @@ class OutgoingMail(models.Model):
     kind = models.CharField(max_length=20, choices=Kind.choices)
     to = models.EmailField()
     subject = models.CharField(max_length=200)
-    body = models.TextField()  # "" once it was sent or given up
+    body = models.TextField()  # "" after the mail was sent or given up
     user = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="+")
     data = models.JSONField(default=dict)
     asked_at = models.DateTimeField(db_default=Now(), db_index=True)
-    next_at = models.DateTimeField(db_default=Now())  # of the next try
+    next_at = models.DateTimeField(db_default=Now())  # the time of the next try
     tries = models.PositiveSmallIntegerField(default=0)
     problem = models.CharField(max_length=300, blank=True, default="")
     sent_at = models.DateTimeField(null=True)
@@ -265,15 +296,16 @@ class OutgoingMail(models.Model):
 
 
 class SiteSettings(models.Model):
-    """What holds for the whole site: one row at most. Read and written by accounts/site.py."""
+    """The settings of the whole site: one row at most. Read and written by accounts/site.py."""
 
     ONLY = 1
 
-    # "": not chosen yet.
+    # "" if no zone is chosen yet.
     time_zone = models.CharField(max_length=64, blank=True, default="")
-    # Admins of the platform and of datasets can do nothing but set up a second factor until they have one.
+    # If true, admins of the platform and of datasets without a second factor can only set one up.
     second_factor_required = models.BooleanField(default=False)
-    # Who gets the head of the newest seal by mail once a day (audit/head_mail.py); the seal mailed last, and when.
+    # The people who get the head of the newest seal by mail once a day (audit/head_mail.py), the seal that
+    # was mailed last, and the time of that mail.
     head_recipients = ArrayField(models.EmailField(), default=list)
     head_mailed_seal = models.PositiveBigIntegerField(default=0)
     head_mailed_at = models.DateTimeField(null=True)

@@ -1,7 +1,7 @@
-"""When two user names count as one, and which names are refused (docs/decisions/0021).
+"""Comparison of user names, and the names that are refused (docs/decisions/0021).
 
-`name_key` identifies an account: case and width do not matter. `look_key` is the skeleton of Unicode TR39: names
-that look alike share it. Both are unique columns.
+`name_key` identifies an account without regard to case and width. `look_key` is the skeleton of Unicode TR39:
+names that look alike have the same one. Both are unique columns.
 """
 
 import unicodedata
@@ -10,45 +10,50 @@ from confusable_homoglyphs import categories, confusables
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
-# Invisible direction marks stand around right-to-left characters in the library's table.
+# The table of the library has invisible direction marks around right-to-left characters.
 _MARKS = dict.fromkeys(map(ord, "\u200e\u200f"))
-# Scripts that one name may combine: TR39, "Highly Restrictive". Japanese with Latin is normal.
+# Scripts that one name may combine (TR39, "Highly Restrictive"). Japanese with Latin is normal.
 _COMBINATIONS = (
     {"LATIN", "HAN", "HIRAGANA", "KATAKANA"},
     {"LATIN", "HAN", "HANGUL"},
     {"LATIN", "HAN", "BOPOMOFO"},
 )
-# Letters that show nothing (the Hangul fillers). NFKC makes U+1160 of two more. Other invisible characters are no letters,
-# so Django's validator refuses them.
+# Invisible letters (the Hangul fillers). NFKC maps two more fillers to U+1160. Other invisible characters are
+# not letters, so Django's validator refuses them.
 _INVISIBLE = frozenset("\u115f\u1160")
 _NO_SCRIPT = {"COMMON", "INHERITED"}
 
 
 def name_key(name: str) -> str:
-    """Return what equal names share: NFKC, case folded, without outer blanks ("Ｈａｎａ" and "hana")."""
+    """Return the key that equal names share: NFKC, case folded, without outer blanks.
+
+    For example, "Ｈａｎａ" and "hana" have the same key.
+    """
     folded = unicodedata.normalize("NFKC", name.strip()).casefold()
     return unicodedata.normalize("NFKC", folded)
 
 
 def look_key(name: str) -> str:
-    """Return what names that look alike share, whatever the case they are written in.
+    """Return the key that names that look alike share, in any case.
 
-    The skeleton is taken before and after folding the case: "Inet" looks like "lnet" only with its capital.
+    The skeleton is taken before and after case folding, because "Inet" looks like "lnet" only with a capital
+    I.
     """
     return _skeleton(_skeleton(unicodedata.normalize("NFKC", name.strip())).casefold())
 
 
 def _skeleton(text: str) -> str:
-    """Return the skeleton of TR39: decomposed, each character replaced by its prototype, decomposed again."""
+    """Return the skeleton of TR39: decompose, replace each character by its prototype, decompose again."""
     plain = unicodedata.normalize("NFD", text)
     return unicodedata.normalize("NFD", "".join(map(_prototype, plain)))
 
 
 def _prototype(character: str) -> str:
-    """Return the character (or characters) that stands for all that look like this one.
+    """Return the prototype: the character (or characters) for all characters that look like this one.
 
-    The library's table is symmetric: a prototype lists all that look like it, every other character lists its
-    prototype alone. Where two characters list only one another, the lower one is the prototype.
+    The table of the library is symmetric. A prototype lists all characters that look like it; every other
+    character lists only its prototype. If two characters list only each other, the lower one is the
+    prototype.
     """
     alike = confusables.confusables_data.get(character)
     if not alike or len(alike) > 1:
@@ -59,31 +64,35 @@ def _prototype(character: str) -> str:
 
 
 def scripts(name: str) -> set[str]:
-    """Return the scripts a name is written in, as Unicode calls them; digits and signs have none."""
+    """Return the Unicode names of the scripts in a name. Digits and signs have no script."""
     return categories.unique_aliases(name) - _NO_SCRIPT
 
 
 def refuse_invisible_letters(name: str) -> None:
-    """Raise ValidationError for a name with letters that show nothing: "hana" and one more would look like "hana"."""
+    """Raise ValidationError if the name contains invisible letters.
+
+    With such a letter, a second name could look like "hana".
+    """
     if _INVISIBLE & set(unicodedata.normalize("NFKC", name)):
         raise ValidationError(
             _(
-                "This name has invisible characters, so it could be taken for another name. Nothing was saved. "
-                "Type the name again without them."
+                "This name has invisible characters, so it could be taken for another name. Nothing was "
+                "saved. Type the name again without them."
             ),
             code="invisible_letters",
         )
 
 
 def refuse_mixed_scripts(name: str) -> None:
-    """Raise ValidationError for a name that mixes scripts as no language does, such as Latin with Cyrillic."""
+    """Raise ValidationError if the name mixes scripts as no language does, such as Latin with Cyrillic."""
     found = scripts(unicodedata.normalize("NFKC", name))
     if len(found) > 1 and not any(found <= allowed for allowed in _COMBINATIONS):
         shown = ", ".join(sorted(script.replace("_", " ").title() for script in found))
         raise ValidationError(
             _(
-                "This name mixes letters of different scripts (%(scripts)s), so it could be taken for another name. "
-                "Nothing was saved. Write it in one script; Japanese and Latin letters may be combined."
+                "This name mixes letters of different scripts (%(scripts)s), so it could be taken for "
+                "another name. Nothing was saved. Write it in one script; Japanese and Latin letters may be "
+                "combined."
             )
             % {"scripts": shown},
             code="mixed_scripts",

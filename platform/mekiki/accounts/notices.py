@@ -1,6 +1,8 @@
-"""Mails to a user whose password, mail address or second factor was changed, so that a stranger's act is noticed.
+"""Mails to a user about a change of the password, the mail address or a second factor.
 
-They hold no secret and no link that does anything. Without mail, or without an address, none is sent: the events say it.
+The user can thus notice a change that somebody else made. The mails contain no secret and no link that does
+anything. No mail is sent if the site sends no mail or the user has no address; the events record the change
+in any case.
 """
 
 from django.conf import settings
@@ -12,7 +14,7 @@ from mekiki.accounts import outbox, site
 from mekiki.accounts.models import OutgoingMail, User
 from mekiki.config import clock
 
-# The kind of the act's event → what the mail says.
+# Kind of event → sentence of the mail.
 SENTENCES = {
     "user.password_changed": gettext_noop("The password of your account was changed."),
     "user.password_reset": gettext_noop("Your account was given a new password by an admin of the platform."),
@@ -34,7 +36,10 @@ SENTENCES = {
 
 
 def tell(user: User, kind: str, *, to: str | None = None) -> None:
-    """Have a mail about this act sent to the user, inside the transaction of the act. to: another address than theirs."""
+    """Put a mail to the user about this change into the outbox, within the transaction of the change.
+
+    `kind` is a key of SENTENCES. `to` is an address to use instead of the user's address.
+    """
     address = user.email if to is None else to
     if not address or not outbox.is_set_up():
         return

@@ -1,6 +1,7 @@
-"""Mails that wait to be sent. A page or a job only writes a row; the sweeper sends it and tries again when it fails.
+"""The outbox: mails that wait to be sent.
 
-A mail server that is slow or gone holds nobody up. The text of a mail is deleted when it is sent or given up.
+A page or a job only writes a row. The sweeper sends the mail and tries again after a failure, so a slow or
+missing mail server delays nobody. The text of a mail is deleted after the mail was sent or given up.
 """
 
 from collections.abc import Collection
@@ -17,13 +18,13 @@ from mekiki.accounts.models import OutgoingMail, User
 from mekiki.audit.services import record
 
 TRIES = 8
-# The wait after the first failure; it doubles with each one: some two hours in all.
+# The wait after the first failure. It doubles with each failure, to about two hours in all.
 FIRST_WAIT = timedelta(minutes=1)
 KEPT = timedelta(days=7)
 
 
 def is_set_up() -> bool:
-    """Whether this site sends mail."""
+    """Return whether this site sends mail."""
     return bool(settings.EMAIL_HOST and settings.PUBLIC_URL)
 
 
@@ -36,7 +37,10 @@ def put(
     user: User | None = None,
     data: dict[str, Any] | None = None,
 ) -> OutgoingMail:
-    """Have a mail sent, inside the caller's transaction. data: of the event that says it was sent."""
+    """Store a mail to send, within the caller's transaction.
+
+    `data` is added to the event that records that the mail was sent.
+    """
     OutgoingMail.objects.filter(asked_at__lt=Now() - KEPT).delete()
     return OutgoingMail.objects.create(
         kind=kind, to=to, subject=subject, body=body, user=user, data=data or {}
@@ -44,9 +48,9 @@ def put(
 
 
 def send_waiting(only: Collection[int] | None = None) -> int:
-    """Send the mails that wait; return how many were sent. Two processes never send the same one.
+    """Send the waiting mails. Return how many were sent. Two processes never send the same mail.
 
-    only: the ids of the mails to send, also those that wait for another try.
+    `only` holds the ids of the mails to send, including mails that wait for another try.
     """
     if not is_set_up():
         return 0
@@ -56,7 +60,7 @@ def send_waiting(only: Collection[int] | None = None) -> int:
             rows = OutgoingMail.objects.select_for_update(skip_locked=True).filter(
                 sent_at=None, given_up_at=None
             )
-            # A wait longer than the longest there is was written before the clock was set back.
+            # A wait that is longer than the longest possible wait was stored before the clock was set back.
             due = Q(next_at__lte=Now()) | Q(next_at__gt=Now() + FIRST_WAIT * 2**TRIES)
             rows = rows.filter(due) if only is None else rows.filter(pk__in=only)
             row = rows.exclude(pk__in=tried).order_by("pk").first()

@@ -1,4 +1,4 @@
-"""What people change about their own account: the password, the mail address and the sessions."""
+"""Pages on which users change their own account: the password, the mail address and the sessions."""
 
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
@@ -22,7 +22,10 @@ from mekiki.accounts.outbox import is_set_up
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def change_password(request: HttpRequest) -> HttpResponse:
-    """Change the own password. The only page for a user whose password an admin has given."""
+    """Change the user's own password.
+
+    This is the only page for a user with a password that an admin has given.
+    """
     user = person(request)
     if not user.has_usable_password():
         messages.info(request, _("You have no password. An admin of the platform can give you one."))
@@ -36,7 +39,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
         except ValidationError as error:
             form.add_error("new_password1", error)
         else:
-            # The session that changed it goes on under another key; all others have ended.
+            # This session continues under another key. All other sessions have ended.
             update_session_auth_hash(request, user)
             sessions.note_client(request)
             messages.success(request, _("Your password is changed. Other browsers have to log in again."))
@@ -48,7 +51,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def own_sessions(request: HttpRequest) -> HttpResponse:
-    """The own sessions: where, by which browser, last used; one or all others can be ended."""
+    """Show the user's own sessions with place, browser and last use. End one session or all others."""
     user = person(request)
     here = sessions.digest_of(request.session.session_key or "")
     if request.method == "POST":
@@ -69,7 +72,7 @@ def own_sessions(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @confirm_first
 def change_email(request: HttpRequest) -> HttpResponse:
-    """Ask for another mail address, which counts when the link that is sent there has been opened."""
+    """Request another mail address. It takes effect when the user opens the link that is sent to it."""
     user = person(request)
     form = OwnMailForm(request.POST if request.method == "POST" else None, initial={"email": user.email})
     if request.method == "POST" and form.is_valid():
@@ -92,7 +95,10 @@ def change_email(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def use_email_link(request: HttpRequest, token: str) -> HttpResponse:
-    """The link in a mail to a new address. Only a press of the button changes something: programs open links too."""
+    """Show the page of the link in a mail to a new address.
+
+    Only a POST changes the address, because programs open links too.
+    """
     user = person(request)
     if request.method == "POST":
         email = own_mail.use(token=token, user=user)

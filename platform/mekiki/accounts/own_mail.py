@@ -1,6 +1,6 @@
-"""The own mail address: a new one counts when a link that was mailed there has been opened by its user.
+"""The user's own mail address. A new address takes effect when its user opens the mailed link.
 
-The link holds for a day, for one user, and as long as the address is still the one it replaces.
+The link is valid for one day and for one user, while the user's present address stays the same.
 """
 
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ from mekiki.accounts.models import OutgoingMail, User
 from mekiki.audit.services import record
 
 SALT = "mekiki.accounts.own_mail"
-# By the clock of the process, as Django's signed values are: a clock set forward makes a link void early.
+# Measured with the clock of the process, like Django's signed values. A clock set forward ends a link early.
 VALID = timedelta(days=1)
 PER_HOUR = 5
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a link says: whose address becomes which one."""
+    """The content of a link: the user, the address before and the new address."""
 
     user_id: int
     before: str
@@ -37,9 +37,10 @@ class Wanted:
 
 @transaction.atomic
 def ask(*, user: User, email: str) -> None:
-    """Mail a link to a new address of the user; "" takes the address away at once.
+    """Mail a link to a new address of the user. An empty `email` removes the address at once.
 
-    ValidationError: no address, the present one, too many links within an hour, or this site sends no mail.
+    Raises ValidationError if `email` is invalid or the present address, if there were too many links within
+    an hour, or if this site sends no mail.
     """
     row = User.objects.select_for_update().get(pk=user.pk)
     if email == row.email:
@@ -72,13 +73,13 @@ def ask(*, user: User, email: str) -> None:
 
 
 def link_for(user: User, email: str) -> str:
-    """Return the address that makes `email` the user's."""
+    """Return the link that sets the user's address to `email`."""
     token = signing.dumps([user.pk, user.email, email], salt=SALT)
     return settings.PUBLIC_URL.rstrip("/") + reverse("own-mail-link", args=[token])
 
 
 def read(token: str, user: User) -> Wanted | None:
-    """Return what a link says; None for one that is forged, too old, of another user, or used."""
+    """Return the content of a link, or None if it is forged, too old, used or for another user."""
     try:
         user_id, before, email = signing.loads(token, salt=SALT, max_age=VALID)
     except (signing.BadSignature, ValueError, TypeError):
@@ -89,7 +90,7 @@ def read(token: str, user: User) -> Wanted | None:
 
 @transaction.atomic
 def use(*, token: str, user: User) -> str | None:
-    """Make the address of a link the user's; return it, None when the link does not hold."""
+    """Set the user's mail address to the one in a link. Return it, or None if the link is not valid."""
     row = User.objects.select_for_update().get(pk=user.pk)
     wanted = read(token, row)
     if wanted is None:

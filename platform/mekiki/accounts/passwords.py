@@ -1,6 +1,7 @@
-"""What a password may be, after NIST SP 800-63B: length and known words count, composition does not.
+"""The rules for passwords, after NIST SP 800-63B: length and known words matter, composition does not.
 
-Passwords are compared and stored in NFKC, so that full-width letters and composed accents are the letters they show.
+Passwords are compared and stored in NFKC, so that full-width letters and composed accents equal the letters
+that they show.
 """
 
 import re
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 LONGEST = 256
 FEWEST_DIFFERENT = 5
 
-# Words that come to mind at a workplace like ours. Datasets, users and host names of the site are added to them.
+# Words that people are likely to use at an inspection workplace. The names of datasets, users and hosts of
+# the site are added.
 WORDS = frozenset(
     [
         "mekiki",
@@ -195,15 +197,18 @@ def _folded(text: str) -> str:
 
 
 def _core(text: str) -> str:
-    """Return the letters of a text: digits and signs around and between them make no word harder to guess."""
+    """Return the letters of a text.
+
+    Digits and signs around or between the letters make a word no harder to guess.
+    """
     return "".join(letter for letter in text if letter.isalpha())
 
 
 class LengthValidator:
-    """At least MEKIKI_PASSWORD_LENGTH characters, at most LONGEST."""
+    """A validator for at least MEKIKI_PASSWORD_LENGTH and at most LONGEST characters."""
 
     def validate(self, password: str, user: Any = None) -> None:
-        """Raise ValidationError for one that is too short or too long; the characters count as stored."""
+        """Raise ValidationError if the password is too short or too long, counted in its stored form."""
         shortest = settings.PASSWORD_LENGTH
         if len(password) > LONGEST or len(normalize(password)) > LONGEST:
             raise ValidationError(
@@ -227,10 +232,13 @@ class LengthValidator:
 
 
 class KnownWordsValidator(CommonPasswordValidator):
-    """No common password, word of the workplace, name of this site or simple row, whatever digits surround it."""
+    """A validator that refuses passwords that are easy to guess, with or without digits around them.
+
+    It refuses common passwords, words of the workplace, names of this site and simple rows of keys.
+    """
 
     def validate(self, password: str, user: "User | None" = None) -> None:
-        """Raise ValidationError for a password that somebody would try first."""
+        """Raise ValidationError if an attacker would try this password first."""
         text = _folded(normalize(password))
         stem = re.sub(r"[\W\d_]+$", "", text)
         for tried in (text, text.translate(_LOOKALIKES), stem.translate(_LOOKALIKES)):
@@ -244,15 +252,15 @@ class KnownWordsValidator(CommonPasswordValidator):
     def _refusal() -> ValidationError:
         return ValidationError(
             _(
-                "This password is easy to guess: it is a common one, a row of keys, or made of names and words that "
-                "belong to this place. Choose other words."
+                "This password is easy to guess: it is a common one, a row of keys, or made of names and "
+                "words that belong to this place. Choose other words."
             ),
             code="password_too_common",
         )
 
     @staticmethod
     def _is_simple(text: str) -> bool:
-        """Whether a text has few different characters, repeats a short part, or is a row of the keyboard."""
+        """Return whether a text has few different characters, repeats a short part or is a row of keys."""
         if len(set(text)) < FEWEST_DIFFERENT or re.fullmatch(r"(.{1,6}?)\1+.?", text, re.DOTALL):
             return True
         rows = [row for run in _RUNS for row in (run * 3, (run * 3)[::-1])]
@@ -264,7 +272,7 @@ class KnownWordsValidator(CommonPasswordValidator):
 
 
 def _is_made_of(text: str, words: set[str]) -> bool:
-    """Whether a text is nothing but these words, one after the other."""
+    """Return whether a text consists only of these words, one after the other."""
     present = [word for word in words if word and word in text]
     reached = [True] + [False] * len(text)
     for at in range(len(text)):

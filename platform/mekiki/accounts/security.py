@@ -1,4 +1,7 @@
-"""The logins of the last day, for the platform's admins: failures, what is slowed down now, successes."""
+"""The page of the logins of the last day, for admins of the platform.
+
+It shows failures, logins that are slowed down and successes.
+"""
 
 from datetime import timedelta
 
@@ -38,7 +41,7 @@ KINDS = {
 
 @require_safe
 def logins(request: HttpRequest) -> HttpResponse:
-    """What an admin looks at first when somebody guesses passwords."""
+    """Show the logins of the last day, so that an admin can see when somebody guesses passwords."""
     require_platform_admin(request.user)
     recent = Event.objects.filter(at__gt=Now() - DAY)
     failed = recent.filter(kind="user.login_failed")

@@ -1,4 +1,4 @@
-"""Reads of the accounts."""
+"""Queries on users and memberships."""
 
 from typing import Any
 
@@ -10,7 +10,10 @@ PAGE = 50
 
 
 def users(*, after: str = "", search: str = "") -> tuple[list[User], str]:
-    """A page of users by name, and the name to continue after ("": the end). search: a part of the name."""
+    """Return a page of users by name, and the name to continue after ("" at the end).
+
+    `search` is a part of the name.
+    """
     rows = User.objects.filter(username__icontains=search) if search else User.objects.all()
     if after:
         rows = rows.filter(username__gt=after)
@@ -19,7 +22,7 @@ def users(*, after: str = "", search: str = "") -> tuple[list[User], str]:
 
 
 def user_named(name: str) -> User | None:
-    """Return the user of this name, whatever its case and width; None when there is none."""
+    """Return the user with this name in any case and width, or None if there is none."""
     try:
         return User.objects.get_by_natural_key(name.strip())
     except User.DoesNotExist:
@@ -27,12 +30,12 @@ def user_named(name: str) -> User | None:
 
 
 def members(dataset: Any) -> QuerySet[Membership]:
-    """The members of a dataset with their users, by name."""
+    """Return the memberships of a dataset with their users, by user name."""
     return Membership.objects.filter(dataset=dataset).select_related("user").order_by("user__username")
 
 
 def memberships_of(user: User) -> QuerySet[Membership]:
-    """The roles a user has, with the datasets, by name."""
+    """Return the memberships of a user with their datasets, by dataset name."""
     return (
         Membership.objects.filter(user=user, dataset__archived_at__isnull=True)
         .select_related("dataset")

@@ -1,5 +1,7 @@
-"""Making users, letting them in and out, and giving them roles. Users are never deleted: their names stand
-behind decisions."""
+"""Services that create users and change their passwords, rights, roles and sessions.
+
+Users are never deleted, because their names belong to decisions.
+"""
 
 import secrets
 from typing import Any
@@ -17,12 +19,12 @@ from mekiki.accounts.clients import client_of
 from mekiki.accounts.models import Membership, Role, User
 from mekiki.audit.services import record
 
-# Letters and digits that are not taken for each other when read aloud or copied by hand.
+# Letters and digits that are not confused when they are read aloud or copied on paper.
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
 def generate_password() -> str:
-    """A strong password a person can copy: four groups of five (99 bits)."""
+    """Return a strong password that a person can copy: four groups of five characters (99 bits)."""
     return "-".join("".join(secrets.choice(_ALPHABET) for _n in range(5)) for _group in range(4))
 
 
@@ -38,9 +40,11 @@ def create_user(
     email: str = "",
     must_change_password: bool | None = None,
 ) -> User:
-    """Make a user. ValidationError: a taken, confusable or malformed name, or a weak password.
+    """Create a user.
 
-    actor: the admin who makes it, None for the platform. The user must change a password that an admin has given.
+    `actor` is the admin who creates the user, None for the platform. If an admin gives the password, the user
+    must change it. Raises ValidationError if the name is taken, confusable or malformed, or if the password
+    is weak.
     """
     _require_admin(actor)
     user = User(
@@ -58,7 +62,7 @@ def create_user(
     try:
         with transaction.atomic():
             user.save()
-    except IntegrityError:  # taken between the check and the insert
+    except IntegrityError:  # the name was taken between the check and the insert
         user.refuse_confusable_name()
         raise
     record(kind="user.created", actor=actor, target=user, data={"name": user.username, "is_admin": is_admin})
@@ -66,16 +70,17 @@ def create_user(
 
 
 def _require_admin(actor: User | None) -> None:
-    """PermissionDenied unless the actor is an admin of the platform, or the platform itself (None)."""
+    """Raise PermissionDenied unless the actor is an admin of the platform, or None (the platform)."""
     if actor is not None:
         require_platform_admin(actor)
 
 
 @transaction.atomic
 def change_password(*, user: User, password: str, actor: User, request: HttpRequest | None = None) -> None:
-    """Change the own password. Every other session of the user ends, and other devices have to log in as new ones.
+    """Change the user's own password. Every other session ends, and other devices count as new.
 
-    request: whose session goes on. ValidationError for a weak password or the present one.
+    The session of `request` continues. Raises ValidationError if the password is weak or the present one, and
+    PermissionDenied if `actor` is another user.
     """
     if actor.pk != user.pk:
         raise PermissionDenied(_("Only an admin of the platform can do this."))
@@ -97,7 +102,8 @@ def change_password(*, user: User, password: str, actor: User, request: HttpRequ
 def give_password(*, user: User, password: str, actor: User | None, must_change: bool = True) -> None:
     """Give a user a new password, which must be changed at the next login. All sessions of the user end.
 
-    actor: an admin of the platform; None for a command on the server. ValidationError for a weak password.
+    `actor` is an admin of the platform, None for a command on the server. Raises ValidationError if the
+    password is weak.
     """
     _require_admin(actor)
     validate_password(password, user)
@@ -112,17 +118,20 @@ def give_password(*, user: User, password: str, actor: User | None, must_change:
 
 
 def _lock_admins() -> list[User]:
-    """Return the active admins of the platform, locked: two of them cannot shut each other out at the same moment."""
+    """Return the active admins of the platform and lock their rows.
+
+    Without the lock, two admins could remove each other's rights at the same moment.
+    """
     admins = User.objects.select_for_update().filter(is_superuser=True, is_active=True).order_by("pk")
     return list(admins)
 
 
 @transaction.atomic
 def set_admin(*, user: User, is_admin: bool, actor: User | None) -> User:
-    """Make a user an admin of the platform, or take that away. Roles in datasets stay.
+    """Make a user an admin of the platform, or withdraw this right. Roles in datasets stay.
 
-    actor: an admin; None for a command on the server. ValidationError for the last admin, and for a user who cannot
-    log in.
+    `actor` is an admin, None for a command on the server. Raises ValidationError for the last admin, and for
+    a user who cannot log in.
     """
     _require_admin(actor)
     others = [admin for admin in _lock_admins() if admin.pk != user.pk]
@@ -144,9 +153,9 @@ def set_admin(*, user: User, is_admin: bool, actor: User | None) -> User:
 
 @transaction.atomic
 def set_active(*, user: User, active: bool, actor: User | None) -> User:
-    """Let a user log in, or no longer: deactivated, their sessions end at once and what they did stays.
+    """Activate or deactivate a user. The sessions of a deactivated user end, and all their work stays.
 
-    ValidationError for the actor's own account and for the last admin of the platform.
+    Raises ValidationError for the actor's own account and for the last admin of the platform.
     """
     _require_admin(actor)
     others = [admin for admin in _lock_admins() if admin.pk != user.pk]
@@ -168,7 +177,7 @@ def set_active(*, user: User, active: bool, actor: User | None) -> User:
 
 @transaction.atomic
 def set_may_create_datasets(*, user: User, allowed: bool, actor: User) -> User:
-    """Allow a user to create datasets, or no longer. The platform's admins always may."""
+    """Allow or forbid a user to create datasets. Admins of the platform may always create datasets."""
     _require_admin(actor)
     row = User.objects.select_for_update().get(pk=user.pk)
     if row.may_create_datasets == allowed:
@@ -181,7 +190,10 @@ def set_may_create_datasets(*, user: User, allowed: bool, actor: User) -> User:
 
 
 def _keep_an_admin(dataset: Any, user: User) -> None:
-    """ValidationError when the user is the dataset's last admin. Locks its admins until the transaction ends."""
+    """Raise ValidationError if the user is the only admin of the dataset.
+
+    The rows of the admins stay locked until the transaction ends.
+    """
     admins = Membership.objects.select_for_update(of=("self",)).filter(dataset=dataset, role=Role.ADMIN)
     ids = set(admins.filter(user__is_active=True).order_by("pk").values_list("user_id", flat=True))
     if ids == {user.pk}:
@@ -190,10 +202,10 @@ def _keep_an_admin(dataset: Any, user: User) -> None:
 
 @transaction.atomic
 def set_role(*, dataset: Any, user: User, role: str, actor: User | None) -> Membership:
-    """Give a user a role in a dataset, replacing any other.
+    """Give a user a role in a dataset. It replaces the user's earlier role.
 
-    ValidationError for an unknown role, and for taking it from the last admin: somebody must be able to let
-    people in.
+    Raises ValidationError if the role is unknown, or if the user is the last admin and the new role is
+    another one. A dataset needs an admin who can add members.
     """
     if role not in Role.values:
         raise ValidationError(_("“%(role)s” is not a role."), params={"role": role})
@@ -214,7 +226,10 @@ def set_role(*, dataset: Any, user: User, role: str, actor: User | None) -> Memb
 
 @transaction.atomic
 def remove_member(*, dataset: Any, user: User, actor: User | None) -> None:
-    """Take a user's role away. ValidationError for the last admin. Nothing happens to a user without a role."""
+    """Remove a user's role in a dataset. Nothing happens if the user has no role.
+
+    Raises ValidationError for the last admin.
+    """
     _keep_an_admin(dataset, user)
     membership = Membership.objects.select_for_update().filter(dataset=dataset, user=user).first()
     if membership is None:
@@ -231,7 +246,11 @@ def remove_member(*, dataset: Any, user: User, actor: User | None) -> None:
 
 @transaction.atomic
 def set_email(*, user: User, email: str, actor: User) -> User:
-    """Set the mail address to which links for a lost password go; "" for none. ValidationError for no address."""
+    """Set the mail address of a user, to which links for a lost password are sent; "" removes it.
+
+    Raises ValidationError if `email` is no mail address, and PermissionDenied if `actor` is not an admin of
+    the platform.
+    """
     require_platform_admin(actor)
     if email:
         validate_email(email)
@@ -248,9 +267,10 @@ def set_email(*, user: User, email: str, actor: User) -> User:
 
 @transaction.atomic
 def end_sessions(*, user: User, request: HttpRequest, only: str = "") -> int:
-    """Log the user out everywhere but in the session of this request; return how many sessions ended.
+    """End all sessions of the user except the one of this request. Return how many sessions ended.
 
-    only: the digest of one session to end instead. Ending all others also makes other devices unknown.
+    `only` is the digest of a single session to end instead. If all other sessions end, other devices count as
+    new.
     """
     if only:
         here = sessions.digest_of(request.session.session_key or "")
@@ -268,9 +288,10 @@ def end_sessions(*, user: User, request: HttpRequest, only: str = "") -> int:
 
 @transaction.atomic
 def end_sessions_of(*, user: User, actor: User) -> int:
-    """Log a user out everywhere, for an admin of the platform; return how many sessions ended.
+    """End all sessions of a user, for an admin of the platform. Return how many sessions ended.
 
-    The user's devices have to log in as new ones. PermissionDenied below admin of the platform.
+    The user's devices count as new afterwards. Raises PermissionDenied if `actor` is not an admin of the
+    platform.
     """
     require_platform_admin(actor)
     ended = sessions.end_sessions(user=user)

@@ -1,7 +1,8 @@
-"""Sessions in the database: keys stored as digests, a limit of age and of idle time, by the database's clock.
+"""Sessions in the database, with keys stored as digests and limits of age and idle time.
 
-Whoever reads the table cannot log in with what it holds. Requests that no person made (a page that polls while nobody
-is there) do not keep a session alive: static/mekiki/js/http.js says how long nobody has touched the page.
+Nobody can log in with the content of the table. All times are measured with the clock of the database.
+Requests that no person made, such as the polling of an unattended page, do not keep a session alive.
+static/mekiki/js/http.js reports for how long nobody has touched the page.
 """
 
 import hashlib
@@ -19,22 +20,23 @@ from mekiki.accounts.clients import Client, client_of
 if TYPE_CHECKING:
     from mekiki.accounts.models import Session, User
 
-# A use is noted once in this time, so that most requests write nothing.
+# A use is stored at most once in this time, so that most requests write nothing.
 NOTED_EVERY = timedelta(minutes=1)
-# How long a page may say that nobody has touched it and still count as used.
+# A page counts as used if somebody has touched it within this time, in seconds.
 PRESENT = 2 * 60
 IDLE_HEADER = "X-Mekiki-Idle"
-# In a session: nobody asked the person who they are at its login (accounts/login_flow.py).
+# The session key that is true if nobody asked the user for a proof of identity at the login
+# (accounts/login_flow.py).
 SILENT_LOGIN_KEY = "silent_login"
 
 
 def digest_of(key: str) -> str:
-    """Return what is stored for a session key: the first 160 bits of its SHA-256."""
+    """Return the stored value of a session key: the first 160 bits of its SHA-256."""
     return hashlib.sha256(key.encode()).hexdigest()[:40]
 
 
 def alive() -> Q:
-    """Return the condition on sessions that are neither too old nor idle for too long."""
+    """Return the condition for sessions that are neither too old nor idle for too long."""
     return Q(
         created_at__gt=Now() - timedelta(seconds=settings.SESSION_COOKIE_AGE),
         used_at__gt=Now() - timedelta(minutes=settings.SESSION_IDLE_MINUTES),
@@ -42,9 +44,10 @@ def alive() -> Q:
 
 
 class SessionStore(db.SessionStore):
-    """As Django's, with ages that are known once the session is loaded.
+    """Django's session store with ages, which are known after the session is loaded.
 
-    `age`: since the login. `unused_for`: since the last use. `confirmed_before`: since the person last confirmed.
+    `age` is the time since the login, `unused_for` since the last use, and `confirmed_before` since the last
+    confirmation.
     """
 
     age: timedelta | None = None
@@ -53,13 +56,16 @@ class SessionStore(db.SessionStore):
 
     @classmethod
     def get_model_class(cls) -> "type[Session]":
-        """Return our own table."""
+        """Return the session table of this app."""
         from mekiki.accounts.models import Session
 
         return Session
 
     def _validate_session_key(self, key: str) -> bool:
-        """Django makes keys of ASCII letters and digits only; a cookie is what anybody sends."""
+        """Return whether the key has the form of Django's keys: ASCII letters and digits only.
+
+        A client can send any text in a cookie.
+        """
         return super()._validate_session_key(key) and key.isascii() and key.isalnum()  # type: ignore[misc]
 
     def _get_session_from_db(self) -> Any:
@@ -78,25 +84,25 @@ class SessionStore(db.SessionStore):
         return found
 
     def exists(self, session_key: str) -> bool:
-        """Whether a session has this key."""
+        """Return whether a session has this key."""
         return self.get_model_class().objects.filter(pk=digest_of(session_key)).exists()
 
     def create_model_instance(self, data: dict[str, Any]) -> "Session":
-        """Return the row of this session; its times and its client are kept (models.Session.save)."""
+        """Return the row of this session. Its times and its client are kept (models.Session.save)."""
         row: Any = super().create_model_instance(data)
         row.pk = digest_of(row.session_key)
         row.user_id = int(data["_auth_user_id"]) if data.get("_auth_user_id") else None
         return row
 
     def delete(self, session_key: str | None = None) -> None:
-        """End a session: this one, or the one of this key."""
+        """End this session, or the session with this key."""
         key = session_key or self.session_key
         if key:
             self.get_model_class().objects.filter(pk=digest_of(key)).delete()
 
     @classmethod
     def clear_expired(cls) -> None:
-        """Delete the rows of sessions that have ended by themselves."""
+        """Delete the rows of sessions that have expired."""
         cls.get_model_class().objects.exclude(alive()).delete()
 
     def row(self) -> "QuerySet[Session]":
@@ -104,30 +110,33 @@ class SessionStore(db.SessionStore):
         return self.get_model_class().objects.filter(pk=digest_of(self.session_key or ""))
 
     def note_use(self, client: Client) -> None:
-        """Note that the session is used now, from where."""
+        """Store that the session is used now, and by which client."""
         self.row().update(used_at=Now(), **columns_of(client))
 
 
 def columns_of(client: Client) -> dict[str, str]:
-    """Return the columns of a session that say where it is used."""
+    """Return the columns of a session that describe its client."""
     return {"address": client.address, "agent": client.agent}
 
 
 def is_touched(request: HttpRequest) -> bool:
-    """Whether a person is behind the request: false for a page that polls and that nobody has touched for a while."""
+    """Return whether a person caused the request.
+
+    The result is False for a page that polls and that nobody has touched for a while.
+    """
     said = request.headers.get(IDLE_HEADER, "")
     return not (said.isascii() and said.isdigit() and len(said) < 10 and int(said) > PRESENT)
 
 
 def sessions_of(user: "User") -> "QuerySet[Session]":
-    """Return the sessions of a user that go on, the one used last first."""
+    """Return the live sessions of a user, the most recently used first."""
     from mekiki.accounts.models import Session
 
     return Session.objects.filter(alive(), user=user).order_by("-used_at", "pk")
 
 
 def end_sessions(*, user: "User", but: HttpRequest | None = None) -> int:
-    """End the sessions of a user, but the one of this request; return how many ended."""
+    """End the sessions of a user, except the one of `but`. Return how many ended."""
     from mekiki.accounts.models import Session
 
     rows = Session.objects.filter(user=user)
@@ -139,7 +148,7 @@ def end_sessions(*, user: "User", but: HttpRequest | None = None) -> int:
 
 
 def note_client(request: HttpRequest) -> None:
-    """Store address and browser of a session that has just begun or got another key."""
+    """Store the address and the browser of a session that is new or has a new key."""
     if not request.session.session_key:
         request.session.create()
     request.session.save()
@@ -152,12 +161,15 @@ _BROWSERS = (
     ("python", "Python"),
 )  # fmt: skip
 _SYSTEMS = (
-    ("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows"), ("CrOS", "ChromeOS"),
-    ("Macintosh", "macOS"), ("Linux", "Linux"),
+    ("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows"),
+    ("CrOS", "ChromeOS"), ("Macintosh", "macOS"), ("Linux", "Linux"),
 )  # fmt: skip
 
 
 def browser_name(agent: str) -> str:
-    """Return a browser's name for itself in short, such as "Firefox, Windows"; what is unknown as it is."""
+    """Return a short name of the browser, such as "Firefox, Windows".
+
+    An unknown user agent is returned unchanged, but shortened to 60 characters.
+    """
     found = [next((name for mark, name in table if mark in agent), "") for table in (_BROWSERS, _SYSTEMS)]
     return ", ".join(name for name in found if name) or agent[:60]

@@ -1,6 +1,7 @@
-"""The site's time zone: one source for pages and schedules (docs/explanation/time.md).
+"""The time zone of the site, used by pages and schedules (docs/explanation/time.md).
 
-MEKIKI_TIME_ZONE, where it is set, holds; else the zone an admin chose, or the first admin's browser; else UTC.
+The zone is MEKIKI_TIME_ZONE if it is set, else the zone that an admin chose or that the browser of the first
+admin reported, else UTC.
 """
 
 from functools import cache
@@ -18,9 +19,10 @@ from mekiki.audit.services import record
 
 @cache
 def known_zones() -> tuple[str, ...]:
-    """Return the names a person may choose: those of regions, and UTC."""
+    """Return the names that a user may choose: the zones of regions, and UTC."""
     regions = (
-        "Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific",
+        "Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian",
+        "Pacific",
     )  # fmt: skip
     return ("UTC", *sorted(zone for zone in available_timezones() if zone.split("/")[0] in regions))
 
@@ -31,7 +33,7 @@ def zone_name() -> str:
 
 
 def resolve(stored: str | None) -> str:
-    """Return the zone that holds when this one is stored. A name this machine does not know gives UTC."""
+    """Return the zone in use when `stored` is the stored zone. An unknown zone gives UTC."""
     name = settings.FIXED_TIME_ZONE or stored or "UTC"
     return name if name in available_timezones() else "UTC"
 
@@ -43,9 +45,10 @@ def zone() -> ZoneInfo:
 
 @transaction.atomic
 def set_time_zone(*, name: str, actor: User, source: str = "admin") -> None:
-    """Change the time zone of pages and schedules. source: "admin" or "browser", for the audit log.
+    """Change the time zone of pages and schedules.
 
-    PermissionDenied: not an admin of the platform. ValidationError: an unknown zone, or MEKIKI_TIME_ZONE is set.
+    `source` is "admin" or "browser", for the audit log. Raises PermissionDenied if `actor` is not an admin of
+    the platform. Raises ValidationError if the zone is unknown or MEKIKI_TIME_ZONE is set.
     """
     if not (actor.is_active and actor.is_superuser):
         raise PermissionDenied(_("Only an admin of the platform can do this."))
@@ -77,7 +80,7 @@ def set_time_zone(*, name: str, actor: User, source: str = "admin") -> None:
 
 
 def take_zone_of_browser(*, name: str, user: User) -> bool:
-    """Take the zone of the first admin's browser where none is set; return whether it was taken."""
+    """Use the zone of an admin's browser if no zone is set. Return whether it was used."""
     if settings.FIXED_TIME_ZONE or not user.is_superuser or name not in known_zones():
         return False
     if SiteSettings.objects.exclude(time_zone="").exists():
@@ -88,7 +91,7 @@ def take_zone_of_browser(*, name: str, user: User) -> bool:
 
 @transaction.atomic
 def move_schedules(name: str) -> int:
-    """Bring the stored schedules into this zone, and have beat read them again; return how many were moved."""
+    """Set the time zone of the stored schedules, and make beat reload them. Return how many changed."""
     moved = CrontabSchedule.objects.exclude(timezone=name).update(timezone=name)
     if moved:
         PeriodicTasks.update_changed()

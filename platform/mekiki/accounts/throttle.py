@@ -1,8 +1,8 @@
-"""Slow password guessing down without locking anybody out (docs/decisions/0031).
+"""Rules that slow down password guessing without locking anybody out (docs/decisions/0031).
 
-Tries are rows in the database, with the database's clock, because several web processes share them. A try is noted
-before the password is looked at, one after the other, so that many at the same moment count as well. A refused try
-is not noted: waiting ends, however often one asks meanwhile, and no thread of the site waits.
+Tries are rows in the database with the database's clock, because several web processes share them. A try is
+stored before its password is checked, and tries are stored one after the other, so simultaneous tries count
+too. A refused try is not stored: asking again does not prolong the wait. No thread of the site waits.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ WINDOW = timedelta(hours=24)
 KNOWN_FOR = timedelta(days=90)
 FIRST_WAIT, LONGEST_WAIT = 10, 20 * 60  # seconds; each failure doubles the wait
 
-# Failures that cost no wait. Behind them every failure makes the next wait longer.
+# Numbers of failures without a wait. Every further failure makes the next wait longer.
 FREE_KNOWN = 10  # for an account, from one known device or one known address
 FREE_NEW = 5  # for an account, from one new address
 FREE_ACCOUNT = 20  # for an account, from all new addresses together
@@ -35,7 +35,7 @@ FREE_SPRAY = 5  # other accounts that the same wrong password was tried for
 
 
 class LoginSlowed(ValidationError):
-    """A try that has to wait; `seconds` is how long. The password was not looked at."""
+    """The error that a try must wait for `seconds`. The password was not checked."""
 
     def __init__(self, seconds: int) -> None:
         self.seconds = seconds
@@ -61,7 +61,7 @@ def _words(seconds: int) -> str:
 
 @dataclass(frozen=True)
 class Attempt:
-    """A noted try: for whom, from where, and the row that stands for it."""
+    """A stored try: its row, the user of the account (if any) and the client."""
 
     row: LoginTry
     user: User | None
@@ -69,9 +69,9 @@ class Attempt:
 
 
 def subject_of(name: str) -> str:
-    """Return what tries for a typed name are counted under: the account it leads to, else a digest of the name.
+    """Return the key under which tries for a name are counted: the account of the name, else a digest.
 
-    The digest has a key: what is typed as a name may be a password.
+    The digest is keyed, because the entered name may be a password.
     """
     return _subject(user_named(name), name)
 
@@ -86,7 +86,7 @@ def _digest(salt: str, text: str) -> str:
 
 
 def begin(*, name: str, password: str, client: Client) -> Attempt:
-    """Note a try for the account of `name`; LoginSlowed when it has to wait."""
+    """Store a try for the account of `name`. Raises LoginSlowed if it must wait."""
     waited = _begin(name=name, password=password, client=client)
     if isinstance(waited, int):
         raise LoginSlowed(waited)
@@ -98,7 +98,7 @@ def _begin(*, name: str, password: str, client: Client) -> Attempt | int:
     user = user_named(name)
     subject = _subject(user, name)
     _lock(f"login {subject}", f"login {client.network}")
-    # After the clock was set back: a try of the future would make its account wait until then.
+    # After the clock was set back, a try in the future would make its account wait until that time.
     LoginTry.objects.filter(at__gt=Now()).update(at=Now())
     LoginTry.objects.filter(at__lt=Now() - 2 * WINDOW).delete()
     known = _known_by(user, client)
@@ -107,7 +107,8 @@ def _begin(*, name: str, password: str, client: Client) -> Attempt | int:
         address=client.network[:64],
         device=client.device_key if known == "device" else "",
         is_known=bool(known),
-        # 32 bits with a key: enough to see one password tried for many accounts, too few to tell the password.
+        # A keyed digest of 32 bits is enough to detect one password tried for many accounts, and too short to
+        # recover the password.
         password_digest=_digest("password", normalize(password))[:8],
     )
     for rule, rows, wait in (*_waits(row), *(() if known == "device" else _spray_waits(row))):
@@ -119,14 +120,14 @@ def _begin(*, name: str, password: str, client: Client) -> Attempt | int:
 
 
 def _lock(*keys: str) -> None:
-    """One try after the other for an account, and for an address; always in the same order."""
+    """Lock these keys, always in the same order, so that tries are processed one after the other."""
     with connection.cursor() as cursor:
         for key in sorted(set(keys)):
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [key])
 
 
 def _known_by(user: User | None, client: Client) -> str:
-    """Return "device" or "address": by what this client is known to the account; "" for a new one."""
+    """Return how the account knows this client: "device", "address", or "" for a new client."""
     if user is None:
         return ""
     keys = [key for key in (client.device_key, client.address_key) if key]
@@ -136,7 +137,7 @@ def _known_by(user: User | None, client: Client) -> str:
 
 
 def _waits(row: LoginTry) -> list[tuple[str, QuerySet[LoginTry], int]]:
-    """Return (rule, the tries it counts, seconds to wait) of each rule that holds for a try, longest wait first."""
+    """Return (rule, counted tries, seconds to wait) of each rule for a try, the longest wait first."""
     recent = LoginTry.objects.filter(at__gt=Now() - WINDOW)
     account = recent.filter(name=row.name)
     here = account.filter(address=row.address, device="")
@@ -155,12 +156,12 @@ def _waits(row: LoginTry) -> list[tuple[str, QuerySet[LoginTry], int]]:
 
 
 def wait_after(failures: int, free: int) -> int:
-    """Return the seconds from the last of so many failures to the next try."""
+    """Return the seconds from the last of `failures` failures to the next try."""
     return min(LONGEST_WAIT, FIRST_WAIT << min(failures - free, 20)) if failures >= free else 0
 
 
 def _wait(rows: QuerySet[LoginTry], free: int) -> int:
-    """Return the seconds that a try counted among these rows still has to wait."""
+    """Return the seconds that a try counted among these rows must still wait."""
     ages = list(rows.order_by("-at").annotate(age=Now() - F("at")).values_list("age", flat=True)[: free + 8])
     return _left(wait_after(len(ages), free), ages[0]) if ages else 0
 
@@ -170,7 +171,10 @@ def _left(wait: int, age: timedelta) -> int:
 
 
 def _spray_waits(row: LoginTry) -> list[tuple[str, QuerySet[LoginTry], int]]:
-    """Return the rule of a password that was wrong for several other accounts, here or (new client) anywhere."""
+    """Return the rule for a password that was wrong for several other accounts.
+
+    For a new client, the tries from all addresses count; for a known client, only the tries from its address.
+    """
     rows = LoginTry.objects.filter(password_digest=row.password_digest, at__gt=Now() - WINDOW)
     rows = rows.exclude(name=row.name)
     if row.is_known:
@@ -181,7 +185,7 @@ def _spray_waits(row: LoginTry) -> list[tuple[str, QuerySet[LoginTry], int]]:
 
 
 def _record_slowed(rows: QuerySet[LoginTry], user: User | None, client: Client, rule: str) -> None:
-    """Record that a rule makes tries wait: once after each failure it counts, not for each refusal."""
+    """Record that a rule makes tries wait, once after each counted failure and not at each refusal."""
     newest = rows.order_by("-at").first()
     if newest is None or newest.refused:
         return
@@ -191,7 +195,7 @@ def _record_slowed(rows: QuerySet[LoginTry], user: User | None, client: Client, 
 
 
 def succeed(attempt: Attempt) -> None:
-    """Forget the failures for this account from this device or address: the right password was given."""
+    """Delete the failures of this account from this device or address, because the password was right."""
     row = attempt.row
     tries = LoginTry.objects.filter(name=row.name)
     if row.device:
@@ -201,5 +205,8 @@ def succeed(attempt: Attempt) -> None:
 
 
 def forget_failures(user: User) -> None:
-    """Let the user log in from anywhere without a wait: an admin gave a new password, or a mail led to one."""
+    """Delete all failures of an account, so that the user can log in from anywhere without a wait.
+
+    This happens after an admin or a mail has led to a new password.
+    """
     LoginTry.objects.filter(name=f"user:{user.pk}").delete()

@@ -1,4 +1,4 @@
-"""Addresses of accounts, under /accounts/."""
+"""URL patterns of accounts, under /accounts/."""
 
 from django.contrib.auth.views import LogoutView
 from django.urls import path

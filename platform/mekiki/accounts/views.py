@@ -1,4 +1,4 @@
-"""Logging in and out, the own account, and the platform's users."""
+"""Views for the login, the user's own account, the users of the platform and the settings of the site."""
 
 from typing import Any
 
@@ -28,21 +28,24 @@ from mekiki.accounts.sign_on.selectors import identities_of
 
 
 class LoginView(auth_views.LoginView):
-    """The door. Django's own view keeps `next` on this site and makes a new session."""
+    """The login page. Django's view allows `next` only on this site and creates a new session."""
 
     template_name = "accounts/login.html"
     authentication_form = LoginForm
     redirect_authenticated_user = True
 
     def form_valid(self, form: Any) -> HttpResponse:
-        """Go on with the login's next step; accounts/login_flow.py ends it, accounts/logins.py records it."""
+        """Continue with the next step of the login.
+
+        accounts/login_flow.py finishes the login, and accounts/logins.py records it.
+        """
         user = form.get_user()
         self.request.session[login_flow.ZONE_KEY] = str(form.cleaned_data.get("browser_zone") or "")[:64]
         login = Login(user=user, redirect_url=self.get_success_url())
         return perform_password_login(self.request, {"username": user.username}, login)
 
     def get_context_data(self, **more: Any) -> dict[str, Any]:
-        """Add which ways to log in there are."""
+        """Add the available ways to log in."""
         return super().get_context_data(
             **more,
             passkeys_work=hosts.passkeys_work(self.request),
@@ -54,7 +57,7 @@ class LoginView(auth_views.LoginView):
 @never_cache
 @require_safe
 def account(request: HttpRequest) -> HttpResponse:
-    """The own account: password, language, sessions, roles. accounts/own.py changes what stands there."""
+    """Show the user's own account: password, language, sessions, roles. accounts/own.py changes it."""
     user = person(request)
     context = {
         "form": OwnPasswordForm(request),
@@ -71,10 +74,10 @@ def account(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def users(request: HttpRequest) -> HttpResponse:
-    """All users of the platform, by name."""
+    """Show all users of the platform, by name."""
     require_platform_admin(request.user)
     search, after = request.GET.get("q", "")[:150], request.GET.get("after", "")[:150]
-    # PostgreSQL's text holds no NUL.
+    # A text in PostgreSQL cannot contain NUL.
     page, more = selectors.users(after=after.replace("\0", ""), search=search.replace("\0", ""))
     context = {"users": page, "search": search, "after": after, "more": more}
     return render(request, "accounts/users.html", context)
@@ -85,7 +88,7 @@ def users(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @confirm_first
 def create(request: HttpRequest) -> HttpResponse:
-    """A new user. A password that was made is on the answer to this request only, never stored or sent."""
+    """Create a user. A generated password is only in the response to this request, never stored or sent."""
     require_platform_admin(request.user)
     form = NewUserForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
@@ -105,7 +108,7 @@ def create(request: HttpRequest) -> HttpResponse:
 
 
 def _by_field(error: ValidationError) -> dict[str | None, list[str]]:
-    """The service's complaints, under the form's names."""
+    """Return the error messages of the service by the field names of the form."""
     if not hasattr(error, "error_dict"):
         return {"password": error.messages}
     names = {"username": "name", "password": "password", "email": "email"}
@@ -114,7 +117,7 @@ def _by_field(error: ValidationError) -> dict[str | None, list[str]]:
 
 @require_safe
 def user(request: HttpRequest, user_id: int) -> HttpResponse:
-    """One user: roles, rights, and what an admin may do about them."""
+    """Show one user: roles, rights and the actions of an admin."""
     found = user_for(person(request), user_id)
     context = {
         "person": found,
@@ -129,7 +132,7 @@ def user(request: HttpRequest, user_id: int) -> HttpResponse:
 @require_POST
 @confirm_first
 def set_active(request: HttpRequest, user_id: int) -> HttpResponse:
-    """Deactivate, or let in again."""
+    """Deactivate or reactivate a user."""
     found = user_for(person(request), user_id)
     active = request.POST.get("active") == "1"
     try:
@@ -145,7 +148,7 @@ def set_active(request: HttpRequest, user_id: int) -> HttpResponse:
 @require_POST
 @confirm_first
 def set_may_create(request: HttpRequest, user_id: int) -> HttpResponse:
-    """Allow a user to create datasets, or no longer."""
+    """Allow or forbid a user to create datasets."""
     found = user_for(person(request), user_id)
     allowed = request.POST.get("allowed") == "1"
     services.set_may_create_datasets(user=found, allowed=allowed, actor=person(request))
@@ -173,7 +176,7 @@ def set_email(request: HttpRequest, user_id: int) -> HttpResponse:
 @require_POST
 @confirm_first
 def end_sessions(request: HttpRequest, user_id: int) -> HttpResponse:
-    """Log a user out everywhere."""
+    """End all sessions of a user."""
     found = user_for(person(request), user_id)
     if found.pk == request.user.pk:
         return redirect("sessions")
@@ -186,7 +189,7 @@ def end_sessions(request: HttpRequest, user_id: int) -> HttpResponse:
 @require_POST
 @confirm_first
 def set_admin(request: HttpRequest, user_id: int) -> HttpResponse:
-    """Make a user an admin of the platform, or take that away."""
+    """Make a user an admin of the platform, or withdraw this right."""
     found = user_for(person(request), user_id)
     is_admin = request.POST.get("admin") == "1"
     try:
@@ -200,7 +203,7 @@ def set_admin(request: HttpRequest, user_id: int) -> HttpResponse:
             else _("%(name)s is no admin of the platform any more.")
         )
         messages.success(request, said % {"name": found.username})
-    # Who has given up the own right cannot open the page of a user any more.
+    # An admin who gave up this right cannot open the page of a user any more.
     return redirect("home") if found.pk == request.user.pk and not is_admin else redirect("user", user_id)
 
 
@@ -208,7 +211,7 @@ def set_admin(request: HttpRequest, user_id: int) -> HttpResponse:
 @require_POST
 @confirm_first
 def reset_password(request: HttpRequest, user_id: int) -> HttpResponse:
-    """A new password, made here and shown once; the user's sessions end."""
+    """Generate a new password and show it once. The user's sessions end."""
     found = user_for(person(request), user_id)
     if found.pk == request.user.pk:
         messages.error(request, _("Change your own password on your account’s page."))
@@ -220,7 +223,7 @@ def reset_password(request: HttpRequest, user_id: int) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def site_settings(request: HttpRequest) -> HttpResponse:
-    """Settings of the whole site, for the platform's admins."""
+    """Show and change the settings of the whole site, for admins of the platform."""
     require_platform_admin(request.user)
     form = SiteForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():

@@ -1,4 +1,4 @@
-"""The REST API: one router per app, no logic of its own. Session login, CSRF checked."""
+"""The REST API: one router per app, without business logic. Session login, with CSRF checks."""
 
 from typing import Any
 
@@ -17,7 +17,10 @@ from mekiki.api.review import router as review
 
 
 class Api(NinjaAPI):
-    """Answers strangers itself, with 401 as JSON: a program has no use for a redirect to the login page."""
+    """An API that answers a request without a login with 401 as JSON.
+
+    A program cannot use a redirect to the login page.
+    """
 
     @property
     def urls(self) -> Any:

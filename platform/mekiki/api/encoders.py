@@ -1,4 +1,4 @@
-"""The encoder of a dataset: which is in use, preparing another, switching over, taking that back."""
+"""The encoder of a dataset: show it, prepare another one, switch to it and switch back."""
 
 from datetime import datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""Every error of the API has one shape: {"detail": a sentence for people, "code": a word for programs}."""
+"""Errors of the API, all in one form: {"detail": a sentence for people, "code": a word for programs}."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ class ErrorOut(Schema):
 
 
 def install(api: NinjaAPI) -> None:
-    """Answer every error of `api` in that shape."""
+    """Register the handlers that answer every error of `api` in this form."""
 
     def reply(request: HttpRequest, status: int, code: str, detail: str, **more: Any) -> HttpResponse:
         return api.create_response(request, {"detail": detail, "code": code, **more}, status=status)

@@ -1,4 +1,4 @@
-"""Images by what they show: the search of the gallery, for programs."""
+"""Image search by text or by image, for programs. It is the search of the gallery."""
 
 from typing import Annotated, Any, Literal
 
@@ -21,20 +21,21 @@ from mekiki.review.searching import search
 router = Router(tags=["images"])
 
 ERRORS = dict.fromkeys((401, 404, 409, 422, 503), ErrorOut)
-# Whose fault it is: of the text, of the state, of the installation.
+# Problems of the text (status 422), and problems that may pass (status 503). All others: 409.
 BAD_TEXT = (Problem.EMPTY, Problem.LONG, Problem.TOO_LONG)
 NOT_NOW = (Problem.NOT_LOADED, Problem.BUSY, Problem.NO_WORKER, Problem.NOT_SENT, "too_slow")
 PATIENCE = 1.5
 
 
 class NotNowError(ReviewError):
-    """It may work a little later (503)."""
+    """The error that a request may succeed a little later (503)."""
 
     status = 503
 
 
 class SearchIn(Schema):
-    """What to search for, and the filters of the gallery. One of `text` and `like` is needed; `text` goes first."""
+    """What to search for, and the filters of the gallery. \
+One of `text` and `like` is needed; `text` goes first."""
 
     text: str = Field("", max_length=10_000, description="Any language the encoder reads.")
     like: str = Field("", max_length=64, description="SHA-256 of an image of the dataset.")
@@ -78,7 +79,8 @@ class SearchOut(Schema):
     summary="Images by a text or by an image, the most similar first",
 )
 def search_images(request: HttpRequest, slug: str, asked: Annotated[SearchIn, Query()]) -> dict[str, Any]:
-    """For members of the dataset. Images of the audit reserve that were not judged yet take no part (`left_out`)."""
+    """For members of the dataset. \
+Images of the audit reserve that were not judged yet take no part (`left_out`)."""
     user = person(request)
     dataset = dataset_for(user, slug)
     given = asked.dict()

@@ -1,4 +1,4 @@
-"""Imports of a dataset, and the lines of their reports, for programs."""
+"""The imports of a dataset and the lines of their reports, for programs."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal

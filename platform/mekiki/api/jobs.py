@@ -1,4 +1,4 @@
-"""Jobs: how far they are, and stopping them."""
+"""Jobs: show their progress, and cancel them."""
 
 from dataclasses import asdict
 from typing import Any
@@ -38,7 +38,10 @@ class JobOut(Schema):
 
 
 def role_of(job: Job) -> str | None:
-    """The user's role in the dataset of a job that job_for gave; work of no dataset is for admins only."""
+    """Return the user's role in the dataset of a job that `job_for` returned.
+
+    A job without a dataset is for admins only.
+    """
     return job.dataset.role if job.dataset else Role.ADMIN
 
 

@@ -1,4 +1,4 @@
-"""Limits of storage: what a dataset and the platform store and may store."""
+"""Quotas: the amounts that a dataset and the platform store, and their limits."""
 
 from typing import Any
 

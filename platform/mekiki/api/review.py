@@ -1,6 +1,7 @@
-"""The review as the station uses it: next, answer, undo, renew, release. For reviewers of the dataset.
+"""The review API of the station: next, answer, undo, renew and release, for reviewers of the dataset.
 
-Every call: 404 for a stranger, 403 for a viewer, 409 when the state forbids it, 422 when malformed.
+Every call answers 404 to a user without a role, 403 to a viewer, 409 if the state forbids it and 422 if it is
+malformed.
 """
 
 from datetime import datetime
@@ -28,7 +29,7 @@ ERRORS = dict.fromkeys((401, 403, 404, 409, 422), ErrorOut)
 
 
 def _storable(text: str) -> str:
-    """PostgreSQL takes neither NUL nor half of a surrogate pair."""
+    """Return the text if PostgreSQL can store it: without NUL and without half of a surrogate pair."""
     if "\x00" in text or any(0xD800 <= ord(c) <= 0xDFFF for c in text):
         raise ValueError("no text")
     return text
@@ -97,7 +98,8 @@ class NextOut(Schema):
 class AnswerIn(Schema):
     """One answer. `client_key` is the sender's own: sent again, the answer is recorded once.
 
-    `milliseconds`: how long the image was on the screen; too short to be seen, the answer is refused (not_seen).
+    `milliseconds`: how long the image was on the screen; \
+too short to be seen, the answer is refused (not_seen).
     """
 
     item: Id

@@ -4,7 +4,8 @@ from django.apps import AppConfig
 from django.db import connections
 from django.db.models.signals import post_migrate
 
-# pgtrigger makes this function with each trigger: a session that sets pgtrigger.ignore passes by every trigger it names.
+# pgtrigger creates this function with each trigger. Its own version lets a session that sets pgtrigger.ignore
+# bypass the triggers that the setting names.
 NEVER_IGNORE = """
 CREATE OR REPLACE FUNCTION _pgtrigger_should_ignore(trigger_name name) RETURNS boolean
     LANGUAGE plpgsql AS $$ BEGIN RETURN false; END; $$
@@ -17,7 +18,7 @@ class AuditConfig(AppConfig):
     verbose_name = "Audit"
 
     def ready(self) -> None:
-        """Events are sealed, and no session can turn triggers off by pgtrigger's own setting."""
+        """Register events as a sealed table and the head mail, and make pgtrigger.ignore ineffective."""
         from mekiki.audit.sealed_tables import EVENTS, register_sealed_table
 
         register_sealed_table(EVENTS)
@@ -29,7 +30,7 @@ class AuditConfig(AppConfig):
 
 
 def obey_every_trigger(*, using: str, **_options: Any) -> None:
-    """Let pgtrigger.ignore have no effect. Called after every migration."""
+    """Make the setting pgtrigger.ignore ineffective. Called after every migration."""
     with connections[using].cursor() as cursor:
         cursor.execute(
             "SELECT 1 FROM pg_proc WHERE oid = to_regproc(%s) AND pg_has_role(current_user, proowner, %s)",

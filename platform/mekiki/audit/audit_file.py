@@ -1,7 +1,8 @@
-"""The file of `mekiki audit export`, checked without the platform: seals, rows, keys and time stamps in one zip.
+"""Format and check of the file of `mekiki audit export`: a zip of seals, rows, keys and time stamps.
 
-Needs neither Django nor a database nor a network, and trusts nothing in the file: lines and numbers are bounded before
-they are read. `python -m mekiki.audit.audit_file FILE [KEY]` runs it alone.
+The check needs neither the platform, nor Django, a database or a network. It does not trust the file: the
+lengths of lines and the sizes of numbers are limited before they are used.
+`python -m mekiki.audit.audit_file FILE [KEY]` runs the check alone.
 """
 
 import base64
@@ -39,7 +40,7 @@ Mekiki 監査ファイル：封印されたすべての行と、その封印、�
 MAX_LINE = 1 << 24
 MAX_SMALL = 1 << 24
 MAX_ROWS = 1 << 20  # under one seal
-# Where damage of a zip shows.
+# The exceptions that reading a damaged file can raise.
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -55,16 +56,16 @@ _DAMAGE = (
 
 
 class NotAnAuditFileError(Exception):
-    """The file is not one that `mekiki audit export` wrote. The text says why."""
+    """An error for a file that `mekiki audit export` did not write. The text gives the reason."""
 
 
 def rows_name(table: str) -> str:
-    """Return the name, inside the file, of a table's rows."""
+    """Return the name of the file in the zip that holds the rows of a table."""
     return f"{table}.jsonl"
 
 
 class FileSource:
-    """The seals and rows of an audit file. As checking.Source."""
+    """The seals and rows of an audit file. Implements checking.Source."""
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive
@@ -73,7 +74,7 @@ class FileSource:
         self._ahead: dict[str, tuple[int, bytes]] = {}  # the first row of the next seal
 
     def public_keys(self) -> list[PublicKey]:
-        """As checking.Source."""
+        """Implement checking.Source.public_keys."""
         with self._archive.open(KEYS) as file:
             value = json.loads(file.read(MAX_SMALL))
         if value["format"] != FORMAT or value["version"] != 1:
@@ -89,12 +90,12 @@ class FileSource:
                 yield line[:-1]
 
     def seals(self) -> Iterator[SealFacts]:
-        """As checking.Source."""
+        """Implement checking.Source.seals."""
         for line in self._lines(SEALS):
             yield SealFacts.from_json(json.loads(line))
 
     def leaves(self, seal: SealFacts) -> tuple[bytes, bytes] | None:
-        """As checking.Source. The file has them in the order of the seals."""
+        """Implement checking.Source.leaves. The file holds the leaves in the order of the seals."""
         if not 0 < seal.rows <= MAX_ROWS:
             return None
         if self._leaves is None:
@@ -109,7 +110,7 @@ class FileSource:
             yield pk, line
 
     def rows(self, table: str, after: int | None, upto: int) -> Iterator[tuple[int, bytes]] | None:
-        """As checking.Source: the next rows of the file whose ids are not beyond `upto`."""
+        """Implement checking.Source.rows: yield the next rows of the file with ids up to `upto`."""
         if table not in self._open:
             if rows_name(table) not in self._archive.namelist():
                 return None
@@ -126,18 +127,18 @@ class FileSource:
             row = next(self._open[table], None)
 
     def rest(self, table: str, after: int | None) -> Iterable[int]:
-        """As checking.Source: what stands in the file after the last sealed row."""
+        """Implement checking.Source.rest: yield the ids in the file after the last sealed row."""
         if table in self._ahead:
             yield self._ahead.pop(table)[0]
         for pk, _line in self._open.get(table, iter(())):
             yield pk
 
     def unsealed(self, last: dict[str, int]) -> int:
-        """As checking.Source: a file holds sealed rows only."""
+        """Implement checking.Source.unsealed. The result is 0, because a file holds only sealed rows."""
         return 0
 
     def stamps(self) -> Iterator[Stamp]:
-        """As checking.Source."""
+        """Implement checking.Source.stamps."""
         for line in self._lines(STAMPS):
             value: dict[str, Any] = json.loads(line)
             yield Stamp(
@@ -149,7 +150,10 @@ class FileSource:
 
 
 def is_proof(path: Path) -> bool:
-    """Return whether a file is a proof of `mekiki audit prove` by its first byte. OSError where it cannot be read."""
+    """Return whether a file is a proof of `mekiki audit prove`, judged by its first byte.
+
+    Raises OSError if the file cannot be read.
+    """
     with path.open("rb") as file:
         return file.read(1) == b"{"
 
@@ -162,7 +166,10 @@ def check_file(
     check_stamp: Callable[[Stamp, bytes], str] | None = None,
     progress: Callable[[int], None] = lambda rows: None,
 ) -> CheckReport:
-    """Check an exported file or a proof. Never raises for what is in it. Arguments as check_seals."""
+    """Check an exported audit file or a proof. The arguments are those of check_seals.
+
+    The contents of the file never cause an exception: problems are in the report.
+    """
     report = CheckReport()
     try:
         if not path.is_file():
@@ -194,7 +201,10 @@ def _tables(archive: zipfile.ZipFile) -> set[str]:
 
 
 def main(arguments: list[str]) -> int:
-    """`python -m mekiki.audit.audit_file FILE [KEY…]`: print what was found; 0 when all is as it was sealed."""
+    """Run `python -m mekiki.audit.audit_file FILE [KEY…]`: print the findings and the result.
+
+    Return 0 if there are no findings, 1 if there are some, and 2 if the arguments are wrong.
+    """
     if not arguments:
         print("usage: python -m mekiki.audit.audit_file FILE [PUBLIC_KEY.pem …]", file=sys.stderr)
         return 2

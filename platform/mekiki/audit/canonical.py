@@ -1,4 +1,7 @@
-"""Canonical JSON (RFC 8785): one text for one value, whoever writes it. Knows neither Django nor the database."""
+"""Canonical JSON (RFC 8785): every implementation writes the same text for the same value.
+
+This module uses neither Django nor the database.
+"""
 
 import json
 from typing import Any
@@ -12,9 +15,10 @@ _MOST = 2**53 - 1
 
 
 def canonical(value: Any) -> bytes:
-    """Return the value as canonical JSON. ValueError for what RFC 8785 cannot express.
+    """Return the value as canonical JSON.
 
-    That is: NaN, infinities, whole numbers beyond 2^53, and texts that are not Unicode.
+    Raises ValueError for values that RFC 8785 cannot express: NaN, infinities, integers beyond 2^53 - 1 and
+    texts that are not Unicode.
     """
     if _is_plain(value):
         return _encode(value).encode()
@@ -22,9 +26,10 @@ def canonical(value: Any) -> bytes:
 
 
 def _is_plain(value: Any) -> bool:
-    """Return whether Python's own encoder, which is faster, writes the same bytes as RFC 8785 asks for.
+    """Return whether the JSON encoder of Python writes the bytes that RFC 8785 requires.
 
-    It differs in the order of keys beyond ASCII, and in how it writes some floating-point numbers.
+    The encoder of Python is faster. It differs in the order of keys beyond ASCII, and in some floating-point
+    numbers.
     """
     kind = type(value)
     if kind is str or value is None or kind is bool:

@@ -1,4 +1,7 @@
-"""Checks rows against their seals: the same steps for the database and for an exported file. Knows no Django."""
+"""The check of rows against their seals, for the database and for an exported file.
+
+This module does not use Django.
+"""
 
 import contextlib
 import json
@@ -13,15 +16,15 @@ from mekiki.audit.findings import CheckReport, EnoughError
 from mekiki.audit.key_list import PublicKey, trusted_keys
 from mekiki.audit.statements import SealFacts
 
-# Of one seal: rows that differ, among which exchanged ones are looked for.
+# The search for exchanged rows looks at no more than this many differing rows of one seal.
 MOST_MOVED = 64
-# Rows between two reports of progress.
+# The number of rows between two reports of progress.
 STEP = 2000
 
 
 @dataclass(frozen=True)
 class Stamp:
-    """A time stamp of a seal, as stored."""
+    """A stored time stamp of a seal."""
 
     seal: int
     reply: bytes
@@ -30,25 +33,31 @@ class Stamp:
 
 
 class Source(Protocol):
-    """Where seals and rows are read from."""
+    """A source of seals and rows."""
 
     def public_keys(self) -> list[PublicKey]:
-        """Return the platform's keys, oldest first."""
+        """Return the platform's keys, the oldest first."""
 
     def seals(self) -> Iterator[SealFacts]:
-        """Yield the seals in the order in which they are kept."""
+        """Yield the seals in the order in which they are stored."""
 
     def leaves(self, seal: SealFacts) -> tuple[bytes, bytes] | None:
-        """Return the ids (8 bytes each) and leaf hashes (32 bytes each) kept for a seal; None where they are missing."""
+        """Return the stored ids (8 bytes per row) and leaf hashes (32 bytes per row) of a seal.
+
+        The result is None if they are missing.
+        """
 
     def rows(self, table: str, after: int | None, upto: int) -> Iterator[tuple[int, bytes]] | None:
-        """Yield (id, canonical JSON) of the rows with after < id <= upto; None for a table that is unknown here."""
+        """Yield (id, canonical JSON) of the rows with after < id <= upto.
+
+        The result is None if the source does not know the table.
+        """
 
     def rest(self, table: str, after: int | None) -> Iterable[int]:
-        """Yield the ids of rows that no seal covers, where there must be none."""
+        """Yield the ids of rows that no seal covers, in a source that must not hold such rows."""
 
     def unsealed(self, last: dict[str, int]) -> int:
-        """Return how many rows came after the last seals; last: table → last sealed id."""
+        """Return the number of rows after the last seals. `last` maps a table to its last sealed id."""
 
     def stamps(self) -> Iterator[Stamp]:
         """Yield the time stamps."""
@@ -56,7 +65,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Head:
-    """A head somebody kept elsewhere: the number of a seal, and the root over all seals up to it."""
+    """A head that was kept elsewhere: the number of a seal, and the root over all seals up to it."""
 
     seal: int
     log_root: bytes
@@ -70,11 +79,12 @@ def check_seals(
     check_stamp: Callable[[Stamp, bytes], str] | None = None,
     progress: Callable[[int], None] = lambda rows: None,
 ) -> CheckReport:
-    """Check signatures, chain and rows of all seals. Never raises for what the source holds.
+    """Check signatures, chain and rows of all seals. The contents of the source never cause an exception.
 
-    keys: PEM of keys from elsewhere that the newest seal must be signed by, or by a key they signed for. heads: what
-    must be found again. check_stamp(stamp, signed bytes) returns "" or why a time stamp does not fit.
-    progress(rows checked so far); what it raises stops the check.
+    `keys` are PEM keys from outside. One of them, or a key that they signed for in turn, must have signed the
+    newest seal. `heads` must agree with the seals of the source. `check_stamp(stamp, signed bytes)` returns
+    "" if a time stamp is valid, else the reason. `progress` gets the number of rows checked so far. An
+    exception from `progress` stops the check.
     """
     check = _Check(source, progress)
     with contextlib.suppress(EnoughError):
@@ -83,7 +93,7 @@ def check_seals(
 
 
 class _Check:
-    """One check."""
+    """The state of one run of check_seals."""
 
     def __init__(self, source: Source, progress: Callable[[int], None]) -> None:
         self.source, self.progress = source, progress
@@ -97,7 +107,7 @@ class _Check:
         heads: Sequence[Head],
         check_stamp: Callable[[Stamp, bytes], str] | None,
     ) -> None:
-        """Everything, seal by seal."""
+        """Check everything, seal by seal."""
         known = {key.fingerprint: key for key in self.source.public_keys()}
         for key in known.values():
             if not key.linked:
@@ -143,7 +153,7 @@ class _Check:
         for missing in range(expected, min(seal.number, expected + 5)):
             self.report.add("seal_missing", seal=missing)
         if seal.number != expected:
-            self.log = merkle.Tree()  # what follows is compared with itself only
+            self.log = merkle.Tree()  # after a gap, log roots cannot be compared
         elif seal.previous != (before.hash() if before else b""):
             self.report.add("seal_chain", seal=seal.number)
         self.log.add(seal.hash())
@@ -158,7 +168,7 @@ class _Check:
             self.report.add("seal_changed", seal=seal.number)
 
     def _rows(self, seal: SealFacts) -> None:
-        """Compare the rows of a seal with the hashes kept for it, and these with its root."""
+        """Compare the rows of a seal with its stored hashes, and these hashes with its root."""
         after = self.last.get(seal.table)
         if after is not None and seal.first_id <= after:
             self.report.add("seal_range", seal=seal.number)
@@ -168,7 +178,7 @@ class _Check:
             return
         self.last[seal.table] = seal.last_id
         kept = self._kept(seal)
-        tree = merkle.Tree()  # of the rows as they are
+        tree = merkle.Tree()  # over the rows of the source
         differing: dict[int, bytes] = {}
         newest = after
         for pk, content in rows:
@@ -193,7 +203,7 @@ class _Check:
             self._name(seal, kept, differing)
 
     def _kept(self, seal: SealFacts) -> dict[int, bytes] | None:
-        """Return id → leaf hash as kept for the seal; None where they do not add up to its root."""
+        """Return id → leaf hash as stored for the seal, or None if the hashes do not give its root."""
         found = self.source.leaves(seal)
         if found is not None:
             ids, hashes = found
@@ -208,7 +218,7 @@ class _Check:
         return None
 
     def _name(self, seal: SealFacts, kept: dict[int, bytes], differing: dict[int, bytes]) -> None:
-        """Name each row that was changed, removed, inserted or exchanged."""
+        """Add a finding for each row that was changed, removed, inserted or exchanged."""
         where = {"table": seal.table, "seal": seal.number}
         by_hash = {leaf: pk for pk, leaf in kept.items()}
         moved: dict[int, int] = {}
@@ -226,7 +236,7 @@ class _Check:
 
 
 def _as_row(content: bytes, pk: int) -> bytes:
-    """Return the leaf hash that a row would have under another id; b"" for what is no row."""
+    """Return the leaf hash that a row would have under another id, or b"" if the content is no row."""
     try:
         return merkle.leaf_hash(canonical({**json.loads(content), "id": pk}))
     except (ValueError, TypeError, RecursionError):

@@ -1,4 +1,4 @@
-"""What a check of the seals finds, in sentences. Knows neither Django nor the database."""
+"""The findings of a check of seals, as sentences. This module uses neither Django nor the database."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ def gettext_noop(text: str) -> str:
     return text
 
 
-# What the tables are called.
+# The names of the sealed tables, for the translation catalogues.
 TABLES = (gettext_noop("events"), gettext_noop("decisions"))
 SENTENCES = {
     "row_changed": gettext_noop("%(table)s: row %(id)s was changed after seal %(seal)s was made."),
@@ -21,13 +21,14 @@ SENTENCES = {
         "%(table)s: row %(id)s was inserted among the rows of seal %(seal)s after the seal was made."
     ),
     "row_moved": gettext_noop(
-        "%(table)s: row %(id)s holds what was sealed as row %(other)s (seal %(seal)s): the rows were re-ordered."
+        "%(table)s: row %(id)s holds what was sealed as row %(other)s (seal %(seal)s): "
+        "the rows were re-ordered."
     ),
     "row_order": gettext_noop("%(table)s: row %(id)s is not in the order of the ids."),
     "row_extra": gettext_noop("%(table)s: row %(id)s is in the file, but under no seal of it."),
     "rows_differ": gettext_noop(
-        "%(table)s: the rows %(first)s to %(last)s are not what seal %(seal)s was made over. Which row differs cannot "
-        "be said, because the hashes kept for the seal were changed too."
+        "%(table)s: the rows %(first)s to %(last)s are not what seal %(seal)s was made over. "
+        "Which row differs cannot be said, because the hashes kept for the seal were changed too."
     ),
     "leaves": gettext_noop("The hashes kept for the rows of seal %(seal)s are missing or were changed."),
     "seal_missing": gettext_noop("Seal %(seal)s is missing."),
@@ -50,7 +51,8 @@ SENTENCES = {
     "key_unknown": gettext_noop("Seal %(seal)s names a key that is not among the keys of the platform."),
     "key_link": gettext_noop("The key %(fingerprint)s replaced another, which did not sign for it."),
     "key_other": gettext_noop(
-        "The seals after seal %(seal)s are signed by another key than the one you gave: its fingerprint is %(fingerprint)s."
+        "The seals after seal %(seal)s are signed by another key than the one you gave: "
+        "its fingerprint is %(fingerprint)s."
     ),
     "time_stamp": gettext_noop("The time stamp of seal %(seal)s by %(authority)s does not fit: %(why)s."),
     "unreadable": gettext_noop("The file cannot be read: %(why)s."),
@@ -61,29 +63,32 @@ SENTENCES = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is not as it was sealed. `code` names a sentence; `detail` fills it."""
+    """One difference from the sealed state. `code` selects a sentence, and `detail` fills it."""
 
     code: str
     detail: dict[str, str] = field(default_factory=dict)
 
     def sentence(self, translate: Callable[[str], str] = str) -> str:
-        """Return the sentence for a person; control characters of a hostile file never reach the terminal."""
+        """Return the sentence for a person, without control characters.
+
+        A file from outside must not send control characters to a terminal.
+        """
         words = {k: translate(v) if k in {"why", "table"} and v else v for k, v in self.detail.items()}
         shown = {k: "".join(c if c.isprintable() else "�" for c in v[:300]) for k, v in words.items()}
         return translate(SENTENCES[self.code]) % shown
 
     def as_json(self) -> dict[str, Any]:
-        """Return it for storing."""
+        """Return the finding as a JSON object for storage."""
         return {"code": self.code, "detail": self.detail}
 
 
 class EnoughError(Exception):
-    """More differences than anybody reads: the check stops."""
+    """An error that stops the check because there are more differences than a person can read."""
 
 
 @dataclass
 class CheckReport:
-    """What a check found. `ok` only when nothing differs. unsealed: rows that no seal covers yet."""
+    """The result of a check. `ok` is true if nothing differs. `unsealed` counts rows without a seal."""
 
     findings: list[Finding] = field(default_factory=list)
     seals: int = 0
@@ -91,16 +96,16 @@ class CheckReport:
     unsealed: int = 0
     time_stamps: int = 0
     pinned: bool = False
-    of_proof: bool = False  # single rows under one head (proof_file.py), not all rows
+    of_proof: bool = False  # the check of a proof (proof_file.py): single rows under one head, not all rows
     head: dict[str, Any] = field(default_factory=dict)  # the newest seal: SealFacts.as_json
 
     @property
     def ok(self) -> bool:
-        """True when everything is as it was sealed."""
+        """Whether everything is as it was sealed."""
         return not self.findings
 
     def add(self, code: str, **detail: object) -> None:
-        """Note a difference. EnoughError when there are too many to be worth more."""
+        """Add a difference. Raises EnoughError after MOST differences."""
         self.findings.append(Finding(code, {k: str(v) for k, v in detail.items()}))
         if len(self.findings) >= MOST:
             self.findings.append(Finding("more", {"shown": str(MOST)}))

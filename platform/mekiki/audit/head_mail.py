@@ -1,6 +1,7 @@
-"""Mailing the head of the newest seal to people outside the reach of whoever runs the platform.
+"""Mails with the head of the newest seal, for people outside the control of the platform's operators.
 
-Once a day where there is a new seal, and when an admin asks. Sealing never waits for a mail: the sweeper sends it.
+A mail is sent once a day if there is a new seal, and when an admin requests it. Sealing never waits for a
+mail, because the sweeper sends the mails.
 """
 
 import base64
@@ -25,20 +26,21 @@ from mekiki.config import clock
 
 DAILY = timedelta(days=1)
 MOST = 20  # recipients
-LONGEST = 254  # of a mail address
+LONGEST = 254  # characters of a mail address
 MAILED = "seal.head_mailed"
 
 
 def recipients() -> list[str]:
-    """Return the addresses that get the head."""
+    """Return the addresses that receive the head."""
     return SiteSettings.objects.values_list("head_recipients", flat=True).first() or []
 
 
 @transaction.atomic
 def set_recipients(*, addresses: Iterable[str], actor: User) -> list[str]:
-    """Choose who gets the head once a day; none: nobody. Return the addresses, each once.
+    """Set who receives the head once a day; return the addresses without repetitions.
 
-    PermissionDenied below admin of the platform. ValidationError: no mail address, or too many.
+    An empty list means nobody. Raises PermissionDenied if the actor is no admin of the platform, and
+    ValidationError if an address is no mail address or there are too many.
     """
     require_platform_admin(actor)
     wanted = list(dict.fromkeys(address.strip() for address in addresses if address.strip()))
@@ -64,7 +66,10 @@ def set_recipients(*, addresses: Iterable[str], actor: User) -> list[str]:
 
 @transaction.atomic
 def mail_due_head() -> int:
-    """Have the newest head mailed where a day has passed and it is a new one; return to how many. For the schedule."""
+    """Queue the newest head if it is new and a day has passed; return the number of mails.
+
+    Called by the schedule.
+    """
     if not outbox.is_set_up() or not recipients():
         return 0
     row, seal = _locked(), newest_seal()
@@ -77,16 +82,18 @@ def mail_due_head() -> int:
 
 @transaction.atomic
 def mail_head(*, user: User | None = None) -> list[OutgoingMail]:
-    """Have the newest head mailed now; return the mails that wait. user: None on the command line.
+    """Queue the newest head now; return the mails that wait. `user` is None on the command line.
 
-    PermissionDenied; ValidationError: mail is not set up, nobody gets it, or nothing is sealed.
+    Raises PermissionDenied if the user is no admin of the platform. Raises ValidationError if mail is not set
+    up, there are no recipients, or nothing is sealed.
     """
     if user is not None:
         require_platform_admin(user)
     if not outbox.is_set_up():
         raise ValidationError(
             _(
-                "This site sends no mail: MEKIKI_MAIL_URL and MEKIKI_PUBLIC_URL are not set. Nothing was mailed."
+                "This site sends no mail: MEKIKI_MAIL_URL and MEKIKI_PUBLIC_URL are not set. "
+                "Nothing was mailed."
             )
         )
     row, seal = _locked(), newest_seal()
@@ -100,17 +107,20 @@ def mail_head(*, user: User | None = None) -> list[OutgoingMail]:
 
 
 def newest_seal() -> Seal | None:
-    """Return the newest seal; None before the first."""
+    """Return the newest seal, or None if there is none."""
     return Seal.objects.select_related("key").order_by("-number").first()
 
 
 def last_mailed() -> Event | None:
-    """Return the event of the head that was mailed last; None before the first."""
+    """Return the event of the last mailed head, or None if no head was mailed."""
     return Event.objects.filter(kind=MAILED).order_by("-pk").first()
 
 
 def troubled() -> list[OutgoingMail]:
-    """Return the mails of heads that could not be sent so far, or were given up, the newest first."""
+    """Return the mails of heads with a sending problem, the newest first.
+
+    These are mails that could not be sent so far, and mails that were given up.
+    """
     rows = OutgoingMail.objects.filter(kind=OutgoingMail.Kind.SEAL_HEAD, sent_at=None).exclude(problem="")
     return list(rows.order_by("-pk")[:MOST])
 
@@ -121,9 +131,11 @@ def _put(row: SiteSettings, seal: Seal) -> list[OutgoingMail]:
         head = f"{facts.number}:{facts.log_root.hex()}"
         subject = _("Mekiki: head of seal %(number)s") % {"number": facts.number}
         body = _(
-            "Head of the seals of %(site)s\n\nSeal: %(number)s\nMade: %(at)s\nRoot over all seals:\n%(root)s\n"
+            "Head of the seals of %(site)s\n\nSeal: %(number)s\nMade: %(at)s\n"
+            "Root over all seals:\n%(root)s\n"
             "Key:\n%(key)s\nSignature (Ed25519, base64):\n%(signature)s\n\n"
-            "Keep this mail where nobody who runs the platform can reach it. Compare it later, on the server or with a "
+            "Keep this mail where nobody who runs the platform can reach it. "
+            "Compare it later, on the server or with a "
             "file of “mekiki audit export”:\n\nmekiki audit verify --head %(head)s\n"
             "mekiki audit verify FILE --head %(head)s"
         ) % {

@@ -1,4 +1,7 @@
-"""The public keys of a platform as they stand in an audit file or a proof. Knows neither Django nor the database."""
+"""The public keys of a platform in an audit file or a proof.
+
+This module uses neither Django nor the database.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,18 +14,22 @@ from mekiki.audit.rotation import is_link
 
 @dataclass(frozen=True)
 class PublicKey:
-    """A key of the platform's history. linked: the key before signed for it, or it needs no such signature."""
+    """A key of the platform's history.
+
+    `linked` is true if the previous key signed for this key, or if the key needs no such signature.
+    """
 
     fingerprint: str
     pem: bytes
     linked: bool
-    successor: bool  # the key before signed for it: whoever trusts that one may trust this one
+    successor: bool  # the previous key signed for it, so trust in the previous key extends to this key
 
 
 def read_keys(values: Iterable[Mapping[str, Any]]) -> list[PublicKey]:
-    """Return the keys of a file, oldest first; ValueError where a key does not have its fingerprint.
+    """Return the keys of a file, the oldest first.
 
-    KeyError, TypeError or AttributeError for anything else that is no list of keys.
+    Raises ValueError if a key does not have its fingerprint, and KeyError, TypeError or AttributeError if the
+    value is no list of keys.
     """
     keys: list[PublicKey] = []
     before: PublicKey | None = None
@@ -40,7 +47,7 @@ def read_keys(values: Iterable[Mapping[str, Any]]) -> list[PublicKey]:
 
 
 def trusted_keys(known: Sequence[PublicKey], given: Sequence[bytes]) -> set[str]:
-    """Return the fingerprints of the given keys (PEM) and of the known keys that these signed for, in turn."""
+    """Return the fingerprints of the given keys (PEM) and of the known keys that they signed for, in turn."""
     trusted = {signing.key_id(pem) for pem in given}
     for before, key in pairwise(known):
         if key.successor and before.fingerprint in trusted:

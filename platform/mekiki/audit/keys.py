@@ -1,4 +1,7 @@
-"""The public keys of the platform: the one in use, and those before it. Never reads a private key."""
+"""The public keys of the platform: the current key and the earlier keys.
+
+This module never reads a private key.
+"""
 
 from itertools import pairwise
 
@@ -7,7 +10,7 @@ from mekiki.audit.rotation import is_link
 
 
 def current_key() -> SigningKey | None:
-    """Return the key in use: the newest. None before the first was made."""
+    """Return the key in use, which is the newest key, or None if there is no key."""
     return SigningKey.objects.order_by("-pk").first()
 
 
@@ -17,7 +20,7 @@ def key_history() -> list[SigningKey]:
 
 
 def broken_links(keys: list[SigningKey]) -> list[SigningKey]:
-    """Return the rotated keys that the key before did not sign for. keys: oldest first."""
+    """Return the rotated keys that the previous key did not sign for. `keys` are sorted oldest first."""
     found = []
     for before, key in pairwise(keys):
         pem, endorsement = before.public_pem.encode(), bytes(key.endorsement)

@@ -1,7 +1,8 @@
-"""Merkle trees of RFC 9162, section 2.1: roots, inclusion proofs, consistency proofs. Knows neither Django nor the database.
+"""Merkle trees of RFC 9162, section 2.1: roots, inclusion proofs and consistency proofs.
 
-A tree of n leaves splits at the largest power of two below n. Hashes are SHA-256; a leaf is hashed with 0x00 in front
-and a node with 0x01, so that a node can never be taken for a leaf.
+A tree of n leaves splits at the largest power of two below n. Hashes are SHA-256. The input of a leaf hash
+starts with 0x00 and that of a node hash with 0x01, so a node cannot be mistaken for a leaf. This module uses
+neither Django nor the database.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,10 +22,10 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 
 class Tree:
-    """A tree that grows by leaves, or by whole subtrees, at its right end; memory holds one hash a level."""
+    """A tree that grows at its right end by leaves or whole subtrees. It stores one hash per level."""
 
     def __init__(self, size: int = 0, peaks: Iterable[bytes] = ()) -> None:
-        """size, peaks: a tree to go on from, as it had them."""
+        """Create an empty tree, or continue a tree from its size and peaks."""
         self.size = size
         self._peaks = list(peaks)
 
@@ -34,7 +35,10 @@ class Tree:
         return list(self._peaks)
 
     def add(self, leaf: bytes, level: int = 0) -> None:
-        """Append the hash of a leaf; or of a complete subtree of 2**level leaves, which must begin at such a place."""
+        """Append the hash of a leaf, or of a complete subtree of 2**level leaves.
+
+        Raises ValueError if the size of the tree is not a multiple of the size of the subtree.
+        """
         if self.size % (1 << level):
             raise ValueError("A subtree begins at a multiple of its size.")
         before = self.size >> level
@@ -63,7 +67,7 @@ def root_of(leaves: Iterable[bytes]) -> bytes:
 
 
 def subtrees(start: int, stop: int) -> Iterator[tuple[int, int]]:
-    """Yield (start, level) of the largest complete subtrees that cover the leaves from `start` to before `stop`."""
+    """Yield (start, level) of the largest complete subtrees that cover the leaves start … stop - 1."""
     while start < stop:
         level = (start & -start).bit_length() - 1 if start else (stop - start).bit_length() - 1
         while start + (1 << level) > stop:
@@ -73,7 +77,10 @@ def subtrees(start: int, stop: int) -> Iterator[tuple[int, int]]:
 
 
 def inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
-    """Return the hashes that lead from leaf `index` to the root over `leaves` (RFC 9162, section 2.1.3.1)."""
+    """Return the hashes that lead from leaf `index` to the root over `leaves`.
+
+    Source: RFC 9162, section 2.1.3.1. Raises IndexError if there is no such leaf.
+    """
     if not 0 <= index < len(leaves):
         raise IndexError(index)
     if len(leaves) == 1:
@@ -85,7 +92,10 @@ def inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
 
 
 def is_included(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> bool:
-    """Return whether the proof leads from the leaf to the root of a tree of `size` leaves (section 2.1.3.2)."""
+    """Return whether the proof leads from the leaf to the root of a tree of `size` leaves.
+
+    Source: RFC 9162, section 2.1.3.2.
+    """
     if not 0 <= index < size:
         return False
     node, last, found = index, size - 1, leaf
@@ -103,7 +113,10 @@ def is_included(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root
 
 
 def consistency_proof(leaves: Sequence[bytes], size: int) -> list[bytes]:
-    """Return the hashes that show that the first `size` leaves are a beginning of `leaves` (section 2.1.4.1)."""
+    """Return the hashes that show that the first `size` leaves are a beginning of `leaves`.
+
+    Source: RFC 9162, section 2.1.4.1. Raises IndexError if `size` is not between 1 and the number of leaves.
+    """
     if not 0 < size <= len(leaves):
         raise IndexError(size)
     return _consistency(leaves, size, whole=True)
@@ -119,14 +132,17 @@ def _consistency(leaves: Sequence[bytes], size: int, *, whole: bool) -> list[byt
 
 
 def is_consistent(first: int, second: int, roots: tuple[bytes, bytes], proof: Sequence[bytes]) -> bool:
-    """Return whether the tree of `first` leaves is a beginning of the tree of `second` leaves (section 2.1.4.2)."""
+    """Return whether the tree of `first` leaves is a beginning of the tree of `second` leaves.
+
+    Source: RFC 9162, section 2.1.4.2.
+    """
     older, newer = roots
     if not 0 < first <= second:
         return False
     if first == second:
         return not proof and older == newer
     steps = list(proof)
-    if first & (first - 1) == 0:  # a complete tree is its own first step
+    if first & (first - 1) == 0:  # the root of a complete tree is the first step of the proof
         steps.insert(0, older)
     if not steps:
         return False

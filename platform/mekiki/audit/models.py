@@ -1,4 +1,4 @@
-"""The append-only record of what happened, by whom; the seals over it, and the keys that signed them."""
+"""Tables of the audit log: events, the seals over them, and the keys that signed the seals."""
 
 from django.contrib.postgres.indexes import OpClass
 from django.db import models
@@ -10,9 +10,9 @@ from mekiki.audit.triggers import append_only
 
 
 class Event(models.Model):
-    """One act. Never changed, never deleted: the database refuses both.
+    """One act of a user or of the platform. The database refuses to change or delete it.
 
-    Names are copied beside the ids, so that an event reads the same after a user or dataset is renamed.
+    Names are stored beside the ids, so an event reads the same after a user or dataset is renamed.
     """
 
     at = models.DateTimeField(db_default=Now(), editable=False)
@@ -36,7 +36,8 @@ class Event(models.Model):
                 name="event_by_kind",
             ),
             models.Index(fields=["actor_name", "-at", "-id"], name="event_by_actor"),
-            # The changes of the audit share decide which images belong to the reserve: asked by every page with images.
+            # Changes of the audit share decide which images belong to the audit reserve. Every page with
+            # images reads them.
             models.Index(
                 fields=["dataset_id"],
                 condition=models.Q(kind="dataset.settings_changed"),
@@ -50,7 +51,7 @@ class Event(models.Model):
 
 
 class SigningKey(models.Model):
-    """The public half of a key that signed, or signs, for this platform. The newest one is in use.
+    """The public half of a signing key of this platform. The newest key is in use.
 
     The private half is a file that only workers read (audit/private_key.py).
     """
@@ -64,7 +65,8 @@ class SigningKey(models.Model):
     fingerprint = models.CharField(max_length=64, unique=True)  # SHA-256 of the raw public key
     public_pem = models.TextField()
     act = models.CharField(max_length=10, choices=Act.choices)
-    # The signature of the key before over `audit.keys.endorsement_text`; empty for a first key and after a loss.
+    # The signature of the previous key over `audit.rotation.endorsement_text`. Empty for a first key and
+    # after a loss.
     endorsement = models.BinaryField(default=b"")
     actor_name = models.CharField(max_length=150, default="")  # "" is the platform itself
     at = models.DateTimeField(db_default=Now(), editable=False)
@@ -77,9 +79,9 @@ class SigningKey(models.Model):
 
 
 class Seal(models.Model):
-    """A signed Merkle root over a run of rows of one table, chained to the seal before.
+    """A signed Merkle root over consecutive rows of one table, chained to the previous seal.
 
-    `log_root` is the root of an RFC 9162 tree whose leaves are the hashes of all seals up to this one.
+    `log_root` is the root of an RFC 9162 tree. Its leaves are the hashes of all seals up to this one.
     """
 
     number = models.PositiveBigIntegerField(primary_key=True)  # 1, 2, 3 … without gaps
@@ -88,11 +90,11 @@ class Seal(models.Model):
     last_id = models.BigIntegerField()
     rows = models.PositiveIntegerField()
     root = models.BinaryField()
-    previous = models.BinaryField()  # the hash of the seal before; empty for the first
+    previous = models.BinaryField()  # the hash of the previous seal; empty for the first
     sealed_at = models.DateTimeField()  # the database's clock
     hash = models.BinaryField()
     log_root = models.BinaryField()
-    log_peaks = models.BinaryField()  # of the tree of seals, to go on from (merkle.Tree.peaks)
+    log_peaks = models.BinaryField()  # peaks of the tree of seals, to continue it (merkle.Tree.peaks)
     key = models.ForeignKey(SigningKey, on_delete=models.PROTECT, related_name="+")
     signature = models.BinaryField()
 
@@ -112,11 +114,11 @@ class Seal(models.Model):
 
 
 class SealLeaves(models.Model):
-    """The ids and leaf hashes of a seal's rows, so that a changed row can be named."""
+    """The ids and leaf hashes of a seal's rows. With them a check can name a changed row."""
 
     seal = models.OneToOneField(Seal, primary_key=True, on_delete=models.PROTECT, related_name="leaves")
-    ids = models.BinaryField()  # 8 bytes each, ascending
-    hashes = models.BinaryField()  # 32 bytes each, in the order of the ids
+    ids = models.BinaryField()  # 8 bytes per id, ascending
+    hashes = models.BinaryField()  # 32 bytes per hash, in the order of the ids
 
     class Meta:
         triggers = append_only()
@@ -130,11 +132,10 @@ class SealTimeStamp(models.Model):
 
     seal = models.ForeignKey(Seal, on_delete=models.PROTECT, related_name="time_stamps")
     reply = models.BinaryField()  # the TimeStampResp, DER
-    roots_pem = models.TextField(
-        default=""
-    )  # the certificates it was checked against; "": who signed was not checked
+    # The certificates that the signature was checked against; "" if the signer was not checked.
+    roots_pem = models.TextField(default="")
     authority = models.CharField(max_length=300)
-    stamped_at = models.DateTimeField()  # as the authority says
+    stamped_at = models.DateTimeField()  # the time that the authority states
     added_by = models.CharField(max_length=150, default="")
     at = models.DateTimeField(db_default=Now(), editable=False)
 
@@ -146,14 +147,14 @@ class SealTimeStamp(models.Model):
 
 
 class SealCheck(models.Model):
-    """What came of a check of the seals, as pages show it."""
+    """The result of a check of the seals, for the pages."""
 
     at = models.DateTimeField(db_default=Now(), editable=False)
     ok = models.BooleanField()
     seals = models.PositiveBigIntegerField()
     rows = models.PositiveBigIntegerField()
     unsealed = models.PositiveBigIntegerField()
-    findings = models.JSONField(default=list)  # [{"code": …, "detail": {…}}], audit.checking.SENTENCES
+    findings = models.JSONField(default=list)  # [{"code": …, "detail": {…}}], see audit.findings.SENTENCES
 
     class Meta:
         indexes = [models.Index(fields=["-at"], name="seal_check_by_time")]

@@ -1,7 +1,7 @@
-"""The private signing key: a file that workers and the command line read, and pages never do.
+"""The private signing key: a file that workers and the command line read, but web pages never read.
 
-It is made once, by an explicit and recorded act (`mekiki up` on a new platform, or `mekiki key make`). A file that is
-missing afterwards is an error, and never replaced by a new key on the way.
+The key is created once, by an explicit act with an event (`mekiki up` on a new platform, or `mekiki key
+make`). A file that is missing afterwards is an error. It is never replaced silently by a new key.
 """
 
 import getpass
@@ -31,27 +31,30 @@ from mekiki.audit.services import record
 from mekiki.config import env
 from mekiki.embedded.secrets import keep_once, keys_folder
 
-_LOCK = 0x6D656B6B  # one act on the keys after another
+_LOCK = 0x6D656B6B  # number of the advisory lock that serializes changes of the keys
 
 
 class SigningKeyError(ValidationError):
-    """The signing key cannot be used. The message says why and what to do."""
+    """An error for a signing key that cannot be used. The message gives the reason and the remedy."""
 
 
 def key_file() -> Path:
-    """Return where the private key lies."""
+    """Return the path of the private key."""
     given = env.text("MEKIKI_SIGNING_KEY_FILE")
     return Path(given).expanduser() if given else Path(settings.HOME) / "keys" / "signing.pem"
 
 
 def load_key() -> tuple[SigningKey, Ed25519PrivateKey]:
-    """Return the key in use, public and private half. SigningKeyError: there is none, or its file cannot be used."""
+    """Return the public and the private half of the key in use.
+
+    Raises SigningKeyError if there is no key, or if its file cannot be used.
+    """
     row = current_key()
     if row is None:
         raise SigningKeyError(
             _(
-                "This platform has no signing key yet. Nothing was signed. Make one with “mekiki key make” on the "
-                "machine of the worker."
+                "This platform has no signing key yet. Nothing was signed. Make one with “mekiki key make” "
+                "on the machine of the worker."
             )
         )
     path = key_file()
@@ -61,8 +64,9 @@ def load_key() -> tuple[SigningKey, Ed25519PrivateKey]:
     except FileNotFoundError:
         raise SigningKeyError(
             _(
-                "The file of the signing key, %(path)s, is missing. Nothing was signed, and no new key was made. Bring "
-                "the file back from a backup; if it is lost for good, run “mekiki key rotate --lost”."
+                "The file of the signing key, %(path)s, is missing. Nothing was signed, and no new key was "
+                "made. Bring the file back from a backup; "
+                "if it is lost for good, run “mekiki key rotate --lost”."
             ),
             params={"path": path},
         ) from None
@@ -74,8 +78,9 @@ def load_key() -> tuple[SigningKey, Ed25519PrivateKey]:
     if signing.key_id(signing.public_pem(private)) != row.fingerprint:
         raise SigningKeyError(
             _(
-                "%(path)s holds another key than the one in use, whose fingerprint is %(fingerprint)s. Nothing was "
-                "signed. Bring the right file back from a backup; if it is lost for good, run “mekiki key rotate --lost”."
+                "%(path)s holds another key than the one in use, whose fingerprint is %(fingerprint)s. "
+                "Nothing was signed. Bring the right file back from a backup; "
+                "if it is lost for good, run “mekiki key rotate --lost”."
             ),
             params={"path": path, "fingerprint": signing.grouped(row.fingerprint)},
         )
@@ -84,9 +89,9 @@ def load_key() -> tuple[SigningKey, Ed25519PrivateKey]:
 
 @transaction.atomic
 def make_first_key() -> SigningKey:
-    """Make the platform's first signing key, once; or take over the file of an older version.
+    """Create the platform's first signing key, or register the key file of an older version.
 
-    SigningKeyError: the platform has a key, or the file there cannot be read.
+    Raises SigningKeyError if the platform has a key already, or if the existing file cannot be read.
     """
     _lock()
     if current_key() is not None:
@@ -96,8 +101,8 @@ def make_first_key() -> SigningKey:
     if not path.exists() and older.exists():
         raise SigningKeyError(
             _(
-                "The key of this platform lies at %(older)s, and %(path)s is to hold it. No new key was made. Move the file "
-                "there."
+                "The key of this platform lies at %(older)s, and %(path)s is to hold it. "
+                "No new key was made. Move the file there."
             ),
             params={"older": older, "path": path},
         )
@@ -109,10 +114,10 @@ def make_first_key() -> SigningKey:
 
 
 def rotate_key(*, lost: bool = False) -> SigningKey:
-    """Replace the signing key by a new one, which the key before signs for.
+    """Replace the signing key by a new key that the previous key signs for.
 
-    lost: the private key is lost; the new key stands without that signature, which the record says.
-    SigningKeyError: the key cannot be used (without `lost`), or it can (with `lost`).
+    With `lost`, the private key is lost: the new key has no such signature, and the record shows this. Raises
+    SigningKeyError if the key cannot be used (without `lost`), or if it can be used (with `lost`).
     """
     path = key_file()
     with transaction.atomic():
@@ -143,7 +148,10 @@ def rotate_key(*, lost: bool = False) -> SigningKey:
 
 
 def encrypt_key_file() -> bool:
-    """Encrypt the file with the passphrase that is set, if it is not encrypted yet; return whether that was needed."""
+    """Encrypt the key file with the passphrase that is set; return whether this was necessary.
+
+    A file that is encrypted already stays as it is.
+    """
     path = key_file()
     if _passphrase() is None or not path.exists() or b"ENCRYPTED" in path.read_bytes()[:100]:
         return False
@@ -152,9 +160,9 @@ def encrypt_key_file() -> bool:
 
 
 def settle_key() -> SigningKey:
-    """Make the first key where the platform has none, else check that the one in use can sign; return it.
+    """Create the first key if the platform has none, else check that the current key can sign; return it.
 
-    For the start of a platform. SigningKeyError: the key cannot be used.
+    Called when a platform starts. Raises SigningKeyError if the key cannot be used.
     """
     if current_key() is None:
         try:
@@ -182,7 +190,7 @@ def _note(private: Ed25519PrivateKey, act: SigningKey.Act, *, endorsement: bytes
 def _system_user() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a number without a name
+    except (KeyError, OSError):  # the user id has no name
         return str(os.getuid())
 
 
@@ -192,7 +200,7 @@ def _lock() -> None:
 
 
 def _finish_rotation(path: Path, row: SigningKey) -> None:
-    """Put the file of a rotation into its place, if the rotation was recorded and then stopped."""
+    """Move the key file of a recorded rotation to its place, if the rotation stopped before that step."""
     draft = _next(path)
     if draft.exists() and signing.key_id(signing.public_pem(_read(draft))) == row.fingerprint:
         draft.replace(path)
@@ -218,15 +226,19 @@ def _pem(key: Ed25519PrivateKey) -> bytes:
 
 
 def _read(path: Path) -> Ed25519PrivateKey:
-    """Return the key in a file, encrypted or not. OSError; SigningKeyError for what is no key or needs a passphrase."""
+    """Return the key in a file, encrypted or not.
+
+    Raises OSError if the file cannot be read. Raises SigningKeyError if it holds no key, needs a passphrase,
+    or holds another kind of key.
+    """
     content = path.read_bytes()
     encrypted = b"ENCRYPTED" in content[:100]
     passphrase = _passphrase() if encrypted else None
     if encrypted and passphrase is None:
         raise SigningKeyError(
             _(
-                "The signing key in %(path)s is encrypted, and MEKIKI_SIGNING_PASSPHRASE is not set for this process. "
-                "Nothing was signed."
+                "The signing key in %(path)s is encrypted, and MEKIKI_SIGNING_PASSPHRASE is not set for this "
+                "process. Nothing was signed."
             ),
             params={"path": path},
         )
@@ -245,7 +257,7 @@ def _read(path: Path) -> Ed25519PrivateKey:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file (0600) whole, in place of one that may be there."""
+    """Write a file (mode 0600) atomically. An existing file is replaced."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)

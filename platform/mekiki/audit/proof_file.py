@@ -1,7 +1,8 @@
-"""A proof: single rows, or older heads, under one head. Checked without the platform and without the other rows.
+"""Format and check of a proof: single rows, or older heads, under one head.
 
-The file is one JSON object. Its inclusion and consistency proofs are those of RFC 9162, sections 2.1.3 and 2.1.4; it is
-described field by field in docs/reference/seals.md. Knows neither Django nor the database.
+The check needs neither the platform nor the other rows. The file is one JSON object. Its inclusion and
+consistency proofs are those of RFC 9162, sections 2.1.3 and 2.1.4. docs/reference/seals.md describes the
+fields. This module uses neither Django nor the database.
 """
 
 import json
@@ -20,14 +21,15 @@ MAX_BYTES = 1 << 26
 
 
 class NotAProofError(Exception):
-    """The file is no proof that `mekiki audit prove` wrote. The text says why."""
+    """An error for a file that `mekiki audit prove` did not write. The text gives the reason."""
 
 
 def check_proof(content: bytes, *, keys: Sequence[bytes] = (), heads: Sequence[Head] = ()) -> CheckReport:
-    """Check a proof; `rows` of the report is the number of rows it proves, `head` what it proves them under.
+    """Check a proof. The report counts the proven rows in `rows` and names the head in `head`.
 
-    keys: PEM of keys from elsewhere that the head must be signed by, or by a key they signed for. heads: what the proof
-    must show to be a beginning of its own head. Raises NotAProofError for content that is no proof.
+    `keys` are PEM keys from outside. One of them, or a key that they signed for in turn, must have signed the
+    head. `heads` are older heads, and the proof must show that they are beginnings of its own head. Raises
+    NotAProofError if the content is no proof.
     """
     report = CheckReport(of_proof=True)
     try:
@@ -57,7 +59,7 @@ def _check_signature(report: CheckReport, head: SealFacts, known: Mapping[str, b
 
 
 def _check_row(report: CheckReport, value: Mapping[str, Any], head: SealFacts) -> None:
-    """Check that a row is under its seal, and that seal under the head."""
+    """Check that a row is under its seal, and that the seal is under the head."""
     seal = SealFacts.from_json({"log_root": "", "signature": "", **value["seal"]})
     content = value["row"].encode()
     table, pk = seal.table, json.loads(content)["id"]
@@ -77,7 +79,7 @@ def _check_row(report: CheckReport, value: Mapping[str, Any], head: SealFacts) -
 def _check_heads(
     report: CheckReport, values: Sequence[Mapping[str, Any]], head: SealFacts, wanted: Sequence[Head]
 ) -> None:
-    """Check that older heads are beginnings of the head, and that the wanted ones are among them."""
+    """Check that older heads are beginnings of the head, and that the wanted heads are among them."""
     proven = {head.number: head.log_root}
     for value in values:
         number, root = value["seal"], bytes.fromhex(value["log_root"])

@@ -1,4 +1,4 @@
-"""Makes a proof from the database: that rows, or older heads, are under the newest seal."""
+"""Creates a proof from the database: rows, or older heads, are under the newest seal."""
 
 import struct
 from collections.abc import Iterable, Sequence
@@ -14,13 +14,16 @@ from mekiki.audit.sealing import facts_of
 
 
 class CannotProveError(Exception):
-    """A row or a head cannot be proven. The text says why and what to do, in the reader's language."""
+    """An error for a row or a head that cannot be proven.
+
+    The text gives the reason and the next step, in the reader's language.
+    """
 
 
 def make_proof(*, rows: Sequence[tuple[str, int]] = (), heads: Iterable[int] = ()) -> bytes:
-    """Return the file that proves rows, and older heads, under the newest seal.
+    """Return the contents of a file that proves rows, and older heads, under the newest seal.
 
-    rows: (table, id). heads: numbers of seals. Raises CannotProveError.
+    `rows` are pairs (table, id), and `heads` are numbers of seals. Raises CannotProveError.
     """
     newest = Seal.objects.select_related("key").order_by("-number").first()
     if newest is None:
@@ -41,7 +44,7 @@ def make_proof(*, rows: Sequence[tuple[str, int]] = (), heads: Iterable[int] = (
 
 
 def key_list() -> list[dict[str, str]]:
-    """Return the platform's public keys as a file has them, oldest first (key_list.read_keys)."""
+    """Return the platform's public keys, the oldest first, in the form that key_list.read_keys reads."""
     return [
         {
             "fingerprint": key.fingerprint,

@@ -1,15 +1,21 @@
-"""How one signing key stands for the next. Knows neither Django nor the database."""
+"""The signature by which one signing key endorses the next.
+
+This module uses neither Django nor the database.
+"""
 
 from mekiki.audit import signing
 from mekiki.audit.canonical import canonical
 
 
 def endorsement_text(*, previous: str, fingerprint: str) -> bytes:
-    """Return what a key signs when another replaces it: both fingerprints, as canonical JSON."""
+    """Return the message that a key signs when another key replaces it.
+
+    The message is the canonical JSON of both fingerprints.
+    """
     return canonical({"format": "mekiki-key-rotation", "previous": previous, "fingerprint": fingerprint})
 
 
 def is_link(previous_pem: bytes, previous: str, fingerprint: str, endorsement: bytes) -> bool:
-    """Return whether the key before signed for the key with this fingerprint."""
+    """Return whether the previous key signed for the key with this fingerprint."""
     text = endorsement_text(previous=previous, fingerprint=fingerprint)
     return signing.is_signed_by(previous_pem, endorsement, text)

@@ -1,7 +1,7 @@
-"""The tables whose rows are sealed. An app above registers its own when it is ready; events are registered here.
+"""The tables with sealed rows. This module registers events; other apps register their own tables.
 
-A row is sealed as canonical JSON of a record: each column by its name, times as UTC text, the ids of other rows as
-numbers. A test holds that each column of the table is in the record.
+A row is sealed as the canonical JSON of a record. The record has a field for each column, times as UTC text,
+and the ids of other rows as numbers. A test checks that each column of the table is in the record.
 """
 
 import json
@@ -14,13 +14,13 @@ from django.db import connection
 from mekiki.audit.canonical import canonical
 from mekiki.audit.merkle import leaf_hash
 
-# Rows that are read from the database at once.
+# The number of rows that are read from the database at once.
 BATCH = 5000
 _UTC = "to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
 
 
 def utc_text(column: str) -> str:
-    """Return the SQL of a time as the records have it: ISO 8601, UTC, microseconds."""
+    """Return the SQL for a time in a record: ISO 8601, UTC, with microseconds."""
     return _UTC.format(column=column)
 
 
@@ -28,9 +28,9 @@ def utc_text(column: str) -> str:
 class SealedTable:
     """A table whose rows are sealed in the order of their ids.
 
-    columns: name in the record → SQL. json: the columns that are jsonb, read as text. relation: the database's name of
-    the table. source: what stands after FROM, with the table as `t`. uninteresting: SQL of rows that by themselves ask
-    for no seal.
+    `relation` is the name of the table in the database. `columns` maps a name in the record to SQL. `json`
+    names the jsonb columns, which are read as text. `source` is the FROM clause, with the table as `t`.
+    `uninteresting` is an SQL condition for rows that alone do not require a seal.
     """
 
     name: str
@@ -56,8 +56,8 @@ class SealedTable:
     def content(self, row: tuple[Any, ...]) -> bytes:
         """Return the canonical JSON of a row.
 
-        A JSON value that RFC 8785 cannot express is put in as the text that the database has for it: no row can keep
-        the others from being sealed.
+        If RFC 8785 cannot express a JSON value, the record holds the database's text of the value. So a
+        single row cannot prevent the sealing of the others.
         """
         try:
             return canonical(self.record(row))
@@ -65,7 +65,7 @@ class SealedTable:
             return canonical(dict(zip(self.columns, row, strict=True)) | {"json_as_text": True})
 
     def rows(self, *, after: int | None, upto: int | None) -> Iterator[tuple[int, bytes]]:
-        """Yield (id, canonical JSON) of the rows with after < id <= upto, ascending; None is no bound."""
+        """Yield (id, canonical JSON) of the rows with after < id <= upto, ascending. None is no bound."""
         while True:
             bounds = " AND ".join(
                 f"t.id {sign} %s" for sign, bound in ((">", after), ("<=", upto)) if bound is not None
@@ -83,22 +83,25 @@ class SealedTable:
             after = found[-1][0]
 
     def leaves(self, *, after: int | None, upto: int | None) -> Iterator[tuple[int, bytes]]:
-        """Yield (id, leaf hash), as `rows`."""
+        """Yield (id, leaf hash). The arguments are those of `rows`."""
         for pk, content in self.rows(after=after, upto=upto):
             yield pk, leaf_hash(content)
 
     def newest_id(self) -> int | None:
-        """Return the largest id there is; None where the table is empty."""
+        """Return the largest id, or None if the table is empty."""
         return self._value(f"SELECT max(id) FROM {self.relation}")  # noqa: S608
 
     def count_after(self, after: int | None) -> int:
-        """Return how many rows have a larger id; all of them for None."""
+        """Return the number of rows with a larger id, or of all rows if `after` is None."""
         sql = f"SELECT count(*) FROM {self.relation} WHERE id > %s"  # noqa: S608
         return int(self._value(sql, -(2**63) if after is None else after) or 0)
 
     def asks_for_seal(self, after: int | None) -> bool:
-        """Return whether there is a row after this id that is worth a seal."""
-        sql = f"SELECT EXISTS (SELECT 1 FROM {self.relation} t WHERE id > %s AND NOT ({self.uninteresting}))"  # noqa: S608
+        """Return whether a row after this id requires a seal."""
+        sql = (
+            f"SELECT EXISTS (SELECT 1 FROM {self.relation} t "  # noqa: S608
+            f"WHERE id > %s AND NOT ({self.uninteresting}))"
+        )
         return bool(self._value(sql, -(2**63) if after is None else after))
 
     def _value(self, sql: str, *parameters: int) -> int | None:
@@ -112,17 +115,17 @@ _TABLES: dict[str, SealedTable] = {}
 
 
 def register_sealed_table(table: SealedTable) -> None:
-    """Have the rows of a table sealed. Called by an app when it is ready. The first column must be the id."""
+    """Register a table for sealing. Its first column must be the id. Called by an app when it is ready."""
     _TABLES[table.name] = table
 
 
 def sealed_tables() -> list[SealedTable]:
-    """Return the tables whose rows are sealed, in the order of their names."""
+    """Return the registered tables, sorted by name."""
     return [_TABLES[name] for name in sorted(_TABLES)]
 
 
 def sealed_table(name: str) -> SealedTable | None:
-    """Return the table of this name; None where no app of this version has it."""
+    """Return the table of this name, or None if no app of this version registers it."""
     return _TABLES.get(name)
 
 
@@ -141,8 +144,9 @@ EVENTS = SealedTable(
         "data": "t.data",
     },
     json=frozenset({"data"}),
-    # Sealing and checking are jobs, and jobs write events; so does mailing a head. These alone ask for no further seal.
+    # Sealing, checking and mailing a head write events themselves. Such events alone require no further seal.
     uninteresting=(
-        "t.kind = 'seal.head_mailed' OR starts_with(t.kind, 'job.') AND t.data->>'kind' IN ('seal', 'check_seals')"
+        "t.kind = 'seal.head_mailed' "
+        "OR starts_with(t.kind, 'job.') AND t.data->>'kind' IN ('seal', 'check_seals')"
     ),
 )

@@ -1,8 +1,8 @@
-"""Sealing: signed Merkle roots over the rows that came since the last seal (docs/decisions/0030).
+"""Sealing: signed Merkle roots over the rows since the last seal (docs/decisions/0030).
 
-Sealing takes no lock that a reviewer could wait for. It looks at the newest id, waits until every transaction that
-was writing to the table at that moment has ended, and seals the rows up to that id: a row with a lower id cannot
-appear afterwards, because ids are given in ascending order and only inside such a transaction.
+Sealing takes no lock that a reviewer could wait for. It reads the newest id and waits until every transaction
+that was writing to the table at that moment has ended. Then it seals the rows up to that id. A row with a
+lower id cannot appear afterwards, because ids ascend and are allocated only inside such a transaction.
 """
 
 import struct
@@ -20,14 +20,15 @@ from mekiki.audit.private_key import load_key
 from mekiki.audit.sealed_tables import SealedTable, sealed_tables
 from mekiki.audit.statements import SealFacts
 
-# The most rows under one seal: they are held in memory, and named when the seal is checked.
+# The most rows under one seal. They are in memory while it is created, and a check of the seal can name them.
 MOST_ROWS = 65_536
-# How long transactions that write to the table are waited for; then what they keep back is left to the next seal.
+# Seconds to wait for transactions that write to the table. After that the rows are left to the next seal.
 PATIENCE = 20.0
 _LOCK = 0x5EA1
 _WRITERS = """
 SELECT virtualtransaction FROM pg_locks
-WHERE locktype = 'relation' AND granted AND mode = 'RowExclusiveLock' AND pid IS DISTINCT FROM pg_backend_pid()
+WHERE locktype = 'relation' AND granted AND mode = 'RowExclusiveLock' \
+AND pid IS DISTINCT FROM pg_backend_pid()
   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND relation = %s::regclass
 """
@@ -37,7 +38,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass
 class Sealed:
-    """What sealing did: the numbers of the new seals, and the tables whose newest rows had to wait."""
+    """The result of sealing: numbers of the new seals, and tables whose newest rows were left out."""
 
     seals: list[int] = field(default_factory=list)
     rows: int = 0
@@ -45,24 +46,25 @@ class Sealed:
 
 
 def nobody_watches(done: int, total: int) -> None:
-    """Progress that nobody watches."""
+    """Ignore progress."""
 
 
 def last_sealed_id(table: str) -> int | None:
-    """Return the largest id under a seal of the table; None before the first."""
+    """Return the largest id under a seal of the table, or None if it has no seal."""
     return Seal.objects.filter(table=table).order_by("-number").values_list("last_id", flat=True).first()
 
 
 def anything_to_seal() -> bool:
-    """Return whether there is a row worth a seal. The events of sealing itself are not."""
+    """Return whether a row requires a seal. Events of sealing itself do not."""
     return any(table.asks_for_seal(last_sealed_id(table.name)) for table in sealed_tables())
 
 
 def seal_new_rows(*, progress: Progress = nobody_watches, patience: float = PATIENCE) -> Sealed:
-    """Seal every row that can be sealed now. SigningKeyError: the signing key cannot be used.
+    """Seal every row that can be sealed now.
 
-    progress(done, total) is called after each seal and while writers are waited for; what it raises stops the work,
-    and the seals made so far stay. Not inside a transaction: rows of others would stay invisible.
+    `progress(done, total)` is called after each seal and while this function waits for writers. If it raises
+    an exception, the work stops, and the seals made so far stay. Do not call this inside a transaction: rows
+    of other transactions would stay invisible. Raises SigningKeyError if the signing key cannot be used.
     """
     load_key()
     found = Sealed()
@@ -105,10 +107,10 @@ def _writers(relation: str) -> set[str]:
 
 
 def _seal_next(table: SealedTable, *, upto: int) -> Seal | None:
-    """Seal the next rows of a table, MOST_ROWS at most; return the seal, None where nothing is left."""
+    """Seal the next rows of a table, at most MOST_ROWS; return the seal, or None if no row is left."""
     with transaction.atomic():
         with connection.cursor() as cursor:
-            # One seal after another, whoever makes it.
+            # Only one process creates a seal at a time.
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
             cursor.execute("SELECT clock_timestamp()")
             now: datetime = cursor.fetchone()[0]
@@ -163,7 +165,10 @@ def _split(hashes: bytes) -> list[bytes]:
 
 
 def facts_of(seal: Seal, fingerprint: str | None = None) -> SealFacts:
-    """Return a stored seal as it is signed. fingerprint: of its key, where it is known already."""
+    """Return a stored seal in the form that is signed.
+
+    `fingerprint` is that of the seal's key, if the caller knows it. It saves a query.
+    """
     return SealFacts(
         number=seal.number,
         table=seal.table,

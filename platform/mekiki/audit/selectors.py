@@ -1,4 +1,4 @@
-"""Reads of the audit log: newest first, by key, grouped where many events of one kind follow each other."""
+"""Queries of the audit log: newest first, paginated by key, with runs of similar events grouped."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from django.db.models import F, Q, QuerySet, Subquery
 
 from mekiki.audit.models import Event
 
-# Events of these kinds are shown as one line where one person made several. Each is plain by itself.
+# Events of these kinds need no details, so several by one person are shown as one line.
 GROUPED = frozenset(
     {
         "decision.recorded", "queue.filled", "label_set.downloaded",
@@ -17,14 +17,14 @@ GROUPED = frozenset(
 )  # fmt: skip
 # The longest pause between two events of one group.
 PAUSE = timedelta(minutes=30)
-# The most events one page looks at, however large its groups are.
+# The most events that one page reads, whatever the size of its groups.
 SCAN = 5000
 _KEY = ("id", "at", "kind", "actor_id", "actor_name", "dataset_id")
 
 
 @dataclass
 class Group:
-    """One event, or several of one kind by one person in one dataset. `newest` stands for them."""
+    """One event, or several of one kind by one person in one dataset. `newest` represents them."""
 
     newest: Event
     oldest: Event
@@ -39,7 +39,10 @@ def narrowed(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> QuerySet[Event]:
-    """Return the events of these kinds, by this person ("" is the platform), from `since` to before `until`."""
+    """Return the events of these kinds, by this person, from `since` to before `until`.
+
+    The actor "" is the platform. None is no condition.
+    """
     if kinds is not None:
         events = events.filter(kinds)
     if actor is not None:
@@ -50,20 +53,20 @@ def narrowed(
 
 
 def newest_first(events: QuerySet[Event]) -> QuerySet[Event]:
-    """Return the events in the order of pages: by time, then by id."""
+    """Return the events in the order of the pages: by time, then by id, both descending."""
     return events.order_by(F("at").desc(), F("id").desc())
 
 
 def older_than(events: QuerySet[Event], pk: int, *, or_equal: bool = False) -> QuerySet[Event]:
-    """Return the events that come after this one in the order of pages."""
+    """Return the events that come after this event in the order of the pages."""
     at = _time_of(pk)
     same = Q(at=at, pk__lte=pk) if or_equal else Q(at=at, pk__lt=pk)
-    # The first condition is implied by the second; it is what the index is searched by.
+    # The second condition implies the first. The first lets PostgreSQL use the index.
     return events.filter(at__lte=at).filter(Q(at__lt=at) | same)
 
 
 def not_older_than(events: QuerySet[Event], pk: int) -> QuerySet[Event]:
-    """Return the event and those that come before it in the order of pages."""
+    """Return this event and the events before it in the order of the pages."""
     at = _time_of(pk)
     return events.filter(at__gte=at).filter(Q(at__gt=at) | Q(at=at, pk__gte=pk))
 
@@ -73,17 +76,17 @@ def _time_of(pk: int) -> Subquery:
 
 
 def grouped_page(events: QuerySet[Event], *, size: int) -> tuple[list[Group], int | None]:
-    """Return up to `size` groups, newest first, and the id of the last event looked at (None: the end).
+    """Return up to `size` groups, newest first, and the id of the last event read (None at the end).
 
-    Every event is on exactly one page: a page ends where group `size` + 1 would begin, or after SCAN events, and a
-    group that is cut there goes on as another group of the next page.
+    Every event is on exactly one page. A page ends where group `size` + 1 would begin, or after SCAN events.
+    A group that is cut there continues as another group on the next page.
     """
     rows = newest_first(events)
     first = list(rows[: size + 1])
     groups, last = _collect(first, size)
     if last is not None or len(first) <= size:
         return groups, last
-    # Groups left room on the page: look further, without the data of the events.
+    # Grouping left room on the page: read more events, without their data.
     light = [*first, *rows.only(*_KEY)[size + 1 : SCAN + 1]]
     groups, last = _collect(light, size)
     if last is None and len(light) > SCAN:
@@ -95,7 +98,7 @@ def grouped_page(events: QuerySet[Event], *, size: int) -> tuple[list[Group], in
 
 
 def _collect(rows: Iterable[Event], size: int) -> tuple[list[Group], int | None]:
-    """Return the groups of the rows and the id of the last row used; None where all rows were used."""
+    """Return the groups of the rows and the id of the last row used, or None if all rows were used."""
     groups: list[Group] = []
     open_groups: dict[tuple[object, ...], Group] = {}
     last: int | None = None

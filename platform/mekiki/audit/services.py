@@ -1,4 +1,4 @@
-"""Recording what happened. The only way an event is written."""
+"""The function that records events. It is the only way to write an event."""
 
 from typing import Any
 
@@ -16,10 +16,11 @@ def record(
     data: dict[str, Any] | None = None,
     object_id: str = "",
 ) -> Event:
-    """Append one event, inside the caller's transaction: an act and its record stand or fall together.
+    """Append one event in the caller's transaction, so that the act and its event are stored together.
 
-    kind: "object.verb", past tense ("dataset.created"). actor: the user, None for the platform itself.
-    data: JSON-serialisable detail. object_id: what it is about, where that is no row.
+    `kind` is "object.verb" in the past tense ("dataset.created"). `actor` is the user, or None for the
+    platform itself. `data` holds JSON-serialisable details. `object_id` identifies the object if it is no
+    row.
     """
     return Event.objects.create(
         kind=kind,

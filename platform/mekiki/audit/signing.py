@@ -1,7 +1,8 @@
-"""Ed25519 signatures (RFC 8032) under seals and label sets. Knows neither Django nor the database.
+"""Ed25519 signatures (RFC 8032) of seals and label sets.
 
-The private half of the platform's key is read by audit/private_key.py alone. Whoever holds the fingerprint of the
-public half can tell this platform's signatures from anybody else's.
+Only audit/private_key.py reads the private half of the platform's key. With the fingerprint of the public
+half, a person can distinguish this platform's signatures from all others. This module uses neither Django
+nor the database.
 """
 
 import hashlib
@@ -12,15 +13,15 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 
 def public_pem(key: Ed25519PrivateKey) -> bytes:
-    """Return the public half, as PEM."""
+    """Return the public half as PEM."""
     return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 def load_public(pem: bytes) -> Ed25519PublicKey:
-    """A public key from PEM. ValueError for anything but an Ed25519 key."""
+    """Return a public key from PEM. Raises ValueError for anything except an Ed25519 key."""
     try:
         key = load_pem_public_key(pem)
-    except Exception as error:  # the library raises several kinds for what is no key
+    except Exception as error:  # the library raises several kinds of errors if the input is no key
         raise ValueError("This is no public key in PEM form.") from error
     if not isinstance(key, Ed25519PublicKey):
         raise ValueError("This is a key of another kind than Ed25519.")
@@ -28,17 +29,23 @@ def load_public(pem: bytes) -> Ed25519PublicKey:
 
 
 def canonical_pem(pem: bytes) -> bytes:
-    """The same key, written the one way. ValueError as load_public."""
+    """Return the same key in canonical PEM form. Raises ValueError as load_public does."""
     return load_public(pem).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 def fingerprint(pem: bytes) -> str:
-    """Return the SHA-256 of the raw public key, in groups of four hexadecimal digits. ValueError as load_public."""
+    """Return the SHA-256 of the raw public key, in groups of four hexadecimal digits.
+
+    Raises ValueError as load_public does.
+    """
     return grouped(key_id(pem))
 
 
 def key_id(pem: bytes) -> str:
-    """Return the SHA-256 of the raw public key in hexadecimal digits. ValueError as load_public."""
+    """Return the SHA-256 of the raw public key in hexadecimal digits.
+
+    Raises ValueError as load_public does.
+    """
     return hashlib.sha256(load_public(pem).public_bytes_raw()).hexdigest()
 
 
@@ -48,7 +55,7 @@ def grouped(digest: str) -> str:
 
 
 def is_signed_by(pem: bytes, signature: bytes, message: bytes) -> bool:
-    """Did the holder of this key sign the message? ValueError as load_public."""
+    """Return whether the holder of this key signed the message. Raises ValueError as load_public does."""
     try:
         load_public(pem).verify(signature, message)
     except InvalidSignature:

@@ -1,4 +1,4 @@
-"""Time stamps of seals: which seal a reply is for, and keeping it."""
+"""Storage of time stamps with the seals that they are for."""
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -11,15 +11,15 @@ from mekiki.audit.sealing import facts_of
 from mekiki.audit.services import record
 from mekiki.audit.time_stamps import MAX_REPLY, OTHER_SEAL, read_reply
 
-# The newest seals that a reply is tried for.
+# The number of newest seals that are compared with a reply.
 TRIED = 1000
 
 
 def add_time_stamp(*, reply: bytes, roots_pem: bytes = b"", user: User | None = None) -> SealTimeStamp:
-    """Keep the reply of an authority with the seal it is for; return it. user: None on the command line.
+    """Store the reply of an authority with its seal; return it. `user` is None on the command line.
 
-    PermissionDenied below admin of the platform. ValidationError: it is for no recent seal, not by an authority that
-    `roots_pem` stands for, or there already.
+    Raises PermissionDenied if the user is no admin of the platform. Raises ValidationError if the reply is
+    for no recent seal, if `roots_pem` does not certify its authority, or if it is stored already.
     """
     if user is not None:
         require_platform_admin(user)

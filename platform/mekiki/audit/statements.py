@@ -1,4 +1,7 @@
-"""What a seal says, as it is hashed, signed, exported and checked. Knows neither Django nor the database."""
+"""The contents of a seal in the form that is hashed, signed, exported and checked.
+
+This module uses neither Django nor the database.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +17,10 @@ NONE = b""
 
 @dataclass(frozen=True)
 class SealFacts:
-    """One seal. Hashes are raw bytes; `key` is the key's fingerprint in hexadecimal digits."""
+    """The contents of one seal.
+
+    Hashes are raw bytes. `key` is the key's fingerprint in hexadecimal digits.
+    """
 
     number: int
     table: str
@@ -29,7 +35,7 @@ class SealFacts:
     signature: bytes = NONE
 
     def body(self) -> dict[str, Any]:
-        """Return what the seal says of its rows and of the seal before."""
+        """Return the fields about the seal's rows and the previous seal."""
         return {
             "format": FORMAT,
             "version": VERSION,
@@ -45,11 +51,11 @@ class SealFacts:
         }
 
     def hash(self) -> bytes:
-        """Return the hash of the seal: a leaf of the tree of seals, and what the next seal names."""
+        """Return the hash of the seal. It is a leaf of the tree of seals, and the next seal contains it."""
         return merkle.leaf_hash(canonical(self.body()))
 
     def statement(self) -> bytes:
-        """Return the bytes that are signed and time-stamped: the body, and the root of the tree of seals."""
+        """Return the bytes that are signed and time-stamped: the body and the root of the tree of seals."""
         return canonical({**self.body(), "log_root": self.log_root.hex()})
 
     def as_json(self) -> dict[str, Any]:
@@ -58,7 +64,10 @@ class SealFacts:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "SealFacts":
-        """Return the seal that `as_json` wrote. ValueError, KeyError or TypeError for anything else."""
+        """Return the seal that `as_json` wrote.
+
+        Raises ValueError, KeyError or TypeError for anything else.
+        """
         if value["format"] != FORMAT or value["version"] != VERSION:
             raise ValueError("It is a seal of another version.")
         fields: dict[str, Any] = {}

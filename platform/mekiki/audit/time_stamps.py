@@ -1,8 +1,9 @@
-"""Time stamps (RFC 3161): an authority outside the platform says when a seal existed.
+"""Time stamps (RFC 3161): an authority outside the platform states when a seal existed.
 
-By exchange of files, so that a platform without a network can have them: write the request, have the authority answer
-it (for example `curl --data-binary @seal.tsq -H 'Content-Type: application/timestamp-query' URL`), take the reply.
-Knows neither Django nor the database.
+They work by exchange of files, so a platform without a network can use them: write the request, have the
+authority answer it (for example
+`curl --data-binary @seal.tsq -H 'Content-Type: application/timestamp-query' URL`), and import the reply.
+This module uses neither Django nor the database.
 """
 
 import hashlib
@@ -33,21 +34,25 @@ NO_CERTIFICATE = gettext_noop("the given certificates cannot be read")
 
 @dataclass(frozen=True)
 class StampFacts:
-    """What a reply says: the authority's name, and the time."""
+    """The contents of a reply: the authority's name and the time."""
 
     authority: str
     at: datetime
 
 
 def request_for(statement: bytes) -> bytes:
-    """Return a request (TimeStampReq, DER) for the statement of a seal, with the authority's certificate asked for."""
+    """Return a request (TimeStampReq, DER) for the statement of a seal.
+
+    The request demands the certificate of the authority.
+    """
     return TimestampRequestBuilder().data(statement).hash_algorithm(HashAlgorithm.SHA256).build().as_bytes()
 
 
 def read_reply(reply: bytes, statement: bytes, roots_pem: bytes) -> StampFacts:
-    """Return what a reply says, once it is shown to be for this statement. ValueError says why it is not.
+    """Return the contents of a reply after a check that it is for this statement.
 
-    roots_pem: certificates of the authority or of those who certified it; empty: who signed is not checked.
+    `roots_pem` holds certificates of the authority or of its certifiers. If it is empty, the signer is not
+    checked. Raises ValueError with the reason if the reply is not valid.
     """
     try:
         response = decode_timestamp_response(_with_sorted_certificates(reply))
@@ -74,7 +79,7 @@ def read_reply(reply: bytes, statement: bytes, roots_pem: bytes) -> StampFacts:
 
 
 def check_stamp(stamp: Stamp, statement: bytes) -> str:
-    """Return "" where a stored time stamp is for the statement, else why it is not."""
+    """Return "" if a stored time stamp is for the statement, else the reason."""
     try:
         read_reply(stamp.reply, statement, stamp.roots_pem)
     except ValueError as error:
@@ -83,9 +88,10 @@ def check_stamp(stamp: Stamp, statement: bytes) -> str:
 
 
 def _with_sorted_certificates(reply: bytes) -> bytes:
-    """Return the reply with its certificates in the order of DER, which some authorities (OpenSSL's) do not keep.
+    """Return the reply with its certificates in DER order.
 
-    The signature does not cover that order, and rfc3161-client refuses any other.
+    Some authorities (for example OpenSSL) do not keep this order. The signature does not cover the order, and
+    rfc3161-client refuses any other order.
     """
     try:
         _status, token = _parts(reply, *_inside(reply, 0))
@@ -102,7 +108,10 @@ def _with_sorted_certificates(reply: bytes) -> bytes:
 
 
 def _inside(data: bytes, start: int) -> tuple[int, int]:
-    """Return where the contents of the DER value at `start` begin and end. ValueError, IndexError."""
+    """Return the begin and the end of the contents of the DER value at `start`.
+
+    Raises ValueError or IndexError if the value is cut off.
+    """
     length, at = data[start + 1], start + 2
     if length & 0x80:
         count = length & 0x7F
@@ -113,7 +122,10 @@ def _inside(data: bytes, start: int) -> tuple[int, int]:
 
 
 def _parts(data: bytes, begin: int, end: int) -> list[tuple[int, int]]:
-    """Return (start, stop) of each DER value between two places. ValueError, IndexError."""
+    """Return (start, stop) of each DER value between two offsets.
+
+    Raises ValueError or IndexError if a value is cut off.
+    """
     found = []
     while begin < end:
         stop = _inside(data, begin)[1]
@@ -129,7 +141,11 @@ def _is_for(imprint: object, statement: bytes) -> bool:
         "2.16.840.1.101.3.4.2.3": "sha512",
     }
     name = names.get(imprint.hash_algorithm.dotted_string)  # type: ignore[attr-defined]
-    return name is not None and hashlib.new(name, statement).digest() == imprint.message  # type: ignore[attr-defined]
+    return (
+        name is not None
+        # The imprint must be the hash of the statement.
+        and hashlib.new(name, statement).digest() == imprint.message  # type: ignore[attr-defined]
+    )
 
 
 def _may_stamp(certificate: x509.Certificate) -> bool:

@@ -1,5 +1,8 @@
-"""Triggers that keep evidence as it was written. `append_only` on a model is also what takes the rights to change its
-rows from the application's database role (embedded/roles)."""
+"""Triggers that keep evidence unchanged.
+
+For a model with `append_only`, the application's database role also loses the right to change rows
+(embedded/roles).
+"""
 
 import pgtrigger
 
@@ -7,16 +10,16 @@ APPEND_ONLY, NO_DELETE = "append_only", "no_delete"
 
 
 def append_only(*, dated: str = "") -> list[pgtrigger.Trigger]:
-    """Return triggers that refuse UPDATE, DELETE and TRUNCATE, whoever asks.
+    """Return triggers that refuse UPDATE, DELETE and TRUNCATE for every database user.
 
-    dated: the column that says when a row was written; see set_by_database.
+    `dated` is the column with the time at which a row was written; see set_by_database.
     """
     refuse = pgtrigger.Protect(name=APPEND_ONLY, operation=pgtrigger.Update | pgtrigger.Delete)
     return [refuse, no_truncate(), *([set_by_database(dated)] if dated else [])]
 
 
 def no_delete() -> list[pgtrigger.Trigger]:
-    """Return triggers that refuse DELETE and TRUNCATE; rows may change in columns that are not fixed."""
+    """Return triggers that refuse DELETE and TRUNCATE. Columns that are not fixed can still change."""
     return [pgtrigger.Protect(name=NO_DELETE, operation=pgtrigger.Delete), no_truncate()]
 
 
@@ -32,7 +35,7 @@ def no_truncate() -> pgtrigger.Trigger:
 
 
 def fixed_columns(*fields: str) -> pgtrigger.Trigger:
-    """Return a trigger that refuses an UPDATE which changes one of these columns."""
+    """Return a trigger that refuses an UPDATE that changes one of these columns."""
     return pgtrigger.Protect(
         name="fixed_columns",
         operation=pgtrigger.Update,
@@ -41,10 +44,10 @@ def fixed_columns(*fields: str) -> pgtrigger.Trigger:
 
 
 def set_by_database(column: str) -> pgtrigger.Trigger:
-    """Return a trigger that writes the database's time into `column` of each new row, whatever was sent.
+    """Return a trigger that writes the database's time into `column` of each new row.
 
-    The field has db_default=Now(), so that Django reads the stored time back. A restore is not affected: pg_restore
-    makes triggers after it has loaded the rows.
+    A time that the client sent is ignored. The field has db_default=Now(), so that Django reads the stored
+    time back. A restore is not affected, because pg_restore creates triggers after it has loaded the rows.
     """
     return pgtrigger.Trigger(
         name="set_time",

@@ -1,4 +1,4 @@
-"""Checking the seals in the database, and writing the file that is checked without it."""
+"""The check of the seals in the database, and the export of a file that is checked without it."""
 
 import base64
 import io
@@ -25,18 +25,18 @@ from mekiki.audit.time_stamps import check_stamp
 
 
 class DatabaseSource:
-    """The seals and rows of this platform."""
+    """The seals and rows of this platform. Implements checking.Source."""
 
     def __init__(self) -> None:
         self._keys = list(SigningKey.objects.order_by("pk"))
         self._fingerprints = {key.pk: key.fingerprint for key in self._keys}
 
     def public_keys(self) -> list[PublicKey]:
-        """As checking.Source."""
+        """Implement checking.Source.public_keys."""
         return public_keys(self._keys)
 
     def seals(self) -> Iterator[SealFacts]:
-        """As checking.Source."""
+        """Implement checking.Source.seals."""
         number = -1
         while page := list(Seal.objects.filter(number__gt=number).order_by("number")[:500]):
             for seal in page:
@@ -44,31 +44,31 @@ class DatabaseSource:
             number = page[-1].number
 
     def leaves(self, seal: SealFacts) -> tuple[bytes, bytes] | None:
-        """As checking.Source."""
+        """Implement checking.Source.leaves."""
         kept = SealLeaves.objects.filter(seal_id=seal.number).first()
         return (bytes(kept.ids), bytes(kept.hashes)) if kept else None
 
     def rows(self, table: str, after: int | None, upto: int) -> Iterator[tuple[int, bytes]] | None:
-        """As checking.Source."""
+        """Implement checking.Source.rows."""
         found = sealed_table(table)
         return found.rows(after=after, upto=upto) if found else None
 
     def rest(self, table: str, after: int | None) -> Iterable[int]:
-        """As checking.Source: rows after the last seal wait for the next one."""
+        """Implement checking.Source.rest. The result is empty, because new rows wait for the next seal."""
         return ()
 
     def unsealed(self, last: dict[str, int]) -> int:
-        """As checking.Source."""
+        """Implement checking.Source.unsealed."""
         return sum(table.count_after(last.get(table.name)) for table in sealed_tables())
 
     def stamps(self) -> Iterator[Stamp]:
-        """As checking.Source."""
+        """Implement checking.Source.stamps."""
         for stamp in SealTimeStamp.objects.order_by("pk"):
             yield Stamp(stamp.seal_id, bytes(stamp.reply), stamp.roots_pem.encode(), stamp.authority)
 
 
 def public_keys(rows: Sequence[SigningKey]) -> list[PublicKey]:
-    """Return the keys as the check takes them. rows: oldest first."""
+    """Return the keys in the form that check_seals needs. `rows` are sorted oldest first."""
     broken = {key.pk for key in broken_links(list(rows))}
     return [
         PublicKey(
@@ -87,12 +87,12 @@ def check_database(
     heads: Sequence[Head] = (),
     progress: Callable[[int], None] = lambda rows: None,
 ) -> CheckReport:
-    """Check every sealed row of the database against its seal. Arguments as check_seals."""
+    """Check every sealed row of the database against its seal. The arguments are those of check_seals."""
     return check_seals(DatabaseSource(), keys=keys, heads=heads, check_stamp=check_stamp, progress=progress)
 
 
 def store_check(report: CheckReport) -> SealCheck:
-    """Keep what a check found, for the pages; an event says so where something differs."""
+    """Store the result of a check for the pages, and record an event if something differs."""
     found = SealCheck.objects.create(
         ok=report.ok,
         seals=report.seals,
@@ -106,10 +106,10 @@ def store_check(report: CheckReport) -> SealCheck:
 
 
 def export_file(path: Path, *, progress: Callable[[int], None] = lambda rows: None) -> CheckReport:
-    """Write the sealed rows, their seals, keys and time stamps into one file; return the numbers of what it holds.
+    """Write the sealed rows, seals, keys and time stamps into one file; return the counts.
 
-    The rows are written as they are: whether they are as they were sealed is for whoever checks the file. The file
-    appears under its name when it is whole. FileExistsError: there is one already.
+    The rows are written in their present state, and the reader of the file checks them against the seals. The
+    file gets its name only when it is complete. Raises FileExistsError if the file exists.
     """
     if path.exists():
         raise FileExistsError(17, _("it exists already; nothing was replaced"), str(path))

@@ -1,8 +1,8 @@
-"""A tag for the static files of this installation, to be part of their address.
+"""A tag for the static files of this installation, which is part of their URLs.
 
-With the tag in the path, not in a query, what a style sheet or a module imports by a relative address
-carries it too: browsers may keep every file for ever, an upgrade changes all addresses at once, and no
-collectstatic step stands between an install and its first page.
+The tag is in the path, not in a query. A style sheet or module that imports a file by a relative URL
+therefore uses the tag too. Browsers may cache every file permanently, because an upgrade changes all URLs at
+once. An installation needs no collectstatic step before its first page.
 """
 
 import hashlib
@@ -11,7 +11,11 @@ from pathlib import Path
 
 
 def tag(package: Path) -> str:
-    """Ten hex digits that change when a static file of a package's apps, or the htmx beside them, does."""
+    """Return ten hex digits that change when a static file changes.
+
+    The digits cover the static files of all apps of the package, and the version of django-htmx, which
+    contains htmx.
+    """
     digest = hashlib.sha256(version("django-htmx").encode())
     for path in sorted(package.glob("*/static/**/*")):
         if path.is_file():

@@ -1,10 +1,11 @@
-"""The address of the broker, with its certificate checked."""
+"""The URL of the broker, with a check of its certificate."""
 
 
 def with_checked_certificate(url: str) -> str:
-    """Return the URL of the broker; for `rediss://`, ask for a valid certificate where the URL says nothing of it.
+    """Return the URL of the broker, with a required certificate check for `rediss://`.
 
-    kombu accepts any certificate otherwise. `?ssl_cert_reqs=none` in BROKER_URL turns the check off knowingly.
+    Without this parameter kombu accepts any certificate. A URL that sets ssl_cert_reqs stays as it is, so
+    `?ssl_cert_reqs=none` in BROKER_URL turns the check off on purpose.
     """
     if not url.startswith("rediss://") or "ssl_cert_reqs=" in url:
         return url

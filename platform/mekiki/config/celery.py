@@ -1,4 +1,4 @@
-"""The Celery application. Jobs are durable in PostgreSQL; the broker only wakes workers up."""
+"""The Celery application. Jobs are stored in PostgreSQL, and the broker only wakes the workers."""
 
 import os
 

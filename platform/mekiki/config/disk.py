@@ -1,8 +1,8 @@
-"""Room on the disks: how much is left, what must wait for it, and which errors say that there is none.
+"""Free space on the disks: the current shortage, work that waits for space, and errors of a full disk.
 
-Bulk work (imports, trainings, exports) waits while less than the reserve (MEKIKI_RESERVE_MB) is free, so that the rows of
-answers can still be stored. The supervisor keeps a part of the disk occupied by a file that it gives up in need
-(embedded/ballast.py).
+Bulk work (imports, trainings, exports) waits while less than the reserve (MEKIKI_RESERVE_MB) is free. The
+decisions of reviewers can then still be stored. The supervisor also occupies a part of the disk with a file,
+which it deletes when the disk is full (embedded/ballast.py).
 """
 
 import errno
@@ -14,14 +14,17 @@ from pathlib import Path
 from mekiki.config import env
 
 FULL, READ_ONLY = "disk_full", "read_only"
-# PostgreSQL's own word for a full disk.
+# SQLSTATE of PostgreSQL for a full disk.
 DISK_FULL_STATE = "53100"
 ERRORS = {errno.ENOSPC: FULL, errno.EDQUOT: FULL, errno.EROFS: READ_ONLY}
 
 
 @dataclass(frozen=True)
 class Place:
-    """A folder that is written to, and the disk it lies on. problem: "", FULL (below the reserve) or READ_ONLY."""
+    """A folder that Mekiki writes to, and the free space of its disk.
+
+    `problem` is "", FULL (less than the reserve is free) or READ_ONLY.
+    """
 
     name: str  # files, database or home
     folder: Path
@@ -31,7 +34,7 @@ class Place:
 
 
 class NoRoomError(OSError):
-    """Work must wait: `reason` is FULL or READ_ONLY. Nothing was written."""
+    """An error that means work must wait and nothing was written. `reason` is FULL or READ_ONLY."""
 
     def __init__(self, reason: str) -> None:
         number = errno.EROFS if reason == READ_ONLY else errno.ENOSPC
@@ -40,19 +43,25 @@ class NoRoomError(OSError):
 
 
 def reserve() -> int:
-    """The bytes that bulk work leaves free."""
+    """Return the number of bytes that bulk work leaves free."""
     return env.number("MEKIKI_RESERVE_MB") * 1024 * 1024
 
 
 def places() -> list[Place]:
-    """The folders of this home that are written to. A database that runs elsewhere is not among them."""
+    """Return the folders of this home that Mekiki writes to.
+
+    A database that runs elsewhere is not among them.
+    """
     home = env.home()
     folders = {"files": home / "files", "home": home}
     if not env.text("DATABASE_URL") or (home / "postgres").exists():
         folders["database"] = (home / "postgres").resolve()
     places_of_data = []
     for name, folder in folders.items():
-        place = next((parent for parent in (folder, *folder.parents) if os.path.exists(parent)), folder)  # noqa: PTH110
+        place = next(
+            (parent for parent in (folder, *folder.parents) if os.path.exists(parent)),  # noqa: PTH110
+            folder,
+        )
         places_of_data.append(_place(name, place))
     return places_of_data
 
@@ -60,11 +69,11 @@ def places() -> list[Place]:
 def _place(name: str, folder: Path) -> Place:
     try:
         state = os.statvfs(folder)
-    except OSError:  # a network disk that is gone
+    except OSError:  # a network disk that cannot be reached
         return Place(name, folder, 0, 0, READ_ONLY)
     free, total = state.f_bavail * state.f_frsize, state.f_blocks * state.f_frsize
     problem = ""
-    # The database is the server's to write, under a user of its own for root.
+    # Only the database server writes its folder. For root it runs as a separate user.
     if state.f_flag & os.ST_RDONLY or (name != "database" and not os.access(folder, os.W_OK)):
         problem = READ_ONLY
     elif free < reserve():
@@ -73,18 +82,21 @@ def _place(name: str, folder: Path) -> Place:
 
 
 def shortage() -> str:
-    """Why bulk work must wait now: FULL, READ_ONLY, or "" when it need not."""
+    """Return why bulk work must wait now: FULL, READ_ONLY, or "" if it need not wait."""
     return next((place.problem for place in places() if place.problem), "")
 
 
 def require_room() -> None:
-    """NoRoomError when bulk work must wait: to be called before it begins."""
+    """Raise NoRoomError if bulk work must wait.
+
+    To be called before the work begins.
+    """
     if reason := shortage():
         raise NoRoomError(reason)
 
 
 def no_room(error: BaseException) -> str:
-    """FULL or READ_ONLY where an error, or what caused it, says so; else ""."""
+    """Return FULL or READ_ONLY if the error or one of its causes means that, else ""."""
     for cause in _causes(error):
         if isinstance(cause, OSError) and cause.errno in ERRORS:
             return ERRORS[cause.errno]

@@ -1,7 +1,7 @@
-"""Reading the environment variables of config/env_table.py.
+"""Reading of the environment variables in config/env_table.py.
 
-docs/reference/environment.md is compared with that table by a test. Nothing else in the project
-reads os.environ for configuration.
+A test compares docs/reference/environment.md with that table. No other module of the project reads os.environ
+for configuration.
 """
 
 import os
@@ -15,11 +15,14 @@ TERMINAL_LANGUAGES = ("en", "ja")
 
 
 class Misconfigured(ValueError):
-    """A variable holds what it cannot mean; the message names the variable."""
+    """A variable has an invalid value. The message names the variable."""
 
 
 def problem_of(name: str, value: str) -> str | None:
-    """Return one line that names the variable and what is allowed; None for a value that is. Empty is the default."""
+    """Return one line that names the variable and the allowed values, or None for an allowed value.
+
+    An empty value means the default.
+    """
     value = value.strip()
     variable = VARIABLES[name]
     allowed = (checks.plain(value) or variable.check(value)) if value else None
@@ -30,7 +33,7 @@ def problem_of(name: str, value: str) -> str | None:
 
 
 def require_valid() -> None:
-    """End the process, with status 2 and one line for each variable that holds what it cannot mean."""
+    """Exit with status 2 and print one line for each variable with an invalid value."""
     problems = [line for name in VARIABLES if (line := problem_of(name, os.environ.get(name, "")))]
     problems += _incomplete_sign_on()
     if problems:
@@ -39,7 +42,7 @@ def require_valid() -> None:
 
 
 def _incomplete_sign_on() -> list[str]:
-    """Return one line for each variable that single sign-on needs and that is empty."""
+    """Return one line for each empty variable that single sign-on needs."""
     needed = ("MEKIKI_OIDC_ISSUER", "MEKIKI_OIDC_CLIENT_ID", "MEKIKI_OIDC_CLIENT_SECRET_FILE")
     given = [name for name in needed if text(name)]
     if not given:
@@ -48,12 +51,15 @@ def _incomplete_sign_on() -> list[str]:
 
 
 def text(name: str) -> str:
-    """The variable's value, or its default. KeyError for a name that is not in the table."""
+    """Return the variable's value, or its default. Raises KeyError for a name that is not in the table."""
     return os.environ.get(name, "").strip() or VARIABLES[name].default
 
 
 def number(name: str) -> int:
-    """The variable as a whole number. Misconfigured names the variable."""
+    """Return the variable as a whole number.
+
+    Raises Misconfigured, which names the variable, for any other value.
+    """
     try:
         return int(text(name))
     except ValueError:
@@ -61,22 +67,22 @@ def number(name: str) -> int:
 
 
 def flag(name: str) -> bool:
-    """True for 1, true, yes, on."""
+    """Return True for 1, true, yes or on."""
     return text(name).lower() in {"1", "true", "yes", "on"}
 
 
 def words(name: str) -> list[str]:
-    """A comma-separated list without blanks."""
+    """Return the members of a comma-separated list, without surrounding blanks."""
     return [w.strip() for w in text(name).split(",") if w.strip()]
 
 
 def home() -> Path:
-    """MEKIKI_HOME as an absolute path."""
+    """Return MEKIKI_HOME as an absolute path."""
     return Path(text("MEKIKI_HOME")).expanduser().resolve()
 
 
 def reference() -> str:
-    """docs/reference/environment.md, from the table above (`make docs` writes it)."""
+    """Return the text of docs/reference/environment.md (`make docs` writes the file)."""
     rows = [
         f"| `{v.name}` | {f'`{v.default}`' if v.default else '—'} | {v.meaning} |" for v in VARIABLES.values()
     ]
@@ -84,8 +90,14 @@ def reference() -> str:
         [
             "# Environment variables",
             "",
-            "Every choice that differs between machines. All have a default that works on one machine; an empty",
-            "value is the same as none. Written from `platform/mekiki/config/env_table.py` by `make docs`; a test",
+            (
+                "Every choice that differs between machines. "
+                "All have a default that works on one machine; an empty"
+            ),
+            (
+                "value is the same as none. "
+                "Written from `platform/mekiki/config/env_table.py` by `make docs`; a test"
+            ),
             "compares the two.",
             "",
             "| variable | default | meaning |",
@@ -97,28 +109,31 @@ def reference() -> str:
 
 
 def take(name: str) -> str:
-    """The variable's value, which is removed from our environment: no child process will inherit it."""
+    """Return the variable's value and remove the variable from our environment.
+
+    Child processes then do not inherit it.
+    """
     value = text(name)
     os.environ.pop(name, None)
     return value
 
 
 def inherited(changes: dict[str, str]) -> dict[str, str]:
-    """The environment for a child process: ours, with `changes`."""
+    """Return the environment for a child process: our environment with `changes`."""
     return {**os.environ, **changes}
 
 
 def terminal_language() -> str:
-    """The language a command speaks: MEKIKI_LANGUAGE where it is set, else the terminal's locale, else English.
+    """Return the language of commands: MEKIKI_LANGUAGE, else the terminal's locale, else English.
 
-    LANGUAGE, LC_ALL, LC_MESSAGES and LANG are GNU's own variables, read in its order.
+    LANGUAGE, LC_ALL, LC_MESSAGES and LANG are variables of GNU gettext and are read in its order.
     """
     given = os.environ.get("MEKIKI_LANGUAGE", "").strip()
     if given:
         return given
     locale = next((v for n in ("LC_ALL", "LC_MESSAGES", "LANG") if (v := os.environ.get(n))), "")
     asked = [locale]
-    if locale not in {"", "C", "POSIX"}:  # there, GNU ignores LANGUAGE
+    if locale not in {"", "C", "POSIX"}:  # GNU gettext ignores LANGUAGE in these locales
         asked = [*os.environ.get("LANGUAGE", "").split(":"), locale]
     for name in asked:
         language = name.split(".")[0].split("_")[0].lower()
@@ -128,24 +143,28 @@ def terminal_language() -> str:
 
 
 def set_terminal_language(language: str) -> None:
-    """Let `gettext` and child processes speak `language` too."""
+    """Set the language for `gettext` and for child processes."""
     os.environ["LANGUAGE"] = language
 
 
 def use_settings() -> None:
-    """Name Mekiki's settings to Django, unless others are named already."""
+    """Set DJANGO_SETTINGS_MODULE to Mekiki's settings, unless it is set already."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mekiki.config.settings")
 
 
 def colour() -> bool:
-    """May output to a terminal be coloured? No with NO_COLOR (no-color.org) or a terminal that cannot."""
+    """Return whether output to a terminal may have colours.
+
+    NO_COLOR (no-color.org) and a terminal without colours turn them off.
+    """
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def visible_gpu() -> bool:
-    """Will the encoders run on CUDA? Decided from MEKIKI_DEVICE and the driver's files, without torch.
+    """Return whether the encoders will run on CUDA.
 
-    CUDA_VISIBLE_DEVICES is NVIDIA's own variable, not ours: an empty value or -1 hides every device.
+    The result follows from MEKIKI_DEVICE and the files of the driver, without torch. CUDA_VISIBLE_DEVICES is
+    a variable of NVIDIA: an empty value or -1 hides all devices.
     """
     device = text("MEKIKI_DEVICE")
     if device != "auto":

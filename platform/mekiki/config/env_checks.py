@@ -1,4 +1,8 @@
-"""What each environment variable may hold. A check returns None, or what is allowed, in words that end a sentence."""
+"""Checks for the values of environment variables.
+
+A check returns None for an allowed value. Otherwise it returns what is allowed, in words that complete the
+sentence "NAME must be …".
+"""
 
 import ipaddress
 import re
@@ -16,7 +20,10 @@ _HOST = re.compile(
 
 
 def plain(value: str) -> str | None:
-    """Allow text on one line, of a bounded length. Every other check comes after this one."""
+    """Allow text on one line, of at most MAX_LENGTH characters.
+
+    All other checks run after this check.
+    """
     if len(value) > MAX_LENGTH:
         return f"text of at most {MAX_LENGTH} characters"
     if not value.isprintable():
@@ -37,23 +44,26 @@ def whole_number(low: int, high: int) -> Check:
 
 
 def one_of(*values: str) -> Check:
-    """Return a check for a fixed choice."""
+    """Return a check that allows only these values."""
     return lambda value: None if value in values else " or ".join([", ".join(values[:-1]), values[-1]])
 
 
 def flag(value: str) -> str | None:
-    """Allow the words for yes and no."""
+    """Allow the words that mean yes or no."""
     return None if value.lower() in FLAGS else "1 (yes) or 0 (no)"
 
 
 def path(value: str) -> str | None:
-    """Allow a path whose parts a file system can hold."""
+    """Allow a path whose components are short enough for a file system."""
     fits = len(value.encode()) <= 4096 and all(len(part.encode()) <= 255 for part in value.split("/"))
     return None if fits else "a path, with at most 255 bytes between two slashes"
 
 
 def listed(check: Check, many: str) -> Check:
-    """Return a check for a comma-separated list whose members pass `check`. many: what they are, in words."""
+    """Return a check for a comma-separated list whose members pass `check`.
+
+    `many` names the members in words, for the message.
+    """
 
     def check_all(value: str) -> str | None:
         members = [member.strip() for member in value.split(",") if member.strip()]
@@ -69,7 +79,7 @@ def host(value: str) -> str | None:
 
 
 def url(*schemes: str, example: str) -> Check:
-    """Return a check for URLs of these schemes."""
+    """Return a check for URLs with one of these schemes."""
 
     def check(value: str) -> str | None:
         try:
@@ -83,14 +93,20 @@ def url(*schemes: str, example: str) -> Check:
 
 
 def origin(value: str) -> str | None:
-    """Allow the origin of a web page: scheme and host."""
+    """Allow the origin of a web page: scheme and host, with an optional port."""
     fits = re.fullmatch(r"https?://[A-Za-z0-9*._\[\]:-]+", value)
     return None if fits else "an origin such as https://mekiki.example.com"
 
 
 def issuer(value: str) -> str | None:
-    """Allow the issuer of an OpenID provider: https, or http on this machine. It names identities, so it is short."""
-    allowed = "a URL such as https://login.example.com, with https (http on this machine only), at most 200 characters"
+    """Allow the issuer of an OpenID provider: an https URL, or an http URL of this machine.
+
+    The issuer is part of the stored identities of users, so its length is limited.
+    """
+    allowed = (
+        "a URL such as https://login.example.com, with https (http on this machine only), at most 200 "
+        "characters"
+    )
     try:
         parts = urlsplit(value)
         local = parts.hostname in {"localhost", "127.0.0.1", "::1"}
@@ -108,12 +124,12 @@ def issuer(value: str) -> str | None:
 
 
 def short(longest: int) -> Check:
-    """Return a check for text of at most so many characters."""
+    """Return a check for text of at most `longest` characters."""
     return lambda value: None if len(value) <= longest else f"text of at most {longest} characters"
 
 
 def word(value: str) -> str | None:
-    """Allow a name without blanks, as providers of single sign-on have them."""
+    """Allow a name without blanks, as single sign-on providers use for claims and client ids."""
     return None if re.fullmatch(r"\S{1,191}", value) else "one word of at most 191 characters"
 
 
@@ -124,7 +140,7 @@ def mail_address(value: str) -> str | None:
 
 
 def device(value: str) -> str | None:
-    """Allow the names torch has for devices."""
+    """Allow the device names of torch, and auto."""
     return (
         None
         if re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,3})?", value)
@@ -133,18 +149,18 @@ def device(value: str) -> str | None:
 
 
 def time_zone(value: str) -> str | None:
-    """Allow a name of the IANA time zone database."""
+    """Allow a name from the IANA time zone database."""
     return None if value in available_timezones() else "a name such as Asia/Tokyo, Europe/Berlin or UTC"
 
 
 def user_name(value: str) -> str | None:
-    """Allow what Django allows as a user name."""
+    """Allow the user names that Django allows."""
     fits = re.fullmatch(r"[\w.@+-]{1,150}", value)
     return None if fits else "a user name of letters, digits and @ . + - _, at most 150 characters"
 
 
 def network(value: str) -> str | None:
-    """Allow an IP address, or a network of them."""
+    """Allow an IP address or an IP network."""
     try:
         ipaddress.ip_network(value, strict=False)
     except ValueError:
@@ -153,7 +169,7 @@ def network(value: str) -> str | None:
 
 
 def contact(value: str) -> str | None:
-    """Allow a URI by which somebody can be reached."""
+    """Allow a contact URI: mailto, https or tel."""
     fits = re.fullmatch(r"(mailto:[^\s@]+@[^\s@]+|https://\S+|tel:[0-9+.-]+)", value)
     return None if fits else "a URI such as mailto:security@example.com"
 

@@ -1,16 +1,16 @@
-"""The table of environment variables: name, default and meaning. config/env.py reads them."""
+"""The table of environment variables: name, default and meaning. config/env.py reads the variables."""
 
 from dataclasses import dataclass
 
 from mekiki.config import env_checks as checks
 
-# memory:// is for tests.
+# memory:// is only for tests.
 BROKER_SCHEMES = ("redis", "rediss", "redis+socket", "sentinel", "memory")
 
 
 @dataclass(frozen=True)
 class Variable:
-    """One environment variable. `default` is the text used when it is unset."""
+    """One environment variable. `default` is used if the variable is not set."""
 
     name: str
     default: str
@@ -19,7 +19,10 @@ class Variable:
 
     @property
     def is_secret(self) -> bool:
-        """Whether the value may hold a password or key, so that no message repeats it."""
+        """Return whether the value may hold a password or key.
+
+        Messages do not repeat such a value.
+        """
         return self.name.endswith(("_KEY", "_PASSWORD", "_PASSPHRASE", "_URL"))
 
 
@@ -49,19 +52,28 @@ VARIABLES: dict[str, Variable] = {
         Variable(
             "MEKIKI_HTTPS",
             "0",
-            "1 behind a TLS proxy: secure cookies, HSTS, X-Forwarded-Proto and -For of trusted proxies believed.",
+            (
+                "1 behind a TLS proxy: secure cookies, HSTS, X-Forwarded-Proto and -For of trusted proxies "
+                "believed."
+            ),
             checks.flag,
         ),
         Variable(
             "MEKIKI_TRUSTED_PROXIES",
             "",
-            "Addresses or networks of the proxies before the site, e.g. 10.0.0.5,172.30.0.0/24; empty: this machine, with MEKIKI_HTTPS=1.",
+            (
+                "Addresses or networks of the proxies before the site, e.g. 10.0.0.5,172.30.0.0/24; empty: "
+                "this machine, with MEKIKI_HTTPS=1."
+            ),
             checks.listed(checks.network, "IP addresses or networks such as 10.0.0.0/24"),
         ),
         Variable(
             "MEKIKI_SECURITY_CONTACT",
             "",
-            "Where to report a security problem: mailto:… or https://…, shown in /.well-known/security.txt; empty: no such file.",
+            (
+                "Where to report a security problem: mailto:… or https://…, shown in "
+                "/.well-known/security.txt; empty: no such file."
+            ),
             checks.listed(
                 checks.contact,
                 "addresses such as mailto:security@example.com or https://example.com/security",
@@ -91,7 +103,10 @@ VARIABLES: dict[str, Variable] = {
         Variable(
             "DATABASE_OWNER_URL",
             "",
-            "The same database for the role that owns its tables: only `mekiki up`, backup and restore use it.",
+            (
+                "The same database for the role that owns its tables: only `mekiki up`, backup and restore "
+                "use it."
+            ),
             checks.url("postgresql", "postgres", example="postgresql://owner:password@host:5432/name"),
         ),
         Variable(
@@ -117,13 +132,19 @@ VARIABLES: dict[str, Variable] = {
         Variable(
             "MEKIKI_MODEL_FOLDERS",
             "",
-            "Folders, comma-separated, whose model folders may be chosen as `local-dir:` in the browser, beside MEKIKI_HOME/models.",
+            (
+                "Folders, comma-separated, whose model folders may be chosen as `local-dir:` in the "
+                "browser, beside MEKIKI_HOME/models."
+            ),
             checks.listed(checks.path, "paths"),
         ),
         Variable(
             "MEKIKI_ENCODER_SOURCES",
             "registry,hub",
-            "Where encoders chosen in the browser may be downloaded from: registry (open_clip's list), hub (any hf-hub: model), none.",
+            (
+                "Where encoders chosen in the browser may be downloaded from: registry (open_clip's list), "
+                "hub (any hf-hub: model), none."
+            ),
             checks.listed(checks.one_of("registry", "hub", "none"), "registry, hub or none"),
         ),
         Variable(
@@ -171,7 +192,10 @@ VARIABLES: dict[str, Variable] = {
         Variable(
             "MEKIKI_RESERVE_MB",
             "1024",
-            "Imports, trainings and label sets wait while less than this is free on the disk of the home, its files or its database.",
+            (
+                "Imports, trainings and label sets wait while less than this is free on the disk of the "
+                "home, its files or its database."
+            ),
             checks.whole_number(1, 100_000_000),
         ),
         Variable(
@@ -189,7 +213,11 @@ VARIABLES: dict[str, Variable] = {
         Variable(
             "MEKIKI_MAIL_URL",
             "",
-            "Server that sends mail (links for lost passwords and new addresses, news of changes of accounts, heads of seals): smtps://… or smtp+starttls://user:password@host:587; smtp:// does not encrypt.",
+            (
+                "Server that sends mail (links for lost passwords and new addresses, news of changes of "
+                "accounts, heads of seals): smtps://… or smtp+starttls://user:password@host:587; smtp:// "
+                "does not encrypt."
+            ),
             checks.url("smtp", "smtps", "smtp+starttls", example="smtp+starttls://user:password@host:587"),
         ),
         Variable("MEKIKI_MAIL_FROM", "", "Sender of mails, such as mekiki@example.com.", checks.mail_address),
@@ -220,7 +248,10 @@ VARIABLES: dict[str, Variable] = {
         Variable(
             "MEKIKI_OIDC_ISSUER",
             "",
-            "Issuer of the OpenID provider for single sign-on, such as https://login.example.com; empty: no single sign-on.",
+            (
+                "Issuer of the OpenID provider for single sign-on, such as https://login.example.com; "
+                "empty: no single sign-on."
+            ),
             checks.issuer,
         ),
         Variable(
@@ -244,7 +275,10 @@ VARIABLES: dict[str, Variable] = {
         Variable(
             "MEKIKI_OIDC_NEW_ACCOUNTS",
             "0",
-            "1 makes an account, without roles, for whoever signs on for the first time; 0 refuses who is not linked.",
+            (
+                "1 makes an account, without roles, for whoever signs on for the first time; 0 refuses who "
+                "is not linked."
+            ),
             checks.flag,
         ),
         Variable(
@@ -256,7 +290,10 @@ VARIABLES: dict[str, Variable] = {
         Variable(
             "MEKIKI_OIDC_GROUPS",
             "",
-            "Groups, comma-separated, of which a user must be in one to sign on; empty: everybody whom the provider lets in.",
+            (
+                "Groups, comma-separated, of which a user must be in one to sign on; empty: everybody whom "
+                "the provider lets in."
+            ),
         ),
         Variable(
             "MEKIKI_OIDC_GROUPS_CLAIM",
@@ -267,7 +304,10 @@ VARIABLES: dict[str, Variable] = {
         Variable(
             "MEKIKI_OIDC_SECOND_FACTOR",
             "",
-            "Values of the claims amr or acr, comma-separated, that show a second factor, such as mfa; empty: only a second factor of this site counts.",
+            (
+                "Values of the claims amr or acr, comma-separated, that show a second factor, such as mfa; "
+                "empty: only a second factor of this site counts."
+            ),
             checks.listed(checks.word, "values such as mfa"),
         ),
         Variable(

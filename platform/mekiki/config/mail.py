@@ -1,4 +1,4 @@
-"""Where mail is sent through, from MEKIKI_MAIL_URL."""
+"""The mail server, from MEKIKI_MAIL_URL."""
 
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
@@ -6,7 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 @dataclass(frozen=True)
 class MailServer:
-    """What Django's SMTP backend asks for. An empty host: this site sends no mail."""
+    """Settings for Django's SMTP backend. With an empty host the site sends no mail."""
 
     host: str = ""
     port: int = 25
@@ -17,7 +17,10 @@ class MailServer:
 
 
 def options(url: str) -> MailServer:
-    """Return the server of smtps://…, smtp+starttls://… or, unencrypted, smtp://…; the check of env.py has read it."""
+    """Return the mail server of an smtps://, smtp+starttls:// or smtp:// URL.
+
+    smtp:// is not encrypted. env.py has checked the URL before.
+    """
     if not url:
         return MailServer()
     parts = urlsplit(url)

@@ -1,4 +1,4 @@
-"""What stands before everything else of a request: who sent it, and headers that every answer has."""
+"""The outermost middleware: the address of the client, and headers of all responses."""
 
 import ipaddress
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponseBase
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-# Nothing of a page may use these, and nobody may embed a page that could.
+# No page may use these features, and no page that embeds it may either.
 PERMISSIONS = ", ".join(
     f"{feature}=()"
     for feature in (
@@ -37,7 +37,10 @@ PERMISSIONS = ", ".join(
 
 
 def address(text: str) -> Address | None:
-    """Return the IP address a text names, None for anything else. An IPv4 address in IPv6 form is itself."""
+    """Return the IP address that a text names, None for any other text.
+
+    An IPv4 address in IPv6 form is returned as an IPv4 address.
+    """
     try:
         parsed = ipaddress.ip_address(text.strip())
     except ValueError:
@@ -46,7 +49,7 @@ def address(text: str) -> Address | None:
 
 
 def is_trusted(text: str) -> bool:
-    """Whether this address is one of MEKIKI_TRUSTED_PROXIES."""
+    """Return whether this address belongs to MEKIKI_TRUSTED_PROXIES."""
     parsed = address(text)
     return parsed is not None and any(
         parsed in ipaddress.ip_network(network, strict=False) for network in settings.TRUSTED_PROXIES
@@ -54,9 +57,10 @@ def is_trusted(text: str) -> bool:
 
 
 def real_address(peer: str, forwarded: str) -> str:
-    """Return the address of the client behind trusted proxies: the last one that is none of them.
+    """Return the client's address behind trusted proxies: the last address that is no trusted proxy.
 
-    Each proxy adds whom it was asked by, so only what trusted proxies have written counts: from the end on.
+    Each proxy appends the address of its own client. Only entries that trusted proxies have written are
+    reliable, so the list is read from its end.
     """
     client = peer
     for entry in reversed(forwarded.split(",")):
@@ -70,13 +74,16 @@ def real_address(peer: str, forwarded: str) -> str:
 
 
 class ProxyMiddleware:
-    """Puts the client's address into REMOTE_ADDR, and drops X-Forwarded-* that no trusted proxy has written."""
+    """Middleware that sets REMOTE_ADDR to the address of the client.
+
+    It drops X-Forwarded-* headers that no trusted proxy has written.
+    """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Settle the address before anybody asks for it."""
+        """Set the address before any other middleware reads it."""
         peer = str(request.META.get("REMOTE_ADDR", ""))
         forwarded = request.META.pop("HTTP_X_FORWARDED_FOR", "")
         if not is_trusted(peer):
@@ -88,13 +95,16 @@ class ProxyMiddleware:
 
 
 class HeadersMiddleware:
-    """Adds the headers for browsers that neither Django nor django-csp has; static files get them too."""
+    """Middleware that adds the security headers that neither Django nor django-csp has.
+
+    Static files get them too.
+    """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Add what the view has not set itself."""
+        """Add the headers that the view has not set."""
         response = self.get_response(request)
         response.headers.setdefault("Permissions-Policy", PERMISSIONS)
         response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")

@@ -1,16 +1,17 @@
-"""An error whose message is written for the person at the terminal."""
+"""Errors with a message for the person at the terminal."""
 
 
 class PlainError(RuntimeError):
-    """Something a person can act on: the message says what happened, what was kept and what to do next.
+    """An error that a person can act on.
 
-    `status` is the exit status of the command (docs/reference/commands.md).
+    The message says what happened, what was kept and what to do next. `status` is the exit status of the
+    command (docs/reference/commands.md).
     """
 
     status = 1
 
 
 class UnusableFileError(PlainError):
-    """A file or folder named on the command line cannot be used."""
+    """A file or folder from the command line cannot be used."""
 
     status = 2

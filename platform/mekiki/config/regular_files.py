@@ -1,7 +1,7 @@
-"""Opening a file that a person named. Only regular files are read, so that nothing waits for a named pipe.
+"""Opening of files that a person named. Only regular files are opened.
 
-Opening a pipe waits for a writer, and opening a device can act on it. The kind is therefore looked at before the
-file is opened, and once more after, as the path may have been replaced in between.
+Opening a named pipe waits for a writer, and opening a device can act on it. The kind is therefore checked
+before the file is opened. It is checked again afterwards, because the path may have been replaced in between.
 """
 
 import errno
@@ -21,7 +21,10 @@ _KINDS = (
 
 
 class NotRegularError(OSError):
-    """The path names something else than a regular file. `kind`: named pipe, socket, device, folder or link."""
+    """The path does not name a regular file.
+
+    `kind` is named pipe, socket, device, folder or link.
+    """
 
     def __init__(self, path: str | Path, kind: str) -> None:
         super().__init__(errno.EINVAL, f"This is a {kind}, not a regular file", os.fspath(path))
@@ -29,14 +32,17 @@ class NotRegularError(OSError):
 
 
 def kind_of(mode: int) -> str:
-    """What a file mode stands for; empty for a regular file."""
+    """Return the kind of file that a file mode means, or "" for a regular file."""
     if stat.S_ISREG(mode):
         return ""
     return next((name for test, name in _KINDS if test(mode)), "device")
 
 
 def open_regular(path: str | Path, *, follow_links: bool = True) -> BinaryIO:
-    """The file, open for reading bytes; never waits. NotRegularError for anything else; OSError as open()."""
+    """Return the file, opened for reading bytes, without waiting.
+
+    Raises NotRegularError for anything except a regular file, and OSError like open().
+    """
     _check(path, Path(path).stat(follow_symlinks=follow_links).st_mode)
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
     handle = os.open(path, flags if follow_links else flags | os.O_NOFOLLOW)
@@ -49,7 +55,7 @@ def open_regular(path: str | Path, *, follow_links: bool = True) -> BinaryIO:
 
 
 def read_regular(path: str | Path) -> bytes:
-    """The bytes of a regular file. Errors as open_regular."""
+    """Return the bytes of a regular file. Raises the errors of open_regular."""
     with open_regular(path) as file:
         return file.read()
 

@@ -1,4 +1,4 @@
-"""Django settings. One file; every choice that differs between machines comes from config/env.py."""
+"""Django settings. All values that differ between machines come from config/env.py."""
 
 import sys
 from pathlib import Path
@@ -14,7 +14,7 @@ from mekiki.embedded import endpoints, secrets
 env.require_valid()
 
 PACKAGE_DIR = Path(__file__).resolve().parent.parent
-# In a checkout templates/ is at the top; in a wheel it is packed inside mekiki/.
+# In a checkout, templates/ is at the top level. In a wheel it is inside mekiki/.
 TEMPLATES_DIR = next(
     (p for p in (PACKAGE_DIR / "templates", PACKAGE_DIR.parent.parent / "templates") if p.is_dir()),
     PACKAGE_DIR / "templates",
@@ -22,16 +22,16 @@ TEMPLATES_DIR = next(
 HOME = env.home()
 HTTPS = env.flag("MEKIKI_HTTPS")
 DEBUG = env.flag("MEKIKI_DEBUG")
-# Made at its first use, so that a command without need of a home makes none.
+# Created at first use, so that a command that needs no home does not create a home.
 SECRET_KEY = env.text("MEKIKI_SECRET_KEY") or SimpleLazyObject(lambda: secrets.site_key(HOME))
 ALLOWED_HOSTS = env.words("MEKIKI_ALLOWED_HOSTS")
 CSRF_TRUSTED_ORIGINS = env.words("MEKIKI_TRUSTED_ORIGINS")
-# Behind TLS there is a proxy, on this machine unless it is said where.
+# With TLS there is a proxy. It runs on this machine unless the variable names another address.
 TRUSTED_PROXIES = env.words("MEKIKI_TRUSTED_PROXIES") or (["127.0.0.1", "::1"] if HTTPS else [])
 SECURITY_CONTACT = env.words("MEKIKI_SECURITY_CONTACT")
 
 INSTALLED_APPS = [
-    "mekiki.accounts",  # before Django's own: its commands about users replace those of the same name
+    "mekiki.accounts",  # before Django's app, so that its commands replace commands with the same name
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -65,7 +65,7 @@ MIDDLEWARE = [
     "mekiki.config.middleware.HeadersMiddleware",
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "csp.middleware.CSPMiddleware",  # before what answers for static files
+    "csp.middleware.CSPMiddleware",  # before WhiteNoise, which responds to requests for static files
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -107,7 +107,7 @@ TEMPLATES = [
     }
 ]
 
-# --- Database and broker: given by the environment, else what `mekiki up` runs on this home -----------------
+# --- Database and broker: from the environment, else the servers that `mekiki up` runs on this home ---------
 DATABASES = {"default": endpoints.database(env.text("DATABASE_URL") or endpoints.read(HOME).database_url)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -116,18 +116,20 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
-# A message is given back when its process dies; the job row makes a second delivery harmless.
+# A message returns to the queue if its process dies. The job row in the database makes a second delivery
+# harmless.
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 6 * 3600,
-    # A broker that hangs is left, and tried again; who publishes waits less (jobs/broker.py).
+    # A connection to a broker that hangs is closed and opened again. Publishers wait for a shorter time
+    # (jobs/broker.py).
     "socket_connect_timeout": 5,
     "socket_timeout": 10,
     "socket_keepalive": True,
 }
-# A broker may be away for days: workers and beat try again until it is back.
+# A broker may be unreachable for days. Workers and beat retry until it is back.
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_TIMEZONE = env.text("MEKIKI_TIME_ZONE") or "UTC"
 CELERY_BEAT_SCHEDULER = "mekiki.learning.beat:SiteScheduler"
@@ -145,8 +147,8 @@ AUTH_PASSWORD_VALIDATORS = [
 PASSWORD_RESET_TIMEOUT = 3600
 PASSWORD_LENGTH = env.number("MEKIKI_PASSWORD_LENGTH")
 LOGIN_URL = "login"
-# The second step of a login and single sign-on are django-allauth's, by adapters of ours (docs/decisions/0032).
-# Guessing is slowed down in the database, not in a cache that every process has for itself.
+# django-allauth does the second step of a login and single sign-on, with our adapters (docs/decisions/0032).
+# The database limits the rate of guesses, because each process has a cache of its own.
 ACCOUNT_ADAPTER = "mekiki.accounts.login_flow.LoginAdapter"
 ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
@@ -157,10 +159,10 @@ ACCOUNT_LOGIN_TIMEOUT = 600  # seconds between the first and the second step
 MFA_ADAPTER = "mekiki.accounts.second_factor.adapter.SecondFactorAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
-MFA_TOTP_TOLERANCE = 1  # steps of 30 s before and after: clocks of phones are not exact
+MFA_TOTP_TOLERANCE = 1  # steps of 30 s before and after, because clocks of phones are not exact
 MFA_RECOVERY_CODE_DIGITS = 10
 LOGIN_REDIRECT_URL = "home"
-# Single sign-on (accounts/sign_on/, docs/decisions/0033). An empty issuer: this site has none.
+# Single sign-on (accounts/sign_on/, docs/decisions/0033). Without an issuer, the site has no single sign-on.
 SOCIALACCOUNT_ADAPTER = "mekiki.accounts.sign_on.adapter.SignOnAdapter"
 SOCIALACCOUNT_STORE_TOKENS = False
 SOCIALACCOUNT_EMAIL_AUTHENTICATION = False
@@ -181,19 +183,21 @@ LANGUAGES = [("en", _("English")), ("ja", _("Japanese"))]
 LOCALE_PATHS = [PACKAGE_DIR / "locale"]
 USE_I18N = True
 USE_TZ = True
-# Of this process outside of requests. Pages and schedules have the site's zone (accounts/site.py).
+# Time zone of this process outside requests. Pages and schedules use the time zone of the site
+# (accounts/site.py).
 TIME_ZONE = env.text("MEKIKI_TIME_ZONE") or "UTC"
-# Not empty: the site's zone cannot be changed in the browser.
+# If it is not empty, the time zone of the site cannot be changed in the browser.
 FIXED_TIME_ZONE = env.text("MEKIKI_TIME_ZONE")
 
 # --- Files --------------------------------------------------------------------------------------------------
 STATIC_URL = f"static/{assets.tag(PACKAGE_DIR)}/"
 STATIC_ROOT = None
-# Served straight from the packages: no collectstatic step stands between an install and its first page.
+# Static files are served directly from the packages. An installation needs no collectstatic step before its
+# first page.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 WHITENOISE_ALLOW_ALL_ORIGINS = False
-# The address changes with the content (config/assets.py).
+# The URL changes with the content (config/assets.py).
 WHITENOISE_IMMUTABLE_FILE_TEST = r"^$" if DEBUG else r"^/static/"
 MEDIA_ROOT = HOME / "files"
 STORAGES = {
@@ -206,7 +210,7 @@ STORAGES = {
 FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 FILE_UPLOAD_PERMISSIONS = 0o600
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
-# Bodies other than files (forms, JSON); files are bounded where they are read.
+# Limits bodies without files (forms, JSON). The size of files is checked where they are read.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FILES = 1000
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 5000
@@ -234,7 +238,7 @@ SESSION_COOKIE_AGE = env.number("MEKIKI_SESSION_HOURS") * 3600
 SESSION_IDLE_MINUTES = env.number("MEKIKI_SESSION_IDLE_MINUTES")
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = HTTPS
-# Scripts read the token from the page, and no script reads the language.
+# Scripts read the CSRF token from the page, and no script reads the language.
 CSRF_COOKIE_HTTPONLY = LANGUAGE_COOKIE_HTTPONLY = True
 LANGUAGE_COOKIE_SAMESITE = "Lax"
 if HTTPS:
@@ -250,7 +254,7 @@ EMAIL_TIMEOUT = 20
 DEFAULT_FROM_EMAIL = env.text("MEKIKI_MAIL_FROM") or "mekiki@localhost"
 PUBLIC_URL = env.text("MEKIKI_PUBLIC_URL")
 
-# --- Bounds on what people send (design.md, invariant 8) ----------------------------------------------------
+# --- Limits of uploads (design.md, invariant 8) -------------------------------------------------------------
 MAX_PIXELS = env.number("MEKIKI_MAX_PIXELS")
 DECODE_MEMORY_BYTES = env.number("MEKIKI_DECODE_MEMORY_MB") * 1024 * 1024
 MAX_FILE_BYTES = env.number("MEKIKI_MAX_FILE_MB") * 1024 * 1024

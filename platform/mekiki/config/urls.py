@@ -1,4 +1,4 @@
-"""Every address, by app. A dataset's pages live under /d/<slug>/."""
+"""The URLs of all apps. The pages of a dataset are under /d/<slug>/."""
 
 from django.urls import include, path
 
@@ -13,8 +13,8 @@ dataset_pages = [
     path("exports/", include("mekiki.exports.urls")),
 ]
 
-# A program that is not logged in gets 401 from the API's own check, not a redirect to a page. What describes
-# the API has no check of its own and keeps the login.
+# A program that is not logged in gets 401 from the check of the API, not a redirect to the login page. The
+# pages that describe the API have no such check, so they keep the login requirement.
 api_urls = api.urls
 for pattern in api_urls[0]:
     if pattern.name not in {"openapi-json", "openapi-view", "api-root"}:

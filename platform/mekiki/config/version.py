@@ -1,19 +1,19 @@
-"""The version of this installation, with the commit where it is known."""
+"""The version of this installation, with the commit if it is known."""
 
 import subprocess
 from pathlib import Path
 
 from mekiki import __version__
 
-# Written by the build of a container image, which has no repository (deploy/Dockerfile).
+# Written by the build of the container image, which has no repository (deploy/Dockerfile).
 COMMIT_FILE = Path(__file__).with_name("commit.txt")
 REPOSITORY = Path(__file__).parents[3]
 
 
 def full_version() -> str:
-    """Return "0.1.0 (commit 1a2b3c4d5e6f)"; the version alone where no commit is known.
+    """Return "0.1.0 (commit 1a2b3c4d5e6f)", or the version alone if no commit is known.
 
-    "+" after the commit: files of the repository were changed since.
+    A "+" after the commit means that files of the repository have uncommitted changes.
     """
     commit = _commit()
     return f"{__version__} (commit {commit})" if commit else __version__
@@ -36,5 +36,5 @@ def _commit() -> str:
     ]
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
-    except (OSError, subprocess.SubprocessError):  # no git, or not this user's repository
+    except (OSError, subprocess.SubprocessError):  # no git, or a repository of another user
         return ""

@@ -1,4 +1,7 @@
-"""Django's WSGI application, for `runserver`. The site is served by config/server/, which bounds what arrives."""
+"""Django's WSGI application, for `runserver`.
+
+In production config/server/ serves the site and limits what clients may send.
+"""
 
 import os
 

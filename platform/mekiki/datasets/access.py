@@ -1,6 +1,7 @@
-"""The only way to get a dataset, or anything in it, on behalf of a user.
+"""The only way to get a dataset, or an object in it, on behalf of a user.
 
-What a user may not see does not exist (404). What a member sees but may not do is refused (403).
+An object that the user may not see does not exist (404). An act that the member's role does not allow is
+refused (403).
 """
 
 from typing import Any
@@ -18,7 +19,10 @@ from mekiki.jobs.models import Job
 
 
 class DatasetMoved(Http404):
-    """The dataset has another address now; the user may see it. Middleware and the API redirect there."""
+    """Http404 that carries the new address of a dataset.
+
+    Raised only if the user may see the dataset. The middleware and the API answer with a redirect.
+    """
 
     def __init__(self, old: str, new: str) -> None:
         super().__init__(f"{old} is {new} now")
@@ -26,21 +30,27 @@ class DatasetMoved(Http404):
 
 
 def visible_datasets(user: User) -> QuerySet[Dataset]:
-    """The datasets a user is a member of; all of them for the platform's admins."""
+    """Return the datasets of which the user is a member; all datasets for an admin of the platform.
+
+    Archived datasets are left out.
+    """
     datasets = Dataset.objects.filter(archived_at__isnull=True)
     return datasets if user.is_superuser else datasets.filter(memberships__user=user)
 
 
 def _first(rows: QuerySet[Any], **named: str) -> Any:
-    """The row that an address names. PostgreSQL's text holds no NUL, so nothing is named with one."""
+    """Return the row that an address names, or None.
+
+    Text in PostgreSQL holds no NUL character, so a name with one matches no row.
+    """
     return None if any("\0" in name for name in named.values()) else rows.filter(**named).first()
 
 
 def dataset_for(user: User, slug: str, role: str = Role.VIEWER) -> Dataset:
-    """The dataset, with the user's role as `dataset.role`.
+    """Return the dataset, with the user's role as `dataset.role`.
 
-    Http404: it does not exist, or the user is no member; DatasetMoved: it has another address now.
-    PermissionDenied: the member's role is too low.
+    Raises Http404 if the dataset does not exist or the user is not a member. Raises DatasetMoved if the
+    dataset has another address now. Raises PermissionDenied if the role of the member is too low.
     """
     rows = Dataset.objects.filter(archived_at__isnull=True)
     dataset = _first(rows, slug=slug) or _first(rows, addresses__slug=slug)
@@ -59,13 +69,16 @@ def dataset_for(user: User, slug: str, role: str = Role.VIEWER) -> Dataset:
 
 
 def dataset_at(slug: str) -> Dataset | None:
-    """Return the dataset that has or had this address, for commands on the server; None when there is none."""
+    """Return the dataset that has or had this address, or None. For commands on the server."""
     rows = Dataset.objects.filter(archived_at__isnull=True)
     return _first(rows, slug=slug) or _first(rows, addresses__slug=slug)
 
 
 def image_for(user: User, slug: str, sha256: str, role: str = Role.VIEWER) -> Image:
-    """An image of a dataset, by its hash. Errors as dataset_for."""
+    """Return an image of a dataset by its SHA-256.
+
+    Raises the same errors as dataset_for, and Http404 if there is no such image.
+    """
     dataset = dataset_for(user, slug, role)
     image = _first(Image.objects.filter(dataset=dataset), sha256=sha256)
     if image is None:
@@ -75,7 +88,10 @@ def image_for(user: User, slug: str, sha256: str, role: str = Role.VIEWER) -> Im
 
 
 def job_for(user: User, job_id: UUID, role: str = Role.VIEWER) -> Job:
-    """A job, by its dataset; work of no dataset is seen by the platform's admins only. Errors as dataset_for."""
+    """Return a job if the user may see its dataset.
+
+    Only admins of the platform see jobs that belong to no dataset. Raises the same errors as dataset_for.
+    """
     job = Job.objects.select_related("dataset").filter(pk=job_id).first()
     if job is None or (job.dataset is None and not user.is_superuser):
         raise Http404
@@ -85,7 +101,10 @@ def job_for(user: User, job_id: UUID, role: str = Role.VIEWER) -> Job:
 
 
 def import_for(user: User, slug: str, pk: int) -> ImportBatch:
-    """An import of a dataset, for its admins. Errors as dataset_for."""
+    """Return an import of a dataset, for its admins.
+
+    Raises the same errors as dataset_for, and Http404 if there is no such import.
+    """
     dataset = dataset_for(user, slug, Role.ADMIN)
     batch = ImportBatch.objects.select_related("created_by").filter(dataset=dataset, pk=pk).first()
     if batch is None:
@@ -95,7 +114,10 @@ def import_for(user: User, slug: str, pk: int) -> ImportBatch:
 
 
 def window_for(user: User, slug: str, pk: int) -> PixelWindow:
-    """A pixel window of a dataset, for its admins. Errors as dataset_for."""
+    """Return a pixel window of a dataset, for its admins.
+
+    Raises the same errors as dataset_for, and Http404 if there is no such window.
+    """
     dataset = dataset_for(user, slug, Role.ADMIN)
     window = PixelWindow.objects.filter(dataset=dataset, pk=pk).first()
     if window is None:

@@ -10,6 +10,6 @@ class DatasetsConfig(AppConfig):
     verbose_name = "Datasets"
 
     def ready(self) -> None:
-        """Give the decoder its pixel limit and its memory, in every process that sets Django up."""
+        """Set the pixel limit and the memory limit of the decoder in every process that sets up Django."""
         imaging.set_pixel_limit(settings.MAX_PIXELS)
         imaging.memory_budget.set_limit(settings.DECODE_MEMORY_BYTES)

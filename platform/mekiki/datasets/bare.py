@@ -1,7 +1,8 @@
-"""An image file without the words in it: EXIF, XMP, IPTC, comments, and what lies behind the picture.
+"""Remove embedded text from image files: EXIF, XMP, IPTC, comments, and data after the end of the picture.
 
-The pixels stay as they are, byte for byte, with their colour profile and orientation. Cameras and inspection software
-write file names, operators and results into these places, and a reviewer could read them in the browser.
+The encoded pixels stay as they are, byte for byte, with the colour profile and the orientation. Cameras and
+inspection software write file names, operators and results into the removed places, and a reviewer could read
+them in the browser.
 """
 
 import io
@@ -15,7 +16,7 @@ import imaging
 from imaging import exif, jpeg
 
 _ORIENTATION = 0x0112
-# PNG chunks that make up the picture and its colours; all others are dropped.
+# PNG chunks that make up the picture and its colours. All other chunks are dropped.
 _PNG_KEPT = {
     b"IHDR",
     b"PLTE",
@@ -31,14 +32,15 @@ _PNG_KEPT = {
 }
 _PNG_KEPT |= {b"bKGD", b"pHYs", b"acTL", b"fcTL", b"fdAT"}
 _WEBP_KEPT = {b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF", b"ICCP"}
-# In the entropy-coded part of a JPEG: the next marker that is neither a stuffed byte nor a restart.
+# The next marker in the entropy-coded part of a JPEG. Stuffed bytes and restart markers are skipped.
 _MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
 
 
 def without_words(data: bytes, kind: str) -> tuple[bytes, str]:
-    """(file, format) that shows the same picture without embedded text. kind: as Image.format.
+    """Return (file, format): the same picture without embedded text.
 
-    A file whose structure cannot be followed is decoded and packed again as PNG, without loss.
+    `kind` is the format as in Image.format. A file with a structure that cannot be followed is decoded and
+    saved as PNG, without loss.
     """
     strip = {"JPEG": _jpeg, "PNG": _png, "WEBP": _webp}.get(kind)
     if strip is not None:
@@ -53,7 +55,10 @@ def without_words(data: bytes, kind: str) -> tuple[bytes, str]:
 
 
 def _orientation(data: bytes) -> int:
-    """The orientation that the decoder applies. Pillow alone would take one from XMP, which browsers ignore."""
+    """Return the orientation that the decoder applies.
+
+    Pillow alone would also read an orientation from XMP, which browsers ignore.
+    """
     if data.startswith(b"\xff\xd8"):
         block = jpeg.parse(data).exif
     else:
@@ -64,7 +69,7 @@ def _orientation(data: bytes) -> int:
 
 
 def _exif(orientation: int) -> bytes:
-    """A TIFF header with the orientation and nothing else."""
+    """Return a TIFF header that holds only the orientation."""
     entry = struct.pack("<HHIHH", _ORIENTATION, 3, 1, orientation, 0)
     return b"II*\x00\x08\x00\x00\x00" + struct.pack("<H", 1) + entry + b"\0\0\0\0"
 
@@ -84,17 +89,17 @@ def _jpeg(data: bytes) -> bytes:
         while data[at + 1] == 0xFF:  # fill bytes
             at += 1
         marker = data[at + 1]
-        if marker == 0xD9:  # end of the picture; phones and stereo cameras put more behind it
+        if marker == 0xD9:  # end of the picture; phones and stereo cameras append more data
             return b"".join([*parts, b"\xff\xd9"])
         (length,) = struct.unpack_from(">H", data, at + 2)
         end = at + 2 + length
         if length < 2 or end > len(data):
             raise ValueError("a segment is cut short")
-        # Of the applications' segments: JFIF, the colour profile, and Adobe's word on the colour transform.
+        # Kept application segments: JFIF, the colour profile, and Adobe's colour transform.
         kept = {0xE0: b"JFIF\0", 0xE2: b"ICC_PROFILE\0", 0xEE: b"Adobe"}.get(marker)
         if kept is not None:
             if data.startswith(kept, at + 4):
-                # JFIF may hold a thumbnail; its first 14 bytes are what counts.
+                # JFIF may hold a thumbnail. Only its first 14 bytes are needed.
                 parts.append(
                     b"\xff\xe0\x00\x10" + data[at + 4 : at + 16] + b"\0\0" if marker == 0xE0 else data[at:end]
                 )
@@ -102,7 +107,7 @@ def _jpeg(data: bytes) -> bytes:
             match = _MARKER.search(data, end)
             end = match.end() - 2 if match else len(data)
             parts.append(data[at:end])
-            if not match:  # browsers show a file that lacks its end
+            if not match:  # browsers also show a file without an end marker
                 return b"".join([*parts, b"\xff\xd9"])
         elif not (0xE0 <= marker <= 0xEF or marker == 0xFE):
             parts.append(data[at:end])
@@ -119,7 +124,7 @@ def _png(data: bytes) -> bytes:
         end = at + 12 + length
         if end > len(data):
             raise ValueError("a chunk is cut short")
-        if name == b"iCCP":  # begins with a name of the profile, which is free text
+        if name == b"iCCP":  # begins with the name of the profile, which is free text
             rest = data[at + 8 : end - 4].partition(b"\0")[2]
             parts.append(_chunk(name, b"icc\0" + rest))
         elif name in _PNG_KEPT:

@@ -1,4 +1,4 @@
-"""Stored files that are given out only while they have the hash that was recorded for them."""
+"""Read stored files and verify that they still have their recorded SHA-256."""
 
 import hashlib
 import os
@@ -17,14 +17,18 @@ _remembered: dict[tuple[int, ...], str] = {}
 
 
 class ChangedFileError(Exception):
-    """A stored file no longer has its recorded hash. It was not given out, and an event says so."""
+    """Error for a stored file that no longer has its recorded hash.
+
+    The file was not served, and an event reports it.
+    """
 
 
 def open_checked(*, name: str, sha256: str, dataset: Dataset, kind: str, object_id: str) -> BinaryIO:
-    """Return a stored file, open for reading, once its hash is the recorded one.
+    """Return a stored file, open for reading, if its hash is the recorded hash.
 
-    kind, object_id: of the event that reports a file that was changed; one event for each hash that was found.
-    FileNotFoundError: there is none. ChangedFileError.
+    `kind` and `object_id` belong to the event that reports a changed file. One event is recorded for each
+    different hash. Raises FileNotFoundError if there is no such file, and ChangedFileError if its hash
+    differs.
     """
     file = storage.open_named(name)
     try:
@@ -43,10 +47,10 @@ def open_checked(*, name: str, sha256: str, dataset: Dataset, kind: str, object_
 
 
 def _hash_of(file: BinaryIO, name: str) -> str:
-    """Return the SHA-256 of an open file, which stands at its beginning afterwards.
+    """Return the SHA-256 of an open file and move back to its beginning.
 
-    A file on this machine's disk is read once, and again when it has changed: its time of change (ctime) is the
-    kernel's, and nobody can set it back.
+    A file on this machine's disk is read once, and again after a change. The kernel sets the time of change
+    (ctime), so nobody can set it back.
     """
     try:
         default_storage.path(name)

@@ -1,4 +1,4 @@
-"""Addresses of datasets inside a dataset: /d/<slug>/…."""
+"""URLs of pages inside a dataset: /d/<slug>/…."""
 
 from django.urls import path
 

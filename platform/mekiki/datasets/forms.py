@@ -1,4 +1,4 @@
-"""Forms about datasets."""
+"""Forms for the settings of datasets and of the platform."""
 
 from decimal import Decimal
 from typing import Any
@@ -17,14 +17,14 @@ MOST_ANSWERS_BEFORE_TRAINING = 1_000_000
 
 
 class MultipleFiles(forms.ClearableFileInput):
-    """A file input that takes many."""
+    """A file input that accepts several files."""
 
     allow_multiple_selected = True
     template_name = "django/forms/widgets/file.html"
 
 
 class SettingsForm(forms.Form):
-    """What an admin may change later."""
+    """The settings of a dataset that an admin may change later."""
 
     name = forms.CharField(label=_("Name"), max_length=120)
     description = forms.CharField(
@@ -35,7 +35,8 @@ class SettingsForm(forms.Form):
         min_value=0,
         max_value=90,
         help_text=_(
-            "This share of the images, drawn at random, is kept for measuring. Accuracy is only claimed from it. Raised after "
+            "This share of the images, drawn at random, is kept for measuring. Accuracy is only claimed from "
+            "it. Raised after "
             "the first predictions, or after it was lowered, it holds for images that come in afterwards."
         ),
     )
@@ -49,7 +50,8 @@ class SettingsForm(forms.Form):
         label=_("What is asked next"),
         choices=Acquisition.choices,
         help_text=_(
-            "Recommended: where two labels compete. As a rule those images teach the head most. Counts from the next filling of the queue."
+            "Recommended: where two labels compete. As a rule those images teach the head most. Counts from "
+            "the next filling of the queue."
         ),
     )
     overlap = forms.IntegerField(
@@ -57,7 +59,8 @@ class SettingsForm(forms.Form):
         min_value=1,
         max_value=MOST_REVIEWERS_OF_AN_IMAGE,
         help_text=_(
-            "How many reviewers decide each image. The label needs more than half of them. Holds for images that are "
+            "How many reviewers decide each image. The label needs more than half of them. Holds for images "
+            "that are "
             "queued from now on."
         ),
     )
@@ -70,7 +73,7 @@ class SettingsForm(forms.Form):
 
     @staticmethod
     def values_of(dataset: Dataset) -> dict[str, Any]:
-        """The form's initial values."""
+        """Return the initial values of the form."""
         return {
             "name": dataset.name,
             "description": dataset.description,
@@ -82,21 +85,21 @@ class SettingsForm(forms.Form):
         }
 
     def changes(self) -> dict[str, Any]:
-        """The values as datasets.services.update_settings takes them."""
+        """Return the values as datasets.services.update_settings takes them."""
         values = dict(self.cleaned_data)
         values["audit_fraction"] = round(values.pop("audit_percent") / 100, 6)
         return values
 
 
 class WindowForm(forms.Form):
-    """The pixel values that are shown black and white."""
+    """The pixel values that are shown as black and as white."""
 
     black = forms.FloatField(label=_("Black"))
     white = forms.FloatField(label=_("White"))
 
 
 class LimitsForm(forms.Form):
-    """Limits of what a dataset, or the platform, may store; empty: none."""
+    """Storage limits of a dataset or of the platform. An empty field means no limit."""
 
     max_images = forms.IntegerField(
         label=_("Most images"), required=False, min_value=1, max_value=10**12, help_text=_("Empty: no limit.")
@@ -113,7 +116,7 @@ class LimitsForm(forms.Form):
 
     @staticmethod
     def values_of(limits: Dataset | PlatformQuota | None) -> dict[str, Any]:
-        """The form's initial values."""
+        """Return the initial values of the form."""
         if limits is None:
             return {}
         size = (
@@ -122,7 +125,7 @@ class LimitsForm(forms.Form):
         return {"max_images": limits.max_images, "max_gb": size}
 
     def changes(self) -> dict[str, Any]:
-        """The values as datasets.services.set_dataset_limits takes them."""
+        """Return the values as datasets.services.set_dataset_limits takes them."""
         size = self.cleaned_data["max_gb"]
         return {
             "max_images": self.cleaned_data["max_images"],
@@ -131,7 +134,7 @@ class LimitsForm(forms.Form):
 
 
 class AddressForm(forms.Form):
-    """Another address for a dataset."""
+    """A new address for a dataset."""
 
     slug = forms.CharField(
         label=_("Address"),

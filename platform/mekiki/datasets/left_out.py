@@ -1,4 +1,4 @@
-"""Images that a job left out, as it stored them in its result, and why."""
+"""Images that a job left out, with the reason, read from the result of the job."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ KILLS_WORKER, ORIGINAL_LOST = "kills_worker", "original_lost"
 
 @dataclass
 class LeftOut:
-    """One image, and why it was left out, in the reader's language."""
+    """An image and the reason why a job left it out, in the reader's language."""
 
     image: Image
     reason: str
 
 
 def left_out_of(dataset: Dataset, jobs: Iterable[Job]) -> dict[Any, list[LeftOut]]:
-    """Return job id → the images that it left out and named, of the dataset's own jobs. One query."""
+    """Return job id → the images that the job left out, for jobs of this dataset. Runs one query."""
     named = {job.pk: job.result["left_out"] for job in jobs if job.result.get("left_out")}
     wanted = {row["image"] for rows in named.values() for row in rows}
     images = Image.objects.filter(dataset=dataset).in_bulk(wanted) if wanted else {}

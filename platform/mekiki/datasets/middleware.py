@@ -1,4 +1,4 @@
-"""Old addresses of datasets lead to the new ones."""
+"""Redirects from old addresses of datasets to the current addresses."""
 
 from collections.abc import Callable
 
@@ -8,9 +8,10 @@ from mekiki.datasets.access import DatasetMoved
 
 
 def redirect_moved(request: HttpRequest, moved: DatasetMoved) -> HttpResponse:
-    """Return a redirect to the same page or act at the new address. 307 keeps the method and the body.
+    """Return a redirect to the same page at the new address. Status 307 keeps the method and the body.
 
-    Not permanent: the old address may be given back to the dataset, and browsers would not ask again.
+    The redirect is not permanent: the dataset may take its old address again, and browsers would not ask
+    again.
     """
     parts = request.path.split("/")
     first = 2 if request.path.startswith("/d/") else 4  # /d/SLUG/…, /api/v1/datasets/SLUG/…
@@ -23,7 +24,7 @@ def redirect_moved(request: HttpRequest, moved: DatasetMoved) -> HttpResponse:
 
 
 class MovedDatasetMiddleware:
-    """Answers DatasetMoved; what is raised by the API is answered in api/errors.py."""
+    """Middleware that answers DatasetMoved with a redirect. api/errors.py does the same for the API."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -32,5 +33,5 @@ class MovedDatasetMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Redirect where a dataset has moved; leave every other error to Django."""
+        """Return a redirect for DatasetMoved. Leave every other error to Django."""
         return redirect_moved(request, exception) if isinstance(exception, DatasetMoved) else None

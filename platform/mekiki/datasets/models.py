@@ -1,4 +1,4 @@
-"""Datasets, their images, and the imports that brought them in."""
+"""Datasets, their images, and the imports that added the images."""
 
 import secrets
 from typing import Any
@@ -13,9 +13,10 @@ from django.utils.translation import gettext_lazy as _
 from mekiki.audit.triggers import append_only, fixed_columns, no_truncate
 from mekiki.datasets.quota_triggers import usage_triggers
 
-# An address belongs to the first dataset that has it, for ever: old links lead to no other dataset.
+# An address belongs permanently to the first dataset that has it. Old links never lead to another dataset.
 KEEP_ADDRESS = """
-INSERT INTO datasets_datasetaddress (slug, dataset_id) VALUES (NEW.slug, NEW.id) ON CONFLICT (slug) DO NOTHING;
+INSERT INTO datasets_datasetaddress (slug, dataset_id) VALUES (NEW.slug, NEW.id) \
+ON CONFLICT (slug) DO NOTHING;
 IF NOT EXISTS (SELECT FROM datasets_datasetaddress WHERE slug = NEW.slug AND dataset_id = NEW.id) THEN
     RAISE EXCEPTION 'the address % belongs to another dataset', NEW.slug USING ERRCODE = 'unique_violation';
 END IF;
@@ -24,12 +25,15 @@ RETURN NULL;
 
 
 def new_seed() -> str:
-    """The dataset's own seed: the audit reserve and every random choice derive from it."""
+    """Return a new seed. The audit reserve and every random choice of the dataset derive from it."""
     return secrets.token_hex(8)
 
 
 class Acquisition(models.TextChoices):
-    """How the next images to ask people about are chosen; a test compares the values to what workers know."""
+    """Acquisition functions: how the next images to review are chosen.
+
+    A test compares the values with those that the workers know.
+    """
 
     MARGIN = "margin", _("Where two labels compete")
     ENTROPY = "entropy", _("Where many labels compete")
@@ -40,14 +44,14 @@ class Acquisition(models.TextChoices):
 
 
 class Dataset(models.Model):
-    """Images with one label schema, one encoder, one queue."""
+    """Images with one label schema, one encoder and one queue."""
 
     slug = models.SlugField(_("address"), max_length=60, unique=True)
     name = models.CharField(_("name"), max_length=120)
     description = models.TextField(_("description"), blank=True, default="")
     encoder_name = models.CharField(_("encoder"), max_length=200, default="pocket")
     seed = models.CharField(max_length=32, default=new_seed, editable=False)
-    # Share of images kept for the audit stream, never asked about otherwise (docs/decisions/0003).
+    # Share of images that are kept for the audit stream and used for no other stream (docs/decisions/0003).
     audit_fraction = models.FloatField(
         _("audit share"), default=0.15, validators=[MinValueValidator(0.0), MaxValueValidator(0.9)]
     )
@@ -55,17 +59,18 @@ class Dataset(models.Model):
     acquisition = models.CharField(
         _("what is asked next"), max_length=20, choices=Acquisition.choices, default=Acquisition.MARGIN
     )
-    # Retrain after this many new confirmed labels; 0: never by count.
+    # Retrain after this many new confirmed labels. 0: the number of labels starts no training.
     retrain_every = models.PositiveIntegerField(_("retrain after this many answers"), default=50)
-    # How many people are asked about one image.
+    # How many reviewers decide each image.
     overlap = models.PositiveSmallIntegerField(_("overlap: reviewers for each image"), default=1)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
-    # Limits of what is stored, set by admins of the platform; null: none. Triggers on images hold them (quota_triggers).
+    # Storage limits, set by admins of the platform. Null: no limit. Triggers on images enforce them
+    # (quota_triggers).
     max_images = models.PositiveBigIntegerField(null=True, blank=True)
     max_bytes = models.PositiveBigIntegerField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     archived_at = models.DateTimeField(null=True)
-    # The asking user's role, given by access.dataset_for; no column.
+    # The role of the current user, set by access.dataset_for. Not a column.
     role: str | None
 
     class Meta:
@@ -94,7 +99,10 @@ class Dataset(models.Model):
 
 
 class DatasetAddress(models.Model):
-    """An address that a dataset has or had. A trigger on datasets writes the row, so that none is given twice."""
+    """An address that a dataset has or had.
+
+    A trigger on datasets writes the row, so that no address is given to two datasets.
+    """
 
     slug = models.SlugField(max_length=60, primary_key=True)
     dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="addresses")
@@ -108,7 +116,10 @@ class DatasetAddress(models.Model):
 
 
 class DatasetUsage(models.Model):
-    """What a dataset stores. Written by triggers on its images alone (quota_triggers), so that it is always right."""
+    """The number of images and bytes that a dataset stores.
+
+    Only triggers on the table of images write it (quota_triggers), so that it is always right.
+    """
 
     dataset = models.OneToOneField(Dataset, primary_key=True, on_delete=models.CASCADE, related_name="usage")
     images = models.PositiveBigIntegerField(default=0)
@@ -119,7 +130,7 @@ class DatasetUsage(models.Model):
 
 
 class PlatformQuota(models.Model):
-    """Limits of what all datasets store together: one row at most; null: no limit."""
+    """Limits of what all datasets store together. There is at most one row. Null means no limit."""
 
     ONLY = 1
 
@@ -140,7 +151,7 @@ class PlatformQuota(models.Model):
 
 
 class ImportBatch(models.Model):
-    """One act of bringing images in: an upload, or a folder on the server."""
+    """One import of images: an upload, or a folder on the server."""
 
     class Source(models.TextChoices):
         UPLOAD = "upload", _("upload")
@@ -148,7 +159,7 @@ class ImportBatch(models.Model):
 
     dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="imports")
     source = models.CharField(max_length=10, choices=Source.choices)
-    # A folder of this import's own under HOME/incoming, or the folder on the server.
+    # An upload: the folder of this import under HOME/incoming. Otherwise the folder on the server.
     location = models.TextField(default="")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -156,15 +167,15 @@ class ImportBatch(models.Model):
     added = models.PositiveIntegerField(default=0)
     duplicates = models.PositiveIntegerField(default=0)
     rejected = models.PositiveIntegerField(default=0)
-    # Every page of a TIFF becomes an image of its own; else the largest page is taken.
+    # True: every page of a TIFF becomes an image. False: only the largest page.
     every_page = models.BooleanField(default=False)
-    # Lines of the report by outcome; `rejected` counts the refused files.
+    # Lines of the report by outcome. `rejected` counts the refused files.
     partly = models.PositiveIntegerField(default=0)
     skipped = models.PositiveIntegerField(default=0)
     noted = models.PositiveIntegerField(default=0)
     # Images of earlier imports whose metadata this import changed.
     metadata_changed = models.PositiveIntegerField(default=0)
-    # Bytes that an upload has in HOME/incoming, until it is imported or given up.
+    # Bytes of an upload in HOME/incoming that are not yet imported or discarded.
     waiting_bytes = models.PositiveBigIntegerField(default=0)
 
     def __str__(self) -> str:
@@ -172,10 +183,10 @@ class ImportBatch(models.Model):
 
 
 class ImportProblem(models.Model):
-    """One line of an import's report. `code` names a message of datasets.problems; `detail` fills it."""
+    """One line of an import's report. `code` is a message of datasets.problems, `detail` fills it in."""
 
     class Outcome(models.TextChoices):
-        """What became of the file. `ImportBatch.rejected` counts only REFUSED."""
+        """The result for the file. `ImportBatch.rejected` counts only REFUSED."""
 
         REFUSED = "refused", _("Not taken")
         PARTLY = "partly", _("Taken in part")
@@ -203,15 +214,16 @@ class ImportProblem(models.Model):
 
 
 class PixelWindow(models.Model):
-    """Which pixel values of deep images (more than 8 bits, signed, float) are shown as black and as white.
+    """The pixel values of deep images that are shown as black and as white.
 
-    One for each camera and type of values of a dataset, so that pictures of one camera stay comparable.
+    Deep images have more than 8 bits, signed values or float values. A dataset has one window for each camera
+    and type of values, so that pictures of one camera stay comparable.
     """
 
     dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="windows")
     camera = models.CharField(
         max_length=200, default="", blank=True
-    )  # from the metadata; empty: none is named
+    )  # from the metadata; empty: the metadata names no camera
     sample = models.CharField(max_length=10)  # NumPy's name of the type: "uint16", "float32"
     black = models.FloatField(_("black"))
     white = models.FloatField(_("white"))
@@ -236,27 +248,28 @@ class Image(models.Model):
 
     dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="images")
     sha256 = models.CharField(max_length=64)
-    name = models.TextField()  # path or file name as it was sent, for people; never used as a path
+    name = models.TextField()  # path or file name as sent; only for display, never used as a path
     format = models.CharField(max_length=10)  # "JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF"
     width = models.PositiveIntegerField()
     height = models.PositiveIntegerField()
     size = models.PositiveBigIntegerField()  # bytes
     metadata = models.JSONField(default=dict)  # line, camera, lot, shift …: text → text
-    # Uniform in [0, 1) from the dataset's seed and the hash; below audit_fraction: the audit reserve.
+    # Uniform in [0, 1), from the dataset's seed and the SHA-256. Values below audit_fraction: the audit
+    # reserve.
     audit_key = models.FloatField()
     batch = models.ForeignKey(ImportBatch, null=True, on_delete=models.SET_NULL)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
-    # The window its pixels were shown by; null for images of 8 bits.
+    # The window by which its pixels were rendered. Null for images of 8 bits.
     window = models.ForeignKey(
         PixelWindow, null=True, on_delete=models.SET_NULL, related_name="images", db_index=False
     )
     window_version = models.PositiveIntegerField(default=0)  # of the window at that time
-    # A display file stands for the original wherever the picture is shown or embedded. Null: stored by a version
-    # before 0.2, which kept display files by other rules.
+    # True: the display file replaces the original wherever the picture is shown or embedded. Null: stored by
+    # a version before 0.2, which used other rules for display files.
     has_display = models.BooleanField(null=True)
-    # Raised each time thumbnail and display file are made again; browsers ask anew then.
+    # Raised each time thumbnail and display file are rendered again, so that browsers load them again.
     rendition = models.PositiveIntegerField(default=0)
-    # What a page may say of the image, given by review.blinding.hide; no columns.
+    # What a page may show of the image, set by review.blinding.hide. Not columns.
     hidden: bool
     shown_name: str
     shown_metadata: dict[str, Any]
@@ -275,10 +288,10 @@ class Image(models.Model):
                 condition=models.Q(window__isnull=False),
                 name="image_of_window",
             ),
-            # Counting the audit reserve reads this index alone.
+            # A count of the audit reserve reads only this index.
             models.Index(fields=["dataset", "audit_key", "id"], name="image_by_audit_key"),
         ]
-        # Which images belong to the audit reserve follows from these.
+        # These columns decide which images belong to the audit reserve.
         triggers = [
             no_truncate(),
             fixed_columns("dataset", "sha256", "audit_key", "created_at"),
@@ -290,7 +303,7 @@ class Image(models.Model):
 
 
 class ImageName(models.Model):
-    """A further name under which an image was sent: a duplicate's. metadata.csv may use it."""
+    """Another name under which an image was sent: the name of a duplicate. metadata.csv may use it."""
 
     image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="other_names")
     name = models.TextField()

@@ -1,7 +1,7 @@
-"""The lines of an import's report: one code a kind, with what happened, what was kept and what to do.
+"""Messages of an import's report: for each code, what happened, what was kept and what to do.
 
-`ImportProblem.code` is a key of MESSAGES; `ImportProblem.detail` holds the numbers and names that fill it.
-OUTCOMES gives the outcome of a code; a code that it does not list means that the file was refused.
+`ImportProblem.code` is a key of MESSAGES, and `ImportProblem.detail` holds the numbers and names for the
+message. OUTCOMES gives the outcome of a code. A code that is not in OUTCOMES means that the file was refused.
 """
 
 from dataclasses import dataclass, field
@@ -14,7 +14,10 @@ from django.utils.translation import gettext_lazy as _
 
 
 class ProblemError(Exception):
-    """One line of the report, raised or passed on. `code` is a key of MESSAGES, `detail` fills the message."""
+    """One line of the report, raised or passed on.
+
+    `code` is a key of MESSAGES, and `detail` fills in the message.
+    """
 
     def __init__(self, code: str, **detail: Any) -> None:
         super().__init__(code)
@@ -23,13 +26,16 @@ class ProblemError(Exception):
 
     @property
     def outcome(self) -> str:
-        """What became of the file: a value of models.Outcome."""
+        """Return the result for the file: a value of ImportProblem.Outcome."""
         return OUTCOMES.get(self.code, "refused")
 
 
 @dataclass(frozen=True)
 class Note:
-    """A line of the report about a file that was taken or passed over. `outcome`: see ImportProblem.Outcome."""
+    """A line of the report about a file that was accepted or skipped.
+
+    `outcome` is a value of ImportProblem.Outcome.
+    """
 
     code: str
     outcome: str  # "partly", "skipped" or "noted"
@@ -38,19 +44,19 @@ class Note:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What happened, and what to do about it."""
+    """What happened to a file, and what to do about it."""
 
     what: str
     advice: str
 
 
-# code → outcome, where the file was not refused: "partly", "skipped" or "noted"
+# code → outcome of a file that was not refused: "partly", "skipped" or "noted"
 OUTCOMES: dict[str, str] = {
     "duplicate": "skipped",
     "more_not_listed": "noted",
     "metadata_invalid": "partly",
     "metadata_too_much": "partly",
-    # Part of the file is missing in the picture, or all of it is there and deserves a look.
+    # The picture lacks a part of the file, or it is complete and somebody should check it.
     "frames_left_out": "partly",
     "pages_left_out": "partly",
     "pictures_left_out": "partly",
@@ -61,12 +67,13 @@ OUTCOMES: dict[str, str] = {
 }
 
 _FULL = _(
-    "Ask an admin of the platform for a higher limit, then import the files again: images that are stored already are "
+    "Ask an admin of the platform for a higher limit, then import the files again: images that are stored "
+    "already are "
     "passed over."
 )
 _WAITING = _("Import what has arrived, then send this file again.")
 
-# Lines about files that were not stored because of a limit that an admin of the platform has set.
+# Codes for files that were not stored because of a limit that an admin of the platform has set.
 FULL = (
     *("dataset_full_images", "dataset_full_bytes", "platform_full_images", "platform_full_bytes"),
     *("dataset_waiting", "platform_waiting"),
@@ -98,24 +105,28 @@ MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
     "too_many_pixels": (
         _("The image has %(pixels)s pixels; the limit is %(limit)s (MEKIKI_MAX_PIXELS)."),
         _(
-            "Cut it into parts or scale it down; or raise MEKIKI_MAX_PIXELS, start the platform again and import the "
+            "Cut it into parts or scale it down; or raise MEKIKI_MAX_PIXELS, start the platform again and "
+            "import the "
             "image again."
         ),
     ),
     "kills_worker": (
         _("The worker ended unexpectedly, several times, while it read this file. The file was left out."),
         _(
-            "Open it in an image viewer, save it again as PNG or JPEG, and import that. If it is an ordinary image, the "
+            "Open it in an image viewer, save it again as PNG or JPEG, and import that. If it is an ordinary "
+            "image, the "
             "worker may have too little memory: tell the person who runs this installation."
         ),
     ),
     "too_much_memory": (
         _(
-            "Decoding this image needs %(needed)s of memory; the limit is %(limit)s (MEKIKI_DECODE_MEMORY_MB). "
+            "Decoding this image needs %(needed)s of memory; the limit is %(limit)s "
+            "(MEKIKI_DECODE_MEMORY_MB). "
             "The image was not stored."
         ),
         _(
-            "Cut it into parts, scale it down, or save it with 8 bits; or raise MEKIKI_DECODE_MEMORY_MB, start the "
+            "Cut it into parts, scale it down, or save it with 8 bits; or raise MEKIKI_DECODE_MEMORY_MB, "
+            "start the "
             "platform again and import the image again."
         ),
     ),
@@ -252,7 +263,8 @@ MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
     ),
     "values_clipped": (
         _(
-            "%(share)s of the pixel values are darker than black (%(black)s) or brighter than white (%(white)s) and are cut off."
+            "%(share)s of the pixel values are darker than black (%(black)s) or brighter than white "
+            "(%(white)s) and are cut off."
         ),
         _("If it matters, change the pixel window in the settings of the dataset."),
     ),
@@ -262,27 +274,31 @@ MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
     ),
     "dataset_full_images": (
         _(
-            "The dataset may hold %(limit)s images and is full. This one was not stored; images stored before are kept."
+            "The dataset may hold %(limit)s images and is full. This one was not stored; images stored "
+            "before are kept."
         ),
         _FULL,
     ),
     "dataset_full_bytes": (
         _(
-            "The file has %(needed)s, and of the %(limit)s that the dataset may hold %(left)s are free. It was not "
+            "The file has %(needed)s, and of the %(limit)s that the dataset may hold %(left)s are free. It "
+            "was not "
             "stored; images stored before are kept."
         ),
         _FULL,
     ),
     "platform_full_images": (
         _(
-            "All datasets together may hold %(limit)s images, and the platform is full. This one was not stored; images "
+            "All datasets together may hold %(limit)s images, and the platform is full. This one was not "
+            "stored; images "
             "stored before are kept."
         ),
         _FULL,
     ),
     "platform_full_bytes": (
         _(
-            "The file has %(needed)s, and of the %(limit)s that all datasets together may hold %(left)s are free. It was "
+            "The file has %(needed)s, and of the %(limit)s that all datasets together may hold %(left)s are "
+            "free. It was "
             "not stored; images stored before are kept."
         ),
         _FULL,
@@ -310,14 +326,16 @@ MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
     ),
     "metadata_too_much": (
         _(
-            "The tables of metadata of one import may have %(limit)s together. This table was not used. The images were "
+            "The tables of metadata of one import may have %(limit)s together. This table was not used. The "
+            "images were "
             "imported without it."
         ),
         _("Send the tables one after the other, without the images: known images are updated."),
     ),
     "metadata_too_many_rows": (
         _(
-            "The tables of metadata of one import may have %(limit)s rows together. Rows of this table that were not "
+            "The tables of metadata of one import may have %(limit)s rows together. Rows of this table that "
+            "were not "
             "read: %(count)s (%(rows)s)."
         ),
         _("Put these rows into a table of their own and send it afterwards: known images are updated."),
@@ -360,7 +378,8 @@ MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
     ),
     "metadata_cut": (
         _(
-            "Rows with cells longer than %(limit)s characters: %(count)s (%(rows)s). The beginning of the cells was kept."
+            "Rows with cells longer than %(limit)s characters: %(count)s (%(rows)s). The beginning of the "
+            "cells was kept."
         ),
         _("Shorten them, then send the table again."),
     ),
@@ -383,14 +402,14 @@ REASONS: dict[str, str | Promise] = {
 }
 
 
-# Every name that a message may hold; a detail that lacks one shows "?".
+# All names that a message may contain. A name that is missing in the detail is shown as "?".
 FIELDS = (
     *("format", "pixels", "needed", "left", "limit", "kept", "count", "share", "black", "white"),
     *("frames", "pages", "page", "pictures", "channels"),
     *("total", "row", "rows", "cell", "columns"),
 )
 
-# code → names of its detail that are bytes
+# code → names in its detail that are numbers of bytes
 _IN_BYTES = {
     "too_large": ("limit",),
     "archive_too_big": ("limit",),
@@ -412,7 +431,7 @@ KINDS_OF_FILE: dict[str, str | Promise] = {
 
 
 def explain(code: str, detail: dict[str, Any]) -> Explanation:
-    """The message for a problem, in the reader's language. An unknown code is shown as it is."""
+    """Return the message for a problem, in the reader's language. An unknown code is shown as it is."""
     if code not in MESSAGES:
         return Explanation(code, "")
     what, advice = MESSAGES[code]

@@ -1,4 +1,4 @@
-"""What datasets and the platform store, what they may store, and what there is room for."""
+"""Storage limits of datasets and of the platform, and how much is used."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +11,10 @@ from mekiki.datasets.problems import ProblemError
 
 @dataclass
 class Limit:
-    """One limit with what is used of it. `code`: that of the report's line about files that do not fit."""
+    """One storage limit and how much of it is used.
+
+    `code` is the code of the report line about files that do not fit.
+    """
 
     code: str
     limit: int
@@ -19,13 +22,16 @@ class Limit:
 
     @property
     def left(self) -> int:
-        """How much more may be stored."""
+        """Return how much more may be stored."""
         return max(0, self.limit - self.used)
 
 
 @dataclass
 class Room:
-    """What may still be stored in a dataset, by its own limits and by those of the platform; without limits: anything."""
+    """Free storage of a dataset, by its own limits and those of the platform.
+
+    A Room without limits accepts every image.
+    """
 
     images: list[Limit] = field(default_factory=list)
     bytes: list[Limit] = field(default_factory=list)
@@ -34,7 +40,7 @@ class Room:
         return bool(self.images or self.bytes)
 
     def problem(self, size: int) -> ProblemError | None:
-        """Return why an image of this size is not stored; None: there is room."""
+        """Return why an image of this size does not fit, or None if it fits. `size` is in bytes."""
         for limit in self.images:
             if limit.used >= limit.limit:
                 return ProblemError(limit.code, limit=limit.limit)
@@ -44,7 +50,7 @@ class Room:
         return None
 
     def is_full(self) -> ProblemError | None:
-        """Return why not even the smallest image is stored; None: there is room for one."""
+        """Return why not even the smallest image fits, or None if there is room for one."""
         return self.problem(1)
 
     def take(self, size: int) -> None:
@@ -55,16 +61,17 @@ class Room:
             limit.used += size
 
     def is_short(self, *, files: int, size: int) -> bool:
-        """Might so many files, or so many bytes, not all fit?"""
+        """Return whether this many files, or this many bytes, may exceed a limit."""
         return any(limit.left < files for limit in self.images) or any(
             limit.left < size for limit in self.bytes
         )
 
 
 def room_in(dataset: Dataset, *, lock: bool = False) -> Room:
-    """Return what may still be stored in a dataset.
+    """Return the free storage of a dataset.
 
-    lock: nobody else stores images in it, or in the platform where that has limits, until the transaction ends.
+    `lock`: until the transaction ends, no other transaction stores images in this dataset, or in the whole
+    platform if the platform has limits.
     """
     platform = PlatformQuota.objects.filter(pk=PlatformQuota.ONLY)
     limited = platform.exclude(max_images=None, max_bytes=None)
@@ -78,7 +85,7 @@ def room_in(dataset: Dataset, *, lock: bool = False) -> Room:
         DatasetUsage.objects.bulk_create([DatasetUsage(dataset=dataset)], ignore_conflicts=True)
         rows = rows.select_for_update()
     used = rows.first() or DatasetUsage(dataset=dataset)
-    # Read after the lock: an admin may have changed them meanwhile.
+    # Read again after the lock: an admin may have changed the limits in the meantime.
     limits = Dataset.objects.values("max_images", "max_bytes").get(pk=dataset.pk)
     _add(room, "dataset", {**limits}, {"images": used.images, "bytes": used.bytes})
     if quota is not None:
@@ -96,21 +103,21 @@ def _add(room: Room, whose: str, limits: dict[str, Any], used: dict[str, int]) -
 
 
 def dataset_usage(dataset: Dataset) -> dict[str, int]:
-    """Return the images and bytes that a dataset stores."""
+    """Return the number of images and bytes that a dataset stores."""
     used = DatasetUsage.objects.filter(dataset=dataset).first() or DatasetUsage(dataset=dataset)
     return {"images": used.images, "bytes": used.bytes}
 
 
 def platform_usage() -> dict[str, int]:
-    """Return the images and bytes that all datasets store, archived ones as well."""
+    """Return the number of images and bytes that all datasets store, archived datasets included."""
     sums = DatasetUsage.objects.aggregate(n=Sum("images"), size=Sum("bytes"))
     return {"images": int(sums["n"] or 0), "bytes": int(sums["size"] or 0)}
 
 
 def waiting_problem(batch: ImportBatch) -> ProblemError | None:
-    """Return why one more file of this upload may not wait for its import; None: it may.
+    """Return why one more file of this upload may not wait for its import, or None if it may.
 
-    Uploads that wait take at most twice the bytes of the limit: copies of what is stored already may come again.
+    Uploads that wait may use twice the bytes of the limit, because copies of stored images may be sent again.
     """
     quota = PlatformQuota.objects.filter(pk=PlatformQuota.ONLY).values_list("max_bytes", flat=True).first()
     own = Dataset.objects.filter(pk=batch.dataset_id).values_list("max_bytes", flat=True).first()
@@ -125,7 +132,7 @@ def waiting_problem(batch: ImportBatch) -> ProblemError | None:
 
 
 def count_waiting(batch: ImportBatch, size: int) -> None:
-    """Count bytes of an upload that wait for its import; negative: they do not any more."""
+    """Add bytes to the count of an upload that waits for its import. A negative size subtracts."""
     ImportBatch.objects.filter(pk=batch.pk).update(waiting_bytes=F("waiting_bytes") + size)
 
 
@@ -135,12 +142,12 @@ def limits_of(limits: Dataset | PlatformQuota | None) -> dict[str, int | None]:
 
 
 def dataset_quota(dataset: Dataset) -> dict[str, dict[str, int | None]]:
-    """Return what a dataset stores and may store, for programs: unit → used, limit, left."""
+    """Return storage use and limits of a dataset for the API: unit → used, limit, left."""
     return _amounts(limits_of(dataset), dataset_usage(dataset))
 
 
 def platform_quota() -> dict[str, dict[str, int | None]]:
-    """Return what all datasets store and may store, as dataset_quota."""
+    """Return storage use and limits of all datasets, in the form of dataset_quota."""
     row = PlatformQuota.objects.filter(pk=PlatformQuota.ONLY).first()
     return _amounts(limits_of(row), platform_usage())
 
@@ -155,7 +162,10 @@ def _amounts(limits: dict[str, int | None], used: dict[str, int]) -> dict[str, d
 
 
 def meters(limits: dict[str, Any], used: dict[str, int]) -> list[dict[str, Any]]:
-    """Return what a page shows of images and bytes: used, limit (None: none), percent, whether it is full."""
+    """Return the values that a page shows for images and bytes.
+
+    The values are: used, limit (None: no limit), percent, and whether the limit is reached.
+    """
     shown = []
     for unit in ("images", "bytes"):
         limit = limits[f"max_{unit}"]

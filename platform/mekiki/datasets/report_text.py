@@ -10,7 +10,7 @@ from mekiki.datasets.selectors import outcome_counts, problems_after
 
 
 def report_text(batch: ImportBatch, limit: int) -> Iterator[str]:
-    """The lines of the report, grouped by outcome, at most `limit` of each."""
+    """Yield the lines of the report, grouped by outcome, at most `limit` of each outcome."""
     for outcome, count in outcome_counts(batch).items():
         if not count:
             continue

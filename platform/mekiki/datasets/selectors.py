@@ -1,4 +1,4 @@
-"""Reads of datasets and images that are worth a name."""
+"""Queries on datasets, images and imports."""
 
 from django.db.models import Count, F, Q, QuerySet
 
@@ -7,12 +7,12 @@ from mekiki.jobs.models import Job
 
 
 def image_count(dataset: Dataset) -> int:
-    """How many images the dataset holds."""
+    """Return how many images the dataset has."""
     return Image.objects.filter(dataset=dataset).count()
 
 
 def imports_of(dataset: Dataset, limit: int = 20) -> list[ImportBatch]:
-    """The latest imports, newest first, each with its latest job as `.job` (None for an open upload)."""
+    """Return the latest imports, newest first, with the latest job as `.job` (None for an open upload)."""
     batches = list(dataset.imports.select_related("created_by").order_by("-pk")[:limit])
     keys = {f"import_images:{batch.pk}": batch for batch in batches}
     for batch in batches:
@@ -23,7 +23,7 @@ def imports_of(dataset: Dataset, limit: int = 20) -> list[ImportBatch]:
 
 
 def latest_job(batch: ImportBatch) -> Job | None:
-    """The job that imports it, or last did."""
+    """Return the latest job of an import, or None."""
     return (
         Job.objects.filter(dataset=batch.dataset, key=f"import_images:{batch.pk}").order_by("-number").first()
     )
@@ -32,19 +32,23 @@ def latest_job(batch: ImportBatch) -> Job | None:
 def problems_after(
     batch: ImportBatch, after: int = 0, limit: int = 100, outcome: str = ""
 ) -> QuerySet[ImportProblem]:
-    """The next lines of an import's report, of one outcome or of all."""
+    """Return the next lines of an import's report, of one outcome or of all."""
     rows = batch.problems.filter(pk__gt=after).order_by("pk")
     return (rows.filter(outcome=outcome) if outcome else rows)[:limit]
 
 
 def outcome_counts(batch: ImportBatch) -> dict[str, int]:
-    """Outcome → lines of the report; right while the import runs, too."""
+    """Return outcome → number of report lines. The counts are also right while the import runs."""
     rows = batch.problems.order_by().values_list("outcome").annotate(n=Count("pk"))
     return dict.fromkeys(ImportProblem.Outcome.values, 0) | dict(rows)
 
 
 def windows_of(dataset: Dataset) -> list[PixelWindow]:
-    """The pixel windows of a dataset: `.count` images are shown by each, `.stale` of them by earlier values."""
+    """Return the pixel windows of a dataset.
+
+    `.count`: images that are rendered by the window. `.stale`: the part of them that is rendered by earlier
+    values.
+    """
     return list(
         PixelWindow.objects.filter(dataset=dataset)
         .annotate(
@@ -56,7 +60,10 @@ def windows_of(dataset: Dataset) -> list[PixelWindow]:
 
 
 def images_to_rebuild(dataset: Dataset, window: PixelWindow | None) -> QuerySet[Image]:
-    """Images whose pictures are not by the window's values of now; without a window: those of versions before 0.2."""
+    """Return the images of a window that are not rendered by its current values.
+
+    Without a window: the images of versions before 0.2.
+    """
     images = Image.objects.filter(dataset=dataset).order_by("pk")
     if window is None:
         return images.filter(has_display__isnull=True)

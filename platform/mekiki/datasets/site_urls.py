@@ -1,4 +1,4 @@
-"""Addresses of datasets that concern the whole site, under /site/."""
+"""URLs of dataset pages for the whole platform, under /site/."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""Readable addresses from names in any script (docs/decisions/0022), and which addresses are taken."""
+"""Readable addresses from names in any script (docs/decisions/0022), and checks that an address is free."""
 
 import re
 import unicodedata
@@ -14,10 +14,10 @@ from django.utils.translation import gettext as _
 from mekiki.datasets.models import Dataset, DatasetAddress
 
 MAX_LENGTH = 60
-# Room for "-2", "-3" … behind an address made from a name.
+# Maximum length of an address from a name. It leaves room for "-2", "-3" …
 MADE_LENGTH = 50
 RESERVED = frozenset({"new", "api", "admin", "static", "accounts", "datasets"})
-# Kana, kanji, and the signs that stand between them. Names in kanji alone are read as Japanese.
+# Kana, kanji, and the signs between them. Names that have only kanji are read as Japanese.
 _JAPANESE = re.compile(r"[々〆〇ヶ\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 _WELL_FORMED = re.compile(r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?")
 _lock = Lock()
@@ -25,14 +25,17 @@ _lock = Lock()
 
 @cache
 def _romaniser() -> Any:
-    """Return the reader of Japanese; its dictionary is mapped from disk when it is needed first."""
+    """Return the converter from Japanese to Latin letters. Its dictionary is loaded at first use."""
     import cutlet
 
     return cutlet.Cutlet()
 
 
 def suggestion(name: str) -> str:
-    """Return an address for a name, in ASCII: 「傷の検査」 gives "kizu-no-kensa". "" where no letter is left."""
+    """Return an ASCII address for a name, or "" if no letter is left.
+
+    Example: 「傷の検査」 gives "kizu-no-kensa".
+    """
     text = unicodedata.normalize("NFKC", name[:200])
     if _JAPANESE.search(text):
         others = "".join(c if c.isascii() or _JAPANESE.match(c) else anyascii(c) for c in text)
@@ -45,7 +48,7 @@ def suggestion(name: str) -> str:
 
 
 def free_suggestion(name: str) -> str:
-    """Return an address for a name that no dataset has or had; "" where the name gives none."""
+    """Return an address for a name that no dataset has or had, or "" if the name gives none."""
     made = suggestion(name)
     if not made:
         return ""
@@ -59,15 +62,17 @@ def numbered(base: str, number: int) -> str:
 
 
 def checked(slug: str, dataset: Dataset | None = None) -> str:
-    """Return an address a person typed, in lower case.
+    """Return an address that a user typed, in lower case.
 
-    ValidationError: malformed, reserved, or another dataset's, now or formerly. dataset: may have its own back.
+    Raises ValidationError if the address is malformed, reserved, or belongs or belonged to another dataset.
+    `dataset` may take its own former address again.
     """
     slug = slug.strip().lower()
     if len(slug) > MAX_LENGTH or not _WELL_FORMED.fullmatch(slug):
         raise ValidationError(
             _(
-                "An address has letters a to z, digits and hyphens, and at most %(most)d of them; it begins and ends "
+                "An address has letters a to z, digits and hyphens, and at most %(most)d of them; it begins "
+                "and ends "
                 "with a letter or digit. Nothing was saved."
             )
             % {"most": MAX_LENGTH},
@@ -84,7 +89,7 @@ def checked(slug: str, dataset: Dataset | None = None) -> str:
 
 
 def taken() -> ValidationError:
-    """Return the error for an address of another dataset."""
+    """Return the error for an address that belongs to another dataset."""
     return ValidationError(
         _("Another dataset has this address, or had it before. Nothing was saved. Choose another."),
         code="address_taken",

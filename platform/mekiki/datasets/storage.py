@@ -1,11 +1,11 @@
-"""Where an image's files lie: the original by its hash, a thumbnail, and where needed a picture for browsers.
+"""Storage names of an image's files: original, thumbnail and, where needed, display file.
 
-    datasets/<id>/originals/ab/<sha256>        the bytes as they came, never changed
+    datasets/<id>/originals/ab/<sha256>        the imported bytes, never changed
     datasets/<id>/thumbs/ab/<sha256>.webp      at most 256 pixels a side
-    datasets/<id>/display/ab/<sha256>.webp     at most 1,600; only where the original is larger, or browsers would
-                                               show other pixels than the decoder's
+    datasets/<id>/display/ab/<sha256>.webp     at most 1,600 pixels a side; only where the original is larger,
+                                               or browsers would show other pixels than the decoder
 
-Everything is named by content, so writing twice is harmless.
+Files are named by their content, so writing a file twice is harmless.
 """
 
 import contextlib
@@ -22,32 +22,35 @@ from mekiki.datasets.models import Image
 
 
 def original_name(dataset_id: int, sha256: str) -> str:
-    """Storage name of the original."""
+    """Return the storage name of the original."""
     return f"datasets/{dataset_id}/originals/{sha256[:2]}/{sha256}"
 
 
 def thumb_name(dataset_id: int, sha256: str) -> str:
-    """Storage name of the thumbnail."""
+    """Return the storage name of the thumbnail."""
     return f"datasets/{dataset_id}/thumbs/{sha256[:2]}/{sha256}.webp"
 
 
 def display_name(dataset_id: int, sha256: str) -> str:
-    """Storage name of the picture for browsers; it exists only where the original will not do."""
+    """Return the storage name of the display file.
+
+    The file exists only where browsers cannot show the original as it should be.
+    """
     return f"datasets/{dataset_id}/display/{sha256[:2]}/{sha256}.webp"
 
 
 def open_original(image: Image) -> BinaryIO:
-    """The original's bytes, as a file open for reading. FileNotFoundError when the storage lost it."""
+    """Return the original, open for reading. Raises FileNotFoundError if it is missing."""
     return cast(BinaryIO, default_storage.open(original_name(image.dataset_id, image.sha256), "rb"))
 
 
 def open_named(name: str) -> BinaryIO:
-    """A stored file by its storage name. FileNotFoundError when there is none."""
+    """Return a stored file, open for reading. Raises FileNotFoundError if there is none."""
     return cast(BinaryIO, default_storage.open(name, "rb"))
 
 
 def local_path(image: Image) -> Path | None:
-    """The original's path when files are kept on this machine's disk; None for object storage."""
+    """Return the path of the original on this machine's disk, or None for object storage."""
     try:
         return Path(default_storage.path(original_name(image.dataset_id, image.sha256)))
     except NotImplementedError:
@@ -55,7 +58,10 @@ def local_path(image: Image) -> Path | None:
 
 
 def shown_name(image: Image) -> str:
-    """Storage name of the file that people are shown and encoders embed: the display file, or the original."""
+    """Return the storage name of the file that users see and encoders embed.
+
+    This is the display file if there is one, and otherwise the original.
+    """
     display = display_name(image.dataset_id, image.sha256)
     if image.has_display or (image.has_display is None and has(display)):
         return display
@@ -63,7 +69,7 @@ def shown_name(image: Image) -> str:
 
 
 def shown_path(image: Image) -> Path | None:
-    """The path of that file when files are kept on this machine's disk; None for object storage."""
+    """Return the path of the file that users see on this machine's disk, or None for object storage."""
     try:
         return Path(default_storage.path(shown_name(image)))
     except NotImplementedError:
@@ -71,34 +77,36 @@ def shown_path(image: Image) -> Path | None:
 
 
 def open_shown(image: Image) -> BinaryIO:
-    """That file, open for reading. FileNotFoundError when the storage lost it."""
+    """Return the file that users see, open for reading. Raises FileNotFoundError if it is missing."""
     return open_named(shown_name(image))
 
 
 def has(name: str) -> bool:
-    """Is there a stored file of this name?"""
+    """Return whether a stored file has this name."""
     return default_storage.exists(name)
 
 
 def put(name: str, data: bytes) -> None:
-    """Store bytes under a name, whole or not at all. Doing it twice, or at once from two workers, is harmless.
+    """Store bytes under a name, completely or not at all.
 
-    On a disk: written beside and renamed, so that a killed worker leaves no half file under the name. OSError when there
-    is no room; NoRoomError when this process may not write there.
+    Storing twice, or from two workers at once, is harmless. On a disk, the bytes are written to a temporary
+    file, which is then renamed. A killed worker therefore leaves no incomplete file under the name. Raises
+    OSError if there is no room, and NoRoomError if this process may not write there.
     """
     try:
         path = Path(default_storage.path(name))
     except NotImplementedError:
-        # Object storages store whole objects; the name is the content, so an existing one is right.
+        # Object storages store complete objects. The name follows from the content, so an existing object is
+        # right.
         if not default_storage.exists(name):
             default_storage.save(name, ContentFile(data))
         return
     with contextlib.suppress(FileNotFoundError):
         if path.stat().st_size == len(data) and "/originals/" in name:
-            return  # named by its hash and as long: the same bytes
+            return  # same hash in the name and same size: the same bytes
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".draft-")  # made with mode 0600
+        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".draft-")  # created with mode 0600
     except PermissionError as problem:
         raise NoRoomError(READ_ONLY) from problem
     try:

@@ -1,7 +1,7 @@
-"""A file that occupies room beside the database, and is given up when the disk is full.
+"""A file that occupies space beside the database and is deleted when the disk is full.
 
-PostgreSQL cannot start again after a crash, nor store an answer, on a disk without a single free block. Other programs on
-the machine may fill it whatever we do; the room of this file is then ours alone to give.
+On a disk without a free block PostgreSQL can neither restart after a crash nor store a decision. Other
+programs may fill the disk at any time. The space of this file can then be given to the database.
 """
 
 import contextlib
@@ -13,7 +13,10 @@ NAME = "ballast"
 
 
 class Ballast:
-    """The file, in a folder on the database's disk. reserve: the bytes that bulk work leaves free."""
+    """The ballast file, in a folder on the database's disk.
+
+    `reserve` is the number of bytes that bulk work leaves free.
+    """
 
     def __init__(self, folder: Path, reserve: int) -> None:
         self.path = folder / NAME
@@ -21,7 +24,10 @@ class Ballast:
         self.size = min(LARGEST, reserve // 4)
 
     def look(self) -> str:
-        """Give the file up, or make it again, as the disk is; "given up", "made" or "" when nothing changed."""
+        """Delete or create the file, depending on the free space.
+
+        Returns "given up" after deletion, "made" after creation, "" if nothing changed.
+        """
         try:
             free = _free(self.path.parent)
             held = self.path.exists()
@@ -32,7 +38,7 @@ class Ballast:
                 self._make()
                 return "made"
         except OSError:
-            pass  # the disk is read-only, or became full just now: the next look sees it
+            pass  # the disk is read-only or has just become full, and the next call handles that
         return ""
 
     def _make(self) -> None:

@@ -1,4 +1,4 @@
-"""Where the servers of a home can be reached: written by the supervisor, read by every other command."""
+"""Addresses of the servers of a home: the supervisor writes them, other commands read them."""
 
 import contextlib
 import json
@@ -11,13 +11,17 @@ from mekiki.config.env import Misconfigured
 from mekiki.embedded.lock import is_held
 from mekiki.embedded.small_files import write_small
 
-# A name nobody can resolve: a command that needs the database while nothing runs fails at once and says why.
+# An address that cannot be reached. A command that needs the database while nothing runs then fails at once,
+# and its error shows the reason.
 NOT_RUNNING = "postgresql://mekiki@/mekiki?host=/nonexistent-start-mekiki-up-first"
 
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Addresses of the servers in use, and the supervisor's process id (0 when nothing runs)."""
+    """Addresses of the servers in use, and the process id of the supervisor.
+
+    The process id is 0 if nothing runs.
+    """
 
     database_url: str = NOT_RUNNING
     broker_url: str = "redis+socket:///nonexistent-start-mekiki-up-first"
@@ -26,14 +30,14 @@ class Endpoints:
 
 
 def path(home: Path) -> Path:
-    """The file that holds them."""
+    """Return the path of the file with the addresses."""
     return home / "run" / "endpoints.json"
 
 
 def read(home: Path) -> Endpoints:
-    """What the supervisor that runs on this home wrote; defaults that reach nothing when none runs.
+    """Return the addresses that the running supervisor wrote, or unreachable defaults if none runs.
 
-    The file alone proves nothing: a copy of a home holds the addresses of the original's servers.
+    The file alone proves nothing, because a copy of a home holds the addresses of the original's servers.
     """
     try:
         found = Endpoints(**json.loads(path(home).read_text()))
@@ -43,24 +47,24 @@ def read(home: Path) -> Endpoints:
 
 
 def write(home: Path, endpoints: Endpoints) -> None:
-    """Replace the file (0600)."""
+    """Replace the file with the addresses (0600)."""
     file = path(home)
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_small(file, json.dumps(asdict(endpoints)))
 
 
 def remove(home: Path) -> None:
-    """Forget the addresses: the servers have stopped. The file keeps its place on the disk."""
+    """Overwrite the addresses after the servers have stopped. The file keeps its space on the disk."""
     with contextlib.suppress(OSError):
         if path(home).exists():
             write_small(path(home), json.dumps(asdict(Endpoints())))
 
 
 def database(url: str) -> dict[str, Any]:
-    """Django's DATABASES entry for a PostgreSQL URL.
+    """Return Django's DATABASES entry for a PostgreSQL URL.
 
-    A unix socket is given as `?host=/folder`, as libpq does. Misconfigured for any other scheme: one engine
-    everywhere (leases need SKIP LOCKED, audit needs triggers, search needs vectors).
+    A unix socket is given as `?host=/folder`, as in libpq. Raises Misconfigured for any other scheme. Only
+    PostgreSQL is supported: leases need SKIP LOCKED, the audit log needs triggers, search needs vectors.
     """
     parts = urlsplit(url)
     if parts.scheme not in {"postgresql", "postgres"}:
@@ -82,7 +86,7 @@ def database(url: str) -> dict[str, Any]:
 
 
 def connect(endpoints: Endpoints) -> None:
-    """Point this process's Django and Celery at these servers, whatever settings said when they were loaded."""
+    """Connect Django and Celery of this process to these servers, whatever the loaded settings say."""
     from django.conf import settings
     from django.db import connections
 

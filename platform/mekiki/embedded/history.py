@@ -1,4 +1,4 @@
-"""What was done with a home as a whole: the last backup that was made of it."""
+"""Record of operations on a whole home: the last backup."""
 
 import json
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ FILE = "last-backup.json"
 
 
 def last_backup(home: Path) -> dict[str, Any] | None:
-    """{at, file, bytes} of the last backup; None when there was none."""
+    """Return {at, file, bytes} of the last backup, or None if there was no backup."""
     try:
         found = json.loads((home / FILE).read_text(encoding="utf-8"))
         datetime.fromisoformat(found["at"])
@@ -19,7 +19,7 @@ def last_backup(home: Path) -> dict[str, Any] | None:
 
 
 def note_backup(home: Path, file: Path) -> None:
-    """Remember that `file` was made now."""
+    """Record that the backup `file` was created now."""
     moment = datetime.now(UTC).isoformat(timespec="seconds")
     note = {"at": moment, "file": str(file), "bytes": file.stat().st_size}
     draft = home / f".{FILE}"

@@ -1,7 +1,7 @@
-"""Which home a folder is: moved homes go on, copies are refused while the original exists.
+"""Identity of a home: a moved home continues to work, a copy is refused while the original exists.
 
-A home holds an id and the place where it was used last. A copy holds the same, so two folders with one id are
-one home and its copy: for root they would even share the database, which lies outside the home.
+A home stores an id and the path where it was last used. A copy stores the same, so two folders with one id
+are a home and its copy. For root both would even share the database, which lies outside the home.
 """
 
 import json
@@ -14,17 +14,20 @@ from mekiki.config.plain import PlainError
 from mekiki.embedded import places
 
 FILE = "home.json"
-# Present while a restore writes into the home (embedded/backup/restoring.py).
+# The file exists while a restore writes into the home (embedded/backup/restoring.py).
 RESTORING = "restore-unfinished"
 
 
 class CopiedHomeError(PlainError):
-    """The folder is a copy of a home that still exists; the message names it and says what to do."""
+    """The folder is a copy of a home that still exists.
+
+    The message names the original and says what to do.
+    """
 
 
 @dataclass(frozen=True)
 class Identity:
-    """The id of a home, and the folder it was used in last."""
+    """The id of a home, and the folder where it was last used."""
 
     id: str
     path: str
@@ -33,18 +36,21 @@ class Identity:
 
     @classmethod
     def of(cls, home: Path, id: str) -> "Identity":
-        """The identity of a folder as it lies on the disk now."""
+        """Return the identity of a folder in its current place on the disk."""
         state = home.stat()
         return cls(id, str(home), state.st_dev, state.st_ino)
 
 
 def new_id() -> str:
-    """The id of a home that is new."""
+    """Return an id for a new home."""
     return secrets.token_hex(16)
 
 
 def read(home: Path) -> Identity | None:
-    """What the home says of itself; None for a new home, or one of an older version."""
+    """Return the stored identity.
+
+    Returns None for a new home, or a home of an older version.
+    """
     try:
         found = Identity(**json.loads((home / FILE).read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError, TypeError):
@@ -53,7 +59,7 @@ def read(home: Path) -> Identity | None:
 
 
 def write(home: Path, identity: Identity) -> None:
-    """Replace what the home says of itself, whole or not at all (0600)."""
+    """Replace the stored identity atomically (0600)."""
     draft = home / f".{FILE}"
     draft.write_text(json.dumps(asdict(identity)), encoding="utf-8")
     draft.chmod(0o600)
@@ -61,17 +67,17 @@ def write(home: Path, identity: Identity) -> None:
 
 
 def settle(home: Path) -> str | None:
-    """Recognise the home and note its place; a sentence when it was moved, None otherwise.
+    """Check and store the identity of the home, and return a message if the home was moved, else None.
 
-    To be called by the holder of the home's lock before anything of an earlier run is ended: the pid files of a copy
-    name the processes of the original. CopiedHomeError when the original exists, PlainError when a restore was
-    interrupted here.
+    The caller must hold the lock of the home. The call must come before any process of an earlier run is
+    ended, because the pid files of a copy name the processes of the original. Raises CopiedHomeError if the
+    original exists, PlainError if a restore was interrupted here.
     """
     if (home / RESTORING).exists():
         raise PlainError(
             _(
-                "A restore into %(home)s was interrupted, so the home is incomplete. Nothing was started. Run the same "
-                "“mekiki restore” again: it removes the rest and begins anew."
+                "A restore into %(home)s was interrupted, so the home is incomplete. Nothing was started. "
+                "Run the same “mekiki restore” again: it removes the rest and begins anew."
             )
             % {"home": home}
         )
@@ -93,14 +99,14 @@ def settle(home: Path) -> str | None:
         return None
     if another_folder and owner is None and (home / "postgres" / "data" / "postmaster.pid").exists():
         return _(
-            "This home was copied from %(path)s while its database was running, or after it was not stopped in order. "
-            "What was being written then may be damaged: if pages report errors, restore a backup."
+            "This home was copied from %(path)s while its database was running, or after it was not stopped "
+            "in order. What was being written then may be damaged: if pages report errors, restore a backup."
         ) % {"path": known.path}
     return _("This home was moved here from %(path)s.") % {"path": known.path}
 
 
 def _refuse_copy(home: Path, other: Path, id: str) -> None:
-    """CopiedHomeError when `other` is another folder than `home`, and the same home."""
+    """Raise CopiedHomeError if `other` is a different folder with the same home id."""
     if other == home or _same(other, home):
         return
     try:
@@ -110,9 +116,9 @@ def _refuse_copy(home: Path, other: Path, id: str) -> None:
             return
         raise CopiedHomeError(
             _(
-                "This home was used at %(other)s before, and whether that folder still exists cannot be seen: %(why)s. "
-                "Nothing was started and nothing was changed. Start Mekiki as a user who may read that folder, or "
-                "restore a backup into a new home (mekiki restore FILE --home NEW)."
+                "This home was used at %(other)s before, and whether that folder still exists cannot be "
+                "seen: %(why)s. Nothing was started and nothing was changed. Start Mekiki as a user who may "
+                "read that folder, or restore a backup into a new home (mekiki restore FILE --home NEW)."
             )
             % {"other": other, "why": problem.strerror}
         ) from None
@@ -121,7 +127,10 @@ def _refuse_copy(home: Path, other: Path, id: str) -> None:
 
 
 def _refuse_shared_database(home: Path, owner: Path) -> None:
-    """CopiedHomeError when the database outside belongs to a home that still exists."""
+    """Raise CopiedHomeError if the database outside the home belongs to another home that still exists.
+
+    The error is also raised if a process that was started from another folder uses the database.
+    """
     folder = home / "postgres"
     if _same(owner.parent, home):
         return
@@ -131,8 +140,8 @@ def _refuse_shared_database(home: Path, owner: Path) -> None:
     if process is not None:
         raise CopiedHomeError(
             _(
-                "The database of this home is in use by process %(pid)s, which was started from another folder "
-                "(%(owner)s). Nothing was started and nothing was changed. Stop that platform first."
+                "The database of this home is in use by process %(pid)s, which was started from another "
+                "folder (%(owner)s). Nothing was started and nothing was changed. Stop that platform first."
             )
             % {"pid": process.pid, "owner": owner.parent}
         )
@@ -140,14 +149,15 @@ def _refuse_shared_database(home: Path, owner: Path) -> None:
 
 def _copied(home: Path, other: Path) -> str:
     return _(
-        "%(home)s is a copy of %(other)s, which still exists. Nothing was started and nothing was changed. For a second "
-        "platform with the same data: “mekiki backup FILE” on the original, then “mekiki restore FILE --home NEW”. To "
-        "go on here instead of there: stop the original, remove or rename its folder, and start again."
+        "%(home)s is a copy of %(other)s, which still exists. Nothing was started and nothing was changed. "
+        "For a second platform with the same data: “mekiki backup FILE” on the original, then “mekiki "
+        "restore FILE --home NEW”. To go on here instead of there: stop the original, remove or rename its "
+        "folder, and start again."
     ) % {"home": home, "other": other}
 
 
 def _same(one: Path, other: Path) -> bool:
-    """Are both the same folder (through links and bind mounts)?"""
+    """Return whether both paths are the same folder, through links and bind mounts."""
     try:
         return one.samefile(other)
     except OSError:
@@ -155,6 +165,9 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def _forget_processes(home: Path) -> None:
-    """Drop the notes of processes that were started from another folder: they are not ours to end."""
+    """Delete the pid files of processes that were started from another folder.
+
+    Such processes do not belong to this home, so it must not end them.
+    """
     for file in (home / "run").glob("*.pid"):
         file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What an earlier run left running: found by its pid files, recognised beyond doubt, and ended."""
+"""Processes that an earlier run left behind: they are identified by their pid files and ended."""
 
 import contextlib
 import os
@@ -15,15 +15,16 @@ from mekiki.embedded.process import birth, recorded, remembered
 def end_leftover(
     pid_file: Path, *, number: int = signal.SIGTERM, grace: float = 5.0, home: Path | None = None
 ) -> int:
-    """End the process a pid file of an earlier run names, and what belongs to it; its number, 0 when nothing was left.
+    """End the process that a pid file names, and return its process id, or 0 if no process was left.
 
-    By the signal `number`, after `grace` seconds by force. With `home`, also what is left of its process group after
-    its own end: members that carry this home in their environment. A process that is not ours is never touched.
+    The process gets the signal `number`, and after `grace` seconds it is killed. Its descendants are ended
+    too. With `home`, members of its process group are also ended, even if the process itself has ended, if
+    they carry this home in their environment. Processes that are not ours are never touched.
     """
     pid, born = recorded(pid_file)
     leader = remembered(pid_file)
     family = {} if leader is None else {p.pid: p for p in [leader, *_descendants(leader)]}
-    # While somebody else has the number, so may a group: ours is gone.
+    # If another process has this id now, its group may have this id too, and our group no longer exists.
     if home is not None and pid and (leader is not None or _is_gone(pid, born)):
         family |= {p.pid: p for p in _group(pid, home)}
     pid_file.unlink(missing_ok=True)
@@ -41,7 +42,7 @@ def end_leftover(
 
 
 def _is_gone(pid: int, born: str) -> bool:
-    """Is there no other process of this number?"""
+    """Return whether no other process has this process id."""
     try:
         return birth(pid) == born
     except psutil.Error:
@@ -55,7 +56,7 @@ def _descendants(process: psutil.Process) -> list[psutil.Process]:
 
 
 def _group(number: int, home: Path) -> list[psutil.Process]:
-    """The members of a process group that work on this home."""
+    """Return the members of a process group that work on this home."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
@@ -69,7 +70,10 @@ def _works_on(process: psutil.Process, home: Path) -> bool:
 
 
 def _wait(processes: Iterable[psutil.Process], seconds: float) -> list[psutil.Process]:
-    """Those that still run after at most so many seconds. One that ended and was not yet reaped has ended."""
+    """Return the processes that still run after at most `seconds` seconds.
+
+    A process that ended but was not reaped counts as ended.
+    """
     deadline = time.monotonic() + seconds
     left = list(processes)
     while left:

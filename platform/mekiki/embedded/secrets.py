@@ -1,4 +1,7 @@
-"""Secrets a one-machine install makes for itself, kept in HOME/keys (0700), never in the repository."""
+"""Secrets that a one-machine installation creates itself.
+
+They are stored in HOME/keys (0700), never in the repository.
+"""
 
 import os
 import secrets as random
@@ -6,22 +9,26 @@ from pathlib import Path
 
 
 def make_home(home: Path) -> Path:
-    """The home, made private (0700) when missing. One that exists keeps its mode: it may be a person's own."""
+    """Create the home (0700) if it is missing, and return it.
+
+    An existing folder keeps its mode, because it may be the home folder of a person.
+    """
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     return home
 
 
 def keys_folder(home: Path) -> Path:
-    """HOME/keys, made with mode 0700 when missing."""
+    """Return HOME/keys, created with mode 0700 if missing."""
     folder = make_home(home) / "keys"
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
 
 
 def keep_once(path: Path, content: bytes) -> bytes:
-    """Write `content` to `path` (0600) unless it exists; return what the file holds.
+    """Write `content` to `path` (0600) unless the file exists, and return the content of the file.
 
-    Two processes that start together agree: the file is linked into place whole, and the first wins.
+    Two processes that start together get the same content: the complete file is linked into place, and the
+    first link wins.
     """
     if not path.exists():
         draft = path.with_name(f".{path.name}.{os.getpid()}.{random.token_hex(4)}")
@@ -40,5 +47,5 @@ def keep_once(path: Path, content: bytes) -> bytes:
 
 
 def site_key(home: Path) -> str:
-    """The site's secret key: made at the first start, the same ever after."""
+    """Return the secret key of the site. It is created at the first start and never changes."""
     return keep_once(keys_folder(home) / "secret_key", random.token_urlsafe(50).encode()).decode()

@@ -1,20 +1,24 @@
-"""Small files that must be written although the disk is full: a file made once keeps its place on the disk."""
+"""Small files that can be written even on a full disk.
+
+An existing file keeps its blocks on the disk, and the new text overwrites them.
+"""
 
 import contextlib
 import errno
 import os
 from pathlib import Path
 
-# What a disk says that has no room: full, or the user's quota is used up.
+# Error numbers of a full disk and of an exceeded disk quota.
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 BLOCK = 4096
 
 
 def write_small(path: Path, text: str) -> None:
-    """Replace a text file (0600), filled up with blanks to whole blocks. Readers must ignore blanks at its end.
+    """Replace a text file (0600), padded with blanks to whole blocks.
 
-    Where there is no room for a second file, the blocks that the file has are written over: a reader may then meet a
-    half-written file for a moment. OSError when neither is possible.
+    Readers must ignore blanks at the end. If there is no space for a second file, the blocks of the existing
+    file are overwritten. A reader may then see a half-written file for a moment. Raises OSError if neither is
+    possible.
     """
     data = text.encode("utf-8", "surrogateescape")
     data += b" " * (-len(data) % BLOCK)

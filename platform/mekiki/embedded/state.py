@@ -1,6 +1,6 @@
-"""How the processes of a home are: written by the supervisor, read by `mekiki status` and the site.
+"""State of the processes of a home: the supervisor writes it, `mekiki status` and the site read it.
 
-The file holds codes and figures; sentences are made for the reader, in the reader's language.
+The file holds codes and figures. The reader creates sentences from them, in the reader's language.
 """
 
 import contextlib
@@ -20,52 +20,58 @@ from mekiki.embedded.process import birth
 from mekiki.embedded.small_files import write_small
 
 RUNNING, STARTING, WAITING = "running", "starting", "waiting"
-# In the order in which they matter to people.
+# The most important process for people comes first.
 NAMES = ("postgres", "web", "valkey", "worker", "search", "sweeper", "beat")
 
 
 @dataclass(frozen=True)
 class State:
-    """What the supervisor wrote last. children: name → its record; disks: one record a place on a disk."""
+    """The last state that the supervisor wrote.
+
+    `children` maps names to records.
+    """
 
     pid: int = 0
     born: str = ""
     children: dict[str, dict[str, Any]] = field(default_factory=dict)
-    out_of_memory: int = 0  # processes that the kernel ended for want of memory since the start
+    out_of_memory: int = 0  # number of processes that the kernel killed for lack of memory since the start
 
 
 def path(home: Path) -> Path:
-    """The file that holds it."""
+    """Return the path of the state file."""
     return home / "run" / "state.json"
 
 
 def write(home: Path, children: dict[str, dict[str, Any]], out_of_memory: int = 0) -> None:
-    """Replace the state. What cannot be written is left as it was: nothing depends on it but what people read."""
+    """Replace the state file.
+
+    If that fails, the old file stays. Only messages for people depend on it.
+    """
     with contextlib.suppress(OSError, psutil.Error):
         found = {"pid": os.getpid(), "born": birth(os.getpid())}
         write_small(path(home), json.dumps({**found, "children": children, "out_of_memory": out_of_memory}))
 
 
 def read(home: Path) -> State:
-    """What the supervisor that runs on this home wrote; an empty state when none runs."""
+    """Return the state that the running supervisor wrote, or an empty state if no supervisor runs."""
     for _attempt in range(3):
         try:
             found = State(**json.loads(path(home).read_text(encoding="utf-8")))
             return found if birth(found.pid) == found.born else State()
         except ValueError:
-            time.sleep(0.01)  # a full disk: it is being written over
+            time.sleep(0.01)  # the file is being overwritten on a full disk
         except (OSError, TypeError, psutil.Error):
             break
     return State()
 
 
 def now() -> str:
-    """This moment, for records."""
+    """Return the current time for records (ISO 8601, UTC)."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def title(name: str) -> str:
-    """The name of a process as people read it."""
+    """Return the name of a process for people."""
     titles = {
         "postgres": "PostgreSQL",
         "valkey": "Valkey",
@@ -79,7 +85,7 @@ def title(name: str) -> str:
 
 
 def without(name: str) -> str:
-    """What does not work while a process is away."""
+    """Return a sentence about what does not work while a process does not run."""
     texts = {
         "postgres": _("Nothing can be read or answered."),
         "web": _("Pages do not open."),
@@ -93,13 +99,13 @@ def without(name: str) -> str:
 
 
 def phase_text(phase: str) -> str:
-    """What a process does now, in words."""
+    """Return the phase of a process in words."""
     words = {RUNNING: _("runs"), STARTING: _("is being started"), WAITING: _("waits for its next start")}
     return words.get(phase, phase)
 
 
 def exit_text(found: dict[str, Any] | None) -> str:
-    """How a process ended, in words; "" when it has not."""
+    """Return in words how a process ended, or "" if it has not ended."""
     if not found:
         return ""
     if found.get("error"):
@@ -117,7 +123,7 @@ def exit_text(found: dict[str, Any] | None) -> str:
 
 
 def attention(found: State) -> list[dict[str, str]]:
-    """The processes that do not run: {name, title, text}, those that matter most first."""
+    """Return {name, title, text} of the processes that do not run, the most important first."""
     rows = []
     for name in sorted(found.children, key=_rank):
         child = found.children[name]

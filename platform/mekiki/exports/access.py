@@ -1,4 +1,4 @@
-"""The only way to get a label set on behalf of a user."""
+"""Access to label sets on behalf of a user. Views and the API get a label set only from here."""
 
 from django.http import Http404
 
@@ -8,7 +8,10 @@ from mekiki.exports.models import LabelSet
 
 
 def label_set_for(user: User, slug: str, version: int, role: str = Role.VIEWER) -> LabelSet:
-    """A label set of a dataset, by its version. Http404 and PermissionDenied as dataset_for."""
+    """Return a label set of a dataset by its version.
+
+    Raises Http404 or PermissionDenied as dataset_for does, and Http404 if there is no such version.
+    """
     dataset = dataset_for(user, slug, role)
     label_set = (
         LabelSet.objects.filter(dataset=dataset, version=version).select_related("job", "created_by").first()

@@ -1,11 +1,12 @@
-"""The zip of a label set: written so that nothing can differ without changing the contents, and checked so.
+"""The zip format of a label set: a writer of canonical zips, and a reader that accepts no other zips.
 
-Names are plain ASCII, times and rights are fixed, entries follow each other without gaps, and nothing stands
-before or after. A reader can therefore rebuild every header from names, sizes and checksums and demand exactly
-those bytes: a changed byte has nowhere to hide except in the slack of a compressed stream, whose contents are
-hashed anyway. Python's own writer is not used because its headers differ between its versions.
+Names are plain ASCII, times and permissions are fixed, entries have no gaps between them, and there are no
+bytes before or after the zip. A reader can therefore rebuild every header from names, sizes and checksums and
+require exactly these bytes. A changed byte can hide only in the slack of a compressed stream, and the
+contents of that stream are hashed. Python's own writer is not used, because its headers differ between its
+versions.
 
-Layout after the PKWARE APPNOTE 6.3.10, sections 4.3 to 4.5. Knows neither Django nor the database.
+Source: PKWARE APPNOTE 6.3.10, sections 4.3 to 4.5. This module uses neither Django nor the database.
 """
 
 import contextlib
@@ -20,11 +21,11 @@ from typing import BinaryIO
 
 STORED = zipfile.ZIP_STORED
 PACKED = zipfile.ZIP_DEFLATED
-# Bounds on what a reader takes in before anything is known to be genuine.
+# Limits for a reader that has not verified anything yet.
 MAX_ENTRIES = 4_000_000
 MAX_DIRECTORY_BYTES = 1 << 30
 
-_VERSION = 45  # what zip64 needs
+_VERSION = 45  # the version that zip64 requires
 _UNIX = 3
 _RIGHTS = 0o100644 << 16
 _DATE = (0 << 9) | (1 << 5) | 1  # 1980-01-01, the earliest a zip can hold
@@ -39,12 +40,12 @@ _LOCATOR_64 = struct.Struct("<4sLQL")
 
 
 class NotOurArchiveError(Exception):
-    """The file is no zip, or not one this module has written. The text says where it departs."""
+    """An error for a file that is no zip of this module. The text names the first difference."""
 
 
 @dataclass
 class Entry:
-    """One file in the archive. sizes in bytes; `offset` is where its header begins."""
+    """A file in the archive. Sizes are in bytes, and `offset` is the position of its header."""
 
     name: str
     method: int
@@ -55,7 +56,10 @@ class Entry:
     sha256: str = ""  # of the contents; known to the writer only
 
     def local_header(self) -> bytes:
-        """The header before the contents. Sizes always stand in the zip64 field: they are not known before."""
+        """Return the header before the contents.
+
+        The sizes are always in the zip64 field, because they are unknown when the header is written.
+        """
         name = self.name.encode("ascii")
         head = _LOCAL.pack(
             b"PK\x03\x04",
@@ -73,7 +77,7 @@ class Entry:
         return head + name + _LOCAL_64.pack(1, 16, self.size, self.packed_size)
 
     def directory_entry(self) -> bytes:
-        """The record in the central directory; with a zip64 field for what does not fit into 32 bits."""
+        """Return the record in the central directory. Values above 32 bits are in a zip64 field."""
         name = self.name.encode("ascii")
         big = [n for n in (self.size, self.packed_size, self.offset) if n >= _FULL]
         extra = struct.pack(f"<2H{len(big)}Q", 1, 8 * len(big), *big) if big else b""
@@ -101,7 +105,7 @@ class Entry:
 
 
 def end_records(count: int, size: int, offset: int) -> bytes:
-    """What ends the archive: a directory of `count` entries, `size` bytes long, beginning at `offset`."""
+    """Return the end of an archive: directory of `count` entries and `size` bytes, starting at `offset`."""
     end = b""
     if count >= 0xFFFF or size >= _FULL or offset >= _FULL:
         end = _END_64.pack(b"PK\x06\x06", 44, _VERSION, _VERSION, 0, 0, count, count, size, offset)
@@ -111,7 +115,7 @@ def end_records(count: int, size: int, offset: int) -> bytes:
 
 
 class Sink:
-    """Takes the contents of one entry, piece by piece."""
+    """A writer for the contents of one entry, piece by piece."""
 
     def __init__(self, file: BinaryIO, packed: bool) -> None:
         self._file = file
@@ -127,7 +131,7 @@ class Sink:
         self._put(self._packer.compress(piece) if self._packer else piece)
 
     def close(self) -> str:
-        """End the contents; returns their SHA-256. May be called again."""
+        """Finish the contents; return their SHA-256. More calls have no effect."""
         if self._packer:
             self._put(self._packer.flush())
             self._packer = None
@@ -139,7 +143,7 @@ class Sink:
 
 
 class Writer:
-    """Writes an archive to a seekable file, entry by entry; memory holds only the directory."""
+    """A writer of an archive to a seekable file, entry by entry. Only the directory is in memory."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -147,7 +151,7 @@ class Writer:
 
     @contextlib.contextmanager
     def entry(self, name: str, *, packed: bool = False) -> Iterator[Sink]:
-        """An entry to write contents into. ValueError for a name that is not plain ASCII."""
+        """Yield a Sink for the contents of a new entry. Raises ValueError if the name is not plain ASCII."""
         if not name.isascii():
             raise ValueError(f"{name!r} is not plain ASCII.")
         new = Entry(name, PACKED if packed else STORED, 0, 0, 0, self._file.tell())
@@ -163,7 +167,7 @@ class Writer:
         self.entries.append(new)
 
     def append(self, name: str, sink: Sink, packed: BinaryIO) -> None:
-        """An entry packed elsewhere: a closed Sink, and the file it wrote."""
+        """Append an entry that was compressed elsewhere: a closed Sink, and the file that it wrote."""
         entry = Entry(name, PACKED, sink.crc, sink.packed_size, sink.size, self._file.tell(), sink.close())
         self._file.write(entry.local_header())
         packed.seek(0)
@@ -171,7 +175,7 @@ class Writer:
         self.entries.append(entry)
 
     def add(self, name: str, contents: bytes) -> None:
-        """A small entry, stored as it is."""
+        """Append a small entry without compression."""
         with self.entry(name) as sink:
             sink.write(contents)
 
@@ -186,9 +190,10 @@ class Writer:
 
 
 def open_checked(file: BinaryIO) -> zipfile.ZipFile:
-    """Open an archive of `Writer`. NotOurArchiveError when anything but file contents departs from it.
+    """Open an archive of `Writer`. The contents of the files are not read.
 
-    Reads headers only, and bounds what it believes before it believes it.
+    Raises NotOurArchiveError if anything except file contents differs from what `Writer` writes. The function
+    reads only headers, and checks their numbers against limits first.
     """
     length = file.seek(0, 2)
     file.seek(max(0, length - _END.size - _LOCATOR_64.size - _END_64.size))
@@ -220,13 +225,13 @@ def open_checked(file: BinaryIO) -> zipfile.ZipFile:
 
 
 def _check_headers(file: BinaryIO, archive: zipfile.ZipFile, length: int) -> None:
-    """Every byte outside the contents is the one `Writer` would have written."""
+    """Check that every byte outside the contents is the byte that `Writer` would have written."""
     at = 0
     directory = hashlib.sha256()
     size = 0
     for info in archive.infolist():
         name = info.filename
-        # zipfile cuts a name at a NUL byte; what it cut shows in the comparison of the directory too.
+        # zipfile cuts a name at a NUL byte. The comparison of the directory shows such a cut too.
         if info.orig_filename != name or not name.isascii():
             raise NotOurArchiveError(f"{name[:100]!r} is no name of a label set's file")
         if info.compress_type not in (STORED, PACKED):

@@ -1,4 +1,4 @@
-"""What the page, the manifest and the README of a label set say beside its counts: accuracy, and critical labels."""
+"""Statements about a label set in its page, manifest and README: accuracy and critical labels."""
 
 from collections.abc import Iterable
 from datetime import UTC
@@ -17,14 +17,15 @@ from mekiki.learning.figures import count
 
 
 def accuracy_facts(stated: dict[str, Any], now: AuditCounts) -> dict[str, Any] | None:
-    """The accuracy that a label set states, for its page: headline, support, and notes. None: it claims none.
+    """Return headline, support and notes of a label set's stated accuracy, or None if it claims none.
 
-    stated: the manifest's object. now: the audit counts of the dataset, to tell what has left the sample since.
+    `stated` is the object of the manifest. `now` holds the audit counts of the dataset at present. They show
+    what has left the sample since.
     """
     if not stated.get("n"):
         return None
     since = stated.get("since_stated", {})
-    # A label set of before these counts were kept says nothing of them: nothing is said of what came since either.
+    # An older label set does not hold these counts, so later changes cannot be computed.
     kept = "audited_drawn" in stated
     counts = {name: stated.get(f"audited_{name}", 0) for name in COLUMNS}
     estimate = SimpleNamespace(
@@ -44,7 +45,10 @@ def accuracy_facts(stated: dict[str, Any], now: AuditCounts) -> dict[str, Any] |
 
 
 def once_critical(labels: Iterable[Label], machine: dict[int, int]) -> list[dict[str, Any]]:
-    """Labels that were critical once and of which machine labels are in the set, for the manifest."""
+    """Return the labels that were critical once and have machine labels in the set, for the manifest.
+
+    `machine` maps a label id to the number of machine labels.
+    """
     return [
         {
             "label": label.name,
@@ -63,28 +67,34 @@ def once_critical(labels: Iterable[Label], machine: dict[int, int]) -> list[dict
 
 
 def _was_critical(label: Label, machine: int, language: str) -> str:
-    # Times in UTC: the text of a file does not depend on where it is written.
+    # Times are in UTC, so that the file does not depend on the time zone of the server.
     with override(language), timezone.override(UTC):
         return ngettext(
-            "The label “%(label)s” was critical until %(until)s; this label set holds %(shown)s machine label of it.",
-            "The label “%(label)s” was critical until %(until)s; this label set holds %(shown)s machine labels of it.",
+            "The label “%(label)s” was critical until %(until)s; "
+            "this label set holds %(shown)s machine label of it.",
+            "The label “%(label)s” was critical until %(until)s; "
+            "this label set holds %(shown)s machine labels of it.",
             machine,
         ) % {"label": label.name, "until": _moment(label.critical_until), "shown": count(machine)}
 
 
 def once_critical_sentences(facts: Iterable[dict[str, Any]], language: str | None = None) -> list[str]:
-    """The statements of `once_critical`, in a language, by default the reader's."""
+    """Return the statements of `once_critical` in a language. The default is the reader's language."""
     chosen = "ja" if (language or get_language() or "en").startswith("ja") else "en"
     return [fact["statement"][chosen] for fact in facts]
 
 
 def critical_since_sentences(machine: dict[int, int], labels: Iterable[Label]) -> list[str]:
-    """A sentence for each label that is critical now and of which machine labels are in a set. For its page only: the
-    file was fixed before."""
+    """Return a sentence for each label that is critical now and has machine labels in a set.
+
+    The sentences are for the page only, because the file was fixed before.
+    """
     return [
         ngettext(
-            "The label “%(label)s” is marked critical since %(since)s; this label set holds %(shown)s machine label of it.",
-            "The label “%(label)s” is marked critical since %(since)s; this label set holds %(shown)s machine labels of it.",
+            "The label “%(label)s” is marked critical since %(since)s; "
+            "this label set holds %(shown)s machine label of it.",
+            "The label “%(label)s” is marked critical since %(since)s; "
+            "this label set holds %(shown)s machine labels of it.",
             machine[label.pk],
         )
         % {
@@ -98,7 +108,7 @@ def critical_since_sentences(machine: dict[int, int], labels: Iterable[Label]) -
 
 
 def machine_counts(label_set_id: int) -> dict[int, int]:
-    """Label id → machine labels of it in a label set."""
+    """Return label id → number of its machine labels in a label set."""
     counts: dict[int, int] = {}
     rows = LabelSetEntry.objects.filter(label_set=label_set_id, head_id__isnull=False).order_by()
     for label_id, n in rows.values_list("label_id").annotate(n=Count("position")):

@@ -1,7 +1,7 @@
-"""What a label set is made of: names, fields, and the text forms they take.
+"""The format of a label set: names, fields, and their text forms.
 
-Shared by the writer and the verifier, so it knows neither Django nor the database. The format is described
-field by field in docs/reference/label-set.md; change FORMAT_VERSION with it.
+The writer and the verifier share this module, so it uses neither Django nor the database.
+docs/reference/label-set.md describes the format field by field. Change FORMAT_VERSION together with it.
 """
 
 import json
@@ -10,7 +10,7 @@ from typing import Any
 
 FORMAT = "mekiki-label-set"
 FORMAT_VERSION = 2
-# Version 1 had no seals; label sets frozen then are still checked.
+# Version 1 had no seals. The verifier still checks label sets of that version.
 VERSIONS = (1, 2)
 
 README = "README.txt"
@@ -25,10 +25,10 @@ MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"
 PUBLIC_KEY = "public_key.pem"
 
-# In every label set, listed in the manifest with size and SHA-256.
+# Files of every label set. The manifest lists them with size and SHA-256.
 LISTED = (README, SCHEMA, HEADS, ROWS, TABLE, SEALS, KEYS)
 SINCE_2 = (SEALS, KEYS)
-# Not listed: the manifest cannot hold its own hash, and the other two speak of the manifest.
+# Files that the manifest does not list: the manifest itself, its signature, and the key of the signature.
 SEALING = (MANIFEST, SIGNATURE, PUBLIC_KEY)
 
 HUMAN = "human"
@@ -61,7 +61,8 @@ FIELDS = (
     "metadata",
     "sealed",
 )
-# Where a person's decision lies under the seals, and the rest of its sealed record (docs/reference/seals.md).
+# The position of a person's decision under the seals, and the rest of its sealed record
+# (docs/reference/seals.md).
 SEALED = (
     "seal",
     "index",
@@ -75,9 +76,9 @@ SEALED = (
     "client_key",
     "milliseconds",
 )
-# Not in labels.csv: of no use in a spreadsheet.
+# Fields that are not in labels.csv, because they are of no use in a spreadsheet.
 EXACT_ONLY = ("sealed",)
-# Nested fields, each a column of labels.csv of its own: (field, key).
+# Nested fields: field → keys. Each key is a separate column of labels.csv.
 NESTED = {
     "shown": ("label", "label_id", "confidence", "calibrated"),
     "head": ("version", "digest"),
@@ -91,8 +92,8 @@ COLUMNS = tuple(
     for column in ([f"{field}_{key}" for key in NESTED[field]] if field in NESTED else [field])
 )
 
-# A spreadsheet takes a cell that begins so for a formula; Japanese Excel takes the full-width signs too.
-# An apostrophe is doubled as well, so that taking one away always gives back what was guarded.
+# A spreadsheet treats a cell that begins with such a character as a formula. Japanese Excel also accepts the
+# full-width signs. A leading apostrophe is doubled, so that removing one always restores the text.
 _GUARDED = frozenset("=+-@\t\r\n＝＋－＠'")
 
 
@@ -102,27 +103,27 @@ def fields(version: int) -> tuple[str, ...]:
 
 
 def listed(version: int) -> tuple[str, ...]:
-    """Return the files that a label set of a format version has, images aside."""
+    """Return the files of a label set of a format version, except the images."""
     return LISTED if version > 1 else tuple(name for name in LISTED if name not in SINCE_2)
 
 
 def gettext_noop(text: str) -> str:
-    """Marks a sentence for the catalogues without importing Django."""
+    """Mark a sentence for the translation catalogues without an import of Django."""
     return text
 
 
 def guard(text: str) -> str:
-    """The text as a spreadsheet cell that is never run as a formula. `unguard` gives it back."""
+    """Return the text as a spreadsheet cell that is never run as a formula. `unguard` reverses it."""
     return "'" + text if text[:1] in _GUARDED else text
 
 
 def unguard(cell: str) -> str:
-    """The text a guarded cell stands for."""
+    """Return the text of a guarded cell."""
     return cell[1:] if cell.startswith("'") else cell
 
 
 def canonical(value: Any) -> bytes:
-    """Canonical JSON: sorted keys, no spaces, UTF-8. ValueError for NaN and infinities."""
+    """Return canonical JSON: sorted keys, no spaces, UTF-8. Raises ValueError for NaN and infinities."""
     text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return text.encode()
 
@@ -131,7 +132,7 @@ _row_encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow
 
 
 def row_line(row: Mapping[str, Any]) -> bytes:
-    """One line of labels.jsonl: the fields in the order of FIELDS, no spaces, UTF-8, a newline."""
+    """Return a line of labels.jsonl: fields in the order of FIELDS, no spaces, UTF-8, a newline."""
     return _row_encoder.encode(row).encode() + b"\n"
 
 
@@ -153,7 +154,7 @@ _EMPTY = {field: [""] * len(keys) for field, keys in NESTED.items()}
 
 
 def row_cells(row: Mapping[str, Any]) -> list[str]:
-    """The same row as cells of labels.csv, in the order of COLUMNS."""
+    """Return a row as cells of labels.csv, in the order of COLUMNS."""
     cells: list[str] = []
     for field, keys in _FLAT_THEN_NESTED:
         value = row[field]

@@ -1,4 +1,4 @@
-"""The form that asks for a label set."""
+"""The form for a new label set."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from mekiki.learning.models import Head
 
 
 class FreezeForm(forms.Form):
-    """What goes into the next label set. Without a calibrated head nothing can be asked of the machine."""
+    """The contents of the next label set. Without a calibrated head it offers no machine labels."""
 
     note = forms.CharField(
         label=_("Note"),
@@ -38,13 +38,13 @@ class FreezeForm(forms.Form):
         if head is None:
             threshold.disabled = True
             threshold.help_text = _(
-                "Not possible now: the head in use is not calibrated, so its confidence says nothing reliable. "
-                "Retrain on confirmed labels first."
+                "Not possible now: the head in use is not calibrated, so its confidence says nothing "
+                "reliable. Retrain on confirmed labels first."
             )
         else:
             threshold.help_text = _(
                 "Leave empty for people’s labels only. With a number from 0.5 to 1, images that nobody has "
                 "answered get the prediction of the head in use at or above it, marked as set by machine; "
-                "critical labels never. No quality contract stands behind these labels: their accuracy is not "
-                "guaranteed."
+                "critical labels never. No quality contract stands behind these labels: "
+                "their accuracy is not guaranteed."
             )

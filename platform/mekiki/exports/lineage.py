@@ -1,4 +1,7 @@
-"""From a label set's entries to the rows of its file: each label with who, when, by what, seeing what."""
+"""The rows of a label set's file, created from its entries with the lineage of each label.
+
+The lineage shows who or which head set the label, when, and what was on the screen.
+"""
 
 import hashlib
 import json
@@ -18,11 +21,12 @@ from mekiki.learning.models import Head
 BATCH = 5000
 EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "bmp", "TIFF": "tiff", "GIF": "gif"}
 
-# By key, batch by batch: memory stays flat, and no transaction is held while a million rows are written.
+# Rows are read in batches by position, so memory stays small and no transaction is open during the export.
 _ROWS = """
 SELECT e.position, i.id, i.sha256, i.name, i.format, i.metadata::text, e.label_id, e.opinions, e.head_id,
        e.confidence, d.id, d.kind, d.late, d.created_at, d.shown::text, u.username, q.stream, q.propensity,
-       q.head_id, d.image_id, d.item_id, d.user_id, d.note, d.supersedes_id, d.client_key::text, d.milliseconds
+       q.head_id, d.image_id, d.item_id, d.user_id, d.note, d.supersedes_id, d.client_key::text, \
+d.milliseconds
 FROM exports_labelsetentry e
 JOIN datasets_image i ON i.id = e.image_id
 LEFT JOIN review_decision d ON d.id = e.decision_id
@@ -34,7 +38,7 @@ ORDER BY e.position
 
 
 class Lineage:
-    """The rows of one label set, and the heads and prompt sets that they turned out to name."""
+    """The rows of a label set, and the heads and prompt sets that these rows name."""
 
     def __init__(self, label_set: LabelSet) -> None:
         self.label_set = label_set
@@ -52,7 +56,10 @@ class Lineage:
         }
 
     def batches(self) -> Iterator[list[tuple[int, dict[str, Any]]]]:
-        """(image id, row) in the order of the entries, a few thousand at a time."""
+        """Yield lists of (image id, row) in the order of the entries, up to BATCH rows at a time.
+
+        Raises RuntimeError if entries, images or decisions are missing.
+        """
         total = self.label_set.human_labels + self.label_set.machine_labels
         for start in range(0, total, BATCH):
             with connection.cursor() as cursor:
@@ -90,7 +97,7 @@ class Lineage:
         seen = json.loads(shown_text) if human else {}
         blind = bool(seen.get("blind")) if human else None
         if human:
-            # Asked blind, or before there was a prediction: the head in use when the image was drawn.
+            # A blind item or an item without a prediction shows no head. The head in use at its draw is used.
             version = seen.get("head") or self._version.get(item_head)
         else:
             version = self._version[machine_head]
@@ -130,7 +137,7 @@ class Lineage:
         }
 
     def _sealed(self, decision_id: int, seen: dict[str, Any], rest: list[Any]) -> dict[str, Any]:
-        """Where a decision lies under the seals, and what its sealed record holds beyond the row."""
+        """Return a decision's position under the seals, and its sealed fields that the row lacks."""
         image_id, item_id, user_id, note, supersedes_id, client_key, milliseconds = rest
         seal, index = self.seals.place_of(decision_id)
         return {
@@ -159,18 +166,21 @@ class Lineage:
         return origin
 
     def heads(self) -> list[Head]:
-        """The heads that the rows read so far have named, oldest first."""
+        """Return the heads that the rows read so far name, the oldest first."""
         return [self._heads[v] for v in sorted(v for v in self._origins if v is not None)]
 
 
 def image_file(sha256: str, kind: str) -> str:
-    """Where an image stands in the zip. Named by its hash: a name that people gave is never a path."""
+    """Return the path of an image in the zip.
+
+    The path uses the hash of the image, because a name that a person chose is never used as a path.
+    """
     return f"{form.IMAGES}{sha256}.{EXTENSIONS.get(kind, 'bin')}"
 
 
 @lru_cache(maxsize=4096)
 def _metadata(text: str) -> dict[str, Any]:
-    """An image's metadata in the order of its names. Images taken together share it."""
+    """Return an image's metadata, sorted by name. Images with the same text share the result."""
     return dict(sorted(json.loads(text).items()))
 
 
@@ -179,7 +189,7 @@ def _utc(moment: Any) -> str:
 
 
 def heads_book(heads: list[Head]) -> dict[str, Any]:
-    """heads.json: each head named by a row, and what it was made of."""
+    """Return the contents of heads.json: each head that a row names, and its origin."""
     return {
         "heads": [
             {
@@ -203,7 +213,7 @@ def heads_book(heads: list[Head]) -> dict[str, Any]:
 
 
 def schema_book(label_set: LabelSet, heads: list[Head]) -> dict[str, Any]:
-    """schema.json: what was asked. The labels as they were, and the prompt sets that the heads used."""
+    """Return the contents of schema.json: the labels when the set was frozen, and the heads' prompt sets."""
     sets = (
         PromptSet.objects.filter(pk__in={head.prompt_set_id for head in heads})
         .order_by("version")

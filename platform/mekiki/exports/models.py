@@ -1,4 +1,4 @@
-"""Label sets: frozen, signed exports."""
+"""Tables of label sets, which are frozen, signed exports."""
 
 import pgtrigger
 from django.conf import settings
@@ -11,7 +11,8 @@ from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Job
 
 NO_ENTRY_ADDED = """
-IF EXISTS (SELECT FROM exports_labelset WHERE state = 'frozen' AND id IN (SELECT DISTINCT label_set_id FROM added)) THEN
+IF EXISTS (SELECT FROM exports_labelset WHERE state = 'frozen' \
+AND id IN (SELECT DISTINCT label_set_id FROM added)) THEN
     RAISE EXCEPTION 'Cannot add entries to a frozen label set';
 END IF;
 RETURN NULL;
@@ -19,7 +20,7 @@ RETURN NULL;
 
 
 class LabelSet(models.Model):
-    """A frozen export of confirmed (and, if asked, machine-accepted) labels with their lineage."""
+    """A frozen export of confirmed labels, and of machine labels if requested, with their lineage."""
 
     class State(models.TextChoices):
         FREEZING = "freezing", _("being frozen")
@@ -30,7 +31,7 @@ class LabelSet(models.Model):
     version = models.PositiveIntegerField()
     note = models.CharField(_("note"), max_length=300, blank=True, default="")
     include_images = models.BooleanField(_("with images"), default=False)
-    # Machine labels at or above this calibrated confidence are included; null: people's only.
+    # Machine labels at or above this calibrated confidence are included. Null: only labels of people.
     machine_threshold = models.FloatField(null=True)
     state = models.CharField(max_length=10, choices=State.choices, default=State.FREEZING)
     job = models.ForeignKey(Job, null=True, on_delete=models.SET_NULL)
@@ -38,12 +39,12 @@ class LabelSet(models.Model):
     size = models.PositiveBigIntegerField(default=0)
     sha256 = models.CharField(max_length=64, default="")  # of the zip
     manifest_sha256 = models.CharField(max_length=64, default="")
-    # What was true when the entries were fixed: time, labels, champion, accuracy. Empty until then.
+    # The state when the entries were fixed: time, labels, champion, accuracy. Empty until then.
     snapshot = models.JSONField(default=dict)
     human_labels = models.PositiveIntegerField(default=0)
     machine_labels = models.PositiveIntegerField(default=0)
-    # Of machine_labels: those of audit-reserve images that nobody had judged when the entries were fixed. None: not
-    # counted, because the label set is older than this column.
+    # The number of machine labels for audit-reserve images that nobody had judged when the entries were
+    # fixed. None: not counted, because the label set is older than this column.
     reserve_labels = models.PositiveIntegerField(null=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -68,10 +69,10 @@ class LabelSet(models.Model):
 
 
 class LabelSetEntry(models.Model):
-    """One image's label in a label set, fixed once: writing the file again gives the same bytes.
+    """The label of one image in a label set. It never changes, so a repeated export gives the same bytes.
 
-    Plain ids, without foreign keys: a million rows are written in one statement, and nothing they name is
-    ever deleted while the dataset exists.
+    The ids have no foreign keys, so that one statement can write a million rows. Nothing that they name is
+    deleted while the dataset exists.
     """
 
     pk = models.CompositePrimaryKey("label_set_id", "position")

@@ -1,4 +1,7 @@
-"""What a check of a label set finds, in sentences. Part of the verifier: knows neither Django nor the database."""
+"""The problems that a check of a label set can report, as sentences.
+
+This module is a part of the verifier and uses neither Django nor the database.
+"""
 
 from __future__ import annotations
 
@@ -53,13 +56,16 @@ OPENING = {
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong. `code` names a sentence; `detail` fills it."""
+    """A fault of a label set. `code` selects a sentence, and `detail` fills it."""
 
     code: str
     detail: dict[str, str] = field(default_factory=dict)
 
     def sentence(self, translate: Callable[[str], str] = str) -> str:
-        """The sentence for a person; control characters of a hostile file never reach the terminal."""
+        """Return the sentence for a person, without control characters.
+
+        A file from outside must not send control characters to a terminal.
+        """
         values = {k: translate(v) if k == "why" and v else v for k, v in self.detail.items()}
         shown = {k: "".join(c if c.isprintable() else "�" for c in v[:300]) for k, v in values.items()}
         return translate(SENTENCES[self.code]) % shown
@@ -70,10 +76,11 @@ class Problem:
 
 @dataclass
 class VerifyReport:
-    """What a verification found. `ok` only when there is no problem.
+    """The result of a verification. `ok` is true if there is no problem.
 
-    summary (what the manifest says; only worth something when ok): dataset, version, frozen_at, frozen_by,
-    counts, accuracy, fingerprint, pinned (was the key compared with one from elsewhere?).
+    `summary` holds statements of the manifest. They are reliable only if `ok` is true. Its keys are dataset,
+    version, frozen_at, frozen_by, counts, accuracy, fingerprint and pinned. `pinned` is true if the key was
+    compared with a key from outside.
     """
 
     problems: list[Problem] = field(default_factory=list)
@@ -81,9 +88,9 @@ class VerifyReport:
 
     @property
     def ok(self) -> bool:
-        """True when nothing was found wrong."""
+        """Whether there are no problems."""
         return not self.problems
 
 
 class EnoughError(Exception):
-    """Nothing further can be checked, or enough was found."""
+    """An error that stops the check: nothing more can be checked, or there are too many problems."""

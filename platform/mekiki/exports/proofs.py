@@ -1,8 +1,9 @@
-"""Checks that every decision of a label set is one that was sealed: from the zip alone, in memory that does not grow.
+"""The check that every decision of a label set was sealed. It uses only the zip and little memory.
 
-Each row with a decision holds its place (number of the seal, index under it) and the rest of the sealed record. Its leaf
-hash is written to that place in a file on the disk. seals.jsonl has, for each seal, the hashes of the subtrees that no
-row of the set stands for: together they must give the signed root. Knows neither Django nor the database.
+Each row with a decision holds its position (number of the seal, index under it) and the rest of the sealed
+record. The leaf hash of the row is written to this position in a file on the disk. seals.jsonl holds, for
+each seal, the hashes of the subtrees without a row of the set. Together they must give the signed root. This
+module uses neither Django nor the database.
 """
 
 import json
@@ -17,7 +18,7 @@ from mekiki.audit.canonical import canonical
 from mekiki.audit.statements import SealFacts
 
 TABLE = "decisions"
-MAX_ROWS = 1 << 17  # under one seal; the platform writes half of that at most
+MAX_ROWS = 1 << 17  # under one seal; the platform writes at most half as many
 MAX_TOTAL = 1 << 28  # under all seals of a label set
 _EMPTY = bytes(32)
 
@@ -29,7 +30,7 @@ class _Place:
 
 
 def sealed_record(row: dict[str, Any]) -> dict[str, Any]:
-    """Return the record of a row's decision as it was sealed. KeyError, TypeError for what is no such row."""
+    """Return the sealed record of a row's decision. Raises KeyError or TypeError if it is no such row."""
     sealed = row["sealed"]
     return {
         "id": row["decision_id"],
@@ -51,7 +52,7 @@ def sealed_record(row: dict[str, Any]) -> dict[str, Any]:
 
 
 class Proofs:
-    """The seals of a label set, and the leaf hashes of its rows. Use as a context manager: it holds a file."""
+    """The seals of a label set and the leaf hashes of its rows, in a file. Use it as a context manager."""
 
     def __init__(self) -> None:
         self._places: dict[int, _Place] = {}
@@ -68,7 +69,10 @@ class Proofs:
         self._file.close()
 
     def take(self, lines: Iterable[bytes]) -> None:
-        """Read the seals. ValueError, KeyError or TypeError for what is no seals.jsonl."""
+        """Read the seals.
+
+        Raises ValueError, KeyError or TypeError if the lines are not those of seals.jsonl.
+        """
         newest = 0
         for line in lines:
             facts = SealFacts.from_json(json.loads(line)["seal"])
@@ -80,11 +84,11 @@ class Proofs:
             if self._slots > MAX_TOTAL:
                 raise ValueError
         if self._slots:
-            self._file.truncate(self._slots * 32)  # sparse: only what is written takes space
+            self._file.truncate(self._slots * 32)  # a sparse file: only written parts take space
             self._map = mmap.mmap(self._file.fileno(), self._slots * 32)
 
     def put(self, row: dict[str, Any]) -> bool:
-        """Note the leaf hash of a row's decision; return whether its place exists and was free."""
+        """Store the leaf hash of a row's decision; return whether its position exists and was free."""
         number, index = row["sealed"]["seal"], row["sealed"]["index"]
         place = self._places.get(number) if type(number) is int else None
         if place is None or type(index) is not int or not 0 <= index < place.facts.rows or self._map is None:
@@ -98,9 +102,10 @@ class Proofs:
     def check(
         self, lines: Iterable[bytes], keys: dict[str, bytes], bad: Callable[[int, str], None]
     ) -> SealFacts | None:
-        """Call bad(number, code) for each seal that does not fit; return the newest seal.
+        """Call bad(number, code) for each seal that is not valid; return the newest seal.
 
-        lines: those given to `take`, once more: they can be long. keys: fingerprint → PEM. Codes: "seal_signature", "seal_rows", "seal_log".
+        `lines` are the lines that `take` read, read again because they can be long. `keys` maps a fingerprint
+        to PEM. The codes are "seal_signature", "seal_rows" and "seal_log".
         """
         log = merkle.Tree()
         newest = None
@@ -130,7 +135,7 @@ class Proofs:
         return newest
 
     def _gives_root(self, place: _Place, gaps: "_Hashes") -> bool:
-        """Return whether the rows noted and the hashes of the gaps give the root of the seal."""
+        """Return whether the stored leaf hashes and the hashes of the gaps give the root of the seal."""
         assert self._map is not None
         rows = place.facts.rows
         leaves = self._map[place.offset * 32 : (place.offset + rows) * 32]
@@ -155,14 +160,14 @@ class Proofs:
 
 
 class _Hashes:
-    """Hashes in hexadecimal digits, taken one after the other. ValueError when there are too few, or some are left."""
+    """A sequence of hashes in hexadecimal digits, read one by one."""
 
     def __init__(self, digits: str) -> None:
         self._bytes = bytes.fromhex(digits)
         self._at = 0
 
     def next(self) -> bytes:
-        """Return the next hash."""
+        """Return the next hash. Raises ValueError if there is none."""
         leaf = self._bytes[self._at : self._at + 32]
         if len(leaf) != 32:
             raise ValueError("A hash is missing.")
@@ -170,6 +175,6 @@ class _Hashes:
         return leaf
 
     def end(self) -> None:
-        """ValueError when a hash is left."""
+        """Raise ValueError if a hash is left."""
         if self._at != len(self._bytes):
             raise ValueError("A hash is left.")

@@ -1,4 +1,7 @@
-"""Reads the files of a label set's zip, bounded by what the zip itself says. Knows neither Django nor the database."""
+"""Reads the files of a label set's zip, with limits from the zip itself.
+
+This module uses neither Django nor the database.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,17 @@ from collections.abc import Callable
 from typing import Any
 
 MAX_SMALL_BYTES = 1 << 26
-# A stream may unpack to this many times its packed size; label sets stay far below, bombs far above.
+# The largest ratio of unpacked to packed size. Label sets are far below it, and zip bombs far above.
 MAX_RATIO = 200
-# Where damage of a packed stream shows.
+# The exceptions that reading a damaged stream can raise.
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError)
 
 
 class Watched(io.RawIOBase):
-    """An entry as it is read: hashed, counted, and cut off past the size it claims."""
+    """A stream of an entry's contents that hashes and counts them and stops after the limit.
+
+    It reads one byte more than the limit, so that a longer entry is noticed.
+    """
 
     def __init__(self, source: Any, limit: int) -> None:
         self._source = source
@@ -26,11 +32,11 @@ class Watched(io.RawIOBase):
         self.hash = hashlib.sha256()
 
     def readable(self) -> bool:
-        """Yes."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """As io.RawIOBase."""
+        """Implement io.RawIOBase.readinto."""
         piece = self._source.read(min(len(buffer), self._limit + 1 - self.size))
         self.size += len(piece)
         self.hash.update(piece)
@@ -39,7 +45,7 @@ class Watched(io.RawIOBase):
 
 
 class Entries:
-    """The files of an archive. Every fault is told to `bad`."""
+    """The files of an archive. Each problem is passed to `bad`."""
 
     def __init__(self, archive: zipfile.ZipFile, bad: Callable[..., None]) -> None:
         self._archive = archive
@@ -51,7 +57,7 @@ class Entries:
             self.infos[info.filename] = info
 
     def stream(self, name: str, limit: int) -> Watched | None:
-        """An entry opened for reading up to `limit` bytes; None, and a problem, when it must not be read."""
+        """Return a stream of up to `limit` bytes of an entry, or None and a problem if it is unreadable."""
         info = self.infos[name]
         if info.file_size > MAX_RATIO * max(info.compress_size, 5000):
             self.bad("too_dense", name=name)
@@ -63,7 +69,7 @@ class Entries:
             return None
 
     def read(self, name: str, limit: int) -> bytes | None:
-        """A small entry whole."""
+        """Return the whole contents of a small entry, or None and a problem."""
         stream = self.stream(name, limit)
         try:
             return io.BufferedReader(stream).read() if stream is not None else None
@@ -72,7 +78,7 @@ class Entries:
             return None
 
     def file(self, name: str, what: dict[str, Any], *, keep: bool) -> bytes | None:
-        """One listed file against the manifest; its contents when they are asked for and right."""
+        """Check a listed file against the manifest; return its contents if `keep` is set and it is valid."""
         if name not in self.infos:
             self.bad("missing", name=name)
             return None
@@ -96,7 +102,7 @@ class Entries:
         return b"".join(kept) if keep else None
 
     def fits(self, name: str, what: dict[str, Any], stream: Watched) -> bool:
-        """Does what was read have the size and hash that the manifest says?"""
+        """Return whether the stream had the size and hash that the manifest states."""
         actual = self.infos[name].file_size
         if actual != what["size"] or stream.size != what["size"]:
             self.bad("size", name=name, found=actual, expected=what["size"])

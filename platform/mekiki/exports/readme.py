@@ -1,4 +1,4 @@
-"""README.txt of a label set: what the files are, for whoever opens the zip without the platform."""
+"""README.txt of a label set. It explains the files to readers without the platform."""
 
 from typing import Any
 
@@ -13,7 +13,8 @@ frozen {frozen_at} by {by}
 manifest.json    what this label set is: counts, accuracy statement, SHA-256 and size of every file
 manifest.sig     Ed25519 signature over the bytes of manifest.json (64 bytes)
 public_key.pem   the key that signed; compare its fingerprint with the one the platform shows
-labels.jsonl     one JSON object a label, exact: image, label, who, when, what was on the screen, head, prompts
+labels.jsonl     one JSON object a label, exact: image, label, who, when, what was on the screen, head, \
+prompts
 labels.csv       the same rows for spreadsheets (UTF-8 with BOM). A cell that begins with = + - @, their
                  full-width forms, a tab, a line break or an apostrophe carries one apostrophe more in front
 schema.json      the labels with their guidelines, and the prompt sets that the rows name
@@ -23,8 +24,10 @@ keys.json        the public keys that signed these seals
 images/          the images, named by their SHA-256 (only when asked for)
 
 Check it without the platform:  mekiki verify FILE --key public_key.pem
-Or by hand:  openssl pkeyutl -verify -pubin -inkey public_key.pem -rawin -in manifest.json -sigfile manifest.sig
-and compare each file's SHA-256 with manifest.json. Take the key, or its fingerprint, from the platform or from
+Or by hand:  openssl pkeyutl -verify -pubin -inkey public_key.pem -rawin -in manifest.json \
+-sigfile manifest.sig
+and compare each file's SHA-256 with manifest.json. Take the key, or its fingerprint, from the platform or \
+from
 somebody you trust: the one in this zip shows only that nothing was changed since it was signed.
 
 {accuracy_en}
@@ -56,7 +59,7 @@ images/          画像（指定した場合のみ）。ファイル名は SHA-2
 
 
 def readme(label_set: LabelSet) -> str:
-    """The text, in English and Japanese. It depends on what was fixed only."""
+    """Return the text in English and Japanese. It depends only on the fixed contents of the label set."""
     fixed = label_set.snapshot
     return _TEXT.format(
         dataset=fixed["dataset"]["name"],
@@ -73,5 +76,5 @@ def readme(label_set: LabelSet) -> str:
 
 
 def _critical(fixed: dict[str, Any], language: str) -> str:
-    """The lines on labels that were critical once."""
+    """Return the lines about labels that were critical once."""
     return "".join(f"{line}\n" for line in once_critical_sentences(fixed.get("once_critical", []), language))

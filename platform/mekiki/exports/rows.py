@@ -1,6 +1,6 @@
-"""What makes a row of labels.jsonl complete: every label can be traced to who decided it, when, seeing what.
+"""The check of a row of labels.jsonl: each label must show who set it, when, and what was shown.
 
-Part of the verifier: knows neither Django nor the database.
+This module is a part of the verifier and uses neither Django nor the database.
 """
 
 import re
@@ -16,14 +16,20 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\Z")
 
 @dataclass
 class Books:
-    """What schema.json and heads.json say, by which rows are judged. Empty where they could not be read."""
+    """The contents of schema.json and heads.json, which rows are compared with.
+
+    The fields are empty if the files are unreadable.
+    """
 
     labels: dict[int, tuple[str, bool]] = field(default_factory=dict)  # id: (name, critical)
     prompt_sets: dict[int, str] = field(default_factory=dict)  # version: digest
     heads: dict[int, dict[str, Any]] = field(default_factory=dict)  # version: its entry
 
     def take(self, name: str, value: dict[str, Any]) -> None:
-        """Read one of the two. KeyError, TypeError or AttributeError when it has another shape."""
+        """Read one of the two files.
+
+        Raises KeyError, TypeError or AttributeError if it has another structure.
+        """
         if name == form.SCHEMA:
             self.labels = {label["id"]: (label["name"], label["critical"]) for label in value["labels"]}
             self.prompt_sets = {s["version"]: s["digest"] for s in value["prompt_sets"]}
@@ -32,7 +38,7 @@ class Books:
 
 
 def _is(value: Any, kind: type | tuple[type, ...]) -> bool:
-    """isinstance, but a boolean is no number."""
+    """Return isinstance(value, kind), but do not accept a boolean as a number."""
     return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
 
 
@@ -41,7 +47,7 @@ def _probability(value: Any) -> bool:
 
 
 def row_faults(row: dict[str, Any], books: Books, threshold: float | None) -> list[str]:
-    """What is wrong with a row that has all FIELDS, as ends of sentences; empty when it is complete."""
+    """Return the faults of a row that has all FIELDS, as ends of sentences. Empty if it is valid."""
     faults = []
     if not (_is(row["image_sha256"], str) and _HASH.match(row["image_sha256"])):
         faults.append(gettext_noop("image_sha256 is no SHA-256"))
@@ -65,7 +71,7 @@ def row_faults(row: dict[str, Any], books: Books, threshold: float | None) -> li
 
 
 def _origin(row: dict[str, Any], books: Books) -> list[str]:
-    """The head, prompts and encoder, each named with its digest and known to the label set."""
+    """Return the faults of head, prompt set and encoder: the label set must know them and their digests."""
     faults = []
     head, prompts, encoder = row["head"], row["prompt_set"], row["encoder"]
     if head is None:
@@ -83,7 +89,7 @@ def _origin(row: dict[str, Any], books: Books) -> list[str]:
 
 
 def _human(row: dict[str, Any]) -> list[str]:
-    """A person's label: who, when, by which decision, how it was drawn, what was on the screen."""
+    """Return the faults of a person's label: who, when, which decision, how it was drawn, what was shown."""
     faults = []
     if not (_is(row["reviewer"], str) and row["reviewer"]):
         faults.append(gettext_noop("the reviewer is missing"))
@@ -119,7 +125,7 @@ def _human(row: dict[str, Any]) -> list[str]:
 
 
 def _sealed(row: dict[str, Any]) -> list[str]:
-    """What was sealed of the decision agrees with what the row says was on the screen."""
+    """Return the faults of the sealed record: it must agree with what the row says about the screen."""
     sealed, shown = row["sealed"], row["shown"]
     if tuple(sealed) != form.SEALED or not isinstance(sealed["shown"], dict):
         return [gettext_noop("the sealed record of its decision is incomplete")]
@@ -140,7 +146,10 @@ def _sealed(row: dict[str, Any]) -> list[str]:
 
 
 def _machine(row: dict[str, Any], books: Books, threshold: float | None) -> list[str]:
-    """A machine's label: allowed at all, never critical, confident enough, by a calibrated head."""
+    """Return the faults of a machine's label.
+
+    It must be allowed, not critical, confident enough, and from a calibrated head.
+    """
     faults = []
     if threshold is None:
         faults.append(gettext_noop("the label set was frozen without machine labels"))

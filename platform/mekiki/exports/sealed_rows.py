@@ -1,4 +1,4 @@
-"""Which seal each decision of a label set lies under, and the hashes that lead from there to the signed roots."""
+"""The seals of a label set's decisions, and the hashes that lead from the rows to the signed roots."""
 
 import struct
 import sys
@@ -19,19 +19,23 @@ TABLE = "decisions"
 
 
 class NotSealedError(ValidationError):
-    """Decisions of the label set are not sealed: somebody writes to their table for very long."""
+    """An error for decisions that are not sealed, because others write to their table for a long time."""
 
     def __init__(self) -> None:
         super().__init__(
             _(
-                "Not every decision could be sealed yet, because other work on this platform is recording decisions. "
-                "Nothing was written. Freeze the label set again in a moment."
+                "Not every decision could be sealed yet, because other work on this platform is recording "
+                "decisions. Nothing was written. Freeze the label set again in a moment."
             )
         )
 
 
 def seal_decisions(label_set: LabelSet, *, patience: float = 60.0, progress: Callable[[], None]) -> None:
-    """Seal every decision that a label set names. NotSealedError; SigningKeyError."""
+    """Seal every decision that a label set names.
+
+    Raises NotSealedError if other transactions write for longer than `patience` seconds, and SigningKeyError
+    if the signing key cannot be used.
+    """
     horizon = label_set.snapshot["decision_horizon"]
     if horizon is None or (last_sealed_id(TABLE) or 0) >= horizon:
         return
@@ -41,7 +45,10 @@ def seal_decisions(label_set: LabelSet, *, patience: float = 60.0, progress: Cal
 
 
 class SealIndex:
-    """Where decisions lie under the seals: 8 bytes of memory a sealed decision. Remembers which were asked for."""
+    """The positions of decisions under the seals, with a record of the positions that were requested.
+
+    It uses 8 bytes of memory for each sealed decision.
+    """
 
     def __init__(self, horizon: int | None) -> None:
         seals = Seal.objects.filter(table=TABLE).order_by("number").defer("log_peaks")
@@ -53,7 +60,10 @@ class SealIndex:
         self._asked: dict[int, bytearray] = {}
 
     def place_of(self, decision_id: int) -> tuple[int, int]:
-        """Return (number of the seal, index under it) of a decision. NotSealedError where no seal covers it."""
+        """Return (number of the seal, index under it) of a decision.
+
+        Raises NotSealedError if no seal covers the decision.
+        """
         at = bisect_left(self._last, decision_id)
         if at == len(self._seals):
             raise NotSealedError
@@ -62,7 +72,7 @@ class SealIndex:
         if ids is None:
             kept = SealLeaves.objects.only("ids").get(seal_id=number)
             ids = self._ids[number] = array("q", bytes(kept.ids))
-            if sys.byteorder == "little":  # they are stored with the high byte first
+            if sys.byteorder == "little":  # ids are stored with the high byte first
                 ids.byteswap()
             self._asked[number] = bytearray(len(ids))
         index = bisect_left(ids, decision_id)
@@ -72,9 +82,10 @@ class SealIndex:
         return number, index
 
     def proofs(self) -> Iterator[dict[str, Any]]:
-        """Yield, for each seal that was asked for, the seal and the hashes of everything that was not.
+        """Yield each seal with a requested decision, and the hashes of everything that was not requested.
 
-        before: of the seals between the one listed before and this one. gaps: of the rows of this seal without a label.
+        "before" holds the hashes of the seals between the previous seal of the list and this seal. "gaps"
+        holds the hashes of the rows of this seal without a label.
         """
         wanted = sorted(self._asked)
         if not wanted:
@@ -104,7 +115,7 @@ class SealIndex:
         return "".join(_hex(leaves, start, stop) for start, stop in gaps_of(self._asked[number]))
 
     def keys(self) -> list[dict[str, str]]:
-        """Return the public keys that signed the seals asked for, oldest first."""
+        """Return the public keys that signed the seals with requested decisions, the oldest first."""
         used = Seal.objects.filter(number__in=list(self._asked)).values("key_id")
         return [
             {"fingerprint": key.fingerprint, "public_pem": key.public_pem}
@@ -123,7 +134,7 @@ def gaps_of(present: bytearray) -> Iterator[tuple[int, int]]:
 
 
 def _hex(leaves: list[bytes], start: int, stop: int) -> str:
-    """Return the hashes of the subtrees that stand for the leaves from `start` to before `stop`."""
+    """Return the hashes of the subtrees that cover the leaves start … stop - 1, in hexadecimal digits."""
     return "".join(
         merkle.root_of(leaves[at : at + (1 << level)]).hex() for at, level in merkle.subtrees(start, stop)
     )

@@ -1,4 +1,4 @@
-"""Reads of the exports."""
+"""Queries of the exports."""
 
 from typing import Any
 
@@ -18,9 +18,12 @@ PAGE = 25
 
 
 def label_sets(dataset: Any, *, before: int | None = None) -> tuple[list[Any], int | None]:
-    """A page of the dataset's label sets, newest first, and the version to continue before (None: the end)."""
+    """Return a page of the dataset's label sets, newest first, and the version where the next page starts.
+
+    The version is passed as `before`. It is None on the last page.
+    """
     rows = LabelSet.objects.filter(dataset=dataset).select_related("job", "created_by").defer("snapshot")
-    # The whole snapshot holds the guidelines of all labels.
+    # The whole snapshot is large, because it holds the guidelines of all labels.
     rows = rows.annotate(
         accuracy=KeyTransform("accuracy", "snapshot"),
         once_critical=KeyTransform("once_critical", "snapshot"),
@@ -33,12 +36,12 @@ def label_sets(dataset: Any, *, before: int | None = None) -> tuple[list[Any], i
 
 
 def human_label_count(dataset: Any) -> int:
-    """Images with a confirmed label."""
+    """Return the number of images with a confirmed label."""
     return ConfirmedLabel.objects.filter(dataset=dataset).count()
 
 
 def calibrated_champion(dataset: Any) -> Head | None:
-    """The head in use, if its confidences are calibrated."""
+    """Return the champion if its confidences are calibrated, else None."""
     champion = (
         Champion.objects.filter(dataset=dataset, head__calibrated=True)
         .select_related("head")
@@ -49,7 +52,10 @@ def calibrated_champion(dataset: Any) -> Head | None:
 
 
 def machine_label_count(dataset: Any, threshold: float) -> int:
-    """Labels that a machine would set at this threshold now; 0 without a calibrated head in use."""
+    """Return the number of labels that a machine would set at this threshold now.
+
+    The result is 0 if the champion is not calibrated.
+    """
     head = calibrated_champion(dataset)
     if head is None:
         return 0
@@ -69,20 +75,23 @@ def machine_label_count(dataset: Any, threshold: float) -> int:
 
 
 def hidden_machine_labels(label_set: LabelSet) -> QuerySet[Image]:
-    """The images of a label set with a machine's label that nobody may see yet (review.blinding)."""
+    """Return the images with a machine label in this set that nobody may see yet (review.blinding)."""
     images = Image.objects.filter(dataset_id=label_set.dataset_id).filter(hidden(label_set.dataset))
     entries = LabelSetEntry.objects.filter(label_set=label_set, head_id__isnull=False)
     return images.filter(pk__in=entries.values("image_id"))
 
 
 def closed_to(role: str | None, label_set: LabelSet) -> bool:
-    """Is the label set closed to this role? Reviewers must not read predictions that they may be asked to judge blind."""
+    """Return whether this role must not read the label set.
+
+    Reviewers must not read predictions for images that they may have to judge blind.
+    """
     return (
         role == Role.REVIEWER and bool(label_set.machine_labels) and hidden_machine_labels(label_set).exists()
     )
 
 
 def key_fingerprint() -> str:
-    """Return the fingerprint of the key that this platform signs with; "" before it was made."""
+    """Return the fingerprint of this platform's signing key, or "" if there is no key."""
     key = current_key()
     return signing.grouped(key.fingerprint) if key else ""

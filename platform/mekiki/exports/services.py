@@ -1,4 +1,4 @@
-"""Every write of the exports: freezing a label set, trying again, recording a download."""
+"""The acts on label sets: freeze, retry, and record a download."""
 
 from typing import Any, BinaryIO
 
@@ -32,14 +32,15 @@ def freeze(
     include_images: bool = False,
     machine_threshold: float | None = None,
 ) -> LabelSet:
-    """Ask for the next label set; a job writes it. It holds the labels as they are when that job begins.
+    """Request the next label set. A job writes it with the labels at the start of the job.
 
-    machine_threshold: also take the labels of the head in use where nobody has said anything, for labels that
-    are not critical, at or above this calibrated confidence, in (0, 1]. PermissionDenied below admin.
-    ValidationError: nothing to export, no calibrated head, a threshold or note out of bounds.
+    `machine_threshold` is in (0, 1]. With it, the set also holds labels of the champion at or above this
+    calibrated confidence, for images that nobody has decided and labels that are not critical. Raises
+    PermissionDenied if the user is no admin of the dataset. Raises ValidationError if there is nothing to
+    export, no calibrated head, or if a threshold or note is out of bounds.
     """
     _require_admin(user, dataset)
-    # One version after the other.
+    # The lock ensures that each version number is used once.
     Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
     if machine_threshold is not None:
         if not 0 < machine_threshold <= 1:
@@ -93,9 +94,9 @@ def _enqueue(label_set: LabelSet, user: Any) -> Job:
 
 @transaction.atomic
 def retry(*, label_set: LabelSet, user: Any) -> LabelSet:
-    """Ask again for a label set whose job failed or was cancelled. It keeps its entries, once fixed.
+    """Request a label set again after its job failed or was cancelled. Fixed entries stay as they are.
 
-    PermissionDenied below admin. ValidationError when it is frozen already.
+    Raises PermissionDenied if the user is no admin of the dataset, and ValidationError if the set is frozen.
     """
     _require_admin(user, label_set.dataset)
     label_set = (
@@ -108,9 +109,10 @@ def retry(*, label_set: LabelSet, user: Any) -> LabelSet:
 
 
 def open_file(label_set: LabelSet) -> BinaryIO:
-    """Return the file of a frozen label set, open for reading, once it has the hash it was frozen with.
+    """Return the file of a frozen label set, open for reading, after a check of its hash.
 
-    FileNotFoundError. ChangedFileError: it has another hash; it is not given out, and an event says so.
+    Raises FileNotFoundError if it is missing. Raises ChangedFileError and records an event if it has another
+    hash.
     """
     return open_checked(
         name=label_set.file,
@@ -122,9 +124,10 @@ def open_file(label_set: LabelSet) -> BinaryIO:
 
 
 def record_download(*, label_set: LabelSet, user: Any) -> None:
-    """Record who takes a label set away, with how many predictions of the audit reserve are in it.
+    """Record who downloads a label set, and its number of predictions for the audit reserve.
 
-    PermissionDenied for reviewers while it holds predictions of images that they may be asked to judge blind.
+    Raises PermissionDenied for reviewers while the set holds predictions for images that they may have to
+    judge blind.
     """
     check_download(label_set=label_set, user=user)
     record(
@@ -141,13 +144,14 @@ def record_download(*, label_set: LabelSet, user: Any) -> None:
 
 
 def check_download(*, label_set: LabelSet, user: Any) -> None:
-    """PermissionDenied when the user may not read the label set."""
+    """Raise PermissionDenied if the user must not read the label set."""
     role = role_in(user, label_set.dataset)
     if not at_least(role, Role.VIEWER) or selectors.closed_to(role, label_set):
         raise PermissionDenied(
             _(
-                "This label set holds predictions for images of the audit sample that have not been judged yet. "
-                "Reviewers cannot download it, because they may be asked to judge these images without seeing a "
-                "prediction. The label set is kept; an admin or a viewer of the dataset can download it."
+                "This label set holds predictions for images of the audit sample that have not been judged "
+                "yet. Reviewers cannot download it, because they may be asked to judge these images without "
+                "seeing a prediction. The label set is kept; an admin or a viewer of the dataset can "
+                "download it."
             )
         )

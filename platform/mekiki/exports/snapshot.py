@@ -1,4 +1,4 @@
-"""Fixes what a label set holds: one statement, one moment. Everything written later follows from it."""
+"""Fixes the contents of a label set in one statement. The file is written from these contents."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -29,9 +29,9 @@ from mekiki.review.models import BLIND_STREAMS
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
 
-# People's labels, and, when a head and threshold are given, the head's where nobody has said anything yet:
-# an image that a person skipped or flagged is not decided over their head, and one that waits to be judged blind
-# is left out, because whoever judges it could read the prediction in the file.
+# Labels of people and, with a head and a threshold, labels of the head for images that nobody has decided.
+# Skipped and flagged images are left to people. Images that wait for a blind decision are left out too,
+# because the reviewer could read the prediction in the file.
 _TAKE = """
 WITH standing AS (
     SELECT d.image_id, d.kind FROM review_decision d
@@ -41,7 +41,8 @@ WITH standing AS (
     SELECT c.image_id, c.label_id, c.decision_id, o.n AS opinions,
            NULL::bigint AS head_id, NULL::double precision AS confidence
     FROM review_confirmedlabel c
-    JOIN (SELECT image_id, count(*) AS n FROM standing WHERE kind IN ('confirm', 'correct') GROUP BY image_id) o
+    JOIN (SELECT image_id, count(*) AS n FROM standing WHERE kind IN ('confirm', 'correct') \
+GROUP BY image_id) o
       ON o.image_id = c.image_id
     WHERE c.dataset_id = %(dataset)s AND c.label_id = ANY(%(labels)s)
     UNION ALL
@@ -49,7 +50,8 @@ WITH standing AS (
     FROM learning_prediction p
     WHERE p.head_id = %(head)s AND p.confidence >= %(threshold)s AND p.label_id = ANY(%(by_machine)s)
       AND NOT EXISTS (SELECT 1 FROM standing s WHERE s.image_id = p.image_id)
-      AND NOT EXISTS (SELECT 1 FROM review_queueitem q WHERE q.dataset_id = %(dataset)s AND q.image_id = p.image_id
+      AND NOT EXISTS (SELECT 1 FROM review_queueitem q WHERE q.dataset_id = %(dataset)s \
+AND q.image_id = p.image_id
                       AND q.state = 'waiting' AND q.stream = ANY(%(blind)s))
 )
 INSERT INTO exports_labelsetentry
@@ -61,16 +63,17 @@ FROM entry e JOIN datasets_image i ON i.id = e.image_id AND i.dataset_id = %(dat
 
 
 def take(label_set: LabelSet) -> LabelSet:
-    """Fix the entries of a label set, unless they are already; returns it as it now is.
+    """Fix the entries of a label set, unless they are fixed already; return the label set.
 
-    ValidationError: there is nothing to export, or machine labels are wanted and no calibrated head is in use.
+    Raises ValidationError if there is nothing to export, or if machine labels are requested and the champion
+    is not calibrated.
     """
     with transaction.atomic():
         label_set = LabelSet.objects.select_for_update().get(pk=label_set.pk)
         if label_set.snapshot:
             return label_set
-        # Held to the end: no label is renamed or made critical, and no head put in use, between here and the
-        # statement below. The weaker lock, because answers go on meanwhile: each refers to dataset and label.
+        # These locks last until the end of the transaction. So no label is renamed or marked critical, and no
+        # head is promoted, before the statement below. FOR NO KEY UPDATE does not block new decisions.
         Dataset.objects.select_for_update(no_key=True).only("pk").get(pk=label_set.dataset_id)
         labels = list(Label.objects.select_for_update(no_key=True).filter(dataset_id=label_set.dataset_id))
         champion = (
@@ -124,7 +127,7 @@ def take(label_set: LabelSet) -> LabelSet:
                 if label.archived_at is None or label.pk in used
             ],
             "accuracy": _accuracy(label_set.dataset, head),
-            # JSON has texts for keys.
+            # Keys of a JSON object are strings.
             "machine_by_label": {str(label_id): n for label_id, n in sorted(by_label.items())},
             "once_critical": once_critical(sorted(labels, key=lambda x: (x.position, x.pk)), by_label),
         }
@@ -134,12 +137,12 @@ def take(label_set: LabelSet) -> LabelSet:
 
 
 def nothing_to_export() -> "_StrPromise":
-    """The sentence for a dataset without labels, translated when it is read."""
+    """Return the lazily translated message for a dataset without labels."""
     return gettext_lazy("There is nothing to export yet: nobody has confirmed a label in this dataset.")
 
 
 def no_calibrated_head() -> "_StrPromise":
-    """The sentence for machine labels that cannot be had, translated when it is read."""
+    """Return the lazily translated message for machine labels without a calibrated head."""
     return gettext_lazy(
         "Labels set by machine need a calibrated head, and the one in use is not calibrated. "
         "Retrain on confirmed labels first, or freeze people's labels only."
@@ -147,7 +150,7 @@ def no_calibrated_head() -> "_StrPromise":
 
 
 def _accuracy(dataset: Dataset, head: Any) -> dict[str, Any]:
-    """What may be claimed of the head in use: the newest estimate from the audit stream, and its meaning."""
+    """Return the accuracy statement: the newest estimate of the head on the audit stream, and its meaning."""
     newest = Evaluation.objects.filter(head=head).order_by("-id").first() if head is not None else None
     now = audit_counts(dataset)
     if head is None or newest is None or newest.n == 0:
@@ -157,13 +160,13 @@ def _accuracy(dataset: Dataset, head: Any) -> dict[str, Any]:
     en, ja = [], []
     if not plain:
         en.append(
-            "Images that came in at different times are weighted by how many each audited one stands for, so that "
-            "the estimate is not the plain share."
+            "Images that came in at different times are weighted by how many each audited one stands for, "
+            "so that the estimate is not the plain share."
         )
         ja.append(
             "取り込み時期の異なる画像は、監査した1枚が代表する枚数で重み付けしているため、単純な割合とは異なります。"
         )
-    # A claim over the whole dataset needs every image that was drawn, with a label of the schema.
+    # A claim about the whole dataset requires that every drawn image counts, with a label of the schema.
     if not newest.left_out and not stated and not since:
         en.append("This describes the head's predictions over the whole dataset.")
         ja.append("これはデータセット全体に対する判定モデルの予測の精度です。")
@@ -191,7 +194,7 @@ def _accuracy(dataset: Dataset, head: Any) -> dict[str, Any]:
 
 
 def _no_claim(now: AuditCounts) -> dict[str, Any]:
-    """What is said of the accuracy where no estimate of the head in use was written."""
+    """Return the accuracy statement if there is no estimate for the head in use."""
     with override("en"):
         en = ["No accuracy is claimed: the head in use was measured on no image of the random audit sample."]
         en += notes(now)

@@ -1,4 +1,4 @@
-"""Addresses of exports, under /d/<slug>/exports/."""
+"""URL patterns of exports, under /d/<slug>/exports/."""
 
 from django.urls import path
 

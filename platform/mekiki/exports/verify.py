@@ -1,8 +1,8 @@
-"""Checks a label set without the platform: files, lineage and signature, from the zip alone.
+"""The check of a label set without the platform: files, lineage and signature, from the zip alone.
 
-Needs neither Django nor a database nor a network, and trusts nothing in the file: what is read is bounded by
-the size of the zip itself. `python -m mekiki.exports.verify FILE` runs it alone; `mekiki verify FILE` runs it
-in the language of the install.
+The check needs neither Django, nor a database or a network. It does not trust the file: the size of the zip
+limits what is read. `python -m mekiki.exports.verify FILE` runs it alone. `mekiki verify FILE` runs it in the
+language of the installation.
 """
 
 from __future__ import annotations
@@ -36,16 +36,17 @@ _IMAGE = re.compile(r"images/([0-9a-f]{64})\.[a-z]{3,4}\Z")
 
 
 def verify(path: str | Path, *, public_key: bytes | None = None) -> VerifyReport:
-    """Check a label set. Never raises for what is in the file: every fault is a problem in the report.
+    """Check a label set. A fault of the file never causes an exception: it is a problem in the report.
 
-    public_key: PEM of the key the label set must be signed by; without it the key in the zip is believed,
-    which shows that nothing changed since signing, not who signed. ValueError when it is no Ed25519 key.
+    `public_key` is the PEM key that must have signed the label set. Without it, the key in the zip is used.
+    This shows that nothing changed since signing, but not who signed. Raises ValueError if `public_key` is no
+    Ed25519 key.
     """
     if public_key is not None:
         signing.load_public(public_key)
     check = _Check(public_key)
     try:
-        # Opening a pipe would wait for a writer that may never come.
+        # Opening a named pipe could wait for a writer forever.
         if Path(path).exists() and not Path(path).is_file():
             why = gettext_noop("it is a folder") if Path(path).is_dir() else gettext_noop("it is not a file")
             raise OSError(errno.EINVAL, why)
@@ -64,23 +65,23 @@ def verify(path: str | Path, *, public_key: bytes | None = None) -> VerifyReport
 
 
 class _Check:
-    """One verification."""
+    """The state of one verification."""
 
     def __init__(self, public_key: bytes | None) -> None:
         self.report = VerifyReport()
         self.pinned = public_key
         self.version = form.FORMAT_VERSION
-        self.keys: dict[str, bytes] = {}  # that signed seals
+        self.keys: dict[str, bytes] = {}  # the keys that signed seals
 
     def bad(self, code: str, **detail: object) -> None:
-        """Note a problem; stop when there are too many to be worth more."""
+        """Add a problem. Raises EnoughError after MAX_PROBLEMS problems."""
         self.report.problems.append(Problem(code, {k: str(v) for k, v in detail.items()}))
         if len(self.report.problems) >= MAX_PROBLEMS:
             self.report.problems.append(Problem("more", {"shown": str(MAX_PROBLEMS)}))
             raise EnoughError
 
     def run(self, archive: zipfile.ZipFile) -> None:
-        """Everything, from the seal inwards."""
+        """Check everything, the signature first."""
         self.entries = Entries(archive, self.bad)
         self.infos = self.entries.infos
         manifest_bytes = self.seal()
@@ -104,7 +105,7 @@ class _Check:
                 self.check_seals()
 
     def seal(self) -> bytes:
-        """Signature and key over the manifest; returns the manifest's bytes."""
+        """Check the signature of the manifest and its key; return the bytes of the manifest."""
         parts = {}
         for name, limit in (
             (form.MANIFEST, MAX_MANIFEST_BYTES),
@@ -138,7 +139,7 @@ class _Check:
         return parts[form.MANIFEST]
 
     def manifest(self, contents: bytes) -> dict[str, Any]:
-        """The manifest, with the shape the rest of the check relies on."""
+        """Return the manifest after a check of the structure that the later checks rely on."""
         try:
             manifest = json.loads(contents)
             if form.canonical(manifest) != contents:
@@ -182,7 +183,7 @@ class _Check:
         return manifest
 
     def book(self, books: Books, name: str, contents: bytes) -> None:
-        """Take in schema.json or heads.json, against which the rows are checked."""
+        """Read schema.json, heads.json or keys.json, which the rows and seals are compared with."""
         try:
             value = json.loads(contents)
             if form.canonical(value) != contents:
@@ -197,7 +198,7 @@ class _Check:
             self.bad("contents", name=name, why=gettext_noop("it is not the JSON it should be"))
 
     def seal_lines(self) -> Iterator[bytes]:
-        """The lines of seals.jsonl, whose hash was compared before."""
+        """Yield the lines of seals.jsonl. Its hash was checked before."""
         stream = self.entries.stream(form.SEALS, self.infos[form.SEALS].file_size)
         if stream is None:
             return
@@ -206,7 +207,7 @@ class _Check:
             yield line
 
     def take_seals(self) -> None:
-        """Which seals the decisions lie under."""
+        """Read the seals of the decisions."""
         try:
             if form.SEALS in self.infos:
                 self.proofs.take(self.seal_lines())
@@ -215,7 +216,7 @@ class _Check:
             raise EnoughError from None
 
     def place(self, row: dict[str, Any], number: int) -> None:
-        """Note the leaf of a row's decision at its place under its seal."""
+        """Store the leaf of a row's decision at its position under its seal."""
         try:
             placed = self.proofs.put(row)
         except (ValueError, KeyError, TypeError, RecursionError):
@@ -224,7 +225,7 @@ class _Check:
             self.bad("unsealed", row=number)
 
     def check_seals(self) -> None:
-        """The decisions of the rows, with the hashes given for all others, are what was sealed and signed."""
+        """Check that the decisions of the rows, with the hashes of all others, give the signed seals."""
         if form.SEALS not in self.infos:
             return
         head = self.proofs.check(self.seal_lines(), self.keys, lambda seal, code: self.bad(code, seal=seal))
@@ -232,7 +233,7 @@ class _Check:
             self.report.summary["head"] = f"{head.number}:{head.log_root.hex()}"
 
     def rows(self, books: Books, manifest: dict[str, Any]) -> None:
-        """labels.jsonl and labels.csv, row by row beside each other: one pass, flat memory."""
+        """Check labels.jsonl and labels.csv together, row by row, in one pass with little memory."""
         files, streams = manifest["files"], {}
         for name in (form.ROWS, form.TABLE):
             if name not in self.infos:
@@ -246,7 +247,7 @@ class _Check:
         counts = {"labels": 0, form.HUMAN: 0, form.MACHINE: 0, "images": 0}
         try:
             self.walk(lines, _table_rows(text), books, manifest, counts)
-            # What stands after the last row counts towards size and hash as well.
+            # Size and hash also cover the bytes after the last row.
             for reader in (lines, text):
                 while reader.read(1 << 20):
                     pass
@@ -270,7 +271,7 @@ class _Check:
         manifest: dict[str, Any],
         counts: dict[str, int],
     ) -> None:
-        """Each row: canonical, complete, in order, consistent with the books, the same in the table."""
+        """Check that each row is canonical, complete, in order and consistent with `books` and the table."""
         if next(table, None) != list(form.COLUMNS):
             self.bad(
                 "contents", name=form.TABLE, why=gettext_noop("its first line does not name the columns")
@@ -312,7 +313,7 @@ class _Check:
 
 
 def _table_rows(reader: io.BufferedReader[Any]) -> Iterator[list[str]]:
-    """The rows of labels.csv. Ends early at what is no CSV: the comparison then fails."""
+    """Yield the rows of labels.csv. Invalid CSV ends the iteration early, so that the comparison fails."""
     csv.field_size_limit(MAX_LINE_BYTES)
     text = io.TextIOWrapper(reader, encoding="utf-8-sig", newline="")
     try:
@@ -320,12 +321,15 @@ def _table_rows(reader: io.BufferedReader[Any]) -> Iterator[list[str]]:
     except (csv.Error, UnicodeDecodeError):
         return
     finally:
-        # The reader goes on being read by others.
+        # The caller continues to read from the reader, so it must not be closed.
         text.detach()
 
 
 def main(arguments: list[str]) -> int:
-    """`python -m mekiki.exports.verify FILE [KEY]`: print what was found; 0 when all is well, 1 otherwise."""
+    """Run `python -m mekiki.exports.verify FILE [KEY]`: print the problems and the result.
+
+    Return 0 if there are no problems, 1 if there are some, and 2 if the arguments are wrong.
+    """
     if not 1 <= len(arguments) <= 2:
         print("usage: python -m mekiki.exports.verify FILE [PUBLIC_KEY.pem]", file=sys.stderr)
         return 2

@@ -1,4 +1,4 @@
-"""The page of the label sets: list, freeze, download, and how to check one."""
+"""Views of the label sets page: list, freeze, retry, download, and the public key."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ from mekiki.review.audit_counts import audit_counts
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def exports(request: HttpRequest, slug: str) -> HttpResponse:
-    """The dataset's label sets; an admin asks for the next one here."""
+    """Show the dataset's label sets. An admin requests the next label set here."""
     needed = Role.ADMIN if request.method == "POST" else Role.VIEWER
     dataset = dataset_for(person(request), slug, needed)
     head = selectors.calibrated_champion(dataset)
@@ -77,7 +77,7 @@ def _rows(label_sets: list[Any], dataset: Dataset) -> list[dict[str, Any]]:
     for label_set in label_sets:
         machine = label_set.machine_by_label
         if machine is None and label_set.machine_labels and labels:
-            machine = machine_counts(label_set.pk)  # of a set frozen before this was kept
+            machine = machine_counts(label_set.pk)  # an older set does not store these counts
         by_label = {int(label_id): n for label_id, n in (machine or {}).items()}
         rows.append(
             {
@@ -91,7 +91,7 @@ def _rows(label_sets: list[Any], dataset: Dataset) -> list[dict[str, Any]]:
 
 
 def _row(label_set: LabelSet, dataset: Dataset) -> dict[str, Any]:
-    """A label set as the page shows it. A set whose job has ended without freezing it has failed."""
+    """Return a label set as the page shows it. If its job ended without freezing it, it has failed."""
     job = label_set.job
     ended = job is None or job.state in (State.FAILED, State.CANCELLED, State.SUCCEEDED)
     failed = label_set.state != LabelSet.State.FROZEN and ended
@@ -111,7 +111,7 @@ def _row(label_set: LabelSet, dataset: Dataset) -> dict[str, Any]:
 
 @require_POST
 def retry(request: HttpRequest, slug: str, version: int) -> HttpResponse:
-    """Ask again for a label set whose job failed or was stopped."""
+    """Request a label set again after its job failed or was cancelled."""
     label_set = label_set_for(person(request), slug, version, Role.ADMIN)
     try:
         services.retry(label_set=label_set, user=person(request))
@@ -124,7 +124,10 @@ def retry(request: HttpRequest, slug: str, version: int) -> HttpResponse:
 
 @require_safe
 def download(request: HttpRequest, slug: str, version: int) -> HttpResponse | FileResponse:
-    """The zip of a frozen label set; who took it is recorded. 403 for reviewers while it would spoil an audit."""
+    """Send the zip of a frozen label set, and record who downloads it.
+
+    Reviewers get status 403 while the file holds predictions that they must not see.
+    """
     label_set = label_set_for(person(request), slug, version)
     services.check_download(label_set=label_set, user=person(request))
     if label_set.state != LabelSet.State.FROZEN:
@@ -135,9 +138,9 @@ def download(request: HttpRequest, slug: str, version: int) -> HttpResponse | Fi
         messages.error(
             request,
             _(
-                "The file of label set %(version)s in the storage was changed: it does not have its recorded hash any "
-                "more. It was not given out, and the activity log says so. Restore the file from a backup, or freeze "
-                "a new label set."
+                "The file of label set %(version)s in the storage was changed: it does not have its recorded "
+                "hash any more. It was not given out, and the activity log says so. "
+                "Restore the file from a backup, or freeze a new label set."
             )
             % {"version": version},
         )
@@ -146,8 +149,8 @@ def download(request: HttpRequest, slug: str, version: int) -> HttpResponse | Fi
         messages.error(
             request,
             _(
-                "The file of label set %(version)s is not in the storage any more. Its record and hash are kept; "
-                "restore the file from a backup, or freeze a new label set."
+                "The file of label set %(version)s is not in the storage any more. Its record and hash are "
+                "kept; restore the file from a backup, or freeze a new label set."
             )
             % {"version": version},
         )
@@ -162,7 +165,7 @@ def download(request: HttpRequest, slug: str, version: int) -> HttpResponse | Fi
 
 @require_safe
 def key(request: HttpRequest, slug: str) -> HttpResponse:
-    """The public key that this platform signs with. 404 before it was made."""
+    """Send the public key that this platform signs with. The status is 404 if there is no key."""
     dataset_for(person(request), slug)
     key_in_use = current_key()
     if key_in_use is None:

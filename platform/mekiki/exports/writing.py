@@ -1,4 +1,4 @@
-"""Writes a label set's file: streamed, signed, and the same bytes however often it is tried."""
+"""Writes a label set's file: streamed, signed, and with the same bytes at every attempt."""
 
 import contextlib
 import csv
@@ -35,20 +35,21 @@ PIECE = 1 << 20
 
 
 class DamagedImageError(Exception):
-    """An original in the storage is not the image that was judged. The text names it."""
+    """An error for a stored original that differs from the judged image. The text names the image."""
 
 
 def stored_name(label_set: LabelSet) -> str:
-    """Where the file lies in the storage."""
+    """Return the name of the file in the storage."""
     return f"datasets/{label_set.dataset_id}/label-sets/v{label_set.version}.zip"
 
 
 def write_label_set(*, label_set: LabelSet, progress: Callable[[int, int], None]) -> LabelSet:
-    """Freeze a label set: fix its entries, write and sign its file, store it, and mark it frozen.
+    """Freeze a label set: fix its entries, write, sign and store its file, and mark it frozen.
 
-    May be killed at any point and called again: the entries are fixed once, the bytes follow from them, and
-    the mark comes last. progress(done, total) is called at least once a second or so; what it raises stops
-    the writing and leaves nothing half-stored. ValidationError as snapshot.take. DamagedImageError.
+    The process may be killed at any point, and the function may be called again. The entries are fixed once,
+    the bytes follow from them, and the mark comes last. `progress(done, total)` is called about once a second
+    or more often. If it raises an exception, the writing stops and no partial file is stored. Raises
+    ValidationError as snapshot.take does, and DamagedImageError.
     """
     label_set = snapshot.take(label_set)
     if label_set.state == LabelSet.State.FROZEN:
@@ -62,7 +63,7 @@ def write_label_set(*, label_set: LabelSet, progress: Callable[[int, int], None]
         name = _store(path, stored_name(label_set))
     with transaction.atomic():
         row = LabelSet.objects.select_for_update().get(pk=label_set.pk)
-        if row.state == LabelSet.State.FROZEN:  # Another worker was given the same job and was first.
+        if row.state == LabelSet.State.FROZEN:  # Another worker ran the same job and finished first.
             return row
         row.state = LabelSet.State.FROZEN
         row.file, row.size, row.sha256, row.manifest_sha256 = name, size, sha256, manifest_sha256
@@ -85,19 +86,19 @@ def write_label_set(*, label_set: LabelSet, progress: Callable[[int, int], None]
 
 
 def _total(label_set: LabelSet) -> int:
-    """Return how many steps of progress there are: labels, and images where they are wanted."""
+    """Return the number of progress steps: labels, and images if they are included."""
     labels = label_set.human_labels + label_set.machine_labels
     return labels * 2 if label_set.include_images else labels
 
 
 def _write(label_set: LabelSet, file: BinaryIO, progress: Callable[[int, int], None]) -> str:
-    """The whole zip into `file`; returns the SHA-256 of the manifest."""
+    """Write the whole zip into `file`; return the SHA-256 of the manifest."""
     total = _total(label_set)
     progress(0, total)
     lineage = Lineage(label_set)
     writer = Writer(file)
     done = 0
-    # Packing and hashing leave the interpreter's lock: beside them, the next rows are made.
+    # Compressing and hashing release the GIL, so a second thread does them while the next rows are created.
     with tempfile.TemporaryFile(dir=_folder_of_drafts(label_set)) as table, ThreadPoolExecutor(1) as beside:
         cells = Sink(table, packed=True)
         with writer.entry(form.ROWS, packed=True) as rows:
@@ -192,7 +193,10 @@ def _manifest(label_set: LabelSet, writer: Writer, key: Any) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _draft(label_set: LabelSet) -> Iterator[Path]:
-    """A file to write into: beside its final place where that is on a disk. What killed attempts left goes."""
+    """Yield a temporary file, and delete drafts of killed attempts before.
+
+    The draft is in the folder of its final file if the storage is on a disk.
+    """
     prefix = f".draft-{label_set.dataset_id}-v{label_set.version}-"
     folder = _folder_of_drafts(label_set)
     for left in folder.glob(f"{prefix}*"):
@@ -206,7 +210,11 @@ def _draft(label_set: LabelSet) -> Iterator[Path]:
 
 
 def _folder_of_drafts(label_set: LabelSet) -> Path:
-    """Where drafts are written: on the disk of the label set, whose room is watched; /tmp may be small."""
+    """Return the folder for drafts.
+
+    It is on the disk of the label set, whose free space is monitored. /tmp may be small. Raises NoRoomError
+    if the folder cannot be written.
+    """
     try:
         folder = Path(default_storage.path(stored_name(label_set))).parent
     except NotImplementedError:
@@ -219,11 +227,11 @@ def _folder_of_drafts(label_set: LabelSet) -> Path:
 
 
 def _store(path: Path, name: str) -> str:
-    """Put the file into the storage, whole or not at all; returns its storage name."""
+    """Move the file into the storage, completely or not at all; return its name in the storage."""
     try:
         target = Path(default_storage.path(name))
     except NotImplementedError:
-        # Object storages store whole objects; an earlier attempt's is the same bytes.
+        # Object storages store whole objects. The object of an earlier attempt has the same bytes.
         default_storage.delete(name)
         with path.open("rb") as file:
             return default_storage.save(name, File(file))

@@ -7,7 +7,7 @@ class JobsConfig(AppConfig):
     verbose_name = "Jobs"
 
     def ready(self) -> None:
-        """Have jobs swept and sent, and seals made and checked."""
+        """Register the chores that sweep and send jobs, and that request seals and seal checks."""
         from mekiki.jobs.chores import Chore, register
         from mekiki.jobs.seals import ask_for_check, ask_for_seal
         from mekiki.jobs.sweeping import Sweeper

@@ -1,7 +1,7 @@
-"""Handing messages to the broker, never for longer than a second. The rows in PostgreSQL are the truth.
+"""Messages to the broker, each sent within about one second. The rows in PostgreSQL are authoritative.
 
-A broker that hangs or is gone costs whoever asks for work one short wait; after that nothing is sent from this process
-for a few seconds, and the sweeper hands over what was not sent.
+If the broker hangs or cannot be reached, the caller waits once for a short time. After that this process
+sends nothing for a few seconds, and the sweeper sends the missing messages later.
 """
 
 import logging
@@ -17,13 +17,13 @@ from mekiki.config.celery import app
 logger = logging.getLogger(__name__)
 
 PATIENCE = 0.5  # seconds for connecting, and for each reply of the broker
-REST = 3.0  # seconds without a try after one that failed
+REST = 3.0  # seconds without a try after a failed try
 
 _TIMEOUTS = {"socket_connect_timeout": PATIENCE, "socket_timeout": PATIENCE, "max_retries": 0}
 
 
 class _Rest:
-    """When this process may try the broker again."""
+    """The pause after a failed message, during which this process does not try the broker."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -46,7 +46,10 @@ rest = _Rest()
 
 
 def send(task: str, args: Sequence[Any], *, queue: str | None = None) -> bool:
-    """Hand a task's message to the broker; True when the broker has it. Takes at most about a second."""
+    """Send the message of a task to the broker. Return True if the broker took it.
+
+    The call takes about one second at most.
+    """
     if not rest.is_over():
         return False
     try:
@@ -54,7 +57,7 @@ def send(task: str, args: Sequence[Any], *, queue: str | None = None) -> bool:
         options = {} if queue is None else {"queue": queue}
         with pools.producers[connection].acquire(block=True, timeout=PATIENCE) as producer:
             app.send_task(task, args=list(args), producer=producer, retry=False, **options)
-    except Exception as error:  # kombu and redis raise many kinds
+    except Exception as error:  # kombu and redis raise many kinds of errors
         rest.begin()
         logger.warning("The broker did not take %s %s (%s). It is sent again later.", task, list(args), error)
         return False

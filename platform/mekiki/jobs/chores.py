@@ -1,7 +1,8 @@
-"""Work that the sweeper does at a steady rhythm: `mekiki sweeper` runs every chore that apps have registered.
+"""Chores: work that the sweeper does at a fixed interval.
 
-The rhythm is that of the process's monotonic clock. Each chore has a thread and a database connection of its own, so
-that one that waits holds up no other.
+`mekiki sweeper` runs every registered chore. The interval is measured with the monotonic clock of the
+process. Each chore has its own thread and its own database connection, so a chore that waits does not delay
+the others.
 """
 
 import logging
@@ -16,7 +17,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Chore:
-    """One thing to do every few seconds. `prepare` is called once, in the chore's thread; what it returns, each time."""
+    """A function that the sweeper calls every few seconds.
+
+    `prepare` is called once, in the thread of the chore. The function that it returns is called at each run.
+    """
 
     name: str
     every: float  # seconds from the end of one run to the beginning of the next
@@ -27,17 +31,20 @@ _chores: dict[str, Chore] = {}
 
 
 def register(chore: Chore) -> None:
-    """Have the sweeper do this from its start on. Apps call it in AppConfig.ready; a name can be registered once more."""
+    """Register a chore, which the sweeper runs from its start.
+
+    Apps call this function in AppConfig.ready. A chore with the same name replaces the earlier one.
+    """
     _chores[chore.name] = chore
 
 
 def registered() -> list[Chore]:
-    """The chores of all apps."""
+    """Return the chores of all apps."""
     return list(_chores.values())
 
 
 def run_until(stopped: threading.Event, chores: list[Chore] | None = None) -> None:
-    """Do the chores (all that are registered, when None) until `stopped` is set."""
+    """Run the chores until `stopped` is set. If `chores` is None, run all registered chores."""
     threads = [
         threading.Thread(target=_keep_doing, args=(chore, stopped), name=chore.name, daemon=True)
         for chore in (registered() if chores is None else chores)
@@ -46,7 +53,7 @@ def run_until(stopped: threading.Event, chores: list[Chore] | None = None) -> No
         thread.start()
     stopped.wait()
     for thread in threads:
-        thread.join(2.0)  # one that waits for the database ends with the process
+        thread.join(2.0)  # a thread that still waits for the database ends with the process
 
 
 def _keep_doing(chore: Chore, stopped: threading.Event) -> None:
@@ -65,7 +72,7 @@ def _do_once(chore: Chore, act: Callable[[], object]) -> None:
         close_old_connections()
         outcome = act()
     except Error as error:
-        # A database that is gone comes back; the next run finds it.
+        # The database may be reachable again at the next run.
         logger.warning("%s: the database did not answer (%s). It is tried again.", chore.name, error)
         connection.close()
     except Exception:

@@ -1,4 +1,4 @@
-"""Why work ended early, kept in every language of the site, so that anybody who reads it understands it."""
+"""Error sentences stored in every language of the site, so that every reader understands them."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ Texts = dict[str, str]
 
 
 def in_every_language(sentence: Callable[[], str]) -> Texts:
-    """The sentence in each language of the site: {language: sentence}."""
+    """Return the sentence in each language of the site: {language: sentence}."""
     texts = {}
     for language, _name in settings.LANGUAGES:
         with translation.override(language):
@@ -18,7 +18,10 @@ def in_every_language(sentence: Callable[[], str]) -> Texts:
 
 
 def for_reader(text: str | Texts) -> str:
-    """A sentence that was kept in every language in the reader's; one that was kept in a single language, as it is."""
+    """Return the text in the language of the reader.
+
+    A text that was stored in a single language is returned unchanged.
+    """
     if not isinstance(text, dict):
         return str(text)
     return text.get((translation.get_language() or "").split("-")[0]) or next(iter(text.values()), "")

@@ -1,23 +1,25 @@
-"""What a worker has in its hands, stored before it looks at it: should the worker die, the next one knows the suspects.
+"""The items that a worker is processing, stored before it processes them.
 
-An image can kill the process that decodes it (a fault in a decoder, more memory than there is). After such a death the
-items that were in hand are suspects: they are done one at a time, each alone in the hands of its worker. One with which
-a worker dies twice while it is alone is set aside, by name and reason, and the rest goes on.
+An image can kill the process that decodes it, because of a fault in a decoder or too little memory. After
+such a death, the items that the worker was processing are suspects. The next worker processes the suspects
+one at a time. If a worker dies twice while it processes a single item alone, that item is set aside with its
+name and the reason. The work continues with the other items.
 """
 
 from collections.abc import Iterable
 
 from mekiki.jobs.models import InHand
 
-# A worker can be killed for other reasons at the very moment: once proves nothing.
+# A worker can be killed for another reason at the same moment, so one death is no proof.
 DEATHS_ALONE = 2
 
 
 class Hand:
-    """The items of one scope (an import, a chunk of images …), for the one worker that works on it.
+    """The items of one scope (an import, a chunk of images, …) that one worker is processing.
 
-    Items are short texts. `suspects`: those that were in hand when an earlier worker died; they must be begun by
-    `begin_alone`. `set_aside`: those that are not to be touched any more; `just_set_aside`: found by this very call.
+    Items are short texts. `suspects` are the items that an earlier worker was processing when it died; they
+    must be started with `begin_alone`. `set_aside` are the items that are not processed any more.
+    `just_set_aside` are the items that this constructor call has set aside.
     """
 
     def __init__(self, scope: str) -> None:
@@ -40,23 +42,23 @@ class Hand:
 
     @property
     def set_aside(self) -> set[str]:
-        """Items with which workers died."""
+        """Return the items with which workers died."""
         return set(self._row.set_aside)
 
     def begin(self, items: Iterable[str]) -> None:
-        """Note that these are looked at from now on, together."""
+        """Store that the worker now starts to process these items together."""
         self._in_hand |= set(items)
         self._row.alone = ""
         self._write()
 
     def begin_alone(self, item: str) -> None:
-        """Note that this one is looked at from now on, and nothing else is."""
+        """Store that the worker now processes this item and no other item."""
         self._in_hand = {item}
         self._row.alone = item
         self._write()
 
     def done(self, items: Iterable[str]) -> None:
-        """Note that these are behind us."""
+        """Store that these items are finished."""
         ended = set(items)
         self._in_hand -= ended
         self.suspects -= ended
@@ -67,20 +69,26 @@ class Hand:
         self._write()
 
     def put_down(self, item: str) -> None:
-        """Note that this one is not looked at now. It is not behind us: what was suspect stays so."""
+        """Store that this item is not being processed now, although it is not finished.
+
+        A suspect item stays a suspect.
+        """
         self._in_hand.discard(item)
         if self._row.alone == item:
             self._row.alone = ""
         self._write()
 
     def let_go(self) -> None:
-        """Note an orderly stop in the middle: nothing is in hand. What was suspect stays so, and what was set aside."""
+        """Store that the worker stops in an orderly way and is processing no item.
+
+        Suspect items and items that were set aside stay so.
+        """
         self._in_hand = set()
         self._row.alone = ""
         self._write()
 
     def close(self) -> None:
-        """Forget everything: the work of this scope is done."""
+        """Delete the row, because the work of this scope is finished."""
         InHand.objects.filter(scope=self._row.scope).delete()
         self._stored = False
 
@@ -90,7 +98,7 @@ class Hand:
             if self._stored:
                 self.close()
             return
-        # One statement: two workers that were given the same message may both make the row.
+        # One statement, because two workers that received the same message may both create the row.
         InHand.objects.bulk_create(
             [self._row],
             update_conflicts=True,

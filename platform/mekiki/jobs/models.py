@@ -1,4 +1,4 @@
-"""Background work. PostgreSQL is the truth; the broker only wakes workers up."""
+"""Jobs: the background work. PostgreSQL is authoritative; the broker only wakes the workers."""
 
 import uuid
 
@@ -12,7 +12,10 @@ from mekiki.jobs.errors import for_reader
 
 
 class Identity(models.Func):
-    """The next number of an identity column. Used as a default alone; the column is made by migration 0013."""
+    """The next number of an identity column, for use as a column default only.
+
+    Migration 0013 creates the column.
+    """
 
     template = "DEFAULT"
     arity = 0
@@ -32,7 +35,7 @@ ENDED_EARLY = (State.FAILED, State.CANCELLED)
 
 
 class Kind(models.TextChoices):
-    """Each kind is the Celery task workers.tasks.<kind>."""
+    """The kinds of jobs. Each kind is the Celery task workers.tasks.<kind>."""
 
     IMPORT_IMAGES = "import_images", _("Import images")
     ENCODE = "encode", _("Compute embeddings")
@@ -50,16 +53,18 @@ class Kind(models.TextChoices):
 
 
 class Job(models.Model):
-    """One durable piece of background work.
+    """One unit of background work, stored in the database.
 
-    `key` makes asking twice harmless: at most one active job has a given key. `attempt` is the fencing
-    token: a worker writes progress and outcome only while the attempt it claimed is the current one. Whether that
-    worker lives is seen from `beats` alone: jobs.sweeping watches the number, and compares no times. Times are the
-    database's (config/clock.py).
+    At most one active job has a given `key`, so the same work can be requested twice without harm. `attempt`
+    is the fencing token: a worker writes progress and outcome only while the attempt that it claimed is the
+    current one.
+
+    Only `beats` shows whether the worker is alive: jobs.sweeping watches this number and compares no times.
+    All times come from the database (config/clock.py).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    # Counts up in the order in which jobs are asked for, whatever the clock is set to. The newest job has the largest.
+    # Counts up in the order in which jobs are requested. It does not depend on the clock.
     number = models.BigIntegerField(unique=True, editable=False, db_default=Identity())
     kind = models.CharField(max_length=20, choices=Kind.choices)
     dataset = models.ForeignKey("datasets.Dataset", null=True, on_delete=models.CASCADE, related_name="jobs")
@@ -67,20 +72,20 @@ class Job(models.Model):
     payload = models.JSONField(default=dict)
     state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
     attempt = models.PositiveIntegerField(default=0)
-    # Raised with each sign of life of the worker.
+    # Increased at each heartbeat of the worker.
     beats = models.PositiveBigIntegerField(default=0)
-    # The worker that has it: unique for each start of a worker's main process.
+    # The worker that has claimed the job. The value is unique for each start of a worker's main process.
     holder = models.CharField(max_length=200, default="")
-    # That worker was asked to stop (a restart, an update): should it not finish the job, that is no death.
+    # The worker was asked to stop (a restart, an update). An unfinished job then counts as no death.
     holder_stops = models.BooleanField(default=False)
-    # Workers that died while they did this job, since it last got past what had killed them.
+    # How many workers died during this job since forget_deaths was last called.
     deaths = models.PositiveIntegerField(default=0)
-    # Times it was put back because of an error that may pass, such as a lost database.
+    # How often the job went back to the queue because of a temporary error, such as a lost database.
     retries = models.PositiveIntegerField(default=0)
-    # It fails for good at the death, or the error, that comes after this many tries.
+    # The job fails permanently when its deaths, or its tries that ended with a temporary error, reach it.
     max_attempts = models.PositiveIntegerField(default=5)
     cancel_requested = models.BooleanField(default=False)
-    # Set when the same work was asked for while this job was running: it is asked for again at the end.
+    # Set when the same work was requested while this job was running. It is requested again at the end.
     rerun_requested = models.BooleanField(default=False)
     stage = models.CharField(max_length=200, default="")
     done = models.BigIntegerField(default=0)
@@ -88,13 +93,14 @@ class Job(models.Model):
     rate = models.FloatField(default=0)  # items per second
     unit = models.CharField(max_length=20, default="")
     result = models.JSONField(default=dict)
-    # Why it ended early: in the language of who asked for it, and in every language ({language: sentence}).
+    # Why the job ended early, in the language of the user who requested it, and in every language
+    # ({language: sentence}).
     error = models.TextField(default="")
     error_texts = models.JSONField(default=dict)
-    # Workers (host names) that may not do this job, and when the last of them put it back: another one takes it.
+    # Workers (host names) that may not do this job, and when the last of them declined it.
     declined_by = ArrayField(models.CharField(max_length=200), default=list)
     declined_at = models.DateTimeField(null=True)
-    # Why it waits although a worker is there: one of jobs.waiting's reasons, or "".
+    # Why the job waits although a worker is free: one of the reasons of jobs.waiting, or "".
     waiting_for = models.CharField(max_length=20, default="")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -121,22 +127,26 @@ class Job(models.Model):
 
     @property
     def error_for_reader(self) -> str:
-        """Why it ended early, in the reader's language where it is known in it."""
+        """Return why the job ended early, in the language of the reader if the text exists in it."""
         return for_reader(self.error_texts) or self.error
 
 
 class InHand(models.Model):
-    """What a worker looks at now and may be killed by; see jobs.in_hand. The row goes when the work is done."""
+    """The items that a worker is processing now and that may kill it; see jobs.in_hand.
 
-    scope = models.CharField(
-        max_length=120, primary_key=True
-    )  # "import 7", "encode 2 14": an encoder, a chunk
-    items = models.JSONField(default=list)  # in hand, or under suspicion since an earlier death
-    alone = models.CharField(
-        max_length=200, default=""
-    )  # the one item that is in hand alone; empty: several are
-    deaths_alone = models.JSONField(default=dict)  # item → workers that died while it was alone in hand
-    set_aside = models.JSONField(default=list)  # not to be touched any more
+    The row is deleted when the work is finished.
+    """
+
+    # Examples: "import 7", and "encode 2 14" for an encoder and a chunk.
+    scope = models.CharField(max_length=120, primary_key=True)
+    # Items that are being processed, or that are suspects since an earlier death.
+    items = models.JSONField(default=list)
+    # The item that is processed alone; empty when several are processed together.
+    alone = models.CharField(max_length=200, default="")
+    # item → how many workers died while they processed it alone
+    deaths_alone = models.JSONField(default=dict)
+    # Items that are not processed any more.
+    set_aside = models.JSONField(default=list)
 
     def __str__(self) -> str:
         return self.scope

@@ -1,4 +1,4 @@
-"""How far a job is, in words: the same for pages and for the API."""
+"""The progress of a job in words, the same for pages and for the API."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,10 +14,10 @@ from mekiki.accounts.models import Role
 from mekiki.jobs.models import ACTIVE_STATES, ENDED_EARLY, Job, Kind, State
 from mekiki.jobs.waiting import reason_text
 
-# An ended job is still listed for a moment, so that a page that watches it learns how it ended.
+# An ended job is still listed for this time, so that a page that watches the job can show how it ended.
 RECENTLY = timedelta(seconds=60)
 
-# What workers store as `stage` and `unit`: in English, told in the reader's language when it is shown.
+# The values of `stage` and `unit`. Workers store them in English; they are translated when they are shown.
 STAGES = (
     gettext_noop("storing images"),
     gettext_noop("downloading the encoder"),
@@ -52,7 +52,7 @@ UNITS = (
 
 @dataclass(frozen=True)
 class JobStatus:
-    """A job as people see it. percent: 0 to 100, None while unknown. rate: units a second."""
+    """A job as users see it. `percent`: 0 to 100, None while unknown. `rate`: units per second."""
 
     id: str
     kind: str
@@ -74,10 +74,10 @@ class JobStatus:
 
 
 def status(job: Job, role: str | None = None) -> JobStatus:
-    """What to show of a job to somebody with this role in its dataset."""
+    """Return what a user with this role in the job's dataset sees of the job."""
     active = job.state in ACTIVE_STATES
     running = job.state == State.RUNNING
-    # A worker counts what it meets: 100 % is said when the job says it is done, not before.
+    # A worker counts the items that it processes. 100 % is shown only after the job has succeeded.
     percent = min(99, job.done * 100 // job.total) if running and job.total > 0 else None
     if job.state == State.SUCCEEDED:
         percent = 100
@@ -105,7 +105,10 @@ def status(job: Job, role: str | None = None) -> JobStatus:
 
 
 def is_held_up(job_id: Any) -> bool:
-    """Return whether a job waits because the broker did not take its message; the sweeper sends it later."""
+    """Return whether a job waits because the broker did not take its message.
+
+    The sweeper sends the message later.
+    """
     return Job.objects.filter(pk=job_id, state=State.QUEUED, sent_at__isnull=True).exists()
 
 
@@ -115,7 +118,7 @@ def _number(value: float) -> str:
 
 
 def _detail(job: Job, percent: int | None, eta: int | None) -> str:
-    """One line: stage · 43 % · 120 of 300 images · 52 images/s · about 4 seconds left."""
+    """Return one line: stage · 43 % · 120 of 300 images · 52 images/s · about 4 seconds left."""
     if job.state == State.QUEUED:
         if job.waiting_for:
             return reason_text(job.waiting_for)
@@ -154,14 +157,17 @@ def _first_running(job: Job) -> tuple[bool, int]:
 
 
 def active_of(dataset: Any) -> list[JobStatus]:
-    """The active jobs of a dataset (with its `role`), the running ones first. One query."""
+    """Return the active jobs of a dataset, the running ones first, in one query.
+
+    The dataset must have its `role` attribute.
+    """
     jobs = Job.objects.filter(dataset=dataset, state__in=ACTIVE_STATES)
     return statuses(jobs, dataset)
 
 
 def recent_of(dataset: Any) -> list[JobStatus]:
-    """The active jobs of a dataset and those that ended within the last minute. One query."""
-    # Not those of the future either: they ended before the clock was set back.
+    """Return the active jobs of a dataset and those that ended within the last minute, in one query."""
+    # A job with an end in the future ended before the clock was set back. It is left out too.
     jobs = Job.objects.filter(dataset=dataset, state__in=ACTIVE_STATES) | Job.objects.filter(
         dataset=dataset, finished_at__range=(Now() - RECENTLY, Now())
     )
@@ -169,7 +175,10 @@ def recent_of(dataset: Any) -> list[JobStatus]:
 
 
 def statuses(jobs: Any, dataset: Any) -> list[JobStatus]:
-    """What to show of jobs of one dataset, the running ones first. The dataset's `role` decides who may stop one."""
+    """Return the status of jobs of one dataset, the running ones first.
+
+    The `role` of the dataset decides whether the user may stop a job.
+    """
     ordered = sorted(jobs, key=_first_running)
     for job in ordered:
         job.dataset = dataset
@@ -177,7 +186,10 @@ def statuses(jobs: Any, dataset: Any) -> list[JobStatus]:
 
 
 def worth_retrying(jobs: list[Job], dataset: Any) -> set[Any]:
-    """Ids of those of a dataset's jobs that ended early and after which nobody asked for the same work again."""
+    """Return the ids of jobs that ended early and whose work nobody has requested again since.
+
+    All jobs must belong to `dataset`.
+    """
     keys = {job.key for job in jobs if job.state in ENDED_EARLY}
     if not keys:
         return set()

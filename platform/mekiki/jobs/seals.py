@@ -1,4 +1,4 @@
-"""When the seals are made and checked: asked for by the schedule, or by an admin of the platform."""
+"""Requests for seals and for seal checks, by the schedule or by an admin of the platform."""
 
 from datetime import timedelta
 
@@ -11,15 +11,15 @@ from mekiki.config import clock
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.jobs.services import enqueue
 
-# After a failure (the key's file is missing, say) the schedule asks again once in this time.
+# After a failure (for example a missing key file), the schedule requests a seal only once in this time.
 PAUSE_AFTER_FAILURE = timedelta(hours=1)
 BETWEEN_CHECKS = timedelta(days=1)
 
 
 def ask_for_seal() -> Job | None:
-    """Ask for a seal where there is a row worth one; return the job. For the schedule.
+    """Enqueue a seal job for the schedule if there are rows to seal. Return the job, or None.
 
-    None too where no key was made yet, and for a while after sealing failed.
+    Returns None too if there is no key, and for PAUSE_AFTER_FAILURE after a failed seal job.
     """
     if current_key() is None or not anything_to_seal():
         return None
@@ -35,7 +35,10 @@ def ask_for_seal() -> Job | None:
 
 
 def ask_for_check() -> Job | None:
-    """Ask for a check of the seals where there are any and none was made for a day; return the job. For the schedule."""
+    """Enqueue a seal check for the schedule if the last one is older than a day. Return the job, or None.
+
+    Returns None too if there are no seals.
+    """
     newest = SealCheck.objects.order_by("-pk").first()
     if not Seal.objects.exists() or (newest is not None and not clock.has_passed(BETWEEN_CHECKS, newest.at)):
         return None
@@ -43,12 +46,12 @@ def ask_for_check() -> Job | None:
 
 
 def request_seal(*, user: User) -> Job:
-    """Seal now, asked for by an admin of the platform. PermissionDenied."""
+    """Enqueue a seal job for an admin of the platform. Raises PermissionDenied for other users."""
     require_platform_admin(user)
     return enqueue(kind=Kind.SEAL, user=user)
 
 
 def request_check(*, user: User) -> Job:
-    """Check the seals now, asked for by an admin of the platform. PermissionDenied."""
+    """Enqueue a seal check for an admin of the platform. Raises PermissionDenied for other users."""
     require_platform_admin(user)
     return enqueue(kind=Kind.CHECK_SEALS, user=user)

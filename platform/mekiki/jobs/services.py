@@ -1,9 +1,9 @@
-"""Durable jobs: asked for once, claimed by one worker, never lost, never done twice with effect.
+"""Durable jobs, each claimed by one worker at a time.
 
-The life of a job: `enqueue` writes the row and, after the commit, sends its id to the broker. A worker
-`claim`s it, which raises `attempt`; from then on that worker's writes carry the attempt and are refused
-once another has claimed the job (fencing). `jobs.sweeping` sends again what the broker lost, and gives back what
-a dead worker held.
+A job is never lost and never takes effect twice. `enqueue` writes the row of a job and, after the commit,
+sends its id to the broker. A worker calls `claim`, which raises `attempt`. From then on, the writes of this
+worker carry the attempt. They are refused after another worker has claimed the job (fencing). `jobs.sweeping`
+sends lost messages again and returns the jobs of dead workers to the queue.
 """
 
 from datetime import timedelta
@@ -23,20 +23,20 @@ from mekiki.jobs import broker
 from mekiki.jobs.errors import Texts, for_reader, in_every_language
 from mekiki.jobs.models import ACTIVE_STATES, ENDED_EARLY, Job, Kind, State
 
-# A worker that may not do a job looks again after this long: somebody may have mended it.
+# A worker that has declined a job may claim it again after this time, because the cause may be fixed by then.
 DECLINED_FOR = timedelta(minutes=5)
 
 
 class LostClaimError(Exception):
-    """Another worker holds this job now: stop, and write nothing more."""
+    """The error that another worker has claimed this job: stop, and write nothing more."""
 
 
 class CancelledError(Exception):
-    """A person asked for the job to stop."""
+    """The error that a user has requested the job to stop."""
 
 
 class WorkerStopsError(Exception):
-    """The worker was asked to stop: what it has not finished goes back to the queue."""
+    """The error that the worker was asked to stop: its unfinished work goes back to the queue."""
 
 
 def enqueue(
@@ -47,10 +47,10 @@ def enqueue(
     payload: dict[str, Any] | None = None,
     user: Any = None,
 ) -> Job:
-    """Ask for a piece of work; returns the job, or the active one with the same key.
+    """Create a job and return it, or return the active job with the same key.
 
-    When the active one is already running it may have passed the point of noticing what changed, so it is
-    marked to run again at its end.
+    If the active job is already running, it may have passed the point where it would see the change. So it is
+    marked to run again at its end. Raises RuntimeError if the job cannot be created after five tries.
     """
     key = key or f"{kind}:{getattr(dataset, 'pk', '')}"
     for _attempt in range(5):
@@ -67,7 +67,7 @@ def enqueue(
         except IntegrityError:
             with transaction.atomic():
                 active = Job.objects.select_for_update().filter(key=key, state__in=ACTIVE_STATES).first()
-                if active is None:  # It ended between the two statements: try to create again.
+                if active is None:  # It ended between the two statements.
                     continue
                 if active.state == State.RUNNING and not active.rerun_requested:
                     active.rerun_requested = True
@@ -80,12 +80,18 @@ def enqueue(
 
 
 def send_on_commit(job: Job) -> None:
-    """Wake a worker once the row is visible to it. A broker that is down is no error: the sweeper sends again."""
+    """Send the job to the broker after the commit, when a worker can see the row.
+
+    No error is raised if the broker cannot be reached, because the sweeper sends the message again.
+    """
     transaction.on_commit(lambda: send(str(job.pk), job.kind))
 
 
 def send(job_id: str, kind: str) -> bool:
-    """Hand a job's message to the broker; True when it took the message. At most about a second."""
+    """Send the message of a job to the broker. Return True if the broker took it.
+
+    The call takes about one second at most.
+    """
     sent = broker.send(f"workers.tasks.{kind}", [job_id])
     if sent:
         Job.objects.filter(pk=job_id, state=State.QUEUED).update(sent_at=Now())
@@ -93,14 +99,14 @@ def send(job_id: str, kind: str) -> bool:
 
 
 def claim(job_id: str, worker: str = "", holder: str = "") -> Job | None:
-    """Take a queued job for this worker. None when it is taken, ended or cancelled: nothing is to be done.
+    """Claim a queued job for this worker. Return None if the job is taken, ended or cancelled.
 
-    worker: its host name; holder: what is unique for this start of it. None too where this worker put the job back a
-    short while ago.
+    `worker` is the host name of the worker; `holder` is unique for each start of the worker. Returns None too
+    if this worker declined the job less than DECLINED_FOR ago.
     """
     with transaction.atomic():
-        # Waits for a row that an `enqueue` of the same key is looking at: skipped, the message would be spent and
-        # the job would wait for the sweeper.
+        # Wait if an `enqueue` of the same key has locked the row. With skip_locked, the message would be used
+        # up and the job would have to wait for the sweeper.
         job = Job.objects.select_for_update().filter(pk=job_id, state=State.QUEUED).first()
         if job is None:
             return None
@@ -119,16 +125,18 @@ def claim(job_id: str, worker: str = "", holder: str = "") -> Job | None:
         job.error, job.error_texts, job.waiting_for = "", {}, ""
         job.save(
             update_fields=[
-                "waiting_for", "state", "attempt", "holder", "holder_stops", "started_at", "heartbeat_at", "error", "error_texts",
+                "waiting_for", "state", "attempt", "holder", "holder_stops", "started_at", "heartbeat_at",
+                "error", "error_texts",
             ]
         )  # fmt: skip
     return job
 
 
 def beat(job: Job, **fields: Any) -> None:
-    """Say that the worker is alive, and how far it is. Sets `job.holder_stops`.
+    """Store that the worker is alive and how far the job is. Sets `job.holder_stops`.
 
-    fields: stage, done, total, rate, unit. LostClaimError: another worker has it. CancelledError: stop.
+    `fields` may hold stage, done, total, rate and unit. Raises LostClaimError if another worker has claimed
+    the job, and CancelledError if the job must stop.
     """
     mine = Job.objects.filter(pk=job.pk, attempt=job.attempt, state=State.RUNNING)
     if not mine.update(heartbeat_at=Now(), beats=F("beats") + 1, **fields):
@@ -144,15 +152,18 @@ def beat(job: Job, **fields: Any) -> None:
 
 
 def announce_stop(*, holder: str) -> int:
-    """Note that a worker was asked to stop. Jobs that it does not finish go back to the queue and no death is counted.
+    """Store that a worker was asked to stop. Return how many jobs it is running.
 
-    Returns how many jobs it has in its hands.
+    Jobs that it does not finish go back to the queue, and no death is counted.
     """
     return Job.objects.filter(state=State.RUNNING, holder=holder).update(holder_stops=True)
 
 
 def put_back(job: Job) -> None:
-    """Put a job back whose worker stops as planned; another worker goes on with it. LostClaimError."""
+    """Return a job to the queue because its worker stops as planned; another worker continues it.
+
+    Raises LostClaimError if another worker has claimed the job.
+    """
     with transaction.atomic():
         mine = Job.objects.filter(pk=job.pk, attempt=job.attempt, state=State.RUNNING)
         if not mine.update(state=State.QUEUED, sent_at=None):
@@ -161,19 +172,23 @@ def put_back(job: Job) -> None:
 
 
 def forget_deaths(job: Job) -> None:
-    """Count the deaths of workers anew: what killed them was found, and the job has got past it."""
+    """Set the count of dead workers to 0, because the cause was found and the job continued after it."""
     Job.objects.filter(pk=job.pk, attempt=job.attempt).update(deaths=0)
 
 
 def succeed(job: Job, result: dict[str, Any] | None = None) -> None:
-    """Record the outcome; asks for the same work again when it was asked for meanwhile."""
+    """Store the result of a job that succeeded.
+
+    If the same work was requested while the job was running, it is enqueued again.
+    """
     _finish(job, State.SUCCEEDED, result=result or {})
 
 
 def fail(job: Job, error: str, *, texts: Texts | None = None, retry: bool = False) -> None:
-    """Record why it ended; texts: the same in every language. With retry, it goes back to the queue until its attempts are used up.
+    """Store why the job failed. With `retry`, return it to the queue until its retries are used up.
 
-    Asked for again meanwhile (a person has mended what made it fail, say), it begins anew.
+    `texts` holds `error` in every language. If the same work was requested while the job was running (for
+    example after somebody fixed the cause), it is enqueued again.
     """
     if retry and may_retry(job):
         with transaction.atomic():
@@ -191,14 +206,16 @@ def fail(job: Job, error: str, *, texts: Texts | None = None, retry: bool = Fals
 
 
 def may_retry(job: Job) -> bool:
-    """Return whether an error that may pass puts the job back to the queue, and does not end it."""
+    """Return whether the job may go back to the queue after a temporary error."""
     return job.retries + 1 < job.max_attempts
 
 
 def decline(job: Job, *, worker: str, reason: str, texts: Texts | None = None) -> None:
-    """Put a job back that this worker may not do; another worker takes it. It costs none of its attempts.
+    """Return a job to the queue because this worker may not do it; another worker takes it.
 
-    worker: its host name. reason: shown while the job waits; texts: the same in every language. LostClaimError: another worker holds the job.
+    It costs none of the job's attempts. `worker` is the host name of the worker. `reason` is shown while the
+    job waits, and `texts` holds it in every language. Raises LostClaimError if another worker has claimed the
+    job.
     """
     with transaction.atomic():
         row = (
@@ -227,7 +244,7 @@ def decline(job: Job, *, worker: str, reason: str, texts: Texts | None = None) -
 
 
 def finish_cancelled(job: Job) -> None:
-    """Record that the worker has stopped on request. What it had stored stays."""
+    """Store that the worker has stopped on request. The results that it has already stored stay."""
     _finish(job, State.CANCELLED)
 
 
@@ -285,7 +302,7 @@ def _end(
 
 
 def cancel(*, job: Job, user: Any) -> None:
-    """Ask a job to stop. A queued one stops now; a running one at its next sign of life."""
+    """Cancel a job. A queued job ends now; a running job ends at its next heartbeat."""
     with transaction.atomic():
         row = Job.objects.select_for_update().get(pk=job.pk)
         if row.state not in ACTIVE_STATES:
@@ -305,9 +322,10 @@ def cancel(*, job: Job, user: Any) -> None:
 
 @transaction.atomic
 def retry(*, job: Job, user: Any) -> Job:
-    """Ask again for work that failed or was cancelled: a new job of the same kind, key and payload.
+    """Enqueue work that failed or was cancelled as a new job with the same kind, key and payload.
 
-    ValidationError: it ended well or has not ended, or the same work waits or runs already.
+    Raises ValidationError if the job succeeded or has not ended, or if the same work is already queued or
+    running.
     """
     if job.state not in ENDED_EARLY:
         raise ValidationError(_("Only a job that failed or was cancelled can be tried again."))
@@ -325,10 +343,10 @@ def retry(*, job: Job, user: Any) -> Job:
 
 
 def worker_died(*, job_id: Any, attempt: int, beats: int) -> str:
-    """Give back, or end, a running job whose worker shows no sign of life; what became of it, "" when it lives.
+    """Requeue or end a running job whose worker died. Return its new state, or "" if the worker is alive.
 
-    attempt, beats: as they were seen all the while; a job that has moved on since is left alone. A worker that was asked
-    to stop did not die of the job.
+    `attempt` and `beats` are the values that were seen during the whole wait. A job that has changed since
+    then is left alone. The death is not counted if the worker was asked to stop.
     """
     with transaction.atomic():
         seen = Job.objects.filter(pk=job_id, state=State.RUNNING, attempt=attempt, beats=beats)
@@ -354,6 +372,6 @@ def worker_died(*, job_id: Any, attempt: int, beats: int) -> str:
 
 def _death_sentence(deaths: int) -> str:
     return _(
-        "The worker died %(n)s times while it did this job. What was stored is kept. See the worker's log for the cause "
-        "(often too little memory), then start the job again."
+        "The worker died %(n)s times while it did this job. What was stored is kept. See the worker's log "
+        "for the cause (often too little memory), then start the job again."
     ) % {"n": deaths}

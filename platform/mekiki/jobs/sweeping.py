@@ -1,7 +1,7 @@
-"""The sweeper of jobs: gives back what a dead worker holds, and sends again what nobody took.
+"""The sweeper of jobs, which requeues the jobs of dead workers and sends lost messages again.
 
-It watches rows and measures by its own monotonic clock for how long they stay as they are. It compares no stored times:
-the system clock, or the database's, may be set to anything meanwhile.
+It measures with its own monotonic clock how long a row stays unchanged. It compares no stored times, because
+the system clock or the clock of the database may be changed meanwhile.
 """
 
 import time
@@ -11,27 +11,31 @@ from typing import Any
 from mekiki.jobs.models import ACTIVE_STATES, Job, State
 from mekiki.jobs.services import send, worker_died
 
-# A worker beats every few seconds; one that is silent this long is taken for dead.
+# A worker sends a heartbeat every few seconds. After this time without one it counts as dead.
 SILENT_AFTER = 25.0  # seconds
-# A queued job is sent by whoever asks for it; what was not, soon after; what nobody took, again after a while.
+# A queued job is normally sent when it is requested. A job that was not sent is sent after SEND_AFTER.
+# A job that was sent but not claimed is sent again after RESEND_AFTER.
 SEND_AFTER, RESEND_AFTER = 2.0, 30.0  # seconds
-# More than this cannot be learned from two looks: the sweeper, the database or the whole machine stood still between.
+# The most time that is counted between two sweeps. A longer gap means that the sweeper, the database or the
+# machine stood still.
 LONGEST_STEP = 10.0  # seconds
 
 
 class Sweeper:
-    """Sweeps each time it is called; must be called every few seconds, in one thread.
+    """A sweeper of jobs. `sweep` must be called every few seconds, in one thread.
 
-    Several sweepers at the same time do no harm: each change is made under the row's lock, for the row as it was seen.
+    Several sweepers may run at the same time. Each change is made under the lock of the row, and only if the
+    row is still as it was seen.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._looked = clock()
-        self._unchanged: dict[Any, tuple[tuple[Any, ...], float]] = {}  # job → what was seen, seconds since
+        # job → the values that were seen, and for how many seconds they have not changed
+        self._unchanged: dict[Any, tuple[tuple[Any, ...], float]] = {}
 
     def sweep(self) -> dict[str, int]:
-        """Look once, and mend; how many jobs were given back, failed and sent again."""
+        """Sweep once. Return how many jobs were given back, failed and sent again."""
         counts = {"given_back": 0, "failed": 0, "resent": 0}
         for job, seconds in self._look():
             if job.state == State.RUNNING and seconds >= SILENT_AFTER:
@@ -45,7 +49,7 @@ class Sweeper:
         return counts
 
     def _look(self) -> list[tuple[Job, float]]:
-        """The active jobs, each with the seconds for which it has been seen unchanged."""
+        """Return the active jobs, each with the seconds for which it has been seen unchanged."""
         columns = ("pk", "kind", "state", "attempt", "beats", "sent_at")
         jobs = list(Job.objects.filter(state__in=ACTIVE_STATES).order_by("number").only(*columns))
         now = self._clock()

@@ -1,4 +1,7 @@
-"""Jobs that wait until there is room on the disk: they cost no attempt, and go on by themselves."""
+"""Jobs that wait for free space on the disk.
+
+Waiting costs no attempt, and the jobs resume automatically.
+"""
 
 from django.utils.translation import gettext as _
 
@@ -6,33 +9,34 @@ from mekiki.config import disk
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.jobs.services import LostClaimError, send
 
-# They free room, or write a few rows: reviewers need their queue, and the record its seals.
+# These kinds free space or write few rows. Reviewers need the queue, and the audit log needs its seals.
 NEEDS_NO_RESERVE = (Kind.REMOVE_EMBEDDINGS, Kind.REFILL, Kind.SEAL, Kind.CHECK_SEALS)
 
 
 def reason_text(reason: str) -> str:
-    """Why a job waits, in words; "" when it waits for a worker alone."""
+    """Return in words why a job waits, or "" if it only waits for a worker."""
     texts = {
         disk.FULL: _(
-            "Waits: the disk is nearly full. What was stored is kept. It goes on by itself when there is room again."
+            "Waits: the disk is nearly full. What was stored is kept. It goes on by itself when there is "
+            "room again."
         ),
         disk.READ_ONLY: _(
-            "Waits: the folder of the files cannot be written. What was stored is kept. It goes on by itself when the "
-            "folder can be written again."
+            "Waits: the folder of the files cannot be written. What was stored is kept. It goes on by itself "
+            "when the folder can be written again."
         ),
     }
     return texts.get(reason, "")
 
 
 def must_wait(kind: str) -> str:
-    """Why a job of this kind may not begin, or go on, now; "" when it may."""
+    """Return why a job of this kind may not start or continue now, or "" if it may."""
     return "" if kind in NEEDS_NO_RESERVE else disk.shortage()
 
 
 def wait_instead(job_id: str) -> bool:
-    """Let a queued job wait where it must, before anybody claims it; True when it waits.
+    """Let a queued job wait before a worker claims it, if it must. Return True if it waits.
 
-    The sweeper sends it again from time to time. Nothing is written while the reason stays the same.
+    The sweeper sends the job again from time to time. Nothing is written while the reason stays the same.
     """
     row = (
         Job.objects.filter(pk=job_id, state=State.QUEUED)
@@ -47,7 +51,10 @@ def wait_instead(job_id: str) -> bool:
 
 
 def hold(job: Job, reason: str) -> None:
-    """Put a running job back to wait for room. LostClaimError: another worker has it."""
+    """Return a running job to the queue, where it waits for free space.
+
+    Raises LostClaimError if another worker has claimed the job.
+    """
     mine = Job.objects.filter(pk=job.pk, attempt=job.attempt, state=State.RUNNING)
     if not mine.update(state=State.QUEUED, sent_at=None, rate=0.0, waiting_for=reason):
         raise LostClaimError(str(job.pk))
@@ -55,13 +62,16 @@ def hold(job: Job, reason: str) -> None:
 
 
 class RoomWatch:
-    """Sends the jobs that wait for room as soon as there is room. A chore of its own: a disk that hangs stops no sweep."""
+    """A chore that sends the waiting jobs as soon as there is free space.
+
+    It is separate from the sweep, so a disk that hangs does not stop the sweep.
+    """
 
     def __init__(self) -> None:
         self._shortage = ""
 
     def look(self) -> dict[str, int]:
-        """Look once; how many jobs were sent."""
+        """Check the disk once. Return how many jobs were sent."""
         before, self._shortage = self._shortage, disk.shortage()
         if not before or self._shortage:
             return {"sent": 0}

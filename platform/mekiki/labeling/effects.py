@@ -1,4 +1,4 @@
-"""What archiving a label changes. The apps that keep answers and heads register how they count them."""
+"""The effects of archiving a label. Apps with decisions or heads register how they count them."""
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from django.utils.translation import ngettext
 
 from mekiki.labeling.models import Label
 
-# Label ids → how many there are of each; ids without any may be missing.
+# Label ids → the count for each label. Labels with count 0 may be missing.
 Counter = Callable[[list[int]], dict[int, int]]
 _COUNTERS: dict[str, Counter] = {}
 _AFTER_RESTORING: list[Callable[[Label], None]] = []
@@ -17,9 +17,11 @@ _AFTER_RESTORING: list[Callable[[Label], None]] = []
 
 @dataclass(frozen=True)
 class Effects:
-    """What one label holds: confirmed labels, images of the audit sample that count under it, and heads that know it.
+    """The data that depends on one label: confirmed labels, audit images and heads.
 
-    An audited image that was corrected later counts under its first label, so `audited` is not a part of `answers`.
+    `answers` counts confirmed labels. `audited` counts images of the audit sample under this label, and
+    `heads` counts heads that know it. An audited image that was corrected later counts under its first label,
+    so `audited` is not a part of `answers`.
     """
 
     label: Label
@@ -29,28 +31,31 @@ class Effects:
 
     @property
     def needs_asking(self) -> bool:
-        """Does archiving the label change something that people said, or a stated accuracy?"""
+        """Whether archiving the label affects decisions of people or a stated accuracy."""
         return bool(self.answers or self.audited)
 
 
 def register(what: str, counter: Counter) -> None:
-    """Say how `answers`, `audited` or `heads` are counted. Called by an app when it is ready."""
+    """Register how `answers`, `audited` or `heads` are counted. Called by an app when it is ready."""
     _COUNTERS[what] = counter
 
 
 def register_after_restoring(act: Callable[[Label], None]) -> None:
-    """Do this, in the same transaction, when an archived label comes back. Called by an app when it is ready."""
+    """Register a function to call after an archived label is restored, in the same transaction.
+
+    Called by an app when it is ready.
+    """
     _AFTER_RESTORING.append(act)
 
 
 def after_restoring(label: Label) -> None:
-    """Bring what follows from the label up to date: it has just come back."""
+    """Call the registered functions for a label that was just restored."""
     for act in _AFTER_RESTORING:
         act(label)
 
 
 def effects_of(labels: Iterable[Label]) -> list[Effects]:
-    """What each label holds, in the order of the labels."""
+    """Return the effects of archiving each label, in the order of the labels."""
     wanted = list(labels)
     ids = [label.pk for label in wanted]
     counts = {what: counter(ids) if ids else {} for what, counter in _COUNTERS.items()}
@@ -64,18 +69,19 @@ def effects_of(labels: Iterable[Label]) -> list[Effects]:
 
 
 def answered(labels: Iterable[Label]) -> set[int]:
-    """The ids of the labels that images have as their confirmed label, or count under in the audit sample."""
+    """Return the ids of labels that are a confirmed label of an image or count in the audit sample."""
     return {effect.label.pk for effect in effects_of(labels) if effect.needs_asking}
 
 
 def sentence(effects: Effects, prompts: int) -> str:
-    """What archiving a label changes, to be read before it is done."""
+    """Return a text that tells a person what archiving the label changes."""
     answers = ngettext("%(n)d answer", "%(n)d answers", effects.answers) % {"n": effects.answers}
     heads = ngettext("%(n)d head", "%(n)d heads", effects.heads) % {"n": effects.heads}
     of_prompts = ngettext("%(n)d prompt", "%(n)d prompts", prompts) % {"n": prompts}
     parts = [
         _(
-            "“%(label)s” has %(answers)s, %(prompts)s and is known to %(heads)s. The answers stay on record; no head "
+            "“%(label)s” has %(answers)s, %(prompts)s and is known to %(heads)s. "
+            "The answers stay on record; no head "
             "learns from them any more, and the images are asked about again."
         )
         % {"label": effects.label.name, "answers": answers, "prompts": of_prompts, "heads": heads}
@@ -83,8 +89,10 @@ def sentence(effects: Effects, prompts: int) -> str:
     if effects.audited:
         parts.append(
             ngettext(
-                "%(n)d image of the audit sample counts under this label: it counts as wrong until it is judged again.",
-                "%(n)d images of the audit sample count under this label: they count as wrong until they are judged again.",
+                "%(n)d image of the audit sample counts under this label: "
+                "it counts as wrong until it is judged again.",
+                "%(n)d images of the audit sample count under this label: "
+                "they count as wrong until they are judged again.",
                 effects.audited,
             )
             % {"n": effects.audited}
@@ -96,7 +104,11 @@ def sentence(effects: Effects, prompts: int) -> str:
 def refuse_unconfirmed(
     labels: Collection[Label], prompts: dict[int, list[str]], confirmed: Collection[int]
 ) -> None:
-    """ValidationError for labels with answers that would be archived without somebody having confirmed it."""
+    """Raise ValidationError for labels with effects whose archiving nobody confirmed.
+
+    `prompts` maps a label id to its prompts. `confirmed` holds the ids of labels whose archiving was
+    confirmed.
+    """
     unconfirmed = [
         effect
         for effect in effects_of(labels)

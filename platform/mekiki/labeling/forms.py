@@ -1,4 +1,4 @@
-"""The labels of a dataset with their prompts, as one form: a row a label."""
+"""The form of a dataset's labels and their prompts, with one row per label."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ from mekiki.labeling.text import (
 
 
 class LabelForm(forms.Form):
-    """One label. A row in which nothing is written is no label."""
+    """The form of one label. A row without text is no label."""
 
     id = forms.IntegerField(required=False, widget=forms.HiddenInput)
     position = forms.IntegerField(
@@ -28,7 +28,7 @@ class LabelForm(forms.Form):
         min_value=0,
         max_value=10_000,
     )
-    # Longer than what is allowed, so that the message can say how long it was.
+    # This limit is above MAX_NAME, so that the error message of checked_name can state the length.
     name = forms.CharField(label=_("Name"), required=False, max_length=100 * MAX_NAME)
     prompts = forms.CharField(
         label=_("Prompts"),
@@ -45,7 +45,7 @@ class LabelForm(forms.Form):
     remove = forms.BooleanField(label=_("Remove this label"), required=False)
 
     def clean(self) -> dict[str, Any]:
-        """Check name, prompts and guideline, each with its message beside it."""
+        """Check name, prompts and guideline, and attach each error to its field."""
         values = super().clean() or self.cleaned_data
         if self.is_blank() or values.get("remove"):
             return values
@@ -66,12 +66,12 @@ class LabelForm(forms.Form):
         return values
 
     def is_blank(self) -> bool:
-        """Was nothing written here?"""
+        """Return whether the row holds no text and belongs to no existing label."""
         written = (self.cleaned_data.get(field, "") for field in ("name", "prompts", "guideline"))
         return not any(str(text or "").strip() for text in written) and not self.cleaned_data.get("id")
 
     def spec(self) -> LabelSpec:
-        """As labeling.services.set_schema takes it."""
+        """Return the label in the form that labeling.services.set_schema takes."""
         values = self.cleaned_data
         return {
             "id": values.get("id"),
@@ -84,10 +84,10 @@ class LabelForm(forms.Form):
 
 
 class BaseLabels(forms.BaseFormSet):
-    """The rows, in the order of their keys."""
+    """The rows of the form, in the order of their keys."""
 
     def kept(self) -> list[LabelForm]:
-        """The rows that are labels, in the order they are to have."""
+        """Return the rows that are labels, in the order of their keys."""
         rows = [
             (form.cleaned_data.get("position") or 10_001, number, form)
             for number, form in enumerate(self.forms)
@@ -96,12 +96,12 @@ class BaseLabels(forms.BaseFormSet):
         return [form for _position, _number, form in sorted(rows, key=lambda row: row[:2])]
 
     def clean(self) -> None:
-        """Two labels of one name are told before anything is stored."""
+        """Refuse two labels with the same name before anything is stored."""
         if not any(self.errors):
             refuse_duplicates([form.cleaned_data["name"] for form in self.kept()])
 
     def specs(self) -> list[LabelSpec]:
-        """All labels as set_schema takes them."""
+        """Return all labels in the form that set_schema takes."""
         return [form.spec() for form in self.kept()]
 
 
@@ -111,9 +111,10 @@ LabelFormSet = forms.formset_factory(
 
 
 def initial_rows(labels: list[Label], prompts: dict[int, list[str]], last: int = 0) -> list[dict[str, Any]]:
-    """The form's rows for the labels as they are; three empty ones where there are none.
+    """Return the initial rows of the form for the present labels, followed by empty rows.
 
-    last: the highest key a label has or had. Empty rows have the keys after it.
+    Without labels there are three empty rows, else one. `last` is the highest key that a label has or had.
+    The empty rows have the keys after it.
     """
     rows: list[dict[str, Any]] = [
         {

@@ -1,26 +1,30 @@
-"""The keys of the labels. A label keeps its key until a person gives it another: reviewers answer by heart."""
+"""The keys of the labels on the keyboard.
+
+A label keeps its key until a person changes it, because reviewers remember the keys.
+"""
 
 from collections.abc import Sequence
 
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
-KEYS = 9  # labels beyond these have no key of their own: they are found by typing
+KEYS = 9  # labels beyond these have no key; a reviewer finds them by typing
 
 
 def key_of(position: int) -> int | None:
-    """The key 1 … 9 that gives the label at this position; None above 9."""
+    """Return the key (1 … 9) of the label at this position, or None above 9."""
     return position if 1 <= position <= KEYS else None
 
 
 def assign_positions(wanted: Sequence[tuple[int | None, int | None]], last: int) -> list[int]:
-    """The positions of the labels of a schema, in the order they are listed.
+    """Return the positions of the labels of a schema, in the order of the list.
 
-    wanted: of each label the position a person wrote, and the one it has; None where there is none. last: the highest
-    position in use. A position that was written counts. Labels without one keep theirs, exchanged among themselves
-    where the list has them in another order. New labels come after the last; gaps stay.
+    `wanted` holds for each label the position that a person wrote and its present position, or None. `last`
+    is the highest position in use. A written position is used as it is. Labels without a written position
+    keep their present positions, but exchange them if the list has another order. New labels come after the
+    last. Gaps stay.
 
-    ValidationError: one position is written twice.
+    Raises ValidationError if one position is written twice.
     """
     written = [position for position, _own in wanted if position]
     repeated = next((p for p in written if written.count(p) > 1), None)

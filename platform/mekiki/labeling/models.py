@@ -1,4 +1,4 @@
-"""Labels, and the prompts that describe them."""
+"""Tables of labels and of the prompts that describe them."""
 
 from django.conf import settings
 from django.db import models
@@ -11,7 +11,7 @@ from mekiki.labeling.triggers import keep_guideline, no_prompt_added
 
 
 class Label(models.Model):
-    """A class of the dataset's schema. Critical: never accepted by machine without a person."""
+    """A class of the dataset's schema. A machine never sets a critical label without a person."""
 
     dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="labels")
     name = models.CharField(_("name"), max_length=80)
@@ -20,8 +20,8 @@ class Label(models.Model):
     guideline = models.TextField(_("guideline"), blank=True, default="")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     archived_at = models.DateTimeField(null=True)
-    # When it was last marked critical, and when the mark was last taken off: a label set says so where it holds
-    # machine labels of it.
+    # When the label was last marked critical, and when the mark was last removed. A label set states these
+    # times if it holds machine labels of this label.
     critical_since = models.DateTimeField(null=True)
     critical_until = models.DateTimeField(null=True)
 
@@ -42,12 +42,15 @@ class Label(models.Model):
 
 
 class GuidelineVersion(models.Model):
-    """One text that a label's guideline had, from its time on until the next version. A trigger of labels writes it."""
+    """A text of a label's guideline, valid from its time until the next version.
+
+    A database trigger of labels writes it.
+    """
 
     label = models.ForeignKey(Label, on_delete=models.CASCADE, related_name="guideline_versions")
     version = models.PositiveIntegerField()
     text = models.TextField(blank=True)
-    # Null: unknown, because the text is older than versions are, or was not written by the application.
+    # Null if the author is unknown: the text is older than versions, or another program wrote it.
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
@@ -61,7 +64,7 @@ class GuidelineVersion(models.Model):
 
 
 class PromptSet(models.Model):
-    """A frozen, versioned collection of prompts. Editing prompts makes the next version."""
+    """A frozen, numbered collection of prompts. Editing prompts creates the next version."""
 
     dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="prompt_sets")
     version = models.PositiveIntegerField()
@@ -81,7 +84,7 @@ class PromptSet(models.Model):
 
 
 class Prompt(models.Model):
-    """One sentence that describes one label, inside a frozen prompt set."""
+    """A sentence that describes a label, inside a frozen prompt set."""
 
     prompt_set = models.ForeignKey(PromptSet, on_delete=models.CASCADE, related_name="prompts")
     label = models.ForeignKey(Label, on_delete=models.CASCADE, related_name="prompts")

@@ -1,4 +1,7 @@
-"""What the labels page asks before it saves: changes that take labels away from heads and figures, or from people."""
+"""The questions of the labels page before it saves a change with consequences.
+
+Such a change takes labels away from heads, figures or people.
+"""
 
 from dataclasses import dataclass
 
@@ -17,14 +20,18 @@ CRITICAL = "critical-"
 
 @dataclass(frozen=True)
 class Question:
-    """One change that is saved only when the form comes back with `key` among its confirmed ones."""
+    """A change that is saved only if the submitted form confirms its `key`."""
 
     key: str
     text: str
 
 
 def questions(dataset: Dataset, specs: list[LabelSpec]) -> list[Question]:
-    """What to ask before the schema becomes `specs`, in the order of the keys."""
+    """Return the questions to ask before the schema becomes `specs`.
+
+    Questions about removed labels come first, then questions about removed critical marks. Both are in the
+    order of the keys.
+    """
     present = list(active_labels(dataset))
     by_id = {spec["id"]: spec for spec in specs if spec.get("id")}
     names = {same(spec["name"]) for spec in specs if not spec.get("id")}
@@ -40,7 +47,7 @@ def questions(dataset: Dataset, specs: list[LabelSpec]) -> list[Question]:
         for label in present
         if label.critical and label.pk in by_id and not by_id[label.pk].get("critical")
     ]
-    # Before a head knows the label, no machine can have set it.
+    # A machine cannot have set a label that no head knows.
     return sentences + [
         Question(f"{CRITICAL}{held.label.pk}", _unticked(held.label))
         for held in effects_of(unticked)
@@ -50,12 +57,12 @@ def questions(dataset: Dataset, specs: list[LabelSpec]) -> list[Question]:
 
 def _unticked(label: Label) -> str:
     return _(
-        "“%(label)s” is no longer critical: from now on machine labels of it can be part of a label set. Such a label "
-        "set says on its first page that the label was critical, and until when."
+        "“%(label)s” is no longer critical: from now on machine labels of it can be part of a label set. "
+        "Such a label set says on its first page that the label was critical, and until when."
     ) % {"label": label.name}
 
 
 def confirmed_labels(keys: list[str]) -> set[int]:
-    """The ids of the labels whose removal was confirmed."""
+    """Return the ids of the labels whose removal was confirmed."""
     numbers = [key.removeprefix(REMOVE) for key in keys if key.startswith(REMOVE)]
     return {int(number) for number in numbers if number.isascii() and number.isdigit() and len(number) < 19}

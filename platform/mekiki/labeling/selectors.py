@@ -1,4 +1,4 @@
-"""Reading labels and prompts."""
+"""Queries of labels and prompts."""
 
 from datetime import datetime
 
@@ -12,18 +12,20 @@ from mekiki.labeling.text import same
 
 
 def active_labels(dataset: Dataset) -> QuerySet[Label]:
-    """The labels of the schema in use, in the order of their keys."""
+    """Return the labels of the schema in use, in the order of their keys."""
     return Label.objects.filter(dataset=dataset, archived_at__isnull=True).order_by("position", "id")
 
 
 def archived_labels(dataset: Dataset) -> QuerySet[Label]:
-    """The labels that were taken out of the schema, the latest first."""
+    """Return the labels that were removed from the schema, the latest first."""
     return Label.objects.filter(dataset=dataset, archived_at__isnull=False).order_by("-archived_at", "-id")
 
 
 def archived_by_name(dataset: Dataset) -> dict[str, Label]:
-    """The archived label of each name, as `text.same` compares names: of several the one with the most answers, then
-    the latest."""
+    """Return one archived label for each name, with the names as `text.same` returns them.
+
+    If several have the same name, the label with the most answers is used, then the latest.
+    """
     by_name: dict[str, Label] = {}
     most: dict[str, int] = {}
     for held in effects_of(archived_labels(dataset)):
@@ -34,24 +36,26 @@ def archived_by_name(dataset: Dataset) -> dict[str, Label]:
 
 
 def last_prompts(label: Label) -> list[str]:
-    """The prompts of a label in the newest prompt set that has any; empty where it never had one."""
+    """Return the label's prompts in the newest prompt set that has any, or an empty list."""
     newest = PromptSet.objects.filter(prompts__label=label).order_by("-version").first()
     return prompts_of(newest).get(label.pk, [])
 
 
 def last_position(dataset: Dataset) -> int:
-    """The highest position a label has or had; 0 without labels. New labels come after it, so that the key of an
-    archived label does not give another one to whoever knows the keys by heart."""
+    """Return the highest position that a label has or had, or 0 without labels.
+
+    New labels come after it, so that they never take the key of an archived label, which reviewers remember.
+    """
     return Label.objects.filter(dataset=dataset).aggregate(last=Max("position"))["last"] or 0
 
 
 def current_prompt_set(dataset: Dataset) -> PromptSet | None:
-    """The newest prompt set; None before the first prompts."""
+    """Return the newest prompt set, or None if there is none."""
     return PromptSet.objects.filter(dataset=dataset).order_by("-version").first()
 
 
 def prompts_of(prompt_set: PromptSet | None) -> dict[int, list[str]]:
-    """Label id → its prompts, in order. Empty for None."""
+    """Return label id → prompts of the label, in order. The result is empty for None."""
     prompts: dict[int, list[str]] = {}
     if prompt_set is not None:
         rows = Prompt.objects.filter(prompt_set=prompt_set).order_by("label_id", "position")
@@ -61,15 +65,16 @@ def prompts_of(prompt_set: PromptSet | None) -> dict[int, list[str]]:
 
 
 def can_predict(dataset: Dataset) -> bool:
-    """Are there labels, and has each a prompt? Without, a prediction would fail."""
+    """Return whether there are labels and every label has a prompt. Otherwise a prediction would fail."""
     labels = set(active_labels(dataset).values_list("pk", flat=True))
     return bool(labels) and labels <= set(prompts_of(current_prompt_set(dataset)))
 
 
 def long_prompts(dataset: Dataset, prompt_set: PromptSet | None) -> list[dict]:
-    """Prompts the encoder cannot read to their end, as the last prediction of this prompt set found.
+    """Return the prompts that are too long for the encoder, from the last prediction of this prompt set.
 
-    Each: {"label": name, "prompt": text, "tokens": how many it has, "context": how many are read}. Empty when none are, or nothing has been predicted yet.
+    Each item is {"label": name, "prompt": text, "tokens": number of tokens, "context": number of tokens that
+    the encoder reads}. The list is empty if there are no such prompts or if nothing has been predicted yet.
     """
     if prompt_set is None:
         return []
@@ -87,8 +92,9 @@ def long_prompts(dataset: Dataset, prompt_set: PromptSet | None) -> list[dict]:
 
 
 def guideline_at(label: Label, moment: datetime) -> GuidelineVersion | None:
-    """Return the version of a label's guideline that held at a time, such as that of a decision; None: there was none.
+    """Return the version of a label's guideline that was valid at a time, or None if there was none.
 
-    Both times are the database's.
+    `moment` is a time of the database, such as that of a decision, because versions have times of the
+    database.
     """
     return label.guideline_versions.filter(created_at__lte=moment).order_by("-version").first()

@@ -1,4 +1,4 @@
-"""Every act on labels and prompts. Each is one transaction, under the dataset's row lock."""
+"""The acts on labels and prompts. Each act is one transaction under a lock of the dataset's row."""
 
 import hashlib
 import json
@@ -38,18 +38,21 @@ from mekiki.labeling.text import (
 
 
 class LabelSpec(TypedDict):
-    """One label as a person wrote it. `id` names an existing label, so that it can be renamed."""
+    """A label as a person wrote it. `id` names an existing label, so that it can be renamed."""
 
     name: str
     prompts: list[str]
     critical: NotRequired[bool]
     guideline: NotRequired[str]
     id: NotRequired[int | None]
-    position: NotRequired[int | None]  # its key; without one a label keeps its own, and a new one comes last
+    position: NotRequired[int | None]  # its key; if missing, a label keeps its key and a new label comes last
 
 
 def _lock(dataset: Dataset) -> None:
-    """One change of a schema at a time. The weaker lock: answers, which refer to the dataset, go on meanwhile."""
+    """Lock the dataset's row, so that only one change of the schema runs at a time.
+
+    The lock is FOR NO KEY UPDATE, because decisions refer to the dataset and must not wait.
+    """
     Dataset.objects.select_for_update(no_key=True).only("pk").get(pk=dataset.pk)
 
 
@@ -57,10 +60,11 @@ def _lock(dataset: Dataset) -> None:
 def add_label(
     *, dataset: Dataset, name: str, user: Any, critical: bool = False, guideline: str = ""
 ) -> Label:
-    """A new label at the end of the schema. It is predicted once it has a prompt (save_prompts).
+    """Add a label at the end of the schema; return it.
 
-    Where a label of this name was archived, that label comes back with its answers.
-    ValidationError: an empty, too long or taken name; too many labels.
+    The label is predicted once it has a prompt (save_prompts). If an archived label has this name, that label
+    is restored with its answers. Raises ValidationError if the name is empty, too long or in use, or if there
+    are too many labels.
     """
     _lock(dataset)
     name = checked_name(name)
@@ -89,7 +93,10 @@ def update_label(
     critical: bool | None = None,
     guideline: str | None = None,
 ) -> Label:
-    """Change a label's name, criticality or guideline; None leaves it. ValidationError as in add_label."""
+    """Change a label's name, criticality or guideline; None keeps the present value.
+
+    Raises ValidationError as add_label does, and if the name belongs to an archived label with answers.
+    """
     _lock(label.dataset)
     label.refresh_from_db()
     if name is not None:
@@ -105,10 +112,11 @@ def update_label(
 
 @transaction.atomic
 def archive_label(*, label: Label, user: Any, confirmed: bool = False) -> None:
-    """Take a label out of the schema. What people said with it stays; nothing is predicted so any more.
+    """Archive a label. Decisions with it stay, but it is no longer predicted.
 
-    The other labels keep their keys. ValidationError: it is the last label; or images have it as their label and
-    `confirmed` is not set (code confirm_archiving): its text says what would change (labeling.effects).
+    The other labels keep their keys. Raises ValidationError if it is the last label. Raises ValidationError
+    with the code confirm_archiving if the label has effects (labeling.effects) and `confirmed` is not set.
+    The text names the effects.
     """
     _lock(label.dataset)
     label.refresh_from_db()
@@ -124,9 +132,9 @@ def archive_label(*, label: Label, user: Any, confirmed: bool = False) -> None:
 
 @transaction.atomic
 def restore_label(*, label: Label, user: Any) -> Label:
-    """Bring an archived label back, with its answers, its prompts and, where it is free, its key.
+    """Restore an archived label with its answers and prompts, and with its key if the key is free.
 
-    ValidationError: a label in use has its name now; too many labels.
+    Raises ValidationError if an active label has its name, or if there are too many labels.
     """
     dataset = label.dataset
     _lock(dataset)
@@ -149,7 +157,10 @@ def restore_label(*, label: Label, user: Any) -> Label:
 
 @transaction.atomic
 def reorder(*, dataset: Dataset, label_ids: Iterable[int], user: Any) -> None:
-    """Give the labels their keys 1, 2, 3 … in this order. ValidationError unless each is named once."""
+    """Give the labels the keys 1, 2, 3 … in this order.
+
+    Raises ValidationError unless the order names each label exactly once.
+    """
     _lock(dataset)
     labels = {label.pk: label for label in active_labels(dataset)}
     order = [int(i) for i in label_ids]
@@ -161,13 +172,11 @@ def reorder(*, dataset: Dataset, label_ids: Iterable[int], user: Any) -> None:
 
 @transaction.atomic
 def save_prompts(*, dataset: Dataset, prompts: dict[int, list[str]], user: Any) -> PromptSet:
-    """Freeze the prompts of all active labels as the next version, and predict by them.
+    """Freeze the prompts of all active labels as the next version, and start a prediction with them.
 
-    prompts: label id → sentences; a label that is not named keeps its own. Saving what is current already
-    makes no new version.
-
-    ValidationError: no labels, a label without a prompt, a prompt too long, too many prompts, a label that
-    is not of this dataset.
+    `prompts` maps a label id to sentences. A label that is not in it keeps its prompts. Without a change
+    there is no new version. Raises ValidationError if there are no labels, a label has no prompt, a prompt is
+    too long, there are too many prompts, or a label is not of this dataset.
     """
     _lock(dataset)
     labels = list(active_labels(dataset))
@@ -194,13 +203,13 @@ def save_prompts(*, dataset: Dataset, prompts: dict[int, list[str]], user: Any) 
 def set_schema(
     *, dataset: Dataset, labels: list[LabelSpec], user: Any, confirmed: Collection[int] = ()
 ) -> PromptSet:
-    """Make the dataset's schema and prompts exactly these, and predict by them.
+    """Replace the dataset's labels and prompts by these, and start a prediction with them.
 
-    A label is recognised by its id, else by its name; where a label of that name was archived, it comes back with its
-    answers. Labels that are not listed are archived: those that images have as their label only if `confirmed` holds
-    their ids (else ValidationError, see archive_label). Labels keep their keys unless the order of the list or a
-    position says otherwise (`keys.assign_positions`). All or nothing: a ValidationError (see add_label, save_prompts;
-    also: no labels at all) changes nothing.
+    A label is recognised by its id, else by its name. If an archived label has that name, it is restored with
+    its answers. Labels that are not listed are archived. For labels with effects, this requires their ids in
+    `confirmed` (else ValidationError, see archive_label). Labels keep their keys unless the order of the list
+    or a written position changes them (`keys.assign_positions`). A ValidationError changes nothing. Its
+    causes are those of add_label and save_prompts, and an empty list of labels.
     """
     _lock(dataset)
     if not labels:
@@ -245,7 +254,7 @@ def set_schema(
         [(spec["position"], spec["own"]) for spec in specs],
         last_position(dataset),
     )
-    # Names may be exchanged between labels: step aside first, for no two may share one at any moment.
+    # Labels may exchange names. Temporary names avoid a conflict with the unique constraint.
     for spec in specs:
         label = spec["label"]
         if label is not None and label.name != spec["name"]:
@@ -272,9 +281,10 @@ def set_schema(
 
 
 def _take_back_archived(specs: list[dict[str, Any]], archived: dict[str, Label]) -> None:
-    """Give the specs without a label the archived label of their name, with its key where that is free.
+    """Assign archived labels of the same name to specs without a label, with their keys if these are free.
 
-    It stays critical, and keeps its guideline unless another is written: who adds the name again need not know of it.
+    The label stays critical, and keeps its guideline unless a new one is written, because the user who adds
+    the name again may not know the archived label.
     """
     for spec in specs:
         label = archived.get(same(spec["name"])) if spec["label"] is None and not spec["id"] else None
@@ -288,7 +298,10 @@ def _take_back_archived(specs: list[dict[str, Any]], archived: dict[str, Label])
 
 
 def _refuse_answered_names(names: list[str], dataset: Dataset) -> None:
-    """No other label takes the name under which images were labelled: nobody could distinguish two labels of one name."""
+    """Raise ValidationError if a name belongs to an archived label with answers.
+
+    Otherwise people could not distinguish two labels with the same name.
+    """
     archived = archived_by_name(dataset)
     wanted = [archived[same(name)] for name in names if same(name) in archived]
     holding = answered(wanted)
@@ -296,8 +309,8 @@ def _refuse_answered_names(names: list[str], dataset: Dataset) -> None:
         if label.pk in holding:
             raise ValidationError(
                 _(
-                    "“%(label)s” is the name of an archived label with answers. Nothing was saved. Restore that label, or "
-                    "choose another name."
+                    "“%(label)s” is the name of an archived label with answers. Nothing was saved. "
+                    "Restore that label, or choose another name."
                 )
                 % {"label": label.name},
                 code="archived_name",
@@ -314,7 +327,7 @@ def _refuse_too_many(count: int) -> None:
 
 
 def _name_author(user: Any) -> None:
-    """Say, for this transaction, who writes guidelines (labeling.triggers)."""
+    """Set the author of guideline versions for this transaction (labeling.triggers)."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('mekiki.user', %s, true)", [str(getattr(user, "pk", None) or "")])
 
@@ -340,7 +353,7 @@ def _create(dataset: Dataset, name: str, critical: bool, guideline: str, user: A
 
 
 def _change(label: Label, user: Any, **fields: Any) -> Label:
-    """Set the fields that differ; one event says what changed, from what to what."""
+    """Set the fields that differ, and record one event with the old and new values. None keeps a value."""
     changed = {k: v for k, v in fields.items() if v is not None and getattr(label, k) != v}
     if not changed:
         return label
@@ -385,7 +398,10 @@ def _held_by(label: Label) -> dict[str, Any]:
 
 
 def prompts_digest(texts: dict[int, list[str]]) -> str:
-    """SHA-256 of the canonical JSON of label id → prompts: ids ascending, prompts in order, UTF-8."""
+    """Return the SHA-256 of the canonical JSON of label id → prompts.
+
+    Ids are ascending, prompts are in order, and the text is UTF-8.
+    """
     canonical = json.dumps(
         [[label_id, texts[label_id]] for label_id in sorted(texts)], ensure_ascii=False, separators=(",", ":")
     )

@@ -1,4 +1,4 @@
-"""Checks and templates of what people write: names of labels, and prompts."""
+"""Checks of texts that people write (label names, guidelines, prompts), and prompt templates."""
 
 import unicodedata
 
@@ -12,8 +12,8 @@ MAX_PROMPT = 500
 MAX_PROMPTS = 50
 MAX_GUIDELINE = 20_000
 
-# Offered on the labels page; {label} becomes the label's name. The first is proposed where a prompt is missing.
-# They are what a model reads, in the language it reads them in: the pages show them as they are.
+# Templates on the labels page. {label} becomes the label's name. The first template is the default prompt.
+# The encoder reads them in their own language, so the pages show them without translation.
 TEMPLATES = (
     "a photo of {label}",
     "a close-up photo of a part with {label}",
@@ -27,12 +27,15 @@ TEMPLATES = (
 DEFAULT_TEMPLATE = TEMPLATES[0]
 
 
-# Joiners shape letters in some scripts, and emoji; all other format characters only hide or turn text around.
+# Joiners shape letters in some scripts, and emoji. All other format characters only hide or reverse text.
 _JOINERS = "\u200c\u200d"
 
 
 def clean(text: str) -> str:
-    """One line without control and invisible characters, outer blanks or runs of blanks (a NUL cannot be stored)."""
+    """Return the text as one line without control characters, invisible characters or repeated spaces.
+
+    Leading and trailing spaces are removed too. The database cannot store a NUL character.
+    """
     kinds = ((c, unicodedata.category(c)) for c in text)
     plain = "".join(
         " " if kind in {"Cc", "Zl", "Zp"} else c
@@ -43,7 +46,7 @@ def clean(text: str) -> str:
 
 
 def clean_block(text: str) -> str:
-    """Several lines, without control characters other than line breaks."""
+    """Return the text as several lines, without control characters other than line breaks and tabs."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return "\n".join(
         "".join(c for c in line if c == "\t" or unicodedata.category(c) != "Cc").rstrip() for line in lines
@@ -51,13 +54,16 @@ def clean_block(text: str) -> str:
 
 
 def same(name: str) -> str:
-    """What two names share when people would take them for one: NFKC, no case, no outer blanks, no joiners."""
+    """Return a key that is equal for two names that look the same to people.
+
+    It ignores case, width and compatibility forms (NFKC), outer spaces and joiners.
+    """
     seen = clean(name).translate(dict.fromkeys(map(ord, _JOINERS)))
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", seen).casefold()).strip()
 
 
 def checked_name(name: str) -> str:
-    """A label's name, cleaned. ValidationError when it is empty or too long."""
+    """Return a label's name, cleaned. Raises ValidationError if it is empty or too long."""
     name = clean(name)
     if not same(name):
         raise ValidationError(_("A label needs a name."), code="label_without_name")
@@ -71,7 +77,7 @@ def checked_name(name: str) -> str:
 
 
 def checked_guideline(text: str, label: str) -> str:
-    """A guideline, cleaned. ValidationError when it is too long."""
+    """Return a guideline, cleaned. Raises ValidationError if it is too long."""
     text = clean_block(text)
     if len(text) > MAX_GUIDELINE:
         raise ValidationError(
@@ -83,7 +89,7 @@ def checked_guideline(text: str, label: str) -> str:
 
 
 def refuse_duplicates(names: list[str]) -> None:
-    """ValidationError naming two labels of one name, whatever their case, width or blanks."""
+    """Raise ValidationError if two labels have the same name, as `same` compares names."""
     seen: dict[str, str] = {}
     for name in names:
         key = same(name)
@@ -97,9 +103,9 @@ def refuse_duplicates(names: list[str]) -> None:
 
 
 def checked_prompts(prompts: list[str], label: str) -> list[str]:
-    """The prompts of one label: cleaned, blanks and repetitions dropped, order kept.
+    """Return the prompts of one label, cleaned, without empty and repeated prompts, in order.
 
-    ValidationError, naming the label: none is left, one is too long, there are too many.
+    Raises ValidationError that names the label if no prompt is left, one is too long or there are too many.
     """
     kept = list(dict.fromkeys(text for text in map(clean, prompts) if text))
     if not kept:

@@ -1,8 +1,11 @@
-"""Triggers of the schema: versions of guidelines that no write can forget, and prompt sets that take no more prompts."""
+"""Database triggers of labels, guidelines and prompt sets.
+
+One writes a version for every change of a guideline. Another prevents new prompts in a frozen prompt set.
+"""
 
 import pgtrigger
 
-# Each new text of a guideline becomes a version. mekiki.user is set by labeling.services for the transaction.
+# Each new text of a guideline becomes a version. labeling.services sets mekiki.user for the transaction.
 KEEP_GUIDELINE = """
 IF TG_OP = 'UPDATE' THEN
     IF NEW.guideline = OLD.guideline THEN RETURN NULL; END IF;
@@ -16,9 +19,9 @@ FROM labeling_guidelineversion WHERE label_id = NEW.id;
 RETURN NULL;
 """
 
-# A prompt set takes prompts in the transaction that made it, and never again. A row that can be seen and whose
-# transaction is in progress is of this very transaction. xmin has 32 bits: the nearest number of 64 bits is meant; a row
-# so old that this is not true is refused by an error of pg_xact_status.
+# A prompt set accepts prompts only in the transaction that created it. If a visible row's transaction is in
+# progress, it is the current transaction. xmin has 32 bits, so the nearest 64-bit number is used. For a row
+# so old that this number is wrong, pg_xact_status raises an error.
 NO_PROMPT_ADDED = """
 IF EXISTS (
     SELECT FROM (
@@ -37,7 +40,7 @@ RETURN NULL;
 
 
 def keep_guideline() -> pgtrigger.Trigger:
-    """Return the trigger of labels that writes versions of guidelines."""
+    """Return the trigger on labels that writes versions of guidelines."""
     return pgtrigger.Trigger(
         name="keep_guideline",
         when=pgtrigger.After,
@@ -47,7 +50,7 @@ def keep_guideline() -> pgtrigger.Trigger:
 
 
 def no_prompt_added() -> pgtrigger.Trigger:
-    """Return the trigger of prompts that refuses them for a set of an earlier transaction."""
+    """Return the trigger on prompts that refuses prompts for a set of an earlier transaction."""
     return pgtrigger.Trigger(
         name="none_added",
         level=pgtrigger.Statement,

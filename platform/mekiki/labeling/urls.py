@@ -1,4 +1,4 @@
-"""Addresses of labels and prompts: /d/<slug>/labels/."""
+"""URL patterns of labels and prompts, under /d/<slug>/labels/."""
 
 from django.urls import path
 

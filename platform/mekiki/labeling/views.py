@@ -1,4 +1,4 @@
-"""The labels page: schema, guidelines and prompts."""
+"""Views of the labels page: schema, guidelines and prompts."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ VERSIONS = 20
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def labels(request: UserRequest, slug: str) -> HttpResponse:
-    """Show labels and prompts; an admin edits them all in one form."""
+    """Show labels and prompts. An admin edits all of them in one form."""
     needed = Role.ADMIN if request.method == "POST" else Role.VIEWER
     dataset = dataset_for(request.user, slug, needed)
     if request.method == "POST":
@@ -86,7 +86,7 @@ def _say_restored(request: UserRequest, labels: list[Label]) -> None:
 
 @require_POST
 def restore(request: UserRequest, slug: str, pk: int) -> HttpResponse:
-    """Bring an archived label back."""
+    """Restore an archived label."""
     dataset = dataset_for(request.user, slug, Role.ADMIN)
     label = archived_labels(dataset).filter(pk=min(pk, 2**63 - 1)).first()
     if label is None:
@@ -143,7 +143,7 @@ def _bad(formset: Any) -> bool:
 
 
 def _versions(request: UserRequest, dataset: Dataset) -> dict[str, Any]:
-    """The newest prompt sets, and the one that is opened by ?version=N."""
+    """Return the newest prompt sets, and the set that ?version=N selects."""
     sets = PromptSet.objects.filter(dataset=dataset).select_related("created_by")
     asked = number_in(request.GET.get("version", ""))
     opened = sets.filter(version=asked).first() if asked is not None else None

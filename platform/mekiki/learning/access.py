@@ -1,4 +1,7 @@
-"""The only way to get a head, a training run, a change of an encoder, or an encoder's embeddings, on behalf of a user."""
+"""Look up heads, training runs, encoder changes and encoders for a user.
+
+Code that acts on behalf of a user gets these objects only from here.
+"""
 
 from django.http import Http404
 
@@ -10,7 +13,10 @@ from mekiki.learning.selectors import has_embeddings, heads
 
 
 def head_for(user: User, slug: str, version: int, role: str = Role.VIEWER) -> tuple[Dataset, Head]:
-    """A dataset and its head of this version, without the weights. Errors as dataset_for; Http404: there is none."""
+    """Return the dataset and its head of this version, without the weights.
+
+    Raises the errors of dataset_for, and Http404 if the head does not exist.
+    """
     dataset = dataset_for(user, slug, role)
     head = heads(dataset).filter(version=version).first() if version < 2**31 else None
     if head is None:
@@ -20,7 +26,10 @@ def head_for(user: User, slug: str, version: int, role: str = Role.VIEWER) -> tu
 
 
 def run_for(user: User, slug: str, pk: int, role: str = Role.VIEWER) -> TrainingRun:
-    """A training run of a dataset, with its job. Errors as dataset_for; Http404 for one of another dataset."""
+    """Return a training run of the dataset, with its job.
+
+    Raises the errors of dataset_for, and Http404 if the dataset does not have this run.
+    """
     dataset = dataset_for(user, slug, role)
     runs = TrainingRun.objects.select_related("job")
     run = runs.filter(dataset=dataset, pk=pk).first() if pk < 2**63 else None
@@ -30,7 +39,10 @@ def run_for(user: User, slug: str, pk: int, role: str = Role.VIEWER) -> Training
 
 
 def change_for(user: User, slug: str, pk: int, role: str = Role.ADMIN) -> EncoderChange:
-    """A change of the encoder of a dataset. Errors as dataset_for; Http404 for one of another dataset."""
+    """Return an encoder change of the dataset.
+
+    Raises the errors of dataset_for, and Http404 if the dataset does not have this change.
+    """
     dataset = dataset_for(user, slug, role)
     change = (
         EncoderChange.objects.select_related("job", "from_encoder", "to_encoder")
@@ -46,7 +58,10 @@ def change_for(user: User, slug: str, pk: int, role: str = Role.ADMIN) -> Encode
 
 
 def embedded_for(user: User, slug: str, encoder_id: int, role: str = Role.ADMIN) -> tuple[Dataset, Encoder]:
-    """A dataset and an encoder that has embedded images of it. Errors as dataset_for; Http404 for any other encoder."""
+    """Return the dataset and an encoder that has embedded images of it.
+
+    Raises the errors of dataset_for, and Http404 if the encoder has embedded no image of the dataset.
+    """
     dataset = dataset_for(user, slug, role)
     encoder = Encoder.objects.filter(pk=encoder_id).first() if encoder_id < 2**63 else None
     if encoder is None or not has_embeddings(dataset, encoder):

@@ -1,4 +1,4 @@
-"""What a page, a file or a command says of a head's accuracy: one function for the figure, one for its notes."""
+"""The accuracy of a head in words, for pages, files and commands: the figure and the notes beside it."""
 
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
@@ -8,12 +8,12 @@ from django.utils.translation import ngettext
 
 from mekiki.learning.figures import count, percent
 
-# Below so many audited images a single percentage says more than is known: the interval comes first.
+# With fewer audited images a percentage suggests too much precision, so the interval is shown instead.
 FEW = 30
 
 
 class Estimate(Protocol):
-    """A figure with its interval: learning.models.Evaluation, or anything with these."""
+    """An accuracy figure with its interval, for example a learning.models.Evaluation."""
 
     n: int
     correct: int
@@ -26,29 +26,30 @@ class Estimate(Protocol):
 
 @dataclass(frozen=True)
 class AuditCounts:
-    """Every image drawn for the audit and shown to somebody, counted once by where it is now.
+    """Counts of the images that were drawn for the audit and shown to a person, by their present state.
 
-    archived_label, judged_again: images of `counted`; the fields after them are images that are not counted.
+    `archived_label` and `judged_again` are parts of `counted`. The fields after them count images that are
+    not part of `counted`. Each image is in exactly one of these fields or in `counted`.
     """
 
     counted: int = 0
-    archived_label: int = 0  # their label was archived: they count as wrong
-    judged_again: int = 0  # their first label was archived, and a later answer counts
+    archived_label: int = 0  # their label was archived, so they count as wrong
+    judged_again: int = 0  # their first label was archived, and a later answer is used
     without_label: int = 0  # skipped, flagged, or the reviewers did not agree
     taken_back: int = 0  # had an answer that was undone
     retired: int = 0  # moved into training by an admin
     share_changed: int = 0  # outside the reserve since the audit share was raised
-    prediction_shown: int = 0  # labelled with the prediction on the screen since
+    prediction_shown: int = 0  # labelled later with the prediction on the screen
     not_embedded: int = 0  # the encoder in use could not read them
 
     @property
     def left_out(self) -> int:
-        """How many drawn images are not counted."""
+        """Return the number of drawn images that are not counted."""
         return sum(getattr(self, name) for name in LEFT)
 
     @property
     def drawn(self) -> int:
-        """How many images were drawn and shown."""
+        """Return the number of images that were drawn and shown."""
         return self.counted + self.left_out
 
     def __bool__(self) -> bool:
@@ -58,47 +59,55 @@ class AuditCounts:
 # The columns of Evaluation, in the order in which the notes are written.
 COLUMNS = tuple(field.name for field in fields(AuditCounts))[1:]
 LEFT = COLUMNS[2:]
-# Reasons for which an image that a stated figure counts can leave the sample or change its truth.
+# Reasons why an image of a stored estimate can leave the sample later, or why its true label can change.
 _SINCE = ("archived_label", "judged_again", "taken_back", "retired", "share_changed", "prediction_shown")
 
 
 def counts_of(evaluation: Any) -> AuditCounts:
-    """The counts that were stated with an estimate."""
+    """Return the counts that were stored with an estimate."""
     return AuditCounts(evaluation.n, **{name: getattr(evaluation, name) for name in COLUMNS})
 
 
 def since_stated(evaluation: Any, now: AuditCounts) -> AuditCounts:
-    """What has left the sample since an estimate was stated. A stated estimate is never changed afterwards."""
+    """Return how many images have left the sample since an estimate was stored, by reason.
+
+    A stored estimate is never changed.
+    """
     return AuditCounts(
         now.counted, **{name: max(0, getattr(now, name) - getattr(evaluation, name)) for name in _SINCE}
     )
 
 
 def unknown_labels(evaluation: Any) -> int:
-    """How many audited images have a label in use that the head does not know; those with an archived one are not among
-    them."""
+    """Return how many audited images have an active label that the head does not know.
+
+    Images with an archived label are not counted here.
+    """
     return max(0, int(evaluation.report.get("unknown_label") or 0) - int(evaluation.archived_label))
 
 
 def leads_with_interval(n: int) -> bool:
-    """Is the interval shown in place of the percentage?"""
+    """Return whether the interval is shown instead of the percentage."""
     return n < FEW
 
 
 def interval(estimate: Estimate) -> str:
-    """The 95 % interval: "76.9 % to 96.0 %"."""
+    """Return the 95 % interval as text: "76.9 % to 96.0 %"."""
     return _("%(low)s to %(high)s") % {"low": percent(estimate.low), "high": percent(estimate.high)}
 
 
 def headline(estimate: Estimate | None) -> str:
-    """The figure to show large: the percentage, from few images the interval; "–" where nothing was audited."""
+    """Return the figure that a page shows large.
+
+    This is the percentage, the interval if there are few images, or "–" if no image was audited.
+    """
     if estimate is None or not estimate.n:
         return "–"
     return interval(estimate) if leads_with_interval(estimate.n) else percent(estimate.accuracy)
 
 
 def support(estimate: Estimate) -> str:
-    """What the figure rests on, to stand beside the headline."""
+    """Return the sentence beside the headline: the number of audited images, and the interval if needed."""
     if leads_with_interval(estimate.n):
         return ngettext(
             "%(correct)s of %(n)s audited image right; more audited images make it narrower",
@@ -113,14 +122,17 @@ def support(estimate: Estimate) -> str:
 
 
 def in_a_cell(estimate: Estimate) -> str:
-    """The figure for a table that has a column for the interval: the percentage, from few images "4 of 5"."""
+    """Return the figure for a table that has its own column for the interval.
+
+    This is the percentage, or "4 of 5" if there are few images.
+    """
     if not leads_with_interval(estimate.n):
         return percent(estimate.accuracy)
     return _("%(correct)s of %(n)s") % {"correct": count(estimate.correct), "n": count(estimate.n)}
 
 
 def images_in_a_cell(evaluation: Any) -> str:
-    """How many images a figure counts, for a table: "5", or "5 of 8 drawn" where some are not counted."""
+    """Return the number of counted images for a table: "5", or "5 of 8 drawn" if some are not counted."""
     counts = counts_of(evaluation)
     if counts.drawn == counts.counted:
         return count(counts.counted)
@@ -128,7 +140,7 @@ def images_in_a_cell(evaluation: Any) -> str:
 
 
 def all_notes(evaluation: Any, now: AuditCounts | None = None) -> list[str]:
-    """Everything to be read beside a stated figure: what it leaves out, and what has left the sample since."""
+    """Return all notes on a stored estimate: what it leaves out, and what has left the sample since then."""
     sentences = []
     if evaluation.left_out:
         sentences.append(
@@ -145,7 +157,7 @@ def all_notes(evaluation: Any, now: AuditCounts | None = None) -> list[str]:
 
 
 def notes(counts: AuditCounts) -> list[str]:
-    """A sentence for each reason why drawn images are not counted, or count as wrong."""
+    """Return one sentence for each reason why drawn images are not counted or count as wrong."""
     sentences = []
     for name in COLUMNS:
         n = getattr(counts, name)
@@ -157,29 +169,34 @@ def notes(counts: AuditCounts) -> list[str]:
 def _sentence(name: str, n: int) -> str:
     if name == "archived_label":
         return ngettext(
-            "The label of %(n)s audited image was archived: it counts as wrong until the image is judged again.",
-            "The labels of %(n)s audited images were archived: they count as wrong until they are judged again.",
+            "The label of %(n)s audited image was archived: it counts as wrong until the image is judged "
+            "again.",
+            "The labels of %(n)s audited images were archived: they count as wrong until they are judged "
+            "again.",
             n,
         )
     if name == "judged_again":
         return ngettext(
-            "%(n)s audited image was judged again after its label was archived. Its prediction could be seen before that.",
-            "%(n)s audited images were judged again after their labels were archived. Their predictions could be seen "
+            "%(n)s audited image was judged again after its label was archived. Its prediction could be seen "
             "before that.",
+            "%(n)s audited images were judged again after their labels were archived. Their predictions "
+            "could be seen before that.",
             n,
         )
     if name == "without_label":
         return ngettext(
-            "%(n)s audited image has no label (skipped, flagged, or the reviewers did not agree) and is not counted. "
-            "It is probably not an easy one.",
-            "%(n)s audited images have no label (skipped, flagged, or the reviewers did not agree) and are not "
-            "counted. They are probably not the easy ones.",
+            "%(n)s audited image has no label (skipped, flagged, or the reviewers did not agree) and is not "
+            "counted. It is probably not an easy one.",
+            "%(n)s audited images have no label (skipped, flagged, or the reviewers did not agree) and are "
+            "not counted. They are probably not the easy ones.",
             n,
         )
     if name == "taken_back":
         return ngettext(
-            "The answer about %(n)s audited image was taken back: it is not counted until the image is judged again.",
-            "The answers about %(n)s audited images were taken back: they are not counted until they are judged again.",
+            "The answer about %(n)s audited image was taken back: it is not counted until the image is "
+            "judged again.",
+            "The answers about %(n)s audited images were taken back: they are not counted until they are "
+            "judged again.",
             n,
         )
     if name == "retired":
@@ -191,7 +208,8 @@ def _sentence(name: str, n: int) -> str:
     if name == "share_changed":
         return ngettext(
             "%(n)s audited image is not counted, because the audit share was changed after it was drawn.",
-            "%(n)s audited images are not counted, because the audit share was changed after they were drawn.",
+            "%(n)s audited images are not counted, because the audit share was changed after they were "
+            "drawn.",
             n,
         )
     if name == "prediction_shown":

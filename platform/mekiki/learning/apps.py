@@ -7,7 +7,7 @@ class LearningConfig(AppConfig):
     verbose_name = "Learning"
 
     def ready(self) -> None:
-        """Labels are archived with the heads that know them in view; changes of encoders and indexes are tended."""
+        """Register the periodic chores and the count of heads that is shown before a label is archived."""
         from mekiki.jobs.chores import Chore, register
         from mekiki.labeling import effects
         from mekiki.learning.search import tend
@@ -15,6 +15,6 @@ class LearningConfig(AppConfig):
         from mekiki.learning.services import settle_all
 
         effects.register("heads", heads_by_label)
-        # The changes of encoders whose job ended without a word.
+        # Encoder changes whose job ended without recording an outcome.
         register(Chore("settle changes of encoders", 10.0, lambda: settle_all))
         register(Chore("tend search indexes", 60.0, lambda: tend))

@@ -1,4 +1,7 @@
-"""Celery beat on the schedules of the database, in the site's time zone, whatever its clock is set to."""
+"""The scheduler of Celery beat: it reads schedules from the database, in the site's time zone.
+
+It keeps working after the clock of the machine was set.
+"""
 
 import logging
 import time
@@ -15,17 +18,20 @@ from mekiki.learning.services import request_scheduled_training
 logger = logging.getLogger(__name__)
 
 
-# Beyond this, the clock was set; below it, it was only adjusted.
+# A larger jump means that the clock was set. A smaller one is a normal adjustment.
 CLOCK_WAS_SET = 5.0  # seconds
 
 
 class SiteEntry(ModelEntry):
-    """A schedule. A last run in the future, from before the clock was set back, counts as now."""
+    """One schedule. If the clock was set back, a last run in the future is treated as if it were now."""
 
     last_run_at: Any
 
     def is_due(self) -> Any:
-        """As Celery's; a training that was due in the time that comes again may run once more."""
+        """Return Celery's answer after moving a last run in the future to now.
+
+        A training that was due in the repeated span of time may run a second time.
+        """
         now = self._default_now()
         if self.last_run_at > now:
             self.last_run_at = self.model.last_run_at = now
@@ -33,24 +39,27 @@ class SiteEntry(ModelEntry):
 
 
 class SiteScheduler(DatabaseScheduler):
-    """Moves stored schedules into the site's zone before it starts: MEKIKI_TIME_ZONE may have changed meanwhile.
+    """Scheduler that moves stored schedules to the site's time zone before it starts.
 
-    When the clock was set it reckons anew: Celery orders schedules by the time of day at which they are due, and looks
-    at no other before that time.
+    MEKIKI_TIME_ZONE may have changed since the last start. After the clock was set, the scheduler computes
+    all due times again, because Celery sorts schedules by their next due time and checks nothing before it.
     """
 
     Entry = SiteEntry
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._offset = time.time() - time.monotonic()
-        self._due: set[int] = set()  # datasets whose training is still to be asked for
+        self._due: set[int] = set()  # datasets whose training must still be requested
         super().__init__(*args, **kwargs)
 
-    # Celery would connect to the broker here and wait for it, before anything that is due.
+    # Celery would connect to the broker here, and every due task would wait for that connection.
     producer = None
 
     def apply_entry(self, entry: Any, producer: Any = None) -> None:
-        """Ask for what is due. A training is a job in the database at once: a broker that is gone costs no training."""
+        """Start a due task.
+
+        A training becomes a job in the database at once, so no training is lost while the broker is down.
+        """
         if entry.task == SCHEDULED_TASK:
             self._due.add(entry.args[0])
             self._ask_for_trainings()
@@ -70,17 +79,20 @@ class SiteScheduler(DatabaseScheduler):
             logger.warning("The database did not answer (%s). A training is asked for again.", error)
             close_old_connections()
         else:
-            self.sync()  # after a kill, what was asked for is not due once more
+            self.sync()  # so that a requested training is not due again after a kill
 
     def schedule_changed(self) -> bool:
-        """Also where the latest change has an earlier time than the one before it: the clock was set back."""
+        """Return whether schedules changed, also if the clock was set back.
+
+        In that case the latest change has an earlier time than the change before it.
+        """
         before = self._last_timestamp
         changed = bool(super().schedule_changed())
         after = self._last_timestamp
         return changed or (before is not None and after is not None and after < before)
 
     def tick(self, *args: Any, **kwargs: Any) -> Any:
-        """Send what is due; the seconds until the next look."""
+        """Send all due tasks and return the seconds until the next call."""
         offset = time.time() - time.monotonic()
         if abs(offset - self._offset) > CLOCK_WAS_SET:
             logger.warning(
@@ -95,7 +107,7 @@ class SiteScheduler(DatabaseScheduler):
         return super().tick(*args, **kwargs)
 
     def setup_schedule(self) -> Any:
-        """Move the schedules, then read them."""
+        """Set up the schedules and move them to the site's time zone."""
         super().setup_schedule()
         if moved := site.move_schedules(site.zone_name()):
             logger.info("%s schedules moved to the time zone %s", moved, site.zone_name())

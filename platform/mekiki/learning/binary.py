@@ -1,10 +1,12 @@
-"""PostgreSQL's binary COPY as NumPy arrays, for the two tables with a row an image and head or encoder.
+"""PostgreSQL's binary COPY as NumPy arrays.
 
-Format (PostgreSQL documentation, "COPY", section "Binary Format"): an 11-byte signature, two int32 (flags and
-extension length, both 0), then per row an int16 with the number of fields and per field an int32 length and
-that many bytes, all big-endian; an int16 −1 ends it. A halfvec (pgvector, `halfvec_send`) is an int16 with the
-dimensions, an int16 that is unused, then one big-endian float16 a dimension. Every field here has a fixed
-width, so a whole chunk of rows is one structured array.
+It is used for the two tables that have one row for each image and head, or for each image and encoder.
+
+Format (PostgreSQL documentation, "COPY", section "Binary Format"): an 11-byte signature and two int32 (flags
+and extension length, both 0). Each row is an int16 with the number of fields, then for each field an int32
+length and that many bytes. An int16 −1 ends the data. All numbers are big-endian. A halfvec (pgvector,
+`halfvec_send`) is an int16 with the number of dimensions, an unused int16, then one big-endian float16 for
+each dimension. Every field here has a fixed width, so a chunk of rows is one structured array.
 """
 
 from collections.abc import Iterator
@@ -18,7 +20,7 @@ from psycopg import sql
 SIGNATURE = b"PGCOPY\n\xff\r\n\0"
 HEADER = SIGNATURE + bytes(8)
 TRAILER = b"\xff\xff"
-# Bytes of rows handed over at a time.
+# Bytes of rows in one chunk.
 CHUNK = 4 << 20
 
 INT8 = np.dtype(">i8")
@@ -27,12 +29,12 @@ UUID = np.dtype([("first", ">u8"), ("second", ">u8")])
 
 
 def halfvec(dim: int) -> np.dtype:
-    """A vector of `dim` half-precision numbers."""
+    """Return the dtype of a halfvec with `dim` dimensions."""
     return np.dtype([("dim", ">i2"), ("unused", ">i2"), ("values", ">f2", (dim,))])
 
 
 def row_type(fields: dict[str, np.dtype]) -> np.dtype:
-    """The bytes of one row with these columns, none of them null."""
+    """Return the dtype of one row with these columns. No column may be null."""
     parts: list[Any] = [("_fields", ">i2")]
     for name, kind in fields.items():
         parts += [(f"_{name}", ">i4"), (name, kind)]
@@ -40,7 +42,7 @@ def row_type(fields: dict[str, np.dtype]) -> np.dtype:
 
 
 def blank_rows(n: int, fields: dict[str, np.dtype]) -> NDArray[Any]:
-    """n rows with their counts and lengths filled in; the values are still to be set."""
+    """Return n rows with field counts and lengths filled in. The caller sets the values."""
     rows = np.zeros(n, row_type(fields))
     rows["_fields"] = len(fields)
     for name, kind in fields.items():
@@ -51,12 +53,16 @@ def blank_rows(n: int, fields: dict[str, np.dtype]) -> NDArray[Any]:
 
 
 def copy_in(table: str, columns: list[str], rows: NDArray[Any]) -> None:
-    """COPY structured rows (made by `blank_rows`, columns in this order) into a table."""
+    """Write structured rows into a table with COPY.
+
+    The rows come from `blank_rows`, with the columns in the same order.
+    """
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
         sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
     )
     step = max(1, CHUNK // rows.dtype.itemsize)
-    # Django translates the errors of `execute` only: a database lost in the middle is one that is tried again.
+    # Django translates only the errors of `execute`. Callers must also recognize a lost connection here, to
+    # retry.
     with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(statement) as copy:
         copy.write(HEADER)
         for start in range(0, len(rows), step):
@@ -67,10 +73,10 @@ def copy_in(table: str, columns: list[str], rows: NDArray[Any]) -> None:
 def copy_out(
     query: sql.Composable, fields: dict[str, np.dtype], *, using: Any = None
 ) -> Iterator[NDArray[Any]]:
-    """The rows of a query as structured arrays of at most about CHUNK bytes, in the query's order.
+    """Yield the rows of a query as structured arrays of at most about CHUNK bytes, in the query's order.
 
-    using: the connection to read on, the usual one when None. Nothing else can be asked of it between two chunks.
-    RuntimeError when a row does not have the given shape (a null, another dimension).
+    using: the connection to read from, by default Django's. It cannot run other queries between two chunks.
+    Raises RuntimeError if a row does not have the given shape (a null or another dimension).
     """
     kind = row_type(fields)
     expected = blank_rows(1, fields)
@@ -99,7 +105,7 @@ def copy_out(
 
 
 def _take(held: bytearray, available: int, kind: np.dtype, expected: NDArray[Any]) -> NDArray[Any]:
-    """Cut whole rows off the front of `held`, and check their counts and lengths."""
+    """Remove whole rows from the front of `held`, check their field counts and lengths, and return them."""
     whole = available // kind.itemsize * kind.itemsize
     rows = np.frombuffer(bytes(held[:whole]), kind)
     del held[:whole]

@@ -1,7 +1,7 @@
-"""A schedule between the words an admin chooses and the crontab line beat reads.
+"""Conversion between the schedule form of an admin and the crontab line that Celery beat reads.
 
-"0 3 * * *" is daily at 03:00; "0 3 * * 1" Mondays at 03:00; "0 */6 * * *" every six hours; anything else is
-shown as the line it is.
+"0 3 * * *" means daily at 03:00, "0 3 * * 1" Mondays at 03:00, and "0 */6 * * *" every six hours. Any other
+line is shown unchanged.
 """
 
 import re
@@ -15,13 +15,13 @@ from django.utils.translation import gettext as _
 from django_celery_beat.models import CrontabSchedule
 
 OFF, DAILY, WEEKLY, HOURLY, ADVANCED = "off", "daily", "weekly", "hours", "advanced"
-# Divisors of 24: "every 5 hours" would be every 5 hours but 4 at midnight.
+# Divisors of 24 only. With "every 5 hours" the last step before midnight would be 4 hours.
 HOURS = (1, 2, 3, 4, 6, 8, 12)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A schedule as the form shows it. weekday: crontab's, 0 is Sunday."""
+    """A schedule as the form shows it. `weekday` is crontab's number: 0 is Sunday."""
 
     mode: str = OFF
     hour: int = 3
@@ -32,7 +32,7 @@ class Plan:
 
 
 def to_cron(plan: Plan) -> str:
-    """The crontab line; "" for off."""
+    """Return the crontab line of a plan, or "" if the schedule is off."""
     return {
         OFF: "",
         DAILY: f"{plan.minute} {plan.hour} * * *",
@@ -43,7 +43,7 @@ def to_cron(plan: Plan) -> str:
 
 
 def from_cron(cron: str) -> Plan:
-    """The plan a crontab line stands for; "" is off."""
+    """Return the plan of a crontab line. An empty line means that the schedule is off."""
     cron = " ".join(cron.split())
     if not cron:
         return Plan()
@@ -59,7 +59,7 @@ def from_cron(cron: str) -> Plan:
 
 
 MINUTE = timedelta(minutes=1)
-# The fields of a line: how many values each has, from which on, and how many characters are stored.
+# The fields of a crontab line: column name, number of values, smallest value.
 FIELDS = (
     ("minute", 60, 0),
     ("hour", 24, 0),
@@ -72,7 +72,8 @@ FIELDS = (
 def cron_fields(cron: str) -> list[str]:
     """Return the five fields of a crontab line.
 
-    ValidationError, in the reader's language: fewer or more fields, one that cannot be read, a day that never comes.
+    Raises ValidationError, in the user's language, if the number of fields is wrong, if a field cannot be
+    read, or if the day never comes.
     """
     fields = cron.split()
     if len(fields) != 5:
@@ -134,10 +135,10 @@ def _schedule(fields: list[str]) -> crontab:
 
 
 def next_runs(cron: str, zone: str, *, count: int = 3, after: datetime | None = None) -> list[datetime]:
-    """Return the next times at which beat runs a crontab line in a zone, by beat's own reckoning.
+    """Return the next times at which beat runs a crontab line in a time zone, computed by beat's own code.
 
-    A time that daylight saving leaves out is run as much later as the clock is put forward; one that comes twice is
-    run the first time. [] for an empty line.
+    A time that daylight saving skips runs later by the length of the skipped span. A time that comes twice
+    runs the first time. The result is [] for an empty line.
     """
     if not cron.strip():
         return []
@@ -147,7 +148,7 @@ def next_runs(cron: str, zone: str, *, count: int = 3, after: datetime | None = 
     schedule.nowfun = lambda: last
     for _n in range(count):
         start, step, _now = schedule.remaining_delta(last, tz=tz)
-        # Through UTC: a time the clock leaves out becomes the one that is shown then.
+        # The way through UTC turns a skipped local time into the time that the clock shows then.
         last = (start + step).astimezone(UTC).astimezone(tz)
         runs.append(last)
     return runs

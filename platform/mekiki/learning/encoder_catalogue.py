@@ -1,7 +1,7 @@
-"""Which encoders we recommend, and what a person may type as the name of one. Plain data: no torch here.
+"""The recommended encoders, and the syntax of encoder names. This module does not import torch.
 
-Sizes are those of fp32 weights, counted from open_clip's own configurations (parameters × 4 bytes, rounded); the
-file a hub sends may differ by a little, so pages say "about". Licences are those of the model cards.
+Sizes are those of fp32 weights, computed from open_clip's configurations (parameters × 4 bytes, rounded). A
+downloaded file can differ a little, so pages say "about". Licences are copied from the model cards.
 """
 
 import re
@@ -15,28 +15,29 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 CPU, GPU = "cpu", "gpu"
-# Image towers that ONNX Runtime runs on the CPU, as encoders of their own: their vectors differ from fp32's.
+# Image towers that ONNX Runtime runs on the CPU. They are separate encoders: their vectors differ from
+# fp32's.
 VARIANTS = ("onnx", "int8")
-MAX_NAME = 200  # as long as the column that keeps it
+MAX_NAME = 200  # the length of the database column
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """One encoder of the recommended list. `download_mb` 0: it comes with the installation."""
+    """One encoder of the recommended list. `download_mb` is 0 if it comes with the installation."""
 
     name: str
     download_mb: int
     dim: int
     licence: str | Promise
-    licence_free: bool  # commercial use without asking anybody
-    devices: tuple[str, ...]  # where it is quick enough for daily work: CPU, GPU
-    languages: tuple[str, ...]  # in which prompts work well: ISO 639-1; the first is the best
-    when: str | Promise  # one sentence: when to choose it
+    licence_free: bool  # commercial use is allowed without permission
+    devices: tuple[str, ...]  # devices on which it is fast enough for daily work
+    languages: tuple[str, ...]  # prompt languages that work well (ISO 639-1), best first
+    when: str | Promise  # one sentence on when to choose it
     variants: tuple[str, ...] = VARIANTS
 
     @property
     def variant_names(self) -> tuple[str, ...]:
-        """The names under which its variants are chosen."""
+        """Return the full encoder names of the variants."""
         return tuple(f"{self.name}+{variant}" for variant in self.variants)
 
 
@@ -50,8 +51,8 @@ CATALOGUE: tuple[Recommendation, ...] = (
         devices=(CPU, GPU),
         languages=("en", "ja"),
         when=gettext_lazy(
-            "Choose it to begin today: it is installed already, needs no internet and is quick on any machine. "
-            "It knows parts, surfaces and their defects, and little else."
+            "Choose it to begin today: it is installed already, needs no internet and is quick on any "
+            "machine. It knows parts, surfaces and their defects, and little else."
         ),
     ),
     Recommendation(
@@ -63,7 +64,8 @@ CATALOGUE: tuple[Recommendation, ...] = (
         devices=(CPU, GPU),
         languages=("en",),
         when=gettext_lazy(
-            "Choose it for prompts in English on a machine without a GPU: the best balance of accuracy and speed there."
+            "Choose it for prompts in English on a machine without a GPU: the best balance of accuracy and "
+            "speed there."
         ),
     ),
     Recommendation(
@@ -88,7 +90,8 @@ CATALOGUE: tuple[Recommendation, ...] = (
         devices=(CPU, GPU),
         languages=("ja", "en"),
         when=gettext_lazy(
-            "Choose it when prompts are written in Japanese: it reads Japanese far better than the others of its size."
+            "Choose it when prompts are written in Japanese: it reads Japanese far better than the others of "
+            "its size."
         ),
     ),
     Recommendation(
@@ -100,18 +103,18 @@ CATALOGUE: tuple[Recommendation, ...] = (
         devices=(CPU, GPU),
         languages=("en",),
         when=gettext_lazy(
-            "Choose it for research only, with prompts in English: small and accurate, but its licence does not "
-            "allow commercial use."
+            "Choose it for research only, with prompts in English: small and accurate, but its licence does "
+            "not allow commercial use."
         ),
     ),
 )
 
 
 def recommended(device: str = CPU, language: str = "en") -> list[Recommendation]:
-    """The catalogue, best first, for a device (`cpu`; `cuda…` or `gpu`) and the language of the prompts.
+    """Return the catalogue, best first, for a device (`cpu`; `cuda…` or `gpu`) and a prompt language.
 
-    Fit for the device and the language comes first; what is not freely licensed comes last, always. For a
-    language that no encoder names, those that read several stand before those that read English alone.
+    Encoders without a free licence always come last. Then fit for the device and the language decides. For a
+    language that no encoder lists, encoders for several languages come before encoders for English only.
     """
     place = CPU if device.strip().lower() in {"", CPU} else GPU
     spoken = language.strip().lower().replace("_", "-").split("-")[0] or "en"
@@ -122,7 +125,7 @@ def recommended(device: str = CPU, language: str = "en") -> list[Recommendation]
         return (
             not item.licence_free,
             item.name != preferred,
-            item.name == "pocket",  # the start, not the goal
+            item.name == "pocket",  # good for a start, but less accurate
             place not in item.devices,
             reads,
         )
@@ -140,7 +143,7 @@ _FIRST_CHOICE = {
 
 @dataclass(frozen=True)
 class EncoderName:
-    """A name taken apart. `kind`: pocket, registry, hub, folder. `variant`: "", onnx, int8."""
+    """A parsed encoder name. `kind`: pocket, registry, hub or folder. `variant`: "", onnx or int8."""
 
     name: str
     kind: str
@@ -158,9 +161,10 @@ _HUB = re.compile(
 
 
 def parse_encoder_name(text: str) -> EncoderName:
-    """Check how a name is written; whether there is such an encoder is found out by the worker that loads it.
+    """Parse an encoder name and check its syntax.
 
-    Raises: ValidationError with a sentence for the person who typed it.
+    Whether the encoder exists is checked later by the worker that loads it. Raises ValidationError with a
+    sentence for the person who typed the name.
     """
     name = str(text).strip()
     if not name:
@@ -176,7 +180,7 @@ def parse_encoder_name(text: str) -> EncoderName:
             _("The name contains characters that cannot be seen. Type it by hand."), code="invisible"
         )
     base, plus, variant = name.rpartition("+")
-    if not plus or "/" in variant:  # a «+» inside a folder's path is a character like any other
+    if not plus or "/" in variant:  # a “+” inside a folder path starts no variant
         base, variant = name, ""
     if plus and base != name and variant not in VARIANTS:
         if not name.startswith("local-dir:"):
@@ -204,7 +208,8 @@ def _kind(base: str) -> str:
         if not _HUB.fullmatch(base) or ".." in base:
             raise ValidationError(
                 _(
-                    "Write a model of the hub as “hf-hub:OWNER/MODEL”, for example “hf-hub:timm/ViT-B-16-SigLIP2”."
+                    "Write a model of the hub as “hf-hub:OWNER/MODEL”, for example "
+                    "“hf-hub:timm/ViT-B-16-SigLIP2”."
                 ),
                 code="hub_name",
             )
@@ -212,8 +217,8 @@ def _kind(base: str) -> str:
     if not _REGISTRY.fullmatch(base):
         raise ValidationError(
             _(
-                "This is not the name of an encoder. Write “pocket”, “ARCHITECTURE/WEIGHTS” as open_clip lists "
-                "them, “hf-hub:OWNER/MODEL” or “local-dir:/path/to/folder”."
+                "This is not the name of an encoder. Write “pocket”, “ARCHITECTURE/WEIGHTS” as open_clip "
+                "lists them, “hf-hub:OWNER/MODEL” or “local-dir:/path/to/folder”."
             ),
             code="malformed",
         )

@@ -1,4 +1,4 @@
-"""Choosing an encoder: what is recommended here, what lies ready in folders, or any name."""
+"""Forms to choose an encoder: from the recommended list, from the model folders, or by name."""
 
 from typing import Any
 
@@ -14,18 +14,21 @@ from mekiki.learning.encoder_catalogue import CATALOGUE, CPU, GPU, Recommendatio
 from mekiki.learning.encoder_names import checked_encoder, folder_names
 from mekiki.learning.selectors import worker_reports
 
-# Kana and the common ideographs: prompts that hold any are prompts in Japanese here.
+# Kana and the common ideographs. Prompts that contain one of them are treated as Japanese.
 _JAPANESE = r"[\u3040-\u30ff\u4e00-\u9fff]"
 OTHER = "other"
 
 
 def device_here() -> str:
-    """`gpu` where a worker has told of one, else `cpu`."""
+    """Return `gpu` if a worker has reported a GPU, otherwise `cpu`."""
     return GPU if any(report.device != "cpu" for report in worker_reports()) else CPU
 
 
 def prompt_language(dataset: Dataset | None, site: str) -> str:
-    """`ja` where the dataset's prompts are written so, `en` where they are not; without prompts, the reader's own."""
+    """Return `ja` if the dataset has Japanese prompts, otherwise `en`.
+
+    Without prompts, return the language of the site's user (`site`).
+    """
     prompt_set = current_prompt_set(dataset) if dataset is not None else None
     if prompt_set is None:
         return site.split("-")[0]
@@ -34,14 +37,14 @@ def prompt_language(dataset: Dataset | None, site: str) -> str:
 
 
 def size_in_words(item: Recommendation) -> str:
-    """How much is downloaded."""
+    """Return the download size as text."""
     if not item.download_mb:
         return _("comes with Mekiki")
     return _("download of about %(size)s") % {"size": filesizeformat(item.download_mb * 1_000_000)}
 
 
 def title_of(name: str) -> str:
-    """An encoder's name as a choice reads it."""
+    """Return the text of an encoder in a list of choices."""
     if name.startswith("local-dir:"):
         return _("folder %(path)s") % {"path": name.removeprefix("local-dir:")}
     known = next((item for item in CATALOGUE if item.name == name), None)
@@ -49,7 +52,7 @@ def title_of(name: str) -> str:
 
 
 class EncoderNameField(forms.CharField):
-    """Any name of an encoder that may be chosen on this machine."""
+    """Form field for the name of an encoder that is allowed on this machine."""
 
     def __init__(self, **options: Any) -> None:
         options.setdefault("max_length", 200)
@@ -57,27 +60,27 @@ class EncoderNameField(forms.CharField):
         options.setdefault(
             "help_text",
             gettext_lazy(
-                "ARCHITECTURE/WEIGHTS as open_clip lists them, hf-hub:OWNER/MODEL, or local-dir:/path/to/folder; "
-                "+onnx or +int8 behind the name for a quicker variant on a CPU."
+                "ARCHITECTURE/WEIGHTS as open_clip lists them, hf-hub:OWNER/MODEL, or "
+                "local-dir:/path/to/folder; +onnx or +int8 behind the name for a quicker variant on a CPU."
             ),
         )
         options.setdefault("widget", forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}))
         super().__init__(**options)
 
     def clean(self, value: Any) -> str:
-        """The checked name; "" where it may be left out."""
+        """Return the checked name, or "" for an empty optional field."""
         text = super().clean(value)
         return checked_encoder(text).name if text else ""
 
 
 class EncoderForm(forms.Form):
-    """Another encoder for a dataset."""
+    """Form that selects another encoder for a dataset."""
 
     name = EncoderNameField()
 
 
 class NewDatasetForm(forms.Form):
-    """A new dataset. Labels and images follow on their own pages."""
+    """Form for a new dataset. Labels and images are added on other pages."""
 
     needed_by_choice = frozenset({"other_encoder"})
 
@@ -107,8 +110,8 @@ class NewDatasetForm(forms.Form):
     encoder_name = forms.ChoiceField(
         label=gettext_lazy("Encoder"),
         help_text=gettext_lazy(
-            "The model that reads images and prompts. “pocket” works at once; another one can be prepared later, "
-            "beside the one in use, and compared before you switch over."
+            "The model that reads images and prompts. “pocket” works at once; another one can be prepared "
+            "later, beside the one in use, and compared before you switch over."
         ),
     )
     other_encoder = EncoderNameField(label=gettext_lazy("Another encoder, by its name"), required=False)
@@ -125,7 +128,7 @@ class NewDatasetForm(forms.Form):
         ]
 
     def clean(self) -> dict[str, Any]:
-        """The encoder's name in `encoder_name`, whichever field it came from."""
+        """Return the values with the encoder's name in `encoder_name`, from either field."""
         values = super().clean() or {}
         other, chosen = values.pop("other_encoder", ""), values.get("encoder_name")
         if chosen == OTHER and "other_encoder" not in self.errors:

@@ -1,8 +1,8 @@
-"""Which encoders a person may choose in the browser or over the API.
+"""Checks of the encoder names that a user may choose in the browser or over the API.
 
-An admin of a dataset is not the operator of the machine. A `local-dir:` is read by a worker with the rights of the
-service, so only folders are taken that the operator has put aside for models; whether anything may be downloaded,
-and from where, is the operator's choice too (MEKIKI_MODEL_FOLDERS, MEKIKI_ENCODER_SOURCES).
+An admin of a dataset is not the operator of the machine. A worker reads a `local-dir:` with the rights of the
+service. So only folders that the operator has reserved for models are allowed (MEKIKI_MODEL_FOLDERS). The
+operator also decides whether and from where encoders are downloaded (MEKIKI_ENCODER_SOURCES).
 """
 
 import os
@@ -16,17 +16,17 @@ from mekiki.learning.encoder_catalogue import EncoderName, parse_encoder_name
 
 
 def checked_encoder(text: str) -> EncoderName:
-    """The name, well formed and allowed on this machine. Whether there is such an encoder is found out by loading it.
+    """Return the parsed name if it is well formed and allowed on this machine.
 
-    ValidationError says what is wrong. It is the same for a folder that exists and one that does not: nothing outside
-    the folders for models is looked at.
+    Whether the encoder exists is known only when a worker loads it. Raises ValidationError with the reason.
+    The error does not depend on whether a folder exists: nothing outside the model folders is read.
     """
     name = parse_encoder_name(text)
     if name.kind == "folder" and not _is_model_folder(name.base.removeprefix("local-dir:")):
         raise ValidationError(
             _(
-                "This folder may not be read. Model folders lie in %(folders)s; the operator of the machine can put "
-                "the model there, or allow another folder (MEKIKI_MODEL_FOLDERS)."
+                "This folder may not be read. Model folders lie in %(folders)s; the operator of the machine "
+                "can put the model there, or allow another folder (MEKIKI_MODEL_FOLDERS)."
             )
             % {"folders": ", ".join(map(str, settings.MODEL_FOLDERS))},
             code="folder_not_allowed",
@@ -34,8 +34,8 @@ def checked_encoder(text: str) -> EncoderName:
     if name.kind in {"registry", "hub"} and name.kind not in settings.ENCODER_SOURCES:
         raise ValidationError(
             _(
-                "This machine does not download encoders from there (MEKIKI_ENCODER_SOURCES). Choose “pocket” or a "
-                "model folder, or ask the operator of the machine."
+                "This machine does not download encoders from there (MEKIKI_ENCODER_SOURCES). Choose "
+                "“pocket” or a model folder, or ask the operator of the machine."
             ),
             code="source_not_allowed",
         )
@@ -43,18 +43,18 @@ def checked_encoder(text: str) -> EncoderName:
 
 
 def folder_names() -> list[str]:
-    """The model folders that lie ready: `local-dir:` names of each folder with an open_clip_config.json."""
+    """Return the `local-dir:` names of all model folders that contain an open_clip_config.json."""
     names = []
     for root in settings.MODEL_FOLDERS:
         try:
             folders = sorted(root.iterdir()) if root.is_dir() else []
-        except OSError:  # a folder the web server's user may not list
+        except OSError:  # the web server's user may not list this folder
             continue
         names += [f"local-dir:{folder}" for folder in folders if (folder / "open_clip_config.json").is_file()]
     return names
 
 
 def _is_model_folder(path: str) -> bool:
-    # Links that the operator put into such a folder are followed; “..” and the like are resolved before anything is.
+    # Links that the operator put into a model folder are allowed. “..” is resolved before the comparison.
     asked = PurePosixPath(os.path.normpath(path))
     return any(asked.is_relative_to(os.path.normpath(root)) for root in settings.MODEL_FOLDERS)

@@ -1,4 +1,4 @@
-"""The encoder of a dataset: which is in use, which suit it, preparing another, switching over, taking that back."""
+"""Views of a dataset's encoder: show it, prepare another, switch over, and take the switch back."""
 
 from collections.abc import Callable
 from typing import Any
@@ -31,7 +31,7 @@ HISTORY = 10
 
 @require_safe
 def encoder(request: UserRequest, slug: str) -> HttpResponse:
-    """Everything about the dataset's encoder on one page."""
+    """Show the page of the dataset's encoder."""
     return _page(request, dataset_for(request.user, slug), EncoderForm())
 
 
@@ -76,7 +76,10 @@ def _page(request: UserRequest, dataset: Dataset, form: EncoderForm, status: int
 
 
 def _to_take_back(changes: list[EncoderChange]) -> tuple[EncoderChange, str] | None:
-    """The change that brought the encoder in use, and why it cannot be taken back ("" when it can)."""
+    """Return the change that introduced the encoder in use, and why it cannot be taken back.
+
+    The reason is "" if the change can be taken back. The result is None if no such change exists.
+    """
     switched = next((c for c in changes if c.state == EncoderChange.State.SWITCHED), None)
     if switched is None or switched.to_name != switched.dataset.encoder_name:
         return None
@@ -84,7 +87,10 @@ def _to_take_back(changes: list[EncoderChange]) -> tuple[EncoderChange, str] | N
 
 
 def _recommended(dataset: Dataset, device: str, language: str) -> list[dict[str, Any]]:
-    """The catalogue in the order that suits the machine and the prompts; the first that may be used freely is it."""
+    """Return the catalogue, ordered for the machine and the prompts, as rows for the template.
+
+    The first row is marked as the recommendation. It has a free licence.
+    """
     rows = [
         {
             "item": item,
@@ -101,7 +107,7 @@ def _recommended(dataset: Dataset, device: str, language: str) -> list[dict[str,
 
 @require_POST
 def change(request: UserRequest, slug: str) -> HttpResponse:
-    """Prepare another encoder beside the one in use."""
+    """Prepare another encoder while the encoder in use stays active."""
     dataset = dataset_for(request.user, slug, Role.ADMIN)
     form = EncoderForm(request.POST)
     if form.is_valid():
@@ -113,7 +119,8 @@ def change(request: UserRequest, slug: str) -> HttpResponse:
             messages.success(
                 request,
                 _(
-                    "The encoder is being prepared. The one in use goes on serving; this page says how far it is."
+                    "The encoder is being prepared. The one in use goes on serving; this page says how far "
+                    "it is."
                 ),
             )
             return redirect("encoder", slug)
@@ -133,7 +140,7 @@ def _act(request: UserRequest, slug: str, pk: int, act: Callable[..., Any], done
 
 @require_POST
 def switch(request: UserRequest, slug: str, pk: int) -> HttpResponse:
-    """Switch over to a prepared encoder."""
+    """Start the switch to a prepared encoder."""
     done = _(
         "The switch is under way: what came in since is caught up with first, then everything moves at once."
     )
@@ -142,22 +149,23 @@ def switch(request: UserRequest, slug: str, pk: int) -> HttpResponse:
 
 @require_POST
 def take_back(request: UserRequest, slug: str, pk: int) -> HttpResponse:
-    """Go back to the encoder before."""
+    """Start the return to the previous encoder."""
     done = _(
-        "The change is being taken back: what came in since is caught up with first, then everything moves at once."
+        "The change is being taken back: what came in since is caught up with first, then everything moves "
+        "at once."
     )
     return _act(request, slug, pk, services.request_take_back, done)
 
 
 @require_POST
 def cancel(request: UserRequest, slug: str, pk: int) -> HttpResponse:
-    """Give up a change, or stop the step that is under way."""
+    """Cancel a change, or stop the step that is running."""
     return _act(request, slug, pk, services.cancel_change, _("Stopped. The encoder in use stays."))
 
 
 @require_POST
 def remove(request: UserRequest, slug: str, encoder_id: int) -> HttpResponse:
-    """Remove the embeddings by an encoder that is not in use."""
+    """Start the removal of the embeddings of an encoder that is not in use."""
     dataset, encoder = embedded_for(request.user, slug, encoder_id)
     try:
         services.request_removal(dataset=dataset, encoder=encoder, user=request.user)

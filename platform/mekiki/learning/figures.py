@@ -1,21 +1,24 @@
-"""Figures as the reader's language writes them: for pages, and for sentences that are put together here."""
+"""Numbers formatted in the user's language, for pages and for generated sentences."""
 
 from django.utils import formats
 
 
 def count(value: int | None) -> str:
-    """12345 → "12,345" (as the language writes it); None → "–"."""
+    """Format an integer: 12345 → "12,345" (in the user's language), None → "–"."""
     return "–" if value is None else formats.number_format(value, 0, use_l10n=True, force_grouping=True)
 
 
 def decimal(value: float, digits: int = 3) -> str:
-    """0.43219 → "0.432" (as the language writes it)."""
-    # Rounded here: Django cuts the digits of a float off. Plus zero: no “-0.000”.
+    """Format a decimal number: 0.43219 → "0.432" (in the user's language)."""
+    # Round first, because Django truncates the digits of a float. Adding zero avoids “-0.000”.
     return formats.number_format(round(value, digits) + 0.0, digits, use_l10n=True, force_grouping=True)
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    """0.9342 → "93.4 %"; None → "–". Never rounded up to 100 % or down to 0 %: neither would be true."""
+    """Format a share as a percentage: 0.9342 → "93.4 %", None → "–".
+
+    A value below 1 is never rounded up to 100 %, and a value above 0 is never rounded down to 0 %.
+    """
     if value is None:
         return "–"
     shown = round(value * 100, digits)

@@ -1,4 +1,4 @@
-"""When heads are retrained: by the number of answers, and by the clock."""
+"""The form that sets when heads are retrained: after a number of answers, and on a schedule."""
 
 from datetime import time
 from typing import Any
@@ -22,7 +22,7 @@ WEEKDAYS = [
 
 
 class ScheduleForm(forms.Form):
-    """The schedule of one dataset."""
+    """Form for the retraining schedule of one dataset."""
 
     needed_by_choice = frozenset({"at", "weekday", "hours", "cron"})
 
@@ -68,7 +68,7 @@ class ScheduleForm(forms.Form):
         }
 
     def clean(self) -> dict[str, Any]:
-        """The fields that the chosen kind of schedule needs."""
+        """Check that the fields of the chosen kind of schedule are filled in."""
         values = super().clean() or self.cleaned_data
         mode = values.get("mode")
         if mode in {DAILY, WEEKLY} and values.get("at") is None and "at" not in self.errors:
@@ -82,7 +82,7 @@ class ScheduleForm(forms.Form):
         return values
 
     def cron_line(self) -> str:
-        """The chosen schedule as a crontab line; "" for off."""
+        """Return the chosen schedule as a crontab line, or "" if it is off."""
         values = self.cleaned_data
         at = values.get("at") or time(3, 0)
         return to_cron(
@@ -98,7 +98,7 @@ class ScheduleForm(forms.Form):
 
     @staticmethod
     def values_of(cron: str, retrain_every: int) -> dict[str, Any]:
-        """The form's initial values."""
+        """Return the form's initial values for a crontab line."""
         plan = from_cron(cron)
         return {
             "retrain_every": retrain_every,
@@ -111,7 +111,7 @@ class ScheduleForm(forms.Form):
 
 
 def in_words(cron: str) -> str:
-    """A schedule as a phrase, for those who may not change it."""
+    """Return a schedule as a phrase, for users who may not change it."""
     plan = from_cron(cron)
     at = f"{plan.hour:02}:{plan.minute:02}"
     if plan.mode == OFF:

@@ -20,7 +20,7 @@ from mekiki.learning.triggers import recorded_changes
 
 
 class Encoder(models.Model):
-    """An open_clip model with its weights. Another digest or precision is another encoder."""
+    """An open_clip model with its weights. A different digest or precision makes a different encoder."""
 
     name = models.CharField(max_length=200)
     digest = models.CharField(max_length=64)  # SHA-256 of the weights
@@ -40,13 +40,14 @@ class Encoder(models.Model):
 
 
 class EncoderProbe(models.Model):
-    """What the first worker that loaded an encoder computed from known pictures and sentences.
+    """Reference vectors that the first worker computed with an encoder from fixed images and sentences.
 
-    Every worker computes the same and embeds only where its vectors agree with these (docs/decisions/0020).
+    Every worker computes the same vectors. It embeds images only if they agree with the reference vectors
+    (docs/decisions/0020).
     """
 
     encoder = models.ForeignKey(Encoder, on_delete=models.CASCADE, related_name="probes")
-    version = models.PositiveSmallIntegerField()  # of the pictures and sentences
+    version = models.PositiveSmallIntegerField()  # of the fixed images and sentences
     vectors = models.BinaryField()  # (n, d) float32, row by row, little-endian
     host = models.CharField(max_length=200)
     processor = models.CharField(max_length=200)
@@ -61,13 +62,16 @@ class EncoderProbe(models.Model):
 
 
 class WorkerDifference(models.Model):
-    """A worker that computes other vectors with an encoder than those on record, and therefore embeds nothing by it."""
+    """A worker whose vectors differ from the reference vectors of an encoder.
+
+    Such a worker embeds nothing with this encoder.
+    """
 
     encoder = models.ForeignKey(Encoder, on_delete=models.CASCADE, related_name="differences")
     host = models.CharField(max_length=200)
     processor = models.CharField(max_length=200)
-    cosine = models.FloatField()  # the smallest to the vectors on record
-    least = models.FloatField()  # what is needed
+    cosine = models.FloatField()  # smallest cosine to the reference vectors
+    least = models.FloatField()  # smallest allowed cosine
     seen_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
@@ -78,7 +82,7 @@ class WorkerDifference(models.Model):
 
 
 class Embedding(models.Model):
-    """One unit vector of one image by one encoder, in half precision."""
+    """The unit vector of one image by one encoder, in half precision."""
 
     pk = models.CompositePrimaryKey("encoder_id", "image_id")
     encoder = models.ForeignKey(Encoder, on_delete=models.CASCADE)
@@ -87,7 +91,7 @@ class Embedding(models.Model):
 
     class Meta:
         triggers = [
-            # A copy of the vectors is brought up to date by what was added and removed: they never change.
+            # Copies of the vectors are updated only from added and removed rows, so a row must never change.
             pgtrigger.Protect(name="immutable", operation=pgtrigger.Update),
             *recorded_changes(),
         ]
@@ -97,20 +101,22 @@ class Embedding(models.Model):
 
 
 class EmbeddingChange(models.Model):
-    """One statement that added or removed embeddings of a dataset, written by the triggers of `Embedding`.
+    """A log row for one SQL statement that added or removed embeddings of a dataset.
 
-    It becomes visible exactly when its rows do, however many write at once and whatever their ids: a copy that
-    has taken up every change of these ids holds every row. The id is random, so that a database restored from a
-    backup cannot be mistaken for the one that was copied. `low` and `high` bound the image ids.
+    The triggers of `Embedding` write these rows. A log row becomes visible at the same moment as its
+    embeddings, also with concurrent writers. So a copy that has applied all log rows contains all embeddings.
+    The id is random, so that a database restored from a backup is not mistaken for the copied database. `low`
+    and `high` bound the image ids.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    # Rows stay behind an encoder or dataset that was deleted, whose embeddings go while it is being deleted.
+    # No foreign keys: log rows stay after their encoder or dataset is deleted, and that deletion is logged
+    # too.
     encoder = models.ForeignKey(Encoder, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False)
     dataset = models.ForeignKey(Dataset, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False)
     low = models.BigIntegerField()
     high = models.BigIntegerField()
-    rows = models.BigIntegerField()  # below zero where they were removed
+    rows = models.BigIntegerField()  # negative if the embeddings were removed
 
     class Meta:
         indexes = [models.Index(fields=["encoder", "dataset"], name="embedding_change_of")]
@@ -120,9 +126,10 @@ class EmbeddingChange(models.Model):
 
 
 class TextEmbedding(models.Model):
-    """A text somebody searched for, and its unit vector by one encoder once a worker has answered; or why there is none.
+    """A search text with its unit vector by one encoder, or the reason why it has no vector.
 
-    Rows are asked for by pages and kept as a cache: the least recently used go (learning.search.texts).
+    A page creates the row, and a worker fills it in. The rows are a cache, from which the least recently used
+    texts are deleted (learning.search.texts).
     """
 
     encoder = models.ForeignKey(Encoder, on_delete=models.CASCADE)
@@ -132,7 +139,7 @@ class TextEmbedding(models.Model):
     problem = models.CharField(max_length=20, default="")  # a code of learning.search.texts
     detail = models.JSONField(default=dict)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
-    asked_at = models.DateTimeField(null=True)  # when a worker was last asked
+    asked_at = models.DateTimeField(null=True)  # when the last request to a worker was sent
     answered_at = models.DateTimeField(null=True)
     used_at = models.DateTimeField()
 
@@ -155,7 +162,7 @@ class TextEmbedding(models.Model):
 
 
 class EncodingProblem(models.Model):
-    """An image the encoder could not read, and why: reported, and the rest goes on."""
+    """An image that the encoder could not read, with the reason. The other images are still embedded."""
 
     encoder = models.ForeignKey(Encoder, on_delete=models.CASCADE)
     image = models.ForeignKey(Image, on_delete=models.CASCADE)
@@ -171,9 +178,9 @@ class EncodingProblem(models.Model):
 
 
 class Head(models.Model):
-    """A classifier on embeddings. Immutable once trained: the database refuses changes.
+    """A classifier on embeddings. The database refuses changes after it was stored.
 
-    `weights` is a safetensors file (never a pickle). `label_ids` gives the order of its classes.
+    `weights` is a safetensors file (never a pickle). `label_ids` gives the order of the classes.
     """
 
     class Kind(models.TextChoices):
@@ -208,20 +215,24 @@ class Head(models.Model):
 
     @property
     def is_trained(self) -> bool:
-        """Whether it learned from confirmed labels, by whichever kind of head; else it is its prompts alone."""
+        """Return whether the head was trained on confirmed labels. A zero-shot head uses only prompts."""
         return self.kind != self.Kind.ZERO_SHOT
 
 
 class HeadTrainingLabel(models.Model):
-    """One image a head was trained on: the label, the decision that set it, and the decisions of others who were asked
-    about it too. Where those name another label, the head was taught each by its share."""
+    """An image that a head was trained on, with its label and the decisions about it.
+
+    `decision_id` is the decision that set the label. `others` are decisions of other reviewers. A decision
+    never changes its label. If these name other labels, the image was used for each label, weighted by its
+    share of the decisions.
+    """
 
     pk = models.CompositePrimaryKey("head_id", "image_id")
     head = models.ForeignKey(Head, on_delete=models.CASCADE, related_name="training_labels")
     image = models.ForeignKey(Image, on_delete=models.CASCADE)
     label = models.ForeignKey(Label, on_delete=models.PROTECT)
     decision_id = models.BigIntegerField()
-    others = ArrayField(models.BigIntegerField(), default=list)  # decisions; each names its label for good
+    others = ArrayField(models.BigIntegerField(), default=list)  # decision ids
 
     class Meta:
         triggers = append_only()
@@ -231,12 +242,12 @@ class HeadTrainingLabel(models.Model):
 
 
 class Champion(models.Model):
-    """The head in use in a dataset. Its history is in the events."""
+    """The head in use in a dataset. Earlier champions are in the event log."""
 
     dataset = models.OneToOneField(Dataset, on_delete=models.CASCADE, related_name="champion")
     head = models.ForeignKey(Head, on_delete=models.PROTECT)
     since = models.DateTimeField(db_default=Now(), editable=False)
-    reason = models.JSONField(default=dict)  # as learning.reasons tells it
+    reason = models.JSONField(default=dict)  # format: learning.reasons
 
     def __str__(self) -> str:
         return f"{self.dataset_id}: {self.head_id}"
@@ -257,7 +268,7 @@ class TrainingRun(models.Model):
     head = models.OneToOneField(Head, null=True, on_delete=models.SET_NULL, related_name="run")
     promoted = models.BooleanField(default=False)
     reason = models.TextField(default="")  # why it did or did not replace the champion
-    log = models.TextField(default="")  # as learning.training_log tells it
+    log = models.TextField(default="")  # format: learning.training_log
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     finished_at = models.DateTimeField(null=True)
@@ -270,25 +281,28 @@ class TrainingRun(models.Model):
 
 
 class Evaluation(models.Model):
-    """How good a head is, estimated from the audit stream only, at one moment. The newest one counts.
+    """An estimate of a head's accuracy at one moment, from the audit stream only.
 
-    `answers` is how many labels people had confirmed by then: the horizontal axis of the learning curve.
+    The newest estimate of a head is the valid one. `answers` is the number of labels that reviewers had
+    confirmed at that moment. It is the horizontal axis of the learning curve.
     """
 
     head = models.ForeignKey(Head, on_delete=models.CASCADE, related_name="evaluations")
     n = models.PositiveIntegerField()  # audited images
     correct = models.PositiveIntegerField()
-    # The estimate where images are weighted by when they came in; None: correct / n, all weights being equal.
+    # The estimate if images are weighted by when they were imported. None: all weights are equal (correct /
+    # n).
     share = models.FloatField(null=True)
     low = models.FloatField()  # 95 % interval of the estimate
     high = models.FloatField()
-    # Images that came in when nothing was audited yet of those they came with: the estimate says nothing of them.
+    # Images in strata (review.selectors.audit_strata) without an audited image. The estimate does not cover
+    # them.
     left_out = models.PositiveBigIntegerField(default=0)
-    # What became of the other images drawn for the audit, by then (learning.accuracy.AuditCounts).
-    archived_label = models.PositiveIntegerField(default=0)  # of the n: they count as wrong
+    # Counts of the other images that were drawn for the audit (learning.accuracy.AuditCounts).
+    archived_label = models.PositiveIntegerField(default=0)  # part of n: they count as wrong
     judged_again = models.PositiveIntegerField(
         default=0
-    )  # of the n: a later answer counts, the first label is archived
+    )  # part of n: the first label is archived, and a later answer is used
     without_label = models.PositiveIntegerField(default=0)
     taken_back = models.PositiveIntegerField(default=0)
     retired = models.PositiveIntegerField(default=0)
@@ -296,7 +310,7 @@ class Evaluation(models.Model):
     prediction_shown = models.PositiveIntegerField(default=0)
     not_embedded = models.PositiveIntegerField(default=0)
     answers = models.PositiveIntegerField(default=0)
-    report = models.JSONField(default=dict)  # per label: precision, recall, their intervals; confusion
+    report = models.JSONField(default=dict)  # precision and recall with intervals by label; confusion
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
@@ -316,17 +330,19 @@ class Evaluation(models.Model):
 
     @property
     def accuracy(self) -> float | None:
-        """The estimate, in [0, 1]; None where nothing was audited."""
+        """Return the estimate in [0, 1], or None if no image was audited."""
         if self.share is not None:
             return self.share
         return self.correct / self.n if self.n else None
 
 
 class EncoderChange(models.Model):
-    """A change of a dataset's encoder: prepared beside the one in use, switched over by one recorded act, and taken
-    back by one. `created_by` is empty where the platform began it, because the weights behind a name were replaced.
+    """A change of a dataset's encoder.
 
-    A change in one of ACTING has a job that works on it; in one of OPEN it keeps others from beginning.
+    The new encoder is prepared while the old encoder stays in use. One recorded step switches over, and one
+    recorded step takes the switch back. `created_by` is null if the platform started the change because the
+    weights behind a name were replaced. In an ACTING state a job works on the change. While a change is in an
+    OPEN state, no other change of the dataset can start.
     """
 
     class State(models.TextChoices):
@@ -351,14 +367,15 @@ class EncoderChange(models.Model):
     to_head = models.ForeignKey(Head, null=True, on_delete=models.SET_NULL, related_name="+")
     state = models.CharField(max_length=12, choices=State.choices, default=State.PREPARING)
     job = models.ForeignKey(Job, null=True, on_delete=models.SET_NULL, related_name="+")
-    # Why the last step did not succeed: a code for programs, the sentence in the language of who asked, and in every one.
+    # Why the last step failed: a code for programs, the sentence in the requester's language, and in every
+    # language.
     error_code = models.CharField(max_length=40, default="")
     error = models.TextField(default="")
     error_texts = models.JSONField(default=dict)
     facts = models.JSONField(
         default=dict
     )  # of the new encoder: device, seconds, context, prompts too long for it
-    comparison = models.JSONField(default=dict)  # old and new, as workers.steps.comparing tells it
+    comparison = models.JSONField(default=dict)  # old and new encoder; format: workers.steps.comparing
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     ready_at = models.DateTimeField(null=True)
@@ -394,12 +411,15 @@ class EncoderChange(models.Model):
 
     @property
     def error_for_reader(self) -> str:
-        """Why the last step did not succeed, in the reader's language where it is known in it."""
+        """Return why the last step failed, in the user's language if that text is stored."""
         return for_reader(self.error_texts) or self.error
 
 
 class WorkerReport(models.Model):
-    """What a worker said of its machine, when it began or loaded an encoder. Pages recommend encoders by it."""
+    """Facts about a worker's machine, reported when the worker starts or loads an encoder.
+
+    Pages use them to recommend encoders.
+    """
 
     host = models.CharField(max_length=200, unique=True)
     device = models.CharField(max_length=40)  # cpu, cuda, cuda:1 …
@@ -413,11 +433,13 @@ class WorkerReport(models.Model):
 
 
 class Prediction(models.Model):
-    """One head's answer for one image. Written in bulk for a head, dropped when the head is replaced.
+    """The prediction of one head for one image.
 
-    A partition a head, made by `services.open_predictions`: a row cannot be inserted before it. The indexes by label
-    and by confidence belong to the partitions (`services.index_predictions`), and so no migration knows them. Triggers
-    stand for the foreign keys (docs/decisions/0012): predictions go with their image and their head.
+    Predictions of a head are written in bulk and dropped when the head is replaced. Each head has its own
+    partition, which `services.open_predictions` creates before the first insert. The indexes by label and by
+    confidence belong to the partitions (`services.index_predictions`), so no migration contains them.
+    Triggers replace the foreign keys (docs/decisions/0012): predictions are deleted with their image and
+    their head.
     """
 
     pk = models.CompositePrimaryKey("head_id", "image_id")
@@ -431,8 +453,8 @@ class Prediction(models.Model):
     runner_up = models.ForeignKey(
         Label, null=True, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
     )
-    confidence = models.FloatField()  # of `label`, calibrated when the head is
-    margin = models.FloatField()  # confidence minus that of the runner-up
+    confidence = models.FloatField()  # of `label`; calibrated if the head is calibrated
+    margin = models.FloatField()  # confidence minus the confidence of the runner-up
     entropy = models.FloatField()  # nats
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Why an image has no embedding: reasons that the platform finds itself, as they are stored."""
+"""Reasons, as stored, why an image has no embedding. The platform itself detects these problems."""
 
 from django.utils.translation import gettext_noop
 

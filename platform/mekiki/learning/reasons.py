@@ -1,6 +1,7 @@
-"""Why a head did or did not replace the one in use: stored as a code with values, told in the reader's language.
+"""Reasons why a head did or did not replace the head in use.
 
-A reason is JSON text: {"code": …, "promoted": bool, and the values the sentence needs}.
+A reason is stored as a code with values and shown as a sentence in the user's language. It is JSON text:
+{"code": …, "promoted": bool, and the values that the sentence needs}.
 """
 
 import json
@@ -14,12 +15,12 @@ from mekiki.learning.models import Champion, Head
 
 
 def dump(reason: dict[str, Any]) -> str:
-    """A reason as it is stored."""
+    """Return a reason as the JSON text that is stored."""
     return json.dumps(reason, ensure_ascii=False, sort_keys=True)
 
 
 def parse(text: str) -> dict[str, Any]:
-    """A stored reason; {"code": "text", "text": …} for a plain sentence, {} for none."""
+    """Return a stored reason as a dict: {"code": "text", "text": …} for a plain sentence, {} for none."""
     if not text:
         return {}
     try:
@@ -30,7 +31,7 @@ def parse(text: str) -> dict[str, Any]:
 
 
 def sentence(reason: str | dict[str, Any]) -> str:
-    """The reason in words. An unknown code reads as itself: nothing recorded is hidden."""
+    """Return the reason as a sentence. An unknown code is shown unchanged, so that no record is hidden."""
     values = parse(reason) if isinstance(reason, str) else reason
     code = values.get("code", "")
     tell = _SENTENCES.get(code)
@@ -41,14 +42,18 @@ def sentence(reason: str | dict[str, Any]) -> str:
 
 
 def reason_of(head: Head, in_use: Champion | None = None) -> str:
-    """Why a head was or was not put in use; why it is in use, where that was somebody's choice."""
+    """Return the sentence that explains why a head was or was not promoted.
+
+    If the head is in use because a person chose it or changed the encoder, return that reason.
+    """
     chosen = {"by_hand", "new_encoder", "taken_back"}
     if in_use is not None and in_use.head_id == head.pk and in_use.reason.get("code") in chosen:
         return sentence(in_use.reason)
     run = getattr(head, "run", None)  # none for a zero-shot head
     if run is not None:
         return sentence(run.reason)
-    # A zero-shot head, or one that a change of the encoder made: the first head of an encoder is one of the two.
+    # Only zero-shot heads and heads of an encoder change have no run. The first head of an encoder is one of
+    # them.
     first = not Head.objects.filter(
         dataset_id=head.dataset_id, encoder_id=head.encoder_id, version__lt=head.version
     ).exists()

@@ -1,9 +1,10 @@
-"""What came of training a head again from its own inputs: stored as codes, told in the reader's language.
+"""The result of training a head again from its own inputs, as a sentence in the user's language.
 
-A result is JSON, kept with the job and the event "head.verified":
-outcome, "same" | "different" | "impossible"; version and digest of the head; and where they apply
-computed (the digest that came out), code (why it is impossible), altered, relabelled, reembedded (booleans),
-code_before and code_now (versions of the code that makes heads), and the values a sentence needs.
+A result is a JSON object, stored with the job and in the event "head.verified". It contains `outcome`
+("same", "different" or "impossible") and the `version` and `digest` of the head. Where they apply, it also
+contains `computed` (the resulting digest), `code` (why it is impossible), the booleans `altered`,
+`relabelled` and `reembedded`, `code_before` and `code_now` (versions of the training code), and values for
+the sentence.
 """
 
 from typing import Any
@@ -15,7 +16,7 @@ SAME, DIFFERENT, IMPOSSIBLE = "same", "different", "impossible"
 
 
 def sentence(result: dict[str, Any]) -> str:
-    """The outcome in words, with what explains it. A code that is not known reads as itself."""
+    """Return the outcome as a sentence, with an explanation. An unknown code is shown unchanged."""
     tell = {SAME: _same, DIFFERENT: _different, IMPOSSIBLE: _impossible}.get(result.get("outcome", ""))
     try:
         return tell(result) if tell else str(result.get("outcome", ""))
@@ -33,8 +34,8 @@ def _different(v: dict[str, Any]) -> str:
     if v.get("altered"):
         parts.append(
             _(
-                "The stored weights do not have the digest %(digest)s that was noted when they were made: they were "
-                "changed since."
+                "The stored weights do not have the digest %(digest)s that was noted when they were made: "
+                "they were changed since."
             )
             % {"digest": v["digest"]}
         )
@@ -49,8 +50,8 @@ def _different(v: dict[str, Any]) -> str:
     if v.get("code_before") != v.get("code_now"):
         explained.append(
             _(
-                "The code that makes heads has changed since (%(before)s, now %(now)s), so the same digest cannot be "
-                "expected."
+                "The code that makes heads has changed since (%(before)s, now %(now)s), so the same digest "
+                "cannot be expected."
             )
             % {"before": v["code_before"], "now": v["code_now"]}
         )
@@ -63,8 +64,9 @@ def _different(v: dict[str, Any]) -> str:
     if not explained and not v.get("altered"):
         explained.append(
             _(
-                "By what is on record nothing changed since: either the head was not made from these labels, or this "
-                "worker computes other last digits (another processor, or other versions of its libraries)."
+                "By what is on record nothing changed since: either the head was not made from these labels, "
+                "or this worker computes other last digits (another processor, or other versions of its "
+                "libraries)."
             )
         )
     return " ".join(parts + explained)
@@ -72,8 +74,8 @@ def _different(v: dict[str, Any]) -> str:
 
 def _relabelled() -> str:
     return _(
-        "The labels on record do not have the digest that was noted when it was trained: a label was renamed since, "
-        "or the record was changed."
+        "The labels on record do not have the digest that was noted when it was trained: a label was renamed "
+        "since, or the record was changed."
     )
 
 
@@ -85,8 +87,8 @@ def _impossible(v: dict[str, Any]) -> str:
         ),
         "encoder_other": lambda: (
             _(
-                "The weights behind %(name)s are others now (%(now)s…) than those it was made with (%(then)s…), or this "
-                "worker computes in another precision."
+                "The weights behind %(name)s are others now (%(now)s…) than those it was made with "
+                "(%(then)s…), or this worker computes in another precision."
             )
             % {"name": v["name"], "now": v["now"][:12], "then": v["then"][:12]}
         ),
@@ -101,7 +103,8 @@ def _impossible(v: dict[str, Any]) -> str:
         "images_deleted": lambda: (
             ngettext(
                 "%(n)d of the %(total)d labels it was trained on is gone, because its image was deleted.",
-                "%(n)d of the %(total)d labels it was trained on are gone, because their images were deleted.",
+                "%(n)d of the %(total)d labels it was trained on are gone, because their images were "
+                "deleted.",
                 v["missing"],
             )
             % {"n": v["missing"], "total": v["total"]}

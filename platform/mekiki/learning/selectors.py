@@ -1,4 +1,4 @@
-"""Reading heads, evaluations and schedules; and embeddings as arrays."""
+"""Queries for heads, evaluations, schedules and encoder changes, and for embeddings as arrays."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ SCHEDULED_TASK = "workers.tasks.scheduled_training"
 
 
 def champion(dataset: Dataset) -> Head | None:
-    """The head in use, without its weights in memory; None before the first prediction."""
+    """Return the head in use without its weights, or None before the first prediction."""
     return (
         Head.objects.filter(champion__dataset=dataset)
         .select_related("encoder", "prompt_set")
@@ -44,12 +44,12 @@ def champion(dataset: Dataset) -> Head | None:
 
 
 def champion_since(dataset: Dataset) -> Champion | None:
-    """The champion's row, for the moment it took over."""
+    """Return the champion row, which has the time and the reason of the promotion."""
     return Champion.objects.filter(dataset=dataset).first()
 
 
 def heads(dataset: Dataset) -> QuerySet[Head]:
-    """All heads of the dataset, newest first, without their weights."""
+    """Return all heads of the dataset, newest first, without their weights."""
     return (
         Head.objects.filter(dataset=dataset)
         .select_related("encoder", "prompt_set", "run")
@@ -59,7 +59,7 @@ def heads(dataset: Dataset) -> QuerySet[Head]:
 
 
 def training_runs(dataset: Dataset) -> QuerySet[TrainingRun]:
-    """All training runs of the dataset, newest first."""
+    """Return all training runs of the dataset, newest first."""
     return (
         TrainingRun.objects.filter(dataset=dataset)
         .select_related("job", "created_by", "head", "dataset")
@@ -69,32 +69,33 @@ def training_runs(dataset: Dataset) -> QuerySet[TrainingRun]:
 
 
 def latest_evaluation(dataset: Dataset) -> Evaluation | None:
-    """The newest estimate of the champion's accuracy; None before the first audited image."""
+    """Return the newest estimate of the champion's accuracy, or None before the first audited image."""
     return Evaluation.objects.filter(head__champion__dataset=dataset).order_by("-id").first()
 
 
 def evaluation_of(head: Head) -> Evaluation | None:
-    """The newest estimate of one head's accuracy."""
+    """Return the newest estimate of a head's accuracy, or None if there is none."""
     return Evaluation.objects.filter(head=head).order_by("-id").first()
 
 
 def training_run_of(head: Head) -> TrainingRun | None:
-    """The run that made a head; None for a zero-shot head, or one that a change of the encoder made."""
+    """Return the run that trained a head, or None for zero-shot heads and heads of an encoder change."""
     return getattr(head, "run", None)
 
 
 def learning_curve(dataset: Dataset, until: Head | None = None) -> list[Evaluation]:
-    """Estimates of the heads in use over time, oldest first: at each number of answers the newest one.
+    """Return the accuracy estimates of the promoted heads, by ascending number of answers.
 
-    until: only what was known when this head was last measured (or made), its own estimates included though it
-    was not put in use.
+    For each number of answers only the newest estimate is kept.
+    until: return only estimates that existed when this head was last evaluated (or created). The head's own
+    estimates are included even if it was not promoted.
     """
     points: dict[int, Evaluation] = {}
-    # Only the figures: reports are as large as labels × labels, and there is one for each refill of the queue.
+    # Leave out the reports: each has labels × labels entries, and each refill of the queue adds one.
     evaluations = Evaluation.objects.filter(head__dataset=dataset).select_related("head")
     figures = ("n", "correct", "share", "low", "high", "left_out", "answers", *COLUMNS)
     evaluations = evaluations.only(*figures, "head__version")
-    # A challenger that was not put in use is measured too, and belongs on its own page only.
+    # Challengers that were not promoted are evaluated too, but they appear only on their own pages.
     others = evaluations.exclude(head__run__promoted=False)
     if until is None:
         evaluations = others
@@ -109,29 +110,29 @@ def learning_curve(dataset: Dataset, until: Head | None = None) -> list[Evaluati
 
 
 def last_verification(head: Head) -> Job | None:
-    """The last job that repeated the head's training and came to an end of its own; None before the first."""
+    """Return the last job that repeated the head's training and succeeded or failed, or None."""
     jobs = Job.objects.filter(dataset_id=head.dataset_id, kind=Kind.VERIFY_HEAD, payload__head=head.pk)
     ended = jobs.filter(state__in=[State.SUCCEEDED, State.FAILED]).select_related("created_by")
     return ended.order_by("-number").first()
 
 
 def schedule_of(dataset: Dataset) -> PeriodicTask | None:
-    """The dataset's schedule of retraining, with its crontab; None when it is off."""
+    """Return the dataset's retraining schedule with its crontab, or None if it is off."""
     return PeriodicTask.objects.filter(name=schedule_name(dataset)).select_related("crontab").first()
 
 
 def schedule_name(dataset: Dataset) -> str:
-    """The name of the dataset's periodic task."""
+    """Return the name of the dataset's periodic task."""
     return f"train dataset {dataset.pk}"
 
 
 def encoding_problems(dataset: Dataset) -> QuerySet[EncodingProblem]:
-    """Images of the dataset that an encoder could not read."""
+    """Return the images of the dataset that an encoder could not read, with the reasons."""
     return EncodingProblem.objects.filter(image__dataset=dataset).select_related("image").order_by("image_id")
 
 
 def heads_by_label(label_ids: list[int]) -> dict[int, int]:
-    """Label id → how many heads have it among their labels."""
+    """Return label id → number of heads that have the label as a class."""
     counts: dict[int, int] = {}
     heads = Head.objects.filter(label_ids__overlap=label_ids).order_by()
     for ids in heads.values_list("label_ids", flat=True):
@@ -141,23 +142,26 @@ def heads_by_label(label_ids: list[int]) -> dict[int, int]:
 
 
 def label_counts(head: Head) -> dict[int, int]:
-    """Label id → how many images with it the head was trained on."""
+    """Return label id → number of training images of the head with this label."""
     rows = head.training_labels.order_by().values("label_id").annotate(n=Count("image_id"))
     return {row["label_id"]: row["n"] for row in rows}
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What added and removed the embeddings of one dataset by one encoder, in no order."""
+    """The log of added and removed embeddings of one dataset by one encoder, in no order."""
 
-    tokens: NDArray[np.uint64]  # (c,) the first half of each change's random id: 60 random bits
+    tokens: NDArray[np.uint64]  # (c,) first half of the random id of each change: 60 random bits
     low: NDArray[np.int64]  # (c,) bounds of its image ids, both inclusive
     high: NDArray[np.int64]
-    rows: int  # how many embeddings there are, all changes added up
+    rows: int  # number of embeddings: the sum over all changes
 
 
 def embedding_changes(*, encoder: Encoder, dataset: Dataset, using: Any = None) -> Changes:
-    """Every change of a dataset's embeddings: one for each few hundred rows, so that this is cheap at a million."""
+    """Return all log rows on a dataset's embeddings.
+
+    There is one log row for a few hundred embeddings, so this is cheap even for a million embeddings.
+    """
     query = sql.SQL(
         "SELECT id, low, high, rows FROM learning_embeddingchange WHERE encoder_id = {} AND dataset_id = {}"
     ).format(sql.Literal(encoder.pk), sql.Literal(dataset.pk))
@@ -173,7 +177,7 @@ def embedding_changes(*, encoder: Encoder, dataset: Dataset, using: Any = None) 
 
 
 def embedded_count(*, encoder: Encoder, dataset: Dataset) -> int:
-    """How many embeddings of this encoder the dataset has, without counting them."""
+    """Return the number of the dataset's embeddings by this encoder, from the log instead of a row count."""
     changes = EmbeddingChange.objects.filter(encoder=encoder, dataset=dataset)
     return changes.aggregate(n=Sum("rows"))["n"] or 0
 
@@ -181,11 +185,15 @@ def embedded_count(*, encoder: Encoder, dataset: Dataset) -> int:
 def read_embeddings(
     *, encoder: Encoder, dataset: Dataset, after: int = 0, until: int = 2**63 - 1, using: Any = None
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float16]]]:
-    """Chunks of (image ids (m,) ascending, audit keys (m,), vectors (m, d)) with after < id <= until."""
+    """Yield chunks of embeddings as arrays, for image ids with after < id <= until.
+
+    A chunk is (image ids (m,), audit keys (m,), vectors (m, d)). The image ids are ascending.
+    """
     query = sql.SQL(
         "SELECT e.image_id, i.audit_key, e.vector FROM learning_embedding e "
         "JOIN datasets_image i ON i.id = e.image_id "
-        "WHERE e.encoder_id = {} AND i.dataset_id = {} AND e.image_id > {} AND e.image_id <= {} ORDER BY e.image_id"
+        "WHERE e.encoder_id = {} AND i.dataset_id = {} AND e.image_id > {} AND e.image_id <= {} "
+        "ORDER BY e.image_id"
     ).format(sql.Literal(encoder.pk), sql.Literal(dataset.pk), sql.Literal(after), sql.Literal(until))
     fields = {"image": INT8, "key": FLOAT8, "vector": halfvec(encoder.dim)}
     for rows in copy_out(query, fields, using=using):
@@ -197,7 +205,7 @@ def read_embeddings(
 
 
 def predicted_image_ids(head: Head) -> NDArray[np.int64]:
-    """The images a head has stored predictions of, ascending."""
+    """Return the ids of the images with stored predictions of a head, ascending."""
     query = sql.SQL("SELECT image_id FROM learning_prediction WHERE head_id = {} ORDER BY image_id").format(
         sql.Literal(head.pk)
     )
@@ -206,8 +214,11 @@ def predicted_image_ids(head: Head) -> NDArray[np.int64]:
 
 
 def encoder_in_use(dataset: Dataset) -> Encoder | None:
-    """The encoder the dataset's predictions rest on: that of the head in use, before there is one the newest of the
-    dataset's encoder name that has embedded an image of it. None before anything was embedded."""
+    """Return the encoder of the head in use.
+
+    Before the first head, return the newest encoder with the dataset's encoder name that has embedded an
+    image of the dataset. Return None if no image is embedded.
+    """
     in_use = Encoder.objects.filter(head__champion__dataset=dataset).first()
     if in_use is not None:
         return in_use
@@ -216,12 +227,12 @@ def encoder_in_use(dataset: Dataset) -> Encoder | None:
 
 
 def has_embeddings(dataset: Dataset, encoder: Encoder) -> bool:
-    """Has the encoder embedded any image of the dataset?"""
+    """Return whether the encoder has embedded any image of the dataset."""
     return Embedding.objects.filter(encoder=encoder, image__dataset=dataset).exists()
 
 
 def encoder_changes(dataset: Dataset) -> QuerySet[EncoderChange]:
-    """Changes of the dataset's encoder, newest first."""
+    """Return the encoder changes of the dataset, newest first."""
     return (
         EncoderChange.objects.filter(dataset=dataset)
         .select_related("job", "from_encoder", "to_encoder", "from_head", "to_head", "created_by", "dataset")
@@ -231,12 +242,12 @@ def encoder_changes(dataset: Dataset) -> QuerySet[EncoderChange]:
 
 
 def open_change(dataset: Dataset) -> EncoderChange | None:
-    """The change that is being prepared, waits to be switched over, or is under way."""
+    """Return the unfinished encoder change: in preparation, ready, or in progress. None if there is none."""
     return encoder_changes(dataset).filter(state__in=EncoderChange.OPEN).first()
 
 
 def embedded_by(dataset: Dataset) -> list[tuple[Encoder, int]]:
-    """(encoder, how many of the dataset's images it has embedded), of those that have any."""
+    """Return (encoder, number of embedded images) for all encoders with embeddings of the dataset."""
     changes = EmbeddingChange.objects.filter(dataset=dataset).values("encoder_id").annotate(n=Sum("rows"))
     counts = {row["encoder_id"]: row["n"] for row in changes.order_by() if row["n"]}
     encoders = Encoder.objects.filter(pk__in=counts).order_by("-id")
@@ -244,19 +255,24 @@ def embedded_by(dataset: Dataset) -> list[tuple[Encoder, int]]:
 
 
 def unreadable_by(dataset: Dataset, encoder: Encoder) -> int:
-    """How many of the dataset's images the encoder could not read."""
+    """Return the number of the dataset's images that the encoder could not read."""
     return EncodingProblem.objects.filter(encoder=encoder, image__dataset=dataset).count()
 
 
 def bytes_of(encoder: Encoder, embeddings: int) -> int:
-    """About how much room so many embeddings take in the database: two bytes a dimension, the row around it, and
-    its entry in the primary key."""
+    """Return the approximate size of `embeddings` embeddings in the database, in bytes.
+
+    One embedding takes two bytes for each dimension, the row header, and an entry in the primary key.
+    """
     return embeddings * (2 * encoder.dim + 8 + 16 + 28 + 40)
 
 
 def worker_differences(dataset: Dataset) -> QuerySet[WorkerDifference]:
-    """Workers that do not embed for the dataset, because they compute other vectors than those on record: with the
-    encoder of its name, or with the one that a change prepares."""
+    """Return the workers that embed nothing for the dataset.
+
+    Their vectors differ from the reference vectors. The result covers the dataset's encoder and the encoder
+    of an unfinished change, in the last 30 days.
+    """
     names = [dataset.encoder_name]
     if (change := open_change(dataset)) is not None:
         names.append(change.to_name)
@@ -266,6 +282,6 @@ def worker_differences(dataset: Dataset) -> QuerySet[WorkerDifference]:
 
 
 def worker_reports() -> QuerySet[WorkerReport]:
-    """What workers said of their machines within the last 30 days, those with a GPU first."""
+    """Return the worker reports of the last 30 days, workers with a GPU first."""
     since = clock.now() - timedelta(days=30)
     return WorkerReport.objects.filter(seen_at__gte=since).order_by("-device", "host")

@@ -1,8 +1,8 @@
-"""The log of a training run: stored as codes with values, told in the reader's language.
+"""The log of a training run: stored as codes with values and shown in the user's language.
 
-One line a step, each JSON text: {"at": ISO time, "code": …, "values": {…}}. The codes are those of the
-worker's stage and of workers.heads.log. A line that is anything else is plain text, of a run from before logs
-were kept like this; it is shown as it is.
+Each line is one step as JSON text: {"at": ISO time, "code": …, "values": {…}}. The codes come from the
+worker's training stage and from workers.heads.log. Any other line is plain text from an older version and is
+shown unchanged.
 """
 
 import json
@@ -24,25 +24,25 @@ Values = dict[str, Any]
 
 
 def add(log: str, code: str, values: Values) -> str:
-    """The log with one more line, of now. TypeError: a value is not JSON."""
+    """Return the log with one more line, dated now. Raises TypeError if a value is not JSON."""
     at = clock.now().isoformat(timespec="seconds")
     line = json.dumps({"at": at, "code": code, "values": values}, ensure_ascii=False)
     return f"{log}\n{line}" if log else line
 
 
 def log_in_words(log: str) -> str:
-    """The log in words, a line for each of its lines, with the time of day in the site's time zone."""
+    """Return the log as sentences, line by line, with the time of day in the site's time zone."""
     return "\n".join(_sentence_of_line(line) for line in log.split("\n"))
 
 
 def sentence(code: str, values: Values) -> str:
-    """Return one step in words; a code that is not known is shown as it is, with its values."""
+    """Return one step as a sentence. An unknown code is shown unchanged, with its values."""
     tell = SENTENCES.get(code)
     try:
         text = tell(values) if tell else _plain(code, values)
     except (KeyError, AttributeError, TypeError, ValueError, ArithmeticError):
         text = _plain(code, values)
-    return " ".join(text.split())  # a line stays a line, whatever an error says
+    return " ".join(text.split())  # an error text may contain line breaks
 
 
 def _sentence_of_line(line: str) -> str:
@@ -149,7 +149,7 @@ def _predicting(v: Values) -> str:
 
 
 SENTENCES: dict[str, Callable[[Values], str]] = {
-    # What the worker's stage says.
+    # Codes of the worker's training stage.
     "tried_again": lambda v: _("Tried again: attempt %(n)s.") % {"n": count(v["attempt"])},
     "learning_from": _learning_from,
     "made_with": _made_with,
@@ -158,7 +158,7 @@ SENTENCES: dict[str, Callable[[Values], str]] = {
     "verdict": _verdict,
     "stopped": lambda v: _("Stopped by a person."),
     "failed": lambda v: _("The run failed: %(error)s") % {"error": reasons.for_reader(v["error"])},
-    # What the training of a head says: the codes of workers.heads.log.
+    # Codes of workers.heads.log, about the training of a head.
     "labels": _labels,
     "unlabelled": _unlabelled,
     "few_labels": lambda v: _(

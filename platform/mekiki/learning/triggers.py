@@ -1,4 +1,4 @@
-"""Triggers that record which embeddings were added and removed, so that copies of them can follow."""
+"""Triggers that log added and removed embeddings, so that copies of the embeddings can be updated."""
 
 import pgtrigger
 
@@ -11,9 +11,10 @@ _RECORD = """
 
 
 def recorded_changes() -> list[pgtrigger.Trigger]:
-    """A row of learning_embeddingchange for each dataset and encoder that a statement touches.
+    """Return the triggers that write a row of learning_embeddingchange for each dataset and encoder.
 
-    The image must exist by then (dataset_id is not null): embeddings are written after it and go before it.
+    They run once for each SQL statement. The image must exist at that moment (dataset_id is not null).
+    Embeddings are written after their image and deleted before it.
     """
     return [
         pgtrigger.Trigger(
@@ -32,7 +33,7 @@ def recorded_changes() -> list[pgtrigger.Trigger]:
             referencing=pgtrigger.Referencing(old="changed"),
             func=_RECORD.format(sign="-"),
         ),
-        # A copy that misses changes it knew begins anew.
+        # A copy is built again from the start if log rows that it has applied are missing.
         pgtrigger.Trigger(
             name="emptied",
             level=pgtrigger.Statement,

@@ -1,4 +1,4 @@
-"""Addresses of heads and training: /d/<slug>/models/…."""
+"""URLs of heads and training, under /d/<slug>/models/."""
 
 from django.urls import path
 

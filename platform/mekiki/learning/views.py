@@ -1,4 +1,4 @@
-"""Heads, training runs and the schedule; what admins do with a head. Its own page is web.heads."""
+"""Views of heads, training runs and the schedule. The page of one head is in web.heads."""
 
 from contextlib import suppress
 from typing import Any
@@ -37,7 +37,7 @@ PAGE = 20
 
 @require_safe
 def models(request: UserRequest, slug: str) -> HttpResponse:
-    """The head in use, all heads, all runs, and when the next is trained."""
+    """Show the head in use, all heads, all training runs, and the next scheduled trainings."""
     dataset = dataset_for(request.user, slug)
     return _models_page(request, dataset, _schedule_form(dataset))
 
@@ -85,7 +85,7 @@ def _models_page(
 
 
 def _live_run(runs: list[TrainingRun]) -> TrainingRun | None:
-    """The run that is under way, whose log is shown beside its progress; there is one at a time."""
+    """Return the active run, whose log is shown beside its progress. At most one run is active."""
     return next((run for run in runs if _under_way(run)), None)
 
 
@@ -95,13 +95,16 @@ def _under_way(run: TrainingRun) -> bool:
 
 @require_safe
 def run_log(request: UserRequest, slug: str, pk: int) -> HttpResponse:
-    """The log of a run as it is now, for the page that shows it; the last answer tells it to ask no more."""
+    """Return the current log of a run. When the run has ended, the response stops the page's polling."""
     run = run_for(request.user, slug, pk)
     return HttpResponse(escape(log_in_words(run.log)), status=200 if _under_way(run) else HTMX_STOP_POLLING)
 
 
 def _page(rows: Any, key: str, before: str) -> tuple[list[Any], int | None]:
-    """PAGE rows in falling order of `key`, below `before` when given; and where the next page begins."""
+    """Return up to PAGE rows with `key` below `before` (if given), and the key where the next page starts.
+
+    The rows must be sorted by `key` in descending order. The second value is None on the last page.
+    """
     start = number_in(before)
     if start is not None:
         rows = rows.filter(**{f"{key}__lt": start})
@@ -111,7 +114,7 @@ def _page(rows: Any, key: str, before: str) -> tuple[list[Any], int | None]:
 
 @require_POST
 def train(request: UserRequest, slug: str) -> HttpResponse:
-    """Ask for a new head now."""
+    """Start a training run now."""
     dataset = dataset_for(request.user, slug, Role.ADMIN)
     try:
         run = request_training(dataset=dataset, trigger=TrainingRun.Trigger.BUTTON, user=request.user)
@@ -124,7 +127,8 @@ def train(request: UserRequest, slug: str) -> HttpResponse:
             )
         else:
             text = _(
-                "A new head is being trained. It replaces the one in use when it does better; this page says why."
+                "A new head is being trained. It replaces the one in use when it does better; this page says "
+                "why."
             )
         messages.success(request, text)
     return redirect("models", slug)
@@ -132,7 +136,7 @@ def train(request: UserRequest, slug: str) -> HttpResponse:
 
 @require_POST
 def schedule(request: UserRequest, slug: str) -> HttpResponse:
-    """Save when heads are retrained."""
+    """Save the retraining schedule."""
     dataset = dataset_for(request.user, slug, Role.ADMIN)
     form = ScheduleForm(request.POST)
     if form.is_valid():
@@ -153,7 +157,7 @@ def schedule(request: UserRequest, slug: str) -> HttpResponse:
 
 @require_safe
 def schedule_preview(request: UserRequest, slug: str) -> HttpResponse:
-    """The next runs of the schedule as it stands in the form, before it is saved."""
+    """Show the next runs of the schedule in the form before it is saved."""
     dataset_for(request.user, slug, Role.ADMIN)
     form = ScheduleForm({"retrain_every": "0", **request.GET.dict()})
     runs = []
@@ -178,7 +182,7 @@ def _schedule_form(dataset: Dataset) -> ScheduleForm:
 
 @require_POST
 def use(request: UserRequest, slug: str, version: int) -> HttpResponse:
-    """Put this head in use instead of the one that is."""
+    """Start the promotion of this head by an admin."""
     dataset, head = head_for(request.user, slug, version, Role.ADMIN)
     try:
         use_head(dataset=dataset, head=head, user=request.user)
@@ -195,7 +199,7 @@ def use(request: UserRequest, slug: str, version: int) -> HttpResponse:
 
 @require_POST
 def verify(request: UserRequest, slug: str, version: int) -> HttpResponse:
-    """Train this head again from its own inputs and compare the digests."""
+    """Start a job that trains this head again from its own inputs and compares the digests."""
     dataset, head = head_for(request.user, slug, version, Role.ADMIN)
     request_verification(dataset=dataset, head=head, user=request.user)
     messages.success(

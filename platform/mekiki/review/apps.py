@@ -7,7 +7,7 @@ class ReviewConfig(AppConfig):
     verbose_name = "Review"
 
     def ready(self) -> None:
-        """Labels are archived with what people said by them in view; decisions are sealed; holds that ran out are ended."""
+        """Register counts for the archiving of labels, the sealed table of decisions, and the lease chore."""
         from mekiki.audit.sealed_tables import register_sealed_table
         from mekiki.jobs.chores import Chore, register
         from mekiki.labeling import effects

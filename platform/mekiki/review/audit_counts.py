@@ -1,4 +1,4 @@
-"""Where the images drawn for the audit are: each is counted, or it is known why it is not (invariant 4)."""
+"""Counts of the images drawn for the audit: counted, or not counted for a known reason (invariant 4)."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -12,12 +12,15 @@ from mekiki.review.selectors import reserve_limits
 
 
 def audit_counts(dataset: Any) -> AuditCounts:
-    """The counts of one dataset. `not_embedded` is 0: only a worker that has the embeddings knows it."""
+    """Return the counts of one dataset.
+
+    `not_embedded` is 0, because only a worker that has the embeddings knows this number.
+    """
     return audit_counts_of([dataset])[dataset.pk]
 
 
 def audit_counts_of(datasets: Iterable[Any]) -> dict[int, AuditCounts]:
-    """The counts by dataset id, in a fixed number of queries, and two for each raise of an audit share."""
+    """Return dataset id → counts, in a fixed number of queries plus two for each raise of an audit share."""
     by_id = {dataset.pk: dataset for dataset in datasets}
     ids = list(by_id)
     counts: dict[int, dict[str, int]] = {pk: {} for pk in ids}
@@ -51,7 +54,7 @@ def audit_counts_of(datasets: Iterable[Any]) -> dict[int, AuditCounts]:
 
 
 def _archived_answers() -> QuerySet[Decision]:
-    """Audit answers, before the one that counts, whose label is archived now."""
+    """Return audit answers with a now archived label that are older than the valid audit answer."""
     return Decision.objects.filter(
         image=OuterRef("image"),
         created_at__lt=OuterRef("audited_at"),
@@ -62,7 +65,7 @@ def _archived_answers() -> QuerySet[Decision]:
 
 
 def _outside_the_reserve(datasets: dict[int, Any]) -> list[When]:
-    """The images that a raised audit share keeps out of the sample (selectors.reserve_limits)."""
+    """Return the condition for images that a raised audit share excludes (selectors.reserve_limits)."""
     raised = Event.objects.filter(
         dataset_id__in=list(datasets), kind="dataset.settings_changed", data__before__has_key="audit_fraction"
     )
@@ -74,7 +77,7 @@ def _outside_the_reserve(datasets: dict[int, Any]) -> list[When]:
 
 
 def _without_audit_label(ids: list[int]) -> Iterable[tuple[int, str, int]]:
-    """(dataset id, reason, images) of what was shown for the audit and has no audit label now."""
+    """Return (dataset id, reason, number of images) for audit images that have no audit label now."""
     labels = ConfirmedLabel.objects.filter(image=OuterRef("image"))
     shown = Decision.objects.filter(item=OuterRef("pk")).exclude(kind=Decision.Kind.UNDO)
     undone = Decision.objects.filter(

@@ -1,7 +1,8 @@
-"""Which images hide their name, metadata and prediction, and what is shown instead.
+"""Images that hide their name, metadata and prediction, and what pages show instead.
 
-An image of the audit reserve hides them from everybody until its audit answer counts, whether it waits in the queue or
-not: who has seen a prediction cannot judge the image blind later. See docs/decisions/0016-what-a-blind-image-hides.md.
+An image of the audit reserve hides these facts from everybody until its audit answer is valid, whether or not
+it waits in the queue. A person who has seen the prediction could not judge the image blind later. See
+docs/decisions/0016-what-a-blind-image-hides.md.
 """
 
 from collections.abc import Iterable
@@ -15,22 +16,22 @@ from mekiki.labeling.models import Label
 from mekiki.review.models import AUDIT_GRACE, BLIND_STREAMS, ConfirmedLabel, QueueItem
 from mekiki.review.selectors import audits_under_archived_labels, reserve_limits
 
-# Beyond this, pages say "more than": counting on is not worth a reader's time.
+# Above this number pages show "more than", so that the count stays fast.
 COUNT_UP_TO = 10_000
 
 
 def neutral_name(sha256: str) -> str:
-    """What a page calls an image whose file name is hidden."""
+    """Return the name that pages show for an image with a hidden file name."""
     return _("image %(hash)s") % {"hash": sha256[:8]}
 
 
 def blind_items(dataset: Dataset) -> QuerySet[QueueItem]:
-    """The items that wait to be judged without seeing a prediction."""
+    """Return the waiting items that must be judged without seeing a prediction."""
     return QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING, stream__in=BLIND_STREAMS)
 
 
 def in_reserve(dataset: Dataset) -> Q:
-    """The condition on images that belong to the audit reserve."""
+    """Return the condition for images that belong to the audit reserve."""
     reserve = Q(audit_key__lt=dataset.audit_fraction)
     for last, share in reserve_limits(dataset):
         reserve &= ~Q(pk__lte=last, audit_key__gte=share)
@@ -38,7 +39,7 @@ def in_reserve(dataset: Dataset) -> Q:
 
 
 def hidden(dataset: Dataset) -> Q:
-    """The condition on images of the dataset that hide their name, metadata, prediction and decisions."""
+    """Return the condition for images that hide their name, metadata, prediction and decisions."""
     return _unjudged(dataset) | _waiting(dataset)
 
 
@@ -51,8 +52,11 @@ def _waiting(dataset: Dataset) -> Q:
 
 
 def _judged(dataset: Dataset) -> QuerySet[ConfirmedLabel]:
-    """Labels after which nothing is hidden. Where label or audit answer is archived, the image is audited again."""
-    # Answers of the future were given before the clock was set back: their time of grace is over.
+    """Return the confirmed labels of images that hide nothing.
+
+    Images whose label or audit answer is archived are left out, because they are audited again.
+    """
+    # An answer in the future was given before the clock was set back. Its grace period is treated as over.
     judged = ConfirmedLabel.objects.filter(dataset=dataset).exclude(
         audited_at__gt=Now() - AUDIT_GRACE, audited_at__lte=Now()
     )
@@ -67,7 +71,10 @@ def _judged(dataset: Dataset) -> QuerySet[ConfirmedLabel]:
 
 
 def hidden_ids(dataset: Dataset, image_ids: Iterable[int], condition: Q | None = None) -> set[int]:
-    """Which of the images hide their name, metadata, prediction and decisions. condition: `hidden`, where it is at hand."""
+    """Return the ids of the images that hide their name, metadata, prediction and decisions.
+
+    condition: the result of `hidden`, if the caller has it already.
+    """
     ids = list(image_ids)
     if not ids:
         return set()
@@ -76,7 +83,7 @@ def hidden_ids(dataset: Dataset, image_ids: Iterable[int], condition: Q | None =
 
 
 def hidden_count(dataset: Dataset) -> int:
-    """How many images of the dataset are hidden; one more than COUNT_UP_TO stands for all above it."""
+    """Return the number of hidden images of the dataset, at most COUNT_UP_TO + 1."""
     images = Image.objects.filter(dataset=dataset).order_by()
     unjudged = images.filter(_unjudged(dataset)).values("pk")[: COUNT_UP_TO + 1].count()
     others = images.filter(pk__in=blind_items(dataset).values("image")).exclude(_unjudged(dataset)).count()
@@ -84,7 +91,10 @@ def hidden_count(dataset: Dataset) -> int:
 
 
 def hide(dataset: Dataset, images: Iterable[Image]) -> None:
-    """Give each image `hidden`, `shown_name` and `shown_metadata`: what a page may say of it. Two or three queries."""
+    """Set `hidden`, `shown_name` and `shown_metadata` on the images, with two or three queries.
+
+    These attributes contain what a page may show.
+    """
     rows = list(images)
     ids = hidden_ids(dataset, [image.pk for image in rows])
     for image in rows:

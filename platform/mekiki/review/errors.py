@@ -1,8 +1,11 @@
-"""Why an answer or an undo was not taken: a code for programs, a sentence for people."""
+"""Errors for answers and undos that were refused, with a code for programs and a sentence for people."""
 
 
 class ReviewError(Exception):
-    """The state forbids it (409). `message` says what happened, what was kept, and what to do next."""
+    """Raised if the present state forbids the act (HTTP 409).
+
+    `message` explains what happened, what was kept, and what to do next.
+    """
 
     status = 409
 
@@ -13,12 +16,12 @@ class ReviewError(Exception):
 
 
 class UnknownHereError(ReviewError):
-    """The item, lease or label does not exist for this reviewer (404)."""
+    """Raised if the item, lease or label does not exist for this reviewer (HTTP 404)."""
 
     status = 404
 
 
 class InvalidAnswerError(ReviewError):
-    """The answer itself makes no sense, whatever the state (422)."""
+    """Raised if the answer is invalid in any state (HTTP 422)."""
 
     status = 422

@@ -1,4 +1,4 @@
-"""Which images? By label, confidence, stream, metadata, name: the filters of the gallery and of search."""
+"""The filters of the gallery and of the search: label, confidence, stream, metadata and name."""
 
 from typing import Any
 
@@ -13,12 +13,12 @@ from mekiki.review.blinding import hidden
 from mekiki.review.models import ConfirmedLabel, QueueItem
 from mekiki.review.streams import WORDS
 
-# Filters and orders by what an image of the audit reserve hides (review.blinding).
+# Filters and sort orders that use facts hidden for images of the audit reserve (review.blinding).
 _HIDDEN_FACTS = ("label", "low", "high", "sort", "metadata", "q")
 
 
 class FilterForm(forms.Form):
-    """What the gallery is filtered and sorted by; every field may be empty."""
+    """Form with the filters and the sort order of the gallery. Every field may be empty."""
 
     label = forms.ChoiceField(label=_("Predicted label"), required=False)
     confirmed = forms.ChoiceField(label=_("Confirmed"), required=False)
@@ -60,7 +60,7 @@ class FilterForm(forms.Form):
         field.choices = choices
 
     def clean_metadata(self) -> str:
-        """key=value. A word without "=" asks for nothing anybody meant."""
+        """Return the filter as key=value. Raises ValidationError if a part of it is missing."""
         text: str = self.cleaned_data["metadata"].strip()
         if text and not all(part.strip() for part in text.partition("=")):
             raise forms.ValidationError(_("Write it as key=value, for example line=3."))
@@ -68,14 +68,20 @@ class FilterForm(forms.Form):
 
 
 def matching(dataset: Dataset, head: Head | None, asked: dict[str, Any]) -> QuerySet[Image]:
-    """The images asked for, with the champion's `confidence` and `predicted` (label id), None where there is none."""
+    """Return the images that match the filters, annotated with the champion's prediction.
+
+    The annotations are `confidence` and `predicted` (label id). They are None for an image without a
+    prediction.
+    """
     images = Image.objects.filter(dataset=dataset).alias(
         guess=FilteredRelation("predictions", condition=Q(predictions__head=head))
     )
-    # Filters and order name these, not `guess`: a filter on the relation would join a million predictions once more.
+    # Filters and order use these names. A filter on `guess` itself would join a million predictions a second
+    # time.
     images = images.annotate(predicted=F("guess__label_id"), confidence=F("guess__confidence"))
     if asked.keys() & {"label", "low", "high"}:
-        # The image's id once more, as the prediction has it: where a page begins by it, the predictions' index does too.
+        # The image id from the prediction row, so that a page that starts at an id can use the index on
+        # predictions.
         images = images.annotate(answered=F("guess__image_id"))
     if asked.get("label"):
         images = images.filter(predicted=int(asked["label"]))
@@ -86,12 +92,12 @@ def matching(dataset: Dataset, head: Head | None, asked: dict[str, Any]) -> Quer
     if asked.get("sort"):
         images = images.filter(confidence__isnull=False)
     if leaves_out_hidden(asked):
-        # What a filter lets through, and its place in the order, would give away what the page hides.
+        # The matching images and their order would reveal the facts that the page hides.
         images = images.filter(~hidden(dataset))
     confirmed = asked.get("confirmed")
     if confirmed in {"none", "some"}:
-        # Not `confirmed_label__isnull`, a join of which PostgreSQL believes that nearly nothing is left: it then sorts all
-        # images for the page it is asked for.
+        # Not `confirmed_label__isnull`: PostgreSQL expects very few rows from that join and then sorts all
+        # images for one page.
         labelled = Exists(ConfirmedLabel.objects.filter(image=OuterRef("pk")))
         images = images.filter(labelled if confirmed == "some" else ~labelled)
     elif confirmed:
@@ -108,6 +114,9 @@ def matching(dataset: Dataset, head: Head | None, asked: dict[str, Any]) -> Quer
 
 
 def leaves_out_hidden(asked: dict[str, Any]) -> bool:
-    """Does a filter or the order depend on something that blind images hide? Then those take no part."""
+    """Return whether a filter or the order uses facts that blind images hide.
+
+    In that case blind images are left out.
+    """
     by_confirmed_label = str(asked.get("confirmed", "")).isdigit()
     return by_confirmed_label or any(asked.get(name) not in ("", None) for name in _HIDDEN_FACTS)

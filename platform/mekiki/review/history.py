@@ -1,4 +1,4 @@
-"""The decisions about one image, and what follows from each."""
+"""The history of decisions about one image."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ LABEL_KINDS = (Decision.Kind.CONFIRM, Decision.Kind.CORRECT)
 
 @dataclass(frozen=True)
 class Past:
-    """A decision of an image's history. in_use: the confirmed label follows from it."""
+    """One decision in the history of an image. `in_use`: the confirmed label follows from this decision."""
 
     decision: Decision
     stream: str  # in words
@@ -21,7 +21,7 @@ class Past:
 
 
 def history_of(image: Image, confirmed: ConfirmedLabel | None) -> list[Past]:
-    """Every decision about the image, oldest first."""
+    """Return all decisions about the image, oldest first."""
     rows = (
         Decision.objects.filter(image=image).select_related("user", "label", "superseded_by").order_by("pk")
     )
@@ -33,7 +33,10 @@ def history_of(image: Image, confirmed: ConfirmedLabel | None) -> list[Past]:
 
 
 def correction_by(user: Any, image: Image) -> Decision | None:
-    """The user's own recheck of the image, if it is the newest decision that stands and the label follows from it."""
+    """Return the user's correction of the image, or None.
+
+    It must be the newest decision that was not undone, and the confirmed label must follow from it.
+    """
     newest = standing(image=image).select_related("item").order_by("-pk").first()
     if newest is None or newest.user_id != user.pk or newest.kind not in LABEL_KINDS or newest.item is None:
         return None

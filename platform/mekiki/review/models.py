@@ -1,4 +1,4 @@
-"""The queue, the leases, the decisions, and the labels that follow from them."""
+"""Queue items, leases, decisions, and the confirmed labels that follow from the decisions."""
 
 from datetime import timedelta
 
@@ -14,7 +14,7 @@ from mekiki.learning.models import Head
 
 
 class Stream(models.TextChoices):
-    """Why an image is asked about."""
+    """The reason why an image is in the queue."""
 
     UNCERTAIN = "uncertain", _("uncertain")
     DIVERSE = "diverse", _("diverse")
@@ -23,27 +23,28 @@ class Stream(models.TextChoices):
     RECHECK = "recheck", _("recheck")
 
 
-# No prediction is shown for these: the answer must not depend on what the model said.
+# No prediction is shown for these streams, because the answer must not depend on it.
 BLIND_STREAMS = (Stream.AUDIT, Stream.GOLD)
-# The name, metadata and prediction of an audited image stay hidden for this long after its answer. An answer that is taken
-# back in this time was a slip made blind, and the answer after it counts for the audit; later, the first one counts.
+# The name, metadata and prediction of an audited image stay hidden for this time after its answer. If the
+# answer is undone within this time, the next answer is used for the audit. After this time the first answer
+# is used.
 AUDIT_GRACE = timedelta(minutes=2)
 
 
 class QueueItem(models.Model):
-    """An image that waits for a person, with the stream it came from and how it was drawn."""
+    """An image that waits for a reviewer, with its stream and its sampling probability."""
 
     class State(models.TextChoices):
         WAITING = "waiting", _("waiting")
         DONE = "done", _("done")
-        WITHDRAWN = "withdrawn", _("withdrawn")  # replaced by a later choice before anybody was asked
+        WITHDRAWN = "withdrawn", _("withdrawn")  # replaced by a later refill before a review started
 
     dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="queue_items")
     image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="queue_items")
     stream = models.CharField(max_length=10, choices=Stream.choices)
-    propensity = models.FloatField()  # probability with which it was drawn, in (0, 1]
+    propensity = models.FloatField()  # sampling probability in (0, 1]
     head = models.ForeignKey(Head, null=True, on_delete=models.PROTECT)
-    position = models.FloatField()  # asked in ascending order
+    position = models.FloatField()  # items are shown in ascending order
     overlap = models.PositiveSmallIntegerField(default=1)
     state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -65,10 +66,10 @@ class QueueItem(models.Model):
                 condition=models.Q(state="waiting"),
                 name="queue_next",
             ),
-            # What was drawn for the audit is counted on every page with an accuracy.
+            # Every page with an accuracy counts the audit items.
             models.Index(fields=["dataset"], condition=models.Q(stream="audit"), name="queue_audit"),
         ]
-        # How an image was drawn is part of every estimate.
+        # Every estimate depends on how an image was drawn, so these columns never change.
         triggers = [*no_delete(), fixed_columns("dataset", "image", "stream", "propensity", "head")]
 
     def __str__(self) -> str:
@@ -78,16 +79,17 @@ class QueueItem(models.Model):
 class Lease(models.Model):
     """A reviewer's short, renewable hold on a queue item, and what the screen showed during it.
 
-    `slot` counts from 0 to the item's overlap − 1; among the leases not ended, the unique pair (item, slot)
-    is what keeps two people from one image. The id is the fencing token: taking over an expired hold ends
-    the old lease and makes a new one. An ended lease is kept for a while, so that an answer that comes late
-    still says what its reviewer saw.
+    `slot` is a number from 0 to the item's overlap − 1. Among active leases the pair (item, slot) is unique,
+    so two reviewers cannot hold the same slot. The id is the fencing token: when an expired lease is taken
+    over, the old lease ends and a new lease is created. An ended lease is kept for some time, so that a late
+    answer can still record what its reviewer saw.
     """
 
     item = models.ForeignKey(QueueItem, on_delete=models.CASCADE, related_name="leases")
     slot = models.PositiveSmallIntegerField(default=0)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
-    # As Decision.shown: fixed when the lease is given, because the head may be replaced before the answer.
+    # Same format as Decision.shown. It is fixed when the lease is created, because the head may change before
+    # the answer.
     shown = models.JSONField(default=dict)
     expires_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)  # answered, released, or taken over
@@ -118,7 +120,10 @@ class Lease(models.Model):
 
 
 class Decision(models.Model):
-    """What a person said of an image, with what they were shown. Append-only: undo is a new decision."""
+    """A reviewer's answer about an image, with what the screen showed.
+
+    Decisions are append-only: an undo is a new decision.
+    """
 
     class Kind(models.TextChoices):
         CONFIRM = "confirm", _("confirmed")
@@ -134,17 +139,17 @@ class Decision(models.Model):
     kind = models.CharField(max_length=10, choices=Kind.choices)
     label = models.ForeignKey(Label, null=True, on_delete=models.PROTECT, related_name="+")
     note = models.TextField(default="", max_length=2000)
-    # What was on the screen, as review.services.shown_for writes it: stream, propensity, blind, and unless
-    # blind head, head_digest, prompt_set, label, label_name, confidence, calibrated, runner_up.
+    # What the screen showed (review.services.leases.shown_for): stream, propensity, blind and, unless blind,
+    # head, head_digest, prompt_set, label, label_name, confidence, calibrated, runner_up.
     shown = models.JSONField(default=dict)
     supersedes = models.OneToOneField(
         "self", null=True, on_delete=models.PROTECT, related_name="superseded_by"
     )
-    # The browser's own id of the answer: sent again after a lost reply, it is recorded once.
+    # The browser's id of the answer. An answer that is sent again after a lost reply is recorded only once.
     client_key = models.UUIDField()
-    # The lease had expired or passed to somebody else: kept as a decision.
+    # The lease had expired or was taken over. The answer is stored anyway.
     late = models.BooleanField(default=False)
-    milliseconds = models.PositiveIntegerField(null=True)  # from painted to answered
+    milliseconds = models.PositiveIntegerField(null=True)  # from display to answer
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
@@ -164,7 +169,7 @@ class Decision(models.Model):
         ]
         triggers = append_only(dated="created_at")
 
-    # Not a column: set by review.services when the same client_key had already been recorded.
+    # Not a column. review.services sets it to True if the same client_key was already recorded.
     duplicate = False
 
     def __str__(self) -> str:
@@ -172,17 +177,18 @@ class Decision(models.Model):
 
 
 class ConfirmedLabel(models.Model):
-    """The label that follows from an image's decisions: derived, kept up to date by review.services."""
+    """The label that follows from an image's decisions. It is derived and updated by review.services."""
 
     dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="confirmed_labels")
     image = models.OneToOneField(Image, on_delete=models.CASCADE, related_name="confirmed_label")
     label = models.ForeignKey(Label, on_delete=models.PROTECT, related_name="+")
     decision = models.ForeignKey(Decision, on_delete=models.PROTECT, related_name="+")
     stream = models.CharField(max_length=10, choices=Stream.choices)
-    # False for the audit stream until it is retired into training by an explicit, recorded act.
+    # False for the audit stream until an admin moves the audit sample into training. That act is recorded.
     in_training = models.BooleanField()
-    # What counts for the audit: the first label that was given blind, whatever was decided after the prediction could be
-    # seen; and when that was complete. Null: no answer counts.
+    # The label used for the audit: the first label that was given blind, regardless of decisions after the
+    # prediction was visible. `audited_at` is when it was complete. Both are null if no answer is valid for
+    # the audit.
     audit_label = models.ForeignKey(
         Label, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
     )
@@ -199,7 +205,7 @@ class ConfirmedLabel(models.Model):
         ]
         indexes = [
             models.Index(fields=["dataset", "label"], name="confirmed_by_label"),
-            # How many new training labels there are since the last run: counted at each answer.
+            # Every answer counts the new training labels since the last training run.
             models.Index(
                 fields=["dataset", "updated_at"],
                 condition=models.Q(in_training=True),

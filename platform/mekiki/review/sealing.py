@@ -1,4 +1,7 @@
-"""Decisions as they are sealed: the image by its hash, so that a label set can show what was sealed."""
+"""The sealed form of decisions.
+
+The image is identified by its hash, so that a label set can show which data was sealed.
+"""
 
 from mekiki.audit.sealed_tables import SealedTable, utc_text
 
@@ -15,8 +18,10 @@ DECISIONS = SealedTable(
         "user_id": "t.user_id",
         "kind": "t.kind",
         "label_id": "t.label_id",
-        # A note is for colleagues and does not belong into a label set: its hash is enough.
-        "note_sha256": "CASE WHEN t.note = '' THEN '' ELSE encode(sha256(convert_to(t.note, 'UTF8')), 'hex') END",
+        # A note is for colleagues and must not appear in a label set, so only its hash is sealed.
+        "note_sha256": (
+            "CASE WHEN t.note = '' THEN '' ELSE encode(sha256(convert_to(t.note, 'UTF8')), 'hex') END"
+        ),
         "shown": "t.shown",
         "supersedes_id": "t.supersedes_id",
         "client_key": "t.client_key::text",

@@ -1,7 +1,7 @@
-"""Searching a dataset's images by a text or by another image, within the filters of the gallery.
+"""Search of a dataset's images by a text or by another image, within the filters of the gallery.
 
-Images that hide their prediction (review.blinding) take no part: the rank of an image among the results for “scratch”
-is what the model thinks of it, and so are the labels of its neighbours.
+Images that hide their prediction (review.blinding) are left out. The rank of an image in the results for
+“scratch” would reveal the model's prediction, and so would the labels of its neighbours.
 """
 
 from dataclasses import dataclass, field
@@ -24,38 +24,41 @@ PROBLEMS = {
         "They are computed by themselves after an import; then search again. Filters work meanwhile."
     ),
     "blind": _(
-        "This image belongs to the audit sample and has not been judged yet: images like it would give away what the "
-        "model thinks of it. Search again once it has been judged."
+        "This image belongs to the audit sample and has not been judged yet: images like it would give away "
+        "what the model thinks of it. Search again once it has been judged."
     ),
     "not_embedded": _(
         "This image has no embedding: it has just been imported, or the encoder cannot read it. "
         "Choose another image, or search again later."
     ),
     "too_slow": _(
-        "Searching took too long and was stopped. Narrow the filters down, or search again once the search index "
-        "is built."
+        "Searching took too long and was stopped. Narrow the filters down, or search again once the search "
+        "index is built."
     ),
 }
 
 
 @dataclass(frozen=True)
 class Search:
-    """What came of a search: hits (image id, similarity) best first; or that it waits; or a problem and its code."""
+    """The result of a search: hits, a pending state, or a problem with its code.
 
-    images: int  # of the dataset
-    searchable: int = 0  # of them have an embedding
+    `hits` are pairs (image id, similarity), best first.
+    """
+
+    images: int  # number of images in the dataset
+    searchable: int = 0  # number of images with an embedding
     left_out: int = 0  # images that hide their prediction, at most blinding.COUNT_UP_TO + 1
     encoder: Encoder | None = None
     hits: list[tuple[int, float]] = field(default_factory=list)
     waiting: bool = False
     code: str = ""
-    sentence: str = ""  # of a problem that the text's vector had
+    sentence: str = ""  # the problem with the vector of the text
     exact: bool = True
-    unindexed: bool = False  # the index is not there yet, so searching takes longer
+    unindexed: bool = False  # the index does not exist yet, so the search is slower
 
     @property
     def problem(self) -> str:
-        """What happened, what goes on, what to do; "" without a problem."""
+        """Return what happened and what to do, or "" if there is no problem."""
         return self.sentence or str(PROBLEMS.get(self.code, ""))
 
 
@@ -70,9 +73,10 @@ def search(
     wait: float = 0.0,
     limit: int = vectors.TOP,
 ) -> Search:
-    """Search by `text` (which a worker reads; it is waited for up to `wait` seconds), else by the image `like`.
+    """Search by `text`, or by the image `like` if the text is empty.
 
-    `asked` are the filters, as finding.FilterForm cleans them; their order does not count.
+    A worker embeds the text, and this function waits for it up to `wait` seconds. `asked` is the cleaned data
+    of finding.FilterForm. Its sort order is ignored.
     """
     total = image_count(dataset)
     encoder = vectors.serving_encoder(dataset)

@@ -1,4 +1,4 @@
-"""Reads of the review: labels for training and audit, the queue's length, what an empty queue means."""
+"""Queries of the review: labels for training and audit, queue counts, reasons for an empty queue."""
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
@@ -29,16 +29,17 @@ ANSWERS = (Decision.Kind.CONFIRM, Decision.Kind.CORRECT, Decision.Kind.FLAG)
 
 
 def training_labels(dataset: Any) -> list[tuple[int, int, int]]:
-    """(image id, label id, decision id) of every label a head may be trained on, by image id."""
+    """Return (image id, label id, decision id) of all labels that a head may be trained on, by image id."""
     rows = ConfirmedLabel.objects.filter(dataset=dataset, in_training=True, label__archived_at__isnull=True)
     return list(rows.order_by("image_id").values_list("image_id", "label_id", "decision_id"))
 
 
 @dataclass(frozen=True)
 class ImageVotes:
-    """What people say an image is, for training: the decision that stands for it, and those of others beside it.
+    """The labels that reviewers gave one image, for training.
 
-    Where others say something else the image counts for each label by its share of the decisions.
+    `decision` set the label. `others` are the decisions of other reviewers. If they name other labels, the
+    image is used for each label, weighted by its share of the decisions.
     """
 
     image: int
@@ -48,10 +49,11 @@ class ImageVotes:
 
 
 def training_votes(dataset: Any) -> list[ImageVotes]:
-    """Every image a head may be trained on with all decisions about it, by image id.
+    """Return all images that a head may be trained on, with all decisions about them, by image id.
 
-    Beside the images with a label, those on which reviewers who were all asked did not agree: the head is told that it
-    can be either. ImageVotes about the audit sample, and labels that were archived, are not among them.
+    The result also contains images without a confirmed label on which the reviewers did not agree after all
+    decisions were made. The head is then trained on all their labels. The audit sample and archived labels
+    are left out.
     """
     rows = ConfirmedLabel.objects.filter(dataset=dataset, in_training=True, label__archived_at__isnull=True)
     training, several = {}, {}
@@ -67,7 +69,7 @@ def training_votes(dataset: Any) -> list[ImageVotes]:
         ~Exists(standing(item=OuterRef("pk"), kind=Decision.Kind.FLAG)),
         ~Exists(Decision.objects.filter(image=OuterRef("image"), item__stream__in=BLIND_STREAMS)),
     )
-    open_items = dict(undecided.order_by("pk").values_list("image_id", "pk"))  # the newest of each image
+    open_items = dict(undecided.order_by("pk").values_list("image_id", "pk"))  # the newest item of an image
     several |= {item: image for image, item in open_items.items()}
     answers: dict[int, dict[int, tuple[int, int]]] = {}  # item → person → (label, decision)
     wanted_of: dict[int, int] = {}
@@ -94,11 +96,11 @@ def training_votes(dataset: Any) -> list[ImageVotes]:
 
 
 def audit_sample(dataset: Any) -> list[tuple[int, int, int | None]]:
-    """(image id, label id, id of its import) of the audit sample that no head was trained on, by image id.
+    """Return (image id, label id, import id) of the images in the audit sample, by image id.
 
-    An image whose label was archived stays in the sample: otherwise an accuracy could be improved by archiving the label
-    that the head gets wrong. The label is the first one that was given blind (`ConfirmedLabel.audit_label`), also where
-    it was corrected since.
+    No head was trained on these images. An image whose label was archived stays in the sample. Otherwise
+    archiving a label that the head often gets wrong would improve the accuracy. The label is the first label
+    that was given blind (`ConfirmedLabel.audit_label`), even if it was corrected later.
     """
     rows = _audit_sample(dataset).order_by("image_id")
     return list(rows.values_list("image_id", "audit_label_id", "image__batch_id"))
@@ -106,10 +108,10 @@ def audit_sample(dataset: Any) -> list[tuple[int, int, int | None]]:
 
 @dataclass(frozen=True)
 class AuditStratum:
-    """Imports between which no audit was drawn, nor the share raised: each of their images had the same chance of being
-    audited.
+    """Imports with images that all had the same probability of being audited.
 
-    since, until: when they came in; None for images of imports that are not on record.
+    Between these imports no audit was drawn and the audit share was not raised. `since` and `until` are the
+    times of the imports. They are None for images without a recorded import.
     """
 
     batches: list[int | None]
@@ -119,10 +121,10 @@ class AuditStratum:
 
 
 def audit_strata(dataset: Any) -> list[AuditStratum]:
-    """All images of the dataset in strata, oldest first.
+    """Return all images of the dataset in strata, oldest first.
 
-    An image that came later was there for fewer draws of the audit stream, so that it is audited less often than its
-    place in the dataset deserves, until the audits have caught up.
+    An image that was imported later took part in fewer draws of the audit stream. So it is audited less often
+    than its share of the dataset, until later audits have balanced this.
     """
     counted = dict(
         Image.objects.filter(dataset=dataset).order_by().values_list("batch").annotate(n=Count("pk"))
@@ -132,7 +134,7 @@ def audit_strata(dataset: Any) -> list[AuditStratum]:
         ImportBatch.objects.filter(dataset=dataset, pk__in=[pk for pk in counted if pk is not None])
     )
     drawn = _audit_draws(dataset) if len(batches) > 1 else []
-    # Images that were there when the share was raised may have a smaller chance from then on than those after it.
+    # After a raise of the share, older images may have a smaller probability of an audit than newer images.
     raised = [at for at, _last, _share in _raises(dataset)] if len(batches) > 1 else []
     for batch in sorted(batches, key=lambda batch: (batch.created_at, batch.pk)):
         until = batch.finished_at or batch.created_at
@@ -152,41 +154,44 @@ def audit_strata(dataset: Any) -> list[AuditStratum]:
 
 
 def _audit_draws(dataset: Any) -> list[datetime]:
-    """When audits were drawn that somebody answered, to the second (a draw makes many items), in ascending order."""
+    """Return the times of audit draws with at least one answered item, ascending.
+
+    The times are truncated to the second, because one draw creates many items.
+    """
     answered = QueueItem.objects.filter(dataset=dataset, stream=Stream.AUDIT, state=QueueItem.State.DONE)
     seconds = answered.annotate(second=TruncSecond("created_at")).order_by().values_list("second", flat=True)
     return sorted(seconds.distinct())
 
 
 def answers_by_label(label_ids: list[int]) -> dict[int, int]:
-    """Label id → how many images have it as their confirmed label."""
+    """Return label id → number of images with this confirmed label."""
     rows = ConfirmedLabel.objects.filter(label__in=label_ids)
     return dict(rows.order_by().values_list("label_id").annotate(n=Count("pk")))
 
 
 def audited_by_label(label_ids: list[int]) -> dict[int, int]:
-    """Label id → how many images of the audit sample count under it, also those that were corrected since."""
+    """Return label id → number of audit images with this audit label, also if corrected later."""
     rows = ConfirmedLabel.objects.filter(audit_label__in=label_ids, stream=Stream.AUDIT, in_training=False)
     return dict(rows.order_by().values_list("audit_label_id").annotate(n=Count("pk")))
 
 
 def audited_image_ids(dataset: Any) -> set[int]:
-    """Images whose label was given for the audit and that no head was trained on, whether or not the label is in use.
+    """Return the ids of labelled audit images on which no head was trained, also with an archived label.
 
-    Whatever asks about one of them again must be an audit again: blind, and not because a head is unsure of it.
+    If such an image is reviewed again, it must be an audit again: blind, and not chosen for uncertainty.
     """
     rows = ConfirmedLabel.objects.filter(dataset=dataset, stream=Stream.AUDIT, in_training=False)
     return set(rows.values_list("image_id", flat=True))
 
 
 def audit_count(dataset: Any) -> int:
-    """How many images the audit sample holds."""
+    """Return the number of images in the audit sample."""
     return _audit_sample(dataset).count()
 
 
 def _audit_sample(dataset: Any) -> QuerySet[ConfirmedLabel]:
     rows = ConfirmedLabel.objects.filter(dataset=dataset, stream=Stream.AUDIT, in_training=False)
-    # An answer that was given with the prediction on the screen, or because a head was unsure, is no audit.
+    # An answer is no audit if the prediction was on the screen or if the image was chosen for uncertainty.
     rows = rows.filter(audit_label__isnull=False)
     for last, share in reserve_limits(dataset):
         rows = rows.exclude(image__lte=last, image__audit_key__gte=share)
@@ -194,18 +199,19 @@ def _audit_sample(dataset: Any) -> QuerySet[ConfirmedLabel]:
 
 
 def reserve_limits(dataset: Any) -> list[tuple[int, float]]:
-    """(image id, share): images up to that id belong to the audit reserve only below that share, whatever it is now.
+    """Return the limits of the audit reserve for older images, as pairs (image id, share).
 
-    Where the share was raised after a head had predicted, the predictions of the images outside the reserve could be
-    read, and the hard images among them may have been asked about and learned. What is left of them is no random sample
-    to be judged blind: the new share holds for images that come in later. The same holds where the share had been lowered
-    before.
+    Images up to the id belong to the reserve only if their audit key is below the share, whatever the share
+    is now. If the share was raised after a head had predicted, users could already see the predictions of
+    images outside the reserve, and hard images may have been reviewed and used for training. The rest of
+    these images is no random sample. So the new share applies only to images that are imported later. The
+    same applies if the share was lowered before.
     """
     return [(last, share) for _at, last, share in _raises(dataset)]
 
 
 def _raises(dataset: Any) -> list[tuple[datetime, int, float]]:
-    """(when, image id, share before) of each raise of the audit share that limits the reserve."""
+    """Return (time, image id, share before) of the raises of the audit share that limit the reserve."""
     changes = Event.objects.filter(
         dataset_id=dataset.pk, kind="dataset.settings_changed", data__before__has_key="audit_fraction"
     )
@@ -223,9 +229,10 @@ def _raises(dataset: Any) -> list[tuple[datetime, int, float]]:
 
 
 def audits_under_archived_labels(dataset: Any) -> QuerySet[ConfirmedLabel]:
-    """Labels of images whose audit answer names an archived label: they count as wrong until they are audited again.
+    """Return the confirmed labels of images with an archived audit label.
 
-    Also those that were corrected since to a label in use: a correction is no audit.
+    These images count as wrong until they are audited again, also if they were corrected to an active label.
+    A correction is no audit.
     """
     return ConfirmedLabel.objects.filter(
         dataset=dataset, stream=Stream.AUDIT, in_training=False, audit_label__archived_at__isnull=False
@@ -233,10 +240,11 @@ def audits_under_archived_labels(dataset: Any) -> QuerySet[ConfirmedLabel]:
 
 
 def answered_image_ids(dataset: Any) -> set[int]:
-    """Images that need not be asked about again: labelled, flagged, or with all the decisions that their overlap asks for.
+    """Return the ids of images that need no further review.
 
-    An image whose label, or whose audit answer, is archived is asked about anew: nobody has said which of the labels
-    in use it has, no head learns from it, and an audit sample without such images would not be a random one.
+    These images are labelled, flagged, or have all decisions that their overlap requires. An image with an
+    archived label or audit label is reviewed again. Its true active label is not known, no head is trained on
+    it, and without these images the audit sample would not be random.
     """
     labels = ConfirmedLabel.objects.filter(dataset=dataset)
     outdated = dict(
@@ -246,26 +254,26 @@ def answered_image_ids(dataset: Any) -> set[int]:
     )
     labelled = set(labels.values_list("image_id", flat=True)) - set(outdated)
     done = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.DONE)
-    # Asked about anew already: flagged this time, or the reviewers did not agree.
+    # These images were already reviewed again, and were flagged or the reviewers did not agree.
     since = done.filter(image__in=list(outdated)).values_list("image_id", "pk") if outdated else []
     settled = {image for image, item in since if item > (outdated[image] or 0)}
     return labelled | (set(done.values_list("image_id", flat=True)) - (set(outdated) - settled))
 
 
 def waiting_count(dataset: Any) -> int:
-    """How many items wait; the queue is short, so counting it is cheap."""
+    """Return the number of waiting items. The queue is short, so the count is fast."""
     return QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING).count()
 
 
 def queue_counts(dataset: Any) -> dict[str, int]:
-    """Waiting items by stream, every stream named."""
+    """Return stream → number of waiting items, for all streams."""
     rows = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING)
     counted = dict(rows.order_by().values_list("stream").annotate(n=Count("pk")))
     return {str(stream): counted.get(stream, 0) for stream in Stream.values}
 
 
 def answered_today(dataset: Any, user: Any) -> int:
-    """The reviewer's answers since midnight (skips are none), less those undone."""
+    """Return the number of the reviewer's answers since midnight, without skips and undone answers."""
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
     counted = Decision.objects.filter(user=user, dataset=dataset, created_at__gte=midnight).aggregate(
         given=Count("pk", filter=Q(kind__in=ANSWERS)),
@@ -275,28 +283,28 @@ def answered_today(dataset: Any, user: Any) -> int:
 
 
 def recent_decisions(dataset: Any, user: Any, limit: int = 5) -> list[Decision]:
-    """The reviewer's latest decisions that stand, newest first."""
+    """Return the reviewer's latest decisions that were not undone, newest first."""
     rows = standing(user=user, dataset=dataset).select_related("image", "label")
     return list(rows.order_by("-id")[:limit])
 
 
 def may_undo(dataset: Any, user: Any) -> bool:
-    """Has the reviewer an answer in the dataset that an undo would take back?"""
+    """Return whether the reviewer has an answer in the dataset that can be undone."""
     return standing(user=user, dataset=dataset).exists()
 
 
 def standing(**where: Any) -> QuerySet[Decision]:
-    """Decisions that have not been undone, and are no undo themselves.
+    """Return the decisions that were not undone and are not undos themselves.
 
-    NOT EXISTS rather than superseded_by__isnull, which is a join: of that, PostgreSQL hashes all decisions ever made
-    before it gives the newest one.
+    The query uses NOT EXISTS instead of superseded_by__isnull. The latter is a join, for which PostgreSQL
+    hashes all decisions before it returns the newest one.
     """
     undone = Decision.objects.filter(supersedes=OuterRef("pk"))
     return Decision.objects.filter(~Exists(undone), **where).exclude(kind=Decision.Kind.UNDO)
 
 
 def flagged(dataset: Any) -> QuerySet[Decision]:
-    """Flags that stand, on images without a label since, newest first."""
+    """Return the flags that were not undone, on images that were not labelled later, newest first."""
     labelled = ConfirmedLabel.objects.filter(image=OuterRef("image"), decision__gt=OuterRef("pk"))
     rows = standing(dataset=dataset, kind=Decision.Kind.FLAG).filter(~Exists(labelled))
     return rows.select_related("image", "user").order_by("-id")
@@ -304,7 +312,7 @@ def flagged(dataset: Any) -> QuerySet[Decision]:
 
 @dataclass(frozen=True)
 class EmptyQueue:
-    """Why there is nothing to show a reviewer, and what to do. `progress` in 0…1 while a job runs."""
+    """The reason why a reviewer gets no image, and what to do. `progress` is in 0…1 while a job runs."""
 
     code: str
     text: str
@@ -314,7 +322,7 @@ class EmptyQueue:
 
 
 def why_empty(dataset: Any, user: Any, now: datetime | None = None) -> EmptyQueue:
-    """The reason a reviewer gets no image, from the most basic to the most passing."""
+    """Return the reason why a reviewer gets no image. Lasting reasons are checked before temporary ones."""
     now = now or clock.now()
     if not Image.objects.filter(dataset=dataset).exists():
         return EmptyQueue(
@@ -371,7 +379,8 @@ def _why_none_is_free(dataset: Any, user: Any, now: datetime) -> EmptyQueue:
         return EmptyQueue(
             "held_by_others",
             _(
-                "Every image that waits is in another reviewer's hands. What they leave comes to you by itself."
+                "Every image that waits is in another reviewer's hands. What they leave comes to you by "
+                "itself."
             ),
         )
     return EmptyQueue(

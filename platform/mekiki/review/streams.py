@@ -1,4 +1,4 @@
-"""Why an image is asked about, in words for people. The codes of the streams are for tables, exports and programs."""
+"""Names of the streams for people. The stream codes are for tables, exports and programs."""
 
 from django.utils.translation import gettext_lazy as _
 
@@ -14,5 +14,5 @@ WORDS = {
 
 
 def stream_words(code: str) -> str:
-    """The stream in the reader's language; a code that is not known here reads as itself."""
+    """Return the name of the stream in the user's language. An unknown code is returned unchanged."""
     return str(WORDS[Stream(code)]) if code in Stream.values else str(code)

@@ -1,10 +1,10 @@
-"""What the station's scripts say. Words in braces are filled in by the script."""
+"""Texts for the scripts of the review station. The scripts fill in the words in braces."""
 
 from django.utils.translation import gettext as _
 
 
 def station_texts() -> dict[str, str]:
-    """Text by key, in the request's language."""
+    """Return the texts by key, in the request's language."""
     return {
         "loading": _("Loading the next image…"),
         "image_failed": _("This image could not be loaded. Try again, or skip it."),
@@ -13,7 +13,8 @@ def station_texts() -> dict[str, str]:
         "too_soon": _("The image has only just appeared. Nothing was recorded; look at it, then answer."),
         "type_again": _("No image was there yet, or another one came. Nothing was recorded; type again."),
         "flag_lost": _(
-            "Another image came while you wrote the note. Nothing was recorded; look for the first one among the images."
+            "Another image came while you wrote the note. Nothing was recorded; look for the first one among "
+            "the images."
         ),
         "prediction": _("Predicted: {label}, {percent} %"),
         "prediction_uncalibrated": _("Predicted: {label}, {percent} %, uncalibrated"),

@@ -1,4 +1,4 @@
-"""Addresses of review, under /d/<slug>/review/."""
+"""URLs of the review, under /d/<slug>/review/."""
 
 from django.urls import path
 

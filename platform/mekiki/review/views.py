@@ -1,4 +1,4 @@
-"""The review station, and the page that shows what waits and what was flagged."""
+"""Views of the review station, and of the page with the queue and the flagged images."""
 
 import json
 import unicodedata
@@ -25,7 +25,7 @@ from mekiki.review.streams import stream_words
 from mekiki.review.texts import station_texts
 
 FLAGGED_SHOWN = 200
-# Keys of the commands, on their buttons.
+# Shortcuts of the commands, as shown on their buttons. CHORDS applies if letters search for labels.
 LETTERS = {"skip": "S", "flag": "F", "undo": "Z", "help": "?"}
 CHORDS = {"skip": "Shift+→", "flag": "Shift+↑", "undo": "Shift+←", "help": "F1"}
 
@@ -33,7 +33,7 @@ CHORDS = {"skip": "Shift+→", "flag": "Shift+↑", "undo": "Shift+←", "help":
 @never_cache
 @require_GET
 def station(request: HttpRequest, slug: str) -> HttpResponse:
-    """One image large, the prediction, one key. Everything after the first paint goes through the API."""
+    """Show the review station. After the first page load, all data comes through the API."""
     dataset = dataset_for(person(request), slug, Role.REVIEWER)
     labels = [
         {
@@ -56,10 +56,10 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
         }
         for decision in reversed(recent)
     ]
-    # Where a label has no key, letters find a label and the commands have other keys.
+    # If a label has no key, letters search for a label and the commands use other keys.
     finder = any(label["key"] is None for label in labels)
     if finder and any(unicodedata.normalize("NFKC", str(label["name"]))[:1].isdigit() for label in labels):
-        labels = [{**label, "key": None} for label in labels]  # Digits begin a name, so they answer nothing.
+        labels = [{**label, "key": None} for label in labels]  # Digits can start a name.
     return render(
         request,
         "review/station.html",
@@ -81,13 +81,13 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_GET
 def queue(request: HttpRequest, slug: str) -> HttpResponse:
-    """What waits, by stream; the flagged images with their notes; the audit sample."""
+    """Show the queue by stream, the flagged images with their notes, and the audit sample."""
     dataset = dataset_for(person(request), slug)
     counts = selectors.queue_counts(dataset)
     flags = list(selectors.flagged(dataset)[: FLAGGED_SHOWN + 1])
     hide(dataset, [flag.image for flag in flags])
     may_put_back = at_least(dataset.role, Role.ADMIN)
-    # A note can name the label. Whoever decides what becomes of the image must read it, and its writer may.
+    # A note can name the label, so it is hidden. Only its writer and admins, who must act on it, see it.
     closed = {
         flag.pk
         for flag in flags
@@ -115,7 +115,7 @@ def queue(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_POST
 def put_back(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
-    """Ask about a flagged image again, by the id of its flag."""
+    """Return a flagged image to the queue, by the id of its flag."""
     dataset = dataset_for(person(request), slug, Role.ADMIN)
     try:
         item = services.put_back(dataset=dataset, user=request.user, flag_id=min(pk, 2**63 - 1))
@@ -134,7 +134,7 @@ def put_back(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 
 @require_POST
 def retire(request: HttpRequest, slug: str) -> HttpResponse:
-    """Move the audit sample into training: an admin's explicit act, asked about before."""
+    """Move the audit sample into training. The page asks the admin to confirm this before."""
     dataset = dataset_for(person(request), slug, Role.ADMIN)
     moved = services.retire_audit(dataset=dataset, user=request.user)
     if moved:

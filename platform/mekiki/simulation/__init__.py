@@ -1,5 +1,6 @@
-"""A simulated reviewer, and the two commands built on it: `mekiki demo` and `mekiki replay`.
+"""A simulated reviewer, and the commands `mekiki demo` and `mekiki replay` that use it.
 
-It answers from a hidden truth through the same doors people use, so that anyone can ask what labelling
-their own data would have cost. It is no part of the product's loop: nothing imports it.
+The simulated reviewer answers from a hidden truth through the same services and APIs as human reviewers.
+Users can thus measure what labelling their own data would have cost. No other part of Mekiki imports this
+package.
 """

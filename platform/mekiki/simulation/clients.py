@@ -1,4 +1,4 @@
-"""The two clients of a simulated reviewer: the services (replay), or HTTP as the browser does (demo)."""
+"""The clients of a simulated reviewer: the services (replay), or HTTP like a browser (demo)."""
 
 import http.cookiejar
 import json
@@ -15,10 +15,10 @@ from mekiki.review import services
 
 
 class ReviewClient(Protocol):
-    """Where questions come from and answers go."""
+    """A client that gets questions and records answers."""
 
     def next(self, count: int) -> list[dict[str, Any]]:
-        """Up to `count` questions: item, lease, sha256, blind, predicted (label id or None)."""
+        """Return up to `count` questions: item, lease, sha256, blind, predicted (label id or None)."""
         ...
 
     def answer(self, question: dict[str, Any], kind: str, label: int) -> None:
@@ -27,7 +27,7 @@ class ReviewClient(Protocol):
 
 
 class ServiceClient:
-    """Straight through review.services, as one user."""
+    """A client that calls review.services directly, as one user."""
 
     def __init__(self, dataset: Dataset, user: User) -> None:
         self.dataset, self.user = dataset, user
@@ -57,7 +57,10 @@ class ServiceClient:
 
 
 class HttpClient:
-    """Through the running site: logs in with a form, then the review API with the session and CSRF token."""
+    """A client of the running site.
+
+    It logs in with the login form and then calls the review API with the session and the CSRF token.
+    """
 
     def __init__(self, url: str, slug: str, name: str, password: str) -> None:
         self.url = url.rstrip("/")
@@ -79,7 +82,9 @@ class HttpClient:
             raise RuntimeError(f"The simulated reviewer “{name}” could not log in.")
 
     def _open(self, url: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> bytes:
-        request = urllib.request.Request(url, data=body, headers={"Referer": self.url, **(headers or {})})  # noqa: S310
+        request = urllib.request.Request(  # noqa: S310
+            url, data=body, headers={"Referer": self.url, **(headers or {})}
+        )
         try:
             with self.opener.open(request, timeout=60) as reply:
                 return reply.read()

@@ -1,4 +1,4 @@
-"""What a folder of folders means to replay: which folder names are labels, which are parts of a split, and why not."""
+"""Decide which folders of a dataset are labels and which are parts of a split, for replay."""
 
 import os
 import re
@@ -19,19 +19,19 @@ from mekiki.datasets.models import ImportBatch
 from mekiki.datasets.problems import explain
 from mekiki.simulation.truth import TruthError
 
-# Words for the parts of a dataset for training and testing, in any case and width.
+# Words for the parts of a split, in any case and width.
 SPLITS = {
     *("train", "training", "trn", "test", "testing", "tst", "val", "valid", "validation", "dev", "eval"),
     *("evaluation", "holdout", "trainval"),
     *("学習", "訓練", "トレーニング", "検証", "バリデーション", "評価", "テスト", "試験"),
 }
-# Words that may stand beside them: "train_set", "test2017", "X_train", 学習用データ.
+# Words that may stand beside the names of parts: "train_set", "test2017", "X_train", 学習用データ.
 _BESIDE_SPLITS = {
     *("set", "sets", "data", "dataset", "datasets", "split", "images", "image", "imgs", "img", "x", "y"),
     *("用", "データ", "セット", "画像"),
 }
 _ENDING = re.compile(f"(?:{'|'.join(sorted(_BESIDE_SPLITS - {'x', 'y'}, key=len, reverse=True))})+$")
-# Beside "images", these hold no labels in their names but files about the images.
+# Folders that hold files about the images if they lie beside "images". They are not labels.
 _ANNOTATIONS = {"labels", "annotations", "masks", "annotation", "mask", "label", "ground_truth"}
 _IMAGES = {"images", "image", "imgs", "img", "jpegimages", "画像"}
 _IMAGE_STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\x00", b"MM\x00*", b"RIFF")
@@ -42,25 +42,28 @@ Parts = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Layout:
-    """The labels of a folder, and what was made of its other levels."""
+    """The labels of a folder, and remarks about its other levels."""
 
-    images: Counter[str]  # label → files below it
-    depth: int  # how many folders lie above the label
+    images: Counter[str]  # label → number of files below it
+    depth: int  # number of folders above the label
     remarks: list[str]  # sentences to show before the run
 
     @property
     def labels(self) -> list[str]:
-        """The labels in order."""
+        """Return the labels in order."""
         return sorted(self.images)
 
     def label_of(self, name: str) -> str | None:
-        """The label of an image by its name in the dataset; None: it lies in no label's folder."""
+        """Return the label of an image by its name, or None if it lies in no label's folder."""
         parts = _parts(name)
         return parts[self.depth] if len(parts) > self.depth + 1 else None
 
 
 def read_layout(path: Path) -> Layout:
-    """Look at a folder before a run. TruthError says why it cannot be used and what to do."""
+    """Read the layout of a folder before a run.
+
+    Raises TruthError with the reason, and what to do, if the folder cannot be used.
+    """
     folder = Folder(path)
     if not path.is_dir():
         raise TruthError(_("%(path)s is not a folder.") % {"path": folder.shown_path})
@@ -94,7 +97,7 @@ def read_layout(path: Path) -> Layout:
         images = Counter(parts[depth] for parts in files if len(parts) > depth + 1)
         _check_labels(folder, images)
     except TruthError as error:
-        # A label may be missing because its folder is a link or was passed over.
+        # A label may be missing because its folder is a link or was skipped.
         raise TruthError("\n".join([str(error), *remarks])) from None
     listed = ", ".join(f"{label} ({count})" for label, count in sorted(images.items()))
     empty = _empty_folders(folder, depth, images)
@@ -112,7 +115,7 @@ def read_layout(path: Path) -> Layout:
 
 
 def contradictions(layout: Layout, batch: ImportBatch) -> Iterator[str]:
-    """Sentences about pictures that lie in the folders of two labels, once they are imported."""
+    """Yield sentences about imported pictures that lie in the folders of two labels."""
     pairs = []
     for name, kept in batch.problems.filter(code="duplicate").values_list("name", "detail__kept"):
         if layout.label_of(name) != layout.label_of(kept):
@@ -138,7 +141,10 @@ def _head(path: Path) -> bytes:
 
 
 def _is_split(name: str) -> bool:
-    """Is this the name of a part of a split: words for one, and nothing but numbers and "set", "data" beside them?"""
+    """Return whether this is the name of a part of a split.
+
+    Such a name has a word for a part, and beside it only numbers and words such as "set" and "data".
+    """
     words = [word for word in re.split(r"[\W\d_]+", metadata.fold(name)) if word]
     # "trainset" and 学習用データ are one word each.
     words = [
@@ -148,7 +154,7 @@ def _is_split(name: str) -> bool:
 
 
 def _label_depth(folder: Folder, files: list[Parts]) -> tuple[int, list[str]]:
-    """(how many levels lie above the labels, sentences about them)."""
+    """Return (number of levels above the labels, sentences about these levels)."""
     depth, sentences = 0, []
     while True:
         below: dict[str, set[str]] = defaultdict(set)
@@ -165,7 +171,8 @@ def _label_depth(folder: Folder, files: list[Parts]) -> tuple[int, list[str]]:
             if any(direct.values()) or not below:
                 raise TruthError(
                     _(
-                        "In %(path)s the folders %(names)s look like the parts of a split, and images lie in them "
+                        "In %(path)s the folders %(names)s look like the parts of a split, and images lie in "
+                        "them "
                         "without a folder for their label. Sort the images into one folder a label."
                     )
                     % detail
@@ -174,7 +181,8 @@ def _label_depth(folder: Folder, files: list[Parts]) -> tuple[int, list[str]]:
         elif any(below[top] and not direct[top] for top in splits):
             raise TruthError(
                 _(
-                    "In %(path)s the folders %(splits)s look like the parts of a split, and others beside them do "
+                    "In %(path)s the folders %(splits)s look like the parts of a split, and others beside "
+                    "them do "
                     "not (all: %(names)s). Replay does not guess which are labels: separate them."
                 )
                 % detail
@@ -182,7 +190,8 @@ def _label_depth(folder: Folder, files: list[Parts]) -> tuple[int, list[str]]:
         elif _has_annotations(tops):
             raise TruthError(
                 _(
-                    "In %(path)s the folders %(names)s look like images with annotations in files of their own. "
+                    "In %(path)s the folders %(names)s look like images with annotations in files of their "
+                    "own. "
                     "Replay takes one folder of images for each label."
                 )
                 % detail
@@ -195,7 +204,7 @@ def _label_depth(folder: Folder, files: list[Parts]) -> tuple[int, list[str]]:
 
 
 def _has_annotations(tops: list[str]) -> bool:
-    """Do folders of images (or parts of a split) lie beside folders of annotations?"""
+    """Return whether folders of images (or parts of a split) lie beside folders of annotations."""
     folded = {metadata.fold(top) for top in tops}
     return bool(folded & _ANNOTATIONS) and (bool(folded & _IMAGES) or any(map(_is_split, tops)))
 
@@ -205,8 +214,10 @@ def _refuse_loose(files: list[Parts], depth: int) -> None:
     if loose:
         raise TruthError(
             ngettext(
-                "%(count)d image lies in no folder of a label (%(names)s). Move it into one, or out of the folder.",
-                "%(count)d images lie in no folder of a label (%(names)s). Move them into one, or out of the folder.",
+                "%(count)d image lies in no folder of a label (%(names)s). Move it into one, or out of the "
+                "folder.",
+                "%(count)d images lie in no folder of a label (%(names)s). Move them into one, or out of "
+                "the folder.",
                 len(loose),
             )
             % {"count": len(loose), "names": _some(loose)}
@@ -217,7 +228,8 @@ def _check_labels(folder: Folder, images: Counter[str]) -> None:
     if len(images) < 2:
         raise TruthError(
             _(
-                "%(path)s needs at least two folders with images in them, one for each label; it has %(count)s%(names)s."
+                "%(path)s needs at least two folders with images in them, one for each label; it has "
+                "%(count)s%(names)s."
             )
             % {
                 "path": folder.shown_path,
@@ -232,7 +244,8 @@ def _check_labels(folder: Folder, images: Counter[str]) -> None:
         if len(same) > 1:
             raise TruthError(
                 _(
-                    "The folders %(names)s differ only in case or width. If they are one label, give them one name; "
+                    "The folders %(names)s differ only in case or width. If they are one label, give them "
+                    "one name; "
                     "if not, give them different names."
                 )
                 % {"names": _some(same)}
@@ -240,7 +253,7 @@ def _check_labels(folder: Folder, images: Counter[str]) -> None:
 
 
 def _empty_folders(folder: Folder, depth: int, images: Counter[str]) -> list[str]:
-    """Folders on the level of the labels that hold no file at all."""
+    """Return the folders on the level of the labels that hold no file."""
     top = Path(os.path.realpath(folder.path))
     empty = []
     for place, below, files in os.walk(top):

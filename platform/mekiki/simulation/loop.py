@@ -1,4 +1,4 @@
-"""The loop in rounds: answer, retrain, score; then freeze a label set and verify it."""
+"""The simulated review in rounds: answer, train, score. At the end a label set is frozen and verified."""
 
 import json
 import tempfile
@@ -26,7 +26,7 @@ from mekiki.simulation.waiting import wait_for_jobs
 
 
 def answer_some(client: ReviewClient, truth: Truth, count: int, *, quiet: bool = False) -> int:
-    """Answer up to `count` questions truthfully; returns how many there were to answer."""
+    """Answer up to `count` questions truthfully. Return how many were answered."""
     answered = 0
     with tqdm(
         total=count, desc="answering", unit=" images", leave=False, disable=True if quiet else None
@@ -56,10 +56,10 @@ def run(
     quiet: bool = False,
     started: float | None = None,
 ) -> dict[str, Any]:
-    """Run the loop until `budget` answers are given or nothing is left to ask.
+    """Run rounds until `budget` answers are given or no question is left.
 
-    The dataset's images must be predicted and its queue filled. Returns the figures of the --json file,
-    `rounds` starting with zero-shot.
+    The dataset's images must have predictions and its queue must be filled. Returns the figures of the --json
+    file. `rounds` starts with the zero-shot head.
     """
     started = started or time.monotonic()
     first = score(truth, 0)
@@ -73,8 +73,8 @@ def run(
         while given < wanted:
             some = answer_some(client, truth, wanted - given, quiet=quiet)
             given += some
-            # Answering asks for a refill by itself: let it end, so that each round starts from one state,
-            # and so that an empty queue means that nothing is left.
+            # Answers start a refill of the queue. Wait for it, so that each round starts from the same state
+            # and an empty queue means that nothing is left.
             wait_for_jobs(dataset, quiet=quiet)
             if not some:
                 break
@@ -104,7 +104,10 @@ def run(
 
 
 def freeze_and_verify(dataset: Dataset, admin: User, say: Callable[[str], None]) -> bool:
-    """Freeze what people confirmed, download it, and check the file as an outsider would."""
+    """Freeze the confirmed labels, download the label set and verify it as an outsider would.
+
+    Returns whether it is valid.
+    """
     label_set = exports.freeze(dataset=dataset, user=admin, note="simulated review")
     wait_for_jobs(dataset)
     label_set.refresh_from_db()
@@ -115,7 +118,8 @@ def freeze_and_verify(dataset: Dataset, admin: User, say: Callable[[str], None])
                 target.write(block)
         report = verify(file)
     say(
-        f"Label set v{label_set.version}: {label_set.human_labels} labels, verified: {'yes' if report.ok else 'NO'}"
+        f"Label set v{label_set.version}: {label_set.human_labels} labels, verified: "
+        f"{'yes' if report.ok else 'NO'}"
     )
     for problem in report.problems:
         say(f"  {problem}")
@@ -123,13 +127,16 @@ def freeze_and_verify(dataset: Dataset, admin: User, say: Callable[[str], None])
 
 
 def write_json(path: Path, figures: dict[str, Any]) -> None:
-    """Write the figures, making the folder when missing."""
+    """Write the figures to a JSON file. Missing folders are created."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _header() -> str:
-    return "             answers   accuracy on the blind audit sample      on the hidden truth   macro recall   still uncertain"
+    return (
+        "             answers   accuracy on the blind audit sample      on the hidden truth"
+        "   macro recall   still uncertain"
+    )
 
 
 def _line(r: Score, name: str) -> str:
@@ -142,4 +149,7 @@ def _line(r: Score, name: str) -> str:
             audit = f"{within}, {a['correct']} right, {rest}"
         else:
             audit = f"{a['estimate']:6.1%}  {within}, {rest}"
-    return f"{name:<12} {r.answers:>7}   {audit:<38}  {r.accuracy:>18.1%}   {r.macro_recall:>12.1%}   {r.uncertain:>15}"
+    return (
+        f"{name:<12} {r.answers:>7}   {audit:<38}  {r.accuracy:>18.1%}"
+        f"   {r.macro_recall:>12.1%}   {r.uncertain:>15}"
+    )

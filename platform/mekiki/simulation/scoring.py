@@ -1,4 +1,4 @@
-"""Accuracy on the hidden truth: known only in a simulation, where the truth is given."""
+"""Accuracy against the hidden truth, which is known only in a simulation."""
 
 from dataclasses import dataclass
 
@@ -7,17 +7,17 @@ from mekiki.learning.models import Head, Prediction
 from mekiki.learning.selectors import champion, latest_evaluation
 from mekiki.simulation.truth import Truth
 
-# Below this calibrated confidence an image nobody has answered counts as still uncertain.
+# A prediction with a lower calibrated confidence counts as uncertain.
 UNCERTAIN_BELOW = 0.8
 
 
 @dataclass(frozen=True)
 class Score:
-    """The champion against the truth, over every image with a machine prediction.
+    """The score of the champion against the truth, over every image with a prediction.
 
-    accuracy, macro_recall: fractions in [0, 1]; the machine's own answer counts also where a person has
-    answered (answered images are not counted right for free). audit: the estimate the product itself makes
-    from the audit stream, None until an audited image exists. uncertain: images under UNCERTAIN_BELOW.
+    `accuracy` and `macro_recall` are fractions in [0, 1]. For answered images the prediction is scored too,
+    not the answer. `audit` is the estimate that Mekiki makes from the audit stream. It is None until an
+    audited image exists. `uncertain` is the number of images below UNCERTAIN_BELOW.
     """
 
     answers: int
@@ -28,7 +28,7 @@ class Score:
     head: Head
 
     def as_json(self) -> dict:
-        """The form of one round in the --json file."""
+        """Return the score as one round of the --json file."""
         return {
             "answers": self.answers,
             "accuracy": round(self.accuracy, 4),
@@ -46,7 +46,7 @@ class Score:
 
 
 def score(truth: Truth, answers: int) -> Score:
-    """Score the dataset's champion. RuntimeError when there is none yet."""
+    """Score the champion of the dataset. Raises RuntimeError if there is no champion or prediction yet."""
     head = champion(truth.dataset)
     if head is None:
         raise RuntimeError("There is no head to score yet.")

@@ -1,4 +1,4 @@
-"""Making what a simulation needs: people, a dataset with labels and images, its first predictions."""
+"""Set up a simulation: users, and a dataset with labels, images and first predictions."""
 
 import secrets
 from collections.abc import Callable
@@ -18,15 +18,15 @@ from mekiki.labeling.services import LabelSpec
 from mekiki.learning.selectors import champion
 from mekiki.simulation.waiting import wait_for_jobs
 
-# Lines of the import's report to print, of each outcome.
+# Maximum number of report lines to print for each outcome.
 SHOWN_LINES = 20
-# Of a dataset; the name of a folder may be longer.
+# Maximum length of a dataset's name. The name of a folder may be longer.
 NAME_LENGTH = 120
 
 
 @dataclass(frozen=True)
 class People:
-    """One user for each role, and their passwords (made here, kept nowhere else)."""
+    """One user for each role, with their passwords. The passwords are stored nowhere else."""
 
     admin: User
     reviewer: User
@@ -35,7 +35,10 @@ class People:
 
 
 def make_people() -> People:
-    """An admin, a reviewer and a viewer. Users that exist get a new password: the old one is not known."""
+    """Create an admin, a reviewer and a viewer.
+
+    Existing users get a new password, because the old one is not known.
+    """
     users, passwords = {}, {}
     for name, is_admin in (("admin", True), ("reviewer", False), ("viewer", False)):
         passwords[name] = secrets.token_urlsafe(9)
@@ -60,9 +63,9 @@ def make_simulated_dataset(
     encoder: str = "pocket",
     description: str = "",
 ) -> Dataset:
-    """A dataset imported from `folder`, predicted by prompts, with its queue filled.
+    """Create a dataset from `folder`, with zero-shot predictions and a filled queue.
 
-    CommandError with the job's own words when importing, encoding or predicting failed.
+    Raises CommandError with the error of the job if importing, encoding or predicting failed.
     """
     dataset = datasets.create_dataset(
         name=name[:NAME_LENGTH],
@@ -71,7 +74,7 @@ def make_simulated_dataset(
         encoder_name=encoder,
         seed=f"{seed:016x}",
         queue_target=max(batch, 20),
-        # The loop asks for each training itself, at fixed numbers of answers.
+        # The loop starts each training itself, after a fixed number of answers.
         retrain_every=0,
     )
     set_role(dataset=dataset, user=people.reviewer, role=Role.REVIEWER, actor=people.admin)

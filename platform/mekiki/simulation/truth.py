@@ -1,4 +1,7 @@
-"""The hidden truth, which only the simulated reviewer and the final score may see: never in an image's name."""
+"""The hidden truth. Only the simulated reviewer and the score see it.
+
+No name of an image reveals it.
+"""
 
 import csv
 import json
@@ -17,20 +20,20 @@ from mekiki.review.selectors import answered_image_ids
 
 
 class TruthError(Exception):
-    """The folder or the prompts file cannot be used; the message says why and what to do."""
+    """Error for a folder or a prompts file that cannot be used. The message says why and what to do."""
 
 
 def default_prompts(name: str) -> list[str]:
-    """Prompts for a folder nobody described: its name as words, in both languages."""
+    """Return prompts for a folder without a description: its name as words, in both languages."""
     words = re.sub(r"[_\-\s]+", " ", name).strip()
     return [words, f"a photo of {words}", f"{words}の写真"]
 
 
 def read_prompts(file: Path | None, names: list[str]) -> dict[str, list[str]]:
-    """Prompts for each class: from the file where it names the class, else the default ones.
+    """Return label → prompts: from the file if it names the label, and otherwise default prompts.
 
-    The file is JSON: folder name → list of prompts (or a sample's labels.json, where each name holds an
-    object with `prompts`). TruthError for anything else, or for a name that is no folder.
+    The file is JSON: folder name → list of prompts. Raises TruthError if the file has another form, or names
+    a folder that does not exist.
     """
     given: dict[str, list[str]] = {}
     if file is not None:
@@ -60,12 +63,12 @@ def read_prompts(file: Path | None, names: list[str]) -> dict[str, list[str]]:
 
 
 def first_folder(name: str) -> str:
-    """The first folder of an image's name: its label, where the labels lie at the top."""
+    """Return the first folder of an image's name. It is the label if the labels lie at the top."""
     return unicodedata.normalize("NFC", name.replace("\\", "/").split("/")[0])
 
 
 def read_table(file: Path) -> dict[str, str]:
-    """SHA-256 of a picture → label, from the truth.csv of a sample."""
+    """Return SHA-256 of a picture → label, from the truth.csv of a sample."""
     with file.open(newline="", encoding="utf-8") as stream:
         return {row["sha256"]: row["label"] for row in csv.DictReader(stream)}
 
@@ -73,10 +76,10 @@ def read_table(file: Path) -> dict[str, str]:
 def take_folder_names(
     dataset: Dataset, label_of: Callable[[str], str | None] = first_folder
 ) -> dict[str, str]:
-    """SHA-256 of an image → its label, for a dataset imported from a folder of folders.
+    """Return SHA-256 of an image → label, and remove the folder names from the image names.
 
-    label_of: the name of the label by the name of an image. Takes the names away from the images: a folder is the label,
-    and whoever opens the dataset could read it.
+    The dataset was imported from a folder of folders. With the folder names, everybody who opens it could
+    read the labels. `label_of` returns the label for the name of an image.
     """
     rows = dataset.images.values_list("sha256", "name")
     labels = {sha256: label_of(name) or "" for sha256, name in rows}
@@ -85,7 +88,7 @@ def take_folder_names(
 
 
 class Truth:
-    """Image → true label, for one dataset. labels: SHA-256 of an image → name of its label."""
+    """Image → true label, for one dataset. `labels`: SHA-256 of an image → name of its label."""
 
     def __init__(self, dataset: Dataset, labels: Mapping[str, str]) -> None:
         known = {label.name: label.pk for label in Label.objects.filter(dataset=dataset)}
@@ -102,5 +105,5 @@ class Truth:
             self.by_hash[sha256] = label
 
     def unanswered(self) -> int:
-        """How many images nobody has answered yet."""
+        """Return the number of images that nobody has answered yet."""
         return len(self.by_id) - len(set(answered_image_ids(self.dataset)))

@@ -1,4 +1,4 @@
-"""Waiting for a dataset's jobs, with a progress bar for each."""
+"""Wait for the jobs of a dataset, with a progress bar for each job."""
 
 import sys
 import time
@@ -12,7 +12,10 @@ from mekiki.jobs.models import ACTIVE_STATES, Job, State
 
 
 def wait_for_jobs(dataset: Dataset, *, quiet: bool = False, limit: float = 3600) -> None:
-    """Return when no job of the dataset is active. CommandError when one failed, or after `limit` seconds."""
+    """Wait until no job of the dataset is active.
+
+    Raises CommandError if a job failed, or after `limit` seconds.
+    """
     seen = set(
         Job.objects.filter(dataset=dataset).exclude(state__in=ACTIVE_STATES).values_list("pk", flat=True)
     )
@@ -38,7 +41,7 @@ def wait_for_jobs(dataset: Dataset, *, quiet: bool = False, limit: float = 3600)
 
 
 def _show(bars: dict[Any, tqdm], job: Job) -> None:
-    if job.total < 200:  # Over in a moment: a bar would only flicker.
+    if job.total < 200:  # the job ends so soon that a bar would only flicker
         return
     key = (job.pk, job.stage)
     if key not in bars:

@@ -1,4 +1,4 @@
-"""Events as pages and files show them: filters, groups, and the image and label an answer is about."""
+"""Events as pages and files show them, with filters, groups and the image and label of each answer."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -24,16 +24,16 @@ from mekiki.web import events
 from mekiki.web.csv_files import safe_cell, utc
 
 PAGE = 50
-# Events of a file whose images are looked up at once.
+# Number of events in a downloaded file whose images are looked up in one query.
 CHUNK = 1000
-# The choice of the filter that means the platform itself; no user can have this name.
+# The filter value that means the platform itself. No user can have this name.
 PLATFORM = "*"
 COLUMNS = ("at", "who", "kind", "what", "dataset", "image_sha256", "image", "label", "detail")
 
 
 @dataclass(frozen=True)
 class Filter:
-    """What the address of the page narrows the events down to."""
+    """Filter of the events, as the address of the page states it."""
 
     show: str = ""
     actor: str = ""
@@ -42,7 +42,7 @@ class Filter:
 
     @staticmethod
     def of(request: HttpRequest) -> "Filter":
-        """Return the filter of the address; what cannot be read narrows nothing down."""
+        """Return the filter in the address of a request. A value that cannot be read is ignored."""
         given = {name: request.GET.get(name, "")[:150].replace("\0", "") for name in ("show", "actor")}
         days = {name: request.GET.get(name, "") for name in ("since", "until")}
         return Filter(
@@ -55,7 +55,10 @@ class Filter:
         )
 
     def apply(self, rows: QuerySet[Event]) -> QuerySet[Event]:
-        """Return the events that match. Days are whole days in the site's time zone; `until` is the last one."""
+        """Return the events that match.
+
+        Days are whole days in the site's time zone. The day `until` is included.
+        """
         return selectors.narrowed(
             rows,
             kinds=events.matching(self.show) if self.show else None,
@@ -65,14 +68,17 @@ class Filter:
         )
 
     def query(self, **more: str) -> str:
-        """Return the query of an address with this filter, with its "?"."""
+        """Return the query string of an address with this filter, including the "?"."""
         names = ("show", "actor", "since", "until")
         given = {name: getattr(self, name) for name in names if getattr(self, name)}
         return "?" + urlencode({**given, **more})
 
 
 def _midnight(day: str, days_later: int = 0) -> datetime | None:
-    """Return the beginning of a day such as "2026-11-29" in the site's time zone; None for anything else."""
+    """Return the start of a day such as "2026-11-29" in the site's time zone.
+
+    Return None for any other text.
+    """
     try:
         midnight = date.fromisoformat(day) + timedelta(days=days_later)
         return timezone.make_aware(datetime.combine(midnight, time.min))
@@ -82,7 +88,7 @@ def _midnight(day: str, days_later: int = 0) -> datetime | None:
 
 @dataclass
 class Line:
-    """One line of a page: an event, or a group that `details_url` lists one by one."""
+    """One line of a page: an event, or a group of events that `details_url` lists one by one."""
 
     event: Event
     words: str
@@ -96,13 +102,16 @@ class Line:
 
 
 def page_of(request: HttpRequest, rows: QuerySet[Event], *, names: list[str]) -> dict[str, Any]:
-    """Return the context of a page of events, newest first. names: the people the filter offers."""
+    """Return the context of a page of events, newest first.
+
+    `names` are the users that the filter offers.
+    """
     wanted = Filter.of(request)
     rows = wanted.apply(rows)
     first, last = number_in(request.GET.get("first", "")), number_in(request.GET.get("last", ""))
     before = number_in(request.GET.get("before", ""))
     more: dict[str, str] = {}
-    if first is not None and last is not None:  # one group, event by event
+    if first is not None and last is not None:  # one group, one line per event
         more = {"first": str(first), "last": str(last)}
         rows = selectors.older_than(selectors.not_older_than(rows, first), last, or_equal=True)
     if before is not None:
@@ -153,9 +162,10 @@ def _many(kind: str, count: int) -> str:
 
 
 def lines_of(page: Iterable[Event]) -> list[Line]:
-    """Return the lines of events, with what each answer is about. A few queries for all of them.
+    """Return one line per event, with the image and label of each answer.
 
-    An image that hides its name (review/blinding.py) has a neutral one here, and neither label nor kind of answer.
+    It takes a few queries for all events. An image that hides its name (review/blinding.py) gets a neutral
+    name here, without the label and the kind of answer.
     """
     lines = [Line(event, events.sentence(event), events.detail(event)) for event in page]
     answers: dict[int, list[Line]] = defaultdict(list)
@@ -187,7 +197,7 @@ def lines_of(page: Iterable[Event]) -> list[Line]:
 
 
 def _chunks(rows: QuerySet[Event]) -> Iterator[list[Line]]:
-    """Return all events, oldest first, some at a time, in the language of whoever asked."""
+    """Yield the lines of all events in chunks, oldest first, in the language of the request."""
     language = translation.get_language()
     stored = rows.order_by("at", "id").iterator(chunk_size=CHUNK)
     while chunk := list(islice(stored, CHUNK)):
@@ -196,7 +206,7 @@ def _chunks(rows: QuerySet[Event]) -> Iterator[list[Line]]:
 
 
 def csv_rows(rows: QuerySet[Event]) -> Iterator[tuple[Any, ...]]:
-    """Return COLUMNS, then a row for each event. The times are UTC."""
+    """Yield COLUMNS, then one row per event. The times are in UTC."""
     yield COLUMNS
     names: dict[int | None, str] = {None: ""}
     for lines in _chunks(rows):
@@ -216,7 +226,7 @@ def csv_rows(rows: QuerySet[Event]) -> Iterator[tuple[Any, ...]]:
 
 
 def json_objects(rows: QuerySet[Event]) -> Iterator[dict[str, Any]]:
-    """Return each event with all that was recorded, but what a hidden image may not give away."""
+    """Yield each event with all recorded data, except data that would give away a hidden image."""
     names: dict[int | None, str] = {None: ""}
     for lines in _chunks(rows):
         _name_datasets(lines, names)

@@ -1,8 +1,8 @@
-"""The message catalogues, made without GNU gettext: extract, merge, check, compile.
+"""Message catalogues: extraction, merging, checking and compiling without GNU gettext.
 
-Python is read by Babel's extractor, templates through Django's own `templatize`, catalogues by polib; the
-last two packages are in the dev extra. Catalogues carry no dates and no line numbers, so that they change
-only when a message does.
+Babel's extractor reads Python files, Django's `templatize` reads templates, and polib reads catalogues. Babel
+and polib are in the dev extra. Catalogues contain no dates and no line numbers, so they change only when a
+message changes.
 """
 
 import ast
@@ -17,7 +17,7 @@ from django.conf import settings
 from django.utils.translation.template import templatize
 
 LANGUAGES = {"en": "nplurals=2; plural=(n != 1);", "ja": "nplurals=1; plural=0;"}
-# Their msgstr is the msgid.
+# In this language the msgstr is the msgid.
 SOURCE_LANGUAGE = "en"
 
 _ONE, _TWO = (1,), (1, 2)
@@ -54,7 +54,7 @@ class Message:
 
 
 def _sources() -> Iterator[tuple[Path, str]]:
-    """(file, its name in the catalogue) of everything that may hold messages."""
+    """Yield (path, name in the catalogue) of every file that may contain messages."""
     package = Path(settings.PACKAGE_DIR)
     root = package.parents[1]
     for folder, pattern in (
@@ -87,7 +87,10 @@ def _from_template(path: Path) -> Iterator[Message]:
 
 
 def _message(name: str, given: Iterable[Any]) -> Iterator[Message]:
-    """The message of a call; nothing when an argument is no literal (it is marked elsewhere)."""
+    """Yield the message of a call.
+
+    Yield nothing if an argument is not a literal: such a text is marked for translation elsewhere.
+    """
     values = list(given)
     shape = KEYWORDS[name]
     context = ""
@@ -101,13 +104,16 @@ def _message(name: str, given: Iterable[Any]) -> Iterator[Message]:
 
 @cache
 def _messages_of(path: Path, _changed: tuple[int, int]) -> tuple[tuple[str, str, str], ...]:
-    """(msgid, plural, context) of the messages of a file as it is at this time and size."""
+    """Return (msgid, plural, context) of the messages of a file.
+
+    The modification time and size of the file are the cache key.
+    """
     read = _from_python if path.suffix == ".py" else _from_template
     return tuple((message.msgid, message.plural, message.context) for message in read(path))
 
 
 def extract() -> dict[Key, Message]:
-    """Every message of the project, by key."""
+    """Return every message of the project, by key."""
     messages: dict[Key, Message] = {}
     for path, name in _sources():
         state = path.stat()
@@ -120,7 +126,7 @@ def extract() -> dict[Key, Message]:
 
 
 def po_path(language: str) -> Path:
-    """Where a language's catalogue lies."""
+    """Return the path of the catalogue of a language."""
     return Path(settings.LOCALE_PATHS[0]) / language / "LC_MESSAGES" / "django.po"
 
 
@@ -164,9 +170,10 @@ def _plural_text(entry: Any) -> str:
 
 
 def update(offered: Iterable[Path] = (), *, prefer_offered: bool = False) -> dict[str, int]:
-    """Write and compile the catalogues of all languages; returns untranslated messages by language.
+    """Write and compile the catalogues of all languages; return the untranslated messages by language.
 
-    offered: further .po files whose translations fill what is missing (and, with prefer_offered, replace).
+    `offered` are further .po files. Their translations fill in missing ones and, with prefer_offered, replace
+    existing ones.
     """
     import polib
 
@@ -201,12 +208,12 @@ def update(offered: Iterable[Path] = (), *, prefer_offered: bool = False) -> dic
 
 
 def placeholders(text: str) -> set[str]:
-    """The places in a message that values are put into."""
+    """Return the placeholders of values in a message."""
     return set(_PLACEHOLDER.findall(text.replace("%%", "")))
 
 
 def check() -> list[str]:
-    """All that is wrong with the catalogues, in words; empty when they are complete and compiled."""
+    """Return the problems of the catalogues as sentences; empty when they are complete and compiled."""
     import polib
 
     messages = extract()
@@ -244,6 +251,6 @@ def _misplaced(entry: Any) -> Iterator[str]:
         return
     one, several = placeholders(entry.msgid), placeholders(entry.msgid_plural)
     for text in entry.msgstr_plural.values():
-        # The singular may leave the number out: "one image". Messages of libraries may name it differently.
+        # The singular may omit the number: "one image". Messages of libraries may name it differently.
         if not one <= placeholders(text) <= several and placeholders(text) not in (one, several):
             yield f"the places for values differ in {text!r}"

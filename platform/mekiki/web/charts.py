@@ -1,8 +1,9 @@
-"""Charts as SVG drawn on the server.
+"""Charts as SVG, drawn on the server.
 
-Positions along x are percentages of the figure's width and along y pixels, so that a chart is as wide as
-its place while its words keep their size, on a phone as on a wall screen; paths are drawn in a nested SVG
-that is stretched, with strokes that are not. No style attributes: a strict CSP forbids them.
+Positions along x are percentages of the figure's width, positions along y are pixels. A chart is therefore as
+wide as its container while its text keeps its size, on a phone and on a wall screen. Paths are drawn in a
+nested SVG that is stretched; their strokes are not. There are no style attributes because a strict CSP
+forbids them.
 """
 
 import math
@@ -12,13 +13,13 @@ from dataclasses import dataclass
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-# Room at the left and right ends, in per cent of the width, for half a dot and half a word.
+# Margins at the left and right ends, in percent of the width, for half a dot and half a word.
 LEFT, RIGHT = 2.0, 97.0
 
 
 @dataclass(frozen=True)
 class Point:
-    """One measurement: x, its estimate and the ends of its interval, all three in 0…1."""
+    """One measurement: x, its estimate and the ends of its interval. The last three are in 0…1."""
 
     x: float
     y: float
@@ -28,7 +29,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Bin:
-    """Answers whose confidence lies in lower…upper: how many, their mean confidence, the share that was right."""
+    """Answers with a confidence in lower…upper: their number, mean confidence and share of right answers."""
 
     lower: float
     upper: float
@@ -49,7 +50,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class Station:
-    """One place of the loop: how many images are there. `shown` is the number as it is written."""
+    """One stage of the loop and the number of images there. `shown` is the formatted number."""
 
     label: str
     count: int
@@ -57,12 +58,12 @@ class Station:
 
 
 def _number(value: float) -> str:
-    """A coordinate: short, and the same in every language."""
+    """Return a coordinate as short text that is the same in every language."""
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
 def ticks(low: float, high: float, about: int = 5) -> list[float]:
-    """Round numbers from at or below low to at or above high, around `about` of them."""
+    """Return about `about` round numbers from at or below `low` to at or above `high`."""
     span = max(high - low, 1e-9)
     step = 10.0**-12
     for exponent in range(-12, 13):
@@ -77,14 +78,17 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
 def _scale(
     points: Sequence[Point], height: float, top: float, bottom: float
 ) -> tuple[list[float], float, float]:
-    """Ticks of the vertical axis, and its ends: never more than 0…1, never a range that exaggerates noise."""
+    """Return the ticks of the vertical axis and its two ends.
+
+    The axis never exceeds 0…1 and is never so short that it exaggerates noise.
+    """
     low = min(p.low for p in points)
     lines = ticks(max(0.0, min(low, 0.8)), 1.0)
     return lines, lines[0], lines[-1]
 
 
 def _grid(marks: Sequence[float], y: Callable[[float], float], shown: Callable[[float], str]) -> SafeString:
-    """Lines across at the marks, each with its number above it."""
+    """Return horizontal lines at the marks, each with its number above it."""
     return format_html_join(
         "",
         '<line class="chart__grid" x1="0" x2="100%" y1="{0}" y2="{0}"/><text x="0" y="{1}">{2}</text>',
@@ -97,14 +101,14 @@ def _percent(value: float) -> str:
 
 
 def _line(kind: str, points: Sequence[tuple[float, float]]) -> SafeString:
-    """A line through (x in percent of the width, y)."""
+    """Return a line through points (x in percent of the width, y)."""
     return format_html(
         '<polyline class="chart__{}" vector-effect="non-scaling-stroke" points="{}"/>', kind, _points(points)
     )
 
 
 def _band(points: Sequence[tuple[float, float, float]]) -> SafeString:
-    """The area between (x in percent of the width, upper y, lower y)."""
+    """Return the area between points (x in percent of the width, upper y, lower y)."""
     around = [(x, high) for x, high, _low in points] + [(x, low) for x, _high, low in reversed(points)]
     return format_html('<polygon class="chart__band" points="{}"/>', _points(around))
 
@@ -124,7 +128,10 @@ def _figure(
     stretched: Sequence[SafeString],
     dots: SafeString,
 ) -> SafeString:
-    """A chart as wide as its place: what is `stretched` is drawn 1000 wide and pulled, texts and dots are not."""
+    """Return a chart as wide as its container.
+
+    The shapes in `stretched` are drawn 1000 wide and stretched. Texts and dots are not stretched.
+    """
     return format_html(
         '<svg role="img" aria-label="{title}. {description}" width="100%" height="{height}">'
         '{behind}<text x="100%" y="{x_label_at}" text-anchor="end">{x_label}</text>'
@@ -142,9 +149,10 @@ def _figure(
 
 
 def learning_curve(points: Sequence[Point], *, title: str, description: str, x_label: str) -> SafeString:
-    """Accuracy against answers given, with its interval as a band. Points in ascending x.
+    """Return the chart of accuracy against the number of answers, with the interval as a band.
 
-    ValueError for no points: say "not measured yet" in words instead.
+    The points are in ascending x. Raises ValueError if there are no points: say "not measured yet" in words
+    instead.
     """
     if not points:
         raise ValueError("A curve needs at least one point.")
@@ -196,16 +204,16 @@ def learning_curve(points: Sequence[Point], *, title: str, description: str, x_l
     )
 
 
-# A bin narrower than this share of the axis has no room for its number; the table has it.
+# A bin narrower than this share of the axis has no room for its number. The table shows that number.
 _ROOM_FOR_A_NUMBER = 0.06
 
 
 def reliability(
     bins: Sequence[Bin], *, title: str, description: str, x_label: str, y_label: str
 ) -> SafeString:
-    """How often answers of a confidence were right, against that confidence; below it, how many answers there are.
+    """Return the reliability diagram: share of right answers against confidence, with counts below.
 
-    On the dashed line confidence means what it says. ValueError for no answers.
+    The dashed line shows perfect calibration. Raises ValueError if there are no answers.
     """
     bins = [bucket for bucket in bins if bucket.count]
     if not bins:
@@ -290,15 +298,16 @@ _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def losses(points: Sequence[Loss], *, title: str, description: str, x_label: str) -> SafeString:
-    """A loss against the logarithm of a strength, with its standard error as a band; the chosen one is filled.
+    """Return the chart of a loss against the logarithm of a strength, with the standard error as a band.
 
-    Points in ascending strength. ValueError for no points.
+    The dot of the chosen strength is filled. The points are in ascending strength. Raises ValueError if there
+    are no points.
     """
     if not points:
         raise ValueError("A curve needs at least one point.")
     height, top, bottom = 196.0, 18.0, 148.0
     low, high = min(p.loss - p.error for p in points), max(p.loss + p.error for p in points)
-    lines = ticks(low, max(high, low + 0.01), 4)  # losses that are all one still need an axis
+    lines = ticks(low, max(high, low + 0.01), 4)  # equal losses still need an axis
     y0, y1 = lines[0], lines[-1]
     powers = [math.log10(p.strength) for p in points]
     x0, x1 = min(powers), max(powers)
@@ -340,9 +349,9 @@ def losses(points: Sequence[Loss], *, title: str, description: str, x_label: str
 
 
 def loop(stations: Sequence[Station], *, title: str, description: str, back: str) -> SafeString:
-    """The loop as one picture: stations in a row, and the way back from the fourth to the second.
+    """Return the loop as one diagram: stations in a row, and an arrow from the fourth back to the second.
 
-    `back` names what goes the way back. Stations with images are filled.
+    `back` is the text on that arrow. Stations with images are filled.
     """
     width = 100 / len(stations)
     centres = [width * (i + 0.5) for i in range(len(stations))]
@@ -378,8 +387,8 @@ def loop(stations: Sequence[Station], *, title: str, description: str, back: str
         '<svg class="loop" role="img" aria-label="{title}. {description}" width="100%" height="158">'
         "{links}"
         '<svg width="100%" height="158" viewBox="0 0 1000 158" preserveAspectRatio="none">'
-        '<polyline class="loop__back" vector-effect="non-scaling-stroke" points="{start},100 {start},122 {end},122 '
-        '{end},104"/></svg>'
+        '<polyline class="loop__back" vector-effect="non-scaling-stroke" '
+        'points="{start},100 {start},122 {end},122 {end},104"/></svg>'
         '<svg x="{arrow}%" y="100" width="1" height="1" overflow="visible">'
         '<polyline class="loop__arrow" points="-5,8 0,1 5,8"/></svg>'
         "{places}"

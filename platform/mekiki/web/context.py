@@ -1,4 +1,4 @@
-"""What the page shell needs on every page. Everything is looked up only when a template asks for it."""
+"""Values that the page shell needs on every page. Each value is computed only when a template uses it."""
 
 from functools import cached_property
 
@@ -10,25 +10,25 @@ from mekiki.web import system
 
 THEMES = ("light", "dark")
 THEME_COOKIE = "mekiki_theme"
-# More would not fit a menu; the rest is one click further, on the page of all datasets.
+# A longer list would not fit a menu. The page of all datasets, one click further, shows the rest.
 SWITCHER_LENGTH = 12
 
 
 class Shell:
-    """The shell's view of one request."""
+    """The values of the page shell for one request."""
 
     def __init__(self, request: HttpRequest) -> None:
         self.request = request
 
     @cached_property
     def theme(self) -> str:
-        """ "light" or "dark" when the person has chosen; "" follows the device."""
+        """Return "light" or "dark" if the user chose one; "" means the setting of the device."""
         chosen = self.request.COOKIES.get(THEME_COOKIE, "")
         return chosen if chosen in THEMES else ""
 
     @cached_property
     def datasets(self) -> list[Dataset]:
-        """For the switcher: the newest datasets the user is a member of."""
+        """Return the newest datasets the user is a member of, for the dataset switcher."""
         user = getattr(self.request, "user", None)
         if user is None or not user.is_authenticated:
             return []
@@ -36,11 +36,11 @@ class Shell:
 
     @cached_property
     def attention(self) -> list[dict[str, str]]:
-        """What needs attention now, for the platform's admins; nobody else can mend it."""
+        """Return the problems of the platform, for platform admins only: no other user can solve them."""
         user = getattr(self.request, "user", None)
         return system.attention() if user is not None and user.is_authenticated and user.is_superuser else []
 
 
 def shell(request: HttpRequest) -> dict:
-    """Adds `shell` to every template's context."""
+    """Add `shell` to the context of every template."""
     return {"shell": Shell(request)}

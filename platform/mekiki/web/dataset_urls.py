@@ -1,4 +1,4 @@
-"""Addresses of web inside a dataset: /d/<slug>/…."""
+"""URLs of web inside a dataset: /d/<slug>/…."""
 
 from django.urls import path
 

@@ -1,4 +1,7 @@
-"""What is answered where a request failed: by name when the database is away or a disk is full, else as an error of ours."""
+"""Responses to failed requests.
+
+An unreachable database and a full disk have their own responses. Other failures get a general error response.
+"""
 
 import sys
 
@@ -15,12 +18,15 @@ from mekiki.web.middleware import no_room_answer, wants_json
 
 UNAVAILABLE = 503
 RETRY_AFTER_SECONDS = 3
-# PostgreSQL's classes of errors: the connection failed; the server stops, crashed or starts.
+# PostgreSQL error classes: the connection failed; the server stops, crashed or starts.
 LOST = ("08", "57P")
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django's handler500. What is known by name has its own answer, wherever in the request it happened."""
+    """Return the response to an unhandled exception (Django's handler500).
+
+    Known problems have their own response, wherever in the request they occurred.
+    """
     error = sys.exc_info()[1]
     with translation.override(translation.get_language_from_request(request)):
         if error is not None and is_database_away(error):
@@ -34,7 +40,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def is_database_away(error: BaseException) -> bool:
-    """Return whether an error says that the database does not answer, stops or starts."""
+    """Return whether an error means that the database does not answer, stops or starts."""
     if not isinstance(error, OperationalError | InterfaceError):
         return False
     cause = error.__cause__
@@ -44,8 +50,8 @@ def is_database_away(error: BaseException) -> bool:
 
 def _database_away(request: HttpRequest) -> HttpResponse:
     detail = _(
-        "The database does not answer. What you had saved before is kept; whether the last act was stored is not known. "
-        "The database is started again by itself: try again in a moment."
+        "The database does not answer. What you had saved before is kept; whether the last act was stored "
+        "is not known. The database is started again by itself: try again in a moment."
     )
     response: HttpResponse
     if wants_json(request):

@@ -1,4 +1,4 @@
-"""The audit log in words. A kind of event this table does not know is shown by its own name: nothing is hidden."""
+"""Audit events as sentences. An event of an unknown kind is shown by the name of its kind, not hidden."""
 
 from collections.abc import Callable
 from functools import reduce
@@ -19,7 +19,7 @@ from mekiki.learning import reasons, repeating
 from mekiki.review.blinding import neutral_name
 from mekiki.review.models import Decision
 
-# Groups of kinds for the filter of the activity page: code → beginnings of kinds.
+# Groups of event kinds for the filter of the activity page: code → prefixes of kinds.
 GROUPS: dict[str, tuple[str, ...]] = {
     "answers": ("decision.", "audit."),
     "learning": ("head.", "encoder.", "training.", "schedule.", "queue."),
@@ -30,10 +30,10 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "seals": ("seal.", "seals.", "signing_key."),
     "jobs": ("job.",),
 }
-# Beginnings of kinds that belong to no dataset.
+# Prefixes of kinds that belong to no dataset.
 PLATFORM_ONLY = ("user.", "site.", "seal.", "seals.", "signing_key.")
 
-# What came through a door: shown with address and browser.
+# Kinds that record the client: their details show its address and browser.
 _BY_CLIENT = {
     "user.logged_in", "user.logged_out", "user.login_failed", "user.login_slowed", "user.login_refused",
     "user.second_step_failed", "user.confirmed", "user.sessions_ended", "user.sign_on_failed",
@@ -43,7 +43,7 @@ _BY_CLIENT = {
 
 
 def group_label(code: str) -> str:
-    """The filter's words for a group."""
+    """Return the label of a group in the filter."""
     return {
         "answers": _("Answers"),
         "learning": _("Heads and training"),
@@ -57,13 +57,13 @@ def group_label(code: str) -> str:
 
 
 def sentence(event: Event) -> str:
-    """What happened, in the reader's language."""
+    """Return what happened, in the language of the request."""
     tell = _SENTENCES.get(event.kind)
     return tell(event.data) if tell else event.kind
 
 
 def detail(event: Event) -> str:
-    """The rest that was recorded, in short: numbers and names."""
+    """Return the further recorded facts in short: numbers and names."""
     data: dict[str, Any] = event.data
     if event.kind in {"training.finished", "head.promoted"} and data.get("reason"):
         return reasons.sentence(data["reason"])
@@ -106,7 +106,7 @@ def detail(event: Event) -> str:
     if event.kind in _BY_CLIENT:
         return _client(data)
     if event.kind in {"queue.put_back", "queue.asked_again"} and data.get("image"):
-        return neutral_name(data["image"])  # its file name can be one that an audit must not know
+        return neutral_name(data["image"])  # the file name could reveal a label before the audit
     if data.get("error"):
         return for_reader(data["error"])
     if event.kind == "user.name_shared":
@@ -115,14 +115,17 @@ def detail(event: Event) -> str:
 
 
 def _client(data: dict[str, Any]) -> str:
-    """Whose account, from which address, by which browser. A name that is nobody's is not recorded."""
+    """Return the account, the address and the browser of an event.
+
+    A name that belongs to no account is not recorded.
+    """
     unknown = _("unknown name") if data.get("reason") == "unknown_name" else ""
     parts = (data.get("name") or unknown, data.get("address"), data.get("agent"))
     return " · ".join(str(part) for part in parts if part)
 
 
 def _limits(data: dict[str, Any]) -> str:
-    """Images and bytes, each from → to."""
+    """Return the limits of images and bytes, from → to."""
 
     def one(name: str, show: Callable[[Any], str]) -> str:
         sides = [data.get(side, {}).get(name) for side in ("before", "after")]
@@ -136,7 +139,10 @@ def _limits(data: dict[str, Any]) -> str:
 
 
 def _encoders(data: dict[str, Any]) -> str:
-    """from → to, each with the beginning of its digest where that was recorded; and the reason where it failed."""
+    """Return the encoders, from → to, and the reason if the change failed.
+
+    Each name has the first characters of its digest if the digest was recorded.
+    """
 
     def one(side: Any) -> str:
         if not isinstance(side, dict):
@@ -148,20 +154,23 @@ def _encoders(data: dict[str, Any]) -> str:
 
 
 def known_kinds() -> set[str]:
-    """Every kind that has words."""
+    """Return every kind that has a sentence."""
     return set(_SENTENCES)
 
 
 def matching(choice: str) -> Q | None:
-    """The condition on events for a choice of the filter: a group's code or one kind. None for anything else."""
+    """Return the condition on events for a filter value: the code of a group or one kind.
+
+    Return None for any other value.
+    """
     if choice in GROUPS:
-        # By its beginning, so that a kind without words is found in its group as well.
+        # Matching by prefix also includes kinds without a sentence in their group.
         return reduce(or_, (Q(kind__startswith=beginning) for beginning in GROUPS[choice]))
     return Q(kind=choice) if choice in _SENTENCES else None
 
 
 def kind_label(kind: str) -> str:
-    """A kind of event in words, without what a single event says."""
+    """Return the label of a kind of event, without the data of a single event."""
     if kind in _NAMES:
         return _(_NAMES[kind])
     if kind.startswith("job."):
@@ -170,7 +179,10 @@ def kind_label(kind: str) -> str:
 
 
 def choices(*, with_users: bool) -> list[tuple[str, str, list[tuple[str, str]]]]:
-    """For the filter: (group, its words, [(kind, its words)…]). Acts on users belong to no dataset."""
+    """Return the choices of the filter: (group, its label, [(kind, its label)…]).
+
+    Events about users belong to no dataset and are included only with `with_users`.
+    """
     options = []
     for group, beginnings in GROUPS.items():
         kinds = [
@@ -224,7 +236,7 @@ _JOBS = {
     "job.cancelled": gettext_noop("cancelled"),
     "job.cancel_requested": gettext_noop("asked to stop"),
 }
-# Of kinds whose sentence needs what a single event says.
+# Labels of kinds whose sentence needs data of the event.
 _NAMES = {
     "decision.recorded": gettext_noop("Answer recorded"),
     "member.role_set": gettext_noop("Role given"),
@@ -234,7 +246,7 @@ _NAMES = {
 
 
 def _sign_on_failed(data: dict[str, Any]) -> str:
-    """The reason is a code of accounts/sign_on/failures.py: for whoever looks after the site."""
+    """Return the sentence with the reason, a code of accounts/sign_on/failures.py, for site admins."""
     words = _("Single sign-on failed")
     return f"{words} ({data['reason']})" if data.get("reason") else words
 

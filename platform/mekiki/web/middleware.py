@@ -1,4 +1,4 @@
-"""What a person, or a program, is told when a request could not be carried out for want of room on the disk."""
+"""Responses, for people and programs, to requests that failed because the disk has no room."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ RETRY_AFTER_SECONDS = 15
 
 
 class NoRoomMiddleware:
-    """Answers 507 by name when a disk is full or cannot be written; nothing of the request was stored."""
+    """Middleware that answers 507 when a disk is full or read-only; nothing of the request was stored."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -22,36 +22,44 @@ class NoRoomMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        """The answer to an error that says there is no room; None for any other."""
+        """Return the response to an error that says the disk has no room; None for any other error."""
         reason = disk.no_room(error)
         return no_room_answer(request, reason) if reason else None
 
 
 def wants_json(request: HttpRequest) -> bool:
-    """Return whether a program asks, which reads no page."""
+    """Return whether the client is a program, which does not read HTML pages."""
     return request.path.startswith("/api/") or "application/json" in request.headers.get("Accept", "")
 
 
 def no_room_answer(request: HttpRequest, reason: str) -> HttpResponse:
-    """Return the answer that names the disk. reason: disk.FULL or disk.READ_ONLY."""
+    """Return the response that names the problem of the disk.
+
+    `reason` is disk.FULL or disk.READ_ONLY.
+    """
     detail = text(reason)
     response: HttpResponse
     if wants_json(request):
         response = JsonResponse({"detail": detail, "code": reason}, status=INSUFFICIENT_STORAGE)
     else:
-        response = render(None, "507.html", {"detail": detail}, status=INSUFFICIENT_STORAGE)  # type: ignore[arg-type]
+        response = render(
+            None,  # type: ignore[arg-type]
+            "507.html",
+            {"detail": detail},
+            status=INSUFFICIENT_STORAGE,
+        )
     response["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return response
 
 
 def text(reason: str) -> str:
-    """What happened, what was kept, what to do next."""
+    """Return what happened, what was kept and what to do next."""
     if reason == disk.READ_ONLY:
         return _(
-            "The folder of the files cannot be written. The last act was not carried out; what you had saved before is "
-            "kept. Tell the person who runs this server."
+            "The folder of the files cannot be written. The last act was not carried out; what you had saved "
+            "before is kept. Tell the person who runs this server."
         )
     return _(
-        "The disk of the server is full. The last act was not carried out; what you had saved before is kept. Try again "
-        "when there is room, and tell the person who runs this server."
+        "The disk of the server is full. The last act was not carried out; what you had saved before is "
+        "kept. Try again when there is room, and tell the person who runs this server."
     )

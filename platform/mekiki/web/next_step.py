@@ -1,4 +1,4 @@
-"""The next sensible act in a dataset: one button, decided from a few facts."""
+"""The next sensible action in a dataset, as one button, decided from a few facts."""
 
 from dataclasses import dataclass
 
@@ -13,13 +13,13 @@ from mekiki.learning.models import TrainingRun
 from mekiki.review.models import ConfirmedLabel
 from mekiki.web.numbers import Standing
 
-# Below this, "retrain" is no sensible act: a head of so few new labels hardly differs from the last.
+# A head trained with fewer new labels hardly differs from the last one, so "retrain" is not offered.
 FEW = 10
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What the next act is decided from. new_labels: confirmed since training was last asked for."""
+    """Facts that decide the next action. `new_labels` were confirmed since training was last requested."""
 
     role: str
     images: int = 0
@@ -34,7 +34,10 @@ class Facts:
 
 @dataclass(frozen=True)
 class Step:
-    """One act. `url_name` takes the dataset's slug; `post` acts at once instead of opening a page."""
+    """One action.
+
+    `url_name` takes the dataset's slug. With `post`, the button acts at once instead of opening a page.
+    """
 
     code: str
     title: str
@@ -45,7 +48,7 @@ class Step:
 
 
 def decide(facts: Facts) -> Step:
-    """The first thing that holds the loop up, else what its results allow."""
+    """Return the first action that unblocks the loop, else an action that its results allow."""
     admin = at_least(facts.role, Role.ADMIN)
     reviewer = at_least(facts.role, Role.REVIEWER)
     if not (facts.labels and facts.prompted_labels and facts.images):
@@ -136,7 +139,7 @@ def _wait_for_admin() -> Step:
 
 
 def facts_of(dataset: Dataset, standing: Standing) -> Facts:
-    """Look the facts up: four small queries beside what the standing holds."""
+    """Return the facts of a dataset. It takes four small queries besides the standing."""
     prompts = prompts_of(current_prompt_set(dataset))
     label_ids = set(active_labels(dataset).values_list("pk", flat=True))
     return Facts(
@@ -153,7 +156,7 @@ def facts_of(dataset: Dataset, standing: Standing) -> Facts:
 
 
 def new_labels(dataset: Dataset) -> int:
-    """Labels a head may be trained on that were confirmed since training was last asked for."""
+    """Return the number of labels for training that were confirmed since training was last requested."""
     rows = ConfirmedLabel.objects.filter(dataset=dataset, in_training=True)
     last = TrainingRun.objects.filter(dataset=dataset).order_by("-id").values_list("created_at", flat=True)
     since = last.first()

@@ -1,5 +1,7 @@
-"""Where datasets stand: counts along the loop, accuracy, last activity. A fixed number of queries for any
-number of datasets."""
+"""Summary figures of datasets: counts along the loop, accuracy and last activity.
+
+The number of queries does not depend on the number of datasets.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -23,7 +25,10 @@ from mekiki.review.models import ConfirmedLabel, QueueItem
 
 @dataclass
 class Standing:
-    """One dataset's numbers. `evaluation` is the newest of the champion; None until one image was audited."""
+    """The summary figures of one dataset.
+
+    `evaluation` is the newest of the champion; None until one image was audited.
+    """
 
     dataset: Dataset
     role: str
@@ -35,18 +40,22 @@ class Standing:
     head_version: int | None = None
     head_kind: str = ""
     evaluation: Evaluation | None = None
-    audit: AuditCounts = field(default_factory=AuditCounts)  # as it is now, to compare with the estimate
+    # The current counts, to compare with the estimate.
+    audit: AuditCounts = field(default_factory=AuditCounts)
     last_activity: datetime | None = None
     jobs: list[JobStatus] = field(default_factory=list)
 
     @property
     def head_in_words(self) -> str:
-        """The kind of the head in use; empty where nothing is predicted yet."""
+        """Return the label of the kind of the head in use; "" before the first prediction."""
         return str(Head.Kind(self.head_kind).label) if self.head_kind else ""
 
     @property
     def accuracy(self) -> float | None:
-        """The champion's accuracy, estimated from the audit stream; None until one image was audited."""
+        """Return the champion's accuracy, estimated from the audit stream.
+
+        Return None until one image was audited.
+        """
         return self.evaluation.accuracy if self.evaluation is not None else None
 
     @property
@@ -55,22 +64,25 @@ class Standing:
 
     @property
     def needs_me(self) -> bool:
-        """Is there something only a person of this role can move on?"""
+        """Return whether images wait that a user with this role can review."""
         return self.waiting > 0 and self.may_review
 
     @property
     def confirmed_percent(self) -> int:
-        """Confirmed labels as a share of the images, for a bar; the numbers stand beside it."""
+        """Return the confirmed labels in percent of the images, for a bar beside the numbers."""
         return self.confirmed * 100 // self.images if self.images else 0
 
 
 def _counts(rows: QuerySet[Any], by: str = "dataset_id") -> dict[int, int]:
-    """Dataset id → number of rows. One query."""
+    """Return the number of rows by dataset id, in one query."""
     return dict(rows.order_by().values_list(by).annotate(n=Count("*")))
 
 
 def standings(datasets: Iterable[Dataset], user: User) -> list[Standing]:
-    """The numbers of each dataset, as the user may see them: those that need the user first, then the newest."""
+    """Return the summary of each dataset as the user may see it.
+
+    Datasets that need the user come first, then those with the latest activity.
+    """
     by_id = {dataset.pk: dataset for dataset in datasets}
     ids = list(by_id)
     roles = dict(Membership.objects.filter(user=user, dataset__in=ids).values_list("dataset_id", "role"))
@@ -85,7 +97,7 @@ def standings(datasets: Iterable[Dataset], user: User) -> list[Standing]:
             "dataset_id", "head__version", "head__kind", "head_id"
         )
     }
-    # By the ids of the heads: constants, by which the database leaves every other head's partition alone.
+    # The head ids are constants, so that the database skips the partitions of all other heads.
     predicted = _counts(
         Prediction.objects.filter(head__in=[row[-1] for row in champions.values()]), "head_id"
     )

@@ -1,4 +1,4 @@
-"""What went wrong in a dataset and what to do about it: notices on its overview."""
+"""Problems of a dataset and what to do about them, as notices on its overview."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,7 +17,7 @@ from mekiki.learning.selectors import open_change
 
 @dataclass(frozen=True)
 class Problem:
-    """One notice. level: "warn" or "bad". `url_name` takes the dataset's slug."""
+    """One notice. `level` is "warn" or "bad". `url_name` takes the dataset's slug."""
 
     code: str
     level: str
@@ -28,7 +28,7 @@ class Problem:
 
 
 def problems_of(dataset: Dataset) -> list[Problem]:
-    """The worst first. Four or five queries."""
+    """Return the problems of a dataset, the worst first, with four or five queries."""
     return [
         *_failed_jobs(dataset),
         *_prepared_encoder(dataset),
@@ -37,16 +37,21 @@ def problems_of(dataset: Dataset) -> list[Problem]:
     ]
 
 
-# A later success of one of these does what the failed job was to do: training and predicting fill the queue as well.
+# A later success of one of these kinds does the work of the failed job: training and predicting also fill the
+# queue.
 MENDED_BY = {Kind.REFILL: (Kind.REFILL, Kind.PREDICT, Kind.TRAIN)}
-# Asked for by a person, and nothing else waits for them: after this their failure is only in the list of activity.
+# Kinds that a person requests and no other work waits for. Their failure is a notice for REMEMBERED only,
+# then it is only in the list of activity.
 PASSING = (Kind.FREEZE, Kind.VERIFY_HEAD, Kind.CHANGE_ENCODER, Kind.REMOVE_EMBEDDINGS)
 REMEMBERED = timedelta(days=7)
 
 
 def _failed_jobs(dataset: Dataset) -> list[Problem]:
-    """The newest failure of each kind of work, while it matters: not after a later success, nor while the same work
-    waits or runs again, nor once its cause is gone."""
+    """Return the newest failure of each kind of work while it matters.
+
+    A failure no longer matters after a later success, while the same work waits or runs again, or once its
+    cause is gone.
+    """
     now = clock.now()
     ended = Job.objects.filter(dataset=dataset, finished_at__isnull=False).order_by()
     good = Q(state=State.SUCCEEDED)
@@ -61,7 +66,7 @@ def _failed_jobs(dataset: Dataset) -> list[Problem]:
     def mends(kind: str, job: Job) -> bool:
         _newest, at, number = facts.get(kind, (None, None, None))
         assert job.finished_at is not None
-        if job.finished_at > now:  # The clock was set back since: the order of asking must do.
+        if job.finished_at > now:  # The clock was set back since: compare the job numbers instead.
             return number is not None and number > job.number
         return at is not None and at > job.finished_at
 
@@ -86,9 +91,9 @@ def _failed_jobs(dataset: Dataset) -> list[Problem]:
 
 
 def _is_past(dataset: Dataset, job: Job) -> bool:
-    """Does a failure concern nobody any more?"""
+    """Return whether a failure no longer matters."""
     if job.kind == Kind.IMPORT_IMAGES:
-        # Finished another way, or given up.
+        # The import was finished in another way or discarded.
         return not dataset.imports.filter(pk=job.payload.get("batch"), finished_at__isnull=True).exists()
     if job.kind == Kind.REFILL:
         return not Champion.objects.filter(dataset=dataset).exists()
@@ -98,7 +103,7 @@ def _is_past(dataset: Dataset, job: Job) -> bool:
 
 
 def _prepared_encoder(dataset: Dataset) -> list[Problem]:
-    """An encoder that waits for somebody to look at the figures."""
+    """Return the notice about a prepared encoder that waits for an admin to check its figures."""
     change = open_change(dataset)
     if change is None or change.state != EncoderChange.State.READY:
         return []
@@ -113,7 +118,8 @@ def _unreadable(dataset: Dataset) -> list[Problem]:
         return []
     title = ngettext("%(n)d image could not be read", "%(n)d images could not be read", n) % {"n": n}
     text = _(
-        "They stay in the dataset without a prediction and are not asked about. Send them again as PNG or JPEG."
+        "They stay in the dataset without a prediction and are not asked about. "
+        "Send them again as PNG or JPEG."
     )
     return [Problem("unreadable", "warn", title, text, _("See the models"), "models")]
 

@@ -1,4 +1,4 @@
-"""The state of the whole platform: processes, disks, waiting jobs; for the page, the banner and monitors."""
+"""State of the whole platform (processes, disks, waiting jobs) for the page, the banner and monitors."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +29,7 @@ class Row:
 
 
 def processes() -> list[Row]:
-    """The processes of this home; none where no supervisor runs on it."""
+    """Return the processes of this home; empty where no supervisor runs on it."""
     rows = []
     for name, child in state.read(settings.HOME).children.items():
         ended = child["last_exit"]
@@ -55,7 +55,7 @@ def _moment(text: str | None) -> Any:
 
 
 def disks() -> list[dict[str, Any]]:
-    """The folders that are written to, with what is free and what is wrong."""
+    """Return the folders that are written to, with their free space and problems."""
     return [
         {
             "title": place_title(place.name),
@@ -69,27 +69,27 @@ def disks() -> list[dict[str, Any]]:
 
 
 def place_title(name: str) -> str:
-    """What a folder holds, in words."""
+    """Return the title of a folder by its contents."""
     return {"files": _("Files"), "database": _("Database"), "home": _("Home")}.get(name, name)
 
 
 def disk_text(problem: str) -> str:
-    """What a problem of a disk means; "" for none."""
+    """Return the explanation of a disk problem; "" for none."""
     texts = {
         disk.FULL: _(
-            "Less than the reserve is free. Imports, trainings and label sets wait; reviewing goes on. Everything goes on "
-            "by itself when there is room again."
+            "Less than the reserve is free. Imports, trainings and label sets wait; reviewing goes on. "
+            "Everything goes on by itself when there is room again."
         ),
         disk.READ_ONLY: _(
-            "The folder cannot be written. Imports, trainings and label sets wait; reviewing goes on. Everything goes on "
-            "by itself when it can be written again."
+            "The folder cannot be written. Imports, trainings and label sets wait; reviewing goes on. "
+            "Everything goes on by itself when it can be written again."
         ),
     }
     return texts.get(problem, "")
 
 
 def attention() -> list[dict[str, str]]:
-    """What needs a person's attention now: {title, text}, the worst first. No query."""
+    """Return what needs a person's attention now, {title, text}, the worst first. It makes no query."""
     rows = [
         {"title": row["title"], "text": row["text"]} for row in state.attention(state.read(settings.HOME))
     ]
@@ -103,5 +103,5 @@ def attention() -> list[dict[str, str]]:
 
 
 def waiting_jobs() -> int:
-    """Jobs that wait for room on the disk."""
+    """Return the number of jobs that wait for room on the disk."""
     return Job.objects.filter(state=State.QUEUED).exclude(waiting_for="").count()

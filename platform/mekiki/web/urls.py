@@ -1,4 +1,4 @@
-"""Addresses of web."""
+"""URLs of web."""
 
 from django.urls import path
 

@@ -1,6 +1,7 @@
-"""The picture maker: parts and surfaces of several materials, with and without defects, and captions for them.
+"""The picture generator: parts and surfaces, with and without defects, and captions for them.
 
-numpy, scipy and Pillow only. Everything is drawn from a seed: same specification, size and conditions, same picture.
+There are several materials. The generator needs only numpy, scipy and Pillow. Every picture is drawn from a
+seed: the same specification, size and conditions give the same picture.
 """
 
 from .conditions import TRAINING, UNSEEN, Conditions

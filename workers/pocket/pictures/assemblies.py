@@ -1,7 +1,8 @@
-"""Subjects made of several materials or pieces: connector, printed circuit board, casting, ceramic tile.
+"""Subjects of several materials or pieces: connector, printed circuit board, casting, ceramic tile.
 
-As in `parts.py`, each function returns (outline, relief); colours of pieces are let into the canvas as they are
-built, and a piece that is missing or wrong is left out or changed here, where it is known what belongs.
+As in `parts.py`, each function returns (outline, relief). Colours of pieces are inlaid into the canvas as
+they are built. A missing or wrong piece is left out or changed here, because this module knows which pieces
+belong.
 """
 
 import numpy as np
@@ -19,7 +20,7 @@ def _rounded(x: Field, y: Field, half_width: float, half_height: float, corner: 
 
 
 def _odd(c: Canvas, count: int) -> set[int]:
-    """Which of ``count`` pieces are missing or wrong."""
+    """Return which of ``count`` pieces are missing or wrong."""
     if c.state not in ("missing", "wrong"):
         return set()
     many = 1 + int(c.rng.integers(0, 1 + round(2 * c.severity)))
@@ -28,7 +29,7 @@ def _odd(c: Canvas, count: int) -> set[int]:
 
 
 def _face(c: Canvas) -> tuple[Field, Field]:
-    """A connector seen from its mating side: contacts in rows in a hollow of the housing."""
+    """Draw a connector seen from its mating side: rows of contacts in a hollow of the housing."""
     rng = c.rng
     rows, columns = int(rng.integers(1, 4)), int(rng.integers(4, 10))
     tall = 0.22 + 0.13 * rows
@@ -70,7 +71,7 @@ def _face(c: Canvas) -> tuple[Field, Field]:
 
 
 def _comb(c: Canvas) -> tuple[Field, Field]:
-    """A connector from the side: a housing with a row of legs out of it."""
+    """Draw a connector from the side: a housing with a row of legs."""
     rng = c.rng
     legs = int(rng.integers(5, 12))
     body = _rounded(c.x, c.y + 0.28, 0.95, 0.42, 0.05)
@@ -106,7 +107,7 @@ def _connector(c: Canvas) -> tuple[Field, Field]:
 
 
 def _sites(c: Canvas, count: int, tall: float) -> list[tuple[str, float, float, float, float]]:
-    """Places of components that do not overlap: (kind, x, y, half width, half height)."""
+    """Return places of components that do not overlap: (kind, x, y, half width, half height)."""
     rng = c.rng
     sites: list[tuple[str, float, float, float, float]] = []
     for attempt in range(count * 8):
@@ -130,7 +131,7 @@ def _sites(c: Canvas, count: int, tall: float) -> list[tuple[str, float, float, 
 
 
 def _traces(c: Canvas, sites: list[tuple[str, float, float, float, float]], tall: float) -> list[Points]:
-    """Thin strips between components, along the axes."""
+    """Return thin strips between components, along the axes."""
     rng = c.rng
     strips: list[Points] = []
     thin = rng.uniform(0.01, 0.018)
@@ -182,7 +183,7 @@ def _board(c: Canvas) -> tuple[Field, Field]:
             if c.state == "missing":
                 continue
             change = rng.random()
-            if change < 0.4:  # lying across, or skewed
+            if change < 0.4:  # rotated by a right angle, or skewed
                 turn = (
                     np.pi / 2
                     if kind != "chip" and rng.random() < 0.5
@@ -228,7 +229,7 @@ def _board(c: Canvas) -> tuple[Field, Field]:
 
 
 def _casting(c: Canvas) -> tuple[Field, Field]:
-    """A lump from the foundry: a body with round corners, bosses with bores, ribs between them."""
+    """Draw a casting: a body with round corners, bosses with bores, ribs between them."""
     rng = c.rng
     tall = rng.uniform(0.5, 0.8)
     wobble = 0.02 * np.sin(3 * c.x + rng.uniform(0, 6)) * np.sin(4 * c.y + rng.uniform(0, 6))
@@ -265,7 +266,7 @@ def _casting(c: Canvas) -> tuple[Field, Field]:
         blind = smoothstep(hollow + 0.03, hollow - 0.02, away)
         relief -= 12 * c.unit * blind
         c.albedo *= 1 - rng.uniform(0.3, 0.6) * blind
-    # The sand's seam and a general unevenness of what was poured.
+    # The seam of the sand mould.
     relief += rng.uniform(0.5, 1.5) * c.unit * smoothstep(0.03, 0.0, np.abs(c.y + 0.05 * c.x))
     return outline, relief.astype(np.float32)
 
@@ -294,7 +295,7 @@ def _tile(c: Canvas) -> tuple[Field, Field]:
 
 
 def _mosaic(c: Canvas, tall: float) -> Field:
-    """Small tiles in grout; one may be missing, or of another kind. Returns the relief."""
+    """Draw small tiles in grout, some of which may be missing or different, and return the relief."""
     rng = c.rng
     columns = int(rng.integers(2, 6))
     rows = max(2, round(columns * tall / 0.92))
@@ -314,7 +315,7 @@ def _mosaic(c: Canvas, tall: float) -> Field:
         body = body * ~here
     grout = np.asarray((0.62, 0.6, 0.57) if rng.random() < 0.7 else (0.25, 0.25, 0.25), np.float32)
     c.inlay(1 - body, grout)
-    if c.state == "missing":  # the bed keeps the trowel's marks
+    if c.state == "missing":  # the bed shows the marks of the trowel
         ripple = np.sin(c.x * 45 + 2 * np.sin(c.y * 9)) * here
         c.albedo *= 1 - 0.25 * here - 0.1 * ripple
     c.glint(1 - body, -0.5)

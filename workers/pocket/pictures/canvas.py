@@ -1,4 +1,4 @@
-"""What a picture is made of before there is light: heights, reflectance, colour, and where the object is."""
+"""The layers of a picture before lighting: heights, reflectance, colour, and the place of the object."""
 
 from dataclasses import dataclass, field
 
@@ -14,8 +14,8 @@ Points = list[tuple[float, float]]
 class Canvas:
     """Layers of one picture under construction, each (size, size) float32.
 
-    Lengths are in pixels, ``height`` too, so that its gradient is a slope. ``albedo`` is the share of light given
-    back (0..1). ``x`` and ``y`` are the object's own coordinates: 0 at its centre, 1 at about its radius.
+    Lengths are in pixels, also ``height``, so that its gradient is a slope. ``albedo`` is the share of light
+    that is reflected (0..1). ``x`` and ``y`` are object coordinates: 0 at the centre, 1 at about the radius.
     """
 
     size: int
@@ -25,34 +25,37 @@ class Canvas:
     height: Field
     albedo: Field
     mask: Field  # 1 on the object, 0 on the background
-    colour: np.ndarray  # (3,) of the material, or (size, size, 3) once something of another colour is let in
+    colour: np.ndarray  # (3,) of the material, or (size, size, 3) once another colour is inlaid
     gloss: float = 0.25
     rolling: float = 0.0  # direction of rolling, brushing or milling, radians
     stains: list[tuple[Field, np.ndarray, float]] = field(default_factory=list)  # mask, colour, opacity
     # Distance in pixels from the object's outline, positive inside; None where the surface fills the frame.
     inside: Field | None = None
 
-    # Where the object lies: pixel (x, y) of its centre, cosine and sine of its turn, foreshortening, pixels per unit.
+    # Place of the object: pixel (x, y) of its centre, cosine and sine of its rotation, foreshortening, pixels
+    # per unit.
     place: tuple[float, float, float, float, float, float] = (0.0, 0.0, 1.0, 0.0, 1.0, 1.0)
     state: str = "good"  # parts that can lack a piece are built without it
     severity: float = 0.0
     shine: Field | None = None  # gloss of pieces that differ from the rest, on top of ``gloss``
-    label: tuple[float, float, float, float] | None = (
-        None  # where print goes: centre x, y, half width, half height
-    )
+    # Place of the print: centre x, y, half width, half height.
+    label: tuple[float, float, float, float] | None = None
 
     @property
     def unit(self) -> float:
-        """A length that grows with the picture: 1 at 128 pixels."""
+        """Return a length that grows with the picture: 1 at 128 pixels."""
         return self.size / 128
 
     def pixel(self, x: float, y: float) -> tuple[float, float]:
-        """Object coordinates → pixel (x, y)."""
+        """Return the pixel (x, y) of object coordinates."""
         cx, cy, cos, sin, lean, reach = self.place
         return cx + (cos * x - sin * lean * y) * reach, cy + (sin * x + cos * lean * y) * reach
 
     def polygons(self, shapes: list[Points]) -> Field:
-        """(size, size) in 0..1: polygons of object coordinates, filled, antialiased by 3× oversampling."""
+        """Return filled polygons of object coordinates, (size, size) in 0..1.
+
+        Antialiased by 3× oversampling.
+        """
         scale = 3
         image = Image.new("L", (self.size * scale, self.size * scale), 0)
         pen = ImageDraw.Draw(image)
@@ -64,16 +67,16 @@ class Canvas:
     def inlay(
         self, mask: Field, colour: np.ndarray | tuple[float, float, float], opacity: float = 1.0
     ) -> None:
-        """Another material where ``mask`` (0..1) is: it takes the same light and the same damage as the rest."""
+        """Set another material where ``mask`` (0..1) is; it gets the same light and damage as the rest."""
         cover = (mask * np.float32(opacity))[..., None]
         self.colour = self.colour * (1 - cover) + cover * np.asarray(colour, np.float32)
 
     def glint(self, mask: Field, gloss: float) -> None:
-        """Make what is under ``mask`` glossier (or duller, below 0)."""
+        """Make the material under ``mask`` glossier, or duller if ``gloss`` is negative."""
         self.shine = mask * np.float32(gloss) + (0 if self.shine is None else self.shine)
 
     def anywhere(self, margin: float = 0.12) -> tuple[float, float]:
-        """A random pixel (x, y) on the object."""
+        """Return a random pixel (x, y) on the object."""
         if self.inside is None:
             low, high = margin * self.size, (1 - margin) * self.size
             return float(self.rng.uniform(low, high)), float(self.rng.uniform(low, high))
@@ -86,7 +89,7 @@ class Canvas:
         return float(columns[pick]), float(rows[pick])
 
     def edge(self) -> tuple[float, float]:
-        """A random pixel (x, y) on the object's outline that lies in the frame."""
+        """Return a random pixel (x, y) on the part of the object's outline that is in the frame."""
         assert self.inside is not None
         rows, columns = np.nonzero(np.abs(self.inside) < 1.0 * self.unit)
         keep = (rows > 3) & (rows < self.size - 4) & (columns > 3) & (columns < self.size - 4)
@@ -98,7 +101,7 @@ class Canvas:
 
 
 def box(x: float, y: float, half_width: float, half_height: float, turn: float = 0.0) -> Points:
-    """The corners of a rectangle, turned by ``turn`` radians."""
+    """Return the corners of a rectangle, rotated by ``turn`` radians."""
     cos, sin = float(np.cos(turn)), float(np.sin(turn))
     corners = ((-1, -1), (1, -1), (1, 1), (-1, 1))
     return [
@@ -108,13 +111,13 @@ def box(x: float, y: float, half_width: float, half_height: float, turn: float =
 
 
 def disc(x: float, y: float, radius: float, sides: int = 18) -> Points:
-    """A circle as a polygon."""
+    """Return a circle as a polygon."""
     turns = np.arange(sides) * 2 * np.pi / sides
     return [(x + radius * float(np.cos(t)), y + radius * float(np.sin(t))) for t in turns]
 
 
 def pixel_grid(size: int) -> tuple[Field, Field]:
-    """Two (size, size) fields: column and row of each pixel."""
+    """Return two (size, size) fields: column and row of each pixel."""
     axis = np.arange(size, dtype=np.float32)
     rows, columns = np.meshgrid(axis, axis, indexing="ij")
     return columns, rows

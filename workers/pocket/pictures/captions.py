@@ -1,7 +1,7 @@
-"""Captions: what a person on the shop floor might type of a picture, in English or Japanese.
+"""Captions as a person on the shop floor might type them, in English or Japanese.
 
-A caption comes with its *claim*: which facts of the picture it states. A caption is true of every picture that
-meets its claim, whatever picture it was written for, and the training loss uses that.
+A caption comes with its *claim*: the facts of the picture that it states. A caption is true of every picture
+that meets its claim, not only of the picture it was written for. The training loss uses this.
 """
 
 from dataclasses import dataclass
@@ -13,17 +13,21 @@ from .scene import FINISH_NAMES, STATES, SUBJECTS, TONE_NAMES, Spec
 from .words import ADJECTIVE, BARE, FINISH, SEEN, STATE, SUBJECT, SURFACE_OF, TONE
 
 LANGUAGES = ("en", "ja")
-UNSAID = -1  # a claim that says nothing of this fact
+UNSAID = -1  # the claim does not state this fact
 ANY_DEFECT = -2
 ANY_PART = -3
 ANY_METAL = -4
-_METAL = frozenset((*METAL_FINISHES, "painted"))  # what "metal surface" is true of: paint lies on metal
+# finishes for which "metal surface" is true: paint lies on metal
+_METAL = frozenset((*METAL_FINISHES, "painted"))
 _METAL_INDICES = sorted(FINISH_NAMES.index(name) for name in _METAL)
 
 
 @dataclass(frozen=True)
 class Caption:
-    """``claim`` holds indices into SUBJECTS, FINISH_NAMES, TONE_NAMES, STATES, or one of the codes above."""
+    """A caption with its language and claim.
+
+    ``claim`` holds indices into SUBJECTS, FINISH_NAMES, TONE_NAMES and STATES, or one of the codes above.
+    """
 
     text: str
     language: str
@@ -31,7 +35,7 @@ class Caption:
 
 
 def facts(spec: Spec) -> tuple[int, int, int, int]:
-    """The same four indices for what a picture shows."""
+    """Return the same four indices for what a picture shows."""
     return (
         SUBJECTS.index(spec.subject),
         FINISH_NAMES.index(spec.finish),
@@ -41,7 +45,7 @@ def facts(spec: Spec) -> tuple[int, int, int, int]:
 
 
 def is_true(claims: np.ndarray, shown: np.ndarray) -> np.ndarray:
-    """(c, 4) claims and (p, 4) facts → (p, c) bool: is the caption true of the picture?"""
+    """Return (p, c) bool from (c, 4) claims and (p, 4) facts: is the caption true of the picture?"""
     claimed, seen = claims[None, :, :], shown[:, None, :]
     met = (claimed == UNSAID) | (claimed == seen)
     met[..., 0] |= (claimed[..., 0] == ANY_PART) & (seen[..., 0] != SUBJECTS.index("surface"))
@@ -113,7 +117,7 @@ def _japanese(rng: np.random.Generator, noun: str, traits: list[str], state: str
 
 
 def _nouns(rng: np.random.Generator, spec: Spec, language: str) -> tuple[tuple[str, ...], int, int]:
-    """Nouns for the thing, and what they claim of the subject and of the finish."""
+    """Return nouns for the object, and what they claim about the subject and the finish."""
     words, subject, finish = SUBJECT[language], SUBJECTS.index(spec.subject), FINISH_NAMES.index(spec.finish)
     if rng.random() < 0.2:
         if spec.subject != "surface" and rng.random() < 0.7:
@@ -129,9 +133,9 @@ def _nouns(rng: np.random.Generator, spec: Spec, language: str) -> tuple[tuple[s
 
 
 def caption(rng: np.random.Generator, spec: Spec, language: str | None = None) -> Caption:
-    """One true caption of a picture, worded at random.
+    """Return one true caption of a picture, worded at random.
 
-    Raises: KeyError for a language other than `en` and `ja`.
+    Raises KeyError if the language is not `en` or `ja`.
     """
     language = language or LANGUAGES[int(rng.integers(2))]
     _subject, finish, tone, state = facts(spec)
@@ -140,7 +144,7 @@ def caption(rng: np.random.Generator, spec: Spec, language: str | None = None) -
     if spec.state != "good" and rng.random() < 0.1:
         word, state_claim = "defective", ANY_DEFECT
     style = rng.random()
-    if style < 0.22:  # the bare label
+    if style < 0.22:  # only the name of the state
         options = BARE[language].get(word) or STATE[language][word]
         if word not in BARE[language] and rng.random() < 0.25:
             options = ADJECTIVE[language][word]

@@ -1,4 +1,7 @@
-"""Capture conditions: everything between the object and the file. Training's are kept apart from unseen ones."""
+"""Capture conditions: everything between the object and the file.
+
+The conditions of training are separate from unseen conditions.
+"""
 
 from dataclasses import dataclass
 from io import BytesIO
@@ -14,25 +17,27 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Conditions:
-    """Ranges from which one picture's capture is drawn, uniformly. Lengths are for a picture of 128 pixels."""
+    """Ranges from which the capture of one picture is drawn, uniformly.
+
+    Lengths are for a picture of 128 pixels.
+    """
 
     name: str
     exposure: Range
     gamma: Range
-    blur: Range  # deviation, pixels
+    blur: Range  # standard deviation, pixels
     motion: Range  # length of a straight smear, pixels
-    noise: Range  # deviation at mid grey, share of full scale
+    noise: Range  # standard deviation at mid grey, share of full scale
     vignette: Range
     gradient: Range  # uneven light across the frame
-    tint: Range  # how far colour is off; sign is warm or cold
+    tint: Range  # size of the colour cast; the sign is warm or cold
     grey: float  # share of pictures taken by a monochrome camera
     jpeg: tuple[int, int]
     backgrounds: tuple[str, ...]
     elevation: Range  # height of the light over the surface, radians
     fill: Range  # how much of the frame a part fills
-    smear: float = (
-        0.0  # a greasy spot on the camera's window, always in the same place: how much light it takes
-    )
+    # Share of light that a greasy spot on the camera's window absorbs. Its place never changes.
+    smear: float = 0.0
 
 
 TRAINING = Conditions(
@@ -70,7 +75,7 @@ UNSEEN = Conditions(
 
 
 def background(rng: np.random.Generator, size: int, kind: str) -> np.ndarray:
-    """(size, size, 3) what a part lies on."""
+    """Return the (size, size, 3) surface on which a part lies."""
     level = rng.uniform(0.25, 0.85)
     hue = rng.uniform(0.9, 1.1, 3).astype(np.float32)
     axis = np.linspace(0, 1, size, dtype=np.float32)
@@ -128,7 +133,7 @@ def background(rng: np.random.Generator, size: int, kind: str) -> np.ndarray:
 
 
 def _spot(size: int) -> Field:
-    """(size, size) in 0..1: the greasy spot, the same in every picture."""
+    """Return the greasy spot, (size, size) in 0..1, the same in every picture."""
     axis = np.linspace(-1, 1, size, dtype=np.float32)
     away = np.hypot((axis[None, :] - 0.35) / 1.5, axis[:, None] + 0.4)
     ragged = clouds(np.random.default_rng(17), size, 6, 2)
@@ -136,7 +141,10 @@ def _spot(size: int) -> Field:
 
 
 def capture(rng: np.random.Generator, picture: np.ndarray, conditions: Conditions) -> np.ndarray:
-    """(s, s, 3) light in 0..1 → (s, s, 3) uint8 as the camera stores it: lens, sensor, tone curve, file."""
+    """Return the (s, s, 3) uint8 image that the camera stores for (s, s, 3) light in 0..1.
+
+    Applies lens, sensor, tone curve and file compression.
+    """
     size = picture.shape[0]
     unit = size / 128
     axis = np.linspace(-1, 1, size, dtype=np.float32)
@@ -160,7 +168,7 @@ def capture(rng: np.random.Generator, picture: np.ndarray, conditions: Condition
         picture = (picture @ weights)[..., None]
     else:
         picture = picture * np.asarray((1 + warm, 1 + rng.uniform(-0.3, 0.3) * warm, 1 - warm), np.float32)
-    # An automatic exposure meters the whole frame, but only partly: a bright object stays a bright one.
+    # Automatic exposure corrects only partly, so that a bright object stays bright.
     metered = (0.45 / max(float(picture.mean()), 0.03)) ** 0.4
     picture = picture * (light * np.float32(exposure * metered))[..., None]
     if blur > 0.25:

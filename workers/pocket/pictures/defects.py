@@ -1,6 +1,6 @@
-"""What can be wrong with metal: one function a defect, changing heights, reflectance, outline or colour.
+"""Defects: one function per defect, which changes heights, reflectance, outline or colour.
 
-``severity`` runs from 0 (a trained eye sees it) to 1 (nobody misses it).
+``severity`` is between 0 (a trained eye sees the defect) and 1 (everybody sees it).
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ def _sign(c: Canvas, bright: float = 0.5) -> float:
 
 
 def _blob(c: Canvas, x: float, y: float, radius: float, rough: float = 0.35, stretch: float = 1.0) -> Field:
-    """Distance inside an irregular blob, in pixels; positive inside."""
+    """Return the distance inside an irregular blob, in pixels, positive inside."""
     columns, rows = pixel_grid(c.size)
     angle = c.rng.uniform(0, np.pi)
     dx, dy = columns - x, rows - y
@@ -42,12 +42,12 @@ def _scratch(c: Canvas, severity: float) -> None:
         px = x + steps * length * np.cos(angle) - (steps**2) * bend * np.sin(angle)
         py = y + steps * length * np.sin(angle) + (steps**2) * bend * np.cos(angle)
         lines.append((list(zip(px, py, strict=True)), rng.uniform(1.0, 1.8 + 1.6 * severity) * c.unit))
-    # The tool jumps and digs in: pressure varies along the line, but the line is there.
+    # The pressure varies along the line, but the line is never interrupted.
     line = strokes(c.size, lines) * np.clip(0.95 + 0.35 * clouds(rng, c.size, 8, 2), 0.35, 1.3)
-    # Fresh metal shows in the groove: brighter than what surrounds it, rarely filled with dirt.
+    # The groove shows fresh metal, brighter than its surroundings. Rarely it is filled with dirt.
     strength = rng.uniform(0.2, 0.32) + 0.32 * severity
     c.albedo += _sign(c, 0.75) * strength * line
-    # What the groove lost stands as a rim on both sides and catches the light.
+    # The displaced material forms a rim on both sides, which catches the light.
     rim = gaussian_filter(line, 1.2 * c.unit, truncate=2.5)
     depth = rng.uniform(0.4, 1.0 + 1.8 * severity)
     c.height += depth * (0.7 * rim - line)
@@ -117,17 +117,17 @@ def _dent(c: Canvas, severity: float) -> None:
         dx, dy = columns - x, rows - y
         along = (np.cos(angle) * dx + np.sin(angle) * dy) / stretch
         squared = (along**2 + (np.cos(angle) * dy - np.sin(angle) * dx) ** 2) / radius**2
-        # From a soft bowl to a crater with a flat floor and a steep wall.
+        # The shape is between a soft bowl and a crater with a flat floor and a steep wall.
         steep = rng.uniform(1.0, 2.2)
         bowl = np.exp(-(squared**steep)) - 0.25 * np.exp(-((np.sqrt(squared) - 1.5) ** 2) * 4)
         c.height -= radius * (0.55 + 0.7 * severity) * bowl.astype(np.float32)
-        # The hollow sees less of the sky, and the blow has smoothed its floor.
+        # The hollow gets less ambient light.
         c.albedo *= 1 - rng.uniform(0.08, 0.2) * np.exp(-squared).astype(np.float32)
 
 
 def _chip(c: Canvas, severity: float) -> None:
     rng = c.rng
-    if c.inside is None:  # a flake broken out of the surface
+    if c.inside is None:  # a flake is broken out of the surface
         x, y = c.anywhere(0.15)
     else:
         x, y = c.edge()
@@ -156,7 +156,7 @@ def _hole(c: Canvas, severity: float) -> None:
 
 
 def _blowhole(c: Canvas, severity: float) -> None:
-    """Gas in the melt: round smooth cavities of several sizes, close together, each with a lit far wall."""
+    """Draw gas cavities: round, smooth, of several sizes, close together, each with a lit far wall."""
     rng = c.rng
     x, y = c.anywhere(0.18)
     columns, rows = pixel_grid(c.size)
@@ -173,13 +173,16 @@ def _blowhole(c: Canvas, severity: float) -> None:
 
 
 def _uneven(c: Canvas, severity: float) -> None:
-    """Thickness, gloss or shade that drifts across what should be even: bands, clouds or a slope, no outline."""
+    """Draw thickness, gloss or shade that drifts across an even surface.
+
+    The drift has the form of bands, clouds or a slope, without an outline.
+    """
     rng = c.rng
     kind = rng.random()
     columns, rows = pixel_grid(c.size)
     turn = c.rolling + rng.choice([0.0, np.pi / 2])
     along = (np.cos(turn) * columns + np.sin(turn) * rows) / c.size
-    if kind < 0.45:  # bands of a blade, a roller or a spray that overlapped
+    if kind < 0.45:  # overlapping bands of a blade, a roller or a spray
         warp = 0.05 * clouds(rng, c.size, 3, 2)
         shade = np.sin(2 * np.pi * (rng.uniform(2.0, 4.5) * (along + warp) + rng.random()))
     elif kind < 0.8:
@@ -200,7 +203,7 @@ def _stain(c: Canvas, severity: float) -> None:
         inside = _blob(c, x, y, radius, 0.25, rng.uniform(1, 1.8))
         soft = rng.uniform(1.5, 5) * c.unit
         film = smoothstep(-soft, soft, inside)
-        if rng.random() < 0.4:  # a dried drop leaves its rim darkest
+        if rng.random() < 0.4:  # a dried drop has a dark rim
             film = 0.45 * film + 0.55 * np.exp(-((inside / (2 * c.unit)) ** 2))
         tint = np.asarray(tints[int(rng.integers(len(tints)))], np.float32)
         c.stains.append((film.astype(np.float32), tint, 0.32 + 0.4 * severity))

@@ -1,7 +1,7 @@
-"""What goes wrong in making a thing, not in handling it: a piece missing, a wrong piece, bad print, loose threads.
+"""Defects of production, not of handling: a missing or wrong piece, bad print, loose threads.
 
-Missing and wrong pieces are built by the subject (`parts.py`, `assemblies.py`), print by `printing.py`: they know
-the state. Only what is done to a finished thing is here.
+The subject builds missing and wrong pieces (`parts.py`, `assemblies.py`) and `printing.py` builds bad print,
+because they know the state. This module holds only damage to a finished object.
 """
 
 import numpy as np
@@ -17,11 +17,11 @@ BUILT_SUBJECTS = {
 
 
 def _nothing(c: Canvas, severity: float) -> None:
-    """Done while the thing was built."""
+    """Do nothing: the defect was drawn while the object was built."""
 
 
 def _fray(c: Canvas, severity: float) -> None:
-    """A tear in a fabric, its yarns loose along both sides, and ends that stick out."""
+    """Draw a tear in a fabric with loose yarns along both sides and ends that stick out."""
     rng = c.rng
     x, y = c.anywhere(0.25)
     turn = c.rolling + rng.choice([0.0, np.pi / 2]) + rng.normal(0, 0.25)
@@ -58,7 +58,7 @@ def _fray(c: Canvas, severity: float) -> None:
 
 
 def speck(c: Canvas, severity: float) -> None:
-    """An inclusion in glaze or glass: grains of dirt or small bubbles, round rather than drawn out."""
+    """Draw an inclusion in glaze or glass: round grains of dirt or small bubbles."""
     rng = c.rng
     axis = np.arange(c.size, dtype=np.float32)
     bubbles = rng.random() < 0.35

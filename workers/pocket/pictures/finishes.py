@@ -1,4 +1,4 @@
-"""How a material looks when nothing is wrong with it: one function a finish, writing heights and reflectance."""
+"""Materials without defects: one function per finish, which writes heights and reflectance."""
 
 import numpy as np
 
@@ -86,7 +86,7 @@ def _ceramic(c: Canvas) -> None:
     rng = c.rng
     c.height += rng.uniform(0.05, 0.3) * clouds(rng, c.size, rng.uniform(2, 5), 1)
     c.albedo += rng.uniform(0.0, 0.03) * clouds(rng, c.size, 3, 2)
-    if rng.random() < 0.4:  # flecks in the glaze, the same all over
+    if rng.random() < 0.4:  # flecks in the glaze, evenly spread
         fleck = spectral(rng, c.size, beta=0.2, low=0.05 / c.unit, high=0.2 / c.unit)
         c.albedo -= rng.uniform(0.06, 0.18) * smoothstep(1.7, 2.4, fleck)
     c.gloss = rng.uniform(0.4, 0.9)
@@ -99,7 +99,7 @@ def _along(c: Canvas, turn: float) -> tuple[Field, Field]:
 
 
 def _fabric(c: Canvas) -> None:
-    """Yarns over and under each other: plain weave, twill, or one of them in two colours."""
+    """Draw woven yarns: plain weave, twill, or one of them in two colours."""
     rng = c.rng
     period = rng.uniform(3.6, 8.0) * c.unit
     along, across = _along(c, c.rolling)
@@ -133,7 +133,7 @@ def _wood(c: Canvas) -> None:
         + 0.4 * np.sin(along / (rng.uniform(40, 120) * c.unit) + rng.uniform(0, 6))
     )
     knot = None
-    if rng.random() < 0.18:  # a branch grew here: rings turn aside around it
+    if rng.random() < 0.18:  # a knot: the rings bend around it
         kx, ky = along.mean() + rng.normal(0, 0.25 * c.size), across.mean() + rng.normal(0, 0.25 * c.size)
         away = np.hypot((along - kx) / 1.7, across - ky)
         radius = rng.uniform(3, 7) * c.unit
@@ -151,7 +151,7 @@ def _wood(c: Canvas) -> None:
 
 
 def _glass(c: Canvas) -> None:
-    """Almost nothing of its own: what lies behind it, out of focus, and what is mirrored in it."""
+    """Draw glass: a blurred background behind it and reflections."""
     rng = c.rng
     behind = clouds(rng, c.size, rng.uniform(1.2, 3.0), 2)
     c.albedo += rng.uniform(0.03, 0.16) * behind
@@ -178,7 +178,7 @@ def _plastic(c: Canvas) -> None:
 
 
 def _resist(c: Canvas) -> None:
-    """Solder resist on a laminate: the glass weave shows through a little."""
+    """Draw solder resist on a laminate, with a trace of the glass weave."""
     rng = c.rng
     weave = np.sin(c.x * 90) * np.sin(c.y * 90)
     c.height += rng.uniform(0.02, 0.1) * weave
@@ -203,7 +203,7 @@ FINISHES = {
     "resist": _resist,
 }
 
-# Colours of the material, linear-ish RGB, before exposure; the range of each is widened when drawn.
+# Colours of the material, roughly linear RGB before exposure. Drawing varies them.
 TONES: dict[str, tuple[float, float, float]] = {
     "steel": (0.56, 0.57, 0.59),
     "dark": (0.26, 0.27, 0.29),
@@ -236,7 +236,7 @@ _TONES_OF = {
 }
 METAL_FINISHES = ("rolled", "brushed", "cast", "milled", "polished", "galvanised", "blasted")
 _METAL = dict.fromkeys((*METAL_FINISHES, "painted"), 1.0)
-# How often a subject has a finish, relative to its other finishes.
+# Frequency of a finish for a subject, relative to its other finishes.
 _FINISHES_OF: dict[str, dict[str, float]] = {
     "surface": {
         **dict.fromkeys(METAL_FINISHES, 0.042),
@@ -260,10 +260,10 @@ _FINISHES_OF: dict[str, dict[str, float]] = {
 
 
 def finishes_of(subject: str) -> dict[str, float]:
-    """The finishes a subject comes in, and how often each is drawn relative to the others."""
+    """Return the finishes of a subject with their relative frequencies."""
     return _FINISHES_OF.get(subject, _METAL)
 
 
 def tones_of(finish: str) -> tuple[str, ...]:
-    """The tones a finish comes in; one that is common is there more than once."""
+    """Return the tones of a finish; a common tone is listed more than once."""
     return _TONES_OF.get(finish, METALS)

@@ -1,10 +1,10 @@
-"""Which picture maker this is: what was drawn by another is drawn anew, wherever pictures are kept."""
+"""The version of the picture generator: stored pictures of another version are drawn again."""
 
 import hashlib
 from pathlib import Path
 
 
 def maker_digest() -> str:
-    """A digest of the picture maker's code and words, 64 characters."""
+    """Return a digest of the code and words of the picture generator, 64 characters."""
     files = sorted(Path(__file__).parent.rglob("*.py"))
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()

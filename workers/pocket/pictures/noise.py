@@ -1,4 +1,4 @@
-"""Random fields: the raw material of textures, and thin strokes with soft edges."""
+"""Random fields, from which textures are built, and thin strokes with soft edges."""
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -7,7 +7,7 @@ Field = np.ndarray  # (h, w) float32
 
 
 def standard(field: Field) -> Field:
-    """The field with mean 0 and standard deviation 1."""
+    """Return the field with mean 0 and standard deviation 1."""
     field = field - field.mean()
     return field / (field.std() + 1e-6)
 
@@ -22,10 +22,10 @@ def spectral(
     low: float = 0.0,
     high: float = 0.5,
 ) -> Field:
-    """(size, size) Gaussian field with a power-law spectrum, mean 0, deviation 1.
+    """Return a (size, size) Gaussian field with a power-law spectrum, mean 0, standard deviation 1.
 
-    ``beta`` is the fall of power with frequency, ``stretch`` how much longer its features are along ``angle``
-    (radians) than across, ``low`` and ``high`` the band kept, in cycles per pixel.
+    ``beta`` is the exponent by which power falls with frequency. Features are ``stretch`` times longer along
+    ``angle`` (radians) than across. ``low`` and ``high`` limit the band, in cycles per pixel.
     """
     fy = np.fft.fftfreq(size).astype(np.float32)[:, None]
     fx = np.fft.rfftfreq(size).astype(np.float32)[None, :]
@@ -44,7 +44,7 @@ def spectral(
 
 
 def clouds(rng: np.random.Generator, size: int, cells: float, octaves: int = 3, gain: float = 0.5) -> Field:
-    """(size, size) smooth blotches, about ``cells`` across, mean 0, deviation 1. Cheap."""
+    """Return (size, size) smooth blotches, about ``cells`` across, mean 0, standard deviation 1; cheap."""
     total = np.zeros((size, size), np.float32)
     for octave in range(octaves):
         count = max(2, min(size, int(cells * 2**octave) + 1))
@@ -54,13 +54,16 @@ def clouds(rng: np.random.Generator, size: int, cells: float, octaves: int = 3, 
 
 
 def smoothstep(low: float, high: float, x: Field) -> Field:
-    """0 below ``low``, 1 above ``high``, a smooth slope between (either order)."""
+    """Return 0 below ``low``, 1 above ``high`` and a smooth slope between; ``low`` may be the larger."""
     t = np.clip((x - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)
 
 
 def strokes(size: int, lines: list[tuple[list[tuple[float, float]], float]]) -> Field:
-    """(size, size) in 0..1: polylines of (x, y) pixels with a width in pixels, antialiased by 3× oversampling."""
+    """Return antialiased polylines, (size, size) in 0..1.
+
+    Lines are (x, y) pixels with a width in pixels. Antialiasing is 3× oversampling.
+    """
     scale = 3
     canvas = Image.new("L", (size * scale, size * scale), 0)
     pen = ImageDraw.Draw(canvas)
@@ -72,7 +75,10 @@ def strokes(size: int, lines: list[tuple[list[tuple[float, float]], float]]) -> 
 
 
 def cells(rng: np.random.Generator, size: int, count: int, warp: float = 0.0) -> tuple[Field, Field]:
-    """Random polygons: (size, size) index of the cell, and distance from the nearest border (0 on it), in cell widths."""
+    """Return random polygonal cells: the index of the cell and the distance from the nearest border.
+
+    Both fields are (size, size). The distance is 0 on the border and measured in cell widths.
+    """
     small = 72
     sites = rng.random((count, 2), dtype=np.float32)
     axis = (np.arange(small, dtype=np.float32) + 0.5) / small

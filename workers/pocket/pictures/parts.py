@@ -1,7 +1,7 @@
-"""Machined parts by signed distance: where the part is, how far inside its outline, how high it stands.
+"""Outline and relief of machined parts, by signed distance.
 
-Each function takes the canvas with its object coordinates set and returns (outline, relief): a distance in object
-units, positive inside, and a height in pixels on top of the finish.
+Each function takes the canvas with its object coordinates set and returns (outline, relief). The outline is a
+distance in object units, positive inside. The relief is a height in pixels on top of the finish.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ def _disc(c: Canvas, radius: float) -> Field:
 
 
 def _polygon(x: Field, y: Field, sides: int, inradius: float) -> Field:
-    """Distance inside a regular polygon (exact near its sides)."""
+    """Return the distance inside a regular polygon (exact near its sides)."""
     angle = np.arctan2(y, x)
     step = 2 * np.pi / sides
     folded = np.abs((angle + step / 2) % step - step / 2)
@@ -60,7 +60,7 @@ def _gear(c: Canvas) -> tuple[Field, Field]:
     teeth, depth = int(rng.integers(10, 26)), rng.uniform(0.1, 0.17)
     angle, radius = np.arctan2(c.y, c.x), np.hypot(c.x, c.y)
     wave = np.clip(1.8 * np.cos(teeth * angle), -1, 1) * depth / 2
-    if c.state == "missing":  # broken off at the root, next to each other
+    if c.state == "missing":  # neighbouring teeth are broken off at the root
         first, gone = (
             int(rng.integers(teeth)),
             teeth // 14 + 1 + int(rng.integers(0, 1 + round(3 * c.severity))),
@@ -95,10 +95,8 @@ def _bearing(c: Canvas) -> tuple[Field, Field]:
         c.inlay(smoothstep(0, 0.1, ball) * (number == odd), tints[int(rng.integers(len(tints)))])
     groove = smoothstep(0.19, 0.15, np.abs(radius - race))
     relief = -9 * c.unit * groove + 16 * c.unit * np.sqrt(ball)
-    if rng.random() < 0.35 and c.state not in (
-        "missing",
-        "wrong",
-    ):  # a shielded bearing shows a plain ring instead
+    # A shielded bearing shows a plain ring instead of the balls.
+    if rng.random() < 0.35 and c.state not in ("missing", "wrong"):
         relief = -3 * c.unit * groove
     return np.minimum(_disc(c, 0.95), radius - hole), relief.astype(np.float32)
 
@@ -124,7 +122,7 @@ def _bracket(c: Canvas) -> tuple[Field, Field]:
     places = [(sign * (wide - 0.28), 0.0) for sign in (-1, 1)]
     if tall > 0.5 and rng.random() < 0.4:
         places = [(x, sign * (tall - 0.24)) for x, _ in places for sign in (-1, 1)]
-    # Screws sit in all the holes or in none; one that is not there or not like the others is a mistake.
+    # All holes have a screw or none has. One missing or different screw is a defect.
     fastened = c.state in ("missing", "wrong") or rng.random() < 0.25
     odd = int(rng.integers(len(places)))
     for number, (x, y) in enumerate(places):
@@ -140,7 +138,10 @@ def _bracket(c: Canvas) -> tuple[Field, Field]:
 
 
 def _screw(c: Canvas, x: float, y: float, bore: float, odd: bool) -> Field:
-    """A screw's head in a hole; an odd one is of another metal, size or drive. Returns its relief."""
+    """Draw the head of a screw in a hole and return its relief.
+
+    An odd screw has another metal, size or drive.
+    """
     rng = c.rng
     radius = bore * 1.45 * (rng.choice([0.72, 1.0, 1.3]) if odd else 1.0)
     away = np.hypot(c.x - x, c.y - y)

@@ -1,4 +1,4 @@
-"""Print on things: serial numbers, signs and bars in ink, as it should be and as it comes out when it goes wrong."""
+"""Print on objects: serial numbers, signs and bars in ink, correct or misprinted."""
 
 from functools import cache
 
@@ -9,18 +9,21 @@ from .canvas import Canvas, box, disc
 from .noise import Field, clouds, smoothstep
 
 LETTERS = np.asarray(list("ABCDEFGHJKLMNPRSTUVWXYZ0123456789-/.#"))
-# Parts that carry print, and the finishes of a surface that do.
+# Parts that may carry print, and surface finishes that may carry print.
 SUBJECTS = frozenset({"cap", "tile", "board", "bracket", "connector"})
 FINISHES = frozenset({"painted", "plastic", "ceramic", "glass", "fabric"})
 
 
 def carries_print(subject: str, finish: str) -> bool:
-    """Whether such a thing is printed on, now and then."""
+    """Return whether this subject with this finish is sometimes printed on."""
     return finish in FINISHES if subject == "surface" else subject in SUBJECTS
 
 
 def _write(pen: ImageDraw.ImageDraw, x: float, y: float, width: float, size: int, text: str) -> None:
-    """Text from (x, y), smaller if it would not fit into ``width``: print that is cut off is no good print."""
+    """Write text from (x, y), smaller if it is wider than ``width``.
+
+    Print that is cut off would look like a misprint.
+    """
     wide = _font(size).getlength(text)
     if wide > width:
         size = max(6, int(size * width / wide))
@@ -33,11 +36,11 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def _block(rng: np.random.Generator, width: int, height: int) -> Image.Image:
-    """A block of print, (height, width) pixels: lines of writing, a sign, bars."""
+    """Return an image of a block of print, (height, width) pixels: lines of text, a sign, bars."""
     image = Image.new("L", (width, height), 0)
     pen = ImageDraw.Draw(image)
     left, kind = 0, rng.random()
-    if kind < 0.55 and width > 1.2 * height:  # a sign first
+    if kind < 0.55 and width > 1.2 * height:  # a sign before the text
         side = height
         thick = max(2, height // 9)
         shape = int(rng.integers(4))
@@ -72,7 +75,7 @@ def _block(rng: np.random.Generator, width: int, height: int) -> Image.Image:
 
 
 def _ink(c: Canvas) -> tuple[float, float, float]:
-    """A colour that stands out from what it is printed on."""
+    """Return an ink colour that contrasts with the surface below it."""
     level = float(np.mean(c.colour))
     if level > 0.4:
         dark = (
@@ -88,7 +91,7 @@ def _ink(c: Canvas) -> tuple[float, float, float]:
 
 
 def _smeared(field: Field, length: int, dx: float, dy: float) -> Field:
-    """Ink dragged while it was wet: most at first, ever thinner."""
+    """Return ink that was dragged while it was wet, thinner with distance."""
     total = field.copy()
     for step in range(1, length):
         moved = np.roll(field, (round(dy * step), round(dx * step)), (0, 1))
@@ -97,7 +100,10 @@ def _smeared(field: Field, length: int, dx: float, dy: float) -> Field:
 
 
 def print_on(c: Canvas) -> None:
-    """Print a block of marks where the part wants it, or anywhere on a surface; a misprint if that is its state."""
+    """Print a block of marks at the label place of the part, or anywhere on a surface.
+
+    The print is a misprint if that is the state of the canvas.
+    """
     rng = c.rng
     bad = c.state == "misprint"
     if c.label is None:
@@ -122,7 +128,7 @@ def print_on(c: Canvas) -> None:
     ox, oy = (0.0, 0.0)
     if framed:
         block = block.resize((max(8, int(width * 0.8)), max(8, int(height * 0.75))))
-    if kind == 4:  # beside its field
+    if kind == 4:  # print is beside its field
         away = rng.uniform(0.45, 0.6 + 0.4 * c.severity)
         ox, oy = rng.choice([-1, 1]) * away * w * rng.uniform(0.3, 1.0), rng.choice([-1, 1]) * away * h * 1.6
     total_turn = turn + float(np.arctan2(c.place[3], c.place[2]))
@@ -142,13 +148,13 @@ def print_on(c: Canvas) -> None:
     dx, dy = float(np.cos(side)), float(np.sin(side))
     if kind == 0:
         ink = _smeared(ink, int((5 + 12 * strong) * c.unit), dx, dy)
-    elif kind == 1:  # struck twice
+    elif kind == 1:  # printed twice
         shift = (2.5 + 4 * strong) * c.unit
         ink = np.maximum(ink, 0.75 * np.roll(ink, (round(shift * dy), round(shift * dx)), (0, 1)))
-    elif kind == 2:  # the ink did not take everywhere
+    elif kind == 2:  # the ink is missing in places
         bare = clouds(rng, c.size, rng.uniform(5, 10), 2)
         ink = ink * smoothstep(0.5 * strong + 0.1, 0.5 * strong - 0.3, bare)
-    elif kind == 3:  # too much ink: letters run together, drops beside them
+    elif kind == 3:  # too much ink: letters merge, and there are drops beside them
         wide = ink
         for step in ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, -1)):
             wide = np.maximum(wide, np.roll(ink, step, (0, 1)))

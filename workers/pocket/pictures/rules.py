@@ -1,4 +1,4 @@
-"""Which state can occur on which subject and finish, and which pairs training never draws."""
+"""Rules for which state occurs on which subject and finish, and the pairs that training never draws."""
 
 from .faults import BUILT_SUBJECTS
 from .finishes import METAL_FINISHES, finishes_of
@@ -7,7 +7,7 @@ from .printing import carries_print
 _METAL = frozenset(METAL_FINISHES)
 _COATED = _METAL | {"painted"}
 _SOFT = frozenset({"fabric"})
-# Finishes a state occurs on; a state that is not here occurs on all of them.
+# Finishes on which a state occurs. A state that is not a key occurs on all of them.
 _FINISHES: dict[str, frozenset[str]] = {
     "scratch": _COATED | {"ceramic", "wood", "glass", "plastic", "resist"},
     "crack": _COATED | {"ceramic", "wood", "glass", "plastic", "resist"},
@@ -23,7 +23,7 @@ _FINISHES: dict[str, frozenset[str]] = {
     "burr": _COATED | {"plastic"},
     "fray": _SOFT,
 }
-# Subjects a state occurs on, besides what its finishes say.
+# Subjects on which a state occurs, in addition to the rule for finishes.
 _SUBJECTS: dict[str, frozenset[str]] = {
     "crazing": frozenset({"surface", "tile"}),
     "inclusion": frozenset({"surface", "tile"}),
@@ -36,7 +36,7 @@ _NEVER = frozenset(
     {("board", "burr"), ("tile", "burr"), ("surface", "burr"), ("casting", "hole"), ("tile", "hole")}
 )
 
-# Subject × state pairs that training never draws: what the evaluation asks about.
+# Pairs of subject and state that training never draws; the evaluation measures them.
 HELD_OUT = frozenset(
     {
         ("washer", "crack"),
@@ -84,15 +84,16 @@ def _occurs(subject: str, state: str, finish: str) -> bool:
         return finish == "cast" or subject == "casting"
     if state == "uneven":
         return subject in ("surface", "tile") or finish == "painted"
-    if state == "chip" and subject == "surface":  # a flake out of the middle: only what is brittle
+    if state == "chip" and subject == "surface":  # a flake in the middle: only in brittle materials
         return finish in ("ceramic", "glass")
     return True
 
 
 def possible(subject: str, state: str, finish: str | None = None) -> bool:
-    """Whether a state can occur on a subject (there is no burr without an edge), of that finish or of any.
+    """Return whether a state can occur on a subject, with the given finish or with any.
 
-    With a finish, also whether the subject comes in it.
+    For example, there is no burr without an edge. With a finish, also checks that the subject has this
+    finish.
     """
     finishes = finishes_of(subject)
     if finish is not None:

@@ -1,4 +1,4 @@
-"""From a specification to a picture: build the object, do the damage, light it, take the photograph."""
+"""Draw a picture from a specification: build the object, damage it, light it, capture it."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ SUBJECTS = ("surface", *PARTS)
 FINISH_NAMES = tuple(FINISHES)
 TONE_NAMES = tuple(TONES)
 STATES = ("good", *DEFECTS, *FAULTS)
-# Defects of metal sheet: mostly seen on what comes straight from the rolls.
+# Defects of metal sheet; they occur mostly on rolled finish.
 FROM_THE_ROLLS = frozenset({"scale", "patches", "inclusion", "pits", "crazing"})
 
 
@@ -35,7 +35,7 @@ class Spec:
 
 
 def states_of(subject: str, *, held_out: bool | None = None) -> list[str]:
-    """The states a subject can be in; ``held_out`` True or False keeps only such pairs."""
+    """Return the states that a subject can have; ``held_out`` True or False keeps only such pairs."""
     states = [state for state in STATES if possible(subject, state)]
     if held_out is not None:
         states = [state for state in states if ((subject, state) in HELD_OUT) == held_out]
@@ -43,7 +43,10 @@ def states_of(subject: str, *, held_out: bool | None = None) -> list[str]:
 
 
 def _often(subject: str, state: str) -> float:
-    """A defect of one finish only must not make that finish common on parts."""
+    """Return the relative frequency of a state on a subject.
+
+    A defect that occurs on one finish only must not make this finish common on parts.
+    """
     if subject == "surface":
         return 0.5 if state == "blowhole" else 1.0
     finishes = finishes_of(subject)
@@ -52,7 +55,10 @@ def _often(subject: str, state: str) -> float:
 
 
 def choose(rng: np.random.Generator, *, subject: str | None = None, state: str | None = None) -> Spec:
-    """A random specification with training's frequencies; held-out pairs occur only if asked for by name."""
+    """Return a random specification with the frequencies of training.
+
+    Held-out pairs occur only if both subject and state are given.
+    """
     if subject is None:
         named = [s for s in SUBJECTS if state is None or (possible(s, state) and (s, state) not in HELD_OUT)]
         weights = np.asarray([7.4 if name == "surface" else 1.0 for name in named])
@@ -67,7 +73,7 @@ def choose(rng: np.random.Generator, *, subject: str | None = None, state: str |
         weights[names.index("rolled")] = 1.5 * (weights.sum() - weights[names.index("rolled")])
     finish = names[int(rng.choice(len(names), p=weights / weights.sum()))]
     tones = tones_of(finish)
-    if state == "rust":  # only iron rusts red
+    if state == "rust":  # only iron rusts
         tones = tuple(tone for tone in tones if tone not in ("brass", "copper"))
     tone = str(rng.choice(tones))
     return Spec(subject, finish, tone, state, float(rng.uniform(0.35, 1.0)), int(rng.integers(2**62)))
@@ -75,13 +81,15 @@ def choose(rng: np.random.Generator, *, subject: str | None = None, state: str |
 
 @dataclass(frozen=True)
 class Drawing:
-    """A picture and what its maker knows of it: (s, s, 3) uint8, and two (s, s) float32 fields in 0..1."""
+    """A picture and what the generator knows about it.
+
+    ``picture`` is (s, s, 3) uint8; the other two are (s, s) float32 fields in 0..1.
+    """
 
     picture: np.ndarray
-    thing: np.ndarray  # where the object is, not what broke off it; 1 everywhere for a surface
-    damage: (
-        np.ndarray
-    )  # where it is not as it should be; 0 everywhere if good, or wrong from the start (`faults.BUILT`)
+    thing: np.ndarray  # the object without the pieces that broke off; 1 everywhere for a surface
+    # The damaged places; 0 everywhere if the object is good or its defect is built in (`faults.BUILT`).
+    damage: np.ndarray
 
 
 def _canvas(rng: np.random.Generator, spec: Spec, size: int, conditions: Conditions) -> Canvas:
@@ -96,7 +104,8 @@ def _canvas(rng: np.random.Generator, spec: Spec, size: int, conditions: Conditi
     colour = np.clip(colour * rng.uniform(0.94, 1.06, 3), 0.03, 0.95).astype(np.float32)
     ones = np.ones((size, size), np.float32)
     rolling = rng.uniform(0, np.pi)
-    if spec.subject == "surface" and rng.random() < 0.6:  # sheet is usually shot square to its direction
+    # sheet is usually photographed along or across its rolling direction
+    if spec.subject == "surface" and rng.random() < 0.6:
         rolling = rng.choice([0.0, np.pi / 2]) + rng.normal(0, 0.05)
     return Canvas(
         size=size,
@@ -122,7 +131,7 @@ def _canvas(rng: np.random.Generator, spec: Spec, size: int, conditions: Conditi
 
 
 def _light(c: Canvas, elevation: float) -> np.ndarray:
-    """(s, s, 3): Lambert and Blinn–Phong under one directional light and ambient light."""
+    """Return the lit (s, s, 3) picture: Lambert and Blinn–Phong, one directional light, ambient light."""
     rng = c.rng
     azimuth = rng.uniform(0, 2 * np.pi)
     lx, ly, lz = np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)
@@ -148,7 +157,7 @@ def _light(c: Canvas, elevation: float) -> np.ndarray:
 
 
 def _damage(before: tuple[Field, Field, Field], canvas: Canvas) -> Field:
-    """How much of what one sees of each pixel changed: shade, outline, slope or film; 1 is plainly visible."""
+    """Return how much the look of each pixel changed: shade, outline, slope or film; 1 is plainly visible."""
     albedo, mask, height = before
     rise = canvas.height - height
     slope = np.hypot(*np.gradient(rise)).astype(np.float32)
@@ -156,23 +165,23 @@ def _damage(before: tuple[Field, Field, Field], canvas: Canvas) -> Field:
     changed = np.maximum(changed, slope / 0.35)
     for film, _tint, opacity in canvas.stains:
         changed = np.maximum(changed, film * np.float32(opacity / 0.3))
-    # What lies beside the object cannot be damaged; material that is gone or grew out of it can.
+    # The background cannot be damaged. Material that is gone or grew out of the object counts.
     return np.clip(changed * np.maximum(mask, canvas.mask), 0, 1).astype(np.float32)
 
 
 def draw(spec: Spec, size: int, conditions: Conditions) -> np.ndarray:
-    """(size, size, 3) uint8: the picture of `draw_known` alone, the same for the same arguments.
+    """Return the picture of `draw_known` alone, (size, size, 3) uint8.
 
-    Raises: KeyError, ValueError as `draw_known`.
+    The same arguments give the same picture. Raises KeyError and ValueError as `draw_known` does.
     """
     return draw_known(spec, size, conditions).picture
 
 
 def draw_known(spec: Spec, size: int, conditions: Conditions) -> Drawing:
-    """The picture and where in it things are, the same for the same arguments.
+    """Return the picture and where the object and the damage are; the same arguments give the same result.
 
-    Raises: KeyError for a subject, finish, tone or state that does not exist; ValueError for a state that cannot
-    occur on the subject.
+    Raises KeyError if a subject, finish, tone or state does not exist, ValueError if the state cannot occur
+    on the subject.
     """
     if spec.subject not in SUBJECTS or spec.state not in STATES or spec.finish not in FINISHES:
         raise KeyError(f"no such thing: {spec.subject}, {spec.finish}, {spec.state}")
@@ -189,11 +198,10 @@ def draw_known(spec: Spec, size: int, conditions: Conditions) -> Drawing:
         bevel = rng.uniform(1.0, 3.0) * canvas.unit
         canvas.height += relief + bevel * smoothstep(0, 2.5 * bevel, canvas.inside)
     FINISHES[spec.finish](canvas)
-    if rng.random() < 0.5:  # traces of use that are no defect
+    if rng.random() < 0.5:  # traces of use are no defect
         canvas.albedo += 0.02 * clouds(rng, size, 2, 3)
-    free = (
-        canvas.inside is None or canvas.label is not None
-    )  # a mosaic or a bored plate has no room for print
+    # A mosaic or a plate with a bore has no room for print.
+    free = canvas.inside is None or canvas.label is not None
     if (
         free
         and carries_print(spec.subject, spec.finish)

@@ -1,5 +1,5 @@
-"""The second step of a login: authenticator apps, passkeys and recovery codes, stored by django-allauth.
+"""The second step of a login: authenticator apps, passkeys and recovery codes.
 
-allauth keeps the rows, speaks WebAuthn and resumes a login after its second step; the rules, events and pages are
-ours (docs/decisions/0032).
+django-allauth stores the rows, implements WebAuthn and resumes a login after its second step. This package
+holds the rules, the events and the pages (docs/decisions/0032).
 """

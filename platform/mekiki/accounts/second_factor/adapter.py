@@ -1,4 +1,4 @@
-"""The adapter for second factors of django-allauth, and the second step of a login."""
+"""The adapter of django-allauth for second factors, and the second step of a login."""
 
 from allauth.account.internal.flows.login import record_authentication
 from allauth.core import context
@@ -12,42 +12,52 @@ from mekiki.accounts.second_factor import sealing, selectors
 
 
 class SecondFactorAdapter(DefaultMFAAdapter):
-    """Encrypts secrets, and names things in the reader's language."""
+    """An adapter that encrypts secrets and translates names into the reader's language."""
 
     error_messages = {**DefaultMFAAdapter.error_messages, "incorrect_code": "incorrect_code"}
 
     def encrypt(self, text: str) -> str:
-        """Return the secret as it is stored."""
+        """Return the encrypted secret, as it is stored."""
         return sealing.encrypt(text)
 
     def decrypt(self, encrypted_text: str) -> str:
-        """Return a stored secret."""
+        """Return the secret of its stored, encrypted form."""
         return sealing.decrypt(encrypted_text)
 
     def get_totp_issuer(self) -> str:
-        """Return what the authenticator app shows: a person may log in to several installations."""
+        """Return the name that the authenticator app shows.
+
+        It contains the host, because a person may log in to several installations.
+        """
         return f"Mekiki ({context.request.get_host()})"
 
     def _get_user_identifier(self, user: AbstractBaseUser) -> str:
         return user.get_username()
 
     def generate_authenticator_name(self, user: AbstractBaseUser, type: Authenticator.Type) -> str:
-        """Return a name for a passkey that was given none."""
+        """Return a name for a passkey to which the user gave no name."""
         count = Authenticator.objects.filter(user_id=user.pk, type=type).count()
         return _("Passkey %(number)d") % {"number": count + 1}
 
     def send_notification_mail(self, *args: object, **kwargs: object) -> None:
-        """Send nothing: accounts/notices.py sends mails about changes of an account."""
+        """Send nothing, because accounts/notices.py sends mails about changes of an account."""
 
 
 class SecondStep(AuthenticateStage):
-    """The second step of a login, for users with an authenticator app or a passkey. It stores which password was used."""
+    """The second step of a login, for users with an authenticator app or a passkey.
+
+    It stores which password was used in the first step.
+    """
 
     def handle(self) -> tuple:
-        """Ask for the second factor, unless a passkey alone was used or the provider's second factor counts."""
+        """Request the second factor, unless the user logged in with a passkey alone.
+
+        The second factor at the provider of single sign-on also counts, if the settings allow it.
+        """
         user = self.login.user
         sign_on = (self.login.signal_kwargs or {}).get("sociallogin")
-        # The login is stored until the second step is done, without the sign-on, which is not needed then.
+        # The login is stored until the second step is done. The sign-on is removed, because it is not needed
+        # then.
         self.login.signal_kwargs = None
         if user is None:
             return super().handle()
@@ -58,6 +68,6 @@ class SecondStep(AuthenticateStage):
         return super().handle()
 
     def is_current(self) -> bool:
-        """Whether the user may go on: still active, and with the password of the first step."""
+        """Return whether the user may continue: still active, with the same password as in the first step."""
         user = self.login.user
         return bool(user and user.is_active and self.state.get("password") == user.get_session_auth_hash())

@@ -1,4 +1,4 @@
-"""Check the answer to a second factor, at a login and before a sensitive act."""
+"""The check of an answer to a second factor, at a login and before a sensitive act."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from mekiki.accounts.models import User
 from mekiki.accounts.second_factor import guesses, services
 from mekiki.accounts.second_factor.forms import AssertionForm
 
-# How events name the kinds of factors.
+# Kind of factor → its name in events.
 METHODS = {
     "totp": "app",
     "webauthn": "passkey",
@@ -22,7 +22,10 @@ METHODS = {
 def check_answer(
     request: HttpRequest, user: User, posted: Mapping[str, str]
 ) -> tuple[Authenticator | None, str]:
-    """Return the factor whose answer is right, or None and a message. posted: "credential" or "code"."""
+    """Return the factor that gave the right answer, or None and a message.
+
+    `posted` holds "credential" or "code".
+    """
     wait = guesses.begin(user=user, request=request)
     if wait:
         return None, guesses.words(wait)
@@ -43,5 +46,5 @@ def check_answer(
 
 
 def problems_of(form: AssertionForm) -> str:
-    """Return the problems of a passkey's answer as one text."""
+    """Return the errors of a passkey's answer as one text."""
     return " ".join(str(problem) for problems in form.errors.values() for problem in problems)

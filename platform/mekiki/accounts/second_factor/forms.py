@@ -1,4 +1,4 @@
-"""Forms about second factors."""
+"""Forms for second factors."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ _CODE = {"autocomplete": "one-time-code", "spellcheck": "false", "autocapitalize
 
 
 class CodeForm(forms.Form):
-    """A code of an authenticator app, or a recovery code. The view takes it to the service."""
+    """A code of an authenticator app, or a recovery code. The view passes it to the service."""
 
     code = forms.CharField(label=_("Code"), max_length=60, widget=forms.TextInput(attrs=_CODE))
 
@@ -31,10 +31,10 @@ class AppForm(forms.Form):
 
 
 class CredentialField(forms.JSONField):
-    """What the browser's dialogue gave, as JSON."""
+    """The JSON that the browser's dialogue returned."""
 
     def to_python(self, value: Any) -> Any:
-        """Return the value. ValidationError also for JSON that is nested without end."""
+        """Return the value. Raises ValidationError also for JSON that is nested too deeply."""
         try:
             return super().to_python(value)
         except RecursionError:
@@ -42,7 +42,7 @@ class CredentialField(forms.JSONField):
 
 
 class PasskeyForm(forms.Form):
-    """A new passkey: what the browser's dialogue gave, checked against the challenge of this session."""
+    """A new passkey: the data of the browser's dialogue, checked against the challenge of this session."""
 
     name = forms.CharField(
         label=_("Name"),
@@ -59,7 +59,7 @@ class PasskeyForm(forms.Form):
     credential = CredentialField(widget=forms.HiddenInput)
 
     def clean(self) -> dict[str, Any]:
-        """Check the registration. Nothing of it is trusted before."""
+        """Check the registration. No part of it is trusted before."""
         cleaned = super().clean() or {}
         credential = cleaned.get("credential")
         if credential is not None:
@@ -69,15 +69,15 @@ class PasskeyForm(forms.Form):
             if cleaned.get("alone") and not binding.is_user_verified():
                 raise ValidationError(
                     _(
-                        "This device asked for no PIN, fingerprint or face, so it cannot replace the password. "
-                        "Nothing was saved. Try again without “passkey alone”."
+                        "This device asked for no PIN, fingerprint or face, so it cannot replace the "
+                        "password. Nothing was saved. Try again without “passkey alone”."
                     )
                 )
         return cleaned
 
 
 class PasskeyNameForm(forms.Form):
-    """Another name for a passkey."""
+    """A new name for a passkey."""
 
     name = forms.CharField(label=_("Name"), max_length=services.NAME_LENGTH)
 
@@ -90,7 +90,10 @@ class AssertionForm(forms.Form):
     )
 
     def __init__(self, *args: Any, user: User | None, **kwargs: Any) -> None:
-        """user: None lets the passkey say whose it is; it must then have asked for PIN, fingerprint or face."""
+        """Create the form for `user`. With None, the passkey identifies its user.
+
+        In that case the passkey must have asked for a PIN, a fingerprint or a face.
+        """
         self.user = user
         super().__init__(*args, **kwargs)
 
@@ -114,7 +117,10 @@ def _parsed(credential: Any, parse: Any) -> Any:
 
 
 def _checked(act: Any) -> Any:
-    """Run a step of the WebAuthn protocol on what a browser sent; ValidationError for anything it cannot read."""
+    """Run a step of the WebAuthn protocol on the data of a browser.
+
+    Raises ValidationError if the step cannot read the data.
+    """
     try:
         return act()
     except ValidationError:

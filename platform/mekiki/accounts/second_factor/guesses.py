@@ -1,4 +1,7 @@
-"""Slow the guessing of codes down. Counted by account: who tries codes has the password already."""
+"""Rules that slow down the guessing of codes.
+
+Tries are counted by account, because a person who tries codes already has the password.
+"""
 
 from datetime import timedelta
 
@@ -12,8 +15,9 @@ from mekiki.accounts.clients import client_of
 from mekiki.accounts.models import LoginTry, User
 from mekiki.audit.services import record
 
-FREE = 5  # wrong codes of one account that cost no wait
-FREE_ADDRESS = 50  # passkeys from one address that were not accepted: a whole shop floor may share one
+FREE = 5  # wrong codes of one account without a wait
+# Refused passkeys from one address without a wait. A whole shop floor may share an address.
+FREE_ADDRESS = 50
 FIRST_WAIT, LONGEST_WAIT = 10, 20 * 60  # seconds; each further failure doubles the wait
 WINDOW = timedelta(hours=24)
 
@@ -24,7 +28,10 @@ def _subject(user: User | None) -> str:
 
 @transaction.atomic
 def begin(*, user: User | None, request: HttpRequest) -> int:
-    """Note a try before it is looked at; return the seconds to wait: 0, go on. user: None for a passkey alone."""
+    """Store a try before it is checked. Return the seconds to wait, 0 to continue.
+
+    `user` is None for a login with a passkey alone.
+    """
     address = client_of(request).network
     with connection.cursor() as cursor:
         lock = f"factor {user.pk if user else address}"
@@ -44,7 +51,7 @@ def begin(*, user: User | None, request: HttpRequest) -> int:
 
 
 def succeed(*, user: User | None, request: HttpRequest | None = None) -> None:
-    """Forget the tries of this account: the right code was given."""
+    """Delete the tries of this account, because the right code was given."""
     tries = LoginTry.objects.filter(name=_subject(user))
     if user is None and request is not None:
         tries = tries.filter(address=client_of(request).network)
@@ -52,13 +59,13 @@ def succeed(*, user: User | None, request: HttpRequest | None = None) -> None:
 
 
 def fail(*, user: User | None, request: HttpRequest) -> None:
-    """Write the event of a wrong code or a passkey that was not accepted."""
+    """Record the event of a wrong code or a refused passkey."""
     data = {"name": user.username if user else "", **client_of(request).for_event()}
     record(kind="user.second_step_failed", target=user, data=data)
 
 
 def words(seconds: int) -> str:
-    """Return what a person who has to wait is told."""
+    """Return the message for a user who has to wait."""
     minutes = -(-seconds // 60)
     return ngettext(
         "Too many wrong codes. Wait %(n)d minute, then try again.",

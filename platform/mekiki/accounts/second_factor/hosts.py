@@ -1,4 +1,7 @@
-"""Where passkeys work: browsers offer them on https and on localhost only, and never on an IP address."""
+"""The hosts on which passkeys work.
+
+Browsers offer passkeys only with https or on localhost, and never on an IP address.
+"""
 
 import ipaddress
 
@@ -6,7 +9,7 @@ from django.http import HttpRequest
 
 
 def passkeys_work(request: HttpRequest) -> bool:
-    """Whether a browser offers passkeys on the address that was asked."""
+    """Return whether a browser offers passkeys on the host of this request."""
     host = _name(request)
     if host == "localhost" or host.endswith(".localhost"):
         return True
@@ -18,7 +21,10 @@ def passkeys_work(request: HttpRequest) -> bool:
 
 
 def localhost_address(request: HttpRequest) -> str:
-    """Return this page's address on localhost where the site was asked on this machine's own IP address, else ""."""
+    """Return the address of this page on localhost, if the request came to this machine's IP address.
+
+    In all other cases, return "".
+    """
     host, _colon, port = request.get_host().rpartition(":")
     if host in {"127.0.0.1", "[::1]"} and not request.is_secure():
         return f"http://localhost:{port}{request.get_full_path()}"

@@ -1,4 +1,4 @@
-"""Admins without a second factor, on a site that requires one."""
+"""Middleware for admins without a second factor, on a site that requires one."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,12 +13,15 @@ from mekiki.accounts.second_factor import selectors
 
 
 class SecondFactorMiddleware:
-    """Lets an admin who needs a second factor do nothing but set one up, by pages and by the API."""
+    """Middleware that allows an admin who lacks a required second factor only to set one up.
+
+    The rule covers pages and the API.
+    """
 
     OPEN = frozenset(
         {
-            "second-factor", "second-factor-app", "passkey-add", "recovery-codes", "password-change", "logout",
-            "set_language", "set_theme", "healthz", "sign-on-confirm", "sign-on-callback",
+            "second-factor", "second-factor-app", "passkey-add", "recovery-codes", "password-change",
+            "logout", "set_language", "set_theme", "healthz", "sign-on-confirm", "sign-on-callback",
         }
     )  # fmt: skip
 
@@ -26,11 +29,11 @@ class SecondFactorMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """As the next one; the check needs the name of the address and comes with the view."""
+        """Call the next middleware. The check is in process_view, where the name of the address is known."""
         return self.get_response(request)
 
     def process_view(self, request: HttpRequest, *_view: Any) -> HttpResponse | None:
-        """Lead to the page of second factors; programs get 403 as JSON."""
+        """Redirect to the page of second factors. The API gets status 403 as JSON."""
         match = request.resolver_match
         if match is None or match.view_name in self.OPEN:
             return None

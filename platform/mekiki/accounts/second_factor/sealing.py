@@ -1,4 +1,7 @@
-"""Encrypting the secrets of authenticator apps and recovery codes with a key made from the site's secret key."""
+"""Encryption of the secrets of authenticator apps and recovery codes.
+
+The key is derived from the secret key of the site.
+"""
 
 import base64
 from functools import lru_cache
@@ -10,7 +13,7 @@ from django.conf import settings
 
 
 class Unreadable(ValueError):
-    """The secret was encrypted with another secret key of the site."""
+    """The error that a secret was encrypted with another secret key of the site."""
 
 
 @lru_cache(maxsize=4)
@@ -25,7 +28,10 @@ def encrypt(text: str) -> str:
 
 
 def decrypt(sealed: str) -> str:
-    """Return what `encrypt` was given. Unreadable: the site's secret key was changed, or the row was."""
+    """Return the text that was passed to `encrypt`.
+
+    Raises Unreadable if the secret key of the site or the row has been changed.
+    """
     try:
         return _box(str(settings.SECRET_KEY)).decrypt(sealed.encode()).decode()
     except InvalidToken:

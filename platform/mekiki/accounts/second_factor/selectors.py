@@ -1,4 +1,4 @@
-"""Reads of second factors."""
+"""Queries on second factors."""
 
 from dataclasses import dataclass, field
 
@@ -10,16 +10,16 @@ from django.http import HttpRequest
 
 from mekiki.accounts.models import Membership, Role, SiteSettings, User
 
-# Recovery codes are no factor of their own: they stand in for one of these.
+# Recovery codes are not a separate factor: each replaces a factor of these kinds.
 FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
 
-# The kind of factor of a login whose second factor was shown to the provider of single sign-on.
+# The kind of factor of a login in which the provider of single sign-on checked the second factor.
 BY_PROVIDER = "provider"
 
 
 @dataclass
 class Factors:
-    """What one user has."""
+    """The second factors of one user."""
 
     app: Authenticator | None = None
     passkeys: list[Authenticator] = field(default_factory=list)
@@ -27,12 +27,12 @@ class Factors:
 
     @property
     def any(self) -> bool:
-        """Whether the second step of a login asks for something."""
+        """Return whether the second step of a login asks for something."""
         return self.app is not None or bool(self.passkeys)
 
     @property
     def codes_left(self) -> int:
-        """How many recovery codes are unused. 0 when there are none, or when nothing can read them."""
+        """Return how many recovery codes are unused. 0 if there are none, or if they cannot be decrypted."""
         if self.codes is None:
             return 0
         from mekiki.accounts.second_factor import sealing
@@ -57,29 +57,29 @@ def factors_of(user: User) -> Factors:
 
 
 def has_second_factor(user: User) -> bool:
-    """Whether the second step of the user's login asks for something."""
+    """Return whether the second step of the user's login asks for something."""
     return Authenticator.objects.filter(user_id=user.pk, type__in=FACTORS).exists()
 
 
 def shown_to_provider(request: HttpRequest, user: User) -> bool:
-    """Whether this session began with a second factor that was shown to the provider, and the site counts that."""
+    """Return whether the provider checked a second factor for this session, and the site accepts that."""
     if not settings.OIDC_SECOND_FACTOR:
         return False
     return any(record.get("type") == BY_PROVIDER for record in get_authentication_records(request, user))
 
 
 def is_required_for_admins() -> bool:
-    """Whether admins of the platform and of datasets need a second factor."""
+    """Return whether admins of the platform and of datasets need a second factor."""
     return SiteSettings.objects.filter(second_factor_required=True).exists()
 
 
 def administers(user: User) -> bool:
-    """Whether the user is an admin of the platform or of a dataset."""
+    """Return whether the user is an admin of the platform or of a dataset."""
     return user.is_superuser or Membership.objects.filter(user=user, role=Role.ADMIN).exists()
 
 
 def admins_without() -> QuerySet[User]:
-    """Return the active admins of the platform and of datasets who have no second factor, by name."""
+    """Return the active admins of the platform and of datasets without a second factor, by name."""
     users = User.objects.filter(_admin(), is_active=True).exclude(_factor())
     return users.order_by("username")
 
@@ -93,6 +93,6 @@ def _factor() -> Q:
 
 
 def lacking() -> Q:
-    """Return the condition on users who need a second factor and have none."""
+    """Return the condition for users who need a second factor and have none."""
     required = SiteSettings.objects.filter(second_factor_required=True)
     return Q(Exists(required)) & _admin() & ~_factor()

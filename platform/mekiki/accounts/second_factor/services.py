@@ -1,4 +1,4 @@
-"""Adding, using and removing second factors. Each act writes its event."""
+"""Services that add, use and remove second factors. Each service records an event."""
 
 import hmac
 import logging
@@ -26,12 +26,12 @@ NAME_LENGTH = 60
 
 
 def plain_code(text: str) -> str:
-    """Return a typed code without blanks and hyphens, full-width digits made half-width."""
+    """Return an entered code without blanks and hyphens, and with half-width digits."""
     return "".join(c for c in unicodedata.normalize("NFKC", text) if c.isalnum())[:40]
 
 
 def counter_of(secret: str, code: str) -> int | None:
-    """Return the time step that this code of an authenticator app belongs to; None when the code is wrong."""
+    """Return the time step of this code of an authenticator app, or None if the code is wrong."""
     steps = totp.yield_hotp_counters_from_time()
     right = [n for n in steps if hmac.compare_digest(_shown(secret, n), code.encode())]
     return right[-1] if right else None
@@ -43,9 +43,10 @@ def _shown(secret: str, step: int) -> bytes:
 
 @transaction.atomic
 def use_code(*, user: User, code: str) -> Authenticator | None:
-    """Use up a code of the authenticator app, or a recovery code; return whose code it was, None for a wrong one.
+    """Use up a code of the authenticator app or a recovery code. Return its factor, or None if wrong.
 
-    No code is taken twice: rows are locked, and an app's code is refused at or before the step last used.
+    No code can be used twice. Rows are locked, and a code of an app is refused if its time step is not later
+    than the last used step.
     """
     given = plain_code(code)
     if not given:
@@ -84,9 +85,10 @@ def _use_app_code(row: Authenticator, code: str) -> bool:
 
 @transaction.atomic
 def add_app(*, user: User, secret: str, code: str) -> list[str]:
-    """Add the authenticator app that shows this code; return new recovery codes, [] when there are some already.
+    """Add the authenticator app that shows this code. Return new recovery codes.
 
-    ValidationError: a wrong code, or there is an app already.
+    The list is empty if the user already has recovery codes. Raises ValidationError if the code is wrong or
+    the user already has an app.
     """
     _lock(user)
     if Authenticator.objects.filter(user_id=user.pk, type=Authenticator.Type.TOTP).exists():
@@ -110,9 +112,10 @@ def add_app(*, user: User, secret: str, code: str) -> list[str]:
 
 @transaction.atomic
 def add_passkey(*, user: User, name: str, credential: dict[str, Any], alone: bool) -> list[str]:
-    """Add a passkey whose registration was checked; return new recovery codes, [] when there are some already.
+    """Add a passkey after its registration was checked. Return new recovery codes.
 
-    alone: it logs in without a password. ValidationError: too many passkeys.
+    The list is empty if the user already has recovery codes. With `alone`, the passkey logs in without a
+    password. Raises ValidationError if the user has too many passkeys.
     """
     _lock(user)
     if len(selectors.factors_of(user).passkeys) >= MAX_PASSKEYS:
@@ -142,7 +145,10 @@ def rename_passkey(*, user: User, passkey: Authenticator, name: str) -> None:
 
 @transaction.atomic
 def make_recovery_codes(*, user: User) -> list[str]:
-    """Make new recovery codes; the old ones stop working. ValidationError without a second factor."""
+    """Return new recovery codes. The old codes stop working.
+
+    Raises ValidationError if the user has no second factor.
+    """
     _lock(user)
     if not selectors.has_second_factor(user):
         raise ValidationError(
@@ -163,17 +169,18 @@ def _first_codes(user: User) -> list[str]:
 
 @transaction.atomic
 def remove(*, user: User, factor: Authenticator) -> None:
-    """Remove the user's own app or passkey; recovery codes go with the last of them.
+    """Remove an app or a passkey of the user. The recovery codes are removed with the last factor.
 
-    ValidationError: an admin's last second factor where admins need one, or a user's only way to log in.
+    Raises ValidationError for the last second factor of an admin on a site where admins need one, and for a
+    user's only way to log in.
     """
     _lock(user)
     row = Authenticator.objects.get(pk=factor.pk, user_id=user.pk, type__in=selectors.FACTORS)
     if row.data.get("alone") and not has_other_way_in(user, but=row) and not can_sign_on(user):
         raise ValidationError(
             _(
-                "This passkey is your only way to log in. It was not removed. Add another passkey that logs in alone "
-                "first, or ask an admin of the platform for a password."
+                "This passkey is your only way to log in. It was not removed. Add another passkey that logs "
+                "in alone first, or ask an admin of the platform for a password."
             ),
             code="only_way",
         )
@@ -196,9 +203,10 @@ def remove(*, user: User, factor: Authenticator) -> None:
 
 @transaction.atomic
 def reset(*, user: User, actor: User | None, source: str = "admin") -> int:
-    """Remove every second factor and recovery code of a user who has lost them; return how many were removed.
+    """Remove all second factors and recovery codes of a user. Return how many were removed.
 
-    actor: another admin of the platform; None for the command on the server. PermissionDenied for anybody else.
+    It is for a user who has lost them. `actor` is another admin of the platform, or None for the command on
+    the server. Raises PermissionDenied for other users, and ValidationError if `actor` is the user.
     """
     if actor is not None:
         if not (actor.is_active and actor.is_superuser):
@@ -216,9 +224,10 @@ def reset(*, user: User, actor: User | None, source: str = "admin") -> int:
 
 @transaction.atomic
 def set_required(*, required: bool, actor: User) -> None:
-    """Require a second factor of every admin of the platform and of datasets, or no longer.
+    """Require a second factor of every admin of the platform and of datasets, or stop requiring it.
 
-    PermissionDenied: not an admin of the platform. ValidationError: the actor has none, and would be shut out first.
+    Raises PermissionDenied if `actor` is not an admin of the platform. Raises ValidationError if `actor` has
+    no second factor, because the rule would lock the actor out first.
     """
     if not (actor.is_active and actor.is_superuser):
         raise PermissionDenied(_("Only an admin of the platform can do this."))
@@ -238,5 +247,5 @@ def set_required(*, required: bool, actor: User) -> None:
 
 
 def _lock(user: User) -> None:
-    """Let nobody else change the second factors of this user until the transaction ends."""
+    """Lock the second factors of this user against other changes until the transaction ends."""
     User.objects.select_for_update().get(pk=user.pk)

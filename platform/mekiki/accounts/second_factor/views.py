@@ -1,4 +1,4 @@
-"""The second step of a login, logging in with a passkey, and the page of one's own second factors."""
+"""Views for the second step of a login, the login with a passkey, and the user's own second factors."""
 
 import base64
 import json
@@ -30,7 +30,7 @@ from mekiki.accounts.second_factor import checking, guesses, hosts, sealing, sel
 from mekiki.accounts.second_factor.adapter import SecondStep
 from mekiki.accounts.second_factor.forms import AppForm, AssertionForm, CodeForm, PasskeyForm, PasskeyNameForm
 
-# The secret of an app that is being set up, encrypted.
+# The session key of the encrypted secret of an app that is being set up.
 DRAFT_KEY = "second_factor_draft"
 
 
@@ -38,7 +38,7 @@ DRAFT_KEY = "second_factor_draft"
 @login_stage_required(stage=SecondStep.key, redirect_urlname="login")
 @require_http_methods(["GET", "HEAD", "POST"])
 def second_step(request: HttpRequest) -> HttpResponse:
-    """The second step of a login: a code, or a passkey."""
+    """Ask for a code or a passkey in the second step of a login."""
     stage = request._login_stage  # type: ignore[attr-defined]
     user: User = stage.login.user
     if not stage.is_current():
@@ -68,9 +68,11 @@ def second_step(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_POST
 def passkey_login(request: HttpRequest) -> HttpResponse:
-    """With `challenge`: answer with the challenge for the browser's dialogue. Its answer logs in, without a password.
+    """Log in with a passkey alone, without a password.
 
-    A challenge is kept in a session, so a GET makes none: a row for whoever looks at the page would be too many.
+    A POST with `challenge` returns the challenge for the browser's dialogue. A POST with the answer of the
+    dialogue logs in. A challenge is stored in a session. So a GET creates none: it would create a row for
+    every visitor of the page.
     """
     if request.user.is_authenticated:
         return redirect("home")
@@ -93,7 +95,7 @@ def passkey_login(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_http_methods(["GET", "HEAD"])
 def index(request: HttpRequest) -> HttpResponse:
-    """One's own second factors."""
+    """Show the user's own second factors."""
     user = person(request)
     return render(request, "accounts/second_factor.html", _index_context(request, user))
 
@@ -112,7 +114,7 @@ def _index_context(request: HttpRequest, user: User) -> dict[str, Any]:
 @require_http_methods(["GET", "HEAD", "POST"])
 @confirm_first
 def app_add(request: HttpRequest) -> HttpResponse:
-    """Set an authenticator app up: the secret as a picture and as text, then the first code of the app."""
+    """Set up an authenticator app: show the secret as a picture and as text, then check the first code."""
     user = person(request)
     if selectors.factors_of(user).app is not None:
         return redirect("second-factor")
@@ -140,7 +142,10 @@ def app_add(request: HttpRequest) -> HttpResponse:
 
 
 def _draft(request: HttpRequest, *, new: bool) -> str:
-    """Return the secret of the app that is being set up. A GET makes a new one; an error on the page keeps it."""
+    """Return the secret of the app that is being set up. With `new`, generate a new secret.
+
+    A GET starts with a new secret. A POST with an error keeps the secret.
+    """
     if not new and DRAFT_KEY in request.session:
         try:
             return sealing.decrypt(request.session[DRAFT_KEY])
@@ -152,13 +157,13 @@ def _draft(request: HttpRequest, *, new: bool) -> str:
 
 
 def _added(request: HttpRequest, codes: list[str], said: str) -> HttpResponse:
-    """Lead back; or show the recovery codes that were made with the first factor."""
+    """Redirect to the second factors, or show the recovery codes that were created with the first factor."""
     messages.success(request, said)
     return _codes_page(request, codes) if codes else redirect("second-factor")
 
 
 def _codes_page(request: HttpRequest, codes: list[str]) -> HttpResponse:
-    """Show codes on the answer to this request only, as a made password is."""
+    """Show recovery codes. Like a generated password, they are only in the response to this request."""
     grouped = [f"{code[:5]}-{code[5:]}" for code in codes]
     return render(request, "accounts/recovery_codes.html", {"codes": grouped, "host": request.get_host()})
 
@@ -193,7 +198,7 @@ def passkey_add(request: HttpRequest) -> HttpResponse:
 @require_POST
 @confirm_first
 def factor_remove(request: HttpRequest, factor_id: int) -> HttpResponse:
-    """Remove the app or a passkey of one's own."""
+    """Remove the user's own app or passkey."""
     user = person(request)
     try:
         services.remove(user=user, factor=_own(user, factor_id, *selectors.FACTORS))
@@ -206,7 +211,7 @@ def factor_remove(request: HttpRequest, factor_id: int) -> HttpResponse:
 
 @require_POST
 def passkey_rename(request: HttpRequest, factor_id: int) -> HttpResponse:
-    """Give a passkey of one's own another name."""
+    """Give the user's own passkey another name."""
     user = person(request)
     passkey = _own(user, factor_id, Authenticator.Type.WEBAUTHN)
     form = PasskeyNameForm(request.POST)
@@ -222,7 +227,7 @@ def passkey_rename(request: HttpRequest, factor_id: int) -> HttpResponse:
 @require_POST
 @confirm_first
 def codes_make(request: HttpRequest) -> HttpResponse:
-    """Make new recovery codes and show them once."""
+    """Create new recovery codes and show them once."""
     try:
         codes = services.make_recovery_codes(user=person(request))
     except ValidationError as error:
@@ -261,7 +266,7 @@ def reset(request: HttpRequest, user_id: int) -> HttpResponse:
 @require_POST
 @confirm_first
 def set_required(request: HttpRequest) -> HttpResponse:
-    """Require a second factor of admins, or no longer."""
+    """Require a second factor of admins, or stop requiring it."""
     required = request.POST.get("required") == "1"
     require_platform_admin(request.user)
     try:

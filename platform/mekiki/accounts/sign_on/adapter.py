@@ -1,4 +1,4 @@
-"""The adapter by which django-allauth logs in, links an identity, or confirms who the person is."""
+"""The adapter by which django-allauth logs in, links an identity or confirms the user's identity."""
 
 import logging
 import re
@@ -25,15 +25,19 @@ from mekiki.accounts.sign_on.failures import SignOnRefused, end_sign_on
 from mekiki.accounts.sign_on.tokens import LEEWAY, Identity
 
 log = logging.getLogger(__name__)
-# What may be a token or a secret in an answer of the provider. Codes of errors, such as invalid_client, are shorter.
+# Texts in an answer of the provider that may be a token or a secret. Error codes, such as invalid_client, are
+# shorter.
 _SECRET = re.compile(r"(?=[\w+/=.~-]*\d)[\w+/=.~-]{16,}|[\w+/=.~-]{24,}")
 
 
 class SignOnAdapter(DefaultSocialAccountAdapter):
-    """Handles the answers of the one provider in the settings, by the purpose of the sign-on (`process`)."""
+    """An adapter that handles the answers of the provider by the purpose of the sign-on (`process`).
+
+    The settings name this provider.
+    """
 
     def get_provider(self, request: HttpRequest, provider: Any, client_id: Any = None) -> Any:
-        """Return the provider of the settings."""
+        """Return the provider in the settings."""
         from mekiki.accounts.sign_on.provider import SignOnProvider
 
         return SignOnProvider(request)
@@ -43,14 +47,14 @@ class SignOnAdapter(DefaultSocialAccountAdapter):
         return network.provider_session()
 
     def generate_state_param(self, state: dict[str, Any]) -> str:
-        """Return 256 random bits."""
+        """Return 256 random bits as text."""
         return get_random_string(43)
 
     def send_notification_mail(self, *args: Any, **kwargs: Any) -> None:
-        """Send nothing: accounts/notices.py sends mails about changes of an account."""
+        """Send nothing, because accounts/notices.py sends mails about changes of an account."""
 
     def is_open_for_signup(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:
-        """Return False: `first_sign_on` makes accounts, by our own rules."""
+        """Return False, because `first_sign_on` creates accounts by the rules of this site."""
         return False
 
     def on_authentication_error(
@@ -66,8 +70,12 @@ class SignOnAdapter(DefaultSocialAccountAdapter):
         raise ImmediateHttpResponse(self.refuse(request, _refusal(request, state, exception), state))
 
     def refuse(self, request: HttpRequest, refused: SignOnRefused, state: Any) -> HttpResponse:
-        """Return the answer to a sign-on that failed. state: None when the callback named no known state."""
-        if state is None:  # a provider may leave it out when it refuses: use the latest state of this session
+        """Return the answer to a sign-on that failed.
+
+        `state` is None if the callback named no known state.
+        """
+        # A provider that refuses may leave the state out. Then use the latest state of this session.
+        if state is None:
             latest = statekit.get_oldest_state(statekit.get_states(request), rev=True)
             state = statekit.get_states(request)[latest][0] if latest else {}
         return end_sign_on(
@@ -75,9 +83,12 @@ class SignOnAdapter(DefaultSocialAccountAdapter):
         )
 
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
-        """Log in, link or confirm. Only a login returns to allauth; the others end here with their response."""
+        """Log in, link or confirm.
+
+        Only a login returns to allauth. A link and a confirmation end here with their response.
+        """
         state, identity = sociallogin.state, sociallogin.identity
-        # What allauth may store until a second step is done: no token, no secret of the exchange.
+        # allauth may store the sign-on until a second step is done, so it must not contain tokens or secrets.
         sociallogin.token = None
         sociallogin.state = {key: state[key] for key in ("process", "next") if state.get(key)}
         known: User | None = sociallogin.user if sociallogin.is_existing else None
@@ -102,11 +113,11 @@ class SignOnAdapter(DefaultSocialAccountAdapter):
     def _log_in(
         self, request: HttpRequest, sociallogin: SocialLogin, identity: Identity, state: dict[str, Any]
     ) -> None:
-        if request.user.is_authenticated:  # another user may have logged in after the sign-on was begun
+        if request.user.is_authenticated:  # another user may have logged in after the sign-on began
             if sociallogin.user != request.user:
                 raise SignOnRefused("logged_in")
             raise ImmediateHttpResponse(redirect(state.get("next") or "home"))
-        # A new account holds nothing to protect, and its user may set up a second factor at once.
+        # A new account has nothing to protect, and its user may set up a second factor at once.
         asked = not sociallogin.is_existing or _asked_person(identity, state)
         request.provider_asked = asked  # type: ignore[attr-defined]
         if not sociallogin.is_existing:
@@ -142,7 +153,7 @@ def _confirm(
 
 
 def _asked_person(identity: Identity, state: dict[str, Any]) -> bool:
-    """Whether the provider asked the person who they are after this sign-on was begun."""
+    """Return whether the provider asked for a proof of identity after this sign-on began."""
     if identity.auth_time is None:
         return False
     return float(state["began"]) - LEEWAY <= identity.auth_time <= time.time() + LEEWAY
@@ -158,6 +169,6 @@ def _refusal(request: HttpRequest, state: Any, exception: Any) -> SignOnRefused:
         log.warning("The token endpoint of the provider refused: %.300s", _SECRET.sub("…", str(exception)))
         return SignOnRefused("provider")
     error = request.GET.get("error", "")
-    if error == "access_denied":  # some providers leave the state out then
+    if error == "access_denied":  # some providers leave the state out in this case
         return SignOnRefused("cancelled")
     return SignOnRefused("state" if state is None else "provider")

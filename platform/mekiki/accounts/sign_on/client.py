@@ -1,4 +1,4 @@
-"""The requests to the provider: django-allauth's, with checks of every answer."""
+"""The requests of django-allauth to the provider, with checks of every answer."""
 
 from typing import Any
 from urllib.parse import quote_plus, urlsplit
@@ -18,13 +18,13 @@ from mekiki.accounts.sign_on.failures import SignOnRefused, refuse_unreadable
 
 
 class TokenClient(OAuth2Client):
-    """Sends client id and secret as RFC 6749 (2.3.1) requires."""
+    """A client that sends client id and secret as RFC 6749 (2.3.1) requires."""
 
     consumer_key: str
     consumer_secret: str
 
     def get_redirect_url(self, authorization_url: str, scope: Any, extra_params: dict[str, str]) -> str:
-        """Return the address at the provider. The endpoint may already have parameters."""
+        """Return the address at the provider. The endpoint may already have query parameters."""
         address = super().get_redirect_url(authorization_url, scope, extra_params)
         if "?" in authorization_url:
             return address.replace(f"{authorization_url}?", f"{authorization_url}&", 1)
@@ -39,7 +39,7 @@ class TokenClient(OAuth2Client):
 
 
 class SignOnClient(OpenIDConnectOAuth2Adapter):
-    """allauth's exchange of a code for tokens, and our checks of what comes back."""
+    """allauth's exchange of a code for tokens, with checks of the answers."""
 
     client_class = TokenClient
     state: dict[str, Any]
@@ -49,7 +49,7 @@ class SignOnClient(OpenIDConnectOAuth2Adapter):
         self.state = {}
 
     def get_provider(self) -> provider.SignOnProvider:
-        """Return the provider of the settings."""
+        """Return the provider in the settings."""
         return provider.SignOnProvider(self.request)
 
     def get_callback_url(self, request: HttpRequest, app: Any) -> str:
@@ -63,7 +63,10 @@ class SignOnClient(OpenIDConnectOAuth2Adapter):
 
     @property
     def openid_config(self) -> dict[str, Any]:
-        """Return the provider's metadata. SignOnRefused: another issuer, or an endpoint without TLS."""
+        """Return the metadata of the provider.
+
+        Raises SignOnRefused if the issuer is another one or an endpoint has no TLS.
+        """
         if not hasattr(self, "_openid_config"):
             address = f"{settings.OIDC_ISSUER}/.well-known/openid-configuration"
             with refuse_unreadable():
@@ -77,7 +80,7 @@ class SignOnClient(OpenIDConnectOAuth2Adapter):
 
     @property
     def basic_auth(self) -> bool:
-        """Whether the secret is sent in a header, which is the default of Discovery 1.0."""
+        """Return whether the secret is sent in a header, which is the default of Discovery 1.0."""
         methods = self.openid_config.get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
         return "client_secret_post" not in methods
 
@@ -89,14 +92,17 @@ class SignOnClient(OpenIDConnectOAuth2Adapter):
             return super().get_access_token_data(request, app, client, pkce_code_verifier=pkce_code_verifier)
 
     def parse_token(self, data: Any) -> SocialToken:
-        """Return the access token. It is used to ask for claims and is not stored."""
+        """Return the access token. It is used to request claims and is not stored."""
         with refuse_unreadable():
             return SocialToken(token=str(data["access_token"]))
 
     def complete_login(
         self, request: HttpRequest, app: Any, token: SocialToken, **kwargs: Any
     ) -> SocialLogin:
-        """Return the login of the person who has signed on. SignOnRefused when a check of the answer fails."""
+        """Return the login of the person who has signed on.
+
+        Raises SignOnRefused if a check of the answer fails.
+        """
         with refuse_unreadable():
             config = self.openid_config
             claims = tokens.verify(
@@ -144,7 +150,7 @@ class SignOnCallback(OAuth2CallbackView):
     ) -> tuple[dict[str, Any] | None, HttpResponse | None]:
         state, response = super()._get_state(request, provider)
         self.adapter.state = state or {}
-        # RFC 9207: an issuer that is named beside the code must be the issuer of the settings.
+        # RFC 9207: an issuer that is sent with the code must be the issuer in the settings.
         named = request.GET.get("iss", "").rstrip("/")
         if state is not None and named and named != settings.OIDC_ISSUER:
             return None, get_adapter().refuse(request, SignOnRefused("issuer"), state)

@@ -1,4 +1,4 @@
-"""Reasons why a sign-on fails: a code for the event, and the words for the person."""
+"""Reasons why a sign-on fails: a code for the event, and a message for the person."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,51 +18,54 @@ from mekiki.accounts.models import User
 from mekiki.audit.models import Event
 from mekiki.audit.services import record
 
-# More failures in an hour are not recorded: of one user; without a user, of one network and of all networks. Anybody can
-# ask for the callback without logging in.
+# At most this many failures per hour are recorded: for one user or, without a user, for one network.
+# RECORDED_OF_STRANGERS limits the failures without a user from all networks. The limits are needed because
+# anybody can request the callback without a login.
 RECORDED_PER_HOUR = 60
 RECORDED_OF_STRANGERS = 1000
 KINDS = ("user.sign_on_failed", "user.sign_on_cancelled")
 
 _UNTRUSTED = _(
-    "The answer of the provider could not be trusted. Nothing was done. Try again; if it happens again, ask an admin "
-    "of the platform."
+    "The answer of the provider could not be trusted. Nothing was done. Try again; if it happens again, ask "
+    "an admin of the platform."
 )
 WORDS = {
     "cancelled": _("Single sign-on was cancelled. Nothing was done."),
     "state": _(
-        "This sign-on was not begun in this browser, took longer than ten minutes, or was used before. Nothing was "
-        "done. Begin again."
+        "This sign-on was not begun in this browser, took longer than ten minutes, or was used before. "
+        "Nothing was done. Begin again."
     ),
     "unreachable": _(
-        "The provider of single sign-on did not answer. Nothing was done. Try again later, or log in with your "
-        "password."
+        "The provider of single sign-on did not answer. Nothing was done. Try again later, or log in with "
+        "your password."
     ),
     "setup": _(
-        "Single sign-on is not set up correctly on this site. Nothing was done. Log in with your password, and ask "
-        "an admin of the platform."
+        "Single sign-on is not set up correctly on this site. Nothing was done. Log in with your password, "
+        "and ask an admin of the platform."
     ),
     "provider": _(
         "The provider of single sign-on refused. Nothing was done. Try again, or log in with your password."
     ),
     "group": _(
-        "The provider does not list you in a group that may use this site. Nothing was done. Ask an admin of the "
-        "platform."
+        "The provider does not list you in a group that may use this site. Nothing was done. Ask an admin of "
+        "the platform."
     ),
     "not_linked": _(
-        "No user of this site belongs to this sign-on. No account was made. If you have a user here: log in with your "
-        "password, then link single sign-on on the page of your account. If not: ask an admin of the platform."
+        "No user of this site belongs to this sign-on. No account was made. If you have a user here: log in "
+        "with your password, then link single sign-on on the page of your account. If not: ask an admin of "
+        "the platform."
     ),
     "logged_in": _("Another user is logged in here already. Nothing was done. Log out first."),
     "not_yours": _("You signed on as somebody else than the user who is logged in here. Nothing was done."),
     "auth_time": _(
-        "The provider did not ask who you are again, so this confirms nothing. Nothing was done. Confirm another way."
+        "The provider did not ask who you are again, so this confirms nothing. Nothing was done. Confirm "
+        "another way."
     ),
 }
 
 
 class SignOnRefused(OAuth2Error):
-    """A sign-on that must end. `reason` is a short code for the event."""
+    """The error that a sign-on must end. `reason` is a short code for the event."""
 
     def __init__(self, reason: str, words: Any = None) -> None:
         self.reason = reason
@@ -72,7 +75,7 @@ class SignOnRefused(OAuth2Error):
 
 @contextmanager
 def refuse_unreadable() -> Iterator[None]:
-    """Turn errors while an answer of the provider is read into SignOnRefused."""
+    """Turn errors that occur while an answer of the provider is read into SignOnRefused."""
     try:
         yield
     except OAuth2Error:
@@ -91,7 +94,7 @@ def end_sign_on(
     next_url: str = "",
     user: User | None = None,
 ) -> HttpResponse:
-    """Record that a sign-on failed or was cancelled, and redirect to the page where it was begun, with a message."""
+    """Record that a sign-on failed or was cancelled, and redirect with a message to its start page."""
     _record(request, refused.reason, user)
     level = messages.INFO if refused.reason == "cancelled" else messages.ERROR
     messages.add_message(request, level, str(refused.words))
@@ -112,7 +115,10 @@ def _record(request: HttpRequest, reason: str, user: User | None) -> None:
 
 
 def _has_reached_limit(user: User | None, client: Client) -> bool:
-    """Whether no more failures of this user are recorded in this hour; without a user, of this network."""
+    """Return whether the limit of recorded failures for this hour is reached.
+
+    The failures of `user` are counted. Without a user, the failures of the client's network are counted.
+    """
     events = Event.objects.filter(at__gt=Now() - timedelta(hours=1), kind__in=KINDS)
     if user is not None:
         rows = events.filter(object_type="user", object_id=str(user.pk))

@@ -1,4 +1,4 @@
-"""Requests to the provider: a few seconds in all, no redirects, answers of a bounded size."""
+"""Requests to the provider with a limited total time and answer size, and without redirects."""
 
 import queue
 import threading
@@ -12,17 +12,17 @@ CONNECT_SECONDS, READ_SECONDS = 3.0, 5.0
 # All requests of one sign-on together: discovery, token, keys and claims.
 TOTAL_SECONDS = 10.0
 LARGEST_ANSWER = 1024 * 1024
-# Requests of this process at the same time, including those that nobody waits for any more: a provider that hangs must
-# not block the threads that serve pages. A request that gets no slot within a second is refused.
+# The number of simultaneous requests of this process, including abandoned requests. A provider that hangs
+# must not block the threads that serve pages. A request that gets no slot within a second is refused.
 SLOTS = threading.BoundedSemaphore(4)
 SLOT_SECONDS = 1.0
 
 
 class ProviderSession(requests.Session):
-    """A session of requests for a provider that may be down, slow or broken.
+    """A session of requests for a provider that may be unreachable, slow or broken.
 
-    The timeouts of requests limit neither a whole answer nor the look-up of a host name. So each request runs in its own
-    thread. At the deadline nobody waits for the thread any more, and it ends by itself.
+    The timeouts of requests limit neither a whole answer nor the look-up of a host name. So each request runs
+    in its own thread. At the deadline the caller stops waiting for the thread, which ends by itself later.
     """
 
     def __init__(self, deadline: float) -> None:
@@ -30,7 +30,10 @@ class ProviderSession(requests.Session):
         self.deadline = deadline
 
     def request(self, method: str, url: str, **options: Any) -> requests.Response:  # type: ignore[override]
-        """Return the whole answer. requests.Timeout or another RequestException when it is late or too large."""
+        """Return the whole answer.
+
+        Raises requests.Timeout or another RequestException if the answer is late or too large.
+        """
         if not SLOTS.acquire(timeout=max(0.0, min(SLOT_SECONDS, self.deadline - time.monotonic()))):
             raise requests.Timeout("the provider took too long")
         answers: queue.SimpleQueue[requests.Response | Exception] = queue.SimpleQueue()
@@ -66,7 +69,7 @@ class ProviderSession(requests.Session):
 
 
 def provider_session() -> ProviderSession:
-    """Return a session. All sessions of one request of a browser share one deadline."""
+    """Return a session. All sessions within one request of a browser share one deadline."""
     request = context.request
     deadline = getattr(request, "sign_on_deadline", None)
     if deadline is None:

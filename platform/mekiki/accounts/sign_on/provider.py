@@ -17,22 +17,28 @@ SCOPES = ["openid", "profile"]
 
 
 def is_set_up() -> bool:
-    """Whether this site has single sign-on."""
+    """Return whether this site has single sign-on."""
     return bool(settings.OIDC_ISSUER)
 
 
 def name() -> str:
-    """Return the provider's name on pages."""
+    """Return the name of the provider on pages."""
     return settings.OIDC_NAME or _("single sign-on")
 
 
 def issuer_key() -> str:
-    """Return the key under which identities are stored: the issuer, because a subject is unique only there."""
+    """Return the key under which identities are stored: the issuer.
+
+    A subject is unique only within its issuer.
+    """
     return str(settings.OIDC_ISSUER)
 
 
 def client_secret() -> str:
-    """Return the client secret. It is read anew for each sign-on, so that it can be replaced without a restart."""
+    """Return the client secret. It is read for each sign-on, so it can be replaced without a restart.
+
+    Raises SignOnRefused if the file cannot be read or does not contain the secret on one line.
+    """
     try:
         with Path(settings.OIDC_CLIENT_SECRET_FILE).expanduser().open("rb") as file:
             secret = file.read(LARGEST_SECRET + 1).decode().strip()

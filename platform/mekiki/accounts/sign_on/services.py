@@ -1,4 +1,4 @@
-"""Link an identity to a user, remove the link, and make an account at the first sign-on."""
+"""Services that link an identity to a user, unlink it, and create an account at the first sign-on."""
 
 from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
@@ -21,13 +21,14 @@ MAX_IDENTITIES = 5
 
 @transaction.atomic
 def first_sign_on(*, identity: Identity, request: HttpRequest) -> SocialAccount:
-    """Make an account without roles, rights or password for an identity that no user has; return the identity.
+    """Create an account for an identity that no user has. Return the identity.
 
-    SignOnRefused: the site makes no accounts, or the name cannot be used. A user of the same name never gets the identity.
+    The account has no roles, rights or password. Raises SignOnRefused if the site creates no accounts or the
+    name cannot be used. A user with the same name never gets the identity.
     """
     _lock(identity)
     account = SocialAccount.objects.filter(provider=provider.issuer_key(), uid=identity.subject).first()
-    if account is not None:  # made by another request at the same moment
+    if account is not None:  # created by another request at the same moment
         return account
     if not settings.OIDC_NEW_ACCOUNTS:
         raise SignOnRefused("not_linked")
@@ -54,30 +55,35 @@ def _new_user(name: str) -> User:
         if any(error.code in {"name_taken", "unique"} for error in errors):
             raise _taken(name) from None
         words = _(
-            "The provider’s name for you, “%(name)s”, cannot be a user name here. No account was made. Ask an admin "
-            "of the platform."
+            "The provider’s name for you, “%(name)s”, cannot be a user name here. No account was made. Ask "
+            "an admin of the platform."
         )
         raise SignOnRefused("name_refused", words % {"name": name}) from None
-    except IntegrityError:  # taken between the check and the insert
+    except IntegrityError:  # the name was taken between the check and the insert
         raise _taken(name) from None
     return user
 
 
 def _taken(name: str) -> SignOnRefused:
     words = _(
-        "There is a user “%(name)s” already, or one whose name looks like it. No account was made. If it is you: log "
-        "in with your password, then link single sign-on on the page of your account. If not: ask an admin of the "
-        "platform."
+        "There is a user “%(name)s” already, or one whose name looks like it. No account was made. If it is "
+        "you: log in with your password, then link single sign-on on the page of your account. If not: ask "
+        "an admin of the platform."
     )
     return SignOnRefused("name_taken", words % {"name": name})
 
 
 @transaction.atomic
 def link(*, user: User, identity: Identity, request: HttpRequest) -> SocialAccount:
-    """Link an identity to the user who is logged in. SignOnRefused: it belongs to another user, or there are too many."""
+    """Link an identity to the user who is logged in.
+
+    Raises SignOnRefused if it belongs to another user, if the user has too many identities, or if the session
+    has ended.
+    """
     _lock(identity)
     User.objects.select_for_update().get(pk=user.pk)
-    if not request.session.row().exists():  # type: ignore[attr-defined]  # it ended while the provider was asked
+    # The session may have ended while the provider answered.
+    if not request.session.row().exists():  # type: ignore[attr-defined]
         raise SignOnRefused("state")
     account = SocialAccount.objects.filter(provider=provider.issuer_key(), uid=identity.subject).first()
     if account is not None and account.user_id != user.pk:
@@ -96,9 +102,10 @@ def link(*, user: User, identity: Identity, request: HttpRequest) -> SocialAccou
 
 @transaction.atomic
 def unlink(*, user: User, account_id: int, request: HttpRequest) -> None:
-    """Remove an identity from its user, whose other sessions end.
+    """Remove an identity from its user. The other sessions of the user end.
 
-    Http404: it is not the user's. ValidationError: the user could not log in any more.
+    Raises Http404 if the identity belongs to another user, and ValidationError if the user could no longer
+    log in.
     """
     User.objects.select_for_update().get(pk=user.pk)
     account = selectors.identities_of(user).filter(pk=account_id).first()
@@ -108,8 +115,8 @@ def unlink(*, user: User, account_id: int, request: HttpRequest) -> None:
     if not others.exists() and not selectors.has_other_way_in(user):
         raise ValidationError(
             _(
-                "This is your only way to log in. It was not removed. Add a passkey that logs in alone first, or ask "
-                "an admin of the platform for a password."
+                "This is your only way to log in. It was not removed. Add a passkey that logs in alone "
+                "first, or ask an admin of the platform for a password."
             ),
             code="only_way",
         )
@@ -121,9 +128,10 @@ def unlink(*, user: User, account_id: int, request: HttpRequest) -> None:
 
 @transaction.atomic
 def unlink_all(*, user: User, actor: User, request: HttpRequest) -> int:
-    """Remove all identities of a user, whose sessions end; return how many were removed.
+    """Remove all identities of a user. The user's sessions end. Return how many were removed.
 
-    For an account that somebody else has linked to. actor: another admin of the platform, PermissionDenied otherwise.
+    This is for an account to which somebody else has linked an identity. `actor` is another admin of the
+    platform. Raises PermissionDenied for other users, and ValidationError if `actor` is the user.
     """
     require_platform_admin(actor)
     if actor.pk == user.pk:
@@ -155,7 +163,7 @@ def _data(user: User, account: SocialAccount, request: HttpRequest) -> dict[str,
 
 
 def _lock(identity: Identity) -> None:
-    """Lock this identity until the transaction ends, so that no other request makes or links it."""
+    """Lock this identity until the transaction ends, so that no other request creates or links it."""
     with connection.cursor() as cursor:
         key = f"sign-on {provider.issuer_key()} {identity.subject}"
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [key])

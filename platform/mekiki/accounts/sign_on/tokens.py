@@ -1,4 +1,4 @@
-"""Check an ID token (OpenID Connect Core 1.0, 3.1.3.7). Only its subject and a name are stored."""
+"""Checks of an ID token (OpenID Connect Core 1.0, 3.1.3.7). Only its subject and a name are stored."""
 
 import hmac
 import unicodedata
@@ -11,7 +11,7 @@ from django.conf import settings
 
 from mekiki.accounts.sign_on.failures import SignOnRefused
 
-# Signatures with a public key. "none" and those with a shared secret are refused.
+# Signatures with a public key. "none" and signatures with a shared secret are refused.
 ALGORITHMS = (
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
 )  # fmt: skip
@@ -27,7 +27,11 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
 
 @dataclass(frozen=True)
 class Identity:
-    """The person who has signed on. `auth_time`: when the provider last asked, in Unix seconds, if stated."""
+    """The person who has signed on.
+
+    `auth_time` is when the provider last asked for a proof of identity, in Unix seconds, or None if it is not
+    stated.
+    """
 
     subject: str
     name: str
@@ -37,7 +41,10 @@ class Identity:
 
 
 def verify(id_token: str, *, keys: Any, issuer: str, client_id: str, nonce: str) -> dict[str, Any]:
-    """Return the claims of a token of this provider for this site and this sign-on. SignOnRefused for any other."""
+    """Return the claims of a token of this provider for this site and this sign-on.
+
+    Raises SignOnRefused for any other token.
+    """
     try:
         header = jwt.get_unverified_header(id_token)
         if str(header.get("typ", "JWT")).lower() != "jwt" or header.get("alg") not in ALGORITHMS:
@@ -65,7 +72,7 @@ def verify(id_token: str, *, keys: Any, issuer: str, client_id: str, nonce: str)
 
 
 def _key_of(header: dict[str, Any], keys: Any) -> jwt.PyJWK:
-    """Return the key that the token names, or the only key. SignOnRefused for no or several keys."""
+    """Return the key that the token names, or the only key. Raises SignOnRefused for no or several keys."""
     candidates = [key for key in keys["keys"] if key.get("use", "sig") == "sig" and key.get("kty") != "oct"]
     if "kid" in header:
         candidates = [key for key in candidates if key.get("kid") == header["kid"]]
@@ -76,13 +83,13 @@ def _key_of(header: dict[str, Any], keys: Any) -> jwt.PyJWK:
 
 
 def lacks_claims(claims: dict[str, Any]) -> bool:
-    """Whether the token lacks a claim that the settings name. The provider is asked for it then."""
+    """Return whether the token lacks a claim that the settings name. The provider is then asked for it."""
     names = [settings.OIDC_NAME_CLAIM, *([settings.OIDC_GROUPS_CLAIM] if settings.OIDC_GROUPS else [])]
     return any(name not in claims for name in names)
 
 
 def add_claims(claims: dict[str, Any], more: dict[str, Any]) -> None:
-    """Add name and groups from the userinfo answer. SignOnRefused when it is about another subject."""
+    """Add name and groups from the userinfo answer. Raises SignOnRefused if it is about another subject."""
     if more.get("sub") != claims["sub"]:
         raise SignOnRefused("subject")
     for name in (settings.OIDC_NAME_CLAIM, settings.OIDC_GROUPS_CLAIM):
@@ -91,7 +98,10 @@ def add_claims(claims: dict[str, Any], more: dict[str, Any]) -> None:
 
 
 def identity_of(claims: dict[str, Any]) -> Identity:
-    """Return the identity in the claims. SignOnRefused: no storable subject, or no group that may sign on."""
+    """Return the identity in the claims.
+
+    Raises SignOnRefused if the subject cannot be stored, or if no group of the person may sign on.
+    """
     subject = claims["sub"]
     if not isinstance(subject, str) or not 0 < len(subject) <= LONGEST_SUBJECT or not subject.isprintable():
         raise SignOnRefused("subject")

@@ -1,4 +1,4 @@
-"""Begin a sign-on, receive the answer of the provider, and remove links."""
+"""Views that begin a sign-on, receive the answer of the provider, and remove links."""
 
 import secrets
 import time
@@ -38,14 +38,14 @@ def begin(request: HttpRequest) -> HttpResponse:
 @require_POST
 @confirm_first
 def link(request: HttpRequest) -> HttpResponse:
-    """Begin a sign-on that links an identity to the own account."""
+    """Begin a sign-on that links an identity to the user's own account."""
     return _lead_to_provider(request, "link")
 
 
 @never_cache
 @require_POST
 def confirm(request: HttpRequest) -> HttpResponse:
-    """Begin a sign-on that confirms who the person is: the provider must ask again."""
+    """Begin a sign-on that confirms the user's identity. The provider must ask the user again."""
     return _lead_to_provider(request, "confirm")
 
 
@@ -53,7 +53,7 @@ def confirm(request: HttpRequest) -> HttpResponse:
 @require_POST
 @confirm_first
 def unlink(request: HttpRequest, account_id: int) -> HttpResponse:
-    """Remove an identity from the own account."""
+    """Remove an identity from the user's own account."""
     try:
         services.unlink(user=person(request), account_id=account_id, request=request)
     except ValidationError as error:
@@ -112,7 +112,11 @@ def _require_set_up() -> None:
 
 
 def _lead_to_provider(request: HttpRequest, process: str) -> HttpResponse:
-    """Return a page that leads to the provider. After a form, browsers refuse a redirect to a host outside the CSP."""
+    """Return a page that leads to the provider.
+
+    A redirect is not possible here: after a form, browsers refuse a redirect to a host that the CSP does not
+    list.
+    """
     _require_set_up()
     target = _safe_target(request)
     parameters = {"nonce": secrets.token_urlsafe(32)}
@@ -133,7 +137,7 @@ def _lead_to_provider(request: HttpRequest, process: str) -> HttpResponse:
 
 
 def _safe_target(request: HttpRequest) -> str:
-    """Return the path on this site that `next` names, "" for anything else."""
+    """Return the path on this site in `next`, or "" for any other text."""
     target = request.POST.get("next", "")
     allowed = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
     return target if allowed and target.startswith("/") and len(target) <= 2000 else ""

@@ -1,7 +1,8 @@
-"""The console command `mekiki`: commands for the people who run a platform.
+"""The console command `mekiki`, for people who run a platform.
 
-`mekiki COMMAND` is declared in app.py and its work is done by the function or Django command it names; Django's
-own commands are reached by `mekiki manage …` and `manage.py`. Nothing heavy is imported before a command needs it.
+app.py declares `mekiki COMMAND`, and the function or Django command that it names does the work. Django's own
+commands are available as `mekiki manage …` and `manage.py`. Large modules are imported only when a command
+needs them.
 """
 
 import io
@@ -13,21 +14,24 @@ from mekiki.config.cli import language
 
 
 def main() -> None:
-    """The console command. Exits with the statuses of docs/reference/commands.md."""
+    """Run the console command. Exits with the statuses of docs/reference/commands.md."""
     _escape_unknown_characters()
     sys.exit(run(sys.argv[1:]))
 
 
 def _escape_unknown_characters() -> None:
-    """Write characters that the terminal's encoding (ASCII, EUC-JP) lacks as escapes, where Python would stop."""
+    """Write characters that the terminal's encoding lacks (ASCII, EUC-JP) as escape sequences.
+
+    Without this, Python would raise an error.
+    """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command; its exit status."""
+    """Run one command and return its exit status."""
     language.speak(env.terminal_language())
-    # Both translate their texts when they are imported, so the language is chosen before.
+    # Both modules translate their texts at import, so the language must be set before.
     from mekiki.config.cli.app import app
     from mekiki.config.cli.errors import guarded
 
@@ -35,7 +39,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def manage(arguments: Sequence[str]) -> int:
-    """Run one of Django's commands (`manage.py`); its exit status."""
+    """Run one of Django's commands (`manage.py`) and return its exit status."""
     language.speak(env.terminal_language())
     from mekiki.config.cli.bodies import run_django
     from mekiki.config.cli.errors import guarded

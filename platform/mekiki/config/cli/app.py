@@ -1,4 +1,4 @@
-"""The commands of `mekiki`: what they are called, what they take, and what they say they do."""
+"""The declarations of the `mekiki` commands: names, parameters and help texts."""
 
 from gettext import gettext as _
 from pathlib import Path
@@ -50,7 +50,7 @@ def _show_version(context: click.Context, _parameter: click.Parameter, wanted: b
 )
 @click.pass_context
 def app(context: click.Context) -> None:
-    # The help text is set below: a docstring cannot be translated.
+    # The help text is set below, because a docstring cannot be translated.
     if context.invoked_subcommand is None:
         from mekiki.config.cli.first_steps import show
 
@@ -73,7 +73,8 @@ def up(**options: Any) -> None:
 
 @app.command(
     help=_(
-        "Take up again, every few seconds, what stalled. “mekiki up” runs it; use it where you run each part yourself."
+        "Take up again, every few seconds, what stalled. “mekiki up” runs it; use it where you run each "
+        "part yourself."
     )
 )
 def sweeper() -> None:
@@ -117,8 +118,8 @@ def import_images(**options: Any) -> None:
     "--verify",
     metavar="HEAD",
     help=_(
-        "Repeat the training of this head and compare the digests: its version (with SLUG), or its digest or the "
-        "beginning of it (8 digits or more)."
+        "Repeat the training of this head and compare the digests: its version (with SLUG), or its digest "
+        "or the beginning of it (8 digits or more)."
     ),
 )
 @click.option("--no-wait", is_flag=True, help=_("Ask for it and return at once."))
@@ -129,8 +130,8 @@ def retrain(**options: Any) -> None:
 @app.command(
     help=_("Estimate what labelling your sorted images would take."),
     epilog=_(
-        "The names of the sub-folders are the hidden labels, a simulated reviewer answers, and the platform runs in a "
-        "temporary home: nothing of yours is touched."
+        "The names of the sub-folders are the hidden labels, a simulated reviewer answers, and the platform "
+        "runs in a temporary home: nothing of yours is touched."
     ),
 )
 @click.argument("folder", type=ExistingFolder, help=_("One sub-folder of images for each label."))

@@ -1,4 +1,4 @@
-"""`mekiki audit …` and `mekiki key …`: what a person sees of them."""
+"""Output and exit statuses of `mekiki audit …` and `mekiki key …`."""
 
 import json
 import sys
@@ -25,7 +25,7 @@ DIFFERENT, UNREADABLE = 1, 2
 
 @contextmanager
 def _counter(what: str) -> Iterator[Callable[[int], None]]:
-    """Show how many rows are done, on a terminal; nothing elsewhere."""
+    """Show the number of processed rows on a terminal, and nothing elsewhere."""
     console = Console(stderr=True)
     columns = (
         bars.SpinnerColumn(),
@@ -41,7 +41,11 @@ def _counter(what: str) -> Iterator[Callable[[int], None]]:
 def verify(
     file: Path | None, *, keys: Sequence[Path], heads: Sequence[str], roots: Path | None, as_json: bool
 ) -> None:
-    """Check the seals of the database, or of an exported file; exit 0 as sealed, 1 different, 2 not checked."""
+    """Check the seals of the database, or of an exported file.
+
+    The exit status is 0 if everything is as it was sealed, 1 if something differs, 2 if it could not be
+    checked.
+    """
     load_django()
     from mekiki.audit.audit_file import check_file
     from mekiki.audit.checking import Stamp
@@ -108,8 +112,8 @@ def _tell(report: "CheckReport", *, pinned: bool) -> None:
         if not pinned:
             print(
                 _(
-                    "Whoever owns the database and the key could have made all seals again. Compare with a head or key "
-                    "kept elsewhere: --head, --key."
+                    "Whoever owns the database and the key could have made all seals again. Compare with a "
+                    "head or key kept elsewhere: --head, --key."
                 )
             )
 
@@ -123,7 +127,7 @@ def _tell_of_proof(report: "CheckReport") -> None:
 
 
 def export(file: Path, *, as_json: bool) -> None:
-    """Write the sealed rows, their seals, keys and time stamps into one file."""
+    """Write the sealed rows with their seals, keys and time stamps to one file."""
     load_django()
     from mekiki.audit.verification import export_file
 
@@ -156,7 +160,7 @@ def prove(file: Path, *, rows: Sequence[tuple[str, int]], heads: Sequence[int]) 
 
 
 def head(*, as_json: bool) -> None:
-    """Print the head of the newest seal, to be kept elsewhere."""
+    """Print the head of the newest seal, to be stored elsewhere."""
     load_django()
     from mekiki.audit.sealing import facts_of
     from mekiki.audit.signing import grouped
@@ -175,7 +179,7 @@ def head(*, as_json: bool) -> None:
 
 
 def mail_head(*, as_json: bool) -> None:
-    """Mail the head of the newest seal; exit status 1 when a mail was not sent."""
+    """Mail the head of the newest seal. The exit status is 1 if a mail was not sent."""
     load_django()
     from mekiki.accounts import outbox
     from mekiki.accounts.models import OutgoingMail
@@ -210,7 +214,7 @@ def request_stamp(file: Path) -> None:
 
 
 def add_stamp(file: Path, *, roots: Path | None) -> None:
-    """Take the reply of an authority, once it is shown to be for a seal."""
+    """Store the reply of a time-stamping authority, after checking which seal it belongs to."""
     load_django()
     from mekiki.audit.stamping import add_time_stamp
 
@@ -288,7 +292,7 @@ def _read(path: Path) -> bytes:
 
 
 def make_key(*, if_none: bool) -> None:
-    """Make the platform's signing key."""
+    """Create the platform's signing key."""
     load_django()
     from mekiki.audit.private_key import make_first_key, settle_key
     from mekiki.audit.signing import grouped
@@ -309,7 +313,7 @@ def rotate_key(*, lost: bool) -> None:
 
 
 def show_keys(*, as_json: bool) -> None:
-    """List the platform's keys, the one in use first."""
+    """List the platform's keys, starting with the current key."""
     load_django()
     from mekiki.audit.keys import key_history
     from mekiki.audit.signing import grouped

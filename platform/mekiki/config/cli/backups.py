@@ -1,4 +1,4 @@
-"""`mekiki backup` and `mekiki restore`: what a person sees of them."""
+"""Output and exit statuses of `mekiki backup` and `mekiki restore`."""
 
 import json
 import signal
@@ -21,20 +21,20 @@ SHOWN = 20
 
 
 class Bar(Progress):
-    """A bar for each part of the work, on a terminal; nothing elsewhere."""
+    """A progress bar for each part of the work, on a terminal only."""
 
     def __init__(self, bar: bars.Progress) -> None:
         self._bar = bar
         self._task: bars.TaskID | None = None
 
     def begin(self, what: str, total: int | None = None) -> None:
-        """A new part of the work."""
+        """Show a new part of the work."""
         if self._task is not None:
             self._bar.update(self._task, visible=False)
         self._task = self._bar.add_task(what, total=total)
 
     def advance(self, count: int) -> None:
-        """So many more bytes were done."""
+        """Add `count` bytes to the progress."""
         if self._task is not None:
             self._bar.advance(self._task, count)
 
@@ -59,7 +59,7 @@ def _end_in_order(_number: int, _frame: object) -> None:
 
 
 def make(file: Path, *, keys: bool, models: bool, as_json: bool) -> None:
-    """Make a backup and say what is in it. Exit status 3 when something could not be read."""
+    """Create a backup and print what it holds. The exit status is 3 if something could not be read."""
     signal.signal(signal.SIGTERM, _end_in_order)
     load_django()
     from django.template.defaultfilters import filesizeformat
@@ -89,7 +89,7 @@ def make(file: Path, *, keys: bool, models: bool, as_json: bool) -> None:
 
 
 def fill(file: Path, home: Path, *, as_json: bool) -> None:
-    """Restore a backup and say how to go on."""
+    """Restore a backup and print the next step."""
     signal.signal(signal.SIGTERM, _end_in_order)
     load_django()
     from mekiki.embedded.backup.restoring import restore
@@ -108,8 +108,8 @@ def fill(file: Path, home: Path, *, as_json: bool) -> None:
     if not restored.keys:
         print(
             _(
-                "The backup was made without keys. People log in again. Nothing can be signed until the signing key is brought back; "
-                "if it is lost for good, run “mekiki key rotate --lost”."
+                "The backup was made without keys. People log in again. Nothing can be signed until the "
+                "signing key is brought back; if it is lost for good, run “mekiki key rotate --lost”."
             )
         )
     print(_("Start it: MEKIKI_HOME=%(home)s mekiki up") % {"home": restored.home})

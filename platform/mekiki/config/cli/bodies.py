@@ -1,4 +1,4 @@
-"""The Django commands that do the work behind `mekiki COMMAND`, and Django itself, loaded when needed."""
+"""The Django commands behind `mekiki COMMAND`. Django is loaded only when it is needed."""
 
 import importlib
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from mekiki.config import env
 if TYPE_CHECKING:
     from django.core.management.base import BaseCommand
 
-# Command: the app that holds it.
+# Command → the app that holds it.
 BODIES = {
     "up": "embedded",
     "demo": "simulation",
@@ -26,7 +26,7 @@ BODIES = {
 
 
 def load_django() -> None:
-    """Set Django up, speaking the language of the terminal."""
+    """Set up Django with the language of the terminal."""
     import django
     from django.utils import translation
 
@@ -36,7 +36,7 @@ def load_django() -> None:
 
 
 def body(name: str) -> "BaseCommand":
-    """The Django command of this name."""
+    """Return the Django command with this name."""
     load_django()
     module = importlib.import_module(f"mekiki.{BODIES[name]}.management.commands.{name}")
     command: BaseCommand = module.Command(no_color=not env.colour())
@@ -44,16 +44,19 @@ def body(name: str) -> "BaseCommand":
 
 
 def run_body(name: str, options: dict[str, object]) -> None:
-    """Run a Django command with options that click has read and checked."""
+    """Run a Django command with options that click has parsed and checked."""
     body(name).execute(force_color=False, no_color=not env.colour(), skip_checks=True, verbosity=1, **options)
 
 
-# Commands of Django that change tables: the application's role may not.
+# Django commands that change tables. The application's database role may not do that.
 OF_THE_OWNER = frozenset({"migrate", "flush", "pgtrigger", "remove_stale_contenttypes"})
 
 
 def run_django(program: str, arguments: Sequence[str]) -> None:
-    """Run one of Django's own commands; those that change tables as the database's owner, where it can be reached."""
+    """Run one of Django's own commands.
+
+    A command that changes tables runs as the owner of the database, if that role is reachable.
+    """
     load_django()
     from django.core.management import ManagementUtility
 

@@ -1,6 +1,6 @@
-"""The errors of commands: one sentence and an exit status for the person, never a traceback.
+"""Errors of commands: one sentence and an exit status, without a traceback.
 
-Errors of programming keep their traceback; MEKIKI_DEBUG=1 shows it for every error.
+Programming errors keep their traceback. MEKIKI_DEBUG=1 shows the traceback of every error.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 
 def guarded(command: Callable[[], object]) -> int:
-    """Run a command and print its error, if any. Returns the exit status."""
+    """Run a command, print its error if there is one, and return the exit status."""
     try:
         command()
         return 0
@@ -30,7 +30,8 @@ def guarded(command: Callable[[], object]) -> int:
         print(file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        # `mekiki … | head`: nobody reads on. Python would complain again when it closes the stream.
+        # `mekiki … | head` closes its input early. Without this, Python would report the error again when it
+        # closes the stream.
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
@@ -45,19 +46,19 @@ def guarded(command: Callable[[], object]) -> int:
 
 
 def debugging() -> bool:
-    """Does the person want to see tracebacks?"""
+    """Return whether tracebacks are shown (MEKIKI_DEBUG)."""
     return env.flag("MEKIKI_DEBUG")
 
 
 def explain(problem: Exception) -> tuple[str, int] | None:
-    """(message, exit status); None for an error nobody expected."""
+    """Return (message, exit status), or None for an unexpected error."""
     if isinstance(problem, PlainError):
         return str(problem), problem.status
     if isinstance(problem, env.Misconfigured):
         return str(problem), USAGE
     if isinstance(problem, OSError):
         return _of_a_file(problem), FAILED
-    # Whoever raises one of these has imported Django already.
+    # Code that raises one of these errors has already imported Django.
     from django.core.exceptions import ValidationError
     from django.core.management.base import CommandError
     from django.db import OperationalError, ProgrammingError
@@ -116,7 +117,7 @@ def _of_the_database(problem: Exception) -> str:
 
 
 def not_running() -> str:
-    """What to do when nothing runs on the home."""
+    """Return what to do when no platform runs on the home."""
     return _(
         "Mekiki is not running on %(home)s. Start it with “mekiki up” in another terminal, "
         "or point MEKIKI_HOME or DATABASE_URL at one that runs."

@@ -1,4 +1,4 @@
-"""`mekiki` without a command: what there is, and what to do first."""
+"""Output of `mekiki` without a command: the state of the home, and the next commands."""
 
 from gettext import gettext as _
 from importlib.metadata import version
@@ -10,7 +10,7 @@ from mekiki.embedded import endpoints
 
 
 def show() -> None:
-    """Say whether a platform runs on the home, and the next command."""
+    """Print whether a platform runs on the home, and the next commands."""
     home = env.home()
     running = endpoints.read(home)
     console = Console(highlight=False, soft_wrap=True)

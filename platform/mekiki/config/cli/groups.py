@@ -1,4 +1,4 @@
-"""The commands of `mekiki` that have commands of their own: audit, key, quota."""
+"""The commands of `mekiki` with subcommands: audit, key and quota."""
 
 from gettext import gettext as _
 from pathlib import Path
@@ -78,7 +78,8 @@ def audit_head(as_json: bool, mail: bool) -> None:
 @audit.command(
     "prove",
     help=_(
-        "Write a proof that single rows, or older heads, are under the newest seal. It is checked without the rest."
+        "Write a proof that single rows, or older heads, are under the newest seal. It is checked without "
+        "the rest."
     ),
     epilog=_("Check it: mekiki audit verify FILE --key PUBLIC_KEY.pem"),
 )

@@ -1,4 +1,4 @@
-"""The language of the terminal, for texts that are translated without Django, those of click among them."""
+"""The language of the terminal, for texts translated without Django, including the texts of click."""
 
 import gettext
 from gettext import gettext as gettext_noop
@@ -11,14 +11,14 @@ CATALOGUES = Path(__file__).resolve().parents[2] / "locale"
 
 
 def speak(language: str) -> None:
-    """Translate what `gettext` translates, in this process and its children, into `language`."""
+    """Set the language of `gettext` texts, in this process and its children."""
     env.set_terminal_language(language)
     gettext.bindtextdomain("django", str(CATALOGUES))
     gettext.textdomain("django")
 
 
-# What click (8.5) says by itself. It looks these texts up by `gettext.gettext`; here they enter the catalogues.
-# `{param_hint}` and the like are filled in by click.
+# Texts of click 8.5, listed here so that they enter the catalogues. click translates them with
+# `gettext.gettext` and fills in placeholders such as `{param_hint}`.
 CLICK = (
     gettext_noop("Usage:"),
     gettext_noop("Try '{command} {option}' for help."),

@@ -1,4 +1,4 @@
-"""How the commands of `mekiki` look, and the kinds of values that they take."""
+"""Appearance of the `mekiki` commands, and the types of their parameters."""
 
 from gettext import gettext as _
 from pathlib import Path
@@ -10,10 +10,10 @@ from mekiki.config.cli.errors import INTERRUPTED
 
 
 class Formatter(click.RichHelpFormatter):
-    """rich-click's formatter, with the one text of it that no setting translates."""
+    """The formatter of rich-click, with a translation of the only text that no setting translates."""
 
     def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
-        """As click.HelpFormatter."""
+        """Write the usage line like click.HelpFormatter, with a translated prefix."""
         super().write_usage(prog, args, prefix or _("Usage:"))
 
 
@@ -25,7 +25,10 @@ class Command(click.RichCommand):
     context_class = Context
 
     def invoke(self, ctx: click.Context) -> Any:
-        """As click.Command, but Ctrl-C ends with the shell's status for it; click's own is 1."""
+        """Run the command like click.Command.
+
+        Ctrl-C ends it with the shell's exit status for an interrupt. The exit status of click would be 1.
+        """
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -40,10 +43,13 @@ class Group(click.RichGroup):
 
 
 class RegularFile(click.Path):
-    """A file that lies on a disk: a pipe or a device would be read without end."""
+    """A parameter type for a regular file.
+
+    A named pipe or a device could be read without end.
+    """
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """As click.Path."""
+        """Convert the value like click.Path, and refuse anything except a regular file."""
         path = super().convert(value, param, ctx)
         if not Path(str(path)).is_file():
             self.fail(_("“%(path)s” is no ordinary file.") % {"path": path}, param, ctx)

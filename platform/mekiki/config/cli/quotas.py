@@ -1,4 +1,4 @@
-"""`mekiki quota …`: what a person sees of the limits of storage."""
+"""Output of `mekiki quota …`: the storage limits."""
 
 import json
 from decimal import Decimal
@@ -11,7 +11,7 @@ from mekiki.config.plain import PlainError, UnusableFileError
 if TYPE_CHECKING:
     from mekiki.datasets.models import Dataset
 
-NONE = "none"  # the word that takes a limit away
+NONE = "none"  # the value that removes a limit
 
 
 def show(slug: str, *, as_json: bool) -> None:
@@ -21,7 +21,7 @@ def show(slug: str, *, as_json: bool) -> None:
 
 
 def change(slug: str, *, images: str | None, gb: str | None, as_json: bool) -> None:
-    """Change the limits that are given; the others stay."""
+    """Change the given limits. Other limits stay as they are."""
     if images is None and gb is None:
         raise UnusableFileError(
             _("Nothing was changed: give a limit with --images or --gb, or “none” to take a limit away.")

@@ -1,4 +1,4 @@
-"""`mekiki roles`: what the application's database role may do and should not."""
+"""Output of `mekiki roles`: rights of the application's database role that it should not have."""
 
 import json
 import sys
@@ -8,7 +8,7 @@ from mekiki.config.cli.bodies import load_django
 
 
 def show(*, as_json: bool) -> None:
-    """Print the role and each right that is too much. Exit status 1 when there is one."""
+    """Print the role and each excess right. The exit status is 1 if there is an excess right."""
     load_django()
     from django.db import connection
 

@@ -1,4 +1,4 @@
-"""`mekiki status`: what runs on the home, and what needs attention."""
+"""Output of `mekiki status`: the processes of the home, and what needs attention."""
 
 import json
 import sys
@@ -14,7 +14,10 @@ from mekiki.embedded import endpoints, history
 
 
 def show(*, as_json: bool) -> None:
-    """Print the state. Exit status 0 when everything runs, 1 when nothing does, 3 when something needs attention."""
+    """Print the state of the platform.
+
+    The exit status is 0 if everything runs, 1 if nothing runs, 3 if something needs attention.
+    """
     state = gather()
     if as_json:
         print(json.dumps(state, ensure_ascii=False, indent=2))
@@ -30,7 +33,7 @@ def show(*, as_json: bool) -> None:
 
 
 def gather() -> dict[str, Any]:
-    """The state of the home and of its servers; without a database when none runs."""
+    """Return the state of the home and its servers. There is no database part if nothing runs."""
     home = env.home()
     running = endpoints.read(home)
     external = bool(env.text("DATABASE_URL"))
@@ -56,7 +59,7 @@ def gather() -> dict[str, Any]:
 
         born = psutil.Process(running.pid).create_time()
         state["since"] = datetime.fromtimestamp(born).astimezone().isoformat(timespec="seconds")
-        # Names and numbers of the processes that answer now.
+        # Names and ids of the processes that are alive now.
         files = sorted((home / "run").glob("*.pid"))
         state["processes"] = {f.stem: p.pid for f in files if (p := remembered(f)) is not None}
     load_django()
@@ -78,7 +81,7 @@ def gather() -> dict[str, Any]:
 
 
 def _disk_rows(disks: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """What is wrong with the disks, one row a problem."""
+    """Return one row for each kind of disk problem."""
     texts = {
         disk.FULL: _(
             "Less than the reserve is free. Imports, trainings and label sets wait; reviewing goes on."
@@ -93,7 +96,7 @@ def _disk_rows(disks: list[dict[str, Any]]) -> list[dict[str, str]]:
 
 
 def _database() -> dict[str, Any] | None:
-    """Figures of the database; None while it does not answer."""
+    """Return figures of the database, or None if it does not respond."""
     from django.db import Error, connection
 
     try:
@@ -154,7 +157,7 @@ def _contents(database: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _processes(children: dict[str, dict[str, Any]]) -> Any:
-    """A table of the processes: what each does since when, how often it was started again, how it last ended."""
+    """Return a table of the processes: state, since when, number of restarts, last end."""
     from rich.table import Table
 
     from mekiki.embedded import state as processes
@@ -180,5 +183,5 @@ def _print_backup(last: dict[str, Any] | None) -> None:
 
 
 def _when(moment: str) -> str:
-    """A time of the machine's zone, as the person's clock shows it."""
+    """Return an ISO 8601 time as local time, to the minute."""
     return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M")

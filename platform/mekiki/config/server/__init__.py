@@ -1,5 +1,5 @@
-"""How the site is served: an event loop talks to clients, threads run Django (docs/decisions/0027).
+"""The web server: an event loop talks to clients, threads run Django (docs/decisions/0027).
 
-Requests are read, and answers sent, by the loop alone, with a deadline on every step. A client that is slow, or stops
-half way, holds a connection, never a thread.
+Only the event loop reads requests and sends responses, and each step has a deadline. A client that is slow or
+stops halfway holds a connection, but never a thread.
 """

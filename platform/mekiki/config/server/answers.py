@@ -1,4 +1,7 @@
-"""Sending Django's responses from the event loop: a client that reads slowly holds no thread that makes pages."""
+"""Sending of Django's responses by the event loop.
+
+A client that reads slowly does not hold a thread that renders pages.
+"""
 
 import asyncio
 import time
@@ -17,7 +20,10 @@ CHUNK_BYTES = 128 * 1024
 
 
 class Answer:
-    """One response on its way to the client. `gone`: the client has gone, and nothing more is sent."""
+    """One response that is being sent to a client.
+
+    `gone` is true after the client has disconnected; then nothing more is sent.
+    """
 
     def __init__(self, send: Send, *, head_only: bool) -> None:
         self.send, self.head_only = send, head_only
@@ -26,11 +32,14 @@ class Answer:
         self.began = time.monotonic()
 
     async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        """Send status and headers."""
+        """Send the status and the headers."""
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def chunk(self, data: bytes) -> None:
-        """Send some of the body. TimeoutError where the client hardly reads, Disconnected where it has gone."""
+        """Send a part of the body.
+
+        Raises TimeoutError if the client reads too slowly, Disconnected if the client has disconnected.
+        """
         for begin in range(0, len(data), CHUNK_BYTES):
             if self.gone:
                 raise Disconnected
@@ -43,12 +52,12 @@ class Answer:
                 raise TimeoutError
 
     async def finish(self) -> None:
-        """Say that the body is complete."""
+        """Send the end of the body."""
         await self.send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def send_file(answer: Answer, response: FileResponse, files: Executor) -> None:
-    """Send a file; a thread reads one piece at a time."""
+    """Send a file. A thread reads one chunk at a time."""
     loop = asyncio.get_running_loop()
     source: Any = response.file_to_stream
     while data := await loop.run_in_executor(files, source.read, CHUNK_BYTES):
@@ -58,7 +67,10 @@ async def send_file(answer: Answer, response: FileResponse, files: Executor) -> 
 async def send_stream(
     answer: Answer, response: HttpResponseBase, threads: Executor, context: Context
 ) -> None:
-    """Send what a response makes piece by piece, all in one thread: its database connection belongs to it."""
+    """Send a streaming response.
+
+    One thread iterates over the whole response, because a database connection belongs to one thread.
+    """
     loop = asyncio.get_running_loop()
 
     def pump() -> None:

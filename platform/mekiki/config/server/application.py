@@ -1,4 +1,4 @@
-"""The site as an ASGI application around Django's WSGI handler, served by gunicorn (worker.py)."""
+"""The ASGI application around Django's WSGI handler, served by gunicorn (worker.py)."""
 
 import asyncio
 import contextvars
@@ -24,13 +24,13 @@ from mekiki.config.server.environ import environ_of, headers_of  # noqa: E402
 
 log = logging.getLogger("mekiki.server")
 
-# Threads: pages; requests whose files are still arriving; answers that are made while they are sent; reading files.
-# One that waits for a client is never one of those that make pages.
+# Thread pools for pages, for requests whose files still arrive, for streaming responses, and for reading
+# files. A thread that waits for a client is never a thread of PAGES.
 PAGES = ThreadPoolExecutor(8, "page")
 UPLOADS = ThreadPoolExecutor(4, "upload")
 STREAMS = ThreadPoolExecutor(4, "stream")
 FILES = ThreadPoolExecutor(2, "file")
-# Large forms that are read into memory at the same time.
+# Limits how many large forms are in memory at the same time.
 LARGE_FORMS = asyncio.Semaphore(8)
 
 
@@ -64,7 +64,7 @@ async def application(scope: dict[str, Any], receive: Receive, send: Send) -> No
 
 
 def _declared_length(headers: dict[str, str]) -> int | None:
-    """The bytes of the body; None for a chunked one."""
+    """Return the declared length of the body in bytes, None for a chunked body."""
     if "transfer-encoding" in headers:
         return None
     return int(headers.get("content-length") or 0)
@@ -73,9 +73,10 @@ def _declared_length(headers: dict[str, str]) -> int | None:
 async def _read(
     scope: dict[str, Any], headers: dict[str, str], body: Body
 ) -> tuple[io.BufferedIOBase, int, Executor]:
-    """Return the body as a file, its length and the threads that work on it. TooLarge, TimeoutError, Disconnected.
+    """Return the body as a file, its length, and the thread pool that processes the request.
 
-    Who is not logged in sends little, and all of it within seconds. Who is logged in is looked up only for more.
+    Clients that are not logged in may send only a small body, within seconds. The session is looked up only
+    for a larger body. Raises TooLarge, TimeoutError or Disconnected.
     """
     length = body.length
     if length is None or length <= limits.ANONYMOUS_BYTES:
@@ -95,21 +96,24 @@ async def _read(
     if length is not None and length > limits.WHOLE_BYTES and files:
         return io.BufferedReader(ArrivingFile(body, length, loop), 256 * 1024), length, UPLOADS
     async with LARGE_FORMS:
-        # Of unknown length, a body with files is no longer than a form: programs that send files say how long they are.
+        # A chunked body is limited to the size of a form, even if it holds files. Programs that send files
+        # declare the length.
         whole = await body.whole(min(limit, settings.DATA_UPLOAD_MAX_MEMORY_SIZE))
     return io.BytesIO(whole), len(whole), PAGES
 
 
 async def _respond(environ: dict[str, Any], answer: Answer, threads: Executor) -> None:
-    """Let Django answer in one of `threads`, and send what it says."""
+    """Run Django in one of `threads` and send its response."""
     loop = asyncio.get_running_loop()
-    # What Django keeps for the request, such as its language, goes with it from thread to thread.
+    # Context variables, such as the language that Django sets for the request, must follow it from thread to
+    # thread.
     context = contextvars.copy_context()
     work = loop.run_in_executor(threads, context.run, _call, environ)
     try:
         response, content = await asyncio.shield(work)
     except asyncio.CancelledError:
-        # The client has gone. What was begun is finished, and its files are closed.
+        # The client has disconnected. The thread finishes its work, then the response and its files are
+        # closed.
         work.add_done_callback(_close)
         raise
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.items()]
@@ -126,7 +130,7 @@ async def _respond(environ: dict[str, Any], answer: Answer, threads: Executor) -
         elif isinstance(response, FileResponse) and getattr(response, "file_to_stream", None) is not None:
             await send_file(answer, response, FILES)
         else:
-            # Closes the response itself, in its own thread.
+            # send_stream closes the response, in the thread that iterates over it.
             content = b""
             await send_stream(answer, response, STREAMS, context)
         await answer.finish()
@@ -136,7 +140,10 @@ async def _respond(environ: dict[str, Any], answer: Answer, threads: Executor) -
 
 
 def _call(environ: dict[str, Any]) -> tuple[HttpResponseBase, bytes | None]:
-    """Django's response, and its content where it is whole; then the response is closed."""
+    """Return Django's response, and its content if it is not a streaming response.
+
+    A response with content is already closed.
+    """
     response: HttpResponseBase = wsgi(environ, lambda *_ignored: None)  # type: ignore[arg-type, return-value]
     if response.streaming:
         return response, None
@@ -146,6 +153,6 @@ def _call(environ: dict[str, Any]) -> tuple[HttpResponseBase, bytes | None]:
 
 
 def _close(work: "asyncio.Future[tuple[HttpResponseBase, bytes | None]]") -> None:
-    """Close the response of a request whose client has gone."""
+    """Close the response of a request after its client has disconnected."""
     if not work.cancelled() and work.exception() is None:
         FILES.submit(work.result()[0].close)

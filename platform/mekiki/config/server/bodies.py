@@ -1,4 +1,4 @@
-"""The body of a request: whole in memory, or as a file that a thread reads while it arrives."""
+"""Bodies of requests: in memory as a whole, or as a file that a thread reads while the data arrives."""
 
 import asyncio
 import io
@@ -13,7 +13,7 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 
 class Disconnected(Exception):
-    """The client has gone; nobody reads an answer."""
+    """The client has disconnected and cannot receive a response."""
 
 
 class TooLarge(Exception):
@@ -21,9 +21,9 @@ class TooLarge(Exception):
 
 
 class Body:
-    """The body of one request as it arrives. Used in the event loop.
+    """The body of one request while it arrives, for use in the event loop.
 
-    `length` is what the request declares, None for a chunked body.
+    `length` is the length that the request declares, None for a chunked body.
     """
 
     def __init__(self, receive: Receive, length: int | None) -> None:
@@ -35,7 +35,10 @@ class Body:
         self.began = 0.0
 
     async def chunk(self) -> bytes:
-        """Return the next bytes, empty at the end. TimeoutError for a pause or a low rate, Disconnected."""
+        """Return the next bytes, or empty bytes at the end of the body.
+
+        Raises TimeoutError after a long pause or at a low rate, Disconnected if the client has disconnected.
+        """
         self.began = self.began or time.monotonic()
         while not self.complete:
             message = await asyncio.wait_for(self.receive(), limits.STALL_SECONDS)
@@ -52,7 +55,11 @@ class Body:
         return b""
 
     async def whole(self, limit: int) -> bytes:
-        """Return all of it. TooLarge beyond `limit` bytes, errors as `chunk`; a second call goes on."""
+        """Return the whole body.
+
+        Raises TooLarge beyond `limit` bytes, and the errors of `chunk`. A second call continues where the
+        first call stopped, and also returns the bytes of the first call.
+        """
         while data := await self.chunk():
             self.parts.append(data)
             if self.received > limit:
@@ -60,7 +67,10 @@ class Body:
         return b"".join(self.parts)
 
     async def drain(self, seconds: float = 1.0, most: int = 4 * 1024 * 1024) -> None:
-        """Read on for a moment and throw away, so that a client still sending gets to read the answer."""
+        """Read and discard for at most `seconds` seconds or `most` bytes.
+
+        A client that still sends can then read the response.
+        """
         try:
             async with asyncio.timeout(seconds):
                 end = self.received + most
@@ -71,18 +81,24 @@ class Body:
 
 
 class ArrivingFile(io.RawIOBase):
-    """A body as a file for a thread. It ends early where the client stops, goes away or sends too much."""
+    """A body as a file for a thread.
+
+    The file ends early if the client stops sending, disconnects or sends too much.
+    """
 
     def __init__(self, body: Body, limit: int, loop: asyncio.AbstractEventLoop) -> None:
         self.body, self.limit, self.loop = body, limit, loop
         self.rest = b""
 
     def readable(self) -> bool:
-        """It is."""
+        """Return True: the file can be read."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill `buffer` with what has arrived, waiting for the first byte; 0 at the end."""
+        """Fill `buffer` with the bytes that have arrived, and return their number.
+
+        The method waits for the first byte. It returns 0 at the end.
+        """
         if not self.rest:
             try:
                 self.rest = asyncio.run_coroutine_threadsafe(self.body.chunk(), self.loop).result()

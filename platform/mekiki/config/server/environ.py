@@ -1,4 +1,4 @@
-"""The WSGI environment of a request, from the scope of the event loop's server (PEP 3333, ASGI 3)."""
+"""Conversion of an ASGI 3 scope to a WSGI environment (PEP 3333)."""
 
 import io
 import sys
@@ -7,9 +7,10 @@ from urllib.parse import unquote_to_bytes
 
 
 def headers_of(scope: dict[str, Any]) -> dict[str, str]:
-    """Return lower-case names → values; a repeated header is joined, names with “_” are dropped.
+    """Return the headers as lower-case name → value.
 
-    WSGI writes “-” as “_”, so a name with “_” could pass for another one.
+    Repeated headers are joined. Headers with “_” in the name are dropped: WSGI writes “-” as “_”, so such a
+    header could pass for another header.
     """
     headers: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
@@ -26,7 +27,7 @@ def headers_of(scope: dict[str, Any]) -> dict[str, str]:
 def environ_of(
     scope: dict[str, Any], headers: dict[str, str], stream: io.BufferedIOBase, length: int
 ) -> dict[str, Any]:
-    """Return the environment for a body of `length` bytes."""
+    """Return the WSGI environment for a request with a body of `length` bytes."""
     raw_path = scope.get("raw_path") or scope["path"].encode()
     server, client = scope.get("server") or ("localhost", 80), scope.get("client") or ("", 0)
     environ: dict[str, Any] = {

@@ -1,6 +1,7 @@
-"""What a request may send: sizes, rates and times of one place. deploy/nginx.conf has the same; a test compares.
+"""Limits of requests: sizes, rates and times.
 
-`body_limit` is asked before a body is read.
+deploy/nginx.conf has the same limits, and a test compares them. The server calls `body_limit` before it reads
+a body.
 """
 
 from collections.abc import Callable
@@ -11,33 +12,35 @@ from django.contrib.auth import get_user
 from django.http import HttpRequest, parse_cookie
 from django.urls import Resolver404, resolve
 
-# A request head (request line and headers) in all.
+# Largest request head: request line and headers together.
 HEAD_BYTES = 32 * 1024
 HEAD_SECONDS = 10.0
-# Between two requests on one connection.
+# Longest time between two requests on one connection.
 IDLE_SECONDS = 5
-# A body before anybody is logged in: the login form has less than 1 KB.
+# Largest body of a client that is not logged in. The login form has less than 1 KB.
 ANONYMOUS_BYTES = 16 * 1024
 ANONYMOUS_SECONDS = 15.0
-# A larger body is read while a thread works on it (addresses that take files).
+# A larger body is read while a thread processes it, at addresses that take files.
 WHOLE_BYTES = 1024 * 1024
-# The longest pause in a body or an answer, and the least bytes a second over its whole length after it.
+# Longest pause in a body or a response. After this time the average rate over the whole length must be at
+# least LEAST_RATE bytes per second.
 STALL_SECONDS = 30.0
 LEAST_RATE = 2 * 1024
-# Connections one process holds. Beyond it the oldest that has not sent its head is closed.
+# Most connections of one process. Beyond this number, the oldest connection without a complete request head
+# is closed.
 CONNECTIONS = 1000
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 
 def takes_files(view: View) -> View:
-    """Mark a view whose requests may carry files: its body may be as large as an archive."""
+    """Mark a view whose requests may carry files, so that its body may be as large as an archive."""
     view.takes_files = True  # type: ignore[attr-defined]
     return view
 
 
 def may_carry_files(path: str) -> bool:
-    """Whether the address belongs to a view that takes files."""
+    """Return whether the path belongs to a view that takes files."""
     try:
         return bool(getattr(resolve(path).func, "takes_files", False))
     except (Resolver404, ValueError):
@@ -45,7 +48,7 @@ def may_carry_files(path: str) -> bool:
 
 
 def logged_in(cookies: str) -> bool:
-    """Whether a Cookie header holds the session of an active user. Asks the database."""
+    """Return whether a Cookie header holds the session of an active user. Queries the database."""
     from importlib import import_module
 
     key = parse_cookie(cookies).get(settings.SESSION_COOKIE_NAME)
@@ -57,10 +60,10 @@ def logged_in(cookies: str) -> bool:
 
 
 def body_limit(path: str, cookies: str) -> int:
-    """Return the bytes a body may have at an address for the holder of these cookies. Asks the database."""
+    """Return the largest allowed body in bytes, for a path and a Cookie header. Queries the database."""
     if not logged_in(cookies):
         return ANONYMOUS_BYTES
     if may_carry_files(path):
-        # A form has some bytes around its files, and a part of an upload may hold several.
+        # A form adds some bytes around its files, and one upload request may hold several files.
         return int(settings.MAX_ARCHIVE_BYTES) + settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     return int(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)

@@ -1,4 +1,4 @@
-"""Short answers to requests that are refused before Django sees them."""
+"""Short responses to requests that are refused before Django handles them."""
 
 from django.http import HttpRequest, parse_cookie
 from django.utils import translation
@@ -14,7 +14,10 @@ def _sentence(status: int) -> str:
 
 
 async def send(answer: Answer, status: int, headers: dict[str, str]) -> None:
-    """Send `status` with a sentence in the reader's language, and close the connection afterwards."""
+    """Send `status` with a sentence in the language of the reader.
+
+    The connection is closed afterwards.
+    """
     request = HttpRequest()
     request.META["HTTP_ACCEPT_LANGUAGE"] = headers.get("accept-language", "")
     request.COOKIES.update(parse_cookie(headers.get("cookie", "")))

@@ -1,5 +1,6 @@
-"""Bringing files in: what is in the upload, is it an image, what is kept of it.
+"""Import of files: list the files of an upload, check and decode them, store the images.
 
-entries (what there is) → pictures (is it an image; its derivatives) → pipeline (store, count, report).
-Nothing a user sends is trusted: types by content, sizes by counting, names never used as paths.
+The steps are entries (list files and walk zips), pictures (decode and render) and pipeline (store, count,
+report). Nothing that a user sends is trusted: types are read from the content, sizes are counted, and names
+are never used as paths.
 """

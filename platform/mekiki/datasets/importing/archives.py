@@ -1,4 +1,7 @@
-"""Walking a zip that may mean harm: bounded in number, in size by counting, in ratio; nothing is unpacked to disk."""
+"""Read zips that may be malicious. Nothing is unpacked to the disk.
+
+The number of entries, the unpacked size (counted while reading) and the compression ratio are limited.
+"""
 
 import contextlib
 import lzma
@@ -25,13 +28,14 @@ _RATIO_MATTERS_FROM = 64 * 1024 * 1024  # bytes unpacked
 # Problems of an entry that end the whole archive.
 ENDING = {"archive_bomb", "archive_too_big"}
 _STEP = 256 * 1024
-# Central directory bytes allowed per permitted entry: 46 fixed, the rest for the name and extra fields.
+# Maximum bytes of the central directory for each permitted entry: 46 are fixed, the others are for the name
+# and extra fields.
 _DIRECTORY_BYTES_PER_ENTRY = 400
 _ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
-# Names of the parts of a zip that is split over several files.
+# File endings of the parts of a split zip.
 _VOLUME = re.compile(r"\.(z\d\d|\d{3})$", re.IGNORECASE)
-HEAD_BYTES = 512  # what is_zip and other_archive need of a file's beginning
-# (offset, bytes, name) of archives that are not opened.
+HEAD_BYTES = 512  # first bytes of a file that is_zip and other_archive need
+# (offset, bytes, name) of archives that are refused.
 _OTHERS = (
     (0, b"7z\xbc\xaf\x27\x1c", "7z"),
     (0, b"Rar!\x1a\x07", "RAR"),
@@ -43,10 +47,10 @@ _OTHERS = (
     (2, b"-lh", "LZH"),
     (257, b"ustar", "tar"),
 )
-# Programs that unpack themselves: a program with a zip behind it.
+# First bytes of self-extracting archives: a program with a zip behind it.
 _PROGRAMS = (b"MZ", b"\x7fELF", b"#!")
 DEFLATE64 = 9
-# What the standard library reads, and Deflate64 through inflate64.
+# Methods of the standard library, and Deflate64 through inflate64.
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, DEFLATE64, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
 # PKWARE APPNOTE 4.4.5
 _METHOD_NAMES = {
@@ -67,7 +71,7 @@ _METHOD_NAMES = {
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds on what one import may bring: bytes of a file, bytes of an archive, entries, pixels."""
+    """Limits for one import: bytes of a file, bytes of an archive, number of entries, pixels of an image."""
 
     file_bytes: int
     archive_bytes: int
@@ -76,30 +80,36 @@ class Limits:
 
 
 def is_zip(head: bytes) -> bool:
-    """Do these first bytes begin a zip?"""
+    """Return whether these first bytes begin a zip."""
     return head.startswith(_ZIP_MAGICS)
 
 
 def other_archive(head: bytes) -> str:
-    """The kind of archive, other than a zip, that begins like this; empty: none that is known."""
+    """Return the kind of archive, other than a zip, that begins with these bytes, or ""."""
     return next((name for at, magic, name in _OTHERS if head[at : at + len(magic)] == magic), "")
 
 
 def holds_zip(head: bytes, file: BinaryIO) -> bool:
-    """Is this open file a zip, or a program with a zip behind it? `head`: its first HEAD_BYTES."""
+    """Return whether an open file is a zip, or a program with a zip behind it.
+
+    `head`: its first HEAD_BYTES.
+    """
     return is_zip(head) or (head.startswith(_PROGRAMS) and zipfile.is_zipfile(file))
 
 
 class Archive:
-    """An open zip. Use as a context manager.
+    """An open zip. Use it as a context manager.
 
-    ProblemError on entering: archive_damaged, archive_cut, archive_split, archive_empty, archive_too_big,
-    archive_too_many, archive_bomb. All are judged from the directory, before any entry is read, so a refused
-    archive leaves nothing behind.
+    On entry it raises ProblemError with one of the codes archive_damaged, archive_cut, archive_split,
+    archive_empty, archive_too_big, archive_too_many, archive_bomb. All checks use only the directory, before
+    any entry is read. A refused archive therefore leaves nothing behind.
     """
 
     def __init__(self, path: Path, limits: Limits, name: str = "") -> None:
-        """`name`: the archive's name as it was sent, which tells the parts of a split one."""
+        """Store the arguments. The file is opened on entry.
+
+        `name`: the name of the archive as it was sent, which shows whether it is a part of a split zip.
+        """
         self._path = path
         self._limits = limits
         self._is_part = _VOLUME.search(name or path.name) is not None
@@ -143,23 +153,25 @@ class Archive:
             raise ProblemError("archive_too_big", limit=self._limits.archive_bytes)
 
     def entries(self) -> Iterator[tuple[str, zipfile.ZipInfo]]:
-        """(name as sent, entry) of every file; the entries of folders themselves are left out."""
+        """Yield (name as sent, entry) of every file. Entries of folders are left out."""
         for info in self._zip.infolist():
             name = self.names.of(info)
             if not name.replace("\\", "/").endswith("/"):
                 yield name, info
 
     def read(self, name: str, info: zipfile.ZipInfo) -> bytes:
-        """The entry's bytes. ProblemError as `pieces`."""
+        """Return the bytes of an entry. Raises the same errors as `pieces`."""
         data = bytearray()
         for piece in self.pieces(name, info):
             data += piece
         return bytes(data)
 
     def pieces(self, name: str, info: zipfile.ZipInfo) -> Iterator[bytes]:
-        """Yield the entry's bytes in pieces. ProblemError names why it is not taken, at the latest after the last one.
+        """Yield the bytes of an entry in pieces.
 
-        archive_bomb and archive_too_big end the archive: its entries held more than its directory claims.
+        Raises ProblemError with the reason if the entry is refused, at the latest after the last piece. The
+        codes archive_bomb and archive_too_big end the whole archive, because its entries have more bytes than
+        its directory states.
         """
         names.check_entry_path(name)
         if stat.S_ISLNK(info.external_attr >> 16):
@@ -178,7 +190,7 @@ class Archive:
                     head += piece[: HEAD_BYTES - len(head)]
                     size += len(piece)
                     self._unpacked += len(piece)
-                    # What is counted, not what the directory claims.
+                    # The check uses the counted bytes, not the number that the directory states.
                     self._check_size(self._unpacked)
                     if size > self._limits.file_bytes:
                         raise ProblemError("too_large", limit=self._limits.file_bytes)
@@ -187,7 +199,7 @@ class Archive:
             zipfile.BadZipFile,
             zlib.error,
             lzma.LZMAError,
-            MemoryError,  # LZMA reserves the dictionary its header asks for, up to 4 GB
+            MemoryError,  # LZMA reserves a dictionary of the size in its header, up to 4 GB
             EOFError,
             OSError,
             ValueError,
@@ -202,7 +214,7 @@ class Archive:
 
     @contextlib.contextmanager
     def _open(self, info: zipfile.ZipInfo) -> Iterator[Iterator[bytes]]:
-        """The unpacked pieces of an entry; its checksum is compared at the end."""
+        """Yield the unpacked pieces of an entry. Its checksum is compared at the end."""
         if info.compress_type == DEFLATE64:
             yield _inflate64(self._file, info)
         else:
@@ -210,7 +222,10 @@ class Archive:
                 yield iter(lambda: entry.read(_STEP), b"")
 
     def _directory_bytes(self) -> int:
-        """Length of the central directory (PKWARE APPNOTE 4.3.14–4.3.16), read before zipfile loads all of it."""
+        """Return the length of the central directory (PKWARE APPNOTE 4.3.14–4.3.16).
+
+        It is read before zipfile loads the whole directory.
+        """
         file = self._file
         tail = min(self.size, 22 + 65535)
         file.seek(self.size - tail)
@@ -225,7 +240,7 @@ class Archive:
             raise ProblemError("archive_split")
         length: int
         (length,) = struct.unpack_from("<L", end, at + 12)
-        if length == 0xFFFFFFFF:  # zip64: the locator, just before, points to the real record
+        if length == 0xFFFFFFFF:  # zip64: the locator directly before points to the real record
             if at < 20 or end[at - 20 : at - 16] != b"PK\x06\x07":
                 raise zipfile.BadZipFile
             (where,) = struct.unpack_from("<Q", end, at - 12)
@@ -238,7 +253,10 @@ class Archive:
 
 
 def _inflate64(file: BinaryIO, info: zipfile.ZipInfo) -> Iterator[bytes]:
-    """Deflate64, which Windows writes into zips above 2 GB and zipfile does not read. BadZipFile: damaged."""
+    """Yield the pieces of a Deflate64 entry. Raises BadZipFile if it is damaged.
+
+    Windows uses Deflate64 in zips above 2 GB, and zipfile cannot read it.
+    """
     file.seek(info.header_offset)
     header = file.read(30)
     if header[:4] != b"PK\x03\x04":
@@ -247,7 +265,7 @@ def _inflate64(file: BinaryIO, info: zipfile.ZipInfo) -> Iterator[bytes]:
     inflater = inflate64.Inflater()
     left, checksum, size = info.compress_size, 0, 0
     while left > 0 and size < info.file_size:
-        # Small pieces bound what one call can unpack to.
+        # Small pieces limit how much one call can unpack.
         packed = file.read(min(left, 4096))
         if not packed:
             break

@@ -1,14 +1,15 @@
-"""Which encoding the names of a folder or archive, or the tables beside them, are written in.
+"""The encoding of names in a folder or an archive, and of tables of metadata.
 
-Nothing states it, so it is decided once for all of them: UTF-8 only if every name fits, else the encoding
-in which the names read most like words. Names decoded one by one would be wrong without a word.
+Nothing states the encoding, so one encoding is chosen for all names: UTF-8 only if every name fits, and
+otherwise the encoding in which the names look most like words. If each name were decoded separately, some
+names would be wrong without a warning.
 """
 
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-# For people; the codec's name is in brackets.
+# Names for display. The name of the codec is in brackets.
 LABELS = {
     "utf-8": "UTF-8",
     "utf-16": "UTF-16",
@@ -18,14 +19,15 @@ LABELS = {
     "cp437": "DOS (cp437)",
     "cp1252": "Windows Latin (cp1252)",
 }
-# In an archive, DOS encodings; on a disk, those of Unix and Windows. Of equal ones the first is taken.
+# Candidates. Archives use DOS encodings, disks use those of Unix and Windows. If two score the same, the
+# first is taken.
 OF_ARCHIVES = ("cp932", "euc_jp", "cp850", "cp437", "cp1252")
 OF_FOLDERS = ("cp932", "euc_jp", "cp1252", "cp850")
 OF_TABLES = ("cp932", "euc_jp", "cp1252")
 _JAPANESE = {"cp932", "euc_jp"}
-# Below it, the text reads like no words.
+# A text with a lower score does not look like words.
 _PLAUSIBLE = 0.25
-# A Japanese reading goes before a Latin one that is as good.
+# Added to the score of Japanese encodings, which are preferred to Latin encodings that fit as well.
 _JAPANESE_FIRST = 0.15
 _NO_CHARACTER = re.compile("[\x80\xa0\uf8f0-\uf8f3]")
 _SAMPLE = 20_000  # characters weighed
@@ -35,7 +37,7 @@ _HALF_WIDTH = re.compile("[\uff61-\uff9f]")
 
 
 def choose(raw: Iterable[bytes], candidates: Sequence[str]) -> str | None:
-    """The one encoding of all these bytes; None: no candidate reads all of them as words."""
+    """Return the encoding of all these bytes. None: no candidate reads all of them as words."""
     pieces = [piece for piece in raw if not piece.isascii()]
     if not pieces or _texts(pieces, "utf-8") is not None:
         return "utf-8"
@@ -51,7 +53,7 @@ def choose(raw: Iterable[bytes], candidates: Sequence[str]) -> str | None:
 
 
 def _mixed(pieces: list[bytes], encoding: str) -> bool:
-    """Is one of the names Japanese in UTF-8, and no words in the encoding of the others?"""
+    """Return whether a name is Japanese in UTF-8 and not made of words in the encoding of the others."""
     for piece in pieces:
         text = _texts([piece], "utf-8")
         score = _score(text, japanese=True) if text else 0.0
@@ -61,7 +63,10 @@ def _mixed(pieces: list[bytes], encoding: str) -> bool:
 
 
 def decode(raw: bytes, encoding: str | None) -> str:
-    """The text in this encoding. None: UTF-8 or Shift-JIS where it fits, byte by byte otherwise (lone surrogates)."""
+    """Return the text in this encoding.
+
+    None as the encoding: UTF-8 or Shift-JIS if it fits, and otherwise byte by byte (lone surrogates).
+    """
     for codec in (encoding,) if encoding else ("utf-8", "cp932"):
         if (texts := _texts([raw], codec)) is not None:
             return texts[0]
@@ -73,12 +78,12 @@ def _texts(pieces: list[bytes], encoding: str) -> list[str] | None:
         texts = [piece.decode(encoding) for piece in pieces]
     except UnicodeDecodeError:
         return None
-    # Python's cp932 gives bytes that stand for nothing a place of their own.
+    # Python's cp932 decodes undefined bytes to these characters.
     return None if encoding == "cp932" and any(_NO_CHARACTER.search(text) for text in texts) else texts
 
 
 def _score(texts: list[str], *, japanese: bool) -> float:
-    """From 0 to a little above 1: how much the characters outside ASCII look like parts of words."""
+    """Return how much the characters outside ASCII look like words, from 0 to a little above 1."""
     total = weighed = 0.0
     for text in texts:
         for match in _OUTSIDE_ASCII.finditer(text):
@@ -110,7 +115,7 @@ def _japanese(character: str) -> float:
         return 0.0
     if len(lead) != 2 or unicodedata.category(character) != "Lo":
         return 0.0
-    # Kanji of everyday use come first in the table, rare ones from 0x989F on.
+    # Everyday kanji come first in the table. Rare kanji start at 0x989F.
     return 1.0 if lead < b"\x98\x9f" else 0.4
 
 

@@ -1,6 +1,7 @@
-"""What an import holds: one entry a file, from an upload, a folder or a single file; zips are walked.
+"""The entries of an import, from an upload, a folder or a single file. Zips are walked.
 
-Entries come in the same order each time, so a killed import finds its way again. Replay walks the same way.
+Entries come in the same order each time, so that a killed import can resume. Replay walks folders in the same
+way.
 """
 
 import json
@@ -29,10 +30,10 @@ _STEP = 1 << 20
 
 @dataclass(frozen=True)
 class Entry:
-    """A file with its bytes, or a line of the report about a file, a folder, a table or an archive.
+    """A file with its bytes, or a report line about a file, a folder, a table or an archive.
 
-    `name` is for people. `where` says which archive it lies in, for reports; empty: it is the name. `notes`: lines
-    of the report about a file that is taken.
+    `name` is for display. `where` is the path with the archive, for reports. If it is empty, `name` is used.
+    `notes` are report lines about an accepted file.
     """
 
     name: str
@@ -44,14 +45,14 @@ class Entry:
 
 
 class Source(Protocol):
-    """Files on this machine's disk, with the names people gave them."""
+    """Files on this machine's disk, with the names that users gave them."""
 
     def files(self) -> Iterator[tuple[str, Path | Line]]:
-        """(name as sent, path to read it from or a line of the report), in the same order each time."""
+        """Yield (name as sent, path to read from or a report line), in the same order each time."""
         ...
 
     def notes(self) -> Iterator[tuple[str, Note]]:
-        """Lines of the report about the source as a whole."""
+        """Yield the report lines about the source as a whole."""
         ...
 
 
@@ -62,7 +63,7 @@ class Upload:
     folder: Path
 
     def files(self) -> Iterator[tuple[str, Path | Line]]:
-        """See Source."""
+        """Yield the files as Source.files does."""
         try:
             lines = (self.folder / NAMES_FILE).open("rb")
         except FileNotFoundError:
@@ -71,7 +72,7 @@ class Upload:
             for line in lines:
                 try:
                     row = json.loads(line)
-                except ValueError:  # cut short by a killed server; its file was never confirmed to the client
+                except ValueError:  # cut short by a killed server, so the client got no confirmation
                     continue
                 if "problem" in row:
                     yield str(row["name"]), ProblemError(row["problem"]["code"], **row["problem"]["detail"])
@@ -79,12 +80,15 @@ class Upload:
                     yield str(row["name"]), self.folder / f"{int(row['file']):012d}"
 
     def notes(self) -> Iterator[tuple[str, Note]]:
-        """See Source: names of an upload come as text."""
+        """Yield nothing: the names of an upload arrive as text, so no encoding is guessed."""
         return iter(())
 
 
 class Walk:
-    """One walk over a source. `total` first, then iterate once; afterwards `tables` holds what was used of them."""
+    """One walk over a source.
+
+    Read `total` first, then iterate once. Afterwards `tables` holds the tables of metadata.
+    """
 
     def __init__(self, source: Source, limits: Limits) -> None:
         self._source = source
@@ -93,12 +97,12 @@ class Walk:
         self._store = TableStore(settings.HOME / "incoming")
 
     def close(self) -> None:
-        """Forget the tables."""
+        """Delete the stored tables."""
         self._store.close()
 
     @cached_property
     def total(self) -> int:
-        """How many files there are, for the progress bar: files, and the files inside zips."""
+        """Return the number of files for the progress bar, including the files inside zips."""
         total = 0
         for name, path in self._source.files():
             if not isinstance(path, Path):
@@ -116,7 +120,7 @@ class Walk:
         return total
 
     def __iter__(self) -> Iterator[Entry]:
-        """Every entry with its bytes, one at a time. Lines of the report come as entries too."""
+        """Yield every entry with its bytes, one at a time. Report lines are entries too."""
         passed_over = names.PassedOver()
         tables = metadata.Tables(self._store)
         for name, path in self._source.files():
@@ -207,11 +211,14 @@ class Walk:
             return False
 
     def _read(self, path: Path) -> bytes:
-        """A file's bytes. ProblemError as `_pieces`."""
+        """Return the bytes of a file. Raises the same errors as `_pieces`."""
         return b"".join(self._pieces(path))
 
     def _pieces(self, path: Path) -> Iterator[bytes]:
-        """A file's bytes in pieces. ProblemError: special_file, archive_kind, too_large, unreadable."""
+        """Yield the bytes of a file in pieces.
+
+        Raises ProblemError with one of the codes special_file, archive_kind, too_large, unreadable.
+        """
         try:
             with open_regular(path, follow_links=False) as file:
                 head = file.read(HEAD_BYTES)
@@ -226,14 +233,14 @@ class Walk:
                     left -= len(piece)
                     yield piece
         except NotRegularError as error:
-            # Replaced since the folder was listed.
+            # The file was replaced after the folder was listed.
             raise ProblemError("special_file", format=error.kind) from None
         except OSError:
             raise ProblemError("unreadable") from None
 
 
 def _of_table(problem: ProblemError) -> Line:
-    """A table that could not be read at all keeps no image out."""
+    """Return the report line for a table that could not be read. Its images are imported nevertheless."""
     if problem.code == "too_large":
         return Note("metadata_invalid", "partly", {"reason": "too_large"})
     if problem.code == "metadata_too_much":
@@ -242,7 +249,7 @@ def _of_table(problem: ProblemError) -> Line:
 
 
 def _repeated(of: Callable[[str], str], sent: list[str]) -> Iterator[Entry]:
-    """A line for each name that an archive holds more than once; all its entries are taken."""
+    """Yield a line for each name that occurs more than once in an archive. All its entries are imported."""
     for name, count in Counter(sent).items():
         if count > 1:
             yield Entry(of(name), problem=Note("name_repeated", "noted", {"count": count}))

@@ -1,4 +1,7 @@
-"""Walking a folder on the server's disk: in the same order each time, links not followed, nothing left out silently."""
+"""Walk a folder on the server's disk.
+
+The order is the same each time, links are not followed, and the report names everything that is left out.
+"""
 
 import os
 from collections.abc import Iterator
@@ -12,22 +15,22 @@ from mekiki.datasets.importing import encodings, names
 from mekiki.datasets.problems import Note, ProblemError
 
 Line = ProblemError | Note
-# Files counted in a folder that is passed over; a NAS keeps millions of them in its snapshots.
+# Maximum number of files counted in a skipped folder. A NAS keeps millions of files in its snapshots.
 _MAX_COUNTED = 10_000
 
 
-# Before a path that is not UTF-8, which a database cannot hold: its bytes follow, percent-encoded.
+# Prefix of a path that is not printable text. Its bytes follow, percent-encoded.
 _BYTES = "bytes:"
 
 
 def to_location(path: Path) -> str:
-    """A path as text that a database can hold, whatever bytes are in it."""
+    """Return a path as text that a database can store, whatever bytes it has."""
     text = str(path)
     return text if text.isprintable() else _BYTES + quote_from_bytes(os.fsencode(text))
 
 
 def from_location(location: str) -> Path:
-    """The path that to_location wrote."""
+    """Return the path that to_location encoded."""
     if location.startswith(_BYTES):
         return Path(os.fsdecode(unquote_to_bytes(location.removeprefix(_BYTES))))
     return Path(location)
@@ -35,24 +38,24 @@ def from_location(location: str) -> Path:
 
 @dataclass(frozen=True)
 class NameEncoding:
-    """How the names of one folder are read. `bytes`: how many were not UTF-8."""
+    """The encoding of the names in one folder. `not_utf8` is the number of names that are not UTF-8."""
 
     codec: str | None
     not_utf8: int
 
     def text(self, raw: str) -> str:
-        """The name as text, for a path as Python gives it."""
+        """Return a name as text, for a path as Python gives it."""
         if not self.not_utf8 or raw.isascii():
             return raw
         return encodings.decode(os.fsencode(raw), self.codec)
 
     def notes(self, label: str) -> Iterator[tuple[str, Note]]:
-        """A line of the report that says how names were read, where it had to be guessed."""
+        """Yield a report line that names the encoding, if it was guessed."""
         yield from encoding_notes(label, self.codec, self.not_utf8)
 
 
 def encoding_notes(label: str, codec: str | None, guessed: int) -> Iterator[tuple[str, Note]]:
-    """A line that names the encoding; none where all names were UTF-8 or ASCII."""
+    """Yield a report line that names the encoding. Yield nothing if all names are UTF-8 or ASCII."""
     if guessed and codec is None:
         yield label, Note("names_mixed", "noted", {"count": guessed})
     elif guessed and codec != "utf-8":
@@ -71,8 +74,8 @@ class Folder:
 
     @cached_property
     def encoding(self) -> NameEncoding:
-        """The one encoding of all names below the folder, and of the folder's own."""
-        # Every name that is not ASCII takes part: UTF-8 only if all of them fit.
+        """Return the encoding of all names below the folder and of the name of the folder."""
+        # All names outside ASCII are used. The encoding is UTF-8 only if every name fits.
         parts: set[str] = set() if self.path.name.isascii() else {self.path.name}
         for name, _file in self._scan(Path(os.path.realpath(self.path))):
             parts.update(part for part in name.split("/") if not part.isascii())
@@ -82,24 +85,27 @@ class Folder:
 
     @property
     def label(self) -> str:
-        """The folder's own name, for people."""
+        """Return the name of the folder as readable text."""
         return names.readable(self.encoding.text(self.path.name) or "/")
 
     @property
     def shown_path(self) -> str:
-        """The whole path, for people; decoded without looking at what lies in the folder."""
+        """Return the whole path as readable text.
+
+        The encoding is chosen from the path alone, not from the names in the folder.
+        """
         parts = [os.fsencode(part) for part in self.path.parts if not part.isascii()]
         return names.escaped(
             encodings.decode(os.fsencode(self.path), encodings.choose(parts, encodings.OF_FOLDERS))
         )
 
     def notes(self) -> Iterator[tuple[str, Note]]:
-        """Lines of the report about the folder as a whole."""
+        """Yield the report lines about the folder as a whole."""
         yield from self.encoding.notes(self.label)
 
     def files(self) -> Iterator[tuple[str, Path | Line]]:
-        """See entries.Source. Folders that are passed over come as one line each."""
-        # A link that a person names is followed; links inside the folder are not.
+        """Yield the files as entries.Source does. A skipped folder gives one report line."""
+        # A link that the user names is followed. Links inside the folder are not.
         top = Path(os.path.realpath(self.path))
         if not top.is_dir():
             kind = kind_of(top.stat().st_mode) if top.exists() else ""
@@ -109,7 +115,10 @@ class Folder:
             yield self.encoding.text(name), file
 
     def _scan(self, top: Path) -> Iterator[tuple[str, Path | Line]]:
-        """(path below the top as Python gives it, the file or a line of the report): files first, then folders."""
+        """Yield (path below the top as Python gives it, the file or a report line).
+
+        The files of a folder come before its sub-folders.
+        """
         waiting = [(top, "")]
         while waiting:
             folder, prefix = waiting.pop()
@@ -134,7 +143,7 @@ class Folder:
             waiting += reversed(below)
 
     def _count(self, folder: str) -> int | str:
-        """How many files lie below; counted up to _MAX_COUNTED ("10000+")."""
+        """Return the number of files below a folder, or "10000+" above _MAX_COUNTED."""
         if folder not in self._counted:
             count = 0
             for _place, _below, files in os.walk(folder):

@@ -1,8 +1,8 @@
-"""Which row of a metadata.csv belongs to which file: the same name, or an unambiguous variant of it.
+"""Match rows of a metadata.csv to files: by the same name, or by an unambiguous variant of it.
 
-A row and a file belong together when one path ends like the other (full paths, Windows paths), with or without
-case, full-width characters and the extension. The closest kind of match counts; a row that fits two files, or two
-different rows for one file, are listed in the report and not guessed.
+A row and a file match if one path ends like the other (full paths, Windows paths), with or without
+differences in case, full-width characters and extension. The closest kind of match is used. A row that
+matches two files, or two different rows for one file, are reported and not used.
 """
 
 import unicodedata
@@ -15,27 +15,28 @@ from mekiki.datasets.problems import Note, ProblemError
 
 FILE_NAME = "metadata.csv"
 Line = ProblemError | Note
-# Kinds of a match, the closest first; one more where only the ends of the paths are alike.
+# Kinds of a match, the closest first. One is added if only the ends of the paths are alike.
 _EXACT, _FOLDED, _STEM = 0, 2, 4
 _EXTENSIONS = {"jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "dib", "tif", "tiff", "gif", "apng"}
-# Rows of one file name weighed for a file: in a pathological table the others are listed as unmatched.
+# Maximum number of rows that are compared with a file. In a pathological table, further rows are reported as
+# unmatched.
 _MAX_CANDIDATES = 64
 
 Parts = tuple[str, ...]
 
 
 def is_table(name: str) -> bool:
-    """Is this file a table of metadata, by its name?"""
+    """Return whether this file is a table of metadata, by its name."""
     return fold(name.replace("\\", "/").rsplit("/", 1)[-1]) == FILE_NAME
 
 
 def fold(text: str) -> str:
-    """The text without differences of case, of width and of composition."""
+    """Return the text without differences of case, width and composition."""
     return unicodedata.normalize("NFKC", text).casefold()
 
 
 def parts_of(name: str) -> Parts:
-    """A path as its parts: composed characters, either slash, no ".", no "..", no empty part."""
+    """Return a path as its parts: composed characters, either slash, no ".", no "..", no empty part."""
     flat = unicodedata.normalize("NFC", name.strip().replace("\\", "/"))
     return tuple(part for part in flat.split("/") if part not in {"", ".", ".."})
 
@@ -45,7 +46,7 @@ def _folded(parts: Parts) -> Parts:
 
 
 def keys_of(cell: str) -> tuple[str, str]:
-    """Return what a row is found by: a name, or the last two parts of a path and its last part alone."""
+    """Return the keys of a row: (name, ""), or (last two parts of a path, last part)."""
     folded = _folded(parts_of(cell))
     if len(folded) > 1:
         return _path_key(folded[-2], folded[-1]), folded[-1]
@@ -74,7 +75,7 @@ class MetadataTable:
         self.notes: list[Note] = []
 
     def read(self, place: tuple[int, int], encoding: str | None) -> None:
-        """Read the rows from the bytes at this place of the store. ProblemError: metadata_invalid."""
+        """Read the rows from this place of the store. Raises ProblemError metadata_invalid."""
 
         def take(line: int, cell: str, values: dict[str, str]) -> bool:
             return self._store.add(self._number, line, cell, values, keys_of(cell))
@@ -86,7 +87,7 @@ class MetadataTable:
             raise
 
     def best(self, path: Parts) -> tuple[int, list[StoredRow]]:
-        """(kind of match, rows) for a file; the closest kind only."""
+        """Return (kind of match, rows) for a file, with only the closest kind."""
         if path[: len(self.folder)] == self.folder:
             path = path[len(self.folder) :]
         folded = _folded(path)
@@ -100,7 +101,7 @@ class MetadataTable:
         return best, rows
 
     def _candidates(self, folded: Parts) -> Iterator[tuple[StoredRow, bool]]:
-        """Yield (row that may fit, whether without the extension)."""
+        """Yield (row that may match, whether it is compared without the extension)."""
         bare = folded[-1]
         stem = bare.rpartition(".")[0] if _has_extension(folded) else ""
         store, number = self._store, self._number
@@ -133,7 +134,7 @@ class MetadataTable:
         return NO_MATCH
 
     def claim(self, path: Parts, identity: str) -> bool:
-        """Note that a file exists. Returns whether a row could be for it."""
+        """Record that a file exists. Return whether a row may belong to it."""
         rank, rows = self.best(path)
         one = identity.encode("utf-8", "surrogatepass")
         for row in rows:
@@ -147,7 +148,10 @@ class MetadataTable:
         return bool(rows)
 
     def row(self, path: Parts) -> StoredRow | None:
-        """The row for a file, once every file has been claimed; None: no row, or none that is sure."""
+        """Return the row for a file, or None if no row matches unambiguously.
+
+        All files must have been claimed before.
+        """
         rank, rows = self.best(path)
         sure = [row for row in rows if row.rank == rank and row.files == 1]
         if not sure:
@@ -160,20 +164,20 @@ class MetadataTable:
         return sure[0]
 
     def unmatched(self, length: int) -> Iterator[list[StoredRow]]:
-        """Yield, some at a time, the rows that no file was a match for and whose cell has this many characters."""
+        """Yield, some at a time, the rows without a matching file and with a cell of this length."""
         return self._store.unmatched(self._number, length)
 
     def settle(self, row: StoredRow) -> None:
-        """Note that a row was used."""
+        """Record that a row was used."""
         row.rank, row.files = _EXACT, 1
         self._store.save(row)
 
     def only_unmatched(self) -> bool:
-        """From now on only rows that no file was a match for are claimed. Returns whether there are any."""
+        """Exclude matched rows from later claims. Return whether any row is left."""
         return self._store.close_matched(self._number)
 
     def lines(self) -> Iterator[tuple[str, Line]]:
-        """Lines of the report about the table and its rows."""
+        """Yield the report lines about the table and its rows."""
         for note in self.notes:
             yield self.label, note
         lost = 0
@@ -194,7 +198,7 @@ class MetadataTable:
 
 
 class Tables:
-    """All tables of one upload, folder or archive, each for the files beside and below it."""
+    """All tables of one upload, folder or archive. A table is for the files beside and below it."""
 
     def __init__(self, store: TableStore) -> None:
         self._store = store
@@ -206,11 +210,14 @@ class Tables:
         return bool(self._tables or self.refused)
 
     def add(self, name: str, label: str, pieces: Iterable[bytes]) -> None:
-        """Take a table found under `name`, called `label` in the report. ProblemError: see TableStore.keep."""
+        """Add the table at path `name`, which the report calls `label`.
+
+        Raises the same errors as TableStore.keep.
+        """
         self._not_read.append((parts_of(name)[:-1], label, self._store.keep(pieces)))
 
     def parse(self) -> None:
-        """Read all tables, in one encoding where they state none."""
+        """Read all tables. Tables that state no encoding are read in one common encoding."""
         places = [place for _folder, _label, place in self._not_read]
         encoding = tables.choose_encoding(partial(self._store.open, place) for place in places)
         for folder, label, place in self._not_read:
@@ -226,27 +233,27 @@ class Tables:
         self._not_read.clear()
 
     def all(self) -> Iterator[MetadataTable]:
-        """Every table that could be read."""
+        """Yield every table that could be read."""
         for beside in self._tables.values():
             yield from beside
 
     def _above(self, path: Parts) -> Iterator[list[MetadataTable]]:
-        """Tables that may speak of a file, the nearest first."""
+        """Yield the tables that may have a row for a file, the nearest first."""
         for depth in range(len(path) - 1, -1, -1):
             if path[:depth] in self._tables:
                 yield self._tables[path[:depth]]
 
     def claim(self, name: str) -> None:
-        """Note that a file of this name exists."""
+        """Record that a file of this name exists."""
         if path := parts_of(name):
             for beside in self._above(path):
-                # All of one level first: each may hold a row for it.
+                # All tables of one level are asked, because each may have a row for the file.
                 claimed = [table.claim(path, name) for table in beside]
                 if any(claimed):
                     return
 
     def of(self, name: str) -> tuple[dict[str, str], list[Note]]:
-        """(what the nearest table says of a file, lines of the report about it)."""
+        """Return (metadata of a file from the nearest table, report lines about it)."""
         path = parts_of(name)
         merged: dict[str, str] = {}
         notes = []
@@ -262,7 +269,7 @@ class Tables:
         return merged, notes
 
     def lines(self) -> Iterator[tuple[str, Line]]:
-        """Lines of the report about all tables."""
+        """Yield the report lines about all tables."""
         yield from self.refused
         for table in self.all():
             yield from table.lines()

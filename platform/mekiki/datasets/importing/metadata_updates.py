@@ -1,4 +1,4 @@
-"""Metadata for images that the dataset holds already: by their name, a duplicate's name, or their SHA-256."""
+"""Metadata for images that the dataset has already, matched by name, by a duplicate's name or by SHA-256."""
 
 import re
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ _CHUNK = 500
 
 @dataclass(frozen=True)
 class Update:
-    """Values for one image. `where`: the file or row they come from, for the report."""
+    """Metadata values for one image. `where` is the file or row of the values, for the report."""
 
     image: int
     where: str
@@ -28,10 +28,10 @@ class Update:
 
 
 def apply_updates(batch: ImportBatch, updates: list[Update], applied: NumberSet) -> list[tuple[str, Note]]:
-    """Write values into images, in a transaction of the caller's. Returns lines of the report.
+    """Write metadata values into images and return report lines. Call it in a transaction.
 
-    Other values of an image are kept. `applied` holds the images that this import gave values to: a second, different
-    value for one of them is listed and not written.
+    All other values of an image are kept. `applied` holds the images that got values from this import. A
+    second, different value for such an image is reported and not written.
     """
     locked = Image.objects.select_for_update(of=("self",)).select_related("window").order_by("pk")
     images = locked.in_bulk({update.image for update in updates})
@@ -75,7 +75,7 @@ def apply_updates(batch: ImportBatch, updates: list[Update], applied: NumberSet)
 def match_known(
     batch: ImportBatch, tables: list[metadata.Tables], report: Report, applied: NumberSet
 ) -> None:
-    """Give the rows that no file of the import used to images of the dataset; list the rows that are left."""
+    """Apply rows that matched no file of the import to images of the dataset. Report unused rows."""
     for table in (table for folder_tables in tables for table in folder_tables.all()):
         for rows in table.unmatched(_SHA256_LENGTH):
             cells = ((row.cell.lower(), row) for row in rows)
@@ -108,13 +108,14 @@ def _write(batch: ImportBatch, updates: list[Update], report: Report, applied: N
     if not updates:
         return
     with transaction.atomic():
-        # Locked first, as in storing: two workers on one import follow each other.
+        # The batch is locked first, as in the pipeline, so that two workers on one import wait for each
+        # other.
         ImportBatch.objects.select_for_update(no_key=True).get(pk=batch.pk)
         report.add(apply_updates(batch, updates, applied))
 
 
 def _known_names(dataset: Dataset) -> Iterator[tuple[int, str]]:
-    """(id, name) of every image, by its own name and by those of its duplicates."""
+    """Yield (id, name) of every image, with its name and the names of its duplicates."""
     yield from Image.objects.filter(dataset=dataset).order_by("pk").values_list("pk", "name").iterator()
     others = ImageName.objects.filter(image__dataset=dataset).order_by("pk")
     yield from others.values_list("image_id", "name").iterator()

@@ -1,4 +1,4 @@
-"""Names of files as people sent them: made readable, checked, never used as paths."""
+"""Names of files as users sent them: made readable, checked, and never used as paths."""
 
 import re
 import struct
@@ -13,10 +13,10 @@ from typing import Any, BinaryIO
 from mekiki.datasets.importing import encodings
 from mekiki.datasets.problems import Note, ProblemError
 
-MAX_NAME = 4096  # characters kept of a name; the end is what tells files apart
+MAX_NAME = 4096  # characters kept of a name: its end, because the end distinguishes files
 _SYSTEM_FILES = {".ds_store", "thumbs.db", "desktop.ini", "ehthumbs.db", "ehthumbs_vista.db", ".localized"}
-# Folders that operating systems, NAS devices and tools keep for themselves (docs/reference/import.md). Those whose
-# name begins with a dot are passed over without being named here.
+# Folders that operating systems, NAS devices and tools keep for themselves (docs/reference/import.md).
+# Folders with a name that begins with a dot are skipped too.
 SYSTEM_FOLDERS = {
     *("__macosx", "$recycle.bin", "recycler", "recycled", "system volume information", "lost+found"),
     *("@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "@tmp", "@sharebin", "@sharesnap"),
@@ -30,10 +30,10 @@ _UTF8 = 0x800  # the flag of an entry whose name is UTF-8
 
 
 def readable(name: str) -> str:
-    """A name fit for a screen: composed characters (NFC), forward slashes, bounded. Nothing is deleted.
+    """Return a name for display: composed characters (NFC), forward slashes, limited length.
 
-    Control characters, direction overrides (which make "gpj.exe" read as "exe.jpg") and bytes that no encoding
-    reads are shown as <U+202E> and <0x95>.
+    Nothing is deleted. Control characters, direction overrides (which make "gpj.exe" look like "exe.jpg") and
+    bytes that no encoding reads are shown as <U+202E> and <0x95>.
     """
     name = escaped(unicodedata.normalize("NFC", name.replace("\\", "/"))).removeprefix("./")
     name = name or "unnamed"
@@ -41,7 +41,10 @@ def readable(name: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """The text with characters that a screen or a database cannot show written as <U+202E> or <0x95>."""
+    """Return the text with unprintable characters written as <U+202E> or <0x95>.
+
+    A screen or a database may not be able to show these characters.
+    """
     if text.isprintable():
         return text
     return "".join(_shown(c) for c in text)
@@ -55,7 +58,7 @@ def _shown(character: str) -> str:
 
 
 def folder_passed_over(name: str) -> str:
-    """The path of the first folder in `name` that systems keep for themselves; empty: there is none."""
+    """Return the path of the first system folder in `name`, or "" if there is none."""
     parts = PurePosixPath(name.replace("\\", "/")).parts[:-1]
     for at, part in enumerate(parts):
         if is_system_folder(part):
@@ -64,13 +67,13 @@ def folder_passed_over(name: str) -> str:
 
 
 def is_system_folder(part: str) -> bool:
-    """Is this the name of a folder that an operating system, a NAS or a tool keeps for itself?"""
+    """Return whether an operating system, a NAS or a tool keeps a folder of this name for itself."""
     part = part.lower()
     return part in SYSTEM_FOLDERS or part.startswith(".@__") or re.match(r"\.(?!\.)[^/]", part) is not None
 
 
 def system_file(name: str) -> str:
-    """What kind of file an operating system left there ("._*", "thumbs.db"); empty: it is none."""
+    """Return the kind of a file of an operating system ("._*", "thumbs.db"), or "" for other files."""
     bare = name.replace("\\", "/").rsplit("/", 1)[-1].lower()
     if bare.startswith("._"):
         return "._*"
@@ -78,19 +81,19 @@ def system_file(name: str) -> str:
 
 
 def is_passed_over(name: str) -> bool:
-    """Does the file lie in a folder that systems keep for themselves, or is it one of their own files?"""
+    """Return whether the file is a system file or lies in a system folder."""
     return bool(folder_passed_over(name) or system_file(name))
 
 
 class PassedOver:
-    """Counts the files that are passed over, for a report with one line a folder."""
+    """Counts of the skipped files, for a report with one line a folder."""
 
     def __init__(self) -> None:
         self._folders: Counter[str] = Counter()
         self._files: Counter[str] = Counter()
 
     def takes(self, name: str) -> bool:
-        """Count the file if it is passed over. Returns whether it is."""
+        """Return whether the file is skipped, and count it if it is."""
         if folder := folder_passed_over(name):
             self._folders[folder] += 1
             return True
@@ -100,7 +103,7 @@ class PassedOver:
         return False
 
     def notes(self, prefix: str = "") -> Iterator[tuple[str, Note]]:
-        """(name, line of the report)."""
+        """Yield (name, report line)."""
         for folder, count in self._folders.items():
             yield prefix + readable(folder), Note("folder_passed_over", "skipped", {"count": count})
         for kind, count in self._files.items():
@@ -108,7 +111,10 @@ class PassedOver:
 
 
 def check_entry_path(name: str) -> None:
-    """ProblemError("unsafe_path") for a name in an archive that leads out of it: "..", absolute, a drive letter."""
+    """Raise ProblemError unsafe_path if a name in an archive leads out of it.
+
+    Such a name contains "..", is absolute or begins with a drive letter.
+    """
     flat = name.replace("\\", "/")
     parts = flat.split("/")
     if flat.startswith("/") or ".." in parts or (len(parts[0]) == 2 and parts[0][1] == ":"):
@@ -116,9 +122,9 @@ def check_entry_path(name: str) -> None:
 
 
 class UncheckedFlags:
-    """An open zip as `zipfile.ZipFile` reads it, with the UTF-8 flag cleared where the name is not UTF-8.
+    """An open zip for `zipfile.ZipFile`, with the UTF-8 flag cleared where a name is not UTF-8.
 
-    zipfile refuses a whole archive for one such flag. Names without the flag are read by `ZipNames`.
+    zipfile refuses a whole archive for one such flag. `ZipNames` reads the names without the flag.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -128,7 +134,10 @@ class UncheckedFlags:
         return getattr(self._file, name)
 
     def read(self, size: int = -1) -> bytes:
-        """Read as the file does: zipfile reads the directory at once, and the header of an entry without its name."""
+        """Read as the file does, and clear wrong flags.
+
+        zipfile reads the whole directory in one call, and the header of an entry without its name.
+        """
         data = self._file.read(size)
         if data.startswith(_DIRECTORY):
             return _flags_cleared(data)
@@ -161,10 +170,11 @@ def _is_utf8(raw: bytes) -> bool:
 
 
 class ZipNames:
-    """The names of a zip's entries. `encoding`: what names without the UTF-8 flag are in; `guessed`: how many.
+    """The names of a zip's entries.
 
-    First the Unicode Path field (0x7075) where its checksum fits the name, then the UTF-8 flag, else one encoding
-    for the whole archive.
+    `encoding` is the encoding of names without the UTF-8 flag, and `guessed` is their number. A name comes
+    from the Unicode Path field (0x7075) if its checksum fits, then from the UTF-8 flag, and otherwise from
+    one encoding for the whole archive.
     """
 
     def __init__(self, entries: Iterable[zipfile.ZipInfo]) -> None:
@@ -177,7 +187,7 @@ class ZipNames:
         self.encoding = encodings.choose(raw, encodings.OF_ARCHIVES)
 
     def of(self, info: zipfile.ZipInfo) -> str:
-        """The name of one entry."""
+        """Return the name of an entry."""
         name = _unicode_path(info)
         if name is not None:
             return name
@@ -187,7 +197,10 @@ class ZipNames:
 
 
 def _raw(info: zipfile.ZipInfo) -> bytes:
-    """The bytes of the name: zipfile reads names without the UTF-8 flag as cp437, which maps every byte."""
+    """Return the bytes of the name.
+
+    zipfile reads names without the UTF-8 flag as cp437, which maps every byte.
+    """
     return info.orig_filename.encode("utf-8" if info.flag_bits & _UTF8 else "cp437", "surrogateescape")
 
 
@@ -196,7 +209,7 @@ def _unicode_path(info: zipfile.ZipInfo) -> str | None:
     while at + 4 <= len(extra):
         kind, length = struct.unpack_from("<HH", extra, at)
         field = extra[at + 4 : at + 4 + length]
-        # A checksum of the plain name; another one means that the entry was renamed since.
+        # The checksum is that of the plain name. Another value means that the entry was renamed later.
         fits = len(field) > 5 and field[0] == 1 and field[1:5] == struct.pack("<L", zlib.crc32(_raw(info)))
         if kind == _UP_FIELD and fits:
             try:

@@ -1,4 +1,4 @@
-"""Examine one file: the picture of it, and the files that people are shown in its place.
+"""Examine one image file and render its thumbnail and display file.
 
 The decoder is the package `imaging`, which encoders use too (docs/decisions/0018).
 """
@@ -31,7 +31,10 @@ DISPLAY_SIDE = 1600
 
 @dataclass(frozen=True)
 class Picture:
-    """What was found out about an image file. width and height are as people see it (orientation applied)."""
+    """The result of examining an image file.
+
+    Width and height are as users see the image (orientation applied).
+    """
 
     format: str
     width: int
@@ -43,9 +46,9 @@ class Picture:
 
 
 def examine(data: bytes, *, max_pixels: int, window: imaging.Window | None = None) -> Picture:
-    """Check and decode an image. ProblemError names why it is not taken.
+    """Check and decode an image. Raises ProblemError with the reason if it is refused.
 
-    window: what is black and white in deep values; None: estimated from this file alone.
+    `window`: the black and white values for deep images. None: they are estimated from this file.
     """
     try:
         with imaging.decoded(data, window=window, max_pixels=max_pixels, side=DISPLAY_SIDE) as decoded:
@@ -60,8 +63,8 @@ def _picture(decoded: imaging.Decoded) -> Picture:
     scaled = max(decoded.width, decoded.height) > DISPLAY_SIDE
     display = None
     if scaled or not decoded.exact:
-        # Without loss, so that people see what encoders get. A large photograph is scaled down, and then interpolated
-        # pixels are stored with little loss: it would be ten times as many bytes otherwise.
+        # Lossless, so that users see the same pixels as encoders. A large photograph is scaled down and its
+        # interpolated pixels are stored with little loss, because lossless files would be ten times larger.
         lossless = not scaled or bool(decoded.sample)
         display = _webp(decoded.image, DISPLAY_SIDE, quality=90, lossless=lossless)
     notes = tuple(Note(finding.code, OUTCOMES[finding.code], finding.detail) for finding in decoded.findings)
@@ -72,11 +75,11 @@ def _picture(decoded: imaging.Decoded) -> Picture:
 def _webp(picture: Image.Image, side: int, *, quality: int, lossless: bool = False) -> bytes:
     small = picture
     if max(picture.size) > side:
-        # As Image.thumbnail does, which would need a copy of the whole picture.
+        # The same as Image.thumbnail, which would need a copy of the whole picture.
         small = picture.resize(_fitting(picture.size, side), Image.Resampling.LANCZOS, reducing_gap=3.0)
     out = io.BytesIO()
-    # No EXIF, no location, no profile: only the pixels. Method 0: half the time of the usual 4 for as many bytes.
-    # For lossless files, quality is the effort.
+    # Only the pixels: no EXIF, no location, no profile. Method 0 takes half the time of the default 4 for the
+    # same number of bytes. For lossless files, `quality` is the effort.
     small.convert("RGB").save(
         out,
         "WEBP",
@@ -91,7 +94,10 @@ def _webp(picture: Image.Image, side: int, *, quality: int, lossless: bool = Fal
 
 
 def _fitting(size: tuple[int, int], side: int) -> tuple[int, int]:
-    """Return the size that Image.thumbnail chooses for a square: the aspect ratio is kept as far as whole numbers can."""
+    """Return the size that Image.thumbnail chooses for a square of this side.
+
+    The aspect ratio is kept as far as whole numbers allow.
+    """
     aspect = size[0] / size[1]
     if aspect <= 1:
         return _nearest(side * aspect, lambda n: abs(aspect - n / side)), side

@@ -1,12 +1,13 @@
-"""Storing an import's files: hash, check, write, record — in windows, with flat memory, safe to repeat.
+"""Store the files of an import in windows: hash, check, write and record. Memory use stays flat.
 
-Safe to repeat because nothing is remembered outside the tables: a second run after a kill reads the same
-entries in the same order, finds in the database what is stored already and skips its decoding. The counts
-follow from what is there: added = images whose batch is this one, rejected = files with a problem,
-duplicates = all others. So a retry, or a second worker at the same time, counts nothing twice.
+An import may be repeated, because nothing is remembered outside the database. A second run after a kill reads
+the same entries in the same order, finds the stored images in the database and does not decode them again.
+The counts follow from the database: added = images of this batch, rejected = files with a problem, duplicates
+= all others. A retry, or a second worker at the same time, therefore counts nothing twice.
 
-A file can kill the worker that decodes it. The hashes of the files in hand are stored (jobs.in_hand); after a death they
-are examined one at a time, and one that kills again is refused by name.
+A file can kill the worker that decodes it. The hashes of the files that are being examined are stored
+(jobs.in_hand). After a death these files are examined one at a time, and a file that kills a worker again is
+refused.
 """
 
 import hashlib
@@ -34,20 +35,20 @@ from mekiki.jobs.in_hand import Hand
 WINDOW_FILES = 64
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 WINDOW_BYTES = 48 * 1024 * 1024
+_NEAR = 8  # windows; a storage limit is near if fewer windows fit
 # Threads, not processes: Pillow and hashlib release the GIL, and a Celery worker may not fork children.
-_NEAR = 8  # windows: with room for fewer, a limit of storage is near
 THREADS = max(2, min(8, os.cpu_count() or 2))
 
 Progress = Callable[[int, int | None], None]
 
 
 class AlreadyFinishedError(Exception):
-    """Another worker has finished this batch meanwhile."""
+    """Error for a batch that another worker has finished in the meantime."""
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What came of the entries: files taken or known, files refused, whether there was a table of metadata."""
+    """Counts of an import: accepted or known files, refused files, and whether it had a table of metadata."""
 
     taken: int
     rejected: int
@@ -56,37 +57,40 @@ class Counts:
 
 @dataclass
 class _Window:
-    """A few dozen entries on their way through the threads together."""
+    """A few dozen entries that pass through the threads together."""
 
     size: int = 0
     files: int = 0
-    alone: bool = False  # nothing else may be in hand while it is examined
+    alone: bool = False  # no other file may be examined at the same time
     good: list[tuple[Entry, str, "Future[pictures.Picture] | None"]] = field(default_factory=list)
     pixel_windows: dict[str, PixelWindow] = field(default_factory=dict)  # by hash, of deep images
     bad: list[tuple[str, ProblemError | Note]] = field(default_factory=list)
-    # Near a limit of storage, files are written only once it is known that they fit.
+    # False near a storage limit: files are then written only after it is known that they fit.
     is_written: bool = True
 
 
 def limits_from_settings() -> Limits:
-    """The bounds the environment sets."""
+    """Return the limits of the settings."""
     return Limits(
         settings.MAX_FILE_BYTES, settings.MAX_ARCHIVE_BYTES, settings.MAX_ARCHIVE_FILES, settings.MAX_PIXELS
     )
 
 
 def audit_key(seed: str, sha256: str) -> float:
-    """A uniform number in [0, 1) for an image; below the dataset's audit share it is in the audit reserve.
+    """Return a uniform number in [0, 1) for an image. Below the audit share: the audit reserve.
 
-    SHA-256 of seed, a zero byte and the hash; the first 53 bits. workers.acquisition.audit computes the same
-    (a test compares them), and so can an auditor.
+    It is the first 53 bits of the SHA-256 of seed, a zero byte and the hash. workers.acquisition.audit
+    computes the same number (a test compares them), and an auditor can do so too.
     """
     digest = hashlib.sha256(seed.encode() + b"\0" + sha256.lower().encode()).digest()
     return (int.from_bytes(digest[:8], "big") >> 11) / float(1 << 53)
 
 
 def store_all(batch: ImportBatch, source: Source, progress: Progress, hand: Hand) -> Counts:
-    """Store every entry of the source. Whatever `progress` raises stops it, with nothing half-written."""
+    """Store every entry of the source and return the counts.
+
+    An exception of `progress` stops the import, and nothing is left half-written.
+    """
     limits = limits_from_settings()
     walk = Walk(source, limits)
     total = walk.total
@@ -157,7 +161,10 @@ def _windows(
 
 
 def _pages(entries: Iterable[Entry], limits: Limits, hand: Hand) -> Iterator[Entry | None]:
-    """The entries, with a TIFF of many pages replaced by its pages. None: finish what is in hand first."""
+    """Yield the entries. The pages of a TIFF replace the TIFF itself.
+
+    None means that all earlier entries must be finished before the next one is read.
+    """
     for entry in entries:
         pages = 0
         sha256 = hashlib.sha256(entry.data).hexdigest() if entry.data.startswith(TIFF) else ""
@@ -172,7 +179,7 @@ def _pages(entries: Iterable[Entry], limits: Limits, hand: Hand) -> Iterator[Ent
                     pages += 1
                     yield _page(entry, number, page)
             except imaging.ImagingError:
-                pages = 0  # reported when the file itself is examined
+                pages = 0  # reported later, when the file itself is examined
         if sha256:
             hand.put_down(sha256)
         if not pages:
@@ -202,7 +209,7 @@ def _submit(
     limits: Limits,
     hand: Hand,
 ) -> _Window:
-    """Send to the threads what the dataset does not hold yet."""
+    """Send the entries that the dataset does not have yet to the threads."""
     hashes = {sha256 for _, sha256 in entries}
     known = set(Image.objects.filter(dataset=dataset, sha256__in=hashes).values_list("sha256", flat=True))
     if window.alone:
@@ -223,10 +230,10 @@ def _submit(
     for entry, sha256 in entries:
         if sha256 in known:
             window.good.append((entry, sha256, None))
-        elif (full := room.is_full()) is not None:  # nothing more fits: not even decoded
+        elif (full := room.is_full()) is not None:  # no space is left, so the file is not decoded
             window.bad.append((entry.where or entry.name, full))
         else:
-            # A second copy in the same window is examined too: should it be bad, both are reported.
+            # A second copy in the same window is examined too. If it is damaged, both are reported.
             pixel_window = pixel_windows.of(groups[sha256])
             if pixel_window is not None:
                 window.pixel_windows[sha256] = pixel_window
@@ -242,14 +249,14 @@ def _submit(
 def _store(
     dataset_id: int, sha256: str, data: bytes, limits: Limits, levels: imaging.Window | None
 ) -> pictures.Picture:
-    """Examine one file and write it with its derivatives. Runs in a thread; touches no database."""
+    """Examine one file and write it with its derivatives. Runs in a thread and uses no database."""
     picture = pictures.examine(data, max_pixels=limits.pixels, window=levels)
     _write(dataset_id, sha256, data, picture)
     return picture
 
 
 def _write(dataset_id: int, sha256: str, data: bytes, picture: pictures.Picture) -> None:
-    """Write an image and what is shown of it."""
+    """Write an original, its thumbnail and its display file."""
     if picture.display is not None:
         storage.put(storage.display_name(dataset_id, sha256), picture.display)
     storage.put(storage.thumb_name(dataset_id, sha256), picture.thumb)
@@ -257,17 +264,17 @@ def _write(dataset_id: int, sha256: str, data: bytes, picture: pictures.Picture)
 
 
 class _Run:
-    """The recording half of one run over an import."""
+    """The recording part of one run over an import."""
 
     def __init__(self, batch: ImportBatch, hand: Hand) -> None:
         self.batch = batch
         self._hand = hand
         self.report = Report(batch)
-        # Images of this import whose own entry was met; images that this import gave metadata to.
+        # `met`: images of this import with an entry that was seen. `applied`: images that got metadata.
         self.met, self.applied = NumberSet(), NumberSet()
 
     def finish(self, window: _Window) -> tuple[int, int]:
-        """Record a window once its files are written. Returns (files taken, files refused)."""
+        """Record a window after its files are written. Return (files accepted, files refused)."""
         new: list[tuple[Entry, Image, pictures.Picture]] = []
         lines: list[tuple[str, ProblemError | Note]] = list(window.bad)
         taken: list[tuple[Entry, str]] = []
@@ -279,14 +286,15 @@ class _Run:
                 except ProblemError as problem:
                     lines.append((where, problem))
                     continue
-                # Notes about a picture that is kept, such as frames that were left out.
+                # Notes about an accepted picture, such as frames that were left out.
                 lines += [(where, note) for note in picture.notes]
                 image = _image(self.batch, entry, sha256, picture, window.pixel_windows.get(sha256))
                 new.append((entry, image, picture))
             lines += [(where, note) for note in entry.notes]
             taken.append((entry, sha256))
         with transaction.atomic():
-            # A worker that was taken for dead may still be running: once the batch is finished it writes nothing.
+            # A worker that was considered dead may still run. It must write nothing after the batch is
+            # finished.
             row = ImportBatch.objects.select_for_update(no_key=True).filter(pk=self.batch.pk).first()
             if row is None or row.finished_at is not None:
                 raise AlreadyFinishedError
@@ -308,7 +316,10 @@ class _Run:
         return len(taken), refused
 
     def _beyond_limits(self, images: list[Image]) -> dict[str, ProblemError]:
-        """Return, by hash, why images are not stored. Until the transaction ends, no other import takes the room."""
+        """Return hash → problem for images that exceed a storage limit.
+
+        Until the transaction ends, no other import takes the free space.
+        """
         room = quotas.room_in(self.batch.dataset, lock=True)
         if not room or not images:
             return {}
@@ -328,7 +339,7 @@ class _Run:
         return full
 
     def _compare(self, taken: list[tuple[Entry, str]]) -> list[tuple[str, ProblemError | Note]]:
-        """Keep the further names and the metadata of entries whose content is known. Returns lines of the report."""
+        """Store further names and metadata of entries with known content. Return report lines."""
         hashes = {sha256 for _, sha256 in taken}
         stored = Image.objects.filter(dataset=self.batch.dataset, sha256__in=hashes).only(
             "sha256", "name", "batch_id", "metadata"
@@ -338,7 +349,7 @@ class _Run:
         names, updates = [], []
         for entry, sha256 in taken:
             image = kept.get(sha256)
-            if image is None:  # removed by somebody at this moment
+            if image is None:  # removed at this moment by another process
                 continue
             where = entry.where or entry.name
             is_own = image.batch_id == self.batch.pk and image.name == entry.name and self.met.add(image.pk)
@@ -376,5 +387,5 @@ def _image(
 
 
 def record_problems(batch: ImportBatch, problems: Iterable[tuple[str, ProblemError | Note]]) -> None:
-    """Store lines of the import's report; the same file with the same code once."""
+    """Store lines of the import's report. The same file with the same code is stored once."""
     Report(batch).add(problems)

@@ -1,4 +1,4 @@
-"""The report of one import: lines about files, bounded in number for each kind."""
+"""The report of one import: lines about files, with a maximum number of lines for each code."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -7,19 +7,22 @@ from mekiki.datasets.importing.names import escaped
 from mekiki.datasets.models import ImportBatch, ImportProblem
 from mekiki.datasets.problems import Note, ProblemError
 
-# Lines listed of one kind; above it, one line states the full number.
+# Maximum number of lines for one code. If there are more, one further line states their number.
 MAX_LINES_OF_A_KIND = 10_000
 
 
 class Report:
-    """Writes lines of a report. The same name and code make one line, also when an import runs again."""
+    """The report lines of one import.
+
+    The same name and code give one line, even if the import runs again.
+    """
 
     def __init__(self, batch: ImportBatch) -> None:
         self._batch = batch
         self._lines: Counter[str] = Counter()
 
     def add(self, lines: Iterable[tuple[str, ProblemError | Note]]) -> None:
-        """Store (name, problem) lines; those above the bound are only counted."""
+        """Store (name, problem) lines. Lines above the maximum are only counted."""
         rows = []
         for name, problem in lines:
             self._lines[problem.code] += 1
@@ -28,7 +31,7 @@ class Report:
         ImportProblem.objects.bulk_create(rows, ignore_conflicts=True, batch_size=1000)
 
     def close(self) -> None:
-        """Add a line for each kind that has more lines than are listed."""
+        """Add a line for each code that has more lines than are listed."""
         for code, count in self._lines.items():
             if count > MAX_LINES_OF_A_KIND:
                 problem = ProblemError("more_not_listed", count=count, limit=MAX_LINES_OF_A_KIND)
@@ -45,7 +48,7 @@ class Report:
 
 
 class NumberSet:
-    """A set of whole numbers that lie close together: one bit a number."""
+    """A set of non-negative integers that lie close together, stored as one bit a number."""
 
     _BITS = 1 << 16
 
@@ -53,7 +56,7 @@ class NumberSet:
         self._blocks: dict[int, bytearray] = {}
 
     def add(self, number: int) -> bool:
-        """Put a number in. Returns whether it is new."""
+        """Add a number. Return whether it is new."""
         block = self._blocks.setdefault(number // self._BITS, bytearray(self._BITS // 8))
         at, bit = divmod(number % self._BITS, 8)
         new = not block[at] >> bit & 1

@@ -1,6 +1,7 @@
-"""The tables of metadata of one import, on disk: their bytes until they are read, and then their rows.
+"""Storage on disk for the tables of metadata of one import: first their bytes, then their rows.
 
-A table may have a million rows. Rows as objects would take a gigabyte; here memory stays flat, at a few megabytes.
+A table may have a million rows. Rows as Python objects would need a gigabyte. With this store, memory use
+stays at a few megabytes.
 """
 
 import contextlib
@@ -16,18 +17,20 @@ from typing import BinaryIO
 
 from mekiki.datasets.problems import ProblemError
 
-MAX_ROWS = 1_000_000  # of all tables of an import
-MAX_BYTES = 256 * 1024 * 1024  # the same, unpacked
-NO_MATCH = 99  # the rank of a row that fits no file
+MAX_ROWS = 1_000_000  # of all tables of an import together
+MAX_BYTES = 256 * 1024 * 1024  # of all tables of an import together, unpacked
+NO_MATCH = 99  # the rank of a row that matches no file
 _MEMORY_KB = 16 * 1024
 _BATCH = 1000
 _FILTER_BITS = 1 << 24
 _COLUMNS = "id, line, cell, vals, rank, files, first, conflict"
 _SCHEMA = f"""
-PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE; PRAGMA cache_size = -{_MEMORY_KB};
+PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE; \
+PRAGMA cache_size = -{_MEMORY_KB};
 CREATE TABLE rows (
     id INTEGER PRIMARY KEY, tab INTEGER, line INTEGER, cell TEXT, vals TEXT, key BLOB, ending BLOB,
-    rank INTEGER DEFAULT {NO_MATCH}, files INTEGER DEFAULT 0, first BLOB DEFAULT '', conflict INTEGER DEFAULT 0,
+    rank INTEGER DEFAULT {NO_MATCH}, files INTEGER DEFAULT 0, first BLOB DEFAULT '', \
+conflict INTEGER DEFAULT 0,
     open INTEGER DEFAULT 1
 );
 CREATE INDEX by_key ON rows (tab, key);
@@ -37,7 +40,11 @@ CREATE INDEX by_ending ON rows (tab, ending) WHERE ending IS NOT NULL;
 
 @dataclass
 class StoredRow:
-    """A row of a table. rank, files, first: the closest kind of match so far, how many files it fits, the first."""
+    """A row of a table.
+
+    `rank` is the closest kind of match so far, `files` the number of files that match, and `first` the first
+    of them.
+    """
 
     id: int
     line: int
@@ -50,13 +57,13 @@ class StoredRow:
 
     @property
     def values(self) -> dict[str, str]:
-        """Column → text."""
+        """Return column → text."""
         columns: dict[str, str] = json.loads(self.text)
         return columns
 
 
 class TableStore:
-    """Bytes and rows of tables, in two files without a name that go with this object or with the process."""
+    """Bytes and rows of tables, in two unlinked files that vanish with this object or the process."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -64,11 +71,11 @@ class TableStore:
         self._bytes = self._rows = self._tables = 0
         self._connection: sqlite3.Connection | None = None
         self._waiting: list[tuple[object, ...]] = []
-        # Most names of a large import are in no table: a bit for each key saves the look-up.
+        # Most names of a large import are in no table. One bit for each key avoids the query.
         self._filter = bytearray(0)
 
     def close(self) -> None:
-        """Give the space on the disk back."""
+        """Close both files, which frees the disk space."""
         if self._raw is not None:
             self._raw.close()
         if self._connection is not None:
@@ -76,7 +83,11 @@ class TableStore:
         self._raw = self._connection = None
 
     def keep(self, pieces: Iterable[bytes]) -> tuple[int, int]:
-        """Store the bytes of a table; returns their place. ProblemError: metadata_too_much, or what `pieces` raises."""
+        """Store the bytes of a table and return their place (offset, size).
+
+        Raises ProblemError metadata_too_much if all tables together exceed MAX_BYTES, and what `pieces`
+        raises.
+        """
         if self._raw is None:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._raw = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115
@@ -90,18 +101,21 @@ class TableStore:
         return start, at - start
 
     def open(self, place: tuple[int, int]) -> BinaryIO:
-        """Return the bytes of a table, to be read from their beginning."""
+        """Return a reader at the beginning of a table's bytes."""
         assert self._raw is not None
         self._raw.flush()
         return io.BufferedReader(_Part(self._raw.fileno(), *place), 1 << 16)
 
     def new_table(self) -> int:
-        """Return the number of one more table."""
+        """Return the number of a new table."""
         self._tables += 1
         return self._tables
 
     def add(self, table: int, line: int, cell: str, values: dict[str, str], keys: tuple[str, str]) -> bool:
-        """Store a row. keys: see metadata.keys_of. False: the tables of this import have as many rows as they may."""
+        """Store a row. `keys`: see metadata.keys_of.
+
+        Returns False if the tables of this import have MAX_ROWS rows already.
+        """
         if self._rows >= MAX_ROWS:
             return False
         self._rows += 1
@@ -116,16 +130,16 @@ class TableStore:
         return True
 
     def drop(self, table: int) -> None:
-        """Forget the rows of a table that could not be read to its end."""
+        """Delete the rows of a table that could not be read to its end."""
         dropped = self._db.execute("DELETE FROM rows WHERE tab = ?", (table,)).rowcount
         self._rows -= dropped
 
     def by_key(self, table: int, key: str, most: int) -> list[StoredRow]:
-        """Return open rows of this key, in the order of the table."""
+        """Return open rows with this key, in the order of the table."""
         return self._find(table, "key", key, most)
 
     def by_ending(self, table: int, ending: str, most: int) -> list[StoredRow]:
-        """Return open rows whose path ends with this name."""
+        """Return open rows with a path that ends with this name."""
         return self._find(table, "ending", ending, most)
 
     def _find(self, table: int, column: str, key: str, most: int) -> list[StoredRow]:
@@ -133,20 +147,21 @@ class TableStore:
         if not self._is_marked(table, blob):
             return []
         cursor = self._db.execute(
-            f"SELECT {_COLUMNS} FROM rows WHERE tab = ? AND {column} = ? AND open ORDER BY id LIMIT ?",  # noqa: S608
+            f"SELECT {_COLUMNS} FROM rows WHERE tab = ? AND {column} = ? AND open"  # noqa: S608
+            " ORDER BY id LIMIT ?",
             (table, blob, most),
         )
         return [_row(values) for values in cursor]
 
     def save(self, row: StoredRow) -> None:
-        """Store what a row fits."""
+        """Store the match of a row."""
         self._db.execute(
             "UPDATE rows SET rank = ?, files = ?, first = ?, conflict = ? WHERE id = ?",
             (row.rank, row.files, row.first, row.conflict, row.id),
         )
 
     def close_matched(self, table: int) -> bool:
-        """From now on only rows that fit nothing are found. Returns whether there are any."""
+        """Exclude matched rows from later searches. Return whether any row is still open."""
         self._db.execute("UPDATE rows SET open = 0 WHERE tab = ? AND files > 0", (table,))
         return (
             self._db.execute("SELECT 1 FROM rows WHERE tab = ? AND open LIMIT 1", (table,)).fetchone()
@@ -154,12 +169,12 @@ class TableStore:
         )
 
     def unmatched(self, table: int, length: int) -> Iterator[list[StoredRow]]:
-        """Yield rows that fit nothing, a few hundred at a time, whose cell has this many characters."""
+        """Yield unmatched rows with a cell of this length, a few hundred at a time."""
         after = 0
         while True:
             cursor = self._db.execute(
-                f"SELECT {_COLUMNS} FROM rows WHERE tab = ? AND id > ? AND files = 0 AND length(cell) = ?"  # noqa: S608
-                " ORDER BY id LIMIT 500",
+                f"SELECT {_COLUMNS} FROM rows WHERE tab = ? AND id > ?"  # noqa: S608
+                " AND files = 0 AND length(cell) = ? ORDER BY id LIMIT 500",
                 (table, after, length),
             )
             rows = [_row(values) for values in cursor]
@@ -169,9 +184,13 @@ class TableStore:
             yield rows
 
     def lost(self, table: int) -> Iterator[StoredRow]:
-        """Yield the rows that were not used: they fit nothing, or more than one file, or contradict another row."""
+        """Yield the rows that were not used.
+
+        These rows match no file or more than one, or they contradict another row.
+        """
         cursor = self._db.execute(
-            f"SELECT {_COLUMNS} FROM rows WHERE tab = ? AND (files <> 1 OR conflict) ORDER BY id",  # noqa: S608
+            f"SELECT {_COLUMNS} FROM rows WHERE tab = ? AND (files <> 1 OR conflict)"  # noqa: S608
+            " ORDER BY id",
             (table,),
         )
         return map(_row, cursor)
@@ -182,7 +201,7 @@ class TableStore:
 
     @property
     def _db(self) -> sqlite3.Connection:
-        """The database of the rows, with all of them in it."""
+        """Return the connection to the database of rows, after all waiting rows are inserted."""
         if self._connection is None:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle, path = tempfile.mkstemp(dir=self._folder, prefix="tables-")
@@ -192,7 +211,7 @@ class TableStore:
                 self._connection.executescript(_SCHEMA)
                 self._connection.execute("BEGIN")
             finally:
-                # Open, but without a name: nothing is left of it after a kill.
+                # The open file has no name, so nothing is left of it after a kill.
                 with contextlib.suppress(OSError):
                     Path(path).unlink()
         if self._waiting:
@@ -219,7 +238,10 @@ class TableStore:
 
 
 def _blob(text: str) -> bytes:
-    """Names from a disk may hold bytes that no encoding reads, as lone surrogates."""
+    """Return a name as bytes.
+
+    Names from a disk may hold bytes that no encoding reads, as lone surrogates.
+    """
     return text.encode("utf-8", "surrogatepass")
 
 
@@ -229,7 +251,7 @@ def _row(values: tuple[int, int, str, str, int, int, bytes, int]) -> StoredRow:
 
 
 class _Part(io.RawIOBase):
-    """A part of a file, read from its beginning; the file's own position does not matter."""
+    """A part of a file, read from its beginning. The position of the file itself is not used."""
 
     def __init__(self, handle: int, start: int, size: int) -> None:
         self._handle, self._at, self._end = handle, start, start + size

@@ -1,4 +1,4 @@
-"""Reading metadata.csv: one table of text, with everything that could not be kept listed."""
+"""Reader for metadata.csv. Everything that cannot be kept is reported."""
 
 import csv
 import io
@@ -15,9 +15,9 @@ from mekiki.datasets.problems import Note, ProblemError
 MAX_KEYS = 30
 MAX_TEXT = 200  # characters of a key or value
 MAX_ROW = 1 << 20  # characters of a row
-MAX_COLUMNS = 10_000  # of a header; MAX_KEYS of them are kept
-_SAMPLE_BYTES = 1 << 20  # of all tables together, from which their encoding is chosen
-Open = Callable[[], BinaryIO]  # a table's bytes, from their beginning
+MAX_COLUMNS = 10_000  # of a header; the first MAX_KEYS are kept
+_SAMPLE_BYTES = 1 << 20  # of all tables together; their encoding is chosen from these bytes
+Open = Callable[[], BinaryIO]  # opens a table at its beginning
 Take = Callable[[int, str, dict[str, str]], bool]  # (line, cell that names the file, other cells by column)
 _FILE_COLUMNS = (
     *(
@@ -44,17 +44,17 @@ _FILE_COLUMNS = (
         "sha256",
     ),
 )
-_WORD_GAP = re.compile(r"[\s_-]+")  # "Image Name", "image_name" and "imagename" are one name
+_WORD_GAP = re.compile(r"[\s_-]+")  # "Image Name", "image_name" and "imagename" are the same name
 _EXAMPLES = 5  # rows or columns named in one line of the report
 _MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 
 def mark(data: bytes) -> str | None:
-    """The encoding that the first bytes state; None: they state none."""
+    """Return the encoding that the first bytes state, or None."""
     for magic, encoding in _MARKS:
         if data.startswith(magic):
             return encoding
-    # UTF-16 without a mark: every second byte of Latin text is zero.
+    # UTF-16 without a byte order mark: every second byte of Latin text is zero.
     head = data[:200]
     if len(head) >= 4 and head[1::2].count(0) > len(head) // 10 and not head[::2].count(0):
         return "utf-16-le"
@@ -64,7 +64,7 @@ def mark(data: bytes) -> str | None:
 
 
 def choose_encoding(openers: Iterable[Open]) -> str | None:
-    """Return the one encoding of all tables that state none; None: there is none that reads them all."""
+    """Return one encoding for all tables that state none. None: no encoding reads all of them."""
     samples, left = [], _SAMPLE_BYTES
     for open_table in openers:
         with open_table() as file:
@@ -75,7 +75,7 @@ def choose_encoding(openers: Iterable[Open]) -> str | None:
 
 
 def _sample(open_table: Open, most: int) -> bytes:
-    """Return lines that are not ASCII: the first ones, and one that is not UTF-8 wherever it stands."""
+    """Return lines that are not ASCII: the first lines, and the first line that is not UTF-8."""
     lines, size, is_utf8 = [], 0, True
     with open_table() as file:
         while line := file.readline(MAX_ROW):
@@ -98,10 +98,10 @@ def _reads(data: bytes, codec: str) -> bool:
 
 
 def parse(open_table: Open, encoding: str | None, take: Take) -> list[Note]:
-    """Read a table (comma, semicolon or tab) row by row; returns lines of the report about what was not kept of it.
+    """Read a table (comma, semicolon or tab) row by row. Return report lines about what was not kept.
 
-    `encoding` is used where the table states none. `take` stores a row; False: there is no room for it.
-    ProblemError("metadata_invalid") with the reason when the table cannot be used.
+    `encoding` is used if the table states none. `take` stores a row and returns False if there is no room for
+    it. Raises ProblemError metadata_invalid with the reason if the table cannot be used.
     """
     try:
         with open_table() as file:
@@ -135,9 +135,9 @@ def _first_that_reads(open_table: Open) -> str:
 
 
 def _beginning(open_table: Open, codec: str) -> tuple[str, int, bool]:
-    """Return (delimiter, characters before the table, whether a line "sep=;" is among them).
+    """Return (delimiter, characters before the table, whether they include a line "sep=;").
 
-    Excel's first line states the delimiter, else it is the commonest of the header.
+    The line "sep=" of Excel states the delimiter. Otherwise it is the most frequent one in the header.
     """
     with _text(open_table, codec) as text:
         head = text.read(1 << 16)
@@ -149,7 +149,10 @@ def _beginning(open_table: Open, codec: str) -> tuple[str, int, bool]:
 
 
 class _Lines:
-    """Lines for csv.reader. csv.Error: a row that is too long, or a character that no table has."""
+    """The lines of a table, for csv.reader.
+
+    Raises csv.Error if a row is too long or has a NUL character.
+    """
 
     def __init__(self, text: io.TextIOWrapper) -> None:
         self._text = text
@@ -224,7 +227,10 @@ def _table(reader: Iterator[list[str]], lines: _Lines, sep_line: bool, take: Tak
 
 
 def _columns(header: list[str]) -> tuple[list[str], list[str]]:
-    """(a name for every column, names that had to be made): empty ones and repeated ones keep their values."""
+    """Return (a name for every column, the names that were changed).
+
+    Columns with an empty or a repeated name get a new name and keep their values.
+    """
     columns: list[str] = []
     taken: set[str] = set()
     made = []
@@ -245,12 +251,15 @@ def _columns(header: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _clean(text: str) -> str:
-    """A cell on one line, with composed characters; control characters are shown, not deleted."""
+    """Return a cell on one line, with composed characters.
+
+    Control characters are escaped, not deleted.
+    """
     return names.escaped(" ".join(unicodedata.normalize("NFC", text).split()))
 
 
 class _Rows:
-    """Counts rows and keeps the first few line numbers; a row counts once."""
+    """A count of rows with the first few line numbers. A row counts once."""
 
     def __init__(self) -> None:
         self.count = 0

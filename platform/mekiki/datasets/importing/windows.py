@@ -1,4 +1,4 @@
-"""The pixel window of each group of deep images: which group an image is in, and the first estimate."""
+"""The pixel windows of groups of deep images. A group is a camera and a type of values."""
 
 import itertools
 from collections.abc import Iterable
@@ -12,20 +12,21 @@ from mekiki.datasets.models import Dataset, Image, PixelWindow
 
 CAMERA_COLUMNS = ("camera", "カメラ", "camera id", "camera_id", "camera name", "camera_name")
 IMAGES_FOR_ESTIMATE = 16
-PIXELS_FOR_ESTIMATE = 100_000_000  # of all of them together, so that large images do not hold an import up
+PIXELS_FOR_ESTIMATE = 100_000_000  # sum over these images, so that large images do not delay an import
 
 
 def camera_of(metadata: dict[str, str] | None) -> str:
-    """Return the camera that the metadata names; empty where it names none."""
+    """Return the camera that the metadata names, or "" if it names none."""
     by_name = {str(name).strip().casefold(): value for name, value in (metadata or {}).items()}
     names = (str(by_name[name]).strip() for name in CAMERA_COLUMNS if by_name.get(name))
     return next(names, "")[:200]
 
 
 def follow_cameras(images: Iterable[Image]) -> None:
-    """Give deep images whose corrected metadata names another camera the window of that camera, without saving them.
+    """Assign deep images to the window of the camera that their corrected metadata names.
 
-    A camera without a window gets the values of the image's former one. `window_version` 0: the picture is made again.
+    The images are not saved. A camera without a window gets a window with the values of the image's former
+    window. `window_version` 0 means that the picture must be rendered again.
     """
     for image in images:
         before = image.window
@@ -57,7 +58,10 @@ class Windows:
         return {group for group in groups if group[1] and group not in self._known}
 
     def estimate(self, group: tuple[str, str], files: Iterable[bytes], *, max_pixels: int) -> None:
-        """Estimate the window of a group from its first images and store it; the first estimate stands."""
+        """Estimate the window of a group from its first images and store it.
+
+        If a window of the group exists already, it is kept.
+        """
         camera, sample = group
         values: list[NDArray[np.float64]] = []
         pixels = 0
@@ -91,5 +95,5 @@ class Windows:
         self._known[group] = window
 
     def of(self, group: tuple[str, str]) -> PixelWindow | None:
-        """Return the group's window; None for images of 8 bits."""
+        """Return the window of the group, or None for images of 8 bits."""
         return self._known.get(group)

@@ -1,4 +1,4 @@
-"""Every write to datasets, their imports and images."""
+"""Services for all writes to datasets, imports and images."""
 
 from mekiki.datasets.services.datasets import (
     archive_dataset,

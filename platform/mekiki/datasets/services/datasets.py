@@ -1,4 +1,4 @@
-"""Making a dataset, changing its settings, putting it away."""
+"""Services that create a dataset, change its settings and archive it."""
 
 from typing import Any
 
@@ -27,11 +27,12 @@ EDITABLE = frozenset(
 def create_dataset(
     *, name: str, user: User, slug: str = "", description: str = "", **settings: Any
 ) -> Dataset:
-    """A new dataset; its maker becomes its admin.
+    """Create a dataset. The user becomes its admin.
 
-    slug: made from the name where empty; a name without any letter gives dataset-<n>. settings: encoder_name,
-    seed, audit_fraction, queue_target, acquisition, retrain_every, overlap. PermissionDenied unless the user may
-    create datasets; ValidationError for a value out of range or a taken address.
+    An empty `slug` is derived from the name. A name without any letter gives dataset-<n>. `settings` may hold
+    encoder_name, seed, audit_fraction, queue_target, acquisition, retrain_every and overlap. Raises
+    PermissionDenied unless the user may create datasets. Raises ValidationError if a value is out of range or
+    the address is taken.
     """
     if not (user.is_active and (user.may_create_datasets or user.is_superuser)):
         raise PermissionDenied(_("You may not create datasets. Ask an admin of the platform to allow it."))
@@ -65,7 +66,7 @@ def create_dataset(
                     data={"name": dataset.name, "slug": dataset.slug, "encoder": dataset.encoder_name},
                 )
         except IntegrityError:
-            if slug:  # Taken between the check and the insert.
+            if slug:  # taken between the check and the insert
                 raise ValidationError({"slug": slugs.taken()}) from None
             continue
         return dataset
@@ -73,15 +74,16 @@ def create_dataset(
 
 
 def _plain_slug(number: int) -> str:
-    """Return the number-th address to try for a name that gives none, such as "…"."""
+    """Return the number-th address to try for a name that gives no address, such as "…"."""
     return f"dataset-{Dataset.objects.count() + 1 + number}"
 
 
 @transaction.atomic
 def change_address(*, dataset: Dataset, user: User, slug: str) -> Dataset:
-    """Give a dataset another address; the old one leads to it from now on.
+    """Give a dataset another address. The old address redirects to it from now on.
 
-    PermissionDenied unless the user is its admin. ValidationError: malformed, reserved or another dataset's address.
+    Raises PermissionDenied unless the user is an admin of the dataset. Raises ValidationError if the address
+    is malformed, reserved or belongs to another dataset.
     """
     if not at_least(role_in(user, dataset), Role.ADMIN):
         raise PermissionDenied(_("Only an admin of the dataset can change its address."))
@@ -105,8 +107,8 @@ def change_address(*, dataset: Dataset, user: User, slug: str) -> Dataset:
 def update_settings(*, dataset: Dataset, user: User, **changes: Any) -> Dataset:
     """Change name, description, audit_fraction, queue_target, acquisition, retrain_every or overlap.
 
-    A new audit share or a longer queue asks for the queue to be filled anew. ValidationError for a value out of range. Nothing is recorded
-    when nothing changes.
+    A new audit share or a longer queue starts a job that refills the queue. Nothing is recorded if nothing
+    changes. Raises ValidationError if a value is out of range.
     """
     if unknown := set(changes) - EDITABLE:
         raise TypeError(f"Not settings that can change: {', '.join(sorted(unknown))}")
@@ -127,14 +129,15 @@ def update_settings(*, dataset: Dataset, user: User, **changes: Any) -> Dataset:
     )
     more = row.queue_target > before.get("queue_target", row.queue_target)
     if ("audit_fraction" in before or more) and hasattr(row, "champion") and row.images.exists():
-        # What waits was chosen by the old share: nobody should be asked actively about what is now for the audit.
+        # The waiting items were chosen by the old share. Images that are now in the audit reserve must not be
+        # asked about in another stream.
         enqueue(kind=Kind.REFILL, dataset=row, user=user)
     return row
 
 
 @transaction.atomic
 def archive_dataset(*, dataset: Dataset, user: User) -> None:
-    """Put a dataset away: nobody sees it any more and its jobs stop. Nothing is deleted."""
+    """Archive a dataset: nobody sees it any more and its jobs are cancelled. Nothing is deleted."""
     row = Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
     if row.archived_at is not None:
         return

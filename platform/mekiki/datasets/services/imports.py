@@ -1,4 +1,4 @@
-"""Running an import: what the worker calls."""
+"""Services that start and run an import. A worker calls run_import."""
 
 import shutil
 from collections.abc import Callable
@@ -27,10 +27,10 @@ from mekiki.jobs.services import enqueue
 
 
 def import_folder(*, dataset: Dataset, path: str | Path, user: User | None, every_page: bool = False) -> Job:
-    """Import a folder, a zip or a single file that lies on the server. The worker must be able to read it.
+    """Import a folder, a zip or a single file from the server's disk. The worker must be able to read it.
 
-    every_page: every page of a TIFF becomes an image, not only the largest. ValidationError when there is nothing at
-    the path, or neither a file nor a folder.
+    `every_page`: every page of a TIFF becomes an image, not only the largest. Raises ValidationError if the
+    path does not exist, or is neither a file nor a folder.
     """
     place = Path(path).expanduser().absolute()
     shown = {"path": Folder(place).shown_path}
@@ -41,7 +41,8 @@ def import_folder(*, dataset: Dataset, path: str | Path, user: User | None, ever
     if (kind := kind_of(mode)) not in {"", "folder"}:
         raise ValidationError(
             _(
-                "%(path)s is not a file but a %(kind)s. Nothing was imported. Name a folder, a zip or an image."
+                "%(path)s is not a file but a %(kind)s. Nothing was imported. Name a folder, a zip or an "
+                "image."
             ),
             params={**shown, "kind": KINDS_OF_FILE[kind]},
         )
@@ -57,19 +58,20 @@ def import_folder(*, dataset: Dataset, path: str | Path, user: User | None, ever
 
 
 def hand_of(batch: ImportBatch) -> Hand:
-    """Return the files of an import that its worker has in hand, and those with which workers died."""
+    """Return the record of the files that a worker is examining, and of files that killed workers."""
     return Hand(f"import {batch.pk}")
 
 
 def run_import(
     *, batch: ImportBatch, progress: Callable[[int, int | None], None], hand: Hand | None = None
 ) -> ImportBatch:
-    """Store the files of a batch; safe to repeat after a kill, and beside another worker doing the same.
+    """Store the files of a batch. It may be repeated after a kill, and run in two workers at once.
 
-    hand: what an earlier worker died with (hand_of).
+    `hand`: the record of files that killed an earlier worker (see hand_of).
 
-    progress(done, total) is called every few dozen files; what it raises stops the import, and a later run
-    goes on where it stopped. Ends with the event `images.imported` and a job that encodes what is new.
+    `progress(done, total)` is called every few dozen files. An exception that it raises stops the import, and
+    a later run resumes where it stopped. At the end the event `images.imported` is recorded, and a job is
+    started that encodes the new images.
     """
     batch = ImportBatch.objects.select_related("dataset", "created_by").get(pk=batch.pk)
     if batch.finished_at is None:
@@ -92,7 +94,7 @@ def run_import(
 
 @transaction.atomic
 def _close(batch: ImportBatch, counts: pipeline.Counts) -> ImportBatch:
-    """Write the counts, once."""
+    """Write the counts of the import, once."""
     row = ImportBatch.objects.select_for_update().get(pk=batch.pk)
     if row.finished_at is not None:
         return row

@@ -1,4 +1,4 @@
-"""Changing the limits of what datasets and the platform store. Only admins of the platform may."""
+"""Services that change storage limits. Only admins of the platform may use them."""
 
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
@@ -15,10 +15,11 @@ LARGEST = 10**15
 def set_dataset_limits(
     *, dataset: Dataset, user: User | None, max_images: int | None, max_bytes: int | None
 ) -> Dataset:
-    """Limit what a dataset may store; None: no limit. Nothing is removed when the dataset stores more already.
+    """Set the storage limits of a dataset. None means no limit.
 
-    user: None on the command line.
-    PermissionDenied unless the user is an admin of the platform; ValidationError for a limit that cannot be.
+    Nothing is removed if the dataset stores more already. `user` is None on the command line. Raises
+    PermissionDenied unless the user is an admin of the platform. Raises ValidationError if a limit is out of
+    range.
     """
     _check(user, max_images, max_bytes)
     row = Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
@@ -40,7 +41,10 @@ def set_dataset_limits(
 
 @transaction.atomic
 def set_platform_limits(*, user: User | None, max_images: int | None, max_bytes: int | None) -> PlatformQuota:
-    """Limit what all datasets may store together; None: no limit. Errors as set_dataset_limits."""
+    """Set the storage limits of all datasets together. None means no limit.
+
+    Raises the same errors as set_dataset_limits.
+    """
     _check(user, max_images, max_bytes)
     PlatformQuota.objects.get_or_create(pk=PlatformQuota.ONLY)
     row = PlatformQuota.objects.select_for_update().get(pk=PlatformQuota.ONLY)

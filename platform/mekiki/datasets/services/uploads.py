@@ -1,8 +1,8 @@
-"""Receiving files from a browser, into a folder of the import's own, until the import is asked for.
+"""Receive files from a browser into a folder of the import, until the import is started.
 
-HOME/incoming/<batch>/ (0700) holds numbered files and names.jsonl, one line {"file", "name", "size"} each.
-What the client calls a file is written into that line and never used as a path. A file's number is the
-offset of its line: unique, ordered, and found without counting.
+HOME/incoming/<batch>/ (0700) holds numbered files and names.jsonl. Each line of names.jsonl is {"file",
+"name", "size"}. The name that the client sent is written only into that line and never used as a path. The
+number of a file is the offset of its line. It is therefore unique and ordered, and needs no counter.
 """
 
 import contextlib
@@ -38,31 +38,38 @@ from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
 from mekiki.jobs.services import cancel, enqueue
 
 _STEP = 1024 * 1024
-# An upload nobody finished is thrown away after this long.
+# An unfinished upload is discarded after this time.
 ABANDONED_AFTER = timedelta(days=2)
 
 
 class IncompleteError(ValidationError):
-    """The connection ended before all of a file had arrived. Nothing of it is kept; it may be sent again."""
+    """Error for a file that did not arrive completely because the connection ended.
+
+    Nothing of the file is kept. It may be sent again.
+    """
 
 
 class Readable(Protocol):
-    """A file open for reading bytes: Django's UploadedFile, an open file, BytesIO."""
+    """A file open for reading bytes: Django's UploadedFile, an open file or BytesIO."""
 
     def read(self, size: int = -1, /) -> bytes:
-        """Up to `size` bytes."""
+        """Return up to `size` bytes."""
         ...
 
 
 def job_key(batch: ImportBatch) -> str:
-    """One active job an import; several imports of a dataset may run side by side."""
+    """Return the key that allows one active job for each import.
+
+    Several imports of one dataset may run at the same time.
+    """
     return f"{Kind.IMPORT_IMAGES}:{batch.pk}"
 
 
 def start_upload(*, dataset: Dataset, user: User | None, every_page: bool = False) -> ImportBatch:
-    """Open an upload: files are added one by one, then finish_upload starts the import.
+    """Start an upload. Files are then added one by one, and finish_upload starts the import.
 
-    every_page: every page of a TIFF becomes an image, not only the largest. NoRoomError: the disk is nearly full.
+    `every_page`: every page of a TIFF becomes an image, not only the largest. Raises NoRoomError if the disk
+    is nearly full.
     """
     require_room()
     _throw_away_abandoned(dataset)
@@ -71,7 +78,8 @@ def start_upload(*, dataset: Dataset, user: User | None, every_page: bool = Fals
     )
     folder = settings.HOME / "incoming" / str(batch.pk)
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # A number used before can only come from a database that was replaced: its files belong to nobody.
+    # An existing folder of this number comes from a database that was replaced. Its files belong to no
+    # import.
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
     batch.location = str(folder)
@@ -80,7 +88,10 @@ def start_upload(*, dataset: Dataset, user: User | None, every_page: bool = Fals
 
 
 def relocate_uploads() -> int:
-    """Point every upload at its folder in this home, which may have been moved or restored; how many were changed."""
+    """Set the folder of every upload to this home, and return how many rows were changed.
+
+    The home may have been moved or restored from a backup.
+    """
     folder = f"{settings.HOME}/incoming/"
     uploads = ImportBatch.objects.filter(source=ImportBatch.Source.UPLOAD).exclude(location="")
     place = Concat(Value(folder), Cast("pk", CharField()))
@@ -88,11 +99,12 @@ def relocate_uploads() -> int:
 
 
 def add_file(*, batch: ImportBatch, name: str, file: Readable, size: int | None = None) -> int:
-    """Take one file; returns its bytes. ValidationError when the upload is finished or was discarded.
+    """Add one file to an upload and return the number of bytes received.
 
-    size: the bytes it must have; with fewer (a connection that broke) IncompleteError, and it is not kept.
-    A file larger than its limit (zips have their own) is not kept; the import's report says so. NoRoomError: the disk is
-    nearly full.
+    `size`: the number of bytes that the file must have. Raises IncompleteError if another number arrives, for
+    example after a broken connection. The file is not kept then. Raises ValidationError if the upload is
+    finished or was discarded. Raises NoRoomError if the disk is nearly full. A file above its limit is not
+    kept, and the report of the import names it. Zips have their own limit.
     """
     require_room()
     folder = _open_folder(batch)
@@ -115,9 +127,10 @@ def add_file(*, batch: ImportBatch, name: str, file: Readable, size: int | None 
 
 
 def _wait(batch: ImportBatch, size: int) -> ProblemError | None:
-    """Count a file among those that wait. Returns why it may not wait: a limit of storage.
+    """Count a file among the files that wait. Return the storage limit that refuses it, or None.
 
-    Counted first and looked at then: two files that arrive at the same time see each other.
+    The file is counted before the limit is checked, so that two files that arrive at the same time see each
+    other.
     """
     quotas.count_waiting(batch, size)
     problem = quotas.waiting_problem(batch)
@@ -133,11 +146,12 @@ def add_files(
     files: Iterable[tuple[str, Readable, int | None]],
     refused: Iterable[tuple[str, int | None]] = (),
 ) -> int:
-    """Take the numbered part of an upload, once: a part sent again after a lost reply is passed over.
+    """Add the numbered part of an upload and return how many files were added.
 
-    files: (name, file, its bytes where known). refused: (name, bytes) of files the browser kept back for their
-    size, or None for those it could not read; the report names them like any other. Returns how many files
-    were taken. Errors as add_file.
+    A part that is sent again after a lost reply is ignored. `files`: (name, file, number of bytes if known).
+    `refused`: (name, number of bytes) of files that the browser did not send because of their size. The
+    number is None for files that it could not read. The report names these files too. Raises the same errors
+    as add_file.
     """
     folder = _open_folder(batch)
     marker = folder / f"part-{part:08d}"
@@ -168,7 +182,7 @@ def _open_folder(batch: ImportBatch) -> Path:
 
 
 def _append(folder: Path, name: str, size: int, draft: Path | None, problem: ProblemError | None) -> None:
-    # Unbuffered: what does not fit on the disk is known at once, and nothing is written later.
+    # Unbuffered: a full disk is noticed at once, and nothing is written later.
     with (folder / NAMES_FILE).open("ab+", buffering=0) as lines:
         fcntl.flock(lines, fcntl.LOCK_EX)
         at = lines.seek(0, os.SEEK_END)
@@ -201,7 +215,7 @@ def _too_big(limit: int) -> ProblemError:
 
 
 def _copy(file: Readable, out: BinaryIO) -> tuple[int, ProblemError | None]:
-    """(bytes read, problem). Reads to the end either way, so that the client gets its answer."""
+    """Return (bytes read, problem). It always reads to the end, so that the client gets its answer."""
     size = 0
     limit = settings.MAX_FILE_BYTES
     problem = None
@@ -221,9 +235,9 @@ def _copy(file: Readable, out: BinaryIO) -> tuple[int, ProblemError | None]:
 
 @transaction.atomic
 def finish_upload(*, batch: ImportBatch, user: User | None) -> Job:
-    """All files are here: import them. Also starts an import again that was cancelled or failed.
+    """Start the import of an upload. It also restarts an import that was cancelled or failed.
 
-    ValidationError when it is finished already.
+    Raises ValidationError if the import is finished already.
     """
     row = ImportBatch.objects.select_for_update().get(pk=batch.pk)
     if row.finished_at is not None:
@@ -239,7 +253,7 @@ def finish_upload(*, batch: ImportBatch, user: User | None) -> Job:
 
 @transaction.atomic
 def discard_import(*, batch: ImportBatch, user: User | None) -> None:
-    """Give an import up: a running one stops, files that wait are thrown away, images stored already stay."""
+    """Discard an import: stop its jobs and delete the files that wait. Stored images are kept."""
     row = ImportBatch.objects.select_for_update().get(pk=batch.pk)
     if row.finished_at is not None:
         return

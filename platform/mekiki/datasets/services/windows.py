@@ -1,4 +1,4 @@
-"""Changing a pixel window, and making thumbnails and display files again."""
+"""Services that change a pixel window and render thumbnails and display files again."""
 
 import math
 from collections.abc import Iterable
@@ -24,10 +24,10 @@ LARGEST = 3.4e38
 
 @transaction.atomic
 def change_window(*, window: PixelWindow, user: User, black: float, white: float) -> Job | None:
-    """Set which values are black and white, and ask for the pictures and embeddings of its images again.
+    """Set the black and white values, and start a job that renders and encodes its images again.
 
-    None when nothing changes. PermissionDenied unless the user is an admin of the dataset; ValidationError for
-    values that cannot be.
+    Returns None if nothing changes. Raises PermissionDenied unless the user is an admin of the dataset.
+    Raises ValidationError if a value is not a valid number, or both are equal.
     """
     _require_admin(window.dataset, user)
     if not (math.isfinite(black) and math.isfinite(white) and abs(black) < LARGEST and abs(white) < LARGEST):
@@ -58,27 +58,30 @@ def change_window(*, window: PixelWindow, user: User, black: float, white: float
 
 @transaction.atomic
 def estimate_window_again(*, window: PixelWindow, user: User) -> Job:
-    """Ask for an estimate from images all over the group, then for its pictures and embeddings again."""
+    """Start a job that estimates the window again and then renders and encodes its images.
+
+    The estimate uses images from all parts of the group.
+    """
     _require_admin(window.dataset, user)
     return _enqueue(window.dataset, user, {"window": window.pk, "estimate": True})
 
 
 @transaction.atomic
 def go_on_with_window(*, window: PixelWindow, user: User) -> Job:
-    """Ask for the pictures that are still shown by earlier values: a change that was stopped on its way."""
+    """Resume a stopped change: render the images that still show earlier values."""
     _require_admin(window.dataset, user)
     return _enqueue(window.dataset, user, {"window": window.pk})
 
 
 @transaction.atomic
 def rebuild_old_pictures(*, dataset: Dataset, user: User) -> Job:
-    """Ask for the pictures of images that were imported by a version before 0.2."""
+    """Start a job that renders the images that a version before 0.2 imported."""
     _require_admin(dataset, user)
     return _enqueue(dataset, user, {})
 
 
 def rebuild_moved_pictures(*, dataset: Dataset, user: User | None) -> None:
-    """Ask for the pictures of images that an import moved to the window of another camera."""
+    """Start jobs that render the images that an import moved to the window of another camera."""
     moved = PixelWindow.objects.filter(dataset=dataset, images__window_version=0).distinct()
     for window in moved:
         _enqueue(dataset, user, {"window": window.pk})
@@ -95,7 +98,10 @@ def _require_admin(dataset: Dataset, user: User) -> None:
 
 
 def set_estimate(*, window: PixelWindow, files: Iterable[bytes], user: User | None, max_pixels: int) -> None:
-    """Estimate a window from these files and store it. The worker calls it before it makes pictures again."""
+    """Estimate a window from these files and store it.
+
+    The worker calls it before it renders pictures again.
+    """
     values = []
     for data in files:
         try:
@@ -127,15 +133,16 @@ def set_estimate(*, window: PixelWindow, files: Iterable[bytes], user: User | No
 
 
 def rebuild_picture(*, image: Image, windows: Windows, max_pixels: int) -> None:
-    """Make an image's thumbnail and display file again and write its row.
+    """Render an image's thumbnail and display file again, and update its row.
 
-    ProblemError: the original cannot be read. FileNotFoundError: the storage lost it. Nothing is changed then.
+    Raises ProblemError if the original cannot be read, and FileNotFoundError if it is missing. Nothing is
+    changed then.
     """
     with storage.open_original(image) as file:
         data = file.read()
     group = (camera_of(image.metadata), imaging.deep_sample(data))
     if image.window is not None:
-        window: PixelWindow | None = image.window  # metadata may have been corrected since; the group stays
+        window: PixelWindow | None = image.window  # its metadata may have changed since; the group stays
     else:
         if windows.missing([group]):
             windows.estimate(group, [data], max_pixels=max_pixels)

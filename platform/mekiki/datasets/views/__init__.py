@@ -1,4 +1,4 @@
-"""Pages about datasets: settings, import; and the files of images."""
+"""Pages for settings and imports of datasets, and the files of images."""
 
 from mekiki.datasets.views.datasets import address, archive, settings
 from mekiki.datasets.views.files import display, original, thumb

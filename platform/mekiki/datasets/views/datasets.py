@@ -1,4 +1,4 @@
-"""A dataset's settings, and putting it away."""
+"""Pages that change the settings of a dataset and archive it."""
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
@@ -18,7 +18,7 @@ from mekiki.datasets.selectors import images_to_rebuild, windows_of
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def settings(request: UserRequest, slug: str) -> HttpResponse:
-    """Name, description, audit share, queue, retraining."""
+    """Show and change name, description, audit share, queue and training settings."""
     dataset = dataset_for(request.user, slug, Role.ADMIN)
     form = SettingsForm(request.POST or None, initial=SettingsForm.values_of(dataset))
     if request.method == "POST" and form.is_valid():
@@ -41,7 +41,7 @@ def settings_page(
     limits_form: LimitsForm | None = None,
     status: int = 200,
 ) -> HttpResponse:
-    """Answer with the page; `status` 422 where one of its forms was refused."""
+    """Render the settings page. `status` is 422 if one of its forms was refused."""
     context = {
         "dataset": dataset,
         "section": "settings",
@@ -57,7 +57,7 @@ def settings_page(
 
 @require_POST
 def archive(request: UserRequest, slug: str) -> HttpResponse:
-    """Put the dataset away. The name typed again is the confirmation, so it also works without scripts."""
+    """Archive the dataset. The user confirms by typing its name, so that it works without scripts."""
     dataset = dataset_for(request.user, slug, Role.ADMIN)
     if request.POST.get("name", "").strip() != dataset.name:
         messages.error(
@@ -73,7 +73,7 @@ def archive(request: UserRequest, slug: str) -> HttpResponse:
 
 @require_POST
 def address(request: UserRequest, slug: str) -> HttpResponse:
-    """Change the address; the old one keeps leading here."""
+    """Change the address. The old address redirects to the new one."""
     dataset = dataset_for(request.user, slug, Role.ADMIN)
     form = AddressForm(request.POST, prefix="address")
     if form.is_valid():

@@ -1,4 +1,7 @@
-"""The files of an image. Only for members; kept by the browser, since a hash never changes its content."""
+"""The files of an image, only for members.
+
+Browsers may cache them, because the content of a hash never changes.
+"""
 
 from pathlib import PurePosixPath
 from typing import BinaryIO
@@ -20,7 +23,10 @@ from mekiki.datasets.models import Image
 
 
 def original(request: UserRequest, image: Image) -> HttpResponseBase:
-    """The bytes as they were imported, as a download. The page that calls this has checked that the user may have it."""
+    """Serve the imported bytes as a download.
+
+    The calling view must have checked that the user may have the file.
+    """
     stem = PurePosixPath(image.name).stem[:100] or image.sha256[:12]
     return _answer(
         request,
@@ -33,7 +39,7 @@ def original(request: UserRequest, image: Image) -> HttpResponseBase:
 
 @require_safe
 def thumb(request: UserRequest, slug: str, sha256: str) -> HttpResponseBase:
-    """At most 256 pixels a side."""
+    """Serve the thumbnail: at most 256 pixels a side."""
     image = image_for(request.user, slug, sha256)
     name = storage.thumb_name(image.dataset_id, sha256)
     return _answer(request, image, "thumb", [(name, "image/webp")])
@@ -41,9 +47,10 @@ def thumb(request: UserRequest, slug: str, sha256: str) -> HttpResponseBase:
 
 @require_safe
 def display(request: UserRequest, slug: str, sha256: str) -> HttpResponseBase:
-    """What people judge: the original where browsers show the decoder's pixels of it, else the display file.
+    """Serve the picture that reviewers judge.
 
-    Never with the words that cameras write into files: whoever judges the image blind could read them.
+    This is the original if browsers show the same pixels as the decoder, and otherwise the display file. Text
+    that cameras write into files is removed, because a blind reviewer could read it.
     """
     image = image_for(request.user, slug, sha256)
     names = []
@@ -51,7 +58,7 @@ def display(request: UserRequest, slug: str, sha256: str) -> HttpResponseBase:
         names.append((storage.display_name(image.dataset_id, sha256), "image/webp"))
     if not image.has_display:
         names.append((storage.original_name(image.dataset_id, sha256), CONTENT_TYPES[image.format]))
-    # The part of the ETag: "display" once stood for files with their embedded text.
+    # The ETag says "picture": in earlier versions "display" meant files with their embedded text.
     return _answer(request, image, "picture", names, bare=True)
 
 
@@ -63,7 +70,10 @@ def _answer(
     download_as: str = "",
     bare: bool = False,
 ) -> HttpResponseBase:
-    """The first of the names that exists. bare: an original without embedded text. 404 when the storage lost them all."""
+    """Return the first of the files that exists. Raises Http404 if the storage has none of them.
+
+    `bare`: an original is sent without embedded text.
+    """
     etag = f'"{image.sha256}-{which}-{image.rendition}"'
     unchanged = get_conditional_response(request, etag=etag)
     if isinstance(unchanged, HttpResponseNotModified):
@@ -74,11 +84,12 @@ def _answer(
         except ChangedFileError:
             return _refuse(image)
     response["ETag"] = etag
-    # Another pixel window, or a newer version's rules, changes how an image is shown; its own bytes never change.
+    # Another pixel window or a newer version of Mekiki can change how an image is shown. Its original never
+    # changes.
     changes = which != "original" and (image.has_display is None or image.window_id or image.rendition)
     response["Cache-Control"] = "private, no-cache" if changes else "private, max-age=31536000, immutable"
     response["X-Content-Type-Options"] = "nosniff"
-    # Whatever the bytes are, opened by themselves they may do nothing.
+    # A file that is opened directly may run nothing, whatever its bytes are.
     response["Content-Security-Policy"] = (
         "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; sandbox"
     )
@@ -86,10 +97,11 @@ def _answer(
 
 
 def _refuse(image: Image) -> HttpResponse:
-    """What is answered in place of a file that is not the image any more. Never kept by the browser."""
+    """Return the answer for a file that no longer has its recorded hash. Browsers do not store it."""
     response = HttpResponse(
         _(
-            "The stored file of this image was changed: it does not have its recorded hash any more. It is not shown, and "
+            "The stored file of this image was changed: it does not have its recorded hash any more. It is "
+            "not shown, and "
             "the activity log says so. Restore the file from a backup."
         ),
         content_type="text/plain; charset=utf-8",
@@ -100,13 +112,16 @@ def _refuse(image: Image) -> HttpResponse:
 
 
 def _file(names: list[tuple[str, str]], download_as: str, image: Image, *, bare: bool) -> HttpResponseBase:
-    """Streamed: a large original does not pass through memory, unless embedded text is taken out of it."""
+    """Return the file as a stream, so that a large original is not loaded into memory.
+
+    An original is loaded if embedded text must be removed from it.
+    """
     file, content_type = _open(names, image)
     if bare and content_type == CONTENT_TYPES[image.format]:
         try:
             with file:
                 data, kind = without_words(file.read(), image.format)
-        except ImagingError as error:  # it has more pixels, or needs more memory, than is allowed by now
+        except ImagingError as error:  # the limits of pixels or memory were lowered since the import
             raise Http404 from error
         response: HttpResponseBase = HttpResponse(data, content_type=CONTENT_TYPES[kind])
         response["Content-Disposition"] = "inline"
@@ -120,7 +135,10 @@ def _file(names: list[tuple[str, str]], download_as: str, image: Image, *, bare:
 
 
 def _open(names: list[tuple[str, str]], image: Image) -> tuple[BinaryIO, str]:
-    """The first of the files that exists. An original only while it has its hash: ChangedFileError."""
+    """Return the first of the files that exists, with its content type.
+
+    Raises ChangedFileError if an original no longer has its hash.
+    """
     original = storage.original_name(image.dataset_id, image.sha256)
     for name, content_type in names:
         try:

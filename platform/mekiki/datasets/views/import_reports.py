@@ -1,4 +1,4 @@
-"""The report of one import: its page, and the same lines as a CSV file."""
+"""The report of one import, as a page and as a CSV file."""
 
 import csv
 import io
@@ -20,13 +20,13 @@ from mekiki.jobs.progress import status
 
 LINES_A_PAGE = 100
 LINES_A_GROUP = 25
-# What a spreadsheet would take for a formula.
+# First characters that a spreadsheet takes for the beginning of a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @require_safe
 def import_batch(request: UserRequest, slug: str, pk: int) -> HttpResponse:
-    """Progress and counts of one import, and the lines of its report, grouped by outcome.
+    """Show the progress and counts of one import, and its report lines, grouped by outcome.
 
     ?outcome=X shows the lines of one outcome in pages.
     """
@@ -77,7 +77,7 @@ def _group(
 
 @require_safe
 def import_report(request: UserRequest, slug: str, pk: int) -> StreamingHttpResponse:
-    """Every line of the report as CSV (UTF-8 with a byte order mark, for Excel)."""
+    """Return all lines of the report as CSV (UTF-8 with a byte order mark, for Excel)."""
     batch = import_for(request.user, slug, pk)
     language = translation.get_language() or "en"
     response = StreamingHttpResponse(_csv_rows(batch, language), content_type="text/csv; charset=utf-8")
@@ -92,7 +92,7 @@ def _csv_rows(batch: ImportBatch, language: str) -> Iterator[bytes]:
     after = 0
     while rows := list(problems_after(batch, after, 1000)):
         after = rows[-1].pk
-        # The language is set for each piece: a streamed answer outlives the request's own setting.
+        # The language is set for each piece, because a streamed response outlives the setting of the request.
         with translation.override(language):
             piece = b""
             for row in rows:

@@ -1,4 +1,4 @@
-"""Bringing images in: the page and the requests it sends. The report of an import: import_reports.py."""
+"""The import page and the requests that it sends. import_reports.py has the report of an import."""
 
 import json
 from typing import cast
@@ -27,7 +27,10 @@ STREAM = "application/octet-stream"
 @takes_files
 @require_http_methods(["GET", "HEAD", "POST"])
 def import_page(request: UserRequest, slug: str) -> HttpResponse:
-    """Choose or drop files; what was imported before. A POST is the plain form: everything in one request."""
+    """Show the import page with earlier imports.
+
+    A POST is the form without scripts: it sends all files in one request.
+    """
     dataset = dataset_for(request.user, slug, Role.ADMIN)
     if request.method == "POST":
         files = request.FILES.getlist("files") + request.FILES.getlist("folder")
@@ -55,7 +58,10 @@ def import_page(request: UserRequest, slug: str) -> HttpResponse:
 
 @require_POST
 def import_start(request: UserRequest, slug: str) -> HttpResponse:
-    """Open an upload (`every_page`: pages of a TIFF are images); the answer says where to send its parts."""
+    """Start an upload and return the addresses for its parts.
+
+    `every_page`: every page of a TIFF becomes an image.
+    """
     dataset = dataset_for(request.user, slug, Role.ADMIN)
     every_page = "every_page" in request.POST
     batch = services.start_upload(dataset=dataset, user=request.user, every_page=every_page)
@@ -72,11 +78,12 @@ def import_start(request: UserRequest, slug: str) -> HttpResponse:
 @takes_files
 @require_POST
 def import_files(request: UserRequest, slug: str, pk: int) -> HttpResponse:
-    """One part of an upload (?part=N). Parts may be sent again.
+    """Receive one part of an upload (?part=N). Parts may be sent again.
 
-    Either a form: `names` (paths), `files` in the same order, `refused`, and last `complete`, which tells a
-    whole body from one that was cut short. Or one file as the whole body (application/octet-stream) with its
-    name in X-File-Name (percent-encoded) and its bytes in X-File-Size. 408: it did not arrive whole.
+    The body is either a form or one file. The form has `names` (paths), `files` in the same order, `refused`,
+    and `complete` as its last field. Without `complete` the body was cut short. A single file is the whole
+    body (application/octet-stream), with its name in X-File-Name (percent-encoded) and its number of bytes in
+    X-File-Size. Status 408: the part did not arrive completely.
     """
     batch = import_for(request.user, slug, pk)
     try:
@@ -96,9 +103,12 @@ def import_files(request: UserRequest, slug: str, pk: int) -> HttpResponse:
 
 
 def _sent(request: UserRequest) -> list[tuple[str, Readable, int | None]]:
-    """(name, file, bytes). ValueError: no size. IncompleteError: the form was cut short."""
+    """Return (name, file, number of bytes) for each file of the request.
+
+    Raises ValueError if the number of bytes is missing, and IncompleteError if the form was cut short.
+    """
     if request.content_type == STREAM:
-        # Never held in memory: the body is read as it arrives.
+        # The body is read as it arrives and never held in memory.
         name = unquote(request.headers.get("X-File-Name", ""))
         return [(name, cast(Readable, request), int(request.headers.get("X-File-Size", "")))]
     files = request.FILES.getlist("files")
@@ -111,7 +121,10 @@ def _sent(request: UserRequest) -> list[tuple[str, Readable, int | None]]:
 
 
 def _refused(request: UserRequest) -> list[tuple[str, int | None]]:
-    """(name, bytes) of files the browser kept back, at most a thousand a part; None: it could not read them."""
+    """Return (name, number of bytes) of files that the browser did not send, at most 1,000 a part.
+
+    The number is None for files that the browser could not read.
+    """
     if request.content_type == STREAM:
         return []
     try:
@@ -126,7 +139,7 @@ def _refused(request: UserRequest) -> list[tuple[str, int | None]]:
 
 @require_POST
 def import_finish(request: UserRequest, slug: str, pk: int) -> HttpResponse:
-    """All is sent: import it. Also the button that goes on with a stopped import."""
+    """Start the import of a complete upload. Also resumes a stopped import."""
     batch = import_for(request.user, slug, pk)
     wants_json = "application/json" in request.headers.get("Accept", "")
     try:
@@ -142,7 +155,7 @@ def import_finish(request: UserRequest, slug: str, pk: int) -> HttpResponse:
 
 @require_POST
 def import_discard(request: UserRequest, slug: str, pk: int) -> HttpResponse:
-    """Give an import up. Images stored already stay."""
+    """Discard an import. Images that are stored already are kept."""
     batch = import_for(request.user, slug, pk)
     services.discard_import(batch=batch, user=request.user)
     if "application/json" in request.headers.get("Accept", ""):

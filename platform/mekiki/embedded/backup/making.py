@@ -1,4 +1,4 @@
-"""Making a backup: a snapshot of the database first, then the files, which are only ever added to."""
+"""Creation of a backup: first a snapshot of the database, then the files, which are only ever added."""
 
 import contextlib
 import io
@@ -24,14 +24,17 @@ from mekiki.embedded import history, identity
 from mekiki.embedded.backup import archive, database
 from mekiki.embedded.backup.progress import Progress
 
-# A file being written beside its final name; a killed process may leave it.
+# A file that is being written beside its final name. A killed process may leave it behind.
 DRAFT = re.compile(r"\.draft-")
 _ORIGINAL = re.compile(r"files/datasets/\d+/originals/[0-9a-f]{2}/([0-9a-f]{64})")
 
 
 @dataclass
 class Made:
-    """A backup that was made. `left_out`: what could not be read, or is not as the database says, by name."""
+    """A backup that was created.
+
+    `left_out` names files that could not be read, or that differ from the database.
+    """
 
     file: Path
     bytes: int = 0
@@ -42,10 +45,11 @@ class Made:
 def back_up(
     home: Path, target: Path, *, keys: bool = True, models: bool = True, progress: Progress | None = None
 ) -> Made:
-    """Write the backup of a home, running or stopped, to the new file `target` (0600), whole or not at all.
+    """Write the backup of a home, running or stopped, to the new file `target` (0600).
 
-    A folder as `target` gets a file named after the moment. The database is that of one moment after the call; every
-    file it names is in the backup. PlainError says why none was made.
+    The file is written completely or not at all. If `target` is a folder, the file gets a name with the
+    current time. The database part is a snapshot that is taken after the call, and the backup holds every
+    file that the snapshot names. Raises PlainError if no backup was created.
     """
     progress = progress or Progress()
     target = _free_name(target, home)
@@ -83,7 +87,7 @@ def _one(connection: psycopg.Connection[Any], query: str) -> Any:
 
 
 def counts(connection: psycopg.Connection[Any]) -> dict[str, int]:
-    """Rows of the tables that matter most, to compare after a restore."""
+    """Return the number of rows of the most important tables, to compare after a restore."""
     tables = ("datasets_image", "review_decision", "audit_event", "exports_labelset", "accounts_user")
     return {table: _one(connection, f"SELECT count(*) FROM {table}") for table in tables}  # noqa: S608
 
@@ -113,7 +117,10 @@ def _header(home: Path, connection: psycopg.Connection[Any], folders: list[str])
 
 
 def _free_name(target: Path, home: Path) -> Path:
-    """The file to write. UnusableFileError when it exists, or lies where it would become a part of itself."""
+    """Return the file to write.
+
+    Raises UnusableFileError if it exists, or if it lies in a folder that the backup holds.
+    """
     target = target.expanduser().absolute()
     if target.is_dir():
         target = target / f"mekiki-{datetime.now():%Y%m%d-%H%M%S}.tar"
@@ -137,8 +144,8 @@ def _check_space(folder: Path, needed: int) -> None:
     if free < needed:
         raise PlainError(
             _(
-                "The backup may take %(needed)s MB, and %(folder)s has %(free)s MB left. Nothing was written. Free some "
-                "space or choose another disk."
+                "The backup may take %(needed)s MB, and %(folder)s has %(free)s MB left. Nothing was "
+                "written. Free some space or choose another disk."
             )
             % {"needed": needed // 10**6 + 1, "free": free // 10**6, "folder": folder}
         )
@@ -146,7 +153,10 @@ def _check_space(folder: Path, needed: int) -> None:
 
 @contextlib.contextmanager
 def _draft(target: Path) -> Iterator[Any]:
-    """A file beside the target that takes its name when the block ends well, and goes when it does not."""
+    """Open a file beside the target. It takes the target's name at the end of the block.
+
+    After an error it is deleted.
+    """
     for left in target.parent.glob(f".{glob_escape(target.name)}.*.partial"):
         number = left.name.split(".")[-2]
         if number.isdigit() and not psutil.pid_exists(int(number)):
@@ -159,7 +169,7 @@ def _draft(target: Path) -> Iterator[Any]:
             file.flush()
             os.fsync(file.fileno())
         try:
-            os.link(draft, target)  # unlike a rename it replaces nothing
+            os.link(draft, target)  # a link, unlike a rename, never replaces a file
         except FileExistsError:
             raise UnusableFileError(
                 _("%(path)s exists already and was not touched. Choose another name.") % {"path": target}
@@ -176,12 +186,15 @@ def _draft(target: Path) -> Iterator[Any]:
 
 
 def glob_escape(name: str) -> str:
-    """The name as a pattern that fits it alone."""
+    """Return the name as a glob pattern that matches only this name."""
     return re.sub(r"([*?[])", r"[\1]", name)
 
 
 def _walk(home: Path, folders: list[str], left_out: list[str]) -> Iterator[tuple[str, Path, os.stat_result]]:
-    """(name in the backup, path, state) of every ordinary file; other things are named in `left_out`."""
+    """Yield (name in the backup, path, state) of each regular file.
+
+    Other files are listed in `left_out`.
+    """
     waiting = [name for name in reversed(folders) if (home / name).is_dir()]
     while waiting:
         name = waiting.pop()
@@ -195,7 +208,7 @@ def _walk(home: Path, folders: list[str], left_out: list[str]) -> Iterator[tuple
             elif not DRAFT.match(path.name):
                 yield name, path, state
         except FileNotFoundError:
-            continue  # an upload that was taken or thrown away meanwhile
+            continue  # an upload that was imported or deleted in the meantime
         except OSError as problem:
             left_out.append(f"{name}: {problem.strerror}")
 
@@ -219,7 +232,7 @@ def _add_files(
 
 
 def _look_for_missing(connection: psycopg.Connection[Any], home: Path, made: Made) -> None:
-    """Name every file of the snapshot that is not on the disk."""
+    """Add each file of the snapshot that is missing on the disk to `left_out`."""
     from mekiki.datasets.models import Image
     from mekiki.datasets.storage import original_name
     from mekiki.exports.models import LabelSet

@@ -1,11 +1,11 @@
-"""What a long command shows while it works."""
+"""Progress of long commands."""
 
 
 class Progress:
-    """Shows nothing; the command line has one that draws a bar."""
+    """A progress display that shows nothing. The command line has a subclass that draws a bar."""
 
     def begin(self, what: str, total: int | None = None) -> None:
-        """A new part of the work, of `total` bytes where that is known."""
+        """Begin a new part of the work, of `total` bytes if known."""
 
     def advance(self, count: int) -> None:
-        """So many more bytes were done."""
+        """Add `count` bytes to the progress."""

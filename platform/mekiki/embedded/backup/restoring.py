@@ -1,4 +1,4 @@
-"""Filling an empty home from a backup: all of it, or nothing."""
+"""Restore of a backup into an empty home, completely or not at all."""
 
 import contextlib
 import json
@@ -27,7 +27,7 @@ from mekiki.embedded.versions import refuse_newer
 
 @dataclass(frozen=True)
 class Restored:
-    """A home that was filled."""
+    """A home that was filled from a backup."""
 
     home: Path
     made_at: str
@@ -36,10 +36,11 @@ class Restored:
 
 
 def restore(file: Path, home: Path, *, progress: Progress | None = None) -> Restored:
-    """Fill `home`, which must be empty or missing, from a backup. PlainError says why it was not, and leaves nothing.
+    """Fill `home`, which must be empty or missing, from a backup.
 
-    With DATABASE_URL the database goes there, and must be empty too. A restore that was killed leaves a home that
-    refuses to start; the next restore into it begins anew.
+    With DATABASE_URL the data goes into that database, which must be empty too. Raises PlainError if the
+    restore failed, and leaves nothing behind. A restore that was killed leaves a home that refuses to start,
+    and the next restore into that home begins again.
     """
     progress = progress or Progress()
     home = home.expanduser().resolve()
@@ -53,16 +54,16 @@ def restore(file: Path, home: Path, *, progress: Progress | None = None) -> Rest
         if external and not database.is_empty(external):
             raise PlainError(
                 _(
-                    "The database of DATABASE_URL holds tables already. Nothing was changed. Name an empty database, or "
-                    "unset DATABASE_URL to restore into the embedded one."
+                    "The database of DATABASE_URL holds tables already. Nothing was changed. Name an empty "
+                    "database, or unset DATABASE_URL to restore into the embedded one."
                 )
             )
         size = os.fstat(handle.fileno()).st_size
         _check_space(home, size + (0 if external else header["database"]["bytes"]))
         make_home(home)
-        # Nothing is removed before the lock is held: another restore may be filling the home.
+        # Nothing is removed before this process holds the lock: another restore may be filling the home.
         with HomeLock(home):
-            if identity.read(home) is not None:  # it was filled while this restore waited
+            if identity.read(home) is not None:  # another restore filled the home while this one waited
                 _check_free(home)
             (home / identity.RESTORING).touch(mode=0o600)
             try:
@@ -100,7 +101,10 @@ def _opened(file: Path) -> Iterator[Any]:
 
 
 def _read_header(entry: archive.Entry, file: Path) -> dict[str, Any]:
-    """What the backup says of itself. DamagedError, NewerVersionError."""
+    """Return the description inside the backup.
+
+    Raises DamagedError or NewerVersionError.
+    """
     content = entry.content(archive.MAX_HEADER_BYTES)
     try:
         header = json.loads(content)
@@ -123,7 +127,7 @@ def _read_header(entry: archive.Entry, file: Path) -> dict[str, Any]:
 
 
 def _check_free(home: Path) -> None:
-    """UnusableFileError when the home is in use by anything but an interrupted restore."""
+    """Raise UnusableFileError if the home holds anything except an interrupted restore."""
     if not home.exists() or (home / identity.RESTORING).exists():
         return
     if not home.is_dir():
@@ -131,8 +135,8 @@ def _check_free(home: Path) -> None:
     if any(child.name != "lost+found" for child in home.iterdir()):
         raise UnusableFileError(
             _(
-                "%(home)s is not empty. Nothing was changed. A backup is restored into an empty or new folder: choose "
-                "another with --home."
+                "%(home)s is not empty. Nothing was changed. A backup is restored into an empty or new "
+                "folder: choose another with --home."
             )
             % {"home": home}
         )
@@ -144,15 +148,15 @@ def _check_space(home: Path, needed: int) -> None:
     if free < needed:
         raise PlainError(
             _(
-                "The restored home may take %(needed)s MB, and %(folder)s has %(free)s MB left. Nothing was written. "
-                "Free some space or choose another disk."
+                "The restored home may take %(needed)s MB, and %(folder)s has %(free)s MB left. Nothing was "
+                "written. Free some space or choose another disk."
             )
             % {"needed": needed // 10**6 + 1, "free": free // 10**6, "folder": place}
         )
 
 
 def _empty(home: Path) -> None:
-    """Remove what a restore writes, and nothing else."""
+    """Remove everything that a restore writes, and nothing else."""
     places.discard(home / "postgres")
     for name in (*archive.FOLDERS, "logs"):
         shutil.rmtree(home / name, ignore_errors=True)
@@ -161,7 +165,7 @@ def _empty(home: Path) -> None:
 
 
 def _extract(entries: Iterator[archive.Entry], home: Path, progress: Progress) -> int:
-    """Write every entry below the home; how many files."""
+    """Write all entries into the home, and return the number of files."""
     count = 0
     found_dump = False
     for entry in entries:
@@ -183,7 +187,7 @@ def _extract(entries: Iterator[archive.Entry], home: Path, progress: Progress) -
 
 
 def _load(home: Path, expected: dict[str, int], external: str) -> None:
-    """Load the dump and compare the rows of the database with those it was made from."""
+    """Load the dump, and compare the row counts with those of the original database."""
     server = contextlib.nullcontext(external) if external else database.own_server(home)
     with server as url:
         database.load(url, home / archive.DUMP, whole=bool(external))

@@ -1,9 +1,10 @@
-"""The three database roles: the owner migrates, the application reads and writes rows, reports only read.
+"""The three database roles: the owner migrates, the application writes rows, reports only read.
 
-`passwords`: those of the embedded server. `preparing`: the roles and the database itself, as a superuser. `rights`:
-what the application and reports may do with each table, as the owner. `checking`: what a role may do that it should
-not. docs/decisions/0029 says what this protects from and what not.
+`passwords` holds the passwords of the embedded server. `preparing` creates the roles and the database, as a
+superuser. `rights` grants the application and the reports their rights for each table, as the owner.
+`checking` checks for rights that a role should not have. docs/decisions/0029 explains what the roles protect
+against and what they do not.
 """
 
-SUPERUSER = DATABASE = "mekiki"  # initdb's own role; only the supervisor uses it
+SUPERUSER = DATABASE = "mekiki"  # the role that initdb creates, used only by the supervisor
 OWNER, APPLICATION, REPORT = "mekiki_owner", "mekiki_app", "mekiki_report"

@@ -1,11 +1,11 @@
-"""What a database role may do that the application's role should not."""
+"""Check for rights that the application's database role should not have."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-# Each lets its members run programs, read or write the server's files, or change every table.
+# Members of these roles can run programs, read or write the server's files, or change every table.
 POWERFUL = (
     "pg_execute_server_program",
     "pg_read_server_files",
@@ -25,38 +25,53 @@ MEANINGS = {
     "evidence": _("it may change or delete rows of tables that only ever grow"),
 }
 
-_OWNS = """
-SELECT EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+_OWNS = (
+    """
+SELECT EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace """
+    """AND c.relkind IN ('r', 'p')
                AND pg_has_role(%(role)s, c.relowner, 'USAGE'))
 """
+)
 _QUESTIONS = {
     "superuser": "SELECT rolsuper FROM pg_roles WHERE rolname = %(role)s",
-    "attributes": "SELECT rolcreatedb OR rolcreaterole OR rolreplication OR rolbypassrls FROM pg_roles WHERE rolname = %(role)s",
-    "member": """
-        SELECT EXISTS (SELECT FROM pg_roles r WHERE r.rolname <> %(role)s AND pg_has_role(%(role)s, r.oid, 'MEMBER')
+    "attributes": (
+        "SELECT rolcreatedb OR rolcreaterole OR rolreplication OR rolbypassrls FROM pg_roles "
+        "WHERE rolname = %(role)s"
+    ),
+    "member": (
+        """
+        SELECT EXISTS (SELECT FROM pg_roles r WHERE r.rolname <> %(role)s """
+        """AND pg_has_role(%(role)s, r.oid, 'MEMBER')
             AND (r.rolsuper OR r.rolname = ANY(%(powerful)s::text[]) OR r.oid IN (
                 SELECT c.relowner FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace)))
-    """,
+    """
+    ),
     "owner": _OWNS,
     "create": """
         SELECT has_schema_privilege(%(role)s, 'public', 'CREATE')
             OR has_database_privilege(%(role)s, current_database(), 'CREATE')
     """,
     "replica": "SELECT has_parameter_privilege(%(role)s, 'session_replication_role', 'SET')",
-    "truncate": """
-        SELECT EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+    "truncate": (
+        """
+        SELECT EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace """
+        """AND c.relkind IN ('r', 'p')
             AND has_table_privilege(%(role)s, c.oid, 'TRUNCATE, TRIGGER'))
-    """,
-    "evidence": """
-        SELECT EXISTS (SELECT FROM unnest(%(evidence)s::text[]) AS t (name) WHERE to_regclass(t.name) IS NOT NULL
+    """
+    ),
+    "evidence": (
+        """
+        SELECT EXISTS (SELECT FROM unnest(%(evidence)s::text[]) AS t (name) """
+        """WHERE to_regclass(t.name) IS NOT NULL
             AND has_table_privilege(%(role)s, to_regclass(t.name), 'UPDATE, DELETE'))
-    """,
+    """
+    ),
 }
 
 
 @dataclass(frozen=True)
 class Excess:
-    """A right the application's role has and should not have. `code` is a key of MEANINGS."""
+    """A right that the application's role should not have. `code` is a key of MEANINGS."""
 
     code: str
 
@@ -65,7 +80,7 @@ class Excess:
 
 
 def is_owner(cursor: Any, role: str) -> bool:
-    """Does `role` own tables of the schema, by itself or as a member of their owner?"""
+    """Return whether `role` owns tables of the schema, directly or as a member of their owner."""
     cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role])
     if cursor.fetchone() is None:
         return False
@@ -74,7 +89,10 @@ def is_owner(cursor: Any, role: str) -> bool:
 
 
 def excesses(cursor: Any, evidence: list[str]) -> list[Excess]:
-    """Return what the role of this connection may do and should not. evidence: the tables that only ever grow."""
+    """Return the rights that the role of this connection should not have.
+
+    `evidence` lists the append-only tables.
+    """
     cursor.execute("SELECT current_user")
     values = {"role": cursor.fetchone()[0], "powerful": list(POWERFUL), "evidence": evidence}
     found = []
@@ -82,6 +100,6 @@ def excesses(cursor: Any, evidence: list[str]) -> list[Excess]:
         cursor.execute(question, values)
         if cursor.fetchone()[0]:
             found.append(Excess(code))
-            if code == "superuser":  # it may do all the rest
+            if code == "superuser":  # a superuser has all other rights too
                 break
     return found

@@ -13,7 +13,7 @@ ROLES = (SUPERUSER, OWNER, APPLICATION, REPORT)
 
 
 def read(folder: Path) -> dict[str, str] | None:
-    """Return role → password; None when the file is missing or not whole."""
+    """Return role → password, or None if the file is missing or incomplete."""
     try:
         found = json.loads((folder / FILE).read_text(encoding="utf-8"))
         return {role: str(found[role]) for role in ROLES}
@@ -22,12 +22,12 @@ def read(folder: Path) -> dict[str, str] | None:
 
 
 def new() -> dict[str, str]:
-    """Return a new password for each role: 256 bits, of letters, digits, - and _."""
+    """Return a new password for each role: 256 bits in letters, digits, - and _."""
     return {role: secrets.token_urlsafe(32) for role in ROLES}
 
 
 def write(folder: Path, passwords: dict[str, str]) -> None:
-    """Replace the file, whole or not at all (0600)."""
+    """Replace the password file atomically (0600)."""
     draft = folder / f".{FILE}"
     draft.unlink(missing_ok=True)
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -1,4 +1,4 @@
-"""The roles and the database of the embedded server, made or brought up to date as its superuser."""
+"""Creation of the roles and the database of the embedded server, as its superuser."""
 
 from typing import Any, LiteralString
 
@@ -8,10 +8,13 @@ from psycopg.conninfo import conninfo_to_dict
 
 from mekiki.embedded.roles import APPLICATION, DATABASE, OWNER, REPORT
 
-# LOGIN alone: no role may make databases or roles, copy the server's files, or pass by row security.
+# The roles may only log in. They may not create databases or roles, copy the server's files, or bypass row
+# security.
 ATTRIBUTES: LiteralString = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
-# What belongs to another role than the owner: everything, in a home that is older than the roles.
-FOREIGN = """
+# Selects objects that do not belong to the owner. In a home that is older than the roles, these are all
+# objects.
+FOREIGN = (
+    """
 SELECT CASE c.relkind WHEN 'S' THEN 'SEQUENCE' WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, c.oid::regclass::text
 FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'S', 'v')
     AND pg_get_userbyid(c.relowner) <> %(owner)s
@@ -20,12 +23,17 @@ FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN (
 UNION ALL
 SELECT 'FUNCTION', p.oid::regprocedure::text
 FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace AND pg_get_userbyid(p.proowner) <> %(owner)s
-    AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+    AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid """
+    """AND d.deptype = 'e')
 """
+)
 
 
 def prepare_server(connection: psycopg.Connection[Any], passwords: dict[str, str]) -> None:
-    """Make the roles and the database, connected as the superuser to any database, in autocommit."""
+    """Create the roles and the database.
+
+    The connection is a superuser's connection to any database, in autocommit mode.
+    """
     for role in (OWNER, APPLICATION, REPORT):
         if not _exists(connection, role):
             connection.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(role)))
@@ -40,7 +48,10 @@ def prepare_server(connection: psycopg.Connection[Any], passwords: dict[str, str
 
 
 def prepare_database(connection: psycopg.Connection[Any]) -> int:
-    """Give the database and all in it to the owner, connected to it as the superuser; how many objects moved."""
+    """Make the owner role own the database and its objects, and return the number of changed objects.
+
+    The connection is the superuser's connection to this database.
+    """
     database = sql.Identifier(connection.info.dbname)
     owner, application, report = map(sql.Identifier, (OWNER, APPLICATION, REPORT))
     with connection.transaction():
@@ -53,13 +64,16 @@ def prepare_database(connection: psycopg.Connection[Any]) -> int:
         connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, report))
         connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
         foreign = connection.execute(FOREIGN, {"owner": OWNER}).fetchall()
-        for kind, name in foreign:  # both come from the catalogue, already quoted
+        for kind, name in foreign:  # both values come from the system catalogue and are already quoted
             connection.execute(sql.SQL("ALTER " + kind + " " + name + " OWNER TO {}").format(owner))
     return len(foreign)
 
 
 def make_application_role(owner_url: str, application_url: str) -> bool:
-    """Make the role that `application_url` names, with its password, where it is missing and the owner may do so."""
+    """Create the role that `application_url` names, with its password, and return whether it was created.
+
+    Nothing happens if the role exists, or if the owner may not create roles.
+    """
     wanted = conninfo_to_dict(application_url)
     role, password = str(wanted.get("user") or ""), str(wanted.get("password") or "")
     if not role or not password:
@@ -86,8 +100,8 @@ def _exists(connection: psycopg.Connection[Any], role: str) -> bool:
 
 
 def _set_login(connection: psycopg.Connection[Any], role: str, password: str) -> None:
-    """Let the role log in, with this password and nothing else."""
-    # Sent as a hash: a statement that fails is written to the server's log.
+    """Allow the role to log in with this password, and give it no other attributes."""
+    # The password is sent as a hash, because the server writes a failing statement to its log.
     verifier = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
     connection.execute(
         sql.SQL("ALTER ROLE {} WITH " + ATTRIBUTES + " PASSWORD {}").format(

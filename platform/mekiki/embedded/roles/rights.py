@@ -1,4 +1,4 @@
-"""What the application and reports may do with each table, granted by the owner after each migration."""
+"""Rights of the application and the reports for each table. The owner grants them after migrations."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -15,7 +15,7 @@ READ = frozenset({"SELECT"})
 ADD = READ | {"INSERT"}
 CHANGE = ADD | {"UPDATE"}
 WRITE = CHANGE | {"DELETE"}
-# Reports read what the platform is about. Sessions, passwords and second factors are none of it.
+# Reports read the data of the platform, without sessions, passwords and second factors.
 REPORTED_APPS = frozenset(
     {"audit", "jobs", "datasets", "labeling", "learning", "review", "quality", "exports"}
 )
@@ -29,7 +29,7 @@ PARTITIONED = "learning_prediction"
 
 
 def application_rights() -> dict[str, frozenset[str]]:
-    """Return table → what the application may do with it, from the triggers of the models."""
+    """Return table → rights of the application, derived from the triggers of the models."""
     rights: dict[str, frozenset[str]] = {}
     for model in apps.get_models(include_auto_created=True):
         if not model._meta.managed or model._meta.proxy:
@@ -45,20 +45,21 @@ def application_rights() -> dict[str, frozenset[str]]:
 
 
 def evidence_tables() -> list[str]:
-    """Return the tables that the application only adds to."""
+    """Return the append-only tables of the application."""
     return sorted(table for table, allowed in application_rights().items() if allowed == ADD)
 
 
 def reported_tables() -> set[str]:
-    """Return the tables that reports may read whole."""
+    """Return the tables with all columns readable for reports."""
     models = apps.get_models(include_auto_created=True)
     return {m._meta.db_table for m in models if m._meta.app_label in REPORTED_APPS} | REPORTED_TABLES
 
 
 def grant(url: str, *, application: str, report: str) -> int:
-    """Give both roles exactly their rights in the database, where they exist; how many statements it took.
+    """Give both roles exactly their rights, if the roles exist, and return the number of statements.
 
-    url: the owner's. Does nothing where its role is not the owner of the tables, or where the application is the owner.
+    `url` is the owner's URL. Nothing happens if its role does not own the tables, or if the application owns
+    them.
     """
     with psycopg.connect(url) as connection, connection.cursor() as cursor:
         if not _is_owner(cursor) or checking.is_owner(cursor, application):
@@ -87,7 +88,10 @@ def _exists(cursor: Any, role: str) -> bool:
 
 
 def _grant_tables(cursor: Any, role: str, rights: dict[str, frozenset[str]]) -> int:
-    """Grant and revoke until `role` has these rights and no other on every table of the schema."""
+    """Grant and revoke rights until `role` has exactly these rights on all tables of the schema.
+
+    Returns the number of statements.
+    """
     cursor.execute(
         "SELECT c.relname, c.relispartition, array(SELECT a.privilege_type FROM aclexplode(c.relacl) a "
         "WHERE a.grantee = %s::regrole) FROM pg_class c "
@@ -112,14 +116,20 @@ def _grant_tables(cursor: Any, role: str, rights: dict[str, frozenset[str]]) -> 
 
 
 def _grant_functions(cursor: Any, role: str) -> int:
-    """Let `role` call the functions that do with the owner's rights what it may not do itself."""
+    """Allow `role` to call the functions that run with the owner's rights.
+
+    Returns the number of new grants.
+    """
     cursor.execute(
-        "SELECT p.oid::regprocedure::text FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace "
-        "AND p.prosecdef AND p.prorettype <> 'trigger'::regtype AND NOT has_function_privilege(%s, p.oid, 'EXECUTE')",
+        (
+            "SELECT p.oid::regprocedure::text FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace "
+            "AND p.prosecdef AND p.prorettype <> 'trigger'::regtype "
+            "AND NOT has_function_privilege(%s, p.oid, 'EXECUTE')"
+        ),
         [role],
     )
     functions = [row[0] for row in cursor.fetchall()]
-    for function in functions:  # from the catalogue, already quoted
+    for function in functions:  # the value comes from the system catalogue and is already quoted
         cursor.execute(
             sql.SQL("GRANT EXECUTE ON FUNCTION " + function + " TO {}").format(sql.Identifier(role))
         )
@@ -130,8 +140,11 @@ def _grant_columns(cursor: Any, role: str) -> int:
     done = 0
     for table, columns in REPORTED_COLUMNS.items():
         cursor.execute(
-            "SELECT a.attname FROM pg_attribute a WHERE a.attrelid = to_regclass(%s) AND a.attname = ANY(%s::text[]) "
-            "AND NOT has_column_privilege(%s, a.attrelid, a.attnum, 'SELECT')",
+            (
+                "SELECT a.attname FROM pg_attribute a "
+                "WHERE a.attrelid = to_regclass(%s) AND a.attname = ANY(%s::text[]) "
+                "AND NOT has_column_privilege(%s, a.attrelid, a.attnum, 'SELECT')"
+            ),
             [table, list(columns), role],
         )
         missing = [row[0] for row in cursor.fetchall()]

@@ -1,7 +1,7 @@
-"""The one-machine install: every server as a child of one process, started, watched, mended, stopped.
+"""The one-machine installation: one process starts, watches, restarts and stops all servers.
 
-`mekiki up` runs `Supervisor` in the foreground; `Platform` runs `mekiki up` as a child, for the demo, the
-replay and tests.
+The servers are children of that process. `mekiki up` runs `Supervisor` in the foreground. `Platform` runs
+`mekiki up` as a child, for the demo, the replay and tests.
 """
 
 from mekiki.embedded.lock import AlreadyRunningError, HomeLock

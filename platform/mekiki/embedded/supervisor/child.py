@@ -1,4 +1,4 @@
-"""One process under watch: when it is started again after its end, and what people read about it."""
+"""One child process of the supervisor: its restarts, and its record for people."""
 
 import time
 from dataclasses import dataclass, field
@@ -11,52 +11,62 @@ from mekiki.embedded.supervisor.children import Server
 from mekiki.embedded.supervisor.probe import Probe
 from mekiki.embedded.valkey import Valkey
 
-# Seconds before each further start of a process that ends again and again; the last one for ever after.
+# Seconds before each restart of a process that ends repeatedly. The last value applies to all further
+# restarts.
 PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-# After this long a process counts as well, and its next end as the first.
+# A process that ran for this long is healthy. Its next end counts as the first end.
 STABLE_SECONDS = 60.0
-# So many ends in a row are told with the end of the log.
+# After this many ends in a row, the message contains the end of the log.
 LOUD = 5
 
 
 @dataclass
 class Child:
-    """A server under watch. Its clock is monotonic; wall-clock times are for people alone."""
+    """A server that the supervisor watches.
+
+    Intervals use the monotonic clock. Wall-clock times are only shown to people.
+    """
 
     name: str
     server: Server
     phase: str = state.STARTING
-    started: float = 0.0  # the last start
-    due: float = 0.0  # the next one, while it waits
-    ends: int = 0  # in a row
+    started: float = 0.0  # time of the last start (monotonic)
+    due: float = 0.0  # time of the next start (monotonic), while the child waits
+    ends: int = 0  # number of ends in a row
     restarts: int = 0
     since: str = ""
     next_try: str = ""
     last_exit: dict[str, Any] | None = None
-    probe: Probe | None = field(init=False)  # None: a process that needs not be asked
+    probe: Probe | None = field(init=False)  # None for a process without a check of its responses
 
     def __post_init__(self) -> None:
         self.probe = Probe(self.server) if isinstance(self.server, Postgres | Valkey) else None
 
     def answers(self) -> bool:
-        """Does it do its work by now? Nobody waits: one that hangs is asked again at a later look."""
+        """Return whether the server responds.
+
+        The check does not wait. A server that hangs is asked again at a later check.
+        """
         return self.probe is None or self.probe.answers()
 
     @property
     def title(self) -> str:
-        """Its name as people read it."""
+        """Return the name of the process for people."""
         return state.title(self.name)
 
     def begin(self) -> None:
-        """Note that it was started just now."""
+        """Record that the process starts now."""
         self.phase, self.started, self.next_try = state.STARTING, time.monotonic(), ""
 
     def runs(self) -> None:
-        """Note that it does its work from now on."""
+        """Record that the process does its work from now on."""
         self.phase, self.since, self.next_try = state.RUNNING, state.now(), ""
 
     def ended(self, *, error: str = "", memory: bool | None = None) -> float:
-        """Note its end; the seconds until it is started again. memory: whether the kernel ended it for want of memory."""
+        """Record the end of the process and return the seconds until its restart.
+
+        `memory` is whether the kernel killed it for lack of memory.
+        """
         now = time.monotonic()
         if self.phase == state.RUNNING and now - self.started >= STABLE_SECONDS:
             self.ends = 0
@@ -70,12 +80,12 @@ class Child:
         return pause
 
     def hurry(self) -> None:
-        """Start it again at once: what kept it from running may be gone."""
+        """Make a waiting child due now, because the cause of its failure may be gone."""
         if self.phase == state.WAITING:
             self.due, self.next_try = time.monotonic(), state.now()
 
     def record(self) -> dict[str, Any]:
-        """What is written down about it."""
+        """Return the record of the child for the state file."""
         return {
             "phase": self.phase,
             "pid": self.server.pid if self.phase != state.WAITING else None,

@@ -1,4 +1,4 @@
-"""How the web server, the worker and the schedule are started."""
+"""Commands of the web server, the workers, the sweeper and the schedule."""
 
 import importlib.util
 import os
@@ -13,12 +13,12 @@ from mekiki.config.server import limits
 from mekiki.embedded.process import Process
 
 WORKER_GRACE = 20.0
-# When memory runs out, the kernel is to end what computes, never the site or the database.
+# When memory runs out, the kernel should kill workers, not the web server or the database.
 FIRST_TO_GO = 500
 
 
 class Server(Protocol):
-    """What the supervisor needs of a child: PostgreSQL, Valkey and plain processes have it."""
+    """The interface that the supervisor needs. PostgreSQL, Valkey and Process implement it."""
 
     log: Path
 
@@ -31,10 +31,11 @@ class Server(Protocol):
 
 
 def child_environment(home: Path, database_url: str, broker_url: str) -> dict[str, str]:
-    """The environment of children: ours, the servers' addresses, and where the code lies.
+    """Return the environment of the children: ours, with the servers' addresses and the source roots.
 
-    The database's owner is none of theirs: they are the application (docs/decisions/0029). A checkout that is not
-    installed has two source roots, which children must find as this process did.
+    Children connect as the application, so they do not get the URL of the database's owner
+    (docs/decisions/0029). A checkout that is not installed has two source roots, and children must import
+    from the same roots as this process.
     """
     roots = [str(Path(__file__).resolve().parents[3])]
     workers = importlib.util.find_spec("workers")
@@ -54,12 +55,12 @@ def child_environment(home: Path, database_url: str, broker_url: str) -> dict[st
     )
 
 
-# Only the worker signs: no other process is given the place of the private key or its passphrase.
+# Only the worker signs, so no other process gets the path or passphrase of the private key.
 FOR_WORKERS_ONLY = ("MEKIKI_SIGNING_KEY_FILE", "MEKIKI_SIGNING_PASSPHRASE")
 
 
 def without_signing(environment: dict[str, str]) -> dict[str, str]:
-    """Return the environment without what opens the private signing key."""
+    """Return the environment without the variables that give access to the private signing key."""
     return {name: value for name, value in environment.items() if name not in FOR_WORKERS_ONLY}
 
 
@@ -78,21 +79,27 @@ def _child(
 
 
 def web(home: Path, environment: dict[str, str], listener: socket.socket) -> Process:
-    """gunicorn on a socket the supervisor holds: while it is mended, requests wait instead of failing."""
+    """Return the gunicorn process, on a socket that the supervisor holds.
+
+    While gunicorn is restarted, requests wait instead of failing.
+    """
     command = [
         "gunicorn", "mekiki.config.server.application:application",
         "--bind", f"fd://{listener.fileno()}",
         "--workers", str(max(1, env.number("MEKIKI_WEB_WORKERS"))),
         "--worker-class", "mekiki.config.server.worker.SiteWorker", "--asgi-lifespan", "off",
         "--timeout", "60", "--graceful-timeout", "8", "--keep-alive", str(limits.IDLE_SECONDS),
-        # Its default is a socket in the person's own home folder.
+        # By default gunicorn creates a control socket in the user's home folder.
         "--no-control-socket",
     ]  # fmt: skip
     return _child(home, "web", command, without_signing(environment), pass_fds=(listener.fileno(),))
 
 
 def worker(home: Path, environment: dict[str, str]) -> Process:
-    """The Celery worker. CUDA does not survive a fork: on a GPU it is one process without a pool."""
+    """Return the Celery worker.
+
+    On a GPU the worker is one process without a pool, because CUDA does not survive a fork.
+    """
     solo = env.visible_gpu()
     pool = ["--pool", "solo"] if solo else ["--pool", "prefork"]
     concurrency = 1 if solo else max(1, env.number("MEKIKI_WORKER_CONCURRENCY"))
@@ -102,13 +109,17 @@ def worker(home: Path, environment: dict[str, str]) -> Process:
         "--hostname", "worker@%h", "--loglevel", env.text("MEKIKI_LOG_LEVEL"),
         "--without-gossip", "--without-mingle",
     ]  # fmt: skip
-    # SIGTERM lets running tasks finish. When the supervisor was killed the database goes with it: no use.
+    # SIGTERM lets running tasks finish. After the supervisor was killed that is useless, because the database
+    # ends too.
     options = {"death_signal": signal.SIGQUIT, "stop_grace": WORKER_GRACE, "oom_score": FIRST_TO_GO}
     return _child(home, "worker", command, environment, **options)
 
 
 def search(home: Path, environment: dict[str, str]) -> Process:
-    """The worker that reads the texts people search for: one small process, so that no long job stands in the way."""
+    """Return the worker that embeds the texts of searches.
+
+    It is a separate small process, so that a search does not wait for a long job.
+    """
     command = [
         "celery", "--app", "mekiki.config.celery", "worker", "--pool", "solo", "--queues", "interactive",
         "--include", "workers.tasks", "--hostname", "search@%h", "--loglevel", env.text("MEKIKI_LOG_LEVEL"),
@@ -119,7 +130,7 @@ def search(home: Path, environment: dict[str, str]) -> Process:
 
 
 def beat(home: Path, environment: dict[str, str]) -> Process:
-    """Celery's beat, on the schedules admins edit."""
+    """Return Celery's beat, with the schedules that admins edit."""
     command = [
         "celery", "--app", "mekiki.config.celery", "beat", "--pidfile=",
         "--loglevel", env.text("MEKIKI_LOG_LEVEL"),
@@ -128,10 +139,16 @@ def beat(home: Path, environment: dict[str, str]) -> Process:
 
 
 def sweeper(home: Path, environment: dict[str, str]) -> Process:
-    """What takes up stalled jobs, at a rhythm that no setting of the clock disturbs."""
+    """Return the process that resumes stalled jobs.
+
+    Its interval does not depend on the machine's clock.
+    """
     return _child(home, "sweeper", ["mekiki", "sweeper"], without_signing(environment))
 
 
 def worker_installed() -> bool:
-    """Is the part that computes here? An install of the web alone has no torch."""
+    """Return whether the packages of the worker are installed.
+
+    An installation of the web part alone has no torch.
+    """
     return importlib.util.find_spec("torch") is not None and importlib.util.find_spec("workers") is not None

@@ -1,4 +1,7 @@
-"""What the supervisor says: short lines on the terminal, the same with their time in HOME/logs/mekiki.log."""
+"""Messages of the supervisor: short lines on the terminal.
+
+The same lines are written with their time to HOME/logs/mekiki.log.
+"""
 
 import contextlib
 import sys
@@ -15,7 +18,10 @@ MARKS = {"ok": "✓", "warn": "!", "bad": "✗", "head": ""}
 
 
 class Console:
-    """Writes lines. A terminal that has gone away, or cannot show a character, never stops the supervisor."""
+    """Writer of the supervisor's messages.
+
+    A terminal that was closed, or that cannot show a character, does not stop the supervisor.
+    """
 
     def __init__(self, log: Path) -> None:
         self.log = log
@@ -24,23 +30,23 @@ class Console:
             sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
 
     def ok(self, text: str) -> None:
-        """Something works."""
+        """Report that something works."""
         self._say("ok", text)
 
     def warn(self, text: str) -> None:
-        """Something broke and is being mended, or deserves attention."""
+        """Report something that failed and is being restarted, or something that needs attention."""
         self._say("warn", text)
 
     def bad(self, text: str) -> None:
-        """Something broke for good."""
+        """Report something that failed permanently."""
         self._say("bad", text)
 
     def head(self, text: str) -> None:
-        """What begins or ends."""
+        """Report that a phase begins or ends."""
         self._say("head", text)
 
     def secret(self, text: str) -> None:
-        """For the terminal alone: a password is not written to a log."""
+        """Print a secret on the terminal only. A password must not enter a log."""
         self._print(text)
 
     def _say(self, kind: str, text: str) -> None:

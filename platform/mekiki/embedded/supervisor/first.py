@@ -1,4 +1,4 @@
-"""What the first start of a home needs: tables, and somebody who can log in."""
+"""Steps of the first start of a home: tables, the signing key and the first admin."""
 
 import getpass
 import secrets
@@ -21,10 +21,10 @@ from mekiki.embedded.versions import refuse_newer
 
 
 def migrate(console: Console, servers: endpoints.Endpoints, owner_url: str) -> int:
-    """Bring the tables up to date as their owner and go on as the application; how many changes were made.
+    """Migrate the tables as their owner, connect as the application, and return the number of migrations.
 
-    They take seconds on a new home, no time after. PlainError when the application's role may do what it should not
-    and DATABASE_OWNER_URL says that the roles are separate.
+    On a new home this takes seconds, later almost no time. Raises PlainError if the application's role has
+    rights that it should not have, and DATABASE_OWNER_URL says that the roles are separate.
     """
     endpoints.connect(replace(servers, database_url=owner_url))
     if owner_url != servers.database_url:
@@ -48,19 +48,23 @@ def _check_role(console: Console, *, separate: bool) -> None:
     why = "; ".join(map(str, found))
     if separate:
         text = _(
-            "The role of DATABASE_URL may do more than the application should: %(why)s. Nothing was started. Take these "
-            "rights from the role (docs/how-to/database-roles.md), or unset DATABASE_OWNER_URL."
+            "The role of DATABASE_URL may do more than the application should: %(why)s. Nothing was "
+            "started. Take these rights from the role (docs/how-to/database-roles.md), or unset "
+            "DATABASE_OWNER_URL."
         )
         raise PlainError(text % {"why": why})
     text = _(
-        "One database role does everything: %(why)s. Whoever gets hold of the application's connection can change what "
-        "was recorded. Separate the roles: docs/how-to/database-roles.md"
+        "One database role does everything: %(why)s. Whoever gets hold of the application's connection can "
+        "change what was recorded. Separate the roles: docs/how-to/database-roles.md"
     )
     console.warn(text % {"why": why})
 
 
 def bring_up_to_date(console: Console) -> int:
-    """Run the migrations that this database does not have yet, as the role of this connection; how many."""
+    """Run the missing migrations as the role of this connection, and return their number.
+
+    Raises NewerVersionError if a newer version of Mekiki wrote the database.
+    """
     executor = MigrationExecutor(connection)
     refuse_newer(executor.loader.applied_migrations, _("The database"))
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
@@ -71,14 +75,17 @@ def bring_up_to_date(console: Console) -> int:
 
 
 def relocate() -> None:
-    """Let what the database says of files follow a home that was moved or restored elsewhere."""
+    """Update file paths in the database after the home was moved or restored elsewhere."""
     from mekiki.datasets.services import relocate_uploads
 
     relocate_uploads()
 
 
 def signing_key(console: Console) -> None:
-    """Make the platform's signing key at the first start; later, say it where the key cannot sign. Nothing stops for it."""
+    """Create the platform's signing key at the first start.
+
+    At a later start, print a message if the key cannot sign. A problem with the key does not stop the start.
+    """
     from mekiki.audit.keys import current_key
     from mekiki.audit.private_key import SigningKeyError, settle_key
     from mekiki.audit.signing import grouped
@@ -94,15 +101,18 @@ def signing_key(console: Console) -> None:
 
 
 def root_warning() -> str:
-    """Return what to say to whoever starts the platform as root."""
+    """Return the warning for a platform that is started as root."""
     return _(
-        "Mekiki runs as root. A mistake in it or in a file that somebody uploads could then change anything on this "
-        "machine. Run it as a user of its own: docs/how-to/install.md, “As root”."
+        "Mekiki runs as root. A mistake in it or in a file that somebody uploads could then change anything "
+        "on this machine. Run it as a user of its own: docs/how-to/install.md, “As root”."
     )
 
 
 def first_admin(console: Console, password: str) -> None:
-    """Make the first admin when nobody can log in yet: `password` from the environment, else asked for, else made up."""
+    """Create the first admin if there is no user yet.
+
+    The password comes from the environment (`password`), else from a prompt, else it is generated and shown.
+    """
     from django.contrib.auth import get_user_model
 
     if get_user_model().objects.exists():
@@ -117,7 +127,8 @@ def first_admin(console: Console, password: str) -> None:
     if made:
         console.secret(
             _(
-                "First admin: name “%(name)s”, password “%(password)s”. It is shown this once; change it in your account."
+                "First admin: name “%(name)s”, password “%(password)s”. It is shown this once; change it in "
+                "your account."
             )
             % {"name": name, "password": password}
         )

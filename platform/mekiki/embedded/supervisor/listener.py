@@ -1,4 +1,4 @@
-"""The socket the site listens on, held by the supervisor."""
+"""The listening socket of the web server. The supervisor holds it open."""
 
 import errno
 import http.client
@@ -11,15 +11,19 @@ from mekiki.config.plain import PlainError
 
 
 class ListenError(PlainError):
-    """The address cannot be listened on; the message says why and what to do."""
+    """The address cannot be listened on. The message says why and what to do."""
 
 
 class PortInUseError(ListenError):
-    """Another process listens there."""
+    """Another process listens on the port."""
 
 
 def listen(host: str, port: int, *, patience: float = 0.0) -> socket.socket:
-    """Listen on host:port (port 0: a free one). ListenError names a port that is in use after `patience` seconds."""
+    """Return a socket that listens on host:port. Port 0 chooses a free port.
+
+    Raises PortInUseError if the port is still in use after `patience` seconds, and ListenError for other
+    problems.
+    """
     deadline = time.monotonic() + patience
     while True:
         try:
@@ -50,13 +54,13 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def reachable_host(host: str) -> str:
-    """A host name a browser on this machine can open."""
+    """Return a host name that a browser on this machine can open."""
     everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}  # noqa: S104
     return everywhere.get(host, f"[{host}]" if ":" in host else host)
 
 
 def answers(host: str, port: int) -> int:
-    """The status of the site's first page; 0 when it does not answer yet."""
+    """Return the HTTP status of the first page, or 0 if the web server does not respond yet."""
     connection = http.client.HTTPConnection(reachable_host(host).strip("[]"), port, timeout=10)
     try:
         connection.request("GET", "/", headers={"Accept": "text/html"})

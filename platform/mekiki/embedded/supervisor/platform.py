@@ -1,4 +1,4 @@
-"""A running platform for other programs: the demo, the replay, browser tests."""
+"""A running platform for other programs: the demo, the replay and browser tests."""
 
 import contextlib
 import secrets
@@ -22,19 +22,25 @@ from mekiki.embedded.supervisor.children import child_environment
 
 
 class PlatformError(CommandError):
-    """The platform did not start; when it was quiet the message carries what it said. A command shows it plainly."""
+    """The platform did not start.
+
+    A quiet platform wrote its output to a log, and the message contains the end of that log. A command prints
+    the message without a traceback.
+    """
 
 
 class Platform:
     """`mekiki up` as a child process, ready when `start` (or the `with` block) returns.
 
-    port 0 is a free port; without `web` nothing listens and `url` is empty. `env` is added to the children's environment; DATABASE_URL and BROKER_URL given
-    there or in ours replace the embedded servers, and an empty text insists on the embedded ones.
-    `admin` is the name and password of the first admin if the home was empty. When this process dies,
-    however it dies, the platform stops in order.
+    Port 0 chooses a free port. Without `web` nothing listens and `url` is empty. `env` is added to the
+    environment of the children. DATABASE_URL and BROKER_URL, from `env` or from our environment, replace the
+    embedded servers. An empty value in `env` selects the embedded servers. `admin` is the name and password
+    of the first admin if the home was empty. When this process ends, for whatever reason, the platform stops
+    in order.
 
-    After the start: `url`, `home`, `pid`, `env` (the whole environment for child processes: ours with
-    MEKIKI_HOME, DATABASE_URL, BROKER_URL …), `database_url`, `broker_url`, `pids()`, `connect()`.
+    After the start these are available: `url`, `home`, `pid`, `env` (the whole environment for child
+    processes: ours with MEKIKI_HOME, DATABASE_URL, BROKER_URL …), `database_url`, `broker_url`, `pids()`,
+    `connect()`.
     """
 
     def __init__(
@@ -65,7 +71,7 @@ class Platform:
 
     @property
     def pid(self) -> int:
-        """The supervisor's process id; 0 before the start."""
+        """Return the process id of the supervisor, or 0 before the start."""
         return self.child.pid if self.child else 0
 
     def __enter__(self) -> Self:
@@ -75,7 +81,10 @@ class Platform:
         self.stop()
 
     def start(self) -> Self:
-        """Start and wait until it is ready: with `web`, its first page answers. PlatformError says what went wrong."""
+        """Start the platform and wait until it is ready: with `web`, until its first page responds.
+
+        Raises PlatformError if it does not start.
+        """
         given = environment.inherited(self.extra)
         variables = child_environment(self.home, given.get("DATABASE_URL", ""), given.get("BROKER_URL", ""))
         variables.update(self.extra)
@@ -92,7 +101,7 @@ class Platform:
                 stdout=output if self.quiet else None,
                 stderr=output if self.quiet else None,
                 env={**variables, "DATABASE_OWNER_URL": owner},
-                # Ctrl-C in the terminal reaches this process alone, which then stops the platform in order.
+                # Ctrl-C in the terminal reaches only this process, which then stops the platform in order.
                 preexec_fn=process_group(signal.SIGTERM),
             )
         deadline = time.monotonic() + self.timeout
@@ -108,7 +117,7 @@ class Platform:
         return self
 
     def stop(self, grace: float = 60.0) -> None:
-        """Stop everything in order and wait for the end."""
+        """Stop everything in order and wait for the end. Kill the supervisor after `grace` seconds."""
         if self.child is None:
             return
         with contextlib.suppress(ProcessLookupError):
@@ -120,25 +129,31 @@ class Platform:
             self.child.wait()
 
     def discard(self) -> None:
-        """Stop, and delete the home with its database (which root keeps elsewhere): for trials and tests."""
+        """Stop, and delete the home with its database, for trials and tests.
+
+        For root the database lies outside the home.
+        """
         self.stop()
         places.discard(self.home / "postgres")
         shutil.rmtree(self.home, ignore_errors=True)
 
     def alive(self) -> bool:
-        """Does the supervisor run?"""
+        """Return whether the supervisor runs."""
         return self.child is not None and self.child.poll() is None
 
     def wait(self) -> int:
-        """Wait until the supervisor ends (Ctrl-C raises KeyboardInterrupt here); its exit status."""
+        """Wait until the supervisor ends, and return its exit status.
+
+        Ctrl-C raises KeyboardInterrupt here.
+        """
         assert self.child is not None
         return self.child.wait()
 
     def pids(self) -> dict[str, int]:
-        """The processes that run now: postgres, valkey, web, worker, sweeper, beat → process id."""
+        """Return name → process id of the processes that run now: postgres, valkey, web, worker …"""
         found = {file.stem: remembered(file) for file in (self.home / "run").glob("*.pid")}
         return {name: process.pid for name, process in found.items() if process is not None}
 
     def connect(self) -> None:
-        """Point this process's Django and Celery at the platform's servers."""
+        """Connect Django and Celery of this process to the platform's servers."""
         endpoints.connect(endpoints.Endpoints(self.database_url, self.broker_url, self.url, self.pid))

@@ -1,4 +1,4 @@
-"""Asking a server whether it answers, without waiting for it."""
+"""A check whether a server responds, without waiting for the response."""
 
 import threading
 import time
@@ -8,12 +8,12 @@ import psycopg
 
 from mekiki.config.plain import PlainError
 
-# A server that was started again is asked this often.
+# Seconds between two requests to a server that does not respond yet.
 ASK_SECONDS = 0.5
 
 
 class Answering(Protocol):
-    """A server that can be asked: PostgreSQL and Valkey."""
+    """The interface of a server with a response check: PostgreSQL and Valkey implement it."""
 
     @property
     def pid(self) -> int: ...
@@ -22,16 +22,22 @@ class Answering(Protocol):
 
 
 class Probe:
-    """Asks in a thread of its own: a server that hangs (SIGSTOP, a slow disk) delays nothing else in the supervisor."""
+    """A check of one server, in a separate thread.
+
+    A server that hangs (SIGSTOP, a slow disk) therefore does not delay the supervisor.
+    """
 
     def __init__(self, server: Answering) -> None:
         self._server = server
         self._thread: threading.Thread | None = None
         self._asked = float("-inf")
-        self._answered = -1  # the process id that answered last
+        self._answered = -1  # the process id that responded last
 
     def answers(self) -> bool:
-        """Return whether the process that runs now has answered; begin to ask it when nothing is asked."""
+        """Return whether the current process of the server has responded.
+
+        If no request is running, start the next request.
+        """
         if self._answered == self._server.pid:
             return True
         waiting = self._thread is not None and self._thread.is_alive()

@@ -1,4 +1,4 @@
-"""The supervisor: one thread, one loop, children that never outlive it."""
+"""The supervisor: one thread with one loop. Its children do not outlive it."""
 
 import contextlib
 import os
@@ -34,21 +34,24 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.1
 ROTATE_SECONDS = 10.0
 DISK_SECONDS = 2.0
-# After a crash PostgreSQL first reads its log again, which takes minutes on a slow disk.
+# After a crash, PostgreSQL first replays its log, which takes minutes on a slow disk.
 PATIENCE_SECONDS = 600.0
 STOP_ORDER = ("beat", "sweeper", "search", "worker", "web", "valkey", "postgres")
 
 
 class SupervisorError(PlainError):
-    """The platform cannot run; the message says why and what to do."""
+    """The platform cannot run. The message says why and what to do."""
 
 
 class _StopAsked(Exception):
-    """Ctrl-C or SIGTERM came while starting."""
+    """Ctrl-C or SIGTERM arrived during the start."""
 
 
 class Supervisor:
-    """Everything of one home. `run` returns an exit status; it must be called in the main thread (signals)."""
+    """The supervisor of one home.
+
+    `run` returns an exit status. It must be called in the main thread, because it handles signals.
+    """
 
     def __init__(
         self,
@@ -68,11 +71,11 @@ class Supervisor:
         except OSError as problem:
             raise PlainError(not_writable(home, problem)) from None
         self.console = Console(home / "logs" / "mekiki.log")
-        # Taken out of the environment before any child is started.
+        # Removed from the environment before any child starts.
         self.admin_password = env.take("MEKIKI_ADMIN_PASSWORD")
         self.running: list[Child] = []
         self.stop_asked = False
-        self.asking = False  # waiting for the person: a signal must end the wait
+        self.asking = False  # the program waits for input, and a signal must end the wait
         self.stopping: Child | None = None
         self.listener: socket.socket | None = None
         self.url = ""
@@ -81,13 +84,16 @@ class Supervisor:
         self._ballast: Ballast | None = None
         self._shortage = ""
 
-    # --- The whole -------------------------------------------------------------------------------------------
+    # --- Main sequence --------------------------------------------------------------------------------------
 
     def run(self) -> int:
-        """Start, watch until asked to stop, stop. PlainError when the home or the address cannot be used."""
+        """Start everything, watch until a stop is requested, stop everything, and return the exit status.
+
+        Raises PlainError if the home or the address cannot be used.
+        """
         with HomeLock(self.home) as lock:
             moved = identity.settle(self.home)
-            # They may hold the port.
+            # Processes of an earlier run may still hold the port.
             left = self._end_leftovers()
             if self.with_web:
                 self.listener = listen(self.host, self.port, patience=10.0 if left else 0.0)
@@ -95,7 +101,7 @@ class Supervisor:
                 self.url = f"http://{reachable_host(self.host)}:{self.port}/"
             lock.describe(self.url)
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+                if signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores SIGHUP
                     signal.signal(number, self._on_signal)
             status = 0
             if moved:
@@ -122,7 +128,8 @@ class Supervisor:
 
     def _on_signal(self, number: int, _frame: object) -> None:
         if self.stop_asked and self.stopping is not None and self.stopping.name == "worker":
-            # Asked a second time: the job the worker is busy with is taken up again at the next start.
+            # This is the second request to stop. The job that the worker is working on resumes at the next
+            # start.
             with contextlib.suppress(OSError):
                 os.killpg(self.stopping.server.pid, signal.SIGKILL)
         self.stop_asked = True
@@ -133,10 +140,10 @@ class Supervisor:
         if self.stop_asked:
             raise _StopAsked
 
-    # --- Starting --------------------------------------------------------------------------------------------
+    # --- Starting -------------------------------------------------------------------------------------------
 
     def _end_leftovers(self) -> bool:
-        """End what an earlier run left that was killed; True when there was something."""
+        """End processes of an earlier run that was killed, and return whether there were any."""
         found = False
         for name in ("beat", "sweeper", "search", "worker", "web"):
             if pid := end_leftover(self.home / "run" / f"{name}.pid", home=self.home):
@@ -152,8 +159,8 @@ class Supervisor:
         valkey = None if env.text("BROKER_URL") else Valkey(self.home / "valkey")
         if postgres and (self.home / "postgres").exists():
             self._ballast = Ballast((self.home / "postgres").resolve(), disk.reserve())
-            self._ballast.look()  # a full disk: the database needs room to start
-        # Nobody waits for anybody here: addresses are known before the servers answer on them.
+            self._ballast.look()  # on a full disk, the database needs this space to start
+        # Servers start in parallel, because their addresses are known before they respond.
         if valkey:
             valkey.launch()
             self.running.append(Child("valkey", valkey))
@@ -212,7 +219,7 @@ class Supervisor:
         self.console.head(text % facts)
 
     def _keep_indexes(self, owner_url: str) -> None:
-        """Build search indexes here, with the owner's connection, which no child has."""
+        """Build search indexes in this process, with the owner's connection, which no child has."""
         from mekiki.learning.search.keeper import Keeper
 
         self.keeper = Keeper(owner_url, self.console.warn)
@@ -235,7 +242,7 @@ class Supervisor:
         if self.with_worker and not children.worker_installed():
             self.console.warn(_("The worker is not installed: pages work, jobs wait."))
             self.console.warn(_("Install it with: pip install 'mekiki[workers]'"))
-            return  # and no schedule, whose messages would pile up unread
+            return  # without a worker there is no schedule either: its messages would pile up
         if self.with_worker:
             self._launch(Child("worker", children.worker(self.home, environment)))
             self._launch(Child("search", children.search(self.home, environment)))
@@ -249,7 +256,7 @@ class Supervisor:
         self.running.append(child)
         self._restart(child)
 
-    # --- Watching --------------------------------------------------------------------------------------------
+    # --- Watching -------------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
         rotated = looked = time.monotonic()
@@ -279,7 +286,10 @@ class Supervisor:
             self._runs_again(child)
 
     def _look_at_disk(self) -> None:
-        """Give the ballast up, or make it again; say what is short; when it is no longer, start who waits."""
+        """Check the disk: delete or create the ballast file, and report a shortage or its end.
+
+        After the end of a shortage, waiting children start at once.
+        """
         if self._ballast and self._ballast.look() == "given up":
             self.console.warn(_("The disk is full. Room that was kept for the database is given up."))
         before, self._shortage = self._shortage, disk.shortage()
@@ -290,7 +300,8 @@ class Supervisor:
             return
         texts = {
             disk.FULL: _(
-                "The disk is nearly full: less than %(reserve)s MB is free. Imports, trainings and label sets wait."
+                "The disk is nearly full: less than %(reserve)s MB is free. Imports, trainings and label "
+                "sets wait."
             )
             % {"reserve": disk.reserve() >> 20},
             disk.READ_ONLY: _(
@@ -305,21 +316,27 @@ class Supervisor:
             child.hurry()
 
     def _died(self, child: Child, error: str = "") -> None:
-        """Say it, and when it starts again. Whatever dies, and however often, the others go on."""
+        """Report the end of a child and the time of its next start.
+
+        The other children continue, whatever ended and however often.
+        """
         pause = child.ended(error=error, memory=self._ended_for_memory())
         text = _("%(title)s died (%(how)s). Starting it again in %(pause).1f s …")
         facts = {"title": child.title, "how": state.exit_text(child.last_exit), "pause": pause}
         self.console.warn(text % facts)
         if child.ends == LOUD:
             text = _(
-                "%(title)s ended %(count)s times in a row. The others go on, and it is started again every half a minute; "
-                "nothing stored is lost."
+                "%(title)s ended %(count)s times in a row. The others go on, and it is started again every "
+                "half a minute; nothing stored is lost."
             )
             self.console.bad(self._obituary(child, text % {"title": child.title, "count": LOUD}))
         self._write_state()
 
     def _ended_for_memory(self) -> bool | None:
-        """Has the kernel ended a process for want of memory since the last look? None where that is not counted."""
+        """Return whether the kernel has killed a process for lack of memory since the last check.
+
+        Returns None on a system that does not count such kills.
+        """
         before, self._memory_kills = self._memory_kills, out_of_memory_kills()
         if before is None or self._memory_kills is None:
             return None
@@ -329,7 +346,7 @@ class Supervisor:
         try:
             child.begin()
             if isinstance(child.server, Postgres | Valkey):
-                child.server.launch()  # nobody waits: it is asked from time to time whether it answers
+                child.server.launch()  # does not wait: `_look_at` checks later whether the server responds
             else:
                 child.server.start()
                 self._runs_again(child)
@@ -353,10 +370,10 @@ class Supervisor:
         lines = "\n".join(f"    {line}" for line in last_lines(child.server.log))
         return f"{text}\n" + _("The end of %(log)s:") % {"log": child.server.log} + f"\n{lines}"
 
-    # --- Stopping --------------------------------------------------------------------------------------------
+    # --- Stopping -------------------------------------------------------------------------------------------
 
     def _stop(self) -> None:
-        """In order: nothing new begins, what runs may finish, then what everything else stands on."""
+        """Stop all children in order: first the sources of new work, then the workers, last the servers."""
         self.stop_asked = True
         endpoints.remove(self.home)
         state.write(self.home, {})

@@ -1,4 +1,4 @@
-"""Search among embeddings: the index, the nearest images, texts turned into vectors by a worker."""
+"""Search in embeddings: the index, the nearest images, and search texts that a worker embeds."""
 
 from mekiki.learning.search.neighbours import TOP, Neighbours, SearchTooSlowError, nearest, vector_of
 from mekiki.learning.search.serving import serving_encoder

@@ -1,7 +1,7 @@
-"""Building the HNSW index of one encoder on a connection of the table's owner, beside the running system.
+"""Build the HNSW index of one encoder while the system runs, on a connection of the table's owner.
 
-Everything is read from the database on the connections that are given: the keeper runs this in the supervisor, whose
-Django is connected as the application.
+All queries use the connections that the caller passes. The keeper runs this code in the supervisor process,
+where Django is connected as the application role.
 """
 
 import os
@@ -16,9 +16,9 @@ from django.conf import settings
 from psycopg import sql
 
 PREFIX = "embedding_hnsw_"
-# Graph degree and width of the search while building: pgvector's own, which docs/explanation/search.md measures.
+# Graph degree and search width during the build: pgvector's defaults, measured in docs/explanation/search.md.
 DEGREE, BUILD_WIDTH = 16, 64
-LOCK = 7013  # the first of two numbers of an advisory lock; the second is the encoder's
+LOCK = 7013  # first number of an advisory lock; the second is the encoder id
 POLL_SECONDS = 0.5
 
 Report = Callable[[int, int], None]
@@ -26,12 +26,12 @@ Session = psycopg.Connection[Any]
 
 
 def name_of(encoder_id: int) -> str:
-    """Return the index's name in the database."""
+    """Return the name of an encoder's index in the database."""
     return f"{PREFIX}{encoder_id}"
 
 
 def is_valid(session: Session, encoder_id: int) -> bool:
-    """Is there an index that can be searched?"""
+    """Return whether the encoder has an index that can be searched."""
     return bool(
         _value(
             session,
@@ -42,15 +42,16 @@ def is_valid(session: Session, encoder_id: int) -> bool:
 
 
 def size_of(session: Session, encoder_id: int) -> int:
-    """Return how many embeddings the encoder has."""
+    """Return the number of embeddings of the encoder."""
     return int(_value(session, "SELECT count(*) FROM learning_embedding WHERE encoder_id = %s", [encoder_id]))
 
 
 def memory_for(rows: int, dim: int, *, local: bool) -> int:
-    """Return the megabytes the build wants: the graph in memory builds several times quicker than one on disk.
+    """Return the memory for the build in megabytes.
 
-    An element is its vector and its links: 2 bytes a dimension and about 800 more. Never above
-    MEKIKI_INDEX_MEMORY_MB, nor above half of what is free when the database is on this machine.
+    A build with the graph in memory is several times faster than a build on disk. One element takes 2 bytes
+    for each dimension of its vector and about 800 bytes for its links. The result is at most
+    MEKIKI_INDEX_MEMORY_MB and, if the database is on this machine, at most half of the free memory.
     """
     wanted = 64 + rows * (2 * dim + 800) // 1_000_000
     most: int = settings.INDEX_MEMORY_MB
@@ -60,10 +61,11 @@ def memory_for(rows: int, dim: int, *, local: bool) -> int:
 
 
 def build(own: Session, watcher: Session, encoder_id: int, *, report: Report) -> bool:
-    """Make the index if it is missing or invalid; True when it was made.
+    """Build the index if it is missing or invalid, and return whether it was built.
 
-    own, watcher: two connections of the owner, in autocommit. `report(done, total)` is called about twice a second, in
-    images; what it raises stops the build and leaves no half index.
+    own, watcher: two connections of the owner, in autocommit mode. `report(done, total)` is called about
+    twice a second with numbers of images. An exception from it stops the build and leaves no incomplete
+    index.
     """
     total = size_of(own, encoder_id)
     while not _value(own, "SELECT pg_try_advisory_lock(%s, %s)", [LOCK, encoder_id]):
@@ -74,7 +76,7 @@ def build(own: Session, watcher: Session, encoder_id: int, *, report: Report) ->
         if dim is None or is_valid(own, encoder_id):
             return False
         local = own.info.host.startswith("/")
-        # A process that is killed takes its build with it: the server looks whether its client is still there.
+        # The server checks that its client still exists, so the build ends when this process is killed.
         own.execute("SET client_connection_check_interval = '2s'")
         memory = f"{memory_for(total, dim, local=local)}MB"
         own.execute("SELECT set_config('maintenance_work_mem', %s, false)", [memory])
@@ -84,7 +86,8 @@ def build(own: Session, watcher: Session, encoder_id: int, *, report: Report) ->
         try:
             _create(own, watcher, encoder_id, dim, total, report)
         except psycopg.errors.DiskFull:
-            # Helpers share memory by /dev/shm, which is 64 MB in a container nobody gave more. Alone it needs none.
+            # Parallel workers need /dev/shm, which has only 64 MB in a default container. A single process
+            # needs none.
             own.execute("SET max_parallel_maintenance_workers = 0")
             _create(own, watcher, encoder_id, dim, total, report)
         return True
@@ -94,7 +97,7 @@ def build(own: Session, watcher: Session, encoder_id: int, *, report: Report) ->
 
 
 def _create(own: Session, watcher: Session, encoder_id: int, dim: int, total: int, report: Report) -> None:
-    """CREATE INDEX in a thread of its own, while this one tells how far it is. Leaves no invalid index."""
+    """Run CREATE INDEX in another thread and report its progress. Leaves no invalid index."""
     own.execute(_drop(encoder_id))
     statement = sql.SQL(
         "CREATE INDEX CONCURRENTLY {} ON learning_embedding "
@@ -128,7 +131,7 @@ def _create(own: Session, watcher: Session, encoder_id: int, dim: int, total: in
 
 
 def undo(session: Session, encoder_id: int) -> bool:
-    """Drop a finished index again, unless somebody builds it at this moment; True when it was dropped."""
+    """Drop a finished index unless it is being built now, and return whether it was dropped."""
     if not _value(session, "SELECT pg_try_advisory_lock(%s, %s)", [LOCK, encoder_id]):
         return False
     try:
@@ -139,7 +142,7 @@ def undo(session: Session, encoder_id: int) -> bool:
 
 
 def progress(session: Session, encoder_id: int, total: int) -> int | None:
-    """Return how many of `total` images are in the index that is being built; None when none is being built."""
+    """Return how many of `total` images are already in the index, or None if no build is running."""
     row = session.execute(
         "SELECT done, total FROM learning_search_index_progress(%s)", [encoder_id]
     ).fetchone()

@@ -1,12 +1,14 @@
-"""The HNSW index of one encoder's embeddings (arXiv 1603.09320, as pgvector builds it): made, looked at, dropped.
+"""Build, inspect and drop the HNSW index of an encoder's embeddings.
 
-One partial expression index an encoder, because the table holds vectors of several dimensions. It is built
-beside the running system (CONCURRENTLY); a build that is killed leaves an index the database calls invalid, which
-is never searched and is dropped before the next build.
+HNSW is described in arXiv 1603.09320. The implementation is pgvector's.
 
-Only the owner of the table can make an index, and none can be made CONCURRENTLY inside a function. So a build is asked
-of the keeper, a thread of `mekiki up` that has the owner's connection (docs/decisions/0029); it is done here where our
-role is the owner itself.
+Each encoder has its own partial expression index, because the table contains vectors of several dimensions.
+The index is built CONCURRENTLY, while the system runs. A build that is killed leaves an index that the
+database marks as invalid. Such an index is never searched and is dropped before the next build.
+
+Only the owner of the table can create an index, and a function cannot create an index CONCURRENTLY. So the
+build is requested from the keeper, a thread of `mekiki up` with the owner's connection (docs/decisions/0029).
+If our role is itself the owner, the build runs here.
 """
 
 import time
@@ -20,9 +22,10 @@ from mekiki.learning.models import Embedding, Encoder
 from mekiki.learning.search import building, keeper
 from mekiki.learning.search.building import PREFIX, Report, name_of
 
-# Up to this many images every vector is looked at: exact, and quicker than it takes to read this line.
+# Up to this number of images all vectors are compared, which is exact and fast.
 EXACT_UP_TO = 10_000
-# A drop needs the table for itself: it gives up after this long, and tries again while others go on.
+# A drop needs an exclusive lock on the table. It waits only this long, then retries later, so that others can
+# work.
 DROP_WAIT_MS = 40
 DROP_TRIES = 40
 DROP_PAUSE = 0.25  # seconds
@@ -30,16 +33,19 @@ DROP_PAUSE = 0.25  # seconds
 
 @dataclass(frozen=True)
 class IndexState:
-    """An index as the database sees it. Not valid: being built, or left by a build that was killed."""
+    """The state of an index in the database.
+
+    An invalid index is being built now or is left from a build that was killed.
+    """
 
     encoder_id: int
     valid: bool
     size: int  # bytes
-    rows: int  # about how many vectors are in it, as of its making or the last vacuum
+    rows: int  # approximate number of vectors, as of the build or the last vacuum
 
 
 def states() -> dict[int, IndexState]:
-    """Encoder id → its index, for all there are."""
+    """Return encoder id → state of its index, for all existing indexes."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT c.relname, i.indisvalid, pg_relation_size(c.oid), c.reltuples::bigint FROM pg_index i "
@@ -57,7 +63,7 @@ def states() -> dict[int, IndexState]:
 
 
 def usable(encoder: Encoder) -> bool:
-    """Is there an index that can be searched?"""
+    """Return whether the encoder has an index that can be searched."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT i.indisvalid FROM pg_index i WHERE i.indexrelid = to_regclass(%s)",
@@ -68,23 +74,27 @@ def usable(encoder: Encoder) -> bool:
 
 
 def has_many(encoder_id: int, more_than: int = EXACT_UP_TO) -> bool:
-    """Has the encoder more embeddings than that? Counts no further than it must."""
+    """Return whether the encoder has more than `more_than` embeddings. It counts no further than needed."""
     rows = Embedding.objects.filter(encoder_id=encoder_id).order_by().values("image_id")
     return rows[: more_than + 1].count() > more_than
 
 
 def is_needed(encoder_id: int) -> bool:
-    """Are there enough embeddings that an index which is there should stay? Half of what one is built for: else it
-    would come and go with a few images."""
+    """Return whether an existing index should stay.
+
+    The limit is half of the number for which an index is built. Otherwise a few images more or less would
+    create and drop the index repeatedly.
+    """
     return has_many(encoder_id, EXACT_UP_TO // 2)
 
 
 def build(encoder: Encoder, *, report: Report = lambda done, total: None) -> bool:
-    """Make the index if it is missing or invalid; True when it was made. Must run outside a transaction.
+    """Build the index if it is missing or invalid, and return whether it was built.
 
-    `report(done, total)` is called about twice a second, in images; what it raises stops the build and leaves no
-    half index. Only one build of an encoder runs at a time: another waits for it and finds it done.
-    NoKeeperError where nobody builds; BuildError when the database could not.
+    Must run outside a transaction. `report(done, total)` is called about twice a second with numbers of
+    images. An exception from it stops the build and leaves no incomplete index. Only one build of an encoder
+    runs at a time. A second call waits for the first and then has nothing to do. Raises NoKeeperError if no
+    keeper runs, and BuildError if the database could not build the index.
     """
     with _own_session() as own:
         if _owns_the_table(own):
@@ -94,7 +104,10 @@ def build(encoder: Encoder, *, report: Report = lambda done, total: None) -> boo
 
 
 def drop(encoder_id: int) -> bool:
-    """Remove an encoder's index, if there is one. False: it is being built, or in use for longer than we wait."""
+    """Drop an encoder's index if it exists.
+
+    Return False if the index is being built or if it stays in use for longer than the waiting time.
+    """
     with _own_session() as own:
         for attempt in range(DROP_TRIES):
             if attempt:
@@ -110,12 +123,13 @@ def drop(encoder_id: int) -> bool:
 
 def _owns_the_table(own: psycopg.Connection) -> bool:
     row = own.execute(
-        "SELECT pg_has_role(current_user, relowner, 'USAGE') FROM pg_class WHERE oid = 'learning_embedding'::regclass"
+        "SELECT pg_has_role(current_user, relowner, 'USAGE') FROM pg_class "
+        "WHERE oid = 'learning_embedding'::regclass"
     ).fetchone()
     return bool(row and row[0])
 
 
 def _own_session() -> psycopg.Connection:
-    """A connection of its own: its settings and its lock go with it."""
+    """Return a new connection, whose settings and locks end when it is closed."""
     parameters = connection.get_connection_params()
     return psycopg.connect(**{**parameters, "cursor_factory": psycopg.Cursor, "autocommit": True})

@@ -1,7 +1,8 @@
-"""The keeper builds search indexes with the owner's connection, for jobs that have the application's.
+"""The keeper, which builds search indexes for jobs that use the application role.
 
-It is a thread of `mekiki up`. A job asks by NOTIFY on one channel and is answered
-on another; all that is taken from a message is a word of three and an encoder's id.
+It uses the connection of the table's owner. The keeper is a thread of `mekiki up`. A job sends a request with
+NOTIFY on one channel and gets the answer on another channel. Only a command word and an encoder id are read
+from a message.
 """
 
 import logging
@@ -15,30 +16,31 @@ import psycopg
 from mekiki.learning.search import building
 
 ASKED, ANSWERED = "mekiki_index", "mekiki_index_answer"
-PRESENT = 0  # second number of the advisory lock that a keeper holds; no encoder has this id
-NOTICE_SECONDS = 2.0  # a request is repeated this often, until the build is seen
-ABSENT_SECONDS = 20.0  # nobody keeps: given up
+PRESENT = 0  # second number of the keeper's advisory lock; no encoder has this id
+NOTICE_SECONDS = 2.0  # interval at which a request is repeated until the build starts
+ABSENT_SECONDS = 20.0  # a request fails after this time without a keeper
 RETRY_SECONDS = 2.0
 
 logger = logging.getLogger(__name__)
 
 
 class NoKeeperError(RuntimeError):
-    """Nobody builds indexes: no `mekiki up` runs with the owner's connection."""
+    """Raised if no `mekiki up` with the owner's connection runs, so that no index can be built."""
 
 
 class BuildError(RuntimeError):
-    """The database could not build the index; the message is the database's."""
+    """Raised if the database could not build the index, with the message of the database."""
 
 
 class _Stopped(Exception):
-    """The job was cancelled, or the keeper ends."""
+    """Raised if the job was cancelled or the keeper stops."""
 
 
 def ask(own: building.Session, encoder_id: int, *, report: building.Report) -> bool:
-    """Ask the keeper for an index and wait until it is there; True when it was not there before.
+    """Request an index from the keeper, wait until it exists, and return whether it was built now.
 
-    own: a connection of the application, in autocommit. What `report` raises stops the build.
+    own: a connection of the application role, in autocommit mode. An exception from `report` stops the build.
+    Raises NoKeeperError if no keeper runs, and BuildError if the database could not build the index.
     """
     if building.is_valid(own, encoder_id):
         return False
@@ -55,7 +57,8 @@ def ask(own: building.Session, encoder_id: int, *, report: building.Report) -> b
                 missed = now
             elif now - missed > ABSENT_SECONDS:
                 raise NoKeeperError(
-                    "no process with the owner's connection builds search indexes: see docs/how-to/database-roles.md"
+                    "no process with the owner's connection builds search indexes: "
+                    "see docs/how-to/database-roles.md"
                 )
             if done is None and now - asked > NOTICE_SECONDS:
                 own.execute("SELECT pg_notify(%s, %s)", [ASKED, f"build {encoder_id}"])
@@ -82,7 +85,10 @@ def _is_kept(session: building.Session) -> bool:
 
 
 class Keeper:
-    """Builds what is asked for, one index after the other, until `stop`. `run` returns then and at no error before."""
+    """Thread that builds the requested indexes, one after the other, until `stop` is called.
+
+    No database error ends `run` before that.
+    """
 
     def __init__(
         self, url: str, say: Callable[[str], None] = logger.warning, *, poll_seconds: float = 1.0
@@ -90,21 +96,24 @@ class Keeper:
         self._url, self._say, self._poll_seconds = url, say, poll_seconds
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._made = 0  # the encoder whose index was made last
+        self._made = 0  # id of the encoder whose index was built last
 
     def start(self) -> None:
-        """Run in a thread."""
+        """Start the thread."""
         self._thread = threading.Thread(target=self.run, name="index keeper", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop building, leaving no half index where the database still answers, and wait for the end of the thread."""
+        """Stop the build and wait for the end of the thread.
+
+        No incomplete index is left if the database still answers.
+        """
         self._stop.set()
         if self._thread is not None:
             self._thread.join(15.0)
 
     def run(self) -> None:
-        """Serve until `stop`; the connection is made again whenever it is lost."""
+        """Serve requests until `stop`. A lost connection is opened again."""
         logged = ""
         while not self._stop.is_set():
             try:
@@ -118,7 +127,7 @@ class Keeper:
                 self._stop.wait(RETRY_SECONDS)
 
     def _serve(self, session: building.Session) -> None:
-        while not self._stop.is_set():  # another keeper may be there: this one takes over when that one ends
+        while not self._stop.is_set():  # wait for the lock while another keeper runs
             row = session.execute("SELECT pg_try_advisory_lock(%s, %s)", [building.LOCK, PRESENT]).fetchone()
             if row and row[0]:
                 break
@@ -130,7 +139,7 @@ class Keeper:
                 if verb == "build" and encoder_id:
                     self._build(session, encoder_id)
                 elif verb == "stop" and encoder_id and encoder_id == self._made:
-                    # It came when the index was just finished: whoever asked for it has stopped.
+                    # The request to stop came just after the index was finished. Its job has already ended.
                     self._made = 0
                     building.undo(session, encoder_id)
 
@@ -156,12 +165,15 @@ class Keeper:
 
 
 def _messages(session: building.Session, seconds: float) -> list[psycopg.Notify]:
-    """Wait for a message and return all that came. A list: the session cannot be used while its generator is open."""
+    """Wait for a message and return all messages that came.
+
+    The result is a list because the session cannot be used while the generator is open.
+    """
     return list(session.notifies(timeout=seconds, stop_after=1))
 
 
 def _read(payload: str) -> tuple[str, int]:
-    """Return the word and the encoder's id of a message; ("", 0) for any other text."""
+    """Return the command word and the encoder id of a message, or ("", 0) for any other text."""
     word, _, number = payload.partition(" ")
     if word in {"build", "stop"} and number.isascii() and number.isdigit() and len(number) < 19:
         return word, int(number)

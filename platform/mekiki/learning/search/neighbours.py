@@ -1,9 +1,9 @@
-"""The most similar images: exact where they are few, by the HNSW index where they are many.
+"""Search for the most similar images: exact for few images, with the HNSW index for many images.
 
-Similarity is the inner product of unit vectors, the cosine. Which way is taken depends on how many images the
-other filters leave: a graph search that throws most of what it finds away is slow and misses some, while looking
-at ten thousand vectors is quick and exact. When the graph yields too few, everything is looked at: slower, never
-wrong by silence.
+Similarity is the inner product of unit vectors, that is, the cosine. The method depends on the number of
+images that pass the other filters. A graph search that must discard most candidates is slow and misses some
+images, while comparing ten thousand vectors is fast and exact. If the graph search returns too few images,
+all vectors are compared. This is slower, but no result is missed.
 """
 
 from dataclasses import dataclass
@@ -20,26 +20,29 @@ from mekiki.datasets.models import Image
 from mekiki.learning.models import Embedding, Encoder
 from mekiki.learning.search.index import EXACT_UP_TO, usable
 
-TOP = 180  # results of one search; a page shows a part of them
+TOP = 180  # results of one search; a page shows only a part
 WIDTH = 800  # hnsw.ef_search: candidates the graph search keeps
-SCAN_TUPLES = 40_000  # how far an iterative scan goes before it gives up
+SCAN_TUPLES = 40_000  # hnsw.max_scan_tuples: limit of an iterative scan
 PATIENCE = "8s"
 
 
 class SearchTooSlowError(Exception):
-    """Looking at every vector took too long."""
+    """Raised if the comparison of all vectors took too long."""
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """(image id, similarity) of the most similar images, best first. `exact`: nothing nearer was missed."""
+    """The most similar images as pairs (image id, similarity), best first.
+
+    `exact` is True if it is certain that no more similar image was missed.
+    """
 
     hits: list[tuple[int, float]]
     exact: bool
 
 
 def vector_of(encoder: Encoder, image: Image) -> NDArray[np.float32] | None:
-    """The image's embedding (d,); None while it has none."""
+    """Return the image's embedding (d,), or None if it has none."""
     row = Embedding.objects.filter(encoder=encoder, image=image).first()
     return None if row is None else np.asarray(row.vector, np.float32)
 
@@ -47,9 +50,10 @@ def vector_of(encoder: Encoder, image: Image) -> NDArray[np.float32] | None:
 def nearest(
     *, encoder: Encoder, vector: NDArray[np.floating], images: QuerySet[Image], limit: int = TOP
 ) -> Neighbours:
-    """The `limit` most similar of `images` to `vector` (d,); ties by ascending image id.
+    """Return the `limit` images of `images` most similar to `vector` (d,), ties by ascending image id.
 
-    ValueError: another shape, or values that are not finite. SearchTooSlowError: narrow `images` down.
+    Raises ValueError if the shape is wrong or a value is not finite. Raises SearchTooSlowError if the search
+    took too long. Fewer `images` make it faster.
     """
     values = np.asarray(vector, np.float32)
     if values.shape != (encoder.dim,) or not np.isfinite(values).all():
@@ -73,15 +77,16 @@ def _by_graph(
 ) -> list[tuple[int, float]]:
     distance = f"(e.vector::halfvec({encoder.dim})) <#> %s::halfvec({encoder.dim})"
     with transaction.atomic(), connection.cursor() as cursor:
-        # The planner knows nothing of how far a filtered graph search goes: it is told to walk the graph and look
-        # each candidate up. Iterative: it goes on until enough candidates passed the filters.
+        # The planner cannot estimate a filtered graph search, so these settings force a walk along the graph
+        # with a lookup of each candidate. The iterative scan continues until enough candidates passed the
+        # filters.
         cursor.execute(
             "SET LOCAL hnsw.iterative_scan = strict_order; "
             f"SET LOCAL hnsw.ef_search = {WIDTH}; SET LOCAL hnsw.max_scan_tuples = {SCAN_TUPLES}; "
             "SET LOCAL enable_sort = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; "
             "SET LOCAL enable_seqscan = off; SET LOCAL max_parallel_workers_per_gather = 0"
         )
-        cursor.execute(  # only numbers and Django's own SQL are put together
+        cursor.execute(  # the statement contains only numbers and Django's SQL
             f"SELECT e.image_id, -({distance}) FROM learning_embedding e "  # noqa: S608
             f"WHERE e.encoder_id = {encoder.pk} AND e.image_id IN ({inner}) ORDER BY {distance} LIMIT %s",
             [wanted, *parameters, wanted, limit],
@@ -92,7 +97,7 @@ def _by_graph(
 def _exact(
     encoder: Encoder, wanted: str, inner: str, parameters: tuple[Any, ...], limit: int
 ) -> list[tuple[int, float]]:
-    # 0 - …: another expression than the index has, so that it is not asked.
+    # “0 - …” differs from the index expression, so PostgreSQL does not use the index.
     similarity = f"0 - ((e.vector::halfvec({encoder.dim})) <#> %s::halfvec({encoder.dim}))"
     try:
         with transaction.atomic(), connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""Which encoder a dataset is searched by."""
+"""The encoder that is used to search a dataset."""
 
 from mekiki.datasets.models import Dataset
 from mekiki.learning.models import Encoder
@@ -6,13 +6,14 @@ from mekiki.learning.selectors import embedded_count
 
 
 def serving_encoder(dataset: Dataset) -> Encoder | None:
-    """The encoder of the head in use; before there is one, the newest of the dataset's choice that embedded an image.
+    """Return the encoder of the head in use.
 
-    None while nothing is embedded.
+    Before the first head, return the newest encoder with the dataset's encoder name that has embedded an
+    image. Return None if no image is embedded.
     """
     served = Encoder.objects.filter(head__champion__dataset=dataset).first()
     if served is not None:
         return served
-    # By the log of changes: whether any of a million images has an embedding takes a join of half a second.
+    # Use the log of embedding changes: a join over a million images would take half a second.
     chosen = Encoder.objects.filter(name=dataset.encoder_name).order_by("-pk")
     return next((one for one in chosen if embedded_count(encoder=one, dataset=dataset)), None)

@@ -1,4 +1,4 @@
-"""What keeps search in order, once a minute: indexes that are missing, indexes nobody needs, searches long forgotten."""
+"""Maintenance of the search: build missing indexes, drop unused indexes and delete old search texts."""
 
 from datetime import timedelta
 
@@ -12,17 +12,20 @@ from mekiki.learning.models import Encoder
 from mekiki.learning.search import index, texts
 
 EMBEDDING = (Kind.ENCODE, Kind.CHANGE_ENCODER)
-# A build that failed (a full disk, say) is tried again after this time.
+# A failed build, for example because of a full disk, is tried again after this time.
 PAUSE = timedelta(hours=1)
-# Putting a vector into an index of a million costs about a dozen times its share of a build. When more than this share
-# of what the index holds is still to be embedded it is dropped, and built again after that; searches are exact
-# meanwhile.
+# Adding one vector to an index of a million costs about 12 times its share of a full build. If more images
+# than this share of the index must still be embedded, the index is dropped and built again afterwards. Until
+# then searches compare all vectors.
 REBUILD_ABOVE = 0.1
-EMBEDDING_STAGE = "computing embeddings"  # as workers.stages.encode reports it
+EMBEDDING_STAGE = "computing embeddings"  # the stage name that workers.stages.encode reports
 
 
 def tend() -> dict[str, int]:
-    """Ask for builds, drop what is left over, forget old texts; how many of each. Outside a transaction only."""
+    """Request missing indexes, drop unused ones, delete old search texts, and return the three numbers.
+
+    Must run outside a transaction.
+    """
     known = index.states()
     asked = 0
     encoders = {encoder.pk: encoder for encoder in Encoder.objects.all()}
@@ -41,10 +44,11 @@ def tend() -> dict[str, int]:
 
 
 def ask_for_index(*, encoder: Encoder) -> bool:
-    """Enqueue the build, unless it is under way, failed a moment ago, or images are still being embedded.
+    """Enqueue an index build and return whether it was enqueued.
 
-    An index that grows with every image costs several times what building it once does: while an encoder embeds,
-    its first build waits. One that exists stays and grows.
+    It is not enqueued while a build is active, shortly after a failed build, or while images are being
+    embedded. Adding images one by one costs several times more than one build, so the first build waits for
+    the embeddings. An existing index stays and grows.
     """
     key = f"index:{encoder.pk}"
     jobs = Job.objects.filter(key=key)
@@ -64,15 +68,22 @@ def ask_for_index(*, encoder: Encoder) -> bool:
 
 
 def _embedding_jobs(encoder: Encoder) -> QuerySet[Job]:
-    """The active jobs that embed by this encoder: by name, for its row may be newer than the job."""
+    """Return the active jobs that embed with this encoder.
+
+    They are selected by name, because the encoder's row can be newer than the job.
+    """
     named = Q(payload__encoder=encoder.name)
     own = Q(dataset__encoder_name=encoder.name) & ~Q(payload__has_key="encoder")
     return Job.objects.filter(named | own, kind__in=EMBEDDING, state__in=ACTIVE_STATES)
 
 
 def _still_to_embed(encoder: Encoder) -> int:
-    """How many images the running jobs have still to embed. A job counts other things before and after: megabytes
-    of a download, predictions to be stored. And jobs name an encoder: of two rows of one name it is the newer."""
+    """Return the number of images that the running jobs must still embed.
+
+    Only the embedding stage is used, because a job counts other units before and after it (megabytes of a
+    download, predictions to store). Jobs name an encoder, and of two encoders with one name they mean the
+    newer.
+    """
     if Encoder.objects.filter(name=encoder.name, pk__gt=encoder.pk).exists():
         return 0
     left = (

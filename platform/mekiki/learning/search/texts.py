@@ -1,8 +1,9 @@
-"""Texts people search for, and their vectors.
+"""Search texts and their vectors.
 
-The web computes nothing: it writes a row, wakes the search worker (workers.tasks.embed_text, on a queue of its own, so
-that a long job never stands in the way) and reads the vector when it is there. The rows are the cache. A message
-that is lost is sent again by the page that waits for the answer; one that comes twice finds the work done.
+The web process computes nothing. It writes a row, sends a message to the search worker
+(workers.tasks.embed_text) and reads the vector when it is stored. The worker has its own queue, so that no
+long job delays a search. The rows are the cache. If a message is lost, the waiting page sends it again. A
+message that arrives twice has no effect, because the text is already answered.
 """
 
 import hashlib
@@ -26,45 +27,46 @@ from mekiki.learning.models import Encoder, TextEmbedding
 
 QUEUE = "interactive"
 TASK = "workers.tasks.embed_text"
-# Also what fits an address: 200 characters of Japanese are 1,800 bytes of it.
+# The text must also fit into a URL: 200 Japanese characters take 1,800 bytes there.
 MAX_TEXT = 200
-KEEP = 10_000  # texts remembered, the latest used first
+KEEP = 10_000  # number of texts in the cache; the most recently used stay
 SEND_AGAIN = timedelta(seconds=5)
-# A text asked for longer ago is left alone by the worker: whoever still waits has asked again.
+# The worker ignores older requests, because a page that still waits has sent a new request.
 EXPIRES = timedelta(seconds=120)
-OPEN_PER_PERSON, OPEN_AT_ALL = 10, 100  # texts without an answer yet, asked a moment ago
-TRY_AGAIN = timedelta(seconds=30)  # after which an encoder that could not be loaded is tried again
-USED = timedelta(hours=1)  # how exactly the last use is remembered
-SILENT = timedelta(seconds=60)  # after which the page says that nobody answers
+OPEN_PER_PERSON, OPEN_AT_ALL = 10, 100  # limits on recent texts without an answer
+TRY_AGAIN = timedelta(seconds=30)  # time after which a failed request is repeated
+USED = timedelta(hours=1)  # precision of the stored time of the last use
+SILENT = timedelta(seconds=60)  # time after which the page reports that no worker answers
 
 
 class Problem(StrEnum):
-    """Why there is no vector."""
+    """Reasons why a text has no vector."""
 
     EMPTY = "empty"
     LONG = "long"  # more than MAX_TEXT characters
-    TOO_LONG = "too_long"  # for the encoder's context; detail: count, most
+    TOO_LONG = "too_long"  # too many tokens for the encoder; detail: count, most
     NOT_LOADED = "not_loaded"  # detail: reason
     OTHER_WEIGHTS = "other_weights"
-    OTHER_VECTORS = "other_vectors"  # than those on record, from the same weights
+    OTHER_VECTORS = "other_vectors"  # the same weights, but the vectors differ from the reference
     BUSY = "busy"
     NO_WORKER = "no_worker"
     NOT_SENT = "not_sent"  # the broker does not answer
 
     def sentence(self, detail: dict[str, Any] | None = None) -> str:
-        """What happened and what to do, in the reader's language."""
+        """Return what happened and what to do, in the user's language."""
         return _sentence(self, detail or {})
 
 
 PASSING = (Problem.NOT_LOADED, Problem.OTHER_WEIGHTS, Problem.OTHER_VECTORS)
 
-# A page that waits holds a thread of the web server: whoever finds all places taken asks again a little later.
+# A waiting page occupies a thread of the web server. If all places are taken, a page does not wait but asks
+# again.
 _waiting = threading.BoundedSemaphore(4)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What became of a text: a vector (d,), or a problem, or neither yet."""
+    """The answer for a text: a vector (d,), a problem, or neither while the answer is still pending."""
 
     text: str
     vector: NDArray[np.float32] | None = None
@@ -73,21 +75,24 @@ class Asked:
 
     @property
     def waiting(self) -> bool:
-        """Is the answer still to come?"""
+        """Return whether the answer is still pending."""
         return self.vector is None and self.problem is None
 
     def sentence(self) -> str:
-        """The problem for people: what happened and what to do; "" without one."""
+        """Return what happened and what to do, or "" if there is no problem."""
         return self.problem.sentence(self.detail) if self.problem else ""
 
 
 def digest_of(text: str) -> str:
-    """What a text is found by."""
+    """Return the SHA-256 of a text, which is its key in the cache."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def ask(*, encoder: Encoder, text: str, user: Any, wait: float = 0.0) -> Asked:
-    """The vector of a text by an encoder, asked of a worker where it is not known; waits for it up to `wait` seconds."""
+    """Return the vector of a text by an encoder, or the problem.
+
+    If the vector is not in the cache, request it from a worker and wait up to `wait` seconds.
+    """
     cleaned = clean(text[: 10 * MAX_TEXT])
     if len(cleaned) > MAX_TEXT or len(text) > 10 * MAX_TEXT:
         return Asked(cleaned[:MAX_TEXT], problem=Problem.LONG)
@@ -116,7 +121,7 @@ def _wait(row: TextEmbedding, seconds: float) -> None:
 
 
 def _row(encoder: Encoder, text: str, user: Any) -> TextEmbedding | None:
-    """The row of a text, made when it is new; None when too many wait already."""
+    """Return the row of a text, created if it is new, or None if too many texts are waiting."""
     now = clock.now()
     row = TextEmbedding.objects.filter(encoder=encoder, digest=digest_of(text)).first()
     if row is not None:
@@ -135,9 +140,10 @@ def _row(encoder: Encoder, text: str, user: Any) -> TextEmbedding | None:
 
 
 def _send_when_due(row: TextEmbedding) -> bool:
-    """Wake the worker, unless that was done a moment ago or there is nothing to do. False: the broker does not answer.
+    """Send a message to the worker if one is due. Return False if the broker does not answer.
 
-    While a text waits, `used_at` tells since when somebody has: `asked_at` moves with each message.
+    No message is due if one was sent a moment ago or if the text is answered. While a text waits, `used_at`
+    stores when the waiting started, because `asked_at` changes with each message.
     """
     now = clock.now()
     if row.answered_at is not None:
@@ -150,7 +156,7 @@ def _send_when_due(row: TextEmbedding) -> bool:
         return True
     lately = row.asked_at is not None and not clock.has_passed(EXPIRES, row.asked_at, at=now)
     began = {} if lately else {"used_at": now}
-    # Of several pages that wait for the same text one sends: the others find the moment moved.
+    # If several pages wait for the same text, only the first update of `asked_at` matches a row.
     due = TextEmbedding.objects.filter(pk=row.pk, answered_at__isnull=True, asked_at=row.asked_at)
     if due.update(asked_at=now, **began):
         row.used_at = began.get("used_at", row.used_at)
@@ -162,21 +168,21 @@ def _send_when_due(row: TextEmbedding) -> bool:
 
 
 def _send(pk: int) -> bool:
-    # Without `expires`: the worker would compare this machine's clock with its own.
+    # No `expires` option: the worker would compare the clocks of two machines.
     if broker.send(TASK, [pk], queue=QUEUE):
         return True
-    # The next look tries again at once.
+    # The next request of the page then tries again at once.
     TextEmbedding.objects.filter(pk=pk, answered_at__isnull=True).update(asked_at=None)
     return False
 
 
 def waiting_text(pk: int) -> TextEmbedding | None:
-    """Return a text that somebody waits for; None when it was answered, or asked for too long ago."""
+    """Return a waiting text, or None if it was answered or if its request is too old."""
     row = TextEmbedding.objects.select_related("encoder").filter(pk=pk, answered_at__isnull=True).first()
     if row is None or row.asked_at is None:
         return row
     now = clock.now()
-    # A time in the future was written before the clock was set back: then somebody may well wait.
+    # A time in the future means that the clock was set back. Then a page may still be waiting.
     return None if row.asked_at <= now and clock.has_passed(EXPIRES, row.asked_at, at=now) else row
 
 
@@ -191,7 +197,7 @@ def _answer_of(row: TextEmbedding) -> Asked:
 
 
 def record_vector(*, row: TextEmbedding, vector: ArrayLike) -> None:
-    """Keep a text's unit vector (d,). ValueError: another shape, or values that are not finite."""
+    """Store a text's unit vector (d,). Raises ValueError for a wrong shape or values that are not finite."""
     values = np.asarray(vector, np.float32)
     if values.shape != (row.encoder.dim,) or not np.isfinite(values).all():
         raise ValueError(f"a finite vector of {row.encoder.dim} dimensions is needed, got {values.shape}")
@@ -201,14 +207,14 @@ def record_vector(*, row: TextEmbedding, vector: ArrayLike) -> None:
 
 
 def record_problem(*, row: TextEmbedding, problem: Problem, **detail: Any) -> None:
-    """Keep why a text has no vector."""
+    """Store why a text has no vector."""
     TextEmbedding.objects.filter(pk=row.pk, vector__isnull=True).update(
         problem=problem, detail=detail, answered_at=Now()
     )
 
 
 def prune(keep: int = KEEP) -> int:
-    """Forget the texts not used for longest, beyond `keep`; how many went."""
+    """Delete the least recently used texts beyond `keep`, and return the number of deleted texts."""
     last = TextEmbedding.objects.order_by("-used_at").values_list("used_at", flat=True)[keep : keep + 1]
     edge = next(iter(last), None)
     return TextEmbedding.objects.filter(used_at__lte=edge).delete()[0] if edge else 0
@@ -229,29 +235,32 @@ def _sentence(problem: Problem, detail: dict[str, Any]) -> str:
             ) % {"count": detail.get("count", "?"), "most": detail.get("most", "?")}
         case Problem.NOT_LOADED:
             return _(
-                "The encoder that reads texts could not be loaded (%(reason)s). The gallery and its filters work; "
-                "“More like this” does too. Try again in a minute, or tell the person who runs this installation."
+                "The encoder that reads texts could not be loaded (%(reason)s). The gallery and its filters "
+                "work; “More like this” does too. Try again in a minute, or tell the person who runs this "
+                "installation."
             ) % {"reason": detail.get("reason", "?")}
         case Problem.OTHER_WEIGHTS:
             return _(
-                "The encoder's weights on the worker are not those that the images were embedded with, so texts and "
-                "images cannot be compared. The images are being embedded anew; texts can be searched for when that is done."
+                "The encoder's weights on the worker are not those that the images were embedded with, so "
+                "texts and images cannot be compared. The images are being embedded anew; texts can be "
+                "searched for when that is done."
             )
         case Problem.OTHER_VECTORS:
             return _(
-                "The search worker computes other vectors from the same weights than those on record, so texts and "
-                "images cannot be compared. The gallery and its filters work, and so does “More like this”. Tell the "
-                "person who runs this installation: the page of the encoder says more."
+                "The search worker computes other vectors from the same weights than those on record, so "
+                "texts and images cannot be compared. The gallery and its filters work, and so does “More "
+                "like this”. Tell the person who runs this installation: the page of the encoder says more."
             )
         case Problem.BUSY:
             return _("Too many searches wait for an answer. Wait a moment, then search again.")
         case Problem.NOT_SENT:
             return _(
-                "The search worker cannot be reached now, so this text was not searched for. The gallery and its filters "
-                "work, and so does “More like this”. Try again in a minute, or tell the person who runs this installation."
+                "The search worker cannot be reached now, so this text was not searched for. The gallery and "
+                "its filters work, and so does “More like this”. Try again in a minute, or tell the person "
+                "who runs this installation."
             )
         case Problem.NO_WORKER:
             return _(
-                "The search worker has not answered for a minute. The gallery and its filters work, and so does “More like this”. "
-                "Try again in a minute, or tell the person who runs this installation."
+                "The search worker has not answered for a minute. The gallery and its filters work, and so "
+                "does “More like this”. Try again in a minute, or tell the person who runs this installation."
             )

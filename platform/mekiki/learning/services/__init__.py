@@ -1,4 +1,4 @@
-"""Every write to encoders, embeddings, heads, predictions, evaluations, training runs and schedules."""
+"""All writes to encoders, embeddings, heads, predictions, evaluations, training runs and schedules."""
 
 from mekiki.learning.services.choosing import chosen_with, obstacle, use_head
 from mekiki.learning.services.embeddings import (

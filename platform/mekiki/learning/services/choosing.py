@@ -1,4 +1,4 @@
-"""Putting another head in use by hand: back to an earlier one, or on to one that training did not choose."""
+"""Promotion of a head by an admin: an earlier head, or a head that training did not promote."""
 
 from typing import Any
 
@@ -18,21 +18,22 @@ from mekiki.learning.models import Champion, Head
 
 
 def job_key(dataset: Dataset) -> str:
-    """One active job that puts a chosen head in use, a dataset."""
+    """Return the key of the job that promotes a chosen head. A dataset has one active job of this kind."""
     return f"use_head:{dataset.pk}"
 
 
 def obstacle(dataset: Dataset, head: Head) -> str:
-    """Why the head cannot be put in use, in words; "" when it can (or is in use).
+    """Return why the head cannot be promoted, as a sentence, or "" if it can be (or is in use).
 
-    It must know exactly the labels in use, and rest on the encoder of the head in use: another encoder's
-    vectors mean nothing to it.
+    The head must have exactly the active labels as classes. It must use the encoder of the head in use,
+    because it cannot classify the vectors of another encoder.
     """
     in_use = Champion.objects.filter(dataset=dataset).select_related("head__encoder").defer("head__weights")
     current = in_use.first()
     if current is not None and current.head.encoder_id != head.encoder_id:
         return _(
-            "This head was made for the encoder %(its)s; the dataset uses %(now)s now. Retrain to get a head for it."
+            "This head was made for the encoder %(its)s; the dataset uses %(now)s now. Retrain to get a head "
+            "for it."
         ) % {"its": _named(head), "now": _named(current.head)}
     wanted = {label.pk: label.name for label in active_labels(dataset)}
     unknown = [name for label_id, name in wanted.items() if label_id not in head.label_ids]
@@ -45,7 +46,8 @@ def obstacle(dataset: Dataset, head: Head) -> str:
     if gone:
         names = list(Label.objects.filter(pk__in=gone).order_by("pk").values_list("name", flat=True))
         return _(
-            "This head would still predict %(names)s, which has been archived since. Retrain to get a head without it."
+            "This head would still predict %(names)s, which has been archived since. Retrain to get a head "
+            "without it."
         ) % {"names": _listed(names)}
     return ""
 
@@ -62,11 +64,11 @@ def _listed(names: list[str]) -> str:
 
 @transaction.atomic
 def use_head(*, dataset: Dataset, head: Head, user: Any) -> Job:
-    """Ask for this head to be put in use. A job predicts by it first and switches then, so that the predictions
-    of the head in use stay until its own are all there.
+    """Start the promotion of this head and return its job.
 
-    PermissionDenied below admin. ValidationError: it is in use, it cannot be (`obstacle`), or another one is
-    being put in use already.
+    The job first stores all predictions of the head and then switches. Until then the predictions of the head
+    in use stay. Raises PermissionDenied if the user is not an admin of the dataset. Raises ValidationError if
+    the head is in use, if it cannot be promoted (`obstacle`), or if another promotion is active.
     """
     if not at_least(role_in(user, dataset), Role.ADMIN):
         raise PermissionDenied(_("Only an admin of this dataset can choose its head."))
@@ -90,6 +92,8 @@ def use_head(*, dataset: Dataset, head: Head, user: Any) -> Job:
 
 
 def chosen_with(champion: Champion, prompt_set: PromptSet) -> bool:
-    """Was the head in use chosen by hand while these prompts were the current ones? Then prompts do not
-    replace it: the person who chose it knew them."""
+    """Return whether a person chose the head in use while this prompt set was the current one.
+
+    These prompts then do not replace the head, because the person knew them.
+    """
     return champion.reason.get("code") == "by_hand" and champion.reason.get("prompts") == prompt_set.version

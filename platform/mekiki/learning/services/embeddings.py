@@ -1,4 +1,4 @@
-"""Encoders, their embeddings, and the images they could not read."""
+"""Writes to encoders, embeddings, and the images that encoders could not read."""
 
 import hashlib
 from typing import Any
@@ -21,10 +21,10 @@ from mekiki.learning.models import (
 
 
 def request_encoding(*, dataset: Dataset, encoder: str = "", user: Any = None) -> Job:
-    """Ask for the embeddings that are missing, by the dataset's own encoder or by another of this name.
+    """Start a job that computes the missing embeddings, by the dataset's encoder or by the named encoder.
 
-    Each encoder has its own job, so that embedding for another one neither waits for nor replaces the work of
-    the one in use. Predictions follow only where it is the dataset's own at the end.
+    Each encoder has its own job. So a job for another encoder neither waits for nor replaces the job of the
+    encoder in use. Predictions follow only if the encoder is the dataset's encoder when the job ends.
     """
     if not encoder or encoder == dataset.encoder_name:
         return enqueue(kind=Kind.ENCODE, dataset=dataset, user=user)
@@ -38,13 +38,16 @@ def request_encoding(*, dataset: Dataset, encoder: str = "", user: Any = None) -
 
 
 def encoding_key(dataset: Dataset, encoder: str) -> str:
-    """The key of the job that embeds for an encoder other than the dataset's own."""
-    # Names are longer than a key may be.
+    """Return the key of the job that embeds for an encoder other than the dataset's encoder."""
+    # The name is hashed because it can be longer than a key.
     return f"{Kind.ENCODE}:{dataset.pk}:{hashlib.sha256(encoder.encode()).hexdigest()[:16]}"
 
 
 def register_encoder(*, name: str, digest: str, precision: str, dim: int, logit_scale: float) -> Encoder:
-    """The row of an encoder, made when it is new. ValidationError if known with another dimension."""
+    """Return the row of an encoder, created if it is new.
+
+    Raises ValidationError if the encoder is stored with another dimension.
+    """
     encoder, _made = Encoder.objects.get_or_create(
         name=name, digest=digest, precision=precision, defaults={"dim": dim, "logit_scale": logit_scale}
     )
@@ -60,13 +63,10 @@ def register_encoder(*, name: str, digest: str, precision: str, dim: int, logit_
 
 @transaction.atomic
 def store_embeddings(*, encoder: Encoder, image_ids: ArrayLike, vectors: ArrayLike) -> int:
-    """Keep unit vectors in half precision; those that exist stay as they are. Returns how many are new.
+    """Store unit vectors in half precision, and return the number of new embeddings.
 
-    Args:
-        image_ids: (n,). vectors: (n, d). Images that are gone by now are left out.
-
-    Raises:
-        ValueError: shapes, or values that are not finite.
+    image_ids: (n,). vectors: (n, d). Existing embeddings are not changed. Images that no longer exist are
+    skipped. Raises ValueError if a shape is wrong or a value is not finite in half precision.
     """
     ids = np.asarray(image_ids, np.int64)
     values = np.asarray(vectors)
@@ -88,7 +88,7 @@ def store_embeddings(*, encoder: Encoder, image_ids: ArrayLike, vectors: ArrayLi
         cursor.execute(
             "INSERT INTO learning_embedding (encoder_id, image_id, vector) "
             "SELECT %s, n.image_id, n.vector FROM incoming_embedding n "
-            # Locked, so that an image which is being deleted is either left out or deleted after this.
+            # With this lock, an image that is being deleted is either skipped here or deleted afterwards.
             "JOIN datasets_image i ON i.id = n.image_id FOR KEY SHARE OF i ON CONFLICT DO NOTHING",
             [encoder.pk],
         )
@@ -99,7 +99,7 @@ def store_embeddings(*, encoder: Encoder, image_ids: ArrayLike, vectors: ArrayLi
 
 @transaction.atomic
 def record_encoding_problems(*, encoder: Encoder, problems: dict[int, str]) -> None:
-    """Keep why an image could not be read: image id → reason. Images that are gone by now are left out."""
+    """Store why images could not be read: image id → reason. Images that no longer exist are skipped."""
     if not problems:
         return
     there = set(
@@ -120,10 +120,10 @@ def record_encoding_problems(*, encoder: Encoder, problems: dict[int, str]) -> N
 
 @transaction.atomic
 def forget_vectors(*, dataset: Dataset, image_ids: list[int]) -> int:
-    """Delete all that was computed from the pixels of these images, because the pixels change.
+    """Delete everything that was computed from the pixels of these images, because the pixels change.
 
-    Embeddings by every encoder, predictions by every head, and why an encoder could not read them. Decisions stay.
-    Returns how many embeddings there were.
+    This deletes the embeddings of all encoders, the predictions of all heads, and the encoding problems.
+    Decisions stay. Return the number of deleted embeddings.
     """
     ids = list(
         Image.objects.filter(dataset=dataset, pk__in=image_ids).order_by("pk").values_list("pk", flat=True)

@@ -1,11 +1,13 @@
-"""Changing a dataset's encoder. Every step is taken under the dataset's row lock, from a state that allows it.
+"""Requests of users and of the platform to change a dataset's encoder.
+
+Every step holds the lock on the dataset's row and starts from a state that allows it.
 
     preparing → ready → switching → switched → taking_back → taken_back
-        ↓         ↓         ↓ not done: ready        ↓ not done: switched
+        ↓         ↓         ↓ on failure: ready      ↓ on failure: switched
       failed   cancelled
 
-Until `switch_over` commits, the encoder and the head in use are the old ones; from then on they are the new ones.
-Here is what people (and the platform) ask for; what the job then does is in `encoder_steps`.
+The old encoder and head are in use until `switch_over` commits. From then on the new encoder and head are in
+use. The steps of the job are in `encoder_steps`.
 """
 
 from typing import Any
@@ -27,7 +29,7 @@ from mekiki.learning.services.encoder_steps import ACTS, S, end, lock_dataset, s
 
 
 def change_key(dataset: Dataset) -> str:
-    """One active job that changes a dataset's encoder."""
+    """Return the key of the job that changes the encoder. A dataset has one active job of this kind."""
     return f"change_encoder:{dataset.pk}"
 
 
@@ -37,19 +39,22 @@ def require_admin(user: Any, dataset: Dataset) -> None:
 
 
 def removal_active(dataset: Dataset) -> bool:
-    """Is a removal of embeddings asked for or under way?"""
+    """Return whether a removal of embeddings is queued or running."""
     return Job.objects.filter(dataset=dataset, kind=Kind.REMOVE_EMBEDDINGS, state__in=ACTIVE_STATES).exists()
 
 
 def settle(dataset: Dataset) -> None:
-    """Move a change whose job has ended without a word (stopped while it waited, or its worker died each time) to
-    where it rests. Called before every step, and by the sweeper of jobs."""
+    """Update a change whose job ended without recording an outcome.
+
+    This happens if the job was stopped while it waited or if its worker died at every attempt. Every step
+    calls this function first, and so does a periodic chore.
+    """
     ended = EncoderChange.objects.filter(dataset=dataset, state__in=EncoderChange.ACTING).select_related(
         "job"
     )
     for change in ended:
         job = change.job
-        # By key: a job asked for while the one before it was ending is another row.
+        # Search by key, because a job requested while the previous job was ending is another row.
         if Job.objects.filter(key=change_key(dataset), state__in=ACTIVE_STATES).exists():
             continue
         stopped = job is not None and job.state == State.CANCELLED
@@ -62,7 +67,7 @@ def settle(dataset: Dataset) -> None:
 
 
 def settle_all() -> None:
-    """Settle every dataset that needs it."""
+    """Call `settle` for every dataset with a change whose job has ended."""
     waiting = EncoderChange.objects.filter(state__in=EncoderChange.ACTING).exclude(
         job__state__in=ACTIVE_STATES
     )
@@ -73,11 +78,12 @@ def settle_all() -> None:
 
 @transaction.atomic
 def request_change(*, dataset: Dataset, name: str, user: Any = None) -> EncoderChange:
-    """Prepare another encoder beside the one in use.
+    """Start the preparation of another encoder while the encoder in use stays active.
 
-    user: None where the platform follows weights that were replaced behind the same name; that change switches over
-    by itself when it is ready, because the old weights can read no new image. PermissionDenied below admin.
-    ValidationError: not a name, not allowed here, in use already, or another change is open.
+    user: None if the platform reacts to weights that were replaced behind the same name. That change switches
+    over automatically when it is ready, because no new image can be embedded with the old weights.
+    Raises PermissionDenied if the user is not an admin. Raises ValidationError if the name is malformed, not
+    allowed here or already in use, if another change is open, or if embeddings are being removed.
     """
     if user is not None:
         require_admin(user, dataset)
@@ -124,7 +130,7 @@ def _give_job(change: EncoderChange, act: str, user: Any) -> None:
         kind=Kind.CHANGE_ENCODER,
         dataset=change.dataset,
         key=change_key(change.dataset),
-        # `encoder`: what images are embedded by, as for the jobs of kind ENCODE.
+        # `encoder` is the name of the encoder that the job embeds with, as in jobs of kind ENCODE.
         payload={"change": change.pk, "act": act, "encoder": change.from_name if back else change.to_name},
         user=user,
     )
@@ -136,7 +142,7 @@ def _give_job(change: EncoderChange, act: str, user: Any) -> None:
 
 
 def _taken(change: EncoderChange) -> EncoderChange:
-    """The change, locked after its dataset, and settled."""
+    """Lock the dataset, settle its changes, and return the current row of the change."""
     dataset = lock_dataset(change.dataset)
     settle(dataset)
     return EncoderChange.objects.select_related("dataset", "job").get(pk=change.pk)
@@ -144,9 +150,11 @@ def _taken(change: EncoderChange) -> EncoderChange:
 
 @transaction.atomic
 def request_switch(*, change: EncoderChange, user: Any) -> EncoderChange:
-    """Switch over to a prepared encoder: a job catches up with what came in since, then moves everything at once.
+    """Start the switch to a prepared encoder.
 
-    PermissionDenied below admin. ValidationError: it is not ready.
+    A job first embeds the images that were added since the preparation. Then it changes the encoder and the
+    head in one transaction. Raises PermissionDenied if the user is not an admin, and ValidationError if the
+    change is not ready.
     """
     require_admin(user, change.dataset)
     row = _taken(change)
@@ -161,8 +169,11 @@ def request_switch(*, change: EncoderChange, user: Any) -> EncoderChange:
 
 @transaction.atomic
 def request_take_back(*, change: EncoderChange, user: Any) -> EncoderChange:
-    """Go back to the encoder before, with what was decided since. Errors as request_switch; also ValidationError
-    where a later change replaced this one, another change is open, or the old embeddings are gone."""
+    """Start the return to the previous encoder. Later decisions are kept.
+
+    Raises the errors of request_switch. Also raises ValidationError if a later change replaced this change,
+    if another change is open, or if the old embeddings were removed.
+    """
     require_admin(user, change.dataset)
     row = _taken(change)
     if why := take_back_obstacle(row):
@@ -171,7 +182,7 @@ def request_take_back(*, change: EncoderChange, user: Any) -> EncoderChange:
 
 
 def take_back_obstacle(change: EncoderChange) -> str:
-    """Why a change cannot be taken back, in words; "" when it can."""
+    """Return why a change cannot be taken back, as a sentence, or "" if it can be."""
     dataset = change.dataset
     in_use = encoder_in_use(dataset)
     if change.state != S.SWITCHED or (in_use is not None and in_use.pk != change.to_encoder_id):
@@ -205,9 +216,11 @@ def _begin(change: EncoderChange, act: str, user: Any) -> EncoderChange:
 
 @transaction.atomic
 def cancel_change(*, change: EncoderChange, user: Any) -> EncoderChange:
-    """Give up a change that was not switched over, or stop the step that is under way. What was computed stays.
+    """Cancel a change that is ready to switch, or stop the step that is running.
 
-    PermissionDenied below admin. ValidationError: there is nothing to stop.
+    Computed embeddings are kept.
+
+    Raises PermissionDenied if the user is not an admin, and ValidationError if there is nothing to stop.
     """
     require_admin(user, change.dataset)
     row = _taken(change)

@@ -1,4 +1,4 @@
-"""What encoders computed from known pictures and sentences, and which workers compute something else."""
+"""Reference vectors of encoders, and the workers whose vectors differ from them."""
 
 from mekiki.config import clock
 from mekiki.learning.models import Encoder, EncoderProbe, WorkerDifference
@@ -7,9 +7,11 @@ from mekiki.learning.models import Encoder, EncoderProbe, WorkerDifference
 def record_probe(
     *, encoder: Encoder, version: int, vectors: bytes, host: str, processor: str
 ) -> EncoderProbe:
-    """The vectors on record for this version of the probe; those given, where there are none yet.
+    """Return the stored reference vectors of this probe version.
 
-    vectors: (n, d) float32, row by row, little-endian. Of two workers that come at once the first one counts.
+    If there are none, the given vectors are stored.
+
+    vectors: (n, d) float32, row by row, little-endian. If two workers call this at once, the first one wins.
     """
     probe, _made = EncoderProbe.objects.get_or_create(
         encoder=encoder,
@@ -22,12 +24,12 @@ def record_probe(
 def report_difference(
     *, encoder: Encoder, host: str, processor: str, cosine: float, least: float
 ) -> WorkerDifference:
-    """Keep that a worker computes other vectors than those on record: it embeds nothing by this encoder."""
+    """Record that a worker's vectors differ from the reference. It embeds nothing with this encoder."""
     facts = {"processor": processor[:200], "cosine": cosine, "least": least, "seen_at": clock.now()}
     row, _made = WorkerDifference.objects.update_or_create(encoder=encoder, host=host[:200], defaults=facts)
     return row
 
 
 def withdraw_difference(*, encoder: Encoder, host: str) -> None:
-    """Forget that a worker computed other vectors: it computes those on record now."""
+    """Delete the record of a difference, because the worker's vectors now agree with the reference."""
     WorkerDifference.objects.filter(encoder=encoder, host=host[:200]).delete()

@@ -1,6 +1,6 @@
-"""What the job that changes a dataset's encoder does, step by step; `encoder_changes` is how people ask for it.
+"""The steps of the job that changes a dataset's encoder. Users request the job in `encoder_changes`.
 
-Every step is taken under the dataset's row lock, from a state that allows it.
+Every step holds the lock on the dataset's row and starts from a state that allows it.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ from mekiki.learning.services.embeddings import request_encoding
 from mekiki.learning.services.heads import promote
 
 S = EncoderChange.State
-# What a job does → (the states it may begin from, the state meanwhile, the state where it did not succeed).
+# Act of a job → (states from which it may start, state while it runs, state after a failure).
 ACTS: dict[str, tuple[tuple[S, ...], S, S]] = {
     "prepare": ((S.FAILED, S.CANCELLED), S.PREPARING, S.FAILED),
     "switch": ((S.READY,), S.SWITCHING, S.READY),
@@ -30,13 +30,13 @@ _RESTING = {acting: resting for _from, acting, resting in ACTS.values()}
 
 
 def lock_dataset(dataset: Dataset) -> Dataset:
-    """The dataset, locked until the transaction ends: the changes of its encoder happen one after another."""
-    # The weaker lock: answers, which refer to the dataset, go on meanwhile.
+    """Lock the dataset until the transaction ends and return it. This serializes changes of its encoder."""
+    # The weaker lock (no_key) does not block answers, which refer to the dataset.
     return Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
 
 
 def end(change: EncoderChange, state: S, **fields: Any) -> None:
-    """Where a change has come to its end, and what else is known of it then."""
+    """Set the final state of a change, with the given other fields."""
     change.state, change.ended_at = state, clock.now()
     for name, value in fields.items():
         setattr(change, name, value)
@@ -45,9 +45,10 @@ def end(change: EncoderChange, state: S, **fields: Any) -> None:
 
 @transaction.atomic
 def resume_change(*, job: Job) -> EncoderChange | None:
-    """The change a job works on, in the state of the work; None when the step was taken already.
+    """Return the change of a job, set to its running state, or None if the step is already done.
 
-    A job that is tried again after it failed opens its change again. ValidationError: another one is open by now.
+    A failed job that is tried again opens its change again. Raises ValidationError if the change does not
+    exist or if another change is open.
     """
     assert job.dataset is not None
     dataset = lock_dataset(job.dataset)
@@ -70,7 +71,7 @@ def resume_change(*, job: Job) -> EncoderChange | None:
         change.state, change.ended_at, change.error, change.error_code = acting, None, "", ""
         change.error_texts = {}
     elif change.state == S.READY and change.created_by_id is None:
-        pass  # the worker died between preparing and the switch that follows by itself
+        pass  # the worker died between the preparation and the automatic switch
     elif change.state != acting:
         return None
     change.job = job
@@ -80,7 +81,10 @@ def resume_change(*, job: Job) -> EncoderChange | None:
 
 @transaction.atomic
 def record_new_encoder(*, change: EncoderChange, encoder: Encoder, facts: dict[str, Any]) -> None:
-    """Keep what was loaded, by its digest. ValidationError: it is what the dataset uses already."""
+    """Store the encoder that was loaded for a change, with its facts.
+
+    Raises ValidationError if its digest and precision are those of the encoder in use.
+    """
     dataset = lock_dataset(change.dataset)
     in_use = encoder_in_use(dataset)
     if in_use is not None and (in_use.digest, in_use.precision) == (encoder.digest, encoder.precision):
@@ -97,7 +101,7 @@ def record_new_encoder(*, change: EncoderChange, encoder: Encoder, facts: dict[s
 def change_is_ready(
     *, change: EncoderChange, head: Head | None, facts: dict[str, Any], comparison: dict[str, Any]
 ) -> None:
-    """Everything is embedded and compared: an admin may switch over."""
+    """Mark a change as ready to switch, after all images are embedded and the encoders are compared."""
     lock_dataset(change.dataset)
     row = EncoderChange.objects.get(pk=change.pk)
     if row.state != S.PREPARING:
@@ -115,7 +119,7 @@ def change_is_ready(
 
 @transaction.atomic
 def record_long_prompts(*, change: EncoderChange, long_prompts: list[dict[str, Any]]) -> None:
-    """Keep which of the current prompts are too long for the encoder that waits to be switched over to."""
+    """Store which of the current prompts are too long for an encoder that is ready to switch."""
     lock_dataset(change.dataset)
     row = EncoderChange.objects.get(pk=change.pk)
     if row.state == S.READY:
@@ -125,11 +129,11 @@ def record_long_prompts(*, change: EncoderChange, long_prompts: list[dict[str, A
 
 @transaction.atomic
 def begin_platform_switch(*, change: EncoderChange, job: Job) -> None:
-    """Weights behind the name were replaced and the new ones are ready: the same job goes on and switches over."""
+    """Continue the job of a platform change with the switch, after the replaced weights are prepared."""
     lock_dataset(change.dataset)
     change.refresh_from_db()
     if change.state == S.READY and change.created_by_id is None:
-        # From here on the job's work is the switch, also when it is tried again.
+        # From here on the job performs the switch, also if it is tried again.
         job.payload = {**job.payload, "act": "switch"}
         Job.objects.filter(pk=job.pk).update(payload=job.payload)
         change.state, change.job = S.SWITCHING, job
@@ -149,10 +153,10 @@ def _names(change: EncoderChange) -> dict[str, Any]:
 
 @transaction.atomic
 def switch_over(*, change: EncoderChange, head: Head | None, user: Any) -> None:
-    """Move the dataset's encoder and its head in use together: to the new ones, or back.
+    """Change the dataset's encoder and its head in one transaction, to the new pair or back.
 
-    The head's predictions are stored before: readers see everything of the old encoder or everything of the new one.
-    Done once: asked again after it was, nothing happens. ValidationError: the change was stopped meanwhile.
+    The caller stores the head's predictions before. So readers see only results of the old encoder or only
+    results of the new encoder. A second call has no effect. Raises ValidationError if the change was stopped.
     """
     dataset = lock_dataset(change.dataset)
     row = EncoderChange.objects.select_related("from_encoder", "to_encoder", "from_head").get(pk=change.pk)
@@ -184,15 +188,18 @@ def switch_over(*, change: EncoderChange, head: Head | None, user: Any) -> None:
             "head_after": head.version if head else None,
         },
     )
-    # What came in during the last moments, or was being embedded by the encoder before, follows.
+    # Images that were added in the last moments, or embedded only by the previous encoder, are embedded now.
     request_encoding(dataset=dataset, user=user)
     change.refresh_from_db()
 
 
 @transaction.atomic
 def suspend_change(*, change: EncoderChange, code: str, error: str, texts: Texts | None = None) -> None:
-    """A step did not succeed (code "cancelled": it was stopped). The encoder in use stays, and so does what was
-    computed; the change rests where the step can be asked for again."""
+    """Record that a step failed, or was stopped (code "cancelled").
+
+    The encoder in use and all computed data are kept. The change returns to a state from which the step can
+    be requested again.
+    """
     lock_dataset(change.dataset)
     row = EncoderChange.objects.get(pk=change.pk)
     if row.state not in EncoderChange.ACTING:

@@ -1,4 +1,4 @@
-"""Embeddings of encoders that are not in use, and what workers say of their machines."""
+"""Removal of the embeddings of unused encoders, and reports of workers about their machines."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from mekiki.learning.services.encoder_steps import lock_dataset
 
 
 def removal_obstacle(dataset: Dataset, encoder: Encoder) -> str:
-    """Why the embeddings by this encoder cannot be removed, in words; "" when they can."""
+    """Return why the embeddings by this encoder cannot be removed, as a sentence, or "" if they can be."""
     in_use = encoder_in_use(dataset)
     if in_use is not None and in_use.pk == encoder.pk:
         return _("This encoder is in use. Predictions and search need its embeddings.")
@@ -30,9 +30,10 @@ def removal_obstacle(dataset: Dataset, encoder: Encoder) -> str:
 
 @transaction.atomic
 def request_removal(*, dataset: Dataset, encoder: Encoder, user: Any) -> Job:
-    """Remove the embeddings of the dataset's images by an encoder that is not in use, for good.
+    """Start a job that permanently removes the embeddings of the dataset by an encoder that is not in use.
 
-    PermissionDenied below admin. ValidationError: they are needed, or there are none.
+    Raises PermissionDenied if the user is not an admin. Raises ValidationError if the embeddings are needed
+    or if there are none.
     """
     require_admin(user, dataset)
     row = lock_dataset(dataset)
@@ -59,10 +60,13 @@ def request_removal(*, dataset: Dataset, encoder: Encoder, user: Any) -> Job:
 
 @transaction.atomic
 def remove_embeddings(*, encoder: Encoder, dataset: Dataset, limit: int = 20_000) -> int:
-    """Delete up to `limit` embeddings of the dataset's images by an encoder that is not in use, and what it could not
-    read; returns how many there were. Heads made for it stay on record. ValidationError: they are needed by now."""
+    """Delete up to `limit` embeddings of the dataset by an unused encoder.
+
+    Return the number of deleted embeddings. The encoding problems of this encoder are deleted too. Heads that
+    use the encoder are kept. Raises ValidationError if the embeddings are needed now.
+    """
     row = lock_dataset(dataset)
-    # Asked again each time: a removal that was stopped may be tried again when the embeddings are needed by now.
+    # Check at each call: a stopped removal can be tried again later, when the embeddings are needed.
     if why := removal_obstacle(row, encoder):
         raise ValidationError(why)
     EncodingProblem.objects.filter(encoder=encoder, image__dataset=row).delete()
@@ -77,7 +81,7 @@ def remove_embeddings(*, encoder: Encoder, dataset: Dataset, limit: int = 20_000
 
 
 def record_removal(*, dataset: Dataset, encoder: Encoder, removed: int, user: Any = None) -> None:
-    """Record that the embeddings by an encoder are gone."""
+    """Record the event that the embeddings by an encoder were removed."""
     record(
         kind="encoder.embeddings_removed",
         actor=user,
@@ -88,6 +92,6 @@ def record_removal(*, dataset: Dataset, encoder: Encoder, removed: int, user: An
 
 
 def report_worker(*, host: str, device: str, gpu: str = "", memory: int = 0, cpus: int = 0) -> None:
-    """Keep what a worker says of its machine."""
+    """Store a worker's report about its machine."""
     facts = {"device": device[:40], "gpu": gpu[:200], "memory": memory, "cpus": cpus}
     WorkerReport.objects.update_or_create(host=host[:200], defaults=facts | {"seen_at": clock.now()})

@@ -1,4 +1,4 @@
-"""Heads, which one is in use, and how good it is."""
+"""Writes to heads, champions and evaluations."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,18 +24,21 @@ from mekiki.learning.models import (
 
 
 def next_version(dataset: Dataset) -> int:
-    """The version the next head will have. Heads of a dataset are made one at a time (workers.locks)."""
+    """Return the version of the next head. Heads of a dataset are created one at a time (workers.locks)."""
     return (Head.objects.filter(dataset=dataset).aggregate(last=Max("version"))["last"] or 0) + 1
 
 
 def seed_for(dataset: Dataset, *parts: object) -> int:
-    """A number in [0, 2³¹) from the dataset's own seed and anything that names the use."""
+    """Return a number in [0, 2³¹), derived from the dataset's seed and from parts that name the use."""
     text = ":".join([dataset.seed, *map(str, parts)])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
 
 
 def decisions_digest(rows: Iterable[tuple[str, str, int]]) -> str:
-    """SHA-256 over the sorted lines "image sha256 TAB label name TAB decision id" of a training set."""
+    """Return the digest of a training set of (image sha256, label name, decision id).
+
+    It is the SHA-256 of the sorted lines "image sha256 TAB label name TAB decision id".
+    """
     lines = sorted(f"{sha256}\t{name}\t{decision_id}\n" for sha256, name, decision_id in rows)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -59,11 +62,13 @@ def record_head(
     run: TrainingRun | None = None,
     user: Any = None,
 ) -> Head:
-    """Store a trained head and what it was trained on, as the dataset's next version.
+    """Store a trained head and its training set as the dataset's next version.
 
-    weights: the safetensors bytes; their SHA-256 is the head's digest. training: (image id, label id,
-    decision id). others: image id → the further decisions about it that the head was taught by. run: marked as having produced this head, in the same transaction, so that a retry after
-    a crash goes on with it.
+    weights: the safetensors bytes. Their SHA-256 is the head's digest.
+    training: (image id, label id, decision id) of each training image.
+    others: image id → other decisions about the image that the head was trained on.
+    run: the run that trained this head. It is linked in the same transaction, so that a retry after a crash
+    continues with this head.
     """
     Dataset.objects.select_for_update(no_key=True).only("pk").get(pk=dataset.pk)
     head = Head.objects.create(
@@ -120,7 +125,11 @@ def record_head(
 
 @transaction.atomic
 def promote(*, head: Head, reason: dict[str, Any] | str, user: Any = None) -> None:
-    """Put a head in use. Its predictions are stored before: readers see the old head's or the new one's."""
+    """Make a head the champion.
+
+    The caller stores its predictions before. So readers see the predictions of the old head or of the new
+    head.
+    """
     Dataset.objects.select_for_update(no_key=True).only("pk").get(pk=head.dataset_id)
     before = Champion.objects.filter(dataset_id=head.dataset_id).select_related("head").first()
     if before is not None and before.head_id == head.pk:
@@ -157,10 +166,12 @@ def record_evaluation(
     left_out: int = 0,
     counts: AuditCounts | None = None,
 ) -> Evaluation:
-    """Keep an estimate of a head's accuracy. share: the estimate, where it is not correct / n. left_out: images of
-    which it says nothing. counts: what became of the images drawn for the audit.
+    """Store an estimate of a head's accuracy.
 
-    Asked again with the same figures, the newest one stays.
+    share: the estimate, if it is not correct / n. left_out: number of images that the estimate does not
+    cover.
+    counts: the states of the images that were drawn for the audit. If the newest estimate has the same
+    figures, it is returned and nothing is stored.
     """
     figures = {
         "n": n, "correct": correct, "share": share, "low": low, "high": high, "left_out": left_out,

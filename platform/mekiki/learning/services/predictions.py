@@ -1,9 +1,12 @@
-"""Predictions: a partition a head, loaded in bulk, indexed once it is full, and dropped as a whole.
+"""Writes to predictions.
 
-The table has no foreign keys (docs/decisions/0012): a million checks cost more than everything else together, and
-attaching or dropping a partition that has them stops imports. What they promised is kept by the migration's triggers
-on images, labels and heads, and by two advisory locks here: whoever stores holds the dataset's one shared, and a
-deletion of images or labels takes it alone, so that each sees what the other has done.
+Each head has one partition, which is filled in bulk, then indexed, and later dropped as a whole.
+
+The table has no foreign keys (docs/decisions/0012). A million checks would cost more than all other work, and
+attaching or dropping a partition with foreign keys would block imports. Triggers of a migration on images,
+labels and heads replace the foreign keys, together with advisory locks. Code that stores predictions takes
+the dataset's lock in shared mode. A deletion of images or labels takes it in exclusive mode. So neither
+misses the other's rows.
 """
 
 import logging
@@ -22,10 +25,10 @@ from mekiki.learning.binary import FLOAT8, INT8, blank_rows, copy_in, copy_out
 from mekiki.learning.models import Champion, Head
 
 TABLE = "learning_prediction"
-# First number of an advisory lock. The triggers of migration 0008 take it alone.
+# First number of an advisory lock. The triggers of migration 0008 take it in exclusive mode.
 DATASET_SPACE = 0x4D4B4C02
-# A drop needs the parent table for itself, and whoever reads predictions queues behind a drop that waits: it gives
-# up after this long, and tries again while readers go on.
+# A drop needs an exclusive lock on the parent table, and readers queue behind a drop that waits. So it waits
+# only this long and is tried again later.
 DROP_WAIT_MS = 40
 DROP_TRIES = 40
 DROP_PAUSE = 0.25  # seconds
@@ -34,12 +37,15 @@ log = logging.getLogger(__name__)
 
 
 def table_of(head_id: int) -> str:
-    """The name of the partition with a head's predictions."""
+    """Return the name of the partition with a head's predictions."""
     return f"{TABLE}_{head_id}"
 
 
 def _lock_head(cursor: Any, head: Head) -> None:
-    """Nobody else stores for this head until the transaction ends, and the head stays. Head.DoesNotExist."""
+    """Lock the head until the transaction ends, so that no one else stores for it or deletes it.
+
+    Raises Head.DoesNotExist if the head was deleted.
+    """
     cursor.execute("SELECT learning_hold_head(%s)", [head.pk])
     _require_head(cursor, head)
 
@@ -51,9 +57,10 @@ def _require_head(cursor: Any, head: Head) -> None:
 
 @transaction.atomic
 def open_predictions(*, head: Head) -> None:
-    """Make the head's partition if it has none. It is empty and has no index but the primary key's.
+    """Create the head's partition if it does not exist, with no index except the primary key.
 
-    Head.DoesNotExist. The tables belong to another role than ours: functions of migration 0016 change them.
+    Another role owns the tables, so functions of migration 0016 change them. Raises Head.DoesNotExist if the
+    head was deleted.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT learning_open_predictions(%s)", [head.pk])
@@ -70,10 +77,11 @@ def store_predictions(
     margin: ArrayLike,
     entropy: ArrayLike,
 ) -> int:
-    """Keep a head's answers; those that exist stay. Returns how many are new.
+    """Store a head's predictions, and return the number of new rows. Existing rows are not changed.
 
-    All (n,). runner_up_ids: None where the head knows a single label. Images that are gone by now, or are another
-    dataset's, are left out. ValueError: arrays of different lengths. IntegrityError: a label that does not exist.
+    All arrays have shape (n,). runner_up_ids: None if the head has only one label. Images that do not exist
+    or belong to another dataset are skipped. Raises ValueError if the lengths differ, and IntegrityError if a
+    label does not exist.
     """
     ids = np.asarray(image_ids, np.int64)
     columns: dict[str, NDArray[Any]] = {"image_id": ids, "label_id": np.asarray(label_ids, np.int64)}
@@ -85,7 +93,7 @@ def store_predictions(
         raise ValueError("predictions must be arrays of one length")
     if not len(ids):
         return 0
-    open_predictions(head=head)  # a transaction of its own: another dataset's partition waits for it
+    open_predictions(head=head)  # in a separate transaction, because its lock blocks other partitions
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(
@@ -93,7 +101,7 @@ def store_predictions(
             )
             _lock_head(cursor, head)
         _require_labels(columns)
-        # Ascending, which keeps the primary key's growth at its right edge; of an image given twice, the first.
+        # Ascending ids append to the end of the primary key. Of an image given twice, the first row is used.
         ascending, first = np.unique(ids, return_index=True)
         low, high = int(ascending[0]), int(ascending[-1])
         new = np.isin(ascending, _images(head, low, high)) & ~np.isin(ascending, _stored(head, low, high))
@@ -118,7 +126,7 @@ def _require_labels(columns: dict[str, NDArray[Any]]) -> None:
 
 
 def _images(head: Head, low: int, high: int) -> NDArray[np.int64]:
-    """The images of the head's dataset with low <= id <= high."""
+    """Return the ids of the images of the head's dataset with low <= id <= high."""
     return _ids(
         sql.SQL("SELECT id FROM datasets_image WHERE dataset_id = {} AND id BETWEEN {} AND {}").format(
             sql.Literal(head.dataset_id), sql.Literal(low), sql.Literal(high)
@@ -127,7 +135,7 @@ def _images(head: Head, low: int, high: int) -> NDArray[np.int64]:
 
 
 def _stored(head: Head, low: int, high: int) -> NDArray[np.int64]:
-    """Those of them that the head has answered."""
+    """Return the ids of the images with low <= id <= high that have a prediction of the head."""
     return _ids(
         sql.SQL("SELECT image_id FROM {} WHERE head_id = {} AND image_id BETWEEN {} AND {}").format(
             sql.Identifier(TABLE), sql.Literal(head.pk), sql.Literal(low), sql.Literal(high)
@@ -142,17 +150,21 @@ def _ids(query: sql.Composable) -> NDArray[np.int64]:
 
 @transaction.atomic
 def index_predictions(*, head: Head) -> None:
-    """Make the indexes the gallery filters and sorts by, unless they are there. To be called when all is stored,
-    because sorting once costs much less than a million insertions in no order."""
+    """Create the indexes for the filters and the order of the gallery, unless they exist.
+
+    Call this after all predictions are stored: one sort costs much less than a million unordered insertions.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SELECT learning_index_predictions(%s)", [head.pk])
 
 
 def drop_replaced_predictions(dataset: Dataset) -> int:
-    """Drop the predictions of every head of the dataset but the one in use. Returns of how many heads.
+    """Drop the predictions of all heads of the dataset except the head in use.
 
-    To be called under the learning lock (workers.locks): another job may be storing those of a challenger.
-    What somebody is reading for long stays until this is called again.
+    Return the number of heads whose predictions were dropped.
+
+    The caller must hold the learning lock (workers.locks), because another job can store predictions of a
+    challenger. Predictions that are being read for a long time stay until the next call.
     """
     champion = Champion.objects.filter(dataset=dataset).first()
     if champion is None:
@@ -168,7 +180,7 @@ def drop_replaced_predictions(dataset: Dataset) -> int:
 
 
 def _drop(head_id: int) -> bool:
-    """Drop a partition without making readers wait for longer than DROP_WAIT_MS at a time. False: left for later."""
+    """Drop a partition and return whether that succeeded. Readers wait at most DROP_WAIT_MS at a time."""
     for attempt in range(DROP_TRIES):
         if attempt:
             time.sleep(DROP_PAUSE)

@@ -1,4 +1,4 @@
-"""Asking for a head to be trained again from its own inputs, and keeping what came of it."""
+"""Request to train a head again from its own inputs, and the record of the result."""
 
 from typing import Any
 
@@ -13,9 +13,10 @@ from mekiki.learning.models import Head
 
 @transaction.atomic
 def request_verification(*, dataset: Dataset, head: Head, user: Any = None) -> Job:
-    """Ask for the training of a head to be repeated. While that is under way, the job that does it is returned.
+    """Start a job that repeats the training of a head. If such a job is active, return that job.
 
-    user: an admin of the dataset, or None for the command line. ValueError: the head is another dataset's.
+    user: an admin of the dataset, or None for the command line. Raises ValueError if the head belongs to
+    another dataset.
     """
     if head.dataset_id != dataset.pk:
         raise ValueError(f"Head {head.pk} is not of dataset {dataset.pk}.")
@@ -29,5 +30,5 @@ def request_verification(*, dataset: Dataset, head: Head, user: Any = None) -> J
 
 
 def record_verification(*, head: Head, result: dict[str, Any], user: Any = None) -> None:
-    """Record what repeating a training gave, as learning.repeating tells it. Nothing of the head changes."""
+    """Record the result of a repeated training (format: learning.repeating). The head is not changed."""
     record(kind="head.verified", actor=user, dataset=head.dataset, target=head, data=result)

@@ -1,4 +1,4 @@
-"""Training runs, and when they happen."""
+"""Writes to training runs and training schedules."""
 
 import logging
 from typing import Any
@@ -27,9 +27,10 @@ logger = logging.getLogger(__name__)
 
 @transaction.atomic
 def request_training(*, dataset: Dataset, trigger: str, user: Any = None) -> TrainingRun:
-    """Ask for a new head. While one is asked for already, that run is returned.
+    """Start a training run. If a run is already active, return that run.
 
-    trigger: a TrainingRun.Trigger. ValidationError: there are no labels or prompts, or no image to learn from.
+    trigger: a TrainingRun.Trigger. Raises ValidationError if there are no labels or prompts, or no image to
+    train on.
     """
     if not active_labels(dataset).exists() or current_prompt_set(dataset) is None:
         raise ValidationError(
@@ -38,8 +39,8 @@ def request_training(*, dataset: Dataset, trigger: str, user: Any = None) -> Tra
     if not can_learn(dataset):
         raise ValidationError(
             _(
-                "There is nothing to learn from yet: no image outside the audit sample has a label. Nothing was started; "
-                "review some images first."
+                "There is nothing to learn from yet: no image outside the audit sample has a label. Nothing "
+                "was started; review some images first."
             ),
             code="nothing_confirmed",
         )
@@ -48,7 +49,7 @@ def request_training(*, dataset: Dataset, trigger: str, user: Any = None) -> Tra
 
 
 def request_scheduled_training(*, dataset_id: int) -> str:
-    """Ask for a training run of a dataset that is in use, as its schedule does; returns what came of it."""
+    """Start the scheduled training of a dataset that is not archived, and return the outcome as text."""
     dataset = Dataset.objects.filter(pk=dataset_id, archived_at__isnull=True).first()
     if dataset is None:
         return "no such dataset"
@@ -61,14 +62,21 @@ def request_scheduled_training(*, dataset_id: int) -> str:
 
 
 def can_learn(dataset: Dataset) -> bool:
-    """Is there an image outside the audit sample that has a label in use, or that several people have judged?"""
+    """Return whether there is an image to train on.
+
+    This is an image outside the audit sample with an active label, or an image with an overlap above 1 whose
+    review is complete.
+    """
     confirmed = dataset.confirmed_labels.filter(in_training=True, label__archived_at__isnull=True)
     return confirmed.exists() or dataset.queue_items.filter(overlap__gt=1, state="done").exists()
 
 
 @transaction.atomic
 def run_of(job: Job, *, trigger: str = "", user: Any = None) -> TrainingRun:
-    """The training run of a TRAIN job, made when it has none (a job asked for again by the platform)."""
+    """Return the training run of a TRAIN job.
+
+    The run is created if the job has none, for example if the platform requested the job.
+    """
     user = user if getattr(user, "pk", None) else job.created_by
     dataset = job.dataset
     assert dataset is not None
@@ -92,9 +100,10 @@ def run_of(job: Job, *, trigger: str = "", user: Any = None) -> TrainingRun:
 
 
 def write_log(*, run: TrainingRun, attempt: int, log: str) -> None:
-    """Keep the log as it is so far: it can be read while the run goes on, and when its worker has died.
+    """Store the log of a run so far. Users can read it during the run and after its worker has died.
 
-    Only that of the job's present attempt: a worker that lost the job does not write over the next one's lines.
+    Only the current attempt of the job can write, so a worker that lost the job does not overwrite later
+    lines.
     """
     TrainingRun.objects.filter(pk=run.pk, job__attempt=attempt).update(log=log)
 
@@ -121,9 +130,10 @@ def finish_run(*, run: TrainingRun, promoted: bool, reason: dict[str, Any], log:
 
 @transaction.atomic
 def set_schedule(*, dataset: Dataset, cron: str | None, user: Any) -> None:
-    """Retrain at these times (a crontab line: minute hour day month weekday, in the site's time zone).
+    """Set the retraining schedule of a dataset, or delete it if `cron` is None or blank.
 
-    None or blank: never. ValidationError: not a crontab line, with the reason.
+    cron: a crontab line (minute hour day month weekday) in the site's time zone. Raises ValidationError with
+    the reason if it is not a valid crontab line.
     """
     name = schedule_name(dataset)
     cron = " ".join((cron or "").split())

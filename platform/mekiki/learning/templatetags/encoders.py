@@ -1,4 +1,4 @@
-"""For pages of apps below this one: `{% load encoders %}`."""
+"""Template tag for pages of apps that may not import this app: `{% load encoders %}`."""
 
 from django import template
 
@@ -11,6 +11,9 @@ register = template.Library()
 
 @register.simple_tag
 def candidate(dataset: Dataset) -> EncoderChange | None:
-    """The encoder that waits to be switched over to, with the prompts that are too long for it in its facts."""
+    """Return the encoder change that is ready to switch, or None.
+
+    Its `facts` contain the prompts that are too long for the new encoder.
+    """
     change = open_change(dataset)
     return change if change is not None and change.state == EncoderChange.State.READY else None

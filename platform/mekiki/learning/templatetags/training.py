@@ -1,4 +1,4 @@
-"""For pages that show training runs: `{% load training %}`."""
+"""Template filter for pages that show training runs: `{% load training %}`."""
 
 from django import template
 

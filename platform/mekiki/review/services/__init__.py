@@ -1,4 +1,4 @@
-"""Every write of the review: filling the queue, leasing, answering, undoing, and the labels that follow."""
+"""All writes of the review: the queue, leases, answers, undos, and confirmed labels."""
 
 from mekiki.review.services.confirmed import derive, retire_audit
 from mekiki.review.services.correcting import ask_again, correct_label, take_back_correction

@@ -1,4 +1,4 @@
-"""The confirmed label: derived from an image's decisions, never set by hand."""
+"""Derivation of the confirmed label from an image's decisions. It is never set directly."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ LABEL_KINDS = (Decision.Kind.CONFIRM, Decision.Kind.CORRECT)
 
 
 def effective_decisions(**where: Any) -> list[Decision]:
-    """The decisions that name a label and have not been undone, in the order they were made."""
+    """Return the decisions that name a label and were not undone, in the order of their creation."""
     return list(
         Decision.objects.filter(kind__in=LABEL_KINDS, superseded_by__isnull=True, **where)
         .select_related("item", "label")
@@ -33,7 +33,7 @@ def effective_decisions(**where: Any) -> list[Decision]:
 
 
 def first_by_reviewer(decisions: Iterable[Decision]) -> list[Decision]:
-    """Return one decision of each reviewer: answers in time before late ones."""
+    """Return one decision of each reviewer. A decision in time is preferred to a late decision."""
     first: dict[int, Decision] = {}
     for decision in sorted(decisions, key=lambda d: (d.late, d.pk)):
         first.setdefault(decision.user_id, decision)
@@ -41,9 +41,10 @@ def first_by_reviewer(decisions: Iterable[Decision]) -> list[Decision]:
 
 
 def settle(decisions: Iterable[Decision], wanted: int) -> Decision | None:
-    """The decision that sets the label: the first one of the label that more than half of `wanted` name.
+    """Return the decision that sets the label, or None while no label has a majority.
 
-    Answers beyond the `wanted` first change nothing. None while it is open.
+    It is the first decision for the label that more than half of `wanted` reviewers chose. Only the first
+    `wanted` reviewers are counted.
     """
     counted = first_by_reviewer(decisions)[:wanted]
     if not counted:
@@ -55,9 +56,10 @@ def settle(decisions: Iterable[Decision], wanted: int) -> Decision | None:
 
 
 def derive(*, dataset: Any, image: Any) -> ConfirmedLabel | None:
-    """Bring an image's confirmed label in line with its decisions. The caller holds the image's lock.
+    """Update the confirmed label of an image from its decisions. The caller must hold the image's lock.
 
-    The newest item that is settled counts; items with only late answers count when no other is settled.
+    The newest settled item sets the label. Items with only late answers are used only if no other item is
+    settled.
     """
     decisions = sorted(effective_decisions(image=image), key=lambda d: d.item_id or 0, reverse=True)
     settled = []
@@ -72,7 +74,7 @@ def derive(*, dataset: Any, image: Any) -> ConfirmedLabel | None:
         if current is not None:
             current.delete()
         return None
-    # An image that was asked about for the audit stays in it, whatever asks about it later.
+    # An image that was reviewed for the audit stays in the audit, regardless of later items.
     audit_label, audited_at = audit_answer(image)
     audited = audit_label is not None or any(d.shown.get("stream") == Stream.AUDIT for d in decisions)
     stream = Stream.AUDIT if audited else Stream(deciding.shown.get("stream") or Stream.RECHECK)
@@ -100,7 +102,7 @@ def derive(*, dataset: Any, image: Any) -> ConfirmedLabel | None:
 
 
 def derive_restored(label: Label) -> None:
-    """Bring images up to date that were audited under a label which comes back: their first answer counts again."""
+    """Update the images that were audited under a restored label. Their first answer is valid again."""
     answered = Decision.objects.filter(
         dataset=label.dataset_id, label=label, item__stream=Stream.AUDIT, kind__in=LABEL_KINDS
     )
@@ -110,11 +112,11 @@ def derive_restored(label: Label) -> None:
 
 
 def audit_answer(image: Any) -> tuple[Label | None, datetime | None]:
-    """(label, time) of an image that count for the audit; (None, None) before its audit is complete.
+    """Return (label, time) of an image's valid audit answer, or (None, None) before its audit is complete.
 
-    The first label that reviewers gave blind, late answers included. An answer taken back before anything showed what the
-    head says of the image (`_slip`) does not count. Where the label has been archived since and the image was audited
-    again, the later audit counts.
+    It is the first label that reviewers gave blind, including late answers. An answer that was undone before
+    anything showed the head's prediction is ignored (`_slip`). If the label was archived and the image was
+    audited again, the later audit is used.
     """
     given = (
         Decision.objects.filter(image=image, kind__in=LABEL_KINDS, shown__stream=Stream.AUDIT)
@@ -135,10 +137,10 @@ def audit_answer(image: Any) -> tuple[Label | None, datetime | None]:
 
 
 def _settled_first(group: list[Decision], wanted: int) -> Decision | None:
-    """The decision that sets the label at the first moment at which one is settled.
+    """Return the decision that sets the label at the first moment when a label is settled.
 
-    After that moment the prediction can be seen, so an answer in time does not replace a late one as it does in `settle`.
-    None where the `wanted` first people did not agree.
+    After that moment the prediction is visible. So a later answer in time does not replace a late answer
+    here, in contrast to `settle`. Return None if the first `wanted` reviewers did not agree.
     """
     for n in range(1, len(group) + 1):
         deciding = settle(group[:n], wanted)
@@ -148,14 +150,15 @@ def _settled_first(group: list[Decision], wanted: int) -> Decision | None:
 
 
 def _slip(decision: Decision) -> bool:
-    """Was the answer taken back before anybody could see the prediction?
+    """Return whether the answer was undone before a person could see the prediction.
 
-    The image shows it AUDIT_GRACE after the answer. An estimate of the accuracy shows at once whether the head agreed.
+    The prediction becomes visible AUDIT_GRACE after the answer. A new accuracy estimate reveals at once
+    whether the head agreed with the answer.
     """
     undone = getattr(decision, "superseded_by", None)
     if undone is None:
         return False
-    # Less than nothing: the clock was set back between the two, and how long the image was shown is not known.
+    # A negative difference means that the clock was set back, so the time between the two is unknown.
     if not timedelta(0) <= undone.created_at - decision.created_at <= AUDIT_GRACE:
         return False
     between = (decision.created_at, undone.created_at)
@@ -165,7 +168,7 @@ def _slip(decision: Decision) -> bool:
 
 
 def _was_retired(dataset: Any, image: Any) -> bool:
-    """Was an earlier answer about this image moved into training before it was undone?"""
+    """Return whether an earlier answer about this image was moved into training before it was undone."""
     spans = Decision.objects.filter(
         image=image, kind__in=LABEL_KINDS, superseded_by__isnull=False, shown__stream=Stream.AUDIT
     ).values_list("created_at", "superseded_by__created_at")
@@ -175,9 +178,10 @@ def _was_retired(dataset: Any, image: Any) -> bool:
 
 @transaction.atomic
 def retire_audit(*, dataset: Any, user: Any) -> int:
-    """Move the audited labels into the training pool, as an explicit, recorded act; returns how many.
+    """Move the audited labels into the training pool, record this as an event, and return their number.
 
-    They no longer measure accuracy: the audit starts again from nothing. PermissionDenied below admin.
+    These labels no longer measure accuracy, so the audit starts again without images. Raises PermissionDenied
+    if the user is not an admin.
     """
     if not at_least(role_in(user, dataset), Role.ADMIN):
         raise PermissionDenied(_("Only an admin of this dataset can retire its audit sample."))

@@ -1,4 +1,4 @@
-"""Acts on an image's page: correct its confirmed label, take that back, or have the image asked about again."""
+"""Actions on the page of an image: correct its label, undo the correction, or request another review."""
 
 import uuid
 from typing import Any
@@ -31,7 +31,11 @@ def _require_reviewer(dataset: Any, user: Any) -> None:
 
 
 def _lock(dataset: Any, image_id: int) -> tuple[Image, ConfirmedLabel]:
-    """The image, locked until the transaction ends, and its label. ReviewError: it has none, or hides it."""
+    """Lock the image until the transaction ends, and return it with its confirmed label.
+
+    Raises UnknownHereError if the dataset does not contain the image, and ReviewError if the image has no
+    confirmed label or hides it.
+    """
     image = (
         Image.objects.filter(dataset=dataset, pk=image_id)
         .select_for_update(no_key=True, of=("self",))
@@ -67,13 +71,16 @@ def correct_label(
     head_version: int | None,
     note: str = "",
 ) -> Decision:
-    """Give an image with a confirmed label another one: a new decision, on a recheck item of its own.
+    """Replace the confirmed label of an image with a new decision, on a new recheck item.
 
-    head_version: of the prediction that the page showed, None where it showed none. Earlier decisions stand, and the
-    audit keeps counting its first answer. Sent again with the same client_key: the same decision, with `duplicate` set.
-    PermissionDenied below reviewer. UnknownHereError: no such image or label. InvalidAnswerError: the note is no text.
-    ReviewError: no confirmed label, the image is to be judged blind, the label is the same or archived, or the prediction
-    was replaced meanwhile.
+    head_version: the version of the head whose prediction the page showed, or None if it showed none.
+    Earlier decisions are kept, and the audit still uses its first answer. A request that is sent again with
+    the same client_key returns the same decision, with `duplicate` set.
+
+    Raises PermissionDenied if the user is not a reviewer. Raises UnknownHereError if the image or the label
+    does not exist. Raises InvalidAnswerError if the note is too long or cannot be stored as text. Raises
+    ReviewError if there is no confirmed label, if the image must be judged blind, if the label is unchanged
+    or archived, if the key was used before, or if the prediction was replaced.
     """
     _require_reviewer(dataset, user)
     check_note(note)
@@ -109,7 +116,8 @@ def correct_label(
         raise ReviewError(
             "prediction_replaced",
             _(
-                "The prediction on this page has been replaced meanwhile. Nothing was changed; look at the new one."
+                "The prediction on this page has been replaced meanwhile. Nothing was changed; look at the "
+                "new one."
             ),
         )
     decision = Decision.objects.create(
@@ -143,9 +151,10 @@ def _recheck(dataset: Any, image: Image, stream: str = Stream.RECHECK, **more: A
 
 @transaction.atomic
 def take_back_correction(*, dataset: Any, user: Any, image_id: int) -> Decision:
-    """Undo the reviewer's own correction, the newest decision about the image: the label before it is back.
+    """Undo the reviewer's correction, so that the previous label is valid again.
 
-    The image is not asked about again. PermissionDenied below reviewer. ReviewError: there is no such correction.
+    The correction must be the newest decision about the image. The image does not return to the queue. Raises
+    PermissionDenied if the user is not a reviewer, and ReviewError if there is no such correction.
     """
     _require_reviewer(dataset, user)
     lock_reviewer(user.pk)
@@ -173,10 +182,11 @@ def take_back_correction(*, dataset: Any, user: Any, image_id: int) -> Decision:
 
 @transaction.atomic
 def ask_again(*, dataset: Any, user: Any, image_id: int) -> QueueItem:
-    """Ask about an image with a confirmed label once more, before all others; returns the item that waits.
+    """Put an image with a confirmed label first in the queue, and return its waiting item.
 
-    Of the audit sample it is an audit question: blind, and its first answer keeps counting. The label stays until the
-    new answer. PermissionDenied below reviewer. ReviewError: it has no confirmed label, or is to be judged blind anyway.
+    An image of the audit sample is judged blind again, and its first answer stays the audit answer. The label
+    stays until the new answer. Raises PermissionDenied if the user is not a reviewer. Raises ReviewError if
+    the image has no confirmed label or must be judged blind anyway.
     """
     _require_reviewer(dataset, user)
     lock_reviewer(user.pk)

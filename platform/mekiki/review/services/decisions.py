@@ -1,4 +1,4 @@
-"""Answers: recorded once, with what was shown, never lost."""
+"""Answers of reviewers. Each answer is recorded exactly once, with what the screen showed."""
 
 from datetime import datetime
 from typing import Any
@@ -21,9 +21,10 @@ from mekiki.review.services.queue import follow_up
 
 Kind = Decision.Kind
 MAX_NOTE = 2000
-# Milliseconds an image must have been on the screen before an answer counts. To see whether a photograph shows an animal
-# takes the brain about 150 ms, before the hand moves (Thorpe, Fize & Marlot, Nature 381:520, 1996); people answer
-# in under 400 ms (VanRullen & Thorpe, Perception 30:655, 2001). Within 200 ms nobody has judged the image.
+# Milliseconds for which an image must be on the screen before an answer is accepted. The brain needs about
+# 150 ms to recognize an animal in a photograph, before the hand moves (Thorpe, Fize & Marlot, Nature 381:520,
+# 1996). People answer in under 400 ms (VanRullen & Thorpe, Perception 30:655, 2001). An answer within 200 ms
+# cannot be a judgement.
 SEEN_AFTER = 200
 
 
@@ -40,14 +41,18 @@ def answer(
     client_key: UUID,
     milliseconds: int | None = None,
 ) -> Decision:
-    """Record what a reviewer said of an item. Sent again with the same client_key, it is the same decision
-    (with `duplicate` set), whatever has happened since.
+    """Record a reviewer's answer about an item and return the decision.
 
-    kind: confirm, correct, skip or flag. label: needed by correct; confirm takes the shown one. milliseconds: from
-    painted to answered, None where the sender does not know. An answer whose hold ran out is kept as a decision
-    (`late`).
-    UnknownHereError: no such item or lease for this reviewer. InvalidAnswerError: the answer makes no sense.
-    ReviewError: the state forbids it (nothing predicted, asked blind, label archived, key used before).
+    An answer that is sent again with the same client_key returns the same decision with `duplicate` set, even
+    if the state has changed. An answer after the end of its lease is stored with `late` set.
+
+    kind: confirm, correct, skip or flag.
+    label: required for correct. Confirm uses the label that was shown.
+    milliseconds: time from display to answer, or None if the sender does not know it.
+
+    Raises UnknownHereError if the item or the lease does not exist for this reviewer. Raises
+    InvalidAnswerError if the answer is invalid or too fast. Raises ReviewError if the state forbids the
+    answer (no prediction, a blind item, an archived label, a key that was used before).
     """
     label_id = label.pk if isinstance(label, Label) else label
     _check_form(kind, label_id, note)
@@ -61,13 +66,14 @@ def answer(
             )
         before.duplicate = True
         return before
-    # After the look for a duplicate: what was recorded once stays the answer to its key.
+    # This check comes after the search for a duplicate, so that a recorded answer is always returned for its
+    # key.
     if milliseconds is not None and milliseconds < SEEN_AFTER:
         raise InvalidAnswerError(
             "not_seen",
             _(
-                "The image was on the screen for %(n)d ms, too short to be seen. Nothing was recorded; look at it, "
-                "then answer again."
+                "The image was on the screen for %(n)d ms, too short to be seen. Nothing was recorded; look "
+                "at it, then answer again."
             )
             % {"n": milliseconds},
         )
@@ -117,7 +123,7 @@ def _check_form(kind: str, label_id: int | None, note: str) -> None:
 
 
 def check_note(note: str) -> None:
-    """InvalidAnswerError: the note is too long, or cannot be stored as text."""
+    """Raise InvalidAnswerError if the note is too long or cannot be stored as text."""
     if len(note) > MAX_NOTE:
         raise InvalidAnswerError(
             "note_too_long",
@@ -131,7 +137,10 @@ def check_note(note: str) -> None:
 def _checked_against(
     dataset: Any, shown: dict[str, Any], kind: str, label_id: int | None
 ) -> tuple[str, int | None]:
-    """Kind and label as they are recorded. Choosing the predicted label by its key is a confirmation."""
+    """Return kind and label as they are recorded.
+
+    If the reviewer chooses the predicted label with its key, the kind is a confirmation.
+    """
     predicted = None if shown.get("blind") else shown.get("label")
     if kind == Kind.CONFIRM:
         if shown.get("blind"):
@@ -162,9 +171,10 @@ def _checked_against(
 
 
 def lock_item(dataset: Any, item_id: int) -> QueueItem:
-    """The image and the item, locked in this order until the transaction ends. UnknownHereError: not in this dataset.
+    """Lock the image and then the item until the transaction ends, and return the item.
 
-    The image first: an image can have several items, and an undo goes from one of them to another.
+    The image is locked first, because an image can have several items and an undo can move between them.
+    Raises UnknownHereError if the dataset does not contain the item.
     """
     images = Image.objects.filter(queue_items__pk=item_id, dataset=dataset)
     image = images.select_for_update(of=("self",), no_key=True).first()
@@ -177,9 +187,10 @@ def lock_item(dataset: Any, item_id: int) -> QueueItem:
 
 
 def wait_first(item: QueueItem) -> QueueItem:
-    """Put an image before all that wait, under this item or the one it waits under already; returns that one.
+    """Put an image first in the queue and return its waiting item.
 
-    The caller holds the image's lock. A refill does not, and may choose the image at this very moment.
+    This is the given item, or the item under which the image already waits. The caller must hold the image's
+    lock. A refill does not hold it and may add an item for the image at the same time.
     """
     waiting = QueueItem.objects.filter(dataset_id=item.dataset_id, state=QueueItem.State.WAITING)
     for last_try in (False, True):
@@ -199,7 +210,10 @@ def wait_first(item: QueueItem) -> QueueItem:
 
 
 def _move(item: QueueItem, kind: str, user: Any, now: datetime) -> None:
-    """Where the item goes after an answer: done, to the end of the queue, or on to the next decision."""
+    """Update the item after an answer.
+
+    It is then done, at the end of the queue (after a skip), or still waiting for the next decision.
+    """
     if kind == Kind.SKIP:
         last = QueueItem.objects.filter(dataset_id=item.dataset_id, state=QueueItem.State.WAITING)
         item.position = (last.aggregate(last=Max("position"))["last"] or 0.0) + 1
@@ -209,7 +223,7 @@ def _move(item: QueueItem, kind: str, user: Any, now: datetime) -> None:
         decisions = first_by_reviewer(effective_decisions(item=item))
         on_time = sum(not d.late for d in decisions)
         held = Lease.objects.filter(item=item, ended_at__isnull=True, expires_at__gt=now).exclude(user=user)
-        # A late decision completes the item only where nobody is looking at it now.
+        # A late decision completes the item only if no other reviewer has an active lease on it.
         if on_time < item.overlap and (len(decisions) < item.overlap or held.exists()):
             return
     item.state = QueueItem.State.DONE
@@ -218,7 +232,7 @@ def _move(item: QueueItem, kind: str, user: Any, now: datetime) -> None:
 
 
 def record_decision(decision: Decision, item: QueueItem | None) -> None:
-    """The decision's event: small, because there are as many as answers."""
+    """Record the event of a decision. It is small, because there is one event for each answer."""
     record(
         kind="decision.recorded",
         actor=decision.user,
@@ -231,7 +245,7 @@ def record_decision(decision: Decision, item: QueueItem | None) -> None:
 
 
 def after_decision(dataset: Any, user: Any) -> None:
-    """Once the decision is committed, ask for what it calls for: a refill, a training."""
+    """Request a refill or a training if needed, after the decision is committed."""
     transaction.on_commit(lambda: _after(dataset, user), robust=True)
 
 
@@ -241,5 +255,5 @@ def _after(dataset: Any, user: Any) -> None:
 
 
 def is_flagged(item: QueueItem) -> bool:
-    """Has somebody flagged the item, and not taken it back?"""
+    """Return whether the item has a flag that was not undone."""
     return standing(item=item, kind=Kind.FLAG).exists()

@@ -1,4 +1,4 @@
-"""Leases: who holds which queue item, for how long, and what they were shown."""
+"""Leases: which reviewer holds which queue item, for how long, and what the screen showed."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,9 +14,10 @@ from mekiki.review.models import BLIND_STREAMS, Decision, Lease, QueueItem
 from mekiki.review.services.confirmed import LABEL_KINDS
 
 MAX_ITEMS = 5
-# A skipped image goes to others first; after this it may come back to the one who skipped it.
+# A skipped image is offered to other reviewers first. After this time it is also offered to the same
+# reviewer.
 SKIP_REST = timedelta(minutes=10)
-# What is shown of a prediction.
+# Keys of a shown prediction.
 SHOWN = ("head", "head_digest", "prompt_set", "label", "label_name", "confidence", "calibrated", "runner_up")
 # Ended leases are kept this long, for answers that come late.
 HISTORY = timedelta(days=30)
@@ -24,7 +25,7 @@ HISTORY = timedelta(days=30)
 
 @dataclass(frozen=True)
 class LeasedItem:
-    """A queue item in a reviewer's hands. `lease.shown` is what the screen may show of it."""
+    """A queue item with the lease of a reviewer. `lease.shown` is what the screen may show."""
 
     item: QueueItem
     lease: Lease
@@ -35,21 +36,21 @@ class LeasedItem:
 
     @property
     def prediction(self) -> dict[str, Any] | None:
-        """What is shown of the prediction; None when blind, or while nothing is predicted."""
+        """Return the prediction as shown, or None if the item is blind or has no prediction."""
         return None if self.blind or self.lease.shown.get("label") is None else self.lease.shown
 
 
 def lease_time() -> timedelta:
-    """How long a hold lasts without a sign of life."""
+    """Return how long a lease lasts without renewal."""
     return timedelta(seconds=settings.LEASE_SECONDS)
 
 
 @transaction.atomic
 def next_items(*, dataset: Any, user: Any, count: int = 1) -> list[LeasedItem]:
-    """Up to `count` (at most 5) items for a reviewer, in the order they are to be asked.
+    """Return up to `count` (at most 5) leased items for a reviewer, in review order.
 
-    First what the reviewer holds already, so that a reload shows the same image; then the next free ones,
-    each held by a new lease. Two people get the same item only where it has an overlap above 1.
+    First come the items that the reviewer already holds, so that a reload shows the same image. Then come the
+    next free items, with new leases. Two reviewers get the same item only if its overlap is above 1.
     """
     count = max(1, min(count, MAX_ITEMS))
     now = clock.now()
@@ -57,7 +58,7 @@ def next_items(*, dataset: Any, user: Any, count: int = 1) -> list[LeasedItem]:
     leased = [LeasedItem(lease.item, lease) for lease in held]
     _prolong([lease for lease in held if lease.expires_at - now < lease_time() / 2], now)
     lost: set[int] = set()
-    # A candidate can be lost to somebody who committed after our look: look again, without it.
+    # Another transaction can take a candidate after our query. Then query again without that candidate.
     while len(leased) < count:
         candidates = _free(dataset, user, now, lost, count - len(leased))
         if not candidates:
@@ -83,7 +84,7 @@ def _held(dataset: Any, user: Any, now: datetime) -> QuerySet[Lease]:
 
 
 def held_item(*, dataset: Any, user: Any, image_id: int) -> LeasedItem | None:
-    """The item of an image that the reviewer holds now."""
+    """Return the item of an image if the reviewer holds it now, otherwise None."""
     lease = _held(dataset, user, clock.now()).filter(item__image_id=image_id).first()
     return LeasedItem(lease.item, lease) if lease else None
 
@@ -96,14 +97,15 @@ def _prolong(leases: list[Lease], now: datetime) -> None:
             lease.expires_at = until
 
 
-# Written out, because each part must stay a look-up by the item: as counts the sub-selects cannot become a join
-# or a hash over all decisions, so the cost depends on how many items are held, not on how much was ever answered.
-# An item of one decision that has one is done: only those of several must count them.
+# The sub-selects are counts, so that PostgreSQL looks up rows by item and cannot use a join or a hash over
+# all decisions. The cost then depends on the number of leased items, not on the number of all decisions. An
+# item with overlap 1 and one decision is done, so decisions are counted only for a larger overlap.
 _FREE = """
 SELECT q.* FROM review_queueitem q
 WHERE q.dataset_id = %(dataset)s AND q.state = 'waiting' AND q.id <> ALL(%(lost)s)
   AND q.overlap > (
-    SELECT count(*) FROM review_lease l WHERE l.item_id = q.id AND l.ended_at IS NULL AND l.expires_at > %(now)s
+    SELECT count(*) FROM review_lease l WHERE l.item_id = q.id AND l.ended_at IS NULL\
+ AND l.expires_at > %(now)s
   ) + CASE WHEN q.overlap = 1 THEN 0 ELSE (
     SELECT count(*) FROM review_decision d WHERE d.item_id = q.id AND d.kind IN ('confirm', 'correct')
     AND NOT d.late AND NOT EXISTS (SELECT FROM review_decision u WHERE u.supersedes_id = d.id)
@@ -123,8 +125,10 @@ FOR NO KEY UPDATE OF q SKIP LOCKED
 
 
 def _free(dataset: Any, user: Any, now: datetime, lost: set[int], count: int) -> list[QueueItem]:
-    """The next waiting items with a free slot that this reviewer has not decided, locked; rows that others
-    lock are passed over. Read along the partial index queue_next."""
+    """Lock and return the next waiting items with a free slot that this reviewer has not decided.
+
+    Rows that other transactions lock are skipped. The query reads along the partial index queue_next.
+    """
     values = {
         "dataset": dataset.pk,
         "user": user.pk,
@@ -137,10 +141,10 @@ def _free(dataset: Any, user: Any, now: datetime, lost: set[int], count: int) ->
 
 
 def lease_items(*, dataset: Any, user: Any, items: list[QueueItem], now: datetime) -> list[LeasedItem]:
-    """Lease those of the items that still have a free slot. The caller holds their row locks.
+    """Create leases for the items that still have a free slot. The caller must hold their row locks.
 
-    The lock was taken after the statement's snapshot, so what others leased or answered meanwhile is read
-    again here, in a new snapshot, under the lock.
+    The locks were taken after the snapshot of the caller's query. So the leases and answers of other
+    reviewers are read again here, in a new snapshot under the locks.
     """
     used: dict[int, dict[int, int]] = {item.pk: {} for item in items}  # item → slot → user
     expired = []
@@ -157,7 +161,7 @@ def lease_items(*, dataset: Any, user: Any, items: list[QueueItem], now: datetim
         ended = set(rows.select_for_update(skip_locked=True).values_list("pk", flat=True))
         Lease.objects.filter(pk__in=ended).update(ended_at=now)
     for lease in expired:
-        if lease.pk not in ended:  # Being renewed or ended at this moment: left alone.
+        if lease.pk not in ended:  # Another transaction is renewing or ending it.
             used[lease.item_id][lease.slot] = lease.user_id
     several = [item for item in items if item.overlap > 1]
     given = {}
@@ -181,10 +185,11 @@ def lease_items(*, dataset: Any, user: Any, items: list[QueueItem], now: datetim
 
 
 def shown_for(*, dataset: Any, items: list[QueueItem]) -> dict[int, dict[str, Any]]:
-    """What the screen shows of each item, by item id: the champion's prediction, or nothing when blind.
+    """Return item id → what the screen shows of the item.
 
-    Keys: stream, propensity, blind; unless blind: head (version), head_digest, prompt_set (version), label,
-    label_name, confidence, calibrated, runner_up; all None while there is no prediction.
+    The keys are stream, propensity and blind. Items that are not blind also have the keys of the champion's
+    prediction: head (version), head_digest, prompt_set (version), label, label_name, confidence, calibrated
+    and runner_up. These are None if there is no prediction.
     """
     shown: dict[int, dict[str, Any]] = {
         item.pk: {
@@ -202,10 +207,11 @@ def shown_for(*, dataset: Any, items: list[QueueItem]) -> dict[int, dict[str, An
 
 
 def _predicted(dataset: Any, image_ids: list[int]) -> dict[int, dict[str, Any]]:
-    """Image id → what the head in use says of it, with the keys SHOWN.
+    """Return image id → prediction of the head in use, with the keys SHOWN.
 
-    First the head, then its predictions by its id: a constant, so that the database opens that head's partition and
-    no other. Where the head was replaced between the two its predictions may be gone: then those of the next one.
+    The head is read first, and its predictions are selected with its id as a constant, so that the database
+    opens only the partition of this head. If the head was replaced between the two queries, its predictions
+    may be deleted. Then the predictions of the new head are read.
     """
     in_use = (
         Head.objects.filter(champion__dataset=dataset)
@@ -242,7 +248,7 @@ def _predicted(dataset: Any, image_ids: list[int]) -> dict[int, dict[str, Any]]:
 
 @transaction.atomic
 def renew(*, dataset: Any, user: Any, lease_ids: list[int]) -> list[Lease]:
-    """Prolong the reviewer's holds that have not run out; returns those. A hold that ran out is lost."""
+    """Renew the reviewer's active leases and return them. An expired lease is not renewed."""
     now = clock.now()
     mine = Lease.objects.filter(
         pk__in=lease_ids, user=user, item__dataset=dataset, ended_at__isnull=True, expires_at__gt=now
@@ -257,7 +263,7 @@ def renew(*, dataset: Any, user: Any, lease_ids: list[int]) -> list[Lease]:
 
 @transaction.atomic
 def release(*, dataset: Any, user: Any, lease_ids: list[int]) -> int:
-    """Give back what the reviewer holds and will not answer; returns how many holds ended."""
+    """End the given leases of the reviewer without an answer, and return how many were ended."""
     mine = Lease.objects.filter(pk__in=lease_ids, user=user, item__dataset=dataset, ended_at__isnull=True)
     ids = list(mine.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
     return Lease.objects.filter(pk__in=ids).update(ended_at=clock.now()) if ids else 0
@@ -265,14 +271,15 @@ def release(*, dataset: Any, user: Any, lease_ids: list[int]) -> int:
 
 @transaction.atomic
 def release_expired_leases() -> int:
-    """End the holds that ran out, and forget those that ended long ago; returns how many were ended.
+    """End the expired leases, delete leases that ended long ago, and return how many were ended.
 
-    The sweeper calls it every half minute. A hold that ends later than a new one would is shortened to that.
-
-    Nothing waits for this: an expired hold is passed over as soon as its time is up.
+    A periodic chore calls this every half minute. A lease that expires later than a new lease would is
+    shortened to that time. Other code does not depend on this function, because it ignores a lease as soon as
+    it has expired.
     """
     now = clock.now()
-    # Given before the clock was set back: as if it had been renewed now, and not for the hour until the clock catches up.
+    # Such a lease was created before the clock was set back. Treat it as renewed now, so that it does not
+    # last too long.
     longest = now + lease_time()
     Lease.objects.filter(ended_at__isnull=True, expires_at__gt=longest).update(expires_at=longest)
     rows = Lease.objects.filter(ended_at__isnull=True, expires_at__lte=now)

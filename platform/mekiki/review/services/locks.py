@@ -1,6 +1,6 @@
-"""Locks that order the acts of the review.
+"""Locks that serialize the actions of the review.
 
-Order, so that no two acts wait for each other: the reviewer, then the image, then its items, then leases.
+To avoid deadlocks, locks are taken in this order: the reviewer, the image, its items, the leases.
 """
 
 from django.db import connection
@@ -9,12 +9,12 @@ _REVIEWER, _DATASET = 0x4D4B5201, 0x4D4B5202
 
 
 def lock_reviewer(user_id: int) -> None:
-    """One act of one reviewer at a time, until the transaction ends: two tabs cannot undo the same answer."""
+    """Lock a reviewer until the transaction ends, so that two tabs cannot undo the same answer."""
     _lock(_REVIEWER, user_id)
 
 
 def lock_dataset_questions(dataset_id: int) -> None:
-    """One request for training at a time in one dataset, until the transaction ends."""
+    """Lock the training requests of a dataset until the transaction ends."""
     _lock(_DATASET, dataset_id)
 
 

@@ -1,4 +1,4 @@
-"""A flagged image goes back into the queue: an admin's act that supersedes the flags and changes none of them."""
+"""Return of a flagged image to the queue by an admin. The flags are superseded, not changed."""
 
 import uuid
 from typing import Any
@@ -19,11 +19,12 @@ from mekiki.review.services.locks import lock_reviewer
 
 @transaction.atomic
 def put_back(*, dataset: Any, user: Any, flag_id: int) -> QueueItem:
-    """Ask about a flagged image again, before all others; whoever flagged it may answer as well.
+    """Put a flagged image first in the queue and return its item.
 
-    The item keeps its stream and propensity: an audited image is judged blind again. It is not replaced by a
-    refill. PermissionDenied below admin. UnknownHereError: no such flag here. ReviewError: the flag was taken
-    back meanwhile, or the image has all the decisions that its overlap asks for.
+    The reviewer who flagged the image may answer too. The item keeps its stream and propensity, so an audited
+    image is judged blind again. A refill does not replace the item. Raises PermissionDenied if the user is
+    not an admin. Raises UnknownHereError if the dataset has no such flag. Raises ReviewError if the flag was
+    undone or if the image has all decisions that its overlap requires.
     """
     if not at_least(role_in(user, dataset), Role.ADMIN):
         raise PermissionDenied(_("Only an admin of this dataset can put a flagged image back."))
@@ -52,7 +53,7 @@ def put_back(*, dataset: Any, user: Any, flag_id: int) -> QueueItem:
             client_key=uuid.uuid4(),
         )
         record_decision(decision, item)
-    # Flagged late, the image can wait already, under an item that was chosen since.
+    # After a late flag, the image may already wait under a newer item.
     item = wait_first(item)
     record(
         kind="queue.put_back",

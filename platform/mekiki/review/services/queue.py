@@ -1,4 +1,4 @@
-"""Filling the queue, and asking for more of it and for training when the answers call for it."""
+"""Filling of the queue, and requests for refills and trainings after answers."""
 
 import logging
 from collections.abc import Sequence
@@ -21,11 +21,12 @@ from mekiki.review.services.locks import lock_dataset_questions
 
 logger = logging.getLogger(__name__)
 
-# Streams that ask again about an image that has a label.
+# Streams that may contain images with a label.
 ASK_AGAIN = (Stream.GOLD, Stream.RECHECK)
-# A queue that stays short because nothing is left to ask must not cause a job per answer.
+# Minimum time between refills. A queue without further images must not start a job for each answer.
 REFILL_REST = timedelta(seconds=10)
-# A choice that failed is tried again after this without anything having changed: memory or a disk may be free again.
+# A failed refill is tried again after this time even without changes, because memory or disk space may be
+# free again.
 FAILED_REST = timedelta(minutes=10)
 # Kinds of jobs that fill the queue.
 FILLING = (Kind.REFILL, Kind.TRAIN, Kind.PREDICT)
@@ -40,29 +41,31 @@ def fill_queue(
     streams: Sequence[str],
     propensities: Sequence[float],
 ) -> int:
-    """Replace what nobody has begun on by a new choice, in its order; returns how many items were added.
+    """Replace the untouched waiting items with the given images, in their order.
 
-    Items in somebody's hands, with some of their decisions, whose flag was taken back, or that a person asked about again
-    stay, and so do audit items that somebody has held. Images of other datasets, already
-    labelled with a label in use (unless the stream asks again, or the audit answer names an archived label) or still
-    waiting are passed over. ValueError: lengths differ.
+    Return the number of added items. A waiting item stays if it has an active lease or decisions, if its flag
+    was undone, if a person requested it, or if it is an audit item that was ever leased. Images of other
+    datasets, images that still wait, and images with an active label are skipped. An image with an active
+    label is not skipped if its stream is in ASK_AGAIN or if its audit label is archived. Raises ValueError if
+    the lengths differ.
     """
     if not len(image_ids) == len(streams) == len(propensities):
         raise ValueError("image_ids, streams and propensities must have the same length")
     now = clock.now()
     waiting = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING)
     locked = list(waiting.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True))
-    # A second statement sees the leases that were given before the locks were ours.
+    # This second statement also sees leases that were created before the locks were taken.
     live = Lease.objects.filter(item=OuterRef("pk"), ended_at__isnull=True, expires_at__gt=now)
     begun = Decision.objects.filter(item=OuterRef("pk"), kind__in=LABEL_KINDS, superseded_by__isnull=True)
-    # Somebody wants this very image judged: a refill must not send it away unasked.
+    # An undo of a flag requests a review of this image, so a refill must not withdraw the item.
     put_back = Decision.objects.filter(
         item=OuterRef("pk"), kind=Decision.Kind.UNDO, supersedes__kind=Decision.Kind.FLAG
     )
-    # Of an image with a label in use, waiting as an audit or a recheck: a person asked for it to be judged again.
+    # If an image with an active label waits as an audit or a recheck, a person requested another review.
     in_use = ConfirmedLabel.objects.filter(image=OuterRef("image"), label__archived_at__isnull=True)
     asked_again = Q(Exists(in_use), stream__in=[Stream.AUDIT, Stream.RECHECK])
-    # Else a reviewer could look at several audit images, answer the easy ones and give the others back for a new draw.
+    # Otherwise a reviewer could answer only easy audit images and release the others, which would then be
+    # drawn again.
     looked_at = Q(Exists(Lease.objects.filter(item=OuterRef("pk"))), stream=Stream.AUDIT)
     chosen_before = waiting.filter(~Exists(live), ~Exists(begun), ~Exists(put_back), ~asked_again, ~looked_at)
     withdrawn = chosen_before.filter(pk__in=locked).update(state=QueueItem.State.WITHDRAWN, finished_at=now)
@@ -88,7 +91,7 @@ def fill_queue(
         for place, (image_id, (stream, propensity)) in enumerate(chosen.items())
         if image_id in known and image_id not in still and (image_id not in labelled or stream in ASK_AGAIN)
     ]
-    # An image can begin to wait again meanwhile, by an undo: then it is not asked about twice.
+    # An undo can put an image into the queue at the same time. Then no second item is created.
     QueueItem.objects.bulk_create(items, batch_size=1000, ignore_conflicts=True)
     if items or withdrawn:
         record(
@@ -101,10 +104,10 @@ def fill_queue(
 
 
 def ask_for_refill(*, dataset: Any, waiting: int, user: Any = None) -> bool:
-    """Ask a worker to choose the next images when less than half of the wanted number waits.
+    """Start a refill job if less than half of the wanted number of items waits.
 
-    Not where it cannot choose any (no images, no head in use), not while a job that fills the queue is under way nor
-    right after one, and not when nothing has changed since the last choice. True when asked.
+    Return whether it was started. No job is started if there are no images or no head in use, while a job
+    that fills the queue is active or has just started, or if nothing has changed since the last refill.
     """
     if waiting * 2 >= dataset.queue_target or not _can_choose(dataset):
         return False
@@ -120,17 +123,17 @@ def ask_for_refill(*, dataset: Any, waiting: int, user: Any = None) -> bool:
 
 
 def _can_choose(dataset: Any) -> bool:
-    """Are there images, and a head to choose by?"""
+    """Return whether the dataset has images and a head in use."""
     return (
         Champion.objects.filter(dataset=dataset).exists() and Image.objects.filter(dataset=dataset).exists()
     )
 
 
 def _changed_since(dataset: Any, last: Job) -> bool:
-    """Has anything happened since this job began that lets another choice come out differently?
+    """Return whether a refill could choose other images than this job did.
 
-    Decisions (answers, undone ones, flags that were put back) and images. Labels, prompts, settings, another encoder or
-    a new head ask for work that fills the queue by themselves.
+    New decisions (answers, undos, returned flags) and new images change the choice. Changes of labels,
+    prompts, settings, encoder or head start their own jobs that fill the queue.
     """
     now = clock.now()
     if (
@@ -140,7 +143,7 @@ def _changed_since(dataset: Any, last: Job) -> bool:
     ):
         return True
     since = last.started_at or last.created_at
-    if since > now:  # The clock was set back: what came since cannot be told by its time.
+    if since > now:  # The clock was set back, so times cannot be compared.
         return True
     newest = (
         Decision.objects.filter(dataset=dataset).order_by("-id").values_list("created_at").first(),
@@ -150,20 +153,23 @@ def _changed_since(dataset: Any, last: Job) -> bool:
 
 
 def _drained_since(dataset: Any, asked_at: Any) -> bool:
-    """Has the queue been filled since, and answered already? Then the rest does not apply."""
+    """Return whether items were added since `asked_at`.
+
+    The caller knows that the queue is short again, so REFILL_REST does not apply then.
+    """
     newest = QueueItem.objects.filter(dataset=dataset).order_by("-pk").values_list("created_at").first()
     return newest is not None and newest[0] > asked_at
 
 
 def ask_for_training(*, dataset: Any) -> bool:
-    """Ask for a new head after `retrain_every` new training labels since the last run. True when asked."""
+    """Start a training after `retrain_every` new training labels. Return whether it was started."""
     if not _enough_for_training(dataset):
         return False
     from mekiki.learning.services import request_training
 
     with transaction.atomic():
         lock_dataset_questions(dataset.pk)
-        if not _enough_for_training(dataset):  # Another answer has asked meanwhile.
+        if not _enough_for_training(dataset):  # Another answer has started it.
             return False
         request_training(dataset=dataset, trigger=TrainingRun.Trigger.COUNT)
     return True
@@ -175,14 +181,18 @@ def _enough_for_training(dataset: Any) -> bool:
         return False
     last = TrainingRun.objects.filter(dataset=dataset).order_by("-id").values_list("created_at").first()
     new = ConfirmedLabel.objects.filter(dataset=dataset, in_training=True)
-    # A last run in the future came before the clock was set back: what is new since cannot be told by its time.
+    # A last run in the future means that the clock was set back. Then times cannot be compared and all labels
+    # count.
     if last is not None and last[0] <= clock.now():
         new = new.filter(updated_at__gt=last[0])
     return new[:wanted].count() >= wanted
 
 
 def follow_up(dataset: Any, waiting: int, user: Any) -> None:
-    """What an answer may call for. It has been recorded already: a failure here is logged, not shown."""
+    """Start a training and a refill if they are due after an answer.
+
+    The answer is already recorded, so an error here is logged and not shown.
+    """
     try:
         ask_for_training(dataset=dataset)
         ask_for_refill(dataset=dataset, waiting=waiting, user=user)

@@ -1,4 +1,4 @@
-"""Undo: a new decision that supersedes the reviewer's latest one. Nothing is changed or deleted."""
+"""Undo: a new decision that supersedes the reviewer's latest decision. No row is changed or deleted."""
 
 from typing import Any
 from uuid import UUID
@@ -18,12 +18,12 @@ from mekiki.review.services.locks import lock_reviewer
 
 @transaction.atomic
 def undo(*, dataset: Any, user: Any, client_key: UUID) -> Decision:
-    """Take back the reviewer's own latest answer in the dataset that still stands, also a skip or a flag.
+    """Undo the reviewer's latest answer in the dataset, which can also be a skip or a flag.
 
-    The image waits again and is leased to the reviewer at once, first in the queue, unless somebody else
-    holds it or it needs no further decision. Sent again with the same client_key: the same decision, with
-    `duplicate` set. An undo is not undone: answer the image again.
-    ReviewError: nothing is left to undo, or the key was used by an answer.
+    The image waits again, first in the queue, and is leased to the reviewer at once. This does not happen if
+    another reviewer holds it or if it needs no further decision. A request that is sent again with the same
+    client_key returns the same decision, with `duplicate` set. An undo cannot be undone: the reviewer answers
+    the image again. Raises ReviewError if there is nothing to undo or if an answer used the key.
     """
     lock_reviewer(user.pk)
     before = Decision.objects.filter(user=user, client_key=client_key).first()
@@ -39,7 +39,7 @@ def undo(*, dataset: Any, user: Any, client_key: UUID) -> Decision:
     if target is None:
         raise ReviewError("nothing_to_undo", _("You have no answer left to undo in this dataset."))
     item = lock_item(dataset, target.item_id) if target.item_id else None
-    if Decision.objects.filter(supersedes=target).exists():  # While we waited for the lock.
+    if Decision.objects.filter(supersedes=target).exists():  # It was undone while we waited for the lock.
         raise ReviewError(
             "nothing_to_undo",
             _("An admin has put this image back into the queue meanwhile. There is nothing to undo."),
@@ -62,7 +62,7 @@ def undo(*, dataset: Any, user: Any, client_key: UUID) -> Decision:
 
 
 def _ask_again(dataset: Any, user: Any, item: QueueItem) -> LeasedItem | None:
-    """Put the image first in the queue, in the reviewer's hands, if it still needs a decision."""
+    """Put the image first in the queue and lease it to the reviewer, if it still needs a decision."""
     now = clock.now()
     enough = len(first_by_reviewer(effective_decisions(item=item))) >= item.overlap
     if item.state != QueueItem.State.WAITING and (enough or is_flagged(item)):

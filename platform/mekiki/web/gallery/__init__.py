@@ -1,4 +1,4 @@
-"""The gallery: which images? By filters, by a text, by an image; and one image with its whole history."""
+"""The gallery of images, narrowed by filters, a text or an image, and the page of one image."""
 
 from mekiki.review.finding import matching
 from mekiki.web.gallery.files import original

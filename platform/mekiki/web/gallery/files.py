@@ -1,4 +1,4 @@
-"""The original of an image as a download, unless it could give a label away before an audit."""
+"""The original of an image as a download, unless it could reveal a label before the audit."""
 
 from django.core.exceptions import PermissionDenied
 from django.http.response import HttpResponseBase
@@ -13,13 +13,17 @@ from mekiki.review.blinding import hidden_ids
 
 @require_safe
 def original(request: UserRequest, slug: str, sha256: str) -> HttpResponseBase:
-    """The bytes as they were imported. 403 while the image hides its name: the file holds it, or more."""
+    """Return the bytes as they were imported.
+
+    Raises PermissionDenied (403) while the image hides its name, because the file contains the name or more.
+    """
     image = image_for(request.user, slug, sha256)
     if hidden_ids(image.dataset, [image.pk]):
         raise PermissionDenied(
             _(
-                "This image belongs to the audit sample and has not been judged yet. Its file is kept; it can be "
-                "downloaded once the image has been judged, because its name and content could give the label away."
+                "This image belongs to the audit sample and has not been judged yet. Its file is kept; it "
+                "can be downloaded once the image has been judged, because its name and content could give "
+                "the label away."
             )
         )
     return datasets.original(request, image)

@@ -1,4 +1,4 @@
-"""The page of one image: large, with its label, its prediction and its history; and what can be done there."""
+"""The page of one image with its label, prediction and history, and the actions on it."""
 
 import uuid
 from collections.abc import Callable
@@ -27,7 +27,7 @@ from mekiki.web.gallery.narrowed import Narrowed, neighbours
 
 @require_safe
 def image(request: UserRequest, slug: str, sha256: str) -> HttpResponse:
-    """One image, its metadata, the prediction, every decision about it, and its neighbours in the gallery's order."""
+    """Show one image, its metadata, prediction, decisions, and its neighbours in the order of the gallery."""
     picture = image_for(request.user, slug, sha256)
     return _page(request, picture)
 
@@ -77,7 +77,7 @@ def _prediction(head: Head | None, picture: Image) -> Prediction | None:
 
 
 def _act(request: UserRequest, slug: str, sha256: str, act: Callable[[Image], str]) -> HttpResponse:
-    """Do something to an image, then show its page again with what came of it."""
+    """Run an action on an image, then show its page again with the result."""
     picture = image_for(request.user, slug, sha256, Role.REVIEWER)
     try:
         done = act(picture)
@@ -92,7 +92,7 @@ def _act(request: UserRequest, slug: str, sha256: str, act: Callable[[Image], st
 
 @require_POST
 def correct(request: UserRequest, slug: str, sha256: str) -> HttpResponse:
-    """Give an image with a confirmed label another one."""
+    """Give another label to an image with a confirmed label."""
 
     def act(picture: Image) -> str:
         label, version = number_in(request.POST.get("label", "")), request.POST.get("head", "")
@@ -123,7 +123,7 @@ def _key(text: str) -> uuid.UUID:
 
 @require_POST
 def take_back(request: UserRequest, slug: str, sha256: str) -> HttpResponse:
-    """Undo the reader's own correction."""
+    """Undo the user's own correction."""
 
     def act(picture: Image) -> str:
         services.take_back_correction(dataset=picture.dataset, user=request.user, image_id=picture.pk)
@@ -134,7 +134,7 @@ def take_back(request: UserRequest, slug: str, sha256: str) -> HttpResponse:
 
 @require_POST
 def ask_again(request: UserRequest, slug: str, sha256: str) -> HttpResponse:
-    """Put an image with a confirmed label before all that wait."""
+    """Put an image with a confirmed label at the front of the review queue."""
 
     def act(picture: Image) -> str:
         services.ask_again(dataset=picture.dataset, user=request.user, image_id=picture.pk)

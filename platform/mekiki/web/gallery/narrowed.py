@@ -1,4 +1,4 @@
-"""What the gallery is narrowed down to, carried from page to page, and the neighbours of an image in that order."""
+"""The filters, order and search of the gallery, and the neighbours of an image in that order."""
 
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -19,7 +19,10 @@ from mekiki.web.gallery.pages import after_key, key_of
 
 @dataclass(frozen=True)
 class Narrowed:
-    """Filters, order, and what is searched for. query: the same as the end of an address, "" without any."""
+    """Filters, order and search of the gallery.
+
+    `query` is the same as the query string of an address; "" without any.
+    """
 
     asked: dict[str, Any]
     kept: dict[str, str]
@@ -28,7 +31,10 @@ class Narrowed:
 
     @classmethod
     def of(cls, request: UserRequest, dataset: Dataset, labels: list[Label]) -> Self:
-        """From the address of a request. A field that does not fit is ignored. Http404: `like` is no image here."""
+        """Read the filters from the address of a request. A field that is not valid is ignored.
+
+        Raises Http404 if `like` is not an image of the dataset.
+        """
         form = FilterForm(request.GET, labels)
         form.is_valid()
         asked = {name: value for name, value in form.cleaned_data.items() if value not in ("", None)}
@@ -48,17 +54,20 @@ class Narrowed:
 
 @dataclass(frozen=True)
 class Near:
-    """The images before and after one in the gallery, and its place. place, total: None where counting is not cheap."""
+    """The images before and after an image in the gallery, and its position.
+
+    `place` and `total` are None where counting would be slow.
+    """
 
     newer: Image | None = None
     older: Image | None = None
     place: int | None = None
     total: int | None = None
-    outside: bool = field(default=False)  # the image is not among those that the filter lets through
+    outside: bool = field(default=False)  # the filter excludes the image
 
 
 def neighbours(dataset: Dataset, head: Head | None, image: Image, narrowed: Narrowed, user: Any) -> Near:
-    """The neighbours of an image in the order of the gallery as it is narrowed down."""
+    """Return the neighbours of an image in the filtered and ordered gallery."""
     if narrowed.text or narrowed.like is not None:
         return _in_search(dataset, head, image, narrowed, user)
     if not narrowed.asked:
@@ -66,7 +75,7 @@ def neighbours(dataset: Dataset, head: Head | None, image: Image, narrowed: Narr
     images = matching(dataset, head, narrowed.asked)
     here = images.filter(pk=image.pk).first()
     if here is None:
-        # By its place in the order of import: its prediction may be hidden.
+        # Its neighbours in the order of import: its prediction may be hidden.
         plain = matching(dataset, head, {k: v for k, v in narrowed.asked.items() if k != "sort"})
         near = _near(plain, image, "", count=False)
         return Near(near.newer, near.older, outside=True)
@@ -81,7 +90,7 @@ def _near(images: QuerySet[Image], here: Image, sort: str, *, count: bool = True
     newer = before.first()
     if not count:
         return Near(newer, older.first())
-    # Of a large dataset that is not narrowed down, nothing is counted; else what the gallery counts too.
+    # Nothing is counted in a large dataset without a filter. Otherwise the gallery counts too.
     total = images.order_by()[: COUNT_UP_TO + 1].count()
     if total > COUNT_UP_TO:
         return Near(newer, older.first())
@@ -89,7 +98,10 @@ def _near(images: QuerySet[Image], here: Image, sort: str, *, count: bool = True
 
 
 def _in_search(dataset: Dataset, head: Head | None, image: Image, narrowed: Narrowed, user: Any) -> Near:
-    """Among the most similar images. The text has been read already when somebody comes from its results."""
+    """Return the neighbours of an image among the most similar images.
+
+    A text that led here from its results is embedded already.
+    """
     result = search(
         dataset=dataset, head=head, asked=narrowed.asked, user=user, text=narrowed.text, like=narrowed.like
     )

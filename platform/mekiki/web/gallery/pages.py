@@ -1,4 +1,4 @@
-"""Pages of images by key, never by offset."""
+"""Pages of images by key (keyset pagination), without offsets."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,10 @@ class Page:
 
 
 def page_of(images: QuerySet[Image], sort: str, after: str = "", before: str = "") -> Page:
-    """Pages by key, never by offset. A key is "<id>" or, by confidence, "<confidence>:<id>"; a wrong one is ignored."""
+    """Return one page of images by key.
+
+    A key is "<id>" or, in an order by confidence, "<confidence>:<id>". An invalid key is ignored.
+    """
     descending = sort != "unsure"
     key = _parse_key(after or before, with_confidence=bool(sort))
     backwards = bool(before) and key is not None
@@ -37,7 +40,7 @@ def page_of(images: QuerySet[Image], sort: str, after: str = "", before: str = "
 def _in_order(
     images: QuerySet[Image], sort: str, key: tuple[float | None, int] | None, *, falling: bool
 ) -> QuerySet[Image]:
-    """The images beyond a key, in their order."""
+    """Return the images beyond a key, in their order."""
     if key is not None:
         images = images.filter(_beyond(key, falling))
         if not sort and "answered" in images.query.annotations:
@@ -47,14 +50,17 @@ def _in_order(
 
 
 def after_key(images: QuerySet[Image], sort: str, key: str, *, backwards: bool) -> QuerySet[Image]:
-    """The images after the one that `key_of` names, the nearest first; backwards: before it."""
+    """Return the images after the key of an image (see key_of), the nearest first.
+
+    With `backwards`, return the images before it.
+    """
     return _in_order(
         images, sort, _parse_key(key, with_confidence=bool(sort)), falling=(sort != "unsure") != backwards
     )
 
 
 def key_of(image: Image, sort: str) -> str:
-    """The place of an image in an order, as addresses of pages have it."""
+    """Return the key of an image in an order, as used in addresses of pages."""
     return f"{image.confidence!r}:{image.pk}" if sort else str(image.pk)  # type: ignore[attr-defined]
 
 
@@ -72,16 +78,17 @@ def _beyond(key: tuple[float | None, int], falling: bool) -> Q:
     if confidence is None:
         return Q(**{f"pk__{compare}": pk})
     tie = Q(confidence=confidence, **{f"pk__{compare}": pk})
-    # The first condition says nothing new, but it is the one an index can begin at.
+    # The first condition is redundant, but an index scan can start from it.
     return Q(**{f"confidence__{compare}e": confidence}) & (Q(**{f"confidence__{compare}": confidence}) | tie)
 
 
 def page_of_hits(
     hits: list[tuple[int, float]], after: str = "", before: str = ""
 ) -> tuple[int, list[tuple[int, float]], str, str]:
-    """(rank of the first, one page of hits, key of the page before, key of the page after), "" at an end.
+    """Return (rank of the first hit, one page of hits, key of the page before, key of the page after).
 
-    A key is "<similarity>:<id>" of the hit at the edge, so that images that came meanwhile repeat none.
+    A key is "<similarity>:<id>" of the hit at the edge of the page, or "" at an end. New images therefore do
+    not repeat hits on the next page.
     """
     key = _parse_key(after or before, with_confidence=True)
     start = 0

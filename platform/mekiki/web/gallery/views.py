@@ -1,4 +1,4 @@
-"""The gallery: the grid of thumbnails, filtered or searched; and one image with its whole history."""
+"""The gallery: the grid of thumbnails, filtered or searched."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -22,22 +22,22 @@ from mekiki.review.models import ConfirmedLabel
 from mekiki.review.searching import search
 from mekiki.web.gallery.pages import page_of, page_of_hits
 
-# Beyond this, "more than" is said: counting a million rows is not worth a reader's time.
+# Above this number the page shows "more than". Counting a million rows is too slow.
 COUNT_UP_TO = 10_000
-# How long a page waits for the search worker before it shows that it searches (seconds).
+# Seconds that a page waits for the search worker before it shows that the search is running.
 PATIENCE = 1.5
 
 
 @require_safe
 def images(request: UserRequest, slug: str) -> HttpResponse:
-    """The grid of thumbnails: newest first, or by confidence, or the most similar to a text or an image."""
+    """Show the grid of thumbnails: newest first, by confidence, or by similarity to a text or an image."""
     dataset = dataset_for(request.user, slug)
     head = champion(dataset)
     form = FilterForm(request.GET, list(active_labels(dataset)))
-    form.is_valid()  # a field that does not fit is marked, and the others count
+    form.is_valid()  # an invalid field is marked; the other fields apply
     asked = {name: value for name, value in form.cleaned_data.items() if value not in ("", None)}
     text = request.GET.get("text", "").strip()
-    # With both, what was typed last counts: a form sends the text, a link the image.
+    # If both are given, the text applies: a form sends the text, a link the image.
     like = (
         image_for(request.user, slug, request.GET["like"]) if request.GET.get("like") and not text else None
     )
@@ -58,7 +58,7 @@ def images(request: UserRequest, slug: str) -> HttpResponse:
         "alike": f"?{urlencode(kept)}&like=" if kept else "?like=",
     }
     if text or like:
-        form.fields.pop("sort")  # what is most similar comes first
+        form.fields.pop("sort")  # the most similar images come first
         kept.pop("sort", None)
         kept |= {"text": text} if text else {"like": request.GET["like"]}
         context |= _searched(request, dataset, head, asked, text, like)
@@ -75,7 +75,7 @@ def images(request: UserRequest, slug: str) -> HttpResponse:
 def _listed(
     request: UserRequest, dataset: Dataset, head: Head | None, asked: dict[str, Any]
 ) -> dict[str, Any]:
-    """A page of the images that match, in the order asked for."""
+    """Return the context of a page of the images that match the filters, in the requested order."""
     images = matching(dataset, head, asked)
     page = page_of(images, asked.get("sort", ""), request.GET.get("after", ""), request.GET.get("before", ""))
     total = image_count(dataset)
@@ -95,7 +95,7 @@ def _listed(
 def _searched(
     request: UserRequest, dataset: Dataset, head: Head | None, asked: dict[str, Any], text: str, like: Any
 ) -> dict[str, Any]:
-    """A page of the most similar images, with `.rank` and `.similarity`."""
+    """Return the context of a page of the most similar images, with `.rank` and `.similarity`."""
     result = search(
         dataset=dataset, head=head, asked=asked, user=request.user, text=text, like=like, wait=PATIENCE
     )
@@ -119,7 +119,10 @@ def _searched(
 
 
 def _describe(dataset: Dataset, images: list[Image]) -> None:
-    """Give each image `.predicted_label`, `.confirmed` and what `blinding.hide` adds. As many queries for any number."""
+    """Give each image `.predicted_label`, `.confirmed` and the attributes that `blinding.hide` adds.
+
+    The number of queries does not depend on the number of images.
+    """
     ids = [image.pk for image in images]
     names = {label.pk: label for label in Label.objects.filter(dataset=dataset)}
     confirmed = dict(ConfirmedLabel.objects.filter(image__in=ids).values_list("image_id", "label_id"))
@@ -127,4 +130,6 @@ def _describe(dataset: Dataset, images: list[Image]) -> None:
     for image in images:
         seen = not image.hidden
         image.predicted_label = names.get(image.predicted) if seen else None  # type: ignore[attr-defined]
-        image.confirmed = names.get(confirmed.get(image.pk, 0)) if seen else None  # type: ignore[attr-defined]
+        image.confirmed = (  # type: ignore[attr-defined]
+            names.get(confirmed.get(image.pk, 0)) if seen else None
+        )

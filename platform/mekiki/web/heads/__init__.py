@@ -1,4 +1,4 @@
-"""The page of one head, and what can be downloaded from it."""
+"""The page of one head and its downloads."""
 
 from mekiki.web.heads.downloads import confusions, training_labels
 from mekiki.web.heads.page import head

@@ -1,4 +1,4 @@
-"""Why a head is of its kind, and how strong its prior is: from cross-validation on the reviewed labels."""
+"""The choice of a head's kind and of its prior strength, by cross-validation on the reviewed labels."""
 
 import math
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from mekiki.web import charts
 
 @dataclass(frozen=True)
 class Choice:
-    """The sentence, and the kinds of head that were compared (none where there was nothing to compare)."""
+    """The sentence about the choice, and the compared kinds of head (empty if none were compared)."""
 
     sentence: str
     candidates: list[dict[str, Any]]
@@ -21,14 +21,14 @@ class Choice:
 
 @dataclass(frozen=True)
 class Strengths:
-    """The strengths of the prior that were tried, as rows and as a chart."""
+    """The tried strengths of the prior, as rows and as a chart."""
 
     rows: list[charts.Loss]
     svg: SafeString
 
 
 def choice_of(head: Head) -> Choice:
-    """Why this kind of head. Heads that were made before kinds were compared say that."""
+    """Return why the head is of its kind. The sentence says so if kinds were not compared."""
     kinds = dict(Head.Kind.choices)
     candidates = [
         {**candidate, "label": kinds.get(candidate.get("kind"), candidate.get("kind"))}
@@ -70,7 +70,7 @@ def _sentence(head: Head, kinds: dict[str, Any]) -> str:
 
 
 def strengths_of(head: Head) -> Strengths | None:
-    """The cross-validation of λ₀; None where it was fixed, or where the head has no prior."""
+    """Return the cross-validation of λ₀; None if it was fixed or the head has no prior."""
     tried = (head.metrics.get("cross_validation") or []) if head.kind == Head.Kind.LOGISTIC else []
     chosen = head.metrics.get("lambda0")
     rows = [

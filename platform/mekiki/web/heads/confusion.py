@@ -1,4 +1,4 @@
-"""Confusion matrices as tables: rows are what people predicted, columns what the head predicted."""
+"""Confusion matrices as tables: rows are the labels given by reviewers, columns the predictions."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,18 +9,18 @@ from django.urls import reverse
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Evaluation, Head
 
-# Beyond this a table is no longer read: the labels that take part in most mistakes are shown, the file has all.
+# A larger table is not readable: it shows the labels with the most mistakes, and the file has all labels.
 SHOWN = 40
-# Names of columns stand upright from here on, so that the columns stay narrow.
+# From this number of columns on their names are vertical, so that the columns stay narrow.
 UPRIGHT = 7
-# The mistakes that are named before the table.
+# Maximum number of mistakes listed before the table.
 NAMED = 10
 STEPS = 5
 
 
 @dataclass(frozen=True)
 class Cell:
-    """How many images of a row were predicted to be a column; step 0…STEPS shades it by its share of the row."""
+    """One cell: the number of images, and a shade 0…STEPS by their share of the row."""
 
     count: int
     step: int
@@ -30,7 +30,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A label as people predicted it."""
+    """A label as reviewers gave it."""
 
     name: str
     total: int
@@ -39,7 +39,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Mistake:
-    """Images of one label that the head called another."""
+    """Images of one label for which the head predicted another label."""
 
     truth: str
     predicted: str
@@ -50,7 +50,7 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Confusion:
-    """A matrix to show. left_out: labels that have no place in the table."""
+    """A confusion matrix to show. `left_out` is the number of labels that are not in the table."""
 
     columns: list[str]
     rows: list[Row]
@@ -65,21 +65,24 @@ class Confusion:
 
 
 def of_audit(evaluation: Evaluation | None, labels: dict[int, Label], slug: str = "") -> Confusion | None:
-    """The matrix on the audit sample. slug: of the dataset where the gallery can show a cell's images, which it can
-    while this head is the one in use."""
+    """Return the confusion matrix on the audit sample.
+
+    `slug` is the dataset's slug if the gallery can show the images of a cell, which is the case while this
+    head is in use.
+    """
     if evaluation is None:
         return None
     return _confusion(evaluation.report.get("confusion"), evaluation.report.get("label_ids"), labels, slug)
 
 
 def of_reviewed(head: Head, labels: dict[int, Label]) -> Confusion | None:
-    """The matrix on the reviewed labels, out of fold: no estimate of accuracy."""
+    """Return the out-of-fold matrix on the reviewed labels. It does not estimate accuracy."""
     cross = head.metrics.get("cross_validated_on_reviewed_labels") or {}
     return _confusion(cross.get("confusion"), head.label_ids, labels, "")
 
 
 def _confusion(matrix: Any, label_ids: Any, labels: dict[int, Label], slug: str) -> Confusion | None:
-    """None where there is no matrix, or nothing in it."""
+    """Return the confusion to show; None if there is no matrix or it is empty."""
     n = len(label_ids or [])
     if not matrix or len(matrix) != n or any(len(row) != n for row in matrix) or not any(map(any, matrix)):
         return None
@@ -90,7 +93,10 @@ def _confusion(matrix: Any, label_ids: Any, labels: dict[int, Label], slug: str)
         pair = [labels.get(label_ids[truth]), labels.get(label_ids[predicted])]
         if not slug or any(label is None or label.archived_at for label in pair):
             return ""
-        return f"{reverse('images', args=[slug])}?{urlencode({'confirmed': label_ids[truth], 'label': label_ids[predicted]})}"
+        return (
+            f"{reverse('images', args=[slug])}?"
+            f"{urlencode({'confirmed': label_ids[truth], 'label': label_ids[predicted]})}"
+        )
 
     wrong = [(t, s) for t in range(n) for s in range(n) if t != s and matrix[t][s]]
     wrong.sort(key=lambda pair: (-matrix[pair[0]][pair[1]], pair))
@@ -124,7 +130,7 @@ def _confusion(matrix: Any, label_ids: Any, labels: dict[int, Label], slug: str)
 
 
 def _shown(matrix: list[list[int]], wrong: list[tuple[int, int]], n: int) -> list[int]:
-    """The labels that have a place in the table, in their own order."""
+    """Return the indices of the labels in the table, in ascending order."""
     if n <= SHOWN:
         return list(range(n))
     weight = [0] * n
@@ -135,5 +141,5 @@ def _shown(matrix: list[list[int]], wrong: list[tuple[int, int]], n: int) -> lis
 
 
 def _step(count: int, total: int) -> int:
-    """0 for none, else 1…STEPS by the share of the row."""
+    """Return 0 for no image, else 1…STEPS by the share of the row."""
     return min(STEPS, 1 + count * STEPS // total) if count else 0

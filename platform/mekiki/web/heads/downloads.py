@@ -1,4 +1,4 @@
-"""Files of a head: the labels it was trained on, and its confusion matrix. Streamed, in memory that does not grow."""
+"""Downloads of a head: its training labels and its confusion matrix, streamed with constant memory."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -18,22 +18,22 @@ from mekiki.review.blinding import hidden, hidden_ids, neutral_name
 from mekiki.review.models import Decision
 from mekiki.web.csv_files import csv_response, safe_cell, utc
 
-CHUNK = 2000  # rows whose decisions are looked up at once
+CHUNK = 2000  # rows whose decisions are loaded in one query
 UNKNOWN = "label unknown to the head, counts as wrong"
 TRAINING = ("image_sha256", "file_name", "label", "decided_by", "decided_at", "decision", "kind")
 
 
 @require_safe
 def training_labels(request: UserRequest, slug: str, version: int) -> StreamingHttpResponse:
-    """The labels a head was trained on: which image, which label, who decided it, when, and how."""
+    """Download the training labels of a head: image, label, and who decided it, when and how."""
     dataset, head = head_for(request.user, slug, version)
     return csv_response(f"{dataset.slug}-head-{head.version}-training-labels.csv", _training_rows(head))
 
 
 def _training_rows(head: Head) -> Iterator[tuple[Any, ...]]:
-    """TRAINING, then a row for each label, and one for each further decision about an image.
+    """Yield TRAINING, then one row per label and one per further decision about an image.
 
-    A decision that is not on record leaves its cells empty.
+    The cells of a decision that is not on record are empty.
     """
     yield TRAINING
     condition = hidden(head.dataset)
@@ -67,7 +67,7 @@ def _training_rows(head: Head) -> Iterator[tuple[Any, ...]]:
 
 @require_safe
 def confusions(request: UserRequest, slug: str, version: int) -> StreamingHttpResponse:
-    """The whole confusion matrix on the audit sample, a line for each pair of labels that occurs."""
+    """Download the confusion matrix on the audit sample, one line per pair of labels that occurs."""
     dataset, head = head_for(request.user, slug, version)
     evaluation = evaluation_of(head)
     now = audit_counts(dataset)
@@ -78,7 +78,7 @@ def confusions(request: UserRequest, slug: str, version: int) -> StreamingHttpRe
     names = dict(Label.objects.filter(pk__in=ids).values_list("pk", "name"))
 
     def rows() -> Iterator[tuple[Any, ...]]:
-        # Last the images that have no place in the matrix, with the reason in the fourth column.
+        # The last rows count the images outside the matrix, with the reason in the fourth column.
         yield "people_said", "head_said", "images", "note"
         for truth, row in zip(ids, matrix, strict=True):
             for predicted, n in zip(ids, row, strict=True):

@@ -1,4 +1,4 @@
-"""What one head was trained on, why it is of its kind, how good it is, and whether its training can be repeated."""
+"""The page of one head: training data, choice of kind, accuracy, and whether its training is repeatable."""
 
 from typing import Any
 
@@ -28,7 +28,10 @@ from mekiki.web.views.datasets import curve_chart
 
 @require_safe
 def head(request: UserRequest, slug: str, version: int) -> HttpResponse:
-    """The page of a head. Accuracy is claimed from the audit sample only; what comes from reviewed labels says so."""
+    """Show the page of a head.
+
+    Accuracy figures come from the audit sample only. Figures from reviewed labels are marked as such.
+    """
     dataset, shown = head_for(request.user, slug, version)
     run = selectors.training_run_of(shown)
     in_use = selectors.champion_since(dataset)
@@ -71,14 +74,14 @@ def head(request: UserRequest, slug: str, version: int) -> HttpResponse:
 
 
 def _before(dataset: Dataset, facts: dict[str, Any]) -> Head | None:
-    """The head that was in use when this one was trained, where they were compared."""
+    """Return the head that was in use when this head was trained, if the two were compared."""
     if not facts.get("compared_with"):
         return None
     return Head.objects.filter(dataset=dataset, version=facts["compared_with"]).defer("weights").first()
 
 
 def _jobs(dataset: Dataset, head: Head) -> list[progress.JobStatus]:
-    """What is under way that this page is about: other heads' repetitions are not."""
+    """Return the active jobs that concern this page, without the repetitions of other heads."""
     active = [
         job for job in progress.active_of(dataset) if job.kind in {Kind.TRAIN, Kind.PREDICT, Kind.VERIFY_HEAD}
     ]
@@ -90,7 +93,10 @@ def _jobs(dataset: Dataset, head: Head) -> list[progress.JobStatus]:
 
 
 def _strata(evaluation: Evaluation | None) -> list[dict[str, Any]]:
-    """When the images came in, and how many of each were audited; none where all came in together."""
+    """Return the arrival times of the images and the number audited in each stratum.
+
+    The result is empty if all images arrived together.
+    """
     strata = evaluation.report.get("strata") or [] if evaluation is not None else []
     if len(strata) < 2:
         return []
@@ -105,7 +111,7 @@ def _strata(evaluation: Evaluation | None) -> list[dict[str, Any]]:
 
 
 def _classes(head: Head, labels: dict[int, Label]) -> list[dict[str, Any]]:
-    """Per label of the head: its name, labels it was trained on, trust in its text."""
+    """Return the name, the number of training labels and the trust in the text of each label of the head."""
     counts = selectors.label_counts(head)
     trust = head.metrics.get("trust_in_text") or []
     return [
@@ -119,7 +125,10 @@ def _classes(head: Head, labels: dict[int, Label]) -> list[dict[str, Any]]:
 
 
 def _repeated(head: Head) -> dict[str, Any] | None:
-    """The last time its training was repeated: when, by whom, and what came of it. None before the first."""
+    """Return when, by whom and with which result the training was last repeated.
+
+    Return None before the first time.
+    """
     job = selectors.last_verification(head)
     if job is None:
         return None

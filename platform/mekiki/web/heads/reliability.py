@@ -1,4 +1,4 @@
-"""Whether confidence means what it says, on the reviewed labels and out of fold."""
+"""Calibration of the confidences on the reviewed labels, out of fold."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from mekiki.web import charts
 
 @dataclass(frozen=True)
 class Reliability:
-    """A reliability diagram, its bins as rows (empty ones too), and how many labels it rests on."""
+    """A reliability diagram, its bins as rows (including empty bins), and the number of labels behind it."""
 
     svg: SafeString
     rows: list[dict[str, Any]]
@@ -20,7 +20,7 @@ class Reliability:
 
 
 def reliability_of(cross: dict[str, Any]) -> Reliability | None:
-    """The diagram of `cross_validated_on_reviewed_labels`; None for a head without one."""
+    """Return the diagram of `cross_validated_on_reviewed_labels`; None for a head without one."""
     stored = cross.get("reliability") or {}
     names = ("lower", "upper", "count", "confidence", "frequency")
     rows = [

@@ -1,4 +1,4 @@
-"""Filters and tags for an accuracy on a page: `{% load accuracy %}`. The words are those of learning.accuracy."""
+"""Filters and tags for accuracy figures: `{% load accuracy %}`. The texts come from learning.accuracy."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -19,14 +19,17 @@ register.filter("leads_with_interval", accuracy.leads_with_interval)
 
 @register.filter
 def headline(estimate: Any) -> str:
-    """The figure to show large. In an interval, each number and its per cent sign stay on one line."""
+    """Return the main figure.
+
+    In an interval, no line break separates a number from its percent sign.
+    """
     text = accuracy.headline(estimate)
     return text.replace(" %", "\u00a0%") if estimate and accuracy.leads_with_interval(estimate.n) else text
 
 
 @register.simple_tag
 def accuracy_notes(evaluation: Any, now: AuditCounts | None = None) -> list[str]:
-    """The sentences to show beside a figure; `now`: the dataset's counts, read here where they are not given."""
+    """Return the sentences beside a figure. `now`: the dataset's counts, read here if they are not given."""
     if evaluation is None:
         return []
     counts = now if now is not None else audit_counts(evaluation.head.dataset)
@@ -35,18 +38,21 @@ def accuracy_notes(evaluation: Any, now: AuditCounts | None = None) -> list[str]
 
 @register.filter
 def compared_headline(side: dict[str, Any]) -> str:
-    """The figure of one side of a comparison of encoders (workers.steps.comparing)."""
+    """Return the figure of one side of a comparison of encoders (workers.steps.comparing)."""
     return accuracy.headline(_estimate(side))
 
 
 @register.filter
 def compared_support(side: dict[str, Any]) -> str:
-    """What that figure rests on."""
+    """Return the sample behind that figure."""
     return accuracy.support(_estimate(side))
 
 
 def _estimate(side: dict[str, Any]) -> Any:
-    """Comparisons of before images were weighted have no `value`: there it is the plain share."""
+    """Return one side of a comparison as an estimate.
+
+    Comparisons made before images were weighted have no `value`: the plain share is used.
+    """
     share = side.get("value")
     share = side["correct"] / side["n"] if share is None else share
     return SimpleNamespace(**{name: side[name] for name in ("n", "correct", "low", "high")}, accuracy=share)
@@ -54,9 +60,9 @@ def _estimate(side: dict[str, Any]) -> Any:
 
 @register.filter
 def compared_notes(audit: dict[str, Any]) -> list[str]:
-    """The sentences on drawn images that a comparison of encoders does not count, or counts as wrong.
+    """Return the sentences on drawn images that a comparison does not count, or counts as wrong.
 
-    A comparison of before all counts were kept has only the number of images whose label was archived.
+    A comparison made before all counts were stored has only the number of images with an archived label.
     """
     counts = audit.get("counts") or {"archived_label": audit.get("archived", 0)}
     return accuracy.notes(AuditCounts(**counts))

@@ -1,4 +1,4 @@
-"""Names of images on pages of apps below review: `{% load blinding %}`."""
+"""Image names on pages of apps below review: `{% load blinding %}`."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,6 +13,6 @@ register = template.Library()
 
 @register.simple_tag
 def hide_names(dataset: Dataset, rows: Iterable[Any]) -> str:
-    """Give the `image` of each row its `shown_name`, for all rows at once. Prints nothing."""
+    """Give the `image` of each row its `shown_name`, for all rows at once. The tag prints nothing."""
     hide(dataset, [row.image for row in rows])
     return ""

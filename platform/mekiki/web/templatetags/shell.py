@@ -1,4 +1,4 @@
-"""Tags and filters of the page shell and of every page: `{% load shell %}`."""
+"""Tags and filters of the page shell, used on every page: `{% load shell %}`."""
 
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ class Link:
 
 
 def _reverse(name: str, *args: object) -> str:
-    """The address, or "" while the app that owns it has no such page."""
+    """Return the address of a page, or "" if the app has no such page."""
     try:
         return reverse(name, args=args)
     except NoReverseMatch:
@@ -36,7 +36,10 @@ def _reverse(name: str, *args: object) -> str:
 
 @register.simple_tag(takes_context=True)
 def dataset_sections(context: Context) -> list[Link]:
-    """The sections of the context's dataset that its `role` may open; `section` marks the current one."""
+    """Return the sections of the context's dataset that its `role` may open.
+
+    `section` of the context marks the current one.
+    """
     dataset, section = context["dataset"], context.get("section", "")
     role = getattr(dataset, "role", None)
     entries = [
@@ -60,7 +63,7 @@ def dataset_sections(context: Context) -> list[Link]:
 
 @register.simple_tag(takes_context=True)
 def user_links(context: Context) -> list[Link]:
-    """The user menu: the own account, and for the platform's admins the users and what they did."""
+    """Return the entries of the user menu: the account, and pages for platform admins."""
     user = context["user"]
     entries = [
         ("account", _("Your account"), True),
@@ -77,28 +80,28 @@ def user_links(context: Context) -> list[Link]:
 
 @register.simple_tag
 def optional_url(name: str, *args: object) -> str:
-    """An address, or "" when there is no page of that name."""
+    """Return an address, or "" if there is no page with that name."""
     return _reverse(name, *args)
 
 
 @register.simple_tag
 def running_jobs(dataset: object) -> list[progress.JobStatus]:
-    """The active jobs of a dataset, the running ones first."""
+    """Return the active jobs of a dataset, the running ones first."""
     return progress.active_of(dataset)
 
 
 @register.filter
 def is_checkbox(field: forms.BoundField) -> bool:
-    """Does the field draw one box, to be put before its label?"""
+    """Return whether the field is one checkbox, which is placed before its label."""
     return isinstance(field.field.widget, forms.CheckboxInput)
 
 
 @register.filter
 def is_optional(field: forms.BoundField) -> bool:
-    """Whether a field may be left empty: it is marked "optional", and no other field is marked.
+    """Return whether a field may be left empty. Only such fields are marked "optional".
 
-    A box and a choice always have a value. A field that another field's choice makes necessary says so itself, by
-    `needed_by_choice` on the form.
+    A checkbox and a choice always have a value. A field that another field's choice makes necessary is listed
+    in `needed_by_choice` of the form and explains that itself.
     """
     conditional = getattr(field.form, "needed_by_choice", ())
     without_value = isinstance(field.field, (forms.BooleanField, forms.ChoiceField))
@@ -111,5 +114,5 @@ register.filter("percent", percent)
 
 @register.filter
 def ratio(part: int, whole: int) -> float | None:
-    """part / whole; None when there is no whole."""
+    """Return part / whole; None if there is no whole."""
     return part / whole if whole else None

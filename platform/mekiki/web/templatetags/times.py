@@ -1,6 +1,7 @@
 """Times and dates, the same on every page: `{% load times %}{{ event.at|moment }}`.
 
-They are in the site's time zone (accounts/middleware.py activates it). Files for machines have UTC, ISO 8601, with Z.
+Pages show times in the site's time zone (accounts/middleware.py activates it). Files for programs contain
+UTC, in ISO 8601 with Z.
 """
 
 from datetime import datetime, timedelta
@@ -14,7 +15,7 @@ from django.utils.translation import gettext as _
 
 register = template.Library()
 
-# The same in every language: nobody reads month and day the wrong way round.
+# One format for every language, so that nobody confuses month and day.
 _FORMATS = {
     "": "%Y-%m-%d %H:%M",
     "seconds": "%Y-%m-%d %H:%M:%S",
@@ -24,15 +25,15 @@ _FORMATS = {
 
 
 def zone_label(at: datetime) -> str:
-    """Return the short name of the zone at this time: "JST", "CET", or "UTC+03:00" where there is none."""
+    """Return the short name of the time zone: "JST", "CET", or "UTC+03:00" if it has no name."""
     name = at.strftime("%Z")
     return name if name.isalpha() else f"UTC{at.strftime('%z')[:3]}:{at.strftime('%z')[3:5]}"
 
 
 def ago(at: datetime) -> str:
-    """Return how long ago this was, in the reader's language and in one unit.
+    """Return the time since `at`, in the reader's language and in one unit.
 
-    By the clock of this process: only words on a page depend on it, and a page has many times.
+    It uses the clock of this process: it affects only the text of a page, and a page has many times.
     """
     since = timezone.now() - at
     if since < timedelta(0):
@@ -44,9 +45,10 @@ def ago(at: datetime) -> str:
 
 @register.filter
 def moment(at: datetime | None, style: str = "") -> SafeString | str:
-    """Return a time as <time>, to the minute; the tooltip has seconds, zone and how long ago. "" for None.
+    """Return a time as a <time> element, to the minute; "" for None.
 
-    style: "seconds", "date", "zone" (with the zone's short name), or "ago" (how long ago; the tooltip has the time).
+    The tooltip has seconds, zone and how long ago it was. `style` is "seconds", "date", "zone" (with the
+    short name of the zone) or "ago" (how long ago; the tooltip has the time).
     """
     if at is None or not isinstance(at, datetime):
         return ""

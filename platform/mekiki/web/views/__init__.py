@@ -1,4 +1,4 @@
-"""Pages of the shell: home, a dataset's overview and activity, and what runs beside the pages."""
+"""Views of the shell: home, overview and activity of a dataset, members, settings and service endpoints."""
 
 from mekiki.web.views.activity import (
     activity,

@@ -1,4 +1,4 @@
-"""What happened, by whom: the jobs and events of a dataset, and the events of the whole platform."""
+"""Views of what happened and who did it: jobs and events of a dataset, events of the whole platform."""
 
 import json
 from uuid import UUID
@@ -33,7 +33,7 @@ ENDED_JOBS = 10
 
 @require_safe
 def activity(request: UserRequest, slug: str) -> HttpResponse:
-    """The jobs that run or ran lately, and the events of the dataset."""
+    """Show the active and recent jobs and the events of the dataset."""
     dataset = dataset_for(request.user, slug)
     rows = Job.objects.filter(dataset=dataset).exclude(state__in=ACTIVE_STATES)
     ended = list(rows.select_related("dataset").order_by("-number")[:ENDED_JOBS])
@@ -61,7 +61,7 @@ def activity(request: UserRequest, slug: str) -> HttpResponse:
 
 @require_safe
 def platform_activity(request: UserRequest) -> HttpResponse:
-    """The events of all datasets and of none (logins, users), for the platform's admins."""
+    """Show the events of all datasets and of none (logins, users), for platform admins."""
     require_platform_admin(request.user)
     users, _more = people.users()
     context = {
@@ -77,20 +77,20 @@ def platform_activity(request: UserRequest) -> HttpResponse:
 
 @require_safe
 def download_events(request: UserRequest, slug: str, form: str) -> HttpResponseBase:
-    """The events of the dataset that the page's filter leaves, as CSV or JSON Lines."""
+    """Download the events of the dataset that match the page's filter, as CSV or JSON Lines."""
     dataset = dataset_for(request.user, slug)
     return _download(request, Event.objects.filter(dataset_id=dataset.pk), f"{dataset.slug}-events", form)
 
 
 @require_safe
 def download_platform_events(request: UserRequest, form: str) -> HttpResponseBase:
-    """The events of the whole platform, for its admins."""
+    """Download the events of the whole platform, for its admins."""
     require_platform_admin(request.user)
     return _download(request, Event.objects.all(), "mekiki-events", form)
 
 
 def _download(request: UserRequest, rows: QuerySet[Event], name: str, form: str) -> HttpResponseBase:
-    """Stream the events, oldest first, in memory that does not grow."""
+    """Stream the events, oldest first, with constant memory."""
     rows = activity_log.Filter.of(request).apply(rows)
     if form == "csv":
         return csv_response(f"{name}.csv", activity_log.csv_rows(rows))
@@ -104,7 +104,7 @@ def _download(request: UserRequest, rows: QuerySet[Event], name: str, form: str)
 
 @require_POST
 def cancel_job(request: UserRequest, slug: str, job_id: UUID) -> HttpResponse:
-    """Ask a job to stop. What it has stored stays."""
+    """Request that a job stops. Everything that it has stored stays."""
     dataset = dataset_for(request.user, slug, Role.ADMIN)
     job = job_for(request.user, job_id, Role.ADMIN)
     if job.dataset_id != dataset.pk:
@@ -116,7 +116,7 @@ def cancel_job(request: UserRequest, slug: str, job_id: UUID) -> HttpResponse:
 
 @require_POST
 def retry_job(request: UserRequest, slug: str, job_id: UUID) -> HttpResponse:
-    """Ask again for work that failed or was stopped."""
+    """Request again work that failed or was stopped."""
     dataset = dataset_for(request.user, slug, Role.ADMIN)
     job = job_for(request.user, job_id, Role.ADMIN)
     if job.dataset_id != dataset.pk:
@@ -124,7 +124,8 @@ def retry_job(request: UserRequest, slug: str, job_id: UUID) -> HttpResponse:
     try:
         label_set = LabelSet.objects.filter(dataset=dataset, pk=job.payload.get("label_set")).first()
         if job.kind == Kind.FREEZE and job.state in ENDED_EARLY and label_set is not None:
-            exports.retry(label_set=label_set, user=request.user)  # which also names its new job
+            # This also stores the new job in the label set.
+            exports.retry(label_set=label_set, user=request.user)
         else:
             jobs.retry(job=job, user=request.user)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""All datasets, a new one, and one dataset's overview."""
+"""Views of all datasets, of a new dataset and of a dataset's overview."""
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -26,7 +26,7 @@ from mekiki.web.templatetags.shell import count
 
 @require_safe
 def home(request: UserRequest) -> HttpResponse:
-    """The datasets a user sees, those that need people first."""
+    """Show the datasets a user may see, those that need people first."""
     context = {
         "standings": standings(visible_datasets(request.user), request.user),
         "may_create": request.user.may_create_datasets or request.user.is_superuser,
@@ -36,7 +36,10 @@ def home(request: UserRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def create_dataset(request: UserRequest) -> HttpResponse:
-    """A new dataset; goes on to its labels. 403 for people who may not create any."""
+    """Create a dataset, then continue to its labels.
+
+    Raises PermissionDenied (403) for users who may not create datasets.
+    """
     if not (request.user.may_create_datasets or request.user.is_superuser):
         raise PermissionDenied(_("You may not create datasets. Ask an admin of the platform to allow it."))
     form = NewDatasetForm(
@@ -55,7 +58,10 @@ def create_dataset(request: UserRequest) -> HttpResponse:
 
 @require_safe
 def suggest_address(request: UserRequest) -> JsonResponse:
-    """A free address for a name, for the form of a new dataset. 403 for people who may not create any."""
+    """Return a free address for a name, for the form of a new dataset.
+
+    Raises PermissionDenied (403) for users who may not create datasets.
+    """
     if not (request.user.may_create_datasets or request.user.is_superuser):
         raise PermissionDenied(_("You may not create datasets. Ask an admin of the platform to allow it."))
     name = request.GET.get("name", "")[:120].replace("\0", "")
@@ -64,7 +70,7 @@ def suggest_address(request: UserRequest) -> JsonResponse:
 
 @require_safe
 def overview(request: UserRequest, slug: str) -> HttpResponse:
-    """The loop as one picture, the learning curve, and the next sensible act."""
+    """Show the loop as one diagram, the learning curve and the next sensible action."""
     dataset = dataset_for(request.user, slug)
     standing = standings([dataset], request.user)[0]
     step = decide(facts_of(dataset, standing))
@@ -91,7 +97,7 @@ def overview(request: UserRequest, slug: str) -> HttpResponse:
 
 
 def loop_stations(standing: Standing) -> list[charts.Station]:
-    """The five places of the loop with the images at each."""
+    """Return the five stages of the loop with the number of images at each."""
     return [
         charts.Station(label, n, count(n))
         for label, n in (
@@ -105,7 +111,7 @@ def loop_stations(standing: Standing) -> list[charts.Station]:
 
 
 def curve_chart(dataset: Dataset, curve: list[Evaluation]) -> SafeString | str:
-    """The learning curve; "" until accuracy has been measured once."""
+    """Return the learning curve; "" until accuracy has been measured once."""
     if not curve:
         return ""
     points = [charts.Point(e.answers, e.accuracy or 0.0, e.low, e.high) for e in curve]

@@ -1,4 +1,7 @@
-"""Who may do what in a dataset. Here and not in accounts, which lies below datasets."""
+"""Views of the members of a dataset and their roles.
+
+They are here and not in accounts, because accounts may not import datasets.
+"""
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
@@ -19,7 +22,7 @@ from mekiki.datasets.models import Dataset
 @require_http_methods(["GET", "HEAD", "POST"])
 @confirm_first
 def members(request: HttpRequest, slug: str) -> HttpResponse:
-    """The members of a dataset; its admins add one by user name."""
+    """Show the members of a dataset. Its admins add a member by user name."""
     dataset = dataset_for(person(request), slug, Role.ADMIN)
     form = MemberForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
@@ -74,7 +77,7 @@ def set_member_role(request: HttpRequest, slug: str, user_id: int) -> HttpRespon
 @require_POST
 @confirm_first
 def remove_member(request: HttpRequest, slug: str, user_id: int) -> HttpResponse:
-    """Take a member's role away. What they decided stays."""
+    """Remove a member from a dataset. The member's decisions stay."""
     dataset = dataset_for(person(request), slug, Role.ADMIN)
     user = _member(dataset, user_id)
     try:
@@ -87,7 +90,7 @@ def remove_member(request: HttpRequest, slug: str, user_id: int) -> HttpResponse
 
 
 def _back(request: HttpRequest, dataset: Dataset) -> HttpResponse:
-    """To the list; home for who has just taken the own right to see it away."""
+    """Redirect to the list of members, or home if the users removed their own right to see it."""
     user = person(request)
     still = (
         user.is_superuser or Membership.objects.filter(dataset=dataset, user=user, role=Role.ADMIN).exists()

@@ -1,4 +1,4 @@
-"""The page of the seals: the last one, what waits for the next, the last check, heads to keep elsewhere, keys."""
+"""The page of the seals: newest seal, unsealed rows, last check, heads to keep elsewhere, and keys."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ SHOWN = 10
 
 
 class TimeStampForm(forms.Form):
-    """The reply of an authority, and whom to believe."""
+    """The reply of a time-stamping authority, and the certificate to trust."""
 
     reply = forms.FileField(label=gettext_lazy("Reply of the authority (.tsr)"), max_length=200)
     roots = forms.FileField(
@@ -43,7 +43,7 @@ class TimeStampForm(forms.Form):
 
 
 class RecipientsForm(forms.Form):
-    """Who gets the head by mail."""
+    """The recipients of the head by mail."""
 
     recipients = forms.CharField(
         label=gettext_lazy("Mail addresses, one a line"),
@@ -56,7 +56,7 @@ class RecipientsForm(forms.Form):
 
 @require_safe
 def seals(request: UserRequest) -> HttpResponse:
-    """The state of the seals, for everybody who is logged in: a head says nothing of what was sealed."""
+    """Show the state of the seals to every logged-in user: a head reveals nothing about the sealed rows."""
     return _page(request, TimeStampForm())
 
 
@@ -87,7 +87,7 @@ def _page(
         "mail": is_set_up(),
         "mailed": head_mail.last_mailed(),
     }
-    if request.user.is_superuser:  # nobody else sees addresses
+    if request.user.is_superuser:  # other users may not see addresses
         addresses = head_mail.recipients()
         context |= {
             "recipients": addresses,
@@ -100,7 +100,7 @@ def _page(
 
 @require_POST
 def ask(request: UserRequest) -> HttpResponse:
-    """Seal or check now."""
+    """Request a seal or a check."""
     act = {"seal": request_seal, "check": request_check}.get(request.POST.get("act", ""))
     require_platform_admin(request.user)
     if act is None:
@@ -114,7 +114,7 @@ def ask(request: UserRequest) -> HttpResponse:
 @require_POST
 @confirm_first
 def mail(request: UserRequest) -> HttpResponse:
-    """Choose who gets the head by mail, or mail it now."""
+    """Set who receives the head by mail, or mail it now."""
     require_platform_admin(request.user)
     form = RecipientsForm(request.POST)
     try:
@@ -140,7 +140,7 @@ def mail(request: UserRequest) -> HttpResponse:
 
 @require_POST
 def time_stamp(request: UserRequest) -> HttpResponse:
-    """Take the reply of a time-stamping authority."""
+    """Store the reply of a time-stamping authority."""
     require_platform_admin(request.user)
     form = TimeStampForm(request.POST, request.FILES)
     if not form.is_valid():
@@ -161,7 +161,7 @@ def time_stamp(request: UserRequest) -> HttpResponse:
 
 @require_safe
 def head(request: UserRequest) -> HttpResponse:
-    """The head of the newest seal, as a page to print."""
+    """Show the head of the newest seal as a page to print."""
     seal = _newest()
     context = {
         "seal": seal,
@@ -174,7 +174,7 @@ def head(request: UserRequest) -> HttpResponse:
 
 @require_safe
 def stamp_request(request: UserRequest) -> HttpResponse:
-    """A request for a time stamp of the newest seal."""
+    """Download a request for a time stamp of the newest seal."""
     seal = _newest()
     response = HttpResponse(
         request_for(facts_of(seal).statement()), content_type="application/timestamp-query"
@@ -185,7 +185,7 @@ def stamp_request(request: UserRequest) -> HttpResponse:
 
 @require_safe
 def public_keys(request: UserRequest) -> HttpResponse:
-    """All public keys, the one in use first, as PEM."""
+    """Download all public keys as PEM, the key in use first."""
     response = HttpResponse(
         "".join(key.public_pem for key in key_history()), content_type="application/x-pem-file"
     )

@@ -1,4 +1,4 @@
-"""What a supervisor and a monitor ask."""
+"""Endpoints for the supervisor, monitors and admins."""
 
 from datetime import timedelta
 
@@ -22,9 +22,10 @@ from mekiki.web import system
 @never_cache
 @require_safe
 def healthz(request: HttpRequest) -> JsonResponse:
-    """200 when this process serves and its database answers, else 503. Says nothing an outsider could use.
+    """Return 200 if this process serves and its database answers, else 503.
 
-    status: "ok", "degraded" (a process is away, or a disk is nearly full: /system/ says which), "no database".
+    The answer contains nothing useful to an attacker. `status` is "ok", "degraded" (a process is not running,
+    or a disk is nearly full: see /system/) or "no database".
     """
     try:
         with connection.cursor() as cursor:
@@ -38,7 +39,7 @@ def healthz(request: HttpRequest) -> JsonResponse:
 @never_cache
 @require_safe
 def system_state(request: HttpRequest) -> HttpResponse:
-    """Processes and disks, for the platform's admins."""
+    """Show processes and disks to platform admins."""
     require_platform_admin(request.user)
     context = {
         "processes": system.processes(),
@@ -53,10 +54,10 @@ def system_state(request: HttpRequest) -> HttpResponse:
 @login_not_required
 @require_safe
 def security_txt(request: HttpRequest) -> HttpResponse:
-    """Where to report a security problem (RFC 9116). 404 unless MEKIKI_SECURITY_CONTACT says it."""
+    """Return the contact for security problems (RFC 9116). 404 unless MEKIKI_SECURITY_CONTACT is set."""
     if not settings.SECURITY_CONTACT:
         raise Http404
-    # The file must say when it is out of date. The platform writes it anew for each reader.
+    # The file needs an expiry date. It is generated for each request.
     expires = (timezone.now() + timedelta(days=180)).strftime("%Y-%m-%dT00:00:00Z")
     lines = [f"Contact: {contact}" for contact in settings.SECURITY_CONTACT]
     lines += [f"Expires: {expires}", "Preferred-Languages: en, ja", ""]
@@ -66,6 +67,6 @@ def security_txt(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Prometheus metrics of this process, for the platform's admins."""
+    """Return the Prometheus metrics of this process, for platform admins."""
     require_platform_admin(request.user)
     return exports.ExportToDjangoView(request)

@@ -1,4 +1,4 @@
-"""Choices that follow a person from page to page: language and appearance."""
+"""Settings that follow a user from page to page: language and appearance."""
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
@@ -16,10 +16,10 @@ A_YEAR = 365 * 24 * 3600
 @login_not_required
 @require_POST
 def set_language(request: HttpRequest) -> HttpResponse:
-    """Change the language of the pages: in a cookie, and in the account of somebody who is logged in."""
+    """Set the language of the pages in a cookie and, for a logged-in user, in the account."""
     chosen = request.POST.get("language", "")
     user = request.user
-    # Only the languages of the pages: Django itself speaks many more, and takes made-up variants of each.
+    # Django itself accepts more languages and made-up variants; only the languages of the pages are stored.
     if user.is_authenticated and chosen in dict(settings.LANGUAGES) and user.language != chosen:
         user.language = chosen
         user.save(update_fields=["language"])
@@ -29,7 +29,7 @@ def set_language(request: HttpRequest) -> HttpResponse:
 @login_not_required
 @require_POST
 def set_theme(request: HttpRequest) -> HttpResponse:
-    """Light, dark, or (an empty choice) as the device says."""
+    """Set the theme to light, dark or (an empty choice) the setting of the device."""
     target = request.POST.get("next", "")
     if not url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure()):
         target = reverse("home")

@@ -1,4 +1,4 @@
-"""The words of the shop floor, in English and Japanese, for everything the picture maker can draw."""
+"""Words of the shop floor, in English and Japanese, for everything that the picture generator draws."""
 
 from .phrases import SEEN
 from .states import ADJECTIVE, BARE, STATE

@@ -1,4 +1,4 @@
-"""Frames around what is seen: {} is the thing and its state."""
+"""Sentence frames: {} stands for the object and its state."""
 
 Words = dict[str, tuple[str, ...]]
 

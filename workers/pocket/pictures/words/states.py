@@ -1,4 +1,4 @@
-"""Words for what is wrong with it, or that nothing is: nouns, adjectives, and labels as people name folders."""
+"""Words for a state, `good` or defective: nouns, adjectives, and labels as people name folders."""
 
 Words = dict[str, tuple[str, ...]]
 
@@ -367,6 +367,7 @@ ADJECTIVE: dict[str, Words] = {
         "fray": ("ほつれた", "破れた", "裂けた", "糸のほつれた"),
     },
 }
+# Labels without an object, as people name folders.
 BARE: dict[str, Words] = {
     "en": {
         "good": (
@@ -388,4 +389,4 @@ BARE: dict[str, Words] = {
         "good": ("良品", "正常", "OK", "合格", "良", "異常なし", "適合品"),
         "defective": ("不良", "不良品", "NG", "異常", "不合格", "欠陥品", "欠陥"),
     },
-}  # a label on its own, as people name folders
+}

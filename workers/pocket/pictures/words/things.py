@@ -1,4 +1,4 @@
-"""Words for what is in the picture: parts and surfaces."""
+"""Words for the object of a picture: parts and surfaces."""
 
 Words = dict[str, tuple[str, ...]]
 
@@ -81,7 +81,7 @@ SUBJECT: dict[str, Words] = {
         "any surface": ("表面", "材料", "シート", "パネル", "製品表面", "ワーク表面"),
     },
 }
-# Nouns for a surface of these finishes; "metal surface" would be untrue of them.
+# Nouns for a surface of these finishes, for which "metal surface" would be untrue.
 SURFACE_OF: dict[str, Words] = {
     "en": {
         "ceramic": ("ceramic surface", "glazed surface", "ceramic", "porcelain", "glaze"),

@@ -1,4 +1,4 @@
-"""`mekiki manage createsuperuser --username NAME`: make an admin of the platform, by the rules and with an event."""
+"""The command `mekiki manage createsuperuser --username NAME`, which creates an admin of the platform."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -11,19 +11,22 @@ from mekiki.accounts import services
 
 
 class Command(BaseCommand):
-    """In place of Django's, which lets weak passwords pass and records nothing."""
+    """A replacement for Django's command, which accepts weak passwords and records no event."""
 
-    help = "Make an admin of the platform. The password is made, printed once, and must be changed at the first login."
+    help = (
+        "Make an admin of the platform. The password is made, printed once, and must be changed "
+        "at the first login."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """As Django's, as far as it has a meaning here."""
+        """Accept the arguments of Django's command that have a meaning here."""
         parser.add_argument("--username", required=True, help="name of the admin")
         parser.add_argument("--email", default="", help="mail address")
         parser.add_argument("--noinput", "--no-input", action="store_false", dest="interactive")
         parser.add_argument("--database")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Print the password on standard output, the explanation on standard error."""
+        """Print the password on standard output and the explanation on standard error."""
         password = services.generate_password()
         try:
             user = services.create_user(

@@ -1,4 +1,7 @@
-"""`mekiki reset-second-factor NAME`: for an admin who has lost phone, key and recovery codes, when no other can help."""
+"""The command `mekiki reset-second-factor NAME`, which removes the second factors of a user.
+
+It is for an admin who has lost phone, key and recovery codes when no other admin can help.
+"""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -11,16 +14,16 @@ from mekiki.accounts.selectors import user_named
 
 
 class Command(BaseCommand):
-    """Remove the second factors of one user; recorded in the audit log."""
+    """A command that removes the second factors of one user and records it in the audit log."""
 
     help = "Remove the authenticator app, the passkeys and the recovery codes of a user."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """The user."""
+        """Add the argument for the user."""
         parser.add_argument("name", help="name of the user")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Say what was removed."""
+        """Remove the second factors and print the result."""
         user = user_named(options["name"])
         if user is None:
             raise CommandError(_("No user has this name. Nothing was changed."))

@@ -1,4 +1,4 @@
-"""`mekiki user-admin NAME`: make a user an admin of the platform, or take that away with --withdraw."""
+"""The command `mekiki user-admin NAME`, which makes a user an admin, or no admin with --withdraw."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -11,17 +11,20 @@ from mekiki.accounts.selectors import user_named
 
 
 class Command(BaseCommand):
-    """For when no admin can log in, or the wrong person is one; recorded in the audit log."""
+    """A command for the case that no admin can log in, or that the wrong user is an admin.
+
+    It records an event in the audit log.
+    """
 
     help = "Make a user an admin of the platform, or take that away."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """The user, and the direction."""
+        """Add the arguments for the user and for the direction of the change."""
         parser.add_argument("name", help="name of the user")
         parser.add_argument("--withdraw", action="store_true", help="take the rights of an admin away")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Say what holds now. The last admin stays."""
+        """Change the right and print the result. The last admin cannot be withdrawn."""
         user = user_named(options["name"])
         if user is None:
             raise CommandError(_("No user has this name. Nothing was changed."))

@@ -1,4 +1,7 @@
-"""`mekiki user-password NAME`: make a new password for a user who cannot log in, when no admin can help."""
+"""The command `mekiki user-password NAME`, which sets a new password for a user who cannot log in.
+
+It is for the case that no admin can help.
+"""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -11,16 +14,19 @@ from mekiki.accounts.selectors import user_named
 
 
 class Command(BaseCommand):
-    """Print a password that must be changed at the next login; recorded in the audit log."""
+    """A command that prints a new password, which must be changed at the next login.
+
+    It records an event in the audit log.
+    """
 
     help = "Make a new password for a user. It must be changed at the next login."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """The user."""
+        """Add the argument for the user."""
         parser.add_argument("name", help="name of the user")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Print the password on standard output, the explanation on standard error."""
+        """Print the password on standard output and the explanation on standard error."""
         user = user_named(options["name"])
         if user is None:
             raise CommandError(_("No user has this name. Nothing was changed."))

@@ -1,4 +1,4 @@
-"""mekiki import SLUG PATH: bring in a folder, a zip or a file that lies on the server."""
+"""mekiki import SLUG PATH: import a folder, a zip or a file from the server's disk."""
 
 import json
 import sys
@@ -21,19 +21,23 @@ from mekiki.datasets.services import import_folder
 from mekiki.jobs.models import ACTIVE_STATES, Job, State
 
 POLL_SECONDS = 0.3
-# After so long in the queue, it is worth saying that no worker seems to run.
+# After this time in the queue, the command warns that no worker seems to run.
 PATIENCE_SECONDS = 15
 SHOWN_PROBLEMS = 50
 PARTLY = 3
 
 
 class Command(BaseCommand):
-    """Exit status: 0 every file was taken, 3 some were not or only in part, 1 it failed or was cancelled."""
+    """Import files from the server's disk.
+
+    Exit status: 0 if every file was accepted, 3 if some files were refused or accepted only in part, 1 if the
+    import failed or was cancelled.
+    """
 
     help = "Import a folder, a zip or a single image from the server's disk into the dataset at /d/SLUG/."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """The command line."""
+        """Define the arguments of the command."""
         parser.add_argument("slug", help="address of the dataset")
         parser.add_argument("path", help="folder, zip or image; the worker must be able to read it")
         parser.add_argument(
@@ -48,7 +52,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
     def handle(self, *args: Any, slug: str, path: str, wait: bool, user: str, **options: Any) -> None:
-        """See the class."""
+        """Start the import and, with --wait, report its result."""
         dataset = dataset_at(slug)
         if dataset is None:
             raise CommandError(_("There is no dataset at /d/%(slug)s/.") % {"slug": slug})
@@ -131,7 +135,7 @@ class Command(BaseCommand):
         self.stdout.write(json.dumps(answer, ensure_ascii=False, indent=2))
 
     def _lines(self, batch: ImportBatch) -> Iterator[dict[str, str]]:
-        """Every line of the report, in its order."""
+        """Yield all lines of the report in order."""
         after = 0
         while page := list(problems_after(batch, after=after, limit=1000)):
             for problem in page:

@@ -1,4 +1,4 @@
-"""`mekiki up`: the whole platform on this machine, until Ctrl-C."""
+"""`mekiki up`: runs the whole platform on this machine until Ctrl-C."""
 
 import sys
 from argparse import ArgumentParser
@@ -15,12 +15,12 @@ class Command(BaseCommand):
     help = (
         "Runs the platform on this machine: database, broker, web, worker and schedule, under one supervisor."
     )
-    # The database is not there yet.
+    # The database does not run yet.
     requires_system_checks: list[str] = []
     requires_migrations_checks = False
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """The flags; defaults come from the environment."""
+        """Add the options. Their defaults come from the environment."""
         parser.add_argument("--host", default=None, help="Address to listen on (MEKIKI_HOST).")
         parser.add_argument(
             "--port", type=int, default=None, help="Port to listen on, 0 for a free one (MEKIKI_PORT)."
@@ -34,7 +34,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Run until stopped; the exit status says whether it ended well."""
+        """Run the supervisor until it stops, and exit with its status if it failed."""
         status = Supervisor(
             home=settings.HOME,
             host=options["host"] or env.text("MEKIKI_HOST"),

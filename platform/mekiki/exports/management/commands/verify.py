@@ -1,4 +1,4 @@
-"""`mekiki verify FILE`: check a label set offline. Needs no database, no broker and no network."""
+"""The command `mekiki verify FILE`: check a label set without a database, broker or network."""
 
 import json
 import sys
@@ -17,13 +17,13 @@ UNREADABLE = 2
 
 
 class Command(BaseCommand):
-    """Exit status 0 when the label set is as it was signed, 1 when it is not, 2 when it cannot be read."""
+    """The command. Its exit status is 0 for a valid label set, 1 for an invalid one, 2 if unreadable."""
 
     help = "Check files, lineage and signature of a label set, without the platform."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """FILE and --key."""
+        """Add FILE, --key and --json."""
         parser.add_argument("file", type=Path, help="the zip of a label set")
         parser.add_argument(
             "--key", type=Path, metavar="PEM", help="the public key it must be signed by, got from elsewhere"
@@ -31,7 +31,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Verify and tell."""
+        """Verify the label set and print the result."""
         pinned = None
         if options["key"] is not None:
             try:
@@ -62,7 +62,8 @@ class Command(BaseCommand):
         if pinned is None:
             self.stdout.write(
                 _(
-                    "Compare the key’s fingerprint with the one the platform shows, or give the key with --key."
+                    "Compare the key’s fingerprint with the one the platform shows, "
+                    "or give the key with --key."
                 )
             )
 
@@ -96,5 +97,5 @@ class Command(BaseCommand):
 
 
 def _plain(text: str) -> str:
-    """Text of a file nobody has vouched for: no control characters for the terminal."""
+    """Return text of an unverified file without control characters, at most 200 characters long."""
     return "".join(c if c.isprintable() else "�" for c in text[:200])

@@ -1,4 +1,4 @@
-"""`mekiki sweeper`: mend jobs that stalled, and do what else is due every few seconds, until stopped."""
+"""The command `mekiki sweeper`, which requeues stalled jobs and runs the other chores until stopped."""
 
 import signal
 import threading
@@ -10,8 +10,11 @@ from mekiki.jobs import chores
 
 
 class Command(BaseCommand):
-    help = "Gives stalled jobs back, ends expired holds, asks for missing search indexes: every few seconds, until stopped."
-    # The database may come up later.
+    help = (
+        "Gives stalled jobs back, ends expired holds, asks for missing search indexes: "
+        "every few seconds, until stopped."
+    )
+    # The database may start later than the sweeper.
     requires_system_checks: list[str] = []
     requires_migrations_checks = False
 

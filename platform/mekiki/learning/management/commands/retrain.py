@@ -1,5 +1,7 @@
-"""`mekiki retrain SLUG`: ask for a new head, and wait for what comes of it.
-`mekiki retrain --verify HEAD`: train a head that exists again from its own inputs, and compare the digests.
+"""The command `mekiki retrain`.
+
+`mekiki retrain SLUG` trains a new head and waits for the result. `mekiki retrain --verify HEAD` trains an
+existing head again from its own inputs and compares the digests.
 """
 
 import re
@@ -20,33 +22,36 @@ from mekiki.learning.repeating import DIFFERENT, SAME
 from mekiki.learning.repeating import sentence as came_of
 from mekiki.learning.services import request_training, request_verification
 
-# Of --verify, as of cmp(1): 0 the same, 1 another digest, 2 it could not be compared.
+# Exit statuses of --verify, as of cmp(1). Status 0 means the same digest.
 OTHER_DIGEST, NOT_COMPARED = 1, 2
 _DIGEST = re.compile(r"[0-9a-f]{8,64}")
 
 
 class Command(BaseCommand):
-    """Retrain a dataset's head, or repeat the training of one; a worker must be running (mekiki up)."""
+    """Retrain a dataset's head, or repeat the training of a head. A worker must be running (mekiki up)."""
 
     help = (
-        "Train a new head of a dataset and say whether it is used, and why. With --verify: train a head that exists "
-        "again from its own inputs and compare the digests; exit status 0 for the same digest, 1 for another, 2 when "
-        "it cannot be compared. No head is stored then."
+        "Train a new head of a dataset and say whether it is used, and why. With --verify: train a head that "
+        "exists again from its own inputs and compare the digests; exit status 0 for the same digest, 1 for "
+        "another, 2 when it cannot be compared. No head is stored then."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """The dataset, a head to verify, and whether to wait."""
+        """Add the arguments: the dataset, a head to verify, and whether to wait."""
         parser.add_argument("slug", nargs="?", default="", help="the dataset's address, as in /d/SLUG/")
         parser.add_argument(
             "--verify",
             metavar="HEAD",
-            help="repeat the training of this head: its version (with SLUG), or its digest or the beginning of it "
-            "(8 digits or more)",
+            help="repeat the training of this head: its version (with SLUG), or its digest or the "
+            "beginning of it (8 digits or more)",
         )
         parser.add_argument("--no-wait", action="store_true", help="ask for it and return at once")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Exit status 0 when the run ended well, whether or not the head is used; of --verify see `help`."""
+        """Run the command. The exit status is 0 if the run succeeded, whether or not the head is promoted.
+
+        The exit statuses of --verify are described in `help`.
+        """
         if options["verify"] is not None:
             self._verify(options["slug"], options["verify"].strip().lower().removeprefix("#"), options)
             return
@@ -88,7 +93,7 @@ class Command(BaseCommand):
         self.stdout.write(result)
 
     def _wait(self, job: Job) -> None:
-        """Until a worker has done it, saying what it does meanwhile."""
+        """Wait until the job has ended, and print each new stage."""
         shown = ""
         while True:
             job.refresh_from_db()
@@ -109,7 +114,7 @@ def _dataset(slug: str, returncode: int = 1) -> Dataset:
 
 
 def _head(slug: str, wanted: str) -> Head:
-    """The head of this version or digest. CommandError: there is none, or more than one."""
+    """Return the head with this version or digest. Raises CommandError if there is none or more than one."""
     heads = Head.objects.filter(dataset__archived_at__isnull=True).select_related("dataset").defer("weights")
     if slug:
         heads = heads.filter(dataset=_dataset(slug, NOT_COMPARED))

@@ -1,4 +1,4 @@
-"""mekiki demo: the whole loop on sample pictures, then the site, on this machine."""
+"""mekiki demo: run the whole loop on sample pictures, then keep the site running on this machine."""
 
 import argparse
 import contextlib
@@ -16,7 +16,7 @@ SAMPLE_NAME = "Sample: machined parts"
 
 
 class Command(BaseCommand):
-    """A parent that runs the platform, and a child that plays the people."""
+    """A parent process that runs the platform, and a child process that plays the users."""
 
     help = (
         "Make the sample dataset, let a simulated reviewer teach it over HTTP, freeze and verify a label set."
@@ -54,7 +54,8 @@ class Command(BaseCommand):
             code = subprocess.run(arguments, env=platform.env).returncode
             if code == 0 and not options["no_serve"]:
                 self.stdout.write(
-                    "\nThe site goes on running. Ctrl-C stops it; `make run` with the same MEKIKI_HOME starts it again."
+                    "\nThe site goes on running. Ctrl-C stops it; `make run` with the same MEKIKI_HOME "
+                    "starts it again."
                 )
                 with contextlib.suppress(KeyboardInterrupt):
                     platform.wait()
@@ -71,7 +72,7 @@ class Command(BaseCommand):
         started = time.monotonic()
         url = options["inside"].rstrip("/")
         sample = Path(settings.HOME) / "sample" / f"{options['images']}-{options['seed']}"
-        described_in = sample / "labels.json"  # written last: its presence says that the drawing was finished
+        described_in = sample / "labels.json"  # written last, so it shows that the sample is complete
         if not described_in.exists():
             self.stdout.write(f"Drawing {options['images']} sample pictures …")
             subprocess.run(
@@ -85,7 +86,9 @@ class Command(BaseCommand):
         people = make_people()
         dataset = make_simulated_dataset(
             name=SAMPLE_NAME,
-            description="Drawn by Mekiki's own picture maker under capture conditions the bundled encoder never saw.",
+            description=(
+                "Drawn by Mekiki's own picture maker under capture conditions the bundled encoder never saw."
+            ),
             folder=sample / "pictures",
             labels=[
                 LabelSpec(
@@ -115,8 +118,10 @@ class Command(BaseCommand):
             loop.write_json(options["json"], figures)
         gain = figures["final_accuracy"] - figures["zero_shot_accuracy"]
         self.stdout.write(
-            f"\n{figures['answers']} answers took the predictions that agree with the hidden truth, over all images, from "
-            f"{figures['zero_shot_accuracy']:.1%} to {figures['final_accuracy']:.1%} (+{100 * gain:.1f} points) in "
+            f"\n{figures['answers']} answers took the predictions that agree with the hidden truth, over all "
+            f"images, from "
+            f"{figures['zero_shot_accuracy']:.1%} to {figures['final_accuracy']:.1%} (+{100 * gain:.1f} "
+            f"points) in "
             f"{figures['seconds']:.0f} s.\n"
             f"\n  {url}\n"
         )

@@ -1,4 +1,4 @@
-"""mekiki replay FOLDER: what would labelling this folder have cost?"""
+"""mekiki replay FOLDER: measure what labelling this folder would have cost."""
 
 import argparse
 import subprocess
@@ -15,15 +15,16 @@ from mekiki.datasets.models import ImportBatch
 from mekiki.simulation.layout import Layout, contradictions, read_layout
 from mekiki.simulation.truth import TruthError, read_prompts
 
-# Exit status for a folder or a file of prompts that cannot be used.
+# Exit status if the folder or the prompts file cannot be used.
 UNUSABLE = 2
 
 
 class Command(BaseCommand):
-    """Starts a platform of its own in a temporary home, so that nothing of yours is touched."""
+    """Replay a folder on a separate platform in a temporary home, so that no existing data is changed."""
 
     help = (
-        "Run the whole loop on a folder of folders, with the folder names as the hidden truth and a simulated "
+        "Run the whole loop on a folder of folders, with the folder names as the hidden truth and a "
+        "simulated "
         "reviewer, and print the learning curve."
     )
     requires_system_checks: list[str] = []
@@ -61,7 +62,7 @@ class Command(BaseCommand):
             self._outside(folder, options)
 
     def _outside(self, folder: Path, options: dict[str, Any]) -> None:
-        """Start a platform without a web server and run the loop in a child that knows its addresses."""
+        """Start a platform without a web server and run the loop in a child process that knows its URLs."""
         from mekiki.embedded.supervisor import Platform
 
         arguments = [sys.executable, "-m", "mekiki", "replay", str(folder), "--inside"]
@@ -72,7 +73,7 @@ class Command(BaseCommand):
             arguments += [f"--{name}", str(options[name])]
         with tempfile.TemporaryDirectory(prefix="mekiki-replay-") as temporary:
             home = (options["home"] or Path(temporary) / "home").expanduser().resolve()
-            # Never the servers a real platform on this machine may use.
+            # Do not use the servers of another platform on this machine.
             own = {"DATABASE_URL": "", "BROKER_URL": ""}
             with Platform(home, web=False, quiet=True, env=own) as platform:
                 code = subprocess.run(arguments, env=platform.env).returncode
@@ -116,7 +117,8 @@ class Command(BaseCommand):
         self.stdout.write(
             f"{figures['images']} images, {figures['labels']} labels, {figures['answers']} answers in "
             f"{figures['seconds']:.0f} s. Predictions that agree with the hidden truth, over all images: "
-            f"{figures['zero_shot_accuracy']:.1%} by prompts alone, {figures['final_accuracy']:.1%} after the answers."
+            f"{figures['zero_shot_accuracy']:.1%} by prompts alone, {figures['final_accuracy']:.1%} after "
+            f"the answers."
         )
         if options["json"]:
             loop.write_json(options["json"], figures)

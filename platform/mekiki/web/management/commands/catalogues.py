@@ -1,4 +1,4 @@
-"""manage.py catalogues: bring the message catalogues up to date, or check that they are."""
+"""manage.py catalogues: update the message catalogues, or check that they are up to date."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,10 @@ from mekiki.web import catalogues
 
 
 class Command(BaseCommand):
-    """Needs the dev extra (Babel, polib); not GNU gettext."""
+    """Command that updates or checks the catalogues.
+
+    It needs the dev extra (Babel, polib), not GNU gettext.
+    """
 
     help = "Extract all messages, merge them into the catalogues and compile these; --check only reports."
     requires_system_checks: list[str] = []
