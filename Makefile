@@ -42,6 +42,7 @@ check: lint  ## Check style and types, run the fast tests: before every commit (
 lint: $(VENV)/.installed-dev $(BIOME)  ## Style, types, import layers, missing migrations
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/djlint templates --check --quiet
 	$(WITH_NODE) $(BIOME) check --error-on-warnings
 	$(BIN)/mypy
 	PYTHONPATH=platform:. $(BIN)/lint-imports
@@ -51,6 +52,7 @@ lint: $(VENV)/.installed-dev $(BIOME)  ## Style, types, import layers, missing m
 format: $(VENV)/.installed-dev $(BIOME)  ## Put the code into its form
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+	$(BIN)/djlint templates --reformat --quiet
 	$(WITH_NODE) $(BIOME) check --write
 
 lock: $(VENV)/.installed-dev  ## Resolve requirements/*.in into *.txt (ARGS=--upgrade, --cuda: requirements/lock.py)
