@@ -144,7 +144,7 @@ def test_each_row_that_differs_is_named(run: Run, sealed: list[int]) -> None:
     assert f"row {changed} was changed" in said
     assert f"row {removed} of seal 1 was removed" in said
     assert f"row {inserted} was inserted" in said
-    assert f"row {one} holds what was sealed as row {other}" in said and "re-ordered" in said
+    assert f"row {one} has the content that was sealed as row {other}" in said and "re-ordered" in said
     codes = {finding["code"] for finding in json.loads(as_json)["findings"]}
     assert codes == {"row_changed", "row_removed", "row_inserted", "row_moved"}
 

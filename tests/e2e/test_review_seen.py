@@ -173,7 +173,7 @@ def test_the_flag_is_for_the_image_on_which_the_note_was_begun(enter: Callable[.
     page = enter(station, station.reviewer())
     item_of(page)
     page.keyboard.press("f")
-    page.get_by_label("What is wrong with it?").fill("two parts")
+    page.get_by_label("What is wrong with the image?").fill("two parts")
     lose(page, station)
     page.wait_for_function(
         "(item) => document.querySelector('[data-station]').dataset.item === String(item)",

@@ -63,7 +63,7 @@ def test_the_keyboard_alone_confirms_corrects_skips_flags_and_undoes(enter: Call
     press_and_wait(page, "2")
     press_and_wait(page, "s")
     page.keyboard.press("f")
-    page.get_by_label("What is wrong with it?").fill("二つの部品が写っている")
+    page.get_by_label("What is wrong with the image?").fill("二つの部品が写っている")
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")

@@ -116,9 +116,9 @@ def test_a_head_that_cannot_be_used_is_refused_with_the_reason(heads: Heads) -> 
 def test_the_pages_say_who_chose_the_head(heads: Heads) -> None:
     reason = {"code": "by_hand", "user": "aiko", "prompts": heads.prompts.version}
     promote(head=heads.first, reason=reason, user=heads.admin)
-    assert "Chosen by hand, by aiko." in heads.page(heads.first)
+    assert "Chosen manually by aiko." in heads.page(heads.first)
     client = Client(headers={"accept-language": "en"})
     client.force_login(heads.reviewer)
-    assert "Chosen by hand, by aiko." in client.get(reverse("models", args=["parts"])).content.decode()
+    assert "Chosen manually by aiko." in client.get(reverse("models", args=["parts"])).content.decode()
     promote(head=heads.second, reason={"code": "better_than_prompts"})
-    assert "Chosen by hand" not in heads.page(heads.first)
+    assert "Chosen manually" not in heads.page(heads.first)

@@ -91,7 +91,7 @@ def test_all_standing_flags_of_the_item_are_superseded_each_by_a_decision_of_the
     undone = Decision.objects.filter(kind=Decision.Kind.UNDO).order_by("supersedes_id")
     assert [(d.user, d.supersedes_id) for d in undone] == [(admin, flags[0].pk), (admin, flags[1].pk)]
     assert Event.objects.filter(kind="decision.recorded", data__kind="undo").count() == 2
-    with pytest.raises(ReviewError, match="taken back already"):
+    with pytest.raises(ReviewError, match="already undone"):
         services.put_back(dataset=station.dataset, user=admin, flag_id=flags[0].pk)
     with pytest.raises(ReviewError, match="no answer left to undo"):
         station.undo(first)

@@ -253,7 +253,7 @@ def test_an_admin_repeats_the_training_and_everybody_reads_what_came_of_it(datas
     ):
         Job.objects.filter(pk=job.pk).update(state=State.SUCCEEDED, result=result, finished_at=timezone.now())
         text = page(dataset, head)
-        assert says in text and f"notice--{level}" in text and "asked for by admin" in text
+        assert says in text and f"notice--{level}" in text and "requested by admin" in text
         japanese = page(dataset, head, language="ja")
         assert says not in japanese and "admin" in japanese
     assert "Repeat the training</button>" not in page(dataset, head)

@@ -176,7 +176,7 @@ class TestCorrecting:
             audited_at=judged.images[3].created_at,
             in_training=False,
         )
-        assert "This label counts for the accuracy." in text_of(judged, 3)
+        assert "The accuracy uses this label." in text_of(judged, 3)
         self.post(judged, "correct", label=judged.labels[1].pk, **self.form(judged))
         ConfirmedLabel.objects.update(label=judged.labels[1], audit_label=judged.labels[0], stream="audit",
                                       audited_at=judged.images[3].created_at, in_training=False)  # fmt: skip

@@ -100,7 +100,7 @@ def test_a_text_finds_the_most_similar_first_over_all_pages(fan: Fan) -> None:
     text = first.content.decode()
     assert "Images that fit “scratch”" in text and "No. 1 · similarity 1.000" in text
     assert "100 images of 100, the most similar first" in text
-    assert "is no probability" in text and "Every image was looked at." in text
+    assert "is no probability" in text and "Every image was compared." in text
     second = fan.client.get("/d/fan/images/" + first.context["older_url"])
     assert "No. 61 · similarity" in second.content.decode()
     back = fan.client.get("/d/fan/images/" + second.context["newer_url"])

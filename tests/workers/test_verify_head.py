@@ -63,7 +63,7 @@ def test_every_kind_of_head_is_repeated_to_its_digest_whatever_changed_around_it
         head = Head.objects.get(version=version)
         result = verified(work, dataset, version)
         assert result["outcome"] == "same" and result["computed"] == head.digest, result
-        assert sentence(result) == f"The training was repeated to the same digest, {head.digest}."
+        assert sentence(result) == f"The repeated training gave the same digest, {head.digest}."
         event = Event.objects.filter(kind="head.verified").latest("pk")
         assert event.object_id == str(head.pk) and event.data == result
     assert (Head.objects.count(), Prediction.objects.count()) == before, "nothing was stored"

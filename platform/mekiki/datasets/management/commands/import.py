@@ -73,7 +73,7 @@ class Command(BaseCommand):
             job = self._watch(job)
         except KeyboardInterrupt:
             self.stderr.write(
-                _("No longer watching; the import goes on. Its progress: /d/%(slug)s/activity/")
+                _("The command stops watching; the import continues. Its progress: /d/%(slug)s/activity/")
                 % {"slug": slug}
             )
             sys.exit(130)
@@ -119,7 +119,7 @@ class Command(BaseCommand):
         if as_json:
             sys.exit(PARTLY if batch.rejected or batch.partly else 0)
         self.stdout.write(
-            _("%(added)d added, %(duplicates)d duplicates, %(rejected)d not taken.")
+            _("%(added)d added, %(duplicates)d duplicates, %(rejected)d not imported.")
             % {"added": batch.added, "duplicates": batch.duplicates, "rejected": batch.rejected}
         )
         if batch.metadata_changed:

@@ -63,7 +63,7 @@ class Command(BaseCommand):
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from error
         if options["no_wait"]:
-            self.stdout.write(_("Asked for. The models page shows what comes of it."))
+            self.stdout.write(_("Requested. The models page shows the result."))
             return
         job = run.job
         if job is not None:
@@ -71,7 +71,7 @@ class Command(BaseCommand):
         run.refresh_from_db()
         if run.finished_at is None:
             raise CommandError(job.error if job is not None and job.error else _("The run did not finish."))
-        outcome = _("put in use") if run.promoted else _("head in use stays")
+        outcome = _("promoted") if run.promoted else _("head in use stays")
         version = f"#{run.head.version}, " if run.head is not None else ""
         self.stdout.write(f"{version}{outcome}. {sentence(run.reason)}")
 
@@ -79,7 +79,7 @@ class Command(BaseCommand):
         head = _head(slug, wanted)
         job = request_verification(dataset=head.dataset, head=head)
         if options["no_wait"]:
-            self.stdout.write(_("Asked for. The head’s page shows what comes of it."))
+            self.stdout.write(_("Requested. The page of the head shows the result."))
             return
         self._wait(job)
         if job.state != State.SUCCEEDED:
