@@ -51,7 +51,9 @@ def walk(patterns):
         walk(pattern.url_patterns) if hasattr(pattern, "url_patterns") else pattern.callback
 
 walk(get_resolver().url_patterns)
-heavy = {"torch", "torchvision", "open_clip", "timm", "sklearn", "scipy", "workers", "tifffile", "imagecodecs"}
+heavy = {
+    "torch", "torchvision", "open_clip", "timm", "sklearn", "scipy", "workers", "tifffile", "imagecodecs"
+}
 print(",".join(sorted(heavy & set(sys.modules))))
 """
     done = run(sys.executable, "-c", program)

@@ -40,7 +40,9 @@ for name in wanted["reviewers"]:
     people.passwords[name] = people.passwords["reviewer"]
     others.append(create_user(name=name, password=people.passwords[name]))
 for slug in wanted["datasets"]:
-    dataset = create_dataset(name=slug, slug=slug, user=people.admin, retrain_every=0, queue_target=wanted["queue_target"])
+    dataset = create_dataset(
+        name=slug, slug=slug, user=people.admin, retrain_every=0, queue_target=wanted["queue_target"]
+    )
     for user in (people.reviewer, *others):
         set_role(dataset=dataset, user=user, role=Role.REVIEWER, actor=people.admin)
     labels = [{"name": name, "prompts": [f"a photo of {name} on steel"]} for name in wanted["labels"]]

@@ -25,8 +25,13 @@ from mekiki.datasets.services import create_dataset
 from mekiki.labeling.services import set_schema
 
 admin = User.objects.get(username="aiko")
-dataset = create_dataset(name="Colours", slug="colours", user=admin, retrain_every=0, queue_target=30, audit_fraction=0.3)
-labels = [{"name": n, "prompts": [f"a photo of something {n} that lies on a table under a lamp in a hall"]} for n in ("red", "green", "blue")]
+dataset = create_dataset(
+    name="Colours", slug="colours", user=admin, retrain_every=0, queue_target=30, audit_fraction=0.3
+)
+labels = [
+    {"name": n, "prompts": [f"a photo of something {n} that lies on a table under a lamp in a hall"]}
+    for n in ("red", "green", "blue")
+]
 set_schema(dataset=dataset, labels=labels, user=admin)
 hanako = create_user(name="hanako", password=PASSWORD)
 User.objects.filter(pk=hanako.pk).update(language="ja")

@@ -186,7 +186,8 @@ def look(page: Page, url: str, name: str, language: str, expected: int = 200) ->
     if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
         wide = page.evaluate(
             """() => [...document.querySelectorAll('body *')]
-            .filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest('.table-scroll, .sections'))
+            .filter(e => e.getBoundingClientRect().right > innerWidth + 1)
+            .filter(e => !e.closest('.table-scroll, .sections'))
             .slice(0, 3).map(e => e.outerHTML.slice(0, 120))"""
         )
         wrong.append(f"scrolls sideways: {wide}")

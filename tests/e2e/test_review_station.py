@@ -225,7 +225,8 @@ def test_the_next_image_is_there_before_it_is_asked_for(enter: Callable[..., Pag
     page.wait_for_function(
         """(before) => {
             const image = document.querySelector("[data-canvas] img");
-            return document.querySelector("[data-station]").dataset.item !== String(before) && image?.naturalWidth > 0;
+            const item = document.querySelector("[data-station]").dataset.item;
+            return item !== String(before) && image?.naturalWidth > 0;
         }""",
         arg=first,
     )

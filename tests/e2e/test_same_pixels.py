@@ -108,7 +108,9 @@ async (img) => {
   context.drawImage(img, 0, 0);
   const data = context.getImageData(0, 0, canvas.width, canvas.height).data;
   let text = "";
-  for (let at = 0; at < data.length; at += 32768) text += String.fromCharCode(...data.subarray(at, at + 32768));
+  for (let at = 0; at < data.length; at += 32768) {
+    text += String.fromCharCode(...data.subarray(at, at + 32768));
+  }
   return [canvas.width, canvas.height, btoa(text)];
 }
 """

@@ -107,7 +107,8 @@ def test_a_dropped_zip_larger_than_a_part_is_streamed(imports: Page, tmp_path: P
                 const data = new DataTransfer();
                 data.items.add(document.getElementById("helper").files[0]);
                 const zone = document.querySelector("[data-upload]");
-                zone.dispatchEvent(new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true}));
+                const options = {dataTransfer: data, bubbles: true, cancelable: true};
+                zone.dispatchEvent(new DragEvent("drop", options));
             }"""
         )
     assert sent.value.headers["content-type"] == "application/octet-stream"
