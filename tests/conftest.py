@@ -49,7 +49,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("help", False) or config.getoption("version", 0):
         return
     if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
-        return  # this process only hands out tests to others (pytest-xdist); each of them has its own database
+        # This process only hands out tests to other processes (pytest-xdist), which have their own databases.
+        return
     from mekiki.embedded.postgres import Postgres
 
     _sweep_dead_sessions()

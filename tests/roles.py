@@ -84,7 +84,8 @@ def without_append_only(*models: type[Model]) -> Iterator[None]:
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # a table with checks that wait cannot be altered
             for table in tables:
                 cursor.execute(
-                    "SELECT tgname FROM pg_trigger WHERE tgrelid = %s::regclass AND tgname ~ 'append_only|no_delete'",
+                    "SELECT tgname FROM pg_trigger"
+                    " WHERE tgrelid = %s::regclass AND tgname ~ 'append_only|no_delete'",
                     [table],
                 )
                 for (name,) in cursor.fetchall():

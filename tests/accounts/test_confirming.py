@@ -78,9 +78,15 @@ def test_every_sensitive_act_asks(old: Client) -> None:
     dataset = factories.DatasetFactory(slug="parts", reviewer=person)
     before = list(Event.objects.values_list("kind", flat=True))
     acts = [
-        *(reverse(name, args=[person.pk]) for name in ("user-active", "user-may-create", "user-password", "user-admin")),
+        *(
+            reverse(name, args=[person.pk])
+            for name in ("user-active", "user-may-create", "user-password", "user-admin")
+        ),
         reverse("user-create"), reverse("members", args=["parts"]), reverse("user-mail", args=[person.pk]),
-        *(reverse(name) for name in ("second-factor-app", "passkey-add", "recovery-codes", "second-factor-required")),
+        *(
+            reverse(name)
+            for name in ("second-factor-app", "passkey-add", "recovery-codes", "second-factor-required")
+        ),
         reverse("second-factor-remove", args=[1]), reverse("user-factors", args=[person.pk]),
         reverse("user-sign-on", args=[person.pk]),
         *(reverse(name, args=["parts", person.pk]) for name in ("member-role", "member-remove")),

@@ -17,26 +17,33 @@ from tests import factories
 # Names under /d/<slug>/ and the API, by the least role that may use them; (name, method) where methods differ.
 VIEWER = {
     "overview", "activity", "images", "image", "image-original", "image-thumb", "image-display", "labels",
-    "review-queue", "models", "run-log", "head", "head-training-labels", "head-confusion", "exports", "label-set-key", "label-set-download",
+    "review-queue", "models", "run-log", "head", "head-training-labels", "head-confusion", "exports",
+    "label-set-key", "label-set-download",
     "api:jobs", "api:job", "encoder", "api:encoder", "api:image-search", "activity-download",
 }  # fmt: skip
 REVIEWER = {
-    "review", "api:review-next", "api:review-answer", "api:review-undo", "api:review-renew", "api:review-release",
+    "review", "api:review-next", "api:review-answer", "api:review-undo", "api:review-renew",
+    "api:review-release",
     "image-correct", "image-ask-again", "image-take-back",
 }  # fmt: skip
 ADMIN = {
-    "job-cancel", "job-retry", "members", "member-role", "member-remove", "import", "import-start", "import-batch",
-    "import-files", "import-finish", "import-discard", "dataset-settings", "dataset-archive", "review-retire", "review-put-back",
+    "job-cancel", "job-retry", "members", "member-role", "member-remove", "import", "import-start",
+    "import-batch",
+    "import-files", "import-finish", "import-discard", "dataset-settings", "dataset-archive", "review-retire",
+    "review-put-back",
     "train", "schedule", "head-use", "head-verify", "label-set-retry", "api:job-cancel",
     "encoder-change", "encoder-switch", "encoder-take-back", "encoder-cancel", "encoder-remove",
-    "api:encoder-change", "api:encoder-switch", "api:encoder-take-back", "api:encoder-cancel", "api:encoder-remove",
+    "api:encoder-change", "api:encoder-switch", "api:encoder-take-back", "api:encoder-cancel",
+    "api:encoder-remove",
     "import-report", "api:imports", "api:import", "api:import-report", "label-restore", "schedule-preview",
-    "dataset-address", "dataset-limits", "api:dataset-quota", "dataset-rebuild", "dataset-window", "dataset-window-go-on",
+    "dataset-address", "dataset-limits", "api:dataset-quota", "dataset-rebuild", "dataset-window",
+    "dataset-window-go-on",
     ("labels", "POST"), ("exports", "POST"),
 }  # fmt: skip
 PLATFORM_ADMIN = {
     "users", "user-create", "user", "user-active", "user-may-create", "user-password", "platform-activity",
-    "platform-activity-download", "site-settings", "site-storage", "system", "second-factor-required", "user-factors",
+    "platform-activity-download", "site-settings", "site-storage", "system", "second-factor-required",
+    "user-factors",
     "user-sign-on",
     "seals-ask", "seal-time-stamp", "api:quota",
     "user-admin", "logins", "user-mail", "user-sessions", "seal-mail",
@@ -60,7 +67,8 @@ LOGGED_IN = {
     "home", "account", "logout", "dataset-create", "dataset-suggest-address", "metrics", "second-factor",
     "second-factor-app", "passkey-add", "recovery-codes", "second-factor-remove", "passkey-rename",
     "seals", "seal-head", "seal-request", "seal-keys",
-    "password-change", "sessions", "sign-on-link", "sign-on-confirm", "sign-on-unlink", "own-mail", "own-mail-link",
+    "password-change", "sessions", "sign-on-link", "sign-on-confirm", "sign-on-unlink", "own-mail",
+    "own-mail-link",
 }  # fmt: skip
 # The description of the API and its root.
 API_ITSELF = {"api:openapi-json", "api:api-root"}

@@ -97,7 +97,8 @@ def test_scripts_that_no_language_combines_are_refused(boss_client: Client, name
     "hostile",
     [
         "a\0b", "a\nb", "a\u200bb", "\u202eanah", "x" * 5000, "㍿" * 150, "#", "",
-        "boss\u3164", "boss\uffa0", "bo\u115fss", "\u1160", "김\u3164",  # Hangul fillers: letters that show nothing
+        # Hangul fillers are letters that show nothing.
+        "boss\u3164", "boss\uffa0", "bo\u115fss", "\u1160", "김\u3164",
     ],
 )  # fmt: skip
 def test_hostile_names_are_refused_without_an_error_page(boss_client: Client, hostile: str) -> None:

@@ -258,7 +258,11 @@ def test_cancelling_is_no_failure(idp: Provider, visitor: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["https://evil.example.com/", "//evil.example.com", "/\\evil.example.com", "javascript:alert(1)", "x" * 9000]
+    "target",
+    [
+        "https://evil.example.com/", "//evil.example.com", "/\\evil.example.com",
+        "javascript:alert(1)", "x" * 9000,
+    ],
 )  # fmt: skip
 def test_nobody_is_led_elsewhere_after_a_sign_on(target: str, idp: Provider, client: Client) -> None:
     linked(factories.UserFactory(), "sub-12", idp.issuer)
@@ -365,7 +369,8 @@ def test_the_second_factor_of_this_site_is_asked_for(idp: Provider, client: Clie
     ("trusted", "claims", "asked"),
     [
         (["mfa"], {"amr": ["pwd", "mfa"]}, False), (["phrh"], {"acr": "phrh"}, False), (["mfa"], {}, True),
-        (["mfa"], {"amr": ["pwd"]}, True), (["mfa"], {"amr": [["mfa"]]}, True), (["mfa"], {"amr": "mfa"}, False),
+        (["mfa"], {"amr": ["pwd"]}, True), (["mfa"], {"amr": [["mfa"]]}, True),
+        (["mfa"], {"amr": "mfa"}, False),
         ([], {"amr": ["mfa"], "acr": ""}, True),
     ],
 )  # fmt: skip

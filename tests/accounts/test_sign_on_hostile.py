@@ -113,7 +113,8 @@ def forged(token: str, how: str) -> str:
     ("how", "reason"),
     [
         ("another key", "signature"), ("changed", "signature"), ("none", "token"), ("shared secret", "token"),
-        ("another type", "token"), ("unknown key", "key"), ("", "token"), ("a.b.c", "token"), ("ﾆｾ.モノ.x", "token"),
+        ("another type", "token"), ("unknown key", "key"), ("", "token"), ("a.b.c", "token"),
+        ("ﾆｾ.モノ.x", "token"),
     ],
 )  # fmt: skip
 def test_a_token_without_the_signature_of_the_provider_is_refused(

@@ -261,10 +261,13 @@ def test_every_variable_refuses_what_it_cannot_mean_in_one_line(name: str) -> No
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("MEKIKI_TIME_ZONE", "JST"), ("MEKIKI_PORT", "eighty"), ("MEKIKI_PORT", "-1"), ("MEKIKI_LANGUAGE", "fr"),
+        ("MEKIKI_TIME_ZONE", "JST"), ("MEKIKI_PORT", "eighty"), ("MEKIKI_PORT", "-1"),
+        ("MEKIKI_LANGUAGE", "fr"),
         ("MEKIKI_LOG_LEVEL", "loud"), ("MEKIKI_LEASE_SECONDS", "0"), ("MEKIKI_MAX_PIXELS", "1e8"),
-        ("MEKIKI_DEVICE", "gpu"), ("MEKIKI_HTTPS", "maybe"), ("DATABASE_URL", "mysql://x"), ("MEKIKI_HOST", "a b"),
-        ("BROKER_URL", "amqp://x"), ("DATABASE_URL", "postgresql://h:99999999/x"), ("MEKIKI_ENCODER_SOURCES", "web"),
+        ("MEKIKI_DEVICE", "gpu"), ("MEKIKI_HTTPS", "maybe"), ("DATABASE_URL", "mysql://x"),
+        ("MEKIKI_HOST", "a b"),
+        ("BROKER_URL", "amqp://x"), ("DATABASE_URL", "postgresql://h:99999999/x"),
+        ("MEKIKI_ENCODER_SOURCES", "web"),
         ("MEKIKI_OIDC_ISSUER", "http://login.example.com"), ("MEKIKI_OIDC_ISSUER", "login.example.com"),
         ("MEKIKI_OIDC_ISSUER", "https://a:b@login.example.com"), ("MEKIKI_OIDC_ISSUER", "https://x/?y"),
         ("MEKIKI_OIDC_ISSUER", "https://x/.well-known/openid-configuration"), ("MEKIKI_OIDC_NAME", "x" * 41),

@@ -45,10 +45,12 @@ KEPT = {
 }
 # State, and what can be derived or asked for again; who changed it is in the events.
 MUTABLE = {
-    "accounts_knownplace", "accounts_logintry", "accounts_membership", "accounts_outgoingmail", "accounts_passwordreset", "accounts_session",
+    "accounts_knownplace", "accounts_logintry", "accounts_membership", "accounts_outgoingmail",
+    "accounts_passwordreset", "accounts_session",
     "accounts_sitesettings", "accounts_user", "accounts_user_groups", "accounts_user_user_permissions",
     "audit_sealcheck", "datasets_dataset", "datasets_datasetusage", "datasets_image", "datasets_imagename",
-    "datasets_importbatch", "datasets_importproblem", "datasets_pixelwindow", "datasets_platformquota", "jobs_job",
+    "datasets_importbatch", "datasets_importproblem", "datasets_pixelwindow", "datasets_platformquota",
+    "jobs_job",
     "labeling_label", "learning_champion", "learning_embedding", "learning_embeddingchange",
     "learning_encoderchange", "learning_encodingproblem", "learning_prediction", "learning_textembedding",
     "learning_trainingrun", "learning_workerdifference", "learning_workerreport", "review_confirmedlabel",
@@ -64,7 +66,10 @@ STATEMENTS = [
     "TRUNCATE {table}",
     "TRUNCATE {table} CASCADE",
     "WITH gone AS (DELETE FROM {table} RETURNING *) SELECT count(*) FROM gone",
-    "INSERT INTO {table} SELECT * FROM {table} ON CONFLICT ({key}) DO UPDATE SET {column} = excluded.{column}",
+    (
+        "INSERT INTO {table} SELECT * FROM {table}"
+        " ON CONFLICT ({key}) DO UPDATE SET {column} = excluded.{column}"
+    ),
     "MERGE INTO {table} t USING (SELECT 1) s ON true WHEN MATCHED THEN DELETE",
 ]
 # What would take the protection itself away.
@@ -74,7 +79,10 @@ POWER = [
     "ALTER TABLE {table} OWNER TO CURRENT_USER",
     "DROP TABLE {table} CASCADE",
     "CREATE RULE forget AS ON INSERT TO {table} DO INSTEAD NOTHING",
-    "CREATE TRIGGER mine BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+    (
+        "CREATE TRIGGER mine BEFORE INSERT ON {table}"
+        " FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()"
+    ),
     "ALTER TABLE {table} ADD COLUMN mine int",
 ]
 
@@ -195,7 +203,8 @@ def test_no_setting_of_a_session_passes_by_the_triggers(rows: None) -> None:
         ("UPDATE datasets_image SET created_at = created_at - interval '1 year'", "Cannot update"),
         ("UPDATE datasets_dataset SET seed = 'mine'", "Cannot update"),
         (
-            "INSERT INTO exports_labelsetentry (label_set_id, position, image_id, label_id, decision_id, opinions) "
+            "INSERT INTO exports_labelsetentry"
+            " (label_set_id, position, image_id, label_id, decision_id, opinions) "
             "SELECT id, 999, 1, 1, 1, 1 FROM exports_labelset",
             "frozen label set",
         ),
@@ -248,7 +257,8 @@ def test_the_database_sets_the_times() -> None:
     assert isinstance(event.at, datetime) and abs(event.at - timezone.now()) < timedelta(minutes=10)
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT t.relname FROM pg_trigger g JOIN pg_class t ON t.oid = g.tgrelid WHERE g.tgname LIKE 'pgtrigger_set_time_%'"
+            "SELECT t.relname FROM pg_trigger g JOIN pg_class t ON t.oid = g.tgrelid"
+            " WHERE g.tgname LIKE 'pgtrigger_set_time_%'"
         )
         assert {name for (name,) in cursor.fetchall()} >= set(DATED)
 

@@ -50,7 +50,8 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     for name in ("ca", "other"):
         openssl(
-            folder, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.pem",
+            folder, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out",
+            f"{name}.pem",
             "-subj", f"/CN=Test {name}", "-days", "30", "-addext", "keyUsage=critical,keyCertSign,cRLSign",
         )  # fmt: skip
     openssl(

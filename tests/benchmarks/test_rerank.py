@@ -22,7 +22,8 @@ def test_it_runs_and_writes_figures_under_the_names_of_the_design(tmp_path: Path
     assert done.returncode == 0, done.stderr
     rows = json.loads(out.read_text())
     named = {
-        "images", "dims", "labels", "confirmed", "refit_s", "rescore_s", "choose_s", "total_s", "floor_read_s",
+        "images", "dims", "labels", "confirmed", "refit_s", "rescore_s", "choose_s", "total_s",
+        "floor_read_s",
     }  # fmt: skip
     ours = [row for row in rows if row["kind"] == "rerank"]
     assert all(named <= set(row) for row in ours)

@@ -189,7 +189,10 @@ def test_answers_keep_their_form(port: int) -> None:
     found = say(port, f"GET {static} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
     file = Path(__file__).parents[2] / "platform/mekiki/web/static/mekiki/css/base.css"
     assert found.split(b"\r\n\r\n", 1)[1] == file.read_bytes()
-    stream = f"GET /d/parts/activity/events.csv HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{cookies(user)}\r\n"
+    stream = (
+        "GET /d/parts/activity/events.csv HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        f"{cookies(user)}\r\n"
+    )
     head, body = say(port, stream.encode()).split(b"\r\n\r\n", 1)
     assert b" 200 " in head and b"chunked" in head and body.endswith(b"0\r\n\r\n")
     unicode = say(

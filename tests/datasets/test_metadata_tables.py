@@ -295,8 +295,10 @@ def test_tables_that_are_too_large_together(
 def test_rows_above_the_bound_are_listed(upload: Upload, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(table_store, "MAX_ROWS", 3)
     table = b"file,k\na.png,1\n\nb.png,2\n"
-    batch = upload({"1/a.png": picture(1), "1/b.png": picture(2), "1/metadata.csv": table, "2/c.png": picture(3),
-                    "2/d.png": picture(4), "2/metadata.csv": b"file,k\nc.png,3\nd.png,4\n"})  # fmt: skip
+    batch = upload({
+        "1/a.png": picture(1), "1/b.png": picture(2), "1/metadata.csv": table, "2/c.png": picture(3),
+        "2/d.png": picture(4), "2/metadata.csv": b"file,k\nc.png,3\nd.png,4\n",
+    })  # fmt: skip
     assert codes(batch) == {"2/metadata.csv": "metadata_too_many_rows"}
     assert found() == {"1/a.png": {"k": "1"}, "1/b.png": {"k": "2"}, "2/c.png": {"k": "3"}, "2/d.png": {}}
     assert batch.problems.get().detail == {"count": 1, "rows": "3", "limit": tables.MAX_ROWS}

@@ -127,7 +127,8 @@ class Site:
     def active(self, slug: str = "") -> list[tuple[Any, ...]]:
         """(kind, state, attempt) of the jobs that wait or run."""
         return self.query(
-            "SELECT j.kind, j.state, j.attempt FROM jobs_job j LEFT JOIN datasets_dataset d ON d.id = j.dataset_id"
+            "SELECT j.kind, j.state, j.attempt"
+            " FROM jobs_job j LEFT JOIN datasets_dataset d ON d.id = j.dataset_id"
             " WHERE j.state IN ('queued', 'running') AND (d.slug = %s OR %s = '')",
             slug,
             slug,
@@ -136,7 +137,8 @@ class Site:
     def jobs(self, slug: str) -> list[tuple[str, str, int, str, dict[str, Any]]]:
         """(kind, state, attempt, error, result) of every job of a dataset, oldest first."""
         return self.query(
-            "SELECT j.kind, j.state, j.attempt, j.error, j.result FROM jobs_job j JOIN datasets_dataset d ON d.id = j.dataset_id"
+            "SELECT j.kind, j.state, j.attempt, j.error, j.result"
+            " FROM jobs_job j JOIN datasets_dataset d ON d.id = j.dataset_id"
             " WHERE d.slug = %s ORDER BY j.created_at",
             slug,
         )
@@ -164,10 +166,12 @@ class Site:
         (stored, encoded, distinct, predicted, unreadable) = self.query(
             "SELECT count(*), count(e.image_id), count(DISTINCT e.image_id), count(p.image_id), count(x.id)"
             " FROM datasets_image i JOIN datasets_dataset d ON d.id = i.dataset_id"
-            " LEFT JOIN learning_champion c ON c.dataset_id = d.id LEFT JOIN learning_head h ON h.id = c.head_id"
+            " LEFT JOIN learning_champion c ON c.dataset_id = d.id"
+            " LEFT JOIN learning_head h ON h.id = c.head_id"
             " LEFT JOIN learning_embedding e ON e.image_id = i.id AND e.encoder_id = h.encoder_id"
             " LEFT JOIN learning_encodingproblem x ON x.image_id = i.id"
-            " LEFT JOIN learning_prediction p ON p.image_id = i.id AND p.head_id = c.head_id WHERE d.slug = %s",
+            " LEFT JOIN learning_prediction p ON p.image_id = i.id AND p.head_id = c.head_id"
+            " WHERE d.slug = %s",
             slug,
         )[0]
         found = {"stored": stored, "rows": encoded, "embedded": distinct, "predicted": predicted}
@@ -244,7 +248,8 @@ class Reviewer(HttpClient):
         self._labels = [
             row[0]
             for row in site.query(
-                "SELECT l.id FROM labeling_label l JOIN datasets_dataset d ON d.id = l.dataset_id WHERE d.slug = %s",
+                "SELECT l.id FROM labeling_label l JOIN datasets_dataset d ON d.id = l.dataset_id"
+                " WHERE d.slug = %s",
                 slug,
             )
         ]
@@ -312,8 +317,10 @@ def check_answers(site: Site, slug: str) -> None:
     given = site.given
     rows = site.query(
         "SELECT x.client_key, x.id, x.item_id, x.label_id,"
-        " (SELECT count(*) FROM audit_event e WHERE e.kind = 'decision.recorded' AND e.object_id = x.id::text)"
-        " FROM review_decision x JOIN datasets_dataset d ON d.id = x.dataset_id WHERE d.slug = %s ORDER BY x.id",
+        " (SELECT count(*) FROM audit_event e"
+        " WHERE e.kind = 'decision.recorded' AND e.object_id = x.id::text)"
+        " FROM review_decision x JOIN datasets_dataset d ON d.id = x.dataset_id"
+        " WHERE d.slug = %s ORDER BY x.id",
         slug,
     )
     assert len(rows) == len(given)

@@ -183,7 +183,10 @@ def test_worker_killed_in_the_middle_and_broker_losing_every_message(
     # A job that is queued, whose message nobody has read, and a broker that forgets it.
     site.pause("worker", signal.SIGSTOP)
     site.bring_in("broker", photos)
-    sent = "SELECT count(*) FROM jobs_job j JOIN datasets_dataset d ON d.id = j.dataset_id WHERE d.slug = 'broker'"
+    sent = (
+        "SELECT count(*) FROM jobs_job j JOIN datasets_dataset d ON d.id = j.dataset_id"
+        " WHERE d.slug = 'broker'"
+    )
     until(
         lambda: site.one(sent + " AND j.kind = 'import_images' AND j.sent_at IS NOT NULL"), 30, "it is sent"
     )

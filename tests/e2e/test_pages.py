@@ -306,7 +306,10 @@ def test_the_page_of_a_head_with_everything_on_it_is_sound(page: Page, live_serv
     }
     taught = HeadFactory(
         dataset=dataset, prompt_set=full.prompt_set, encoder=full.encoder, kind="gaussian", calibrated=True,
-        n_labels=180, metrics={**METRICS, "cross_validated_on_reviewed_labels": {**CROSS, "confusion": matrix, "reliability": bins}},
+        n_labels=180, metrics={
+            **METRICS,
+            "cross_validated_on_reviewed_labels": {**CROSS, "confusion": matrix, "reliability": bins},
+        },
     )  # fmt: skip
     facts = {"version": 4, "digest": taught.digest, "code_before": "0.1+heads.1", "code_now": "0.1+heads.2"}
     ended = {"state": State.SUCCEEDED, "finished_at": taught.created_at, "created_by": admin}

@@ -99,7 +99,8 @@ def test_a_dropped_zip_larger_than_a_part_is_streamed(imports: Page, tmp_path: P
     (tmp_path / "写真.zip").write_bytes(zipped(files))
     with imports.expect_request("**/files?part=0") as sent:
         imports.evaluate(
-            "() => document.body.append(Object.assign(document.createElement('input'), {type: 'file', id: 'helper'}))"
+            "() => document.body.append("
+            "Object.assign(document.createElement('input'), {type: 'file', id: 'helper'}))"
         )
         imports.locator("#helper").set_input_files(str(tmp_path / "写真.zip"))
         imports.evaluate(

@@ -59,7 +59,10 @@ def application(db: None) -> Iterator[psycopg.Connection[Any]]:
         "SELECT pg_ls_dir('/')",
         "SELECT lo_import('/etc/passwd')",
         "SELECT pg_reload_conf()",
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'mekiki_owner' OR usename = 'mekiki'",
+        (
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE usename = 'mekiki_owner' OR usename = 'mekiki'"
+        ),
         "ALTER SYSTEM SET fsync = off",
         "SET session_replication_role = replica",
         "SELECT set_config('session_replication_role', 'replica', false)",
@@ -78,7 +81,10 @@ def application(db: None) -> Iterator[psycopg.Connection[Any]]:
         "CREATE EVENT TRIGGER mine ON ddl_command_end EXECUTE FUNCTION suppress_redundant_updates_trigger()",
         "ALTER DATABASE mekiki SET session_replication_role = replica",
         "ALTER FUNCTION learning_drop_predictions(bigint) OWNER TO mekiki_app",
-        "CREATE OR REPLACE FUNCTION _pgtrigger_should_ignore(trigger_name name) RETURNS boolean LANGUAGE sql AS 'SELECT true'",
+        (
+            "CREATE OR REPLACE FUNCTION _pgtrigger_should_ignore(trigger_name name) RETURNS boolean"
+            " LANGUAGE sql AS 'SELECT true'"
+        ),
         "CREATE INDEX mine ON audit_event (kind)",
         "REINDEX TABLE audit_event",
         "CLUSTER audit_event USING event_by_kind",
@@ -125,7 +131,8 @@ def test_functions_of_the_owner_do_nothing_else(application: psycopg.Connection[
         session.execute("SELECT learning_hold_head(1)")
     with psycopg.connect(url_of(OWNER)) as session:
         found = session.execute(
-            "SELECT proname, proconfig::text FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace"
+            "SELECT proname, proconfig::text FROM pg_proc"
+            " WHERE prosecdef AND pronamespace = 'public'::regnamespace"
         ).fetchall()
     assert len(found) >= 9 and {path for _name, path in found} == {
         '{"search_path=pg_catalog, public, pg_temp"}'

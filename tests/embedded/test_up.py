@@ -68,7 +68,8 @@ def test_a_day_on_one_home(new_platform: NewPlatform) -> None:
         "manage",
         "shell",
         "-c",
-        "from mekiki.accounts.models import User; print('admins', *User.objects.values_list('username', 'is_superuser'))",
+        "from mekiki.accounts.models import User; "
+        "print('admins', *User.objects.values_list('username', 'is_superuser'))",
     )
     assert "admins ('admin', True)" in shown.stdout, shown.stderr
 

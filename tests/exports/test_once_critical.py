@@ -89,7 +89,12 @@ def frozen_copy(label_set: LabelSet, snapshot: dict[str, Any]) -> LabelSet:
     with as_owner(triggers=False):  # a frozen set takes no entry
         LabelSetEntry.objects.bulk_create(
             LabelSetEntry(
-                label_set=copy, **{f.attname: getattr(e, f.attname) for f in e._meta.concrete_fields if f.name != "label_set"}
+                label_set=copy,
+                **{
+                    f.attname: getattr(e, f.attname)
+                    for f in e._meta.concrete_fields
+                    if f.name != "label_set"
+                },
             )
             for e in LabelSetEntry.objects.filter(label_set=label_set.pk)
         )  # fmt: skip

@@ -57,7 +57,12 @@ def rows_of(dataset: Any, **changed: dict[str, Any]) -> list[dict[str, Any]]:
     """The rows of the page as they are, with the fields of `changed` by name of the label."""
     prompts = prompts_of(current_prompt_set(dataset))
     return [
-        {"id": label.pk, "position": label.position, "name": label.name, "prompts": "\n".join(prompts[label.pk])}
+        {
+            "id": label.pk,
+            "position": label.position,
+            "name": label.name,
+            "prompts": "\n".join(prompts[label.pk]),
+        }
         | ({"critical": "on"} if label.critical else {})
         | changed.get(label.name, {})
         for label in active_labels(dataset)

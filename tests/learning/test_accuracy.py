@@ -45,7 +45,11 @@ def test_nothing_audited_is_no_figure() -> None:
 
 @pytest.mark.parametrize(
     ("n", "correct", "drawn", "shown"),
-    [(5, 4, 5, "[37.6% – 96.4%], 4 right, n = 5"), (5, 4, 8, "n = 5 of 8 drawn"), (40, 36, 40, "90.0%  [37.6% – 96.4%], n = 40")],
+    [
+        (5, 4, 5, "[37.6% – 96.4%], 4 right, n = 5"),
+        (5, 4, 8, "n = 5 of 8 drawn"),
+        (40, 36, 40, "90.0%  [37.6% – 96.4%], n = 40"),
+    ],
 )  # fmt: skip
 def test_the_replay_prints_it_the_same_way(n: int, correct: int, drawn: int, shown: str) -> None:
     audit = {"estimate": correct / n, "low": 0.376, "high": 0.964, "n": n, "correct": correct, "drawn": drawn}

@@ -65,7 +65,8 @@ class Scene:
 def partitions() -> set[str]:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'learning_prediction'::regclass"
+            "SELECT inhrelid::regclass::text FROM pg_inherits"
+            " WHERE inhparent = 'learning_prediction'::regclass"
         )
         return {row[0] for row in cursor.fetchall()}
 
@@ -87,7 +88,8 @@ def sql(text: str, *values: Any) -> None:
 def rows() -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT head_id, image_id, label_id, runner_up_id, confidence, margin, entropy FROM learning_prediction "
+            "SELECT head_id, image_id, label_id, runner_up_id, confidence, margin, entropy"
+            " FROM learning_prediction "
             "ORDER BY 1, 2"
         )
         return cursor.fetchall()
@@ -359,7 +361,8 @@ def test_killed_in_the_middle_the_next_one_stores_the_rest(monkeypatch: pytest.M
     monkeypatch.setattr(steps, "CHUNK", 100)
     scene = Scene(n=0)
     sql(
-        "INSERT INTO datasets_image (dataset_id, sha256, name, format, width, height, size, metadata, audit_key, created_at, window_version, rendition) "
+        "INSERT INTO datasets_image (dataset_id, sha256, name, format, width, height, size, metadata,"
+        " audit_key, created_at, window_version, rendition) "
         "SELECT %s, n, n, 'PNG', 1, 1, 1, '{}', 0.5, now(), 0, 0 FROM generate_series(1, 20000) n",
         scene.dataset.pk,
     )

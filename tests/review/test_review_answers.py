@@ -221,8 +221,9 @@ def test_the_newest_decision_is_found_without_reading_all_of_them():
     station.answer(user, station.next(user)[0])
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO review_decision (dataset_id, image_id, user_id, kind, label_id, note, shown, client_key, late,"
-            " created_at) SELECT dataset_id, image_id, user_id, kind, label_id, '', '{}', gen_random_uuid(), false,"
+            "INSERT INTO review_decision"
+            " (dataset_id, image_id, user_id, kind, label_id, note, shown, client_key, late, created_at)"
+            " SELECT dataset_id, image_id, user_id, kind, label_id, '', '{}', gen_random_uuid(), false,"
             " created_at FROM review_decision, generate_series(1, 30000)"
         )
         with as_owner():

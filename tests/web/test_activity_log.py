@@ -186,8 +186,10 @@ def test_days_are_those_of_the_sites_zone() -> None:
 @pytest.mark.parametrize(
     "query",
     [
-        "?since=x&until=y", "?since=0001-01-01&until=9999-12-31", "?since=2026-13-45", "?first=1", "?first=9&last=x",
-        "?first=0&last=999999999999999999", "?before=999999999999999999", "?actor=%00&show=%00", "?since=2026-11-29%00",
+        "?since=x&until=y", "?since=0001-01-01&until=9999-12-31", "?since=2026-13-45", "?first=1",
+        "?first=9&last=x",
+        "?first=0&last=999999999999999999", "?before=999999999999999999", "?actor=%00&show=%00",
+        "?since=2026-11-29%00",
         "?since=20261129&until=2026-W01-1", "?before=-1&actor=" + "x" * 3000,
     ],
 )  # fmt: skip

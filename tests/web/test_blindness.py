@@ -279,9 +279,11 @@ def asked_words(url: str) -> bytes:
 
 
 CHANGING = re.compile(
-    rb'name="(?:csrfmiddlewaretoken|client_key)" value="[^"]*"|"X-CSRFToken": "[^"]*"|Set-Cookie: [^\n]*|(?:Content-Length|Expires|Last-Modified): [^\n]*'
+    rb'name="(?:csrfmiddlewaretoken|client_key)" value="[^"]*"|"X-CSRFToken": "[^"]*"|Set-Cookie: [^\n]*'
+    rb"|(?:Content-Length|Expires|Last-Modified): [^\n]*"
     rb'|nonce-[\w+/=-]+|nonce="[^"]*"|X-CSRFToken[^}]*|<meta name="csrf-token"[^>]*>'
-    rb'|data-options="[^"]*"|src="data:image/svg[^"]*"|<code>[A-Z2-7 ]+</code>|otpauth:[^"]*'  # made anew each time
+    # These values are new at each request.
+    rb'|data-options="[^"]*"|src="data:image/svg[^"]*"|<code>[A-Z2-7 ]+</code>|otpauth:[^"]*'
 )
 
 

@@ -84,7 +84,10 @@ def test_archiving_a_label_improves_no_accuracy_and_is_shown_wherever_it_is(
     assert (stated.n, stated.correct, stated.low, stated.high, stated.archived_label) == figures
     assert now.pk != stated.pk and now.n == stated.n and now.archived_label == audited
     assert now.correct <= stated.n - audited and (now.accuracy or 0) <= 1 - audited / now.n
-    for language, words in (("en", f"The labels of {audited} audited images were archived"), ("ja", f"監査した画像 {audited} 枚のラベルがアーカイブ")):  # fmt: skip
+    for language, words in (
+        ("en", f"The labels of {audited} audited images were archived"),
+        ("ja", f"監査した画像 {audited} 枚のラベルがアーカイブ"),
+    ):
         for name, text in texts(measured, admin, language).items():
             assert words in text, (name, language)
             # The same images are not named a second time, as images of a label that the head does not know.
@@ -146,7 +149,9 @@ def test_skipped_and_flagged_audit_images_are_counted(coloured: Any, work: Work,
             kinds[kind] = 0
         answer(
             dataset=coloured, user=admin, item_id=item.item.pk, lease_id=item.lease.pk, kind=kind,
-            label=coloured.labels.get(name=item.item.image.name.split("-")[0]).pk if kind == "correct" else None,
+            label=coloured.labels.get(name=item.item.image.name.split("-")[0]).pk
+            if kind == "correct"
+            else None,
             client_key=uuid.uuid4(),
         )  # fmt: skip
     counts = audit_counts(coloured)

@@ -35,7 +35,12 @@ def imported(dataset: Any, images: list[Image]) -> ImportBatch:
 def later(dataset: Any, n: int, first: int = 500) -> list[Image]:
     names = list(COLOURS)
     found = [
-        add_image(dataset, picture(COLOURS[names[i % 3]], first + i), f"{names[i % 3]}-{first + i}.png", (i % 5) / 5 + 0.1)
+        add_image(
+            dataset,
+            picture(COLOURS[names[i % 3]], first + i),
+            f"{names[i % 3]}-{first + i}.png",
+            (i % 5) / 5 + 0.1,
+        )
         for i in range(n)
     ]  # fmt: skip
     imported(dataset, found)
@@ -72,7 +77,12 @@ def test_what_came_later_is_left_out_until_some_of_it_is_audited_and_then_weighs
     second = newest(begun)
     assert (second.n, second.correct, second.left_out) == (first.n, first.correct, 60)
     client.force_login(begun.memberships.get(role="admin").user)
-    for name, args in (("head", [begun.slug, second.head.version]), ("models", [begun.slug]), ("overview", [begun.slug]), ("home", [])):  # fmt: skip
+    for name, args in (
+        ("head", [begun.slug, second.head.version]),
+        ("models", [begun.slug]),
+        ("overview", [begun.slug]),
+        ("home", []),
+    ):
         text = client.get(reverse(name, args=args), headers={"accept-language": "en"}).content.decode()
         assert "This figure does not cover 60 images" in text, name
     told = _accuracy(second.head.dataset, second.head)

@@ -168,7 +168,8 @@ def test_a_processor_without_vnni_computes_the_same_vectors(cache: Path, tmp_pat
     pixels = probe_images(2, 128, seed=3)
     np.save(tmp_path / "in.npy", pixels)
     code = (
-        "import sys, numpy, onnxruntime as o; s = o.InferenceSession(sys.argv[1], providers=['CPUExecutionProvider']);"
+        "import sys, numpy, onnxruntime as o; "
+        "s = o.InferenceSession(sys.argv[1], providers=['CPUExecutionProvider']);"
         "numpy.save(sys.argv[3], s.run(None, {'pixels': numpy.load(sys.argv[2])})[0])"
     )
     command = ["qemu-x86_64", "-cpu", "Haswell", sys.executable, "-c", code, str(tower.file)]
