@@ -1,4 +1,7 @@
-"""Sensitive acts ask for the password again, keep what was typed, and slow guessing down; admins can be demoted."""
+"""Sensitive actions: the password is asked again, input is kept, guessing is slowed down.
+
+Admins can also lose the admin role.
+"""
 
 import re
 import threading
@@ -29,7 +32,7 @@ def boss() -> User:
 
 @pytest.fixture
 def old(boss: User, client: Client) -> Client:
-    """The admin, who has logged in a while ago."""
+    """Return an admin who logged in a while ago."""
     client.force_login(boss)
     let_pass()
     return client
@@ -67,7 +70,7 @@ def test_a_sensitive_act_asks_and_goes_on_with_what_was_typed(old: Client) -> No
     assert (hana.language, hana.may_create_datasets) == ("ja", True)
     kinds = list(Event.objects.order_by("pk").values_list("kind", flat=True))
     assert kinds == ["user.login_failed", "user.confirmed", "user.created"]
-    # Within the next minutes nothing asks again; later it does.
+    # The password is not asked again within the next minutes. Later it is.
     assert old.post(reverse("user-active", args=[hana.pk]), {"active": "0"}).status_code == 302
     let_pass()
     assert old.post(reverse("user-active", args=[hana.pk]), {"active": "1"}).status_code == 403
@@ -125,7 +128,7 @@ def test_an_admin_is_made_and_demoted_and_the_last_one_stays(boss: User, client:
     assert "at least one admin" in client.post(own, {"admin": "0"}, follow=True).content.decode()
     boss.refresh_from_db()
     assert boss.is_superuser
-    # A deactivated admin is none to rely on.
+    # A deactivated admin does not count as an admin.
     factories.UserFactory(is_superuser=True, is_active=False)
     with pytest.raises(ValidationError):
         services.set_admin(user=boss, is_admin=False, actor=None)

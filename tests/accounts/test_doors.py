@@ -1,5 +1,8 @@
-"""Every address and who may pass: nobody without a login, no stranger into a dataset, no reviewer into an admin's
-acts. A new address that is not entered below fails the first test: whoever adds one says who may use it."""
+"""Who may open which address.
+
+Nobody passes without a login, no stranger opens a dataset, and no reviewer opens an admin's page. A new
+address that is not listed below fails the first test, so its author has to state who may use it.
+"""
 
 import re
 from typing import Any
@@ -14,7 +17,8 @@ from mekiki.audit.models import Event
 from mekiki.labeling.models import Label
 from tests import factories
 
-# Names under /d/<slug>/ and the API, by the least role that may use them; (name, method) where methods differ.
+# Names under /d/<slug>/ and of the API, listed under the lowest role that may use them. An entry is (name,
+# method) where the methods differ.
 VIEWER = {
     "overview", "activity", "images", "image", "image-original", "image-thumb", "image-display", "labels",
     "review-queue", "models", "run-log", "head", "head-training-labels", "head-confusion", "exports",
@@ -75,7 +79,7 @@ API_ITSELF = {"api:openapi-json", "api:api-root"}
 
 
 def every_address() -> dict[str, str]:
-    """Name of each address → its pattern."""
+    """Return the pattern of every address by its name."""
     found: dict[str, str] = {}
 
     def walk(patterns: Any, prefix: str, space: str) -> None:
@@ -102,7 +106,7 @@ def test_every_address_says_who_may_use_it() -> None:
 
 @pytest.fixture
 def world(db: None) -> dict[str, Any]:
-    """A dataset with one of everything that an address can name, and people of each role."""
+    """Create a dataset with one object for each argument of an address, and one user of each role."""
     people = {role: factories.UserFactory(username=str(role)) for role in Role.values}
     dataset = factories.DatasetFactory(slug="parts", **people)
     label = factories.LabelFactory(dataset=dataset)
@@ -120,7 +124,8 @@ def world(db: None) -> dict[str, Any]:
     settle_key()
     from mekiki.learning.models import EncoderChange
 
-    # One number names a batch, a change, a run, a window and a label, so that every address finds something.
+    # One number is the id of a batch, a change, a run, a window and a label, so that every address finds an
+    # object.
     EncoderChange.objects.create(pk=batch.pk, dataset=dataset, from_name="pocket", to_name="pocket+onnx")
     factories.TrainingRunFactory(pk=batch.pk, dataset=dataset)
     PixelWindow.objects.create(pk=batch.pk, dataset=dataset, sample="uint16", black=0, white=1)
@@ -165,7 +170,7 @@ BODIES = {
 
 
 def statuses(client: Client, name: str, world: dict[str, Any]) -> dict[str, int]:
-    """What GET and POST answer, less "method not allowed"."""
+    """Return the statuses of GET and POST, without "method not allowed"."""
     url = address(name, world)
     body = BODIES.get(name, {})
     answers = {
@@ -232,12 +237,13 @@ def test_reviewing_is_refused_to_viewers_and_open_to_reviewers(
 def test_viewers_see_what_is_there_for_them(name: str, world: dict[str, Any], client: Client) -> None:
     client.force_login(world["viewer"])
     answer = client.get(address(name, world))
-    # This world's label set is not frozen: there is no file to take; nor is anything embedded that could be searched.
+    # The label set of this dataset is not frozen, so there is no file to download. No image is embedded, so
+    # there is nothing to search.
     assert answer.status_code == {
         "label-set-download": 404,
         "head-confusion": 404,
         "api:image-search": 409,
-        "run-log": 286,  # as htmx is told that there is no more to come
+        "run-log": 286,  # the status that tells htmx to stop polling
     }.get(name, 200)
 
 

@@ -1,4 +1,7 @@
-"""A lost password: by mail where it is set up, with one answer for everybody and links that work once."""
+"""Resetting a lost password by mail.
+
+The reply is the same for every name, and a link works once.
+"""
 
 import re
 

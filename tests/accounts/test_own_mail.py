@@ -1,4 +1,4 @@
-"""The own mail address, mails about changes of an account, and the sessions an admin ends."""
+"""A user's own mail address, mails about changes of an account, and sessions that an admin ends."""
 
 import re
 from collections.abc import Callable
@@ -63,7 +63,7 @@ def test_a_new_address_counts_when_its_link_was_used(hana: User) -> None:
     assert client.post(address).status_code == 302
     hana.refresh_from_db()
     assert hana.email == "new@example.com"
-    assert client.post(address).status_code == 410  # used
+    assert client.post(address).status_code == 410  # already used
     outbox.send_waiting()
     assert {m.to[0] for m in mail.outbox[1:]} == {"hana@example.com", "new@example.com"}
     kinds = Event.objects.filter(kind__startswith="user.mail").order_by("pk").values_list("kind", flat=True)
@@ -105,7 +105,7 @@ def test_links_are_bounded_and_need_mail(hana: User) -> None:
     with override_settings(EMAIL_HOST=""):
         answer = client.post(reverse("own-mail"), {"email": "other@example.com"})
         assert answer.status_code == 422 and "sends no mail" in answer.content.decode()
-    client.post(reverse("own-mail"), {"email": ""})  # taking it away needs no link
+    client.post(reverse("own-mail"), {"email": ""})  # removing the address needs no link
     hana.refresh_from_db()
     assert hana.email == ""
 
@@ -183,7 +183,7 @@ def test_a_change_is_mailed_without_any_secret(kind: str, language: str, hana: U
 
 
 def test_every_notice_has_an_act() -> None:
-    others = {kind for kind in notices.SENTENCES if kind.startswith("user.sign_on_")}  # their own tests
+    others = {kind for kind in notices.SENTENCES if kind.startswith("user.sign_on_")}  # tested elsewhere
     assert set(ACTS) == set(notices.SENTENCES) - others
 
 

@@ -1,4 +1,7 @@
-"""What a password may be, and what a user can do whose password an admin has given: change it, nothing else."""
+"""Rules for passwords, and what a user with a password set by an admin can do.
+
+Such a user can only change the password.
+"""
 
 import pytest
 from django.contrib.auth import authenticate
@@ -65,7 +68,7 @@ def test_the_same_letters_in_another_width_or_composition_are_one_password() -> 
 
 @pytest.fixture
 def given(world: dict) -> Client:
-    """A viewer whose password an admin has given, logged in."""
+    """Log a viewer in whose password was set by an admin."""
     user = world["viewer"]
     services.give_password(user=user, password=PASSWORD, actor=None)
     client = Client()

@@ -1,4 +1,4 @@
-"""Logging in, the own account, users and members, over HTTP; and the last admin under concurrency."""
+"""Logging in, a user's own account, users and members over HTTP, and the last admin under concurrency."""
 
 import threading
 
@@ -211,7 +211,7 @@ def test_the_last_admin_stays(client: Client) -> None:
         answer = client.post(reverse(name, args=[dataset.slug, admin.pk]), data, follow=True)
         assert "at least one admin" in answer.content.decode()
     assert Membership.objects.get(user=admin).role == Role.ADMIN
-    # A deactivated admin is none to rely on.
+    # A deactivated admin does not count as an admin.
     gone = factories.UserFactory(is_active=False)
     factories.MembershipFactory(dataset=dataset, user=gone, role=Role.ADMIN)
     with pytest.raises(ValidationError):

@@ -1,4 +1,4 @@
-"""The site's time zone: one source for pages and schedules."""
+"""The time zone of the site: one source for pages and schedules."""
 
 import os
 import subprocess
@@ -145,7 +145,7 @@ def test_beat_moves_what_another_zone_left_behind(settings, monkeypatch: pytest.
     dataset = DatasetFactory()
     set_schedule(dataset=dataset, cron="0 3 * * *", user=None)
     settings.FIXED_TIME_ZONE = "Europe/Berlin"
-    # Beat's own reading of the database would close the test's connection.
+    # Beat reads the database itself, which would close the connection of the test.
     monkeypatch.setattr(DatabaseScheduler, "setup_schedule", lambda self: None)
     SiteScheduler.setup_schedule(object.__new__(SiteScheduler))
     assert {str(row.timezone) for row in CrontabSchedule.objects.all()} == {"Europe/Berlin"}
@@ -157,7 +157,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
 @pytest.mark.parametrize(
     ("cron", "after", "expected"),
     [
-        # 29 March 2026: 02:00 to 03:00 is left out. 25 October 2026: 02:00 to 03:00 comes twice.
+        # On 29 March 2026, 02:00 to 03:00 does not exist. On 25 October 2026, 02:00 to 03:00 occurs twice.
         ("30 2 * * *", "2026-03-28T00:00Z", ["2026-03-28T01:30Z", "2026-03-29T01:30Z", "2026-03-30T00:30Z"]),
         ("30 2 * * *", "2026-10-24T00:00Z", ["2026-10-24T00:30Z", "2026-10-25T00:30Z", "2026-10-26T01:30Z"]),
         ("0 3 * * *", "2026-03-28T12:00Z", ["2026-03-29T01:00Z", "2026-03-30T01:00Z", "2026-03-31T01:00Z"]),

@@ -1,4 +1,4 @@
-"""Quotas for programs: read and set by the API and by `mekiki quota`, through the service of the pages."""
+"""Quotas for programs: the API and `mekiki quota` use the same service as the pages."""
 
 import json
 from collections.abc import Iterator
@@ -88,7 +88,7 @@ def test_an_admin_of_the_dataset_reads_its_quota_and_changes_none(dataset: Datas
 
 @pytest.fixture
 def one_connection() -> Iterator[None]:
-    """Requests through WSGI keep the connection of the test, as they do through Django's own client."""
+    """Keep the test's connection open in requests through WSGI, as Django's own client does."""
     signals.request_started.disconnect(close_old_connections)
     signals.request_finished.disconnect(close_old_connections)
     yield
@@ -98,7 +98,7 @@ def one_connection() -> Iterator[None]:
 
 @pytest.mark.usefixtures("one_connection")
 def test_every_answer_is_as_the_description_of_the_api_says(dataset: Dataset) -> None:
-    """schemathesis sends what the description allows, and what it forbids."""
+    """schemathesis sends values that the description allows and values that it forbids."""
     client = client_of(UserFactory(is_superuser=True))
     token = _get_new_csrf_string()
     cookies = {

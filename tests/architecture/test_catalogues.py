@@ -1,4 +1,4 @@
-"""The catalogues are complete: every string a person sees is there in English and in Japanese."""
+"""The catalogues are complete: every string that a person sees exists in English and in Japanese."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def test_japanese_pages_are_japanese():
 
 @pytest.fixture
 def copy(tmp_path: Path, settings) -> Path:
-    """The catalogues in a place where they may be harmed."""
+    """Copy the catalogues to a folder where a test may damage them."""
     for language in catalogues.LANGUAGES:
         for suffix in (".po", ".mo"):
             source = catalogues.po_path(language).with_suffix(suffix)

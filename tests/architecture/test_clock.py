@@ -1,11 +1,11 @@
-"""Stored times are the database's: written and compared by mekiki.config.clock (or Now() in a query)."""
+"""Stored times come from the database: mekiki.config.clock, or Now() in a query."""
 
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
-# Words such as "3 minutes ago", the date in security.txt, and the time of a zone that is chosen.
+# Texts such as "3 minutes ago", the date in security.txt, and the current time in a selected zone.
 OTHERS = ("web/templatetags/times.py", "web/views/service.py", "accounts/views.py")
 
 
@@ -26,7 +26,7 @@ def test_no_column_is_filled_by_the_clock_of_a_process() -> None:
 
 
 def test_no_job_is_picked_by_its_time() -> None:
-    """Job.number counts up in the order of asking, whatever the clock is set to."""
+    """Job.number counts up in the order of the requests, whatever the clock is set to."""
     found = []
     for path in sorted((ROOT / "platform/mekiki").rglob("*.py")):
         for statement in re.findall(r"\bJob\.objects(?:.|\n){0,300}?order_by\(([^)]*)\)", path.read_text()):

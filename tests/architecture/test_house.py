@@ -1,4 +1,4 @@
-"""The rules of the house that no single app can hold."""
+"""Rules of the code base that no single app can test."""
 
 import os
 import re
@@ -40,7 +40,7 @@ def test_imports_follow_the_layers() -> None:
 
 
 def test_a_web_process_has_no_torch() -> None:
-    """Every address is loaded, so every view module is imported."""
+    """The program loads every address, which imports every view module."""
     program = """
 import sys
 import mekiki.config.server.application
@@ -75,12 +75,12 @@ def test_every_environment_variable_is_in_the_reference() -> None:
     assert page == env.reference(), "run `make docs`"
 
 
-# Places that touch os.environ for something that is not configuration.
+# Files that use os.environ for something that is not configuration.
 NOT_CONFIGURATION = {
     "platform/mekiki/config/wsgi.py": 'setdefault("DJANGO_SETTINGS_MODULE"',
     "platform/mekiki/config/celery.py": 'setdefault("DJANGO_SETTINGS_MODULE"',
     "workers/pocket/train.py": 'setdefault("OMP_WAIT_POLICY"',
-    "workers/encoders/onnx_tower.py": '["ORT_DISABLE_TELEMETRY"] = "1"',  # said to ONNX Runtime, not read
+    "workers/encoders/onnx_tower.py": '["ORT_DISABLE_TELEMETRY"] = "1"',  # set for ONNX Runtime
 }
 
 

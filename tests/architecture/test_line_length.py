@@ -1,4 +1,4 @@
-"""Templates, scripts and style sheets keep to 120 columns. ruff checks the Python files."""
+"""Templates, scripts and style sheets have at most 120 columns. ruff checks the Python files."""
 
 from pathlib import Path
 

@@ -1,6 +1,6 @@
 """Names are field terms and nouns: words that say nothing of what a name holds do not come back.
 
-A package joins `PLAIN` when its names have been gone through (docs/reference/glossary.md has the terms to use).
+docs/reference/glossary.md lists the terms to use.
 """
 
 import ast
@@ -32,7 +32,7 @@ EXCEPTIONS = {"not_found"}  # the HTTP status
 
 
 def names_of(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Yield (line, name) of everything that a source names: functions, classes, arguments, variables, attributes."""
+    """Yield (line, name) of each function, class, argument, variable and attribute of a source."""
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node.lineno, node.name

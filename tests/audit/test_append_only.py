@@ -1,4 +1,7 @@
-"""Evidence only ever grows: the application's role is refused by its rights, the owner by triggers."""
+"""Evidence is append-only.
+
+The application's role is refused by its rights, and the owner by triggers.
+"""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -19,7 +22,7 @@ from tests.roles import as_owner, made_at
 
 pytestmark = pytest.mark.django_db
 
-# Every table of the platform is in one of the three. Evidence is added to and never changed.
+# Every table of the platform belongs to one of the three sets. Rows of evidence are only added.
 EVIDENCE = {
     "audit_event": "what happened, by whom",
     "audit_seal": "what was there, signed",
@@ -38,12 +41,12 @@ EVIDENCE = {
     "learning_headtraininglabel": "what it was trained on",
     "review_decision": "what people answered",
 }
-# Rows that stay, with columns that are fixed from the beginning or from a moment on.
+# Rows that stay. Some of their columns are fixed from the start or from a certain moment.
 KEPT = {
     "exports_labelset": "fixed once it is frozen",
     "review_queueitem": "its state moves; how its image was drawn is fixed",
 }
-# State, and what can be derived or asked for again; who changed it is in the events.
+# State, and rows that can be derived or requested again. The events record who changed them.
 MUTABLE = {
     "accounts_knownplace", "accounts_logintry", "accounts_membership", "accounts_outgoingmail",
     "accounts_passwordreset", "accounts_session",
@@ -72,7 +75,7 @@ STATEMENTS = [
     ),
     "MERGE INTO {table} t USING (SELECT 1) s ON true WHEN MATCHED THEN DELETE",
 ]
-# What would take the protection itself away.
+# Statements that would remove the protection itself.
 POWER = [
     "SET session_replication_role = replica",
     "ALTER TABLE {table} DISABLE TRIGGER ALL",
@@ -88,7 +91,7 @@ POWER = [
 
 
 def tables_with(trigger: str) -> set[str]:
-    """The tables of models with this trigger."""
+    """Return the tables of the models with this trigger."""
     return {
         model._meta.db_table
         for model in apps.get_models()
@@ -106,7 +109,7 @@ def test_every_table_is_classified() -> None:
 
 @pytest.fixture
 def rows(signing_key: Any) -> None:
-    """One row of every table of evidence, without which nothing could be refused."""
+    """Create one row in every table of evidence, so that there is something to protect."""
     from mekiki.audit.models import Seal, SealTimeStamp
     from mekiki.audit.sealing import seal_new_rows
     from mekiki.exports.services import freeze
@@ -177,7 +180,7 @@ def test_the_owner_is_refused_by_triggers(rows: None) -> None:
 
 
 def test_no_setting_of_a_session_passes_by_the_triggers(rows: None) -> None:
-    """pgtrigger's own way to leave triggers out, which anybody could use."""
+    """pgtrigger can be told by a session setting to ignore triggers, and any session can change settings."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT string_agg(tgname, ',') FROM pg_trigger WHERE tgname LIKE 'pgtrigger_%'")
         cursor.execute("SELECT set_config('pgtrigger.ignore', %s, true)", [f"{{{cursor.fetchone()[0]}}}"])
@@ -232,7 +235,7 @@ DATED = {
 
 
 def test_the_database_sets_the_times() -> None:
-    """A row that is sent with another time gets the time of its own insertion."""
+    """An inserted row with another time gets the time of its insertion."""
     long_ago, ahead = datetime(2001, 1, 1, tzinfo=UTC), datetime(2101, 1, 1, tzinfo=UTC)
     makers: dict[str, Callable[..., object]] = {
         "audit_event": lambda **time: Event.objects.create(kind="test.happened", **time),
@@ -287,7 +290,7 @@ def test_the_orm_is_refused(model: type) -> None:
 
 
 def test_deleting_what_decisions_hang_on_is_refused_too() -> None:
-    """A cascade from an image or a dataset ends at the decisions."""
+    """A cascade from an image or a dataset stops at the decisions."""
     decision = factories.DecisionFactory()
     for victim in (decision.image, decision.dataset, decision.user, decision.label):
         with as_owner(), pytest.raises(DatabaseError), transaction.atomic():

@@ -1,4 +1,4 @@
-"""`mekiki audit …` and `mekiki key …` as real processes: exit statuses, and what a person reads."""
+"""`mekiki audit …` and `mekiki key …` as real processes: exit statuses and messages."""
 
 import json
 import zipfile
@@ -31,7 +31,7 @@ def home(settings: Any, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(home: Path, tmp_path: Path) -> Run:
-    """Run commands, one after the other, in one new process on this home and the database of the test."""
+    """Run commands one after the other in one new process, on this home and the database of the test."""
     work = tmp_path / "work"
     work.mkdir()
 
@@ -44,13 +44,13 @@ def run(home: Path, tmp_path: Path) -> Run:
 
 @pytest.fixture
 def work(tmp_path: Path, run: Run) -> Path:
-    """Where the commands run."""
+    """Return the folder where the commands run."""
     return tmp_path / "work"
 
 
 @pytest.fixture
 def sealed(home: Path) -> list[int]:
-    """Ten sealed events; their ids."""
+    """Create ten sealed events and return their ids."""
     make_first_key()
     ids = [record(kind="test.happened", data={"n": n}).pk for n in range(10)]
     assert seal_new_rows().rows

@@ -1,4 +1,4 @@
-"""The exported file: checked without the platform, and a hostile one does no harm."""
+"""The exported audit file: checked without the platform, and a hostile file does no harm."""
 
 import json
 import subprocess
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("signing_key")]
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """An audit file of two keys, three seals, and an event that is not sealed."""
+    """Write an audit file of two keys, three seals and one event that is not sealed."""
     factories.DecisionFactory(note="傷")
     for n in range(6):
         record(kind="test.happened", data={"n": n, "text": "改行\n"})

@@ -1,4 +1,4 @@
-"""The head of the seals by mail: who gets it, when, what it says, and what a mail that fails does."""
+"""The newest seal by mail: recipients, times, contents, and what happens after a failed mail."""
 
 import json
 from collections.abc import Iterator
@@ -51,7 +51,7 @@ def client_of(user: User) -> Client:
 
 
 def test_the_head_is_mailed_once_a_day_and_only_when_it_is_new(root: User, seal: Seal) -> None:
-    assert head_mail.mail_due_head() == 0  # nobody gets it
+    assert head_mail.mail_due_head() == 0  # there is no recipient
     head_mail.set_recipients(addresses=TWO, actor=root)
     assert head_mail.mail_due_head() == 2 and head_mail.mail_due_head() == 0
     assert outbox.send_waiting() == 2 and outbox.send_waiting() == 0
@@ -95,7 +95,7 @@ def test_a_mail_that_fails_is_tried_again_shown_and_given_up(
     head_mail.set_recipients(addresses=TWO[:1], actor=root)
     head_mail.mail_head(user=root)
     record(kind="test.happened")
-    assert seal_new_rows().seals  # sealing goes on
+    assert seal_new_rows().seals  # sealing continues
     assert outbox.send_waiting() == 0
     row = OutgoingMail.objects.get()
     assert row.tries == 1 and row.next_at > clock.now() and outbox.send_waiting() == 0

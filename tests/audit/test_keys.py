@@ -1,4 +1,4 @@
-"""The signing key: made once by a recorded act, never replaced silently, rotated with its history."""
+"""The signing key: created once by a recorded action, replaced only by a recorded rotation."""
 
 import os
 import stat
@@ -111,7 +111,7 @@ def test_with_a_passphrase_the_file_is_encrypted(home: Path, monkeypatch: pytest
     file = home / "keys" / "signing.pem"
     assert b"ENCRYPTED" not in file.read_bytes()
     monkeypatch.setenv("MEKIKI_SIGNING_PASSPHRASE", "曲がりくねった道 over the hill")
-    assert settle_key() == key  # a start with the passphrase encrypts what is there
+    assert settle_key() == key  # a start with the passphrase encrypts the existing key
     assert b"ENCRYPTED" in file.read_bytes() and stat.S_IMODE(file.stat().st_mode) == 0o600
     assert load_key()[0] == key
     assert rotate_key() and b"ENCRYPTED" in file.read_bytes()

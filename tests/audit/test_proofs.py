@@ -1,4 +1,4 @@
-"""Proofs of single rows and older heads: they hold for what was sealed, and for nothing else."""
+"""Proofs of single rows and of older seals: they are valid only for sealed values."""
 
 import json
 import subprocess
@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def decision(signing_key: Any) -> Any:
-    """A sealed decision; five seals, the last two under another key."""
+    """Create a sealed decision and five seals. The last two are signed by another key."""
     made = factories.DecisionFactory(note="傷")
     for n in range(7):
         record(kind="test.happened", data={"n": n})
@@ -160,7 +160,7 @@ JSON = st.recursive(
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
 @given(data=st.data())
 def test_a_hostile_proof_never_holds_and_never_breaks(decision: Any, data: st.DataObject) -> None:
-    """One value of the file is replaced by any other."""
+    """The test replaces one value of the file by any other value."""
     proof = json.loads(make_proof(rows=[("decisions", decision.pk)], heads=[2]))
     before = json.dumps(proof)
     node: Any = proof
@@ -175,7 +175,7 @@ def test_a_hostile_proof_never_holds_and_never_breaks(decision: Any, data: st.Da
         report = check_proof(json.dumps(proof).encode())
     except NotAProofError:
         return
-    # What is left holds only for fewer rows or heads, or for keys that are not needed.
+    # A shortened proof is valid only for fewer rows or seals, or for keys that are not needed.
     assert not report.ok or proof.get("head") == json.loads(before)["head"]
 
 

@@ -1,4 +1,4 @@
-"""Time stamps by a real authority: OpenSSL's, with certificates made here."""
+"""Time stamps by a real authority: OpenSSL, with certificates created here."""
 
 import subprocess
 from collections.abc import Callable
@@ -41,7 +41,7 @@ def openssl(folder: Path, *command: str) -> None:
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of an authority: ca.pem certified tsa.pem, which may stamp."""
+    """Create the folder of an authority: ca.pem certifies tsa.pem, which may create time stamps."""
     folder = tmp_path_factory.mktemp("tsa")
     (folder / "tsa.cnf").write_text(CONFIGURATION.format(folder=folder))
     (folder / "serial").write_text("01\n")
@@ -76,7 +76,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def answer(authority: Path, tmp_path: Path) -> Answer:
-    """The authority's reply to a request."""
+    """Return the authority's reply to a request."""
 
     def reply_to(request: bytes) -> bytes:
         (tmp_path / "seal.tsq").write_bytes(request)
@@ -102,7 +102,7 @@ def test_a_reply_is_kept_with_its_seal_and_checked_with_it(
     request = request_for(facts_of(seal).statement())
     reply, roots = answer(request), (authority / "ca.pem").read_bytes()
     record(kind="test.later")
-    seal_new_rows()  # the reply comes when there are newer seals
+    seal_new_rows()  # the reply arrives after newer seals
     stamp = add_time_stamp(reply=reply, roots_pem=roots, user=factories.UserFactory(is_superuser=True))
     assert stamp.seal_id == seal.number and "Test TSA" in stamp.authority
     assert Event.objects.get(kind="seal.time_stamped").data["seal"] == seal.number

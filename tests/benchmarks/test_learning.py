@@ -1,4 +1,4 @@
-"""The benchmark of label efficiency measures what it says, and runs."""
+"""The benchmark of label efficiency measures what it reports, and it runs."""
 
 import json
 import subprocess
@@ -100,7 +100,7 @@ def test_every_question_asks_once_each_among_the_free(question: str) -> None:
             np.random.default_rng(0).permutation(360), 0,
         )  # fmt: skip
         if fitted is None and question == "ours":
-            continue  # asked before any answer only: `choose` needs scores afterwards
+            continue  # chosen before any answer, because `choose` needs scores afterwards
         asked = methods.QUESTIONS[question](now, 15)
         assert len(set(asked)) == 15 and np.isin(asked, now.free).all()
         assert asked.tolist() == methods.QUESTIONS[question](now, 15).tolist()
@@ -141,7 +141,7 @@ def test_random_draws_are_the_same_for_both_heads() -> None:
     found = curves.run(job, [("plain", "random"), ("plain", "margin"), ("ours", "random")])
     assert set(found["curves"]) == {"plain/random", "plain/margin", "ours/random"}
     first = {name: points[0] for name, points in found["curves"].items()}
-    # margin has no head before the first answers, and so begins with the same draw
+    # margin has no head before the first answers, so it starts with the same random draw
     assert first["plain/random"]["nll"] == first["plain/margin"]["nll"]
 
 
@@ -169,7 +169,7 @@ def run_of(seed: int, ours: list[float], other: list[float], prompts: float) -> 
 
 
 def test_differences_are_paired_and_targets_can_be_missed() -> None:
-    # Seeds differ far more than methods; the difference is always 0.1.
+    # Seeds differ far more than methods. The difference is always 0.1.
     better = [run_of(s, [0.5 + s / 10] * 3, [0.4 + s / 10] * 3, 0.45 + s / 10) for s in range(3)]
     found = summary.rows(better)
     other = next(row for row in found if row["acquisition"] == "random")
@@ -178,7 +178,7 @@ def test_differences_are_paired_and_targets_can_be_missed() -> None:
     assert other["below_zero_shot"] == pytest.approx(0.05)
     verdict = {target.split(": ")[-1].split(",")[0]: met for target, met, _ in summary.verdicts(found)}
     assert verdict["area best"] and verdict["never more than 1 point below zero-shot"]
-    assert not verdict["labels to 95 % of full accuracy ≤ 0.6 × (random + plain)"]  # ours never arrives
+    assert not verdict["labels to 95 % of full accuracy ≤ 0.6 × (random + plain)"]  # never reaches it
     worse = summary.rows([run_of(s, [0.4 + s / 10] * 3, [0.5 + s / 10] * 3, 0.45 + s / 10) for s in range(3)])
     missed = [target for target, met, _ in summary.verdicts(worse) if not met]
     assert any("area best" in target for target in missed)

@@ -1,4 +1,4 @@
-"""The benchmarks of predictions and of the gallery run, and write figures under the names of the design."""
+"""The benchmarks of predictions and the gallery run and write figures under the design's names."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The command line as a person meets it: real processes, started in an empty folder."""
+"""The command line as a user sees it: real processes, started in an empty folder."""
 
 import json
 import os
@@ -21,7 +21,7 @@ COMMANDS = sorted(app.commands)
 def mekiki(
     *arguments: str | Path, cwd: Path, program: tuple[str, ...] = ("-m", "mekiki"), **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command in `cwd` as a fresh shell would: nothing of the test session's home or servers."""
+    """Run a command in `cwd` as a new shell would, without the home and the servers of the test session."""
     own = {"HOME", "PATH", "TMPDIR"}
     environment = {name: value for name, value in os.environ.items() if name in own}
     environment |= {"PYTHONPATH": f"{ROOT / 'platform'}{os.pathsep}{ROOT}", "LANG": "C.UTF-8", **variables}
@@ -42,7 +42,7 @@ def left_in(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
-# Runs many commands in one process, one after the other, as `mekiki` would each: starting Python is what costs.
+# Runs many commands in one process, each as `mekiki` would run it. Starting Python is the slow part.
 MANY = """
 import contextlib, io, json, sys
 from mekiki.config.cli import run
@@ -57,7 +57,7 @@ print(json.dumps(answers))
 
 
 def many(commands: list[list[str]], cwd: Path, **variables: str) -> list[tuple[int, str]]:
-    """(exit status, what it said) of each command."""
+    """Return (exit status, output) of each command."""
     done = mekiki(json.dumps(commands), cwd=cwd, program=("-c", MANY), **variables)
     assert done.returncode == 0, done.stderr
     return [(status, said) for status, said in json.loads(done.stdout)]
@@ -267,7 +267,7 @@ def test_status_answers_a_script_when_nothing_runs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(BODIES))
 def test_a_command_has_the_flags_of_its_body(name: str) -> None:
-    """The Django command does the work and is what other programs call; both must know the same options."""
+    """The Django command does the work, and other programs call it. Both must accept the same options."""
     parser = body(name).create_parser("mekiki", name)
     ours = {action.dest: action for action in parser._actions}
     django = {

@@ -1,4 +1,4 @@
-"""The files of deploy/: the same limits before the site as in it, and TLS that the site knows of."""
+"""The files of deploy/: they set the same limits as the site, and TLS in a way that the site knows."""
 
 import re
 import shutil
@@ -25,7 +25,7 @@ SERVICES = COMPOSE["services"]
 
 
 def directive(name: str, text: str = NGINX) -> list[str]:
-    """The values of a directive, in order."""
+    """Return the values of a directive, in order."""
     return re.findall(rf"^\s*{name}\s+(.+);", text, re.MULTILINE)
 
 
@@ -82,7 +82,7 @@ def test_compose_passes_tls_to_the_site_and_the_password_to_nobody_else() -> Non
 
 
 class Echo(BaseHTTPRequestHandler):
-    """Answers with the headers it got."""
+    """A server that answers with the headers of the request."""
 
     protocol_version = "HTTP/1.1"
 
@@ -97,7 +97,7 @@ class Echo(BaseHTTPRequestHandler):
     do_GET = do_POST
 
     def log_message(self, *_arguments: object) -> None:
-        """Say nothing."""
+        """Write no log."""
 
 
 def free_port() -> int:
@@ -125,7 +125,7 @@ def test_nginx_runs_with_the_file(tmp_path: Path) -> None:
     )
     text = text.replace("http {\n", f"http {{\n{temporary}\n", 1)
     file = tmp_path / "nginx.conf"
-    # As root, nginx serves as a user who may not read the folder of a test.
+    # When root runs the test, nginx serves as a user who may not read the folder of a test.
     file.write_text(f"daemon off;\npid {tmp_path}/pid;\nerror_log stderr;\nuser root;\n" + text)
     server = subprocess.Popen(
         ["nginx", "-c", str(file), "-p", str(tmp_path), "-e", "stderr"], stderr=subprocess.PIPE

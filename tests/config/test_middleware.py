@@ -1,4 +1,4 @@
-"""Who sent a request, and the headers every answer has."""
+"""Who sent a request, and the headers that every answer has."""
 
 from typing import Any
 
@@ -20,14 +20,14 @@ def seen(peer: str, **headers: str) -> HttpRequest:
     ("peer", "forwarded", "expected"),
     [
         ("10.0.0.5", "203.0.113.9", "203.0.113.9"),
-        ("10.0.0.5", "198.51.100.66, 203.0.113.9", "203.0.113.9"),  # the client wrote the first
+        ("10.0.0.5", "198.51.100.66, 203.0.113.9", "203.0.113.9"),  # the client wrote the first address
         ("10.0.0.5", "198.51.100.66, 203.0.113.9, 10.1.0.7", "203.0.113.9"),  # two proxies
         ("10.0.0.5", "10.1.0.7, 10.0.0.5", "10.1.0.7"),
         ("10.0.0.5", "2001:db8::7", "2001:db8::7"),
         ("::ffff:10.0.0.5", "203.0.113.9", "203.0.113.9"),
         ("10.0.0.5", "not an address", "10.0.0.5"),
         ("10.0.0.5", "", "10.0.0.5"),
-        ("192.0.2.1", "203.0.113.9", "192.0.2.1"),  # no proxy of ours
+        ("192.0.2.1", "203.0.113.9", "192.0.2.1"),  # not a proxy of ours
         ("", "203.0.113.9", ""),
     ],
 )

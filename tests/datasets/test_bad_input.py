@@ -1,4 +1,4 @@
-"""What people send by mistake or in malice: each refused by name and reason, and the rest goes on."""
+"""Files sent by mistake or by an attacker: refused by name and reason, while the rest is imported."""
 
 import io
 import stat
@@ -31,7 +31,7 @@ BAD_FILES = {
     "7z": (b"7z\xbc\xaf\x27\x1c" + b"\0" * 100, "archive_kind"),
     "truncated-gif": (animation()[:-400], "truncated"),
     "header-only": (png_header(50, 50)[:40], "truncated"),
-    # PostScript: Pillow would hand it to an interpreter were it not for the list of formats.
+    # PostScript: without the list of formats, Pillow would pass the file to an interpreter.
     "eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "not_an_image"),
 }
 
@@ -114,7 +114,7 @@ def test_zip_bomb_is_refused_before_anything_is_unpacked(upload: Upload, dataset
 
 
 def test_lying_directory_is_caught_by_counting(upload: Upload) -> None:
-    """The directory claims 10 bytes; the entry holds 100 million."""
+    """The directory declares 10 bytes. The entry holds 100 million."""
     data = bytearray(zipped({"a.bmp": b"\0" * 100_000_000, "good.jpg": GOOD}))
     first = data.index(b"PK\x01\x02")
     data[first + 24 : first + 28] = struct.pack("<L", 10)
@@ -125,7 +125,10 @@ def test_lying_directory_is_caught_by_counting(upload: Upload) -> None:
 
 
 def test_a_damaged_lzma_entry_is_reported_and_the_rest_is_taken(upload: Upload) -> None:
-    """Python's zipfile reads LZMA, and lets its own kind of error through; the second asks for 4 GB of memory."""
+    """Python's zipfile reads LZMA and raises an error of another type.
+
+    The second entry requests 4 GB of memory.
+    """
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_LZMA) as archive:
         archive.writestr("broken.jpg", picture(3))
@@ -136,7 +139,7 @@ def test_a_damaged_lzma_entry_is_reported_and_the_rest_is_taken(upload: Upload) 
     body = headers[0] + 30 + len("broken.jpg")
     data[body + 12 : body + 60] = b"\xff" * 48
     body = headers[1] + 30 + len("greedy.jpg")
-    data[body + 5 : body + 9] = b"\xff" * 4  # the dictionary's size, after version, length and properties
+    data[body + 5 : body + 9] = b"\xff" * 4  # the dictionary size, after version, length and properties
     batch = upload({"a.zip": bytes(data)})
     found = codes(batch)
     assert found.pop("a.zip/broken.jpg") == "entry_damaged"
@@ -188,7 +191,7 @@ def test_nothing_at_all(upload: Upload) -> None:
 
 
 def test_every_problem_is_told_in_full(db) -> None:
-    """Each message says what happened and what to do, with its numbers filled in, in both languages."""
+    """Each message says what happened and what to do, with its numbers, in both languages."""
     samples = {"limit": 1_048_576, "pixels": 900_000_000, "format": "HEIC", "reason": "no_file_column"}
     for language in ("en", "ja"):
         with translation.override(language):
@@ -203,7 +206,7 @@ def test_every_problem_is_told_in_full(db) -> None:
 def test_a_picture_that_needs_too_much_memory_is_refused_and_the_rest_goes_on(
     upload, dataset: Dataset
 ) -> None:
-    """A PNG of a few bytes may unpack to gigabytes: the header alone decides."""
+    """A PNG of a few bytes may unpack to gigabytes. The header is enough to refuse it."""
     before = imaging.memory_budget.limit
     imaging.memory_budget.set_limit(100 * 1024 * 1024)
     try:

@@ -1,4 +1,4 @@
-"""Datasets through HTTP: create, upload, files of images, settings; who may and who may not."""
+"""Datasets over HTTP: creation, upload, image files, settings, and who may use them."""
 
 import io
 import json
@@ -59,7 +59,7 @@ def test_creating_is_for_those_who_may(stranger: User) -> None:
 
 
 def test_upload_in_parts(admin: User, dataset: Dataset) -> None:
-    """As js/upload.js does: start, a part of many files with their paths, a streamed zip, finish."""
+    """The requests of js/upload.js: start, a part of many files with their paths, a streamed zip, finish."""
     client = client_of(admin)
     urls = client.post(reverse("import-start", args=[dataset.slug]), headers=JSON).json()
     part = {
@@ -75,7 +75,7 @@ def test_upload_in_parts(admin: User, dataset: Dataset) -> None:
     }
     assert client.post(urls["files"] + "?part=0", part).json() == {"taken": 3}
     part["files"] = [sent("a.jpg", picture(1)), sent("a.jpg", picture(2)), sent("bad.jpg", b"text")]
-    # The reply was lost and the part is sent again: nothing is counted twice.
+    # The reply was lost and the part is sent again. Nothing is counted twice.
     assert client.post(urls["files"] + "?part=0", part).json() == {"taken": 0}
     archive = zipped({"inside.jpg": picture(3)})
     response = client.post(
@@ -104,7 +104,10 @@ def test_upload_in_parts(admin: User, dataset: Dataset) -> None:
 
 
 def test_a_body_cut_short_is_taken_back(admin: User, dataset: Dataset) -> None:
-    """A proxy or server may hand on what a broken connection left: no half file may count as sent."""
+    """A proxy or server may pass on the rest of a broken connection.
+
+    An incomplete file must not count as sent.
+    """
     client = client_of(admin)
     urls = client.post(reverse("import-start", args=[dataset.slug]), headers=JSON).json()
     archive = zipped({"inside.jpg": picture(3)})
@@ -167,14 +170,14 @@ def test_problems_come_in_pages(admin: User, dataset: Dataset, upload: Upload) -
     second = client.get(url + first.context["older_url"])
     assert second.content.count(b"not an image") == 50
     assert second.context["older_url"] == ""
-    # Names of entries are the sender's words.
+    # The sender chooses the names of the entries.
     hostile = upload({'<script>alert(1)</script>".txt': b"x"})
     page = client.get(reverse("import-batch", args=[dataset.slug, hostile.pk])).content
     assert b"<script>alert" not in page and b"&lt;script&gt;alert" in page
 
 
 def every_address(dataset: Dataset, image: Image, batch: ImportBatch) -> dict[str, list[tuple[str, str]]]:
-    """Role needed → (method, address)."""
+    """Return the (method, address) pairs by the role that they need."""
     s = dataset.slug
     return {
         "viewer": [
@@ -244,7 +247,7 @@ def test_files_of_an_image(admin: User, dataset: Dataset, upload: Upload) -> Non
     original = get("image-original")
     assert b"".join(original.streaming_content) == data
     assert original["content-type"] == "image/tiff"
-    # The ending follows the content, not the name it came with.
+    # The file ending follows the content, not the uploaded name.
     assert original["content-disposition"] == f"attachment; filename*=utf-8''{quote('部品 <1>.tif')}"
     for name in ("image-thumb", "image-display"):
         response = get(name)

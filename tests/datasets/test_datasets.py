@@ -1,4 +1,4 @@
-"""Making datasets, changing settings, archiving."""
+"""Creating datasets, changing settings, archiving."""
 
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError

@@ -1,4 +1,7 @@
-"""What is kept of good files: hashes, derivatives, metadata, counts that stay right through kills and races."""
+"""What an import stores of valid files: hashes, derivatives, metadata, and counts.
+
+The counts stay right when processes are killed or run at the same time.
+"""
 
 import io
 import threading
@@ -56,7 +59,7 @@ def test_orientation_is_applied_for_people_and_encoders(upload: Upload) -> None:
     left_white = Pillow.new("L", (60, 40), 0)
     left_white.paste(255, (0, 0, 20, 40))
     exif = Pillow.Exif()
-    exif[0x0112] = 6  # shown turned by 90° clockwise: the left side becomes the top
+    exif[0x0112] = 6  # shown turned clockwise by 90°: the left side becomes the top
     out = io.BytesIO()
     left_white.save(out, "JPEG", exif=exif, quality=95)
     upload({"turned.jpg": out.getvalue()})
@@ -122,7 +125,10 @@ def test_audit_key_is_what_workers_compute(upload: Upload, dataset: Dataset) -> 
 
 
 def test_names_in_zips(upload: Upload) -> None:
-    """UTF-8 with the flag, UTF-8 without, Shift-JIS without; a character whose second byte is a backslash."""
+    """Names in UTF-8 with and without the flag, and in Shift-JIS without it.
+
+    One character has a backslash as its second byte.
+    """
     out = io.BytesIO()
     placeholders = {}
     with zipfile.ZipFile(out, "w") as archive:
@@ -130,7 +136,7 @@ def test_names_in_zips(upload: Upload) -> None:
         for i, raw in enumerate(
             ["傷/ライン3.jpg".encode("cp932"), "表面.jpg".encode("cp932"), "がぎ.jpg".encode()], 2
         ):
-            name = chr(ord("v") + i) * len(raw)  # not a digit: JPEG tables hold runs of "2"
+            name = chr(ord("v") + i) * len(raw)  # not a digit, because JPEG tables contain runs of "2"
             placeholders[name.encode()] = raw
             archive.writestr(name, picture(i))
     data = out.getvalue()
@@ -197,14 +203,14 @@ def test_the_end_of_an_import(upload: Upload, dataset: Dataset, admin: User) -> 
     assert (event.actor_id, event.dataset_id, event.object_id) == (admin.pk, dataset.pk, str(batch.pk))
     assert not Path(batch.location).exists()
     assert Job.objects.filter(kind=Kind.ENCODE, dataset=dataset).count() == 1
-    # The worker may be told twice.
+    # A worker may get the same message twice.
     again = services.run_import(batch=batch, progress=lambda done, total: None)
     assert (again.added, again.rejected) == (1, 1)
     assert Event.objects.filter(kind="images.imported").count() == 1
 
 
 class KilledError(Exception):
-    """Stands for kill -9: nothing of the import's own code runs after it."""
+    """An exception in place of kill -9: none of the import's own code runs after it."""
 
 
 def test_killed_and_run_again_counts_nothing_twice(
@@ -238,14 +244,14 @@ def test_killed_and_run_again_counts_nothing_twice(
     assert (done.added, done.duplicates, done.rejected) == (15, 5, 3)
     assert Image.objects.count() == 15 == len(stored(dataset)) == len(stored(dataset, "thumbs"))
     assert calls[0] == (0, 23) and calls[-1] == (23, 23)
-    # What was stored is not decoded again.
+    # Stored files are not decoded again.
     assert len(decoded) <= 15 - stored_before + 5 + 2
 
 
 def test_killed_between_file_and_row(
     upload: Upload, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The file is stored, the row is not: the next run writes the row and leaves one file."""
+    """The file is stored and the row is not. The next run writes the row and leaves one file."""
     with monkeypatch.context() as patch, pytest.raises(KilledError):
         patch.setattr(pipeline._Run, "finish", lambda *_args: (_ for _ in ()).throw(KilledError))
         upload({"a.jpg": picture(1)})
@@ -262,7 +268,7 @@ def test_two_imports_of_the_same_files_at_once(dataset: Dataset, admin: User, tm
     for _ in range(2):
         services.import_folder(dataset=dataset, path=tmp_path, user=admin)
         batches.append(ImportBatch.objects.latest("pk"))
-    # A third worker runs the second import again, as after a broker's repeated message.
+    # A third worker runs the second import again, as after a repeated message of the broker.
     runs = [batches[0], batches[1], batches[1]]
     start = threading.Barrier(len(runs))
     errors: list[BaseException] = []

@@ -1,4 +1,4 @@
-"""The report of an import: every line by outcome, on the page, as CSV, through the API and on the command line."""
+"""The report of an import: lines by outcome, on the page, as CSV, by the API and by the command line."""
 
 import csv
 import io

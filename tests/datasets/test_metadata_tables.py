@@ -1,4 +1,7 @@
-"""metadata.csv: rows find their images where that is sure; a corrected table updates known images; nothing vanishes."""
+"""Tables metadata.csv: their rows match images only where the match is certain.
+
+A corrected table updates known images, and every row is reported.
+"""
 
 import io
 import time
@@ -42,7 +45,7 @@ def found() -> dict[str, dict[str, str]]:
 )
 @pytest.mark.parametrize("folder", ["", "line3/"])
 def test_rows_that_name_an_image_differently(upload: Upload, cells: tuple[str, str], folder: str) -> None:
-    """With a folder, the table lies beside the images, as a folder that is sent whole has it."""
+    """With a folder, the table lies next to the images, as in an uploaded folder."""
     table = f"file,line\n{cells[0]},3\n{cells[1]},4\n".encode()
     batch = upload({f"{folder}{name}": data for name, data in TWO.items()} | {f"{folder}metadata.csv": table})
     assert found() == {f"{folder}img_0001.png": {"line": "3"}, f"{folder}img_0002.png": {"line": "4"}}
@@ -126,7 +129,7 @@ def test_a_corrected_table_updates_known_images(
     client.force_login(admin)
     page = client.get(reverse("import-batch", args=[dataset.slug, batch.pk])).content.decode()
     assert "Metadata of known images changed" in page
-    # The same table once more changes nothing, and says nothing of a change.
+    # Importing the same table again changes nothing and reports no change.
     again = upload({"metadata.csv": corrected})
     assert (again.metadata_changed, codes(again)) == (0, {})
     assert Event.objects.filter(kind="images.metadata_changed").count() == 1
@@ -250,7 +253,7 @@ def test_encodings_and_separators(upload: Upload, data: bytes) -> None:
 
 
 def test_tables_of_one_folder_are_read_in_one_encoding(upload: Upload) -> None:
-    """The second alone could be UTF-8: its bytes are two half-width characters, or one Latin letter."""
+    """The second file alone could be UTF-8: its bytes are two half-width characters or one Latin letter."""
     upload(
         {
             "x/a.png": picture(1),
@@ -305,7 +308,7 @@ def test_rows_above_the_bound_are_listed(upload: Upload, monkeypatch: pytest.Mon
 
 
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
-    """40,000 rows as objects took 40 MB."""
+    """40,000 rows as objects used 40 MB."""
     table = b"file,line,lot\n" + b"".join(b"part-%06d.png,3,A%d\n" % (n, n) for n in range(40_000))
     store = TableStore(tmp_path)
     tracemalloc.start()
@@ -370,7 +373,7 @@ def test_an_import_killed_after_its_images_counts_changes_once(
 
 
 def test_many_folders_with_the_same_file_names(upload: Upload) -> None:
-    """Full paths of another machine: two parts of a path tell the images apart."""
+    """Full paths of another machine. Two parts of a path distinguish the images."""
     files = {f"c{i}/{j}.png": picture(10 * i + j) for i in range(8) for j in range(8)}
     rows = "".join(f"D:\\data\\{name.replace('/', chr(92))},{name}\n" for name in files)
     batch = upload(files | {"metadata.csv": f"file,k\n{rows}".encode()})

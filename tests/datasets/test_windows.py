@@ -1,4 +1,7 @@
-"""Pixel windows: one for a camera, estimated once, changed by an admin, and never by a file's own maximum."""
+"""Pixel windows: one for each camera, estimated once, and changed only by an admin.
+
+A file's own maximum never changes a window.
+"""
 
 import io
 from collections.abc import Callable
@@ -25,7 +28,7 @@ Upload = Callable[[Files], ImportBatch]
 
 
 def scene(number: int, spot: int = 0, hot: int = 0) -> np.ndarray:
-    """A grey scene of 10 bits, the same for each number but for one corner, with a bright spot or a hot pixel."""
+    """Return a grey scene of 10 bits that varies in one corner, with a bright spot or a hot pixel."""
     values = np.linspace(0, 890, 16_000).astype(np.uint16).reshape(100, 160)
     values[0, :8] = number
     if spot:
@@ -41,7 +44,7 @@ def shown(image: Image) -> np.ndarray:
 
 
 def codes(batch: ImportBatch) -> dict[str, str]:
-    """Name → code of every line of the report but those of duplicates."""
+    """Return the code of every line of the report by name, without duplicates."""
     return dict(batch.problems.exclude(code="duplicate").values_list("name", "code"))
 
 
@@ -50,7 +53,7 @@ def by_name() -> dict[str, Image]:
 
 
 def test_pictures_of_one_dataset_stay_comparable(upload: Upload) -> None:
-    """A spot a little brighter, or one hot pixel, does not change how the rest of the picture is shown."""
+    """A slightly brighter spot or one hot pixel does not change how the rest of the picture is displayed."""
     upload(
         {
             "a.tif": tiff(scene(1, spot=1000)),
@@ -259,7 +262,7 @@ def test_the_settings_show_it_and_ask_before_a_change(
     assert "still shown by the values before" in page and "set by an admin" in page
     assert client.get(f"{base}windows/{window.pk + 999}/").status_code == 404
     client.post(address, {"estimate": "1", "agreed": "1"})
-    assert Job.objects.filter(kind=Kind.REBUILD_PICTURES).count() == 1  # the first one is still active
+    assert Job.objects.filter(kind=Kind.REBUILD_PICTURES).count() == 1  # the first job is still active
 
 
 def test_a_browser_asks_again_for_what_may_change(window: PixelWindow, admin: User, client: Client) -> None:
@@ -284,7 +287,7 @@ def test_constraints(window: PixelWindow) -> None:
 
 
 def test_a_corrected_camera_moves_the_image_to_its_window(upload: Upload, admin: User) -> None:
-    """Seen: the metadata said camera b, and the picture stayed in the window of a, for ever and without a word."""
+    """A former defect: the metadata named camera b, but the picture stayed in the window of camera a."""
     table = "file,camera\n"
     files = {"a.tif": tiff(scene(1)), "b.tif": tiff(scene(2) * 16), "c.tif": tiff(scene(3) * 16)}
     upload({**files, "metadata.csv": (table + "a.tif,a\nb.tif,b\nc.tif,a\n").encode()})

@@ -1,4 +1,4 @@
-"""A click must not hit what has replaced what the person saw: pages that load again, and double clicks."""
+"""A click must not reach a control that replaced the visible one: reloaded pages and double clicks."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Another encoder in a real Chromium against the real platform: chosen, prepared, compared, switched to, taken back."""
+"""Changing the encoder in a real Chromium: choose, prepare, compare, switch, roll back."""
 
 import subprocess
 import sys
@@ -88,8 +88,10 @@ def predicted(page: Page, images: int, seconds: float = 300) -> None:
 
 
 def confirmed(page: Page, button: str, yes: str) -> None:
-    """Press a button that asks, and answer yes; the answer has arrived when this returns, so that leaving the page
-    cannot take it back."""
+    """Press a button that asks for confirmation, and confirm.
+
+    Returns after the answer has arrived, so that leaving the page cannot undo it.
+    """
     page.get_by_role("button", name=button).click()
     with page.expect_response(lambda response: response.request.method == "POST"):
         page.locator("#confirm-dialog").get_by_role("button", name=yes).click()
@@ -125,7 +127,7 @@ def test_another_encoder_from_choice_to_the_way_back(
     for each in pages.values():
         each.set_default_timeout(120_000)
 
-    # Chosen: from the folder the operator put there
+    # Chosen from the folder where the operator placed the model.
     go(page, "/d/colours/models/encoder/")
     expect(page.locator("main")).to_contain_text("recommended here")
     shots(pages, "1-choice")
@@ -133,11 +135,11 @@ def test_another_encoder_from_choice_to_the_way_back(
     page.get_by_role("button", name="line-camera").click()
     expect(page.locator("main")).to_contain_text("line-camera")
 
-    # Ready: the page loads itself again when the job ends
+    # The page reloads itself when the job ends.
     expect(page.get_by_role("button", name="Switch over…")).to_be_visible()
     main = page.locator("main")
     expect(main).to_contain_text("Accuracy, on the audit sample")
-    # From so few audited images the interval comes first.
+    # With so few audited images the interval is shown first.
     expect(main).to_contain_text("the interval becomes narrower with more audited images")
     expect(main).to_contain_text("They are not the accuracy")
     expect(main).to_contain_text("12 are read")
@@ -146,7 +148,7 @@ def test_another_encoder_from_choice_to_the_way_back(
     expect(page.locator("main")).to_contain_text("12 are read")
     page.screenshot(path=SHOTS / "encoder-3-labels.png", full_page=True)
 
-    # Switched over by one act, with one confirmation
+    # Switched with one confirmation.
     go(page, "/d/colours/models/encoder/")
     confirmed(page, "Switch over…", "Switch over")
     wait_for_text(page, "/d/colours/models/encoder/", "Revert the change", 300)
@@ -158,7 +160,7 @@ def test_another_encoder_from_choice_to_the_way_back(
     go(page, "/d/colours/activity/")
     expect(page.locator("main")).to_contain_text("Encoder switched over")
 
-    # Taken back
+    # Rolled back.
     go(page, "/d/colours/models/encoder/")
     confirmed(page, "Revert the change…", "Revert the change")
     wait_for_text(page, "/d/colours/models/encoder/", "In use: pocket", 300)

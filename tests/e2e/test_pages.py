@@ -1,4 +1,7 @@
-"""Every page, in both languages, wide and on a phone: no axe violation, no console error, no sideways scroll."""
+"""Every page in both languages, wide and on a phone.
+
+No axe violation, no console error, no sideways scroll.
+"""
 
 import re
 from collections.abc import Iterator
@@ -43,7 +46,7 @@ SIZES = {"wide": (1280, 860), "phone": (390, 844)}
 
 
 def scene() -> tuple[Any, Any]:
-    """An admin and a dataset in the middle of its life."""
+    """Create an admin and a dataset with data on every page."""
     admin = UserFactory(username="aiko", is_superuser=True, is_staff=True, may_create_datasets=True)
     dataset = DatasetFactory(
         slug="line-3",
@@ -55,7 +58,7 @@ def scene() -> tuple[Any, Any]:
     labels = [LabelFactory(dataset=dataset, name=name) for name in names]
     prompts = PromptSetFactory(dataset=dataset)
     images = [ImageFactory(dataset=dataset, stored=True) for _ in range(24)]
-    dataset.max_images, dataset.max_bytes = len(images), 1024**3  # full: the pages say so
+    dataset.max_images, dataset.max_bytes = len(images), 1024**3  # full, and the pages show it
     dataset.save()
     encoder = EncoderFactory()
     heads = [
@@ -96,7 +99,7 @@ def scene() -> tuple[Any, Any]:
 
 
 def addresses(slug: str) -> dict[str, str]:
-    """Name of a page → its address, for every page that needs no further object."""
+    """Return the address of every page that needs no further object, by the name of the page."""
     found = {}
     names = [
         "home",
@@ -159,7 +162,7 @@ def log_in(page: Page, live_server: Any, user: Any, language: str) -> None:
 
 
 def look(page: Page, url: str, name: str, language: str, expected: int = 200) -> list[str]:
-    """Open a page and return all that is wrong with it."""
+    """Open a page and return all problems."""
     wrong: list[str] = []
 
     def console(message: Any) -> None:
@@ -172,14 +175,15 @@ def look(page: Page, url: str, name: str, language: str, expected: int = 200) ->
     failed = lambda error: wrong.append(f"script: {error}")  # noqa: E731
     page.on("pageerror", failed)
     response = page.goto(url)
-    # The review station fetches its image after the page; elsewhere the pictures are part of it.
+    # The review station loads its image after the page. On other pages the pictures are part of the page.
     page.wait_for_timeout(700 if name.startswith("review") else 150)
     assert response is not None
     if response.status != expected:
         wrong.append(f"status {response.status}")
     SHOTS.mkdir(exist_ok=True)
     page.screenshot(path=SHOTS / f"{name}-{language}-{page.size_name}.png", full_page=True)  # type: ignore[attr-defined]
-    # Without "preload" axe would copy the style sheets into the page, which the strict CSP refuses, loudly.
+    # Without "preload", axe would copy the style sheets into the page, and the strict CSP would report
+    # errors.
     for violation in Axe().run(page, options={"preload": False}).response["violations"]:
         nodes = "; ".join(node["html"][:160] for node in violation["nodes"][:3])
         wrong.append(f"axe {violation['id']} ({violation['impact']}): {nodes}")
@@ -209,11 +213,11 @@ def test_every_page_is_sound(page: Page, live_server: Any, language: str):
 
 
 def test_what_admins_act_on_is_sound(page: Page, live_server: Any, language: str):
-    """Failed work and the events of everything; flags with their notes; heads that can and cannot be used."""
+    """Failed work and all events, flags with their notes, heads that can and heads that cannot be used."""
     admin, dataset = scene()
     head = dataset.heads.get(version=1)
     HeadFactory(dataset=dataset, prompt_set=head.prompt_set, label_ids=head.label_ids)
-    dataset.max_images = None  # the flagged images come on top of a full dataset
+    dataset.max_images = None  # the flagged images are additional to a full dataset
     dataset.save()
     notes = ["", "暗くて見えない。\n照明を確認してください。", "too dark to judge " * 30, "x" * 400]
     for note in notes:
@@ -241,7 +245,7 @@ def test_what_admins_act_on_is_sound(page: Page, live_server: Any, language: str
 def test_the_pages_of_the_platform_are_sound(
     page: Page, live_server: Any, language: str, mail: str, settings: Any, tmp_path: Path
 ) -> None:
-    """Seals with their mails, the own account, a user, the site's settings and the state of the system."""
+    """Seals with their mails, the account page, a user, the site's settings and the system page."""
     if mail == "with":
         settings.EMAIL_HOST, settings.PUBLIC_URL = "mail.example", "https://mekiki.example"
     settings.HOME = tmp_path
@@ -289,7 +293,10 @@ def test_the_pages_of_the_platform_are_sound(
 
 
 def test_the_page_of_a_head_with_everything_on_it_is_sound(page: Page, live_server: Any, language: str):
-    """Kinds compared, reliability, confusion, the curve, a repetition; of five labels, of eighty, of the prompts alone."""
+    """Compared kinds, reliability, confusion, curve and repetition.
+
+    Heads of five labels, of eighty labels, and of prompts only.
+    """
     admin, dataset = scene()
     full = dataset.heads.get(version=3)
     ids = full.label_ids
@@ -329,7 +336,7 @@ def test_the_page_of_a_head_with_everything_on_it_is_sound(page: Page, live_serv
         wrong += [
             f"{slug} {version}: {line}" for line in look(page, address, f"head-{slug}-{version}", language)
         ]
-    page.locator("details:has(.confusion) > summary").click()  # the page is still that of eighty labels
+    page.locator("details:has(.confusion) > summary").click()  # the page still shows eighty labels
     page.screenshot(path=SHOTS / f"head-many-open-{language}-{page.size_name}.png", full_page=True)  # type: ignore[attr-defined]
     if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
         wrong.append("a large table scrolls the page, not itself")
@@ -372,7 +379,7 @@ def test_the_login_page_is_sound(page: Page, live_server: Any, language: str):
 
 
 def test_no_page_shows_an_untranslated_marker(live_server: Any):
-    """A page in Japanese has Japanese in every heading of its own."""
+    """A Japanese page has Japanese in each of its headings."""
     admin, dataset = scene()
     client = Client(headers={"accept-language": "ja"})
     client.force_login(admin)

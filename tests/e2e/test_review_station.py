@@ -1,4 +1,4 @@
-"""The review station in a real Chromium: two people at once, the keyboard alone, lost connections, blind images."""
+"""The review station in a real Chromium: two users, keyboard only, lost connections, blind images."""
 
 import re
 import threading
@@ -212,7 +212,7 @@ def test_an_empty_queue_says_why_and_fills_by_itself(enter: Callable[..., Page])
 
 
 def test_the_next_image_is_there_before_it_is_asked_for(enter: Callable[..., Page]):
-    """How fast it is painted is measured in benchmarks/review_latency.py; that it needs no network is held here."""
+    """The next image needs no network. benchmarks/review_latency.py measures how fast it is painted."""
     station = station_with(30)
     page = enter(station, station.reviewer())
     first = item_of(page)

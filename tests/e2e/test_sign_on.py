@@ -1,4 +1,4 @@
-"""Single sign-on in a real Chromium against a real provider: first sign-on, linking, confirming, cancelling."""
+"""Single sign-on in Chromium with a real provider: first sign-on, linking, confirming, cancelling."""
 
 import json
 import re
@@ -29,7 +29,7 @@ def idp() -> Iterator[oidc.Provider]:
 
 
 def is_clean(page: Page, name: str) -> None:
-    """No fault that axe finds, no sideways scrolling at 390 px; a picture of both widths."""
+    """Check a page with axe and for sideways scrolling at 390 px, and save pictures of both widths."""
     SHOTS.mkdir(exist_ok=True)
     for width in (1280, 390):
         page.set_viewport_size({"width": width, "height": 844})
@@ -65,7 +65,7 @@ def test_single_sign_on_from_the_first_to_the_last(
     page.on("console", lambda said: problems.append(said.text) if "Content Security" in said.text else None)
     button = page.locator("form[action='/accounts/sign-on/'] button")
 
-    # Cancelled, then the first sign-on, by the keyboard, to the page that was asked for.
+    # A cancelled sign-on, then the first sign-on by keyboard, which leads to the requested page.
     page.goto(f"{live_server.url}/accounts/login/?next=/accounts/me/")
     is_clean(page, f"sign-on-login-{language}")
     button.press("Enter")
@@ -81,7 +81,7 @@ def test_single_sign_on_from_the_first_to_the_last(
     assert not kei.has_usable_password() and not kei.memberships.exists()
     is_clean(page, f"sign-on-account-{language}")
 
-    # The only way in stays; a sensitive act is confirmed by signing on again.
+    # The only login method cannot be removed. A new sign-on confirms a sensitive action.
     let_pass()
     page.on("dialog", lambda dialog: dialog.accept())
     page.click("form[action$='/unlink/'] button")
@@ -100,7 +100,7 @@ def test_single_sign_on_from_the_first_to_the_last(
     page.goto(f"{live_server.url}/accounts/sessions/")
     is_clean(page, f"sign-on-sessions-{language}")
 
-    # Somebody with a password links on the own page, and logs in with it.
+    # A user with a password links an identity on the account page and logs in with it.
     context.clear_cookies()
     UserFactory(username="aiko")
     page.goto(f"{live_server.url}/accounts/login/?next=/accounts/me/")

@@ -1,4 +1,4 @@
-"""Uploading in a real browser: files, a folder and a zip by dialog and by drop; a broken connection; stop."""
+"""Uploading in a browser: by dialog and by drop, over a broken connection, and stopped."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +28,7 @@ def dataset() -> Dataset:
 
 @pytest.fixture
 def imports(page: Page, live_server: Any, dataset: Dataset) -> Iterator[Page]:
-    """The import page, logged in as its admin. Any error in the console fails the test."""
+    """Open the import page as its admin. Any error in the console fails the test."""
     client = Client()
     client.force_login(User.objects.get(username="ada"))
     cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
@@ -58,7 +58,7 @@ def test_files_by_dialog_and_what_became_of_them(imports: Page, tmp_path: Path) 
     imports.reload()
     expect(imports.get_by_text("傷.txt")).to_be_visible()
     expect(imports.get_by_text("This file is not an image, although its name suggests one.")).to_be_visible()
-    # The pages that only exist after an import, wide and on a phone.
+    # The pages that exist only after an import, wide and on a phone.
     root = imports.url.split("/import/")[0]
     image = Image.objects.latest("pk")
     for address in (

@@ -1,4 +1,4 @@
-"""Backups and restores: real databases, real files, real processes."""
+"""Backups and restores with real databases, real files and real processes."""
 
 import hashlib
 import http.cookiejar
@@ -35,12 +35,12 @@ NewPlatform = Callable[..., Platform]
 
 
 def url_of(name: str = "") -> str:
-    """The address of a database beside the one the tests write to, or of that."""
+    """Return the address of the tests' database, or of another database on the same server."""
     return superuser_url(name or connection.settings_dict["NAME"])
 
 
 def empty_database(name: str) -> str:
-    """The address of a new database."""
+    """Create an empty database and return its address."""
     with psycopg.connect(superuser_url(), autocommit=True) as cursor:
         cursor.execute(f"DROP DATABASE IF EXISTS {name}")
         cursor.execute(f"CREATE DATABASE {name}")
@@ -49,7 +49,10 @@ def empty_database(name: str) -> str:
 
 @pytest.fixture
 def site(transactional_db: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
-    """The home of this session as a home of its own: its database is the tests', its files are few."""
+    """Copy the home of this session.
+
+    Its database is the tests' database, and it has few files.
+    """
     monkeypatch.setenv("DATABASE_URL", url_of())
     shutil.rmtree(settings.HOME / "files", ignore_errors=True)
     yield Path(settings.HOME)
@@ -60,7 +63,7 @@ def site(transactional_db: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 @pytest.fixture
 def embedded(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """From here on there is no DATABASE_URL."""
+    """Remove DATABASE_URL for the rest of the test."""
     return lambda: monkeypatch.delenv("DATABASE_URL")
 
 
@@ -146,7 +149,7 @@ def test_a_backup_made_while_people_answer_is_restored_on_another_path(
         assert restored.execute(query, [judged.dataset.pk]).fetchone() == (events,)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             restored.execute("DELETE FROM audit_event")
-    # The login works, and the label set is the same, by the same key.
+    # The login works, and the label set is the same, signed by the same key.
     opener = urllib.request.build_opener(
         urllib.request.HTTPCookieProcessor(jar := http.cookiejar.CookieJar())
     )
@@ -169,7 +172,7 @@ def test_a_backup_made_while_people_answer_is_restored_on_another_path(
     assert (done.returncode, state["running"], state["url"]) == (0, True, platform.url)
     assert set(state["processes"]) == {"postgres", "valkey", "web"}
     assert state["database"]["images"] == 72
-    # The new home is a platform of its own; the old one may go on.
+    # The new home is an independent platform, and the old one may continue.
     assert identity.read(home) is not None
     assert identity.read(home) != identity.read(site)
 
@@ -278,7 +281,7 @@ def test_killed_in_the_middle_nothing_half_is_left_and_the_next_one_works(
         assert polite.wait(30) == 130
         assert [p.name for p in tmp_path.iterdir()] == ["b.tar"]
 
-        # A restore that is killed leaves a home that does not start, and the next one begins anew.
+        # A killed restore leaves a home that does not start, and the next restore begins again.
         embedded()
         environment.pop("DATABASE_URL")
         home = tmp_path / "home"
@@ -297,7 +300,7 @@ def test_killed_in_the_middle_nothing_half_is_left_and_the_next_one_works(
 def test_a_stopped_home_is_backed_up_and_a_database_of_ones_own_restored_to(
     tmp_path: Path, embedded: Callable[[], None], monkeypatch: pytest.MonkeyPatch, site: Path
 ) -> None:
-    """Both other ways: the server is started for the backup, and DATABASE_URL receives the restore."""
+    """The server is started for the backup, and the restore writes to DATABASE_URL."""
     from mekiki.audit.models import Event
     from tests.factories import UserFactory
 
@@ -317,15 +320,15 @@ def test_a_stopped_home_is_backed_up_and_a_database_of_ones_own_restored_to(
     monkeypatch.setenv("DATABASE_URL", theirs)
     restore(again.file, tmp_path / "third")
     assert people(theirs) == [("kept",)]
-    with psycopg.connect(theirs) as database:  # a restore keeps times that no insertion could have now
+    with psycopg.connect(theirs) as database:  # a restore keeps times that an insertion could not have now
         query = "SELECT count(*) FROM audit_event WHERE at = '2001-01-01T00:00:00Z'"
         assert database.execute(query).fetchone() == (1,)
     assert not (tmp_path / "third" / "postgres").exists()
-    # A database that is in use is never written to.
+    # A restore never writes to a database that is in use.
     with pytest.raises(PlainError, match="holds tables already"):
         restore(again.file, tmp_path / "fourth")
     assert not (tmp_path / "fourth").exists()
-    # A damaged backup leaves nothing in it either.
+    # A damaged backup leaves nothing in the database either.
     empty = empty_database("stays_empty")
     monkeypatch.setenv("DATABASE_URL", empty)
     cut = tmp_path / "cut.tar"

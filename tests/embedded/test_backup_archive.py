@@ -1,4 +1,4 @@
-"""The file of a backup, good, damaged and hostile, and what a restore does with it."""
+"""The file of a backup, valid, damaged and hostile, and what a restore does with it."""
 
 import io
 import json
@@ -20,12 +20,12 @@ from mekiki.embedded.lock import AlreadyRunningError, HomeLock
 
 @pytest.fixture
 def embedded(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """From here on there is no DATABASE_URL."""
+    """Remove DATABASE_URL for the rest of the test."""
     return lambda: monkeypatch.delenv("DATABASE_URL")
 
 
 def small_backup(path: Path, entries: dict[str, bytes] | None = None) -> Path:
-    """A backup with these entries and a right list of sums."""
+    """Write a backup with these entries and a correct list of checksums."""
     entries = (
         {archive.HEADER: b"{}", archive.DUMP: b"dump", "files/a": b"A" * 700} if entries is None else entries
     )
@@ -84,7 +84,7 @@ def test_every_changed_byte_and_every_cut_is_noticed(tmp_path: Path) -> None:
         changed[at] ^= 0x20
         bad.write_bytes(changed)
         try:
-            assert read_all(bad) == content  # bytes of a header that mean nothing, or padding
+            assert read_all(bad) == content  # bytes of a header that have no meaning, or padding
         except archive.DamagedError:
             continue
         assert at % 512 >= 100 or good[at] == 0

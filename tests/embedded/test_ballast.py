@@ -1,4 +1,4 @@
-"""The room that is kept for the database: given up on a full disk, made again when there is room."""
+"""The disk space that is reserved for the database: released on a full disk, reserved again later."""
 
 import time
 from pathlib import Path
@@ -27,7 +27,7 @@ def test_the_ballast_is_given_up_in_need_and_made_again(tmp_path: Path) -> None:
         filler = fill(folder)
         assert ballast.look() == "given up"
         assert room(folder) == 2 * MB
-        # Not made again before the reserve is free beside it.
+        # It is not reserved again before the other reserve is free as well.
         assert ballast.look() == ""
         filler.unlink()
         filler = fill(folder, leave=9 * MB)
@@ -59,7 +59,7 @@ def test_the_supervisor_says_what_is_short_and_starts_who_waited(
         said = (folder / "home" / "logs" / "mekiki.log").read_text()
         for words in ("given up", "less than 8 MB is free", "There is room on the disk again"):
             assert words in said
-    # A disk that is gone stops nobody either: it is reported.
+    # A missing disk stops nothing. It is reported.
     monkeypatch.setattr("os.statvfs", lambda folder: (_ for _ in ()).throw(OSError(116, "Stale file handle")))
     supervisor._look_at_disk()
     assert supervisor._shortage == disk.READ_ONLY

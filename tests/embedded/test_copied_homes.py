@@ -1,4 +1,4 @@
-"""A home that was copied or moved: real copies by `cp -a`, while it runs and while it is stopped."""
+"""A copied or moved home: real copies by `cp -a`, of a running and of a stopped home."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def copy(source: Path, target: Path) -> Path:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
-    """A home that was used, with a database outside it when root runs the tests."""
+    """Create a home that was used, with a database outside it when root runs the tests."""
     folder = tmp_path / "工場 A"
     folder.mkdir(mode=0o700)
     for name in ("run", "logs"):
@@ -99,14 +99,14 @@ def test_a_moved_home_goes_on_with_one_sentence(home: Path, tmp_path: Path) -> N
     said = identity.settle(copied)
     assert said is not None
     assert str(moved) in said
-    # The notes of processes are of the folder it was copied from.
+    # The notes about processes belong to the original folder.
     assert not list((copied / "run").glob("*.pid"))
     if os.geteuid() == 0:
         assert places.database_owner(copied / "postgres") == copied / "postgres"
 
 
 def test_a_home_that_was_left_running_is_told_apart_when_it_was_copied(home: Path, tmp_path: Path) -> None:
-    if (home / "postgres").is_symlink():  # as an ordinary user's, whose database lies inside
+    if (home / "postgres").is_symlink():  # as for an ordinary user, whose database lies inside the home
         places.discard(home / "postgres")
         (home / "postgres" / "data").mkdir(parents=True)
     (home / "postgres" / "data" / "postmaster.pid").write_text("1\n/elsewhere\n")
@@ -118,7 +118,7 @@ def test_a_home_that_was_left_running_is_told_apart_when_it_was_copied(home: Pat
 
 
 def test_the_original_put_back_in_place_of_a_copy_is_refused(home: Path, tmp_path: Path) -> None:
-    """The copy took the original's path: both would open one database as root."""
+    """The copy has the path of the original. As root, both would open one database."""
     twin = copy(home, tmp_path / "copy")
     away = home.rename(tmp_path / "away")
     twin.rename(home)
@@ -146,7 +146,10 @@ def test_a_damaged_or_hostile_note_is_no_obstacle(home: Path) -> None:
 
 
 def as_another_user(act: Callable[[], object], user: str = "nobody") -> str:
-    """What an act says when another user does it; the process is forked, with everything loaded."""
+    """Return the output of a command of another user.
+
+    The process is forked, with all modules loaded.
+    """
     import pwd
 
     reader, writer = os.pipe()
@@ -178,7 +181,7 @@ def test_another_user_is_told_whose_home_it_is(home: Path, tmp_path: Path) -> No
         with HomeLock(home):
             pass
 
-    # Parallel test runs add a folder of their own to the path.
+    # Parallel test runs add their own folder to the path.
     for folder in (tmp_path, *tmp_path.parents):
         if folder.stat().st_uid == os.geteuid() and folder.is_relative_to(
             Path(tempfile.gettempdir()) / "pytest-of-root"
@@ -189,7 +192,7 @@ def test_another_user_is_told_whose_home_it_is(home: Path, tmp_path: Path) -> No
     assert str(home) in said
     assert "root" in said
     assert "MEKIKI_HOME" in said
-    # A copy of one's own, whose original can no longer be seen.
+    # A copy whose original no longer exists.
     twin = copy(home, tmp_path / "theirs")
     if (twin / "postgres").is_symlink():
         (twin / "postgres").unlink()
@@ -233,7 +236,7 @@ def test_a_copy_of_a_running_home_touches_nothing_of_the_original(
         text=True,
     )
     assert "not running" in done.stderr
-    # Stopped, it is refused as well; with the original gone it goes on, and has its data.
+    # A stopped copy is refused too. Without the original it starts and has its data.
     owner = connecting.owner_url(original.home, original.database_url)
     with psycopg.connect(owner, autocommit=True) as connection:
         connection.execute("CREATE TABLE proof (n int)")
@@ -262,7 +265,7 @@ def test_a_database_of_a_newer_version_is_refused() -> None:
         recorder.record_applied("datasets", "9999_from_the_future")
     with pytest.raises(NewerVersionError, match="9999_from_the_future"):
         first.bring_up_to_date(None)  # type: ignore[arg-type]
-    # Apps that are not ours, and were removed, do not matter.
+    # Removed apps of other projects do not matter.
     with as_owner():
         recorder.record_unapplied("datasets", "9999_from_the_future")
         recorder.record_applied("someone_elses", "0001_initial")

@@ -1,4 +1,4 @@
-"""The first start of a home asks, on a terminal, for somebody who can log in."""
+"""The first start of a home asks on a terminal for the first admin."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ from tests.embedded.conftest import EMBEDDED, processes_of
 
 
 class Terminal:
-    """`mekiki up` on a terminal of its own, as a person sees it."""
+    """`mekiki up` on its own terminal, as a user sees it."""
 
     def __init__(self, home: Path) -> None:
         self.home, self.said = home, ""
@@ -29,13 +29,13 @@ class Terminal:
         command = [sys.executable, "-m", "mekiki", "up", "--port", "0", "--no-worker", "--no-beat"]
         self.pid, self.handle = pty.fork()
         if self.pid == 0:
-            # As a shell on a terminal leaves it: what runs these tests in the background may have had them ignored.
+            # The signals as a shell leaves them: the program that runs these tests may ignore them.
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             signal.signal(signal.SIGHUP, signal.SIG_DFL)
             os.execve(command[0], command, environment)
 
     def until(self, text: str, seconds: float = 60.0) -> str:
-        """Read until `text` was said; what was said before it since the last call."""
+        """Read until `text` appears and return the output since the last call."""
         deadline = time.monotonic() + seconds
         while text not in self.said:
             assert time.monotonic() < deadline, f"{text!r} was never said:\n{self.said}"
@@ -52,7 +52,7 @@ class Terminal:
         os.write(self.handle, f"{text}\n".encode())
 
     def end(self) -> int:
-        """Wait for its end; the exit status."""
+        """Wait for the end of the process and return its exit status."""
         with contextlib.suppress(OSError):
             while os.read(self.handle, 4096):
                 pass
@@ -75,7 +75,7 @@ def test_asked_on_a_terminal_and_stopped_from_it(home: Path) -> None:
     assert shy.end() == 0
     assert processes_of(home) == []
 
-    # The next start asks again, says what is wrong with an answer, and goes on with a good one.
+    # The next start asks again, names the error of an answer, and continues with a valid answer.
     person = Terminal(home)
     person.until("Name [admin]: ")
     person.type("Mika")

@@ -1,4 +1,4 @@
-"""`mekiki up` as a person meets it: it serves, refuses, mends and stops."""
+"""`mekiki up` as a user sees it: it serves, refuses, restarts and stops."""
 
 import json
 import os
@@ -41,18 +41,18 @@ def page(platform: Platform) -> int:
 
 @pytest.mark.slow
 def test_a_day_on_one_home(new_platform: NewPlatform) -> None:
-    """One platform for what would each need a start of its own."""
+    """One platform for checks that would each need a start."""
     platform = new_platform("目利き's home, with spaces")
     platform.start()
     home = platform.home
 
-    # It serves its first page, keeps its home to itself, and everything runs.
+    # It serves its first page, keeps its home private, and every part runs.
     assert page(platform) == 200
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
     assert set(platform.pids()) == set(CHILDREN)
     assert "torch" not in Path(f"/proc/{platform.pids()['web']}/maps").read_text()
 
-    # No child, nor a child of one, has the first admin's password; no log has it. Root is warned, once.
+    # No child process and no log has the first admin's password. Root gets one warning.
     password = platform.admin[1].encode()
     for pid in platform.pids().values():
         for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
@@ -62,7 +62,7 @@ def test_a_day_on_one_home(new_platform: NewPlatform) -> None:
     assert not [name for name, text in logs.items() if password in text]
     assert logs["mekiki.log"].count(b"runs as root") == int(os.geteuid() == 0)
 
-    # Another shell finds the servers; the first admin is there, once.
+    # Another shell finds the servers. The first admin exists once.
     shown = mekiki(
         platform,
         "manage",
@@ -73,14 +73,14 @@ def test_a_day_on_one_home(new_platform: NewPlatform) -> None:
     )
     assert "admins ('admin', True)" in shown.stdout, shown.stderr
 
-    # A second `up` refuses and says who holds the home and where it serves.
+    # A second `up` refuses, and names the process that uses the home and its address.
     second = mekiki(platform, "up", "--port", "0")
     assert second.returncode != 0
     assert str(platform.pid) in second.stderr
     assert platform.url in second.stderr
     assert str(home) in second.stderr
 
-    # Whatever is killed is started again, the others go on, the address stays, and it is said.
+    # A killed part is started again, the others continue, the address stays, and the log reports it.
     for name in CHILDREN:
         before = platform.pids()[name]
         os.kill(before, signal.SIGKILL)
@@ -101,7 +101,7 @@ def test_a_day_on_one_home(new_platform: NewPlatform) -> None:
         for title in ("Schedule", "Sweeper", "Search worker", "Worker", "Web", "Valkey", "PostgreSQL")
     ]
 
-    # And a command says what to do.
+    # The command says what to do.
     refused = mekiki(platform, "manage", "showmigrations")
     assert refused.returncode != 0
     assert "mekiki up" in refused.stderr
@@ -139,7 +139,7 @@ def test_servers_of_ones_own_replace_the_embedded_ones(new_platform: NewPlatform
         assert connection.execute("SELECT username FROM accounts_user").fetchall() == [("admin",)]
     platform.stop()
     assert processes_of(platform.home) == []
-    # What is not ours goes on.
+    # Processes of others continue.
     with psycopg.connect(theirs) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
@@ -162,13 +162,13 @@ def test_a_variable_that_means_nothing_is_named(
 
 @pytest.mark.slow
 def test_a_killed_supervisor_leaves_nothing_that_disturbs_the_next(new_platform: NewPlatform) -> None:
-    """On a home whose path is far longer than a socket's may be, and on the same port, at once."""
+    """On a home with a path longer than a socket's path may be, and on the same port, at once."""
     home = "/".join(["a-folder-with-a-rather-long-name"] * 6)
     first = new_platform(home).start()
     before = first.pids()
     assert first.child is not None
     port = int(first.url.rsplit(":", 1)[1].strip("/"))
-    # A request that is being answered keeps the web server, and with it the port, for some seconds.
+    # A request that is being answered keeps the web server, and its port, for some seconds.
     asking = socket.create_connection(("127.0.0.1", port))
     asking.sendall(
         b"POST /accounts/login/ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\nhalf of it"
@@ -209,14 +209,14 @@ def test_the_site_goes_on_whatever_dies_again_and_again(new_platform: NewPlatfor
     assert page(platform) == 200
     assert (platform.pids()["web"], platform.pids()["postgres"]) == (web, postgres)
 
-    # What it died of is known to the command and to the site.
+    # The command and the site know why it died.
     shown = mekiki(platform, "status", "--json")
     assert json.loads(shown.stdout)["children"]["valkey"]["last_exit"]["code"] == -signal.SIGKILL
     said = (platform.home / "logs" / "mekiki.log").read_text()
     assert "Valkey ended 5 times in a row" in said
     assert str(platform.home / "logs" / "valkey.log") in said
 
-    # Left alone it comes back by itself, and then nothing needs attention.
+    # Without the disturbance it recovers, and nothing needs attention.
     assert until(lambda: child("valkey")["phase"] == "running", 60)
     assert mekiki(platform, "status").returncode == 0
     platform.stop()

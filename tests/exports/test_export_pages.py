@@ -1,4 +1,4 @@
-"""The page of the label sets, over HTTP."""
+"""The page of the label sets over HTTP."""
 
 import io
 import zipfile
@@ -70,7 +70,10 @@ def test_members_download_and_it_is_recorded(
 
 
 def test_a_page_never_makes_a_key(judged: Judged, page: str, client: Client) -> None:
-    """A viewer's page view made a new key when the file was gone, and later label sets had another signature."""
+    """A former defect: a page view created a new key when the file was missing.
+
+    Later label sets then had another signature.
+    """
     file = settings.HOME / "keys" / "signing.pem"
     kept = file.read_bytes()
     client.force_login(judged.admin)

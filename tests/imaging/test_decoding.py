@@ -1,4 +1,4 @@
-"""One decoder: whatever a factory stores comes out as the right upright 8-bit picture, or as a reason."""
+"""The decoder: a stored file becomes the right upright 8-bit picture, or is refused with a reason."""
 
 import io
 import struct
@@ -180,7 +180,7 @@ def test_a_broken_profile_is_ignored_and_reported(kind: str, profile: bytes) -> 
     decoded = decode(saved(COLOUR, kind, icc_profile=profile, **options))
     assert close(np.asarray(decoded.image).astype(int), COLOUR, within=6)
     assert [finding.code for finding in decoded.findings] == ["profile_ignored"]
-    assert not decoded.exact  # a browser may apply what it understands of it
+    assert not decoded.exact  # a browser may apply the part that it understands
 
 
 def test_profile_bombs_are_ignored() -> None:
@@ -198,7 +198,7 @@ def test_gamma_and_primaries_of_png() -> None:
         with_chunks(saved(np.full((8, 8, 3), (200, 40, 40), np.uint8), "PNG"), (b"cICP", b"\x0c\x0d\0\x01"))
     )
     red, green, _blue = np.asarray(p3.image)[0, 0].tolist()
-    assert red > 205 and green < 40  # P3's red lies outside: more saturated in sRGB
+    assert red > 205 and green < 40  # P3 red lies outside sRGB, where it is more saturated
     assert codes(with_chunks(plain, (b"gAMA", b"\0\0\0\0"))) == ["profile_ignored"]
 
 
@@ -446,7 +446,7 @@ def test_chunk_helper_writes_png() -> None:
 
 
 def raw_tiff(compression: int, data: bytes, width: int = 10, height: int = 10, samples: int = 1) -> bytes:
-    """A TIFF of one strip with these bytes."""
+    """Return a TIFF of one strip with these bytes."""
     tags = [
         *((256, 4, width), (257, 4, height), (258, 3, 8), (259, 3, compression), (262, 3, 1)),
         *((273, 4, 0), (277, 3, samples), (278, 4, height), (279, 4, len(data))),

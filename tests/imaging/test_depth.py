@@ -1,4 +1,7 @@
-"""The window of a group of deep images: outliers do not move it, and what lies outside is cut off and counted."""
+"""The window of a group of deep images.
+
+Outliers do not move it. Values outside the window are cut off and counted.
+"""
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ UINT16, FLOAT = np.dtype("uint16"), np.dtype("float32")
 
 
 def scene(top: int, bright: int = 0, hot: int = 0) -> np.ndarray:
-    """Grey values up to `top`, a spot of 100 bright pixels, one hot pixel."""
+    """Return grey values up to `top`, a spot of 100 bright pixels, and one hot pixel."""
     values = np.linspace(0, top, 16_000).astype(np.uint16).reshape(100, 160)
     if bright:
         values[20:30, 20:30] = bright

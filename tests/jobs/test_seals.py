@@ -1,4 +1,4 @@
-"""When seals are asked for: never without something new, never again and again after a failure."""
+"""When seals are requested: never without new rows, and never in a loop after a failure."""
 
 from datetime import timedelta
 from typing import Any
@@ -29,11 +29,11 @@ def test_nothing_is_queued_without_a_key_or_without_something_new() -> None:
     assert ask_for_seal() is None and ask_for_check() is None
     make_first_key()
     job = ask_for_seal()
-    assert job is not None and ask_for_seal() == job  # it waits already
+    assert job is not None and ask_for_seal() == job  # the job waits already
     assert run_job(str(job.pk)) == "succeeded"
     job.refresh_from_db()
     assert job.result["rows"] == 3 and job.result["waiting"] == []
-    assert ask_for_seal() is None  # the events of the job itself ask for none
+    assert ask_for_seal() is None  # the events of the job itself request no seal
     check = ask_for_check()
     assert check is not None and run_job(str(check.pk)) == "succeeded"
     assert SealCheck.objects.get().ok and ask_for_check() is None and ask_for_seal() is None
@@ -73,7 +73,7 @@ def test_the_last_sealing_is_the_one_asked_for_last_whatever_the_clock_was_set_t
     early = Job.objects.create(kind=Kind.SEAL, key="seal", state=State.SUCCEEDED, finished_at=clock.now())
     Job.objects.filter(pk=early.pk).update(created_at=clock.now() + timedelta(days=400))
     Job.objects.create(kind=Kind.SEAL, key="seal", state=State.FAILED, finished_at=clock.now())
-    assert ask_for_seal() is None  # it failed a moment ago
+    assert ask_for_seal() is None  # the job failed a moment ago
 
 
 def test_the_number_of_a_job_counts_up() -> None:

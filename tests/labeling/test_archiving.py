@@ -1,4 +1,4 @@
-"""Archiving a label says beforehand what it changes; the label comes back under its name, with its answers."""
+"""Archiving a label reports its effects first. The label returns under its name, with its answers."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def admin() -> Any:
 
 @pytest.fixture
 def dataset(admin: Any) -> Any:
-    """good, scratch (13 answers, 2 of them audited), dent; one head knows them."""
+    """Create the labels good, scratch (13 answers, 2 audited) and dent, and one head that knows them."""
     dataset = DatasetFactory(admin=admin, slug="parts")
     services.set_schema(
         dataset=dataset, labels=[spec("good"), spec("Scratch", "a scratch", "傷"), spec("dent")], user=admin
@@ -54,7 +54,7 @@ def client(admin: Any) -> Client:
 
 
 def rows_of(dataset: Any, **changed: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows of the page as they are, with the fields of `changed` by name of the label."""
+    """Return the rows of the page, with the changed fields by label name."""
     prompts = prompts_of(current_prompt_set(dataset))
     return [
         {
@@ -148,7 +148,7 @@ def test_a_label_that_is_added_again_comes_back_with_its_answers(
 
 
 def test_of_two_archived_labels_of_one_name_the_one_with_answers_comes_back(dataset: Any, admin: Any) -> None:
-    """As they were made before labels came back."""
+    """Two archived labels of one name, as they existed before labels could be restored."""
     scratch = dataset.labels.get(name="Scratch")
     services.archive_label(label=scratch, user=admin, confirmed=True)
     twin = Label.objects.create(dataset=dataset, name="scratch", position=9)
@@ -205,7 +205,7 @@ def test_a_name_in_use_is_not_restored_twice(dataset: Any, admin: Any, client: C
 
 
 def test_no_other_label_takes_the_name_of_an_archived_one_with_answers(dataset: Any, admin: Any) -> None:
-    """Two labels of one name in one label set cannot be told apart."""
+    """Two labels of one name in one label set could not be distinguished."""
     dent = dataset.labels.get(name="dent")
     scratch = dataset.labels.get(name="Scratch")
     with pytest.raises(ValidationError) as refused:
@@ -230,7 +230,7 @@ def test_the_page_asks_before_it_archives_a_label_with_answers(dataset: Any, cli
     assert reply.status_code == 422 and "Nothing was saved yet" in text
     assert "13 answers" in text and "2 images of the audit sample count under this label" in text
     assert f'value="remove-{scratch.pk} "' in text and names(dataset) == ["good", "Scratch", "dent"]
-    # Junk, or the key of another label, confirms nothing.
+    # An invalid key, or the key of another label, confirms nothing.
     for confirm in (
         "on",
         "remove-",

@@ -1,4 +1,4 @@
-"""Guidelines are evidence: each text that one had is kept with its author; and frozen prompt sets stay as they are."""
+"""Guidelines are evidence: each former text is kept with its author. Frozen prompt sets never change."""
 
 import pytest
 from django.db import DatabaseError, connection, transaction
@@ -51,7 +51,7 @@ def test_a_label_without_a_guideline_has_no_version_and_archiving_makes_none() -
 
 
 def commit() -> None:
-    """Let the database's time go on: within a transaction, statements have their own times already."""
+    """Advance the database's time. Statements of one transaction already have different times."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_sleep(0.002)")
 
@@ -77,7 +77,7 @@ def test_a_prompt_set_takes_prompts_in_its_own_transaction_only() -> None:
     text = "INSERT INTO labeling_prompt (prompt_set_id, label_id, text, position) VALUES (%s, %s, %s, 9)"
     for inside in (False, True):
         with pytest.raises(DatabaseError, match="frozen prompt set"), transaction.atomic():
-            if inside:  # another set of this transaction opens no other
+            if inside:  # another set of this transaction does not open this one
                 PromptSet.objects.create(dataset=label.dataset, version=7, digest="x")
             with connection.cursor() as cursor:
                 cursor.execute(text, [made.pk, label.pk, "a photo of something else"])

@@ -1,4 +1,4 @@
-"""The keys of labels: none changes because another label is archived or added."""
+"""The keys of labels: archiving or adding another label changes none."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""The labels page: one form for everything, read-only for those who may not change it."""
+"""The labels page: one form for everything, read-only for users who may not change it."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ def as_(user: Any) -> Client:
 
 
 def data(*rows: dict[str, Any]) -> dict[str, str]:
-    """What the browser sends for these rows."""
+    """Return the form data that the browser sends for these rows."""
     sent = {"labels-TOTAL_FORMS": str(len(rows)), "labels-INITIAL_FORMS": str(len(rows))}
     for number, row in enumerate(rows):
         for key, value in row.items():
@@ -69,7 +69,7 @@ def test_admin_writes_labels_and_prompts(dataset: Any, people: dict[str, Any]) -
     assert prompts_of(current_prompt_set(dataset))[labels[1].pk] == ["a good part", "良品の写真"]
     page = client.get(url + "?version=1")
     assert "良品の写真" in page.content.decode()
-    # Renaming by the row's id keeps the label; removing archives it.
+    # Renaming by the row's id keeps the label. Removing the row archives it.
     reply = client.post(
         url,
         data(

@@ -1,4 +1,4 @@
-"""Labels and prompt sets: what is refused, what is frozen, what is recorded."""
+"""Labels and prompt sets: what is refused, frozen and recorded."""
 
 from typing import Any
 
@@ -51,7 +51,7 @@ def test_schema_is_frozen_recorded_and_predicted(dataset: Any, user: Any) -> Non
 def test_saving_the_same_again_makes_no_version_and_other_prompts_do(dataset: Any, user: Any) -> None:
     first = services.set_schema(dataset=dataset, labels=[spec("good"), spec("bad")], user=user)
     again = services.set_schema(dataset=dataset, labels=[spec("Good"), spec("bad")], user=user)
-    # The first prompt now names the label as it was renamed.
+    # The first prompt contains the new name of the label.
     assert again.version == 2
     same = services.set_schema(dataset=dataset, labels=[spec("Good"), spec("bad")], user=user)
     assert same.pk == again.pk
@@ -74,7 +74,7 @@ def test_a_prompt_cannot_be_changed_in_the_database(dataset: Any, user: Any) -> 
     "names",
     [
         *(("scratch", "Scratch"), ("scratch", " scratch "), ("ｽｸﾗｯﾁ", "スクラッチ"), ("ＡＢＣ", "abc")),
-        # One letter is one object in Python; and characters that nobody sees make no other name.
+        # One letter is one object in Python. Invisible characters do not make another name.
         *(
             ("a", "a"),
             ("scratch", "scra\u200btch"),
@@ -130,7 +130,7 @@ def test_names_can_be_exchanged_and_labels_keep_their_identity(dataset: Any, use
         "d": 0,
     }
     assert Label.objects.get(pk=ids["c"]).archived_at is not None
-    # An archived name is free again.
+    # The name of an archived label is free again.
     services.set_schema(dataset=dataset, labels=[spec("a"), spec("c")], user=user)
     assert {x.name for x in active_labels(dataset)} == {"a", "c"}
 

@@ -1,4 +1,7 @@
-"""From few images the interval is shown in place of the percentage: pages, commands and files use one function."""
+"""With few images the interval is shown instead of the percentage.
+
+Pages, commands and files use one function.
+"""
 
 from types import SimpleNamespace
 from typing import Any

@@ -1,4 +1,4 @@
-"""An admin puts another head in use by hand: what is asked for, what is refused, what the page says."""
+"""An admin promotes another head: what is enqueued, what is refused, and what the page shows."""
 
 import html
 from typing import Any
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db
 
 
 class Heads:
-    """Two labels; head 1 (zero-shot) was replaced by head 2, which is in use."""
+    """Two labels. Head 1 (zero-shot) was replaced by head 2, which is in use."""
 
     def __init__(self) -> None:
         self.admin, self.reviewer = UserFactory(username="aiko"), UserFactory()

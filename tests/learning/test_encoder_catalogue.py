@@ -1,4 +1,4 @@
-"""The recommended encoders, their order, and what a person may type as a name."""
+"""The recommended encoders, their order, and the names that a user may type."""
 
 import pytest
 from django.core.exceptions import ValidationError

@@ -1,4 +1,4 @@
-"""The encoder's page, its acts and the same over the API: who may, what may be named, two at once."""
+"""The encoder's page and API: permissions, allowed names, and two requests at once."""
 
 import threading
 from typing import Any
@@ -52,7 +52,7 @@ def people(db: None) -> dict[str, Any]:
 
 @pytest.fixture
 def dataset(people: dict[str, Any]) -> Dataset:
-    """One image, embedded by two encoders; the first is in use."""
+    """Create one image, embedded by two encoders. The first encoder is in use."""
     dataset = DatasetFactory(
         admin=people["admin"], reviewer=people["reviewer"], viewer=people["viewer"], slug="parts"
     )
@@ -72,7 +72,7 @@ def as_(user: Any) -> Client:
 
 
 def ready(dataset: Dataset, user: Any) -> EncoderChange:
-    """A change whose preparation has ended well."""
+    """Create a change whose preparation has succeeded."""
     change = request_change(dataset=dataset, name=WANTED, user=user)
     head = HeadFactory(dataset=dataset, encoder=EncoderFactory(name=WANTED))
     Job.objects.filter(pk=change.job.pk).update(state=State.SUCCEEDED)  # type: ignore[union-attr]
@@ -143,7 +143,7 @@ def test_members_read_admins_act_strangers_see_nothing(dataset: Dataset, people:
     for url, body in acts(dataset, change):
         assert as_(people["stranger"]).post(url, body).status_code == 404, url
         assert as_(people["admin"]).get(url).status_code == 405, url
-    unknown = EncoderFactory().pk  # has embedded nothing here
+    unknown = EncoderFactory().pk  # has embedded no image of this dataset
     for name, numbers in (("encoder-switch", (10**30, change.pk + 1)), ("encoder-remove", (10**30, unknown))):
         for number in numbers:
             url = reverse(name, args=[dataset.slug, number])
@@ -379,7 +379,8 @@ def test_of_two_admins_at_once_one_is_told(transactional_db: None) -> None:
     for thread in threads:
         thread.join()
     change.refresh_from_db()
-    # Given up first, there is nothing to switch; asked to switch first, the switch was stopped again: ready, or done for.
+    # If giving up comes first, there is nothing to switch. If switching comes first, the switch is stopped.
+    # The change is then ready or given up.
     assert change.state in {S.CANCELLED, S.READY}
     assert Job.objects.filter(state=State.QUEUED).count() == 0
 

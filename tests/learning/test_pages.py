@@ -1,4 +1,4 @@
-"""The models page, a head's page, the schedule form, and who may do what."""
+"""The models page, a head's page, the schedule form, and permissions."""
 
 import csv
 import io
@@ -50,7 +50,7 @@ def as_(user: Any) -> Client:
 
 
 def taught(dataset: Any) -> tuple[Head, Head]:
-    """A zero-shot head that was replaced, and the head in use with everything a page shows."""
+    """Create a zero-shot head that was replaced, and the champion with everything that a page shows."""
     labels = [LabelFactory(dataset=dataset, name=name) for name in ("=good", "傷")]
     prompt_set = PromptSetFactory(dataset=dataset)
     first = HeadFactory(dataset=dataset, kind=Head.Kind.ZERO_SHOT, prompt_set=prompt_set)

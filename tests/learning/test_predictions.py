@@ -1,4 +1,7 @@
-"""Predictions in a partition a head: what foreign keys would promise holds, whoever works or dies at the same time."""
+"""Predictions in one partition for each head.
+
+The rules of foreign keys hold, whatever processes work or die at the same time.
+"""
 
 import os
 import signal
@@ -48,7 +51,7 @@ class Scene:
         return HeadFactory(dataset=self.dataset, label_ids=[label.pk for label in self.labels])
 
     def store(self, head: Any = None, images: list[Any] | None = None) -> int:
-        """The first label, the second as runner-up."""
+        """Store predictions of the first label, with the second as runner-up."""
         some = self.images if images is None else images
         n = len(some)
         return services.store_predictions(
@@ -80,7 +83,7 @@ def indexes(head: Any) -> set[str]:
 
 
 def sql(text: str, *values: Any) -> None:
-    """As the owner: the application deletes no image, label or head."""
+    """Run SQL as the owner, because the application deletes no image, label or head."""
     with as_owner(), connection.cursor() as cursor:
         cursor.execute(text, values)
 
@@ -104,7 +107,7 @@ def other_session() -> Iterator[psycopg.Connection]:
 
 
 def in_thread(act: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
-    """Run it beside this thread on a connection of its own; its result or error is put into the list."""
+    """Run a function in a thread on its own connection and add its result or error to the list."""
     out: list[Any] = []
 
     def run() -> None:
@@ -122,7 +125,7 @@ def in_thread(act: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
 
 @pytest.mark.django_db
 class TestPromises:
-    """What foreign keys would keep, asked of the database itself."""
+    """The rules of foreign keys, checked on the database itself."""
 
     @pytest.mark.parametrize("by_orm", [True, False])
     def test_predictions_go_with_their_image(self, by_orm: bool) -> None:
@@ -159,7 +162,7 @@ class TestPromises:
         assert len([name for name in partitions() if name == f"learning_prediction_{scene.head.pk}"]) == 0
         other = HeadFactory()
         with without_append_only(Head):
-            other.delete()  # one that has predicted nothing
+            other.delete()  # a head that has predicted nothing
 
     @pytest.mark.parametrize("which", [0, 1])
     def test_a_label_cannot_vanish_under_a_prediction(self, which: int) -> None:
@@ -172,7 +175,7 @@ class TestPromises:
             sql("SET CONSTRAINTS ALL IMMEDIATE")
         with (
             transaction.atomic()
-        ):  # one that no prediction names; and all of it in one transaction, in any order
+        ):  # an image that no prediction names; all of it in one transaction, in any order
             sql("DELETE FROM labeling_label WHERE id = %s", scene.labels[2].pk)
             sql("SET CONSTRAINTS ALL IMMEDIATE")
             sql("SET CONSTRAINTS ALL DEFERRED")
@@ -201,7 +204,7 @@ class TestPromises:
 
     def test_indexes_come_when_all_is_stored(self) -> None:
         scene = Scene()
-        services.index_predictions(head=scene.head)  # nothing was stored: there is nothing to index
+        services.index_predictions(head=scene.head)  # nothing was stored, so there is nothing to index
         scene.store()
         assert indexes(scene.head) == {"_pkey"}
         for _ in range(2):
@@ -303,10 +306,10 @@ class TestAtTheSameTime:
     def test_two_heads_are_stored_for_at_once(self) -> None:
         scene, elsewhere = Scene(), Scene()
         second = scene.new_head()
-        with transaction.atomic():  # its transaction stays open while the others begin and end
+        with transaction.atomic():  # its transaction stays open while the others start and end
             scene.store()
             started = [in_thread(act) for act in (lambda: elsewhere.store(), lambda: scene.store(second))]
-            # Attaching a partition locks the parent against another attachment, for as long as it takes to commit.
+            # Attaching a partition locks the parent against another attachment until the commit.
             time.sleep(0.2)
         for thread, out in started:
             thread.join(20)
@@ -344,7 +347,7 @@ store_in_chunks(int(sys.argv[1]), lambda **facts: print(facts.get("done"), flush
 
 
 def store_in_chunks(head_id: int, report: Any) -> int:
-    """As a worker stores: every image of the head's dataset, a hundred at a time."""
+    """Store predictions as a worker does: every image of the head's dataset, a hundred at a time."""
     head = Head.objects.get(pk=head_id)
     ids = np.array(Image.objects.filter(dataset=head.dataset).order_by("pk").values_list("pk", flat=True))
     n = len(ids)

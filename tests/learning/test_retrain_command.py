@@ -1,4 +1,4 @@
-"""`mekiki retrain`."""
+"""The command `mekiki retrain`."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Schedules: stored for beat, as the admin chose them."""
+"""Schedules: stored for beat as the admin selected them."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -25,7 +25,7 @@ def test_a_schedule_is_set_changed_and_cleared() -> None:
     assert task is not None and task.task == "workers.tasks.scheduled_training"
     assert task.args == f"[{dataset.pk}]" and task.enabled
     assert task.crontab is not None and task.crontab.minute == "30" and task.crontab.day_of_week == "1-5"
-    # Beat itself reads it: due at 06:30 on a Monday.
+    # Beat itself reads the schedule: due at 06:30 on a Monday.
     assert task.schedule.is_due(datetime(2026, 11, 16, 6, 30, tzinfo=UTC)) is not None
     set_schedule(dataset=dataset, cron="0 */6 * * *", user=user)
     assert PeriodicTask.objects.filter(task=task.task).count() == 2

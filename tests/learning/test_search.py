@@ -1,4 +1,4 @@
-"""Search among embeddings: the nearest against brute force, the index's life, texts and their bounds."""
+"""Search among embeddings: exact against approximate neighbours, the index, and texts with limits."""
 
 import threading
 import time
@@ -44,7 +44,7 @@ def truth(ids: np.ndarray, vectors: np.ndarray, wanted: np.ndarray, limit: int) 
     return ids[np.lexsort((ids, -scores))][:limit].tolist()
 
 
-# --- The nearest ---------------------------------------------------------------------------------------------
+# --- Nearest neighbours -------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db
@@ -83,7 +83,7 @@ def test_equal_images_come_by_id_and_what_was_asked_wrongly_is_refused() -> None
 
 @pytest.fixture
 def many(monkeypatch: pytest.MonkeyPatch, keeper: None) -> Iterator[Any]:
-    """3,000 images where 200 already count as many; the index is built."""
+    """Create 3,000 images where 200 already count as many, and build the index."""
     monkeypatch.setattr(neighbours, "EXACT_UP_TO", 200)
     dataset, encoder, ids, vectors = embedded(3000)
     assert index.build(encoder)
@@ -122,7 +122,7 @@ def test_filters_that_leave_few_or_none_near_lose_nothing(many: Any, monkeypatch
     found = nearest(encoder=encoder, vector=wanted, images=Image.objects.filter(dataset=small), limit=10)
     assert found.exact and [pk for pk, _s in found.hits] == truth(few, their, wanted, 10)
     far = ids[np.argsort(vectors @ wanted)[:1000]]
-    # The graph is left before the far side is reached.
+    # The search leaves the graph before it reaches the far side.
     monkeypatch.setattr(neighbours, "SCAN_TUPLES", 100)
     monkeypatch.setattr(neighbours, "WIDTH", 20)
     of_far = Image.objects.filter(pk__in=far.tolist())
@@ -132,7 +132,7 @@ def test_filters_that_leave_few_or_none_near_lose_nothing(many: Any, monkeypatch
     assert [pk for pk, _s in found.hits] == truth(ids[keep], vectors[keep], wanted, 10)
 
 
-# --- The index -----------------------------------------------------------------------------------------------
+# --- The index ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db(transaction=True)
@@ -145,10 +145,10 @@ def test_each_encoder_has_an_index_of_its_own_kind(keeper: None) -> None:
         vectors=unit(np.random.default_rng(1).standard_normal((50, 16))),
     )
     assert index.build(first) and index.build(second)
-    assert not index.build(first)  # it is there
+    assert not index.build(first)  # the index exists
     assert {pk: state.valid for pk, state in index.states().items()} == {first.pk: True, second.pk: True}
     Embedding.objects.filter(encoder=first).delete()
-    assert tend()["dropped"] == 2  # the other has too few to be worth an index
+    assert tend()["dropped"] == 2  # the other dataset has too few images for an index
     assert index.states() == {}
 
 
@@ -157,11 +157,11 @@ def test_a_build_that_is_stopped_leaves_no_index_and_one_that_was_killed_is_buil
     _dataset, encoder, _ids, _vectors = embedded(4000, dim=64)
 
     def stop(done: int, total: int) -> None:
-        if index.states():  # the keeper has begun
+        if index.states():  # the index builder has started
             raise CancelledError
 
     with index._own_session() as watcher, index._own_session() as writer, writer.transaction():
-        # A build waits for whoever writes: it cannot end before it is stopped.
+        # A build waits for writers, so it cannot end before it is stopped.
         writer.execute("LOCK TABLE learning_embedding IN ROW EXCLUSIVE MODE")
         with pytest.raises(CancelledError):
             index.build(encoder, report=stop)
@@ -190,7 +190,7 @@ def test_a_stop_that_comes_when_the_index_is_finished_removes_it(keeper: None) -
     def stop_late(done: int, total: int) -> None:
         with (
             index._own_session() as other
-        ):  # another job asks as well, so that it is finished before this one stops
+        ):  # another job requests it too, so that it is finished before this job stops
             other.execute("SELECT pg_notify(%s, %s)", [index_keeper.ASKED, f"build {encoder.pk}"])
         assert until(lambda: index.usable(encoder))
         raise CancelledError
@@ -248,7 +248,7 @@ def test_without_a_keeper_a_build_ends_with_the_reason(monkeypatch: pytest.Monke
 def test_a_build_the_database_cannot_do_ends_with_the_reason(keeper: None) -> None:
     _dataset, encoder, _ids, _vectors = embedded(5, dim=8)
     with as_owner(triggers=False):
-        Encoder.objects.filter(pk=encoder.pk).update(dim=9)  # the vectors have 8
+        Encoder.objects.filter(pk=encoder.pk).update(dim=9)  # the stored vectors have 8 dimensions
     with pytest.raises(BuildError, match="9 dimensions"):
         index.build(encoder)
     assert index.states() == {}
@@ -302,7 +302,7 @@ def test_an_index_is_asked_for_once_and_not_while_images_are_embedded(
 
     assert run_job(str(job.pk)) == "succeeded"
     assert index.usable(encoder) and tend()["asked"] == 0
-    # More of the same goes into the index; a big import is embedded without, and indexed after it.
+    # More embeddings are added to the index. A big import is embedded without it and indexed afterwards.
     more = Job.objects.create(
         kind=Kind.ENCODE, dataset=dataset, key="e", state=State.RUNNING, total=102, done=100
     )
@@ -317,12 +317,12 @@ def test_an_index_is_asked_for_once_and_not_while_images_are_embedded(
     assert tend() == {"asked": 0, "dropped": 1, "forgotten": 0} and not index.usable(encoder)
     more.delete()
     Job.objects.update(state=State.FAILED, finished_at=timezone.now())
-    assert tend()["asked"] == 0  # not each minute
+    assert tend()["asked"] == 0  # not every minute
     Job.objects.update(finished_at=timezone.now() - timedelta(hours=2))
     assert tend()["asked"] == 1
 
 
-# --- Texts ---------------------------------------------------------------------------------------------------
+# --- Texts --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -345,7 +345,7 @@ def test_a_text_is_asked_once_and_remembered(sent: list[int]) -> None:
     assert ask(encoder=encoder, text="a scratch", user=UserFactory()).waiting
     row = TextEmbedding.objects.get()
     assert sent == [row.pk] and row.text == "a scratch"
-    # The message was lost: the page that waits sends it again, once.
+    # The message was lost. The waiting page sends it again once.
     TextEmbedding.objects.update(asked_at=timezone.now() - timedelta(seconds=6))
     ask(encoder=encoder, text="a scratch", user=user)
     ask(encoder=encoder, text="a scratch", user=user)
@@ -356,7 +356,7 @@ def test_a_text_is_asked_once_and_remembered(sent: list[int]) -> None:
     assert sent == [row.pk] * 2
     assert ask(
         encoder=EncoderFactory(dim=DIM), text="a scratch", user=user
-    ).waiting  # another encoder reads anew
+    ).waiting  # another encoder embeds the text again
 
 
 @pytest.mark.django_db(transaction=True)
@@ -426,7 +426,7 @@ def test_problems_are_kept_and_passing_ones_tried_again(sent: list[int]) -> None
     assert "no file" in ask_again().sentence() and len(sent) == 1
     TextEmbedding.objects.update(answered_at=timezone.now() - timedelta(minutes=1))
     assert ask_again().waiting and len(sent) == 2
-    # Nobody answers: said, and asked anew when somebody comes back.
+    # No worker answers: the page says so, and the text is requested again when a worker returns.
     TextEmbedding.objects.update(used_at=timezone.now() - timedelta(seconds=61))
     assert ask_again().problem == Problem.NO_WORKER
     TextEmbedding.objects.update(asked_at=timezone.now() - timedelta(minutes=5))
@@ -465,7 +465,10 @@ def test_a_broker_that_is_down_is_said_at_once(sent: list[int], monkeypatch: pyt
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("hours", [-1, 1])
 def test_texts_are_answered_whatever_the_clock_was_set_to(sent: list[int], hours: int) -> None:
-    """Stored times lie an hour in the past or in the future: the next look sends, and the worker answers."""
+    """Stored times lie an hour in the past or in the future.
+
+    The next look sends the text, and the worker answers.
+    """
     encoder, user = EncoderFactory(dim=DIM), UserFactory()
     ask(encoder=encoder, text="t", user=user)
     moment = timezone.now() + timedelta(hours=hours)
@@ -473,19 +476,19 @@ def test_texts_are_answered_whatever_the_clock_was_set_to(sent: list[int], hours
     ask(encoder=encoder, text="t", user=user)
     row = TextEmbedding.objects.get()
     assert len(sent) == 2 and texts.waiting_text(row.pk) == row
-    # A text that nobody has asked for lately is left alone.
+    # A text that nobody has requested recently is skipped.
     TextEmbedding.objects.update(asked_at=timezone.now() - timedelta(minutes=3))
     assert texts.waiting_text(row.pk) is None
 
 
-# --- Which encoder -------------------------------------------------------------------------------------------
+# --- The encoder --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db
 def test_the_encoder_of_the_head_in_use_is_searched_by() -> None:
     dataset = DatasetFactory()
     assert serving_encoder(dataset) is None
-    Encoder.objects.create(name="pocket", digest="9" * 64, dim=DIM, logit_scale=1)  # embedded nothing
+    Encoder.objects.create(name="pocket", digest="9" * 64, dim=DIM, logit_scale=1)  # has embedded nothing
     assert serving_encoder(dataset) is None
     _dataset, chosen, _ids, _vectors = embedded(
         3, dataset=dataset, encoder=EncoderFactory(name="pocket", dim=DIM)

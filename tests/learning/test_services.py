@@ -1,4 +1,4 @@
-"""Embeddings, heads and predictions: what is stored is what was given, once, and never changed."""
+"""Embeddings, heads and predictions are stored once, exactly as given, and never changed."""
 
 import hashlib
 from typing import Any
@@ -43,7 +43,7 @@ def read(encoder: Any, dataset: Any, after: int = 0) -> tuple[np.ndarray, np.nda
 
 
 def test_embeddings_come_back_as_they_went(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Small chunks: rows are cut across the blocks the server sends.
+    # Small chunks: rows are split across the blocks that the server sends.
     monkeypatch.setattr("mekiki.learning.binary.CHUNK", 700)
     encoder, dataset = EncoderFactory(dim=48), DatasetFactory()
     images = [ImageFactory(dataset=dataset, audit_key=n / 100) for n in range(50)]
@@ -214,7 +214,7 @@ def test_training_is_asked_for_once_until_it_ran() -> None:
     Job.objects.filter(pk=first.job_id).update(state=State.SUCCEEDED)
     third = services.request_training(dataset=dataset, trigger=TrainingRun.Trigger.SCHEDULE)
     assert third.pk != first.pk and third.trigger == "schedule"
-    # A job the platform asked for again by itself has a run too.
+    # A job that the platform itself requested again has a run too.
     job = JobFactory(dataset=dataset, kind="train", payload={"trigger": "count"})
     assert services.run_of(job).trigger == "count"
     assert services.run_of(job).pk == services.run_of(job).pk

@@ -1,4 +1,4 @@
-"""The log of a training run: codes with values, translated; older plain text unchanged."""
+"""The log of a training run: codes with values, translated. Older plain text is unchanged."""
 
 import ast
 import html
@@ -22,7 +22,7 @@ TIME = r"\d\d:\d\d:\d\d  "
 
 
 def said_by(folder: str) -> set[str]:
-    """The codes that `log("…")` is called with in the modules of a folder of workers/."""
+    """Return the codes that `log("…")` is called with in the modules of a folder of workers/."""
     found = set()
     for path in (ROOT / "workers" / folder).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -73,7 +73,7 @@ def test_what_is_not_known_is_shown_all_the_same() -> None:
     assert sentence("verdict", {"promoted": True, "reason": None}) == "verdict (promoted=true, reason=null)"
 
 
-@pytest.mark.django_db  # a new line is dated by the database's clock
+@pytest.mark.django_db  # the database's clock dates a new line
 @given(st.text(max_size=200))
 def test_plain_text_of_before_is_shown_as_it_is(text: str) -> None:
     old = "14:02:11  " + text.replace("\r", "").replace("\n", "\n14:02:12  ")

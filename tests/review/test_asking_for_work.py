@@ -1,4 +1,4 @@
-"""Nothing is asked for that cannot succeed or would change nothing: refills, predictions, trainings."""
+"""Work that cannot succeed or would change nothing is not requested: refills, predictions, trainings."""
 
 import uuid
 from datetime import timedelta
@@ -44,21 +44,21 @@ class Browser:
 
 
 def finish(job: Job, state: State = State.SUCCEEDED, **more: Any) -> None:
-    """As a worker does: the job began after all that has happened, and has ended."""
+    """Finish a job as a worker does: it started after everything that happened, and has ended."""
     now = timezone.now()
     fields = {"state": state, "started_at": now, "finished_at": now, **more}
     Job.objects.filter(pk=job.pk).update(**fields)
 
 
 def exhausted() -> tuple[Station, Browser]:
-    """A dataset of two images, both answered, for which a refill has found nothing more."""
+    """Create a dataset of two answered images, for which a refill has found no more."""
     station = Station(items=2, queue_target=50)
     browser = Browser(station.dataset)
     for leased in station.next(browser.user, 2):
         station.answer(browser.user, leased)
     browser.poll()
     job = Job.objects.get(kind=Kind.REFILL)
-    # Earlier than the rest between two refills.
+    # Earlier than the pause between two refills allows.
     finish(job)
     Job.objects.filter(pk=job.pk).update(created_at=timezone.now() - timedelta(minutes=1))
     return station, browser

@@ -1,4 +1,4 @@
-"""Ways to a better accuracy that nobody would notice: each is closed, or counted and shown."""
+"""Ways to improve the accuracy unnoticed: each one is prevented, or counted and shown."""
 
 import uuid
 from datetime import timedelta
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def grace_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever is answered now can be seen at once, as two minutes later."""
+    """Let the grace period of two minutes end, so that predictions are visible right after an answer."""
     for module in (confirmed, blinding):
         monkeypatch.setattr(module, "AUDIT_GRACE", timedelta(0))
 
@@ -45,7 +45,10 @@ def sample(station: Station) -> list[int]:
 
 @pytest.mark.parametrize("second", ["the same reviewer", "another reviewer"])
 def test_a_late_first_answer_is_not_replaced_by_one_in_time(grace_is_over: None, second: str) -> None:
-    """The lease ran out, so the first answer is late; it was blind all the same, and ends the audit of the image."""
+    """The lease expired, so the first answer is late.
+
+    It was blind nevertheless, and ends the audit of the image.
+    """
     station, item = audited()
     user, other = station.reviewer(), station.reviewer()
     leased = station.next(user)[0]
@@ -63,7 +66,10 @@ def test_a_late_first_answer_is_not_replaced_by_one_in_time(grace_is_over: None,
 
 
 def test_an_answer_whose_effect_on_the_accuracy_was_shown_is_no_slip() -> None:
-    """The figure says whether the head agreed with the answer: whoever answers again then knows the prediction."""
+    """The figure shows whether the head agreed with the answer.
+
+    A reviewer who answers again knows the prediction.
+    """
     station, _item = audited()
     user = station.reviewer()
     station.answer(user, station.next(user)[0], "correct", label=station.labels[1])
@@ -74,7 +80,7 @@ def test_an_answer_whose_effect_on_the_accuracy_was_shown_is_no_slip() -> None:
 
 
 def test_archiving_a_label_that_only_audits_have_is_asked_about(grace_is_over: None) -> None:
-    """The image was corrected since, so that no image has the label; but its audit still counts under it."""
+    """The image was corrected later, so no image has the label. Its audit still counts under that label."""
     station, item = audited()
     user = station.reviewer("admin")
     station.answer(user, station.next(user)[0], "correct", label=station.labels[1])
@@ -93,7 +99,10 @@ def test_archiving_a_label_that_only_audits_have_is_asked_about(grace_is_over: N
 
 
 def test_images_whose_predictions_were_open_do_not_join_the_reserve() -> None:
-    """The share is lowered, the predictions are read, the share is raised: these images were not hidden all the time."""
+    """The share is lowered, the predictions are read, the share is raised.
+
+    These images were not hidden all the time.
+    """
     station = Station(audit_fraction=0.5)
     admin = station.reviewer("admin")
     image = ImageFactory(dataset=station.dataset, audit_key=0.3)
@@ -107,7 +116,7 @@ def test_images_whose_predictions_were_open_do_not_join_the_reserve() -> None:
 
 @pytest.mark.parametrize("first", [0.0, 0.15])
 def test_a_share_that_is_raised_after_the_first_head_holds_for_later_images_only(first: float) -> None:
-    """The predictions of images outside the reserve can be read: nobody has to answer a question for that."""
+    """Every member may read predictions of images outside the reserve, also without a review."""
     station = Station(audit_fraction=first)
     admin = station.reviewer("admin")
     image = ImageFactory(dataset=station.dataset, audit_key=0.3)
@@ -132,7 +141,7 @@ def test_a_share_that_is_raised_before_the_first_head_is_the_share() -> None:
 def test_an_audit_under_an_archived_label_is_asked_again_although_it_was_corrected(
     grace_is_over: None,
 ) -> None:
-    """It counts as wrong, and would for ever: a correction to a label in use is no audit."""
+    """The audit counts as wrong, permanently, because a correction to another label is no audit."""
     station, item = audited()
     admin = station.reviewer("admin")
     station.answer(admin, station.next(admin)[0], "correct", label=station.labels[1])
@@ -160,7 +169,10 @@ def test_an_audit_under_an_archived_label_is_asked_again_although_it_was_correct
 
 
 def test_an_image_that_is_judged_again_after_its_label_was_archived_is_counted(grace_is_over: None) -> None:
-    """Its prediction could be read before the label was archived: the better figure says so."""
+    """Its prediction could be read before the label was archived.
+
+    The report shows this next to the better figure.
+    """
     station, item = audited()
     admin = station.reviewer("admin")
     station.answer(admin, station.next(admin)[0], "correct", label=station.labels[1])
@@ -188,7 +200,7 @@ def test_a_label_set_that_claims_nothing_says_what_became_of_the_audit(grace_is_
 
 
 def test_audit_images_that_were_given_back_stay_until_they_are_judged() -> None:
-    """Who holds five, answers the easiest and gives the others back does not get five others."""
+    """A reviewer who releases the difficult ones of five leased images does not get five other images."""
     station = Station(queue_target=0)
     items = [station.item(stream=Stream.AUDIT) for _ in range(5)] + [station.item()]
     user = station.reviewer()

@@ -1,4 +1,4 @@
-"""The clock is set back by an hour: what was stored before lies in the future, and nothing waits for that hour."""
+"""The clock is set back by an hour. Stored times lie in the future, and nothing waits for that hour."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""The first answer of an audit counts, whatever is decided after the prediction could be seen."""
+"""The first answer of an audit counts, whatever is decided after the prediction was visible."""
 
 from datetime import timedelta
 from typing import Any
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def grace_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever is answered now can be seen at once, as two minutes later."""
+    """Let the grace period of two minutes end, so that predictions are visible right after an answer."""
     for module in (confirmed, blinding):
         monkeypatch.setattr(module, "AUDIT_GRACE", timedelta(0))
 
@@ -53,7 +53,7 @@ def test_an_answer_given_again_after_the_prediction_was_seen_does_not_count(grac
     assert sample(station) == [station.labels[1].pk], "what the reviewer said before seeing the prediction"
     row = ConfirmedLabel.objects.get()
     assert row.label == station.labels[0] and not row.in_training, "what the label set takes is the last word"
-    # However often it is repeated.
+    # However often the answer is repeated.
     for label in station.labels:
         station.undo(user)
         station.answer(user, station.next(user)[0], "correct", label=label)
@@ -61,7 +61,7 @@ def test_an_answer_given_again_after_the_prediction_was_seen_does_not_count(grac
 
 
 def test_a_slip_that_is_taken_back_at_once_does_not_count() -> None:
-    """For two minutes the page hides the prediction, so that the second answer is as blind as the first."""
+    """The page hides the prediction for two minutes, so the second answer is as blind as the first."""
     station, item = audited()
     user = station.reviewer()
     station.answer(user, station.next(user)[0], "correct", label=station.labels[1])

@@ -1,4 +1,4 @@
-"""A flagged image goes back into the queue, by an admin, and nothing of its history is lost."""
+"""An admin puts a flagged image back into the queue, and its history is kept."""
 
 import html
 

@@ -1,4 +1,4 @@
-"""What an answer does: recorded once, late answers kept, labels derived, undo, audit, follow-up work."""
+"""An answer: recorded once, late answers kept, labels derived, undo, audit, follow-up work."""
 
 import uuid
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Real threads on real connections: nothing is shared, nothing is lost, nothing is done twice."""
+"""Real threads on real connections: nothing is shared, lost, or done twice."""
 
 import threading
 import time
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def together(*acts: Callable[[], Any]) -> list[Any]:
-    """Run the acts at once, each on its own connection; their results, errors raised here."""
+    """Run the functions at once, each on its own connection. Return their results and raise their errors."""
     results: list[Any] = [None] * len(acts)
     start = threading.Barrier(len(acts))
 
@@ -48,7 +48,7 @@ def raised(results: list[Any]) -> list[Exception]:
 
 def test_twenty_reviewers_share_no_image_and_lose_none():
     station = Station(items=200, queue_target=0)
-    seen: list[tuple[int, int]] = []  # (item, reviewer), as given out
+    seen: list[tuple[int, int]] = []  # (item, reviewer), in the order of leasing
 
     def review(user: Any) -> Callable[[], None]:
         def work() -> None:
@@ -162,7 +162,10 @@ def test_filling_the_queue_while_people_take_from_it_loses_nothing():
 
 
 def test_an_answer_waits_for_the_image_and_holds_nothing_meanwhile():
-    """An undo holds an image and asks for another of its items: an answer to that item must not have it already."""
+    """An undo locks an image and requests another item of it.
+
+    An answer must not have locked that item already.
+    """
     station = Station(items=1, queue_target=0)
     user = station.reviewer()
     held = station.next(user)[0]

@@ -1,4 +1,4 @@
-"""Who gets which image: order, reload, expiry with fencing, several opinions, skips, release and renewal."""
+"""Which reviewer gets which image: order, expiry with fencing, overlap, skip, release, renewal."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""What a folder of folders and a prompts file may look like, and what is said when they may not."""
+"""What a folder of folders and a prompts file may contain, and the messages if they are wrong."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The activity pages: jobs and events, by key."""
+"""The activity pages: jobs and events, paginated by key."""
 
 import ast
 import re
@@ -74,7 +74,7 @@ def test_the_filter_keeps_its_kind():
 
 
 def table(text: str) -> str:
-    """The rows of the events, without the filter above them."""
+    """Return the rows of the events, without the filter above them."""
     return text.split("Table of events")[1] if "Table of events" in text else ""
 
 
@@ -191,7 +191,7 @@ def test_the_platforms_older_events_are_reached_by_key_in_few_queries(django_ass
     seen: list[str] = []
     query = ""
     for _ in range(3):
-        with django_assert_num_queries(5):  # session, user, people, events, their datasets
+        with django_assert_num_queries(5):  # session, user, users of the page, events, their datasets
             text = client.get(reverse("platform-activity") + query).content.decode()
         seen += re.findall(r"name\d{3}", text)
         following = re.search(r'rel="next" href="([^"]+)"', text)
@@ -200,7 +200,10 @@ def test_the_platforms_older_events_are_reached_by_key_in_few_queries(django_ass
 
 
 def recorded_kinds() -> Iterator[tuple[str, str]]:
-    """(file and line, kind) of every `record(kind=…)` in the code, names followed to what they are set to."""
+    """Return (file and line, kind) of every `record(kind=…)` in the code.
+
+    Names are resolved to their values.
+    """
     root = Path(settings.PACKAGE_DIR).parents[1]
     for folder in ("platform/mekiki", "workers"):
         for path in sorted((root / folder).rglob("*.py")):
@@ -223,13 +226,16 @@ def _kinds_in(function: ast.FunctionDef) -> Iterator[tuple[int, str]]:
 
 
 def _values(node: ast.expr, function: ast.FunctionDef) -> list[str]:
-    """What an expression can be: a text, one of two, a name set to such, or a beginning with a job's end."""
+    """Return the values that an expression can have.
+
+    It is a text, one of two texts, a name with such a value, or a prefix with the end of a job.
+    """
     if isinstance(node, ast.Constant):
         return [node.value]
     if isinstance(node, ast.IfExp):
         return _values(node.body, function) + _values(node.orelse, function)
     if isinstance(node, ast.Name) and node.id in [argument.arg for argument in function.args.kwonlyargs]:
-        return []  # its callers say it
+        return []  # its callers give the kind
     if isinstance(node, ast.Name):
         assigned = [n for n in ast.walk(function) if isinstance(n, ast.Assign)]
         sets = [n for n in assigned if ast.unparse(n.targets[0]) == node.id]

@@ -34,7 +34,7 @@ def client_of(user, language: str = "en") -> Client:
 def answer(
     dataset: Dataset, user, image: Image, label: Label, *, at: datetime = NOW, kind: str = "correct"
 ) -> Event:
-    """An event as review records it, at a time of its own."""
+    """Create an event as review records it, with a given time."""
     return made_at(
         Event,
         at,
@@ -48,7 +48,7 @@ def answer(
 
 
 class Setup:
-    """A dataset without an audit reserve, a member of each kind, an image and a label."""
+    """A dataset without an audit reserve, one member of each kind, an image and a label."""
 
     def __init__(self, audit_fraction: float = 0.0) -> None:
         self.admin, self.reviewer = UserFactory(username="aiko"), UserFactory(username="hanako")
@@ -120,7 +120,7 @@ def test_answers_are_grouped_and_each_can_be_listed() -> None:
     s = Setup()
     other = UserFactory(username="taro")
     images = [ImageFactory(dataset=s.dataset, name=f"image{n:03}.png", audit_key=0.9) for n in range(60)]
-    for n, image in enumerate(images):  # two people at the same time
+    for n, image in enumerate(images):  # two users at the same time
         answer(s.dataset, s.reviewer, image, s.label, at=NOW + timedelta(seconds=2 * n))
         answer(s.dataset, other, image, s.label, at=NOW + timedelta(seconds=2 * n + 1))
     answer(s.dataset, s.reviewer, images[0], s.label, at=NOW + timedelta(hours=3))

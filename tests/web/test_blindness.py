@@ -1,7 +1,7 @@
-"""Nothing that a member can open tells what a reviewer must not know of an image of the audit reserve.
+"""No page of a member shows what a reviewer must not know about an image of the audit reserve.
 
-Every address of the site and every operation of the API is opened. No response may hold the name, the metadata, the
-prediction or an opinion of such an image; and no response may change when those values change.
+Every address of the site and every operation of the API is opened. No response may contain the name, the
+metadata, the prediction or a decision of such an image. No response may change when those values change.
 """
 
 import hashlib
@@ -50,11 +50,11 @@ from tests.factories import (
 
 pytestmark = pytest.mark.django_db
 
-# What must appear nowhere. EMBEDDED is written into the file itself.
+# Values that must not appear. EMBEDDED is written into the file itself.
 NAME, FOLDER, VALUE, EMBEDDED = "wombatname", "wombatfolder", "wombatvalue", "wombatembedded"
 SECRETS = (NAME, FOLDER, VALUE, EMBEDDED)
 CONFIDENCE = 0.8765  # shown as 87.7 % or 88 %
-# Addresses that a member may open and that hold such values by their purpose. Each needs a reason.
+# Addresses that a member may open and that contain such values on purpose. Each needs a reason.
 ALLOWED = {
     "import-batch": "admins only: the report of an import names files",
     "import-report": "the same as a file",
@@ -62,7 +62,7 @@ ALLOWED = {
 
 
 class World:
-    """Three images of the audit reserve (waiting, not drawn yet, flagged) beside ordinary ones."""
+    """Three images of the audit reserve (waiting, not drawn yet, flagged) next to ordinary images."""
 
     def __init__(self, role: str = "reviewer") -> None:
         self.user, self.other = UserFactory(username="rita"), UserFactory(username="otto")
@@ -101,7 +101,7 @@ class World:
             QueueItemFactory(dataset=self.dataset, image=image, stream=Stream.AUDIT, overlap=2)
             for image in (self.secret[0], self.secret[2])
         ]
-        # Somebody else has given the first of two opinions, and has flagged another image.
+        # Another reviewer has given the first of two decisions and has flagged another image.
         for item, kind in zip(items, ("correct", "flag"), strict=True):
             self.answer(self.other, item, kind, "wombatnote" if kind == "flag" else "")
         now = timezone.now()
@@ -121,7 +121,7 @@ class World:
         self.client.force_login(self.user)
 
     def reserved(self, i: int) -> Image:
-        """An image below the dataset's audit share whose name, metadata and file hold what must not be seen."""
+        """Create an image of the audit reserve, with secret values in its name, metadata and file."""
         facts, out = PngInfo(), io.BytesIO()
         facts.add_text("Description", EMBEDDED)
         picture(9000 + i).save(out, "PNG", pnginfo=facts)
@@ -155,7 +155,7 @@ class World:
         )
 
     def frozen(self) -> LabelSet:
-        """A frozen label set that holds the machine's label of a reserve image."""
+        """Freeze a label set that holds the machine's label of a reserve image."""
         name = f"datasets/{self.dataset.pk}/label-sets/v1.zip"
         content = f"{NAME} {VALUE} scratch {CONFIDENCE}".encode()
         default_storage.save(name, ContentFile(content))
@@ -177,7 +177,7 @@ class World:
         return label_set
 
     def values(self) -> dict[str, list[Any]]:
-        """What stands for each argument of an address."""
+        """Return the value for each argument of an address."""
         return {
             "slug": ["world"],
             "sha256": [
@@ -199,7 +199,7 @@ class World:
         }
 
     def addresses(self) -> Iterator[tuple[str, str]]:
-        """(name of the pattern, address) of everything the site serves, once for each value of its arguments."""
+        """Return (name of the pattern, address) of every address, once for each value of its arguments."""
         for name, arguments in routes(get_resolver().url_patterns):
             known = self.values()
             missing = set(arguments) - set(known)
@@ -208,7 +208,7 @@ class World:
                 yield name, reverse(name, kwargs={a: known[a][min(i, len(known[a]) - 1)] for a in arguments})
 
     def questions(self) -> list[str]:
-        """The gallery and the search, narrowed down in each way there is."""
+        """Return the addresses of the gallery and the search with every filter."""
         label = str(self.labels[1].pk)
         asked = [
             *(f"label={label}", "low=80", "high=90", "low=80&high=90", "sort=sure", "sort=unsure"),
@@ -220,10 +220,10 @@ class World:
         return [*(f"/d/world/images/?{q}" for q in asked), *(f"{search}?{q}" for q in asked)]
 
     def pages(self) -> dict[str, bytes]:
-        """Everything a member can read by GET: address → head and body."""
+        """Return the headers and body of every address that a member can read by GET."""
         found = {}
         opened = [*self.addresses(), *(("images", url) for url in self.questions())]
-        # The pages of one image, with the filter they were reached by.
+        # The pages of one image, with the filter of the list that led to them.
         opened += [
             ("image", f"{reverse('image', args=['world', image.sha256])}?{query}")
             for image in (*self.secret, self.plain[0])
@@ -246,7 +246,7 @@ def routes(patterns: Any, prefix: str = "") -> Iterator[tuple[str, list[str]]]:
 
 
 def arguments_of(name: str) -> set[str]:
-    """The arguments of an address with all its prefixes."""
+    """Return the arguments of an address with all its prefixes."""
     resolver = get_resolver()
     for part in name.split(":")[:-1]:
         _prefix, resolver = resolver.namespace_dict[part]
@@ -262,7 +262,7 @@ def read(response: Any) -> bytes:
 
 
 def told(found: dict[str, bytes]) -> list[str]:
-    """The addresses whose response holds a secret, with what it holds."""
+    """Return the addresses whose response contains a secret, with the secret."""
     words = [word.encode() for word in SECRETS] + [b"87.7", b"88 %", b"0.8765"]
     return [
         f"{url}: {word.decode()}"
@@ -273,7 +273,7 @@ def told(found: dict[str, bytes]) -> list[str]:
 
 
 def asked_words(url: str) -> bytes:
-    """What the reader typed may be shown to the reader again."""
+    """Remove the reader's own input, which may be shown to the reader again."""
     found = re.search(r"(?:q=|line%3D)(\w+)", url)
     return found[1].encode() if found else b"\0\0"
 
@@ -293,7 +293,7 @@ def test_no_address_tells_what_an_audit_must_not_know(role: str) -> None:
     found = {
         url: content
         for url, content in world.pages().items()
-        # Admins may take a label set with the predictions of the reserve; the act is recorded.
+        # Admins may freeze a label set with the predictions of the reserve. The action is recorded.
         if role == "reviewer" or not url.endswith("/download/")
     }
     assert len(found) > 60 and sum(b"<h1" in content for content in found.values()) > 25
@@ -301,7 +301,7 @@ def test_no_address_tells_what_an_audit_must_not_know(role: str) -> None:
 
 
 def test_no_address_changes_with_what_an_audit_must_not_know() -> None:
-    """Not by a place in an order, a count, or a filter that lets an image through."""
+    """Neither a position in an order, nor a count, nor a filter depends on the secret values."""
     world = World()
     before = world.pages()
     Image.objects.filter(pk__in=[image.pk for image in world.secret]).update(
@@ -321,7 +321,7 @@ def operations() -> set[tuple[str, str]]:
 
 
 def test_no_operation_of_the_api_tells_it() -> None:
-    """Each operation that changes something is used as the station does; those that read are opened above."""
+    """Operations that change something are used as the station does. The addresses above cover the others."""
     world = World()
     base = reverse("api:review-next", args=["world"]).removesuffix("next")
 

@@ -1,4 +1,4 @@
-"""Charts: true to their numbers, well-formed, safe."""
+"""Charts: correct for their numbers, well-formed, safe."""
 
 import xml.etree.ElementTree as ET
 

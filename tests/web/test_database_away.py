@@ -1,4 +1,4 @@
-"""A database that does not answer is named: to people on a page, to programs in the shape of all errors."""
+"""A database that does not answer is named: on a page for people, in the error format for programs."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def client() -> Client:
-    """An admin's browser; errors are answered, not raised."""
+    """Return an admin's browser. Errors are answered, not raised."""
     client = Client(raise_request_exception=False, headers={"accept-language": "en"})
     client.force_login(UserFactory(is_superuser=True))
     return client
@@ -31,7 +31,7 @@ def dataset(client: Client) -> Dataset:
 
 @pytest.fixture
 def away(dataset: Dataset, tmp_path: Path) -> Iterator[None]:
-    """From now on nothing listens where the database was."""
+    """Replace the address of the database by one where no server listens."""
     before: Any = {name: connection.settings_dict[name] for name in ("HOST", "OPTIONS")}
     connection.close()
     options = {name: value for name, value in before["OPTIONS"].items() if name != "host"}

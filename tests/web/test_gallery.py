@@ -1,4 +1,4 @@
-"""The gallery: filters, order, pages by key, what stays hidden, and a constant number of queries."""
+"""The gallery: filters, order, pages by key, hidden values, and a constant number of queries."""
 
 import uuid
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 
 
 class World:
-    """Images 0…n-1 with alternating predictions, confidence rising with the number."""
+    """Images 0 to n-1 with alternating predictions and a confidence that rises with the number."""
 
     def __init__(self, n: int = 150) -> None:
         self.user = User.objects.create_user("gia")
@@ -73,7 +73,7 @@ class World:
             for i in range(first, first + n)
         )
         self.images += new
-        # The old head says the opposite: only the champion's word counts.
+        # The old head predicts the opposite. Only the champion's predictions are used.
         for flip, head in enumerate(self.heads):
             open_predictions(head=head)
             Prediction.objects.bulk_create(
@@ -89,7 +89,7 @@ class World:
             )
 
     def numbers(self, **query: str) -> list[int]:
-        """The numbers of all matching images, all pages, in order."""
+        """Return the numbers of all matching images on all pages, in order."""
         found: list[int] = []
         url = reverse("images", args=["world"])
         response = self.client.get(url, query)
@@ -112,7 +112,10 @@ def test_all_pages_each_image_once_newest_first(world: World) -> None:
 
 @pytest.mark.parametrize("sort", ["", "sure", "unsure"])
 def test_forth_and_back(world: World, sort: str) -> None:
-    """Ties in confidence (each comes twice) lose no image at a page's edge; back leads to the same pages."""
+    """Equal confidences (each occurs twice) lose no image between pages.
+
+    Going back leads to the same pages.
+    """
     expected = world.numbers(sort=sort) if sort else list(range(149, -1, -1))
     assert sorted(expected) == list(range(150))
     if sort:
@@ -144,7 +147,7 @@ def test_filters(world: World) -> None:
     wait(world, 9, "audit")
     assert world.numbers(waiting="waiting") == [9, 8]
     assert world.numbers(waiting="audit") == [9]
-    # What does not fit is said, and the rest counts.
+    # Invalid values are reported, and the other filters apply.
     response = world.client.get("/d/world/images/", {"metadata": "line", "q": "0007", "label": "999999"})
     assert [int(i.sha256, 16) for i in response.context["images"]] == [7]
     assert "Write it as key=value" in response.content.decode()
@@ -239,7 +242,10 @@ def test_predictions_are_joined_once(world: World) -> None:
 
 
 def test_images_without_a_label_are_found_without_joining_the_labels(world: World) -> None:
-    """Of LEFT JOIN … IS NULL PostgreSQL expects no row to be left, and sorts all images for one page: 1.6 s at 300,000."""
+    """For LEFT JOIN … IS NULL, PostgreSQL expects no row and sorts all images for one page.
+
+    That takes 1.6 s with 300,000 images.
+    """
     for asked in ({"confirmed": "none"}, {"confirmed": "some"}):
         sql = str(gallery.matching(world.dataset, world.heads[1], asked).query)
         assert "EXISTS(SELECT 1" in sql and 'JOIN "review_confirmedlabel"' not in sql, sql
@@ -284,7 +290,7 @@ def test_no_filter_and_no_order_tells_what_a_blind_item_hides(world: World) -> N
 
 
 def test_the_reserve_is_hidden_also_while_it_does_not_wait(world: World) -> None:
-    """Whoever read a prediction before the image was drawn would remember it at the station."""
+    """A person who read a prediction before the image was drawn would remember it at the station."""
     set_fixed(world.images[3], audit_key=0.149)
     set_fixed(world.images[5], audit_key=0.15)  # the share is 15 %: not in the reserve
     assert 3 not in world.numbers(sort="sure") and 5 in world.numbers(sort="sure")
@@ -293,13 +299,16 @@ def test_the_reserve_is_hidden_also_while_it_does_not_wait(world: World) -> None
     decide(world, 3, world.labels[0], shown={"blind": True, "stream": "audit"})
     text = world.client.get(page).content.decode()
     assert "50.2 %" in text and world.images[3].name in text and 3 in world.numbers(sort="sure")
-    # Taken out of the schema, its label must be given once more, as an audit.
+    # Its label left the schema, so the image must be labelled again, as an audit.
     Label.objects.filter(pk=world.labels[0].pk).update(archived_at=timezone.now())
     assert "50.2 %" not in world.client.get(page).content.decode()
 
 
 def test_images_kept_out_of_the_reserve_by_an_earlier_share_show_everything(world: World) -> None:
-    """A raised share holds for later images (decision 0003): those that were there are asked about with a prediction."""
+    """A raised share applies to later images (decision 0003).
+
+    Earlier images are reviewed with a prediction.
+    """
     set_fixed(world.images[3], audit_key=0.3)
     item = wait(world, 7, "uncertain")
     Decision.objects.create(

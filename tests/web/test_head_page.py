@@ -1,4 +1,4 @@
-"""The page of a head: why its kind, reliability, confusion, the curve, the repetition; and its downloads."""
+"""The page of a head: choice of its kind, reliability, confusion, curve, repetition, downloads."""
 
 import csv
 import io

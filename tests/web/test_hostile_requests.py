@@ -1,4 +1,4 @@
-"""What a browser never sends: each gets a clear answer below 500, and nothing is half-written."""
+"""Requests that no browser sends: each gets a clear answer below 500, and nothing is written in part."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ HUGE = "9" * 40
 
 @pytest.fixture
 def world(client: Client) -> Any:
-    """(client of an admin, address of the dataset)."""
+    """Return (client of an admin, address of the dataset)."""
     user = UserFactory()
     dataset = DatasetFactory(slug="parts", admin=user)
     ImageFactory(dataset=dataset)

@@ -1,4 +1,4 @@
-"""The page of an image: its neighbours follow the gallery, its label can be corrected, its figures say what they are."""
+"""The page of an image: its neighbours, the correction of its label, and its figures."""
 
 import re
 from typing import Any
@@ -31,7 +31,7 @@ def number_at(page: str, rel: str) -> int | None:
 
 
 def walk(world: World, query: str, rel: str = "next") -> list[int]:
-    """The images in the order in which the page leads on from the first one of the gallery."""
+    """Return the images in the order of the page's links, from the first image of the gallery."""
     first = world.numbers(**dict(part.split("=") for part in query.split("&")))
     number: int | None = first[0] if rel == "next" else first[-1]
     found = []

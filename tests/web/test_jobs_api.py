@@ -1,4 +1,4 @@
-"""Jobs through the API and the page: who sees them, who stops them, what they say."""
+"""Jobs by the API and the page: who sees them, who stops them, what they show."""
 
 import uuid
 
@@ -129,14 +129,14 @@ def test_japanese_words_for_a_japanese_reader(job):
 
 
 def test_every_stage_and_unit_of_the_workers_is_translated():
-    """Workers store English words; those the catalogues do not know would stay English on every page."""
+    """Workers store English words. A word without a translation would stay English on every page."""
     import re
     from pathlib import Path
 
     from mekiki.jobs.progress import STAGES, UNITS
 
     workers = Path(__file__).resolve().parents[2] / "workers"
-    # pocket's training recipe runs by itself, in a terminal.
+    # pocket's training recipe runs separately, in a terminal.
     files = [path for path in workers.rglob("*.py") if "pocket" not in path.parts]
     text = "\n".join(path.read_text() for path in files)
     assert set(re.findall(r'stage="([^"]+)"', text)) <= set(STAGES)

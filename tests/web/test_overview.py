@@ -1,4 +1,4 @@
-"""A dataset's overview: the loop, the curve, the next act, and what went wrong."""
+"""A dataset's overview: the loop, the curve, the next action, and failures."""
 
 import re
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The page of the seals: what everybody sees, what an admin of the platform may do, and the head to print."""
+"""The page of the seals: what every user sees, what a platform admin may do, and the printed head."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Search in the gallery and in the API: what is shown, in which order, to whom, and what stays hidden."""
+"""Search in the gallery and in the API: results, their order, who sees them, and hidden values."""
 
 import json
 import re
@@ -32,12 +32,12 @@ pytestmark = pytest.mark.django_db
 
 
 def at(degrees: float) -> list[float]:
-    """A direction in a plane: the images of these tests stand in a fan."""
+    """Return a direction in a plane. The images of these tests form a fan."""
     return [float(np.cos(np.radians(degrees))), float(np.sin(np.radians(degrees)))]
 
 
 class Fan:
-    """100 images, the i-th at i/2 degrees; a text that stands at 0 degrees."""
+    """100 images, the i-th at i/2 degrees, and a text at 0 degrees."""
 
     def __init__(self, n: int = 100, slug: str = "fan") -> None:
         self.user = UserFactory()
@@ -79,7 +79,7 @@ class Fan:
         return response
 
     def numbers(self, **query: str) -> list[int]:
-        """The numbers of the images found, over all pages, in order."""
+        """Return the numbers of the matching images over all pages, in order."""
         response, found = self.page(**query), []
         while True:
             found += [int(image.name[5:8]) for image in response.context["images"]]
@@ -118,7 +118,7 @@ def test_more_like_an_image_leaves_out_the_image_itself(fan: Fan) -> None:
     assert f"?like={fan.images[49].sha256}" in text  # from each thumbnail
     own = fan.client.get(f"/d/fan/images/{fan.images[3].sha256}/").content.decode()
     assert f"/d/fan/images/?like={fan.images[3].sha256}" in own
-    assert fan.numbers(text="scratch", like=fan.images[50].sha256)[:3] == [0, 1, 2]  # what was typed counts
+    assert fan.numbers(text="scratch", like=fan.images[50].sha256)[:3] == [0, 1, 2]  # the typed text is used
 
 
 def test_filters_narrow_a_search_down(fan: Fan) -> None:
@@ -132,11 +132,11 @@ def test_filters_narrow_a_search_down(fan: Fan) -> None:
     assert fan.numbers(text="scratch", waiting="waiting") == [7]
     assert fan.numbers(text="scratch", sort="unsure", q="part-00") == list(
         range(10)
-    )  # similarity is the order
+    )  # the order is by similarity
     page = fan.page(text="scratch", metadata="line", low="x", label="99999999")
     assert "Write it as key=value" in page.content.decode() and len(page.context["images"]) == 60
     assert "No image matches" in fan.page(text="scratch", q="nowhere").content.decode()
-    # The filters stay when one goes on from a thumbnail.
+    # The filters stay when the user continues from a thumbnail.
     assert (
         f"?q=part-05&amp;like={fan.images[51].sha256}"
         in fan.page(text="scratch", q="part-05").content.decode()
@@ -234,7 +234,7 @@ def test_strangers_find_nothing_and_other_datasets_stay_apart(fan: Fan) -> None:
         assert stranger.get("/d/fan/images/", query).status_code == 404
         assert stranger.get("/api/v1/datasets/fan/images/search", query).status_code == 404
     assert Client().get("/api/v1/datasets/fan/images/search", {"text": "x"}).status_code == 401
-    assert TextEmbedding.objects.count() == 1  # nothing was asked on their behalf
+    assert TextEmbedding.objects.count() == 1  # nothing was requested for them
     theirs = DatasetFactory(slug="theirs")
     image = ImageFactory(dataset=theirs)
     fan.embed([image], [at(0)])

@@ -1,4 +1,4 @@
-"""The shell: language, appearance, error pages, health, policy."""
+"""The page shell: language, appearance, error pages, health, policy."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Accuracy where images came in at different times: each audited image weighs what it stands for."""
+"""Accuracy with images of different import times: each audited image has the weight of its group."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Work = Callable[..., dict[str, Any]]
 
 
 def imported(dataset: Any, images: list[Image]) -> ImportBatch:
-    """One import that brought these in just now."""
+    """Create an import that has just added these images."""
     batch = ImportBatch.objects.create(dataset=dataset, source="upload", finished_at=timezone.now())
     Image.objects.filter(pk__in=[image.pk for image in images]).update(batch=batch)
     return batch
@@ -49,7 +49,7 @@ def later(dataset: Any, n: int, first: int = 500) -> list[Image]:
 
 @pytest.fixture
 def begun(coloured: Any, work: Work, answer_queue: Callable[..., int]) -> Any:
-    """The first import of 30 is in, and some of its audits are answered."""
+    """Import the first 30 images and answer some of their audits."""
     imported(coloured, list(coloured.images.all()))
     work(coloured, "encode")
     work(coloured, "predict")
@@ -90,7 +90,7 @@ def test_what_came_later_is_left_out_until_some_of_it_is_audited_and_then_weighs
     assert "nothing of 60 images" in told["statement"]["en"] and "60枚" in told["statement"]["ja"]
 
     audited = ConfirmedLabel.objects.filter(stream=Stream.AUDIT)
-    # The queue mixes the streams at random: answer until one of the later images was audited.
+    # The queue mixes the streams at random: answer until a later image was audited.
     while not audited.filter(image__in=fresh).exists():
         assert answer_queue(begun, limit=8), "the queue is empty and no later image was audited"
     work(begun, "refill")
@@ -98,7 +98,7 @@ def test_what_came_later_is_left_out_until_some_of_it_is_audited_and_then_weighs
     new = audited.filter(image__in=fresh).count()
     old = audited.count() - new
     assert new and old and third.left_out == 0
-    # By hand: each image weighs images of its import / audited ones of it.
+    # The expected weight: images of the import / audited images of the import.
     head = Head.objects.get(champion__dataset=begun)
     said = dict(Prediction.objects.filter(head=head).values_list("image_id", "label_id"))
     rows = list(audited.values_list("image_id", "label_id"))
@@ -142,7 +142,7 @@ def test_imports_between_which_nothing_was_drawn_are_one_stratum(begun: Any) -> 
 def test_images_of_a_label_that_was_taken_out_are_asked_about_anew(
     begun: Any, work: Work, answer_queue: Callable[..., int]
 ) -> None:
-    """Or the audit sample would hold no image of what is now called otherwise, and still claim accuracy."""
+    """Otherwise the sample would hold no image of the class under its new name, and still claim accuracy."""
     from mekiki.review.services import answer, next_items
 
     work(begun, "refill")
@@ -153,7 +153,7 @@ def test_images_of_a_label_that_was_taken_out_are_asked_about_anew(
     assert outdated and audited and outdated <= answered_image_ids(begun)
     archive_label(label=blue, user=admin, confirmed=True)
     assert not outdated & answered_image_ids(begun)
-    begun.queue_target = 30  # room for every image that may be asked about
+    begun.queue_target = 30  # space for every image that may be reviewed
     begun.save()
     work(begun, "predict")
     work(begun, "train")
@@ -182,14 +182,17 @@ def test_images_of_a_label_that_was_taken_out_are_asked_about_anew(
 def test_a_share_that_is_raised_later_adds_nothing_that_was_picked_over(
     coloured: Any, work: Work, answer_queue: Callable[..., int]
 ) -> None:
-    """The active stream has taken the hard images between the old share and the new: the rest is no random sample."""
+    """The uncertain stream took hard images between the old and the new share.
+
+    The rest is no random sample.
+    """
     from mekiki.datasets.services import update_settings
     from mekiki.review.selectors import audit_count, reserve_limits
 
     admin = coloured.memberships.get(role="admin").user
     update_settings(
         dataset=coloured, user=admin, audit_fraction=0.4
-    )  # before the review: it simply is the share
+    )  # before the review: it is the share from the start
     coloured.refresh_from_db()
     work(coloured, "encode")
     work(coloured, "predict")
@@ -197,7 +200,7 @@ def test_a_share_that_is_raised_later_adds_nothing_that_was_picked_over(
     answer_queue(coloured, limit=6)
     update_settings(
         dataset=coloured, user=admin, audit_fraction=0.2
-    )  # lower: what was drawn is as good as before
+    )  # lower: the earlier draw is still valid
     assert reserve_limits(coloured) == []
     update_settings(dataset=coloured, user=admin, audit_fraction=0.8)
     last = Image.objects.filter(dataset=coloured).latest("pk").pk
@@ -223,7 +226,7 @@ def test_a_share_that_is_raised_later_adds_nothing_that_was_picked_over(
 def test_an_audited_image_comes_back_as_an_audit_whatever_the_share_is_now(
     begun: Any, work: Work, answer_queue: Callable[..., int]
 ) -> None:
-    """Or it would be asked about because a head is unsure, with the prediction shown, and still count as audited."""
+    """Otherwise the image would be reviewed with its prediction visible, and still count as audited."""
     from mekiki.datasets.services import update_settings
     from mekiki.review.selectors import audit_sample
 
@@ -241,7 +244,7 @@ def test_an_audited_image_comes_back_as_an_audit_whatever_the_share_is_now(
     work(begun, "refill")
     waiting = QueueItem.objects.filter(dataset=begun, state=QueueItem.State.WAITING, image__in=audited)
     assert {stream for (stream,) in waiting.values_list("stream")} == {Stream.AUDIT}
-    # And were one asked about actively all the same, its answer would be no audit: the first one still counts.
+    # If it were reviewed actively, the answer would be no audit. The first answer still counts.
     kept = audit_sample(begun)
     assert kept
     label = ConfirmedLabel.objects.get(image=kept[0][0])
@@ -279,7 +282,7 @@ def test_a_share_that_is_raised_before_the_first_head_is_the_share_and_the_queue
 def test_images_before_and_after_a_raised_share_are_two_strata(
     coloured: Any, work: Work, answer_queue: Callable[..., int]
 ) -> None:
-    """Their chances of being audited differ, although no audit was answered in between."""
+    """Their probabilities of an audit differ, although no audit was answered in between."""
     from mekiki.datasets.services import update_settings
     from mekiki.review.selectors import reserve_limits
     from mekiki.review.services import next_items

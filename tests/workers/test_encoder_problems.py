@@ -1,4 +1,4 @@
-"""Every way in which an encoder fails is told in the reader's language."""
+"""Every failure of an encoder is reported in the reader's language."""
 
 import string
 

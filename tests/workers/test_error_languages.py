@@ -1,4 +1,4 @@
-"""Why a job failed is read in the reader's language, whoever asked for it."""
+"""The reason of a failed job is shown in the reader's language, whoever requested the job."""
 
 import re
 from collections.abc import Callable
@@ -91,7 +91,7 @@ def test_a_change_of_the_encoder_that_failed_is_told_in_the_readers_language(
 
 
 def test_no_stage_raises_a_sentence_of_one_language() -> None:
-    """StageError keeps what is translated when it is read; gettext at once would fix the language."""
+    """StageError keeps a text that is translated when it is read. gettext would fix the language at once."""
     found = [
         f"{path.relative_to(ROOT)}: {match.group(0)!r}"
         for path in (ROOT / "workers").rglob("*.py")

@@ -1,4 +1,4 @@
-"""The mirror of embeddings: equal to the database after additions, removals, crashes and damage."""
+"""The mirror of embeddings equals the database after additions, removals, crashes and damage."""
 
 import subprocess
 import sys
@@ -89,7 +89,7 @@ def test_damage_and_half_written_rows_are_mended(encoder: Any, dataset: Any) -> 
     (folder / "mirror.json").write_text("{ not json")
     assert same(embeddings.load(encoder, dataset), expected)
     for name in ("ids", "keys", "vectors"):
-        with (folder / name).open("r+b") as file:  # one byte, the file as long as before
+        with (folder / name).open("r+b") as file:  # one byte changed, the length of the file unchanged
             file.seek(21)
             byte = file.read(1)
             file.seek(21)
@@ -168,7 +168,10 @@ def test_progress_is_written_and_others_write_while_it_reads(
 def test_files_follow_any_changes(
     dim: int, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Rows come and go anywhere, in small blocks, with checks and crashes between: the files hold what there is."""
+    """Rows are added and removed anywhere, in small blocks, with checks and crashes between.
+
+    The files match.
+    """
     folder = tmp_path_factory.mktemp("mirror")
     truth: dict[int, np.ndarray] = {}
     held, stamp = mirror_files.Held(), 0

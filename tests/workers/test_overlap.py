@@ -1,4 +1,7 @@
-"""Several opinions about an image teach a head each by its share, and the training can still be repeated."""
+"""A head is trained on each of several decisions about an image by its share.
+
+The training is repeatable.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ Work = Callable[..., dict[str, Any]]
 
 
 def say(dataset: Any, user: Any, rule: Callable[[Any], str | None]) -> None:
-    """Answer everything that waits for this person: by the name of a label, or None to flag it."""
+    """Answer everything that waits for this reviewer by the name of a label, or flag it (None)."""
     labels = {label.name: label for label in dataset.labels.filter(archived_at__isnull=True)}
     while leased := next_items(dataset=dataset, user=user, count=1):
         item = leased[0]
@@ -109,7 +112,7 @@ def test_one_opinion_each_is_what_it_always_was(
 
 
 def test_people_who_agree_are_not_counted_as_differing() -> None:
-    """A sixth six times is less than one in binary."""
+    """One sixth added six times is less than 1 in binary."""
     same = ImageVotes(1, 7, 10, tuple((7, 11 + i) for i in range(5)))
     y = make_targets(votes_of([same, ImageVotes(2, 7, 20, ((8, 21),))]), [7, 8])
     assert y.tolist() == [[1.0, 0.0], [0.5, 0.5]]

@@ -1,4 +1,4 @@
-"""The runner: outcomes, signs of life, cancellation, fencing."""
+"""The runner: outcomes, heartbeats, cancellation, fencing."""
 
 import threading
 import time
@@ -129,7 +129,7 @@ def test_a_long_silent_call_still_shows_life_and_learns_that_it_must_stop(
 
     def stage(held: Job, report: Report) -> None:
         first = Job.objects.get(pk=held.pk).heartbeat_at
-        time.sleep(0.4)  # torch at work
+        time.sleep(0.4)  # torch is computing
         beats.append(Job.objects.get(pk=held.pk).heartbeat_at - first)  # type: ignore[operator]
         Job.objects.filter(pk=held.pk).update(attempt=2)  # another worker has claimed it
         time.sleep(0.3)

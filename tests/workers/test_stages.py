@@ -59,7 +59,7 @@ def test_encoding_goes_on_where_it_was_killed(
     assert 8 <= stored <= 16, (
         "what was stored before stays; chunks are cut by id, so the first may be a small one"
     )
-    Job.objects.filter(kind=Kind.ENCODE).update(state=State.QUEUED)  # what the sweeper does
+    Job.objects.filter(kind=Kind.ENCODE).update(state=State.QUEUED)  # as the sweeper does
     assert work(coloured, "encode")["embedded"] == 30 - stored
     again = [i for call in calls[3:] for i in call]
     assert not set(again) & {i for call in calls[:2] for i in call}, "nothing was embedded twice"
@@ -101,7 +101,7 @@ def test_zero_shot_predicts_everything_and_fills_the_queue(
         assert (item.stream == "audit") == (item.image.audit_key < coloured.audit_fraction)
         assert item.head_id == head.pk and 0 < item.propensity <= 1
     assert {item.stream for item in items} == {"audit", "diverse"}
-    # New images get predictions of the same head; the same prompts make no new head.
+    # New images get predictions of the same head. The same prompts create no new head.
     add_image(coloured, picture(COLOURS["blue"], 500), "blue-500.png", 0.7)
     work(coloured, "encode")
     assert work(coloured, "predict")["predicted"] == 1
@@ -169,7 +169,7 @@ def test_the_loop_learns_and_never_from_the_audit(
     said = dict(Prediction.objects.filter(image__in=audited).values_list("image_id", "label_id"))
     assert evaluation.correct == sum(said[i] == truth[i] for i in audited)
     assert 0 <= evaluation.low <= evaluation.correct / evaluation.n <= evaluation.high <= 1
-    # The three colours are easy: the head is right where the prompts of an untrained model were not.
+    # The three colours are easy: the head is right where the prompts of an untrained model are not.
     names = dict(Label.objects.values_list("pk", "name"))
     right = sum(
         p.image.name.startswith(names[p.label_id]) for p in Prediction.objects.select_related("image")
@@ -178,7 +178,7 @@ def test_the_loop_learns_and_never_from_the_audit(
     assert waiting(coloured) == [], "everything was answered"
     assert len(selectors.learning_curve(coloured)) == 3
 
-    # Nothing changed: no new head, and the run says so.
+    # Without a change there is no new head, and the run says so.
     assert work(coloured, "train")["code"] == "same_head"
     assert champion(coloured).pk == head.pk
     assert "Nothing changed" in sentence(TrainingRun.objects.latest("id").reason)
@@ -201,7 +201,7 @@ def test_same_labels_and_seed_give_the_same_head(
     work(coloured, "train")
     head = champion(coloured)
     assert head.calibrated, "the folds were used"
-    # Made again from the database, as an auditor would.
+    # Computed again from the database, as an auditor would.
     encoder, row = encoder_for(coloured)
     labels, prompt_set = schema_of(coloured)
     embeddings.forget(row, coloured)
@@ -249,7 +249,7 @@ def test_a_challenger_that_does_worse_is_kept_aside(
     answer_queue(coloured)
     work(coloured, "refill")
     answer_queue(coloured)
-    # As if the prompts explained every label perfectly: nothing can beat that.
+    # As if the prompts explained every label perfectly: nothing can be better.
     monkeypatch.setattr(teaching, "prompts_log_loss", lambda *_arguments: -1.0)
     result = work(coloured, "train")
     assert (result["promoted"], result["code"], result["queued"]) == (False, "worse_than_prompts", 10)
@@ -373,7 +373,7 @@ def test_a_challenger_must_beat_the_prompts_and_not_lose_the_audit() -> None:
     refused = judge(log_loss=0.4, audit=worse, **common)
     assert not refused.promote and refused.reason["code"] == "worse_on_audit" and refused.reason["p"] < 0.05
     assert judge(log_loss=0.6, audit=None, **common).reason["code"] == "worse_than_prompts"
-    # Too few audited images to tell, or a champion whose labels are gone: it is replaced.
+    # Too few audited images to decide, or a champion with archived labels: it is replaced.
     few = compare(good[:20], bad[:20], truth[:20])
     assert judge(log_loss=0.4, audit=few, **common).promote
     assert judge(log_loss=0.4, audit=worse, **{**common, "schema_changed": True}).promote

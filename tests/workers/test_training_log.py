@@ -1,4 +1,4 @@
-"""The logs of real trainings, read over HTTP in both languages: while one runs, done, failed, retried, cancelled."""
+"""The logs of real trainings over HTTP in both languages: running, done, failed, retried, cancelled."""
 
 import html
 import json
@@ -24,11 +24,14 @@ pytestmark = pytest.mark.django_db
 Work = Callable[..., dict[str, Any]]
 
 TIME = re.compile(r"\d\d:\d\d:\d\d  (.+)")
-STOPS_ASKING = 286  # htmx polls no more
+STOPS_ASKING = 286  # htmx stops polling
 
 
 def read(run: TrainingRun, language: str) -> tuple[int, list[str]]:
-    """(status, the sentences) as the page asks for them; the models page and the head's page show the same."""
+    """Return (status, the sentences) that the page requests.
+
+    The models page and the head's page show the same.
+    """
     browser = Client(headers={"accept-language": language})
     browser.force_login(run.dataset.memberships.get(role="admin").user)
     reply = browser.get(reverse("run-log", args=[run.dataset.slug, run.pk]))
@@ -51,7 +54,10 @@ def codes(run: TrainingRun) -> list[str]:
 
 
 def both(run: TrainingRun) -> tuple[list[str], list[str]]:
-    """The sentences in English and in Japanese; none is a bare code, and each is in its language."""
+    """Return the sentences in English and in Japanese.
+
+    No sentence is a bare code, and each is in its language.
+    """
     english, japanese = read(run, "en")[1], read(run, "ja")[1]
     assert len(english) == len(japanese) == len(codes(run))
     for code, en, ja in zip(codes(run), english, japanese, strict=True):
@@ -62,7 +68,7 @@ def both(run: TrainingRun) -> tuple[list[str], list[str]]:
 
 @pytest.fixture
 def asked(coloured: Any, work: Work, answer_queue: Callable[..., int]) -> Any:
-    """A dataset whose first ten images are answered."""
+    """Create a dataset whose first ten images are answered."""
     work(coloured, "encode")
     work(coloured, "predict")
     answer_queue(coloured)
@@ -96,7 +102,7 @@ def test_it_can_be_read_while_the_training_runs_and_after(asked: Any) -> None:
     run = TrainingRun.objects.get()
     assert read(run, "ja") == (STOPS_ASKING, japanese), "nothing more is said, and asked no more"
     both(run)
-    # Another worker has it by now: what this one still says does not get in its way.
+    # Another worker has the job now. Messages of this worker do not disturb it.
     Job.objects.filter(pk=job.pk).update(attempt=2)
     train._Log(run, 1)("failed", error="too late")
     assert "too late" not in TrainingRun.objects.get().log
@@ -135,7 +141,7 @@ def test_a_retried_training_goes_on_with_its_lines(
 
 
 def test_a_log_in_plain_text_that_is_retried_goes_on_in_words(asked: Any, work: Work) -> None:
-    """A run whose first try was by the version before this one."""
+    """A run whose first attempt used the version before this one."""
     job = enqueue(kind=Kind.TRAIN, dataset=asked)
     old = "14:02:11  24 labels to learn from, of 30 images with an embedding"
     Job.objects.filter(pk=job.pk).update(attempt=1)

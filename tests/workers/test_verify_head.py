@@ -1,4 +1,7 @@
-"""A head's training repeated from its own inputs: the same digest, another one and why, or why it cannot be done."""
+"""A head's training repeated from its own inputs: the same digest, or another one with its cause.
+
+If it cannot be repeated, the reason is reported.
+"""
 
 import hashlib
 import threading
@@ -35,7 +38,7 @@ Work = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def scene(coloured: Any, work: Work, answer_queue: Callable[..., int]) -> tuple[Any, Any]:
-    """(dataset, admin): head 1 by the prompts, head 2 taught."""
+    """Create (dataset, admin): head 1 by the prompts, head 2 trained."""
     work(coloured, "encode")
     work(coloured, "predict")
     answer_queue(coloured)
@@ -51,7 +54,7 @@ def verified(work: Work, dataset: Any, version: int) -> dict[str, Any]:
 def test_every_kind_of_head_is_repeated_to_its_digest_whatever_changed_around_it(
     scene: tuple[Any, Any], work: Work
 ) -> None:
-    """Labels archived and reordered, other prompts, more answers, more images: none is an input of these heads."""
+    """Archived and reordered labels, other prompts, answers and images are no inputs of these heads."""
     dataset, admin = scene
     archive_label(label=dataset.labels.get(name="blue"), user=admin, confirmed=True)
     labels = [{"name": name, "prompts": [f"another {name}"]} for name in ("green", "red", "violet")]
@@ -70,7 +73,7 @@ def test_every_kind_of_head_is_repeated_to_its_digest_whatever_changed_around_it
 
 
 def taught_otherwise(dataset: Any, real: Head) -> bytes:
-    """The bytes of a head whose labels were turned around by one."""
+    """Return the bytes of a head whose labels are shifted by one."""
     rows = list(real.training_labels.order_by("image_id").values_list("image_id", "label_id", "decision_id"))
     encoder, row = encoder_for(dataset)
     labels = [Label.objects.get(pk=pk) for pk in real.label_ids]
@@ -100,7 +103,7 @@ def test_a_head_made_from_other_labels_than_it_claims_is_found(scene: tuple[Any,
 
 
 def without_triggers(statement: str, values: list[Any]) -> None:
-    """What somebody with the database's password can do."""
+    """Run the block with the triggers off, as a person with the database's password can."""
     with as_owner(triggers=False), connection.cursor() as cursor:
         cursor.execute(statement, values)
 

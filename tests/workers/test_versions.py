@@ -1,4 +1,4 @@
-"""The version of the code that makes heads changes with the code, and with nothing else."""
+"""The version of the code that trains heads changes with the code and with nothing else."""
 
 from pathlib import Path
 

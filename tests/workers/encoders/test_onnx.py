@@ -1,4 +1,4 @@
-"""+onnx and +int8: encoders of their own, close to the original, kept in a file that is checked."""
+"""+onnx and +int8: separate encoders, close to the original, stored in a checked file."""
 
 import json
 import os
@@ -121,7 +121,7 @@ def test_other_weights_or_preprocessing_never_share_a_file(
 
 
 def test_onnx_runtime_reports_to_nobody(tmp_path: Path) -> None:
-    """Its telemetry keeps a database in the user's cache folder as soon as it is on."""
+    """Its telemetry, once on, stores a database in the user's cache folder."""
     code = (
         "from workers.encoders import onnx_tower; onnxruntime = onnx_tower._onnxruntime(); "
         "onnxruntime.SessionOptions(); print(onnxruntime.get_available_providers())"

@@ -94,7 +94,7 @@ def test_soft_labels_weights_and_seeds(kind: type[HeadEstimator]) -> None:
     assert np.isfinite(kind(T, logit_scale=20.0).fit(X, y, sample_weight=zero).predict_proba(X)).all()
 
 
-# -- the Gaussian -------------------------------------------------------------------------------------------
+# -- the Gaussian head --------------------------------------------------------------------------------------
 
 
 def test_discriminant_equals_lda_with_many_rows() -> None:
