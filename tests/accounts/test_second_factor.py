@@ -59,7 +59,7 @@ def test_an_app_is_set_up_and_the_next_login_asks_for_its_code(hana: User) -> No
     client.force_login(hana)
     page = client.get(APP).content.decode()
     assert 'src="data:image/svg+xml;base64,' in page
-    app = App(re.search(r"<code>([A-Z2-7 ]+)</code>", page).group(1).replace(" ", ""))  # type: ignore[union-attr]
+    app = App(re.search(r"<code>([A-Z2-7 ]+)</code>", page).group(1).replace(" ", ""))
     wrong = client.post(APP, {"code": "000000"})
     assert wrong.status_code == 422 and not selectors.has_second_factor(hana)
     answer = client.post(APP, {"code": app.code(-1)})

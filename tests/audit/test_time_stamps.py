@@ -46,7 +46,9 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "tsa.cnf").write_text(CONFIGURATION.format(folder=folder))
     (folder / "serial").write_text("01\n")
     (folder / "usage").write_text(
-        "extendedKeyUsage=critical,timeStamping\nkeyUsage=critical,digitalSignature\nbasicConstraints=CA:FALSE\n"
+        "extendedKeyUsage=critical,timeStamping\n"
+        "keyUsage=critical,digitalSignature\n"
+        "basicConstraints=CA:FALSE\n"
     )
     for name in ("ca", "other"):
         openssl(

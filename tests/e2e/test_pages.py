@@ -181,7 +181,7 @@ def look(page: Page, url: str, name: str, language: str, expected: int = 200) ->
     if response.status != expected:
         wrong.append(f"status {response.status}")
     SHOTS.mkdir(exist_ok=True)
-    page.screenshot(path=SHOTS / f"{name}-{language}-{page.size_name}.png", full_page=True)  # type: ignore[attr-defined]
+    page.screenshot(path=SHOTS / f"{name}-{language}-{page.size_name}.png", full_page=True)
     # Without "preload", axe would copy the style sheets into the page, and the strict CSP would report
     # errors.
     for violation in Axe().run(page, options={"preload": False}).response["violations"]:
@@ -337,7 +337,7 @@ def test_the_page_of_a_head_with_everything_on_it_is_sound(page: Page, live_serv
             f"{slug} {version}: {line}" for line in look(page, address, f"head-{slug}-{version}", language)
         ]
     page.locator("details:has(.confusion) > summary").click()  # the page still shows eighty labels
-    page.screenshot(path=SHOTS / f"head-many-open-{language}-{page.size_name}.png", full_page=True)  # type: ignore[attr-defined]
+    page.screenshot(path=SHOTS / f"head-many-open-{language}-{page.size_name}.png", full_page=True)
     if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
         wrong.append("a large table scrolls the page, not itself")
     page.emulate_media(color_scheme="dark")
@@ -353,7 +353,7 @@ def test_a_head_is_put_in_use_only_after_the_question(page: Page, live_server: A
     page.locator("form[action$='/use/'] button").click()
     dialog = page.locator("#confirm-dialog")
     assert "#1" in dialog.inner_text()
-    page.screenshot(path=SHOTS / f"head-question-{language}-{page.size_name}.png")  # type: ignore[attr-defined]
+    page.screenshot(path=SHOTS / f"head-question-{language}-{page.size_name}.png")
     dialog.locator("button[value=no]").click()
     assert not Job.objects.filter(kind=Kind.PREDICT).exists()
     page.locator("form[action$='/use/'] button").click()

@@ -142,7 +142,7 @@ class Station:
 
     def job(self, job_id: str) -> tuple[str, str]:
         """Return (state, reason for waiting) of a job."""
-        return self.site.query("SELECT state, waiting_for FROM jobs_job WHERE id = %s", job_id)[0]  # type: ignore[return-value]
+        return self.site.query("SELECT state, waiting_for FROM jobs_job WHERE id = %s", job_id)[0]
 
     def works(self) -> bool:
         """Return whether the site answers."""

@@ -56,6 +56,6 @@ def test_nothing_audited_is_no_figure() -> None:
 )  # fmt: skip
 def test_the_replay_prints_it_the_same_way(n: int, correct: int, drawn: int, shown: str) -> None:
     audit = {"estimate": correct / n, "low": 0.376, "high": 0.964, "n": n, "correct": correct, "drawn": drawn}
-    score = Score(answers=10, accuracy=0.9, macro_recall=0.9, uncertain=0, audit=audit, head=None)  # type: ignore[arg-type]
+    score = Score(answers=10, accuracy=0.9, macro_recall=0.9, uncertain=0, audit=audit, head=None)
     line = _line(score, "round 1")
     assert shown in line and ("80.0%" in line) is False

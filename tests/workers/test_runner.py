@@ -93,7 +93,7 @@ def test_errors_are_in_the_language_of_the_one_who_asked() -> None:
     spoken: list[str | None] = []
     user = UserFactory(language="ja")
     job = enqueue(kind=Kind.REFILL, dataset=DatasetFactory(), user=user)
-    run_job(str(job.pk), lambda held, report: spoken.append(translation.get_language()))  # type: ignore[func-returns-value]
+    run_job(str(job.pk), lambda held, report: spoken.append(translation.get_language()))
     assert spoken == ["ja"] and translation.get_language() == "en"
 
 

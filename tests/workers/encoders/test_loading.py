@@ -248,7 +248,7 @@ def test_the_activation_is_that_of_the_weights() -> None:
 
     source = sources.find("ViT-B-32/openai", Anywhere())  # type: ignore[arg-type]
     assert source.model["quick_gelu"] is True
-    assert "quick_gelu" not in sources.find("ViT-B-32/laion2b_s34b_b79k", Anywhere()).model  # type: ignore[arg-type]
+    assert "quick_gelu" not in sources.find("ViT-B-32/laion2b_s34b_b79k", Anywhere()).model
 
 
 def test_every_recommended_architecture_passes_our_checks(tmp_path: Path) -> None:

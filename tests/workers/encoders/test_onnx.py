@@ -76,7 +76,7 @@ def test_the_file_is_used_again_and_made_again_when_damaged(
     real = onnx_tower._make
     monkeypatch.setattr(onnx_tower, "_make", lambda *given: (made.append(given[1]), real(*given))[1])
     again = load_encoder(f"{original.name}+onnx", cache_dir=cache)
-    assert (again.digest, again.tower.cosine_min, made) == (encoder.digest, encoder.tower.cosine_min, [])  # type: ignore[union-attr]
+    assert (again.digest, again.tower.cosine_min, made) == (encoder.digest, encoder.tower.cosine_min, [])
 
     whole = file.read_bytes()
     for damage in (whole[: len(whole) // 2], b"", whole[:-1] + bytes([whole[-1] ^ 1])):

@@ -98,9 +98,9 @@ def test_two_large_weights_of_one_output_are_seen_in_every_operator(
     assert (apart.value, apart.overflows, apart.layer) == (255 * 130, True, "layer")
     first[0].flat[0] = 120
     first[1].flat[0] = 125
-    assert not largest_pair_sum(graph_of(weights, operator, dequantised=dequantised, **attributes)).overflows  # type: ignore[union-attr]
+    assert not largest_pair_sum(graph_of(weights, operator, dequantised=dequantised, **attributes)).overflows
     first[0].flat[1] = 9
-    assert largest_pair_sum(graph_of(weights, operator, dequantised=dequantised, **attributes)).overflows  # type: ignore[union-attr]
+    assert largest_pair_sum(graph_of(weights, operator, dequantised=dequantised, **attributes)).overflows
 
 
 def test_a_graph_without_signed_weights_of_eight_bits_has_no_bound() -> None:
