@@ -81,8 +81,8 @@ def watch(what: str) -> None:
     times: list[float] = []
 
     def read() -> None:
-        found = _predicted(dataset, dice.integers(first, last + 1, 3).tolist())
-        assert found, "there is a moment without predictions"
+        predicted = _predicted(dataset, dice.integers(first, last + 1, 3).tolist())
+        assert predicted, "there is a moment without predictions"
 
     def bring_in() -> None:
         Image.objects.create(

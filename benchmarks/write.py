@@ -202,16 +202,16 @@ SECTIONS: dict[str, tuple[str, str, str]] = {
 
 def stamped(file: Path) -> dict[str, Any]:
     """Return the figures with their date and machine; add both to the file if they are missing."""
-    found: dict[str, Any] = json.loads(file.read_text())
-    if "measured" not in found:
+    figures: dict[str, Any] = json.loads(file.read_text())
+    if "measured" not in figures:
         when = datetime.fromtimestamp(file.stat().st_mtime, UTC)
-        found["measured"] = when.strftime("%Y-%m-%d")
-        found["machine"] = (
+        figures["measured"] = when.strftime("%Y-%m-%d")
+        figures["machine"] = (
             f"{os.cpu_count()} cores of {processor()}, {platform.machine()}, "
             f"Python {platform.python_version()}"
         )
-        file.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
-    return found
+        file.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
+    return figures
 
 
 def table(rows: list[tuple[str, ...]]) -> str:
@@ -226,20 +226,20 @@ def shown(value: Any) -> str:
     return "not reached" if value is None else str(value)
 
 
-def scalars(found: dict[str, Any]) -> str:
-    rows = [(f"`{k}`", shown(v)) for k, v in found.items() if not isinstance(v, list | dict)]
+def scalars(figures: dict[str, Any]) -> str:
+    rows = [(f"`{k}`", shown(v)) for k, v in figures.items() if not isinstance(v, list | dict)]
     return table([("figure", "value"), *[r for r in rows if r[0] not in {"`measured`", "`machine`"}]])
 
 
-def curve(found: dict[str, Any]) -> str:
+def curve(figures: dict[str, Any]) -> str:
     """Return the learning curve of a replay, or the rounds of a demo."""
-    if "curve" in found:
+    if "curve" in figures:
         rows = [
-            (str(p["answers"]), f"{p['accuracy']:.1%}", f"{p['macro_recall']:.1%}") for p in found["curve"]
+            (str(p["answers"]), f"{p['accuracy']:.1%}", f"{p['macro_recall']:.1%}") for p in figures["curve"]
         ]
         return table([("answers", "accuracy on truth", "macro recall"), *rows])
     rows = []
-    for r in found["rounds"]:
+    for r in figures["rounds"]:
         a = r["audit"]
         estimate = f"{a['estimate']:.1%} [{a['low']:.1%} – {a['high']:.1%}], n = {a['n']}" if a["n"] else "–"
         rows.append((str(r["answers"]), f"{r['accuracy']:.1%}", f"{r['macro_recall']:.1%}", estimate))
@@ -252,11 +252,13 @@ def main() -> None:
         file = RESULTS / f"{name}.json"
         if not file.exists():
             continue
-        found = stamped(file)
-        parts.append(f"## {title}\n\n{says}\n\n    {command}\n\n{found['measured']}, {found['machine']}.\n")
-        parts.append(scalars(found) + "\n")
-        if "curve" in found or "rounds" in found:
-            parts.append(curve(found) + "\n")
+        figures = stamped(file)
+        parts.append(
+            f"## {title}\n\n{says}\n\n    {command}\n\n{figures['measured']}, {figures['machine']}.\n"
+        )
+        parts.append(scalars(figures) + "\n")
+        if "curve" in figures or "rounds" in figures:
+            parts.append(curve(figures) + "\n")
     from benchmarks.efficiency.page import section as learning
     from benchmarks.reranking.page import section as rerank
 

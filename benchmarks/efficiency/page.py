@@ -44,7 +44,9 @@ def section(rows: list[dict[str, Any]]) -> str:
         f"{first['seeds']} seeds.\n"
     ]
     lines = ["| target | met | figures |", "|---|---|---|"]
-    lines += [f"| {target} | {'yes' if met else '**no**'} | {told} |" for target, met, told in verdicts(rows)]
+    lines += [
+        f"| {target} | {'yes' if met else '**no**'} | {figures} |" for target, met, figures in verdicts(rows)
+    ]
     parts.append("\n".join(lines) + "\n")
     for data, condition in dict.fromkeys((row["data"], row["condition"]) for row in rows):
         mine = [row for row in rows if (row["data"], row["condition"]) == (data, condition)]

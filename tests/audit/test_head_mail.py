@@ -82,7 +82,7 @@ def test_the_mail_is_in_the_language_of_the_site(root: User, seal: Seal) -> None
     head_mail.set_recipients(addresses=TWO[:1], actor=root)
     head_mail.mail_head(user=root)
     outbox.send_waiting()
-    assert "封印 1 の先頭" in mail.outbox[0].subject and "署名" in mail.outbox[0].body
+    assert "封印 1 の照合値" in mail.outbox[0].subject and "署名" in mail.outbox[0].body
 
 
 def test_a_mail_that_fails_is_tried_again_shown_and_given_up(

@@ -49,7 +49,7 @@ def user_for(actor: Any, user_id: int) -> User:
     Raises PermissionDenied if `actor` is not an admin of the platform, and Http404 if no user has this id.
     """
     require_platform_admin(actor)
-    found = User.objects.filter(pk=user_id).first() if user_id < 2**63 else None
-    if found is None:
+    user = User.objects.filter(pk=user_id).first() if user_id < 2**63 else None
+    if user is None:
         raise Http404
-    return found
+    return user

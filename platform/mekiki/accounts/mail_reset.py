@@ -42,10 +42,10 @@ def ask(*, name: str, client: Client) -> None:
         return
     user = user_named(name)
     if user is None and "@" in name:
-        found = list(
+        matches = list(
             User.objects.filter(email__iexact=name.strip()[:254].replace("\0", ""), is_active=True)[:2]
         )
-        user = found[0] if len(found) == 1 else None
+        user = matches[0] if len(matches) == 1 else None
     # A user without a password logs in another way. Only an admin can give such a user a password.
     if user is not None and not (user.is_active and user.email and user.has_usable_password()):
         user = None
@@ -108,10 +108,10 @@ def set_by_link(*, key: str, token: str, password: str, client: Client) -> User 
 
     Raises ValidationError if the password is weak.
     """
-    found = user_of_link(key, token)
-    if found is None:
+    unlocked_user = user_of_link(key, token)
+    if unlocked_user is None:
         return None
-    User.objects.select_for_update().get(pk=found.pk)
+    User.objects.select_for_update().get(pk=unlocked_user.pk)
     user = user_of_link(key, token)  # again, under the lock: only one of two simultaneous requests succeeds
     if user is None:
         return None

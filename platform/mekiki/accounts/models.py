@@ -34,8 +34,8 @@ class PeopleManager(UserManager["User"]):
         # A text in PostgreSQL cannot contain NUL or half of a surrogate pair.
         name = (username or "").replace("\0", "").encode(errors="replace").decode()
         written = models.Q(username=name)
-        found = self.filter(written | models.Q(name_key=names.name_key(name)))
-        user = found.order_by(models.Case(models.When(written, then=0), default=1)).first()
+        matches = self.filter(written | models.Q(name_key=names.name_key(name)))
+        user = matches.order_by(models.Case(models.When(written, then=0), default=1)).first()
         if user is None:
             raise self.model.DoesNotExist(f"No user “{name[:150]}”.")
         return user

@@ -69,19 +69,23 @@ class SessionStore(db.SessionStore):
         return super()._validate_session_key(key) and key.isascii() and key.isalnum()  # type: ignore[misc]
 
     def _get_session_from_db(self) -> Any:
-        found: Any = None
+        session: Any = None
         if self.session_key:
             rows = self.get_model_class().objects.filter(alive(), pk=digest_of(self.session_key))
-            found = rows.annotate(
+            session = rows.annotate(
                 age=Now() - F("created_at"),
                 unused_for=Now() - F("used_at"),
                 confirmed_before=Now() - F("confirmed_at"),
             ).first()
-        if found is None:
+        if session is None:
             self._session_key = None  # type: ignore[attr-defined]
             return None
-        self.age, self.unused_for, self.confirmed_before = found.age, found.unused_for, found.confirmed_before
-        return found
+        self.age, self.unused_for, self.confirmed_before = (
+            session.age,
+            session.unused_for,
+            session.confirmed_before,
+        )
+        return session
 
     def exists(self, session_key: str) -> bool:
         """Return whether a session has this key."""
@@ -124,8 +128,8 @@ def is_touched(request: HttpRequest) -> bool:
 
     The result is False for a page that polls and that nobody has touched for a while.
     """
-    said = request.headers.get(IDLE_HEADER, "")
-    return not (said.isascii() and said.isdigit() and len(said) < 10 and int(said) > PRESENT)
+    idle = request.headers.get(IDLE_HEADER, "")
+    return not (idle.isascii() and idle.isdigit() and len(idle) < 10 and int(idle) > PRESENT)
 
 
 def sessions_of(user: "User") -> "QuerySet[Session]":
@@ -171,5 +175,5 @@ def browser_name(agent: str) -> str:
 
     An unknown user agent is returned unchanged, but shortened to 60 characters.
     """
-    found = [next((name for mark, name in table if mark in agent), "") for table in (_BROWSERS, _SYSTEMS)]
-    return ", ".join(name for name in found if name) or agent[:60]
+    names = [next((name for mark, name in table if mark in agent), "") for table in (_BROWSERS, _SYSTEMS)]
+    return ", ".join(name for name in names if name) or agent[:60]

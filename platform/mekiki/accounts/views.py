@@ -118,13 +118,13 @@ def _by_field(error: ValidationError) -> dict[str | None, list[str]]:
 @require_safe
 def user(request: HttpRequest, user_id: int) -> HttpResponse:
     """Show one user: roles, rights and the actions of an admin."""
-    found = user_for(person(request), user_id)
+    shown_user = user_for(person(request), user_id)
     context = {
-        "person": found,
-        "memberships": selectors.memberships_of(found),
-        "session_count": sessions.sessions_of(found).count(),
-        "has_second_factor": has_second_factor(found),
-        "identities": identities_of(found),
+        "person": shown_user,
+        "memberships": selectors.memberships_of(shown_user),
+        "session_count": sessions.sessions_of(shown_user).count(),
+        "has_second_factor": has_second_factor(shown_user),
+        "identities": identities_of(shown_user),
     }
     return render(request, "accounts/user.html", context)
 
@@ -133,15 +133,17 @@ def user(request: HttpRequest, user_id: int) -> HttpResponse:
 @confirm_first
 def set_active(request: HttpRequest, user_id: int) -> HttpResponse:
     """Deactivate or reactivate a user."""
-    found = user_for(person(request), user_id)
+    target = user_for(person(request), user_id)
     active = request.POST.get("active") == "1"
     try:
-        services.set_active(user=found, active=active, actor=person(request))
+        services.set_active(user=target, active=active, actor=person(request))
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:
-        said = _("%(name)s can log in again.") if active else _("%(name)s is logged out and cannot log in.")
-        messages.success(request, said % {"name": found.username})
+        message = (
+            _("%(name)s can log in again.") if active else _("%(name)s is logged out and cannot log in.")
+        )
+        messages.success(request, message % {"name": target.username})
     return redirect("user", user_id)
 
 
@@ -149,11 +151,13 @@ def set_active(request: HttpRequest, user_id: int) -> HttpResponse:
 @confirm_first
 def set_may_create(request: HttpRequest, user_id: int) -> HttpResponse:
     """Allow or forbid a user to create datasets."""
-    found = user_for(person(request), user_id)
+    target = user_for(person(request), user_id)
     allowed = request.POST.get("allowed") == "1"
-    services.set_may_create_datasets(user=found, allowed=allowed, actor=person(request))
-    said = _("%(name)s may create datasets.") if allowed else _("%(name)s may not create datasets any more.")
-    messages.success(request, said % {"name": found.username})
+    services.set_may_create_datasets(user=target, allowed=allowed, actor=person(request))
+    message = (
+        _("%(name)s may create datasets.") if allowed else _("%(name)s may not create datasets any more.")
+    )
+    messages.success(request, message % {"name": target.username})
     return redirect("user", user_id)
 
 
@@ -161,10 +165,10 @@ def set_may_create(request: HttpRequest, user_id: int) -> HttpResponse:
 @confirm_first
 def set_email(request: HttpRequest, user_id: int) -> HttpResponse:
     """Set the mail address of a user."""
-    found = user_for(person(request), user_id)
+    target = user_for(person(request), user_id)
     try:
         services.set_email(
-            user=found, email=request.POST.get("email", "").strip()[:254], actor=person(request)
+            user=target, email=request.POST.get("email", "").strip()[:254], actor=person(request)
         )
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
@@ -177,10 +181,10 @@ def set_email(request: HttpRequest, user_id: int) -> HttpResponse:
 @confirm_first
 def end_sessions(request: HttpRequest, user_id: int) -> HttpResponse:
     """End all sessions of a user."""
-    found = user_for(person(request), user_id)
-    if found.pk == request.user.pk:
+    target = user_for(person(request), user_id)
+    if target.pk == request.user.pk:
         return redirect("sessions")
-    ended = services.end_sessions_of(user=found, actor=person(request))
+    ended = services.end_sessions_of(user=target, actor=person(request))
     text = ngettext("%(n)d session is logged out.", "%(n)d sessions are logged out.", ended)
     messages.success(request, text % {"n": ended})
     return redirect("user", user_id)
@@ -190,21 +194,21 @@ def end_sessions(request: HttpRequest, user_id: int) -> HttpResponse:
 @confirm_first
 def set_admin(request: HttpRequest, user_id: int) -> HttpResponse:
     """Make a user an admin of the platform, or withdraw this right."""
-    found = user_for(person(request), user_id)
+    target = user_for(person(request), user_id)
     is_admin = request.POST.get("admin") == "1"
     try:
-        services.set_admin(user=found, is_admin=is_admin, actor=person(request))
+        services.set_admin(user=target, is_admin=is_admin, actor=person(request))
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:
-        said = (
+        message = (
             _("%(name)s is an admin of the platform now.")
             if is_admin
             else _("%(name)s is no admin of the platform any more.")
         )
-        messages.success(request, said % {"name": found.username})
+        messages.success(request, message % {"name": target.username})
     # An admin who gave up this right cannot open the page of a user any more.
-    return redirect("home") if found.pk == request.user.pk and not is_admin else redirect("user", user_id)
+    return redirect("home") if target.pk == request.user.pk and not is_admin else redirect("user", user_id)
 
 
 @never_cache
@@ -212,13 +216,13 @@ def set_admin(request: HttpRequest, user_id: int) -> HttpResponse:
 @confirm_first
 def reset_password(request: HttpRequest, user_id: int) -> HttpResponse:
     """Generate a new password and show it once. The user's sessions end."""
-    found = user_for(person(request), user_id)
-    if found.pk == request.user.pk:
+    target = user_for(person(request), user_id)
+    if target.pk == request.user.pk:
         messages.error(request, _("Change your own password on your account’s page."))
         return redirect("account")
     password = services.generate_password()
-    services.give_password(user=found, password=password, actor=person(request))
-    return render(request, "accounts/new_password.html", {"person": found, "password": password})
+    services.give_password(user=target, password=password, actor=person(request))
+    return render(request, "accounts/new_password.html", {"person": target, "password": password})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

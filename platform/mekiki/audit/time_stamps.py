@@ -126,12 +126,12 @@ def _parts(data: bytes, begin: int, end: int) -> list[tuple[int, int]]:
 
     Raises ValueError or IndexError if a value is cut off.
     """
-    found = []
+    ranges = []
     while begin < end:
         stop = _inside(data, begin)[1]
-        found.append((begin, stop))
+        ranges.append((begin, stop))
         begin = stop
-    return found
+    return ranges
 
 
 def _is_for(imprint: object, statement: bytes) -> bool:

@@ -50,8 +50,8 @@ class DatabaseSource:
 
     def rows(self, table: str, after: int | None, upto: int) -> Iterator[tuple[int, bytes]] | None:
         """Implement checking.Source.rows."""
-        found = sealed_table(table)
-        return found.rows(after=after, upto=upto) if found else None
+        source = sealed_table(table)
+        return source.rows(after=after, upto=upto) if source else None
 
     def rest(self, table: str, after: int | None) -> Iterable[int]:
         """Implement checking.Source.rest. The result is empty, because new rows wait for the next seal."""
@@ -93,7 +93,7 @@ def check_database(
 
 def store_check(report: CheckReport) -> SealCheck:
     """Store the result of a check for the pages, and record an event if something differs."""
-    found = SealCheck.objects.create(
+    check = SealCheck.objects.create(
         ok=report.ok,
         seals=report.seals,
         rows=report.rows,
@@ -102,7 +102,7 @@ def store_check(report: CheckReport) -> SealCheck:
     )
     if not report.ok:
         record(kind="seals.differ", data={"findings": len(report.findings)})
-    return found
+    return check
 
 
 def export_file(path: Path, *, progress: Callable[[int], None] = lambda rows: None) -> CheckReport:
@@ -143,10 +143,10 @@ def _write(archive: zipfile.ZipFile, progress: Callable[[int], None]) -> CheckRe
         ):
             file.write(bytes(kept.ids) + bytes(kept.hashes))
     for table, upto in sorted(last.items()):
-        found = sealed_table(table)
+        sealed_rows = sealed_table(table)
         with archive.open(audit_file.rows_name(table), "w", force_zip64=True) as raw:
             file = io.BufferedWriter(raw, 1 << 20)  # type: ignore[arg-type]
-            for _pk, content in found.rows(after=None, upto=upto) if found else ():
+            for _pk, content in sealed_rows.rows(after=None, upto=upto) if sealed_rows else ():
                 file.write(content + b"\n")
                 report.rows += 1
                 if report.rows % 2000 == 0:

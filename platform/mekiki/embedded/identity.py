@@ -52,10 +52,10 @@ def read(home: Path) -> Identity | None:
     Returns None for a new home, or a home of an older version.
     """
     try:
-        found = Identity(**json.loads((home / FILE).read_text(encoding="utf-8")))
+        stored = Identity(**json.loads((home / FILE).read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError, TypeError):
         return None
-    return found if isinstance(found.id, str) and isinstance(found.path, str) else None
+    return stored if isinstance(stored.id, str) and isinstance(stored.path, str) else None
 
 
 def write(home: Path, identity: Identity) -> None:

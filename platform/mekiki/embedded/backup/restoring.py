@@ -167,7 +167,7 @@ def _empty(home: Path) -> None:
 def _extract(entries: Iterator[archive.Entry], home: Path, progress: Progress) -> int:
     """Write all entries into the home, and return the number of files."""
     count = 0
-    found_dump = False
+    has_dump = False
     for entry in entries:
         path = home / entry.name
         try:
@@ -179,9 +179,9 @@ def _extract(entries: Iterator[archive.Entry], home: Path, progress: Progress) -
             ) from None
         with os.fdopen(handle, "wb") as out:
             entry.copy(out.write, progress.advance)
-        found_dump |= entry.name == archive.DUMP
+        has_dump |= entry.name == archive.DUMP
         count += entry.name not in (archive.DUMP, archive.HEADER)
-    if not found_dump:
+    if not has_dump:
         raise archive.damaged(_("the database is missing in it"))
     return count
 

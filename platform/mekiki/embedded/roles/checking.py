@@ -95,11 +95,11 @@ def excesses(cursor: Any, evidence: list[str]) -> list[Excess]:
     """
     cursor.execute("SELECT current_user")
     values = {"role": cursor.fetchone()[0], "powerful": list(POWERFUL), "evidence": evidence}
-    found = []
+    excesses = []
     for code, question in _QUESTIONS.items():
         cursor.execute(question, values)
         if cursor.fetchone()[0]:
-            found.append(Excess(code))
+            excesses.append(Excess(code))
             if code == "superuser":  # a superuser has all other rights too
                 break
-    return found
+    return excesses

@@ -42,10 +42,10 @@ def migrate(console: Console, servers: endpoints.Endpoints, owner_url: str) -> i
 
 def _check_role(console: Console, *, separate: bool) -> None:
     with connection.cursor() as cursor:
-        found = checking.excesses(cursor, rights.evidence_tables())
-    if not found:
+        excesses = checking.excesses(cursor, rights.evidence_tables())
+    if not excesses:
         return
-    why = "; ".join(map(str, found))
+    why = "; ".join(map(str, excesses))
     if separate:
         text = _(
             "The role of DATABASE_URL may do more than the application should: %(why)s. Nothing was "

@@ -144,13 +144,13 @@ class Supervisor:
 
     def _end_leftovers(self) -> bool:
         """End processes of an earlier run that was killed, and return whether there were any."""
-        found = False
+        ended = False
         for name in ("beat", "sweeper", "search", "worker", "web"):
             if pid := end_leftover(self.home / "run" / f"{name}.pid", home=self.home):
-                found = True
+                ended = True
                 text = _("Ended a process of an earlier run: %(name)s (process %(pid)s).")
                 self.console.warn(text % {"name": name, "pid": pid})
-        return found
+        return ended
 
     def _start(self) -> None:
         began = time.monotonic()

@@ -38,6 +38,6 @@ class Command(BaseCommand):
             )
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from None
-        said = _("Password of %(name)s. It is shown this once and must be changed at the first login.")
-        self.stderr.write(said % {"name": user.username})
+        message = _("Password of %(name)s. It is shown this once and must be changed at the first login.")
+        self.stderr.write(message % {"name": user.username})
         self.stdout.write(password)

@@ -29,9 +29,9 @@ class Command(BaseCommand):
         if user is None:
             raise CommandError(_("No user has this name. Nothing was changed."))
         row = services.set_admin(user=user, is_admin=not options["withdraw"], actor=None)
-        said = (
+        message = (
             _("%(name)s is an admin of the platform now.")
             if row.is_superuser
             else _("%(name)s is no admin of the platform any more.")
         )
-        self.stdout.write(said % {"name": row.username})
+        self.stdout.write(message % {"name": row.username})
