@@ -18,6 +18,6 @@ def photographs(kind: str, count: int) -> list[Path]:
     """Return the first `count` photographs of one kind, by name."""
     if not FOLDER.is_dir():
         pytest.skip(f"NO PHOTOGRAPHS at {FOLDER}: set MEKIKI_TEST_PHOTOS to the NEU surface defect database")
-    found = sorted((FOLDER / kind).glob("*.jpg"))[:count]
-    assert len(found) == count, f"{FOLDER / kind} holds only {len(found)} photographs"
-    return found
+    files = sorted((FOLDER / kind).glob("*.jpg"))[:count]
+    assert len(files) == count, f"{FOLDER / kind} holds only {len(files)} photographs"
+    return files

@@ -48,5 +48,5 @@ def fill(folder: Path, *, leave: int = 0) -> Path:
 
 def room(folder: Path) -> int:
     """Return the number of free bytes."""
-    found = os.statvfs(folder)
-    return found.f_bavail * found.f_frsize
+    space = os.statvfs(folder)
+    return space.f_bavail * space.f_frsize

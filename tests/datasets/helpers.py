@@ -67,9 +67,9 @@ def lines(batch: ImportBatch, outcome: str) -> dict[str, str]:
 
 def stored(dataset: Dataset, kind: str = "originals") -> list[str]:
     """Return the file names under datasets/<id>/<kind>/, drafts included."""
-    found: list[str] = []
+    names: list[str] = []
     base = f"datasets/{dataset.pk}/{kind}"
     if default_storage.exists(base):
         for folder in default_storage.listdir(base)[0]:
-            found += default_storage.listdir(f"{base}/{folder}")[1]
-    return found
+            names += default_storage.listdir(f"{base}/{folder}")[1]
+    return names

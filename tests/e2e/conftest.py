@@ -17,12 +17,12 @@ os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
     """Use the system's Chromium without output, or skip the test with a reason."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if not found:
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if not program:
         pytest.skip("NO CHROMIUM: `apt-get install chromium fonts-noto-cjk` (make test does it)")
     return {
         **browser_type_launch_args,
-        "executable_path": found,
+        "executable_path": program,
         "headless": True,
         "args": [
             "--no-sandbox",

@@ -182,8 +182,8 @@ class Site:
             " WHERE d.slug = %s",
             slug,
         )[0]
-        found = {"stored": stored, "rows": encoded, "embedded": distinct, "predicted": predicted}
-        assert found == dict.fromkeys(found, images), f"{slug}: {found}, {self.jobs(slug)}"
+        counts = {"stored": stored, "rows": encoded, "embedded": distinct, "predicted": predicted}
+        assert counts == dict.fromkeys(counts, images), f"{slug}: {counts}, {self.jobs(slug)}"
         assert unreadable == 0
         waiting, twice = self.query(
             "SELECT count(*), count(*) - count(DISTINCT q.image_id) FROM review_queueitem q"

@@ -30,14 +30,14 @@ def new_platform(tmp_path: Path) -> Iterator[Callable[..., Platform]]:
 
 def processes_of(home: Path) -> list[psutil.Process]:
     """Return every living process whose environment or command names the home."""
-    found = []
+    processes = []
     for process in psutil.process_iter():
         try:
             named = process.environ().get("MEKIKI_HOME") == str(home) or str(home) in " ".join(
                 process.cmdline()
             )
             if named and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
+                processes.append(process)
         except psutil.Error:
             continue
-    return found
+    return processes
