@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.test_house import ROOT, run
+from tests.architecture.test_structure import ROOT, run
 
 FOLDER = ROOT / "requirements"
 LOCKS = sorted(file.stem for file in FOLDER.glob("*.txt"))
