@@ -133,11 +133,11 @@ def mekiki(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, st
 
 
 def test_the_command_line_shows_and_sets_them(dataset: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
-    status, said = mekiki(capsys, "show")
-    assert status == 0 and "no limit" in said
-    status, said = mekiki(capsys, "set", "parts", "--images", "10", "--gb", "1.5", "--json")
-    assert status == 0, said
-    assert json.loads(said)["bytes"]["limit"] == 1_610_612_736
+    status, output = mekiki(capsys, "show")
+    assert status == 0 and "no limit" in output
+    status, output = mekiki(capsys, "set", "parts", "--images", "10", "--gb", "1.5", "--json")
+    assert status == 0, output
+    assert json.loads(output)["bytes"]["limit"] == 1_610_612_736
     assert mekiki(capsys, "set", "parts", "--images", "none")[0] == 0
     dataset.refresh_from_db()
     assert (dataset.max_images, dataset.max_bytes) == (None, 1_610_612_736)
@@ -162,6 +162,6 @@ def test_the_command_line_shows_and_sets_them(dataset: Dataset, capsys: pytest.C
 def test_the_command_line_refuses_what_cannot_be(
     arguments: list[str], status: int, words: str, dataset: Dataset, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    got, said = mekiki(capsys, *arguments)
-    assert got == status and words in said, said
+    got, output = mekiki(capsys, *arguments)
+    assert got == status and words in output, output
     assert not Event.objects.filter(kind__endswith=".limits_changed").exists()

@@ -15,11 +15,13 @@ def test_the_catalogues_are_complete_and_compiled():
 
 
 def test_messages_are_found_in_python_and_in_templates():
-    found = {message.msgid: message for message in catalogues.extract().values()}
-    assert "templates/base.html" in found["Skip to the page"].files
-    assert found["about %(n)s second left"].plural == "about %(n)s seconds left"
+    extracted = {message.msgid: message for message in catalogues.extract().values()}
+    assert "templates/base.html" in extracted["Skip to the page"].files
+    assert extracted["about %(n)s second left"].plural == "about %(n)s seconds left"
     assert ("section", "Overview") in catalogues.extract()
-    assert "95 %% interval" in found, "templates double the per cent sign, as Django does when it looks up"
+    assert "95 %% interval" in extracted, (
+        "templates double the per cent sign, as Django does when it looks up"
+    )
 
 
 def test_japanese_pages_are_japanese():

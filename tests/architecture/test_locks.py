@@ -17,15 +17,15 @@ def pins(name: str) -> dict[str, list[str]]:
 
     Fails if a line holds anything else.
     """
-    found = {}
+    pinned = {}
     text = (FOLDER / f"{name}.txt").read_text().replace(" \\\n", " ")
     for line in text.splitlines():
         if line.strip() and not line.lstrip().startswith("#"):
             requirement, *hashes = line.split("  #")[0].split()
             assert re.fullmatch(r"[a-z0-9-]+==[0-9][A-Za-z0-9.]*", requirement), line
             assert hashes and all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", one) for one in hashes), line
-            found[requirement] = hashes
-    return found
+            pinned[requirement] = hashes
+    return pinned
 
 
 @pytest.mark.parametrize("name", LOCKS)

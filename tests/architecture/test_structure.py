@@ -63,11 +63,11 @@ print(",".join(sorted(heavy & set(sys.modules))))
 
 @pytest.mark.django_db
 def test_migrations_are_complete() -> None:
-    said = StringIO()
+    output = StringIO()
     try:
-        call_command("makemigrations", check=True, dry_run=True, stdout=said, verbosity=1)
+        call_command("makemigrations", check=True, dry_run=True, stdout=output, verbosity=1)
     except SystemExit:
-        pytest.fail(f"Models changed without a migration:\n{said.getvalue()}")
+        pytest.fail(f"Models changed without a migration:\n{output.getvalue()}")
 
 
 def test_every_environment_variable_is_in_the_reference() -> None:
@@ -85,7 +85,7 @@ NOT_CONFIGURATION = {
 
 
 def test_only_env_reads_the_environment() -> None:
-    found = []
+    wrong = []
     for file in SOURCES:
         name = file.relative_to(ROOT).as_posix()
         if name == "platform/mekiki/config/env.py":
@@ -93,8 +93,8 @@ def test_only_env_reads_the_environment() -> None:
         for number, line in enumerate(file.read_text().splitlines(), 1):
             reads = re.search(r"\bos\.(environ|getenv)\b", line.split("#")[0])
             if reads and NOT_CONFIGURATION.get(name, "\0") not in line:
-                found.append(f"{name}:{number}: {line.strip()}")
-    assert found == [], "read it in config/env.py, or list it above with its reason"
+                wrong.append(f"{name}:{number}: {line.strip()}")
+    assert wrong == [], "read it in config/env.py, or list it above with its reason"
 
 
 def test_every_variable_read_is_in_the_table() -> None:

@@ -40,8 +40,8 @@ def test_an_answer_counts_as_stored_only_as_it_was_acknowledged() -> None:
     site = cast(Any, SimpleNamespace(query=lambda *_: rows))
     answers = [given("a", 7), given("b", 7), given("c", 7)]
     reviewer = client(answers=answers, sent={"a", "b", "c", "d"}, sent_again=2, broken=None, logins=1)
-    found = answer_figures(site, [reviewer], "reviewed")
-    assert (found["answers_sent"], found["answers_acknowledged"], found["answers_stored"]) == (4, 3, 3)
-    assert found["answers_stored_as_acknowledged"] == 1
-    assert found["answers_acknowledged_but_not_stored"] == 2
-    assert found["answers_stored_but_never_sent"] == 1
+    figures = answer_figures(site, [reviewer], "reviewed")
+    assert (figures["answers_sent"], figures["answers_acknowledged"], figures["answers_stored"]) == (4, 3, 3)
+    assert figures["answers_stored_as_acknowledged"] == 1
+    assert figures["answers_acknowledged_but_not_stored"] == 2
+    assert figures["answers_stored_but_never_sent"] == 1

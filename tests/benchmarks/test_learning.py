@@ -138,9 +138,9 @@ def test_badge_goes_on_when_no_gradient_is_left() -> None:
 
 def test_random_draws_are_the_same_for_both_heads() -> None:
     job = curves.Job(made_up(), "balanced", 5, (12, 24))
-    found = curves.run(job, [("plain", "random"), ("plain", "margin"), ("ours", "random")])
-    assert set(found["curves"]) == {"plain/random", "plain/margin", "ours/random"}
-    first = {name: points[0] for name, points in found["curves"].items()}
+    result = curves.run(job, [("plain", "random"), ("plain", "margin"), ("ours", "random")])
+    assert set(result["curves"]) == {"plain/random", "plain/margin", "ours/random"}
+    first = {name: points[0] for name, points in result["curves"].items()}
     # margin has no head before the first answers, so it starts with the same random draw
     assert first["plain/random"]["nll"] == first["plain/margin"]["nll"]
 
@@ -171,12 +171,12 @@ def run_of(seed: int, ours: list[float], other: list[float], prompts: float) -> 
 def test_differences_are_paired_and_targets_can_be_missed() -> None:
     # Seeds differ far more than methods. The difference is always 0.1.
     better = [run_of(s, [0.5 + s / 10] * 3, [0.4 + s / 10] * 3, 0.45 + s / 10) for s in range(3)]
-    found = summary.rows(better)
-    other = next(row for row in found if row["acquisition"] == "random")
+    rows = summary.rows(better)
+    other = next(row for row in rows if row["acquisition"] == "random")
     assert other["behind_ours"] == pytest.approx(0.1)
     assert other["behind_ours_low"] == pytest.approx(0.1) == other["behind_ours_high"]
     assert other["below_zero_shot"] == pytest.approx(0.05)
-    verdict = {target.split(": ")[-1].split(",")[0]: met for target, met, _ in summary.verdicts(found)}
+    verdict = {target.split(": ")[-1].split(",")[0]: met for target, met, _ in summary.verdicts(rows)}
     assert verdict["area best"] and verdict["never more than 1 point below zero-shot"]
     assert not verdict["labels to 95 % of full accuracy ≤ 0.6 × (random + plain)"]  # never reaches it
     worse = summary.rows([run_of(s, [0.4 + s / 10] * 3, [0.5 + s / 10] * 3, 0.45 + s / 10) for s in range(3)])
@@ -187,9 +187,9 @@ def test_differences_are_paired_and_targets_can_be_missed() -> None:
 
 def test_the_ratio_of_labels_is_that_of_the_medians() -> None:
     runs = [run_of(s, [0.9, 1.0, 1.0], [0.5, 0.9, 1.0], 0.5) for s in range(3)]
-    found = summary.rows(runs)
-    need = {row["acquisition"]: row["labels_to_95"] for row in found if row["head"] != "zero_shot"}
+    rows = summary.rows(runs)
+    need = {row["acquisition"]: row["labels_to_95"] for row in rows if row["head"] != "zero_shot"}
     assert need["ours"] == pytest.approx(50 * 2**0.5, abs=1e-3)
     assert need["random"] == pytest.approx(100 * 2**0.5, abs=1e-3)
-    met = [met for target, met, _ in summary.verdicts(found) if "median" in target]
+    met = [met for target, met, _ in summary.verdicts(rows) if "median" in target]
     assert met == [True]

@@ -60,7 +60,7 @@ def many(commands: list[list[str]], cwd: Path, **variables: str) -> list[tuple[i
     """Return (exit status, output) of each command."""
     done = mekiki(json.dumps(commands), cwd=cwd, program=("-c", MANY), **variables)
     assert done.returncode == 0, done.stderr
-    return [(status, said) for status, said in json.loads(done.stdout)]
+    return [(status, output) for status, output in json.loads(done.stdout)]
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["nonsense"], ["verify", "missing.zip"]], ids=" ".join)
@@ -85,8 +85,8 @@ def test_no_command_without_need_of_a_home_makes_one(tmp_path: Path) -> None:
     ]
     answers = dict(zip(map(" ".join, commands), many(commands, tmp_path), strict=True))
     assert left_in(tmp_path) == []
-    assert all(said for _status, said in answers.values())
-    helps = [status for name, (status, _said) in answers.items() if name.endswith("--help")]
+    assert all(output for _status, output in answers.values())
+    helps = [status for name, (status, _output) in answers.items() if name.endswith("--help")]
     assert set(helps) == {0}
 
 
@@ -180,11 +180,11 @@ MISTAKES = (
 
 def test_a_mistake_is_answered_in_words_and_by_the_exit_status(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    answers = many([arguments for arguments, _status, _told in MISTAKES], tmp_path)
-    for (arguments, status, told), (found, said) in zip(MISTAKES, answers, strict=True):
-        assert (arguments, found) == (arguments, status), said
-        assert told in said, arguments
-        assert "Traceback" not in said, arguments
+    answers = many([arguments for arguments, _status, _message in MISTAKES], tmp_path)
+    for (arguments, status, message), (exit_status, output) in zip(MISTAKES, answers, strict=True):
+        assert (arguments, exit_status) == (arguments, status), output
+        assert message in output, arguments
+        assert "Traceback" not in output, arguments
 
 
 def test_a_database_that_does_not_answer_is_named_without_its_password(tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_it_speaks_the_language_of_the_terminal(
 ) -> None:
     """The frame that click draws, our texts, and the errors of commands that load Django."""
     answers = many([["--help"], ["verify"], ["retrain", "x"]], tmp_path, PYTHONUTF8="1", **variables)
-    shown, mistake, refusal = (said for _status, said in answers)
+    shown, mistake, refusal = (output for _status, output in answers)
     assert ("使い方" in shown, "Usage" in shown) == (japanese, not japanese)
     assert ("コマンド" in shown) is japanese
     assert ("引数" in mistake) is japanese
@@ -235,14 +235,14 @@ def test_colour_only_on_a_terminal_that_wants_it(tmp_path: Path) -> None:
             environment = {"PATH": os.environ["PATH"], "TERM": "xterm-256color", "LANG": "C.UTF-8"}
             environment |= {"PYTHONPATH": f"{ROOT / 'platform'}{os.pathsep}{ROOT}", **variables}
             os.execve(sys.executable, [sys.executable, "-m", "mekiki", "nonsense"], environment)
-        said = b""
+        output = b""
         try:
             while piece := os.read(handle, 4096):
-                said += piece
+                output += piece
         except OSError:
             pass
         os.waitpid(pid, 0)
-        return said.decode()
+        return output.decode()
 
     assert "\x1b[3" in on_a_terminal()
     assert "\x1b[3" not in on_a_terminal(NO_COLOR="1")

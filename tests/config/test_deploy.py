@@ -40,8 +40,8 @@ def location(start: str) -> str:
 def test_nginx_has_the_limits_of_the_site() -> None:
     assert directive("client_header_timeout") == [f"{limits.HEAD_SECONDS:.0f}s"]
     assert directive("client_body_timeout") == directive("send_timeout") == [f"{limits.STALL_SECONDS:.0f}s"]
-    count, each = directive("large_client_header_buffers")[0].split()
-    assert int(count) * size(each) == limits.HEAD_BYTES
+    count, buffer_size = directive("large_client_header_buffers")[0].split()
+    assert int(count) * size(buffer_size) == limits.HEAD_BYTES
     assert size(directive("client_max_body_size")[0]) == settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     assert size(directive("client_max_body_size", location("/accounts/"))[0]) == limits.ANONYMOUS_BYTES
     files = location("~ ^/d/[^/]+/import/")
@@ -53,10 +53,10 @@ def test_nginx_has_the_limits_of_the_site() -> None:
 
 
 def test_nginx_says_who_asks_and_nothing_a_client_made_up() -> None:
-    said = dict(value.split(maxsplit=1) for value in directive("proxy_set_header"))
-    assert said["X-Forwarded-For"] == "$remote_addr"
-    assert said["X-Forwarded-Proto"] == "$scheme"
-    assert said["Host"] == "$http_host"
+    headers = dict(value.split(maxsplit=1) for value in directive("proxy_set_header"))
+    assert headers["X-Forwarded-For"] == "$remote_addr"
+    assert headers["X-Forwarded-Proto"] == "$scheme"
+    assert headers["Host"] == "$http_host"
 
 
 def test_compose_passes_tls_to_the_site_and_the_password_to_nobody_else() -> None:
@@ -136,10 +136,10 @@ def test_nginx_runs_with_the_file(tmp_path: Path) -> None:
         with socket.create_connection(("127.0.0.1", port), timeout=20) as raw:
             one = trust.wrap_socket(raw, server_hostname="localhost") if port == secure else raw
             one.sendall(data)
-            found = b""
+            received = b""
             while part := one.recv(65536):
-                found += part
-        return found.decode()
+                received += part
+        return received.decode()
 
     try:
         end = time.monotonic() + 20

@@ -59,11 +59,11 @@ def connect(port: int) -> socket.socket:
 def read(one: socket.socket, seconds: float = 20) -> bytes:
     """Read until the server closes the connection."""
     one.settimeout(seconds)
-    found = b""
+    received = b""
     with contextlib.suppress(ConnectionError):
         while data := one.recv(65536):
-            found += data
-    return found
+            received += data
+    return received
 
 
 def say(port: int, data: bytes, seconds: float = 20) -> bytes:
@@ -189,9 +189,9 @@ def test_answers_keep_their_form(port: int) -> None:
     head, body = page.split(b"\r\n\r\n", 1)
     assert b"csrftoken=" in head and f"Content-Length: {len(body)}".encode() in head
     static = f"/{settings.STATIC_URL.strip('/')}/mekiki/css/base.css"
-    found = say(port, f"GET {static} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+    reply = say(port, f"GET {static} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
     file = Path(__file__).parents[2] / "platform/mekiki/web/static/mekiki/css/base.css"
-    assert found.split(b"\r\n\r\n", 1)[1] == file.read_bytes()
+    assert reply.split(b"\r\n\r\n", 1)[1] == file.read_bytes()
     stream = (
         "GET /d/parts/activity/events.csv HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
         f"{cookies(user)}\r\n"

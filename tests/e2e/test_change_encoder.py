@@ -124,8 +124,8 @@ def test_another_encoder_from_choice_to_the_way_back(
         for language, locale, name in (("en", "en-US", "aiko"), ("ja", "ja-JP", "hanako"))
         for size in sizes
     }
-    for each in pages.values():
-        each.set_default_timeout(120_000)
+    for text in pages.values():
+        text.set_default_timeout(120_000)
 
     # Chosen from the folder where the operator placed the model.
     go(page, "/d/colours/models/encoder/")

@@ -73,7 +73,7 @@ def log_in(browser: Browser, url: str, name: str, language: str = "en-US", **opt
     page.fill("[name=username]", name)
     page.fill("[name=password]", PASSWORD)
     page.press("[name=password]", "Enter")
-    page.wait_for_url(lambda found: "login" not in found)
+    page.wait_for_url(lambda address: "login" not in address)
     return page
 
 

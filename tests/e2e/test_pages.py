@@ -100,7 +100,7 @@ def scene() -> tuple[Any, Any]:
 
 def addresses(slug: str) -> dict[str, str]:
     """Return the address of every page that needs no further object, by the name of the page."""
-    found = {}
+    addresses = {}
     names = [
         "home",
         "account",
@@ -112,12 +112,12 @@ def addresses(slug: str) -> dict[str, str]:
         "site-storage",
     ]
     for name in names:
-        found[name] = _reverse(name)
+        addresses[name] = _reverse(name)
     pages = ["overview", "images", "import", "labels", "review", "models", "exports", "activity", "members"]
     for name in [*pages, "dataset-settings"]:
-        found[name] = _reverse(name, slug)
-        found[f"{name}-empty"] = _reverse(name, "empty")
-    return {name: address for name, address in found.items() if address} | {"not-found": "/d/nothing/"}
+        addresses[name] = _reverse(name, slug)
+        addresses[f"{name}-empty"] = _reverse(name, "empty")
+    return {name: address for name, address in addresses.items() if address} | {"not-found": "/d/nothing/"}
 
 
 def _reverse(name: str, *args: str) -> str:
@@ -206,9 +206,9 @@ def test_every_page_is_sound(page: Page, live_server: Any, language: str):
     wrong = {}
     for name, address in addresses(dataset.slug).items():
         expected = 404 if name == "not-found" else 200
-        found = look(page, live_server.url + address, name, language, expected)
-        if found:
-            wrong[name] = found
+        problems = look(page, live_server.url + address, name, language, expected)
+        if problems:
+            wrong[name] = problems
     assert not wrong, "\n".join(f"{name}: {line}" for name, lines in wrong.items() for line in lines)
 
 
@@ -287,8 +287,8 @@ def test_the_pages_of_the_platform_are_sound(
         "activity-left-out": reverse("activity", args=[dataset.slug]),
     }.items():
         expected = 410 if name == "own-mail-link" else 200
-        found = look(page, live_server.url + address, f"{name}-{mail}-mail", language, expected)
-        wrong += [f"{name}: {line}" for line in found]
+        problems = look(page, live_server.url + address, f"{name}-{mail}-mail", language, expected)
+        wrong += [f"{name}: {line}" for line in problems]
     assert not wrong, "\n".join(wrong)
 
 
@@ -311,17 +311,22 @@ def test_the_page_of_a_head_with_everything_on_it_is_sound(page: Page, live_serv
         "confidence": [(i + 0.5) / 15 if n else None for i, n in enumerate(counts)],
         "frequency": [(i + 1 - i % 3) / 15 if n else None for i, n in enumerate(counts)],
     }
-    taught = HeadFactory(
+    full_head = HeadFactory(
         dataset=dataset, prompt_set=full.prompt_set, encoder=full.encoder, kind="gaussian", calibrated=True,
         n_labels=180, metrics={
             **METRICS,
             "cross_validated_on_reviewed_labels": {**CROSS, "confusion": matrix, "reliability": bins},
         },
     )  # fmt: skip
-    facts = {"version": 4, "digest": taught.digest, "code_before": "0.1+heads.1", "code_now": "0.1+heads.2"}
-    ended = {"state": State.SUCCEEDED, "finished_at": taught.created_at, "created_by": admin}
+    facts = {
+        "version": 4,
+        "digest": full_head.digest,
+        "code_before": "0.1+heads.1",
+        "code_now": "0.1+heads.2",
+    }
+    ended = {"state": State.SUCCEEDED, "finished_at": full_head.created_at, "created_by": admin}
     result = {**facts, "outcome": "different", "computed": "f" * 64}
-    JobFactory(dataset=dataset, kind=Kind.VERIFY_HEAD, payload={"head": taught.pk}, result=result, **ended)
+    JobFactory(dataset=dataset, kind=Kind.VERIFY_HEAD, payload={"head": full_head.pk}, result=result, **ended)
     many = DatasetFactory(slug="many", admin=admin)
     for number in range(80):
         LabelFactory(dataset=many, name=f"ラベル {number} of a long name")

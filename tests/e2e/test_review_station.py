@@ -72,8 +72,8 @@ def test_the_keyboard_alone_confirms_corrects_skips_flags_and_undoes(enter: Call
     page.keyboard.press("?")
     expect(page.locator("[data-help-dialog]")).to_be_visible()
     page.keyboard.press("Escape")
-    said = [(d.item_id, d.kind, d.note) for d in Decision.objects.order_by("pk")]
-    assert [(kind, note) for _item, kind, note in said] == [
+    decisions = [(d.item_id, d.kind, d.note) for d in Decision.objects.order_by("pk")]
+    assert [(kind, note) for _item, kind, note in decisions] == [
         ("confirm", ""),
         ("correct", ""),
         ("undo", ""),
@@ -81,7 +81,7 @@ def test_the_keyboard_alone_confirms_corrects_skips_flags_and_undoes(enter: Call
         ("skip", ""),
         ("flag", "二つの部品が写っている"),
     ]
-    assert said[0][0] == first
+    assert decisions[0][0] == first
     assert ConfirmedLabel.objects.get(image=station.items[1].image).label == station.labels[1]
     assert Decision.objects.filter(milliseconds__isnull=True).exclude(kind="undo").count() == 0
 

@@ -35,8 +35,8 @@ def is_clean(page: Page, name: str) -> None:
         page.set_viewport_size({"width": width, "height": 844})
         page.screenshot(path=SHOTS / f"{name}-{width}.png", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, name
-    found = Axe().run(page, options={"preload": False}).response["violations"]
-    assert found == [], json.dumps(found, indent=1)[:2000]
+    violations = Axe().run(page, options={"preload": False}).response["violations"]
+    assert violations == [], json.dumps(violations, indent=1)[:2000]
     page.set_viewport_size({"width": 1280, "height": 844})
 
 
@@ -62,7 +62,10 @@ def test_single_sign_on_from_the_first_to_the_last(
     page = context.new_page()
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("console", lambda said: problems.append(said.text) if "Content Security" in said.text else None)
+    page.on(
+        "console",
+        lambda message: problems.append(message.text) if "Content Security" in message.text else None,
+    )
     button = page.locator("form[action='/accounts/sign-on/'] button")
 
     # A cancelled sign-on, then the first sign-on by keyboard, which leads to the requested page.

@@ -38,11 +38,11 @@ def small_backup(path: Path, entries: dict[str, bytes] | None = None) -> Path:
 
 
 def read_all(path: Path) -> dict[str, bytes]:
-    found = {}
+    contents = {}
     with path.open("rb") as file:
         for entry in archive.Reader(file).entries():
-            found[entry.name] = entry.content(1 << 20)
-    return found
+            contents[entry.name] = entry.content(1 << 20)
+    return contents
 
 
 def test_what_is_written_is_read_and_by_other_programs_too(tmp_path: Path) -> None:
@@ -66,9 +66,9 @@ def test_a_file_that_grows_or_shrinks_while_it_is_read_is_kept_as_it_was_read(tm
         writer.add("files/shrunk", io.BytesIO(b"123"), 6000, lambda count: None)
         writer.add("files/unknown", io.BytesIO(b"x" * 1300), None, lambda count: None)
         writer.finish()
-    found = read_all(tmp_path / "b.tar")
-    assert (found["files/grown"], found["files/shrunk"]) == (b"123", b"123")
-    assert found["files/unknown"] == b"x" * 1300
+    contents = read_all(tmp_path / "b.tar")
+    assert (contents["files/grown"], contents["files/shrunk"]) == (b"123", b"123")
+    assert contents["files/unknown"] == b"x" * 1300
 
 
 def test_every_changed_byte_and_every_cut_is_noticed(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def header(**changes: Any) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"[]", "description"),
         (b"[" * 100_000, "description"),
@@ -187,11 +187,11 @@ def header(**changes: Any) -> bytes:
     ids=["list", "deep", "bytes", "fields", "format", "migration", "space"],
 )
 def test_a_backup_this_version_cannot_restore_is_refused_before_anything_is_written(
-    content: bytes, told: str, tmp_path: Path, embedded: Callable[[], None]
+    content: bytes, message: str, tmp_path: Path, embedded: Callable[[], None]
 ) -> None:
     embedded()
     file = small_backup(tmp_path / "b.tar", {archive.HEADER: content, archive.DUMP: b"x"})
-    with pytest.raises(PlainError, match=told):
+    with pytest.raises(PlainError, match=message):
         restore(file, tmp_path / "home")
     assert not (tmp_path / "home").exists()
 

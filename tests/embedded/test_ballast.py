@@ -56,9 +56,9 @@ def test_the_supervisor_says_what_is_short_and_starts_who_waited(
         filler.unlink()
         supervisor._look_at_disk()
         assert worker.due <= time.monotonic()
-        said = (folder / "home" / "logs" / "mekiki.log").read_text()
+        log = (folder / "home" / "logs" / "mekiki.log").read_text()
         for words in ("given up", "less than 8 MB is free", "There is room on the disk again"):
-            assert words in said
+            assert words in log
     # A missing disk stops nothing. It is reported.
     monkeypatch.setattr("os.statvfs", lambda folder: (_ for _ in ()).throw(OSError(116, "Stale file handle")))
     supervisor._look_at_disk()

@@ -88,17 +88,17 @@ def test_the_same_home_through_a_bind_mount_is_the_same_home(home: Path, tmp_pat
 
 def test_a_moved_home_goes_on_with_one_sentence(home: Path, tmp_path: Path) -> None:
     moved = home.rename(tmp_path / "renamed")
-    said = identity.settle(moved)
-    assert said is not None
-    assert str(home) in said
+    message = identity.settle(moved)
+    assert message is not None
+    assert str(home) in message
     assert identity.settle(moved) is None
     # By copying and deleting, as to another disk.
     copied = copy(moved, tmp_path / "copied")
     shutil.rmtree(moved)
     (copied / "run" / "web.pid").write_text(f"{os.getpid()} 0\n")
-    said = identity.settle(copied)
-    assert said is not None
-    assert str(moved) in said
+    message = identity.settle(copied)
+    assert message is not None
+    assert str(moved) in message
     # The notes about processes belong to the original folder.
     assert not list((copied / "run").glob("*.pid"))
     if os.geteuid() == 0:
@@ -112,9 +112,9 @@ def test_a_home_that_was_left_running_is_told_apart_when_it_was_copied(home: Pat
     (home / "postgres" / "data" / "postmaster.pid").write_text("1\n/elsewhere\n")
     copied = copy(home, tmp_path / "copied")
     shutil.rmtree(home)
-    said = identity.settle(copied)
-    assert said is not None
-    assert "while its database was running" in said
+    message = identity.settle(copied)
+    assert message is not None
+    assert "while its database was running" in message
 
 
 def test_the_original_put_back_in_place_of_a_copy_is_refused(home: Path, tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def as_another_user(act: Callable[[], object], user: str = "nobody") -> str:
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
-        said = "done"
+        message = "done"
         try:
             entry = pwd.getpwnam(user)
             os.setgroups([])
@@ -163,16 +163,16 @@ def as_another_user(act: Callable[[], object], user: str = "nobody") -> str:
             os.setuid(entry.pw_uid)
             act()
         except PlainError as problem:
-            said = str(problem)
+            message = str(problem)
         except BaseException as problem:
-            said = f"CRASH {problem!r}"
-        os.write(writer, said.encode(errors="replace"))
+            message = f"CRASH {problem!r}"
+        os.write(writer, message.encode(errors="replace"))
         os._exit(0)
     os.close(writer)
     with os.fdopen(reader, "rb") as pipe:
-        said = pipe.read().decode()
+        message = pipe.read().decode()
     os.waitpid(child, 0)
-    return said
+    return message
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
@@ -188,19 +188,19 @@ def test_another_user_is_told_whose_home_it_is(home: Path, tmp_path: Path) -> No
         ):
             folder.chmod(0o755)
     home.chmod(0o755)
-    said = as_another_user(take)
-    assert str(home) in said
-    assert "root" in said
-    assert "MEKIKI_HOME" in said
+    message = as_another_user(take)
+    assert str(home) in message
+    assert "root" in message
+    assert "MEKIKI_HOME" in message
     # A copy whose original no longer exists.
     twin = copy(home, tmp_path / "theirs")
     if (twin / "postgres").is_symlink():
         (twin / "postgres").unlink()
     subprocess.run(["chown", "-R", "nobody", str(twin)], check=True)
     home.chmod(0o700)
-    said = as_another_user(lambda: identity.settle(twin))
-    assert str(home) in said
-    assert "cannot be seen" in said
+    message = as_another_user(lambda: identity.settle(twin))
+    assert str(home) in message
+    assert "cannot be seen" in message
 
 
 def test_the_addresses_in_a_copy_reach_nothing(home: Path, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ class Terminal:
     """`mekiki up` on its own terminal, as a user sees it."""
 
     def __init__(self, home: Path) -> None:
-        self.home, self.said = home, ""
+        self.home, self.output = home, ""
         environment = {**os.environ, **EMBEDDED, "MEKIKI_HOME": str(home)}
         environment["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
         command = [sys.executable, "-m", "mekiki", "up", "--port", "0", "--no-worker", "--no-beat"]
@@ -37,15 +37,15 @@ class Terminal:
     def until(self, text: str, seconds: float = 60.0) -> str:
         """Read until `text` appears and return the output since the last call."""
         deadline = time.monotonic() + seconds
-        while text not in self.said:
-            assert time.monotonic() < deadline, f"{text!r} was never said:\n{self.said}"
+        while text not in self.output:
+            assert time.monotonic() < deadline, f"{text!r} did not appear:\n{self.output}"
             if select.select([self.handle], [], [], 0.2)[0]:
                 try:
-                    self.said += os.read(self.handle, 4096).decode(errors="replace")
+                    self.output += os.read(self.handle, 4096).decode(errors="replace")
                 except OSError:
                     break
-        assert text in self.said, self.said
-        before, self.said = self.said.split(text, 1)
+        assert text in self.output, self.output
+        before, self.output = self.output.split(text, 1)
         return before
 
     def type(self, text: str) -> None:

@@ -137,8 +137,8 @@ class Station:
 
     def ask_for_import(self, folder: str, slug: str = "more") -> str:
         """Queue an import by the command line and return the id of its job."""
-        said = self.site._manage("import", slug, str(self.disk / folder), "--user", "admin", "--json")
-        return json.loads(said)["job"]
+        output = self.site._manage("import", slug, str(self.disk / folder), "--user", "admin", "--json")
+        return json.loads(output)["job"]
 
     def job(self, job_id: str) -> tuple[str, str]:
         """Return (state, reason for waiting) of a job."""

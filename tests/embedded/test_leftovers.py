@@ -78,9 +78,9 @@ def test_a_pid_file_names_the_process_whatever_the_clock_says(
     remember(file, stranger.pid)
     # Process start times are computed from the boot time, which changes with the clock.
     monkeypatch.setattr(psutil, "boot_time", lambda: 0.0)
-    found = remembered(file)
-    assert found is not None
-    assert found.pid == stranger.pid
+    process = remembered(file)
+    assert process is not None
+    assert process.pid == stranger.pid
     assert birth(stranger.pid) == birth(stranger.pid)
     assert birth(os.getpid()) != birth(stranger.pid)
 
@@ -99,9 +99,9 @@ def test_what_is_read_about_processes_belongs_to_a_supervisor_that_lives(
         "next_try": None,
     }
     state.write(tmp_path, {"worker": child})
-    found = state.read(tmp_path)
-    assert found.children == {"worker": child}
-    (row,) = state.attention(found)
+    stored = state.read(tmp_path)
+    assert stored.children == {"worker": child}
+    (row,) = state.attention(stored)
     assert row["title"] == "Worker"
     assert "killed by signal 9 (out of memory?)" in row["text"]
     # The file of a dead supervisor proves nothing.
@@ -139,9 +139,9 @@ def test_on_a_full_disk_a_home_is_still_held_and_described(tmp_path: Path) -> No
 
         # A child starts, is recorded, and is ended.
         server.start()
-        found = remembered(home / "run" / "web.pid")
-        assert found is not None
-        assert found.pid == server.pid
+        process = remembered(home / "run" / "web.pid")
+        assert process is not None
+        assert process.pid == server.pid
         assert server.stop()
 
         # A log that is too long frees its space, although there is no space for the older lines.

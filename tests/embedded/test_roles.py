@@ -111,8 +111,8 @@ def test_the_application_has_no_right_too_much_and_the_others_would(
     assert checking.excesses(application.cursor(), evidence) == []
     for role, codes in ((OWNER, {"owner", "create", "truncate", "evidence"}), (SUPERUSER, {"superuser"})):
         with psycopg.connect(url_of(role)) as session:
-            found = {excess.code for excess in checking.excesses(session.cursor(), evidence)}
-            assert codes <= found, (role, found)
+            excess_codes = {excess.code for excess in checking.excesses(session.cursor(), evidence)}
+            assert codes <= excess_codes, (role, excess_codes)
             assert all(str(excess) for excess in checking.excesses(session.cursor(), evidence))
 
 
@@ -130,11 +130,11 @@ def test_functions_of_the_owner_do_nothing_else(application: psycopg.Connection[
     with psycopg.connect(url_of(REPORT)) as session, pytest.raises(psycopg.errors.InsufficientPrivilege):
         session.execute("SELECT learning_hold_head(1)")
     with psycopg.connect(url_of(OWNER)) as session:
-        found = session.execute(
+        functions = session.execute(
             "SELECT proname, proconfig::text FROM pg_proc"
             " WHERE prosecdef AND pronamespace = 'public'::regnamespace"
         ).fetchall()
-    assert len(found) >= 9 and {path for _name, path in found} == {
+    assert len(functions) >= 9 and {path for _name, path in functions} == {
         '{"search_path=pg_catalog, public, pg_temp"}'
     }
 
@@ -233,8 +233,8 @@ def test_people_answer_and_a_worker_freezes_and_predicts_as_the_application(
 
 def test_children_do_not_have_the_owner(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DATABASE_OWNER_URL", "postgresql://owner:secret@host/mekiki")
-    found = children.child_environment(tmp_path, "postgresql://app:x@host/mekiki", "memory://")
-    assert "secret" not in str(found)
+    environment = children.child_environment(tmp_path, "postgresql://app:x@host/mekiki", "memory://")
+    assert "secret" not in str(environment)
 
 
 def test_a_home_of_before_the_roles_gets_them_and_a_lost_file_is_made_again(tmp_path: Path) -> None:

@@ -86,8 +86,8 @@ def test_a_day_on_one_home(new_platform: NewPlatform) -> None:
         os.kill(before, signal.SIGKILL)
         assert until(lambda n=name, b=before: platform.pids().get(n, b) != b), f"{name} was not mended"
         assert until(lambda: page(platform) == 200)
-    said = (home / "logs" / "mekiki.log").read_text()
-    assert said.count("killed by signal 9") == len(CHILDREN)
+    log = (home / "logs" / "mekiki.log").read_text()
+    assert log.count("killed by signal 9") == len(CHILDREN)
     assert platform.alive()
 
     # SIGTERM stops everything in order and leaves no process.
@@ -95,7 +95,7 @@ def test_a_day_on_one_home(new_platform: NewPlatform) -> None:
     platform.stop()
     assert platform.child is not None and platform.child.returncode == 0
     assert processes_of(home) == []
-    stopped = [line.split(" ok   ")[1] for line in said_after(home, "Stopping")]
+    stopped = [line.split(" ok   ")[1] for line in log_after(home, "Stopping")]
     assert stopped == [
         f"{title} stopped"
         for title in ("Schedule", "Sweeper", "Search worker", "Worker", "Web", "Valkey", "PostgreSQL")
@@ -109,7 +109,7 @@ def test_a_day_on_one_home(new_platform: NewPlatform) -> None:
     assert "Traceback" not in refused.stderr
 
 
-def said_after(home: Path, word: str) -> list[str]:
+def log_after(home: Path, word: str) -> list[str]:
     lines = (home / "logs" / "mekiki.log").read_text().splitlines()
     start = max(i for i, line in enumerate(lines) if word in line)
     return lines[start + 1 :]
@@ -195,10 +195,10 @@ def test_the_site_goes_on_whatever_dies_again_and_again(new_platform: NewPlatfor
     ended: set[int] = set()
 
     def kill(name: str) -> None:
-        found = platform.pids().get(name, 0)
-        if found and found not in ended:
-            ended.add(found)
-            os.kill(found, signal.SIGKILL)
+        pid = platform.pids().get(name, 0)
+        if pid and pid not in ended:
+            ended.add(pid)
+            os.kill(pid, signal.SIGKILL)
 
     def child(name: str) -> dict[str, object]:
         return state.read(platform.home).children[name]
@@ -212,9 +212,9 @@ def test_the_site_goes_on_whatever_dies_again_and_again(new_platform: NewPlatfor
     # The command and the site know why it died.
     shown = mekiki(platform, "status", "--json")
     assert json.loads(shown.stdout)["children"]["valkey"]["last_exit"]["code"] == -signal.SIGKILL
-    said = (platform.home / "logs" / "mekiki.log").read_text()
-    assert "Valkey ended 5 times in a row" in said
-    assert str(platform.home / "logs" / "valkey.log") in said
+    log = (platform.home / "logs" / "mekiki.log").read_text()
+    assert "Valkey ended 5 times in a row" in log
+    assert str(platform.home / "logs" / "valkey.log") in log
 
     # Without the disturbance it recovers, and nothing needs attention.
     assert until(lambda: child("valkey")["phase"] == "running", 60)

@@ -37,8 +37,8 @@ def seen(data: bytes, window: Window | None = None) -> np.ndarray:
     return np.asarray(decode(data, window=window).image).astype(int)
 
 
-def close(found: np.ndarray, wanted: np.ndarray, within: int = 1) -> bool:
-    return found.shape == wanted.shape and int(np.abs(found - wanted.astype(int)).max()) <= within
+def close(pixels: np.ndarray, wanted: np.ndarray, within: int = 1) -> bool:
+    return pixels.shape == wanted.shape and int(np.abs(pixels - wanted.astype(int)).max()) <= within
 
 
 def codes(data: bytes, **options: object) -> list[str]:
@@ -76,9 +76,9 @@ def test_deep_images_are_shown_by_their_window(name: str, data: bytes, wanted: n
 def test_every_type_of_values_can_be_windowed(dtype: str) -> None:
     values = (GREY.astype(float) / 255 * 100 - (50 if dtype[0] == "i" else 0)).astype(dtype)
     low, high = float(values.min()), float(values.max())
-    found = seen(tiff(values), Window(low, high))
+    pixels = seen(tiff(values), Window(low, high))
     wanted = np.rint((values.astype(float) - low) * 255 / (high - low))
-    assert close(found, wanted)
+    assert close(pixels, wanted)
 
 
 def test_values_that_are_none_are_black_and_infinite_ones_are_at_the_ends() -> None:
@@ -163,8 +163,8 @@ def test_a_profile_is_applied_once(kind: str, mode: str) -> None:
     wanted = 255 * np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
     if mode == "L":
         wanted = np.repeat(wanted[..., None], 3, 2)
-    found = np.asarray(decoded.image.convert("RGB")).astype(float)
-    assert np.abs(found - wanted).mean() < 1.5
+    colours = np.asarray(decoded.image.convert("RGB")).astype(float)
+    assert np.abs(colours - wanted).mean() < 1.5
     assert not decoded.exact and not decoded.findings
 
 
@@ -214,8 +214,8 @@ def test_transparency_lies_on_the_grey_of_our_screens(kind: str) -> None:
 def test_deep_transparency() -> None:
     alpha = np.where(GREY > 127, 65535, 0).astype(np.uint16)
     for data in (png16(np.dstack([TWELVE, alpha])), tiff(np.dstack([TWELVE, alpha]), extrasamples=[2])):
-        found = seen(data, TWELVE_BITS)
-        assert close(found[..., 0], np.where(GREY > 127, GREY, 128))
+        pixels = seen(data, TWELVE_BITS)
+        assert close(pixels[..., 0], np.where(GREY > 127, GREY, 128))
     keyed = with_chunks(png16(TWELVE), (b"tRNS", struct.pack(">H", int(TWELVE[0, 0]))))
     assert seen(keyed, TWELVE_BITS)[0, 0, 0] == 128
 
@@ -280,8 +280,8 @@ def pages(*arrays: np.ndarray, **options: object) -> bytes:
 
 def test_the_largest_page_is_the_picture() -> None:
     small = np.zeros((10, 16, 3), np.uint8)
-    found = decode(pages(small, COLOUR, small)).findings
-    assert [(finding.code, finding.detail) for finding in found] == [
+    findings = decode(pages(small, COLOUR, small)).findings
+    assert [(finding.code, finding.detail) for finding in findings] == [
         ("pages_left_out", {"pages": 3, "page": 2})
     ]
     assert close(seen(pages(small, COLOUR)), COLOUR, within=0)

@@ -46,8 +46,8 @@ def test_hot_pixels_do_not_turn_the_rest_black(hot: int) -> None:
 
 
 def test_values_in_a_small_part_of_the_depth_fill_the_window() -> None:
-    found = window_of(np.linspace(20_000, 28_000, 10_000).astype(np.uint16).reshape(100, 100))
-    assert 17_500 <= found.black <= 18_500 and 29_500 <= found.white <= 30_500
+    window = window_of(np.linspace(20_000, 28_000, 10_000).astype(np.uint16).reshape(100, 100))
+    assert 17_500 <= window.black <= 18_500 and 29_500 <= window.white <= 30_500
     assert window_of(np.full((10, 10), 3000, np.uint16)) == Window(0, 4095)
 
 
@@ -59,8 +59,8 @@ def test_heights_with_missing_values() -> None:
     for missing in (np.nan, np.inf, -np.inf, -3.4028235e38, -9999.0, -32768.0):
         holed = good.copy()
         holed[10:20, 10:20] = missing
-        found = window_of(holed)
-        assert abs(found.black - wanted.black) < 0.1 and abs(found.white - wanted.white) < 0.1, missing
+        window = window_of(holed)
+        assert abs(window.black - wanted.black) < 0.1 and abs(window.white - wanted.white) < 0.1, missing
 
 
 def test_a_window_for_anything() -> None:
@@ -68,8 +68,8 @@ def test_a_window_for_anything() -> None:
     assert estimate([np.empty(0)], UINT16) == Window(0, 255)
     assert window_of(np.linspace(0, 1, 100, dtype=np.float32).reshape(10, 10)) == Window(0, 1)
     for array in (np.zeros((4, 4), np.float32), np.full((4, 4), -7, np.int32), np.array([[5]], np.int16)):
-        found = window_of(array)
-        assert found.black < found.white
+        window = window_of(array)
+        assert window.black < window.white
 
 
 def test_clipped_values_are_counted() -> None:

@@ -61,7 +61,7 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, flo
 
 
 def test_no_kind_takes_more_than_was_reserved(figures: dict[str, dict[str, float]]) -> None:
-    over = {kind: found for kind, found in figures.items() if found["peak_mb"] > found["estimated_mb"]}
+    over = {kind: memory for kind, memory in figures.items() if memory["peak_mb"] > memory["estimated_mb"]}
     assert not over
 
 
@@ -72,7 +72,7 @@ def test_kinds_are_decoded_in_strips(figures: dict[str, dict[str, float]]) -> No
 
 
 def test_memory_is_given_back(figures: dict[str, dict[str, float]]) -> None:
-    assert not {kind: found for kind, found in figures.items() if found["kept_mb"] > 24}
+    assert not {kind: memory for kind, memory in figures.items() if memory["kept_mb"] > 24}
 
 
 @pytest.fixture
@@ -168,9 +168,9 @@ def test_webp_has_the_pixels_that_pillow_reads(options: dict[str, object], chann
     data = saved(smooth, "WEBP", **options)
     with Image.open(io.BytesIO(data)) as image:
         wanted = image.convert("RGBA")
-    found = imaging.decode(data).image
+    decoded = imaging.decode(data).image
     opaque = np.asarray(wanted)[..., 3] == 255
-    assert (np.asarray(found)[opaque] == np.asarray(wanted)[..., :3][opaque]).all()
+    assert (np.asarray(decoded)[opaque] == np.asarray(wanted)[..., :3][opaque]).all()
 
 
 def test_pictures_are_scaled_as_pillow_scales_thumbnails() -> None:

@@ -98,7 +98,7 @@ def test_a_label_with_answers_is_archived_only_when_confirmed(dataset: Any, admi
     events = Event.objects.count()
     with pytest.raises(ValidationError) as refused:
         archive(confirmed=False)
-    said = " ".join(refused.value.messages)
+    message = " ".join(refused.value.messages)
     for part in (
         "Scratch",
         "13 answers",
@@ -106,7 +106,7 @@ def test_a_label_with_answers_is_archived_only_when_confirmed(dataset: Any, admi
         "1 head",
         "2 images of the audit sample count under this label",
     ):
-        assert part in said
+        assert part in message
     assert names(dataset) == ["good", "Scratch", "dent"] and Event.objects.count() == events
     archive(confirmed=True)
     assert names(dataset) == ["good", "dent"]

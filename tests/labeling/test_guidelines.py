@@ -66,8 +66,8 @@ def test_a_decision_leads_to_the_guideline_that_held_then() -> None:
     second = factories.DecisionFactory(label=label, dataset=label.dataset)
     for decision, text in ((first, "one"), (second, "two")):
         decision.refresh_from_db()
-        found = guideline_at(label, decision.created_at)
-        assert found is not None and found.text == text
+        guideline = guideline_at(label, decision.created_at)
+        assert guideline is not None and guideline.text == text
 
 
 @pytest.mark.django_db(transaction=True)

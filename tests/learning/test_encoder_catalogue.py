@@ -22,9 +22,9 @@ from mekiki.learning.encoder_catalogue import CATALOGUE, VARIANTS, parse_encoder
     ],
 )
 def test_the_first_recommendation_fits_device_and_language(device: str, language: str, first: str) -> None:
-    found = recommended(device, language)
-    assert found[0].name == first
-    assert {item.name for item in found} == {item.name for item in CATALOGUE}
+    entries = recommended(device, language)
+    assert entries[0].name == first
+    assert {item.name for item in entries} == {item.name for item in CATALOGUE}
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])

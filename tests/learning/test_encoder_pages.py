@@ -387,17 +387,17 @@ def test_of_two_admins_at_once_one_is_told(transactional_db: None) -> None:
 
 def test_the_api_takes_the_same_steps(dataset: Dataset, people: dict[str, Any]) -> None:
     client, base = as_(people["admin"]), "/api/v1/datasets/parts/encoder"
-    found = client.get(base).json()
-    assert found["name"] == "pocket" and found["in_use"]["embedded"] == 1
-    assert [each["name"] for each in found["kept"]] == ["old"]
+    reply = client.get(base).json()
+    assert reply["name"] == "pocket" and reply["in_use"]["embedded"] == 1
+    assert [encoder_row["name"] for encoder_row in reply["kept"]] == ["old"]
     made = client.post(f"{base}/changes", {"name": WANTED}, content_type="application/json")
     assert made.status_code == 202 and made.json()["state"] == "preparing"
     pk = made.json()["id"]
     assert client.post(f"{base}/changes/{pk}/switch").status_code == 422
     assert client.post(f"{base}/changes/{pk}/take-back").json()["code"] == "cannot_take_back"
     assert client.post(f"{base}/changes/{pk}/cancel").json()["state"] == "cancelled"
-    kept = found["kept"][0]["id"]
-    assert client.post(f"{base}/embeddings/{found['in_use']['id']}/remove").json()["code"] == "needed"
+    kept = reply["kept"][0]["id"]
+    assert client.post(f"{base}/embeddings/{reply['in_use']['id']}/remove").json()["code"] == "needed"
     job = client.post(f"{base}/embeddings/{kept}/remove").json()["job"]
     assert Job.objects.get(pk=job).kind == Kind.REMOVE_EMBEDDINGS
     assert client.post(f"{base}/changes", {}, content_type="application/json").status_code == 422

@@ -49,7 +49,7 @@ def as_(user: Any) -> Client:
     return client
 
 
-def taught(dataset: Any) -> tuple[Head, Head]:
+def trained_heads(dataset: Any) -> tuple[Head, Head]:
     """Create a zero-shot head that was replaced, and the champion with everything that a page shows."""
     labels = [LabelFactory(dataset=dataset, name=name) for name in ("=good", "傷")]
     prompt_set = PromptSetFactory(dataset=dataset)
@@ -130,7 +130,7 @@ def test_empty_page_says_what_to_do(dataset: Any, people: dict[str, Any]) -> Non
 
 
 def test_models_page_shows_the_head_in_use_why_and_how_good(dataset: Any, people: dict[str, Any]) -> None:
-    taught(dataset)
+    trained_heads(dataset)
     text = as_(people["viewer"]).get(reverse("models", args=["parts"])).content.decode()
     assert "90.0 %" in text and "77.0 %" in text and "96.0 %" in text and "40 audited images" in text
     assert "Log-loss 0.432 against 0.900" in text
@@ -140,7 +140,7 @@ def test_models_page_shows_the_head_in_use_why_and_how_good(dataset: Any, people
 
 
 def test_head_page_shows_what_it_learned_from_and_compares(dataset: Any, people: dict[str, Any]) -> None:
-    first, second = taught(dataset)
+    first, second = trained_heads(dataset)
     text = as_(people["viewer"]).get(reverse("head", args=["parts", second.version])).content.decode()
     for part in (
         "biased sample",
@@ -164,7 +164,7 @@ def test_head_page_shows_what_it_learned_from_and_compares(dataset: Any, people:
 
 
 def test_pages_read_in_japanese(dataset: Any, people: dict[str, Any]) -> None:
-    _first, second = taught(dataset)
+    _first, second = trained_heads(dataset)
     client = as_(people["viewer"])
     for name, more in (("models", []), ("head", [second.version])):
         reply = client.get(reverse(name, args=["parts", *more]), headers={"accept-language": "ja"})
@@ -172,7 +172,7 @@ def test_pages_read_in_japanese(dataset: Any, people: dict[str, Any]) -> None:
 
 
 def test_training_labels_as_csv_that_no_spreadsheet_runs(dataset: Any, people: dict[str, Any]) -> None:
-    _first, second = taught(dataset)
+    _first, second = trained_heads(dataset)
     reply = as_(people["viewer"]).get(reverse("head-training-labels", args=["parts", second.version]))
     text = b"".join(reply.streaming_content).decode("utf-8-sig")  # type: ignore[attr-defined]
     rows = list(csv.DictReader(io.StringIO(text)))
@@ -183,7 +183,7 @@ def test_training_labels_as_csv_that_no_spreadsheet_runs(dataset: Any, people: d
 
 
 def test_only_admins_retrain_and_schedule(dataset: Any, people: dict[str, Any]) -> None:
-    taught(dataset)
+    trained_heads(dataset)
     ConfirmedLabelFactory(dataset=dataset, label=dataset.labels.first())
     train, plan = reverse("train", args=["parts"]), reverse("schedule", args=["parts"])
     sent = {"retrain_every": "25", "mode": "weekly", "at": "06:30", "weekday": "1", "hours": "6"}
@@ -228,7 +228,7 @@ def test_a_bad_schedule_is_told_beside_its_field(dataset: Any, people: dict[str,
 
 def test_the_number_of_queries_does_not_grow_with_the_heads(dataset: Any, people: dict[str, Any]) -> None:
     client, url = as_(people["admin"]), reverse("models", args=["parts"])
-    taught(dataset)
+    trained_heads(dataset)
     with CaptureQueriesContext(connection) as few:
         client.get(url)
     for _ in range(25):

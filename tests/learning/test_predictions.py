@@ -173,9 +173,8 @@ class TestPromises:
         with pytest.raises(IntegrityError, match="is named by predictions"), transaction.atomic():
             sql("DELETE FROM labeling_label WHERE id = %s", scene.labels[which].pk)
             sql("SET CONSTRAINTS ALL IMMEDIATE")
-        with (
-            transaction.atomic()
-        ):  # an image that no prediction names; all of it in one transaction, in any order
+        # A label that no prediction names. All of it in one transaction, in any order.
+        with transaction.atomic():
             sql("DELETE FROM labeling_label WHERE id = %s", scene.labels[2].pk)
             sql("SET CONSTRAINTS ALL IMMEDIATE")
             sql("SET CONSTRAINTS ALL DEFERRED")
@@ -220,8 +219,8 @@ class TestPromises:
             scene.store(head)
         ChampionFactory(dataset=scene.dataset, head=heads[2])
         with CaptureQueriesContext(connection) as caught:
-            found = _predicted(scene.dataset, [scene.images[0].pk])
-        assert found[scene.images[0].pk]["head"] == heads[2].version
+            predicted = _predicted(scene.dataset, [scene.images[0].pk])
+        assert predicted[scene.images[0].pk]["head"] == heads[2].version
         assert len(caught.captured_queries) == 2
         with connection.cursor() as cursor:
             cursor.execute("EXPLAIN " + caught.captured_queries[1]["sql"])
@@ -245,8 +244,8 @@ class TestPromises:
             return execute(query, *rest)
 
         with connection.execute_wrapper(replace):
-            found = _predicted(scene.dataset, [scene.images[0].pk])
-        assert done and found[scene.images[0].pk]["head"] == new.version
+            predicted = _predicted(scene.dataset, [scene.images[0].pk])
+        assert done and predicted[scene.images[0].pk]["head"] == new.version
 
 
 @pytest.mark.django_db(transaction=True)
@@ -443,7 +442,7 @@ def test_a_dump_restores_with_rows_partitions_and_triggers(tmp_path: Path) -> No
     services.index_predictions(head=scene.head)
     bin_folder, name = install_folder() / "bin", connection.settings_dict["NAME"]
     url = superuser_url()
-    source, target = (url.replace("/mekiki?", f"/{each}?") for each in (name, "restored"))
+    source, target = (url.replace("/mekiki?", f"/{database}?") for database in (name, "restored"))
     dump = tmp_path / "dump.sql"
     subprocess.run([bin_folder / "pg_dump", "--file", dump, source], check=True, timeout=120)
     with psycopg.connect(url, autocommit=True) as own:

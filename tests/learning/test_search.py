@@ -54,16 +54,16 @@ def test_few_images_are_searched_exactly(n: int, limit: int, seed: int) -> None:
     with transaction.atomic():
         dataset, encoder, ids, vectors = embedded(n, seed=seed)
         wanted = unit(np.random.default_rng(seed + 1).standard_normal(DIM))
-        found = nearest(
+        result = nearest(
             encoder=encoder, vector=wanted, images=Image.objects.filter(dataset=dataset), limit=limit
         )
-        assert found.exact
-        similarities = [similarity for _pk, similarity in found.hits]
+        assert result.exact
+        similarities = [similarity for _pk, similarity in result.hits]
         assert similarities == sorted(similarities, reverse=True)
         scores = dict(zip(ids.tolist(), vectors @ wanted.astype(np.float16).astype(np.float64), strict=True))
         expected = sorted(scores.values(), reverse=True)[:limit]
         assert np.allclose(similarities, expected, atol=1e-3)
-        assert all(abs(scores[pk] - similarity) < 1e-3 for pk, similarity in found.hits)
+        assert all(abs(scores[pk] - similarity) < 1e-3 for pk, similarity in result.hits)
         transaction.set_rollback(True)
 
 
@@ -73,8 +73,8 @@ def test_equal_images_come_by_id_and_what_was_asked_wrongly_is_refused() -> None
     ids = add_images(dataset, 5)
     store_embeddings(encoder=encoder, image_ids=ids, vectors=np.tile(np.eye(DIM)[0], (5, 1)))
     images = Image.objects.filter(dataset=dataset)
-    found = nearest(encoder=encoder, vector=np.eye(DIM)[0], images=images, limit=3)
-    assert [pk for pk, _s in found.hits] == ids[:3] and found.hits[0][1] == pytest.approx(1)
+    result = nearest(encoder=encoder, vector=np.eye(DIM)[0], images=images, limit=3)
+    assert [pk for pk, _s in result.hits] == ids[:3] and result.hits[0][1] == pytest.approx(1)
     assert nearest(encoder=encoder, vector=np.eye(DIM)[0], images=images.none()).hits == []
     for wrong in (np.ones(DIM + 1), np.full(DIM, np.nan), np.ones((1, DIM))):
         with pytest.raises(ValueError, match="finite vector"):
@@ -98,9 +98,9 @@ def test_many_are_searched_by_the_index(many: Any) -> None:
     recalls = []
     for seed in range(10):
         wanted = unit(np.random.default_rng(100 + seed).standard_normal(DIM))
-        found = nearest(encoder=encoder, vector=wanted, images=images, limit=50)
-        assert not found.exact and len(found.hits) == 50
-        recalls.append(len({pk for pk, _s in found.hits} & set(truth(ids, vectors, wanted, 50))) / 50)
+        result = nearest(encoder=encoder, vector=wanted, images=images, limit=50)
+        assert not result.exact and len(result.hits) == 50
+        recalls.append(len({pk for pk, _s in result.hits} & set(truth(ids, vectors, wanted, 50))) / 50)
     assert np.mean(recalls) > 0.95
     with CaptureQueriesContext(connection) as queries:
         nearest(encoder=encoder, vector=wanted, images=images, limit=50)
@@ -119,17 +119,17 @@ def test_filters_that_leave_few_or_none_near_lose_nothing(many: Any, monkeypatch
     _dataset, encoder, ids, vectors = many
     small, _encoder, few, their = embedded(20, seed=5, encoder=encoder)
     wanted = unit(np.random.default_rng(9).standard_normal(DIM))
-    found = nearest(encoder=encoder, vector=wanted, images=Image.objects.filter(dataset=small), limit=10)
-    assert found.exact and [pk for pk, _s in found.hits] == truth(few, their, wanted, 10)
+    result = nearest(encoder=encoder, vector=wanted, images=Image.objects.filter(dataset=small), limit=10)
+    assert result.exact and [pk for pk, _s in result.hits] == truth(few, their, wanted, 10)
     far = ids[np.argsort(vectors @ wanted)[:1000]]
     # The search leaves the graph before it reaches the far side.
     monkeypatch.setattr(neighbours, "SCAN_TUPLES", 100)
     monkeypatch.setattr(neighbours, "WIDTH", 20)
     of_far = Image.objects.filter(pk__in=far.tolist())
-    found = nearest(encoder=encoder, vector=wanted, images=of_far, limit=10)
-    assert found.exact
+    result = nearest(encoder=encoder, vector=wanted, images=of_far, limit=10)
+    assert result.exact
     keep = np.isin(ids, far)
-    assert [pk for pk, _s in found.hits] == truth(ids[keep], vectors[keep], wanted, 10)
+    assert [pk for pk, _s in result.hits] == truth(ids[keep], vectors[keep], wanted, 10)
 
 
 # --- The index ----------------------------------------------------------------------------------------------
@@ -188,9 +188,8 @@ def test_a_stop_that_comes_when_the_index_is_finished_removes_it(keeper: None) -
     _dataset, encoder, _ids, _vectors = embedded(50)
 
     def stop_late(done: int, total: int) -> None:
-        with (
-            index._own_session() as other
-        ):  # another job requests it too, so that it is finished before this job stops
+        # Another job requests the index too, so that it is finished before this job stops.
+        with index._own_session() as other:
             other.execute("SELECT pg_notify(%s, %s)", [index_keeper.ASKED, f"build {encoder.pk}"])
         assert until(lambda: index.usable(encoder))
         raise CancelledError
@@ -327,15 +326,15 @@ def test_an_index_is_asked_for_once_and_not_while_images_are_embedded(
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    found: list[int] = []
+    sent_ids: list[int] = []
 
     def send(name: str, args: list[int], queue: str) -> bool:
         assert (name, queue) == (texts.TASK, "interactive")
-        found.append(args[0])
+        sent_ids.append(args[0])
         return True
 
     monkeypatch.setattr(texts.broker, "send", send)
-    return found
+    return sent_ids
 
 
 @pytest.mark.django_db(transaction=True)
@@ -351,8 +350,8 @@ def test_a_text_is_asked_once_and_remembered(sent: list[int]) -> None:
     ask(encoder=encoder, text="a scratch", user=user)
     assert sent == [row.pk] * 2
     texts.record_vector(row=row, vector=np.eye(DIM)[1])
-    found = ask(encoder=encoder, text="a scratch", user=user)
-    assert found.vector is not None and found.vector.tolist() == np.eye(DIM)[1].tolist()
+    result = ask(encoder=encoder, text="a scratch", user=user)
+    assert result.vector is not None and result.vector.tolist() == np.eye(DIM)[1].tolist()
     assert sent == [row.pk] * 2
     assert ask(
         encoder=EncoderFactory(dim=DIM), text="a scratch", user=user
@@ -400,11 +399,11 @@ def test_the_answer_is_waited_for(sent: list[int]) -> None:
 def test_whatever_is_typed_is_a_text_or_a_sentence(
     sent: list[int], text: str, problem: Problem | None
 ) -> None:
-    found = ask(encoder=EncoderFactory(dim=DIM), text=text, user=UserFactory())
-    assert found.problem == problem
-    assert bool(found.sentence()) == (problem is not None)
-    assert found.waiting == (problem is None) and len(sent) == (problem is None)
-    assert len(found.text) <= 200
+    result = ask(encoder=EncoderFactory(dim=DIM), text=text, user=UserFactory())
+    assert result.problem == problem
+    assert bool(result.sentence()) == (problem is not None)
+    assert result.waiting == (problem is None) and len(sent) == (problem is None)
+    assert len(result.text) <= 200
 
 
 @pytest.mark.django_db(transaction=True)
@@ -440,8 +439,8 @@ def test_open_searches_are_bounded_and_old_ones_forgotten(
     monkeypatch.setattr(texts, "OPEN_PER_PERSON", 3)
     monkeypatch.setattr(texts, "OPEN_AT_ALL", 5)
     encoder, user, other = EncoderFactory(dim=DIM), UserFactory(), UserFactory()
-    found = [ask(encoder=encoder, text=f"t{n}", user=user).problem for n in range(5)]
-    assert found == [None] * 3 + [Problem.BUSY] * 2
+    problems = [ask(encoder=encoder, text=f"t{n}", user=user).problem for n in range(5)]
+    assert problems == [None] * 3 + [Problem.BUSY] * 2
     assert [ask(encoder=encoder, text=f"o{n}", user=other).problem for n in range(3)] == [None] * 2 + [
         Problem.BUSY
     ]
@@ -457,8 +456,8 @@ def test_a_broker_that_is_down_is_said_at_once(sent: list[int], monkeypatch: pyt
     encoder, user = EncoderFactory(dim=DIM), UserFactory()
     with monkeypatch.context() as patch:
         patch.setattr(texts.broker, "send", lambda *_args, **_options: False)
-        found = ask(encoder=encoder, text="t", user=user)
-    assert found.problem == Problem.NOT_SENT and "cannot be reached now" in found.sentence()
+        result = ask(encoder=encoder, text="t", user=user)
+    assert result.problem == Problem.NOT_SENT and "cannot be reached now" in result.sentence()
     assert ask(encoder=encoder, text="t", user=user).waiting and len(sent) == 1
 
 

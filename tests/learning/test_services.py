@@ -39,7 +39,7 @@ def units(n: int, dim: int, seed: int = 0) -> np.ndarray:
 
 def read(encoder: Any, dataset: Any, after: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     parts = list(selectors.read_embeddings(encoder=encoder, dataset=dataset, after=after))
-    return tuple(np.concatenate(each) for each in zip(*parts))  # type: ignore[return-value]
+    return tuple(np.concatenate(arrays) for arrays in zip(*parts))  # type: ignore[return-value]
 
 
 def test_embeddings_come_back_as_they_went(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,8 +137,8 @@ def test_promotion_switches_at_once_and_drops_only_what_was_replaced(labelled: A
     other = HeadFactory(dataset=dataset)
     elsewhere = HeadFactory()
     image = ImageFactory(dataset=dataset)
-    for each in (head, other):
-        store(each, [image], labels, 0.5)
+    for row in (head, other):
+        store(row, [image], labels, 0.5)
     services.store_predictions(
         head=elsewhere,
         image_ids=[ImageFactory(dataset=elsewhere.dataset).pk],

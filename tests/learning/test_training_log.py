@@ -21,21 +21,21 @@ ROOT = Path(__file__).parents[2]
 TIME = r"\d\d:\d\d:\d\d  "
 
 
-def said_by(folder: str) -> set[str]:
+def codes_of(folder: str) -> set[str]:
     """Return the codes that `log("…")` is called with in the modules of a folder of workers/."""
-    found = set()
+    codes = set()
     for path in (ROOT / "workers" / folder).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("log", "self"):
                 assert node.args and isinstance(node.args[0], ast.Constant), f"{path}: a code is written out"
-                found.add(str(node.args[0].value))
-    return found
+                codes.add(str(node.args[0].value))
+    return codes
 
 
 def test_every_code_that_a_worker_says_has_a_sentence_and_no_sentence_is_left_over() -> None:
-    of_heads = said_by("heads")
+    of_heads = codes_of("heads")
     assert of_heads == set(OF_HEADS)
-    assert of_heads | said_by("stages") | said_by("steps") == set(SENTENCES)
+    assert of_heads | codes_of("stages") | codes_of("steps") == set(SENTENCES)
 
 
 def test_figures_and_kinds_are_written_as_the_language_writes_them() -> None:

@@ -122,8 +122,8 @@ class World:
         """Return (right, counted) of the head, as workers.steps.auditing counts them."""
         archived = set(self.dataset.labels.filter(archived_at__isnull=False).values_list("pk", flat=True))
         sample = audit_sample(self.dataset)
-        said = self.station.labels[0].pk
-        return sum(label == said and label not in archived for _i, label, _b in sample), len(sample)
+        predicted = self.station.labels[0].pk
+        return sum(label == predicted and label not in archived for _i, label, _b in sample), len(sample)
 
 
 @settings(

@@ -90,7 +90,7 @@ def test_archiving_a_label_that_only_audits_have_is_asked_about(grace_is_over: N
     )  # fmt: skip
     row = ConfirmedLabel.objects.get()
     assert (row.label_id, row.audit_label_id) == (station.labels[2].pk, station.labels[1].pk)
-    assert [each.audited for each in effects_of(station.labels)] == [0, 1, 0]
+    assert [effect.audited for effect in effects_of(station.labels)] == [0, 1, 0]
     with pytest.raises(ValidationError) as refused:
         archive_label(label=station.labels[1], user=user)
     assert "audit sample" in " ".join(refused.value.messages)
@@ -193,10 +193,10 @@ def test_a_label_set_that_claims_nothing_says_what_became_of_the_audit(grace_is_
     admin = station.reviewer("admin")
     station.answer(admin, station.next(admin)[0], "correct", label=station.labels[1])
     retire_audit(dataset=station.dataset, user=admin)
-    told = _accuracy(station.dataset, station.head)
-    assert told["n"] == 0 and (told["audited_drawn"], told["audited_retired"]) == (1, 1)
-    assert "1 audited image was moved into training" in told["statement"]["en"]
-    assert "1 枚" in told["statement"]["ja"]
+    accuracy = _accuracy(station.dataset, station.head)
+    assert accuracy["n"] == 0 and (accuracy["audited_drawn"], accuracy["audited_retired"]) == (1, 1)
+    assert "1 audited image was moved into training" in accuracy["statement"]["en"]
+    assert "1 枚" in accuracy["statement"]["ja"]
 
 
 def test_audit_images_that_were_given_back_stay_until_they_are_judged() -> None:
@@ -206,7 +206,7 @@ def test_audit_images_that_were_given_back_stay_until_they_are_judged() -> None:
     user = station.reviewer()
     held = station.next(user, 5)
     station.answer(user, held[2], "correct", label=station.labels[0])
-    release(dataset=station.dataset, user=user, lease_ids=[each.lease.pk for each in held])
+    release(dataset=station.dataset, user=user, lease_ids=[held_item.lease.pk for held_item in held])
     fill_queue(dataset=station.dataset, head=station.head, image_ids=[], streams=[], propensities=[])
     waiting = {leased.item.pk for leased in station.next(user, 5)}
     assert waiting == {item.pk for item in items[:5]} - {held[2].item.pk}

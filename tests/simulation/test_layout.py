@@ -55,11 +55,11 @@ def made(folder: Path, *files: str, data: bytes = PNG) -> Path:
     ],
 )
 def test_labels_are_found_below_splits_and_single_folders(tmp_path, files, depth):
-    found = read_layout(made(tmp_path, *files))
-    assert (found.labels, found.depth) == (["ng", "ok"], depth)
+    layout = read_layout(made(tmp_path, *files))
+    assert (layout.labels, layout.depth) == (["ng", "ok"], depth)
     for name in files:
-        assert found.label_of(name) == ("ok" if "ok" in name.split("/") else "ng")
-    remarks = " ".join(found.remarks)
+        assert layout.label_of(name) == ("ok" if "ok" in name.split("/") else "ng")
+    remarks = " ".join(layout.remarks)
     assert "Labels and their files: ng (" in remarks
     if depth:
         assert "not as labels" in remarks or "only folder" in remarks
@@ -67,8 +67,8 @@ def test_labels_are_found_below_splits_and_single_folders(tmp_path, files, depth
 
 def test_labels_that_begin_or_end_like_a_split_are_labels(tmp_path):
     names = ["contest", "data", "set", "training_shoe", "x", "テストピース", "画像"]
-    found = read_layout(made(tmp_path, *(f"{name}/line1/1.png" for name in names)))
-    assert found.labels == sorted(names)
+    layout = read_layout(made(tmp_path, *(f"{name}/line1/1.png" for name in names)))
+    assert layout.labels == sorted(names)
 
 
 def test_a_label_that_happens_to_be_called_train_is_a_label(tmp_path):
@@ -122,9 +122,9 @@ def test_what_is_left_out_is_said_before_a_run(tmp_path):
     (here / "empty" / "inside").mkdir(parents=True)
     (here / "linked").symlink_to(made(tmp_path / "there", "3.png"))
     os.mkfifo(here / "ok" / "pipe.png")
-    found = read_layout(here)
-    text = "\n".join(found.remarks)
-    assert found.images == {"ok": 2, "ng": 1}
+    layout = read_layout(here)
+    text = "\n".join(layout.remarks)
+    assert layout.images == {"ok": 2, "ng": 1}
     assert "Folders without a file, left out: empty, scratch." in text
     assert "have folders inside; all images below count: ok." in text
     assert "linked: This is a link to another folder" in text
@@ -150,9 +150,9 @@ def test_many_remarks_are_bounded(tmp_path):
 def test_names_in_shift_jis(tmp_path):
     top = tmp_path / os.fsdecode("検査".encode("cp932"))
     made(top, os.fsdecode("良品/1.png".encode("cp932")), os.fsdecode("不良/1.png".encode("cp932")))
-    found = read_layout(top)
-    assert found.labels == ["不良", "良品"]
-    assert any("Shift-JIS" in remark for remark in found.remarks)
+    layout = read_layout(top)
+    assert layout.labels == ["不良", "良品"]
+    assert any("Shift-JIS" in remark for remark in layout.remarks)
     with pytest.raises(TruthError, match="検査"):
         read_layout(made(tmp_path / os.fsdecode("検査2".encode("cp932")), "a/1.png"))
 

@@ -250,11 +250,11 @@ def _values(node: ast.expr, function: ast.FunctionDef) -> list[str]:
 
 
 def test_every_kind_of_event_that_is_recorded_has_words_and_a_place_in_the_filter():
-    found = list(recorded_kinds())
-    assert len(found) > 30, "the code records many kinds; this many were found"
-    wordless = [f"{where} records {kind}" for where, kind in found if kind not in events.known_kinds()]
+    recorded = list(recorded_kinds())
+    assert len(recorded) > 30, "the code records many kinds; this many were found"
+    wordless = [f"{where} records {kind}" for where, kind in recorded if kind not in events.known_kinds()]
     assert not wordless, "\n".join(wordless)
-    assert events.known_kinds() <= {kind for _where, kind in found}, "words for what nothing records"
+    assert events.known_kinds() <= {kind for _where, kind in recorded}, "words for what nothing records"
     offered = {kind for _group, _words, kinds in events.choices(with_users=True) for kind, _label in kinds}
     assert offered == events.known_kinds()
     for language in ("en", "ja"):

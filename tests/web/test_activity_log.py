@@ -127,9 +127,9 @@ def test_answers_are_grouped_and_each_can_be_listed() -> None:
     page = s.page()
     assert page.count("<summary>60 answers</summary>") == 2 and page.count("image000.png") == 1
     assert not re.search(r'rel="next"', page)
-    each = re.search(r'<a href="([^"]+)">Show each', page)
-    assert each
-    seen, query = [], each.group(1).replace("&amp;", "&")
+    link = re.search(r'<a href="([^"]+)">Show each', page)
+    assert link
+    seen, query = [], link.group(1).replace("&amp;", "&")
     while query:
         text = s.page(query)
         seen += re.findall(r">(image\d{3}\.png)<", text)

@@ -221,7 +221,7 @@ class World:
 
     def pages(self) -> dict[str, bytes]:
         """Return the headers and body of every address that a member can read by GET."""
-        found = {}
+        responses = {}
         opened = [*self.addresses(), *(("images", url) for url in self.questions())]
         # The pages of one image, with the filter of the list that led to them.
         opened += [
@@ -232,8 +232,8 @@ class World:
         for name, url in opened:
             if name in ALLOWED or name in {"logout", "metrics"}:
                 continue
-            found[url] = read(self.client.get(url))
-        return found
+            responses[url] = read(self.client.get(url))
+        return responses
 
 
 def routes(patterns: Any, prefix: str = "") -> Iterator[tuple[str, list[str]]]:
@@ -251,8 +251,8 @@ def arguments_of(name: str) -> set[str]:
     for part in name.split(":")[:-1]:
         _prefix, resolver = resolver.namespace_dict[part]
     possible = resolver.reverse_dict.getlist(name.split(":")[-1])
-    found = set(possible[0][0][0][1])
-    return found
+    arguments = set(possible[0][0][0][1])
+    return arguments
 
 
 def read(response: Any) -> bytes:
@@ -261,12 +261,12 @@ def read(response: Any) -> bytes:
     return head.encode() + b"\n\n" + body
 
 
-def told(found: dict[str, bytes]) -> list[str]:
+def leaks(responses: dict[str, bytes]) -> list[str]:
     """Return the addresses whose response contains a secret, with the secret."""
     words = [word.encode() for word in SECRETS] + [b"87.7", b"88 %", b"0.8765"]
     return [
         f"{url}: {word.decode()}"
-        for url, content in found.items()
+        for url, content in responses.items()
         for word in words
         if word in content.replace(url.encode(), b"").replace(asked_words(url), b"")
     ]
@@ -274,8 +274,8 @@ def told(found: dict[str, bytes]) -> list[str]:
 
 def asked_words(url: str) -> bytes:
     """Remove the reader's own input, which may be shown to the reader again."""
-    found = re.search(r"(?:q=|line%3D)(\w+)", url)
-    return found[1].encode() if found else b"\0\0"
+    typed = re.search(r"(?:q=|line%3D)(\w+)", url)
+    return typed[1].encode() if typed else b"\0\0"
 
 
 CHANGING = re.compile(
@@ -290,14 +290,14 @@ CHANGING = re.compile(
 @pytest.mark.parametrize("role", ["reviewer", "admin", "superuser"])
 def test_no_address_tells_what_an_audit_must_not_know(role: str) -> None:
     world = World(role)
-    found = {
+    responses = {
         url: content
         for url, content in world.pages().items()
         # Admins may freeze a label set with the predictions of the reserve. The action is recorded.
         if role == "reviewer" or not url.endswith("/download/")
     }
-    assert len(found) > 60 and sum(b"<h1" in content for content in found.values()) > 25
-    assert told(found) == []
+    assert len(responses) > 60 and sum(b"<h1" in content for content in responses.values()) > 25
+    assert leaks(responses) == []
 
 
 def test_no_address_changes_with_what_an_audit_must_not_know() -> None:
@@ -329,25 +329,25 @@ def test_no_operation_of_the_api_tells_it() -> None:
         response = world.client.post(base + act, json.dumps(body), content_type="application/json")
         return response.json(), read(response)
 
-    found: dict[str, bytes] = {}
-    reply, found["next"] = post("next", count=5)
+    responses: dict[str, bytes] = {}
+    reply, responses["next"] = post("next", count=5)
     audit = next(item for item in reply["items"] if item["blind"])
     assert audit["image"]["name"] == f"image {world.secret[0].sha256[:8]}"
     assert audit["image"]["metadata"] == {} and audit["prediction"] is None
     lease, item = audit["lease"], audit["item"]
-    _reply, found["renew"] = post("renew", leases=[lease])
-    _reply, found["answer"] = post(
+    _reply, responses["renew"] = post("renew", leases=[lease])
+    _reply, responses["answer"] = post(
         "answer",
         item=item,
         lease=lease,
         kind="skip",
         client_key=str(uuid.uuid4()),
     )
-    found["station after"] = read(world.client.get("/d/world/review/"))
-    reply, found["undo"] = post("undo", client_key=str(uuid.uuid4()))
+    responses["station after"] = read(world.client.get("/d/world/review/"))
+    reply, responses["undo"] = post("undo", client_key=str(uuid.uuid4()))
     assert reply["item"]["blind"] and reply["item"]["image"]["metadata"] == {}
-    _reply, found["release"] = post("release", leases=[reply["item"]["lease"]])
-    assert told(found) == []
+    _reply, responses["release"] = post("release", leases=[reply["item"]["lease"]])
+    assert leaks(responses) == []
     writing = {path for method, path in operations() if method == "post" and "/review/" in path}
     assert {path.rsplit("/", 1)[1] for path in writing} == {"next", "renew", "answer", "undo", "release"}
     others = {path for method, path in operations() if method == "post"} - writing
@@ -359,7 +359,7 @@ def test_events_of_the_reserve_name_no_file() -> None:
     flag = Decision.objects.get(kind="flag")
     response = world.client.post(reverse("review-put-back", args=["world", flag.pk]), follow=True)
     assert f"image {world.secret[2].sha256[:8]} waits for a person again" in response.content.decode()
-    assert told({"put-back": read(response), "activity": read(world.client.get("/d/world/activity/"))}) == []
+    assert leaks({"put-back": read(response), "activity": read(world.client.get("/d/world/activity/"))}) == []
     assert not Event.objects.filter(data__icontains=NAME).exists()
 
 

@@ -90,14 +90,14 @@ class World:
 
     def numbers(self, **query: str) -> list[int]:
         """Return the numbers of all matching images on all pages, in order."""
-        found: list[int] = []
+        numbers: list[int] = []
         url = reverse("images", args=["world"])
         response = self.client.get(url, query)
         while True:
             assert response.status_code == 200
-            found += [int(image.sha256, 16) for image in response.context["images"]]
+            numbers += [int(image.sha256, 16) for image in response.context["images"]]
             if not response.context["older_url"]:
-                return found
+                return numbers
             response = self.client.get(url + response.context["older_url"])
 
 
@@ -234,10 +234,10 @@ def test_a_blind_item_shows_no_prediction_anywhere(world: World) -> None:
 def test_predictions_are_joined_once(world: World) -> None:
     """A second join of a million predictions took a second where the index takes a millisecond."""
     for asked in ({"label": "1", "low": 10.0, "high": 90.0}, {"sort": "unsure"}):
-        found = gallery.matching(world.dataset, world.heads[1], asked)
+        matches = gallery.matching(world.dataset, world.heads[1], asked)
         with CaptureQueriesContext(connection) as caught:
-            gallery.page_of(found, asked.get("sort", ""), after="0.5:1" if "sort" in asked else "9")
-        (query,) = (each["sql"] for each in caught.captured_queries)
+            gallery.page_of(matches, asked.get("sort", ""), after="0.5:1" if "sort" in asked else "9")
+        (query,) = (query_["sql"] for query_ in caught.captured_queries)
         assert query.count("JOIN") == 1
 
 
@@ -255,12 +255,12 @@ def test_images_without_a_label_are_found_without_joining_the_labels(world: Worl
 def test_pages_of_one_label_have_no_gap_and_no_overlap(world: World, sort: str) -> None:
     world.add(120)
     good = str(world.labels[0].pk)
-    found = gallery.matching(
+    matches = gallery.matching(
         world.dataset, world.heads[1], {"label": good} | ({"sort": sort} if sort else {})
     )
     pages, key = [], ""
     while True:
-        pages.append(gallery.page_of(found, sort, after=key))
+        pages.append(gallery.page_of(matches, sort, after=key))
         key = pages[-1].older
         if not key:
             break
@@ -269,7 +269,7 @@ def test_pages_of_one_label_have_no_gap_and_no_overlap(world: World, sort: str) 
     falling = sort != "unsure"
     order = sorted(right, key=(lambda row: row) if sort else (lambda row: row[1]), reverse=falling)
     assert seen == [image for _confidence, image in order] and len(pages) == 3
-    back = gallery.page_of(found, sort, before=pages[2].newer)
+    back = gallery.page_of(matches, sort, before=pages[2].newer)
     assert [image.pk for image in back.images] == [image.pk for image in pages[1].images]
 
 
@@ -279,8 +279,8 @@ def test_no_filter_and_no_order_tells_what_a_blind_item_hides(world: World) -> N
     wait(world, 3, "audit")
     wait(world, 5, "uncertain")
     for asked in ({"label": scratch}, {"low": "0"}, {"high": "100"}, {"sort": "sure"}, {"sort": "unsure"}):
-        found = world.numbers(**asked)
-        assert 3 not in found and 5 in found, asked
+        numbers = world.numbers(**asked)
+        assert 3 not in numbers and 5 in numbers, asked
     for asked in ({"q": "part"}, {"metadata": "line=0"}, {"confirmed": scratch}):
         assert 3 not in world.numbers(**asked)
     assert 3 in world.numbers() and world.numbers(waiting="audit") == [3]

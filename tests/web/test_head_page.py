@@ -173,23 +173,23 @@ def test_the_matrix_on_the_page_agrees_with_the_one_that_was_stored(
     for (t, s), count in counts.items():
         matrix[t % n][s % n] = count
     labels = {i: Label(pk=i, name=f"label {i}") for i in range(n)}
-    found = confusion._confusion(matrix, list(range(n)), labels, "")
+    table = confusion._confusion(matrix, list(range(n)), labels, "")
     total = sum(map(sum, matrix))
     if not total:
-        assert found is None
+        assert table is None
         return
-    assert found is not None
+    assert table is not None
     wrong = {(f"label {t}", f"label {s}"): matrix[t][s] for t in range(n) for s in range(n) if t != s}
-    assert (found.total, found.wrong) == (total, sum(wrong.values()))
-    assert len(found.rows) == len(found.columns) == min(n, SHOWN) and found.left_out == max(0, n - SHOWN)
-    for row in found.rows:
-        for name, cell in zip(found.columns, row.cells, strict=True):
+    assert (table.total, table.wrong) == (total, sum(wrong.values()))
+    assert len(table.rows) == len(table.columns) == min(n, SHOWN) and table.left_out == max(0, n - SHOWN)
+    for row in table.rows:
+        for name, cell in zip(table.columns, row.cells, strict=True):
             assert cell.right == (name == row.name)
             assert cell.count == (matrix[int(row.name[6:])][int(name[6:])])
             assert (cell.step == 0) == (cell.count == 0) and cell.step <= STEPS
-    named = [each.count for each in found.mistakes]
+    named = [mistake.count for mistake in table.mistakes]
     assert named == sorted((n for n in wrong.values() if n), reverse=True)[: len(named)]
-    assert all(wrong[each.truth, each.predicted] == each.count for each in found.mistakes)
+    assert all(wrong[mistake.truth, mistake.predicted] == mistake.count for mistake in table.mistakes)
 
 
 def test_a_report_without_a_matrix_breaks_nothing(dataset: Any) -> None:

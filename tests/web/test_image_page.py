@@ -26,21 +26,21 @@ def text_of(world: World, number: int, query: str = "", **headers: str) -> str:
 
 
 def number_at(page: str, rel: str) -> int | None:
-    found = re.search(rf'rel="{rel}" href="/d/\w+/images/([0-9a-f]+)/', page)
-    return int(found[1], 16) if found else None
+    link = re.search(rf'rel="{rel}" href="/d/\w+/images/([0-9a-f]+)/', page)
+    return int(link[1], 16) if link else None
 
 
 def walk(world: World, query: str, rel: str = "next") -> list[int]:
     """Return the images in the order of the page's links, from the first image of the gallery."""
     first = world.numbers(**dict(part.split("=") for part in query.split("&")))
     number: int | None = first[0] if rel == "next" else first[-1]
-    found = []
+    visited = []
     while number is not None:
-        found.append(number)
+        visited.append(number)
         page = text_of(world, number, f"?{query}")
-        assert f"{len(found)} of {len(first)}" in page or rel == "prev"
+        assert f"{len(visited)} of {len(first)}" in page or rel == "prev"
         number = number_at(page, rel)
-    return found
+    return visited
 
 
 @pytest.mark.parametrize("sort", ["sure", "unsure"])

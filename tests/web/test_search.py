@@ -80,11 +80,11 @@ class Fan:
 
     def numbers(self, **query: str) -> list[int]:
         """Return the numbers of the matching images over all pages, in order."""
-        response, found = self.page(**query), []
+        response, numbers = self.page(**query), []
         while True:
-            found += [int(image.name[5:8]) for image in response.context["images"]]
+            numbers += [int(image.name[5:8]) for image in response.context["images"]]
             if not response.context["older_url"]:
-                return found
+                return numbers
             response = self.client.get("/d/fan/images/" + response.context["older_url"])
 
 
@@ -109,8 +109,8 @@ def test_a_text_finds_the_most_similar_first_over_all_pages(fan: Fan) -> None:
 
 
 def test_more_like_an_image_leaves_out_the_image_itself(fan: Fan) -> None:
-    found = fan.numbers(like=fan.images[0].sha256)
-    assert found == list(range(1, 100))
+    numbers = fan.numbers(like=fan.images[0].sha256)
+    assert numbers == list(range(1, 100))
     middle = fan.numbers(like=fan.images[50].sha256)
     assert set(middle[:6]) <= set(range(44, 57)) and 50 not in middle  # in half precision
     text = fan.page(like=fan.images[50].sha256).content.decode()

@@ -51,15 +51,15 @@ def test_how_long_ago_is_in_the_language_of_the_reader() -> None:
 
 
 def test_no_template_formats_a_time_by_itself() -> None:
-    found = []
+    wrong = []
     for path in sorted(Path(settings.TEMPLATES_DIR).rglob("*.html")):
         for number, line in enumerate(path.read_text().splitlines(), 1):
             if (
                 re.search(r"\|(date|time|timesince|timeuntil|naturaltime)\b(?!:\"l\")", line)
                 or "{% now" in line
             ):
-                found.append(f"{path.name}:{number}: {line.strip()[:80]}")
-    assert not found, "use {{ …|moment }} of {% load times %}"
+                wrong.append(f"{path.name}:{number}: {line.strip()[:80]}")
+    assert not wrong, "use {{ …|moment }} of {% load times %}"
 
 
 @pytest.mark.django_db
