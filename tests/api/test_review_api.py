@@ -40,7 +40,7 @@ class Browser:
         return self.post("answer", body | more, status)
 
 
-def test_the_whole_way_of_an_image():
+def test_image_goes_from_queue_to_confirmed_label():
     station = Station(items=2)
     browser = Browser(station)
     reply = browser.post("next", {"count": 1})

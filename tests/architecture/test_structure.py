@@ -25,7 +25,7 @@ def run(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
 
 
-def test_platform_stays_the_standard_library_s() -> None:
+def test_platform_module_is_the_standard_librarys() -> None:
     assert not (ROOT / "platform" / "__init__.py").exists()
     done = run(sys.executable, "-c", "import platform; print(platform.system(), platform.__file__)")
     assert done.returncode == 0, done.stderr
@@ -109,7 +109,7 @@ def test_a_mistyped_number_names_its_variable(monkeypatch: pytest.MonkeyPatch) -
         env.number("MEKIKI_PORT")
 
 
-def test_no_file_outgrows_a_reader() -> None:
+def test_source_files_have_at_most_500_lines() -> None:
     listed = run("git", "ls-files", "-z", "--", "*.py", "*.js", "*.css", "*.html").stdout.split("\0")
     long = {}
     for name in filter(None, listed):

@@ -77,7 +77,7 @@ def vague_words_of(files: list[Path]) -> list[str]:
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_names_say_what_they_hold(package: str) -> None:
+def test_names_describe_their_values(package: str) -> None:
     words = vague_words_of(sorted((ROOT / package).rglob("*.py")))
     assert not words, "\n".join(words)
 

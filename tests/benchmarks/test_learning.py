@@ -68,7 +68,7 @@ def test_the_imbalanced_pool_is_fifty_to_one() -> None:
     assert np.bincount(balanced.y).tolist() == [240] * 8
 
 
-def test_no_question_sees_the_test_part_and_none_asks_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_acquisition_never_selects_test_images_or_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
     what = made_up()
     job = curves.Job(what, "balanced", 1, (8, 20))
     parts = job.split()
@@ -90,7 +90,7 @@ def test_no_question_sees_the_test_part_and_none_asks_twice(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("question", sorted(methods.QUESTIONS))
-def test_every_question_asks_once_each_among_the_free(question: str) -> None:
+def test_acquisition_selects_distinct_unlabelled_images(question: str) -> None:
     what = made_up()
     known = np.arange(0, 40, 2)
     head = methods.fit_ours(what, known, what.y[known], 0)
@@ -145,7 +145,7 @@ def test_random_draws_are_the_same_for_both_heads() -> None:
     assert first["plain/random"]["nll"] == first["plain/margin"]["nll"]
 
 
-def test_area_and_labels_to_by_hand() -> None:
+def test_area_and_labels_to_target_match_computed_examples() -> None:
     assert curves.area(np.array([10, 20, 40]), np.array([0.5, 0.7, 0.9])) == pytest.approx(0.7)
     assert curves.area(np.array([10, 20, 80]), np.array([0.0, 1.0, 1.0])) == pytest.approx(2.5 / 3)
     labels = np.array([10, 20, 40])

@@ -67,7 +67,7 @@ def test_the_pool_is_what_the_page_says(tmp_path: Path) -> None:
     assert 0.3 < seen < 0.95
 
 
-def test_memory_of_its_own_is_seen_while_it_is_held() -> None:
+def test_memory_of_a_call_is_measured_while_allocated() -> None:
     """The test uses a new process.
 
     A process that has freed much memory may allocate 40 MB without asking the system for more.

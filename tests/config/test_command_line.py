@@ -64,13 +64,13 @@ def many(commands: list[list[str]], cwd: Path, **variables: str) -> list[tuple[i
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["nonsense"], ["verify", "missing.zip"]], ids=" ".join)
-def test_a_command_that_needs_no_home_makes_none(arguments: list[str], tmp_path: Path) -> None:
+def test_commands_without_a_home_create_none(arguments: list[str], tmp_path: Path) -> None:
     done = mekiki(*arguments, cwd=tmp_path)
     assert "Traceback" not in done.stderr
     assert left_in(tmp_path) == []
 
 
-def test_no_command_without_need_of_a_home_makes_one(tmp_path: Path) -> None:
+def test_help_and_refused_commands_create_no_home(tmp_path: Path) -> None:
     commands = [
         [],
         ["--version"],
@@ -99,7 +99,7 @@ def test_verify_and_manage_py_make_no_home_either(tmp_path: Path) -> None:
     assert left_in(tmp_path) == ["set.zip"]
 
 
-def test_the_first_need_of_the_secret_makes_it_once_and_keeps_it(tmp_path: Path) -> None:
+def test_secret_is_created_once_at_first_use(tmp_path: Path) -> None:
     program = (
         "import django; from django.conf import settings; django.setup(); "
         "from django.core import signing; print(signing.dumps(1, salt='s'), str(settings.SECRET_KEY))"
@@ -178,7 +178,7 @@ MISTAKES = (
 )
 
 
-def test_a_mistake_is_answered_in_words_and_by_the_exit_status(tmp_path: Path) -> None:
+def test_command_line_mistakes_give_a_message_and_an_exit_status(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     answers = many([arguments for arguments, _status, _message in MISTAKES], tmp_path)
     for (arguments, status, message), (exit_status, output) in zip(MISTAKES, answers, strict=True):

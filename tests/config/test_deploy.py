@@ -52,7 +52,7 @@ def test_nginx_has_the_limits_of_the_site() -> None:
     assert int(directive("keepalive_timeout", upstream)[0][:-1]) < limits.IDLE_SECONDS
 
 
-def test_nginx_says_who_asks_and_nothing_a_client_made_up() -> None:
+def test_nginx_passes_the_client_address_and_no_forged_headers() -> None:
     headers = dict(value.split(maxsplit=1) for value in directive("proxy_set_header"))
     assert headers["X-Forwarded-For"] == "$remote_addr"
     assert headers["X-Forwarded-Proto"] == "$scheme"

@@ -41,7 +41,7 @@ def test_the_address_is_what_trusted_proxies_have_seen(
 
 
 @pytest.mark.parametrize(("peer", "secure"), [("10.0.0.5", True), ("192.0.2.1", False)])
-def test_https_is_believed_from_trusted_proxies_alone(peer: str, secure: bool, settings: Any) -> None:
+def test_https_header_is_trusted_from_proxies_only(peer: str, secure: bool, settings: Any) -> None:
     settings.TRUSTED_PROXIES = ["10.0.0.5"]
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     assert seen(peer, **{"X-Forwarded-Proto": "https"}).is_secure() is secure
@@ -86,7 +86,7 @@ def test_the_variables_are_checked(name: str, good: str, bad: str) -> None:
     assert env.problem_of(name, bad)
 
 
-def test_a_taken_variable_is_in_no_child(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secret_variables_are_not_passed_to_children(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEKIKI_ADMIN_PASSWORD", "a-long-secret-1")
     assert env.take("MEKIKI_ADMIN_PASSWORD") == "a-long-secret-1"
     assert "MEKIKI_ADMIN_PASSWORD" not in env.inherited({})

@@ -128,7 +128,7 @@ def test_bodies_before_the_login_are_a_few_kilobytes(port: int) -> None:
     assert b"HTTP/1.1 403" in say(port, post("/accounts/login/", 1000) + b"x" * 1000)
 
 
-def test_heads_are_bounded(port: int) -> None:
+def test_request_headers_are_limited(port: int) -> None:
     many = b"".join(b"X-%d: a\r\n" % number for number in range(3000))
     for head in (
         b"GET /" + b"a" * 60000,
@@ -204,7 +204,7 @@ def test_answers_keep_their_form(port: int) -> None:
     assert unicode.split()[1] in (b"302", b"400", b"404")
 
 
-def test_a_reader_that_never_reads_holds_no_page_up(port: int) -> None:
+def test_client_that_never_reads_delays_no_other_page(port: int) -> None:
     page = b"GET /accounts/login/ HTTP/1.1\r\nHost: localhost\r\n\r\n"
     slow = []
     for _ in range(20):

@@ -19,7 +19,7 @@ SHOTS = Path(__file__).parent / "screenshots"
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])
-def test_the_page_asks_and_the_label_comes_back(
+def test_archived_label_is_restored_after_confirmation(
     enter: Callable[..., Page], live_server: Any, language: str
 ) -> None:
     station = station_with(1, labels=3)

@@ -105,9 +105,7 @@ def shots(pages: dict[str, Page], name: str) -> None:
         assert width <= 0, f"{name} {size} scrolls sideways by {width} px"
 
 
-def test_another_encoder_from_choice_to_the_way_back(
-    platform: Platform, browser: Browser, tmp_path: Path
-) -> None:
+def test_encoder_change_from_choice_to_rollback(platform: Platform, browser: Browser, tmp_path: Path) -> None:
     SHOTS.mkdir(exist_ok=True)
     for number in range(60):
         name = list(COLOURS)[number % 3]

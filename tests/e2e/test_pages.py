@@ -212,7 +212,7 @@ def test_every_page_is_sound(page: Page, live_server: Any, language: str):
     assert not wrong, "\n".join(f"{name}: {line}" for name, lines in wrong.items() for line in lines)
 
 
-def test_what_admins_act_on_is_sound(page: Page, live_server: Any, language: str):
+def test_pages_for_admins_are_sound(page: Page, live_server: Any, language: str):
     """Failed work and all events, flags with their notes, heads that can and heads that cannot be used."""
     admin, dataset = scene()
     head = dataset.heads.get(version=1)

@@ -96,7 +96,7 @@ def page(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-def test_words_in_two_languages_and_one_image_find_what_they_mean(
+def test_search_by_text_and_image_returns_matching_images(
     pictures: dict[str, Any], worker: Any, page: Page, live_server: Any
 ) -> None:
     user, _dataset = scene(pictures)

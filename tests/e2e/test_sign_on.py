@@ -48,7 +48,7 @@ def as_subject(page: Page, idp: oidc.Provider, subject: str) -> None:
 
 
 @pytest.mark.parametrize("language", ["ja", "en"])
-def test_single_sign_on_from_the_first_to_the_last(
+def test_single_sign_on_workflow(
     language: str,
     browser: Browser,
     live_server: Any,

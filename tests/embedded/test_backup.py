@@ -177,7 +177,7 @@ def test_a_backup_made_while_people_answer_is_restored_on_another_path(
     assert identity.read(home) != identity.read(site)
 
 
-def test_what_is_missing_or_damaged_on_the_disk_is_named(site: Path, tmp_path: Path) -> None:
+def test_backup_reports_missing_and_damaged_files(site: Path, tmp_path: Path) -> None:
     from mekiki.datasets.storage import original_name
     from tests.factories import ImageFactory
 
@@ -210,7 +210,7 @@ def run_backup(file: Path, home: Path, *options: str) -> subprocess.CompletedPro
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_a_backup_replaces_nothing_and_does_not_hold_itself(site: Path, tmp_path: Path) -> None:
+def test_backup_overwrites_no_file_and_excludes_itself(site: Path, tmp_path: Path) -> None:
     (tmp_path / "there.tar").write_text("mine")
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
     (site / "files").mkdir(exist_ok=True)
@@ -249,7 +249,7 @@ def test_a_full_disk_leaves_nothing(site: Path, tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.slow
-def test_killed_in_the_middle_nothing_half_is_left_and_the_next_one_works(
+def test_killed_backup_leaves_no_file_and_can_be_repeated(
     site: Path, tmp_path: Path, embedded: Callable[[], None]
 ) -> None:
     with (site / "models-large").open("wb") as large:
@@ -297,7 +297,7 @@ def test_killed_in_the_middle_nothing_half_is_left_and_the_next_one_works(
         shutil.rmtree(site / "models", ignore_errors=True)
 
 
-def test_a_stopped_home_is_backed_up_and_a_database_of_ones_own_restored_to(
+def test_stopped_home_is_backed_up_and_restored_to_an_external_database(
     tmp_path: Path, embedded: Callable[[], None], monkeypatch: pytest.MonkeyPatch, site: Path
 ) -> None:
     """The server is started for the backup, and the restore writes to DATABASE_URL."""
@@ -359,7 +359,7 @@ def test_a_tampered_backup_is_refused_and_the_file_named(
     assert not (tmp_path / "home").exists()
 
 
-def test_uploads_that_wait_are_kept_and_found_at_a_new_place(site: Path, tmp_path: Path) -> None:
+def test_waiting_uploads_are_restored_to_a_new_path(site: Path, tmp_path: Path) -> None:
     from mekiki.datasets.models import ImportBatch
     from mekiki.datasets.services import relocate_uploads, start_upload
     from tests.factories import DatasetFactory, UserFactory

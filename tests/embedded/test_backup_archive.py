@@ -45,7 +45,7 @@ def read_all(path: Path) -> dict[str, bytes]:
     return contents
 
 
-def test_what_is_written_is_read_and_by_other_programs_too(tmp_path: Path) -> None:
+def test_archive_is_read_by_us_and_by_other_programs(tmp_path: Path) -> None:
     entries = {
         archive.HEADER: b"{}",
         archive.DUMP: os.urandom(5000),
@@ -71,7 +71,7 @@ def test_a_file_that_grows_or_shrinks_while_it_is_read_is_kept_as_it_was_read(tm
     assert contents["files/unknown"] == b"x" * 1300
 
 
-def test_every_changed_byte_and_every_cut_is_noticed(tmp_path: Path) -> None:
+def test_any_changed_byte_and_any_truncation_is_reported(tmp_path: Path) -> None:
     good = small_backup(tmp_path / "good.tar").read_bytes()
     content = read_all(tmp_path / "good.tar")
     bad = tmp_path / "bad.tar"
@@ -134,9 +134,7 @@ def member(name: str, **fields: Any) -> tarfile.TarInfo:
     ],
     ids=lambda info: info.name[:40],
 )
-def test_an_archive_that_wants_more_than_files_of_the_home_is_refused(
-    bad: tarfile.TarInfo, tmp_path: Path
-) -> None:
+def test_archive_with_paths_outside_the_home_is_refused(bad: tarfile.TarInfo, tmp_path: Path) -> None:
     path = hostile(tmp_path / "hostile.tar", bad)
     with pytest.raises(archive.DamagedError):
         read_all(path)
@@ -196,7 +194,7 @@ def test_a_backup_this_version_cannot_restore_is_refused_before_anything_is_writ
     assert not (tmp_path / "home").exists()
 
 
-def test_a_dump_that_is_none_leaves_nothing(tmp_path: Path, embedded: Callable[[], None]) -> None:
+def test_invalid_dump_leaves_no_home(tmp_path: Path, embedded: Callable[[], None]) -> None:
     embedded()
     file = small_backup(tmp_path / "b.tar", {archive.HEADER: header(), archive.DUMP: b"x", "files/a": b"a"})
     with pytest.raises(PlainError, match="pg_restore failed"):

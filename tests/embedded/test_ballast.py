@@ -15,7 +15,7 @@ from tests.small_disk import fill, mounted, room
 MB = 1024 * 1024
 
 
-def test_the_ballast_is_given_up_in_need_and_made_again(tmp_path: Path) -> None:
+def test_ballast_is_released_on_a_full_disk_and_reserved_again(tmp_path: Path) -> None:
     with mounted(tmp_path / "disk", 16) as folder:
         ballast = Ballast(folder, 8 * MB)
         assert ballast.look() == "made"
@@ -36,7 +36,7 @@ def test_the_ballast_is_given_up_in_need_and_made_again(tmp_path: Path) -> None:
         assert ballast.look() == "made"
 
 
-def test_the_supervisor_says_what_is_short_and_starts_who_waited(
+def test_supervisor_reports_the_full_disk_and_starts_waiting_parts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with mounted(tmp_path / "disk", 16) as folder:

@@ -86,7 +86,7 @@ def test_the_same_home_through_a_bind_mount_is_the_same_home(home: Path, tmp_pat
         subprocess.run(["umount", str(mounted)], check=True)
 
 
-def test_a_moved_home_goes_on_with_one_sentence(home: Path, tmp_path: Path) -> None:
+def test_moved_home_starts_with_one_message(home: Path, tmp_path: Path) -> None:
     moved = home.rename(tmp_path / "renamed")
     message = identity.settle(moved)
     assert message is not None
@@ -105,7 +105,7 @@ def test_a_moved_home_goes_on_with_one_sentence(home: Path, tmp_path: Path) -> N
         assert places.database_owner(copied / "postgres") == copied / "postgres"
 
 
-def test_a_home_that_was_left_running_is_told_apart_when_it_was_copied(home: Path, tmp_path: Path) -> None:
+def test_copy_of_a_running_home_is_recognised(home: Path, tmp_path: Path) -> None:
     if (home / "postgres").is_symlink():  # as for an ordinary user, whose database lies inside the home
         places.discard(home / "postgres")
         (home / "postgres" / "data").mkdir(parents=True)
@@ -138,7 +138,7 @@ def test_a_copied_home_of_an_older_version_is_known_by_its_database(home: Path, 
     assert places.database_owner(twin / "postgres") == twin / "postgres"
 
 
-def test_a_damaged_or_hostile_note_is_no_obstacle(home: Path) -> None:
+def test_damaged_or_hostile_note_does_not_prevent_the_start(home: Path) -> None:
     for content in ("", "[]", "{}", "null", '{"id": 1, "path": 2, "device": 3, "inode": 4}', "\0" * 9):
         (home / identity.FILE).write_text(content)
         assert identity.settle(home) is None
@@ -176,7 +176,7 @@ def as_another_user(act: Callable[[], object], user: str = "nobody") -> str:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
-def test_another_user_is_told_whose_home_it_is(home: Path, tmp_path: Path) -> None:
+def test_another_user_gets_the_name_of_the_owner(home: Path, tmp_path: Path) -> None:
     def take() -> None:
         with HomeLock(home):
             pass
@@ -203,7 +203,7 @@ def test_another_user_is_told_whose_home_it_is(home: Path, tmp_path: Path) -> No
     assert "cannot be seen" in message
 
 
-def test_the_addresses_in_a_copy_reach_nothing(home: Path, tmp_path: Path) -> None:
+def test_addresses_in_a_copied_home_are_not_used(home: Path, tmp_path: Path) -> None:
     with HomeLock(home):
         endpoints.write(
             home, endpoints.Endpoints("postgresql://original/", "redis://original", "", os.getpid())

@@ -38,7 +38,7 @@ def stranger(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
 @pytest.mark.parametrize(
     "content", ["{pid} 1.00\n", "{pid} another-boot/17\n", "{pid}\n", "0 0\n", "-1 x\n", "", "\0"]
 )
-def test_a_process_that_has_the_number_now_is_not_touched(
+def test_process_with_a_reused_pid_is_not_ended(
     tmp_path: Path, stranger: subprocess.Popen[bytes], content: str
 ) -> None:
     file = tmp_path / "web.pid"

@@ -103,7 +103,7 @@ def test_the_application_is_refused(application: psycopg.Connection[Any], statem
     assert not Path("/tmp/mekiki-stolen").exists()
 
 
-def test_the_application_has_no_right_too_much_and_the_others_would(
+def test_only_the_application_role_has_no_excess_rights(
     application: psycopg.Connection[Any],
 ) -> None:
     evidence = rights.evidence_tables()
@@ -162,7 +162,7 @@ def test_reports_read_and_nothing_else(db: None) -> None:
                 session.execute(statement)  # type: ignore[arg-type]
 
 
-def test_no_role_comes_in_without_its_password() -> None:
+def test_roles_need_their_password() -> None:
     file = FOLDER / passwords.FILE
     assert stat.S_IMODE(file.stat().st_mode) == 0o600 and file.stat().st_uid == os.geteuid()
     for role in (SUPERUSER, OWNER, APPLICATION, REPORT, "postgres"):
@@ -231,13 +231,15 @@ def test_people_answer_and_a_worker_freezes_and_predicts_as_the_application(
         connect_as(before)
 
 
-def test_children_do_not_have_the_owner(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_child_processes_do_not_get_the_owner_password(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("DATABASE_OWNER_URL", "postgresql://owner:secret@host/mekiki")
     environment = children.child_environment(tmp_path, "postgresql://app:x@host/mekiki", "memory://")
     assert "secret" not in str(environment)
 
 
-def test_a_home_of_before_the_roles_gets_them_and_a_lost_file_is_made_again(tmp_path: Path) -> None:
+def test_older_home_gets_roles_and_a_lost_password_file_is_recreated(tmp_path: Path) -> None:
     server = Postgres(tmp_path / "home" / "postgres", sync=False, settings={"fsync": "off"})
     try:
         server.start()

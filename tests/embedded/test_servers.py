@@ -91,7 +91,7 @@ def test_programs_in_a_closed_folder_are_copied_and_the_folder_stays_closed(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root keeps the database outside the home")
-def test_a_home_made_again_starts_empty_and_a_lost_database_is_said(tmp_path: Path) -> None:
+def test_new_home_starts_empty_and_lost_database_is_reported(tmp_path: Path) -> None:
     first, account = places.database_folder(tmp_path / "home" / "postgres")
     assert account.uid != 0
     assert (first / "belongs-to").read_text().strip() == str(tmp_path / "home" / "postgres")
@@ -125,7 +125,7 @@ def test_valkey_keeps_messages_through_a_stop_and_opens_no_port(home: Path) -> N
         server.stop()
 
 
-def test_a_socket_folder_somebody_else_made_is_refused(tmp_path: Path) -> None:
+def test_socket_folder_of_another_user_is_refused(tmp_path: Path) -> None:
     from mekiki.embedded.process import Account
 
     theirs = tmp_path / "theirs"

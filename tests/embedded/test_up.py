@@ -40,7 +40,7 @@ def page(platform: Platform) -> int:
 
 
 @pytest.mark.slow
-def test_a_day_on_one_home(new_platform: NewPlatform) -> None:
+def test_platform_serves_restarts_and_stops(new_platform: NewPlatform) -> None:
     """One platform for checks that would each need a start."""
     platform = new_platform("目利き's home, with spaces")
     platform.start()
@@ -126,7 +126,7 @@ def test_a_port_in_use_is_named_before_anything_starts(new_platform: NewPlatform
     assert not (platform.home / "postgres").exists()
 
 
-def test_servers_of_ones_own_replace_the_embedded_ones(new_platform: NewPlatform, _valkey: str) -> None:
+def test_external_servers_replace_the_embedded_servers(new_platform: NewPlatform, _valkey: str) -> None:
     theirs = superuser_url("theirs")
     with psycopg.connect(superuser_url(), autocommit=True) as connection:
         connection.execute("CREATE DATABASE theirs")
@@ -151,9 +151,7 @@ def test_a_platform_that_cannot_start_says_why(new_platform: NewPlatform) -> Non
             new_platform(port=port).start()
 
 
-def test_a_variable_that_means_nothing_is_named(
-    new_platform: NewPlatform, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_invalid_variable_is_named(new_platform: NewPlatform, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEKIKI_PORT", "eighty")
     refused = mekiki(new_platform(), "up")
     assert refused.returncode != 0
@@ -161,7 +159,7 @@ def test_a_variable_that_means_nothing_is_named(
 
 
 @pytest.mark.slow
-def test_a_killed_supervisor_leaves_nothing_that_disturbs_the_next(new_platform: NewPlatform) -> None:
+def test_platform_starts_again_after_a_killed_supervisor(new_platform: NewPlatform) -> None:
     """On a home with a path longer than a socket's path may be, and on the same port, at once."""
     home = "/".join(["a-folder-with-a-rather-long-name"] * 6)
     first = new_platform(home).start()
@@ -188,7 +186,7 @@ def test_a_killed_supervisor_leaves_nothing_that_disturbs_the_next(new_platform:
 
 
 @pytest.mark.slow
-def test_the_site_goes_on_whatever_dies_again_and_again(new_platform: NewPlatform) -> None:
+def test_site_serves_while_a_part_keeps_dying(new_platform: NewPlatform) -> None:
     platform = new_platform(worker=False, beat=False)
     platform.start()
     web, postgres = platform.pids()["web"], platform.pids()["postgres"]

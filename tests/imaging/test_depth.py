@@ -63,7 +63,7 @@ def test_heights_with_missing_values() -> None:
         assert abs(window.black - wanted.black) < 0.1 and abs(window.white - wanted.white) < 0.1, missing
 
 
-def test_a_window_for_anything() -> None:
+def test_window_is_computed_for_any_values() -> None:
     assert estimate([], FLOAT) == Window(0, 1)
     assert estimate([np.empty(0)], UINT16) == Window(0, 255)
     assert window_of(np.linspace(0, 1, 100, dtype=np.float32).reshape(10, 10)) == Window(0, 1)

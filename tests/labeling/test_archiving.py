@@ -147,7 +147,7 @@ def test_a_label_that_is_added_again_comes_back_with_its_answers(
     assert {label.name: label.position for label in active_labels(dataset)}["dent"] == 3
 
 
-def test_of_two_archived_labels_of_one_name_the_one_with_answers_comes_back(dataset: Any, admin: Any) -> None:
+def test_restoring_a_name_prefers_the_archived_label_with_answers(dataset: Any, admin: Any) -> None:
     """Two archived labels of one name, as they existed before labels could be restored."""
     scratch = dataset.labels.get(name="Scratch")
     services.archive_label(label=scratch, user=admin, confirmed=True)

@@ -17,7 +17,7 @@ def versions(label: Label) -> list[tuple[int, str, str | None]]:
     return list(rows.values_list("version", "text", "created_by__username"))
 
 
-def test_each_text_is_kept_with_its_author() -> None:
+def test_guideline_texts_are_kept_with_their_author() -> None:
     hana, ken = factories.UserFactory(username="hana"), factories.UserFactory(username="ken")
     dataset = factories.DatasetFactory(admin=hana)
     label = add_label(dataset=dataset, name="dent", user=hana, guideline="Deeper than 1 mm.")
@@ -32,7 +32,7 @@ def test_each_text_is_kept_with_its_author() -> None:
     assert Event.objects.get(kind="label.added").data["guideline"] == "Deeper than 1 mm."
 
 
-def test_a_write_that_passes_by_the_service_is_kept_too() -> None:
+def test_guideline_written_without_the_service_is_kept_too() -> None:
     label = factories.LabelFactory(guideline="one")
     with connection.cursor() as cursor:
         cursor.execute("UPDATE labeling_label SET guideline = 'two' WHERE id = %s", [label.pk])

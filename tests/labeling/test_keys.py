@@ -94,7 +94,7 @@ def test_removing_a_row_of_the_page_leaves_the_keys_and_the_station_answers_by_t
     assert 'data-last-key="5"' in labels_page and 'name="labels-4-position" value="6"' in labels_page
 
 
-def test_a_label_without_a_key_is_told_as_such(dataset: Any, admin: Any) -> None:
+def test_label_without_a_key_is_shown_without_one(dataset: Any, admin: Any) -> None:
     for number in range(6):
         services.add_label(dataset=dataset, name=f"more {number}", user=admin)
     client = Client()

@@ -130,7 +130,7 @@ def test_others_read_and_strangers_see_nothing(dataset: Any, people: dict[str, A
     assert [x.name for x in active_labels(dataset)] == ["傷"]
 
 
-def test_prompts_the_encoder_cuts_are_told(dataset: Any, people: dict[str, Any]) -> None:
+def test_truncated_prompts_are_reported(dataset: Any, people: dict[str, Any]) -> None:
     services.set_schema(
         dataset=dataset, labels=[{"name": "good", "prompts": ["a long story"]}], user=people["admin"]
     )

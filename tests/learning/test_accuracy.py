@@ -22,7 +22,7 @@ FIVE = estimate(5, 4, 0.376, 0.964)
 MANY = estimate(40, 36, 0.769, 0.96)
 
 
-def test_few_images_lead_with_the_interval() -> None:
+def test_few_audited_images_show_the_interval_first() -> None:
     with override("en"):
         assert headline(FIVE) == "37.6 % to 96.4 %"
         assert (
@@ -42,7 +42,7 @@ def test_the_limit(n: int, leads: bool) -> None:
         assert (" to " in headline(estimate(n, n, 0.2, 1.0))) is leads
 
 
-def test_nothing_audited_is_no_figure() -> None:
+def test_no_accuracy_without_audited_images() -> None:
     assert headline(None) == "–" == headline(estimate(0, 0, 0.0, 1.0))
 
 

@@ -36,7 +36,7 @@ def test_a_last_run_in_the_future_counts_as_now(task: PeriodicTask) -> None:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("hours", [-1, 1])
-def test_schedules_are_reckoned_anew_when_the_clock_was_set(task: PeriodicTask, hours: int) -> None:
+def test_schedules_are_recomputed_after_a_clock_change(task: PeriodicTask, hours: int) -> None:
     """Celery keeps the schedules in the order of the times of day of their next runs."""
     scheduler = SiteScheduler(app=app, lazy=True)
     scheduler.tick()

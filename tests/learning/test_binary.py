@@ -32,7 +32,7 @@ def tables(draw: st.DrawFn) -> tuple[Any, Any, Any, int]:
 
 @given(table=tables())
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_rows_come_back_as_they_went(table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_copied_rows_return_unchanged(table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     ids, numbers, vectors, chunk = table
     fields = {"id": binary.INT8, "number": binary.FLOAT8, "vector": binary.halfvec(vectors.shape[1])}
     rows = binary.blank_rows(len(ids), fields)

@@ -64,7 +64,7 @@ def heads() -> Heads:
     return Heads()
 
 
-def test_an_admin_asks_for_an_earlier_head_and_the_one_in_use_stays_until_it_has_predicted(
+def test_champion_stays_until_the_promoted_head_has_predicted(
     heads: Heads,
 ) -> None:
     form = reverse("head-use", args=["parts", 1])
@@ -88,7 +88,7 @@ def test_a_reviewer_cannot_choose_a_head_anywhere(heads: Heads) -> None:
     assert not Job.objects.exists()
 
 
-def test_two_heads_are_not_put_in_use_at_once(heads: Heads) -> None:
+def test_two_heads_are_not_promoted_at_once(heads: Heads) -> None:
     third = heads.head()
     use_head(dataset=heads.dataset, head=heads.first, user=heads.admin)
     assert "already" in heads.refusal(third)

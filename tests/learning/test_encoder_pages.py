@@ -287,7 +287,7 @@ def test_a_new_dataset_chooses_an_encoder(people: dict[str, Any], settings: Any,
     assert Dataset.objects.count() == 3
 
 
-def test_what_workers_told_and_the_prompts_decide_the_order(dataset: Dataset, people: dict[str, Any]) -> None:
+def test_encoder_order_follows_worker_reports_and_prompts(dataset: Dataset, people: dict[str, Any]) -> None:
     client, url = as_(people["viewer"]), reverse("encoder", args=["parts"])
 
     def first() -> str:
@@ -309,7 +309,7 @@ def test_what_workers_told_and_the_prompts_decide_the_order(dataset: Dataset, pe
     assert client.get(url).context["device"] == "cpu", "a machine is known by its newest report"
 
 
-def test_one_open_change_a_dataset_is_a_constraint(dataset: Dataset, people: dict[str, Any]) -> None:
+def test_dataset_has_at_most_one_open_change(dataset: Dataset, people: dict[str, Any]) -> None:
     request_change(dataset=dataset, name=WANTED, user=people["admin"])
     with pytest.raises(IntegrityError), transaction.atomic():
         EncoderChange.objects.create(dataset=dataset, from_name="a", to_name="b", state=S.READY)
@@ -318,7 +318,9 @@ def test_one_open_change_a_dataset_is_a_constraint(dataset: Dataset, people: dic
         EncoderChange.objects.create(dataset=dataset, from_name="a", to_name="b", state="odd")
 
 
-def test_a_job_that_ended_without_a_word_blocks_nothing(dataset: Dataset, people: dict[str, Any]) -> None:
+def test_job_that_ended_silently_does_not_block_a_new_change(
+    dataset: Dataset, people: dict[str, Any]
+) -> None:
     change = request_change(dataset=dataset, name=WANTED, user=people["admin"])
     Job.objects.update(state=State.FAILED, error="The worker died each time it was tried.")
     settle_all()
@@ -333,7 +335,7 @@ def test_a_job_that_ended_without_a_word_blocks_nothing(dataset: Dataset, people
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_admins_at_once_one_is_told(transactional_db: None) -> None:
+def test_only_one_of_simultaneous_changes_is_accepted(transactional_db: None) -> None:
     admin = UserFactory()
     dataset = DatasetFactory(admin=admin)
     outcomes: list[str] = []

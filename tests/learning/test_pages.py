@@ -212,7 +212,7 @@ def test_only_admins_retrain_and_schedule(dataset: Any, people: dict[str, Any]) 
     )
 
 
-def test_a_bad_schedule_is_told_beside_its_field(dataset: Any, people: dict[str, Any]) -> None:
+def test_invalid_schedule_is_reported_next_to_its_field(dataset: Any, people: dict[str, Any]) -> None:
     admin, plan = as_(people["admin"]), reverse("schedule", args=["parts"])
     for sent, says in (
         ({"retrain_every": "5", "mode": "advanced", "cron": "tomorrow"}, "five parts"),

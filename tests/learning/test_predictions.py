@@ -128,7 +128,7 @@ class TestPromises:
     """The rules of foreign keys, checked on the database itself."""
 
     @pytest.mark.parametrize("by_orm", [True, False])
-    def test_predictions_go_with_their_image(self, by_orm: bool) -> None:
+    def test_deleting_an_image_deletes_its_predictions(self, by_orm: bool) -> None:
         scene, elsewhere = Scene(), Scene()
         second = scene.new_head()
         for head in (scene.head, second):
@@ -146,7 +146,7 @@ class TestPromises:
         }
 
     @pytest.mark.parametrize("by_orm", [True, False])
-    def test_predictions_go_with_their_head(self, by_orm: bool) -> None:
+    def test_deleting_a_head_deletes_its_predictions(self, by_orm: bool) -> None:
         scene = Scene()
         kept = scene.new_head()
         for head in (scene.head, kept):
@@ -165,7 +165,7 @@ class TestPromises:
             other.delete()  # a head that has predicted nothing
 
     @pytest.mark.parametrize("which", [0, 1])
-    def test_a_label_cannot_vanish_under_a_prediction(self, which: int) -> None:
+    def test_label_with_predictions_cannot_be_deleted(self, which: int) -> None:
         scene = Scene()
         scene.store()
         with as_owner(triggers=False), connection.cursor() as cursor:
@@ -183,7 +183,7 @@ class TestPromises:
             sql("SET CONSTRAINTS ALL IMMEDIATE")
         assert not Prediction.objects.exists()
 
-    def test_only_labels_that_exist_and_images_of_the_dataset_are_stored_and_each_once(self) -> None:
+    def test_predictions_need_existing_labels_and_images_without_repetition(self) -> None:
         scene, elsewhere = Scene(), Scene()
         sent = [*scene.images, elsewhere.images[0], scene.images[0]]
         assert scene.store(images=sent) == len(scene.images)
@@ -193,7 +193,7 @@ class TestPromises:
         with pytest.raises(IntegrityError, match=str(unknown)), transaction.atomic():
             scene.store(scene.new_head())
 
-    def test_a_head_that_is_gone_is_not_stored_for(self) -> None:
+    def test_predictions_of_a_deleted_head_are_refused(self) -> None:
         scene = Scene()
         with without_append_only(Head):
             Head.objects.filter(pk=scene.head.pk).delete()
@@ -201,7 +201,7 @@ class TestPromises:
             scene.store()
         assert f"learning_prediction_{scene.head.pk}" not in partitions()
 
-    def test_indexes_come_when_all_is_stored(self) -> None:
+    def test_indexes_are_created_after_all_rows(self) -> None:
         scene = Scene()
         services.index_predictions(head=scene.head)  # nothing was stored, so there is nothing to index
         scene.store()
@@ -263,7 +263,7 @@ class TestAtTheSameTime:
         assert out == [len(scene.images) - 1]
         assert not Prediction.objects.filter(image_id=gone).exists()
 
-    def test_an_image_deleted_while_its_prediction_is_stored_takes_it_along(self) -> None:
+    def test_image_deleted_during_storing_leaves_no_prediction(self) -> None:
         scene = Scene()
         gone = scene.images[0].pk
 
@@ -294,7 +294,7 @@ class TestAtTheSameTime:
         assert isinstance(out[0], IntegrityError)
         assert Label.objects.filter(pk=scene.labels[0].pk).exists()
 
-    def test_two_that_store_for_one_head_store_everything_once(self) -> None:
+    def test_two_workers_store_predictions_of_one_head_once(self) -> None:
         scene = Scene(n=40)
         started = [in_thread(lambda: scene.store()) for _ in range(3)]
         for thread, _out in started:
@@ -315,7 +315,7 @@ class TestAtTheSameTime:
             assert out == [6]
         assert Prediction.objects.count() == 18
 
-    def test_a_drop_gives_way_to_who_reads_and_is_made_up_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_drop_waits_for_readers_and_is_repeated_later(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(predictions, "DROP_TRIES", 3)
         monkeypatch.setattr(predictions, "DROP_PAUSE", 0.05)
         scene = Scene()
@@ -359,7 +359,7 @@ def store_in_chunks(head_id: int, report: Any) -> int:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_killed_in_the_middle_the_next_one_stores_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_storing_resumes_after_a_kill(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(steps, "CHUNK", 100)
     scene = Scene(n=0)
     sql(
@@ -393,7 +393,7 @@ def test_killed_in_the_middle_the_next_one_stores_the_rest(monkeypatch: pytest.M
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_existing_install_keeps_its_rows_there_and_back() -> None:
+def test_migration_keeps_rows_in_both_directions() -> None:
     scene, elsewhere = Scene(), Scene()
     second = scene.new_head()
     for head in (scene.head, second):

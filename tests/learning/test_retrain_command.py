@@ -15,7 +15,7 @@ from tests.factories import ConfirmedLabelFactory, DatasetFactory
 
 
 @pytest.mark.django_db
-def test_it_says_what_is_missing() -> None:
+def test_retrain_command_reports_missing_input() -> None:
     with pytest.raises(CommandError, match="no dataset"):
         call_command("retrain", "nowhere")
     with pytest.raises(CommandError, match="labels and prompts first"):
@@ -23,7 +23,7 @@ def test_it_says_what_is_missing() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_it_waits_and_says_what_came_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_retrain_command_waits_and_reports_the_result(capsys: pytest.CaptureFixture[str]) -> None:
     dataset = DatasetFactory()
     set_schema(dataset=dataset, labels=[{"name": "good", "prompts": ["good"]}], user=None)
     with pytest.raises(CommandError, match="Nothing was started"):

@@ -43,7 +43,7 @@ def test_a_schedule_is_set_changed_and_cleared() -> None:
         *(", * * * *", "*/ * * * *", "- * * * *", "0 0 31 2 *", f"0 0 * * {','.join('1' * 33)}"),
     ],
 )
-def test_what_is_no_schedule_is_refused(cron: str) -> None:
+def test_invalid_schedules_are_refused(cron: str) -> None:
     dataset = DatasetFactory()
     with pytest.raises(ValidationError) as refused:
         set_schedule(dataset=dataset, cron=cron, user=None)
@@ -62,6 +62,6 @@ def test_what_is_no_schedule_is_refused(cron: str) -> None:
         ),
     )
 )
-def test_a_plan_survives_the_crontab_line(plan: Any) -> None:
+def test_schedule_is_unchanged_after_storing_as_crontab(plan: Any) -> None:
     read = from_cron(to_cron(plan))
     assert (read.mode, to_cron(read)) == (plan.mode, to_cron(plan))

@@ -68,7 +68,7 @@ def test_few_images_are_searched_exactly(n: int, limit: int, seed: int) -> None:
 
 
 @pytest.mark.django_db
-def test_equal_images_come_by_id_and_what_was_asked_wrongly_is_refused() -> None:
+def test_search_orders_equal_distances_by_id_and_refuses_invalid_queries() -> None:
     dataset, encoder = DatasetFactory(), EncoderFactory(dim=DIM)
     ids = add_images(dataset, 5)
     store_embeddings(encoder=encoder, image_ids=ids, vectors=np.tile(np.eye(DIM)[0], (5, 1)))
@@ -114,7 +114,7 @@ def test_many_are_searched_by_the_index(many: Any) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_filters_that_leave_few_or_none_near_lose_nothing(many: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_filters_with_few_near_images_return_all_matches(many: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A small dataset among many images, and a filter whose images all lie on the far side of the graph."""
     _dataset, encoder, ids, vectors = many
     small, _encoder, few, their = embedded(20, seed=5, encoder=encoder)
@@ -136,7 +136,7 @@ def test_filters_that_leave_few_or_none_near_lose_nothing(many: Any, monkeypatch
 
 
 @pytest.mark.django_db(transaction=True)
-def test_each_encoder_has_an_index_of_its_own_kind(keeper: None) -> None:
+def test_indexes_are_separate_per_encoder(keeper: None) -> None:
     dataset, first, _ids, _vectors = embedded(50, dim=8)
     second = EncoderFactory(dim=16)
     store_embeddings(
@@ -153,7 +153,7 @@ def test_each_encoder_has_an_index_of_its_own_kind(keeper: None) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_build_that_is_stopped_leaves_no_index_and_one_that_was_killed_is_built_again(keeper: None) -> None:
+def test_stopped_build_leaves_no_index_and_killed_build_is_repeated(keeper: None) -> None:
     _dataset, encoder, _ids, _vectors = embedded(4000, dim=64)
 
     def stop(done: int, total: int) -> None:
@@ -184,7 +184,7 @@ def test_a_build_that_is_stopped_leaves_no_index_and_one_that_was_killed_is_buil
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_stop_that_comes_when_the_index_is_finished_removes_it(keeper: None) -> None:
+def test_stop_after_the_last_step_removes_the_index(keeper: None) -> None:
     _dataset, encoder, _ids, _vectors = embedded(50)
 
     def stop_late(done: int, total: int) -> None:
@@ -213,7 +213,7 @@ def test_a_job_without_a_keeper_says_so_in_the_language_of_the_reader(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_builds_at_once_make_one_index_and_both_end(keeper: None) -> None:
+def test_two_builds_at_once_create_one_index(keeper: None) -> None:
     _dataset, encoder, _ids, _vectors = embedded(3000, dim=64)
     made: list[Any] = []
 
@@ -269,7 +269,7 @@ def test_the_owner_builds_without_a_keeper() -> None:
 @pytest.mark.parametrize(
     "text", ["", "build", "build x", "build -1", "build 1; DROP TABLE x", "drop 1", "build ³"]
 )
-def test_a_message_that_names_no_build_is_passed_over(text: str) -> None:
+def test_messages_without_a_build_are_ignored(text: str) -> None:
     assert index_keeper._read(text) == ("", 0)
 
 
@@ -281,7 +281,7 @@ def test_the_memory_of_a_build_is_bounded(settings: Any) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_index_is_asked_for_once_and_not_while_images_are_embedded(
+def test_index_is_requested_once_and_not_during_embedding(
     monkeypatch: pytest.MonkeyPatch, keeper: None
 ) -> None:
     monkeypatch.setattr(index, "EXACT_UP_TO", 10)
@@ -338,7 +338,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_text_is_asked_once_and_remembered(sent: list[int]) -> None:
+def test_text_is_embedded_once_and_stored(sent: list[int]) -> None:
     encoder, user = EncoderFactory(dim=DIM), UserFactory()
     assert ask(encoder=encoder, text="  a  scratch ", user=user).waiting
     assert ask(encoder=encoder, text="a scratch", user=UserFactory()).waiting
@@ -359,7 +359,7 @@ def test_a_text_is_asked_once_and_remembered(sent: list[int]) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_answer_is_waited_for(sent: list[int]) -> None:
+def test_search_waits_for_the_worker(sent: list[int]) -> None:
     encoder = EncoderFactory(dim=DIM)
 
     def answer() -> None:
@@ -396,7 +396,7 @@ def test_the_answer_is_waited_for(sent: list[int]) -> None:
         ("x" * 200, None),
     ],
 )
-def test_whatever_is_typed_is_a_text_or_a_sentence(
+def test_typed_text_is_embedded_or_refused_with_a_message(
     sent: list[int], text: str, problem: Problem | None
 ) -> None:
     result = ask(encoder=EncoderFactory(dim=DIM), text=text, user=UserFactory())
@@ -407,7 +407,7 @@ def test_whatever_is_typed_is_a_text_or_a_sentence(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_problems_are_kept_and_passing_ones_tried_again(sent: list[int]) -> None:
+def test_permanent_problems_are_stored_and_temporary_ones_retried(sent: list[int]) -> None:
     encoder, user = EncoderFactory(dim=DIM), UserFactory()
 
     def ask_again() -> texts.Asked:
@@ -452,7 +452,7 @@ def test_open_searches_are_bounded_and_old_ones_forgotten(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_broker_that_is_down_is_said_at_once(sent: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_broker_failure_is_reported_at_once(sent: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     encoder, user = EncoderFactory(dim=DIM), UserFactory()
     with monkeypatch.context() as patch:
         patch.setattr(texts.broker, "send", lambda *_args, **_options: False)
@@ -463,7 +463,7 @@ def test_a_broker_that_is_down_is_said_at_once(sent: list[int], monkeypatch: pyt
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("hours", [-1, 1])
-def test_texts_are_answered_whatever_the_clock_was_set_to(sent: list[int], hours: int) -> None:
+def test_texts_are_embedded_after_a_clock_change(sent: list[int], hours: int) -> None:
     """Stored times lie an hour in the past or in the future.
 
     The next look sends the text, and the worker answers.
@@ -484,7 +484,7 @@ def test_texts_are_answered_whatever_the_clock_was_set_to(sent: list[int], hours
 
 
 @pytest.mark.django_db
-def test_the_encoder_of_the_head_in_use_is_searched_by() -> None:
+def test_search_uses_the_encoder_of_the_champion() -> None:
     dataset = DatasetFactory()
     assert serving_encoder(dataset) is None
     Encoder.objects.create(name="pocket", digest="9" * 64, dim=DIM, logit_scale=1)  # has embedded nothing

@@ -42,7 +42,7 @@ def read(encoder: Any, dataset: Any, after: int = 0) -> tuple[np.ndarray, np.nda
     return tuple(np.concatenate(arrays) for arrays in zip(*parts))  # type: ignore[return-value]
 
 
-def test_embeddings_come_back_as_they_went(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stored_embeddings_are_read_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     # Small chunks: rows are split across the blocks that the server sends.
     monkeypatch.setattr("mekiki.learning.binary.CHUNK", 700)
     encoder, dataset = EncoderFactory(dim=48), DatasetFactory()
@@ -199,7 +199,7 @@ def test_seeds_differ_by_use_and_dataset_and_repeat() -> None:
     assert len({services.seed_for(d, "head", v) for d in (one, two) for v in range(5)}) == 10
 
 
-def test_training_is_asked_for_once_until_it_ran() -> None:
+def test_training_is_requested_once_until_it_ran() -> None:
     user = UserFactory()
     dataset = DatasetFactory(admin=user)
     with pytest.raises(ValidationError) as refused:

@@ -32,7 +32,7 @@ def codes_of(folder: str) -> set[str]:
     return codes
 
 
-def test_every_code_that_a_worker_says_has_a_sentence_and_no_sentence_is_left_over() -> None:
+def test_log_codes_and_sentences_match() -> None:
     of_heads = codes_of("heads")
     assert of_heads == set(OF_HEADS)
     assert of_heads | codes_of("stages") | codes_of("steps") == set(SENTENCES)
@@ -56,7 +56,7 @@ def test_figures_and_kinds_are_written_as_the_language_writes_them() -> None:
     assert sentence("unlabelled", {"classes": 1}).startswith("1 label has no image to learn from")
 
 
-def test_an_error_is_told_in_the_readers_language_where_it_was_kept_in_each() -> None:
+def test_error_is_shown_in_the_readers_language_where_available() -> None:
     kept = {"en": "No prompt.", "ja": "プロンプトがありません。"}
     for error in (kept, {"ja": kept["ja"]}, kept["ja"]):
         with translation.override("ja"):
@@ -65,7 +65,7 @@ def test_an_error_is_told_in_the_readers_language_where_it_was_kept_in_each() ->
     assert sentence("failed", {"error": {"ja": kept["ja"]}}) == "The run failed: プロンプトがありません。"
 
 
-def test_what_is_not_known_is_shown_all_the_same() -> None:
+def test_unknown_log_codes_are_shown() -> None:
     assert sentence("new_code", {"a": 1, "b": "あ"}) == 'new_code (a=1, b="あ")'
     assert sentence("new_code", {}) == "new_code"
     assert sentence("predicting", {"head": 3}) == "predicting (head=3)", "a value is missing"
@@ -75,7 +75,7 @@ def test_what_is_not_known_is_shown_all_the_same() -> None:
 
 @pytest.mark.django_db  # the database's clock dates a new line
 @given(st.text(max_size=200))
-def test_plain_text_of_before_is_shown_as_it_is(text: str) -> None:
+def test_older_plain_text_logs_are_shown_unchanged(text: str) -> None:
     old = "14:02:11  " + text.replace("\r", "").replace("\n", "\n14:02:12  ")
     assert log_in_words(old) == old
     both = add(old, "stopped", {})
@@ -84,7 +84,7 @@ def test_plain_text_of_before_is_shown_as_it_is(text: str) -> None:
 
 @pytest.mark.django_db
 @given(st.text(max_size=200))
-def test_a_line_stays_a_line_whatever_an_error_says(error: str) -> None:
+def test_errors_with_newlines_stay_on_one_line(error: str) -> None:
     log = add(add("", "failed", {"error": error}), "stopped", {})
     lines = log_in_words(log).split("\n")
     assert len(lines) == 2 and re.fullmatch(TIME + "Stopped by a person.", lines[1])
@@ -93,7 +93,7 @@ def test_a_line_stays_a_line_whatever_an_error_says(error: str) -> None:
 
 @pytest.mark.filterwarnings("ignore:Plural value must be an integer")
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists, max_leaves=5))
-def test_any_values_are_told_somehow(value: Any) -> None:
+def test_log_lines_accept_any_values(value: Any) -> None:
     for code in SENTENCES:
         names = (
             "labels",

@@ -64,7 +64,7 @@ def exhausted() -> tuple[Station, Browser]:
     return station, browser
 
 
-def test_an_open_station_on_an_exhausted_dataset_makes_no_jobs_and_no_events():
+def test_station_on_an_exhausted_dataset_creates_no_jobs_or_events():
     _station, browser = exhausted()
     jobs, events = Job.objects.count(), Event.objects.count()
     replies = [browser.poll() for _ in range(50)]
@@ -73,7 +73,7 @@ def test_an_open_station_on_an_exhausted_dataset_makes_no_jobs_and_no_events():
     assert len({reply["empty"]["text"] for reply in replies}) == 1
 
 
-def test_images_that_others_hold_cause_no_refill_at_each_look():
+def test_images_leased_to_others_cause_no_repeated_refill():
     station, browser = exhausted()
     station.item()
     other = Browser(station.dataset)

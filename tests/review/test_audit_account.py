@@ -131,7 +131,7 @@ class World:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 @given(st.lists(st.sampled_from(ACTS), min_size=4, max_size=24), st.integers(0, 2**16))
-def test_every_drawn_image_has_its_place_after_any_acts(acts: list[str], seed: int) -> None:
+def test_drawn_images_stay_accounted_for_after_any_actions(acts: list[str], seed: int) -> None:
     with transaction.atomic():
         world = World(random.Random(seed))
         for name in [*["answer"] * 4, *acts]:

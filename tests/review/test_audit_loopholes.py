@@ -65,7 +65,7 @@ def test_a_late_first_answer_is_not_replaced_by_one_in_time(grace_is_over: None,
     assert sample(station) == [station.labels[1].pk]
 
 
-def test_an_answer_whose_effect_on_the_accuracy_was_shown_is_no_slip() -> None:
+def test_answer_after_the_accuracy_was_shown_does_not_replace_the_first() -> None:
     """The figure shows whether the head agreed with the answer.
 
     A reviewer who answers again knows the prediction.
@@ -79,7 +79,7 @@ def test_an_answer_whose_effect_on_the_accuracy_was_shown_is_no_slip() -> None:
     assert sample(station) == [station.labels[1].pk]
 
 
-def test_archiving_a_label_that_only_audits_have_is_asked_about(grace_is_over: None) -> None:
+def test_archiving_a_label_with_audits_needs_confirmation(grace_is_over: None) -> None:
     """The image was corrected later, so no image has the label. Its audit still counts under that label."""
     station, item = audited()
     user = station.reviewer("admin")
@@ -98,7 +98,7 @@ def test_archiving_a_label_that_only_audits_have_is_asked_about(grace_is_over: N
     assert audit_counts(station.dataset).archived_label == 1
 
 
-def test_images_whose_predictions_were_open_do_not_join_the_reserve() -> None:
+def test_images_with_visible_predictions_do_not_join_the_reserve() -> None:
     """The share is lowered, the predictions are read, the share is raised.
 
     These images were not hidden all the time.
@@ -199,7 +199,7 @@ def test_a_label_set_that_claims_nothing_says_what_became_of_the_audit(grace_is_
     assert "1 枚" in accuracy["statement"]["ja"]
 
 
-def test_audit_images_that_were_given_back_stay_until_they_are_judged() -> None:
+def test_released_audit_images_stay_with_their_reviewer() -> None:
     """A reviewer who releases the difficult ones of five leased images does not get five other images."""
     station = Station(queue_target=0)
     items = [station.item(stream=Stream.AUDIT) for _ in range(5)] + [station.item()]

@@ -128,7 +128,7 @@ def test_what_is_refused_changes_nothing() -> None:
     assert Decision.objects.count() == 1 and ConfirmedLabel.objects.get().label == station.labels[0]
 
 
-def test_a_correction_is_taken_back_by_who_made_it_while_it_is_the_newest() -> None:
+def test_newest_correction_can_be_undone_by_its_author() -> None:
     station, image, user = judged()
     other = station.reviewer()
 
@@ -148,7 +148,7 @@ def test_a_correction_is_taken_back_by_who_made_it_while_it_is_the_newest() -> N
         take_back(other)
 
 
-def test_asked_again_it_is_the_next_question_and_a_refill_keeps_it() -> None:
+def test_image_sent_to_review_comes_next_and_survives_a_refill() -> None:
     station, image, user = judged()
     station.item()
     item = services.ask_again(dataset=station.dataset, user=user, image_id=image.pk)

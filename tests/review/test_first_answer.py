@@ -60,7 +60,7 @@ def test_an_answer_given_again_after_the_prediction_was_seen_does_not_count(grac
     assert sample(station) == [station.labels[1].pk]
 
 
-def test_a_slip_that_is_taken_back_at_once_does_not_count() -> None:
+def test_answer_corrected_within_two_minutes_replaces_the_first() -> None:
     """The page hides the prediction for two minutes, so the second answer is as blind as the first."""
     station, item = audited()
     user = station.reviewer()
@@ -75,7 +75,7 @@ def test_a_slip_that_is_taken_back_at_once_does_not_count() -> None:
     assert "80.0 %" in text and item.image.name in text
 
 
-def test_with_several_opinions_the_first_of_each_person_counts(grace_is_over: None) -> None:
+def test_with_overlap_the_first_answer_of_a_reviewer_counts(grace_is_over: None) -> None:
     station, item = audited(overlap=2)
     one, two = station.reviewer(), station.reviewer()
     station.answer(one, station.next(one)[0], "correct", label=station.labels[1])

@@ -58,7 +58,7 @@ def test_an_admin_puts_a_flagged_image_back_and_it_is_asked_first_blind_as_befor
     assert selectors.audit_sample(station.dataset) == [(audited.image_id, station.labels[1].pk, None)]
 
 
-def test_a_refill_does_not_send_it_away():
+def test_refill_keeps_an_image_put_back_by_an_admin():
     station = Station(items=3)
     user, admin = station.reviewer(), station.reviewer("admin")
     held = station.next(user)[0]
@@ -79,7 +79,7 @@ def test_a_refill_does_not_send_it_away():
     ]
 
 
-def test_all_standing_flags_of_the_item_are_superseded_each_by_a_decision_of_the_admin():
+def test_admin_decision_supersedes_every_open_flag():
     station = Station(items=1, overlap=2)
     first, second, admin = station.reviewer(), station.reviewer(), station.reviewer("admin")
     leased = [station.next(user)[0] for user in (first, second)]
@@ -97,7 +97,7 @@ def test_all_standing_flags_of_the_item_are_superseded_each_by_a_decision_of_the
         station.undo(first)
 
 
-def test_what_cannot_be_put_back_is_said():
+def test_images_that_cannot_be_put_back_are_reported():
     station, elsewhere = Station(items=1), Station(items=1)
     user, late, admin = station.reviewer(), station.reviewer(), station.reviewer("admin")
     stale = station.next(late)[0]

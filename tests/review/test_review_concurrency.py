@@ -68,7 +68,7 @@ def test_twenty_reviewers_share_no_image_and_lose_none():
     assert not QueueItem.objects.exclude(state="done").exists()
 
 
-def test_several_opinions_under_a_rush_go_to_different_people():
+def test_overlap_under_load_leases_to_different_reviewers():
     station = Station(items=10, overlap=3, queue_target=0)
     people = [station.reviewer() for _ in range(12)]
 
@@ -85,7 +85,7 @@ def test_several_opinions_under_a_rush_go_to_different_people():
     assert per_item.count() == 10
 
 
-def test_a_rush_on_expired_holds_gives_each_to_one_person(settings):
+def test_expired_leases_under_load_go_to_one_reviewer(settings):
     station = Station(items=5)
     sleeper = station.reviewer()
     settings.LEASE_SECONDS = -1
@@ -161,7 +161,7 @@ def test_filling_the_queue_while_people_take_from_it_loses_nothing():
     assert all(row["n"] == 1 for row in waiting)
 
 
-def test_an_answer_waits_for_the_image_and_holds_nothing_meanwhile():
+def test_answer_waits_for_the_image_lock_without_other_locks():
     """An undo locks an image and requests another item of it.
 
     An answer must not have locked that item already.

@@ -97,7 +97,7 @@ def test_expired_holds_are_ended_and_old_ones_forgotten():
     assert [x.lease.pk for x in station.next(user, 1)] == [held[1].lease.pk]
 
 
-def test_several_opinions_go_to_several_people_and_never_twice_to_one():
+def test_overlap_leases_to_different_reviewers():
     station = Station(items=1, overlap=3)
     people = [station.reviewer() for _ in range(4)]
     held = [station.next(user) for user in people]
@@ -156,7 +156,7 @@ def test_audit_items_show_no_prediction():
     assert held.lease.shown == {"stream": "audit", "propensity": 0.5, "blind": True}
 
 
-def test_fill_replaces_what_nobody_has_begun_and_keeps_what_is_held():
+def test_fill_replaces_unstarted_items_and_keeps_leased_ones():
     station = Station(items=3)
     user = station.reviewer()
     held = station.next(user)[0]

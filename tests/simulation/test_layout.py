@@ -54,7 +54,7 @@ def made(folder: Path, *files: str, data: bytes = PNG) -> Path:
         (["ok/line1/cam2/1.png", "ng/1.png"], 0),
     ],
 )
-def test_labels_are_found_below_splits_and_single_folders(tmp_path, files, depth):
+def test_labels_are_read_below_splits_and_single_folders(tmp_path, files, depth):
     layout = read_layout(made(tmp_path, *files))
     assert (layout.labels, layout.depth) == (["ng", "ok"], depth)
     for name in files:
@@ -115,7 +115,7 @@ def test_composed_and_decomposed_names_are_one_label(tmp_path):
     assert read_layout(tmp_path).images == {"が": 2, "x": 1}
 
 
-def test_what_is_left_out_is_said_before_a_run(tmp_path):
+def test_ignored_files_are_reported_before_a_run(tmp_path):
     made(tmp_path / "here", "ok/1.png", "ng/1.png", "ok/deep/2.png", "#recycle/old.png", "notes.txt")
     here = made(tmp_path / "here", "notes.txt", data=b"text")
     (here / "scratch").mkdir()
@@ -167,7 +167,7 @@ def test_every_split_word_is_folded():
     assert all(layout._is_split(word) and layout._is_split(word.upper()) for word in layout.SPLITS)
 
 
-def test_one_picture_under_two_labels_is_said(db, tmp_path):
+def test_picture_under_two_labels_is_reported(db, tmp_path):
     admin = User.objects.create_user("ada", may_create_datasets=True)
     made(tmp_path, "train/ok/1.png", "train/ng/1.png")
     made(tmp_path, "test/ok/2.png", "train/ok/3.png", data=picture(2))

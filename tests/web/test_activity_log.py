@@ -116,7 +116,7 @@ def test_the_form_shows_the_day_that_filters(written: str) -> None:
     assert page.count('value="2026-11-29"') == 2 and "since=2026-11-29" in page
 
 
-def test_answers_are_grouped_and_each_can_be_listed() -> None:
+def test_answers_are_grouped_and_can_be_listed() -> None:
     s = Setup()
     other = UserFactory(username="taro")
     images = [ImageFactory(dataset=s.dataset, name=f"image{n:03}.png", audit_key=0.9) for n in range(60)]
@@ -253,7 +253,7 @@ def test_a_page_needs_the_same_queries_for_few_and_many_answers() -> None:
 @pytest.mark.parametrize(
     "narrow", [{}, {"since": NOW - timedelta(days=900), "until": NOW - timedelta(days=899)}]
 )
-def test_a_page_is_found_by_an_index_in_its_order(narrow: dict) -> None:
+def test_event_pages_use_an_index_in_their_order(narrow: dict) -> None:
     s = Setup()
     event = record(kind="label.added", dataset=s.dataset)
     rows = selectors.narrowed(Event.objects.filter(dataset_id=s.dataset.pk), **narrow)

@@ -288,7 +288,7 @@ CHANGING = re.compile(
 
 
 @pytest.mark.parametrize("role", ["reviewer", "admin", "superuser"])
-def test_no_address_tells_what_an_audit_must_not_know(role: str) -> None:
+def test_no_address_shows_values_of_the_audit_reserve(role: str) -> None:
     world = World(role)
     responses = {
         url: content
@@ -300,7 +300,7 @@ def test_no_address_tells_what_an_audit_must_not_know(role: str) -> None:
     assert leaks(responses) == []
 
 
-def test_no_address_changes_with_what_an_audit_must_not_know() -> None:
+def test_no_address_depends_on_values_of_the_audit_reserve() -> None:
     """Neither a position in an order, nor a count, nor a filter depends on the secret values."""
     world = World()
     before = world.pages()
@@ -320,7 +320,7 @@ def operations() -> set[tuple[str, str]]:
     return {(method, path) for path, methods in paths.items() for method in methods}
 
 
-def test_no_operation_of_the_api_tells_it() -> None:
+def test_no_api_operation_shows_values_of_the_audit_reserve() -> None:
     """Operations that change something are used as the station does. The addresses above cover the others."""
     world = World()
     base = reverse("api:review-next", args=["world"]).removesuffix("next")

@@ -73,7 +73,7 @@ def test_other_errors_have_the_shape_of_all_errors(
     assert "a defect" not in answer.content.decode()
 
 
-def test_a_query_that_took_too_long_is_no_absence() -> None:
+def test_statement_timeout_is_not_reported_as_a_missing_database() -> None:
     error = OperationalError("canceling statement due to statement timeout")
     error.__cause__ = psycopg.errors.QueryCanceled("x")
     assert not is_database_away(error)

@@ -111,7 +111,7 @@ def test_all_pages_each_image_once_newest_first(world: World) -> None:
 
 
 @pytest.mark.parametrize("sort", ["", "sure", "unsure"])
-def test_forth_and_back(world: World, sort: str) -> None:
+def test_gallery_pages_forwards_and_backwards(world: World, sort: str) -> None:
     """Equal confidences (each occurs twice) lose no image between pages.
 
     Going back leads to the same pages.
@@ -289,7 +289,7 @@ def test_no_filter_and_no_order_tells_what_a_blind_item_hides(world: World) -> N
     assert "left out" not in world.client.get("/d/world/images/", {"waiting": "audit"}).content.decode()
 
 
-def test_the_reserve_is_hidden_also_while_it_does_not_wait(world: World) -> None:
+def test_reserve_is_hidden_before_it_is_queued(world: World) -> None:
     """A person who read a prediction before the image was drawn would remember it at the station."""
     set_fixed(world.images[3], audit_key=0.149)
     set_fixed(world.images[5], audit_key=0.15)  # the share is 15 %: not in the reserve

@@ -52,7 +52,7 @@ def test_next_and_previous_follow_the_filter_and_the_order(world: World, sort: s
     assert walk(world, query, "prev") == expected[::-1]
 
 
-def test_the_filter_goes_along_and_leads_back(world: World) -> None:
+def test_image_page_keeps_the_filter_and_links_back(world: World) -> None:
     listed = world.client.get("/d/world/images/", {"metadata": "line=1"}).content.decode()
     assert f"/d/world/images/{world.images[28].sha256}/?metadata=line%3D1" in listed
     page = text_of(world, 28, "?metadata=line%3D1")
@@ -132,13 +132,13 @@ class TestCorrecting:
         assert "The label before it is back." in page and "Undo your correction" not in page
         assert "undone later" in page and ConfirmedLabel.objects.get().label == judged.labels[0]
 
-    def test_asked_again(self, judged: World) -> None:
+    def test_confirmed_image_is_sent_to_review_again(self, judged: World) -> None:
         assert self.post(judged, "ask-again").status_code == 302
         page = text_of(judged, 3)
         assert "waits for a reviewer again" in page and "Ask again…" not in page
         assert judged.numbers(waiting="recheck") == [3]
 
-    def test_what_cannot_be_done_is_said_on_the_page(self, judged: World) -> None:
+    def test_refused_corrections_are_shown_on_the_page(self, judged: World) -> None:
         fields = self.form(judged)
         for status, more in (
             (409, {"label": judged.labels[0].pk}),

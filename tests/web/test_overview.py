@@ -79,7 +79,7 @@ class TestPage:
         assert client_of(UserFactory()).get(f"/d/{DatasetFactory().slug}/").status_code == 404
 
     @pytest.mark.parametrize("role", ["admin", "reviewer", "viewer"])
-    def test_each_member_sees_it(self, role):
+    def test_every_member_sees_the_overview(self, role):
         user = UserFactory()
         dataset = DatasetFactory(**{role: user}, name="Castings")
         assert "Castings" in page(dataset, user)
@@ -162,7 +162,7 @@ class TestPage:
         assert "1 image could not be read" in text
         assert "Retrain: failed" in text and "Disk full." in text
 
-    def test_a_failure_that_a_later_success_mended_is_not_shown(self):
+    def test_failure_before_a_later_success_is_not_shown(self):
         user = UserFactory()
         dataset = DatasetFactory(admin=user)
         now = timezone.now()
@@ -258,7 +258,7 @@ def test_a_refill_that_could_not_succeed_is_not_shown_while_nothing_can_be_chose
 
 
 @pytest.mark.django_db
-def test_ends_from_before_the_clock_was_set_back_hide_no_failure_and_keep_none():
+def test_failures_are_shown_correctly_after_a_clock_change():
     user = UserFactory()
     dataset = DatasetFactory(admin=user)
     ChampionFactory(head__dataset=dataset)

@@ -144,7 +144,7 @@ def test_filters_narrow_a_search_down(fan: Fan) -> None:
 
 
 @pytest.mark.parametrize("stream", ["audit", "gold"])
-def test_what_waits_to_be_judged_blind_takes_no_part(fan: Fan, stream: str) -> None:
+def test_search_excludes_images_that_wait_for_a_blind_answer(fan: Fan, stream: str) -> None:
     QueueItemFactory(dataset=fan.dataset, image=fan.images[0], head=fan.head, stream=stream)
     blind = fan.images[0]
     assert 0 not in fan.numbers(text="scratch") and 0 not in fan.numbers(like=fan.images[1].sha256)
@@ -189,7 +189,7 @@ def test_the_page_searches_until_the_worker_answers(fan: Fan, monkeypatch: pytes
         ("other_vectors", {}, "computes other vectors from the same weights"),
     ],
 )
-def test_a_text_that_cannot_be_read_is_said_and_the_gallery_works(
+def test_unreadable_text_is_reported_and_the_gallery_works(
     fan: Fan, problem: str, detail: dict[str, Any], words: str
 ) -> None:
     fan.know("bad", None, problem=problem, detail=detail)
@@ -202,7 +202,7 @@ def test_a_text_that_cannot_be_read_is_said_and_the_gallery_works(
     assert reply.json()["code"] == problem and reply.json()["detail"]
 
 
-def test_how_much_can_be_found_is_said(fan: Fan) -> None:
+def test_search_reports_the_number_of_embedded_images(fan: Fan) -> None:
     Embedding.objects.filter(image__in=[image.pk for image in fan.images[40:]]).delete()
     text = fan.page(text="scratch").content.decode()
     assert "40 of 100 images can be found by what they show" in text
@@ -215,7 +215,7 @@ def test_how_much_can_be_found_is_said(fan: Fan) -> None:
     assert (reply.status_code, reply.json()["code"]) == (409, "nothing_embedded")
 
 
-def test_after_the_encoder_changed_the_new_one_is_asked(fan: Fan) -> None:
+def test_search_uses_the_new_encoder_after_a_change(fan: Fan) -> None:
     other = EncoderFactory(dim=2)
     head = HeadFactory(dataset=fan.dataset, encoder=other, version=99)
     fan.dataset.champion.head = head
@@ -276,7 +276,7 @@ def test_an_image_that_does_not_exist_is_not_found(fan: Fan, sha256: str) -> Non
     assert fan.client.get("/api/v1/datasets/fan/images/search", {"like": sha256}).status_code in {404, 422}
 
 
-def test_the_api_tells_the_same(fan: Fan) -> None:
+def test_search_api_returns_the_same_results(fan: Fan) -> None:
     reply = fan.client.get(
         "/api/v1/datasets/fan/images/search", {"text": "scratch", "limit": 3, "q": "part-01"}
     )

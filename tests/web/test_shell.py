@@ -84,7 +84,7 @@ def test_a_forged_appearance_is_ignored():
     assert "data-theme=" not in client.get("/").content.decode().split("<body")[0]
 
 
-def test_what_you_may_not_see_does_not_exist():
+def test_hidden_objects_give_404():
     response = client_of(UserFactory()).get(f"/d/{DatasetFactory().slug}/")
     assert response.status_code == 404
     assert "Page not found" in response.content.decode()
@@ -98,7 +98,7 @@ def test_a_refusal_says_why():
 
 
 @pytest.mark.parametrize("template", ["400.html", "500.html", "403_csrf.html"])
-def test_the_pages_of_last_resort_need_nothing(template, django_assert_num_queries):
+def test_error_pages_need_no_database(template, django_assert_num_queries):
     from django.template.loader import get_template
 
     with django_assert_num_queries(0):
