@@ -145,9 +145,7 @@ def test_the_command_prints_the_report_by_outcome(
     monkeypatch.setattr("mekiki.datasets.management.commands.import.Command._watch", run_now)
     call_command("import", dataset.slug, str(tmp_path), "--wait")
     out = capsys.readouterr().out
-    assert (
-        "Ignored (1):" in out and "b.png: The same picture is already stored under the name a.png." in out
-    )
+    assert "Ignored (1):" in out and "b.png: The same picture is already stored under the name a.png." in out
     assert "Metadata of known images" not in out
     (tmp_path / "metadata.csv").write_text("file,lot\na.png,7\n")
     call_command("import", dataset.slug, str(tmp_path), "--wait")
