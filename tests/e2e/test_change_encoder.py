@@ -134,7 +134,7 @@ def test_another_encoder_from_choice_to_the_way_back(
     expect(main).to_contain_text("Accuracy, on the audit sample")
     # From so few audited images the interval comes first.
     expect(main).to_contain_text("the interval becomes narrower with more audited images")
-    expect(main).to_contain_text("They are not the accuracy")
+    expect(main).to_contain_text("They do not estimate the accuracy")
     expect(main).to_contain_text("12 are read")
     shots(pages, "2-ready")
     go(page, "/d/colours/labels/")
