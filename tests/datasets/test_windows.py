@@ -259,7 +259,7 @@ def test_the_settings_show_it_and_ask_before_a_change(
     window.refresh_from_db()
     assert (window.black, window.white) == (10, 600)
     page = client.get(base).content.decode()
-    assert "still shown by the values before" in page and "set by an admin" in page
+    assert "still shown with the previous pixel window" in page and "set by an admin" in page
     assert client.get(f"{base}windows/{window.pk + 999}/").status_code == 404
     client.post(address, {"estimate": "1", "agreed": "1"})
     assert Job.objects.filter(kind=Kind.REBUILD_PICTURES).count() == 1  # the first job is still active

@@ -139,7 +139,7 @@ def test_encoder_change_from_choice_to_rollback(platform: Platform, browser: Bro
     expect(main).to_contain_text("Accuracy, on the audit sample")
     # With so few audited images the interval is shown first.
     expect(main).to_contain_text("the interval becomes narrower with more audited images")
-    expect(main).to_contain_text("They are not the accuracy")
+    expect(main).to_contain_text("They do not estimate the accuracy")
     expect(main).to_contain_text("12 are read")
     shots(pages, "2-ready")
     go(page, "/d/colours/labels/")

@@ -180,7 +180,7 @@ def test_the_flag_is_for_the_image_on_which_the_note_was_begun(enter: Callable[.
         arg=station.items[3].pk,
     )
     page.keyboard.press("Control+Enter")
-    expect(page.locator("[data-notice]")).to_contain_text("Another image came while you wrote the note")
+    expect(page.locator("[data-notice]")).to_contain_text("Another image appeared while you wrote the note")
     assert Decision.objects.count() == 0
 
 

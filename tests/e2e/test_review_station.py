@@ -110,7 +110,7 @@ def test_a_blind_image_has_no_prediction_anywhere_in_the_page(enter: Callable[..
     Label.objects.filter(pk=station.labels[0].pk).update(name="predicted-by-the-model")
     page = enter(station, station.reviewer())
     item_of(page)
-    expect(page.locator("[data-prediction]")).to_contain_text("No prediction is shown for this one")
+    expect(page.locator("[data-prediction]")).to_contain_text("No prediction is shown for this image")
     expect(page.locator('[data-act="confirm"]')).to_be_hidden()
     shown = page.evaluate(
         """() => { const copy = document.querySelector("[data-panel]").cloneNode(true);

@@ -57,7 +57,7 @@ def test_supervisor_reports_the_full_disk_and_starts_waiting_parts(
         supervisor._look_at_disk()
         assert worker.due <= time.monotonic()
         log = (folder / "home" / "logs" / "mekiki.log").read_text()
-        for words in ("given up", "less than 8 MB is free", "There is room on the disk again"):
+        for words in ("was released", "less than 8 MB is free", "There is free space on the disk again"):
             assert words in log
     # A missing disk stops nothing. It is reported.
     monkeypatch.setattr("os.statvfs", lambda folder: (_ for _ in ()).throw(OSError(116, "Stale file handle")))

@@ -50,5 +50,5 @@ def test_retrain_command_waits_and_reports_the_result(capsys: pytest.CaptureFixt
     worker.start()
     call_command("retrain", dataset.slug)
     worker.join()
-    assert "Nothing to learn from yet" in capsys.readouterr().out
+    assert "Training is not possible yet" in capsys.readouterr().out
     assert TrainingRun.objects.count() == 1, "asking twice is asking once"

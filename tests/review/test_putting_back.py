@@ -41,7 +41,9 @@ def test_an_admin_puts_a_flagged_image_back_and_it_is_asked_first_blind_as_befor
     assert reverse("review-put-back", args=[station.dataset.slug, flag.pk]) in text
     assert reverse("review-put-back", args=[station.dataset.slug, flag.pk]) not in page(station, user)
     reply = post(station, admin, flag)
-    assert f"image {audited.image.sha256[:8]} waits for a person again" in reply.content.decode()
+    assert (
+        f"image {audited.image.sha256[:8]} was returned to the start of the queue" in reply.content.decode()
+    )
     assert not selectors.flagged(station.dataset).exists()
     again = station.next(user)[0]
     assert again.item == audited and again.blind, (
@@ -108,7 +110,7 @@ def test_images_that_cannot_be_put_back_are_reported():
         dataset=station.dataset, image=held.item.image, item=held.item, user=late, kind="flag", late=True,
         client_key="6b7f1d0e-2f7b-4d0e-9d52-0c7a6d1f2a10",
     )  # fmt: skip
-    assert "Others have answered this image already" in html.unescape(
+    assert "Others have already answered this image" in html.unescape(
         post(station, admin, flag).content.decode()
     )
     foreign = elsewhere.reviewer()

@@ -99,7 +99,7 @@ def test_a_head_made_from_other_labels_than_it_claims_is_found(scene: tuple[Any,
     result = verified(work, dataset, forged.version)
     assert result["outcome"] == "different"
     assert result["digest"] == hashlib.sha256(weights).hexdigest() and result["computed"] == real.digest
-    assert "not made from these labels" in sentence(result) and real.digest in sentence(result)
+    assert "not trained on these labels" in sentence(result) and real.digest in sentence(result)
 
 
 def without_triggers(statement: str, values: list[Any]) -> None:
@@ -151,7 +151,7 @@ def test_other_code_is_said_to_be_other_code(
     )
     told = sentence(verified(work, dataset, 2))
     assert "has changed since" in told and "9.9.9+heads.0" in told and head.code_version in told
-    assert "not made from these labels" not in told
+    assert "not trained on these labels" not in told
 
 
 def test_inputs_that_are_gone_are_named(

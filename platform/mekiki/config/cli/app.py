@@ -81,7 +81,7 @@ def sweeper() -> None:
     run_body("sweeper", {})
 
 
-@app.command(help=_("Make a sample dataset with a simulated reviewer, then run the site."))
+@app.command(help=_("Create a sample dataset with a simulated reviewer, then run the site."))
 @click.option("--no-serve", is_flag=True, help=_("Stop everything at the end."))
 @click.option("--json", type=AnyPath, help=_("Write the figures to this file."))
 @click.option("--budget", type=Count, default=300, show_default=True, help=_("Number of answers to give."))
@@ -149,7 +149,7 @@ def replay(**options: Any) -> None:
 
 @app.command(
     "reset-second-factor",
-    help=_("Remove the second factors of a user who has lost them, when no other admin can."),
+    help=_("Remove the second factors of a user who has lost them, if no other admin can."),
 )
 @click.argument("name", help=_("Name of the user."))
 def reset_second_factor(**options: Any) -> None:
@@ -166,7 +166,7 @@ def user_admin(**options: Any) -> None:
 
 
 @app.command(
-    "user-password", help=_("Make a new password for a user who cannot log in, when no admin can help.")
+    "user-password", help=_("Set a new password for a user who cannot log in, if no admin can help.")
 )
 @click.argument("name", help=_("Name of the user."))
 def user_password(**options: Any) -> None:
@@ -198,7 +198,7 @@ for group in (groups.audit, groups.key, groups.quota):
     ),
 )
 @click.argument(
-    "file", type=AnyPath, help=_("The file to write, or a folder for a file named after the moment.")
+    "file", type=AnyPath, help=_("The file to write, or a folder for a file named after the current time.")
 )
 @click.option(
     "--without-keys", is_flag=True, help=_("Leave the keys out: nothing can be signed after a restore.")

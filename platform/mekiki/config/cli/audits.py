@@ -313,7 +313,7 @@ def rotate_key(*, lost: bool) -> None:
 
     key = rotate(lost=lost)
     print(_("New signing key: %(fingerprint)s") % {"fingerprint": grouped(key.fingerprint)})
-    print(_("Label sets and seals made before stay valid under the keys before it."))
+    print(_("Earlier label sets and seals stay valid under the earlier keys."))
 
 
 def show_keys(*, as_json: bool) -> None:
@@ -334,5 +334,8 @@ def show_keys(*, as_json: bool) -> None:
         print(f"{key.at:%Y-%m-%d %H:%M:%S%z}  {grouped(key.fingerprint)}  {key.get_act_display()}")
     if not keys:
         print(
-            _("This platform has no signing key yet. Make one on the machine of the worker: mekiki key make")
+            _(
+                "This platform has no signing key yet."
+                " Create one on the machine of the worker: mekiki key make"
+            )
         )

@@ -131,11 +131,11 @@ def audit_stamp_add(file: Path, roots: Path | None) -> None:
     audits.add_stamp(file, roots=roots)
 
 
-@click.group(cls=Group, help=_("Make, replace or list the keys that sign seals and label sets."))
+@click.group(cls=Group, help=_("Create, replace or list the keys that sign seals and label sets."))
 def key() -> None: ...
 
 
-@key.command("make", help=_("Make the platform’s first signing key, on the machine of the worker."))
+@key.command("make", help=_("Create the platform’s first signing key, on the machine of the worker."))
 @click.option("--if-none", is_flag=True, help=_("If a key exists, only check that it can sign."))
 def key_make(if_none: bool) -> None:
     from mekiki.config.cli import audits
@@ -143,7 +143,7 @@ def key_make(if_none: bool) -> None:
     audits.make_key(if_none=if_none)
 
 
-@key.command("rotate", help=_("Replace the signing key; the key before signs for the new one."))
+@key.command("rotate", help=_("Replace the signing key. The previous key signs the new key."))
 @click.option(
     "--lost", is_flag=True, help=_("The private key is permanently lost: it does not sign for the new key.")
 )

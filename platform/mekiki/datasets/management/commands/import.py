@@ -41,7 +41,7 @@ class Command(BaseCommand):
         parser.add_argument("slug", help="address of the dataset")
         parser.add_argument("path", help="folder, zip or image; the worker must be able to read it")
         parser.add_argument(
-            "--wait", action="store_true", help="show progress, and each file that was not taken"
+            "--wait", action="store_true", help="show progress, and each file that was not imported"
         )
         parser.add_argument(
             "--every-page",

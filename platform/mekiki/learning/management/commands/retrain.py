@@ -31,9 +31,9 @@ class Command(BaseCommand):
     """Retrain a dataset's head, or repeat the training of a head. A worker must be running (mekiki up)."""
 
     help = (
-        "Train a new head of a dataset and say whether it is used, and why. With --verify: train a head that "
-        "exists again from its own inputs and compare the digests; exit status 0 for the same digest, 1 for "
-        "another, 2 when it cannot be compared. No head is stored then."
+        "Train a new head of a dataset and show whether it was promoted, and why. With --verify: train an "
+        "existing head again from its inputs and compare the digests; exit status 0 for the same digest, 1 "
+        "for another, 2 if they cannot be compared. With --verify no head is stored."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -45,7 +45,7 @@ class Command(BaseCommand):
             help="repeat the training of this head: its version (with SLUG), or its digest or the "
             "beginning of it (8 digits or more)",
         )
-        parser.add_argument("--no-wait", action="store_true", help="ask for it and return at once")
+        parser.add_argument("--no-wait", action="store_true", help="request it and return at once")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the command. The exit status is 0 if the run succeeded, whether or not the head is promoted.
