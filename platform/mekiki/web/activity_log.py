@@ -17,11 +17,11 @@ from django.utils.translation import ngettext
 from mekiki.accounts.http import number_in
 from mekiki.audit import selectors
 from mekiki.audit.models import Event
+from mekiki.config.csv_files import safe_cell, utc
 from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
 from mekiki.review.blinding import hide
 from mekiki.web import events
-from mekiki.web.csv_files import safe_cell, utc
 
 PAGE = 50
 # Number of events in a downloaded file whose images are looked up in one query.
