@@ -108,11 +108,6 @@ def listed(version: int) -> tuple[str, ...]:
     return LISTED if version > 1 else tuple(name for name in LISTED if name not in SINCE_2)
 
 
-def gettext_noop(text: str) -> str:
-    """Mark a sentence for the translation catalogues without an import of Django."""
-    return text
-
-
 def canonical(value: Any) -> bytes:
     """Return canonical JSON: sorted keys, no spaces, UTF-8. Raises ValueError for NaN and infinities."""
     text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
