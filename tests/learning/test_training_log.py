@@ -13,9 +13,9 @@ from django.utils import translation
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mekiki.learning.training_log import SENTENCES, add, log_in_words, sentence
+from mekiki.learning.messages import TRAINING_LOG
+from mekiki.learning.training_log import add, log_in_words, sentence
 from tests.factories import DatasetFactory, HeadFactory, LabelFactory, TrainingRunFactory, UserFactory
-from workers.heads.log import SENTENCES as OF_HEADS
 
 ROOT = Path(__file__).parents[2]
 TIME = r"\d\d:\d\d:\d\d  "
@@ -33,9 +33,7 @@ def said_by(folder: str) -> set[str]:
 
 
 def test_every_code_that_a_worker_says_has_a_sentence_and_no_sentence_is_left_over() -> None:
-    of_heads = said_by("heads")
-    assert of_heads == set(OF_HEADS)
-    assert of_heads | said_by("stages") | said_by("steps") == set(SENTENCES)
+    assert said_by("heads") | said_by("stages") | said_by("steps") == set(TRAINING_LOG)
 
 
 def test_figures_and_kinds_are_written_as_the_language_writes_them() -> None:
@@ -94,7 +92,7 @@ def test_a_line_stays_a_line_whatever_an_error_says(error: str) -> None:
 @pytest.mark.filterwarnings("ignore:Plural value must be an integer")
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists, max_leaves=5))
 def test_any_values_are_told_somehow(value: Any) -> None:
-    for code in SENTENCES:
+    for code in TRAINING_LOG:
         names = (
             "labels",
             "images",

@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 Values = Mapping[str, Any]
@@ -44,31 +44,49 @@ Text = str | Plural
 Format = Callable[[Any], object] | Plural
 
 
-@dataclass(frozen=True)
-class When:
-    """A sentence that is shown if `condition` is true for the values, or if the value of that name is true."""
-
-    condition: Callable[[Values], object] | str
-    text: Text
-
-    def holds(self, values: Values) -> bool:
-        """Return whether the sentence is shown."""
-        if isinstance(self.condition, str):
-            return bool(values.get(self.condition))
-        return bool(self.condition(values))
+Value = str | Format | tuple[str, Format]
 
 
 @dataclass(frozen=True)
-class Message:
-    """The sentences of one code.
+class Sentence:
+    """One sentence of a message. `condition` says for which values it is shown, None for all.
 
-    `sources` maps a name in the text to the name of the stored value, if the two differ. `formats` maps a name
-    in the text to the format of its value.
+    `values` gives for a name in the text its source (the name of the stored value), its format, or both as a
+    pair. A name that is not in `values` is the name of the stored value.
     """
 
-    sentences: tuple[Text | When, ...]
-    sources: Mapping[str, str]
-    formats: Mapping[str, Format]
+    text: Text
+    condition: Callable[[Values], object] | str | None = None
+    values: Mapping[str, Value] = field(default_factory=dict)
+
+    @property
+    def names(self) -> set[str]:
+        """The names of the values in the text."""
+        forms = (self.text.one, self.text.many) if isinstance(self.text, Plural) else (self.text,)
+        return {name for form in forms for name in _PLACE.findall(form)}
+
+    def source(self, name: str) -> str:
+        """Return the name of the stored value for a name in the text."""
+        given = self.values.get(name)
+        source = given[0] if isinstance(given, tuple) else given
+        return source if isinstance(source, str) else name
+
+    def format(self, name: str) -> Format | None:
+        """Return the format of a value, or None."""
+        given = self.values.get(name)
+        shown = given[1] if isinstance(given, tuple) else given
+        return None if isinstance(shown, str) else shown
+
+    def is_shown(self, values: Values) -> bool:
+        """Return whether the sentence is shown for these values."""
+        if self.condition is None:
+            return True
+        return bool(values.get(self.condition) if isinstance(self.condition, str) else self.condition(values))
+
+
+def when(condition: Callable[[Values], object] | str, text: Text, **values: Value) -> Sentence:
+    """Return a sentence that is shown if `condition` holds, or if the value of that name is true."""
+    return Sentence(text, condition, values)
 
 
 class Messages:
@@ -95,28 +113,21 @@ class Messages:
         self._missing = missing
         self._default = default
         self._marked = frozenset(marked)
-        self._messages: dict[str, Message] = {}
+        self._messages: dict[str, tuple[Sentence, ...]] = {}
         Messages.all[name] = self
 
-    def add(self, code: str, *sentences: Text | When, **values: str | Format | tuple[str, Format]) -> None:
-        """Register a code. Raises ValueError if it is registered already, or if a value is in no sentence.
+    def add(self, code: str, *sentences: Text | Sentence, **values: Value) -> None:
+        """Register a code and its sentences. `values` is for all its sentences (see Sentence).
 
-        A keyword names a value in the sentences and gives its source (the name of the stored value), its
-        format, or both as a pair.
+        Raises ValueError if the code is registered already, or if no sentence has one of the values.
         """
         if code in self._messages:
             raise ValueError(f"{self.name}: the code {code!r} is registered twice")
-        sources, formats = {}, {}
-        for name, given in values.items():
-            source, shown = given if isinstance(given, tuple) else (given, given)
-            if isinstance(source, str):
-                sources[name] = source
-            if not isinstance(shown, str):
-                formats[name] = shown
-        message = Message(sentences, sources, formats)
-        if unknown := set(values) - _places(message):
+        parts = [part if isinstance(part, Sentence) else Sentence(part) for part in sentences]
+        parts = [replace(part, values={**values, **part.values}) for part in parts]
+        if unknown := set(values).union(*(p.values for p in parts)) - set().union(*(p.names for p in parts)):
             raise ValueError(f"{self.name}: no sentence of {code!r} has {sorted(unknown)}")
-        self._messages[code] = message
+        self._messages[code] = tuple(parts)
 
     def __contains__(self, code: object) -> bool:
         return code in self._messages
@@ -124,21 +135,18 @@ class Messages:
     def __iter__(self) -> Iterator[str]:
         return iter(self._messages)
 
-    def texts(self, code: str) -> list[Text]:
-        """Return the texts of a code, including those of conditional sentences. KeyError: unknown code."""
-        return [part.text if isinstance(part, When) else part for part in self._messages[code].sentences]
+    def __getitem__(self, code: str) -> tuple[Sentence, ...]:
+        return self._messages[code]
 
     def needs(self, code: str) -> set[str]:
         """Return the names of the stored values that the sentences of a code show. KeyError: unknown code."""
-        message = self._messages[code]
-        numbers = {text.number for text in self.texts(code) if isinstance(text, Plural)}
-        return numbers | {message.sources.get(name, name) for name in _places(message)}
+        needed = {part.source(name) for part in self[code] for name in part.names}
+        return needed | {part.text.number for part in self[code] if isinstance(part.text, Plural)}
 
     def check(self, code: str, values: Values) -> None:
-        """Raise TypeError if a value cannot be stored: it is no JSON scalar and its code has no format for it."""
-        message = self._messages.get(code)
-        formats = message.formats if message else {}
-        formatted = {message.sources.get(name, name) for name in formats} if message else set()
+        """Raise TypeError for a value that is no JSON scalar, unless the code has a format for it."""
+        parts = self._messages.get(code, ())
+        formatted = {part.source(name) for part in parts for name in part.names if part.format(name)}
         for name, value in values.items():
             if name not in formatted and not _is_scalar(value):
                 kind = type(value).__name__
@@ -150,16 +158,11 @@ class Messages:
         An unknown code, and a message whose values do not fit, is one text with the code and the values.
         """
         values = values or {}
-        message = self._messages.get(code)
-        if message is None:
+        parts = self._messages.get(code)
+        if parts is None:
             return [in_plain(code, values)]
         try:
-            shown = self._shown(message, values, english)
-            return [
-                self._filled(part.text if isinstance(part, When) else part, values, shown, english)
-                for part in message.sentences
-                if not isinstance(part, When) or part.holds(values)
-            ]
+            return [self._filled(part, values, english) for part in parts if part.is_shown(values)]
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
             return [in_plain(code, values)]
 
@@ -167,15 +170,17 @@ class Messages:
         """Return the sentences of a code as one text (see `sentences`)."""
         return join_sentences(self.sentences(code, values, english=english))
 
-    def _shown(self, message: Message, values: Values, english: bool) -> dict[str, object]:
-        shown: dict[str, object] = {}
-        for name in _places(message):
-            source = message.sources.get(name, name)
-            if source in values:
-                shown[name] = self._formatted(message.formats.get(name), name, values[source], english)
-            elif self._missing is not None:
-                shown[name] = self._missing
-        return shown
+    def _filled(self, part: Sentence, values: Values, english: bool) -> str:
+        text = part.text
+        filled = _translated(text, values[text.number] if isinstance(text, Plural) else None, english)
+        shown = {name: self._shown(part, name, values, english) for name in part.names}
+        return filled % shown if shown else filled
+
+    def _shown(self, part: Sentence, name: str, values: Values, english: bool) -> object:
+        source = part.source(name)
+        if source not in values and self._missing is not None:
+            return self._missing
+        return self._formatted(part.format(name), name, values[source], english)
 
     def _formatted(self, form: Format | None, name: str, value: Any, english: bool) -> object:
         if isinstance(form, Plural):
@@ -187,11 +192,6 @@ class Messages:
         elif not _is_scalar(value):
             raise TypeError(f"{name} is no JSON scalar")
         return self._default(value) if self._default else value
-
-    def _filled(self, text: Text, values: Values, shown: Mapping[str, object], english: bool) -> str:
-        number = values[text.number] if isinstance(text, Plural) else None
-        filled = _translated(text, number, english)
-        return filled % shown if _PLACE.search(filled) else filled
 
 
 def in_plain(code: str, values: Values) -> str:
@@ -217,16 +217,6 @@ def join_sentences(sentences: list[str]) -> str:
         space = " " if text and not text.endswith(_FULL_STOP) else ""
         text += space + sentence
     return text
-
-
-def _places(message: Message) -> set[str]:
-    """Return the names of all values in the texts of a message."""
-    places: set[str] = set()
-    for part in message.sentences:
-        text = part.text if isinstance(part, When) else part
-        for form in (text.one, text.many) if isinstance(text, Plural) else (text,):
-            places.update(_PLACE.findall(form))
-    return places
 
 
 def _translated(text: Text, number: Any, english: bool) -> str:
