@@ -158,7 +158,7 @@ def test_every_stage_and_unit_is_offered_for_translation() -> None:
     from pathlib import Path
 
     import workers
-    from mekiki.jobs.progress import STAGES, UNITS
+    from mekiki.jobs.messages import STAGES, UNITS
 
     root = Path(workers.__file__).parent
     sources = "".join(path.read_text() for path in root.rglob("*.py") if "pocket" not in path.parts)

@@ -199,7 +199,7 @@ def in_plain(code: str, values: Values) -> str:
     shown = ", ".join(
         f"{name}={json.dumps(value, ensure_ascii=False, default=str)}" for name, value in values.items()
     )
-    return f"{code} ({shown})" if shown else code
+    return f"{code} ({shown})" if shown else str(code)
 
 
 def printable(value: Any) -> str:
