@@ -8,6 +8,7 @@ from django.db.models.fields.json import KeyTransform
 from mekiki.accounts.models import Role
 from mekiki.audit import signing
 from mekiki.audit.keys import current_key
+from mekiki.config.keyset import page_by
 from mekiki.datasets.models import Image
 from mekiki.exports.models import LabelSet, LabelSetEntry
 from mekiki.learning.models import Champion, Head, Prediction
@@ -29,10 +30,7 @@ def label_sets(dataset: Any, *, before: int | None = None) -> tuple[list[Any], i
         once_critical=KeyTransform("once_critical", "snapshot"),
         machine_by_label=KeyTransform("machine_by_label", "snapshot"),
     )
-    if before is not None:
-        rows = rows.filter(version__lt=before)
-    page = list(rows.order_by("-version")[: PAGE + 1])
-    return page[:PAGE], page[PAGE - 1].version if len(page) > PAGE else None
+    return page_by(rows, "version", PAGE, after=before, descending=True)
 
 
 def human_label_count(dataset: Any) -> int:

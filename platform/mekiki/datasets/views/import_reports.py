@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 
 from mekiki.accounts.http import UserRequest, number_in
 from mekiki.config.csv_files import csv_response, safe_cell
+from mekiki.config.keyset import take
 from mekiki.datasets.access import import_for
 from mekiki.datasets.models import ImportBatch, ImportProblem
 from mekiki.datasets.problems import FULL, explain
@@ -60,8 +61,7 @@ def import_batch(request: UserRequest, slug: str, pk: int) -> HttpResponse:
 def _group(
     batch: ImportBatch, outcome: ImportProblem.Outcome, counts: dict[str, int], limit: int, after: int = 0
 ) -> dict[str, Any]:
-    rows = list(problems_after(batch, after, limit + 1, outcome))
-    more, rows = len(rows) > limit, rows[:limit]
+    rows, more = take(problems_after(batch, after, limit + 1, outcome), limit)
     return {
         "outcome": outcome,
         "title": outcome.label,
