@@ -10,8 +10,8 @@ from mekiki.config import clock
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
 from mekiki.labeling.selectors import current_prompt_set, long_prompts
-from mekiki.learning.models import Champion, EncoderChange, EncodingProblem
-from mekiki.learning.selectors import open_change
+from mekiki.learning.models import EncoderChange, EncodingProblem
+from mekiki.learning.selectors import has_champion, open_change
 from mekiki.web.messages import NOTICES
 
 
@@ -94,7 +94,7 @@ def _is_past(dataset: Dataset, job: Job) -> bool:
         # The import was finished in another way or discarded.
         return not dataset.imports.filter(pk=job.payload.get("batch"), finished_at__isnull=True).exists()
     if job.kind == Kind.REFILL:
-        return not Champion.objects.filter(dataset=dataset).exists()
+        return not has_champion(dataset)
     return (
         job.kind in PASSING and job.finished_at is not None and clock.has_passed(REMEMBERED, job.finished_at)
     )
