@@ -153,11 +153,6 @@ def _encoders(data: dict[str, Any]) -> str:
     return f"{change}: {for_reader(data['error'])}" if data.get("error") else change
 
 
-def known_kinds() -> set[str]:
-    """Return every kind that has a sentence."""
-    return set(EVENTS)
-
-
 def matching(choice: str) -> Q | None:
     """Return the condition on events for a filter value: the code of a group or one kind.
 
