@@ -17,34 +17,34 @@ FINDINGS.add(
 FINDINGS.add(
     "row_moved",
     gettext_noop(
-        "%(table)s: row %(id)s holds what was sealed as row %(other)s (seal %(seal)s): the rows were "
-        "re-ordered."
+        "%(table)s: row %(id)s has the content that was sealed as row %(other)s (seal %(seal)s): the rows were re-ordered."
     ),
 )
 FINDINGS.add("row_order", gettext_noop("%(table)s: row %(id)s is not in the order of the ids."))
-FINDINGS.add("row_extra", gettext_noop("%(table)s: row %(id)s is in the file, but under no seal of it."))
+FINDINGS.add("row_extra", gettext_noop("%(table)s: row %(id)s is in the file, but no seal covers it."))
 FINDINGS.add(
     "rows_differ",
     gettext_noop(
-        "%(table)s: the rows %(first)s to %(last)s are not what seal %(seal)s was made over. Which row "
-        "differs cannot be said, because the hashes kept for the seal were changed too."
+        "%(table)s: the rows %(first)s to %(last)s differ from the rows that seal %(seal)s covers. The row that differs cannot be identified, because the hashes stored for the seal were changed too."
     ),
 )
 FINDINGS.add(
     "leaves", gettext_noop("The hashes kept for the rows of seal %(seal)s are missing or were changed.")
 )
 FINDINGS.add("seal_missing", gettext_noop("Seal %(seal)s is missing."))
-FINDINGS.add("seal_changed", gettext_noop("Seal %(seal)s was changed: its signature does not fit."))
+FINDINGS.add("seal_changed", gettext_noop("Seal %(seal)s was changed: its signature is not valid."))
 FINDINGS.add("seal_chain", gettext_noop("Seal %(seal)s does not follow from the seal before it."))
 FINDINGS.add("seal_range", gettext_noop("Seal %(seal)s covers rows that another seal covers."))
 FINDINGS.add(
     "seal_table",
-    gettext_noop("Seal %(seal)s is of “%(table)s”, which is unknown here: its rows were not checked."),
+    gettext_noop(
+        "Seal %(seal)s covers the table “%(table)s”, which is unknown here: its rows were not checked."
+    ),
 )
-FINDINGS.add("log_root", gettext_noop("The root over all seals up to seal %(seal)s is another one."))
+FINDINGS.add("log_root", gettext_noop("The root over all seals up to seal %(seal)s differs."))
 FINDINGS.add(
     "head",
-    gettext_noop("Seal %(seal)s is not the one whose head was given: seals were made again, or are missing."),
+    gettext_noop("Seal %(seal)s does not match the given head: seals were created again, or are missing."),
 )
 FINDINGS.add(
     "row_unproven", gettext_noop("%(table)s: the proof does not lead from row %(id)s to seal %(seal)s.")
@@ -58,9 +58,7 @@ FINDINGS.add(
         "The proof does not show that the head of seal %(seal)s is a beginning of the head of seal %(head)s."
     ),
 )
-FINDINGS.add(
-    "head_absent", gettext_noop("The proof says nothing about the head of seal %(seal)s that was given.")
-)
+FINDINGS.add("head_absent", gettext_noop("The proof does not cover the given head of seal %(seal)s."))
 FINDINGS.add(
     "key_unknown", gettext_noop("Seal %(seal)s names a key that is not among the keys of the platform.")
 )
@@ -68,8 +66,7 @@ FINDINGS.add("key_link", gettext_noop("The key %(fingerprint)s replaced another,
 FINDINGS.add(
     "key_other",
     gettext_noop(
-        "The seals after seal %(seal)s are signed by another key than the one you gave: its fingerprint is "
-        "%(fingerprint)s."
+        "The seals after seal %(seal)s are signed with a different key than you gave. Its fingerprint is %(fingerprint)s."
     ),
 )
 FINDINGS.add(

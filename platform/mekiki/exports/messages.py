@@ -32,17 +32,17 @@ PROBLEMS.add(
 PROBLEMS.add(
     "other_key",
     gettext_noop(
-        "The label set was signed by another key than the one you gave: its fingerprint is %(fingerprint)s."
+        "The label set was signed with a different key. The fingerprint of that key is %(fingerprint)s."
     ),
 )
-PROBLEMS.add("contents", gettext_noop("%(name)s does not hold what it should: %(why)s."))
+PROBLEMS.add("contents", gettext_noop("The content of %(name)s is not valid: %(why)s."))
 PROBLEMS.add("row", gettext_noop("Row %(row)s of labels.jsonl: %(why)s."))
 PROBLEMS.add("order", gettext_noop("Row %(row)s of labels.jsonl is out of order, or its image occurs twice."))
 PROBLEMS.add("table", gettext_noop("Row %(row)s of labels.csv does not agree with labels.jsonl."))
 PROBLEMS.add("image", gettext_noop("Row %(row)s of labels.jsonl names an image file that is not in the zip."))
-PROBLEMS.add("keys", gettext_noop("keys.json does not hold what it should: %(why)s."))
-PROBLEMS.add("seals", gettext_noop("seals.jsonl does not hold what it should: %(why)s."))
-PROBLEMS.add("unsealed", gettext_noop("Row %(row)s of labels.jsonl: its decision has no place under a seal."))
+PROBLEMS.add("keys", gettext_noop("The content of keys.json is not valid: %(why)s."))
+PROBLEMS.add("seals", gettext_noop("The content of seals.jsonl is not valid: %(why)s."))
+PROBLEMS.add("unsealed", gettext_noop("Row %(row)s of labels.jsonl: no seal covers its decision."))
 PROBLEMS.add("seal_signature", gettext_noop("Seal %(seal)s is not signed by one of the keys in keys.json."))
 PROBLEMS.add(
     "seal_rows",
@@ -51,5 +51,5 @@ PROBLEMS.add(
     ),
 )
 PROBLEMS.add("seal_log", gettext_noop("Seal %(seal)s does not lead to the root over all seals."))
-PROBLEMS.add("count", gettext_noop("The manifest says %(expected)s %(what)s, but there are %(found)s."))
+PROBLEMS.add("count", gettext_noop("The manifest lists %(expected)s %(what)s, but there are %(found)s."))
 PROBLEMS.add("more", gettext_noop("There are more problems; the first %(shown)s are shown."))

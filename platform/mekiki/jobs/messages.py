@@ -45,14 +45,12 @@ SHORTAGES = Messages("shortages of disk space")
 SHORTAGES.add(
     disk.FULL,
     gettext_noop(
-        "Waits: the disk is nearly full. What was stored is kept. It goes on by itself when there is room "
-        "again."
+        "Waits: the disk is nearly full. Stored data is kept. It resumes automatically when there is free space again."
     ),
 )
 SHORTAGES.add(
     disk.READ_ONLY,
     gettext_noop(
-        "Waits: the folder of the files cannot be written. What was stored is kept. It goes on by itself "
-        "when the folder can be written again."
+        "Waits: the folder of the files cannot be written. Stored data is kept. It resumes automatically when the folder can be written again."
     ),
 )

@@ -31,9 +31,7 @@ REASONS.add(
     name="encoder",
 )
 REASONS.add("for_encoder", gettext_noop("Made for the encoder %(name)s."), name="encoder")
-REASONS.add(
-    "taken_back", gettext_noop("The change of the encoder was taken back: %(name)s again."), name="encoder"
-)
+REASONS.add("taken_back", gettext_noop("The change of the encoder was reverted to %(name)s."), name="encoder")
 REASONS.add(
     "labels_changed",
     gettext_noop("Labels were added or archived since the head in use was made: it had to be replaced."),
@@ -61,8 +59,7 @@ REASONS.add(
 REASONS.add(
     "worse_on_audit",
     gettext_noop(
-        "Not used: on %(n)d audited images it is right %(challenger)d times, the head in use %(champion)d "
-        "times; a difference like this is rarely chance (p = %(p).3f)."
+        "Not used: the head in use is better. On %(n)d audited images the new head is right %(challenger)d times, the head in use %(champion)d times; a difference like this is rarely chance (p = %(p).3f)."
     ),
     n="audited",
     challenger="challenger_right",
@@ -87,16 +84,14 @@ REASONS.add(
 REASONS.add(
     "no_labels",
     gettext_noop(
-        "Nothing to learn from yet: no image outside the audit sample has a confirmed label. Review some "
-        "images, then retrain."
+        "Training is not possible yet: no image outside the audit sample has a confirmed label. Review some images, then retrain."
     ),
 )
 REASONS.add("no_embeddings", gettext_noop("No image has an embedding yet. Bring in images first."))
 REASONS.add(
     "encoding_first",
     gettext_noop(
-        "The weights of the encoder were replaced on this machine: the images are embedded anew first, and "
-        "the head in use stays until then. The encoder's page tells how far that is."
+        "The weights of the encoder were replaced on this machine. The images are embedded again first, and the head in use stays until then. The page of the encoder shows the progress."
     ),
 )
 REASONS.add(
@@ -108,8 +103,8 @@ REASONS.add(
 )
 REASONS.add(
     "by_hand",
-    when(lambda v: not v.get("user"), gettext_noop("Chosen by hand.")),
-    when("user", gettext_noop("Chosen by hand, by %(user)s.")),
+    when(lambda v: not v.get("user"), gettext_noop("Chosen manually.")),
+    when("user", gettext_noop("Chosen manually by %(user)s.")),
 )
 REASONS.add("failed", gettext_noop("The run failed: %(error)s"), error=for_reader)
 REASONS.add("cancelled", gettext_noop("The run was cancelled. The head in use stays."))
@@ -131,8 +126,8 @@ TRAINING_LOG.add("tried_again", gettext_noop("Tried again: attempt %(n)s."), n=(
 TRAINING_LOG.add(
     "learning_from",
     ngettext_noop(
-        "%(labels)s label to learn from; %(images)s images have an embedding.",
-        "%(labels)s labels to learn from; %(images)s images have an embedding.",
+        "%(labels)s label is used for training; %(images)s images have an embedding.",
+        "%(labels)s labels are used for training; %(images)s images have an embedding.",
         "labels",
     ),
     labels=count,
@@ -146,8 +141,8 @@ TRAINING_LOG.add(
 TRAINING_LOG.add(
     "decisions_differ",
     ngettext_noop(
-        "About %(shown)s image people differ: it counts for each label by its share of the decisions.",
-        "About %(shown)s images people differ: they count for each label by its share of the decisions.",
+        "Reviewers disagree about %(shown)s image: it counts for each label by its share of the decisions.",
+        "Reviewers disagree about %(shown)s images: they count for each label by its share of the decisions.",
         "images",
     ),
     shown=("images", count),
@@ -164,7 +159,7 @@ TRAINING_LOG.add(
 )
 TRAINING_LOG.add(
     "verdict",
-    when(lambda v: v["promoted"], gettext_noop("Put in use. %(why)s")),
+    when(lambda v: v["promoted"], gettext_noop("Promoted. %(why)s")),
     when(lambda v: not v["promoted"], gettext_noop("The head in use stays. %(why)s")),
     why=("reason", _reason),
 )
@@ -182,8 +177,8 @@ TRAINING_LOG.add(
 TRAINING_LOG.add(
     "unlabelled",
     ngettext_noop(
-        "%(n)s label has no image to learn from yet: only its prompts are used.",
-        "%(n)s labels have no image to learn from yet: only their prompts are used.",
+        "%(n)s label has no image for training yet: only its prompts are used.",
+        "%(n)s labels have no image for training yet: only their prompts are used.",
         "classes",
     ),
     n=("classes", count),
@@ -199,7 +194,7 @@ TRAINING_LOG.add(
     "candidate",
     when(
         lambda v: v["gap"] > 0,
-        gettext_noop("“%(kind)s”: cross-validated log-loss %(loss)s, %(gap)s ± %(error)s behind the best."),
+        gettext_noop("“%(kind)s”: cross-validated log-loss %(loss)s, %(gap)s ± %(error)s above the best."),
         gap=decimal,
         error=("gap_error", decimal),
     ),
@@ -213,7 +208,7 @@ TRAINING_LOG.add(
 )
 TRAINING_LOG.add(
     "usual_stays",
-    gettext_noop("The usual kind stays: the best is ahead of it by no more than two standard errors."),
+    gettext_noop("The usual kind stays: the best kind is better by no more than two standard errors."),
 )
 TRAINING_LOG.add(
     "text_scale",
@@ -225,9 +220,7 @@ TRAINING_LOG.add(
 TRAINING_LOG.add(
     "cross_validated",
     gettext_noop(
-        "On the reviewed labels, cross-validated: agreement %(agreement)s (prompts alone %(prompts)s), "
-        "log-loss %(loss)s, calibration error %(error)s. These are hard images: it is no estimate of "
-        "accuracy."
+        "On the reviewed labels, cross-validated: accuracy %(agreement)s (prompts alone %(prompts)s), log-loss %(loss)s, calibration error %(error)s. These images are hard: the figures do not estimate the accuracy on all images."
     ),
     agreement=("cv_accuracy", percent),
     prompts=("zero_shot_reviewed_accuracy", percent),
@@ -264,29 +257,25 @@ REPETITIONS = Messages("repeated trainings")
 _RELABELLED = when(
     "relabelled",
     gettext_noop(
-        "The labels on record do not have the digest that was noted when it was trained: a label was renamed "
-        "since, or the record was changed."
+        "The labels on record do not have the digest that was recorded at training: a label was renamed since, or the record was changed."
     ),
 )
-REPETITIONS.add(
-    "same", gettext_noop("The training was repeated to the same digest, %(digest)s."), _RELABELLED
-)
+REPETITIONS.add("same", gettext_noop("The repeated training gave the same digest, %(digest)s."), _RELABELLED)
 REPETITIONS.add(
     "different",
     when(
         "altered",
         gettext_noop(
-            "The stored weights do not have the digest %(digest)s that was noted when they were made: they "
-            "were changed since."
+            "The digest of the stored weights differs from the recorded digest %(digest)s: they were changed since."
         ),
     ),
     when(
         _is_other_digest,
-        gettext_noop("The training was repeated to another digest: %(computed)s instead of %(digest)s."),
+        gettext_noop("The repeated training gave a different digest: %(computed)s instead of %(digest)s."),
     ),
     when(
         lambda v: v.get("altered") and not _is_other_digest(v),
-        gettext_noop("Repeating the training gives the noted digest."),
+        gettext_noop("Repeating the training gives the recorded digest."),
     ),
     when(
         _is_other_code,
@@ -300,15 +289,14 @@ REPETITIONS.add(
     when(
         "reembedded",
         gettext_noop(
-            "The embeddings were removed since and computed anew, which may change their last digits."
+            "The embeddings were removed since and computed again, which may slightly change the numbers."
         ),
     ),
     _RELABELLED,
     when(
         _is_unexplained,
         gettext_noop(
-            "By what is on record nothing changed since: either the head was not made from these labels, or "
-            "this worker computes other last digits (another processor, or other versions of its libraries)."
+            "The records show no later change. Either the head was not trained on these labels, or this worker computes slightly different numbers (another processor, or other versions of its libraries)."
         ),
     ),
 )
@@ -320,8 +308,7 @@ OBSTACLES.add("encoder_gone", gettext_noop("The encoder %(name)s cannot be loade
 OBSTACLES.add(
     "encoder_other",
     gettext_noop(
-        "The weights behind %(name)s are others now (%(now)s…) than those it was made with (%(then)s…), or "
-        "this worker computes in another precision."
+        "The weights of %(name)s (now %(now)s…) differ from the weights at training (%(then)s…), or this worker computes with another precision."
     ),
     now=_beginning,
     then=_beginning,
@@ -344,7 +331,7 @@ OBSTACLES.add(
     ),
     n="missing",
 )
-OBSTACLES.add("labels_gone", gettext_noop("Labels that it tells apart are no longer on record."))
+OBSTACLES.add("labels_gone", gettext_noop("Some labels of this head are no longer on record."))
 OBSTACLES.add("prompts_gone", gettext_noop("Its prompts are no longer complete: %(error)s"))
 
 # -- searches by text (search/texts.py) ---------------------------------------------------------------------
@@ -352,7 +339,7 @@ OBSTACLES.add("prompts_gone", gettext_noop("Its prompts are no longer complete: 
 SEARCHES = Messages("searches by text", missing="?")
 SEARCHES.add(
     "empty",
-    gettext_noop("There is nothing to search for in this text. Write what should be seen in the images."),
+    gettext_noop("This text contains no word to search for. Describe what the images should show."),
 )
 SEARCHES.add(
     "long", gettext_noop("This text is too long to search for: at most %(most)d characters fit. Shorten it.")
@@ -360,8 +347,7 @@ SEARCHES.add(
 SEARCHES.add(
     "too_long",
     gettext_noop(
-        "The encoder cannot read this text to its end: it has %(count)s tokens, and %(most)s fit. Nothing "
-        "was searched for. Shorten it."
+        "The encoder cannot read the whole text: it has %(count)s tokens, and %(most)s fit. Nothing was searched for. Shorten it."
     ),
 )
 SEARCHES.add(
@@ -374,17 +360,13 @@ SEARCHES.add(
 SEARCHES.add(
     "other_weights",
     gettext_noop(
-        "The encoder's weights on the worker are not those that the images were embedded with, so texts and "
-        "images cannot be compared. The images are being embedded anew; texts can be searched for when that "
-        "is done."
+        "The encoder's weights on the worker differ from the weights that embedded the images, so texts and images cannot be compared. The images are being embedded again; after that you can search by text."
     ),
 )
 SEARCHES.add(
     "other_vectors",
     gettext_noop(
-        "The search worker computes other vectors from the same weights than those on record, so texts and "
-        "images cannot be compared. The gallery and its filters work, and so does “More like this”. Tell the "
-        "person who runs this installation: the page of the encoder says more."
+        "The search worker computes different vectors from the same weights than recorded, so texts and images cannot be compared. The gallery, its filters and “More like this” work. Tell the person who runs this installation; the page of the encoder shows details."
     ),
 )
 SEARCHES.add("busy", gettext_noop("Too many searches wait for an answer. Wait a moment, then search again."))

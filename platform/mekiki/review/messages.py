@@ -16,13 +16,12 @@ STATION.add(
 )
 STATION.add(
     "type_again",
-    gettext_noop("No image was there yet, or another one came. Nothing was recorded; type again."),
+    gettext_noop("The image was not shown yet, or another image appeared. Nothing was recorded; type again."),
 )
 STATION.add(
     "flag_lost",
     gettext_noop(
-        "Another image came while you wrote the note. Nothing was recorded; look for the first one among the "
-        "images."
+        "Another image appeared while you wrote the note. Nothing was recorded; look for the previous image in the gallery."
     ),
 )
 STATION.add("prediction", gettext_noop("Predicted: {label}, {percent} %"))
@@ -30,7 +29,7 @@ STATION.add("prediction_uncalibrated", gettext_noop("Predicted: {label}, {percen
 STATION.add("uncalibrated", gettext_noop("uncalibrated"))
 STATION.add(
     "uncalibrated_why",
-    gettext_noop("Not calibrated yet: the number says which label fits best, not how often it is right."),
+    gettext_noop("Not calibrated yet: the number shows which label fits best, not how often it is right."),
 )
 STATION.add(
     "calibrated_why", gettext_noop("Calibrated: of images with this number, about as many are right.")
@@ -39,7 +38,9 @@ STATION.add("runner_up", gettext_noop("Second: {label}"))
 STATION.add("none_predicted", gettext_noop("Nothing is predicted for this image yet. Choose a label."))
 STATION.add(
     "blind",
-    gettext_noop("No prediction is shown for this one, so that your answer can be used to measure accuracy."),
+    gettext_noop(
+        "No prediction is shown for this image, so that your answer can be used to measure accuracy."
+    ),
 )
 STATION.add("confirm", gettext_noop("Confirm: {label}"))
 STATION.add("predicted_badge", gettext_noop("predicted"))
@@ -49,16 +50,24 @@ STATION.add("answered_confirm", gettext_noop("Confirmed: {label}"))
 STATION.add("answered_correct", gettext_noop("Answered: {label}"))
 STATION.add("answered_skip", gettext_noop("Skipped"))
 STATION.add("answered_flag", gettext_noop("Flagged"))
-STATION.add("undone", gettext_noop("Undone. The image is back."))
+STATION.add("undone", gettext_noop("Undone. The image is shown again."))
 STATION.add(
     "undone_elsewhere",
     gettext_noop("Undone. Another reviewer has the image now, or it needs no further decision."),
 )
-STATION.add("undo_wait", gettext_noop("There is no connection. Undo when it is back; your answers are kept."))
+STATION.add(
+    "undo_wait",
+    gettext_noop("There is no connection. Undo when the connection returns; your answers are kept."),
+)
 STATION.add("nothing_to_undo", gettext_noop("There is no answer left to undo."))
 STATION.add("saved", gettext_noop("All answers saved"))
 STATION.add("sending", gettext_noop("Sending: {n}"))
-STATION.add("offline", gettext_noop("No connection. Kept on this device and sent when it is back: {n}"))
+STATION.add(
+    "offline",
+    gettext_noop(
+        "No connection. Your answers are kept on this device and sent when the connection returns: {n}"
+    ),
+)
 STATION.add(
     "login",
     gettext_noop("You are no longer logged in. Log in again; your answers are kept on this device: {n}"),
@@ -66,10 +75,13 @@ STATION.add(
 STATION.add("not_kept", gettext_noop("One answer was not recorded: {reason}"))
 STATION.add(
     "late",
-    gettext_noop("That image had passed to another reviewer meanwhile. Your answer is kept as a decision."),
+    gettext_noop(
+        "This image had passed to another reviewer in the meantime. Your answer is kept as a decision."
+    ),
 )
 STATION.add(
-    "lost", gettext_noop("While you were away, the image passed to another reviewer. Here is the next one.")
+    "lost",
+    gettext_noop("While you were away, the image passed to another reviewer. The next image is shown."),
 )
 STATION.add("empty_title", gettext_noop("Nothing to review right now"))
 STATION.add("error", gettext_noop("The server could not be reached. Trying again…"))
@@ -88,15 +100,13 @@ SEARCH_PROBLEMS = Messages("problems of a search")
 SEARCH_PROBLEMS.add(
     "nothing_embedded",
     gettext_noop(
-        "No image of this dataset has an embedding yet, so none can be found by what it shows. They are "
-        "computed by themselves after an import; then search again. Filters work meanwhile."
+        "No image of this dataset has an embedding yet, so search by content is not possible. Embeddings are computed automatically after an import; then search again. Filters work now."
     ),
 )
 SEARCH_PROBLEMS.add(
     "blind",
     gettext_noop(
-        "This image belongs to the audit sample and has not been judged yet: images like it would give away "
-        "what the model thinks of it. Search again once it has been judged."
+        "This image belongs to the audit sample and has not been judged yet. Similar images would reveal the prediction of the model. Search again once it has been judged."
     ),
 )
 SEARCH_PROBLEMS.add(
@@ -109,8 +119,7 @@ SEARCH_PROBLEMS.add(
 SEARCH_PROBLEMS.add(
     "too_slow",
     gettext_noop(
-        "Searching took too long and was stopped. Narrow the filters down, or search again once the search "
-        "index is built."
+        "The search took too long and was stopped. Use more filters, or search again when the search index is ready."
     ),
 )
 

@@ -68,7 +68,7 @@ def detail(event: Event) -> str:
     if event.kind in {"training.finished", "head.promoted"} and data.get("reason"):
         return reasons.sentence(data["reason"])
     if event.kind == "images.imported":
-        return _("%(added)s added, %(duplicates)s already there, %(rejected)s refused") % {
+        return _("%(added)s added, %(duplicates)s duplicates, %(rejected)s not imported") % {
             "added": data.get("added", 0),
             "duplicates": data.get("duplicates", 0),
             "rejected": data.get("rejected", 0),

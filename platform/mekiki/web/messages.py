@@ -33,7 +33,7 @@ EVENTS.add("dataset.settings_changed", gettext_noop("Settings changed"))
 EVENTS.add("window.estimated", gettext_noop("Pixel window estimated from images"))
 EVENTS.add("window.changed", gettext_noop("Pixel window changed"))
 EVENTS.add("images.imported", gettext_noop("Images imported"))
-EVENTS.add("import.limit_reached", gettext_noop("A limit of storage was reached"))
+EVENTS.add("import.limit_reached", gettext_noop("A storage limit was reached"))
 EVENTS.add("dataset.limits_changed", gettext_noop("Limits of storage of the dataset changed"))
 EVENTS.add("site.limits_changed", gettext_noop("Limits of storage of the platform changed"))
 EVENTS.add("images.metadata_changed", gettext_noop("Metadata of images changed"))
@@ -46,35 +46,38 @@ EVENTS.add("prompts.saved", gettext_noop("Prompts saved"))
 EVENTS.add("decision.recorded", gettext_noop("Answer: %(kind)s"), kind=_decision_kind)
 EVENTS.add("audit.retired", gettext_noop("Audit labels retired into training"))
 EVENTS.add("queue.filled", gettext_noop("Images chosen for review"))
-EVENTS.add("queue.asked_again", gettext_noop("Image with a confirmed label asked about again"))
-EVENTS.add("queue.put_back", gettext_noop("Flagged image put back into the queue"))
-EVENTS.add("training.requested", gettext_noop("Training asked for"))
+EVENTS.add("queue.asked_again", gettext_noop("New review requested for an image with a confirmed label"))
+EVENTS.add("queue.put_back", gettext_noop("Flagged image returned to the queue"))
+EVENTS.add("training.requested", gettext_noop("Training requested"))
 EVENTS.add("training.finished", gettext_noop("Training finished"))
 EVENTS.add("head.trained", gettext_noop("Head trained"))
-EVENTS.add("head.chosen", gettext_noop("Head chosen by hand"))
-EVENTS.add("head.promoted", gettext_noop("Head put into use"))
+EVENTS.add("head.chosen", gettext_noop("Head chosen manually"))
+EVENTS.add("head.promoted", gettext_noop("Head promoted"))
 EVENTS.add("head.verified", gettext_noop("Training of a head repeated"))
-EVENTS.add("encoder.change_requested", gettext_noop("Change of the encoder asked for"))
+EVENTS.add("encoder.change_requested", gettext_noop("Change of the encoder requested"))
 EVENTS.add("encoder.prepared", gettext_noop("Encoder prepared"))
 EVENTS.add("encoder.change_failed", gettext_noop("Change of the encoder failed"))
-EVENTS.add("encoder.change_cancelled", gettext_noop("Change of the encoder given up"))
-EVENTS.add("encoder.switch_requested", gettext_noop("Switch of the encoder asked for"))
+EVENTS.add("encoder.change_cancelled", gettext_noop("Change of the encoder cancelled"))
+EVENTS.add("encoder.switch_requested", gettext_noop("Switch of the encoder requested"))
 EVENTS.add("encoder.switched", gettext_noop("Encoder switched over"))
 EVENTS.add("encoder.take_back_requested", gettext_noop("Revert to the previous encoder requested"))
-EVENTS.add("encoder.taken_back", gettext_noop("Change of the encoder taken back"))
-EVENTS.add("encoder.removal_requested", gettext_noop("Removal of embeddings asked for"))
+EVENTS.add("encoder.taken_back", gettext_noop("Change of the encoder reverted"))
+EVENTS.add("encoder.removal_requested", gettext_noop("Removal of embeddings requested"))
 EVENTS.add("encoder.embeddings_removed", gettext_noop("Embeddings removed"))
 EVENTS.add("schedule.set", gettext_noop("Schedule of training set"))
 EVENTS.add("schedule.cleared", gettext_noop("Schedule of training switched off"))
-EVENTS.add("label_set.requested", gettext_noop("Label set asked for"))
+EVENTS.add("label_set.requested", gettext_noop("Label set requested"))
 EVENTS.add("label_set.frozen", gettext_noop("Label set frozen"))
 EVENTS.add("label_set.downloaded", gettext_noop("Label set downloaded"))
 EVENTS.add(
-    "label_set.file_changed", gettext_noop("File of a label set is not as it was frozen: not given out")
+    "label_set.file_changed",
+    gettext_noop("File of a label set differs from its frozen content: not delivered"),
 )
-EVENTS.add("image.file_changed", gettext_noop("File of an image is not as it was imported: not given out"))
+EVENTS.add(
+    "image.file_changed", gettext_noop("File of an image differs from its imported content: not delivered")
+)
 EVENTS.add("member.role_set", gettext_noop("%(user)s is %(role)s now"), role=_role)
-EVENTS.add("member.removed", gettext_noop("%(user)s is no member any more"))
+EVENTS.add("member.removed", gettext_noop("%(user)s is no longer a member"))
 EVENTS.add("signing_key.made", gettext_noop("Signing key made"))
 EVENTS.add("signing_key.registered", gettext_noop("Signing key of an older version taken over"))
 EVENTS.add("signing_key.rotated", gettext_noop("Signing key replaced; the key before signed for it"))
@@ -82,17 +85,17 @@ EVENTS.add("signing_key.replaced", gettext_noop("Lost signing key replaced"))
 EVENTS.add("seal.time_stamped", gettext_noop("Time stamp of a seal kept"))
 EVENTS.add("seal.head_mailed", gettext_noop("Head of a seal mailed"))
 EVENTS.add("seal.recipients_changed", gettext_noop("Recipients of the heads of seals changed"))
-EVENTS.add("site.mail_failed", gettext_noop("A mail could not be sent and was given up"))
-EVENTS.add("seals.differ", gettext_noop("Rows are not as they were sealed"))
+EVENTS.add("site.mail_failed", gettext_noop("A mail could not be sent and is not tried again"))
+EVENTS.add("seals.differ", gettext_noop("Rows have changed since they were sealed"))
 EVENTS.add("site.time_zone_set", gettext_noop("Time zone of the site set"))
 EVENTS.add("user.created", gettext_noop("User created"))
 EVENTS.add("user.name_shared", gettext_noop("The user name %(name)s is like another user’s, %(other)s"))
 EVENTS.add("user.logged_in", gettext_noop("Logged in"))
 EVENTS.add("user.confirmed", gettext_noop("Confirmed before a sensitive act"))
-EVENTS.add("user.reset_requested", gettext_noop("Link for a lost password asked for"))
+EVENTS.add("user.reset_requested", gettext_noop("Link for a lost password requested"))
 EVENTS.add("user.password_reset_by_mail", gettext_noop("Password changed by a link in a mail"))
 EVENTS.add("user.mail_changed", gettext_noop("Mail address changed"))
-EVENTS.add("user.mail_asked", gettext_noop("Another mail address asked for"))
+EVENTS.add("user.mail_asked", gettext_noop("Change of the mail address requested"))
 EVENTS.add("user.all_sessions_ended", gettext_noop("All sessions of a user ended by an admin"))
 EVENTS.add("user.sessions_ended", gettext_noop("Other sessions logged out"))
 EVENTS.add("user.made_admin", gettext_noop("Made an admin of the platform"))
@@ -120,22 +123,22 @@ EVENTS.add("site.second_factor_optional", gettext_noop("Second factor no longer 
 EVENTS.add("user.factors_reset", gettext_noop("Second factors removed by an admin"))
 EVENTS.add("user.logged_out", gettext_noop("Logged out"))
 EVENTS.add("user.login_failed", gettext_noop("Wrong password"))
-EVENTS.add("user.login_slowed", gettext_noop("Too many wrong passwords: logging in is slowed down"))
+EVENTS.add("user.login_slowed", gettext_noop("Too many wrong passwords: logins are limited for a while"))
 EVENTS.add("user.password_changed", gettext_noop("Own password changed"))
-EVENTS.add("user.password_reset", gettext_noop("Password set anew by an admin"))
+EVENTS.add("user.password_reset", gettext_noop("Password reset by an admin"))
 EVENTS.add("user.deactivated", gettext_noop("User deactivated"))
-EVENTS.add("user.reactivated", gettext_noop("User let in again"))
+EVENTS.add("user.reactivated", gettext_noop("User reactivated"))
 EVENTS.add("user.creation_allowed", gettext_noop("User may create datasets"))
 EVENTS.add("user.creation_withdrawn", gettext_noop("User may not create datasets any more"))
 
 # What happened to a job. Its event also names the kind of job.
 JOB_ACTS = Messages("acts of jobs")
-JOB_ACTS.add("job.queued", gettext_noop("asked for"))
+JOB_ACTS.add("job.queued", gettext_noop("requested"))
 JOB_ACTS.add("job.retried", gettext_noop("tried again"))
 JOB_ACTS.add("job.succeeded", gettext_noop("done"))
 JOB_ACTS.add("job.failed", gettext_noop("failed"))
 JOB_ACTS.add("job.cancelled", gettext_noop("cancelled"))
-JOB_ACTS.add("job.cancel_requested", gettext_noop("asked to stop"))
+JOB_ACTS.add("job.cancel_requested", gettext_noop("stop requested"))
 for _act in JOB_ACTS:
     EVENTS.add(_act, "%(kind)s:", *JOB_ACTS[_act], kind=_job_kind)
 
@@ -155,21 +158,21 @@ NOTICES.add(
     when("error", "%(error)s"),
     when(
         lambda v: not v["error"],
-        gettext_noop("The reason was not recorded; the server's log may tell."),
+        gettext_noop("The reason was not recorded; see the server's log."),
     ),
     gettext_noop("See what ran"),
 )
 NOTICES.add(
     "prepared_encoder",
     gettext_noop("The encoder %(name)s is ready to be switched over to"),
-    gettext_noop("An admin compares it with the one in use, then switches over or gives it up."),
+    gettext_noop("An admin compares it with the encoder in use, then switches over or cancels the change."),
     gettext_noop("See the figures"),
 )
 NOTICES.add(
     "unreadable",
     ngettext_noop("%(n)d image could not be read", "%(n)d images could not be read"),
     gettext_noop(
-        "They stay in the dataset without a prediction and are not asked about. Send them again as PNG or JPEG."
+        "They stay in the dataset without a prediction and are not reviewed. Send them again as PNG or JPEG."
     ),
     gettext_noop("See the models"),
 )

@@ -33,8 +33,7 @@ KINDS_OF_FILE.add("folder", gettext_noop("folder"))
 KINDS_OF_FILE.add("link", gettext_noop("link"))
 
 _ASK_FOR_ROOM = gettext_noop(
-    "Ask an admin of the platform for a higher limit, then import the files again: images that are stored "
-    "already are passed over."
+    "Ask an admin of the platform for a higher limit, then import the files again: images that are already stored are skipped."
 )
 _SEND_AGAIN = gettext_noop("Import what has arrived, then send this file again.")
 
@@ -47,7 +46,7 @@ PROBLEMS.add(
 )
 PROBLEMS.add(
     "not_an_image",
-    gettext_noop("This is not an image, whatever its name says."),
+    gettext_noop("This file is not an image, although its name suggests one."),
     gettext_noop("Take it out, or export it as JPEG, PNG, WebP, BMP, TIFF or GIF."),
 )
 PROBLEMS.add(
@@ -57,12 +56,12 @@ PROBLEMS.add(
 )
 PROBLEMS.add(
     "svg",
-    gettext_noop("This is an SVG drawing; only photographs and other pixel images are taken."),
+    gettext_noop("This is an SVG drawing; only photographs and other pixel images can be imported."),
     gettext_noop("Export it as PNG and import that."),
 )
 PROBLEMS.add(
     "truncated",
-    gettext_noop("The image ends before it is complete."),
+    gettext_noop("The image data ends too early."),
     gettext_noop("The copy was cut short. Copy it again from the source."),
 )
 PROBLEMS.add(
@@ -84,8 +83,7 @@ PROBLEMS.add(
         "The worker ended unexpectedly, several times, while it read this file. The file was left out."
     ),
     gettext_noop(
-        "Open it in an image viewer, save it again as PNG or JPEG, and import that. If it is an ordinary "
-        "image, the worker may have too little memory: tell the person who runs this installation."
+        "Open it in an image viewer, save it again as PNG or JPEG, and import that file. If it is an ordinary image, the worker may have too little memory: tell the person who runs this installation."
     ),
 )
 PROBLEMS.add(
@@ -124,7 +122,9 @@ PROBLEMS.add(
 )
 PROBLEMS.add(
     "linked_folder",
-    gettext_noop("This is a link to another folder, and links are not followed. No image was taken from it."),
+    gettext_noop(
+        "This is a link to another folder, and links are not followed. No image was imported from it."
+    ),
     gettext_noop("Import the other folder by itself, or mount it in this place."),
 )
 PROBLEMS.add(
@@ -140,7 +140,7 @@ PROBLEMS.add(
 )
 PROBLEMS.add(
     "unreadable_folder",
-    gettext_noop("The folder could not be read from the disk. No image was taken from it."),
+    gettext_noop("The folder could not be read from the disk. No image was imported from it."),
     gettext_noop("Let the platform's system user read it, then import again."),
 )
 PROBLEMS.add(
@@ -151,15 +151,14 @@ PROBLEMS.add(
 PROBLEMS.add(
     "folder_passed_over",
     gettext_noop(
-        "Folders of this kind belong to the system (recycle bin, snapshot, thumbnails, hidden). Files in it "
-        "that were not taken: %(count)s."
+        "Folders of this kind belong to the system (recycle bin, snapshot, thumbnails, hidden). Files in them that were not imported: %(count)s."
     ),
     gettext_noop("If it holds images you need, rename the folder and import it."),
 )
 PROBLEMS.add(
     "system_files",
-    gettext_noop("Files of this kind belong to the operating system and were not taken: %(count)s."),
-    gettext_noop("Nothing to do."),
+    gettext_noop("Files of this kind belong to the operating system and were not imported: %(count)s."),
+    gettext_noop("No action is needed."),
 )
 PROBLEMS.add(
     "names_encoding",
@@ -169,14 +168,13 @@ PROBLEMS.add(
 PROBLEMS.add(
     "names_mixed",
     gettext_noop(
-        "Names in no single encoding: %(count)s. Those that are neither UTF-8 nor Shift-JIS are shown byte "
-        "by byte, such as <0x95>. The images were taken."
+        "Names without a consistent encoding: %(count)s. Parts that are neither UTF-8 nor Shift-JIS are shown as bytes, such as <0x95>. The images were imported."
     ),
     gettext_noop("If the names matter, rename the files and import again."),
 )
 PROBLEMS.add(
     "name_repeated",
-    gettext_noop("The zip holds this name %(count)s times. All of them were taken."),
+    gettext_noop("The zip holds this name %(count)s times. All of these files were imported."),
     gettext_noop("Check that they are different pictures, or give them different names."),
 )
 PROBLEMS.add(
@@ -208,12 +206,12 @@ PROBLEMS.add(
 )
 PROBLEMS.add(
     "archive_cut",
-    gettext_noop("The zip ends before its directory: the copy was cut short. Nothing was taken from it."),
+    gettext_noop("The zip ends before its directory: the copy is incomplete. Nothing was imported from it."),
     gettext_noop("Copy it again from the source."),
 )
 PROBLEMS.add(
     "archive_split",
-    gettext_noop("This is one part of a zip that is split over several files. Nothing was taken from it."),
+    gettext_noop("This is one part of a zip that is split over several files. Nothing was imported from it."),
     gettext_noop("Join the parts, or unpack them, then import the folder or one zip of it."),
 )
 PROBLEMS.add(
@@ -231,18 +229,18 @@ PROBLEMS.add(
 )
 PROBLEMS.add(
     "archive_too_big",
-    gettext_noop("Unpacked, the zip would be larger than %(limit)s. Nothing was taken from it."),
+    gettext_noop("Unpacked, the zip would be larger than %(limit)s. Nothing was imported from it."),
     gettext_noop("Split it into several zips."),
     limit=as_size,
 )
 PROBLEMS.add(
     "archive_too_many",
-    gettext_noop("The zip holds more than %(limit)s files. Nothing was taken from it."),
+    gettext_noop("The zip holds more than %(limit)s files. Nothing was imported from it."),
     gettext_noop("Split it into several zips."),
 )
 PROBLEMS.add(
     "archive_bomb",
-    gettext_noop("The zip would unpack to far more than images ever do. Nothing was taken from it."),
+    gettext_noop("The zip would unpack to far more data than images need. Nothing was imported from it."),
     gettext_noop("If it is genuine, unpack it yourself and import the folder."),
 )
 PROBLEMS.add(
@@ -250,7 +248,7 @@ PROBLEMS.add(
     gettext_noop(
         "An animation of %(frames)s frames. Its still picture, as a rule the first frame, is the image."
     ),
-    gettext_noop("To import other frames, save each as a file of its own."),
+    gettext_noop("To import other frames, save each frame as a separate file."),
 )
 PROBLEMS.add(
     "pages_left_out",
@@ -260,12 +258,12 @@ PROBLEMS.add(
 PROBLEMS.add(
     "pictures_left_out",
     gettext_noop("%(pictures)s pictures in one JPEG file; the first is the image."),
-    gettext_noop("To import the others, save each as a file of its own."),
+    gettext_noop("To import the others, save each image as a separate file."),
 )
 PROBLEMS.add(
     "channels_left_out",
     gettext_noop("The image has channels that cannot be shown (%(channels)s); they are left out."),
-    gettext_noop("To judge them, save each as a grey image of its own."),
+    gettext_noop("To judge the channels, save each channel as a separate grey image."),
 )
 PROBLEMS.add(
     "profile_ignored",
@@ -308,8 +306,7 @@ PROBLEMS.add(
 PROBLEMS.add(
     "platform_full_images",
     gettext_noop(
-        "All datasets together may hold %(limit)s images, and the platform is full. This one was not stored; "
-        "images stored before are kept."
+        "The platform has reached the limit of all datasets together: %(limit)s images. This image was not stored; images stored before are kept."
     ),
     _ASK_FOR_ROOM,
 )
@@ -327,7 +324,7 @@ PROBLEMS.add(
 PROBLEMS.add(
     "dataset_waiting",
     gettext_noop(
-        "Files of this dataset that wait for their import may have %(limit)s. This one was not kept."
+        "The files of this dataset that wait for their import have reached the limit of %(limit)s. This file was not kept."
     ),
     _SEND_AGAIN,
     limit=as_size,
@@ -335,7 +332,7 @@ PROBLEMS.add(
 PROBLEMS.add(
     "platform_waiting",
     gettext_noop(
-        "Files that wait for their import may have %(limit)s on this platform. This one was not kept."
+        "The files of this platform that wait for their import have reached the limit of %(limit)s. This file was not kept."
     ),
     _SEND_AGAIN,
     limit=as_size,
@@ -347,8 +344,8 @@ PROBLEMS.add(
 )
 PROBLEMS.add(
     "duplicate",
-    gettext_noop("The same picture is kept already, under the name %(kept)s."),
-    gettext_noop("Nothing to do. If the two folders stand for two labels, check which one is right."),
+    gettext_noop("The same picture is already stored under the name %(kept)s."),
+    gettext_noop("No action is needed. If the two folders stand for two labels, check which label is right."),
 )
 PROBLEMS.add(
     "more_not_listed",

@@ -32,9 +32,7 @@ PROBLEMS.add(
         "The tables of metadata of one import may have %(limit)s rows together. Rows of this table that were "
         "not read: %(count)s (%(rows)s)."
     ),
-    gettext_noop(
-        "Put these rows into a table of their own and send it afterwards: known images are updated."
-    ),
+    gettext_noop("Put these rows into a separate table and send it afterwards: known images are updated."),
 )
 PROBLEMS.add(
     "metadata_rows_unused",
@@ -71,7 +69,7 @@ PROBLEMS.add(
 PROBLEMS.add(
     "metadata_second_table",
     gettext_noop("There are two tables of metadata in one folder. Both were used."),
-    gettext_noop("Nothing to do, unless one of them is an old copy."),
+    gettext_noop("No action is needed, unless one of them is an old copy."),
 )
 PROBLEMS.add(
     "metadata_columns",
@@ -81,7 +79,7 @@ PROBLEMS.add(
 PROBLEMS.add(
     "metadata_columns_renamed",
     gettext_noop("The table has columns of the same name. They were kept as %(columns)s."),
-    gettext_noop("Give each column a name of its own."),
+    gettext_noop("Give each column a different name."),
 )
 PROBLEMS.add(
     "metadata_cut",
@@ -94,7 +92,7 @@ PROBLEMS.add(
 PROBLEMS.add(
     "metadata_long_rows",
     gettext_noop(
-        "Rows with more cells than the header: %(count)s (%(rows)s). The cells beyond it were left out."
+        "Rows with more cells than the header: %(count)s (%(rows)s). The extra cells were not imported."
     ),
     gettext_noop("Put cells that hold the separator in quotes, then send the table again."),
 )
