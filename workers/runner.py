@@ -35,10 +35,11 @@ from mekiki.jobs.services import (
     put_back,
     succeed,
 )
-from workers import encoder_problems, holder
+from workers import holder
 from workers.encoders.errors import EncoderError, OtherVectorsError
 from workers.errors import StageError
 from workers.hardware import host
+from workers.messages import encoder_problem
 
 logger = logging.getLogger(__name__)
 
@@ -265,7 +266,7 @@ def explain(error: Exception) -> tuple[str, bool]:
             False,
         )
     if isinstance(error, EncoderError):
-        return encoder_problems.sentence(error), False
+        return encoder_problem(error), False
     return (
         _("An unexpected error occurred (%(kind)s: %(text)s). Stored results are kept; start the job again.")
         % {"kind": type(error).__name__, "text": str(error)[:500]},

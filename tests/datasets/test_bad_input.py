@@ -12,6 +12,7 @@ from django.utils import translation
 
 import imaging
 from mekiki.datasets import problems, services
+from mekiki.datasets.messages import PROBLEMS
 from mekiki.datasets.models import Dataset, Image, ImportBatch
 from tests.datasets.helpers import Files, animation, codes, picture, png_header, stored, zipped
 
@@ -195,7 +196,7 @@ def test_every_problem_is_told_in_full(db) -> None:
     samples = {"limit": 1_048_576, "pixels": 900_000_000, "format": "HEIC", "reason": "no_file_column"}
     for language in ("en", "ja"):
         with translation.override(language):
-            for code in problems.MESSAGES:
+            for code in PROBLEMS:
                 told = problems.explain(code, samples)
                 assert told.what and told.advice
                 assert "%(" not in told.what + told.advice

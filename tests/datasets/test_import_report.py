@@ -101,6 +101,16 @@ def test_the_report_is_a_csv_file_for_spreadsheets(admin: User, dataset: Dataset
     assert "傷,「1」.png" in duplicate[2] and "名前" in duplicate[2]
 
 
+def test_no_name_in_the_report_is_a_formula_in_a_spreadsheet(
+    admin: User, dataset: Dataset, upload: Upload
+) -> None:
+    names = [f"{start}1.txt" for start in "=+-@＝＋－＠'"]
+    batch = upload(dict.fromkeys(names, b"x"))
+    response = client_of(admin).get(reverse("import-report", args=[dataset.slug, batch.pk]))
+    rows = list(csv.reader(io.StringIO(response.getvalue().decode("utf-8-sig"))))
+    assert {row[1] for row in rows[1:]} == {f"'{name}" for name in names}
+
+
 def test_the_api_gives_imports_and_their_lines(
     admin: User, reviewer: User, stranger: User, dataset: Dataset, upload: Upload
 ) -> None:

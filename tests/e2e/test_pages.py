@@ -20,7 +20,7 @@ from mekiki.audit.private_key import make_first_key
 from mekiki.audit.sealing import seal_new_rows
 from mekiki.audit.services import record
 from mekiki.jobs.models import Job, Kind, State
-from mekiki.web import events
+from mekiki.web.messages import EVENTS
 from tests.factories import (
     ChampionFactory,
     ConfirmedLabelFactory,
@@ -223,7 +223,7 @@ def test_pages_for_admins_are_sound(page: Page, live_server: Any, language: str)
     for note in notes:
         image = ImageFactory(dataset=dataset, stored=True)
         DecisionFactory(dataset=dataset, image=image, user=admin, kind="flag", label=None, note=note)
-    for kind in sorted(events.known_kinds()):
+    for kind in sorted(EVENTS):
         of = None if kind.startswith("user.") else dataset
         record(kind=kind, actor=admin, dataset=of, data={"name": "name", "kind": "encode", "version": 2})
     log_in(page, live_server, admin, language)

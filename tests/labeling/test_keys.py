@@ -58,9 +58,6 @@ def test_an_explicit_order_changes_keys(dataset: Any, admin: Any) -> None:
     assert keys(dataset) == {"e": 1, "a": 3, "c": 4, "d": 5}
     services.set_schema(dataset=dataset, labels=[spec("a", position=2), *map(spec, "ecd")], user=admin)
     assert keys(dataset)["a"] == 2
-    order = [dataset.labels.get(name=name).pk for name in "acde"]
-    services.reorder(dataset=dataset, label_ids=order, user=admin)
-    assert keys(dataset) == {"a": 1, "c": 2, "d": 3, "e": 4}
 
 
 def test_one_key_for_two_labels_is_refused(dataset: Any, admin: Any) -> None:

@@ -13,9 +13,9 @@ from django.utils import translation
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mekiki.learning.training_log import SENTENCES, add, log_in_words, sentence
+from mekiki.learning.messages import TRAINING_LOG
+from mekiki.learning.training_log import add, log_in_words, sentence
 from tests.factories import DatasetFactory, HeadFactory, LabelFactory, TrainingRunFactory, UserFactory
-from workers.heads.log import SENTENCES as OF_HEADS
 
 ROOT = Path(__file__).parents[2]
 TIME = r"\d\d:\d\d:\d\d  "
@@ -33,9 +33,7 @@ def codes_of(folder: str) -> set[str]:
 
 
 def test_log_codes_and_sentences_match() -> None:
-    of_heads = codes_of("heads")
-    assert of_heads == set(OF_HEADS)
-    assert of_heads | codes_of("stages") | codes_of("steps") == set(SENTENCES)
+    assert codes_of("heads") | codes_of("stages") | codes_of("steps") == set(TRAINING_LOG)
 
 
 def test_figures_and_kinds_are_written_as_the_language_writes_them() -> None:
@@ -94,7 +92,7 @@ def test_errors_with_newlines_stay_on_one_line(error: str) -> None:
 @pytest.mark.filterwarnings("ignore:Plural value must be an integer")
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists, max_leaves=5))
 def test_log_lines_accept_any_values(value: Any) -> None:
-    for code in SENTENCES:
+    for code in TRAINING_LOG:
         names = (
             "labels",
             "images",

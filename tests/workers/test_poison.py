@@ -17,8 +17,8 @@ from mekiki.datasets.services import import_folder
 from mekiki.jobs.models import InHand, Job, Kind, State
 from mekiki.jobs.services import enqueue
 from mekiki.jobs.sweeping import SILENT_AFTER
+from mekiki.learning.messages import KILLS_WORKER
 from mekiki.learning.models import Embedding, EncodingProblem
-from mekiki.learning.problems import KILLS_WORKER
 from tests.factories import DatasetFactory, UserFactory
 from tests.jobs.watch import Watch
 from tests.memory_limit import MemoryLimit, limited

@@ -158,10 +158,9 @@ def test_every_stage_and_unit_is_offered_for_translation() -> None:
     from pathlib import Path
 
     import workers
-    from workers.words import STAGES, UNITS
+    from mekiki.jobs.messages import STAGES, UNITS
 
     root = Path(workers.__file__).parent
-    files = [*root.glob("stages/*.py"), *root.glob("steps/*.py"), root / "locks.py"]
-    sources = "".join(path.read_text() for path in files)
+    sources = "".join(path.read_text() for path in root.rglob("*.py") if "pocket" not in path.parts)
     assert set(re.findall(r'\bstage="([^"]+)"', sources)) == set(STAGES)
     assert set(re.findall(r'\bunit="([^"]+)"', sources)) == set(UNITS)

@@ -1,6 +1,6 @@
 """Errors of encoders and images, with messages that tell the user what to do."""
 
-# Error codes and their meaning. workers/encoder_problems.py has the translated sentences; a test compares the
+# Error codes and their meaning. workers/messages.py has the translated sentences; a test compares the
 # two.
 ENCODER_CODES = {
     "packages_missing": "the packages that run encoders are not installed (reason)",

@@ -14,11 +14,12 @@ from mekiki.learning.repeating import DIFFERENT, IMPOSSIBLE, SAME
 from mekiki.learning.services import record_verification
 from mekiki.review.models import Decision
 from mekiki.review.selectors import ImageVotes
-from workers import embeddings, encoder_problems
+from workers import embeddings
 from workers.encoders import EncoderError
 from workers.errors import StageError
 from workers.heads.log import silent
 from workers.heads.targets import make_targets
+from workers.messages import encoder_problem
 from workers.runner import Report
 from workers.steps.encoders import loaded
 from workers.steps.probing import require_recorded_vectors
@@ -122,7 +123,7 @@ def _setting(head: models.Head, report: Report) -> Setting:
     except EncoderError as error:
         if disk.no_room(error):
             raise
-        raise NotRepeatable("encoder_gone", name=name, error=encoder_problems.sentence(error)) from error
+        raise NotRepeatable("encoder_gone", name=name, error=encoder_problem(error)) from error
     now, then = ((row.name, row.digest, row.precision) for row in (encoder, head.encoder))
     if now != then:
         raise NotRepeatable("encoder_other", name=name, now=encoder.digest, then=head.encoder.digest)

@@ -5,6 +5,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from mekiki.accounts.models import Membership, User
+from mekiki.config.keyset import page_by
 
 PAGE = 50
 
@@ -15,10 +16,8 @@ def users(*, after: str = "", search: str = "") -> tuple[list[User], str]:
     `search` is a part of the name.
     """
     rows = User.objects.filter(username__icontains=search) if search else User.objects.all()
-    if after:
-        rows = rows.filter(username__gt=after)
-    page = list(rows.order_by("username")[: PAGE + 1])
-    return page[:PAGE], page[PAGE - 1].username if len(page) > PAGE else ""
+    page, more = page_by(rows, "username", PAGE, after=after or None)
+    return page, more or ""
 
 
 def user_named(name: str) -> User | None:

@@ -68,14 +68,6 @@ class Attempt:
     client: Client
 
 
-def subject_of(name: str) -> str:
-    """Return the key under which tries for a name are counted: the account of the name, else a digest.
-
-    The digest is keyed, because the entered name may be a password.
-    """
-    return _subject(user_named(name), name)
-
-
 def _subject(user: User | None, name: str) -> str:
     return f"user:{user.pk}" if user is not None else f"name:{_digest('name', name_key(name))[:32]}"
 

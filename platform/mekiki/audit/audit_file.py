@@ -17,10 +17,11 @@ from typing import Any
 
 from mekiki.audit.canonical import canonical
 from mekiki.audit.checking import Head, Stamp, check_seals
-from mekiki.audit.findings import CheckReport, Finding, gettext_noop
+from mekiki.audit.findings import CheckReport, Finding
 from mekiki.audit.key_list import PublicKey, read_keys
 from mekiki.audit.proof_file import MAX_BYTES, NotAProofError, check_proof
 from mekiki.audit.statements import SealFacts
+from mekiki.config.messages import gettext_noop
 
 FORMAT = "mekiki-audit"
 README = "README.txt"
@@ -210,7 +211,7 @@ def main(arguments: list[str]) -> int:
         return 2
     report = check_file(Path(arguments[0]), keys=[Path(name).read_bytes() for name in arguments[1:]])
     for finding in report.findings:
-        print(finding.sentence())
+        print(finding.sentence(english=True))
     print(canonical({"ok": report.ok, "seals": report.seals, "rows": report.rows}).decode())
     return 0 if report.ok else 1
 

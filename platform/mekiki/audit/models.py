@@ -154,7 +154,7 @@ class SealCheck(models.Model):
     seals = models.PositiveBigIntegerField()
     rows = models.PositiveBigIntegerField()
     unsealed = models.PositiveBigIntegerField()
-    findings = models.JSONField(default=list)  # [{"code": …, "detail": {…}}], see audit.findings.SENTENCES
+    findings = models.JSONField(default=list)  # [{"code": …, "detail": {…}}], see audit.messages.FINDINGS
 
     class Meta:
         indexes = [models.Index(fields=["-at"], name="seal_check_by_time")]

@@ -16,13 +16,6 @@ MOST_REVIEWERS_OF_AN_IMAGE = 9
 MOST_ANSWERS_BEFORE_TRAINING = 1_000_000
 
 
-class MultipleFiles(forms.ClearableFileInput):
-    """A file input that accepts several files."""
-
-    allow_multiple_selected = True
-    template_name = "django/forms/widgets/file.html"
-
-
 class SettingsForm(forms.Form):
     """The settings of a dataset that an admin may change later."""
 

@@ -183,7 +183,7 @@ class ImportBatch(models.Model):
 
 
 class ImportProblem(models.Model):
-    """One line of an import's report. `code` is a message of datasets.problems, `detail` fills it in."""
+    """One line of an import's report. `code` is a code of messages.PROBLEMS, `detail` its values."""
 
     class Outcome(models.TextChoices):
         """The result for the file. `ImportBatch.rejected` counts only REFUSED."""

@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from mekiki.audit import signing
+from mekiki.config.messages import gettext_noop
 from mekiki.exports import format as form
 from mekiki.exports.archive import NotOurArchiveError, open_checked
-from mekiki.exports.format import gettext_noop
-from mekiki.exports.problems import MAX_PROBLEMS, OPENING, EnoughError, Problem, VerifyReport
+from mekiki.exports.messages import OPENING
+from mekiki.exports.problems import MAX_PROBLEMS, EnoughError, Problem, VerifyReport
 from mekiki.exports.proofs import Proofs
 from mekiki.exports.reading import DAMAGE, Entries
 from mekiki.exports.rows import Books, row_faults

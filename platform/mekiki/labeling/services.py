@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Any, NotRequired, TypedDict
 
 from django.core.exceptions import ValidationError
@@ -153,21 +153,6 @@ def restore_label(*, label: Label, user: Any) -> Label:
         _freeze(dataset, texts, user)
         _predict(dataset, user)
     return label
-
-
-@transaction.atomic
-def reorder(*, dataset: Dataset, label_ids: Iterable[int], user: Any) -> None:
-    """Give the labels the keys 1, 2, 3 … in this order.
-
-    Raises ValidationError unless the order names each label exactly once.
-    """
-    _lock(dataset)
-    labels = {label.pk: label for label in active_labels(dataset)}
-    order = [int(i) for i in label_ids]
-    if sorted(order) != sorted(labels):
-        raise ValidationError(_("The order must name each label of the dataset once."), code="bad_order")
-    for position, label_id in enumerate(order, start=1):
-        _change(labels[label_id], user, position=position)
 
 
 @transaction.atomic

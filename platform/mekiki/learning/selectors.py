@@ -43,6 +43,11 @@ def champion(dataset: Dataset) -> Head | None:
     )
 
 
+def has_champion(dataset: Dataset) -> bool:
+    """Return whether the dataset has a head in use."""
+    return Champion.objects.filter(dataset=dataset).exists()
+
+
 def champion_since(dataset: Dataset) -> Champion | None:
     """Return the champion row, which has the time and the reason of the promotion."""
     return Champion.objects.filter(dataset=dataset).first()

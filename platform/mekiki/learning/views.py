@@ -1,7 +1,6 @@
 """Views of heads, training runs and the schedule. The page of one head is in web.heads."""
 
 from contextlib import suppress
-from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
@@ -16,6 +15,7 @@ from mekiki.accounts import site
 from mekiki.accounts.access import at_least
 from mekiki.accounts.http import UserRequest, number_in
 from mekiki.accounts.models import Role
+from mekiki.config.keyset import page_by
 from mekiki.datasets.access import dataset_for
 from mekiki.datasets.models import Dataset
 from mekiki.datasets.services import update_settings
@@ -46,8 +46,13 @@ def _models_page(
     request: UserRequest, dataset: Dataset, form: ScheduleForm, status: int = 200
 ) -> HttpResponse:
     champion, since = selectors.champion(dataset), selectors.champion_since(dataset)
-    heads, older_heads = _page(selectors.heads(dataset), "version", request.GET.get("heads", ""))
-    runs, older_runs = _page(selectors.training_runs(dataset), "pk", request.GET.get("runs", ""))
+    before = {name: number_in(request.GET.get(name, "")) for name in ("heads", "runs")}
+    heads, older_heads = page_by(
+        selectors.heads(dataset), "version", PAGE, after=before["heads"], descending=True
+    )
+    runs, older_runs = page_by(
+        selectors.training_runs(dataset), "pk", PAGE, after=before["runs"], descending=True
+    )
     evaluations = {
         e.head_id: e
         for e in Evaluation.objects.filter(head__in=[head.pk for head in heads])
@@ -98,18 +103,6 @@ def run_log(request: UserRequest, slug: str, pk: int) -> HttpResponse:
     """Return the current log of a run. When the run has ended, the response stops the page's polling."""
     run = run_for(request.user, slug, pk)
     return HttpResponse(escape(log_in_words(run.log)), status=200 if _under_way(run) else HTMX_STOP_POLLING)
-
-
-def _page(rows: Any, key: str, before: str) -> tuple[list[Any], int | None]:
-    """Return up to PAGE rows with `key` below `before` (if given), and the key where the next page starts.
-
-    The rows must be sorted by `key` in descending order. The second value is None on the last page.
-    """
-    start = number_in(before)
-    if start is not None:
-        rows = rows.filter(**{f"{key}__lt": start})
-    page = list(rows[: PAGE + 1])
-    return page[:PAGE], (getattr(page[PAGE - 1], key) if len(page) > PAGE else None)
 
 
 @require_POST

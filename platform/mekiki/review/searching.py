@@ -7,8 +7,6 @@ Images that hide their prediction (review.blinding) are left out. The rank of an
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.utils.translation import gettext_lazy as _
-
 from mekiki.datasets.models import Dataset, Image
 from mekiki.datasets.selectors import image_count
 from mekiki.learning import search as vectors
@@ -17,25 +15,7 @@ from mekiki.learning.search import index
 from mekiki.learning.selectors import embedded_count
 from mekiki.review.blinding import hidden, hidden_count, hidden_ids
 from mekiki.review.finding import matching
-
-PROBLEMS = {
-    "nothing_embedded": _(
-        "No image of this dataset has an embedding yet, so search by content is not possible. "
-        "Embeddings are computed automatically after an import; then search again. Filters work now."
-    ),
-    "blind": _(
-        "This image belongs to the audit sample and has not been judged yet. Similar images would "
-        "reveal the prediction of the model. Search again once it has been judged."
-    ),
-    "not_embedded": _(
-        "This image has no embedding: it has just been imported, or the encoder cannot read it. "
-        "Choose another image, or search again later."
-    ),
-    "too_slow": _(
-        "The search took too long and was stopped. Use more filters, or search again when the search "
-        "index is ready."
-    ),
-}
+from mekiki.review.messages import SEARCH_PROBLEMS
 
 
 @dataclass(frozen=True)
@@ -59,7 +39,7 @@ class Search:
     @property
     def problem(self) -> str:
         """Return what happened and what to do, or "" if there is no problem."""
-        return self.sentence or str(PROBLEMS.get(self.code, ""))
+        return self.sentence or (SEARCH_PROBLEMS.render(self.code) if self.code else "")
 
 
 def search(

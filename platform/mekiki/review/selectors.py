@@ -15,7 +15,8 @@ from mekiki.config import clock
 from mekiki.datasets.models import Image, ImportBatch
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
 from mekiki.labeling.models import Label
-from mekiki.learning.models import Champion, Head
+from mekiki.learning.models import Head
+from mekiki.learning.selectors import has_champion
 from mekiki.review.models import (
     BLIND_STREAMS,
     ConfirmedLabel,
@@ -353,7 +354,7 @@ def why_empty(dataset: Any, user: Any, now: datetime | None = None) -> EmptyQueu
             % {"work": Kind(job.kind).label}
         )
         return EmptyQueue("working", text, progress=job.done / job.total if job.total else None)
-    if not Champion.objects.filter(dataset=dataset).exists():
+    if not has_champion(dataset):
         return EmptyQueue(
             "no_predictions",
             _("Nothing is predicted yet. Write at least one prompt for each label; predictions follow."),

@@ -21,8 +21,8 @@ from mekiki.labeling.selectors import active_labels
 from mekiki.review import selectors, services
 from mekiki.review.blinding import hide
 from mekiki.review.errors import ReviewError, UnknownHereError
+from mekiki.review.messages import station_texts
 from mekiki.review.streams import stream_words
-from mekiki.review.texts import station_texts
 
 FLAGGED_SHOWN = 200
 # Shortcuts of the commands, as shown on their buttons. CHORDS applies if letters search for labels.

@@ -16,7 +16,6 @@ from django.utils.translation import gettext as _
 from mekiki.config.regular_files import read_regular
 from mekiki.datasets.models import Dataset
 from mekiki.labeling.models import Label
-from mekiki.review.selectors import answered_image_ids
 
 
 class TruthError(Exception):
@@ -103,7 +102,3 @@ class Truth:
                 )
             self.by_id[pk] = label
             self.by_hash[sha256] = label
-
-    def unanswered(self) -> int:
-        """Return the number of images that nobody has answered yet."""
-        return len(self.by_id) - len(set(answered_image_ids(self.dataset)))

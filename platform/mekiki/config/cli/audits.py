@@ -78,7 +78,6 @@ def verify(
 
 
 def _print_json(report: "CheckReport") -> None:
-    from django.utils.translation import gettext
 
     answer: dict[str, Any] = {
         "ok": report.ok,
@@ -87,16 +86,15 @@ def _print_json(report: "CheckReport") -> None:
         "unsealed": report.unsealed,
         "time_stamps": report.time_stamps,
         "head": report.head,
-        "findings": [{**f.as_json(), "text": f.sentence(gettext)} for f in report.findings],
+        "findings": [{**f.as_json(), "text": f.sentence()} for f in report.findings],
     }
     print(json.dumps(answer, ensure_ascii=False, indent=2))
 
 
 def _tell(report: "CheckReport", *, pinned: bool) -> None:
-    from django.utils.translation import gettext
 
     for finding in report.findings:
-        print("✗ " + finding.sentence(gettext), file=sys.stderr)
+        print("✗ " + finding.sentence(), file=sys.stderr)
     if report.of_proof:
         _tell_of_proof(report)
         return

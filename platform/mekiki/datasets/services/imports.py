@@ -16,8 +16,9 @@ from mekiki.datasets.importing import pipeline
 from mekiki.datasets.importing.entries import Folder, Source, Upload
 from mekiki.datasets.importing.folders import from_location, to_location
 from mekiki.datasets.importing.report import Report
+from mekiki.datasets.messages import KINDS_OF_FILE
 from mekiki.datasets.models import Dataset, Image, ImportBatch
-from mekiki.datasets.problems import FULL, KINDS_OF_FILE, ProblemError
+from mekiki.datasets.problems import FULL, ProblemError
 from mekiki.datasets.selectors import outcome_counts
 from mekiki.datasets.services.uploads import finish_upload
 from mekiki.datasets.services.windows import rebuild_moved_pictures
@@ -44,7 +45,7 @@ def import_folder(*, dataset: Dataset, path: str | Path, user: User | None, ever
                 "%(path)s is not a file but a %(kind)s. Nothing was imported. Name a folder, a zip or an "
                 "image."
             ),
-            params={**shown, "kind": KINDS_OF_FILE[kind]},
+            params={**shown, "kind": KINDS_OF_FILE.render(kind)},
         )
     with transaction.atomic():
         batch = ImportBatch.objects.create(

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 from django.db import transaction
 from django.db.models.functions import Now
-from django.utils.translation import gettext as _
 from numpy.typing import ArrayLike, NDArray
 
 from mekiki.config import clock
 from mekiki.jobs import broker
 from mekiki.labeling.text import clean
+from mekiki.learning.messages import SEARCHES
 from mekiki.learning.models import Encoder, TextEmbedding
 
 QUEUE = "interactive"
@@ -54,7 +54,7 @@ class Problem(StrEnum):
 
     def sentence(self, detail: dict[str, Any] | None = None) -> str:
         """Return what happened and what to do, in the user's language."""
-        return _sentence(self, detail or {})
+        return SEARCHES.render(self, detail)
 
 
 PASSING = (Problem.NOT_LOADED, Problem.OTHER_WEIGHTS, Problem.OTHER_VECTORS)
@@ -95,7 +95,7 @@ def ask(*, encoder: Encoder, text: str, user: Any, wait: float = 0.0) -> Asked:
     """
     cleaned = clean(text[: 10 * MAX_TEXT])
     if len(cleaned) > MAX_TEXT or len(text) > 10 * MAX_TEXT:
-        return Asked(cleaned[:MAX_TEXT], problem=Problem.LONG)
+        return Asked(cleaned[:MAX_TEXT], problem=Problem.LONG, detail={"most": MAX_TEXT})
     if not cleaned:
         return Asked(cleaned, problem=Problem.EMPTY)
     row = _row(encoder, cleaned, user)
@@ -207,7 +207,8 @@ def record_vector(*, row: TextEmbedding, vector: ArrayLike) -> None:
 
 
 def record_problem(*, row: TextEmbedding, problem: Problem, **detail: Any) -> None:
-    """Store why a text has no vector."""
+    """Store why a text has no vector. Raises TypeError if a value of `detail` is no JSON scalar."""
+    SEARCHES.check(problem, detail)
     TextEmbedding.objects.filter(pk=row.pk, vector__isnull=True).update(
         problem=problem, detail=detail, answered_at=Now()
     )
@@ -218,50 +219,3 @@ def prune(keep: int = KEEP) -> int:
     last = TextEmbedding.objects.order_by("-used_at").values_list("used_at", flat=True)[keep : keep + 1]
     edge = next(iter(last), None)
     return TextEmbedding.objects.filter(used_at__lte=edge).delete()[0] if edge else 0
-
-
-def _sentence(problem: Problem, detail: dict[str, Any]) -> str:
-    match problem:
-        case Problem.EMPTY:
-            return _("This text contains no word to search for. Describe what the images should show.")
-        case Problem.LONG:
-            return _("This text is too long to search for: at most %(most)d characters fit. Shorten it.") % {
-                "most": MAX_TEXT
-            }
-        case Problem.TOO_LONG:
-            return _(
-                "The encoder cannot read the whole text: it has %(count)s tokens, and %(most)s fit. "
-                "Nothing was searched for. Shorten it."
-            ) % {"count": detail.get("count", "?"), "most": detail.get("most", "?")}
-        case Problem.NOT_LOADED:
-            return _(
-                "The encoder that reads texts could not be loaded (%(reason)s). The gallery and its filters "
-                "work; “More like this” does too. Try again in a minute, or tell the person who runs this "
-                "installation."
-            ) % {"reason": detail.get("reason", "?")}
-        case Problem.OTHER_WEIGHTS:
-            return _(
-                "The encoder's weights on the worker differ from the weights that embedded the "
-                "images, so texts and images cannot be compared. The images are being embedded "
-                "again; after that you can search by text."
-            )
-        case Problem.OTHER_VECTORS:
-            return _(
-                "The search worker computes different vectors from the same weights than recorded, "
-                "so texts and images cannot be compared. The gallery, its filters and “More like "
-                "this” work. Tell the person who runs this installation; the page of the encoder "
-                "shows details."
-            )
-        case Problem.BUSY:
-            return _("Too many searches wait for an answer. Wait a moment, then search again.")
-        case Problem.NOT_SENT:
-            return _(
-                "The search worker cannot be reached now, so this text was not searched for. The gallery and "
-                "its filters work, and so does “More like this”. Try again in a minute, or tell the person "
-                "who runs this installation."
-            )
-        case Problem.NO_WORKER:
-            return _(
-                "The search worker has not answered for a minute. The gallery and its filters work, and so "
-                "does “More like this”. Try again in a minute, or tell the person who runs this installation."
-            )

@@ -15,6 +15,7 @@ from mekiki.jobs.services import enqueue
 from mekiki.labeling.models import Label, PromptSet
 from mekiki.labeling.selectors import active_labels
 from mekiki.learning.models import Champion, Head
+from mekiki.learning.selectors import champion
 
 
 def job_key(dataset: Dataset) -> str:
@@ -28,13 +29,12 @@ def obstacle(dataset: Dataset, head: Head) -> str:
     The head must have exactly the active labels as classes. It must use the encoder of the head in use,
     because it cannot classify the vectors of another encoder.
     """
-    in_use = Champion.objects.filter(dataset=dataset).select_related("head__encoder").defer("head__weights")
-    current = in_use.first()
-    if current is not None and current.head.encoder_id != head.encoder_id:
+    current = champion(dataset)
+    if current is not None and current.encoder_id != head.encoder_id:
         return _(
             "This head was made for the encoder %(its)s; the dataset uses %(now)s now. Retrain to get a head "
             "for it."
-        ) % {"its": _named(head), "now": _named(current.head)}
+        ) % {"its": _named(head), "now": _named(current)}
     wanted = {label.pk: label.name for label in active_labels(dataset)}
     unknown = [name for label_id, name in wanted.items() if label_id not in head.label_ids]
     if unknown:

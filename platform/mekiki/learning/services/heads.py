@@ -21,6 +21,7 @@ from mekiki.learning.models import (
     HeadTrainingLabel,
     TrainingRun,
 )
+from mekiki.learning.selectors import champion
 
 
 def next_version(dataset: Dataset) -> int:
@@ -131,8 +132,8 @@ def promote(*, head: Head, reason: dict[str, Any] | str, user: Any = None) -> No
     head.
     """
     Dataset.objects.select_for_update(no_key=True).only("pk").get(pk=head.dataset_id)
-    before = Champion.objects.filter(dataset_id=head.dataset_id).select_related("head").first()
-    if before is not None and before.head_id == head.pk:
+    before = champion(head.dataset)
+    if before is not None and before.pk == head.pk:
         return
     why = reasons.parse(reason) if isinstance(reason, str) else reason
     Champion.objects.update_or_create(
@@ -146,7 +147,7 @@ def promote(*, head: Head, reason: dict[str, Any] | str, user: Any = None) -> No
         data={
             "version": head.version,
             "digest": head.digest,
-            "replaced": before.head.version if before is not None else None,
+            "replaced": before.version if before is not None else None,
             "reason": why,
         },
     )

@@ -19,17 +19,14 @@ from mekiki.datasets.models import Image
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Evaluation
 from mekiki.review.models import AUDIT_GRACE, BLIND_STREAMS, ConfirmedLabel, Decision, Stream
+from mekiki.review.selectors import standing
 
 LABEL_KINDS = (Decision.Kind.CONFIRM, Decision.Kind.CORRECT)
 
 
 def effective_decisions(**where: Any) -> list[Decision]:
     """Return the decisions that name a label and were not undone, in the order of their creation."""
-    return list(
-        Decision.objects.filter(kind__in=LABEL_KINDS, superseded_by__isnull=True, **where)
-        .select_related("item", "label")
-        .order_by("id")
-    )
+    return list(standing(kind__in=LABEL_KINDS, **where).select_related("item", "label").order_by("id"))
 
 
 def first_by_reviewer(decisions: Iterable[Decision]) -> list[Decision]:

@@ -10,7 +10,8 @@ from django.db.models import Count, QuerySet
 
 from mekiki.config import clock
 from mekiki.learning.models import Head, Prediction
-from mekiki.review.models import BLIND_STREAMS, Decision, Lease, QueueItem
+from mekiki.review.models import BLIND_STREAMS, Lease, QueueItem
+from mekiki.review.selectors import standing
 from mekiki.review.services.confirmed import LABEL_KINDS
 
 MAX_ITEMS = 5
@@ -166,9 +167,7 @@ def lease_items(*, dataset: Any, user: Any, items: list[QueueItem], now: datetim
     several = [item for item in items if item.overlap > 1]
     given = {}
     if several:
-        rows_of = Decision.objects.filter(
-            item__in=several, kind__in=LABEL_KINDS, late=False, superseded_by__isnull=True
-        )
+        rows_of = standing(item__in=several, kind__in=LABEL_KINDS, late=False)
         given = dict(rows_of.values_list("item").annotate(n=Count("pk")))
     new = []
     for item in items:

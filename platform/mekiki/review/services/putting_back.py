@@ -12,6 +12,7 @@ from mekiki.accounts.models import Role
 from mekiki.audit.services import record
 from mekiki.review.errors import ReviewError, UnknownHereError
 from mekiki.review.models import Decision, QueueItem
+from mekiki.review.selectors import standing
 from mekiki.review.services.confirmed import effective_decisions, first_by_reviewer
 from mekiki.review.services.decisions import lock_item, record_decision, wait_first
 from mekiki.review.services.locks import lock_reviewer
@@ -34,14 +35,14 @@ def put_back(*, dataset: Any, user: Any, flag_id: int) -> QueueItem:
     if flag is None or flag.item_id is None:
         raise UnknownHereError("unknown_flag", _("There is no such flag in this dataset."))
     item = lock_item(dataset, flag.item_id)
-    standing = list(flags.filter(item=item, superseded_by__isnull=True).order_by("pk"))
-    if flag not in standing:
+    active = list(standing(dataset=dataset, kind=Decision.Kind.FLAG, item=item).order_by("pk"))
+    if flag not in active:
         raise ReviewError("not_flagged", _("This flag was already undone. Nothing was changed."))
     if len(first_by_reviewer(effective_decisions(item=item))) >= item.overlap:
         raise ReviewError(
             "answered", _("Others have already answered this image. The label and the flag stay.")
         )
-    for one in standing:
+    for one in active:
         decision = Decision.objects.create(
             dataset=dataset,
             image_id=one.image_id,
@@ -60,6 +61,6 @@ def put_back(*, dataset: Any, user: Any, flag_id: int) -> QueueItem:
         actor=user,
         dataset=dataset,
         target=item,
-        data={"image": flag.image.sha256, "flags": [one.pk for one in standing]},
+        data={"image": flag.image.sha256, "flags": [one.pk for one in active]},
     )
     return item

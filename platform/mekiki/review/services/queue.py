@@ -13,9 +13,10 @@ from mekiki.config import clock
 from mekiki.datasets.models import Image
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
 from mekiki.jobs.services import enqueue
-from mekiki.learning.models import Champion, TrainingRun
+from mekiki.learning.models import TrainingRun
+from mekiki.learning.selectors import has_champion
 from mekiki.review.models import ConfirmedLabel, Decision, Lease, QueueItem, Stream
-from mekiki.review.selectors import audits_under_archived_labels
+from mekiki.review.selectors import audits_under_archived_labels, standing
 from mekiki.review.services.confirmed import LABEL_KINDS
 from mekiki.review.services.locks import lock_dataset_questions
 
@@ -56,7 +57,7 @@ def fill_queue(
     locked = list(waiting.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True))
     # This second statement also sees leases that were created before the locks were taken.
     live = Lease.objects.filter(item=OuterRef("pk"), ended_at__isnull=True, expires_at__gt=now)
-    begun = Decision.objects.filter(item=OuterRef("pk"), kind__in=LABEL_KINDS, superseded_by__isnull=True)
+    begun = standing(item=OuterRef("pk"), kind__in=LABEL_KINDS)
     # An undo of a flag requests a review of this image, so a refill must not withdraw the item.
     put_back = Decision.objects.filter(
         item=OuterRef("pk"), kind=Decision.Kind.UNDO, supersedes__kind=Decision.Kind.FLAG
@@ -124,9 +125,7 @@ def ask_for_refill(*, dataset: Any, waiting: int, user: Any = None) -> bool:
 
 def _can_choose(dataset: Any) -> bool:
     """Return whether the dataset has images and a head in use."""
-    return (
-        Champion.objects.filter(dataset=dataset).exists() and Image.objects.filter(dataset=dataset).exists()
-    )
+    return has_champion(dataset) and Image.objects.filter(dataset=dataset).exists()
 
 
 def _changed_since(dataset: Any, last: Job) -> bool:

@@ -8,6 +8,7 @@ from django.http import Http404, StreamingHttpResponse
 from django.views.decorators.http import require_safe
 
 from mekiki.accounts.http import UserRequest
+from mekiki.config.csv_files import csv_response, safe_cell, utc
 from mekiki.labeling.models import Label
 from mekiki.learning.access import head_for
 from mekiki.learning.accuracy import COLUMNS, counts_of, since_stated, unknown_labels
@@ -16,7 +17,6 @@ from mekiki.learning.selectors import evaluation_of
 from mekiki.review.audit_counts import audit_counts
 from mekiki.review.blinding import hidden, hidden_ids, neutral_name
 from mekiki.review.models import Decision
-from mekiki.web.csv_files import csv_response, safe_cell, utc
 
 CHUNK = 2000  # rows whose decisions are loaded in one query
 UNKNOWN = "label unknown to the head, counts as wrong"

@@ -17,6 +17,7 @@ from mekiki.accounts.access import require_platform_admin
 from mekiki.accounts.http import UserRequest
 from mekiki.accounts.models import Role
 from mekiki.audit.models import Event
+from mekiki.config.csv_files import csv_response
 from mekiki.datasets.access import dataset_for, job_for
 from mekiki.datasets.left_out import left_out_of
 from mekiki.datasets.models import Dataset
@@ -26,7 +27,6 @@ from mekiki.jobs import progress
 from mekiki.jobs import services as jobs
 from mekiki.jobs.models import ACTIVE_STATES, ENDED_EARLY, Job, Kind
 from mekiki.web import activity_log, events
-from mekiki.web.csv_files import csv_response
 
 ENDED_JOBS = 10
 

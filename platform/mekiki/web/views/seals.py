@@ -81,7 +81,7 @@ def _page(
         "root": grouped(bytes(newest.log_root).hex()) if newest else "",
         "waiting": sum(table.count_after(last_sealed_id(table.name)) for table in sealed_tables()),
         "check": check,
-        "findings": [Finding(f["code"], f["detail"]).sentence(_) for f in check.findings] if check else [],
+        "findings": [Finding(f["code"], f["detail"]).sentence() for f in check.findings] if check else [],
         "stamps": SealTimeStamp.objects.order_by("-pk")[:SHOWN],
         "keys": [(key, grouped(key.fingerprint)) for key in keys],
         "jobs": [status(job) for job in jobs.filter(state__in=ACTIVE_STATES)],

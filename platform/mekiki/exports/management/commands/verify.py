@@ -51,10 +51,10 @@ class Command(BaseCommand):
             sys.exit(status)
         self._tell(report)
         if status == UNREADABLE:
-            raise CommandError(f"{options['file']}: {report.problems[0].sentence(_)}", returncode=UNREADABLE)
+            raise CommandError(f"{options['file']}: {report.problems[0].sentence()}", returncode=UNREADABLE)
         if not report.ok:
             for problem in report.problems:
-                self.stderr.write(self.style.ERROR("✗ " + problem.sentence(_)))
+                self.stderr.write(self.style.ERROR("✗ " + problem.sentence()))
             sys.exit(status)
         self.stdout.write(
             self.style.SUCCESS("✓ " + _("Files, lineage and signature are as they were signed."))
@@ -69,7 +69,7 @@ class Command(BaseCommand):
 
     def _print_json(self, report: VerifyReport) -> None:
         problems = [
-            {"code": problem.code, "text": problem.sentence(_), **problem.detail}
+            {"code": problem.code, "text": problem.sentence(), **problem.detail}
             for problem in report.problems
         ]
         answer = {"ok": report.ok, "problems": problems, **report.summary}
