@@ -49,8 +49,9 @@ def enqueue(
 ) -> Job:
     """Create a job and return it, or return the active job with the same key.
 
-    If the active job is already running, it may have passed the point where it would see the change. So it is
-    marked to run again at its end. Raises RuntimeError if the job cannot be created after five tries.
+    The values of `payload` then replace the values of the active job's payload, key by key. A running job may
+    have passed the point where it would see the change, so it is also marked to run again at its end. Raises
+    RuntimeError if the job cannot be created after five tries.
     """
     key = key or f"{kind}:{getattr(dataset, 'pk', '')}"
     for _attempt in range(5):
@@ -69,9 +70,10 @@ def enqueue(
                 active = Job.objects.select_for_update().filter(key=key, state__in=ACTIVE_STATES).first()
                 if active is None:  # It ended between the two statements.
                     continue
-                if active.state == State.RUNNING and not active.rerun_requested:
-                    active.rerun_requested = True
-                    active.payload = {**active.payload, **(payload or {})}
+                before = active.rerun_requested, active.payload
+                active.rerun_requested = active.rerun_requested or active.state == State.RUNNING
+                active.payload = {**active.payload, **(payload or {})}
+                if before != (active.rerun_requested, active.payload):
                     active.save(update_fields=["rerun_requested", "payload"])
                 return active
         send_on_commit(job)
@@ -265,14 +267,6 @@ def _finish(
         if row is None:
             raise LostClaimError(str(job.pk))
         _end(row, state, result=result, error=error, texts=texts)
-        if row.rerun_requested and state != State.CANCELLED:
-            enqueue(
-                kind=Kind(row.kind),
-                dataset=row.dataset,
-                key=row.key,
-                payload=row.payload,
-                user=row.created_by,
-            )
     job.state = state
 
 
@@ -284,6 +278,7 @@ def _end(
     error: str = "",
     texts: Texts | None = None,
 ) -> None:
+    """End a locked job. Unless it was cancelled, enqueue it again if that was requested meanwhile."""
     row.state = state
     row.result = result or {}
     row.error, row.error_texts = error, texts or {}
@@ -299,6 +294,10 @@ def _end(
             "error": {language: text[:500] for language, text in texts.items()} if texts else error[:500],
         },
     )
+    if row.rerun_requested and state != State.CANCELLED:
+        enqueue(
+            kind=Kind(row.kind), dataset=row.dataset, key=row.key, payload=row.payload, user=row.created_by
+        )
 
 
 def cancel(*, job: Job, user: Any) -> None:
