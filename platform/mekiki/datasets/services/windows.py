@@ -53,7 +53,8 @@ def change_window(*, window: PixelWindow, user: User, black: float, white: float
             "after": {"black": black, "white": white},
         },
     )
-    return _enqueue(row.dataset, user, {"window": row.pk})
+    # An estimate that was requested earlier and still waits must not replace these values.
+    return _enqueue(row.dataset, user, {"window": row.pk, "estimate": False})
 
 
 @transaction.atomic
@@ -100,7 +101,8 @@ def _require_admin(dataset: Dataset, user: User) -> None:
 def set_estimate(*, window: PixelWindow, files: Iterable[bytes], user: User | None, max_pixels: int) -> None:
     """Estimate a window from these files and store it.
 
-    The worker calls it before it renders pictures again.
+    The worker calls it before it renders pictures again. Values that a user set since `window` was read are
+    kept. `window` then has the stored values.
     """
     values = []
     for data in files:
@@ -112,24 +114,29 @@ def set_estimate(*, window: PixelWindow, files: Iterable[bytes], user: User | No
     if not values:
         return
     estimated = imaging.estimate(values, np.dtype(window.sample))
-    if (window.black, window.white) == (estimated.black, estimated.white):
-        return
-    window.black, window.white, window.estimated_from = estimated.black, estimated.white, len(values)
-    window.version += 1
     with transaction.atomic():
-        window.save(update_fields=["black", "white", "estimated_from", "version"])
-        record(
-            kind="window.estimated",
-            actor=user,
-            dataset=window.dataset,
-            target=window,
-            data={
-                "camera": window.camera,
-                "sample": window.sample,
-                "black": estimated.black,
-                "white": estimated.white,
-            },
-        )
+        row = PixelWindow.objects.select_for_update(no_key=True).filter(pk=window.pk).first()
+        if row is None:
+            return
+        same = (row.black, row.white) == (estimated.black, estimated.white)
+        if row.version == window.version and not same:
+            row.black, row.white, row.estimated_from = estimated.black, estimated.white, len(values)
+            row.version += 1
+            row.save(update_fields=["black", "white", "estimated_from", "version"])
+            record(
+                kind="window.estimated",
+                actor=user,
+                dataset=row.dataset,
+                target=row,
+                data={
+                    "camera": row.camera,
+                    "sample": row.sample,
+                    "black": estimated.black,
+                    "white": estimated.white,
+                },
+            )
+    window.black, window.white = row.black, row.white
+    window.estimated_from, window.version = row.estimated_from, row.version
 
 
 def rebuild_picture(*, image: Image, windows: Windows, max_pixels: int) -> None:
