@@ -8,9 +8,9 @@ are rendered.
 - `peak_mb`: the growth of the process's resident memory during the examination, without the bytes of the
   file;
 - `kept_mb`: the part of the growth that remains;
-- `estimated_mb`: the memory that the decoder reserved of its budget (MEKIKI_DECODE_MEMORY_MB);
-- `kb`: the size of the file;
-- `in_turn`: one process that examines all files twice.
+- `estimated_mb`: the memory that the decoder reserved of its budget (MEKIKI_DECODE_MEMORY_MB).
+
+The table also shows the size of the file in kB. `in turn` is one process that examines all files twice.
 """
 
 import argparse

@@ -5,7 +5,8 @@
 
 Every method gets the same pool, the same answers and, if it draws at random, the same images. All are
 measured on a test part that neither acquisition nor training uses. Accuracy is weighted to the pool's mixture
-of labels. --docs also writes the plots and the page docs/benchmarks.md, from the file of --json.
+of labels. --docs also writes the plots and the page docs/benchmarks.md. The page is written from
+benchmarks/results/learning.json, so --json must name this file.
 """
 
 import argparse

@@ -5,11 +5,11 @@ from typing import Any
 
 
 class StageError(Exception):
-    """Ends the job as failed with this sentence: what happened, what was kept, what to do next.
+    """Failure of a stage, with a sentence that says what happened, what was kept and what to do next.
 
-    The text must be translated only when it is read, because a job stores it in every language. It is a
-    gettext_lazy text with `values` for its placeholders, or a function that returns the sentence in the
-    active language.
+    The job ends as failed with this sentence. The text must be translated only when it is read, because a job
+    stores it in every language. It is a gettext_lazy text with `values` for its placeholders, or a function
+    that returns the sentence in the active language.
     """
 
     def __init__(self, text: Any, values: Mapping[str, Any] | None = None) -> None:

@@ -116,7 +116,7 @@ class Report:
 
 
 class _Heartbeat:
-    """Sends signs of life of a job from a thread with its own database connection, until exit."""
+    """Thread that sends signs of life of a job on its own database connection, until exit."""
 
     def __init__(self, job: Job, report: Report) -> None:
         self._job = Job(pk=job.pk, attempt=job.attempt)

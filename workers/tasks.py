@@ -82,7 +82,7 @@ def index(job_id: str) -> str:
 
 @app.task(name="workers.tasks.verify_head")
 def verify_head(job_id: str) -> str:
-    """Train a head again from its own inputs and compare."""
+    """Train a head again from its own inputs and compare the bytes."""
     return _run(job_id)
 
 

@@ -18,7 +18,7 @@ def pixel_limit() -> int:
 
 
 def set_pixel_limit(pixels: int) -> None:
-    """Set the limit of this process. Django's settings call it once at the start."""
+    """Set the limit of this process. The app mekiki.datasets calls it at the start."""
     global _limit
     _limit = pixels
 

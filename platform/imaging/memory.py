@@ -32,7 +32,7 @@ class MemoryBudget:
         return self._limit
 
     def set_limit(self, limit: int) -> None:
-        """Set the budget of this process. Django's settings call it once at the start."""
+        """Set the budget of this process. The app mekiki.datasets calls it at the start."""
         with self._changed:
             self._limit = limit
             self._changed.notify_all()

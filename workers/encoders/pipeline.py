@@ -60,7 +60,7 @@ def _fetch(item: Item | Callable[[], Item]) -> Item:
 
 
 class _Fetching:
-    """Fetches the items that are functions in threads; paths and bytes are passed on."""
+    """Fetcher that calls the items that are functions in threads; paths and bytes are passed on."""
 
     def __init__(self, stack: contextlib.ExitStack) -> None:
         self._stack = stack

@@ -76,8 +76,8 @@ def training_pictures(
 ) -> Drawn:
     """Return the pictures of a seed; draw them if they are not stored yet.
 
-    The function may be interrupted: finished chunks are kept. A cache of another count, seed or picture
-    generator is drawn again.
+    The function may be interrupted: finished chunks are recorded after every ten and kept. A cache of another
+    count, seed or picture generator is drawn again.
     """
     folder.mkdir(parents=True, exist_ok=True)
     identity = {"count": count, "seed": seed, "maker": maker_digest(), "shapes": repr(_SHAPES)}
