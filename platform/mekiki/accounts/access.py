@@ -6,18 +6,12 @@ Roles are ordered: an admin has all rights of a reviewer, and a reviewer has all
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest
+from django.http import Http404
 from django.utils.translation import gettext as _
 
 from mekiki.accounts.models import Membership, Role, User
 
 _RANK = {Role.VIEWER: 1, Role.REVIEWER: 2, Role.ADMIN: 3}
-
-
-def person(request: HttpRequest) -> User:
-    """Return the user of the request. For pages that require a login, so there always is a user."""
-    assert isinstance(request.user, User)
-    return request.user
 
 
 def role_in(user: User, dataset) -> str | None:

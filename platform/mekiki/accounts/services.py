@@ -265,6 +265,13 @@ def set_email(*, user: User, email: str, actor: User) -> User:
     return row
 
 
+def set_language(*, user: User, language: str) -> None:
+    """Store the language in which the user reads pages and mails."""
+    if user.language != language:
+        user.language = language
+        user.save(update_fields=["language"])
+
+
 @transaction.atomic
 def end_sessions(*, user: User, request: HttpRequest, only: str = "") -> int:
     """End all sessions of the user except the one of this request. Return how many sessions ended.

@@ -5,13 +5,13 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
-from django.http import Http404, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.utils import translation
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from mekiki.accounts.http import UserRequest, number_in
+from mekiki.accounts.http import number_in, user_of
 from mekiki.datasets.access import import_for
 from mekiki.datasets.models import ImportBatch, ImportProblem
 from mekiki.datasets.problems import FULL, explain
@@ -25,12 +25,12 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @require_safe
-def import_batch(request: UserRequest, slug: str, pk: int) -> HttpResponse:
+def import_batch(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Show the progress and counts of one import, and its report lines, grouped by outcome.
 
     ?outcome=X shows the lines of one outcome in pages.
     """
-    batch = import_for(request.user, slug, pk)
+    batch = import_for(user_of(request), slug, pk)
     outcome = request.GET.get("outcome", "")
     if outcome and outcome not in ImportProblem.Outcome.values:
         raise Http404
@@ -76,9 +76,9 @@ def _group(
 
 
 @require_safe
-def import_report(request: UserRequest, slug: str, pk: int) -> StreamingHttpResponse:
+def import_report(request: HttpRequest, slug: str, pk: int) -> StreamingHttpResponse:
     """Return all lines of the report as CSV (UTF-8 with a byte order mark, for Excel)."""
-    batch = import_for(request.user, slug, pk)
+    batch = import_for(user_of(request), slug, pk)
     language = translation.get_language() or "en"
     response = StreamingHttpResponse(_csv_rows(batch, language), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="import-{batch.pk}.csv"'
