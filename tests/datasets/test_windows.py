@@ -144,8 +144,8 @@ def pages() -> bytes:
 def test_every_page_becomes_an_image_when_asked(dataset: Dataset, admin: User, pages: bytes) -> None:
     for _again in range(2):
         batch = services.start_upload(dataset=dataset, user=admin, every_page=True)
-        services.add_file(batch=batch, name="parts/stack.tif", file=io.BytesIO(pages))
-        services.add_file(batch=batch, name="one.tif", file=io.BytesIO(tiff(scene(9))))
+        services.add_file(batch=batch, user=admin, name="parts/stack.tif", file=io.BytesIO(pages))
+        services.add_file(batch=batch, user=admin, name="one.tif", file=io.BytesIO(tiff(scene(9))))
         services.finish_upload(batch=batch, user=admin)
         batch = services.run_import(batch=batch, progress=lambda done, total: None)
     assert sorted(by_name()) == ["one.tif", *(f"parts/stack (page {n}).tif" for n in (1, 2, 3))]
@@ -180,7 +180,7 @@ def test_a_damaged_page_does_not_stop_the_others(dataset: Dataset, admin: User, 
         at = file.pages[1].dataoffsets[0]  # type: ignore[union-attr]
     data[at : at + 40] = b"\xff" * 40
     batch = services.start_upload(dataset=dataset, user=admin, every_page=True)
-    services.add_file(batch=batch, name="stack.tif", file=io.BytesIO(bytes(data)))
+    services.add_file(batch=batch, user=admin, name="stack.tif", file=io.BytesIO(bytes(data)))
     batch = services.run_import(batch=batch, progress=lambda done, total: None)
     assert list(by_name()) == ["stack (page 1).tif"]
     assert list(codes(batch)) == ["stack (page 2).tif"] and batch.rejected == 1

@@ -361,7 +361,8 @@ def test_uploads_that_wait_are_kept_and_found_at_a_new_place(site: Path, tmp_pat
     from mekiki.datasets.services import relocate_uploads, start_upload
     from tests.factories import DatasetFactory, UserFactory
 
-    batch = start_upload(dataset=DatasetFactory(), user=UserFactory())
+    admin = UserFactory()
+    batch = start_upload(dataset=DatasetFactory(admin=admin), user=admin)
     (Path(batch.location) / "a").write_bytes(b"a picture")
     folder = ImportBatch.objects.create(
         dataset=batch.dataset, source="folder", location="/srv/camera/incoming/1"

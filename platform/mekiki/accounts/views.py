@@ -229,7 +229,7 @@ def site_settings(request: HttpRequest) -> HttpResponse:
     form = SiteForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         try:
-            site.set_time_zone(name=form.cleaned_data["time_zone"], actor=user_of(request))
+            site.set_time_zone(name=form.cleaned_data["time_zone"], user=user_of(request))
         except ValidationError as error:
             form.add_error("time_zone", error)
         else:

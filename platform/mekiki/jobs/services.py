@@ -17,6 +17,8 @@ from django.db.models.functions import Now
 from django.utils import translation
 from django.utils.translation import gettext as _
 
+from mekiki.accounts.access import require_platform_admin, require_role
+from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
 from mekiki.config import clock
 from mekiki.jobs import broker
@@ -45,7 +47,7 @@ def enqueue(
     dataset: Any = None,
     key: str = "",
     payload: dict[str, Any] | None = None,
-    user: Any = None,
+    user: User | None = None,
 ) -> Job:
     """Create a job and return it, or return the active job with the same key.
 
@@ -62,7 +64,7 @@ def enqueue(
                     dataset=dataset,
                     key=key,
                     payload=payload or {},
-                    created_by=user if getattr(user, "pk", None) else None,
+                    created_by=user,
                 )
                 record(kind="job.queued", actor=user, dataset=dataset, target=job, data={"kind": str(kind)})
         except IntegrityError:
@@ -300,8 +302,25 @@ def _end(
         )
 
 
-def cancel(*, job: Job, user: Any) -> None:
-    """Cancel a job. A queued job ends now; a running job ends at its next heartbeat."""
+def _require_admin(user: User, job: Job) -> None:
+    """Raise PermissionDenied unless the user is an admin of the job's dataset.
+
+    A job without a dataset belongs to the platform.
+    """
+    if job.dataset is None:
+        require_platform_admin(user)
+    else:
+        require_role(user, job.dataset, Role.ADMIN)
+
+
+def cancel(*, job: Job, user: User | None) -> None:
+    """Cancel a job. A queued job ends now; a running job ends at its next heartbeat.
+
+    `user` is None for the platform. Raises PermissionDenied unless the user is an admin of the dataset, or of
+    the platform for a job without a dataset.
+    """
+    if user is not None:
+        _require_admin(user, job)
     with transaction.atomic():
         row = Job.objects.select_for_update().get(pk=job.pk)
         if row.state not in ACTIVE_STATES:
@@ -320,12 +339,14 @@ def cancel(*, job: Job, user: Any) -> None:
 
 
 @transaction.atomic
-def retry(*, job: Job, user: Any) -> Job:
+def retry(*, job: Job, user: User) -> Job:
     """Enqueue work that failed or was cancelled as a new job with the same kind, key and payload.
 
-    Raises ValidationError if the job succeeded or has not ended, or if the same work is already queued or
-    running.
+    Raises PermissionDenied unless the user is an admin of the dataset, or of the platform for a job without a
+    dataset. Raises ValidationError if the job succeeded or has not ended, or if the same work is already
+    queued or running.
     """
+    _require_admin(user, job)
     if job.state not in ENDED_EARLY:
         raise ValidationError(_("Only a job that failed or was cancelled can be tried again."))
     if Job.objects.filter(key=job.key, state__in=ACTIVE_STATES).exists():

@@ -271,7 +271,7 @@ def set_required(request: HttpRequest) -> HttpResponse:
     required = request.POST.get("required") == "1"
     require_platform_admin(user_of(request))
     try:
-        services.set_required(required=required, actor=user_of(request))
+        services.set_required(required=required, user=user_of(request))
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:

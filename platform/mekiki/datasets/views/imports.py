@@ -39,7 +39,7 @@ def import_page(request: HttpRequest, slug: str) -> HttpResponse:
                 dataset=dataset, user=user_of(request), every_page="every_page" in request.POST
             )
             for file in files:
-                services.add_file(batch=batch, name=file.name or "", file=file)
+                services.add_file(batch=batch, user=user_of(request), name=file.name or "", file=file)
             services.finish_upload(batch=batch, user=user_of(request))
             return redirect("import-batch", slug, batch.pk)
         messages.error(request, _("No file was chosen. Choose images, a folder or a zip, then press Import."))
@@ -91,7 +91,9 @@ def import_files(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         if not 0 <= part < 10**8:
             raise ValueError
         files = _sent(request)
-        taken = services.add_files(batch=batch, part=part, files=files, refused=_refused(request))
+        taken = services.add_files(
+            batch=batch, user=user_of(request), part=part, files=files, refused=_refused(request)
+        )
     except services.IncompleteError as error:
         return JsonResponse({"detail": " ".join(error.messages)}, status=408)
     except ValidationError as error:

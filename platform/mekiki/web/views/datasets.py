@@ -1,7 +1,7 @@
 """Views of all datasets, of a new dataset and of a dataset's overview."""
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.safestring import SafeString
@@ -9,6 +9,7 @@ from django.utils.translation import get_language, ngettext, pgettext
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
+from mekiki.accounts.access import require_may_create_datasets
 from mekiki.accounts.http import user_of
 from mekiki.datasets import services, slugs
 from mekiki.datasets.access import dataset_for, visible_datasets
@@ -40,8 +41,7 @@ def create_dataset(request: HttpRequest) -> HttpResponse:
 
     Raises PermissionDenied (403) for users who may not create datasets.
     """
-    if not (user_of(request).may_create_datasets or user_of(request).is_superuser):
-        raise PermissionDenied(_("You may not create datasets. Ask an admin of the platform to allow it."))
+    require_may_create_datasets(user_of(request))
     form = NewDatasetForm(
         request.POST or None, initial={"encoder_name": "pocket"}, language=get_language() or "en"
     )
@@ -62,8 +62,7 @@ def suggest_address(request: HttpRequest) -> JsonResponse:
 
     Raises PermissionDenied (403) for users who may not create datasets.
     """
-    if not (user_of(request).may_create_datasets or user_of(request).is_superuser):
-        raise PermissionDenied(_("You may not create datasets. Ask an admin of the platform to allow it."))
+    require_may_create_datasets(user_of(request))
     name = request.GET.get("name", "")[:120].replace("\0", "")
     return JsonResponse({"slug": slugs.free_suggestion(name)})
 

@@ -126,7 +126,7 @@ def mail(request: HttpRequest) -> HttpResponse:
             return redirect("seals")
         if form.is_valid():
             head_mail.set_recipients(
-                addresses=form.cleaned_data["recipients"].splitlines(), actor=user_of(request)
+                addresses=form.cleaned_data["recipients"].splitlines(), user=user_of(request)
             )
             messages.success(request, _("Saved."))
             return redirect("seals")
