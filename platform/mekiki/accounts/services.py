@@ -48,8 +48,8 @@ def create_user(
     """Create a user.
 
     `actor` is the admin who creates the user, None for the platform. If an admin gives the password, the user
-    must change it. Raises PermissionDenied if `actor` is not an admin of the platform. Raises ValidationError if the name is taken, confusable or malformed, or if the password
-    is weak.
+    must change it. Raises PermissionDenied if `actor` is not an admin of the platform. Raises ValidationError
+    if the name is taken, confusable or malformed, or if the password is weak.
     """
     if actor is not None:
         require_platform_admin(actor)
