@@ -40,8 +40,8 @@ def window(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
             messages.success(
                 request,
                 _(
-                    "The pictures are made again, then the embeddings. The page “Activity” shows how far it "
-                    "is."
+                    "The pictures are created again, then the embeddings. The page “Activity” shows "
+                    "the progress."
                 ),
             )
             return redirect("dataset-settings", slug)
@@ -73,6 +73,6 @@ def rebuild(request: HttpRequest, slug: str) -> HttpResponse:
     )
     messages.success(
         request,
-        _("The pictures are made again, then the embeddings. The page “Activity” shows how far it is."),
+        _("The pictures are created again, then the embeddings. The page “Activity” shows the progress."),
     )
     return redirect("dataset-settings", slug)

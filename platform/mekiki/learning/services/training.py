@@ -52,8 +52,8 @@ def start_training(*, dataset: Dataset, trigger: str, user: User | None) -> Trai
     if not can_learn(dataset):
         raise ValidationError(
             _(
-                "There is nothing to learn from yet: no image outside the audit sample has a label. Nothing "
-                "was started; review some images first."
+                "Training is not possible yet: no image outside the audit sample has a label. "
+                "Nothing was started; review some images first."
             ),
             code="nothing_confirmed",
         )

@@ -34,10 +34,10 @@ def put_back(*, dataset: Dataset, user: User, flag_id: int) -> QueueItem:
     item = lock_item(dataset, flag.item_id)
     standing = list(flags.filter(item=item, superseded_by__isnull=True).order_by("pk"))
     if flag not in standing:
-        raise ReviewError("not_flagged", _("This flag has been taken back already. Nothing was changed."))
+        raise ReviewError("not_flagged", _("This flag was already undone. Nothing was changed."))
     if len(first_by_reviewer(effective_decisions(item=item))) >= item.overlap:
         raise ReviewError(
-            "answered", _("Others have answered this image already. Its label stays, and so does the flag.")
+            "answered", _("Others have already answered this image. The label and the flag stay.")
         )
     for one in standing:
         decision = Decision.objects.create(
