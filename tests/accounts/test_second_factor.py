@@ -235,13 +235,13 @@ def test_only_an_admin_of_the_platform_with_a_factor_requires_it(boss: User, han
     factories.DatasetFactory(admin=hana)
     set_up(hana)
     with pytest.raises(PermissionDenied):
-        services.set_required(required=True, actor=hana)
+        services.set_required(required=True, user=hana)
     with pytest.raises(ValidationError):
-        services.set_required(required=True, actor=boss)
+        services.set_required(required=True, user=boss)
     assert not selectors.is_required_for_admins()
     set_up(boss)
-    services.set_required(required=True, actor=boss)
-    services.set_required(required=True, actor=boss)
+    services.set_required(required=True, user=boss)
+    services.set_required(required=True, user=boss)
     assert Event.objects.filter(kind="site.second_factor_required").count() == 1
 
 
@@ -266,7 +266,7 @@ def test_admins_without_a_factor_reach_nothing_but_enrolment(role: str, boss: Us
     if role == "platform":
         User.objects.filter(pk=hana.pk).update(is_superuser=True)
     set_up(boss)
-    services.set_required(required=True, actor=boss)
+    services.set_required(required=True, user=boss)
     client = Client()
     first_step(client)
     written = Event.objects.count()
@@ -307,7 +307,7 @@ def test_the_last_admin_is_helped_on_the_server(boss: User) -> None:
     from django.core.management import CommandError, call_command
 
     set_up(boss)
-    services.set_required(required=True, actor=boss)
+    services.set_required(required=True, user=boss)
     said = StringIO()
     call_command("reset_second_factor", "ＢＯＳＳ", stdout=said)
     assert "boss" in said.getvalue() and not selectors.has_second_factor(boss)

@@ -46,7 +46,7 @@ def client_of(user, language: str = "en") -> Client:
 def test_a_changed_zone_moves_stored_schedules_and_pages() -> None:
     admin = UserFactory(is_superuser=True)
     dataset = DatasetFactory(admin=admin)
-    site.set_time_zone(name="Asia/Tokyo", actor=admin)
+    site.set_time_zone(name="Asia/Tokyo", user=admin)
     set_schedule(dataset=dataset, cron="0 3 * * *", user=admin)
     assert CrontabSchedule.objects.get(hour="3", minute="0").timezone.key == "Asia/Tokyo"
     before = PeriodicTasks.last_change()
@@ -66,7 +66,7 @@ def test_a_changed_zone_moves_stored_schedules_and_pages() -> None:
 @pytest.mark.django_db
 def test_times_on_pages_are_in_the_site_zone_and_name_it() -> None:
     admin = UserFactory(is_superuser=True, last_login=datetime(2026, 11, 29, 16, 30, tzinfo=UTC))
-    site.set_time_zone(name="Asia/Tokyo", actor=admin)
+    site.set_time_zone(name="Asia/Tokyo", user=admin)
     client = Client(headers={"accept-language": "en"})
     client.force_login(UserFactory(is_superuser=True))
     page = client.get(reverse("user", args=[admin.pk])).content.decode()
@@ -82,7 +82,7 @@ def test_only_admins_of_the_platform_change_the_zone() -> None:
     assert client_of(member).get(reverse("site-settings")).status_code == 403
     assert Client().get(reverse("site-settings")).status_code == 302
     with pytest.raises(PermissionDenied):
-        site.set_time_zone(name="Asia/Tokyo", actor=member)
+        site.set_time_zone(name="Asia/Tokyo", user=member)
     assert not SiteSettings.objects.exists()
 
 
@@ -94,7 +94,7 @@ def test_a_zone_that_is_none_is_refused(name: str) -> None:
     admin = UserFactory(is_superuser=True)
     assert client_of(admin).post(reverse("site-settings"), {"time_zone": name}).status_code == 422
     with pytest.raises(ValidationError):
-        site.set_time_zone(name=name, actor=admin)
+        site.set_time_zone(name=name, user=admin)
     assert not site.take_zone_of_browser(name=name, user=admin)
     assert site.zone_name() == "UTC"
 
@@ -131,19 +131,20 @@ def test_a_zone_that_no_browser_reports_does_not_keep_anybody_from_logging_in(zo
 @pytest.mark.django_db
 def test_the_variable_holds_and_the_page_says_so(settings) -> None:
     admin = UserFactory(is_superuser=True)
-    site.set_time_zone(name="Asia/Tokyo", actor=admin)
+    site.set_time_zone(name="Asia/Tokyo", user=admin)
     settings.FIXED_TIME_ZONE = "Europe/Berlin"
     assert site.zone_name() == "Europe/Berlin"
     page = client_of(admin).get(reverse("site-settings")).content.decode()
     assert "MEKIKI_TIME_ZONE" in page and "Europe/Berlin" in page and "disabled" in page
     with pytest.raises(ValidationError, match="MEKIKI_TIME_ZONE"):
-        site.set_time_zone(name="Asia/Tokyo", actor=admin)
+        site.set_time_zone(name="Asia/Tokyo", user=admin)
 
 
 @pytest.mark.django_db
 def test_beat_moves_what_another_zone_left_behind(settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    dataset = DatasetFactory()
-    set_schedule(dataset=dataset, cron="0 3 * * *", user=None)
+    user = UserFactory()
+    dataset = DatasetFactory(admin=user)
+    set_schedule(dataset=dataset, cron="0 3 * * *", user=user)
     settings.FIXED_TIME_ZONE = "Europe/Berlin"
     # Beat reads the database itself, which would close the connection of the test.
     monkeypatch.setattr(DatabaseScheduler, "setup_schedule", lambda self: None)
@@ -187,7 +188,7 @@ def test_the_next_runs_are_those_of_beat_with_daylight_saving(
 def test_the_schedule_form_shows_the_next_three_runs() -> None:
     admin = UserFactory(is_superuser=True)
     dataset = DatasetFactory(admin=admin)
-    site.set_time_zone(name="Asia/Tokyo", actor=admin)
+    site.set_time_zone(name="Asia/Tokyo", user=admin)
     client = client_of(admin)
     address = reverse("models", args=[dataset.slug])
     assert "Next runs" not in client.get(address).content.decode()

@@ -56,7 +56,7 @@ def upload(dataset: Dataset, admin: User) -> Callable[[Files], ImportBatch]:
     def run(files: Files, into: Dataset = dataset) -> ImportBatch:
         batch = services.start_upload(dataset=into, user=admin)
         for name, data in files.items():
-            services.add_file(batch=batch, name=name, file=io.BytesIO(data))
+            services.add_file(batch=batch, user=admin, name=name, file=io.BytesIO(data))
         services.finish_upload(batch=batch, user=admin)
         return services.run_import(batch=batch, progress=lambda done, total: None)
 

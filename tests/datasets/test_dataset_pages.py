@@ -147,7 +147,7 @@ def test_a_stopped_import_can_go_on_or_be_given_up(
 ) -> None:
     client = client_of(admin)
     batch = services.start_upload(dataset=dataset, user=admin)
-    services.add_file(batch=batch, name="a.jpg", file=io.BytesIO(picture(1)))
+    services.add_file(batch=batch, user=admin, name="a.jpg", file=io.BytesIO(picture(1)))
     page = client.get(reverse("import-batch", args=[dataset.slug, batch.pk])).content.decode()
     assert "This upload was not finished." in page
     client.post(reverse("import-finish", args=[dataset.slug, batch.pk]))

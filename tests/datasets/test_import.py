@@ -217,8 +217,8 @@ def test_killed_and_run_again_counts_nothing_twice(
     monkeypatch.setattr(pipeline, "WINDOW_FILES", 4)
     files = {f"{i:02d}.jpg": picture(i % 15) for i in range(20)} | {"bad.jpg": b"bad", "first-bad.jpg": b""}
     batch = services.start_upload(dataset=dataset, user=admin)
-    services.add_file(batch=batch, name="first-bad.jpg", file=io.BytesIO(b""))
-    services.add_file(batch=batch, name="all.zip", file=io.BytesIO(zipped(files)))
+    services.add_file(batch=batch, user=admin, name="first-bad.jpg", file=io.BytesIO(b""))
+    services.add_file(batch=batch, user=admin, name="all.zip", file=io.BytesIO(zipped(files)))
 
     def die_at(limit: int) -> Callable[[int, int | None], None]:
         def progress(done: int, total: int | None) -> None:
@@ -312,10 +312,10 @@ def test_uploads_that_ended_take_no_more(upload: Upload, dataset: Dataset, admin
     batch = services.start_upload(dataset=dataset, user=admin)
     services.finish_upload(batch=batch, user=admin)
     with pytest.raises(ValidationError, match="imported already"):
-        services.add_file(batch=batch, name="late.jpg", file=io.BytesIO(picture(1)))
+        services.add_file(batch=batch, user=admin, name="late.jpg", file=io.BytesIO(picture(1)))
     done = upload({"a.jpg": picture(1)})
     with pytest.raises(ValidationError, match="has ended"):
-        services.add_file(batch=done, name="late.jpg", file=io.BytesIO(picture(1)))
+        services.add_file(batch=done, user=admin, name="late.jpg", file=io.BytesIO(picture(1)))
     with pytest.raises(ValidationError, match="finished"):
         services.finish_upload(batch=done, user=admin)
 
@@ -336,7 +336,7 @@ def test_discarding_an_upload_leaves_nothing(
     dataset: Dataset, admin: User, django_capture_on_commit_callbacks
 ) -> None:
     batch = services.start_upload(dataset=dataset, user=admin)
-    services.add_file(batch=batch, name="a.jpg", file=io.BytesIO(picture(1)))
+    services.add_file(batch=batch, user=admin, name="a.jpg", file=io.BytesIO(picture(1)))
     assert oct(Path(batch.location).stat().st_mode & 0o777) == "0o700"
     with django_capture_on_commit_callbacks(execute=True):
         services.discard_import(batch=batch, user=admin)
@@ -346,10 +346,10 @@ def test_discarding_an_upload_leaves_nothing(
 
 def test_names_file_cut_short_by_a_kill(dataset: Dataset, admin: User) -> None:
     batch = services.start_upload(dataset=dataset, user=admin)
-    services.add_file(batch=batch, name="a.jpg", file=io.BytesIO(picture(1)))
+    services.add_file(batch=batch, user=admin, name="a.jpg", file=io.BytesIO(picture(1)))
     with (Path(batch.location) / "names.jsonl").open("ab") as lines:
         lines.write(b'{"file": 99, "na')
-    services.add_file(batch=batch, name="b.jpg", file=io.BytesIO(picture(2)))
+    services.add_file(batch=batch, user=admin, name="b.jpg", file=io.BytesIO(picture(2)))
     services.finish_upload(batch=batch, user=admin)
     assert services.run_import(batch=batch, progress=lambda done, total: None).added == 2
 

@@ -48,7 +48,7 @@ def test_duplicates_across_zips_and_imports_are_listed(upload: Upload) -> None:
 def test_an_import_that_runs_again_lists_no_image_as_its_own_duplicate(dataset: Dataset, admin: User) -> None:
     batch = services.start_upload(dataset=dataset, user=admin)
     for name, seed in (("a.png", 1), ("b.png", 2), ("c.png", 1)):
-        services.add_file(batch=batch, name=name, file=io.BytesIO(picture(seed)))
+        services.add_file(batch=batch, user=admin, name=name, file=io.BytesIO(picture(seed)))
 
     def killed(done: int, total: int | None) -> None:
         if done:

@@ -360,7 +360,7 @@ def test_an_import_killed_after_its_images_counts_changes_once(
     batch = services.start_upload(dataset=dataset, user=admin)
     table = b"file,line\nimg_0001.png,5\nimg_0002.png,6\n"
     for name, data in (TWO | {"metadata.csv": table, "new.png": picture(9)}).items():
-        services.add_file(batch=batch, name=name, file=io.BytesIO(data))
+        services.add_file(batch=batch, user=admin, name=name, file=io.BytesIO(data))
 
     def killed(done: int, total: int | None) -> None:
         if done:

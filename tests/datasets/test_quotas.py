@@ -134,7 +134,7 @@ def test_imports_at_the_same_time_keep_the_limit_together(
         batch = services.start_upload(dataset=target, user=admin)
         for n in range(8):
             data = picture(1000 * number + n, kind="PNG")
-            services.add_file(batch=batch, name=f"{number}-{n}.png", file=io.BytesIO(data))
+            services.add_file(batch=batch, user=admin, name=f"{number}-{n}.png", file=io.BytesIO(data))
         services.finish_upload(batch=batch, user=admin)
         batches.append(batch)
     ready = threading.Barrier(len(batches))
@@ -183,7 +183,7 @@ def test_files_that_wait_are_limited(dataset: Dataset, admin: User, root: User) 
     second = services.start_upload(dataset=dataset, user=admin)
     for batch in (first, second):
         for n in range(2):
-            services.add_file(batch=batch, name=f"{n}.png", file=io.BytesIO(TEN["0.png"]))
+            services.add_file(batch=batch, user=admin, name=f"{n}.png", file=io.BytesIO(TEN["0.png"]))
     waiting = [p for batch in (first, second) for p in Path(batch.location).iterdir() if p.name.isdigit()]
     assert len(waiting) == 2
     services.finish_upload(batch=second, user=admin)
@@ -194,7 +194,7 @@ def test_files_that_wait_are_limited(dataset: Dataset, admin: User, root: User) 
     services.set_platform_limits(user=root, max_images=None, max_bytes=size // 2 - 1)
     limit(dataset, root)
     third = services.start_upload(dataset=dataset, user=admin)
-    services.add_file(batch=third, name="0.png", file=io.BytesIO(TEN["0.png"]))
+    services.add_file(batch=third, user=admin, name="0.png", file=io.BytesIO(TEN["0.png"]))
     services.finish_upload(batch=third, user=admin)
     done = services.run_import(batch=third, progress=lambda done, total: None)
     assert codes(done) == {"0.png": "platform_waiting"}

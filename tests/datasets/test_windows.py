@@ -20,7 +20,8 @@ from mekiki.datasets import services, storage
 from mekiki.datasets.models import Dataset, Image, ImportBatch, PixelWindow
 from mekiki.datasets.problems import explain
 from mekiki.datasets.selectors import images_to_rebuild
-from mekiki.jobs.models import Job, Kind
+from mekiki.jobs.models import Job, Kind, State
+from mekiki.jobs.services import claim, succeed
 from tests.datasets.helpers import Files, zipped
 from tests.imaging.files import COLOUR, apng, png16, saved, tiff
 
@@ -146,8 +147,8 @@ def pages() -> bytes:
 def test_every_page_becomes_an_image_when_asked(dataset: Dataset, admin: User, pages: bytes) -> None:
     for _again in range(2):
         batch = services.start_upload(dataset=dataset, user=admin, every_page=True)
-        services.add_file(batch=batch, name="parts/stack.tif", file=io.BytesIO(pages))
-        services.add_file(batch=batch, name="one.tif", file=io.BytesIO(tiff(scene(9))))
+        services.add_file(batch=batch, user=admin, name="parts/stack.tif", file=io.BytesIO(pages))
+        services.add_file(batch=batch, user=admin, name="one.tif", file=io.BytesIO(tiff(scene(9))))
         services.finish_upload(batch=batch, user=admin)
         batch = services.run_import(batch=batch, progress=lambda done, total: None)
     assert sorted(by_name()) == ["one.tif", *(f"parts/stack (page {n}).tif" for n in (1, 2, 3))]
@@ -182,7 +183,7 @@ def test_a_damaged_page_does_not_stop_the_others(dataset: Dataset, admin: User, 
         at = file.pages[1].dataoffsets[0]  # type: ignore[union-attr]
     data[at : at + 40] = b"\xff" * 40
     batch = services.start_upload(dataset=dataset, user=admin, every_page=True)
-    services.add_file(batch=batch, name="stack.tif", file=io.BytesIO(bytes(data)))
+    services.add_file(batch=batch, user=admin, name="stack.tif", file=io.BytesIO(bytes(data)))
     batch = services.run_import(batch=batch, progress=lambda done, total: None)
     assert list(by_name()) == ["stack (page 1).tif"]
     assert list(codes(batch)) == ["stack (page 2).tif"] and batch.rejected == 1
@@ -204,12 +205,46 @@ def window(upload: Upload) -> PixelWindow:
 
 def test_a_change_is_recorded_and_makes_the_pictures_again(window: PixelWindow, admin: User) -> None:
     job = services.change_window(window=window, user=admin, black=100, white=500)
-    assert job is not None and (job.kind, job.payload) == (Kind.REBUILD_PICTURES, {"window": window.pk})
+    assert job is not None and job.kind == Kind.REBUILD_PICTURES
+    assert job.payload == {"window": window.pk, "estimate": False}
     event = Event.objects.get(kind="window.changed")
     assert event.data["before"] == {"black": 0, "white": 1023} and event.data["after"]["white"] == 500
     assert services.change_window(window=window, user=admin, black=100, white=500) is None
     window.refresh_from_db()
     assert (window.estimated_from, window.version) == (0, 2)
+
+
+def test_values_of_an_admin_replace_an_estimate_that_waits(window: PixelWindow, admin: User) -> None:
+    waiting = services.estimate_window_again(window=window, user=admin)
+    services.change_window(window=window, user=admin, black=100, white=500)
+    waiting.refresh_from_db()
+    assert not waiting.payload["estimate"]
+    services.estimate_window_again(window=window, user=admin)
+    waiting.refresh_from_db()
+    assert waiting.payload["estimate"] and not waiting.rerun_requested
+    # A request to resume says nothing about the estimate, so the estimate still takes place.
+    services.go_on_with_window(window=window, user=admin)
+    waiting.refresh_from_db()
+    assert waiting.payload["estimate"]
+
+
+def test_values_of_an_admin_replace_an_estimate_that_runs(window: PixelWindow, admin: User) -> None:
+    job = claim(str(services.estimate_window_again(window=window, user=admin).pk))
+    assert job is not None
+    read_at_start = PixelWindow.objects.get()
+    files = [tiff(scene(1)), tiff(scene(2, spot=4000))]
+    services.change_window(window=window, user=admin, black=100, white=500)
+    services.set_estimate(window=read_at_start, files=files, user=admin, max_pixels=10**6)
+    window.refresh_from_db()
+    assert (window.black, window.white, window.version) == (100, 500, 2)
+    assert (read_at_start.white, read_at_start.version) == (500, 2)
+    assert Event.objects.filter(kind="window.estimated").count() == 1  # of the import
+    succeed(job)
+    again = Job.objects.get(kind=Kind.REBUILD_PICTURES, state=State.QUEUED)
+    assert again.payload == {"window": window.pk, "estimate": False}
+    services.set_estimate(window=read_at_start, files=files, user=admin, max_pixels=10**6)
+    window.refresh_from_db()
+    assert (window.white, window.version, window.estimated_from) == (4095, 3, 2)
 
 
 @pytest.mark.parametrize(("black", "white"), [(5, 5), (float("nan"), 1), (0, float("inf")), (0, 1e300)])

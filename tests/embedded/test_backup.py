@@ -364,7 +364,8 @@ def test_waiting_uploads_are_restored_to_a_new_path(site: Path, tmp_path: Path) 
     from mekiki.datasets.services import relocate_uploads, start_upload
     from tests.factories import DatasetFactory, UserFactory
 
-    batch = start_upload(dataset=DatasetFactory(), user=UserFactory())
+    admin = UserFactory()
+    batch = start_upload(dataset=DatasetFactory(admin=admin), user=admin)
     (Path(batch.location) / "a").write_bytes(b"a picture")
     folder = ImportBatch.objects.create(
         dataset=batch.dataset, source="folder", location="/srv/camera/incoming/1"

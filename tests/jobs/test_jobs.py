@@ -196,6 +196,28 @@ def test_asked_again_while_running_runs_again(dataset: Dataset) -> None:
     assert Job.objects.count() == 2
 
 
+def test_a_later_payload_replaces_values_of_an_earlier_one(dataset: Dataset) -> None:
+    first = ask(dataset, encoder="a", kept=1)
+    assert ask(dataset, encoder="b").payload == {"encoder": "b", "kept": 1}
+    running = claimed(first)
+    assert running.payload == {"encoder": "b", "kept": 1} and not running.rerun_requested
+    ask(dataset, encoder="c")
+    ask(dataset, encoder="d")
+    services.succeed(running)
+    assert Job.objects.get(state=State.QUEUED).payload == {"encoder": "d", "kept": 1}
+
+
+def test_asked_again_while_its_workers_died_begins_anew_once(dataset: Dataset) -> None:
+    job = ask(dataset)
+    Job.objects.update(max_attempts=1)
+    running = claimed(job)
+    ask(dataset, encoder="b")
+    running.refresh_from_db()
+    assert services.worker_died(job_id=job.pk, attempt=1, beats=running.beats) == State.FAILED
+    again = Job.objects.get(state=State.QUEUED)
+    assert again.payload == {"encoder": "b"} and not again.rerun_requested
+
+
 def test_asked_again_while_it_was_failing_begins_anew_once(dataset: Dataset) -> None:
     running = claimed(ask(dataset))
     ask(dataset)  # the cause of the coming failure was fixed

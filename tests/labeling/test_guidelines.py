@@ -20,6 +20,7 @@ def versions(label: Label) -> list[tuple[int, str, str | None]]:
 def test_guideline_texts_are_kept_with_their_author() -> None:
     hana, ken = factories.UserFactory(username="hana"), factories.UserFactory(username="ken")
     dataset = factories.DatasetFactory(admin=hana)
+    factories.MembershipFactory(dataset=dataset, user=ken, role="admin")
     label = add_label(dataset=dataset, name="dent", user=hana, guideline="Deeper than 1 mm.")
     update_label(label=label, user=ken, guideline="Deeper than 2 mm.")
     update_label(label=label, user=ken, name="deep dent")  # not the guideline

@@ -157,7 +157,7 @@ def test_prompts_of_no_label_are_refused(dataset: Any, user: Any) -> None:
     with pytest.raises(ValidationError) as refused:
         services.save_prompts(dataset=dataset, prompts={}, user=user)
     assert refused.value.code == "no_labels"
-    other = services.add_label(dataset=DatasetFactory(), name="elsewhere", user=user)
+    other = services.add_label(dataset=DatasetFactory(admin=user), name="elsewhere", user=user)
     services.set_schema(dataset=dataset, labels=[spec("good")], user=user)
     with pytest.raises(ValidationError) as refused:
         services.save_prompts(dataset=dataset, prompts={other.pk: ["x"]}, user=user)

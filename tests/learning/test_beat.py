@@ -51,8 +51,9 @@ def test_schedules_are_recomputed_after_a_clock_change(task: PeriodicTask, hours
 @pytest.fixture
 def due(task: PeriodicTask) -> Dataset:
     """Create a dataset that can be trained and whose schedule is due."""
-    dataset = DatasetFactory(admin=UserFactory())
-    set_schema(dataset=dataset, labels=[{"name": "good", "prompts": ["good"]}], user=dataset.created_by)
+    admin = UserFactory()
+    dataset = DatasetFactory(admin=admin)
+    set_schema(dataset=dataset, labels=[{"name": "good", "prompts": ["good"]}], user=admin)
     ConfirmedLabelFactory(dataset=dataset, image__dataset=dataset, label=dataset.labels.get())
     task.task, task.args, task.last_run_at = SCHEDULED_TASK, f"[{dataset.pk}]", timezone.now() - timedelta(1)
     task.save()

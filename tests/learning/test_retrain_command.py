@@ -11,7 +11,7 @@ from mekiki.jobs.models import Job
 from mekiki.labeling.services import set_schema
 from mekiki.learning.models import TrainingRun
 from mekiki.learning.services import finish_run
-from tests.factories import ConfirmedLabelFactory, DatasetFactory
+from tests.factories import ConfirmedLabelFactory, DatasetFactory, UserFactory
 
 
 @pytest.mark.django_db
@@ -24,8 +24,9 @@ def test_retrain_command_reports_missing_input() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_retrain_command_waits_and_reports_the_result(capsys: pytest.CaptureFixture[str]) -> None:
-    dataset = DatasetFactory()
-    set_schema(dataset=dataset, labels=[{"name": "good", "prompts": ["good"]}], user=None)
+    admin = UserFactory()
+    dataset = DatasetFactory(admin=admin)
+    set_schema(dataset=dataset, labels=[{"name": "good", "prompts": ["good"]}], user=admin)
     with pytest.raises(CommandError, match="Nothing was started"):
         call_command("retrain", dataset.slug)
     ConfirmedLabelFactory(dataset=dataset, label=dataset.labels.get())

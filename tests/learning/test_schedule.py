@@ -18,7 +18,8 @@ from tests.factories import DatasetFactory, UserFactory
 
 @pytest.mark.django_db
 def test_a_schedule_is_set_changed_and_cleared() -> None:
-    user, dataset, other = UserFactory(), DatasetFactory(), DatasetFactory()
+    user = UserFactory()
+    dataset, other = DatasetFactory(admin=user), DatasetFactory(admin=user)
     set_schedule(dataset=dataset, cron="30 6 * * 1-5", user=user)
     set_schedule(dataset=other, cron="30 6 * * 1-5", user=user)
     task = selectors.schedule_of(dataset)
@@ -44,9 +45,10 @@ def test_a_schedule_is_set_changed_and_cleared() -> None:
     ],
 )
 def test_invalid_schedules_are_refused(cron: str) -> None:
-    dataset = DatasetFactory()
+    user = UserFactory()
+    dataset = DatasetFactory(admin=user)
     with pytest.raises(ValidationError) as refused:
-        set_schedule(dataset=dataset, cron=cron, user=None)
+        set_schedule(dataset=dataset, cron=cron, user=user)
     assert cron in refused.value.messages[0]
     assert selectors.schedule_of(dataset) is None and not Event.objects.exists()
 

@@ -161,7 +161,7 @@ def test_pages_of_groups_hold_every_event_once(monkeypatch: pytest.MonkeyPatch) 
 
 def test_days_are_those_of_the_sites_zone() -> None:
     s = Setup()
-    site.set_time_zone(name="Asia/Tokyo", actor=UserFactory(is_superuser=True))
+    site.set_time_zone(name="Asia/Tokyo", user=UserFactory(is_superuser=True))
     for name, at in (
         ("before", "2026-11-28T14:59:59"),
         ("first", "2026-11-28T15:00:00"),

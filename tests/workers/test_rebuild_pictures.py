@@ -32,7 +32,7 @@ def loop(coloured: Dataset, work: Work) -> Dataset:
     admin = coloured.memberships.get().user
     batch = services.start_upload(dataset=coloured, user=admin)
     for number in range(4):
-        services.add_file(batch=batch, name=f"deep-{number}.tif", file=io.BytesIO(deep(number)))
+        services.add_file(batch=batch, user=admin, name=f"deep-{number}.tif", file=io.BytesIO(deep(number)))
     services.run_import(batch=batch, progress=lambda done, total: None)
     work(coloured, "encode")
     work(coloured, "predict")

@@ -79,7 +79,7 @@ def test_an_encoder_that_does_not_load_fails_with_its_sentence() -> None:
     from mekiki.labeling.services import set_schema
 
     user = UserFactory()
-    dataset = DatasetFactory(encoder_name="local-dir:/there/is/no/such/folder")
+    dataset = DatasetFactory(admin=user, encoder_name="local-dir:/there/is/no/such/folder")
     set_schema(dataset=dataset, labels=[{"name": "good", "prompts": ["good"]}], user=user)
     job = Job.objects.get(kind=Kind.PREDICT)
     assert run_job(str(job.pk)) == "failed"

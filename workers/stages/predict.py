@@ -21,7 +21,7 @@ from mekiki.learning.services import (
     drop_replaced_predictions,
     obstacle,
     promote,
-    request_training,
+    start_training,
 )
 from workers import embeddings
 from workers.errors import StageError
@@ -93,7 +93,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         pass
     elif is_trained and stale:
         with suppress(ValidationError):  # no training data: all its labels were archived
-            request_training(dataset=dataset, trigger=models.TrainingRun.Trigger.LABELS, user=job.created_by)
+            start_training(dataset=dataset, trigger=models.TrainingRun.Trigger.LABELS, user=job.created_by)
     return {
         "head": head.version,
         "prompt_set": prompt_set.version,

@@ -33,7 +33,7 @@ NAMED = 50
 def run(job: Job, report: Report) -> dict[str, Any]:
     """Render the images again, then request their embeddings.
 
-    payload: {"window": id} renders the images of that window; {"estimate": true} estimates the window first;
+    payload: {"window": id} renders the images of that window. {"estimate": true} estimates the window first.
     {} renders the images of old versions. If the job is stopped, finished images stay, and the others can be
     requested again.
     """

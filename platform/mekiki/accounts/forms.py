@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from mekiki.accounts import logins, site
-from mekiki.accounts.access import person
+from mekiki.accounts.http import user_of
 from mekiki.accounts.models import Role
 
 
@@ -30,13 +30,13 @@ class OwnPasswordForm(PasswordChangeForm):
 
     def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         self.request = request
-        super().__init__(person(request), *args, **kwargs)
+        super().__init__(user_of(request), *args, **kwargs)
 
     def clean_old_password(self) -> str:
         """Return the present password. Wrong passwords are slowed down and recorded as at the login."""
         password: str = self.cleaned_data["old_password"]
         if not logins.verify_password(
-            user=person(self.request), password=password, request=self.request, door="password"
+            user=user_of(self.request), password=password, request=self.request, door="password"
         ):
             raise ValidationError(self.error_messages["password_incorrect"], code="password_incorrect")
         return password

@@ -252,6 +252,8 @@ class PasswordReset(models.Model):
     address = models.CharField(max_length=64, blank=True, default="")
     language = models.CharField(max_length=10, blank=True, default="")
     asked_at = models.DateTimeField(db_default=Now(), db_index=True)
+    next_at = models.DateTimeField(db_default=Now())  # the time of the next try to send the mail
+    tries = models.PositiveSmallIntegerField(default=0)
     sent_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:

@@ -70,8 +70,9 @@ class Dataset(models.Model):
     max_bytes = models.PositiveBigIntegerField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     archived_at = models.DateTimeField(null=True)
-    # The role of the current user, set by access.dataset_for. Not a column.
+    # The role of a user, and the id of this user, set by access.dataset_for. Not columns.
     role: str | None
+    role_of: int | None = None
 
     class Meta:
         constraints = [

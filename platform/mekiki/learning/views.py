@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.html import escape
 from django.utils.translation import gettext as _
@@ -13,7 +13,7 @@ from django_htmx.http import HTMX_STOP_POLLING
 
 from mekiki.accounts import site
 from mekiki.accounts.access import at_least
-from mekiki.accounts.http import UserRequest, number_in
+from mekiki.accounts.http import number_in, user_of
 from mekiki.accounts.models import Role
 from mekiki.config.keyset import page_by
 from mekiki.datasets.access import dataset_for
@@ -36,14 +36,14 @@ PAGE = 20
 
 
 @require_safe
-def models(request: UserRequest, slug: str) -> HttpResponse:
+def models(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the head in use, all heads, all training runs, and the next scheduled trainings."""
-    dataset = dataset_for(request.user, slug)
+    dataset = dataset_for(user_of(request), slug)
     return _models_page(request, dataset, _schedule_form(dataset))
 
 
 def _models_page(
-    request: UserRequest, dataset: Dataset, form: ScheduleForm, status: int = 200
+    request: HttpRequest, dataset: Dataset, form: ScheduleForm, status: int = 200
 ) -> HttpResponse:
     champion, since = selectors.champion(dataset), selectors.champion_since(dataset)
     before = {name: number_in(request.GET.get(name, "")) for name in ("heads", "runs")}
@@ -99,18 +99,18 @@ def _under_way(run: TrainingRun) -> bool:
 
 
 @require_safe
-def run_log(request: UserRequest, slug: str, pk: int) -> HttpResponse:
+def run_log(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Return the current log of a run. When the run has ended, the response stops the page's polling."""
-    run = run_for(request.user, slug, pk)
+    run = run_for(user_of(request), slug, pk)
     return HttpResponse(escape(log_in_words(run.log)), status=200 if _under_way(run) else HTMX_STOP_POLLING)
 
 
 @require_POST
-def train(request: UserRequest, slug: str) -> HttpResponse:
+def train(request: HttpRequest, slug: str) -> HttpResponse:
     """Start a training run now."""
-    dataset = dataset_for(request.user, slug, Role.ADMIN)
+    dataset = dataset_for(user_of(request), slug, Role.ADMIN)
     try:
-        run = request_training(dataset=dataset, trigger=TrainingRun.Trigger.BUTTON, user=request.user)
+        run = request_training(dataset=dataset, trigger=TrainingRun.Trigger.BUTTON, user=user_of(request))
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:
@@ -129,18 +129,18 @@ def train(request: UserRequest, slug: str) -> HttpResponse:
 
 
 @require_POST
-def schedule(request: UserRequest, slug: str) -> HttpResponse:
+def schedule(request: HttpRequest, slug: str) -> HttpResponse:
     """Save the retraining schedule."""
-    dataset = dataset_for(request.user, slug, Role.ADMIN)
+    dataset = dataset_for(user_of(request), slug, Role.ADMIN)
     form = ScheduleForm(request.POST)
     if form.is_valid():
         try:
-            set_schedule(dataset=dataset, cron=form.cron_line(), user=request.user)
+            set_schedule(dataset=dataset, cron=form.cron_line(), user=user_of(request))
         except ValidationError as error:
             form.add_error("cron", error)
         else:
             update_settings(
-                dataset=dataset, user=request.user, retrain_every=form.cleaned_data["retrain_every"]
+                dataset=dataset, user=user_of(request), retrain_every=form.cleaned_data["retrain_every"]
             )
             messages.success(
                 request, _("Saved. Retraining: %(when)s.") % {"when": in_words(form.cron_line())}
@@ -150,9 +150,9 @@ def schedule(request: UserRequest, slug: str) -> HttpResponse:
 
 
 @require_safe
-def schedule_preview(request: UserRequest, slug: str) -> HttpResponse:
+def schedule_preview(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the next runs of the schedule in the form before it is saved."""
-    dataset_for(request.user, slug, Role.ADMIN)
+    dataset_for(user_of(request), slug, Role.ADMIN)
     form = ScheduleForm({"retrain_every": "0", **request.GET.dict()})
     runs = []
     if form.is_valid():
@@ -175,11 +175,11 @@ def _schedule_form(dataset: Dataset) -> ScheduleForm:
 
 
 @require_POST
-def use(request: UserRequest, slug: str, version: int) -> HttpResponse:
+def use(request: HttpRequest, slug: str, version: int) -> HttpResponse:
     """Start the promotion of this head by an admin."""
-    dataset, head = head_for(request.user, slug, version, Role.ADMIN)
+    dataset, head = head_for(user_of(request), slug, version, Role.ADMIN)
     try:
-        use_head(dataset=dataset, head=head, user=request.user)
+        use_head(dataset=dataset, head=head, user=user_of(request))
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:
@@ -191,10 +191,10 @@ def use(request: UserRequest, slug: str, version: int) -> HttpResponse:
 
 
 @require_POST
-def verify(request: UserRequest, slug: str, version: int) -> HttpResponse:
+def verify(request: HttpRequest, slug: str, version: int) -> HttpResponse:
     """Start a job that trains this head again from its own inputs and compares the digests."""
-    dataset, head = head_for(request.user, slug, version, Role.ADMIN)
-    request_verification(dataset=dataset, head=head, user=request.user)
+    dataset, head = head_for(user_of(request), slug, version, Role.ADMIN)
+    request_verification(dataset=dataset, head=head, user=user_of(request))
     messages.success(
         request,
         _("The training of head #%(version)s is being repeated; this page shows the result.")

@@ -7,6 +7,8 @@ Images that hide their prediction (review.blinding) are left out. The rank of an
 from dataclasses import dataclass, field
 from typing import Any
 
+from mekiki.accounts.access import require_role
+from mekiki.accounts.models import Role, User
 from mekiki.datasets.models import Dataset, Image
 from mekiki.datasets.selectors import image_count
 from mekiki.learning import search as vectors
@@ -47,7 +49,7 @@ def search(
     dataset: Dataset,
     head: Head | None,
     asked: dict[str, Any],
-    user: Any,
+    user: User,
     text: str = "",
     like: Image | None = None,
     wait: float = 0.0,
@@ -56,8 +58,10 @@ def search(
     """Search by `text`, or by the image `like` if the text is empty.
 
     A worker embeds the text, and this function waits for it up to `wait` seconds. `asked` is the cleaned data
-    of finding.FilterForm. Its sort order is ignored.
+    of finding.FilterForm. Its sort order is ignored. Raises PermissionDenied if the user is not a member of
+    the dataset.
     """
+    require_role(user, dataset, Role.VIEWER)
     total = image_count(dataset)
     encoder = vectors.serving_encoder(dataset)
     searched = min(total, embedded_count(encoder=encoder, dataset=dataset)) if encoder else 0

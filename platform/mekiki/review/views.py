@@ -13,7 +13,8 @@ from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from mekiki.accounts.access import at_least, person
+from mekiki.accounts.access import at_least
+from mekiki.accounts.http import user_of
 from mekiki.accounts.models import Role
 from mekiki.datasets.access import dataset_for
 from mekiki.labeling.keys import key_of
@@ -34,7 +35,7 @@ CHORDS = {"skip": "Shift+→", "flag": "Shift+↑", "undo": "Shift+←", "help":
 @require_GET
 def station(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the review station. After the first page load, all data comes through the API."""
-    dataset = dataset_for(person(request), slug, Role.REVIEWER)
+    dataset = dataset_for(user_of(request), slug, Role.REVIEWER)
     labels = [
         {
             "id": label.pk,
@@ -45,7 +46,7 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
         }
         for label in active_labels(dataset)
     ]
-    recent = selectors.recent_decisions(dataset, request.user)
+    recent = selectors.recent_decisions(dataset, user_of(request))
     hide(dataset, [decision.image for decision in recent])
     history = [
         {
@@ -82,7 +83,7 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
 @require_GET
 def queue(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the queue by stream, the flagged images with their notes, and the audit sample."""
-    dataset = dataset_for(person(request), slug)
+    dataset = dataset_for(user_of(request), slug)
     counts = selectors.queue_counts(dataset)
     flags = list(selectors.flagged(dataset)[: FLAGGED_SHOWN + 1])
     hide(dataset, [flag.image for flag in flags])
@@ -91,7 +92,7 @@ def queue(request: HttpRequest, slug: str) -> HttpResponse:
     closed = {
         flag.pk
         for flag in flags
-        if flag.image.hidden and flag.user_id != request.user.pk and not may_put_back
+        if flag.image.hidden and flag.user_id != user_of(request).pk and not may_put_back
     }
     return render(
         request,
@@ -116,9 +117,9 @@ def queue(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 def put_back(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Return a flagged image to the queue, by the id of its flag."""
-    dataset = dataset_for(person(request), slug, Role.ADMIN)
+    dataset = dataset_for(user_of(request), slug, Role.ADMIN)
     try:
-        item = services.put_back(dataset=dataset, user=request.user, flag_id=min(pk, 2**63 - 1))
+        item = services.put_back(dataset=dataset, user=user_of(request), flag_id=min(pk, 2**63 - 1))
     except UnknownHereError as error:
         raise Http404 from error
     except ReviewError as error:
@@ -135,8 +136,8 @@ def put_back(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 @require_POST
 def retire(request: HttpRequest, slug: str) -> HttpResponse:
     """Move the audit sample into training. The page asks the admin to confirm this before."""
-    dataset = dataset_for(person(request), slug, Role.ADMIN)
-    moved = services.retire_audit(dataset=dataset, user=request.user)
+    dataset = dataset_for(user_of(request), slug, Role.ADMIN)
+    moved = services.retire_audit(dataset=dataset, user=user_of(request))
     if moved:
         messages.success(
             request,

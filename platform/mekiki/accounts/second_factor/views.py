@@ -23,8 +23,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from mekiki.accounts.access import person, require_platform_admin, user_for
+from mekiki.accounts.access import require_platform_admin, user_for
 from mekiki.accounts.confirming import confirm_first
+from mekiki.accounts.http import user_of, user_or_none
 from mekiki.accounts.models import User
 from mekiki.accounts.second_factor import checking, guesses, hosts, sealing, selectors, services
 from mekiki.accounts.second_factor.adapter import SecondStep
@@ -74,7 +75,7 @@ def passkey_login(request: HttpRequest) -> HttpResponse:
     dialogue logs in. A challenge is stored in a session. So a GET creates none: it would create a row for
     every visitor of the page.
     """
-    if request.user.is_authenticated:
+    if user_or_none(request) is not None:
         return redirect("home")
     if "challenge" in request.POST:
         return JsonResponse(webauthn.begin_authentication(None))
@@ -96,7 +97,7 @@ def passkey_login(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD"])
 def index(request: HttpRequest) -> HttpResponse:
     """Show the user's own second factors."""
-    user = person(request)
+    user = user_of(request)
     return render(request, "accounts/second_factor.html", _index_context(request, user))
 
 
@@ -115,7 +116,7 @@ def _index_context(request: HttpRequest, user: User) -> dict[str, Any]:
 @confirm_first
 def app_add(request: HttpRequest) -> HttpResponse:
     """Set up an authenticator app: show the secret as a picture and as text, then check the first code."""
-    user = person(request)
+    user = user_of(request)
     if selectors.factors_of(user).app is not None:
         return redirect("second-factor")
     secret = _draft(request, new=request.method != "POST")
@@ -173,7 +174,7 @@ def _codes_page(request: HttpRequest, codes: list[str]) -> HttpResponse:
 @confirm_first
 def passkey_add(request: HttpRequest) -> HttpResponse:
     """Add a passkey."""
-    user = person(request)
+    user = user_of(request)
     form = PasskeyForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         given = form.cleaned_data
@@ -199,7 +200,7 @@ def passkey_add(request: HttpRequest) -> HttpResponse:
 @confirm_first
 def factor_remove(request: HttpRequest, factor_id: int) -> HttpResponse:
     """Remove the user's own app or passkey."""
-    user = person(request)
+    user = user_of(request)
     try:
         services.remove(user=user, factor=_own(user, factor_id, *selectors.FACTORS))
     except ValidationError as error:
@@ -212,7 +213,7 @@ def factor_remove(request: HttpRequest, factor_id: int) -> HttpResponse:
 @require_POST
 def passkey_rename(request: HttpRequest, factor_id: int) -> HttpResponse:
     """Give the user's own passkey another name."""
-    user = person(request)
+    user = user_of(request)
     passkey = _own(user, factor_id, Authenticator.Type.WEBAUTHN)
     form = PasskeyNameForm(request.POST)
     if form.is_valid():
@@ -229,7 +230,7 @@ def passkey_rename(request: HttpRequest, factor_id: int) -> HttpResponse:
 def codes_make(request: HttpRequest) -> HttpResponse:
     """Create new recovery codes and show them once."""
     try:
-        codes = services.make_recovery_codes(user=person(request))
+        codes = services.make_recovery_codes(user=user_of(request))
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
         return redirect("second-factor")
@@ -247,9 +248,9 @@ def _own(user: User, factor_id: int, *kinds: str) -> Authenticator:
 @confirm_first
 def reset(request: HttpRequest, user_id: int) -> HttpResponse:
     """Remove all second factors of a user who has lost them."""
-    user = user_for(person(request), user_id)
+    user = user_for(user_of(request), user_id)
     try:
-        removed = services.reset(user=user, actor=person(request))
+        removed = services.reset(user=user, actor=user_of(request))
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:
@@ -268,9 +269,9 @@ def reset(request: HttpRequest, user_id: int) -> HttpResponse:
 def set_required(request: HttpRequest) -> HttpResponse:
     """Require a second factor of admins, or stop requiring it."""
     required = request.POST.get("required") == "1"
-    require_platform_admin(request.user)
+    require_platform_admin(user_of(request))
     try:
-        services.set_required(required=required, actor=person(request))
+        services.set_required(required=required, user=user_of(request))
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:

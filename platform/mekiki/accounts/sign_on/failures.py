@@ -13,6 +13,7 @@ from django.shortcuts import redirect
 from requests import RequestException
 
 from mekiki.accounts.clients import Client, client_of
+from mekiki.accounts.http import user_or_none
 from mekiki.accounts.messages import SIGN_ON_FAILURES
 from mekiki.accounts.models import User
 from mekiki.audit.models import Event
@@ -61,13 +62,13 @@ def end_sign_on(
     _record(request, refused.reason, user)
     level = messages.INFO if refused.reason == "cancelled" else messages.ERROR
     messages.add_message(request, level, str(refused.words))
-    if not request.user.is_authenticated:
+    if user_or_none(request) is None:
         return redirect("login")
     return redirect(next_url or "account") if process == "confirm" else redirect("account")
 
 
 def _record(request: HttpRequest, reason: str, user: User | None) -> None:
-    actor = request.user if isinstance(request.user, User) else None
+    actor = user_or_none(request)
     about = user or actor
     client = client_of(request)
     if _has_reached_limit(about, client):

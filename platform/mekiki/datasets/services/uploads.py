@@ -23,7 +23,8 @@ from django.db.models import CharField, Value
 from django.db.models.functions import Cast, Concat
 from django.utils.translation import gettext as _
 
-from mekiki.accounts.models import User
+from mekiki.accounts.access import require_role
+from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
 from mekiki.config import clock
 from mekiki.config.disk import require_room
@@ -65,12 +66,13 @@ def job_key(batch: ImportBatch) -> str:
     return f"{Kind.IMPORT_IMAGES}:{batch.pk}"
 
 
-def start_upload(*, dataset: Dataset, user: User | None, every_page: bool = False) -> ImportBatch:
+def start_upload(*, dataset: Dataset, user: User, every_page: bool = False) -> ImportBatch:
     """Start an upload. Files are then added one by one, and finish_upload starts the import.
 
-    `every_page`: every page of a TIFF becomes an image, not only the largest. Raises NoRoomError if the disk
-    is nearly full.
+    `every_page`: every page of a TIFF becomes an image, not only the largest. Raises PermissionDenied unless
+    the user is an admin of the dataset, and NoRoomError if the disk is nearly full.
     """
+    require_role(user, dataset, Role.ADMIN)
     require_room()
     _throw_away_abandoned(dataset)
     batch = ImportBatch.objects.create(
@@ -98,14 +100,16 @@ def relocate_uploads() -> int:
     return uploads.exclude(location__startswith=folder).update(location=place)
 
 
-def add_file(*, batch: ImportBatch, name: str, file: Readable, size: int | None = None) -> int:
+def add_file(*, batch: ImportBatch, user: User, name: str, file: Readable, size: int | None = None) -> int:
     """Add one file to an upload and return the number of bytes received.
 
-    `size`: the number of bytes that the file must have. Raises IncompleteError if another number arrives, for
-    example after a broken connection. The file is not kept then. Raises ValidationError if the upload is
-    finished or was discarded. Raises NoRoomError if the disk is nearly full. A file above its limit is not
-    kept, and the report of the import names it. Zips have their own limit.
+    `size`: the number of bytes that the file must have. Raises PermissionDenied unless the user is an admin
+    of the dataset. Raises IncompleteError if another number of bytes arrives, for example after a broken
+    connection. The file is not kept then. Raises ValidationError if the upload is finished or was discarded.
+    Raises NoRoomError if the disk is nearly full. A file above its limit is not kept, and the report of the
+    import names it. Zips have their own limit.
     """
+    require_role(user, batch.dataset, Role.ADMIN)
     require_room()
     folder = _open_folder(batch)
     handle, draft = tempfile.mkstemp(dir=folder, prefix="draft-")
@@ -142,6 +146,7 @@ def _wait(batch: ImportBatch, size: int) -> ProblemError | None:
 def add_files(
     *,
     batch: ImportBatch,
+    user: User,
     part: int,
     files: Iterable[tuple[str, Readable, int | None]],
     refused: Iterable[tuple[str, int | None]] = (),
@@ -153,13 +158,14 @@ def add_files(
     number is None for files that it could not read. The report names these files too. Raises the same errors
     as add_file.
     """
+    require_role(user, batch.dataset, Role.ADMIN)
     folder = _open_folder(batch)
     marker = folder / f"part-{part:08d}"
     if marker.exists():
         return 0
     taken = 0
     for name, file, size in files:
-        add_file(batch=batch, name=name, file=file, size=size)
+        add_file(batch=batch, user=user, name=name, file=file, size=size)
         taken += 1
     for name, size in refused:
         if size is None:
@@ -234,8 +240,19 @@ def _copy(file: Readable, out: BinaryIO) -> tuple[int, ProblemError | None]:
 
 
 @transaction.atomic
-def finish_upload(*, batch: ImportBatch, user: User | None) -> Job:
+def finish_upload(*, batch: ImportBatch, user: User) -> Job:
     """Start the import of an upload. It also restarts an import that was cancelled or failed.
+
+    Raises PermissionDenied unless the user is an admin of the dataset, and ValidationError if the import is
+    finished already.
+    """
+    require_role(user, batch.dataset, Role.ADMIN)
+    return enqueue_import(batch=batch, user=user)
+
+
+@transaction.atomic
+def enqueue_import(*, batch: ImportBatch, user: User | None) -> Job:
+    """Start the job of an import after the permission was checked. `user` is None on the command line.
 
     Raises ValidationError if the import is finished already.
     """
@@ -253,11 +270,18 @@ def finish_upload(*, batch: ImportBatch, user: User | None) -> Job:
 
 @transaction.atomic
 def discard_import(*, batch: ImportBatch, user: User | None) -> None:
-    """Discard an import: stop its jobs and delete the files that wait. Stored images are kept."""
+    """Discard an import: stop its jobs and delete the files that wait. Stored images are kept.
+
+    `user` is None if the platform discards an upload that was abandoned. Raises PermissionDenied unless the
+    user is an admin of the dataset.
+    """
+    if user is not None:
+        require_role(user, batch.dataset, Role.ADMIN)
     row = ImportBatch.objects.select_for_update().get(pk=batch.pk)
     if row.finished_at is not None:
         return
     for job in Job.objects.filter(key=job_key(row), state__in=ACTIVE_STATES):
+        job.dataset = batch.dataset  # with the role of the user
         cancel(job=job, user=user)
     folder = row.location if row.source == ImportBatch.Source.UPLOAD else ""
     row.added = Image.objects.filter(batch=row).count()

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
-from django.http import Http404, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.utils import translation
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from mekiki.accounts.http import UserRequest, number_in
+from mekiki.accounts.http import number_in, user_of
 from mekiki.config.csv_files import csv_response, safe_cell
 from mekiki.config.keyset import take
 from mekiki.datasets.access import import_for
@@ -23,12 +23,12 @@ LINES_A_GROUP = 25
 
 
 @require_safe
-def import_batch(request: UserRequest, slug: str, pk: int) -> HttpResponse:
+def import_batch(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Show the progress and counts of one import, and its report lines, grouped by outcome.
 
     ?outcome=X shows the lines of one outcome in pages.
     """
-    batch = import_for(request.user, slug, pk)
+    batch = import_for(user_of(request), slug, pk)
     outcome = request.GET.get("outcome", "")
     if outcome and outcome not in ImportProblem.Outcome.values:
         raise Http404
@@ -73,9 +73,9 @@ def _group(
 
 
 @require_safe
-def import_report(request: UserRequest, slug: str, pk: int) -> StreamingHttpResponse:
+def import_report(request: HttpRequest, slug: str, pk: int) -> StreamingHttpResponse:
     """Return all lines of the report as CSV (UTF-8 with a byte order mark, for Excel)."""
-    batch = import_for(request.user, slug, pk)
+    batch = import_for(user_of(request), slug, pk)
     language = translation.get_language() or "en"
     return csv_response(f"import-{batch.pk}.csv", _csv_rows(batch, language))
 

@@ -19,6 +19,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 from numpy.typing import ArrayLike, NDArray
 
+from mekiki.accounts.models import User
 from mekiki.config import clock
 from mekiki.jobs import broker
 from mekiki.labeling.text import clean
@@ -88,7 +89,7 @@ def digest_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def ask(*, encoder: Encoder, text: str, user: Any, wait: float = 0.0) -> Asked:
+def ask(*, encoder: Encoder, text: str, user: User, wait: float = 0.0) -> Asked:
     """Return the vector of a text by an encoder, or the problem.
 
     If the vector is not in the cache, request it from a worker and wait up to `wait` seconds.
@@ -120,7 +121,7 @@ def _wait(row: TextEmbedding, seconds: float) -> None:
         row.refresh_from_db(fields=["vector", "problem", "detail", "answered_at"])
 
 
-def _row(encoder: Encoder, text: str, user: Any) -> TextEmbedding | None:
+def _row(encoder: Encoder, text: str, user: User) -> TextEmbedding | None:
     """Return the row of a text, created if it is new, or None if too many texts are waiting."""
     now = clock.now()
     row = TextEmbedding.objects.filter(encoder=encoder, digest=digest_of(text)).first()

@@ -59,6 +59,7 @@ from mekiki.learning.services.training import (
     request_training,
     run_of,
     set_schedule,
+    start_training,
     write_log,
 )
 
@@ -103,6 +104,7 @@ __all__ = [
     "seed_for",
     "set_schedule",
     "settle_all",
+    "start_training",
     "store_embeddings",
     "store_predictions",
     "suspend_change",

@@ -1,13 +1,11 @@
 """Promotion of a head by an admin: an earlier head, or a head that training did not promote."""
 
-from typing import Any
-
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from mekiki.accounts.access import at_least, role_in
-from mekiki.accounts.models import Role
+from mekiki.accounts.access import require_role
+from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
@@ -63,15 +61,14 @@ def _listed(names: list[str]) -> str:
 
 
 @transaction.atomic
-def use_head(*, dataset: Dataset, head: Head, user: Any) -> Job:
+def use_head(*, dataset: Dataset, head: Head, user: User) -> Job:
     """Start the promotion of this head and return its job.
 
     The job first stores all predictions of the head and then switches. Until then the predictions of the head
     in use stay. Raises PermissionDenied if the user is not an admin of the dataset. Raises ValidationError if
     the head is in use, if it cannot be promoted (`obstacle`), or if another promotion is active.
     """
-    if not at_least(role_in(user, dataset), Role.ADMIN):
-        raise PermissionDenied(_("Only an admin of this dataset can choose its head."))
+    require_role(user, dataset, Role.ADMIN)
     Dataset.objects.select_for_update().only("pk").get(pk=dataset.pk)
     if Champion.objects.filter(dataset=dataset, head=head).exists():
         raise ValidationError(_("This head is in use already."))

@@ -10,14 +10,12 @@ The old encoder and head are in use until `switch_over` commits. From then on th
 use. The steps of the job are in `encoder_steps`.
 """
 
-from typing import Any
-
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from mekiki.accounts.access import at_least, role_in
-from mekiki.accounts.models import Role
+from mekiki.accounts.access import require_role
+from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
@@ -31,11 +29,6 @@ from mekiki.learning.services.encoder_steps import ACTS, S, end, lock_dataset, s
 def change_key(dataset: Dataset) -> str:
     """Return the key of the job that changes the encoder. A dataset has one active job of this kind."""
     return f"change_encoder:{dataset.pk}"
-
-
-def require_admin(user: Any, dataset: Dataset) -> None:
-    if not at_least(role_in(user, dataset), Role.ADMIN):
-        raise PermissionDenied(_("Only an admin of this dataset can change its encoder."))
 
 
 def removal_active(dataset: Dataset) -> bool:
@@ -77,7 +70,7 @@ def settle_all() -> None:
 
 
 @transaction.atomic
-def request_change(*, dataset: Dataset, name: str, user: Any = None) -> EncoderChange:
+def request_change(*, dataset: Dataset, name: str, user: User | None = None) -> EncoderChange:
     """Start the preparation of another encoder while the encoder in use stays active.
 
     user: None if the platform reacts to weights that were replaced behind the same name. That change switches
@@ -86,7 +79,7 @@ def request_change(*, dataset: Dataset, name: str, user: Any = None) -> EncoderC
     allowed here or already in use, if another change is open, or if embeddings are being removed.
     """
     if user is not None:
-        require_admin(user, dataset)
+        require_role(user, dataset, Role.ADMIN)
         name = checked_encoder(name).name
     row = lock_dataset(dataset)
     settle(row)
@@ -124,7 +117,7 @@ def request_change(*, dataset: Dataset, name: str, user: Any = None) -> EncoderC
     return change
 
 
-def _give_job(change: EncoderChange, act: str, user: Any) -> None:
+def _give_job(change: EncoderChange, act: str, user: User | None) -> None:
     back = act == "take_back"
     change.job = enqueue(
         kind=Kind.CHANGE_ENCODER,
@@ -149,14 +142,14 @@ def _taken(change: EncoderChange) -> EncoderChange:
 
 
 @transaction.atomic
-def request_switch(*, change: EncoderChange, user: Any) -> EncoderChange:
+def request_switch(*, change: EncoderChange, user: User) -> EncoderChange:
     """Start the switch to a prepared encoder.
 
     A job first embeds the images that were added since the preparation. Then it changes the encoder and the
     head in one transaction. Raises PermissionDenied if the user is not an admin, and ValidationError if the
     change is not ready.
     """
-    require_admin(user, change.dataset)
+    require_role(user, change.dataset, Role.ADMIN)
     row = _taken(change)
     if row.state != S.READY:
         raise ValidationError(
@@ -168,13 +161,13 @@ def request_switch(*, change: EncoderChange, user: Any) -> EncoderChange:
 
 
 @transaction.atomic
-def request_take_back(*, change: EncoderChange, user: Any) -> EncoderChange:
+def request_take_back(*, change: EncoderChange, user: User) -> EncoderChange:
     """Start the return to the previous encoder. Later decisions are kept.
 
     Raises the errors of request_switch. Also raises ValidationError if a later change replaced this change,
     if another change is open, or if the old embeddings were removed.
     """
-    require_admin(user, change.dataset)
+    require_role(user, change.dataset, Role.ADMIN)
     row = _taken(change)
     if why := take_back_obstacle(row):
         raise ValidationError(why, code="cannot_take_back")
@@ -198,7 +191,7 @@ def take_back_obstacle(change: EncoderChange) -> str:
     return ""
 
 
-def _begin(change: EncoderChange, act: str, user: Any) -> EncoderChange:
+def _begin(change: EncoderChange, act: str, user: User) -> EncoderChange:
     change.state = ACTS[act][1]
     change.error = change.error_code = ""
     change.error_texts = {}
@@ -215,14 +208,14 @@ def _begin(change: EncoderChange, act: str, user: Any) -> EncoderChange:
 
 
 @transaction.atomic
-def cancel_change(*, change: EncoderChange, user: Any) -> EncoderChange:
+def cancel_change(*, change: EncoderChange, user: User) -> EncoderChange:
     """Cancel a change that is ready to switch, or stop the step that is running.
 
     Computed embeddings are kept.
 
     Raises PermissionDenied if the user is not an admin, and ValidationError if there is nothing to stop.
     """
-    require_admin(user, change.dataset)
+    require_role(user, change.dataset, Role.ADMIN)
     row = _taken(change)
     if row.state in EncoderChange.ACTING and row.job is not None:
         cancel(job=row.job, user=user)

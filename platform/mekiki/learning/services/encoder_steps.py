@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext_lazy
 
+from mekiki.accounts.models import User
 from mekiki.audit.services import record
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset
@@ -154,7 +155,7 @@ def _names(change: EncoderChange) -> dict[str, Any]:
 
 
 @transaction.atomic
-def switch_over(*, change: EncoderChange, head: Head | None, user: Any) -> None:
+def switch_over(*, change: EncoderChange, head: Head | None, user: User | None) -> None:
     """Change the dataset's encoder and its head in one transaction, to the new pair or back.
 
     The caller stores the head's predictions before. So readers see only results of the old encoder or only

@@ -7,6 +7,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Max
 
+from mekiki.accounts.models import User
 from mekiki.audit.services import record
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset
@@ -61,7 +62,7 @@ def record_head(
     others: Mapping[int, Sequence[int]] | None = None,
     training_digest: str = "",
     run: TrainingRun | None = None,
-    user: Any = None,
+    user: User | None = None,
 ) -> Head:
     """Store a trained head and its training set as the dataset's next version.
 
@@ -125,7 +126,7 @@ def record_head(
 
 
 @transaction.atomic
-def promote(*, head: Head, reason: dict[str, Any] | str, user: Any = None) -> None:
+def promote(*, head: Head, reason: dict[str, Any] | str, user: User | None = None) -> None:
     """Make a head the champion.
 
     The caller stores its predictions before. So readers see the predictions of the old head or of the new

@@ -6,16 +6,14 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, cast
 
-from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.utils.translation import gettext as _
 
-from mekiki.accounts.access import at_least, role_in
-from mekiki.accounts.models import Role
+from mekiki.accounts.access import require_role
+from mekiki.accounts.models import Role, User
 from mekiki.audit.models import Event
 from mekiki.audit.services import record
 from mekiki.config import clock
-from mekiki.datasets.models import Image
+from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Evaluation
 from mekiki.review.models import AUDIT_GRACE, BLIND_STREAMS, ConfirmedLabel, Decision, Stream
@@ -52,7 +50,7 @@ def settle(decisions: Iterable[Decision], wanted: int) -> Decision | None:
     return next(d for d in counted if d.label_id == label_id)
 
 
-def derive(*, dataset: Any, image: Any) -> ConfirmedLabel | None:
+def derive(*, dataset: Dataset, image: Any) -> ConfirmedLabel | None:
     """Update the confirmed label of an image from its decisions. The caller must hold the image's lock.
 
     The newest settled item sets the label. Items with only late answers are used only if no other item is
@@ -164,7 +162,7 @@ def _slip(decision: Decision) -> bool:
     ).exists()
 
 
-def _was_retired(dataset: Any, image: Any) -> bool:
+def _was_retired(dataset: Dataset, image: Any) -> bool:
     """Return whether an earlier answer about this image was moved into training before it was undone."""
     spans = Decision.objects.filter(
         image=image, kind__in=LABEL_KINDS, superseded_by__isnull=False, shown__stream=Stream.AUDIT
@@ -174,14 +172,13 @@ def _was_retired(dataset: Any, image: Any) -> bool:
 
 
 @transaction.atomic
-def retire_audit(*, dataset: Any, user: Any) -> int:
+def retire_audit(*, dataset: Dataset, user: User) -> int:
     """Move the audited labels into the training pool, record this as an event, and return their number.
 
     These labels no longer measure accuracy, so the audit starts again without images. Raises PermissionDenied
     if the user is not an admin.
     """
-    if not at_least(role_in(user, dataset), Role.ADMIN):
-        raise PermissionDenied(_("Only an admin of this dataset can retire its audit sample."))
+    require_role(user, dataset, Role.ADMIN)
     moved = ConfirmedLabel.objects.filter(dataset=dataset, stream=Stream.AUDIT, in_training=False).update(
         in_training=True, updated_at=clock.now()
     )

@@ -8,9 +8,11 @@ from django.db import IntegrityError, transaction
 from django.db.models import Max, Min
 from django.utils.translation import gettext as _
 
+from mekiki.accounts.access import require_role
+from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
 from mekiki.config import clock
-from mekiki.datasets.models import Image
+from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
 from mekiki.review.errors import InvalidAnswerError, ReviewError, UnknownHereError
 from mekiki.review.models import Decision, Lease, QueueItem
@@ -31,8 +33,8 @@ SEEN_AFTER = 200
 @transaction.atomic
 def answer(
     *,
-    dataset: Any,
-    user: Any,
+    dataset: Dataset,
+    user: User,
     item_id: int,
     lease_id: int,
     kind: str,
@@ -50,10 +52,11 @@ def answer(
     label: required for correct. Confirm uses the label that was shown.
     milliseconds: time from display to answer, or None if the sender does not know it.
 
-    Raises UnknownHereError if the item or the lease does not exist for this reviewer. Raises
-    InvalidAnswerError if the answer is invalid or too fast. Raises ReviewError if the state forbids the
+    Raises PermissionDenied if the user is not a reviewer. Raises UnknownHereError if the item or the lease
+    does not exist for this reviewer. Raises InvalidAnswerError if the answer is invalid or too fast. Raises ReviewError if the state forbids the
     answer (no prediction, a blind item, an archived label, a key that was used before).
     """
+    require_role(user, dataset, Role.REVIEWER)
     label_id = label.pk if isinstance(label, Label) else label
     _check_form(kind, label_id, note)
     lock_reviewer(user.pk)
@@ -138,7 +141,7 @@ def check_note(note: str) -> None:
 
 
 def _checked_against(
-    dataset: Any, shown: dict[str, Any], kind: str, label_id: int | None
+    dataset: Dataset, shown: dict[str, Any], kind: str, label_id: int | None
 ) -> tuple[str, int | None]:
     """Return kind and label as they are recorded.
 
@@ -176,7 +179,7 @@ def _checked_against(
     return (Kind.CONFIRM if label_id == predicted else Kind.CORRECT), label_id
 
 
-def lock_item(dataset: Any, item_id: int) -> QueueItem:
+def lock_item(dataset: Dataset, item_id: int) -> QueueItem:
     """Lock the image and then the item until the transaction ends, and return the item.
 
     The image is locked first, because an image can have several items and an undo can move between them.
@@ -215,7 +218,7 @@ def wait_first(item: QueueItem) -> QueueItem:
     return first
 
 
-def _move(item: QueueItem, kind: str, user: Any, now: datetime) -> None:
+def _move(item: QueueItem, kind: str, user: User, now: datetime) -> None:
     """Update the item after an answer.
 
     It is then done, at the end of the queue (after a skip), or still waiting for the next decision.
@@ -250,12 +253,12 @@ def record_decision(decision: Decision, item: QueueItem | None) -> None:
     )
 
 
-def after_decision(dataset: Any, user: Any) -> None:
+def after_decision(dataset: Dataset, user: User) -> None:
     """Request a refill or a training if needed, after the decision is committed."""
     transaction.on_commit(lambda: _after(dataset, user), robust=True)
 
 
-def _after(dataset: Any, user: Any) -> None:
+def _after(dataset: Dataset, user: User) -> None:
     waiting = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING).count()
     follow_up(dataset, waiting, user)
 

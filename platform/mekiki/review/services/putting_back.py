@@ -1,15 +1,14 @@
 """Return of a flagged image to the queue by an admin. The flags are superseded, not changed."""
 
 import uuid
-from typing import Any
 
-from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from mekiki.accounts.access import at_least, role_in
-from mekiki.accounts.models import Role
+from mekiki.accounts.access import require_role
+from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
+from mekiki.datasets.models import Dataset
 from mekiki.review.errors import ReviewError, UnknownHereError
 from mekiki.review.models import Decision, QueueItem
 from mekiki.review.selectors import standing
@@ -19,7 +18,7 @@ from mekiki.review.services.locks import lock_reviewer
 
 
 @transaction.atomic
-def put_back(*, dataset: Any, user: Any, flag_id: int) -> QueueItem:
+def put_back(*, dataset: Dataset, user: User, flag_id: int) -> QueueItem:
     """Put a flagged image first in the queue and return its item.
 
     The reviewer who flagged the image may answer too. The item keeps its stream and propensity, so an audited
@@ -27,8 +26,7 @@ def put_back(*, dataset: Any, user: Any, flag_id: int) -> QueueItem:
     not an admin. Raises UnknownHereError if the dataset has no such flag. Raises ReviewError if the flag was
     undone or if the image has all decisions that its overlap requires.
     """
-    if not at_least(role_in(user, dataset), Role.ADMIN):
-        raise PermissionDenied(_("Only an admin of this dataset can return a flagged image to the queue."))
+    require_role(user, dataset, Role.ADMIN)
     lock_reviewer(user.pk)
     flags = Decision.objects.filter(dataset=dataset, kind=Decision.Kind.FLAG)
     flag = flags.filter(pk=flag_id, item__isnull=False).first()

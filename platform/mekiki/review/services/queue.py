@@ -8,9 +8,10 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Exists, Max, OuterRef, Q
 
+from mekiki.accounts.models import User
 from mekiki.audit.services import record
 from mekiki.config import clock
-from mekiki.datasets.models import Image
+from mekiki.datasets.models import Dataset, Image
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
 from mekiki.jobs.services import enqueue
 from mekiki.learning.models import TrainingRun
@@ -36,7 +37,7 @@ FILLING = (Kind.REFILL, Kind.TRAIN, Kind.PREDICT)
 @transaction.atomic
 def fill_queue(
     *,
-    dataset: Any,
+    dataset: Dataset,
     head: Any,
     image_ids: Sequence[int],
     streams: Sequence[str],
@@ -104,7 +105,7 @@ def fill_queue(
     return len(items)
 
 
-def ask_for_refill(*, dataset: Any, waiting: int, user: Any = None) -> bool:
+def ask_for_refill(*, dataset: Dataset, waiting: int, user: User | None = None) -> bool:
     """Start a refill job if less than half of the wanted number of items waits.
 
     Return whether it was started. No job is started if there are no images or no head in use, while a job
@@ -123,12 +124,12 @@ def ask_for_refill(*, dataset: Any, waiting: int, user: Any = None) -> bool:
     return True
 
 
-def _can_choose(dataset: Any) -> bool:
+def _can_choose(dataset: Dataset) -> bool:
     """Return whether the dataset has images and a head in use."""
     return has_champion(dataset) and Image.objects.filter(dataset=dataset).exists()
 
 
-def _changed_since(dataset: Any, last: Job) -> bool:
+def _changed_since(dataset: Dataset, last: Job) -> bool:
     """Return whether a refill could choose other images than this job did.
 
     New decisions (answers, undos, returned flags) and new images change the choice. Changes of labels,
@@ -151,7 +152,7 @@ def _changed_since(dataset: Any, last: Job) -> bool:
     return any(row is not None and row[0] > since for row in newest)
 
 
-def _drained_since(dataset: Any, asked_at: Any) -> bool:
+def _drained_since(dataset: Dataset, asked_at: Any) -> bool:
     """Return whether items were added since `asked_at`.
 
     The caller knows that the queue is short again, so REFILL_REST does not apply then.
@@ -160,7 +161,7 @@ def _drained_since(dataset: Any, asked_at: Any) -> bool:
     return newest is not None and newest[0] > asked_at
 
 
-def ask_for_training(*, dataset: Any) -> bool:
+def ask_for_training(*, dataset: Dataset) -> bool:
     """Start a training after `retrain_every` new training labels. Return whether it was started."""
     if not _enough_for_training(dataset):
         return False
@@ -174,7 +175,7 @@ def ask_for_training(*, dataset: Any) -> bool:
     return True
 
 
-def _enough_for_training(dataset: Any) -> bool:
+def _enough_for_training(dataset: Dataset) -> bool:
     wanted = dataset.retrain_every
     if not wanted:
         return False
@@ -187,7 +188,7 @@ def _enough_for_training(dataset: Any) -> bool:
     return new[:wanted].count() >= wanted
 
 
-def follow_up(dataset: Any, waiting: int, user: Any) -> None:
+def follow_up(dataset: Dataset, waiting: int, user: User) -> None:
     """Start a training and a refill if they are due after an answer.
 
     The answer is already recorded, so an error here is logged and not shown.

@@ -1,12 +1,14 @@
 """Undo: a new decision that supersedes the reviewer's latest decision. No row is changed or deleted."""
 
-from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from mekiki.accounts.access import require_role
+from mekiki.accounts.models import Role, User
 from mekiki.config import clock
+from mekiki.datasets.models import Dataset
 from mekiki.review.errors import ReviewError
 from mekiki.review.models import Decision, QueueItem
 from mekiki.review.selectors import standing
@@ -17,14 +19,16 @@ from mekiki.review.services.locks import lock_reviewer
 
 
 @transaction.atomic
-def undo(*, dataset: Any, user: Any, client_key: UUID) -> Decision:
+def undo(*, dataset: Dataset, user: User, client_key: UUID) -> Decision:
     """Undo the reviewer's latest answer in the dataset, which can also be a skip or a flag.
 
     The image waits again, first in the queue, and is leased to the reviewer at once. This does not happen if
     another reviewer holds it or if it needs no further decision. A request that is sent again with the same
     client_key returns the same decision, with `duplicate` set. An undo cannot be undone: the reviewer answers
-    the image again. Raises ReviewError if there is nothing to undo or if an answer used the key.
+    the image again. Raises PermissionDenied if the user is not a reviewer. Raises ReviewError if there is
+    nothing to undo or if an answer used the key.
     """
+    require_role(user, dataset, Role.REVIEWER)
     lock_reviewer(user.pk)
     before = Decision.objects.filter(user=user, client_key=client_key).first()
     if before is not None:
@@ -61,7 +65,7 @@ def undo(*, dataset: Any, user: Any, client_key: UUID) -> Decision:
     return decision
 
 
-def _ask_again(dataset: Any, user: Any, item: QueueItem) -> LeasedItem | None:
+def _ask_again(dataset: Dataset, user: User, item: QueueItem) -> LeasedItem | None:
     """Put the image first in the queue and lease it to the reviewer, if it still needs a decision."""
     now = clock.now()
     enough = len(first_by_reviewer(effective_decisions(item=item))) >= item.overlap

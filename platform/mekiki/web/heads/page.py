@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_safe
 
 from mekiki.accounts.access import at_least
-from mekiki.accounts.http import UserRequest
+from mekiki.accounts.http import user_of
 from mekiki.accounts.models import Role
 from mekiki.datasets.models import Dataset
 from mekiki.jobs import progress
@@ -27,12 +27,12 @@ from mekiki.web.views.datasets import curve_chart
 
 
 @require_safe
-def head(request: UserRequest, slug: str, version: int) -> HttpResponse:
+def head(request: HttpRequest, slug: str, version: int) -> HttpResponse:
     """Show the page of a head.
 
     Accuracy figures come from the audit sample only. Figures from reviewed labels are marked as such.
     """
-    dataset, shown = head_for(request.user, slug, version)
+    dataset, shown = head_for(user_of(request), slug, version)
     run = selectors.training_run_of(shown)
     in_use = selectors.champion_since(dataset)
     evaluation = selectors.evaluation_of(shown)

@@ -14,6 +14,7 @@ from django_prometheus import exports
 
 from mekiki import __version__
 from mekiki.accounts.access import require_platform_admin
+from mekiki.accounts.http import user_of
 from mekiki.config import disk
 from mekiki.web import system
 
@@ -40,7 +41,7 @@ def healthz(request: HttpRequest) -> JsonResponse:
 @require_safe
 def system_state(request: HttpRequest) -> HttpResponse:
     """Show processes and disks to platform admins."""
-    require_platform_admin(request.user)
+    require_platform_admin(user_of(request))
     context = {
         "processes": system.processes(),
         "disks": system.disks(),
@@ -68,5 +69,5 @@ def security_txt(request: HttpRequest) -> HttpResponse:
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
     """Return the Prometheus metrics of this process, for platform admins."""
-    require_platform_admin(request.user)
+    require_platform_admin(user_of(request))
     return exports.ExportToDjangoView(request)

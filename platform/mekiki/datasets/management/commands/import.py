@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 from tqdm import tqdm
@@ -63,6 +63,8 @@ class Command(BaseCommand):
             job = import_folder(dataset=dataset, path=path, user=actor, every_page=options["every_page"])
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from None
+        except PermissionDenied as error:
+            raise CommandError(str(error)) from None
         if not wait and options["json"]:
             self._print_json({"state": job.state, "job": str(job.pk), "import": job.payload["batch"]})
             return
