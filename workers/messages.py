@@ -24,7 +24,8 @@ ENCODER_PROBLEMS.add(
 ENCODER_PROBLEMS.add(
     "no_gpu",
     gettext_noop(
-        "A GPU is required by MEKIKI_DEVICE, but this machine has none. Set MEKIKI_DEVICE to “cpu” or “auto”, or repair the GPU's driver."
+        "A GPU is required by MEKIKI_DEVICE, but this machine has none. Set MEKIKI_DEVICE to “cpu” or “auto”,"
+        " or repair the GPU's driver."
     ),
 )
 ENCODER_PROBLEMS.add(
@@ -51,7 +52,8 @@ ENCODER_PROBLEMS.add(
 ENCODER_PROBLEMS.add(
     "no_disk",
     gettext_noop(
-        "There is too little free disk space to download the encoder “%(name)s” (needed: %(needed)s MB, free: %(free)s MB, in %(folder)s). Free some space, then start it again."
+        "There is too little free disk space to download the encoder “%(name)s” (needed: %(needed)s MB, free:"
+        " %(free)s MB, in %(folder)s). Free some space, then start it again."
     ),
 )
 ENCODER_PROBLEMS.add(
@@ -192,13 +194,17 @@ ENCODER_PROBLEMS.add(
 ENCODER_PROBLEMS.add(
     "unusable",
     gettext_noop(
-        "%(name)s was loaded, but the values it computes from a test picture and a test sentence cannot be used. Its weights are damaged, or do not belong to its architecture."
+        "%(name)s was loaded, but the values it computes from a test picture and a test sentence cannot be"
+        " used. Its weights are damaged, or do not belong to its architecture."
     ),
 )
 ENCODER_PROBLEMS.add(
     "differs_here",
     gettext_noop(
-        "The worker on %(host)s computes different vectors with “%(name)s” than recorded (cosine %(cosine)s, at least %(least)s is needed), so it embedded nothing. Stored embeddings are kept, and the work waits for another worker. Compare the processor, the GPU and the versions of torch and onnxruntime of the workers. Repair or stop this worker, then start it again."
+        "The worker on %(host)s computes different vectors with “%(name)s” than recorded (cosine %(cosine)s,"
+        " at least %(least)s is needed), so it embedded nothing. Stored embeddings are kept, and the work"
+        " waits for another worker. Compare the processor, the GPU and the versions of torch and onnxruntime"
+        " of the workers. Repair or stop this worker, then start it again."
     ),
 )
 ENCODER_PROBLEMS.add(

@@ -87,12 +87,14 @@ SIGN_ON_FAILURES.add(
 SIGN_ON_FAILURES.add(
     "not_yours",
     gettext_noop(
-        "You signed on as a different user. Nothing was done. Log out first, or sign on as the user who is logged in here."
+        "You signed on as a different user. Nothing was done. Log out first, or sign on as the user who is"
+        " logged in here."
     ),
 )
 SIGN_ON_FAILURES.add(
     "auth_time",
     gettext_noop(
-        "The provider did not ask for your identity again, so the confirmation is not valid. Nothing was done. Confirm in another way."
+        "The provider did not ask for your identity again, so the confirmation is not valid. Nothing was"
+        " done. Confirm in another way."
     ),
 )

@@ -17,7 +17,8 @@ FINDINGS.add(
 FINDINGS.add(
     "row_moved",
     gettext_noop(
-        "%(table)s: row %(id)s has the content that was sealed as row %(other)s (seal %(seal)s): the rows were re-ordered."
+        "%(table)s: row %(id)s has the content that was sealed as row %(other)s (seal %(seal)s): the rows"
+        " were re-ordered."
     ),
 )
 FINDINGS.add("row_order", gettext_noop("%(table)s: row %(id)s is not in the order of the ids."))
@@ -25,7 +26,8 @@ FINDINGS.add("row_extra", gettext_noop("%(table)s: row %(id)s is in the file, bu
 FINDINGS.add(
     "rows_differ",
     gettext_noop(
-        "%(table)s: the rows %(first)s to %(last)s differ from the rows that seal %(seal)s covers. The row that differs cannot be identified, because the hashes stored for the seal were changed too."
+        "%(table)s: the rows %(first)s to %(last)s differ from the rows that seal %(seal)s covers. The row"
+        " that differs cannot be identified, because the hashes stored for the seal were changed too."
     ),
 )
 FINDINGS.add(
@@ -66,7 +68,8 @@ FINDINGS.add("key_link", gettext_noop("The key %(fingerprint)s replaced another,
 FINDINGS.add(
     "key_other",
     gettext_noop(
-        "The seals after seal %(seal)s are signed with a different key than you gave. Its fingerprint is %(fingerprint)s."
+        "The seals after seal %(seal)s are signed with a different key than you gave. Its fingerprint is"
+        " %(fingerprint)s."
     ),
 )
 FINDINGS.add(

@@ -45,12 +45,14 @@ SHORTAGES = Messages("shortages of disk space")
 SHORTAGES.add(
     disk.FULL,
     gettext_noop(
-        "Waits: the disk is nearly full. Stored data is kept. It resumes automatically when there is free space again."
+        "Waits: the disk is nearly full. Stored data is kept. It resumes automatically when there is free"
+        " space again."
     ),
 )
 SHORTAGES.add(
     disk.READ_ONLY,
     gettext_noop(
-        "Waits: the folder of the files cannot be written. Stored data is kept. It resumes automatically when the folder can be written again."
+        "Waits: the folder of the files cannot be written. Stored data is kept. It resumes automatically when"
+        " the folder can be written again."
     ),
 )

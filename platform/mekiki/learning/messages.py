@@ -59,7 +59,8 @@ REASONS.add(
 REASONS.add(
     "worse_on_audit",
     gettext_noop(
-        "Not used: the head in use is better. On %(n)d audited images the new head is right %(challenger)d times, the head in use %(champion)d times; a difference like this is rarely chance (p = %(p).3f)."
+        "Not used: the head in use is better. On %(n)d audited images the new head is right %(challenger)d"
+        " times, the head in use %(champion)d times; a difference like this is rarely chance (p = %(p).3f)."
     ),
     n="audited",
     challenger="challenger_right",
@@ -84,14 +85,16 @@ REASONS.add(
 REASONS.add(
     "no_labels",
     gettext_noop(
-        "Training is not possible yet: no image outside the audit sample has a confirmed label. Review some images, then retrain."
+        "Training is not possible yet: no image outside the audit sample has a confirmed label. Review some"
+        " images, then retrain."
     ),
 )
 REASONS.add("no_embeddings", gettext_noop("No image has an embedding yet. Bring in images first."))
 REASONS.add(
     "encoding_first",
     gettext_noop(
-        "The weights of the encoder were replaced on this machine. The images are embedded again first, and the head in use stays until then. The page of the encoder shows the progress."
+        "The weights of the encoder were replaced on this machine. The images are embedded again first, and"
+        " the head in use stays until then. The page of the encoder shows the progress."
     ),
 )
 REASONS.add(
@@ -220,7 +223,9 @@ TRAINING_LOG.add(
 TRAINING_LOG.add(
     "cross_validated",
     gettext_noop(
-        "On the reviewed labels, cross-validated: accuracy %(agreement)s (prompts alone %(prompts)s), log-loss %(loss)s, calibration error %(error)s. These images are hard: the figures do not estimate the accuracy on all images."
+        "On the reviewed labels, cross-validated: accuracy %(agreement)s (prompts alone %(prompts)s),"
+        " log-loss %(loss)s, calibration error %(error)s. These images are hard: the figures do not estimate"
+        " the accuracy on all images."
     ),
     agreement=("cv_accuracy", percent),
     prompts=("zero_shot_reviewed_accuracy", percent),
@@ -257,7 +262,8 @@ REPETITIONS = Messages("repeated trainings")
 _RELABELLED = when(
     "relabelled",
     gettext_noop(
-        "The labels on record do not have the digest that was recorded at training: a label was renamed since, or the record was changed."
+        "The labels on record do not have the digest that was recorded at training: a label was renamed"
+        " since, or the record was changed."
     ),
 )
 REPETITIONS.add("same", gettext_noop("The repeated training gave the same digest, %(digest)s."), _RELABELLED)
@@ -266,7 +272,8 @@ REPETITIONS.add(
     when(
         "altered",
         gettext_noop(
-            "The digest of the stored weights differs from the recorded digest %(digest)s: they were changed since."
+            "The digest of the stored weights differs from the recorded digest %(digest)s: they were changed"
+            " since."
         ),
     ),
     when(
@@ -296,7 +303,9 @@ REPETITIONS.add(
     when(
         _is_unexplained,
         gettext_noop(
-            "The records show no later change. Either the head was not trained on these labels, or this worker computes slightly different numbers (another processor, or other versions of its libraries)."
+            "The records show no later change. Either the head was not trained on these labels, or this"
+            " worker computes slightly different numbers (another processor, or other versions of its"
+            " libraries)."
         ),
     ),
 )
@@ -308,7 +317,8 @@ OBSTACLES.add("encoder_gone", gettext_noop("The encoder %(name)s cannot be loade
 OBSTACLES.add(
     "encoder_other",
     gettext_noop(
-        "The weights of %(name)s (now %(now)s…) differ from the weights at training (%(then)s…), or this worker computes with another precision."
+        "The weights of %(name)s (now %(now)s…) differ from the weights at training (%(then)s…), or this"
+        " worker computes with another precision."
     ),
     now=_beginning,
     then=_beginning,
@@ -347,7 +357,8 @@ SEARCHES.add(
 SEARCHES.add(
     "too_long",
     gettext_noop(
-        "The encoder cannot read the whole text: it has %(count)s tokens, and %(most)s fit. Nothing was searched for. Shorten it."
+        "The encoder cannot read the whole text: it has %(count)s tokens, and %(most)s fit. Nothing was"
+        " searched for. Shorten it."
     ),
 )
 SEARCHES.add(
@@ -360,13 +371,16 @@ SEARCHES.add(
 SEARCHES.add(
     "other_weights",
     gettext_noop(
-        "The encoder's weights on the worker differ from the weights that embedded the images, so texts and images cannot be compared. The images are being embedded again; after that you can search by text."
+        "The encoder's weights on the worker differ from the weights that embedded the images, so texts and"
+        " images cannot be compared. The images are being embedded again; after that you can search by text."
     ),
 )
 SEARCHES.add(
     "other_vectors",
     gettext_noop(
-        "The search worker computes different vectors from the same weights than recorded, so texts and images cannot be compared. The gallery, its filters and “More like this” work. Tell the person who runs this installation; the page of the encoder shows details."
+        "The search worker computes different vectors from the same weights than recorded, so texts and"
+        " images cannot be compared. The gallery, its filters and “More like this” work. Tell the person who"
+        " runs this installation; the page of the encoder shows details."
     ),
 )
 SEARCHES.add("busy", gettext_noop("Too many searches wait for an answer. Wait a moment, then search again."))

@@ -21,7 +21,8 @@ STATION.add(
 STATION.add(
     "flag_lost",
     gettext_noop(
-        "Another image appeared while you wrote the note. Nothing was recorded; look for the previous image in the gallery."
+        "Another image appeared while you wrote the note. Nothing was recorded; look for the previous image"
+        " in the gallery."
     ),
 )
 STATION.add("prediction", gettext_noop("Predicted: {label}, {percent} %"))
@@ -100,13 +101,15 @@ SEARCH_PROBLEMS = Messages("problems of a search")
 SEARCH_PROBLEMS.add(
     "nothing_embedded",
     gettext_noop(
-        "No image of this dataset has an embedding yet, so search by content is not possible. Embeddings are computed automatically after an import; then search again. Filters work now."
+        "No image of this dataset has an embedding yet, so search by content is not possible. Embeddings are"
+        " computed automatically after an import; then search again. Filters work now."
     ),
 )
 SEARCH_PROBLEMS.add(
     "blind",
     gettext_noop(
-        "This image belongs to the audit sample and has not been judged yet. Similar images would reveal the prediction of the model. Search again once it has been judged."
+        "This image belongs to the audit sample and has not been judged yet. Similar images would reveal the"
+        " prediction of the model. Search again once it has been judged."
     ),
 )
 SEARCH_PROBLEMS.add(
@@ -119,7 +122,8 @@ SEARCH_PROBLEMS.add(
 SEARCH_PROBLEMS.add(
     "too_slow",
     gettext_noop(
-        "The search took too long and was stopped. Use more filters, or search again when the search index is ready."
+        "The search took too long and was stopped. Use more filters, or search again when the search index is"
+        " ready."
     ),
 )
 

@@ -33,7 +33,8 @@ KINDS_OF_FILE.add("folder", gettext_noop("folder"))
 KINDS_OF_FILE.add("link", gettext_noop("link"))
 
 _ASK_FOR_ROOM = gettext_noop(
-    "Ask an admin of the platform for a higher limit, then import the files again: images that are already stored are skipped."
+    "Ask an admin of the platform for a higher limit, then import the files again: images that are already"
+    " stored are skipped."
 )
 _SEND_AGAIN = gettext_noop("Import what has arrived, then send this file again.")
 
@@ -83,7 +84,8 @@ PROBLEMS.add(
         "The worker ended unexpectedly, several times, while it read this file. The file was left out."
     ),
     gettext_noop(
-        "Open it in an image viewer, save it again as PNG or JPEG, and import that file. If it is an ordinary image, the worker may have too little memory: tell the person who runs this installation."
+        "Open it in an image viewer, save it again as PNG or JPEG, and import that file. If it is an ordinary"
+        " image, the worker may have too little memory: tell the person who runs this installation."
     ),
 )
 PROBLEMS.add(
@@ -151,7 +153,8 @@ PROBLEMS.add(
 PROBLEMS.add(
     "folder_passed_over",
     gettext_noop(
-        "Folders of this kind belong to the system (recycle bin, snapshot, thumbnails, hidden). Files in them that were not imported: %(count)s."
+        "Folders of this kind belong to the system (recycle bin, snapshot, thumbnails, hidden). Files in them"
+        " that were not imported: %(count)s."
     ),
     gettext_noop("If it holds images you need, rename the folder and import it."),
 )
@@ -168,7 +171,8 @@ PROBLEMS.add(
 PROBLEMS.add(
     "names_mixed",
     gettext_noop(
-        "Names without a consistent encoding: %(count)s. Parts that are neither UTF-8 nor Shift-JIS are shown as bytes, such as <0x95>. The images were imported."
+        "Names without a consistent encoding: %(count)s. Parts that are neither UTF-8 nor Shift-JIS are shown"
+        " as bytes, such as <0x95>. The images were imported."
     ),
     gettext_noop("If the names matter, rename the files and import again."),
 )
@@ -306,7 +310,8 @@ PROBLEMS.add(
 PROBLEMS.add(
     "platform_full_images",
     gettext_noop(
-        "The platform has reached the limit of all datasets together: %(limit)s images. This image was not stored; images stored before are kept."
+        "The platform has reached the limit of all datasets together: %(limit)s images. This image was not"
+        " stored; images stored before are kept."
     ),
     _ASK_FOR_ROOM,
 )
@@ -324,7 +329,8 @@ PROBLEMS.add(
 PROBLEMS.add(
     "dataset_waiting",
     gettext_noop(
-        "The files of this dataset that wait for their import have reached the limit of %(limit)s. This file was not kept."
+        "The files of this dataset that wait for their import have reached the limit of %(limit)s. This file"
+        " was not kept."
     ),
     _SEND_AGAIN,
     limit=as_size,
@@ -332,7 +338,8 @@ PROBLEMS.add(
 PROBLEMS.add(
     "platform_waiting",
     gettext_noop(
-        "The files of this platform that wait for their import have reached the limit of %(limit)s. This file was not kept."
+        "The files of this platform that wait for their import have reached the limit of %(limit)s. This file"
+        " was not kept."
     ),
     _SEND_AGAIN,
     limit=as_size,

@@ -134,7 +134,10 @@ def check_note(note: str) -> None:
         raise InvalidAnswerError(
             "note_too_long",
             _("The note has %(length)d characters; %(most)d is the most. Shorten it and send it again.")
-            % {"length": len(note), "most": MAX_NOTE},
+            % {
+                "length": len(note),
+                "most": MAX_NOTE,
+            },
         )
     if "\x00" in note or any(0xD800 <= ord(c) <= 0xDFFF for c in note):
         raise InvalidAnswerError("bad_note", _("The note has characters that are no text. Write it again."))
