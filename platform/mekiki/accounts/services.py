@@ -155,7 +155,9 @@ def set_admin(*, user: User, is_admin: bool, actor: User | None) -> User:
 def set_active(*, user: User, active: bool, actor: User | None) -> User:
     """Activate or deactivate a user. The sessions of a deactivated user end, and all their work stays.
 
-    Raises ValidationError for the actor's own account and for the last admin of the platform.
+    The last admin of a dataset can be deactivated too: a user who leaves must be locked out at once, and
+    admins of the platform are admins of every dataset. Raises ValidationError for the actor's own account and
+    for the last admin of the platform.
     """
     _require_admin(actor)
     others = [admin for admin in _lock_admins() if admin.pk != user.pk]

@@ -142,6 +142,12 @@ def set_active(request: HttpRequest, user_id: int) -> HttpResponse:
     else:
         said = _("%(name)s can log in again.") if active else _("%(name)s is logged out and cannot log in.")
         messages.success(request, said % {"name": found.username})
+        if not active and (left := selectors.datasets_without_admin(found)):
+            text = _(
+                "These datasets have no active admin now: %(names)s. Only admins of the platform can manage "
+                "them. Make another member admin on the page Members."
+            )
+            messages.warning(request, text % {"names": ", ".join(left)})
     return redirect("user", user_id)
 
 

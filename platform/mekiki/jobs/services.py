@@ -16,6 +16,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import translation
 from django.utils.translation import gettext as _
+from psycopg.errors import UniqueViolation
 
 from mekiki.audit.services import record
 from mekiki.config import clock
@@ -50,7 +51,8 @@ def enqueue(
     """Create a job and return it, or return the active job with the same key.
 
     If the active job is already running, it may have passed the point where it would see the change. So it is
-    marked to run again at its end. Raises RuntimeError if the job cannot be created after five tries.
+    marked to run again at its end. Raises RuntimeError if the job cannot be created after five tries, and
+    IntegrityError if the dataset was deleted.
     """
     key = key or f"{kind}:{getattr(dataset, 'pk', '')}"
     for _attempt in range(5):
@@ -64,7 +66,9 @@ def enqueue(
                     created_by=user if getattr(user, "pk", None) else None,
                 )
                 record(kind="job.queued", actor=user, dataset=dataset, target=job, data={"kind": str(kind)})
-        except IntegrityError:
+        except IntegrityError as error:
+            if not _is_key_conflict(error):
+                raise
             with transaction.atomic():
                 active = Job.objects.select_for_update().filter(key=key, state__in=ACTIVE_STATES).first()
                 if active is None:  # It ended between the two statements.
@@ -77,6 +81,12 @@ def enqueue(
         send_on_commit(job)
         return job
     raise RuntimeError(f"Could not enqueue {key}: it kept starting and ending meanwhile.")
+
+
+def _is_key_conflict(error: IntegrityError) -> bool:
+    """Return whether another active job has the same key. The other reason is a deleted dataset or user."""
+    cause = error.__cause__
+    return isinstance(cause, UniqueViolation) and cause.diag.constraint_name == "one_active_job_per_key"
 
 
 def send_on_commit(job: Job) -> None:
