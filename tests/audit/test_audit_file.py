@@ -94,6 +94,21 @@ def test_harm_to_one_seal_is_found_in_the_file_as_in_the_database(
     assert [finding.as_json() for finding in check_file(tmp_path / "harmed.zip").findings] == expected
 
 
+def test_a_key_that_cannot_be_used_is_no_fault_of_the_file(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "bad.pem"
+    bad.write_bytes(b"no key")
+    with pytest.raises(ValueError, match="no public key in PEM form"):
+        check_file(file, keys=[b"no key"])
+    for key, why in ((bad, "no public key in PEM form"), (tmp_path / "gone.pem", "No such file")):
+        assert audit_file.main([str(file), str(key)]) == 2
+        shown = capsys.readouterr()
+        assert shown.out == "" and str(key) in shown.err and why in shown.err
+    assert audit_file.main([str(tmp_path / "gone.zip")]) == 1
+    assert audit_file.main([str(file)]) == 0
+
+
 def test_nothing_is_replaced(file: Path) -> None:
     with pytest.raises(FileExistsError):
         export_file(file)
