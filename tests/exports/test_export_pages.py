@@ -95,7 +95,7 @@ def test_a_changed_file_is_refused_and_reported(judged: Judged, frozen: LabelSet
     path_of(frozen).write_bytes(good[:-1] + b"X")
     for _again in range(2):
         html = client.get(url, follow=True).content.decode()
-        assert "does not have its recorded hash any more" in html
+        assert "its hash differs from the record" in html
     assert client.head(url).status_code == 302
     event = Event.objects.get(kind="label_set.file_changed")
     assert event.data["expected"] == frozen.sha256 and event.object_id == "v1"

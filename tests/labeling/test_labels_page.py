@@ -141,9 +141,9 @@ def test_prompts_the_encoder_cuts_are_told(dataset: Any, people: dict[str, Any])
         result={"prompt_set": 1, "long_prompts": [{"label": "good", "prompt": "a long story"}]},
     )
     text = as_(people["admin"]).get(reverse("labels", args=["parts"])).content.decode()
-    assert "cannot read these prompts to their end" in text
+    assert "reads only the beginning of these prompts" in text
     services.set_schema(
         dataset=dataset, labels=[{"name": "good", "prompts": ["short"]}], user=people["admin"]
     )
     text = as_(people["admin"]).get(reverse("labels", args=["parts"])).content.decode()
-    assert "cannot read these prompts" not in text
+    assert "reads only the beginning of these prompts" not in text

@@ -27,7 +27,8 @@ def add_time_stamp(*, reply: bytes, roots_pem: bytes = b"", user: User | None = 
         facts = read_reply(reply, facts_of(seal).statement(), roots_pem)
     except ValueError as error:
         raise ValidationError(
-            _("The time stamp was not taken: %(why)s. What is kept already stays.") % {"why": _(str(error))}
+            _("The time stamp was not accepted: %(why)s. Data stored before is kept.")
+            % {"why": _(str(error))}
         ) from None
     with transaction.atomic():
         if SealTimeStamp.objects.filter(seal=seal, reply=reply).exists():

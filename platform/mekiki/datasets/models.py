@@ -38,8 +38,8 @@ class Acquisition(models.TextChoices):
     MARGIN = "margin", _("Where two labels compete")
     ENTROPY = "entropy", _("Where many labels compete")
     LEAST_CONFIDENCE = "least_confidence", _("Where the best label is weak")
-    K_CENTER = "k_center", _("Far from what was asked so far")
-    TYPICLUST = "typiclust", _("Typical of what was not asked")
+    K_CENTER = "k_center", _("Unlike the images reviewed so far")
+    TYPICLUST = "typiclust", _("Typical of the images not yet reviewed")
     RANDOM = "random", _("At random")
 
 
@@ -57,7 +57,7 @@ class Dataset(models.Model):
     )
     queue_target = models.PositiveIntegerField(_("length of the queue"), default=100)
     acquisition = models.CharField(
-        _("what is asked next"), max_length=20, choices=Acquisition.choices, default=Acquisition.MARGIN
+        _("acquisition function"), max_length=20, choices=Acquisition.choices, default=Acquisition.MARGIN
     )
     # Retrain after this many new confirmed labels. 0: the number of labels starts no training.
     retrain_every = models.PositiveIntegerField(_("retrain after this many answers"), default=50)
@@ -188,10 +188,10 @@ class ImportProblem(models.Model):
     class Outcome(models.TextChoices):
         """The result for the file. `ImportBatch.rejected` counts only REFUSED."""
 
-        REFUSED = "refused", _("Not taken")
-        PARTLY = "partly", _("Taken in part")
-        SKIPPED = "skipped", _("Passed over")
-        NOTED = "noted", _("Taken, with a note")
+        REFUSED = "refused", _("Not imported")
+        PARTLY = "partly", _("Imported in part")
+        SKIPPED = "skipped", _("Ignored")
+        NOTED = "noted", _("Imported, with a note")
 
     batch = models.ForeignKey(ImportBatch, on_delete=models.CASCADE, related_name="problems")
     name = models.TextField()
