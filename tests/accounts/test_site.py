@@ -281,6 +281,25 @@ def test_known_mistakes_name_the_variable(name: str, value: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "is_shown"),
+    [
+        ("MEKIKI_PUBLIC_URL", "mekiki.example.com", True),
+        ("MEKIKI_TRUSTED_ORIGINS", "mekiki.example.com", True),
+        ("MEKIKI_OIDC_ISSUER", "mekiki.example.com", True),
+        ("DATABASE_URL", "mysql://mekiki.example.com", False),
+        ("DATABASE_OWNER_URL", "mysql://mekiki.example.com", False),
+        ("BROKER_URL", "amqp://mekiki.example.com", False),
+        ("MEKIKI_MAIL_URL", "imap://mekiki.example.com", False),
+    ],
+)
+def test_a_message_repeats_a_value_unless_it_may_hold_a_password(
+    name: str, value: str, is_shown: bool
+) -> None:
+    line = env.problem_of(name, value)
+    assert line is not None and ("mekiki.example.com'" in line) == is_shown
+
+
+@pytest.mark.parametrize(
     "value", ["https://login.example.com", "https://x.example/realms/a/", "http://localhost:9000"]
 )
 def test_issuers_of_single_sign_on_are_https_or_here(value: str) -> None:

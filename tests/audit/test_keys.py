@@ -96,6 +96,39 @@ def test_a_rotation_that_was_killed_before_its_last_step_is_finished(
     assert not (home / "keys" / "signing.pem.next").exists()
 
 
+@pytest.mark.parametrize("left", ["a folder", "damaged", "of another passphrase"])
+def test_a_draft_that_cannot_be_read_leaves_the_key_in_use(
+    home: Path, monkeypatch: pytest.MonkeyPatch, left: str
+) -> None:
+    key = make_first_key()
+    draft = home / "keys" / "signing.pem.next"
+    if left == "a folder":
+        draft.mkdir()
+    elif left == "damaged":
+        draft.write_bytes(b"no key")
+    else:
+        monkeypatch.setenv("MEKIKI_SIGNING_PASSPHRASE", "another passphrase")
+        draft.write_bytes(private_key._pem(Ed25519PrivateKey.generate()))
+        monkeypatch.delenv("MEKIKI_SIGNING_PASSPHRASE")
+    assert load_key()[0] == key
+    assert draft.exists()
+
+
+def test_the_key_of_a_rotation_that_cannot_be_read_is_named(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rotation with a passphrase was killed, and the passphrase is not set any more."""
+    make_first_key()
+    monkeypatch.setattr(private_key, "_finish_rotation", lambda path, row: None)
+    monkeypatch.setenv("MEKIKI_SIGNING_PASSPHRASE", "a passphrase")
+    second = rotate_key()
+    monkeypatch.undo()
+    with pytest.raises(SigningKeyError, match=r"signing\.pem\.next is encrypted"):
+        load_key()
+    monkeypatch.setenv("MEKIKI_SIGNING_PASSPHRASE", "a passphrase")
+    assert load_key()[0] == second
+
+
 def test_a_lost_key_is_replaced_by_an_act_that_says_so(home: Path) -> None:
     make_first_key()
     with pytest.raises(SigningKeyError, match="without --lost"):

@@ -1,5 +1,6 @@
 """Time stamps by a real authority: OpenSSL, with certificates created here."""
 
+import contextlib
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from mekiki.audit.models import Event, Seal, SealTimeStamp
 from mekiki.audit.sealing import facts_of, seal_new_rows
 from mekiki.audit.services import record
 from mekiki.audit.stamping import add_time_stamp
-from mekiki.audit.time_stamps import check_stamp, request_for
+from mekiki.audit.time_stamps import check_stamp, read_reply, request_for
 from mekiki.audit.verification import check_database, export_file
 from tests import factories
 
@@ -147,6 +148,39 @@ def test_replies_that_are_for_nothing_here_are_refused(seal: Seal, answer: Answe
     with pytest.raises(PermissionDenied):
         add_time_stamp(reply=reply, roots_pem=roots, user=factories.UserFactory())
     assert not SealTimeStamp.objects.exists()
+
+
+@pytest.mark.parametrize("comment", [b"caf\xe9", b"\xff\xfe", b"a\0b"], ids=["latin", "utf-16", "nul"])
+def test_certificates_with_a_comment_in_another_encoding(
+    seal: Seal, answer: Answer, authority: Path, comment: bytes
+) -> None:
+    roots = b"# " + comment + b"\n" + (authority / "ca.pem").read_bytes()
+    stamp = add_time_stamp(reply=answer(request_for(facts_of(seal).statement())), roots_pem=roots)
+    stamp.refresh_from_db()
+    report = check_database()
+    assert report.ok and report.time_stamps == 1
+
+
+def test_a_reply_for_an_old_seal(seal: Seal, answer: Answer, authority: Path) -> None:
+    reply = answer(request_for(facts_of(seal).statement()))
+    fields = {field.attname: getattr(seal, field.attname) for field in Seal._meta.fields}
+    # A seal every ten minutes for eight days.
+    Seal.objects.bulk_create(
+        Seal(**fields | {"number": number, "last_id": seal.last_id + number}) for number in range(2, 1154)
+    )
+    stamp = add_time_stamp(reply=reply, roots_pem=(authority / "ca.pem").read_bytes())
+    assert stamp.seal_id == seal.number
+
+
+def test_a_damaged_reply_is_refused_with_a_reason(seal: Seal, answer: Answer, authority: Path) -> None:
+    statement, roots = facts_of(seal).statement(), (authority / "ca.pem").read_bytes()
+    reply = answer(request_for(statement))
+    for at in range(len(reply)):
+        for value in (reply[at] ^ 1, reply[at] ^ 0x60):
+            changed = reply[:at] + bytes([value]) + reply[at + 1 :]
+            for given in (roots, b""):
+                with contextlib.suppress(ValueError):
+                    read_reply(changed, statement, given)
 
 
 def test_without_certificates_who_signed_is_not_claimed(seal: Seal, answer: Answer) -> None:

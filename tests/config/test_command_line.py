@@ -13,6 +13,8 @@ import pytest
 from mekiki.config import env
 from mekiki.config.cli.app import app
 from mekiki.config.cli.bodies import BODIES, body
+from mekiki.embedded import endpoints
+from mekiki.embedded.lock import HomeLock
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = sorted(app.commands)
@@ -263,6 +265,18 @@ def test_status_answers_a_script_when_nothing_runs(tmp_path: Path) -> None:
     done = mekiki("status", "--json", cwd=tmp_path)
     answer = json.loads(done.stdout)
     assert (done.returncode, answer["running"], answer["home"]) == (1, False, str(tmp_path / "var"))
+
+
+def test_status_of_a_platform_that_ends_at_this_moment(tmp_path: Path) -> None:
+    """Its process is gone, but its lock was still taken when the addresses were read."""
+    home = tmp_path / "var"
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    with HomeLock(home):
+        endpoints.write(home, endpoints.Endpoints(pid=ended.pid))
+        done = mekiki("status", "--json", cwd=tmp_path)
+    assert done.stderr == ""
+    assert (done.returncode, json.loads(done.stdout)["running"]) == (1, False)
 
 
 @pytest.mark.parametrize("name", sorted(BODIES))

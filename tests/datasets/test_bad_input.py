@@ -7,17 +7,26 @@ import tracemalloc
 import zipfile
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 from django.utils import translation
 
 import imaging
+from mekiki.accounts.models import User
 from mekiki.datasets import problems, services
 from mekiki.datasets.messages import PROBLEMS
 from mekiki.datasets.models import Dataset, Image, ImportBatch
 from tests.datasets.helpers import Files, animation, codes, picture, png_header, stored, zipped
+from tests.imaging.files import png16, tiff
 
 Upload = Callable[[Files], ImportBatch]
 GOOD = picture(1)
+DEEP = np.arange(48, dtype=np.uint16).reshape(6, 8) * 900
+
+
+def changed(data: bytes, at: int, value: int) -> bytes:
+    return data[:at] + bytes([value]) + data[at + 1 :]
+
 
 BAD_FILES = {
     "text": (b"I am no picture.\n" * 50, "not_an_image"),
@@ -32,6 +41,10 @@ BAD_FILES = {
     "7z": (b"7z\xbc\xaf\x27\x1c" + b"\0" * 100, "archive_kind"),
     "truncated-gif": (animation()[:-400], "truncated"),
     "header-only": (png_header(50, 50)[:40], "truncated"),
+    # The type of the values of these files is read before they are decoded.
+    "cut-header-of-16-bits": (png16(DEEP)[:25], "truncated"),
+    "tiff-width-of-another-type": (changed(tiff(DEEP), 12, 1), "damaged"),
+    "tiff-without-compression": (changed(tiff(DEEP), 50, 0), "damaged"),
     # PostScript: without the list of formats, Pillow would pass the file to an interpreter.
     "eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "not_an_image"),
 }
@@ -48,6 +61,18 @@ def test_bad_file_is_reported_and_the_rest_is_taken(
     assert (batch.added, batch.duplicates, batch.rejected) == (1, 0, 1)
     assert list(Image.objects.values_list("name", flat=True)) == ["good.jpg"]
     assert len(stored(dataset)) == len(stored(dataset, "thumbs")) == 1
+
+
+def test_a_page_that_cannot_be_read_is_reported_and_the_rest_is_taken(dataset: Dataset, admin: User) -> None:
+    pages = tiff(np.stack([DEEP, DEEP + 1]), compression="zlib")
+    batch = services.start_upload(dataset=dataset, user=admin, every_page=True)
+    # The first page has an unknown photometric interpretation.
+    for name, data in (("pages.tif", changed(pages, 66, 129)), ("good.jpg", GOOD)):
+        services.add_file(batch=batch, name=name, file=io.BytesIO(data))
+    services.finish_upload(batch=batch, user=admin)
+    batch = services.run_import(batch=batch, progress=lambda done, total: None)
+    assert codes(batch) == {"pages (page 1).tif": "damaged"}
+    assert set(Image.objects.values_list("name", flat=True)) == {"pages (page 2).tif", "good.jpg"}
 
 
 def test_the_bomb_is_never_decoded(upload: Upload) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import http.cookiejar
+import io
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -338,6 +340,58 @@ def test_stopped_home_is_backed_up_and_restored_to_an_external_database(
     with psycopg.connect(empty) as database:
         assert database.execute("SELECT to_regclass('accounts_user')").fetchone() == (None,)
     assert not (tmp_path / "fifth").exists()
+
+
+def with_header(backup: Path, path: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """The backup with another description and a right list of sums."""
+    with tarfile.open(backup) as tar, path.open("w+b") as file:
+        writer = archive.Writer(file)
+        for info in tar.getmembers()[:-1]:
+            content = tar.extractfile(info).read()  # type: ignore[union-attr]
+            if info.name == archive.HEADER:
+                header = json.loads(content)
+                change(header)
+                content = json.dumps(header).encode()
+            writer.add(info.name, io.BytesIO(content), len(content), lambda count: None)
+        writer.finish()
+    return path
+
+
+@pytest.mark.parametrize("external", [True, False], ids=["external", "embedded"])
+def test_a_database_with_other_rows_than_stated_is_refused_and_nothing_stays(
+    site: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    embedded: Callable[[], None],
+    external: bool,
+) -> None:
+    from mekiki.review.models import Decision
+    from tests.factories import UserFactory
+
+    # Names that look like the end of a table's rows, and a user of two lines.
+    for name in ("\\.", "one\ntwo", "COPY public.accounts_user (id) FROM stdin;"):
+        user = UserFactory()
+        type(user).objects.filter(pk=user.pk).update(first_name=name)
+    assert not Decision.objects.exists()
+    made = back_up(site, tmp_path / "good.tar")
+
+    def one_more(header: dict[str, Any]) -> None:
+        header["database"]["counts"]["accounts_user"] += 1
+
+    bad = with_header(made.file, tmp_path / "bad.tar", one_more)
+    url = empty_database("other_rows")
+    if external:
+        monkeypatch.setenv("DATABASE_URL", url)
+    else:
+        embedded()
+    with pytest.raises(archive.DamagedError, match="Nothing of it was kept"):
+        restore(bad, tmp_path / "home")
+    assert not (tmp_path / "home").exists()
+    # The same home and the same database take the good backup.
+    assert restore(made.file, tmp_path / "home").home == tmp_path / "home"
+    if external:
+        with psycopg.connect(url) as database:
+            assert database.execute("SELECT count(*) FROM accounts_user").fetchone() == (3,)
 
 
 def test_a_tampered_backup_is_refused_and_the_file_named(

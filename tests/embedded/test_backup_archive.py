@@ -140,6 +140,22 @@ def test_archive_with_paths_outside_the_home_is_refused(bad: tarfile.TarInfo, tm
         read_all(path)
 
 
+@pytest.mark.parametrize("name", [archive.HEADER, archive.DUMP, "files/a"])
+def test_an_archive_with_an_entry_twice_leaves_nothing(
+    name: str, tmp_path: Path, embedded: Callable[[], None]
+) -> None:
+    embedded()
+    with (tmp_path / "b.tar").open("w+b") as file:
+        writer = archive.Writer(file)
+        content = {archive.HEADER: header(), archive.DUMP: b"x", "files/a": b"a"}
+        for entry in (*content, name):
+            writer.add(entry, io.BytesIO(content[entry]), len(content[entry]), lambda count: None)
+        writer.finish()
+    with pytest.raises(archive.DamagedError, match="twice"):
+        restore(tmp_path / "b.tar", tmp_path / "home")
+    assert not (tmp_path / "home").exists()
+
+
 def test_an_entry_that_claims_to_be_larger_than_the_archive_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "bomb.tar"
     huge = tarfile.TarInfo(archive.HEADER)

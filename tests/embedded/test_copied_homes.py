@@ -64,6 +64,15 @@ def test_a_copy_of_a_copy_and_a_copy_reached_through_a_link_are_refused(home: Pa
             identity.settle(folder)
 
 
+@pytest.mark.parametrize("text", ["", "half {", "[1, 2]", "3", '{"pid": 7}', '"\\ud800"', "null"])
+def test_a_lock_file_with_other_contents_still_names_its_home(home: Path, text: str) -> None:
+    with HomeLock(home) as lock:
+        lock.path.write_text(text)
+        with pytest.raises(PlainError, match="already runs") as refused, HomeLock(home):
+            pass
+    assert str(home) in str(refused.value)
+
+
 def test_the_same_home_through_a_link_is_the_same_home(home: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(home)
     assert identity.settle(tmp_path / "link") is None

@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 from django.test import Client
 
+from mekiki.accounts.models import User
 from mekiki.embedded import places
 from mekiki.embedded.supervisor import first
+from mekiki.embedded.supervisor.console import Console
 from tests.embedded.conftest import EMBEDDED, processes_of
 
 
@@ -103,6 +105,29 @@ def test_asked_on_a_terminal_and_stopped_from_it(home: Path) -> None:
     person.until("PostgreSQL stopped")
     assert person.end() == 0
     assert processes_of(home) == []
+
+
+@pytest.mark.slow
+def test_the_end_of_the_input_stops_everything_in_order(home: Path) -> None:
+    shy = Terminal(home)
+    shy.until("Name [admin]: ")
+    os.write(shy.handle, b"\x04")  # Ctrl-D
+    assert "Traceback" not in shy.until("PostgreSQL stopped")
+    assert shy.end() == 0
+    assert processes_of(home) == []
+
+
+@pytest.mark.django_db
+def test_another_name_is_asked_for_when_that_of_the_environment_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names, passwords = ["Mika"], ["short"] * 2 + ["a long pass phrase"] * 4
+    monkeypatch.setattr("builtins.input", lambda _question: names.pop(0))
+    monkeypatch.setattr("getpass.getpass", lambda _question: passwords.pop(0))
+    # A Cyrillic letter among Latin ones. The first password is refused, which is no reason for another name.
+    first._ask(Console(tmp_path / "log"), "\u0430da")
+    assert [user.username for user in User.objects.all()] == ["Mika"]
+    assert (names, passwords) == ([], [])
 
 
 @pytest.mark.django_db

@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection
 
 from mekiki.audit.models import Event
 from mekiki.datasets.models import Dataset
@@ -38,6 +38,13 @@ def test_asking_twice_makes_one_job(dataset: Dataset) -> None:
     assert other.pk != first.pk
     assert Event.objects.filter(kind="job.queued").count() == 2
     assert not Job.objects.get(pk=first.pk).rerun_requested
+
+
+@pytest.mark.django_db(transaction=True)
+def test_asking_for_a_dataset_that_is_gone_names_the_reason() -> None:
+    with pytest.raises(IntegrityError, match="dataset"):
+        ask(Dataset(pk=10**9))
+    assert not Job.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)

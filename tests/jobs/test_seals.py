@@ -9,6 +9,7 @@ from django.db.models import F
 
 from mekiki.audit.models import SealCheck
 from mekiki.audit.private_key import SigningKeyError, key_file, make_first_key
+from mekiki.audit.sealing import seal_new_rows
 from mekiki.audit.services import record
 from mekiki.config import clock
 from mekiki.jobs.models import Job, Kind, State
@@ -55,6 +56,19 @@ def test_a_missing_key_fails_with_a_sentence_and_is_tried_once_an_hour() -> None
     assert ask_for_seal() is None
     Job.objects.update(finished_at=clock.now() - timedelta(hours=2))
     assert ask_for_seal() is not None
+
+
+def test_a_check_that_failed_is_not_asked_for_again_at_once() -> None:
+    make_first_key()
+    seal_new_rows()
+    check = ask_for_check()
+    assert check is not None
+    Job.objects.filter(pk=check.pk).update(state=State.FAILED, finished_at=clock.now())
+    assert ask_for_check() is None
+    request_check(user=factories.UserFactory(is_superuser=True))  # an admin need not wait
+    Job.objects.filter(state=State.QUEUED).delete()
+    Job.objects.update(finished_at=clock.now() - timedelta(hours=2))
+    assert ask_for_check() is not None
 
 
 def test_only_an_admin_of_the_platform_asks() -> None:

@@ -177,3 +177,31 @@ def test_picture_under_two_labels_is_reported(db, tmp_path):
     (sentence,) = layout.contradictions(read_layout(tmp_path), batch)
     assert "1 picture lies in the folders of two labels" in sentence
     assert "train/ng/1.png = train/ok/1.png" in sentence
+
+
+@pytest.mark.parametrize("start", [b"II+\0", b"MM\0+", b"II*\0", b"GIF89a", b"RIFF\4\0\0\0WEBP"])
+def test_an_image_of_any_format_outside_the_folders_is_refused(tmp_path: Path, start: bytes) -> None:
+    made(tmp_path, "ok/1.png", "ng/1.png")
+    made(tmp_path, "loose", data=start + bytes(20))
+    with pytest.raises(TruthError, match=r"no folder of a label \(loose\)"):
+        read_layout(tmp_path)
+
+
+def test_a_sound_outside_the_folders_is_no_image(tmp_path: Path) -> None:
+    made(tmp_path, "ok/1.png", "ng/1.png")
+    made(tmp_path, "loose.wav", data=b"RIFF\4\0\0\0WAVE" + bytes(20))
+    assert read_layout(tmp_path).labels == ["ng", "ok"]
+
+
+def test_a_truth_that_does_not_cover_the_images_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the folder changes during the run."""
+
+    def run(*_arguments: object) -> None:
+        raise TruthError("The image 0 has no label in the truth.")
+
+    monkeypatch.setattr("mekiki.simulation.management.commands.replay.Command._inside", run)
+    with pytest.raises(CommandError, match="no label in the truth") as refused:
+        call_command("replay", made(tmp_path, "ok/1.png", "ng/1.png"), inside=True)
+    assert refused.value.returncode == 2

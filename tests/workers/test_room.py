@@ -212,21 +212,22 @@ def open_png() -> Any:
 
 
 def test_a_line_of_an_upload_that_does_not_fit_is_taken_back(home: Path, dataset: Dataset) -> None:
-    from mekiki.datasets.services.uploads import _append
+    from mekiki.datasets.services.incoming import Received, append
 
     folder = home / "upload"
     folder.mkdir()
-    _append(folder, "first.png", 1, None, None)
+    append(folder, [Received("first.png", 1)])
     fill(home)
     before = (folder / "names.jsonl").read_bytes()
-    draft = folder / "draft-x"
-    draft.touch()
+    drafts = [folder / "draft-x", folder / "draft-y"]
+    for draft in drafts:
+        draft.touch()
     with pytest.raises(OSError, match="No space left"):
-        _append(folder, "n" * 8000, 1, draft, None)
+        append(folder, [Received("x", 1, drafts[0]), Received("n" * 8000, 1, drafts[1])])
     assert (folder / "names.jsonl").read_bytes() == before
     assert [path.name for path in folder.iterdir()] == ["names.jsonl"]
     (home / "filler").unlink()
-    _append(folder, "second.png", 1, None, None)
+    append(folder, [Received("second.png", 1)])
     assert [json.loads(line)["name"] for line in (folder / "names.jsonl").read_text().splitlines()] == [
         "first.png",
         "second.png",

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from mekiki.accounts.models import Membership, User
+from mekiki.accounts.models import Membership, Role, User
 from mekiki.config.keyset import page_by
 
 PAGE = 50
@@ -40,3 +40,11 @@ def memberships_of(user: User) -> QuerySet[Membership]:
         .select_related("dataset")
         .order_by("dataset__name")
     )
+
+
+def datasets_without_admin(user: User) -> list[str]:
+    """Return the names of datasets that have no active admin now, and of which the user is an admin."""
+    admins = Membership.objects.filter(role=Role.ADMIN)
+    active = admins.filter(user__is_active=True).values("dataset_id")
+    rows = admins.filter(user=user, dataset__archived_at__isnull=True).exclude(dataset_id__in=active)
+    return list(rows.order_by("dataset__name").values_list("dataset__name", flat=True))

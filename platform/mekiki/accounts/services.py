@@ -156,8 +156,10 @@ def set_admin(*, user: User, is_admin: bool, actor: User | None) -> User:
 def set_active(*, user: User, active: bool, actor: User | None) -> User:
     """Activate or deactivate a user. The sessions of a deactivated user end, and all their work stays.
 
-    `actor` is an admin of the platform, None for the platform. Raises PermissionDenied for other users.
-    Raises ValidationError for the actor's own account and for the last admin of the platform.
+    The last admin of a dataset can be deactivated too: a user who leaves must be locked out at once, and
+    admins of the platform are admins of every dataset. `actor` is an admin of the platform, None for the
+    platform. Raises PermissionDenied for other users. Raises ValidationError for the actor's own account and
+    for the last admin of the platform.
     """
     if actor is not None:
         require_platform_admin(actor)

@@ -145,6 +145,12 @@ def set_active(request: HttpRequest, user_id: int) -> HttpResponse:
             _("%(name)s can log in again.") if active else _("%(name)s is logged out and cannot log in.")
         )
         messages.success(request, message % {"name": target.username})
+        if not active and (datasets := selectors.datasets_without_admin(target)):
+            text = _(
+                "These datasets have no active admin now: %(names)s. Only admins of the platform can manage "
+                "them. Make another member admin on the page Members."
+            )
+            messages.warning(request, text % {"names": ", ".join(datasets)})
     return redirect("user", user_id)
 
 

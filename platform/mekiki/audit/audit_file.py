@@ -20,6 +20,7 @@ from mekiki.audit.checking import Head, Stamp, check_seals
 from mekiki.audit.findings import CheckReport, Finding
 from mekiki.audit.key_list import PublicKey, read_keys
 from mekiki.audit.proof_file import MAX_BYTES, NotAProofError, check_proof
+from mekiki.audit.signing import load_public
 from mekiki.audit.statements import SealFacts
 from mekiki.config.messages import gettext_noop
 
@@ -169,8 +170,11 @@ def check_file(
 ) -> CheckReport:
     """Check an exported audit file or a proof. The arguments are those of check_seals.
 
-    The contents of the file never cause an exception: problems are in the report.
+    The contents of the file never cause an exception: problems are in the report. Raises ValueError if one of
+    `keys` is no public key in PEM form.
     """
+    for pem in keys:
+        load_public(pem)
     report = CheckReport()
     try:
         if not path.is_file():
@@ -204,12 +208,21 @@ def _tables(archive: zipfile.ZipFile) -> set[str]:
 def main(arguments: list[str]) -> int:
     """Run `python -m mekiki.audit.audit_file FILE [KEY…]`: print the findings and the result.
 
-    Return 0 if there are no findings, 1 if there are some, and 2 if the arguments are wrong.
+    Return 0 if there are no findings, 1 if there are some, and 2 if the arguments are wrong or a key cannot be
+    used.
     """
     if not arguments:
         print("usage: python -m mekiki.audit.audit_file FILE [PUBLIC_KEY.pem …]", file=sys.stderr)
         return 2
-    report = check_file(Path(arguments[0]), keys=[Path(name).read_bytes() for name in arguments[1:]])
+    keys = []
+    for name in arguments[1:]:
+        try:
+            keys.append(Path(name).read_bytes())
+            load_public(keys[-1])
+        except (OSError, ValueError) as error:
+            print(f"{name}: {getattr(error, 'strerror', None) or error}", file=sys.stderr)
+            return 2
+    report = check_file(Path(arguments[0]), keys=keys)
     for finding in report.findings:
         print(finding.sentence(english=True))
     print(canonical({"ok": report.ok, "seals": report.seals, "rows": report.rows}).decode())

@@ -58,11 +58,11 @@ def load_key() -> tuple[SigningKey, Ed25519PrivateKey]:
             )
         )
     path = key_file()
-    _finish_rotation(path, row)
+    unfinished = _finish_rotation(path, row)
     try:
         private = _read(path)
     except FileNotFoundError:
-        raise SigningKeyError(
+        raise unfinished or SigningKeyError(
             _(
                 "The file of the signing key, %(path)s, is missing. Nothing was signed, and no new "
                 "key was created. Restore the file from a backup; if it is permanently lost, run "
@@ -71,15 +71,9 @@ def load_key() -> tuple[SigningKey, Ed25519PrivateKey]:
             params={"path": path},
         ) from None
     except OSError as error:
-        raise SigningKeyError(
-            _(
-                "The file of the signing key, %(path)s, cannot be read: %(why)s. Nothing was signed. "
-                "Make the file readable for the worker, or restore it from a backup."
-            ),
-            params={"path": path, "why": error.strerror or str(error)},
-        ) from None
+        raise _unreadable(path, error) from None
     if signing.key_id(signing.public_pem(private)) != row.fingerprint:
-        raise SigningKeyError(
+        raise unfinished or SigningKeyError(
             _(
                 "The key in %(path)s is not the key in use, whose fingerprint is %(fingerprint)s. "
                 "Nothing was signed. Restore the right file from a backup; if it is permanently "
@@ -202,11 +196,33 @@ def _lock() -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
 
 
-def _finish_rotation(path: Path, row: SigningKey) -> None:
-    """Move the key file of a recorded rotation to its place, if the rotation stopped before that step."""
+def _finish_rotation(path: Path, row: SigningKey) -> SigningKeyError | None:
+    """Move the key file of a recorded rotation to its place, if the rotation stopped before that step.
+
+    Return the error if there is such a file that cannot be read. It matters only if the file in place does
+    not hold the key in use.
+    """
     draft = _next(path)
-    if draft.exists() and signing.key_id(signing.public_pem(_read(draft))) == row.fingerprint:
-        draft.replace(path)
+    try:
+        if signing.key_id(signing.public_pem(_read(draft))) == row.fingerprint:
+            draft.replace(path)
+    except FileNotFoundError:
+        return None
+    except SigningKeyError as error:
+        return error
+    except OSError as error:
+        return _unreadable(draft, error)
+    return None
+
+
+def _unreadable(path: Path, error: OSError) -> SigningKeyError:
+    return SigningKeyError(
+        _(
+            "The file of the signing key, %(path)s, cannot be read: %(why)s. Nothing was signed. "
+            "Make the file readable for the worker, or restore it from a backup."
+        ),
+        params={"path": path, "why": error.strerror or str(error)},
+    )
 
 
 def _next(path: Path) -> Path:

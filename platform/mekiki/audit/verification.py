@@ -131,17 +131,23 @@ def _write(archive: zipfile.ZipFile, progress: Callable[[int], None]) -> CheckRe
         audit_file.KEYS, canonical({"format": audit_file.FORMAT, "version": 1, "keys": key_list()})
     )
     last: dict[str, int] = {}
+    rows: dict[int, int] = {}  # number of the seal → its number of rows
     with archive.open(audit_file.SEALS, "w") as file:
         for seal in source.seals():
             file.write(canonical(seal.as_json()) + b"\n")
             last[seal.table] = seal.last_id
+            rows[seal.number] = seal.rows
             report.seals += 1
             report.head = seal.as_json()
     with archive.open(audit_file.LEAVES, "w", force_zip64=True) as file:
-        for kept in (
-            SealLeaves.objects.filter(seal_id__lte=report.seals).order_by("seal_id").iterator(chunk_size=1)
-        ):
-            file.write(bytes(kept.ids) + bytes(kept.hashes))
+        for number, count in rows.items():
+            leaves = SealLeaves.objects.filter(seal_id=number).first()
+            ids, hashes = (bytes(leaves.ids), bytes(leaves.hashes)) if leaves else (b"", b"")
+            if len(ids) != 8 * count or len(hashes) != 32 * count:
+                # Leaves that do not fit are written as zeros: the reader finds those of each seal by the
+                # numbers of rows before it.
+                ids, hashes = bytes(8 * count), bytes(32 * count)
+            file.write(ids + hashes)
     for table, upto in sorted(last.items()):
         sealed_rows = sealed_table(table)
         with archive.open(audit_file.rows_name(table), "w", force_zip64=True) as raw:

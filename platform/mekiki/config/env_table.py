@@ -21,9 +21,10 @@ class Variable:
     def is_secret(self) -> bool:
         """Return whether the value may hold a password or key.
 
-        Messages do not repeat such a value.
+        Messages do not repeat such a value. The origin of a site has no place for a password.
         """
-        return self.name.endswith(("_KEY", "_PASSWORD", "_PASSPHRASE", "_URL"))
+        ends_like_one = self.name.endswith(("_KEY", "_PASSWORD", "_PASSPHRASE", "_URL"))
+        return ends_like_one and self.check is not checks.origin
 
 
 VARIABLES: dict[str, Variable] = {

@@ -16,6 +16,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import translation
 from django.utils.translation import gettext as _
+from psycopg.errors import UniqueViolation
 
 from mekiki.accounts.access import require_platform_admin, require_role
 from mekiki.accounts.models import Role, User
@@ -53,7 +54,7 @@ def enqueue(
 
     The values of `payload` then replace the values of the active job's payload, key by key. A running job may
     have passed the point where it would see the change, so it is also marked to run again at its end. Raises
-    RuntimeError if the job cannot be created after five tries.
+    RuntimeError if the job cannot be created after five tries, and IntegrityError if the dataset was deleted.
     """
     key = key or f"{kind}:{getattr(dataset, 'pk', '')}"
     for _attempt in range(5):
@@ -67,7 +68,9 @@ def enqueue(
                     created_by=user,
                 )
                 record(kind="job.queued", actor=user, dataset=dataset, target=job, data={"kind": str(kind)})
-        except IntegrityError:
+        except IntegrityError as error:
+            if not _is_key_conflict(error):
+                raise
             with transaction.atomic():
                 active = Job.objects.select_for_update().filter(key=key, state__in=ACTIVE_STATES).first()
                 if active is None:  # It ended between the two statements.
@@ -81,6 +84,12 @@ def enqueue(
         send_on_commit(job)
         return job
     raise RuntimeError(f"Could not enqueue {key}: it kept starting and ending meanwhile.")
+
+
+def _is_key_conflict(error: IntegrityError) -> bool:
+    """Return whether another active job has the same key. The other reason is a deleted dataset or user."""
+    cause = error.__cause__
+    return isinstance(cause, UniqueViolation) and cause.diag.constraint_name == "one_active_job_per_key"
 
 
 def send_on_commit(job: Job) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from imaging.sniff import format_of
 from mekiki.config.regular_files import open_regular
 from mekiki.datasets.importing import metadata, names
 from mekiki.datasets.importing.archives import HEAD_BYTES, is_zip, other_archive
@@ -34,7 +35,6 @@ _ENDING = re.compile(f"(?:{'|'.join(sorted(_BESIDE_SPLITS - {'x', 'y'}, key=len,
 # Folders that hold files about the images if they lie beside "images". They are not labels.
 _ANNOTATIONS = {"labels", "annotations", "masks", "annotation", "mask", "label", "ground_truth"}
 _IMAGES = {"images", "image", "imgs", "img", "jpegimages", "画像"}
-_IMAGE_STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\x00", b"MM\x00*", b"RIFF")
 _SHOWN = 5
 
 Parts = tuple[str, ...]
@@ -83,7 +83,7 @@ def read_layout(path: Path) -> Layout:
                     _("%(name)s is an archive, but replay reads folders. Unpack it, then run replay again.")
                     % {"name": "/".join(parts)}
                 )
-            if len(parts) > 1 or head.startswith(_IMAGE_STARTS):
+            if len(parts) > 1 or format_of(head):
                 files.append(parts)
     if len(remarks) > 4 * _SHOWN:
         more = len(remarks) - 4 * _SHOWN

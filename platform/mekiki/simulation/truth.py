@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from mekiki.config.regular_files import read_regular
 from mekiki.datasets.models import Dataset
 from mekiki.labeling.models import Label
+from mekiki.labeling.text import clean
 
 
 class TruthError(Exception):
@@ -95,7 +96,8 @@ class Truth:
         self.by_id: dict[int, int] = {}
         self.by_hash: dict[str, int] = {}
         for pk, sha256 in dataset.images.values_list("pk", "sha256"):
-            label = known.get(labels.get(sha256, ""))
+            # Names of labels were cleaned when the labels were created; names of folders were not.
+            label = known.get(clean(labels.get(sha256, "")))
             if label is None:
                 raise TruthError(
                     f"The image {sha256} has no label in the truth, or one that the dataset lacks."

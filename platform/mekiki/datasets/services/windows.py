@@ -110,7 +110,7 @@ def set_estimate(*, window: PixelWindow, files: Iterable[bytes], user: User | No
     for data in files:
         try:
             values.append(imaging.deep_values(data, max_pixels=max_pixels))
-        except imaging.ImagingError:
+        except (imaging.ImagingError, MemoryError):
             continue
     values = [some for some in values if len(some)]
     if not values:

@@ -19,7 +19,7 @@ from mekiki.config.server.limits import takes_files
 from mekiki.datasets import quotas, services
 from mekiki.datasets.access import dataset_for, import_for
 from mekiki.datasets.selectors import image_count, imports_of
-from mekiki.datasets.services.uploads import Readable
+from mekiki.datasets.services.incoming import Readable
 
 STREAM = "application/octet-stream"
 

@@ -58,6 +58,11 @@ def damaged(why: str) -> DamagedError:
     )
 
 
+def twice(name: str) -> DamagedError:
+    """Return the error for an archive that holds an entry twice."""
+    return damaged(_("it holds %(name)s twice") % {"name": shown(name)})
+
+
 def sum_line(sha256: str, name: str) -> bytes:
     """Return a line of SHA256SUMS.
 
@@ -166,6 +171,8 @@ class Reader:
             entry = self._next()
             if first and entry.name != HEADER:
                 raise damaged(_("it is no backup of Mekiki"))
+            if not first and entry.name == HEADER:
+                raise twice(entry.name)
             first = False
             if entry.name == SUMS:
                 self._compare(entry)

@@ -28,6 +28,8 @@ from mekiki.embedded.backup.progress import Progress
 DRAFT = re.compile(r"\.draft-")
 _ORIGINAL = re.compile(r"files/datasets/\d+/originals/[0-9a-f]{2}/([0-9a-f]{64})")
 
+COUNTED = ("datasets_image", "review_decision", "audit_event", "exports_labelset", "accounts_user")
+
 
 @dataclass
 class Made:
@@ -87,9 +89,8 @@ def _one(connection: psycopg.Connection[Any], query: str) -> Any:
 
 
 def counts(connection: psycopg.Connection[Any]) -> dict[str, int]:
-    """Return the number of rows of the most important tables, to compare after a restore."""
-    tables = ("datasets_image", "review_decision", "audit_event", "exports_labelset", "accounts_user")
-    return {table: _one(connection, f"SELECT count(*) FROM {table}") for table in tables}  # noqa: S608
+    """Return the number of rows of the most important tables, which a restore compares."""
+    return {table: _one(connection, f"SELECT count(*) FROM {table}") for table in COUNTED}  # noqa: S608
 
 
 def _header(home: Path, connection: psycopg.Connection[Any], folders: list[str]) -> dict[str, Any]:

@@ -113,6 +113,7 @@ def first_admin(console: Console, password: str) -> None:
     """Create the first admin if there is no user yet.
 
     The password comes from the environment (`password`), else from a prompt, else it is generated and shown.
+    Raises EOFError if the user ends the input at the prompt (Ctrl-D).
     """
     from django.contrib.auth import get_user_model
 
@@ -151,6 +152,8 @@ def _ask(console: Console, name: str) -> None:
             _create(chosen, password)
         except ValidationError as problem:
             console.warn(" ".join(problem.messages))
+            if hasattr(problem, "error_dict"):  # the name was refused, and not the password
+                name = ""
             continue
         console.ok(_("Admin “%(name)s” made.") % {"name": chosen})
         return

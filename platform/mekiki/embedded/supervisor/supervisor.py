@@ -44,7 +44,7 @@ class SupervisorError(PlainError):
 
 
 class _StopAsked(Exception):
-    """Ctrl-C or SIGTERM arrived during the start."""
+    """Ctrl-C, Ctrl-D or SIGTERM arrived during the start."""
 
 
 class Supervisor:
@@ -198,7 +198,10 @@ class Supervisor:
             first.signing_key(self.console)
         self._check()
         self.asking = True
-        first.first_admin(self.console, self.admin_password)
+        try:
+            first.first_admin(self.console, self.admin_password)
+        except EOFError:  # Ctrl-D at the prompt
+            raise _StopAsked from None
         self.asking = False
         connections.close_all()
         self.console.ok(_("Database ready") if changed else _("Database up to date"))
