@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, Max, OuterRef, QuerySet
 from django.db.models.functions import TruncSecond
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -273,13 +273,11 @@ def queue_counts(dataset: Any) -> dict[str, int]:
 
 
 def answered_today(dataset: Any, user: Any) -> int:
-    """Return the number of the reviewer's answers since midnight, without skips and undone answers."""
+    """Return the number of the reviewer's answers since midnight, without skips and answers that they undid."""
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-    counted = Decision.objects.filter(user=user, dataset=dataset, created_at__gte=midnight).aggregate(
-        given=Count("pk", filter=Q(kind__in=ANSWERS)),
-        undone=Count("pk", filter=Q(kind=Decision.Kind.UNDO, shown__undone__in=[str(k) for k in ANSWERS])),
-    )
-    return max(0, counted["given"] - counted["undone"])
+    undone = Decision.objects.filter(supersedes=OuterRef("pk"), user=user)
+    given = Decision.objects.filter(user=user, dataset=dataset, created_at__gte=midnight, kind__in=ANSWERS)
+    return given.filter(~Exists(undone)).count()
 
 
 def recent_decisions(dataset: Any, user: Any, limit: int = 5) -> list[Decision]:
