@@ -38,8 +38,7 @@ def tend() -> dict[str, int]:
         owner = encoders.get(encoder_id)
         needed = owner is not None and index.is_needed(encoder_id)
         if not needed or (owner is not None and _still_to_embed(owner) > REBUILD_ABOVE * state.rows):
-            index.drop(encoder_id)
-            dropped += 1
+            dropped += index.drop(encoder_id)
     return {"asked": asked, "dropped": dropped, "forgotten": texts.prune()}
 
 
