@@ -18,7 +18,6 @@ from mekiki.accounts.http import UserRequest, number_in
 from mekiki.accounts.models import Role
 from mekiki.datasets.access import dataset_for
 from mekiki.datasets.models import Dataset
-from mekiki.datasets.services import update_settings
 from mekiki.jobs import progress
 from mekiki.jobs.models import ACTIVE_STATES, Kind
 from mekiki.jobs.progress import is_held_up
@@ -29,7 +28,7 @@ from mekiki.learning.cron import cron_fields, next_runs
 from mekiki.learning.forms import ScheduleForm, in_words
 from mekiki.learning.models import Evaluation, TrainingRun
 from mekiki.learning.reasons import reason_of, sentence
-from mekiki.learning.services import request_training, request_verification, set_schedule, use_head
+from mekiki.learning.services import request_training, request_verification, set_retraining, use_head
 from mekiki.learning.training_log import log_in_words
 
 PAGE = 20
@@ -141,13 +140,16 @@ def schedule(request: UserRequest, slug: str) -> HttpResponse:
     form = ScheduleForm(request.POST)
     if form.is_valid():
         try:
-            set_schedule(dataset=dataset, cron=form.cron_line(), user=request.user)
-        except ValidationError as error:
-            form.add_error("cron", error)
-        else:
-            update_settings(
-                dataset=dataset, user=request.user, retrain_every=form.cleaned_data["retrain_every"]
+            set_retraining(
+                dataset=dataset,
+                user=request.user,
+                cron=form.cron_line(),
+                retrain_every=form.cleaned_data["retrain_every"],
             )
+        except ValidationError as error:
+            # The settings of a dataset name their fields, which are not fields of this form.
+            form.add_error(None if hasattr(error, "error_dict") else "cron", error.messages)
+        else:
             messages.success(
                 request, _("Saved. Retraining: %(when)s.") % {"when": in_words(form.cron_line())}
             )

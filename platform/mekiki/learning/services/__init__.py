@@ -58,6 +58,7 @@ from mekiki.learning.services.training import (
     request_scheduled_training,
     request_training,
     run_of,
+    set_retraining,
     set_schedule,
     write_log,
 )
@@ -101,6 +102,7 @@ __all__ = [
     "resume_change",
     "run_of",
     "seed_for",
+    "set_retraining",
     "set_schedule",
     "settle_all",
     "store_embeddings",

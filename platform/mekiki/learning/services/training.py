@@ -12,6 +12,7 @@ from mekiki.accounts import site
 from mekiki.audit.services import record
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset
+from mekiki.datasets.services import update_settings
 from mekiki.jobs.models import Job, Kind
 from mekiki.jobs.services import enqueue
 from mekiki.labeling.selectors import active_labels, current_prompt_set
@@ -161,3 +162,13 @@ def set_schedule(*, dataset: Dataset, cron: str | None, user: Any) -> None:
         },
     )
     record(kind="schedule.set", actor=user, dataset=dataset, target=dataset, data={"cron": cron})
+
+
+@transaction.atomic
+def set_retraining(*, dataset: Dataset, user: Any, cron: str | None, retrain_every: int) -> None:
+    """Set when heads are retrained: on a schedule (as `set_schedule`) and after a number of answers.
+
+    Both are stored, or neither. Raises ValidationError if a value is refused.
+    """
+    set_schedule(dataset=dataset, cron=cron, user=user)
+    update_settings(dataset=dataset, user=user, retrain_every=retrain_every)
