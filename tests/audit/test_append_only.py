@@ -13,7 +13,8 @@ from django.utils import timezone
 from mekiki.audit.models import Event, SigningKey
 from mekiki.audit.services import record
 from mekiki.audit.triggers import APPEND_ONLY, NO_DELETE
-from mekiki.review.models import Decision
+from mekiki.datasets.models import AuditShareChange
+from mekiki.review.models import AuditRetirement, Decision
 from tests import factories
 from tests.roles import as_owner, made_at
 
@@ -26,6 +27,7 @@ EVIDENCE = {
     "audit_sealleaves": "the hashes of the sealed rows",
     "audit_sealtimestamp": "when an authority saw a seal",
     "audit_signingkey": "which keys signed",
+    "datasets_auditsharechange": "which images belong to the audit reserve",
     "datasets_datasetaddress": "which dataset an address belongs to",
     "exports_labelsetentry": "the labels of a label set",
     "labeling_guidelineversion": "which guideline of a label reviewers were shown, and when",
@@ -36,6 +38,7 @@ EVIDENCE = {
     "learning_evaluation": "the accuracy that was stated",
     "learning_head": "the head behind a prediction",
     "learning_headtraininglabel": "what it was trained on",
+    "review_auditretirement": "which audited labels heads were trained on",
     "review_decision": "what people answered",
 }
 # Rows that stay, with columns that are fixed from the beginning or from a moment on.
@@ -117,6 +120,8 @@ def rows(signing_key: Any) -> None:
     EncoderProbe.objects.create(
         encoder=judged.head.encoder, version=1, vectors=b"", host="here", processor="x"
     )
+    AuditShareChange.objects.create(dataset=judged.dataset, before=0.1, after=0.2)
+    AuditRetirement.objects.create(dataset=judged.dataset, labels=1)
     assert seal_new_rows().rows
     SealTimeStamp.objects.create(
         seal=Seal.objects.first(), reply=b"", authority="nobody", stamped_at=timezone.now()
@@ -210,6 +215,7 @@ DATED = {
     "audit_event": "at",
     "audit_sealtimestamp": "at",
     "audit_signingkey": "at",
+    "datasets_auditsharechange": "changed_at",
     "datasets_datasetaddress": "created_at",
     "exports_labelset": "created_at",
     "labeling_guidelineversion": "created_at",
@@ -218,6 +224,7 @@ DATED = {
     "learning_encoderprobe": "created_at",
     "learning_evaluation": "created_at",
     "learning_head": "created_at",
+    "review_auditretirement": "retired_at",
     "review_decision": "created_at",
 }
 
@@ -227,6 +234,12 @@ def test_the_database_sets_the_times() -> None:
     long_ago, ahead = datetime(2001, 1, 1, tzinfo=UTC), datetime(2101, 1, 1, tzinfo=UTC)
     makers: dict[str, Callable[..., object]] = {
         "audit_event": lambda **time: Event.objects.create(kind="test.happened", **time),
+        "datasets_auditsharechange": lambda **time: AuditShareChange.objects.create(
+            dataset=factories.DatasetFactory(), before=0.1, after=0.2, **time
+        ),
+        "review_auditretirement": lambda **time: AuditRetirement.objects.create(
+            dataset=factories.DatasetFactory(), labels=1, **time
+        ),
         "audit_signingkey": lambda **time: SigningKey.objects.create(
             fingerprint=uuid4().hex, act="made", **time
         ),

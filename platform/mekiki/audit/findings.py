@@ -13,7 +13,12 @@ def gettext_noop(text: str) -> str:
 
 
 # The names of the sealed tables, for the translation catalogues.
-TABLES = (gettext_noop("events"), gettext_noop("decisions"))
+TABLES = (
+    gettext_noop("events"),
+    gettext_noop("decisions"),
+    gettext_noop("audit_share_changes"),
+    gettext_noop("audit_retirements"),
+)
 SENTENCES = {
     "row_changed": gettext_noop("%(table)s: row %(id)s was changed after seal %(seal)s was made."),
     "row_removed": gettext_noop("%(table)s: row %(id)s of seal %(seal)s was removed."),

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db.models import Case, CharField, Count, Exists, OuterRef, Q, QuerySet, Value, When
 
-from mekiki.audit.models import Event
+from mekiki.datasets.models import AuditShareChange
 from mekiki.learning.accuracy import AuditCounts
 from mekiki.review.models import ConfirmedLabel, Decision, QueueItem, Stream
 from mekiki.review.selectors import reserve_limits
@@ -66,12 +66,10 @@ def _archived_answers() -> QuerySet[Decision]:
 
 def _outside_the_reserve(datasets: dict[int, Any]) -> list[When]:
     """Return the condition for images that a raised audit share excludes (selectors.reserve_limits)."""
-    raised = Event.objects.filter(
-        dataset_id__in=list(datasets), kind="dataset.settings_changed", data__before__has_key="audit_fraction"
-    )
+    changes = AuditShareChange.objects.filter(dataset__in=list(datasets))
     outside = Q()
-    for pk in set(raised.values_list("dataset_id", flat=True)):
-        for last, share in reserve_limits(datasets[pk or 0]):
+    for pk in set(changes.values_list("dataset_id", flat=True)):
+        for last, share in reserve_limits(datasets[pk]):
             outside |= Q(dataset=pk, image__lte=last, image__audit_key__gte=share)
     return [When(outside, then=Value("share_changed"))] if outside else []
 

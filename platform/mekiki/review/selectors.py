@@ -10,9 +10,8 @@ from django.db.models.functions import TruncSecond
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from mekiki.audit.models import Event
 from mekiki.config import clock
-from mekiki.datasets.models import Image, ImportBatch
+from mekiki.datasets.models import AuditShareChange, Image, ImportBatch
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Champion, Head
@@ -212,13 +211,10 @@ def reserve_limits(dataset: Any) -> list[tuple[int, float]]:
 
 def _raises(dataset: Any) -> list[tuple[datetime, int, float]]:
     """Return (time, image id, share before) of the raises of the audit share that limit the reserve."""
-    changes = Event.objects.filter(
-        dataset_id=dataset.pk, kind="dataset.settings_changed", data__before__has_key="audit_fraction"
-    )
+    changes = AuditShareChange.objects.filter(dataset=dataset).order_by("pk")
     raises = []
     lowered = False
-    for at, data in changes.order_by("pk").values_list("at", "data"):
-        before, after = (data[when]["audit_fraction"] for when in ("before", "after"))
+    for at, before, after in changes.values_list("changed_at", "before", "after"):
         if after <= before:
             lowered = True
             continue

@@ -12,13 +12,19 @@ from django.utils.translation import gettext as _
 
 from mekiki.accounts.access import at_least, role_in
 from mekiki.accounts.models import Role
-from mekiki.audit.models import Event
 from mekiki.audit.services import record
 from mekiki.config import clock
 from mekiki.datasets.models import Image
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Evaluation
-from mekiki.review.models import AUDIT_GRACE, BLIND_STREAMS, ConfirmedLabel, Decision, Stream
+from mekiki.review.models import (
+    AUDIT_GRACE,
+    BLIND_STREAMS,
+    AuditRetirement,
+    ConfirmedLabel,
+    Decision,
+    Stream,
+)
 
 LABEL_KINDS = (Decision.Kind.CONFIRM, Decision.Kind.CORRECT)
 
@@ -172,8 +178,10 @@ def _was_retired(dataset: Any, image: Any) -> bool:
     spans = Decision.objects.filter(
         image=image, kind__in=LABEL_KINDS, superseded_by__isnull=False, shown__stream=Stream.AUDIT
     ).values_list("created_at", "superseded_by__created_at")
-    retired = Event.objects.filter(dataset_id=dataset.pk, kind="audit.retired")
-    return any(retired.filter(at__gt=given, at__lt=undone).exists() for given, undone in spans)
+    retired = AuditRetirement.objects.filter(dataset=dataset)
+    return any(
+        retired.filter(retired_at__gt=given, retired_at__lt=undone).exists() for given, undone in spans
+    )
 
 
 @transaction.atomic
@@ -189,5 +197,6 @@ def retire_audit(*, dataset: Any, user: Any) -> int:
         in_training=True, updated_at=clock.now()
     )
     if moved:
+        AuditRetirement.objects.create(dataset=dataset, labels=moved)
         record(kind="audit.retired", actor=user, dataset=dataset, target=dataset, data={"labels": moved})
     return moved
