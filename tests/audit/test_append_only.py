@@ -53,7 +53,7 @@ MUTABLE = {
     "audit_sealcheck", "datasets_dataset", "datasets_datasetusage", "datasets_image", "datasets_imagename",
     "datasets_importbatch", "datasets_importproblem", "datasets_pixelwindow", "datasets_platformquota", "jobs_job",
     "labeling_label", "learning_champion", "learning_embedding", "learning_embeddingchange",
-    "learning_encoderchange", "learning_encodingproblem", "learning_prediction", "learning_textembedding",
+    "learning_encoderchange", "learning_encodingproblem", "learning_longprompt", "learning_prediction", "learning_textembedding",
     "learning_trainingrun", "learning_workerdifference", "learning_workerreport", "review_confirmedlabel",
     "jobs_inhand",
     "review_lease",

@@ -9,11 +9,25 @@ from django.db.migrations.executor import MigrationExecutor
 from mekiki.audit.models import Event
 from mekiki.audit.services import record
 from mekiki.datasets.models import AuditShareChange
+from mekiki.jobs.models import Kind, State
+from mekiki.learning.models import EncoderChange, LongPrompt
 from mekiki.review.models import AuditRetirement
-from tests.factories import DatasetFactory
+from tests.factories import (
+    ChampionFactory,
+    DatasetFactory,
+    EncoderFactory,
+    HeadFactory,
+    JobFactory,
+    LabelFactory,
+    PromptSetFactory,
+)
 from tests.roles import as_owner, grant_rights
 
-BEFORE = [("datasets", "0014_overlap"), ("review", "0009_overlap")]
+BEFORE = [
+    ("datasets", "0014_overlap"),
+    ("review", "0009_overlap"),
+    ("learning", "0019_kinds_in_plain_words"),
+]
 
 
 def migrate(targets: list[Any]) -> None:
@@ -70,3 +84,41 @@ def test_facts_of_events_are_carried_over(upgraded: Any) -> None:
     ]
     row = AuditRetirement.objects.get()
     assert (row.dataset, row.labels, row.retired_at) == (dataset, 7, retired.at)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_long_prompts_of_heads_changes_and_jobs_are_carried_over(upgraded: Any) -> None:
+    def long(*texts: str, context: int = 5) -> list[dict[str, Any]]:
+        return [{"label": "renamed since", "prompt": text, "tokens": 9, "context": context} for text in texts]
+
+    dataset = DatasetFactory()
+    labels = [LabelFactory(dataset=dataset) for _ in range(3)]
+    prompts = PromptSetFactory(dataset=dataset)
+    texts = [f"a photo of {label.name}" for label in labels]
+    head = HeadFactory(dataset=dataset, prompt_set=prompts, metrics={"long_prompts": long(texts[0])})
+    ChampionFactory(head=head)
+    prepared = EncoderFactory()
+    EncoderChange.objects.create(
+        dataset=dataset,
+        from_name="a",
+        to_name="b",
+        to_encoder=prepared,
+        state="ready",
+        facts={"long_prompts": long(texts[1], context=4)},
+    )
+    for version, named in (
+        (1, texts[1]),  # not the newest
+        (1, texts[2]),
+    ):
+        result = {"prompt_set": version, "long_prompts": long(named, "not in the set")}
+        JobFactory(dataset=dataset, kind=Kind.PREDICT, state=State.SUCCEEDED, result=result)
+    JobFactory(
+        dataset=dataset, kind=Kind.REFILL, state=State.SUCCEEDED, result={"long_prompts": long(texts[1])}
+    )
+    upgraded()
+    rows = LongPrompt.objects.order_by("prompt").values_list("encoder", "prompt__text", "tokens", "context")
+    assert list(rows) == [
+        (head.encoder_id, texts[0], 9, 5),
+        (prepared.pk, texts[1], 9, 4),
+        (head.encoder_id, texts[2], 9, 5),
+    ]

@@ -126,7 +126,7 @@ def _mirror(row: models.Encoder, dataset: Dataset, report: Report) -> Mirror:
 def _compared(
     change: models.EncoderChange, encoder: Encoder, row: models.Encoder, job: Job, report: Report
 ) -> tuple[models.Head | None, dict[str, Any], list[dict[str, Any]]]:
-    """Return (head, comparison, long prompts) of the new encoder.
+    """Return (head, comparison, long prompts) of the new encoder, and store the long prompts.
 
     The head is the first head of the new encoder. The comparison shows old and new encoder side by side. The
     prompts are those too long for the new encoder.
@@ -136,11 +136,12 @@ def _compared(
     setting = _setting(dataset, encoder, row)
     if setting is None:
         return None, {}, []
+    setting.record_long_prompts()
     mirror = _mirror(row, dataset, report)
     head = best_head(setting, mirror, user=job.created_by, report=report, log=silent)
     in_use = champion(dataset)
     if in_use is None:
-        return head, {}, setting.long
+        return head, {}, setting.long_as_json
     old_head = models.Head.objects.select_related("encoder").get(pk=in_use.pk)
     old_mirror = _mirror(old_head.encoder, dataset, report)
     old: tuple[models.Head, Scores, Mirror] = (
@@ -162,7 +163,7 @@ def _compared(
             dataset, _old_setting(change, old_head.encoder, setting, old_mirror), (setting, mirror)
         ),
     }
-    return head, comparison, setting.long
+    return head, comparison, setting.long_as_json
 
 
 def _old_setting(
@@ -204,6 +205,7 @@ def _move(change: models.EncoderChange, job: Job, report: Report) -> dict[str, A
         if setting is None:
             switch_over(change=change, head=None, user=job.created_by)
             return {"state": change.state, "encoder": name}
+        setting.record_long_prompts()
         mirror = _mirror(row, dataset, report)
         head = best_head(setting, mirror, user=job.created_by, report=report, log=silent)
         scores = score_all(load_head(bytes(head.weights)), mirror, report)
@@ -222,5 +224,5 @@ def _move(change: models.EncoderChange, job: Job, report: Report) -> dict[str, A
         "audited": evaluation.n if evaluation else 0,
         "queued": queued,
         "prompt_set": setting.prompt_set.version,
-        "long_prompts": setting.long,
+        "long_prompts": setting.long_as_json,
     }

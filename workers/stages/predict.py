@@ -57,6 +57,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         encoder, row, before = serving
         report(stage="reading the prompts")
         setting = Setting.of(dataset, encoder, row, labels, prompt_set)
+        setting.record_long_prompts()
         since = champion_since(dataset)
         is_trained = before is not None and before.is_trained
         # A head that a person chose with these prompts in use is not replaced because of them.
@@ -100,7 +101,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         "predicted": stored,
         "audited": evaluation.n if evaluation else 0,
         "queued": queued,
-        "long_prompts": setting.long,
+        "long_prompts": setting.long_as_json,
     }
 
 

@@ -92,7 +92,8 @@ def _train(job: Job, run_: models.TrainingRun, report: Report, log: _Log) -> dic
             return {"head": None, "code": "encoder_switched"}
         report(stage="reading the prompts")
         setting = Setting.of(dataset, encoder, row, labels, prompt_set)
-        long = setting.long
+        setting.record_long_prompts()
+        long = setting.long_as_json
         report(stage="reading embeddings")
         mirror = embeddings.load(
             row, dataset, progress=lambda done, total: report(done=done, total=total, unit="images")

@@ -15,7 +15,7 @@ from mekiki.audit.triggers import append_only
 from mekiki.datasets.models import Dataset, Image
 from mekiki.jobs.errors import for_reader
 from mekiki.jobs.models import Job
-from mekiki.labeling.models import Label, PromptSet
+from mekiki.labeling.models import Label, Prompt, PromptSet
 from mekiki.learning.triggers import recorded_changes
 
 
@@ -175,6 +175,40 @@ class EncodingProblem(models.Model):
 
     def __str__(self) -> str:
         return self.reason
+
+
+class LongPrompt(models.Model):
+    """A prompt that is longer than an encoder reads. Only its beginning has an effect."""
+
+    encoder = models.ForeignKey(Encoder, on_delete=models.CASCADE, related_name="long_prompts")
+    prompt = models.ForeignKey(Prompt, on_delete=models.CASCADE, related_name="+")
+    tokens = models.PositiveIntegerField()  # of the prompt
+    context = models.PositiveIntegerField()  # tokens that the encoder reads
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["encoder", "prompt"], name="long_prompt_once"),
+            models.CheckConstraint(
+                condition=models.Q(tokens__gt=models.F("context")), name="long_prompt_exceeds_context"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.prompt_id}: {self.tokens} of {self.context}"
+
+    @property
+    def label(self) -> str:
+        """Return the name of the prompt's label."""
+        return self.prompt.label.name
+
+    def as_json(self) -> dict[str, str | int]:
+        """Return label, prompt, tokens and context, for the metrics of a head and the result of a job."""
+        return {
+            "label": self.label,
+            "prompt": self.prompt.text,
+            "tokens": self.tokens,
+            "context": self.context,
+        }
 
 
 class Head(models.Model):
@@ -374,7 +408,7 @@ class EncoderChange(models.Model):
     error_texts = models.JSONField(default=dict)
     facts = models.JSONField(
         default=dict
-    )  # of the new encoder: device, seconds, context, prompts too long for it
+    )  # of the new encoder at its preparation: device, seconds, context, long prompts
     comparison = models.JSONField(default=dict)  # old and new encoder; format: workers.steps.comparing
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
     created_at = models.DateTimeField(db_default=Now(), editable=False)

@@ -10,9 +10,8 @@ from django.utils.translation import ngettext
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
-from mekiki.labeling.selectors import current_prompt_set, long_prompts
 from mekiki.learning.models import Champion, EncoderChange, EncodingProblem
-from mekiki.learning.selectors import open_change
+from mekiki.learning.selectors import long_prompts_in_use, open_change
 
 
 @dataclass(frozen=True)
@@ -125,12 +124,12 @@ def _unreadable(dataset: Dataset) -> list[Problem]:
 
 
 def _long_prompts(dataset: Dataset) -> list[Problem]:
-    long = long_prompts(dataset, current_prompt_set(dataset))
+    long = long_prompts_in_use(dataset)
     if not long:
         return []
     title = ngettext(
         "%(n)d prompt is too long for the encoder", "%(n)d prompts are too long for the encoder", len(long)
     ) % {"n": len(long)}
-    named = ", ".join(f"“{item['label']}”" for item in long[:5])
+    named = ", ".join(f"“{item.label}”" for item in long[:5])
     text = _("Only its beginning is read. Shorten it: %(labels)s.") % {"labels": named}
     return [Problem("long_prompts", "warn", title, text, _("Edit the prompts"), "labels")]

@@ -18,6 +18,7 @@ from mekiki.learning.services.encoder_changes import (
     take_back_obstacle,
 )
 from mekiki.learning.services.encoder_probes import (
+    record_long_prompts,
     record_probe,
     report_difference,
     withdraw_difference,
@@ -25,7 +26,6 @@ from mekiki.learning.services.encoder_probes import (
 from mekiki.learning.services.encoder_steps import (
     begin_platform_switch,
     change_is_ready,
-    record_long_prompts,
     record_new_encoder,
     resume_change,
     suspend_change,

@@ -118,16 +118,6 @@ def change_is_ready(
 
 
 @transaction.atomic
-def record_long_prompts(*, change: EncoderChange, long_prompts: list[dict[str, Any]]) -> None:
-    """Store which of the current prompts are too long for an encoder that is ready to switch."""
-    lock_dataset(change.dataset)
-    row = EncoderChange.objects.get(pk=change.pk)
-    if row.state == S.READY:
-        row.facts = {**row.facts, "long_prompts": long_prompts}
-        row.save(update_fields=["facts"])
-
-
-@transaction.atomic
 def begin_platform_switch(*, change: EncoderChange, job: Job) -> None:
     """Continue the job of a platform change with the switch, after the replaced weights are prepared."""
     lock_dataset(change.dataset)
