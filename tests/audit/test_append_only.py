@@ -13,7 +13,8 @@ from django.utils import timezone
 from mekiki.audit.models import Event, SigningKey
 from mekiki.audit.services import record
 from mekiki.audit.triggers import APPEND_ONLY, NO_DELETE
-from mekiki.datasets.models import AuditShareChange
+from mekiki.datasets.models import AuditShareChange, ChangedFile
+from mekiki.learning.models import EmbeddingRemoval
 from mekiki.review.models import AuditRetirement, Decision
 from tests import factories
 from tests.roles import as_owner, made_at
@@ -28,11 +29,13 @@ EVIDENCE = {
     "audit_sealtimestamp": "when an authority saw a seal",
     "audit_signingkey": "which keys signed",
     "datasets_auditsharechange": "which images belong to the audit reserve",
+    "datasets_changedfile": "which stored files had another hash",
     "datasets_datasetaddress": "which dataset an address belongs to",
     "exports_labelsetentry": "the labels of a label set",
     "labeling_guidelineversion": "which guideline of a label reviewers were shown, and when",
     "labeling_prompt": "the prompts a head was made from",
     "labeling_promptset": "their versions",
+    "learning_embeddingremoval": "which heads cannot be repeated from the same vectors",
     "learning_encoder": "which weights made an embedding",
     "learning_encoderprobe": "what these weights compute",
     "learning_evaluation": "the accuracy that was stated",
@@ -122,6 +125,8 @@ def rows(signing_key: Any) -> None:
     )
     AuditShareChange.objects.create(dataset=judged.dataset, before=0.1, after=0.2)
     AuditRetirement.objects.create(dataset=judged.dataset, labels=1)
+    ChangedFile.objects.create(dataset=judged.dataset, kind="k", object_id="o", expected="a", found="b")
+    EmbeddingRemoval.objects.create(dataset=judged.dataset, encoder=judged.head.encoder, removed=1)
     assert seal_new_rows().rows
     SealTimeStamp.objects.create(
         seal=Seal.objects.first(), reply=b"", authority="nobody", stamped_at=timezone.now()
@@ -216,10 +221,12 @@ DATED = {
     "audit_sealtimestamp": "at",
     "audit_signingkey": "at",
     "datasets_auditsharechange": "changed_at",
+    "datasets_changedfile": "found_at",
     "datasets_datasetaddress": "created_at",
     "exports_labelset": "created_at",
     "labeling_guidelineversion": "created_at",
     "labeling_promptset": "created_at",
+    "learning_embeddingremoval": "removed_at",
     "learning_encoder": "created_at",
     "learning_encoderprobe": "created_at",
     "learning_evaluation": "created_at",
@@ -236,6 +243,12 @@ def test_the_database_sets_the_times() -> None:
         "audit_event": lambda **time: Event.objects.create(kind="test.happened", **time),
         "datasets_auditsharechange": lambda **time: AuditShareChange.objects.create(
             dataset=factories.DatasetFactory(), before=0.1, after=0.2, **time
+        ),
+        "datasets_changedfile": lambda **time: ChangedFile.objects.create(
+            dataset=factories.DatasetFactory(), kind="k", object_id="o", expected="a", found="b", **time
+        ),
+        "learning_embeddingremoval": lambda **time: EmbeddingRemoval.objects.create(
+            dataset=factories.DatasetFactory(), encoder=factories.EncoderFactory(), removed=1, **time
         ),
         "review_auditretirement": lambda **time: AuditRetirement.objects.create(
             dataset=factories.DatasetFactory(), labels=1, **time

@@ -8,9 +8,9 @@ from django.db.migrations.executor import MigrationExecutor
 
 from mekiki.audit.models import Event
 from mekiki.audit.services import record
-from mekiki.datasets.models import AuditShareChange
+from mekiki.datasets.models import AuditShareChange, ChangedFile
 from mekiki.jobs.models import Kind, State
-from mekiki.learning.models import EncoderChange, LongPrompt
+from mekiki.learning.models import EmbeddingRemoval, EncoderChange, LongPrompt
 from mekiki.review.models import AuditRetirement
 from tests.factories import (
     ChampionFactory,
@@ -75,6 +75,13 @@ def test_facts_of_events_are_carried_over(upgraded: Any) -> None:
     dataset_gone = type(dataset)(pk=10**9)
     settings_changed(dataset_gone, audit_fraction=(0.1, 0.2))
     record(kind="audit.retired", dataset=dataset_gone, data={"labels": 1})
+    file = {"object": "v1", "expected": "a" * 64}
+    changed = [
+        record(kind="label_set.file_changed", dataset=dataset, object_id="v1", data={**file, "found": found})
+        for found in ("b" * 64, "c" * 64, "b" * 64)
+    ]
+    encoder = EncoderFactory()
+    removal = record(kind="encoder.embeddings_removed", dataset=dataset, target=encoder, data={"removed": 30})
     upgraded()
     rows = AuditShareChange.objects.order_by("pk").values_list("dataset", "before", "after", "changed_at")
     assert list(rows) == [
@@ -84,6 +91,14 @@ def test_facts_of_events_are_carried_over(upgraded: Any) -> None:
     ]
     row = AuditRetirement.objects.get()
     assert (row.dataset, row.labels, row.retired_at) == (dataset, 7, retired.at)
+    files = ChangedFile.objects.order_by("pk").values_list(
+        "kind", "object_id", "expected", "found", "found_at"
+    )
+    assert list(files) == [
+        ("label_set.file_changed", "v1", "a" * 64, event.data["found"], event.at) for event in changed[:2]
+    ]
+    removed = EmbeddingRemoval.objects.get()
+    assert (removed.encoder, removed.removed, removed.removed_at) == (encoder, 30, removal.at)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -17,6 +17,7 @@ from mekiki.audit.private_key import make_first_key
 from mekiki.audit.sealing import seal_new_rows
 from mekiki.audit.services import record
 from mekiki.jobs.models import Job, Kind, State
+from mekiki.learning.selectors import verification_key
 from mekiki.web import events
 from tests.factories import (
     ChampionFactory,
@@ -310,7 +311,7 @@ def test_the_page_of_a_head_with_everything_on_it_is_sound(page: Page, live_serv
     facts = {"version": 4, "digest": taught.digest, "code_before": "0.1+heads.1", "code_now": "0.1+heads.2"}
     ended = {"state": State.SUCCEEDED, "finished_at": taught.created_at, "created_by": admin}
     result = {**facts, "outcome": "different", "computed": "f" * 64}
-    JobFactory(dataset=dataset, kind=Kind.VERIFY_HEAD, payload={"head": taught.pk}, result=result, **ended)
+    JobFactory(dataset=dataset, kind=Kind.VERIFY_HEAD, key=verification_key(taught), result=result, **ended)
     many = DatasetFactory(slug="many", admin=admin)
     for number in range(80):
         LabelFactory(dataset=many, name=f"ラベル {number} of a long name")

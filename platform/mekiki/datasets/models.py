@@ -125,6 +125,31 @@ class AuditShareChange(models.Model):
         return f"{self.dataset_id}: {self.before} to {self.after}"
 
 
+class ChangedFile(models.Model):
+    """A stored file that had another hash than the recorded one when it was read."""
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="changed_files")
+    kind = models.CharField(max_length=60)  # of the event that reports it
+    object_id = models.CharField(max_length=64)  # what the file belongs to, as in the event
+    expected = models.CharField(max_length=64)  # SHA-256
+    found = models.CharField(max_length=64)  # SHA-256
+    found_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["dataset", "kind", "object_id", "found"], name="changed_file_reported_once"
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(expected=models.F("found")), name="changed_file_has_another_hash"
+            ),
+        ]
+        triggers = append_only(dated="found_at")
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.object_id}"
+
+
 class DatasetAddress(models.Model):
     """An address that a dataset has or had.
 

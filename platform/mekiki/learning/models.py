@@ -125,6 +125,21 @@ class EmbeddingChange(models.Model):
         return f"{self.rows:+} in {self.low}–{self.high}"
 
 
+class EmbeddingRemoval(models.Model):
+    """One removal of a dataset's embeddings by an encoder. Heads made before it cannot be repeated exactly."""
+
+    encoder = models.ForeignKey(Encoder, on_delete=models.CASCADE, related_name="removals")
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="embedding_removals")
+    removed = models.PositiveBigIntegerField()  # embeddings
+    removed_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        triggers = append_only(dated="removed_at")
+
+    def __str__(self) -> str:
+        return f"{self.removed} of {self.encoder_id}"
+
+
 class TextEmbedding(models.Model):
     """A search text with its unit vector by one encoder, or the reason why it has no vector.
 

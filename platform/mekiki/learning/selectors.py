@@ -111,9 +111,14 @@ def learning_curve(dataset: Dataset, until: Head | None = None) -> list[Evaluati
     return [points[answers] for answers in sorted(points)]
 
 
+def verification_key(head: Head) -> str:
+    """Return the key of the jobs that repeat the training of this head."""
+    return f"verify_head:{head.pk}"
+
+
 def last_verification(head: Head) -> Job | None:
     """Return the last job that repeated the head's training and succeeded or failed, or None."""
-    jobs = Job.objects.filter(dataset_id=head.dataset_id, kind=Kind.VERIFY_HEAD, payload__head=head.pk)
+    jobs = Job.objects.filter(dataset_id=head.dataset_id, kind=Kind.VERIFY_HEAD, key=verification_key(head))
     ended = jobs.filter(state__in=[State.SUCCEEDED, State.FAILED]).select_related("created_by")
     return ended.order_by("-number").first()
 

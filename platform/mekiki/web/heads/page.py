@@ -88,7 +88,9 @@ def _jobs(dataset: Dataset, head: Head) -> list[progress.JobStatus]:
     if not any(job.kind == Kind.VERIFY_HEAD for job in active):
         return active
     of_others = Job.objects.filter(pk__in=[job.id for job in active if job.kind == Kind.VERIFY_HEAD])
-    others = {str(pk) for pk in of_others.exclude(payload__head=head.pk).values_list("pk", flat=True)}
+    others = {
+        str(pk) for pk in of_others.exclude(key=selectors.verification_key(head)).values_list("pk", flat=True)
+    }
     return [job for job in active if job.id not in others]
 
 
