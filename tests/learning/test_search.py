@@ -124,7 +124,7 @@ def test_filters_that_leave_few_or_none_near_lose_nothing(many: Any, monkeypatch
     far = ids[np.argsort(vectors @ wanted)[:1000]]
     # The graph is left before the far side is reached.
     monkeypatch.setattr(neighbours, "SCAN_TUPLES", 100)
-    monkeypatch.setattr(neighbours, "WIDTH", 20)
+    monkeypatch.setattr(neighbours, "EF_SEARCH", 20)
     of_far = Image.objects.filter(pk__in=far.tolist())
     found = nearest(encoder=encoder, vector=wanted, images=of_far, limit=10)
     assert found.exact
@@ -191,7 +191,7 @@ def test_a_stop_that_comes_when_the_index_is_finished_removes_it(keeper: None) -
         with (
             index._own_session() as other
         ):  # another job asks as well, so that it is finished before this one stops
-            other.execute("SELECT pg_notify(%s, %s)", [index_keeper.ASKED, f"build {encoder.pk}"])
+            other.execute("SELECT pg_notify(%s, %s)", [index_keeper.REQUEST_CHANNEL, f"build {encoder.pk}"])
         assert until(lambda: index.usable(encoder))
         raise CancelledError
 
@@ -447,8 +447,8 @@ def test_problems_are_kept_and_passing_ones_tried_again(sent: list[int]) -> None
 def test_open_searches_are_bounded_and_old_ones_forgotten(
     sent: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(texts, "OPEN_PER_PERSON", 3)
-    monkeypatch.setattr(texts, "OPEN_AT_ALL", 5)
+    monkeypatch.setattr(texts, "MAX_PENDING_PER_USER", 3)
+    monkeypatch.setattr(texts, "MAX_PENDING", 5)
     encoder, user, other = EncoderFactory(dim=DIM), UserFactory(), UserFactory()
     found = [ask(encoder=encoder, text=f"t{n}", user=user).problem for n in range(5)]
     assert found == [None] * 3 + [Problem.BUSY] * 2

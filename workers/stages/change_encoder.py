@@ -21,11 +21,11 @@ from mekiki.learning import models
 from mekiki.learning.selectors import champion, unreadable_by
 from mekiki.learning.services import (
     begin_platform_switch,
-    change_is_ready,
     drop_replaced_predictions,
+    mark_change_ready,
     record_new_encoder,
+    record_step_failure,
     resume_change,
-    suspend_change,
     switch_over,
 )
 from workers import embeddings
@@ -66,14 +66,14 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     except (LostClaimError, WorkerStopsError, OperationalError, InterfaceError, OtherVectorsError):
         raise  # another worker continues, or this one later
     except CancelledError:
-        suspend_change(change=change, code="cancelled", error="")
+        record_step_failure(change=change, code="cancelled", error="")
         raise
     except Exception as error:
         if disk.no_room(error):
             raise  # the job waits for room, then continues
         sentence, _retry = explain(error)
         code = str(getattr(error, "code", None) or type(error).__name__)
-        suspend_change(change=change, code=code, error=sentence, texts=explain_to_all(error))
+        record_step_failure(change=change, code=code, error=sentence, texts=explain_to_all(error))
         raise
 
 
@@ -105,7 +105,7 @@ def _prepare(change: models.EncoderChange, job: Job, report: Report) -> None:
     with learning_lock(dataset, report):
         head, comparison, long = _compared(change, encoder, row, job, report)
         facts["long_prompts"] = long
-        change_is_ready(change=change, head=head, facts=facts, comparison=comparison)
+        mark_change_ready(change=change, head=head, facts=facts, comparison=comparison)
 
 
 def _setting(dataset: Dataset, encoder: Encoder, row: models.Encoder) -> Setting | None:

@@ -17,10 +17,10 @@ from mekiki.labeling.models import PromptSet
 from mekiki.learning import models
 from mekiki.learning.selectors import champion_since
 from mekiki.learning.services import (
-    chosen_with,
     drop_replaced_predictions,
-    obstacle,
+    is_manual_choice_for,
     promote,
+    promotion_obstacle,
     request_training,
 )
 from workers import embeddings
@@ -64,7 +64,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         kept = (
             before is not None
             and since is not None
-            and chosen_with(since, prompt_set)
+            and is_manual_choice_for(since, prompt_set)
             and set(before.label_ids) == {label.pk for label in labels}
         )
         if "head" in job.payload:
@@ -123,7 +123,7 @@ def _by_hand(job: Job, row: models.Encoder, prompt_set: PromptSet) -> tuple[mode
             ),
             {"version": head.version},
         )
-    if obstacle(dataset, head):
-        raise StageError(lambda: f"{_('The head in use stays.')} {obstacle(dataset, head)}")
+    if promotion_obstacle(dataset, head):
+        raise StageError(lambda: f"{_('The head in use stays.')} {promotion_obstacle(dataset, head)}")
     user = job.created_by.get_username() if job.created_by else ""
     return head, {"code": "by_hand", "user": user, "prompts": prompt_set.version}

@@ -15,8 +15,8 @@ from mekiki.learning.selectors import champion
 from mekiki.learning.services import (
     drop_replaced_predictions,
     finish_run,
+    get_or_create_run,
     promote,
-    run_of,
     write_log,
 )
 from workers import embeddings
@@ -57,7 +57,7 @@ class _Log:
 
 def run(job: Job, report: Report) -> dict[str, Any]:
     """Train, store predictions, promote or keep, evaluate, refill. A retry reuses the head it made."""
-    training_run = run_of(job)
+    training_run = get_or_create_run(job)
     log = _Log(training_run, job.attempt)
     try:
         return _train(job, training_run, report, log)

@@ -25,7 +25,7 @@ from mekiki.labeling.selectors import active_labels, current_prompt_set
 from mekiki.learning import selectors
 from mekiki.learning.access import head_for, run_for
 from mekiki.learning.cron import cron_fields, next_runs
-from mekiki.learning.forms import ScheduleForm, in_words
+from mekiki.learning.forms import ScheduleForm, schedule_phrase
 from mekiki.learning.models import Evaluation, TrainingRun
 from mekiki.learning.reasons import reason_of, sentence
 from mekiki.learning.services import request_training, request_verification, set_retraining, use_head
@@ -76,7 +76,7 @@ def _models_page(
         ],
         "problems": selectors.encoding_problems(dataset)[:PAGE],
         "form": form,
-        "schedule": in_words(_cron_of(dataset)),
+        "schedule": schedule_phrase(_cron_of(dataset)),
         "next_runs": next_runs(_cron_of(dataset), site.zone_name()),
         "has_labels": active_labels(dataset).exists() and current_prompt_set(dataset) is not None,
     }
@@ -151,7 +151,7 @@ def schedule(request: UserRequest, slug: str) -> HttpResponse:
             form.add_error(None if hasattr(error, "error_dict") else "cron", error.messages)
         else:
             messages.success(
-                request, _("Saved. Retraining: %(when)s.") % {"when": in_words(form.cron_line())}
+                request, _("Saved. Retraining: %(when)s.") % {"when": schedule_phrase(form.cron_line())}
             )
             return redirect("models", slug)
     return _models_page(request, dataset, form, status=422)

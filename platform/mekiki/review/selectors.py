@@ -134,7 +134,7 @@ def audit_strata(dataset: Any) -> list[AuditStratum]:
     )
     drawn = _audit_draws(dataset) if len(batches) > 1 else []
     # After a raise of the share, older images may have a smaller probability of an audit than newer images.
-    raised = [at for at, _last, _share in _raises(dataset)] if len(batches) > 1 else []
+    raised = [at for at, _last, _share in _share_raises(dataset)] if len(batches) > 1 else []
     for batch in sorted(batches, key=lambda batch: (batch.created_at, batch.pk)):
         until = batch.finished_at or batch.created_at
         last = strata[-1] if strata else None
@@ -206,10 +206,10 @@ def reserve_limits(dataset: Any) -> list[tuple[int, float]]:
     these images is no random sample. So the new share applies only to images that are imported later. The
     same applies if the share was lowered before.
     """
-    return [(last, share) for _at, last, share in _raises(dataset)]
+    return [(last, share) for _at, last, share in _share_raises(dataset)]
 
 
-def _raises(dataset: Any) -> list[tuple[datetime, int, float]]:
+def _share_raises(dataset: Any) -> list[tuple[datetime, int, float]]:
     """Return (time, image id, share before) of the raises of the audit share that limit the reserve."""
     changes = AuditShareChange.objects.filter(dataset=dataset).order_by("pk")
     raises = []

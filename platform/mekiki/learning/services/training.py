@@ -46,7 +46,7 @@ def request_training(*, dataset: Dataset, trigger: str, user: Any = None) -> Tra
             code="nothing_confirmed",
         )
     job = enqueue(kind=Kind.TRAIN, dataset=dataset, payload={"trigger": str(trigger)}, user=user)
-    return run_of(job, trigger=trigger, user=user)
+    return get_or_create_run(job, trigger=trigger, user=user)
 
 
 def request_scheduled_training(*, dataset_id: int) -> str:
@@ -73,7 +73,7 @@ def can_learn(dataset: Dataset) -> bool:
 
 
 @transaction.atomic
-def run_of(job: Job, *, trigger: str = "", user: Any = None) -> TrainingRun:
+def get_or_create_run(job: Job, *, trigger: str = "", user: Any = None) -> TrainingRun:
     """Return the training run of a TRAIN job.
 
     The run is created if the job has none, for example if the platform requested the job.

@@ -121,8 +121,8 @@ def audit_answer(image: Any) -> tuple[Label | None, datetime | None]:
     """Return (label, time) of an image's valid audit answer, or (None, None) before its audit is complete.
 
     It is the first label that reviewers gave blind, including late answers. An answer that was undone before
-    anything showed the head's prediction is ignored (`_slip`). If the label was archived and the image was
-    audited again, the later audit is used.
+    anything showed the head's prediction is ignored (`_was_undone_blind`). If the label was archived and the
+    image was audited again, the later audit is used.
     """
     given = (
         Decision.objects.filter(image=image, kind__in=LABEL_KINDS, shown__stream=Stream.AUDIT)
@@ -131,9 +131,9 @@ def audit_answer(image: Any) -> tuple[Label | None, datetime | None]:
     )
     answers = []
     for _item, of_item in groupby(given, key=lambda d: d.item_id):
-        group = [d for d in of_item if not _slip(d)]
+        group = [d for d in of_item if not _was_undone_blind(d)]
         wanted = group[0].item.overlap if group and group[0].item else 1
-        deciding = _settled_first(group, wanted)
+        deciding = _first_deciding_decision(group, wanted)
         if deciding is not None:
             last = max(d.created_at for d in first_by_reviewer(group)[:wanted])
             answers.append((cast(Label, deciding.label), last))
@@ -142,7 +142,7 @@ def audit_answer(image: Any) -> tuple[Label | None, datetime | None]:
     return kept[0] if kept else (None, None)
 
 
-def _settled_first(group: list[Decision], wanted: int) -> Decision | None:
+def _first_deciding_decision(group: list[Decision], wanted: int) -> Decision | None:
     """Return the decision that sets the label at the first moment when a label is settled.
 
     After that moment the prediction is visible. So a later answer in time does not replace a late answer
@@ -155,7 +155,7 @@ def _settled_first(group: list[Decision], wanted: int) -> Decision | None:
     return None
 
 
-def _slip(decision: Decision) -> bool:
+def _was_undone_blind(decision: Decision) -> bool:
     """Return whether the answer was undone before a person could see the prediction.
 
     The prediction becomes visible AUDIT_GRACE after the answer. A new accuracy estimate reveals at once

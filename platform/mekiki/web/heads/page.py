@@ -19,7 +19,7 @@ from mekiki.learning.access import head_for
 from mekiki.learning.accuracy import unknown_labels
 from mekiki.learning.models import Evaluation, Head
 from mekiki.learning.reasons import parse, reason_of
-from mekiki.learning.services import obstacle
+from mekiki.learning.services import promotion_obstacle
 from mekiki.web.heads import confusion
 from mekiki.web.heads.choice import choice_of, strengths_of
 from mekiki.web.heads.reliability import reliability_of
@@ -48,7 +48,7 @@ def head(request: UserRequest, slug: str, version: int) -> HttpResponse:
         "head": shown,
         "in_use": is_used,
         "may_choose": at_least(dataset.role, Role.ADMIN),
-        "obstacle": obstacle(dataset, shown),
+        "obstacle": promotion_obstacle(dataset, shown),
         "jobs": _jobs(dataset, shown),
         "run": run,
         "reason": reason_of(shown, in_use),
