@@ -18,8 +18,8 @@ SENTENCES: dict[str, str | Promise] = {
         "“workers”."
     ),
     "no_gpu": gettext_lazy(
-        "A GPU was asked for and none was found on this machine. Set MEKIKI_DEVICE to “cpu” or “auto”, or "
-        "repair the GPU's driver."
+        "A GPU is required by MEKIKI_DEVICE, but this machine has none. Set MEKIKI_DEVICE to “cpu” "
+        "or “auto”, or repair the GPU's driver."
     ),
     "no_memory": gettext_lazy(
         "There is too little memory to load the encoder “%(name)s” (needed: %(needed)s MB, free: %(free)s "
@@ -30,8 +30,8 @@ SENTENCES: dict[str, str | Promise] = {
         "MB). Stop other programs that use it, or choose a smaller encoder."
     ),
     "no_disk": gettext_lazy(
-        "There is too little disk to download the encoder “%(name)s” (needed: %(needed)s MB, free: %(free)s "
-        "MB, in %(folder)s). Make room, then start it again."
+        "There is too little free disk space to download the encoder “%(name)s” (needed: %(needed)s "
+        "MB, free: %(free)s MB, in %(folder)s). Free some space, then start it again."
     ),
     "no_network": gettext_lazy(
         "The encoder “%(name)s” is not on this machine yet, and %(host)s cannot be reached. Connect the "
@@ -109,14 +109,15 @@ SENTENCES: dict[str, str | Promise] = {
         "%(layer)s), so it was not kept. Choose the encoder without +int8."
     ),
     "unusable": gettext_lazy(
-        "%(name)s was loaded, but what it computes from a test picture and a test sentence cannot be used. "
-        "Its weights are damaged, or do not belong to its architecture."
+        "%(name)s was loaded, but the values it computes from a test picture and a test sentence "
+        "cannot be used. Its weights are damaged, or do not belong to its architecture."
     ),
     "differs_here": gettext_lazy(
-        "The worker on %(host)s computes other vectors with “%(name)s” than those on record (cosine "
-        "%(cosine)s, at least %(least)s is needed), so it embedded nothing. What is stored is kept, and the "
-        "work waits for another worker. Compare the processor, the GPU and the versions of torch and "
-        "onnxruntime of the workers, mend or stop this one, then start it again."
+        "The worker on %(host)s computes different vectors with “%(name)s” than recorded (cosine "
+        "%(cosine)s, at least %(least)s is needed), so it embedded nothing. Stored embeddings are "
+        "kept, and the work waits for another worker. Compare the processor, the GPU and the "
+        "versions of torch and onnxruntime of the workers. Repair or stop this worker, then start it "
+        "again."
     ),
     "load_failed": gettext_lazy(
         "The encoder “%(name)s” could not be loaded (%(reason)s). The encoder in use stays."

@@ -255,7 +255,7 @@ def explain(error: Exception) -> tuple[str, bool]:
     if isinstance(error, ValidationError):
         return " ".join(error.messages), False
     if isinstance(error, (OperationalError, InterfaceError)):
-        return _("The database could not be reached; the work goes on when it is back."), True
+        return _("The database could not be reached; the work continues when it can be reached again."), True
     if isinstance(error, MemoryError):
         return (
             _(
@@ -267,7 +267,7 @@ def explain(error: Exception) -> tuple[str, bool]:
     if isinstance(error, EncoderError):
         return encoder_problems.sentence(error), False
     return (
-        _("Something unexpected happened (%(kind)s: %(text)s). What was stored is kept; start it again.")
+        _("An unexpected error occurred (%(kind)s: %(text)s). Stored results are kept; start the job again.")
         % {"kind": type(error).__name__, "text": str(error)[:500]},
         False,
     )

@@ -194,6 +194,6 @@ def test_admins_see_who_guesses_and_what_is_slowed(boss: User, client: Client) -
     Client().post("/accounts/login/", {"username": "my-secret-word", "password": "x"})
     client.force_login(boss)
     html = client.get(reverse("logins")).content.decode()
-    for part in ("198.51.100.7", "hana", "curl", "one address", "unknown name", "Slowed down"):
+    for part in ("198.51.100.7", "hana", "curl", "one address", "unknown name", "Limited"):
         assert part in html, part
     assert "my-secret-word" not in html

@@ -105,7 +105,7 @@ class TestSigningOnAgain:
         assert asked["prompt"] == ["login"] and asked["max_age"] == ["0"]
         idp.user("boss-1", preferred_username="boss", auth_time=int(time.time()))
         answer = old.get(idp.sign_on(address, "boss-1"))
-        assert answer["Location"] == back and "Confirmed. Now do it again" in words(old, answer)
+        assert answer["Location"] == back and "Confirmed. Now repeat the action" in words(old, answer)
         event = latest("user.confirmed")
         assert event.data["method"] == "sign_on" and event.data["address"] == "127.0.0.1"
         assert old.post(reverse("user-create"), NEW).status_code == 200
@@ -119,7 +119,9 @@ class TestSigningOnAgain:
     ) -> None:
         idp.user("boss-1", preferred_username="boss", auth_time=auth_time)
         answer = old.get(idp.sign_on(begin(old, "sign-on-confirm", next="/accounts/users/"), "boss-1"))
-        assert answer["Location"] == "/accounts/users/" and "confirms nothing" in words(old, answer)
+        assert answer["Location"] == "/accounts/users/" and "the confirmation is not valid" in words(
+            old, answer
+        )
         assert latest("user.sign_on_failed").data["reason"] == "auth_time"
         assert old.post(reverse("user-create"), NEW).status_code == 403
 

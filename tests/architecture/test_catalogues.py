@@ -57,7 +57,7 @@ def test_each_kind_of_fault_is_found(copy: Path):
         catalogue.find("Datasets").flags.append("fuzzy")
 
     def misplace(catalogue):
-        catalogue.find("%(user)s is no member any more").msgstr = "%(usr)s"
+        catalogue.find("%(user)s is no longer a member").msgstr = "%(usr)s"
 
     def obsolete(catalogue):
         catalogue.append(polib.POEntry(msgid="used nowhere", msgstr="x"))

@@ -125,7 +125,7 @@ def rows(signing_key: Any) -> None:
     )
     AuditShareChange.objects.create(dataset=judged.dataset, before=0.1, after=0.2)
     AuditRetirement.objects.create(dataset=judged.dataset, labels=1)
-    ChangedFile.objects.create(dataset=judged.dataset, kind="k", object_id="o", expected="a", found="b")
+    ChangedFile.objects.create(dataset=judged.dataset, kind="k", object_id="o", expected="a", actual="b")
     EmbeddingRemoval.objects.create(dataset=judged.dataset, encoder=judged.head.encoder, removed=1)
     assert seal_new_rows().rows
     SealTimeStamp.objects.create(
@@ -221,7 +221,7 @@ DATED = {
     "audit_sealtimestamp": "at",
     "audit_signingkey": "at",
     "datasets_auditsharechange": "changed_at",
-    "datasets_changedfile": "found_at",
+    "datasets_changedfile": "noticed_at",
     "datasets_datasetaddress": "created_at",
     "exports_labelset": "created_at",
     "labeling_guidelineversion": "created_at",
@@ -245,7 +245,7 @@ def test_the_database_sets_the_times() -> None:
             dataset=factories.DatasetFactory(), before=0.1, after=0.2, **time
         ),
         "datasets_changedfile": lambda **time: ChangedFile.objects.create(
-            dataset=factories.DatasetFactory(), kind="k", object_id="o", expected="a", found="b", **time
+            dataset=factories.DatasetFactory(), kind="k", object_id="o", expected="a", actual="b", **time
         ),
         "learning_embeddingremoval": lambda **time: EmbeddingRemoval.objects.create(
             dataset=factories.DatasetFactory(), encoder=factories.EncoderFactory(), removed=1, **time

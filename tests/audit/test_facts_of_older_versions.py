@@ -24,9 +24,9 @@ from tests.factories import (
 from tests.roles import as_owner, grant_rights
 
 BEFORE = [
-    ("datasets", "0014_overlap"),
+    ("datasets", "0015_reword_choices"),
     ("review", "0009_overlap"),
-    ("learning", "0019_kinds_in_plain_words"),
+    ("learning", "0020_reword_choices"),
 ]
 
 
@@ -92,7 +92,7 @@ def test_facts_of_events_are_carried_over(upgraded: Any) -> None:
     row = AuditRetirement.objects.get()
     assert (row.dataset, row.labels, row.retired_at) == (dataset, 7, retired.at)
     files = ChangedFile.objects.order_by("pk").values_list(
-        "kind", "object_id", "expected", "found", "found_at"
+        "kind", "object_id", "expected", "actual", "noticed_at"
     )
     assert list(files) == [
         ("label_set.file_changed", "v1", "a" * 64, event.data["found"], event.at) for event in changed[:2]

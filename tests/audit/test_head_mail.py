@@ -107,8 +107,8 @@ def test_a_mail_that_fails_is_tried_again_shown_and_given_up(
     row.refresh_from_db()
     assert row.given_up_at is not None and row.body == ""
     event = Event.objects.get(kind="site.mail_failed")
-    assert "given up" in sentence(event) and "qa@example.com" in detail(event)
-    assert "given up" in client_of(root).get(reverse("seals")).content.decode()
+    assert "not tried again" in sentence(event) and "qa@example.com" in detail(event)
+    assert "not tried again" in client_of(root).get(reverse("seals")).content.decode()
 
 
 def test_a_wait_from_before_the_clock_was_set_back_is_over(root: User, seal: Seal) -> None:

@@ -205,6 +205,6 @@ def test_the_commands_write_and_check_a_proof(decision: Any, tmp_path: Path, sig
     assert isinstance(done.exception, UnusableFileError), "nothing is replaced"
     head = f"2:{bytes(Seal.objects.get(number=2).log_root).hex()}"
     done = run("verify", file, "--key", key, "--head", head)
-    assert done.exit_code == 0 and "1 rows under the head of seal 5" in done.output
+    assert done.exit_code == 0 and "the head of seal 5 covers 1 rows" in done.output
     done = run("verify", file, "--head", f"2:{'00' * 32}")
     assert done.exit_code == 1

@@ -97,7 +97,7 @@ def test_upload_in_parts(admin: User, dataset: Dataset) -> None:
     }
     assert set(Image.objects.values_list("name", flat=True)) == {"left/a.jpg", "右/a.jpg", "inside.jpg"}
     page = client.get(url).content.decode()
-    assert "This is not an image, whatever its name says." in page and "bad.jpg" in page
+    assert "This file is not an image, although its name suggests one." in page and "bad.jpg" in page
     late = client.post(urls["files"] + "?part=2", part)
     assert late.status_code == 409 and "has ended" in late.json()["detail"]
     assert client.post(urls["files"] + "?part=x", part).status_code == 400
@@ -161,7 +161,7 @@ def test_problems_come_in_pages(admin: User, dataset: Dataset, upload: Upload) -
     client = client_of(admin)
     url = reverse("import-batch", args=[dataset.slug, batch.pk])
     whole = client.get(url)
-    assert whole.content.count(b"not an image") == 25 and b"Not taken (150)" in whole.content
+    assert whole.content.count(b"not an image") == 25 and b"Not imported (150)" in whole.content
     first = client.get(url + "?outcome=refused")
     assert first.content.count(b"not an image") == 100
     second = client.get(url + first.context["older_url"])

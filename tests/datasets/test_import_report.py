@@ -78,11 +78,11 @@ def test_the_page_groups_lines_by_outcome(admin: User, dataset: Dataset, upload:
     client = client_of(admin)
     url = reverse("import-batch", args=[dataset.slug, batch.pk])
     page = client.get(url).content.decode()
-    for title in ("Not taken (1)", "Taken in part (1)", "Passed over (1)"):
+    for title in ("Not imported (1)", "Imported in part (1)", "Ignored (1)"):
         assert title in page
     assert "kept already, under the name a.png" in page
     only = client.get(url + "?outcome=skipped").content.decode()
-    assert "kept already" in only and "Not taken (1)" not in only
+    assert "already stored" in only and "Not imported (1)" not in only
     assert client.get(url + "?outcome=else").status_code == 404
     assert client.get(url + "?outcome=skipped&after=x").status_code == 200
 
@@ -145,9 +145,7 @@ def test_the_command_prints_the_report_by_outcome(
     monkeypatch.setattr("mekiki.datasets.management.commands.import.Command._watch", run_now)
     call_command("import", dataset.slug, str(tmp_path), "--wait")
     out = capsys.readouterr().out
-    assert (
-        "Passed over (1):" in out and "b.png: The same picture is kept already, under the name a.png." in out
-    )
+    assert "Ignored (1):" in out and "b.png: The same picture is already stored under the name a.png." in out
     assert "Metadata of known images" not in out
     (tmp_path / "metadata.csv").write_text("file,lot\na.png,7\n")
     call_command("import", dataset.slug, str(tmp_path), "--wait")
@@ -156,7 +154,7 @@ def test_the_command_prints_the_report_by_outcome(
     with pytest.raises(SystemExit) as ended:
         call_command("import", dataset.slug, str(tmp_path), "--wait")
     assert ended.value.code == 3
-    assert "Not taken (1):" in capsys.readouterr().out
+    assert "Not imported (1):" in capsys.readouterr().out
     with pytest.raises(SystemExit) as ended:
         call_command("import", dataset.slug, str(tmp_path), "--wait", "--json")
     assert ended.value.code == 3

@@ -246,7 +246,7 @@ def test_the_settings_show_it_and_ask_before_a_change(
     address = f"{base}windows/{window.pk}/"
     assert client.get(address).status_code == 200
     asked = client.post(address, {"black": "10", "white": "600"}).content.decode()
-    assert "What the change costs" in asked and "2 images" in asked
+    assert "Effects of the change" in asked and "2 images" in asked
     assert not Job.objects.filter(kind=Kind.REBUILD_PICTURES).exists()
     wrong = client.post(address, {"black": "10", "white": "10", "agreed": "1"}).content.decode()
     assert "different values" in wrong
@@ -256,7 +256,7 @@ def test_the_settings_show_it_and_ask_before_a_change(
     window.refresh_from_db()
     assert (window.black, window.white) == (10, 600)
     page = client.get(base).content.decode()
-    assert "still shown by the values before" in page and "set by an admin" in page
+    assert "still shown with the previous pixel window" in page and "set by an admin" in page
     assert client.get(f"{base}windows/{window.pk + 999}/").status_code == 404
     client.post(address, {"estimate": "1", "agreed": "1"})
     assert Job.objects.filter(kind=Kind.REBUILD_PICTURES).count() == 1  # the first one is still active

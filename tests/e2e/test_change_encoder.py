@@ -133,8 +133,8 @@ def test_another_encoder_from_choice_to_the_way_back(
     main = page.locator("main")
     expect(main).to_contain_text("Accuracy, on the audit sample")
     # From so few audited images the interval comes first.
-    expect(main).to_contain_text("more audited images make it narrower")
-    expect(main).to_contain_text("They are not the accuracy")
+    expect(main).to_contain_text("the interval becomes narrower with more audited images")
+    expect(main).to_contain_text("They do not estimate the accuracy")
     expect(main).to_contain_text("12 are read")
     shots(pages, "2-ready")
     go(page, "/d/colours/labels/")
@@ -144,7 +144,7 @@ def test_another_encoder_from_choice_to_the_way_back(
     # Switched over by one act, with one confirmation
     go(page, "/d/colours/models/encoder/")
     confirmed(page, "Switch over…", "Switch over")
-    wait_for_text(page, "/d/colours/models/encoder/", "Take the change back", 300)
+    wait_for_text(page, "/d/colours/models/encoder/", "Revert the change", 300)
     shots(pages, "4-switched")
     go(page, "/d/colours/models/")
     expect(page.locator("main")).to_contain_text("was switched over to the encoder")
@@ -155,7 +155,7 @@ def test_another_encoder_from_choice_to_the_way_back(
 
     # Taken back
     go(page, "/d/colours/models/encoder/")
-    confirmed(page, "Take the change back…", "Take the change back")
+    confirmed(page, "Revert the change…", "Revert the change")
     wait_for_text(page, "/d/colours/models/encoder/", "In use: pocket", 300)
     shots(pages, "5-taken-back")
     go(page, "/d/colours/models/encoder/")

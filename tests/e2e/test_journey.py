@@ -219,7 +219,7 @@ def test_the_whole_journey(
 def check_head(platform: Platform, admin: Page, reviewer: Page, truth: dict[str, str]) -> None:
     """Its training is repeated, from the page and from the command line; who decided its labels is in its file."""
     admin.get_by_role("button", name="Repeat the training").click()
-    wait_for_text(admin, "/d/strip/models/2/", "The training was repeated to the same digest")
+    wait_for_text(admin, "/d/strip/models/2/", "The repeated training gave the same digest")
     admin.screenshot(path=SHOTS / "journey-6-head-repeated.png", full_page=True)
     reviewer.set_viewport_size({"width": 390, "height": 844})
     assert go(reviewer, "/d/strip/models/2/") == 200

@@ -90,7 +90,7 @@ def test_the_commands_have_keys_of_their_own_that_the_buttons_show(enter: Callab
     page.keyboard.press("Shift+ArrowLeft")
     shows(page, first)
     page.keyboard.press("Shift+ArrowUp")
-    page.get_by_label("What is wrong with it?").fill("dust")
+    page.get_by_label("What is wrong with the image?").fill("dust")
     page.keyboard.press("Control+Enter")
     shows(page, station.items[1].pk)
     expect(page.locator("[data-history-list] .badge")).to_have_text("Shift+← ↶")

@@ -173,14 +173,14 @@ def test_the_flag_is_for_the_image_on_which_the_note_was_begun(enter: Callable[.
     page = enter(station, station.reviewer())
     item_of(page)
     page.keyboard.press("f")
-    page.get_by_label("What is wrong with it?").fill("two parts")
+    page.get_by_label("What is wrong with the image?").fill("two parts")
     lose(page, station)
     page.wait_for_function(
         "(item) => document.querySelector('[data-station]').dataset.item === String(item)",
         arg=station.items[3].pk,
     )
     page.keyboard.press("Control+Enter")
-    expect(page.locator("[data-notice]")).to_contain_text("Another image came while you wrote the note")
+    expect(page.locator("[data-notice]")).to_contain_text("Another image appeared while you wrote the note")
     assert Decision.objects.count() == 0
 
 

@@ -63,7 +63,7 @@ def test_the_keyboard_alone_confirms_corrects_skips_flags_and_undoes(enter: Call
     press_and_wait(page, "2")
     press_and_wait(page, "s")
     page.keyboard.press("f")
-    page.get_by_label("What is wrong with it?").fill("二つの部品が写っている")
+    page.get_by_label("What is wrong with the image?").fill("二つの部品が写っている")
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
@@ -110,7 +110,7 @@ def test_a_blind_image_has_no_prediction_anywhere_in_the_page(enter: Callable[..
     Label.objects.filter(pk=station.labels[0].pk).update(name="predicted-by-the-model")
     page = enter(station, station.reviewer())
     item_of(page)
-    expect(page.locator("[data-prediction]")).to_contain_text("No prediction is shown for this one")
+    expect(page.locator("[data-prediction]")).to_contain_text("No prediction is shown for this image")
     expect(page.locator('[data-act="confirm"]')).to_be_hidden()
     shown = page.evaluate(
         """() => { const copy = document.querySelector("[data-panel]").cloneNode(true);

@@ -57,7 +57,7 @@ def test_files_by_dialog_and_what_became_of_them(imports: Page, tmp_path: Path) 
     assert (batch.added, batch.duplicates, batch.rejected) == (100, 20, 1)
     imports.reload()
     expect(imports.get_by_text("傷.txt")).to_be_visible()
-    expect(imports.get_by_text("This is not an image, whatever its name says.")).to_be_visible()
+    expect(imports.get_by_text("This file is not an image, although its name suggests one.")).to_be_visible()
     # The pages that only exist after an import, wide and on a phone.
     root = imports.url.split("/import/")[0]
     image = Image.objects.latest("pk")

@@ -57,7 +57,7 @@ def test_the_supervisor_says_what_is_short_and_starts_who_waited(
         supervisor._look_at_disk()
         assert worker.due <= time.monotonic()
         said = (folder / "home" / "logs" / "mekiki.log").read_text()
-        for words in ("given up", "less than 8 MB is free", "There is room on the disk again"):
+        for words in ("was released", "less than 8 MB is free", "There is free space on the disk again"):
             assert words in said
     # A disk that is gone stops nobody either: it is reported.
     monkeypatch.setattr("os.statvfs", lambda folder: (_ for _ in ()).throw(OSError(116, "Stale file handle")))

@@ -96,12 +96,12 @@ def test_a_changed_file_is_refused_and_reported(judged: Judged, frozen: LabelSet
     path_of(frozen).write_bytes(good[:-1] + b"X")
     for _again in range(2):
         html = client.get(url, follow=True).content.decode()
-        assert "does not have its recorded hash any more" in html
+        assert "its hash differs from the record" in html
     assert client.head(url).status_code == 302
     event = Event.objects.get(kind="label_set.file_changed")
     assert event.data["expected"] == frozen.sha256 and event.object_id == "v1"
     row = ChangedFile.objects.get()
-    assert (row.object_id, row.expected, row.found) == ("v1", frozen.sha256, event.data["found"])
+    assert (row.object_id, row.expected, row.actual) == ("v1", frozen.sha256, event.data["found"])
     assert Event.objects.filter(kind="label_set.downloaded").count() == 1
     path_of(frozen).write_bytes(good)
     assert client.get(url).status_code == 200

@@ -113,6 +113,6 @@ def test_the_page_shows_the_accuracy_with_its_interval_and_what_left_the_sample_
     frozen_set(judged)
     text = page(judged)
     assert "9.0 % to 91.0 %" in text and "1 of 2 audited images right" in text and "50.0 %" not in text
-    assert "Since this figure was stated" not in text
+    assert "Since this figure was computed" not in text
     archive_label(label=judged.labels[2], user=judged.admin, confirmed=True)
-    assert "Since this figure was stated: The label" in page(judged)
+    assert "Since this figure was computed: The label" in page(judged)

@@ -140,10 +140,10 @@ def test_prompts_the_encoder_cuts_are_told(dataset: Any, people: dict[str, Any])
     LongPrompt.objects.create(encoder=head.encoder, prompt=prompt_set.prompts.get(), tokens=9, context=5)
     LongPrompt.objects.create(encoder=EncoderFactory(), prompt=prompt_set.prompts.get(), tokens=9, context=6)
     text = as_(people["admin"]).get(reverse("labels", args=["parts"])).content.decode()
-    assert "cannot read these prompts to their end" in text
+    assert "reads only the beginning of these prompts" in text
     assert "9 tokens, 5 are read" in text and "6 are read" not in text
     services.set_schema(
         dataset=dataset, labels=[{"name": "good", "prompts": ["short"]}], user=people["admin"]
     )
     text = as_(people["admin"]).get(reverse("labels", args=["parts"])).content.decode()
-    assert "cannot read these prompts" not in text
+    assert "reads only the beginning of these prompts" not in text

@@ -22,7 +22,10 @@ MANY = estimate(40, 36, 0.769, 0.96)
 def test_few_images_lead_with_the_interval() -> None:
     with override("en"):
         assert headline(FIVE) == "37.6 % to 96.4 %"
-        assert support(FIVE) == "4 of 5 audited images right; more audited images make it narrower"
+        assert (
+            support(FIVE)
+            == "4 of 5 audited images right; the interval becomes narrower with more audited images"
+        )
         assert in_a_cell(FIVE) == "4 of 5"
         assert headline(MANY) == "90.0 %" and in_a_cell(MANY) == "90.0 %"
         assert support(MANY) == "95 % interval 76.9 % to 96.0 %, from 40 audited images"

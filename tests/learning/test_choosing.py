@@ -101,11 +101,11 @@ def test_a_head_that_cannot_be_used_is_refused_with_the_reason(heads: Heads) -> 
     other = heads.head(encoder=EncoderFactory(name="another", digest="a" * 64))
     assert "encoder another (aaaaaaaa)" in heads.refusal(other)
     added = LabelFactory(dataset=heads.dataset, name="new defect")
-    assert "does not know the label “new defect”" in heads.refusal(heads.first)
+    assert "was created before the label “new defect”" in heads.refusal(heads.first)
     text = heads.page(heads.first)
-    assert "does not know the label “new defect”" in text
+    assert "was created before the label “new defect”" in text
     assert reverse("head-use", args=["parts", 1]) not in text
-    assert "does not know the label" in heads.post(heads.first).content.decode()
+    assert "was created before the label" in heads.post(heads.first).content.decode()
     for label in (added, heads.labels[1]):
         label.archived_at = timezone.now()
         label.save()
@@ -116,9 +116,9 @@ def test_a_head_that_cannot_be_used_is_refused_with_the_reason(heads: Heads) -> 
 def test_the_pages_say_who_chose_the_head(heads: Heads) -> None:
     reason = {"code": "by_hand", "user": "aiko", "prompts": heads.prompts.version}
     promote(head=heads.first, reason=reason, user=heads.admin)
-    assert "Chosen by hand, by aiko." in heads.page(heads.first)
+    assert "Chosen manually by aiko." in heads.page(heads.first)
     client = Client(headers={"accept-language": "en"})
     client.force_login(heads.reviewer)
-    assert "Chosen by hand, by aiko." in client.get(reverse("models", args=["parts"])).content.decode()
+    assert "Chosen manually by aiko." in client.get(reverse("models", args=["parts"])).content.decode()
     promote(head=heads.second, reason={"code": "better_than_prompts"})
-    assert "Chosen by hand" not in heads.page(heads.first)
+    assert "Chosen manually" not in heads.page(heads.first)

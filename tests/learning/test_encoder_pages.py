@@ -171,7 +171,7 @@ def test_the_comparison_says_what_is_accuracy_and_what_is_not(
     ready(dataset, people["admin"])
     page = as_(people["admin"]).get(reverse("encoder", args=[dataset.slug])).content.decode()
     assert "75.0 %" in page and "59.8 % to 85.8 %" in page and "70.9 % to 92.9 %" in page
-    assert "They are not the accuracy" in page and "no longer there" in page
+    assert "They do not estimate the accuracy" in page and "no longer there" in page
     assert "92 tokens, 77 are read" in page and "&lt;b&gt;long" in page
     labels = as_(people["admin"]).get(reverse("labels", args=[dataset.slug])).content.decode()
     assert "92 tokens, 77 are read" in labels and WANTED in labels

@@ -50,5 +50,5 @@ def test_it_waits_and_says_what_came_of_it(capsys: pytest.CaptureFixture[str]) -
     worker.start()
     call_command("retrain", dataset.slug)
     worker.join()
-    assert "Nothing to learn from yet" in capsys.readouterr().out
+    assert "Training is not possible yet" in capsys.readouterr().out
     assert TrainingRun.objects.count() == 1, "asking twice is asking once"

@@ -56,7 +56,7 @@ def test_the_loop_learns_and_its_label_set_verifies(folder, tmp_path):
     done = replay(folder, "--budget", 36, "--batch", 18, "--json", out)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 files refused" in done.stdout
-    assert "plain/notes.jpg" in done.stdout and "This is not an image" in done.stdout
+    assert "plain/notes.jpg" in done.stdout and "This file is not an image" in done.stdout
     figures = json.loads(out.read_text())
     assert set(figures) == {
         *("encoder", "images", "labels", "zero_shot_accuracy", "zero_shot_macro_recall", "final_accuracy"),

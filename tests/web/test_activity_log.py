@@ -105,7 +105,7 @@ def test_an_image_asked_about_again_is_hidden_and_the_event_keeps_its_words() ->
     record(kind="queue.put_back", actor=s.admin, dataset=s.dataset, data=data)
     for text in (s.page(), s.file("csv")):
         text = text.split("<tbody>")[-1].split("</tbody>")[0]
-        assert "asked about again" in text and "put back into the queue" in text
+        assert "New review requested for an image" in text and "returned to the queue" in text
         assert "Answer" not in text and "dent" not in text and "scratch/part" not in text
 
 

@@ -356,7 +356,10 @@ def test_events_of_the_reserve_name_no_file() -> None:
     world = World("admin")
     flag = Decision.objects.get(kind="flag")
     response = world.client.post(reverse("review-put-back", args=["world", flag.pk]), follow=True)
-    assert f"image {world.secret[2].sha256[:8]} waits for a person again" in response.content.decode()
+    assert (
+        f"image {world.secret[2].sha256[:8]} was returned to the start of the queue"
+        in response.content.decode()
+    )
     assert told({"put-back": read(response), "activity": read(world.client.get("/d/world/activity/"))}) == []
     assert not Event.objects.filter(data__icontains=NAME).exists()
 

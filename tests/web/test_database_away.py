@@ -57,7 +57,7 @@ def test_programs_read_a_code(client: Client, away: None) -> None:
     answer = client.post(url, {"count": 1}, content_type="application/json")
     assert answer.status_code == 503
     assert answer.json()["code"] == "database_away"
-    assert "is started again by itself" in answer.json()["detail"]
+    assert "is restarted automatically" in answer.json()["detail"]
 
 
 def test_other_errors_have_the_shape_of_all_errors(

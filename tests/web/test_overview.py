@@ -28,6 +28,7 @@ from tests.factories import (
     TrainingRunFactory,
     UserFactory,
 )
+from tests.pages import without_gaps
 
 
 def client_of(user) -> Client:
@@ -39,7 +40,7 @@ def client_of(user) -> Client:
 def page(dataset, user) -> str:
     response = client_of(user).get(f"/d/{dataset.slug}/")
     assert response.status_code == 200
-    return response.content.decode()
+    return without_gaps(response.content.decode())
 
 
 READY = {"images": 100, "labels": 3, "prompted_labels": 3}

@@ -69,8 +69,8 @@ def test_an_admin_of_the_platform_asks_and_sees_why_it_failed(sealed: Seal) -> N
     client = client_of(factories.UserFactory(is_superuser=True))
     for act, kind in (("seal", Kind.SEAL), ("check", Kind.CHECK_SEALS)):
         html = client.post(reverse("seals-ask"), {"act": act}, follow=True).content.decode()
-        assert Job.objects.filter(kind=kind, state=State.QUEUED).exists() and "Asked for." in html
-    assert "Nothing was asked for" in client.post(reverse("seals-ask"), {}, follow=True).content.decode()
+        assert Job.objects.filter(kind=kind, state=State.QUEUED).exists() and "Requested." in html
+    assert "No action was requested" in client.post(reverse("seals-ask"), {}, follow=True).content.decode()
     Job.objects.update(state=State.FAILED, error="The file is missing.")
     assert "The file is missing." in client.get(reverse("seals")).content.decode()
 

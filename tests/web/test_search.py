@@ -100,7 +100,7 @@ def test_a_text_finds_the_most_similar_first_over_all_pages(fan: Fan) -> None:
     text = first.content.decode()
     assert "Images that fit “scratch”" in text and "No. 1 · similarity 1.000" in text
     assert "100 images of 100, the most similar first" in text
-    assert "is no probability" in text and "Every image was looked at." in text
+    assert "is not a probability" in text and "Every image was compared." in text
     second = fan.client.get("/d/fan/images/" + first.context["older_url"])
     assert "No. 61 · similarity" in second.content.decode()
     back = fan.client.get("/d/fan/images/" + second.context["newer_url"])
@@ -154,7 +154,7 @@ def test_what_waits_to_be_judged_blind_takes_no_part(fan: Fan, stream: str) -> N
         and blind.sha256 not in page
     )
     refused = fan.page(like=blind.sha256)
-    assert refused.context["images"] == [] and "images like it would give away" in refused.content.decode()
+    assert refused.context["images"] == [] and "Similar images would reveal" in refused.content.decode()
     own = fan.client.get(f"/d/fan/images/{blind.sha256}/").content.decode()
     assert "?like=" not in own
     assert f"?like={blind.sha256}" not in fan.page().content.decode()
@@ -186,7 +186,7 @@ def test_the_page_searches_until_the_worker_answers(fan: Fan, monkeypatch: pytes
         ("too_long", {"count": 80, "most": 64}, "it has 80 tokens, and 64 fit"),
         ("not_loaded", {"reason": "<no file>"}, "could not be loaded (&lt;no file&gt;)"),
         ("other_weights", {}, "cannot be compared"),
-        ("other_vectors", {}, "computes other vectors from the same weights"),
+        ("other_vectors", {}, "computes different vectors from the same weights"),
     ],
 )
 def test_a_text_that_cannot_be_read_is_said_and_the_gallery_works(

@@ -15,6 +15,7 @@ from mekiki.learning.forms import ScheduleForm
 from mekiki.web.templatetags.shell import is_optional
 from mekiki.web.templatetags.times import ago, moment
 from tests.factories import DatasetFactory, UserFactory
+from tests.pages import without_gaps
 
 AT = datetime(2026, 11, 29, 16, 30, 5, tzinfo=UTC)
 
@@ -69,8 +70,8 @@ def test_a_field_that_a_choice_makes_necessary_is_not_marked_optional() -> None:
     user = UserFactory(may_create_datasets=True)
     client = Client(headers={"accept-language": "en"})
     client.force_login(user)
-    page = client.get(reverse("dataset-create")).content.decode()
-    marked = re.findall(r"<label[^>]*>([^<]+) <span class=\"field__optional\">", page)
+    page = without_gaps(client.get(reverse("dataset-create")).content.decode())
+    marked = re.findall(r"<label[^>]*>([^<]+)<span class=\"field__optional\">", page)
     assert marked == ["Address", "Description"]
     dataset = DatasetFactory(admin=user)
     assert "field__optional" not in client.get(reverse("models", args=[dataset.slug])).content.decode()

@@ -71,7 +71,7 @@ def test_archiving_a_label_improves_no_accuracy_and_is_shown_wherever_it_is(
     archive_label(label=blue, user=admin, confirmed=True)
     # Nothing has been measured since: the stated figure stays, with what has changed since.
     for name, text in texts(measured, admin).items():
-        assert "Since this figure was stated: The labels of" in text, name
+        assert "Since this figure was computed: The labels of" in text, name
         assert f"{audited} audited images were archived" in text, name
     told = _accuracy(stated.head.dataset, stated.head)
     assert told["n"] == stated.n and told["since_stated"] == {"archived_label": audited}
@@ -116,7 +116,7 @@ def test_every_image_that_leaves_the_sample_is_counted_by_its_reason(
     taken = audit_counts(measured)
     assert taken.drawn == before.drawn and taken.taken_back >= 1
     for name, text in texts(measured, admin).items():
-        assert "was taken back" in text or "were taken back" in text, name
+        assert "was undone" in text or "were undone" in text, name
     work(measured, "refill")
     told = _accuracy(measured, newest(measured).head)
     assert told["audited_taken_back"] == taken.taken_back and "whole dataset" not in told["statement"]["en"]

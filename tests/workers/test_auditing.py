@@ -74,7 +74,7 @@ def test_what_came_later_is_left_out_until_some_of_it_is_audited_and_then_weighs
     client.force_login(begun.memberships.get(role="admin").user)
     for name, args in (("head", [begun.slug, second.head.version]), ("models", [begun.slug]), ("overview", [begun.slug]), ("home", [])):  # fmt: skip
         text = client.get(reverse(name, args=args), headers={"accept-language": "en"}).content.decode()
-        assert "This says nothing of 60 images" in text, name
+        assert "This figure does not cover 60 images" in text, name
     told = _accuracy(second.head.dataset, second.head)
     assert told["images_left_out"] == 60 and "whole dataset" not in told["statement"]["en"]
     assert "nothing of 60 images" in told["statement"]["en"] and "60枚" in told["statement"]["ja"]
@@ -110,7 +110,7 @@ def test_what_came_later_is_left_out_until_some_of_it_is_audited_and_then_weighs
     assert [(s["images"], s["audited"]) for s in third.report["strata"]] == [(30, old), (60, new)]
     assert sum(s["right"] for s in third.report["strata"]) == third.correct
     page = client.get(reverse("head", args=[begun.slug, head.version]), headers={"accept-language": "en"})
-    assert "By when the images came in" in page.content.decode()
+    assert "By time of import" in page.content.decode()
 
 
 def test_imports_between_which_nothing_was_drawn_are_one_stratum(begun: Any) -> None:

@@ -287,7 +287,7 @@ def test_cancelled_at_each_step_the_change_rests_where_it_was(
     change.refresh_from_db()
     assert change.state == S.CANCELLED
     # Its job is still ending: what is asked for now would be taken for that job's, and end with it.
-    with pytest.raises(ValidationError, match="just being stopped"):
+    with pytest.raises(ValidationError, match="step is being stopped"):
         request_change(dataset=dataset, name=other_encoder, user=admin)
     assert EncoderChange.objects.count() == 2
     Job.objects.filter(pk=job.pk).update(state=State.CANCELLED)

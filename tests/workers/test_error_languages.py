@@ -40,7 +40,7 @@ ERRORS = [
     StageError(
         gettext_lazy("%(name)s could read none of the images. Choose another encoder."), {"name": "a"}
     ),
-    ValidationError(gettext_lazy("The change was stopped meanwhile. The encoder in use stays.")),
+    ValidationError(gettext_lazy("The change was stopped in the meantime. The encoder in use stays.")),
     EncoderError("There is no folder.", "no_folder", folder="/nowhere"),
     MemoryError(),
     KeyError("surprise"),

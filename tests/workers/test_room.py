@@ -197,7 +197,7 @@ def test_an_upload_is_refused_by_name_and_goes_on(home: Path, dataset: Dataset, 
     assert start.status_code == 507
     page = client.post(reverse("import", args=[dataset.slug]), {"files": [open_png()]})
     assert page.status_code == 507
-    assert "No room on the disk" in page.content.decode()
+    assert "No space on the disk" in page.content.decode()
     filler.unlink()
     assert send(1).json() == {"taken": 1}
     job = finish_upload(batch=batch, user=admin)

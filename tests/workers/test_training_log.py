@@ -84,14 +84,14 @@ def test_it_can_be_read_while_the_training_runs_and_after(asked: Any) -> None:
     train.run(job, looked_at)  # type: ignore[arg-type]
     (status, english), (_status, japanese) = seen["training"]
     assert status == 200 and len(english) == len(japanese) == 1
-    assert english[0].endswith("labels to learn from; 30 images have an embedding.")
+    assert english[0].endswith("labels are used for training; 30 images have an embedding.")
     assert japanese[0].startswith("学習に使うラベルは ") and japanese[0].endswith(
         "埋め込みのある画像は 30 枚です。"
     )
     (status, english), (_status, japanese) = seen["evaluating"]
     assert status == 200 and "Head #2 predicts 30 images." in english
     assert "判定モデル #2 で 30 枚の画像を予測します。" in japanese
-    assert english[-1].startswith("Put in use. ") and "too few to cross-validate" in english[-1]
+    assert english[-1].startswith("Promoted. ") and "too few to cross-validate" in english[-1]
     assert japanese[-1].startswith("採用しました。ラベルが ") and "件では交差検証に足りません" in japanese[-1]
     run = TrainingRun.objects.get()
     assert read(run, "ja") == (STOPS_ASKING, japanese), "nothing more is said, and asked no more"

@@ -63,7 +63,7 @@ def test_every_kind_of_head_is_repeated_to_its_digest_whatever_changed_around_it
         head = Head.objects.get(version=version)
         result = verified(work, dataset, version)
         assert result["outcome"] == "same" and result["computed"] == head.digest, result
-        assert sentence(result) == f"The training was repeated to the same digest, {head.digest}."
+        assert sentence(result) == f"The repeated training gave the same digest, {head.digest}."
         event = Event.objects.filter(kind="head.verified").latest("pk")
         assert event.object_id == str(head.pk) and event.data == result
     assert (Head.objects.count(), Prediction.objects.count()) == before, "nothing was stored"
@@ -96,7 +96,7 @@ def test_a_head_made_from_other_labels_than_it_claims_is_found(scene: tuple[Any,
     result = verified(work, dataset, forged.version)
     assert result["outcome"] == "different"
     assert result["digest"] == hashlib.sha256(weights).hexdigest() and result["computed"] == real.digest
-    assert "not made from these labels" in sentence(result) and real.digest in sentence(result)
+    assert "not trained on these labels" in sentence(result) and real.digest in sentence(result)
 
 
 def without_triggers(statement: str, values: list[Any]) -> None:
@@ -148,7 +148,7 @@ def test_other_code_is_said_to_be_other_code(
     )
     told = sentence(verified(work, dataset, 2))
     assert "has changed since" in told and "9.9.9+heads.0" in told and head.code_version in told
-    assert "not made from these labels" not in told
+    assert "not trained on these labels" not in told
 
 
 def test_inputs_that_are_gone_are_named(

@@ -192,8 +192,9 @@ def _move(change: models.EncoderChange, job: Job, report: Report) -> dict[str, A
     if expected is not None and row.pk != expected.pk:
         raise StageError(
             gettext_lazy(
-                "%(name)s has other weights (or another precision) on this worker than when its embeddings "
-                "were computed. Put the old weights back, or change to it anew."
+                "%(name)s has other weights (or another precision) on this worker than when its "
+                "embeddings were computed. Restore the old weights, or prepare the change to this "
+                "encoder again."
             ),
             {"name": name},
         )

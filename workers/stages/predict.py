@@ -48,8 +48,8 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         if serving is None and "head" in job.payload:
             raise StageError(
                 gettext_lazy(
-                    "The head in use stays: the weights of its encoder were replaced on this machine, and a "
-                    "change of the encoder is under way. Choose a head when that has ended."
+                    "The head in use stays: the weights of its encoder were replaced on this "
+                    "machine, and a change of the encoder is in progress. Choose a head after that."
                 )
             )
         if serving is None:

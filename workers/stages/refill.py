@@ -26,7 +26,8 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         if current is None:
             raise StageError(
                 gettext_lazy(
-                    "There are no predictions to choose by yet. Write labels and prompts: predicting follows."
+                    "There are no predictions yet, so no images can be chosen. Write labels and "
+                    "prompts: the predictions follow."
                 )
             )
         head = models.Head.objects.select_related("encoder", "prompt_set").get(pk=current.pk)

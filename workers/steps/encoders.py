@@ -130,10 +130,10 @@ def serving_encoder(job: Job, report: Report) -> tuple[Encoder, models.Encoder, 
     if left.exists():
         raise StageError(
             gettext_lazy(
-                "This worker loads %(name)s as it was before the last change of the encoder: other weights, "
-                "or another device. If that is meant, take the change back on the encoder's page; else let "
-                "all workers use the same weights and the same kind of device. Everything that was stored is "
-                "kept."
+                "This worker loads %(name)s as it was before the last change of the encoder: other "
+                "weights, or another device. If this is intended, revert the change on the page of "
+                "the encoder. If not, all workers must use the same weights and the same kind of "
+                "device. All stored data is kept."
             ),
             {"name": dataset.encoder_name},
         )
@@ -182,8 +182,9 @@ def schema_of(dataset: Dataset) -> tuple[list[Label], PromptSet]:
     if not labels or prompt_set is None:
         raise StageError(
             gettext_lazy(
-                "This dataset has no labels with prompts yet, so there is nothing to predict. "
-                "Write them on the labels page: predicting starts by itself. Images and embeddings are kept."
+                "This dataset has no labels with prompts yet, so there is nothing to predict. Write "
+                "them on the labels page: predicting starts automatically. Images and embeddings are "
+                "kept."
             )
         )
     return labels, prompt_set
@@ -224,7 +225,7 @@ def class_embeddings(encoder: Encoder, labels: list[Label], prompts: list[Prompt
         raise StageError(
             gettext_lazy(
                 "The label “%(label)s” has no prompt. Write at least one on the labels page; "
-                "predicting starts by itself."
+                "predicting starts automatically."
             ),
             {"label": labels[error.index].name},
         ) from error

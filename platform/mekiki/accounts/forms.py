@@ -49,7 +49,8 @@ class NewUserForm(forms.Form):
         label=_("User name"),
         max_length=150,
         help_text=_(
-            "Letters, digits and @ . + - _ only. It stands beside every decision and is never reused."
+            "Letters, digits and @ . + - _ only. The name is recorded with every decision and is "
+            "never reused."
         ),
     )
     password = forms.CharField(
@@ -85,7 +86,9 @@ class OwnMailForm(forms.Form):
         label=_("Mail address"),
         required=False,
         max_length=254,
-        help_text=_("Links for a lost password and news of changes of your account go there. Empty: none."),
+        help_text=_(
+            "Links for a lost password and notices of account changes are sent there. Empty: no mail."
+        ),
     )
 
 

@@ -85,9 +85,9 @@ def link_for(user: User) -> str:
 def _send(user: User, language: str) -> None:
     with translation.override(user.language or language):
         body = _(
-            "Somebody asked for a new password of the user %(name)s at %(site)s.\n\n"
-            "Open this address within an hour to choose one:\n%(link)s\n\n"
-            "If it was not you, do nothing: your password stays as it is."
+            "A new password was requested for the user %(name)s at %(site)s.\n\nOpen this address "
+            "within an hour to choose one:\n%(link)s\n\nIf you did not request it, do nothing: your "
+            "password does not change."
         ) % {"name": user.username, "site": settings.PUBLIC_URL, "link": link_for(user)}
         send_mail(_("New password for Mekiki"), body, None, [user.email])
 

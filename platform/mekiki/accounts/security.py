@@ -28,7 +28,7 @@ RULES = {
 }
 KINDS = {
     "user.login_failed": _("Wrong password"),
-    "user.login_slowed": _("Slowed down"),
+    "user.login_slowed": _("Limited"),
     "user.logged_in": _("Logged in"),
     "user.logged_out": _("Logged out"),
     "user.login_refused": _("Login refused"),

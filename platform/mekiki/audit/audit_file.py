@@ -173,7 +173,7 @@ def check_file(
     report = CheckReport()
     try:
         if not path.is_file():
-            raise OSError(gettext_noop("it does not exist, or is no ordinary file"))
+            raise OSError(gettext_noop("it does not exist, or is not a regular file"))
         if is_proof(path):
             with path.open("rb") as file:
                 return check_proof(file.read(MAX_BYTES), keys=keys, heads=heads)

@@ -26,38 +26,39 @@ SENTENCES = {
         "%(table)s: row %(id)s was inserted among the rows of seal %(seal)s after the seal was made."
     ),
     "row_moved": gettext_noop(
-        "%(table)s: row %(id)s holds what was sealed as row %(other)s (seal %(seal)s): "
-        "the rows were re-ordered."
+        "%(table)s: row %(id)s has the content that was sealed as row %(other)s (seal %(seal)s): the "
+        "rows were re-ordered."
     ),
     "row_order": gettext_noop("%(table)s: row %(id)s is not in the order of the ids."),
-    "row_extra": gettext_noop("%(table)s: row %(id)s is in the file, but under no seal of it."),
+    "row_extra": gettext_noop("%(table)s: row %(id)s is in the file, but no seal covers it."),
     "rows_differ": gettext_noop(
-        "%(table)s: the rows %(first)s to %(last)s are not what seal %(seal)s was made over. "
-        "Which row differs cannot be said, because the hashes kept for the seal were changed too."
+        "%(table)s: the rows %(first)s to %(last)s differ from the rows that seal %(seal)s covers. "
+        "The row that differs cannot be identified, because the hashes stored for the seal were "
+        "changed too."
     ),
     "leaves": gettext_noop("The hashes kept for the rows of seal %(seal)s are missing or were changed."),
     "seal_missing": gettext_noop("Seal %(seal)s is missing."),
-    "seal_changed": gettext_noop("Seal %(seal)s was changed: its signature does not fit."),
+    "seal_changed": gettext_noop("Seal %(seal)s was changed: its signature is not valid."),
     "seal_chain": gettext_noop("Seal %(seal)s does not follow from the seal before it."),
     "seal_range": gettext_noop("Seal %(seal)s covers rows that another seal covers."),
     "seal_table": gettext_noop(
-        "Seal %(seal)s is of “%(table)s”, which is unknown here: its rows were not checked."
+        "Seal %(seal)s covers the table “%(table)s”, which is unknown here: its rows were not checked."
     ),
-    "log_root": gettext_noop("The root over all seals up to seal %(seal)s is another one."),
+    "log_root": gettext_noop("The root over all seals up to seal %(seal)s differs."),
     "head": gettext_noop(
-        "Seal %(seal)s is not the one whose head was given: seals were made again, or are missing."
+        "Seal %(seal)s does not match the given head: seals were created again, or are missing."
     ),
     "row_unproven": gettext_noop("%(table)s: the proof does not lead from row %(id)s to seal %(seal)s."),
     "seal_unproven": gettext_noop("The proof does not lead from seal %(seal)s to the head of seal %(head)s."),
     "head_unproven": gettext_noop(
         "The proof does not show that the head of seal %(seal)s is a beginning of the head of seal %(head)s."
     ),
-    "head_absent": gettext_noop("The proof says nothing about the head of seal %(seal)s that was given."),
+    "head_absent": gettext_noop("The proof does not cover the given head of seal %(seal)s."),
     "key_unknown": gettext_noop("Seal %(seal)s names a key that is not among the keys of the platform."),
     "key_link": gettext_noop("The key %(fingerprint)s replaced another, which did not sign for it."),
     "key_other": gettext_noop(
-        "The seals after seal %(seal)s are signed by another key than the one you gave: "
-        "its fingerprint is %(fingerprint)s."
+        "The seals after seal %(seal)s are signed with a different key than you gave. Its "
+        "fingerprint is %(fingerprint)s."
     ),
     "time_stamp": gettext_noop("The time stamp of seal %(seal)s by %(authority)s does not fit: %(why)s."),
     "unreadable": gettext_noop("The file cannot be read: %(why)s."),

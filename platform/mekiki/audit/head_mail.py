@@ -99,7 +99,10 @@ def mail_head(*, user: User | None = None) -> list[OutgoingMail]:
     row, seal = _locked(), newest_seal()
     if not row.head_recipients:
         raise ValidationError(
-            _("Nobody is to get the head. Nothing was mailed. Enter addresses on the page of the seals.")
+            _(
+                "No address is entered for the head. Nothing was mailed. Enter addresses on the page "
+                "of the seals."
+            )
         )
     if seal is None:
         raise ValidationError(_("Nothing is sealed yet. Nothing was mailed."))

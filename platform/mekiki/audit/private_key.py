@@ -64,23 +64,26 @@ def load_key() -> tuple[SigningKey, Ed25519PrivateKey]:
     except FileNotFoundError:
         raise SigningKeyError(
             _(
-                "The file of the signing key, %(path)s, is missing. Nothing was signed, and no new key was "
-                "made. Bring the file back from a backup; "
-                "if it is lost for good, run “mekiki key rotate --lost”."
+                "The file of the signing key, %(path)s, is missing. Nothing was signed, and no new "
+                "key was created. Restore the file from a backup; if it is permanently lost, run "
+                "“mekiki key rotate --lost”."
             ),
             params={"path": path},
         ) from None
     except OSError as error:
         raise SigningKeyError(
-            _("The file of the signing key, %(path)s, cannot be read: %(why)s. Nothing was signed."),
+            _(
+                "The file of the signing key, %(path)s, cannot be read: %(why)s. Nothing was signed. "
+                "Make the file readable for the worker, or restore it from a backup."
+            ),
             params={"path": path, "why": error.strerror or str(error)},
         ) from None
     if signing.key_id(signing.public_pem(private)) != row.fingerprint:
         raise SigningKeyError(
             _(
-                "%(path)s holds another key than the one in use, whose fingerprint is %(fingerprint)s. "
-                "Nothing was signed. Bring the right file back from a backup; "
-                "if it is lost for good, run “mekiki key rotate --lost”."
+                "The key in %(path)s is not the key in use, whose fingerprint is %(fingerprint)s. "
+                "Nothing was signed. Restore the right file from a backup; if it is permanently "
+                "lost, run “mekiki key rotate --lost”."
             ),
             params={"path": path, "fingerprint": signing.grouped(row.fingerprint)},
         )
@@ -101,8 +104,8 @@ def make_first_key() -> SigningKey:
     if not path.exists() and older.exists():
         raise SigningKeyError(
             _(
-                "The key of this platform lies at %(older)s, and %(path)s is to hold it. "
-                "No new key was made. Move the file there."
+                "The key of this platform is at %(older)s, but the settings expect it at %(path)s. "
+                "No new key was created. Move the file there."
             ),
             params={"older": older, "path": path},
         )
@@ -237,8 +240,8 @@ def _read(path: Path) -> Ed25519PrivateKey:
     if encrypted and passphrase is None:
         raise SigningKeyError(
             _(
-                "The signing key in %(path)s is encrypted, and MEKIKI_SIGNING_PASSPHRASE is not set for this "
-                "process. Nothing was signed."
+                "The signing key in %(path)s is encrypted, and MEKIKI_SIGNING_PASSPHRASE is not set "
+                "for this process. Nothing was signed. Set it and start again."
             ),
             params={"path": path},
         )
@@ -246,9 +249,15 @@ def _read(path: Path) -> Ed25519PrivateKey:
         key = load_pem_private_key(content, password=passphrase)
     except ValueError:
         why = (
-            _("The passphrase in MEKIKI_SIGNING_PASSPHRASE does not open %(path)s. Nothing was signed.")
+            _(
+                "The passphrase in MEKIKI_SIGNING_PASSPHRASE does not open %(path)s. Nothing was "
+                "signed. Set the right passphrase and start again."
+            )
             if encrypted
-            else _("%(path)s holds no private key in PEM form. Nothing was signed.")
+            else _(
+                "%(path)s holds no private key in PEM form. Nothing was signed. Restore the key "
+                "file from a backup."
+            )
         )
         raise SigningKeyError(why, params={"path": path}) from None
     if not isinstance(key, Ed25519PrivateKey):

@@ -53,5 +53,5 @@ def add_time_stamp(*, reply: bytes, roots_pem: bytes = b"", user: User | None = 
             )
         return stamp
     raise ValidationError(
-        _("The time stamp was not taken: %(why)s. What is kept already stays.") % {"why": _(why)}
+        _("The time stamp was not accepted: %(why)s. Data stored before is kept.") % {"why": _(why)}
     )

@@ -28,7 +28,7 @@ _CERTIFICATES = 0xA0  # [0] of SignedData
 REFUSED = gettext_noop("the authority did not grant it")
 NOT_A_REPLY = gettext_noop("it is no reply of a time-stamping authority")
 OTHER_SEAL = gettext_noop("it is not for the statement of this seal")
-NOT_CERTIFIED = gettext_noop("it is not signed by an authority that the given certificates stand for")
+NOT_CERTIFIED = gettext_noop("it is not signed by an authority of the given certificates")
 NO_CERTIFICATE = gettext_noop("the given certificates cannot be read")
 
 

@@ -39,17 +39,17 @@ def open_checked(*, name: str, sha256: str, dataset: Dataset, kind: str, object_
         file.close()
         raise
     file.close()
-    _report(dataset, kind, object_id, expected=sha256, found=actual)
+    _report(dataset, kind, object_id, expected=sha256, actual=actual)
     raise ChangedFileError(name)
 
 
 @transaction.atomic
-def _report(dataset: Dataset, kind: str, object_id: str, *, expected: str, found: str) -> None:
+def _report(dataset: Dataset, kind: str, object_id: str, *, expected: str, actual: str) -> None:
     _row, is_new = ChangedFile.objects.get_or_create(
-        dataset=dataset, kind=kind, object_id=object_id, found=found, defaults={"expected": expected}
+        dataset=dataset, kind=kind, object_id=object_id, actual=actual, defaults={"expected": expected}
     )
     if is_new:
-        data = {"object": object_id, "expected": expected, "found": found}
+        data = {"object": object_id, "expected": expected, "found": actual}
         record(kind=kind, dataset=dataset, object_id=object_id, data=data)
 
 

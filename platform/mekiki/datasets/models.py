@@ -38,8 +38,8 @@ class Acquisition(models.TextChoices):
     MARGIN = "margin", _("Where two labels compete")
     ENTROPY = "entropy", _("Where many labels compete")
     LEAST_CONFIDENCE = "least_confidence", _("Where the best label is weak")
-    K_CENTER = "k_center", _("Far from what was asked so far")
-    TYPICLUST = "typiclust", _("Typical of what was not asked")
+    K_CENTER = "k_center", _("Unlike the images reviewed so far")
+    TYPICLUST = "typiclust", _("Typical of the images not yet reviewed")
     RANDOM = "random", _("At random")
 
 
@@ -57,7 +57,7 @@ class Dataset(models.Model):
     )
     queue_target = models.PositiveIntegerField(_("length of the queue"), default=100)
     acquisition = models.CharField(
-        _("what is asked next"), max_length=20, choices=Acquisition.choices, default=Acquisition.MARGIN
+        _("acquisition function"), max_length=20, choices=Acquisition.choices, default=Acquisition.MARGIN
     )
     # Retrain after this many new confirmed labels. 0: the number of labels starts no training.
     retrain_every = models.PositiveIntegerField(_("retrain after this many answers"), default=50)
@@ -132,19 +132,19 @@ class ChangedFile(models.Model):
     kind = models.CharField(max_length=60)  # of the event that reports it
     object_id = models.CharField(max_length=64)  # what the file belongs to, as in the event
     expected = models.CharField(max_length=64)  # SHA-256
-    found = models.CharField(max_length=64)  # SHA-256
-    found_at = models.DateTimeField(db_default=Now(), editable=False)
+    actual = models.CharField(max_length=64)  # SHA-256
+    noticed_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["dataset", "kind", "object_id", "found"], name="changed_file_reported_once"
+                fields=["dataset", "kind", "object_id", "actual"], name="changed_file_reported_once"
             ),
             models.CheckConstraint(
-                condition=~models.Q(expected=models.F("found")), name="changed_file_has_another_hash"
+                condition=~models.Q(expected=models.F("actual")), name="changed_file_has_another_hash"
             ),
         ]
-        triggers = append_only(dated="found_at")
+        triggers = append_only(dated="noticed_at")
 
     def __str__(self) -> str:
         return f"{self.kind} {self.object_id}"
@@ -240,10 +240,10 @@ class ImportProblem(models.Model):
     class Outcome(models.TextChoices):
         """The result for the file. `ImportBatch.rejected` counts only REFUSED."""
 
-        REFUSED = "refused", _("Not taken")
-        PARTLY = "partly", _("Taken in part")
-        SKIPPED = "skipped", _("Passed over")
-        NOTED = "noted", _("Taken, with a note")
+        REFUSED = "refused", _("Not imported")
+        PARTLY = "partly", _("Imported in part")
+        SKIPPED = "skipped", _("Ignored")
+        NOTED = "noted", _("Imported, with a note")
 
     batch = models.ForeignKey(ImportBatch, on_delete=models.CASCADE, related_name="problems")
     name = models.TextField()

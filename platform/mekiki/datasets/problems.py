@@ -67,9 +67,8 @@ OUTCOMES: dict[str, str] = {
 }
 
 _FULL = _(
-    "Ask an admin of the platform for a higher limit, then import the files again: images that are stored "
-    "already are "
-    "passed over."
+    "Ask an admin of the platform for a higher limit, then import the files again: images that are "
+    "already stored are skipped."
 )
 _WAITING = _("Import what has arrived, then send this file again.")
 
@@ -83,7 +82,7 @@ FULL = (
 MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
     "empty_file": (_("The file is empty."), _("Copy it again from the camera and import it once more.")),
     "not_an_image": (
-        _("This is not an image, whatever its name says."),
+        _("This file is not an image, although its name suggests one."),
         _("Take it out, or export it as JPEG, PNG, WebP, BMP, TIFF or GIF."),
     ),
     "unsupported_format": (
@@ -91,11 +90,11 @@ MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
         _("Convert it to JPEG, PNG, WebP, BMP, TIFF or GIF and import it again."),
     ),
     "svg": (
-        _("This is an SVG drawing; only photographs and other pixel images are taken."),
+        _("This is an SVG drawing; only photographs and other pixel images can be imported."),
         _("Export it as PNG and import that."),
     ),
     "truncated": (
-        _("The image ends before it is complete."),
+        _("The image data ends too early."),
         _("The copy was cut short. Copy it again from the source."),
     ),
     "damaged": (
@@ -113,9 +112,9 @@ MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
     "kills_worker": (
         _("The worker ended unexpectedly, several times, while it read this file. The file was left out."),
         _(
-            "Open it in an image viewer, save it again as PNG or JPEG, and import that. If it is an ordinary "
-            "image, the "
-            "worker may have too little memory: tell the person who runs this installation."
+            "Open it in an image viewer, save it again as PNG or JPEG, and import that file. If it "
+            "is an ordinary image, the worker may have too little memory: tell the person who runs "
+            "this installation."
         ),
     ),
     "too_much_memory": (
@@ -147,7 +146,7 @@ MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
         _("Put the file itself in its place."),
     ),
     "linked_folder": (
-        _("This is a link to another folder, and links are not followed. No image was taken from it."),
+        _("This is a link to another folder, and links are not followed. No image was imported from it."),
         _("Import the other folder by itself, or mount it in this place."),
     ),
     "broken_link": (
@@ -159,7 +158,7 @@ MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
         _("Remove it from the folder, or put the file itself in its place."),
     ),
     "unreadable_folder": (
-        _("The folder could not be read from the disk. No image was taken from it."),
+        _("The folder could not be read from the disk. No image was imported from it."),
         _("Let the platform's system user read it, then import again."),
     ),
     "unreadable_upload": (
@@ -169,13 +168,13 @@ MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
     "folder_passed_over": (
         _(
             "Folders of this kind belong to the system (recycle bin, snapshot, thumbnails, hidden). "
-            "Files in it that were not taken: %(count)s."
+            "Files in them that were not imported: %(count)s."
         ),
         _("If it holds images you need, rename the folder and import it."),
     ),
     "system_files": (
-        _("Files of this kind belong to the operating system and were not taken: %(count)s."),
-        _("Nothing to do."),
+        _("Files of this kind belong to the operating system and were not imported: %(count)s."),
+        _("No action is needed."),
     ),
     "names_encoding": (
         _("Names that are not in UTF-8: %(count)s. They were read as %(format)s."),
@@ -183,13 +182,13 @@ MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
     ),
     "names_mixed": (
         _(
-            "Names in no single encoding: %(count)s. Those that are neither UTF-8 nor Shift-JIS are shown "
-            "byte by byte, such as <0x95>. The images were taken."
+            "Names without a consistent encoding: %(count)s. Parts that are neither UTF-8 nor "
+            "Shift-JIS are shown as bytes, such as <0x95>. The images were imported."
         ),
         _("If the names matter, rename the files and import again."),
     ),
     "name_repeated": (
-        _("The zip holds this name %(count)s times. All of them were taken."),
+        _("The zip holds this name %(count)s times. All of these files were imported."),
         _("Check that they are different pictures, or give them different names."),
     ),
     "unsafe_path": (
@@ -213,11 +212,11 @@ MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
         _("Make the zip again with ordinary compression (Deflate), or unpack it and import the folder."),
     ),
     "archive_cut": (
-        _("The zip ends before its directory: the copy was cut short. Nothing was taken from it."),
+        _("The zip ends before its directory: the copy is incomplete. Nothing was imported from it."),
         _("Copy it again from the source."),
     ),
     "archive_split": (
-        _("This is one part of a zip that is split over several files. Nothing was taken from it."),
+        _("This is one part of a zip that is split over several files. Nothing was imported from it."),
         _("Join the parts, or unpack them, then import the folder or one zip of it."),
     ),
     "archive_damaged": (
@@ -230,20 +229,20 @@ MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
     ),
     "archive_empty": (_("The zip is empty."), _("Pack the folder with the images again.")),
     "archive_too_big": (
-        _("Unpacked, the zip would be larger than %(limit)s. Nothing was taken from it."),
+        _("Unpacked, the zip would be larger than %(limit)s. Nothing was imported from it."),
         _("Split it into several zips."),
     ),
     "archive_too_many": (
-        _("The zip holds more than %(limit)s files. Nothing was taken from it."),
+        _("The zip holds more than %(limit)s files. Nothing was imported from it."),
         _("Split it into several zips."),
     ),
     "archive_bomb": (
-        _("The zip would unpack to far more than images ever do. Nothing was taken from it."),
+        _("The zip would unpack to far more data than images need. Nothing was imported from it."),
         _("If it is genuine, unpack it yourself and import the folder."),
     ),
     "frames_left_out": (
         _("An animation of %(frames)s frames. Its still picture, as a rule the first frame, is the image."),
-        _("To import other frames, save each as a file of its own."),
+        _("To import other frames, save each frame as a separate file."),
     ),
     "pages_left_out": (
         _("The file has %(pages)s pages. The largest, page %(page)s, is the image."),
@@ -251,11 +250,11 @@ MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
     ),
     "pictures_left_out": (
         _("%(pictures)s pictures in one JPEG file; the first is the image."),
-        _("To import the others, save each as a file of its own."),
+        _("To import the others, save each image as a separate file."),
     ),
     "channels_left_out": (
         _("The image has channels that cannot be shown (%(channels)s); they are left out."),
-        _("To judge them, save each as a grey image of its own."),
+        _("To judge the channels, save each channel as a separate grey image."),
     ),
     "profile_ignored": (
         _("Its colour profile is damaged or does not fit; colours are shown without it."),
@@ -289,9 +288,8 @@ MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
     ),
     "platform_full_images": (
         _(
-            "All datasets together may hold %(limit)s images, and the platform is full. This one was not "
-            "stored; images "
-            "stored before are kept."
+            "The platform has reached the limit of all datasets together: %(limit)s images. This "
+            "image was not stored; images stored before are kept."
         ),
         _FULL,
     ),
@@ -304,17 +302,23 @@ MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
         _FULL,
     ),
     "dataset_waiting": (
-        _("Files of this dataset that wait for their import may have %(limit)s. This one was not kept."),
+        _(
+            "The files of this dataset that wait for their import have reached the limit of %(limit)s. "
+            "This file was not kept."
+        ),
         _WAITING,
     ),
     "platform_waiting": (
-        _("Files that wait for their import may have %(limit)s on this platform. This one was not kept."),
+        _(
+            "The files of this platform that wait for their import have reached the limit of "
+            "%(limit)s. This file was not kept."
+        ),
         _WAITING,
     ),
     "no_image": (_("No image was found in it."), _("Check that you chose the right folder or zip.")),
     "duplicate": (
-        _("The same picture is kept already, under the name %(kept)s."),
-        _("Nothing to do. If the two folders stand for two labels, check which one is right."),
+        _("The same picture is already stored under the name %(kept)s."),
+        _("No action is needed. If the two folders stand for two labels, check which label is right."),
     ),
     "more_not_listed": (
         _("Lines of this kind: %(count)s. The first %(limit)s are listed."),
@@ -338,7 +342,7 @@ MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
             "were not "
             "read: %(count)s (%(rows)s)."
         ),
-        _("Put these rows into a table of their own and send it afterwards: known images are updated."),
+        _("Put these rows into a separate table and send it afterwards: known images are updated."),
     ),
     "metadata_rows_unused": (
         _("Rows not used: %(count)s of %(total)s; each is listed. The other rows were used."),
@@ -366,7 +370,7 @@ MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
     ),
     "metadata_second_table": (
         _("There are two tables of metadata in one folder. Both were used."),
-        _("Nothing to do, unless one of them is an old copy."),
+        _("No action is needed, unless one of them is an old copy."),
     ),
     "metadata_columns": (
         _("Columns left out: %(count)s (%(columns)s). An image holds at most %(limit)s."),
@@ -374,7 +378,7 @@ MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
     ),
     "metadata_columns_renamed": (
         _("The table has columns of the same name. They were kept as %(columns)s."),
-        _("Give each column a name of its own."),
+        _("Give each column a different name."),
     ),
     "metadata_cut": (
         _(
@@ -384,7 +388,7 @@ MESSAGES: dict[str, tuple[str | Promise, str | Promise]] = {
         _("Shorten them, then send the table again."),
     ),
     "metadata_long_rows": (
-        _("Rows with more cells than the header: %(count)s (%(rows)s). The cells beyond it were left out."),
+        _("Rows with more cells than the header: %(count)s (%(rows)s). The extra cells were not imported."),
         _("Put cells that hold the separator in quotes, then send the table again."),
     ),
     "metadata_unnamed_rows": (

@@ -87,12 +87,12 @@ def title(name: str) -> str:
 def without(name: str) -> str:
     """Return a sentence about what does not work while a process does not run."""
     texts = {
-        "postgres": _("Nothing can be read or answered."),
+        "postgres": _("Nothing can be read or judged."),
         "web": _("Pages do not open."),
         "valkey": _("Jobs wait. Reviewing goes on."),
         "worker": _("Jobs wait. Reviewing goes on."),
         "search": _("Search by text does not answer. Reviewing goes on."),
-        "sweeper": _("Jobs that stalled are not taken up again."),
+        "sweeper": _("Stalled jobs are not resumed."),
         "beat": _("Scheduled trainings wait. Reviewing goes on."),
     }
     return texts.get(name, "")
@@ -132,7 +132,7 @@ def attention(found: State) -> list[dict[str, str]]:
         parts = [without(name)]
         if said := exit_text(child.get("last_exit")):
             parts.append(_("Its last end: %(how)s.") % {"how": said})
-        parts.append(_("It is started again by itself."))
+        parts.append(_("It is restarted automatically."))
         rows.append({"name": name, "title": title(name), "text": " ".join(part for part in parts if part)})
     return rows
 

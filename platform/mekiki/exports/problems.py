@@ -29,22 +29,22 @@ SENTENCES = {
         "The signature does not fit the manifest: it was changed, or signed by another key."
     ),
     "other_key": gettext_noop(
-        "The label set was signed by another key than the one you gave: its fingerprint is %(fingerprint)s."
+        "The label set was signed with a different key. The fingerprint of that key is %(fingerprint)s."
     ),
-    "contents": gettext_noop("%(name)s does not hold what it should: %(why)s."),
+    "contents": gettext_noop("The content of %(name)s is not valid: %(why)s."),
     "row": gettext_noop("Row %(row)s of labels.jsonl: %(why)s."),
     "order": gettext_noop("Row %(row)s of labels.jsonl is out of order, or its image occurs twice."),
     "table": gettext_noop("Row %(row)s of labels.csv does not agree with labels.jsonl."),
     "image": gettext_noop("Row %(row)s of labels.jsonl names an image file that is not in the zip."),
-    "keys": gettext_noop("keys.json does not hold what it should: %(why)s."),
-    "seals": gettext_noop("seals.jsonl does not hold what it should: %(why)s."),
-    "unsealed": gettext_noop("Row %(row)s of labels.jsonl: its decision has no place under a seal."),
+    "keys": gettext_noop("The content of keys.json is not valid: %(why)s."),
+    "seals": gettext_noop("The content of seals.jsonl is not valid: %(why)s."),
+    "unsealed": gettext_noop("Row %(row)s of labels.jsonl: no seal covers its decision."),
     "seal_signature": gettext_noop("Seal %(seal)s is not signed by one of the keys in keys.json."),
     "seal_rows": gettext_noop(
         "The decisions under seal %(seal)s are not what was sealed: one of them was changed, or is missing."
     ),
     "seal_log": gettext_noop("Seal %(seal)s does not lead to the root over all seals."),
-    "count": gettext_noop("The manifest says %(expected)s %(what)s, but there are %(found)s."),
+    "count": gettext_noop("The manifest lists %(expected)s %(what)s, but there are %(found)s."),
     "more": gettext_noop("There are more problems; the first %(shown)s are shown."),
 }
 

@@ -144,7 +144,7 @@ def nothing_to_export() -> "_StrPromise":
 def no_calibrated_head() -> "_StrPromise":
     """Return the lazily translated message for machine labels without a calibrated head."""
     return gettext_lazy(
-        "Labels set by machine need a calibrated head, and the one in use is not calibrated. "
+        "Labels set by machine need a calibrated head, but the head in use is not calibrated. "
         "Retrain on confirmed labels first, or freeze people's labels only."
     )
 

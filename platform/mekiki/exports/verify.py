@@ -178,7 +178,7 @@ class _Check:
                 once_critical=manifest.get("once_critical", []),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            self.bad("manifest", why=gettext_noop("it is not the JSON it should be"))
+            self.bad("manifest", why=gettext_noop("it is not JSON of the expected form"))
             raise EnoughError from None
         return manifest
 
@@ -195,7 +195,7 @@ class _Check:
             else:
                 books.take(name, value)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            self.bad("contents", name=name, why=gettext_noop("it is not the JSON it should be"))
+            self.bad("contents", name=name, why=gettext_noop("it is not JSON of the expected form"))
 
     def seal_lines(self) -> Iterator[bytes]:
         """Yield the lines of seals.jsonl. Its hash was checked before."""
@@ -212,7 +212,7 @@ class _Check:
             if form.SEALS in self.infos:
                 self.proofs.take(self.seal_lines())
         except (*DAMAGE, ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError):
-            self.bad("seals", why=gettext_noop("it is not the JSON it should be"))
+            self.bad("seals", why=gettext_noop("it is not JSON of the expected form"))
             raise EnoughError from None
 
     def place(self, row: dict[str, Any], number: int) -> None:

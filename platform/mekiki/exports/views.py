@@ -138,9 +138,9 @@ def download(request: HttpRequest, slug: str, version: int) -> HttpResponse | Fi
         messages.error(
             request,
             _(
-                "The file of label set %(version)s in the storage was changed: it does not have its recorded "
-                "hash any more. It was not given out, and the activity log says so. "
-                "Restore the file from a backup, or freeze a new label set."
+                "The file of label set %(version)s in the storage was changed: its hash differs from "
+                "the record. It was not delivered, and the audit log records this. Restore the file "
+                "from a backup, or freeze a new label set."
             )
             % {"version": version},
         )

@@ -123,7 +123,7 @@ def _detail(job: Job, percent: int | None, eta: int | None) -> str:
         if job.waiting_for:
             return reason_text(job.waiting_for)
         if job.sent_at is None:
-            return _("Stored, and not yet handed to a worker. It starts by itself.")
+            return _("The job is stored and waits for a worker. It starts automatically.")
         return _("Waits for a worker.")
     if job.state != State.RUNNING:
         return ""

@@ -17,12 +17,12 @@ def reason_text(reason: str) -> str:
     """Return in words why a job waits, or "" if it only waits for a worker."""
     texts = {
         disk.FULL: _(
-            "Waits: the disk is nearly full. What was stored is kept. It goes on by itself when there is "
-            "room again."
+            "Waits: the disk is nearly full. Stored data is kept. It resumes automatically when "
+            "there is free space again."
         ),
         disk.READ_ONLY: _(
-            "Waits: the folder of the files cannot be written. What was stored is kept. It goes on by itself "
-            "when the folder can be written again."
+            "Waits: the folder of the files cannot be written. Stored data is kept. It resumes "
+            "automatically when the folder can be written again."
         ),
     }
     return texts.get(reason, "")

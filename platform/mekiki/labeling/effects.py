@@ -80,19 +80,18 @@ def sentence(effects: Effects, prompts: int) -> str:
     of_prompts = ngettext("%(n)d prompt", "%(n)d prompts", prompts) % {"n": prompts}
     parts = [
         _(
-            "“%(label)s” has %(answers)s, %(prompts)s and is known to %(heads)s. "
-            "The answers stay on record; no head "
-            "learns from them any more, and the images are asked about again."
+            "“%(label)s” has %(answers)s, %(prompts)s and is known to %(heads)s. The answers stay on "
+            "record, but no head is trained on them any more. The images are reviewed again."
         )
         % {"label": effects.label.name, "answers": answers, "prompts": of_prompts, "heads": heads}
     ]
     if effects.audited:
         parts.append(
             ngettext(
-                "%(n)d image of the audit sample counts under this label: "
-                "it counts as wrong until it is judged again.",
-                "%(n)d images of the audit sample count under this label: "
-                "they count as wrong until they are judged again.",
+                "%(n)d image of the audit sample has this label: it counts as wrong until it is "
+                "judged again.",
+                "%(n)d images of the audit sample have this label: they count as wrong until they "
+                "are judged again.",
                 effects.audited,
             )
             % {"n": effects.audited}

@@ -214,7 +214,7 @@ def set_schema(
     _lock(dataset)
     if not labels:
         raise ValidationError(
-            _("Write at least one label: it is what people and the model answer with."), code="no_labels"
+            _("Write at least one label. Reviewers and the model choose among the labels."), code="no_labels"
         )
     _refuse_too_many(len(labels))
     specs: list[dict[str, Any]] = [
@@ -234,7 +234,7 @@ def set_schema(
     listed = {spec["id"] for spec in specs if spec["id"]}
     if not listed <= set(present):
         raise ValidationError(
-            _("The labels were changed meanwhile. Load the page again, then make your change."),
+            _("The labels were changed in the meantime. Load the page again, then make your change."),
             code="unknown_label",
         )
     by_name = {same(label.name): label for label in present.values() if label.pk not in listed}

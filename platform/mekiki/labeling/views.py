@@ -67,7 +67,7 @@ def _save(request: UserRequest, dataset: Dataset) -> HttpResponse:
     else:
         messages.success(
             request,
-            _("Saved as prompt set v%(version)d. Predictions by it follow by themselves.")
+            _("Saved as prompt set v%(version)d. The new predictions follow automatically.")
             % {"version": prompt_set.version},
         )
     return redirect("labels", dataset.slug)
@@ -76,8 +76,8 @@ def _save(request: UserRequest, dataset: Dataset) -> HttpResponse:
 def _say_restored(request: UserRequest, labels: list[Label]) -> None:
     for held in effects_of(labels):
         text = ngettext(
-            "“%(label)s” was archived before. It is back with its %(n)d answer.",
-            "“%(label)s” was archived before. It is back with its %(n)d answers.",
+            "“%(label)s” was archived before. It was restored with its %(n)d answer.",
+            "“%(label)s” was archived before. It was restored with its %(n)d answers.",
             held.answers,
         )
         messages.success(request, text % {"label": held.label.name, "n": held.answers})

@@ -87,7 +87,7 @@ class NewDatasetForm(forms.Form):
     name = forms.CharField(
         label=gettext_lazy("Name"),
         max_length=120,
-        help_text=gettext_lazy("What people will call it, for example “Line 3, brackets”."),
+        help_text=gettext_lazy("The name that users see, for example “Line 3, brackets”."),
     )
     slug = forms.CharField(
         label=gettext_lazy("Address"),
@@ -110,8 +110,8 @@ class NewDatasetForm(forms.Form):
     encoder_name = forms.ChoiceField(
         label=gettext_lazy("Encoder"),
         help_text=gettext_lazy(
-            "The model that reads images and prompts. “pocket” works at once; another one can be prepared "
-            "later, beside the one in use, and compared before you switch over."
+            "The model that reads images and prompts. “pocket” works at once. You can prepare "
+            "another encoder later and compare it before you switch over."
         ),
     )
     other_encoder = EncoderNameField(label=gettext_lazy("Another encoder, by its name"), required=False)

@@ -119,8 +119,8 @@ def change(request: UserRequest, slug: str) -> HttpResponse:
             messages.success(
                 request,
                 _(
-                    "The encoder is being prepared. The one in use goes on serving; this page says how far "
-                    "it is."
+                    "The encoder is being prepared. The encoder in use still works; this page shows "
+                    "the progress."
                 ),
             )
             return redirect("encoder", slug)
@@ -142,7 +142,8 @@ def _act(request: UserRequest, slug: str, pk: int, act: Callable[..., Any], done
 def switch(request: UserRequest, slug: str, pk: int) -> HttpResponse:
     """Start the switch to a prepared encoder."""
     done = _(
-        "The switch is under way: what came in since is caught up with first, then everything moves at once."
+        "The switch is in progress: images that arrived since are processed first, then everything "
+        "changes at once."
     )
     return _act(request, slug, pk, services.request_switch, done)
 
@@ -151,8 +152,8 @@ def switch(request: UserRequest, slug: str, pk: int) -> HttpResponse:
 def take_back(request: UserRequest, slug: str, pk: int) -> HttpResponse:
     """Start the return to the previous encoder."""
     done = _(
-        "The change is being taken back: what came in since is caught up with first, then everything moves "
-        "at once."
+        "The change is being reverted: images that arrived since are processed first, then "
+        "everything returns at once."
     )
     return _act(request, slug, pk, services.request_take_back, done)
 

@@ -306,7 +306,7 @@ class TrainingRun(models.Model):
     """One attempt to train a better head."""
 
     class Trigger(models.TextChoices):
-        BUTTON = "button", _("by hand")
+        BUTTON = "button", _("manual")
         COUNT = "count", _("after enough answers")
         SCHEDULE = "schedule", _("on schedule")
         LABELS = "labels", _("labels or prompts changed")
@@ -399,10 +399,10 @@ class EncoderChange(models.Model):
         READY = "ready", pgettext_lazy("encoder change", "ready to switch")
         SWITCHING = "switching", pgettext_lazy("encoder change", "switching over")
         SWITCHED = "switched", pgettext_lazy("encoder change", "switched over")
-        TAKING_BACK = "taking_back", pgettext_lazy("encoder change", "being taken back")
-        TAKEN_BACK = "taken_back", pgettext_lazy("encoder change", "taken back")
+        TAKING_BACK = "taking_back", pgettext_lazy("encoder change", "being reverted")
+        TAKEN_BACK = "taken_back", pgettext_lazy("encoder change", "reverted")
         FAILED = "failed", pgettext_lazy("encoder change", "failed")
-        CANCELLED = "cancelled", pgettext_lazy("encoder change", "given up")
+        CANCELLED = "cancelled", pgettext_lazy("encoder change", "cancelled")
 
     ACTING = (State.PREPARING, State.SWITCHING, State.TAKING_BACK)
     OPEN = (*ACTING, State.READY)

@@ -78,8 +78,9 @@ def _worse_than_prompts(v: dict[str, Any]) -> str:
 
 def _worse_on_audit(v: dict[str, Any]) -> str:
     return _(
-        "Not used: on %(n)d audited images it is right %(challenger)d times, the head in use %(champion)d "
-        "times; a difference like this is rarely chance (p = %(p).3f)."
+        "Not used: the head in use is better. On %(n)d audited images the new head is right "
+        "%(challenger)d times, the head in use %(champion)d times; a difference like this is rarely "
+        "chance (p = %(p).3f)."
     ) % {
         "n": v["audited"],
         "challenger": v["challenger_right"],
@@ -108,8 +109,8 @@ def _audit(v: dict[str, Any]) -> str:
 
 def _by_hand(v: dict[str, Any]) -> str:
     if not v.get("user"):
-        return _("Chosen by hand.")
-    return _("Chosen by hand, by %(user)s.") % {"user": v["user"]}
+        return _("Chosen manually.")
+    return _("Chosen manually by %(user)s.") % {"user": v["user"]}
 
 
 _SENTENCES = {
@@ -119,9 +120,7 @@ _SENTENCES = {
         _("The dataset was switched over to the encoder %(name)s.") % {"name": v["encoder"]}
     ),
     "for_encoder": lambda v: _("Made for the encoder %(name)s.") % {"name": v["encoder"]},
-    "taken_back": lambda v: (
-        _("The change of the encoder was taken back: %(name)s again.") % {"name": v["encoder"]}
-    ),
+    "taken_back": lambda v: _("The change of the encoder was reverted to %(name)s.") % {"name": v["encoder"]},
     "labels_changed": lambda v: (
         _("Labels were added or archived since the head in use was made: it had to be replaced.") + _audit(v)
     ),
@@ -133,14 +132,13 @@ _SENTENCES = {
         "Nothing changed since the head in use was trained: the same labels, prompts and code."
     ),
     "no_labels": lambda v: _(
-        "Nothing to learn from yet: no image outside the audit sample has a confirmed label. Review some "
-        "images, then retrain."
+        "Training is not possible yet: no image outside the audit sample has a confirmed label. "
+        "Review some images, then retrain."
     ),
     "no_embeddings": lambda v: _("No image has an embedding yet. Bring in images first."),
     "encoding_first": lambda v: _(
-        "The weights of the encoder were replaced on this machine: the images are embedded anew first, "
-        "and the head "
-        "in use stays until then. The encoder's page tells how far that is."
+        "The weights of the encoder were replaced on this machine. The images are embedded again "
+        "first, and the head in use stays until then. The page of the encoder shows the progress."
     ),
     "encoder_switched": lambda v: _(
         "Not used: the dataset was switched over to another encoder before this run had ended. Retrain to "

@@ -25,7 +25,7 @@ def sentence(result: dict[str, Any]) -> str:
 
 
 def _same(v: dict[str, Any]) -> str:
-    text = _("The training was repeated to the same digest, %(digest)s.") % {"digest": v["digest"]}
+    text = _("The repeated training gave the same digest, %(digest)s.") % {"digest": v["digest"]}
     return text + (" " + _relabelled() if v.get("relabelled") else "")
 
 
@@ -34,18 +34,18 @@ def _different(v: dict[str, Any]) -> str:
     if v.get("altered"):
         parts.append(
             _(
-                "The stored weights do not have the digest %(digest)s that was noted when they were made: "
-                "they were changed since."
+                "The digest of the stored weights differs from the recorded digest %(digest)s: they "
+                "were changed since."
             )
             % {"digest": v["digest"]}
         )
     if v.get("computed") and v["computed"] != v["digest"]:
         parts.append(
-            _("The training was repeated to another digest: %(computed)s instead of %(digest)s.")
+            _("The repeated training gave a different digest: %(computed)s instead of %(digest)s.")
             % {"computed": v["computed"], "digest": v["digest"]}
         )
     elif v.get("altered"):
-        parts.append(_("Repeating the training gives the noted digest."))
+        parts.append(_("Repeating the training gives the recorded digest."))
     explained = []
     if v.get("code_before") != v.get("code_now"):
         explained.append(
@@ -57,16 +57,16 @@ def _different(v: dict[str, Any]) -> str:
         )
     if v.get("reembedded"):
         explained.append(
-            _("The embeddings were removed since and computed anew, which may change their last digits.")
+            _("The embeddings were removed since and computed again, which may slightly change the numbers.")
         )
     if v.get("relabelled"):
         explained.append(_relabelled())
     if not explained and not v.get("altered"):
         explained.append(
             _(
-                "By what is on record nothing changed since: either the head was not made from these labels, "
-                "or this worker computes other last digits (another processor, or other versions of its "
-                "libraries)."
+                "The records show no later change. Either the head was not trained on these labels, "
+                "or this worker computes slightly different numbers (another processor, or other "
+                "versions of its libraries)."
             )
         )
     return " ".join(parts + explained)
@@ -74,8 +74,8 @@ def _different(v: dict[str, Any]) -> str:
 
 def _relabelled() -> str:
     return _(
-        "The labels on record do not have the digest that was noted when it was trained: a label was renamed "
-        "since, or the record was changed."
+        "The labels on record do not have the digest that was recorded at training: a label was "
+        "renamed since, or the record was changed."
     )
 
 
@@ -87,8 +87,8 @@ def _impossible(v: dict[str, Any]) -> str:
         ),
         "encoder_other": lambda: (
             _(
-                "The weights behind %(name)s are others now (%(now)s…) than those it was made with "
-                "(%(then)s…), or this worker computes in another precision."
+                "The weights of %(name)s (now %(now)s…) differ from the weights at training "
+                "(%(then)s…), or this worker computes with another precision."
             )
             % {"name": v["name"], "now": v["now"][:12], "then": v["then"][:12]}
         ),
@@ -109,7 +109,7 @@ def _impossible(v: dict[str, Any]) -> str:
             )
             % {"n": v["missing"], "total": v["total"]}
         ),
-        "labels_gone": lambda: _("Labels that it tells apart are no longer on record."),
+        "labels_gone": lambda: _("Some labels of this head are no longer on record."),
         "prompts_gone": lambda: _("Its prompts are no longer complete: %(error)s") % {"error": v["error"]},
     }.get(v.get("code", ""))
     text = why() if why else str(v.get("code", ""))

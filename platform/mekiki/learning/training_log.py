@@ -73,8 +73,8 @@ def _kind(kind: str) -> str:
 
 def _learning_from(v: Values) -> str:
     return ngettext(
-        "%(labels)s label to learn from; %(images)s images have an embedding.",
-        "%(labels)s labels to learn from; %(images)s images have an embedding.",
+        "%(labels)s label is used for training; %(images)s images have an embedding.",
+        "%(labels)s labels are used for training; %(images)s images have an embedding.",
         v["labels"],
     ) % {"labels": count(v["labels"]), "images": count(v["images"])}
 
@@ -90,8 +90,8 @@ def _made_with(v: Values) -> str:
 
 def _decisions_differ(v: Values) -> str:
     return ngettext(
-        "About %(shown)s image people differ: it counts for each label by its share of the decisions.",
-        "About %(shown)s images people differ: they count for each label by its share of the decisions.",
+        "Reviewers disagree about %(shown)s image: it counts for each label by its share of the decisions.",
+        "Reviewers disagree about %(shown)s images: they count for each label by its share of the decisions.",
         v["images"],
     ) % {"shown": count(v["images"])}
 
@@ -105,8 +105,8 @@ def _labels(v: Values) -> str:
 
 def _unlabelled(v: Values) -> str:
     return ngettext(
-        "%(n)s label has no image to learn from yet: only its prompts are used.",
-        "%(n)s labels have no image to learn from yet: only their prompts are used.",
+        "%(n)s label has no image for training yet: only its prompts are used.",
+        "%(n)s labels have no image for training yet: only their prompts are used.",
         v["classes"],
     ) % {"n": count(v["classes"])}
 
@@ -114,7 +114,7 @@ def _unlabelled(v: Values) -> str:
 def _candidate(v: Values) -> str:
     shown = {"kind": _kind(v["kind"]), "loss": decimal(v["log_loss"])}
     if v["gap"] > 0:
-        text = _("“%(kind)s”: cross-validated log-loss %(loss)s, %(gap)s ± %(error)s behind the best.")
+        text = _("“%(kind)s”: cross-validated log-loss %(loss)s, %(gap)s ± %(error)s above the best.")
         shown |= {"gap": decimal(v["gap"]), "error": decimal(v["gap_error"])}
     else:
         text = _("“%(kind)s”: cross-validated log-loss %(loss)s, the best.")
@@ -124,9 +124,9 @@ def _candidate(v: Values) -> str:
 
 def _cross_validated(v: Values) -> str:
     return _(
-        "On the reviewed labels, cross-validated: agreement %(agreement)s (prompts alone %(prompts)s), "
-        "log-loss %(loss)s, calibration error %(error)s. These are hard images: it is no estimate of "
-        "accuracy."
+        "On the reviewed labels, cross-validated: accuracy %(agreement)s (prompts alone "
+        "%(prompts)s), log-loss %(loss)s, calibration error %(error)s. These images are hard: the "
+        "figures do not estimate the accuracy on all images."
     ) % {
         "agreement": percent(v["cv_accuracy"]),
         "prompts": percent(v["zero_shot_reviewed_accuracy"]),
@@ -136,7 +136,7 @@ def _cross_validated(v: Values) -> str:
 
 
 def _verdict(v: Values) -> str:
-    text = _("Put in use. %(why)s") if v["promoted"] else _("The head in use stays. %(why)s")
+    text = _("Promoted. %(why)s") if v["promoted"] else _("The head in use stays. %(why)s")
     return text % {"why": reasons.sentence(v["reason"])}
 
 
@@ -167,7 +167,7 @@ SENTENCES: dict[str, Callable[[Values], str]] = {
     ),
     "candidate": _candidate,
     "usual_stays": lambda v: _(
-        "The usual kind stays: the best is ahead of it by no more than two standard errors."
+        "The usual kind stays: the best kind is better by no more than two standard errors."
     ),
     "text_scale": lambda v: (
         _("Scale of the prompts: %(scale)s (1 is the scale of the encoder, 0 leaves the prompts out).")

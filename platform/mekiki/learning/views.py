@@ -122,12 +122,13 @@ def train(request: UserRequest, slug: str) -> HttpResponse:
     else:
         if is_held_up(run.job_id):
             text = _(
-                "The training is queued. Workers cannot be reached now; it starts by itself when they can be."
+                "The training is queued. Workers cannot be reached now; it starts automatically when "
+                "they can be reached."
             )
         else:
             text = _(
-                "A new head is being trained. It replaces the one in use when it does better; this page says "
-                "why."
+                "A new head is being trained. It replaces the head in use if it is better; this page "
+                "shows the reason."
             )
         messages.success(request, text)
     return redirect("models", slug)
@@ -193,8 +194,7 @@ def use(request: UserRequest, slug: str, version: int) -> HttpResponse:
     else:
         messages.success(
             request,
-            _("Head #%(version)s predicts all images now; when it is done it is put in use.")
-            % {"version": version},
+            _("Head #%(version)s predicts all images now. After that it is promoted.") % {"version": version},
         )
     return redirect("head", slug, version)
 
@@ -206,7 +206,7 @@ def verify(request: UserRequest, slug: str, version: int) -> HttpResponse:
     request_verification(dataset=dataset, head=head, user=request.user)
     messages.success(
         request,
-        _("The training of head #%(version)s is being repeated; this page shows what comes of it.")
+        _("The training of head #%(version)s is being repeated; this page shows the result.")
         % {"version": version},
     )
     return redirect("head", slug, version)

@@ -20,20 +20,20 @@ from mekiki.review.finding import matching
 
 PROBLEMS = {
     "nothing_embedded": _(
-        "No image of this dataset has an embedding yet, so none can be found by what it shows. "
-        "They are computed by themselves after an import; then search again. Filters work meanwhile."
+        "No image of this dataset has an embedding yet, so search by content is not possible. "
+        "Embeddings are computed automatically after an import; then search again. Filters work now."
     ),
     "blind": _(
-        "This image belongs to the audit sample and has not been judged yet: images like it would give away "
-        "what the model thinks of it. Search again once it has been judged."
+        "This image belongs to the audit sample and has not been judged yet. Similar images would "
+        "reveal the prediction of the model. Search again once it has been judged."
     ),
     "not_embedded": _(
         "This image has no embedding: it has just been imported, or the encoder cannot read it. "
         "Choose another image, or search again later."
     ),
     "too_slow": _(
-        "Searching took too long and was stopped. Narrow the filters down, or search again once the search "
-        "index is built."
+        "The search took too long and was stopped. Use more filters, or search again when the search "
+        "index is ready."
     ),
 }
 

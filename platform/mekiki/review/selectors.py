@@ -325,7 +325,7 @@ def why_empty(dataset: Any, user: Any, now: datetime | None = None) -> EmptyQueu
     if not Label.objects.filter(dataset=dataset, archived_at__isnull=True).exists():
         return EmptyQueue(
             "no_labels",
-            _("There are no labels yet: say what is to be judged, and describe each label in words."),
+            _("There are no labels yet. Define what to judge, and describe each label in words."),
             "labels",
             _("Write labels and prompts"),
         )
@@ -341,9 +341,9 @@ def why_empty(dataset: Any, user: Any, now: datetime | None = None) -> EmptyQueu
     if jobs:
         job = next((j for j in jobs if j.state == "running"), jobs[0])
         text = (
-            _("The next images are being chosen. They appear here by themselves.")
+            _("The next images are being chosen. They appear here automatically.")
             if job.kind == Kind.REFILL
-            else _("%(work)s: under way. Images to review appear here by themselves.")
+            else _("%(work)s: in progress. Images to review appear here automatically.")
             % {"work": Kind(job.kind).label}
         )
         return EmptyQueue("working", text, progress=job.done / job.total if job.total else None)
@@ -372,15 +372,12 @@ def _why_none_is_free(dataset: Any, user: Any, now: datetime) -> EmptyQueue:
     if held.exists():
         return EmptyQueue(
             "held_by_others",
-            _(
-                "Every image that waits is in another reviewer's hands. What they leave comes to you by "
-                "itself."
-            ),
+            _("Other reviewers hold all waiting images. Images that they release appear here automatically."),
         )
     return EmptyQueue(
         "yours_are_done",
         _(
-            "You have answered or skipped every image that waits. The skipped ones are offered to you again "
-            "after ten minutes, or to other reviewers now."
+            "You have answered or skipped all waiting images. Skipped images go to other reviewers "
+            "now; you see them again after ten minutes."
         ),
     )

@@ -127,7 +127,7 @@ def put_back(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         hide(dataset, [item.image])
         messages.success(
             request,
-            _("%(name)s waits for a person again, before all others.") % {"name": item.image.shown_name},
+            _("%(name)s was returned to the start of the queue.") % {"name": item.image.shown_name},
         )
     return redirect("review-queue", dataset.slug)
 

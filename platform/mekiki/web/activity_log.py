@@ -190,7 +190,10 @@ def lines_of(page: Iterable[Event]) -> list[Line]:
             line.dataset, line.image = dataset, images.get(line.event.data["image"])
             if line.image is not None and line.image.hidden:
                 if line.event.kind == "decision.recorded":
-                    line.words, line.detail = _("Answer, hidden until the audit sample has it"), ""
+                    line.words, line.detail = (
+                        _("Answer, hidden until the audit sample image has been judged"),
+                        "",
+                    )
             else:
                 line.label = labels.get(line.event.data.get("label"), "")
     return lines

@@ -68,7 +68,7 @@ def detail(event: Event) -> str:
     if event.kind in {"training.finished", "head.promoted"} and data.get("reason"):
         return reasons.sentence(data["reason"])
     if event.kind == "images.imported":
-        return _("%(added)s added, %(duplicates)s already there, %(rejected)s refused") % {
+        return _("%(added)s added, %(duplicates)s duplicates, %(rejected)s not imported") % {
             "added": data.get("added", 0),
             "duplicates": data.get("duplicates", 0),
             "rejected": data.get("rejected", 0),
@@ -225,16 +225,16 @@ def _name_shared(data: dict[str, Any]) -> str:
 
 
 def _removed(data: dict[str, Any]) -> str:
-    return _("%(user)s is no member any more") % {"user": data.get("user", "")}
+    return _("%(user)s is no longer a member") % {"user": data.get("user", "")}
 
 
 _JOBS = {
-    "job.queued": gettext_noop("asked for"),
+    "job.queued": gettext_noop("requested"),
     "job.retried": gettext_noop("tried again"),
     "job.succeeded": gettext_noop("done"),
     "job.failed": gettext_noop("failed"),
     "job.cancelled": gettext_noop("cancelled"),
-    "job.cancel_requested": gettext_noop("asked to stop"),
+    "job.cancel_requested": gettext_noop("stop requested"),
 }
 # Labels of kinds whose sentence needs data of the event.
 _NAMES = {
@@ -265,7 +265,7 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "window.estimated": _plain(gettext_noop("Pixel window estimated from images")),
     "window.changed": _plain(gettext_noop("Pixel window changed")),
     "images.imported": _plain(gettext_noop("Images imported")),
-    "import.limit_reached": _plain(gettext_noop("A limit of storage was reached")),
+    "import.limit_reached": _plain(gettext_noop("A storage limit was reached")),
     "dataset.limits_changed": _plain(gettext_noop("Limits of storage of the dataset changed")),
     "site.limits_changed": _plain(gettext_noop("Limits of storage of the platform changed")),
     "images.metadata_changed": _plain(gettext_noop("Metadata of images changed")),
@@ -278,33 +278,35 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "decision.recorded": _decision,
     "audit.retired": _plain(gettext_noop("Audit labels retired into training")),
     "queue.filled": _plain(gettext_noop("Images chosen for review")),
-    "queue.asked_again": _plain(gettext_noop("Image with a confirmed label asked about again")),
-    "queue.put_back": _plain(gettext_noop("Flagged image put back into the queue")),
-    "training.requested": _plain(gettext_noop("Training asked for")),
+    "queue.asked_again": _plain(gettext_noop("New review requested for an image with a confirmed label")),
+    "queue.put_back": _plain(gettext_noop("Flagged image returned to the queue")),
+    "training.requested": _plain(gettext_noop("Training requested")),
     "training.finished": _plain(gettext_noop("Training finished")),
     "head.trained": _plain(gettext_noop("Head trained")),
-    "head.chosen": _plain(gettext_noop("Head chosen by hand")),
-    "head.promoted": _plain(gettext_noop("Head put into use")),
+    "head.chosen": _plain(gettext_noop("Head chosen manually")),
+    "head.promoted": _plain(gettext_noop("Head promoted")),
     "head.verified": _plain(gettext_noop("Training of a head repeated")),
-    "encoder.change_requested": _plain(gettext_noop("Change of the encoder asked for")),
+    "encoder.change_requested": _plain(gettext_noop("Change of the encoder requested")),
     "encoder.prepared": _plain(gettext_noop("Encoder prepared")),
     "encoder.change_failed": _plain(gettext_noop("Change of the encoder failed")),
-    "encoder.change_cancelled": _plain(gettext_noop("Change of the encoder given up")),
-    "encoder.switch_requested": _plain(gettext_noop("Switch of the encoder asked for")),
+    "encoder.change_cancelled": _plain(gettext_noop("Change of the encoder cancelled")),
+    "encoder.switch_requested": _plain(gettext_noop("Switch of the encoder requested")),
     "encoder.switched": _plain(gettext_noop("Encoder switched over")),
     "encoder.take_back_requested": _plain(gettext_noop("Revert to the previous encoder requested")),
-    "encoder.taken_back": _plain(gettext_noop("Change of the encoder taken back")),
-    "encoder.removal_requested": _plain(gettext_noop("Removal of embeddings asked for")),
+    "encoder.taken_back": _plain(gettext_noop("Change of the encoder reverted")),
+    "encoder.removal_requested": _plain(gettext_noop("Removal of embeddings requested")),
     "encoder.embeddings_removed": _plain(gettext_noop("Embeddings removed")),
     "schedule.set": _plain(gettext_noop("Schedule of training set")),
     "schedule.cleared": _plain(gettext_noop("Schedule of training switched off")),
-    "label_set.requested": _plain(gettext_noop("Label set asked for")),
+    "label_set.requested": _plain(gettext_noop("Label set requested")),
     "label_set.frozen": _plain(gettext_noop("Label set frozen")),
     "label_set.downloaded": _plain(gettext_noop("Label set downloaded")),
     "label_set.file_changed": _plain(
-        gettext_noop("File of a label set is not as it was frozen: not given out")
+        gettext_noop("File of a label set differs from its frozen content: not delivered")
     ),
-    "image.file_changed": _plain(gettext_noop("File of an image is not as it was imported: not given out")),
+    "image.file_changed": _plain(
+        gettext_noop("File of an image differs from its imported content: not delivered")
+    ),
     "member.role_set": _role,
     "member.removed": _removed,
     "signing_key.made": _plain(gettext_noop("Signing key made")),
@@ -314,17 +316,17 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "seal.time_stamped": _plain(gettext_noop("Time stamp of a seal kept")),
     "seal.head_mailed": _plain(gettext_noop("Head of a seal mailed")),
     "seal.recipients_changed": _plain(gettext_noop("Recipients of the heads of seals changed")),
-    "site.mail_failed": _plain(gettext_noop("A mail could not be sent and was given up")),
-    "seals.differ": _plain(gettext_noop("Rows are not as they were sealed")),
+    "site.mail_failed": _plain(gettext_noop("A mail could not be sent and is not tried again")),
+    "seals.differ": _plain(gettext_noop("Rows have changed since they were sealed")),
     "site.time_zone_set": _plain(gettext_noop("Time zone of the site set")),
     "user.created": _plain(gettext_noop("User created")),
     "user.name_shared": _name_shared,
     "user.logged_in": _plain(gettext_noop("Logged in")),
     "user.confirmed": _plain(gettext_noop("Confirmed before a sensitive act")),
-    "user.reset_requested": _plain(gettext_noop("Link for a lost password asked for")),
+    "user.reset_requested": _plain(gettext_noop("Link for a lost password requested")),
     "user.password_reset_by_mail": _plain(gettext_noop("Password changed by a link in a mail")),
     "user.mail_changed": _plain(gettext_noop("Mail address changed")),
-    "user.mail_asked": _plain(gettext_noop("Another mail address asked for")),
+    "user.mail_asked": _plain(gettext_noop("Change of the mail address requested")),
     "user.all_sessions_ended": _plain(gettext_noop("All sessions of a user ended by an admin")),
     "user.sessions_ended": _plain(gettext_noop("Other sessions logged out")),
     "user.made_admin": _plain(gettext_noop("Made an admin of the platform")),
@@ -348,11 +350,11 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "user.factors_reset": _plain(gettext_noop("Second factors removed by an admin")),
     "user.logged_out": _plain(gettext_noop("Logged out")),
     "user.login_failed": _plain(gettext_noop("Wrong password")),
-    "user.login_slowed": _plain(gettext_noop("Too many wrong passwords: logging in is slowed down")),
+    "user.login_slowed": _plain(gettext_noop("Too many wrong passwords: logins are limited for a while")),
     "user.password_changed": _plain(gettext_noop("Own password changed")),
-    "user.password_reset": _plain(gettext_noop("Password set anew by an admin")),
+    "user.password_reset": _plain(gettext_noop("Password reset by an admin")),
     "user.deactivated": _plain(gettext_noop("User deactivated")),
-    "user.reactivated": _plain(gettext_noop("User let in again")),
+    "user.reactivated": _plain(gettext_noop("User reactivated")),
     "user.creation_allowed": _plain(gettext_noop("User may create datasets")),
     "user.creation_withdrawn": _plain(gettext_noop("User may not create datasets any more")),
     **{kind: _job(words) for kind, words in _JOBS.items()},

@@ -81,7 +81,7 @@ def _failed_jobs(dataset: Dataset) -> list[Problem]:
             "failed_job",
             "bad",
             _("%(work)s: failed") % {"work": Kind(job.kind).label},
-            job.error_for_reader or _("The reason was not recorded; the server's log may tell."),
+            job.error_for_reader or _("The reason was not recorded; see the server's log."),
             _("See what ran"),
             "activity",
         )
@@ -107,7 +107,7 @@ def _prepared_encoder(dataset: Dataset) -> list[Problem]:
     if change is None or change.state != EncoderChange.State.READY:
         return []
     title = _("The encoder %(name)s is ready to be switched over to") % {"name": change.to_name}
-    text = _("An admin compares it with the one in use, then switches over or gives it up.")
+    text = _("An admin compares it with the encoder in use, then switches over or cancels the change.")
     return [Problem("prepared_encoder", "warn", title, text, _("See the figures"), "encoder")]
 
 
@@ -117,8 +117,7 @@ def _unreadable(dataset: Dataset) -> list[Problem]:
         return []
     title = ngettext("%(n)d image could not be read", "%(n)d images could not be read", n) % {"n": n}
     text = _(
-        "They stay in the dataset without a prediction and are not asked about. "
-        "Send them again as PNG or JPEG."
+        "They stay in the dataset without a prediction and are not reviewed. Send them again as PNG or JPEG."
     )
     return [Problem("unreadable", "warn", title, text, _("See the models"), "models")]
 

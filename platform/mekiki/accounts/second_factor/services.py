@@ -151,9 +151,7 @@ def make_recovery_codes(*, user: User) -> list[str]:
     """
     _lock(user)
     if not selectors.has_second_factor(user):
-        raise ValidationError(
-            _("Recovery codes stand in for a second factor. Set up an app or a passkey first.")
-        )
+        raise ValidationError(_("Recovery codes replace a second factor. Set up an app or a passkey first."))
     Authenticator.objects.filter(user_id=user.pk, type=Authenticator.Type.RECOVERY_CODES).delete()
     record(kind="user.recovery_codes_made", actor=user, target=user)
     notices.tell(user, "user.recovery_codes_made")

@@ -254,7 +254,7 @@ def reset(request: HttpRequest, user_id: int) -> HttpResponse:
         messages.error(request, " ".join(error.messages))
     else:
         if removed:
-            said = _("The second factors of %(name)s are removed. No second step is asked for now.")
+            said = _("The second factors of %(name)s were removed. Logins no longer need a second step.")
             messages.success(request, said % {"name": found.username})
         else:
             messages.info(
@@ -275,7 +275,10 @@ def set_required(request: HttpRequest) -> HttpResponse:
         messages.error(request, " ".join(error.messages))
     else:
         said = (
-            _("Admins need a second factor from now on. Who has none can only set one up.")
+            _(
+                "Admins need a second factor from now on. An admin without a second factor can only "
+                "open the page to set it up."
+            )
             if required
             else _("Admins need no second factor any more.")
         )

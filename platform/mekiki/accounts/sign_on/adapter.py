@@ -148,7 +148,7 @@ def _confirm(
     if not _asked_person(identity, state):
         raise SignOnRefused("auth_time")
     confirming.confirm(request, method="sign_on")
-    messages.success(request, _("Confirmed. Now do it again: nothing asks you for the next 15 minutes."))
+    messages.success(request, _("Confirmed. Now repeat the action. You are not asked again for 15 minutes."))
     return redirect(state.get("next") or "account")
 
 

@@ -56,10 +56,13 @@ WORDS = {
         "the platform."
     ),
     "logged_in": _("Another user is logged in here already. Nothing was done. Log out first."),
-    "not_yours": _("You signed on as somebody else than the user who is logged in here. Nothing was done."),
+    "not_yours": _(
+        "You signed on as a different user. Nothing was done. Log out first, or sign on "
+        "as the user who is logged in here."
+    ),
     "auth_time": _(
-        "The provider did not ask who you are again, so this confirms nothing. Nothing was done. Confirm "
-        "another way."
+        "The provider did not ask for your identity again, so the confirmation is not valid. Nothing "
+        "was done. Confirm in another way."
     ),
 }
 

@@ -75,7 +75,7 @@ def gather() -> dict[str, Any]:
     ]
     state["attention"] += _disk_rows(state["disks"])
     if state["database"] is None and "postgres" not in {row["name"] for row in state["attention"]}:
-        text = _("It does not answer. Nothing can be read or answered until it does.")
+        text = _("It does not answer. Nothing can be read or judged until it does.")
         state["attention"].insert(0, {"name": "database", "title": _("Database"), "text": text})
     return state
 

@@ -100,9 +100,8 @@ def _refuse(image: Image) -> HttpResponse:
     """Return the answer for a file that no longer has its recorded hash. Browsers do not store it."""
     response = HttpResponse(
         _(
-            "The stored file of this image was changed: it does not have its recorded hash any more. It is "
-            "not shown, and "
-            "the activity log says so. Restore the file from a backup."
+            "The stored file of this image was changed: its hash differs from the record. It is not "
+            "shown, and the audit log records this. Restore the file from a backup."
         ),
         content_type="text/plain; charset=utf-8",
         status=409,

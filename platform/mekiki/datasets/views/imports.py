@@ -160,5 +160,5 @@ def import_discard(request: UserRequest, slug: str, pk: int) -> HttpResponse:
     services.discard_import(batch=batch, user=request.user)
     if "application/json" in request.headers.get("Accept", ""):
         return JsonResponse({})
-    messages.success(request, _("The import was given up. Images stored before are kept."))
+    messages.success(request, _("The import was cancelled. Images stored before are kept."))
     return redirect("import", slug)

@@ -38,8 +38,8 @@ def window(request: UserRequest, slug: str, pk: int) -> HttpResponse:
             messages.success(
                 request,
                 _(
-                    "The pictures are made again, then the embeddings. The page “Activity” shows how far it "
-                    "is."
+                    "The pictures are created again, then the embeddings. The page “Activity” shows "
+                    "the progress."
                 ),
             )
             return redirect("dataset-settings", slug)
@@ -69,6 +69,6 @@ def rebuild(request: UserRequest, slug: str) -> HttpResponse:
     services.rebuild_old_pictures(dataset=dataset_for(request.user, slug, Role.ADMIN), user=request.user)
     messages.success(
         request,
-        _("The pictures are made again, then the embeddings. The page “Activity” shows how far it is."),
+        _("The pictures are created again, then the embeddings. The page “Activity” shows the progress."),
     )
     return redirect("dataset-settings", slug)

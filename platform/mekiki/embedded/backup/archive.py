@@ -186,9 +186,11 @@ class Reader:
             name = os.fsdecode(raw.rstrip(b"\0"))
             info = self._header()
         if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
-            raise damaged(_("%(name)s is no ordinary file") % {"name": shown(name)})
+            raise damaged(_("%(name)s is not a regular file") % {"name": shown(name)})
         if not allowed(name):
-            raise damaged(_("it holds a file that no backup has: %(name)s") % {"name": shown(name)})
+            raise damaged(
+                _("it holds a file that does not belong to a backup: %(name)s") % {"name": shown(name)}
+            )
         if not 0 <= info.size <= self._size - self._file.tell():
             raise damaged(_("it ends in the middle of %(name)s") % {"name": shown(name)})
         return Entry(name, info.size, self._file.read)
@@ -216,7 +218,7 @@ class Reader:
             raise damaged(_("files of its list are missing"))
         expected = bytes(-sums.size % _BLOCK) + 2 * _END
         if self._file.read(len(expected) + 1) != expected:
-            raise damaged(_("its end is not as it was written"))
+            raise damaged(_("the end of the file was changed"))
 
 
 def allowed(name: str) -> bool:

@@ -133,7 +133,7 @@ def _free_name(target: Path, home: Path) -> Path:
     folder = target.parent.resolve()
     if any(folder.is_relative_to(home / name) for name in archive.FOLDERS):
         raise UnusableFileError(
-            _("%(path)s lies in a folder that the backup holds. Choose a place outside it.")
+            _("%(path)s is inside a folder that the backup contains. Choose a place outside it.")
             % {"path": target}
         )
     return folder / target.name
@@ -204,7 +204,7 @@ def _walk(home: Path, folders: list[str], left_out: list[str]) -> Iterator[tuple
             if stat.S_ISDIR(state.st_mode):
                 waiting += sorted((f"{name}/{child.name}" for child in os.scandir(path)), reverse=True)
             elif not stat.S_ISREG(state.st_mode):
-                left_out.append(_("%(name)s: a link or no ordinary file") % {"name": name})
+                left_out.append(_("%(name)s: a link, or not a regular file") % {"name": name})
             elif not DRAFT.match(path.name):
                 yield name, path, state
         except FileNotFoundError:

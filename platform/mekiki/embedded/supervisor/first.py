@@ -54,8 +54,9 @@ def _check_role(console: Console, *, separate: bool) -> None:
         )
         raise PlainError(text % {"why": why})
     text = _(
-        "One database role does everything: %(why)s. Whoever gets hold of the application's connection can "
-        "change what was recorded. Separate the roles: docs/how-to/database-roles.md"
+        "The application uses one database role for everything: %(why)s. A person who gets the "
+        "application's connection can change the records. Separate the roles: "
+        "docs/how-to/database-roles.md"
     )
     console.warn(text % {"why": why})
 
@@ -103,8 +104,8 @@ def signing_key(console: Console) -> None:
 def root_warning() -> str:
     """Return the warning for a platform that is started as root."""
     return _(
-        "Mekiki runs as root. A mistake in it or in a file that somebody uploads could then change anything "
-        "on this machine. Run it as a user of its own: docs/how-to/install.md, “As root”."
+        "Mekiki runs as root. An error in Mekiki, or a file that somebody uploads, could then change "
+        "anything on this machine. Run it as a separate user: docs/how-to/install.md, “As root”."
     )
 
 
@@ -127,8 +128,8 @@ def first_admin(console: Console, password: str) -> None:
     if made:
         console.secret(
             _(
-                "First admin: name “%(name)s”, password “%(password)s”. It is shown this once; change it in "
-                "your account."
+                "First admin: name “%(name)s”, password “%(password)s”. The password is shown only "
+                "once; change it on your account page."
             )
             % {"name": name, "password": password}
         )

@@ -225,14 +225,14 @@ def prune(keep: int = KEEP) -> int:
 def _sentence(problem: Problem, detail: dict[str, Any]) -> str:
     match problem:
         case Problem.EMPTY:
-            return _("There is nothing to search for in this text. Write what should be seen in the images.")
+            return _("This text contains no word to search for. Describe what the images should show.")
         case Problem.LONG:
             return _("This text is too long to search for: at most %(most)d characters fit. Shorten it.") % {
                 "most": MAX_TEXT
             }
         case Problem.TOO_LONG:
             return _(
-                "The encoder cannot read this text to its end: it has %(count)s tokens, and %(most)s fit. "
+                "The encoder cannot read the whole text: it has %(count)s tokens, and %(most)s fit. "
                 "Nothing was searched for. Shorten it."
             ) % {"count": detail.get("count", "?"), "most": detail.get("most", "?")}
         case Problem.NOT_LOADED:
@@ -243,15 +243,16 @@ def _sentence(problem: Problem, detail: dict[str, Any]) -> str:
             ) % {"reason": detail.get("reason", "?")}
         case Problem.OTHER_WEIGHTS:
             return _(
-                "The encoder's weights on the worker are not those that the images were embedded with, so "
-                "texts and images cannot be compared. The images are being embedded anew; texts can be "
-                "searched for when that is done."
+                "The encoder's weights on the worker differ from the weights that embedded the "
+                "images, so texts and images cannot be compared. The images are being embedded "
+                "again; after that you can search by text."
             )
         case Problem.OTHER_VECTORS:
             return _(
-                "The search worker computes other vectors from the same weights than those on record, so "
-                "texts and images cannot be compared. The gallery and its filters work, and so does “More "
-                "like this”. Tell the person who runs this installation: the page of the encoder says more."
+                "The search worker computes different vectors from the same weights than recorded, "
+                "so texts and images cannot be compared. The gallery, its filters and “More like "
+                "this” work. Tell the person who runs this installation; the page of the encoder "
+                "shows details."
             )
         case Problem.BUSY:
             return _("Too many searches wait for an answer. Wait a moment, then search again.")

@@ -39,8 +39,8 @@ def promotion_obstacle(dataset: Dataset, head: Head) -> str:
     unknown = [name for label_id, name in wanted.items() if label_id not in head.label_ids]
     if unknown:
         return _(
-            "This head does not know the label %(names)s, which was added after it was made. "
-            "Retrain to get a head that does."
+            "This head was created before the label %(names)s was added and cannot predict it. "
+            "Retrain to get a new head."
         ) % {"names": _listed(unknown)}
     gone = [label_id for label_id in head.label_ids if label_id not in wanted]
     if gone:
@@ -78,7 +78,9 @@ def use_head(*, dataset: Dataset, head: Head, user: Any) -> Job:
     if why := promotion_obstacle(dataset, head):
         raise ValidationError(why)
     if Job.objects.filter(key=job_key(dataset), state__in=ACTIVE_STATES).exists():
-        raise ValidationError(_("A head is being put in use already. Wait until that has ended, or stop it."))
+        raise ValidationError(
+            _("Another head is already being promoted. Wait until that has ended, or stop it.")
+        )
     record(
         kind="head.chosen",
         actor=user,

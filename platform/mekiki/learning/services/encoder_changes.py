@@ -95,7 +95,7 @@ def request_change(*, dataset: Dataset, name: str, user: Any = None) -> EncoderC
     open_one = EncoderChange.objects.filter(dataset=row, state__in=EncoderChange.OPEN).first()
     if open_one is not None:
         raise ValidationError(
-            _("The change to %(name)s is not finished. Switch over to it or give it up first.")
+            _("The change to %(name)s is not finished. Switch over to it or cancel it first.")
             % {"name": open_one.to_name},
             code="change_open",
         )
@@ -136,7 +136,7 @@ def _give_job(change: EncoderChange, act: str, user: Any) -> None:
     )
     if change.job.cancel_requested:  # a step that was stopped has come to rest, and its job is just ending
         raise ValidationError(
-            _("The step before is just being stopped. Try again in a moment."), code="still_ending"
+            _("The previous step is being stopped. Try again in a moment."), code="still_ending"
         )
     change.save(update_fields=["job"])
 
@@ -186,14 +186,14 @@ def take_back_obstacle(change: EncoderChange) -> str:
     dataset = change.dataset
     in_use = encoder_in_use(dataset)
     if change.state != S.SWITCHED or (in_use is not None and in_use.pk != change.to_encoder_id):
-        return _("Only the change that brought the encoder in use can be taken back.")
+        return _("Only the change that introduced the encoder in use can be reverted.")
     if EncoderChange.objects.filter(dataset=dataset, state__in=EncoderChange.OPEN).exists():
-        return _("Another change of the encoder is not finished. Switch over to it or give it up first.")
+        return _("Another change of the encoder is not finished. Switch over to it or cancel it first.")
     if removal_active(dataset):
         return _("Embeddings of this dataset are being removed. Wait until that has ended.")
     if change.from_encoder is not None and not has_embeddings(dataset, change.from_encoder):
         return _(
-            "The embeddings by the encoder before were removed. Change to it anew: it is prepared once more."
+            "The embeddings by the previous encoder were removed. Prepare the change to this encoder again."
         )
     return ""
 

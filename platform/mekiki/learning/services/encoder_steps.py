@@ -58,7 +58,7 @@ def resume_change(*, job: Job) -> EncoderChange | None:
         .first()
     )
     if change is None:
-        raise ValidationError(gettext_lazy("This change of the encoder does not exist (any more)."))
+        raise ValidationError(gettext_lazy("This change of the encoder does not exist."))
     allowed, acting, _resting = TRANSITIONS[job.payload["act"]]
     if change.state in allowed:
         others = EncoderChange.objects.filter(dataset=dataset, state__in=EncoderChange.OPEN).exclude(
@@ -66,7 +66,9 @@ def resume_change(*, job: Job) -> EncoderChange | None:
         )
         if others.exists():
             raise ValidationError(
-                gettext_lazy("Another change of the encoder was begun meanwhile. Nothing was changed.")
+                gettext_lazy(
+                    "Another change of the encoder was started in the meantime. Nothing was changed."
+                )
             )
         change.state, change.ended_at, change.error, change.error_code = acting, None, "", ""
         change.error_texts = {}
@@ -153,7 +155,9 @@ def switch_over(*, change: EncoderChange, head: Head | None, user: Any) -> None:
     if row.state in {S.SWITCHED, S.TAKEN_BACK}:
         return
     if row.state not in {S.SWITCHING, S.TAKING_BACK}:
-        raise ValidationError(gettext_lazy("The change was stopped meanwhile. The encoder in use stays."))
+        raise ValidationError(
+            gettext_lazy("The change was stopped in the meantime. The encoder in use stays.")
+        )
     back = row.state == S.TAKING_BACK
     before = champion(dataset)
     dataset.encoder_name = row.from_name if back else row.to_name

@@ -30,7 +30,7 @@ def removal_obstacle(dataset: Dataset, encoder: Encoder) -> str:
         return _("This encoder is in use. Predictions and search need its embeddings.")
     for change in EncoderChange.objects.filter(dataset=dataset, state__in=EncoderChange.OPEN):
         if encoder.pk in {change.from_encoder_id, change.to_encoder_id} or change.to_encoder_id is None:
-            return _("A change of the encoder is not finished. Switch over to it or give it up first.")
+            return _("A change of the encoder is not finished. Switch over to it or cancel it first.")
     return ""
 
 

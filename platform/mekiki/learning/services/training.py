@@ -40,8 +40,8 @@ def request_training(*, dataset: Dataset, trigger: str, user: Any = None) -> Tra
     if not can_learn(dataset):
         raise ValidationError(
             _(
-                "There is nothing to learn from yet: no image outside the audit sample has a label. Nothing "
-                "was started; review some images first."
+                "Training is not possible yet: no image outside the audit sample has a label. "
+                "Nothing was started; review some images first."
             ),
             code="nothing_confirmed",
         )

@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('audit', '0001_initial'),
-        ('datasets', '0015_audit_share_changes'),
+        ('datasets', '0016_audit_share_changes'),
         ('review', '0009_overlap'),
     ]
 

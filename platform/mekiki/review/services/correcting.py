@@ -47,14 +47,14 @@ def _lock(dataset: Any, image_id: int) -> tuple[Image, ConfirmedLabel]:
     if current is None:
         raise ReviewError(
             "no_label",
-            _("This image has no confirmed label. Nothing was changed; it is judged in the review."),
+            _("This image has no confirmed label. Nothing was changed; judge it in the review."),
         )
     if hidden_ids(dataset, [image.pk]):
         raise ReviewError(
             "blind",
             _(
-                "This image waits to be judged without seeing a prediction. Nothing was changed; "
-                "it is judged in the review."
+                "This image must be judged without seeing a prediction. Nothing was changed; judge "
+                "it in the review."
             ),
         )
     return image, current
@@ -90,7 +90,10 @@ def correct_label(
         if before.image_id != image_id or before.label_id != label_id:
             raise ReviewError(
                 "key_used",
-                _("This answer carries the key of an earlier one. The earlier answer is kept; answer again."),
+                _(
+                    "This answer has the same key as an earlier answer. The earlier answer is kept; "
+                    "answer again."
+                ),
             )
         before.duplicate = True
         return before
@@ -116,8 +119,8 @@ def correct_label(
         raise ReviewError(
             "prediction_replaced",
             _(
-                "The prediction on this page has been replaced meanwhile. Nothing was changed; look at the "
-                "new one."
+                "The prediction on this page was replaced in the meantime. Nothing was changed; look "
+                "at the new prediction."
             ),
         )
     decision = Decision.objects.create(

@@ -62,7 +62,10 @@ def answer(
         if before.dataset_id != dataset.pk or before.item_id != item_id:
             raise ReviewError(
                 "key_used",
-                _("This answer carries the key of an earlier one. The earlier answer is kept; answer again."),
+                _(
+                    "This answer has the same key as an earlier answer. The earlier answer is kept; "
+                    "answer again."
+                ),
             )
         before.duplicate = True
         return before
@@ -82,7 +85,7 @@ def answer(
     if lease is None:
         raise UnknownHereError(
             "unknown_lease",
-            _("You do not hold this image. Nothing was recorded; the next image is on its way."),
+            _("This image is no longer leased to you. Nothing was recorded; the next image is loading."),
         )
     kind, label_id = _checked_against(dataset, lease.shown, kind, label_id)
     now = clock.now()
@@ -153,7 +156,10 @@ def _checked_against(
         if label_id is not None and label_id != predicted:
             raise ReviewError(
                 "not_what_was_shown",
-                _("The label sent is not the one that was shown. Nothing was recorded; answer again."),
+                _(
+                    "The label in the request differs from the label that was shown. Nothing was "
+                    "recorded; answer again."
+                ),
             )
         label_id = predicted
     if label_id is None:

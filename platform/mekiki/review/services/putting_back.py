@@ -27,7 +27,7 @@ def put_back(*, dataset: Any, user: Any, flag_id: int) -> QueueItem:
     undone or if the image has all decisions that its overlap requires.
     """
     if not at_least(role_in(user, dataset), Role.ADMIN):
-        raise PermissionDenied(_("Only an admin of this dataset can put a flagged image back."))
+        raise PermissionDenied(_("Only an admin of this dataset can return a flagged image to the queue."))
     lock_reviewer(user.pk)
     flags = Decision.objects.filter(dataset=dataset, kind=Decision.Kind.FLAG)
     flag = flags.filter(pk=flag_id, item__isnull=False).first()
@@ -36,10 +36,10 @@ def put_back(*, dataset: Any, user: Any, flag_id: int) -> QueueItem:
     item = lock_item(dataset, flag.item_id)
     standing = list(flags.filter(item=item, superseded_by__isnull=True).order_by("pk"))
     if flag not in standing:
-        raise ReviewError("not_flagged", _("This flag has been taken back already. Nothing was changed."))
+        raise ReviewError("not_flagged", _("This flag was already undone. Nothing was changed."))
     if len(first_by_reviewer(effective_decisions(item=item))) >= item.overlap:
         raise ReviewError(
-            "answered", _("Others have answered this image already. Its label stays, and so does the flag.")
+            "answered", _("Others have already answered this image. The label and the flag stay.")
         )
     for one in standing:
         decision = Decision.objects.create(

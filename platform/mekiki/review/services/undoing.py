@@ -31,7 +31,7 @@ def undo(*, dataset: Any, user: Any, client_key: UUID) -> Decision:
         if before.kind != Decision.Kind.UNDO or before.dataset_id != dataset.pk:
             raise ReviewError(
                 "key_used",
-                _("This undo carries the key of an earlier answer. That answer is kept; undo again."),
+                _("This undo has the same key as an earlier answer. The earlier answer is kept; undo again."),
             )
         before.duplicate = True
         return before
@@ -42,7 +42,7 @@ def undo(*, dataset: Any, user: Any, client_key: UUID) -> Decision:
     if Decision.objects.filter(supersedes=target).exists():  # It was undone while we waited for the lock.
         raise ReviewError(
             "nothing_to_undo",
-            _("An admin has put this image back into the queue meanwhile. There is nothing to undo."),
+            _("An admin has returned this image to the queue in the meantime. There is nothing to undo."),
         )
     decision = Decision.objects.create(
         dataset=dataset,

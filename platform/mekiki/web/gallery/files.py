@@ -21,9 +21,9 @@ def original(request: UserRequest, slug: str, sha256: str) -> HttpResponseBase:
     if hidden_ids(image.dataset, [image.pk]):
         raise PermissionDenied(
             _(
-                "This image belongs to the audit sample and has not been judged yet. Its file is kept; it "
-                "can be downloaded once the image has been judged, because its name and content could give "
-                "the label away."
+                "This image belongs to the audit sample and has not been judged yet. Its file is "
+                "kept. You can download it once the image has been judged, because its name and "
+                "content could reveal the label."
             )
         )
     return datasets.original(request, image)

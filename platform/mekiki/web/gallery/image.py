@@ -127,7 +127,7 @@ def take_back(request: UserRequest, slug: str, sha256: str) -> HttpResponse:
 
     def act(picture: Image) -> str:
         services.take_back_correction(dataset=picture.dataset, user=request.user, image_id=picture.pk)
-        return _("The correction is undone. The label before it is back.")
+        return _("The correction is undone. The previous label is restored.")
 
     return _act(request, slug, sha256, act)
 
@@ -138,8 +138,6 @@ def ask_again(request: UserRequest, slug: str, sha256: str) -> HttpResponse:
 
     def act(picture: Image) -> str:
         services.ask_again(dataset=picture.dataset, user=request.user, image_id=picture.pk)
-        return _(
-            "The image waits for a reviewer again, before all others. Its label stays until the new answer."
-        )
+        return _("The image was returned to the start of the queue. Its label stays until the new answer.")
 
     return _act(request, slug, sha256, act)

@@ -40,8 +40,8 @@ def choice_of(head: Head) -> Choice:
 def _sentence(head: Head, kinds: dict[str, Any]) -> str:
     if not head.is_trained:
         return _(
-            "It uses the prompts alone: there was no confirmed label to learn from. Review some images, "
-            "then retrain."
+            "It uses the prompts alone: there was no confirmed label for training. Review some "
+            "images, then retrain."
         )
     code = (head.metrics.get("choice") or {}).get("code", "")
     kind = kinds.get(head.kind, head.kind)
@@ -93,7 +93,7 @@ def strengths_of(head: Head) -> Strengths | None:
     svg = charts.losses(
         rows,
         title=_("Log-loss against the strength of the prior"),
-        description=_("Lowest at %(best).2g; %(taken).2g was taken.")
+        description=_("Lowest at %(best).2g; %(taken).2g was chosen.")
         % {"best": best.strength, "taken": taken.strength},
         x_label=_("strength of the prior, λ₀; further right the prompts count more"),
     )

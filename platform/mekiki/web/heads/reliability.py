@@ -33,10 +33,10 @@ def reliability_of(cross: dict[str, Any]) -> Reliability | None:
     labels = sum(row["count"] for row in filled)
     svg = charts.reliability(
         [charts.Bin(**row) for row in filled],
-        title=_("Confidence and how often people say the same"),
+        title=_("Confidence, and share of images on which reviewers agree"),
         description=ngettext("From %(n)d reviewed label.", "From %(n)d reviewed labels.", labels)
         % {"n": labels},
         x_label=_("confidence; below, labels by confidence"),
-        y_label=_("share on which people say the same"),
+        y_label=_("share of images on which the reviewers agree"),
     )
     return Reliability(svg, rows, labels)

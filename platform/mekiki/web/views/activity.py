@@ -110,7 +110,7 @@ def cancel_job(request: UserRequest, slug: str, job_id: UUID) -> HttpResponse:
     if job.dataset_id != dataset.pk:
         raise Http404
     jobs.cancel(job=job, user=request.user)
-    messages.success(request, _("The job stops at its next step. What it has stored stays."))
+    messages.success(request, _("The job stops at its next step. Stored results stay."))
     return redirect("activity", slug)
 
 
@@ -131,5 +131,5 @@ def retry_job(request: UserRequest, slug: str, job_id: UUID) -> HttpResponse:
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:
-        messages.success(request, _("It is tried again. What the first attempt stored is used."))
+        messages.success(request, _("The job runs again. Results stored by the first attempt are used."))
     return redirect("activity", slug)

@@ -37,7 +37,9 @@ class TimeStampForm(forms.Form):
     roots = forms.FileField(
         label=gettext_lazy("Certificate of the authority (.pem)"),
         required=False,
-        help_text=gettext_lazy("Got from the authority itself. Without it, who signed is not checked."),
+        help_text=gettext_lazy(
+            "The certificate, obtained from the authority itself. Without it, the signer is not checked."
+        ),
     )
 
 
@@ -49,7 +51,9 @@ class RecipientsForm(forms.Form):
         required=False,
         max_length=6000,
         widget=forms.Textarea(attrs={"rows": 3}),
-        help_text=gettext_lazy("They get the head of the newest seal once a day. Empty: nobody."),
+        help_text=gettext_lazy(
+            "The head of the newest seal is sent to them once a day. Empty: it is not sent."
+        ),
     )
 
 
@@ -103,10 +107,10 @@ def ask(request: UserRequest) -> HttpResponse:
     act = {"seal": request_seal, "check": request_check}.get(request.POST.get("act", ""))
     require_platform_admin(request.user)
     if act is None:
-        messages.error(request, _("Nothing was asked for. Use the buttons of this page."))
+        messages.error(request, _("No action was requested. Use the buttons of this page."))
     else:
         act(user=request.user)
-        messages.success(request, _("Asked for. This page shows what comes of it."))
+        messages.success(request, _("Requested. This page shows the result."))
     return redirect("seals")
 
 

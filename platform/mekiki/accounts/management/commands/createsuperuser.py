@@ -14,7 +14,7 @@ class Command(BaseCommand):
     """A replacement for Django's command, which accepts weak passwords and records no event."""
 
     help = (
-        "Make an admin of the platform. The password is made, printed once, and must be changed "
+        "Create an admin of the platform. The password is generated, printed once, and must be changed "
         "at the first login."
     )
 

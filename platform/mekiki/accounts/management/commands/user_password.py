@@ -19,7 +19,7 @@ class Command(BaseCommand):
     It records an event in the audit log.
     """
 
-    help = "Make a new password for a user. It must be changed at the next login."
+    help = "Set a new password for a user. It must be changed at the next login."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Add the argument for the user."""

@@ -41,7 +41,7 @@ class Command(BaseCommand):
         parser.add_argument("slug", help="address of the dataset")
         parser.add_argument("path", help="folder, zip or image; the worker must be able to read it")
         parser.add_argument(
-            "--wait", action="store_true", help="show progress, and each file that was not taken"
+            "--wait", action="store_true", help="show progress, and each file that was not imported"
         )
         parser.add_argument(
             "--every-page",
@@ -73,7 +73,7 @@ class Command(BaseCommand):
             job = self._watch(job)
         except KeyboardInterrupt:
             self.stderr.write(
-                _("No longer watching; the import goes on. Its progress: /d/%(slug)s/activity/")
+                _("The command stops watching; the import continues. Its progress: /d/%(slug)s/activity/")
                 % {"slug": slug}
             )
             sys.exit(130)
@@ -119,7 +119,7 @@ class Command(BaseCommand):
         if as_json:
             sys.exit(PARTLY if batch.rejected or batch.partly else 0)
         self.stdout.write(
-            _("%(added)d added, %(duplicates)d duplicates, %(rejected)d not taken.")
+            _("%(added)d added, %(duplicates)d duplicates, %(rejected)d not imported.")
             % {"added": batch.added, "duplicates": batch.duplicates, "rejected": batch.rejected}
         )
         if batch.metadata_changed:

@@ -26,7 +26,7 @@ class Command(BaseCommand):
         """Add FILE, --key and --json."""
         parser.add_argument("file", type=Path, help="the zip of a label set")
         parser.add_argument(
-            "--key", type=Path, metavar="PEM", help="the public key it must be signed by, got from elsewhere"
+            "--key", type=Path, metavar="PEM", help="the public key it must be signed by, obtained elsewhere"
         )
         parser.add_argument("--json", action="store_true", help="print the result as JSON")
 

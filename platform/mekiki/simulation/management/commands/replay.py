@@ -24,8 +24,7 @@ class Command(BaseCommand):
 
     help = (
         "Run the whole loop on a folder of folders, with the folder names as the hidden truth and a "
-        "simulated "
-        "reviewer, and print the learning curve."
+        "simulated reviewer, and print the learning curve."
     )
     requires_system_checks: list[str] = []
 

@@ -25,7 +25,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('audit', '0001_initial'),
-        ('datasets', '0014_overlap'),
+        ('datasets', '0015_reword_choices'),
     ]
 
     operations = [

@@ -7,7 +7,7 @@ from django.db import migrations, models
 # The first report of each changed file, which an older version looked up in its events. The triggers come after it, so
 # that the rows keep the times of the events.
 FILL = """
-INSERT INTO datasets_changedfile (dataset_id, kind, object_id, expected, found, found_at)
+INSERT INTO datasets_changedfile (dataset_id, kind, object_id, expected, actual, noticed_at)
 SELECT d.id, e.kind, e.object_id, e.data ->> 'expected', e.data ->> 'found', e.at
 FROM audit_event e JOIN datasets_dataset d ON d.id = e.dataset_id
 WHERE e.kind IN ('image.file_changed', 'label_set.file_changed')
@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('audit', '0001_initial'),
-        ('datasets', '0015_audit_share_changes'),
+        ('datasets', '0016_audit_share_changes'),
     ]
 
     operations = [
@@ -32,12 +32,12 @@ class Migration(migrations.Migration):
                 ('kind', models.CharField(max_length=60)),
                 ('object_id', models.CharField(max_length=64)),
                 ('expected', models.CharField(max_length=64)),
-                ('found', models.CharField(max_length=64)),
-                ('found_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('actual', models.CharField(max_length=64)),
+                ('noticed_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='changed_files', to='datasets.dataset')),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('dataset', 'kind', 'object_id', 'found'), name='changed_file_reported_once'), models.CheckConstraint(condition=models.Q(('expected', models.F('found')), _negated=True), name='changed_file_has_another_hash')],
+                'constraints': [models.UniqueConstraint(fields=('dataset', 'kind', 'object_id', 'actual'), name='changed_file_reported_once'), models.CheckConstraint(condition=models.Q(('expected', models.F('actual')), _negated=True), name='changed_file_has_another_hash')],
             },
         ),
         migrations.RunSQL(FILL, migrations.RunSQL.noop),
@@ -51,6 +51,6 @@ class Migration(migrations.Migration):
         ),
         pgtrigger.migrations.AddTrigger(
             model_name='changedfile',
-            trigger=pgtrigger.compiler.Trigger(name='set_time', sql=pgtrigger.compiler.UpsertTriggerSql(func='NEW.found_at := pg_catalog.statement_timestamp(); RETURN NEW;', hash='a99d9fdbb1cb367c8fdc9872e06eee65ff82c2cf', operation='INSERT', pgid='pgtrigger_set_time_50edf', table='datasets_changedfile', when='BEFORE')),
+            trigger=pgtrigger.compiler.Trigger(name='set_time', sql=pgtrigger.compiler.UpsertTriggerSql(func='NEW.noticed_at := pg_catalog.statement_timestamp(); RETURN NEW;', hash='369458740efcdeacaa649948e25d84edcf51d95e', operation='INSERT', pgid='pgtrigger_set_time_50edf', table='datasets_changedfile', when='BEFORE')),
         ),
     ]

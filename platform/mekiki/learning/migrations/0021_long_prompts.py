@@ -38,7 +38,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('jobs', '0013_number'),
         ('labeling', '0006_first_guideline_versions'),
-        ('learning', '0019_kinds_in_plain_words'),
+        ('learning', '0020_reword_choices'),
     ]
 
     operations = [

@@ -21,8 +21,8 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('audit', '0001_initial'),
-        ('datasets', '0016_changed_files'),
-        ('learning', '0020_long_prompts'),
+        ('datasets', '0017_changed_files'),
+        ('learning', '0021_long_prompts'),
     ]
 
     operations = [
