@@ -143,7 +143,10 @@ def test_deactivated_users_are_out_at_once_and_stay_in_the_records(boss: User, c
 
 
 def test_datasets_that_lose_their_last_admin_are_named(boss: User, client: Client) -> None:
-    """A user who leaves must be locked out at once, so nothing refuses it. Admins of the platform can help."""
+    """A user who leaves must be locked out at once, so nothing refuses it.
+
+    Admins of the platform can help.
+    """
     hana, mika = factories.UserFactory(username="hana"), factories.UserFactory(username="mika")
     for name, others in (("Alone", {}), ("Shared", {mika: Role.ADMIN}), ("Reviewed", {mika: Role.REVIEWER})):
         dataset = factories.DatasetFactory(name=name)

@@ -1,6 +1,7 @@
 """Every service that a user can trigger checks the permission of this user itself.
 
-Services are the public functions of services modules, and of modules that pages, API and commands call to write.
+Services are the public functions of services modules, and of modules that pages, API and commands call to
+write.
 """
 
 import ast

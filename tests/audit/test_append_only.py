@@ -16,7 +16,9 @@ from django.utils import timezone
 from mekiki.audit.models import Event, SigningKey
 from mekiki.audit.services import record
 from mekiki.audit.triggers import APPEND_ONLY, NO_DELETE
-from mekiki.review.models import Decision
+from mekiki.datasets.models import AuditShareChange, ChangedFile
+from mekiki.learning.models import EmbeddingRemoval
+from mekiki.review.models import AuditRetirement, Decision
 from tests import factories
 from tests.roles import as_owner, made_at
 
@@ -29,16 +31,20 @@ EVIDENCE = {
     "audit_sealleaves": "the hashes of the sealed rows",
     "audit_sealtimestamp": "when an authority saw a seal",
     "audit_signingkey": "which keys signed",
+    "datasets_auditsharechange": "which images belong to the audit reserve",
+    "datasets_changedfile": "which stored files had another hash",
     "datasets_datasetaddress": "which dataset an address belongs to",
     "exports_labelsetentry": "the labels of a label set",
     "labeling_guidelineversion": "which guideline of a label reviewers were shown, and when",
     "labeling_prompt": "the prompts a head was made from",
     "labeling_promptset": "their versions",
+    "learning_embeddingremoval": "which heads cannot be repeated from the same vectors",
     "learning_encoder": "which weights made an embedding",
     "learning_encoderprobe": "what these weights compute",
     "learning_evaluation": "the accuracy that was stated",
     "learning_head": "the head behind a prediction",
     "learning_headtraininglabel": "what it was trained on",
+    "review_auditretirement": "which audited labels heads were trained on",
     "review_decision": "what people answered",
 }
 # Rows that stay. Some of their columns are fixed from the start or from a certain moment.
@@ -55,7 +61,8 @@ MUTABLE = {
     "datasets_importbatch", "datasets_importproblem", "datasets_pixelwindow", "datasets_platformquota",
     "jobs_job",
     "labeling_label", "learning_champion", "learning_embedding", "learning_embeddingchange",
-    "learning_encoderchange", "learning_encodingproblem", "learning_prediction", "learning_textembedding",
+    "learning_encoderchange", "learning_encodingproblem", "learning_longprompt", "learning_prediction",
+    "learning_textembedding",
     "learning_trainingrun", "learning_workerdifference", "learning_workerreport", "review_confirmedlabel",
     "jobs_inhand",
     "review_lease",
@@ -128,6 +135,10 @@ def rows(signing_key: Any) -> None:
     EncoderProbe.objects.create(
         encoder=judged.head.encoder, version=1, vectors=b"", host="here", processor="x"
     )
+    AuditShareChange.objects.create(dataset=judged.dataset, before=0.1, after=0.2)
+    AuditRetirement.objects.create(dataset=judged.dataset, labels=1)
+    ChangedFile.objects.create(dataset=judged.dataset, kind="k", object_id="o", expected="a", actual="b")
+    EmbeddingRemoval.objects.create(dataset=judged.dataset, encoder=judged.head.encoder, removed=1)
     assert seal_new_rows().rows
     SealTimeStamp.objects.create(
         seal=Seal.objects.first(), reply=b"", authority="nobody", stamped_at=timezone.now()
@@ -222,14 +233,18 @@ DATED = {
     "audit_event": "at",
     "audit_sealtimestamp": "at",
     "audit_signingkey": "at",
+    "datasets_auditsharechange": "changed_at",
+    "datasets_changedfile": "noticed_at",
     "datasets_datasetaddress": "created_at",
     "exports_labelset": "created_at",
     "labeling_guidelineversion": "created_at",
     "labeling_promptset": "created_at",
+    "learning_embeddingremoval": "removed_at",
     "learning_encoder": "created_at",
     "learning_encoderprobe": "created_at",
     "learning_evaluation": "created_at",
     "learning_head": "created_at",
+    "review_auditretirement": "retired_at",
     "review_decision": "created_at",
 }
 
@@ -239,6 +254,18 @@ def test_the_database_sets_the_times() -> None:
     long_ago, ahead = datetime(2001, 1, 1, tzinfo=UTC), datetime(2101, 1, 1, tzinfo=UTC)
     makers: dict[str, Callable[..., object]] = {
         "audit_event": lambda **time: Event.objects.create(kind="test.happened", **time),
+        "datasets_auditsharechange": lambda **time: AuditShareChange.objects.create(
+            dataset=factories.DatasetFactory(), before=0.1, after=0.2, **time
+        ),
+        "datasets_changedfile": lambda **time: ChangedFile.objects.create(
+            dataset=factories.DatasetFactory(), kind="k", object_id="o", expected="a", actual="b", **time
+        ),
+        "learning_embeddingremoval": lambda **time: EmbeddingRemoval.objects.create(
+            dataset=factories.DatasetFactory(), encoder=factories.EncoderFactory(), removed=1, **time
+        ),
+        "review_auditretirement": lambda **time: AuditRetirement.objects.create(
+            dataset=factories.DatasetFactory(), labels=1, **time
+        ),
         "audit_signingkey": lambda **time: SigningKey.objects.create(
             fingerprint=uuid4().hex, act="made", **time
         ),

@@ -13,10 +13,11 @@ from django.db import connection, transaction
 from mekiki.audit import merkle
 from mekiki.audit.models import Event, Seal, SealLeaves
 from mekiki.audit.sealed_tables import EVENTS, sealed_tables
-from mekiki.audit.sealing import anything_to_seal, facts_of, seal_new_rows
+from mekiki.audit.sealing import anything_to_seal, facts_of, seal_new_rows, unsealed_count
 from mekiki.audit.services import record
 from mekiki.audit.verification import check_database
-from mekiki.review.models import Decision
+from mekiki.datasets.models import AuditShareChange
+from mekiki.review.models import AuditRetirement, Decision
 from tests import factories
 from tests.roles import as_owner
 
@@ -49,8 +50,9 @@ def sealed() -> list[int]:
 
 def test_seals_cover_every_row_once_and_follow_each_other(sealed: list[int]) -> None:
     assert not anything_to_seal() and seal_new_rows().seals == []
+    assert unsealed_count() == 0
     record(kind="test.happened", data={"later": 1})
-    assert anything_to_seal()
+    assert anything_to_seal() and unsealed_count() == 1
     done = seal_new_rows()
     assert (done.rows, len(done.seals)) == (1, 1)
     seals = list(Seal.objects.order_by("number"))
@@ -80,8 +82,13 @@ def test_events_of_sealing_itself_ask_for_no_seal(sealed: list[int]) -> None:
 
 @pytest.mark.parametrize("table", sealed_tables(), ids=lambda table: table.name)
 def test_each_column_is_in_the_record(table: Any) -> None:
-    model = {"events": Event, "decisions": Decision}[table.name]
-    columns = {field.column for field in model._meta.concrete_fields} - {"note"}  # its hash is in the seal
+    model = {
+        "events": Event,
+        "decisions": Decision,
+        "audit_share_changes": AuditShareChange,
+        "audit_retirements": AuditRetirement,
+    }[table.name]
+    columns = {field.column for field in model._meta.concrete_fields} - {"note"}  # its hash is there
     assert columns <= set(table.columns)
 
 
@@ -109,6 +116,22 @@ def test_a_changed_decision_is_named(sealed: list[int], change: str) -> None:
     with owner_of_the_database() as execute:
         execute(f"UPDATE review_decision SET {change}")
     assert findings() == [("row_changed", str(decision.pk))]
+
+
+def test_the_rows_that_decide_about_the_audit_sample_are_sealed() -> None:
+    dataset = factories.DatasetFactory()
+    share = AuditShareChange.objects.create(dataset=dataset, before=0.1, after=0.5)
+    retired = AuditRetirement.objects.create(dataset=dataset, labels=3)
+    seal_new_rows()
+    assert findings() == []
+    with owner_of_the_database() as execute:
+        execute("UPDATE datasets_auditsharechange SET before = 0.4")
+        execute("DELETE FROM review_auditretirement")
+    found = [(f.code, f.detail["table"], f.detail["id"]) for f in check_database().findings]
+    assert sorted(found) == [
+        ("row_changed", "audit_share_changes", str(share.pk)),
+        ("row_removed", "audit_retirements", str(retired.pk)),
+    ]
 
 
 def test_an_image_put_in_place_of_another_is_named(sealed: list[int]) -> None:

@@ -20,6 +20,7 @@ from mekiki.audit.private_key import make_first_key
 from mekiki.audit.sealing import seal_new_rows
 from mekiki.audit.services import record
 from mekiki.jobs.models import Job, Kind, State
+from mekiki.learning.selectors import verification_key
 from mekiki.web.messages import EVENTS
 from tests.factories import (
     ChampionFactory,
@@ -326,7 +327,9 @@ def test_the_page_of_a_head_with_everything_on_it_is_sound(page: Page, live_serv
     }
     ended = {"state": State.SUCCEEDED, "finished_at": full_head.created_at, "created_by": admin}
     result = {**facts, "outcome": "different", "computed": "f" * 64}
-    JobFactory(dataset=dataset, kind=Kind.VERIFY_HEAD, payload={"head": full_head.pk}, result=result, **ended)
+    JobFactory(
+        dataset=dataset, kind=Kind.VERIFY_HEAD, key=verification_key(full_head), result=result, **ended
+    )
     many = DatasetFactory(slug="many", admin=admin)
     for number in range(80):
         LabelFactory(dataset=many, name=f"ラベル {number} of a long name")

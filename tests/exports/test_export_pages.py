@@ -11,6 +11,7 @@ from django.urls import reverse
 from mekiki.audit import signing
 from mekiki.audit.models import Event
 from mekiki.audit.private_key import SigningKeyError
+from mekiki.datasets.models import ChangedFile
 from mekiki.exports import selectors
 from mekiki.exports.models import LabelSet
 from mekiki.exports.services import freeze
@@ -102,6 +103,8 @@ def test_a_changed_file_is_refused_and_reported(judged: Judged, frozen: LabelSet
     assert client.head(url).status_code == 302
     event = Event.objects.get(kind="label_set.file_changed")
     assert event.data["expected"] == frozen.sha256 and event.object_id == "v1"
+    row = ChangedFile.objects.get()
+    assert (row.object_id, row.expected, row.actual) == ("v1", frozen.sha256, event.data["found"])
     assert Event.objects.filter(kind="label_set.downloaded").count() == 1
     path_of(frozen).write_bytes(good)
     assert client.get(url).status_code == 200

@@ -6,11 +6,12 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from mekiki.jobs.models import Job, Kind, State
+from mekiki.jobs.models import Job
 from mekiki.labeling import services
 from mekiki.labeling.models import Label
 from mekiki.labeling.selectors import active_labels, current_prompt_set, prompts_of
-from tests.factories import DatasetFactory, JobFactory, UserFactory
+from mekiki.learning.models import LongPrompt
+from tests.factories import ChampionFactory, DatasetFactory, EncoderFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -134,14 +135,13 @@ def test_truncated_prompts_are_reported(dataset: Any, people: dict[str, Any]) ->
     services.set_schema(
         dataset=dataset, labels=[{"name": "good", "prompts": ["a long story"]}], user=people["admin"]
     )
-    JobFactory(
-        dataset=dataset,
-        kind=Kind.PREDICT,
-        state=State.SUCCEEDED,
-        result={"prompt_set": 1, "long_prompts": [{"label": "good", "prompt": "a long story"}]},
-    )
+    prompt_set = current_prompt_set(dataset)
+    head = ChampionFactory(head__dataset=dataset, head__prompt_set=prompt_set).head
+    LongPrompt.objects.create(encoder=head.encoder, prompt=prompt_set.prompts.get(), tokens=9, context=5)
+    LongPrompt.objects.create(encoder=EncoderFactory(), prompt=prompt_set.prompts.get(), tokens=9, context=6)
     text = as_(people["admin"]).get(reverse("labels", args=["parts"])).content.decode()
     assert "reads only the beginning of these prompts" in text
+    assert "9 tokens, 5 are read" in text and "6 are read" not in text
     services.set_schema(
         dataset=dataset, labels=[{"name": "good", "prompts": ["short"]}], user=people["admin"]
     )

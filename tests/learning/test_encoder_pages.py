@@ -12,8 +12,9 @@ from django.urls import reverse
 from mekiki.audit.models import Event
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Job, Kind, State
+from mekiki.labeling.models import Prompt, PromptSet
 from mekiki.learning.encoder_names import checked_encoder, folder_names
-from mekiki.learning.models import Embedding, EncoderChange
+from mekiki.learning.models import Embedding, EncoderChange, LongPrompt
 from mekiki.learning.selectors import encoder_in_use
 from mekiki.learning.services import (
     cancel_change,
@@ -85,7 +86,6 @@ def ready(dataset: Dataset, user: Any) -> EncoderChange:
             "embed_seconds": 3.2,
             "context_length": 77,
             "unreadable": 0,
-            "long_prompts": [{"label": "=傷", "prompt": "<b>long</b>", "tokens": 92, "context": 77}],
         },
         comparison={
             "old_head": 1,
@@ -112,6 +112,11 @@ def ready(dataset: Dataset, user: Any) -> EncoderChange:
             },
         },
     )
+    label = LabelFactory(dataset=dataset, name="=傷")
+    with transaction.atomic():
+        prompts = PromptSet.objects.create(dataset=dataset, version=9, digest="9")
+        prompt = Prompt.objects.create(prompt_set=prompts, label=label, text="<b>long</b>", position=1)
+    LongPrompt.objects.create(encoder=head.encoder, prompt=prompt, tokens=92, context=77)
     change.refresh_from_db()
     return change
 
@@ -299,8 +304,6 @@ def test_encoder_order_follows_worker_reports_and_prompts(dataset: Dataset, peop
     assert "NVIDIA L4" in as_(people["admin"]).get(url).content.decode()
     with as_owner(triggers=False):
         PromptSetFactory(dataset=dataset).prompts.all().delete()
-    from mekiki.labeling.models import Prompt, PromptSet
-
     Prompt.objects.create(
         prompt_set=PromptSet.objects.get(version=2), label=dataset.labels.get(), text="表面の傷", position=1
     )

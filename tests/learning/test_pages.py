@@ -10,6 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from mekiki.audit.models import Event
 from mekiki.datasets.forms import SettingsForm
 from mekiki.learning import selectors
 from mekiki.learning.forms import ScheduleForm
@@ -224,6 +225,17 @@ def test_invalid_schedule_is_reported_next_to_its_field(dataset: Any, people: di
         assert reply.status_code == 422 and says in reply.content.decode(), says
     dataset.refresh_from_db()
     assert selectors.schedule_of(dataset) is None and dataset.retrain_every == 50
+
+
+def test_a_schedule_is_saved_as_a_whole_or_not_at_all(dataset: Any, people: dict[str, Any]) -> None:
+    # A setting that a newer version no longer accepts makes the second half of the form fail.
+    type(dataset).objects.filter(pk=dataset.pk).update(acquisition="gone")
+    sent = {"retrain_every": "25", "mode": "daily", "at": "06:30"}
+    reply = as_(people["admin"]).post(reverse("schedule", args=["parts"]), sent)
+    assert reply.status_code == 422 and "gone" in reply.content.decode()
+    dataset.refresh_from_db()
+    assert selectors.schedule_of(dataset) is None and dataset.retrain_every == 50
+    assert not Event.objects.filter(kind="schedule.set").exists()
 
 
 def test_the_number_of_queries_does_not_grow_with_the_heads(dataset: Any, people: dict[str, Any]) -> None:

@@ -124,7 +124,7 @@ def test_filters_with_few_near_images_return_all_matches(many: Any, monkeypatch:
     far = ids[np.argsort(vectors @ wanted)[:1000]]
     # The search leaves the graph before it reaches the far side.
     monkeypatch.setattr(neighbours, "SCAN_TUPLES", 100)
-    monkeypatch.setattr(neighbours, "WIDTH", 20)
+    monkeypatch.setattr(neighbours, "EF_SEARCH", 20)
     of_far = Image.objects.filter(pk__in=far.tolist())
     result = nearest(encoder=encoder, vector=wanted, images=of_far, limit=10)
     assert result.exact
@@ -190,7 +190,7 @@ def test_stop_after_the_last_step_removes_the_index(keeper: None) -> None:
     def stop_late(done: int, total: int) -> None:
         # Another job requests the index too, so that it is finished before this job stops.
         with index._own_session() as other:
-            other.execute("SELECT pg_notify(%s, %s)", [index_keeper.ASKED, f"build {encoder.pk}"])
+            other.execute("SELECT pg_notify(%s, %s)", [index_keeper.REQUEST_CHANNEL, f"build {encoder.pk}"])
         assert until(lambda: index.usable(encoder))
         raise CancelledError
 
@@ -436,8 +436,8 @@ def test_permanent_problems_are_stored_and_temporary_ones_retried(sent: list[int
 def test_open_searches_are_bounded_and_old_ones_forgotten(
     sent: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(texts, "OPEN_PER_PERSON", 3)
-    monkeypatch.setattr(texts, "OPEN_AT_ALL", 5)
+    monkeypatch.setattr(texts, "MAX_PENDING_PER_USER", 3)
+    monkeypatch.setattr(texts, "MAX_PENDING", 5)
     encoder, user, other = EncoderFactory(dim=DIM), UserFactory(), UserFactory()
     problems = [ask(encoder=encoder, text=f"t{n}", user=user).problem for n in range(5)]
     assert problems == [None] * 3 + [Problem.BUSY] * 2

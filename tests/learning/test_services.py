@@ -216,8 +216,8 @@ def test_training_is_requested_once_until_it_ran() -> None:
     assert third.pk != first.pk and third.trigger == "schedule"
     # A job that the platform itself requested again has a run too.
     job = JobFactory(dataset=dataset, kind="train", payload={"trigger": "count"})
-    assert services.run_of(job).trigger == "count"
-    assert services.run_of(job).pk == services.run_of(job).pk
+    assert services.get_or_create_run(job).trigger == "count"
+    assert services.get_or_create_run(job).pk == services.get_or_create_run(job).pk
 
 
 def test_an_estimate_is_kept_once_for_the_same_counts_and_the_newest_counts() -> None:

@@ -17,7 +17,7 @@ from mekiki.review.models import ConfirmedLabel, Decision, Lease, QueueItem, Str
 from mekiki.review.services import SEEN_AFTER
 from tests.factories import LabelFactory
 from tests.review_setup import Station
-from tests.roles import as_owner
+from tests.roles import as_owner, set_fixed
 
 pytestmark = pytest.mark.django_db
 
@@ -413,3 +413,19 @@ def test_answer_without_a_time_is_accepted_once():
     assert first.milliseconds is None
     again = station.answer(user, leased, client_key=key, milliseconds=1)
     assert again.duplicate and again.pk == first.pk
+
+
+def test_the_count_of_today_keeps_an_answer_whatever_is_undone_of_yesterday():
+    station = Station(items=2)
+    user, admin = station.reviewer(), station.reviewer("admin")
+    of_yesterday = station.answer(user, station.next(user)[0])
+    set_fixed(of_yesterday, created_at=timezone.now() - timedelta(days=1))
+    station.undo(user)
+    assert selectors.answered_today(station.dataset, user) == 0
+    flag = station.answer(user, station.next(user)[0], "flag")
+    assert selectors.answered_today(station.dataset, user) == 1
+    services.put_back(dataset=station.dataset, user=admin, flag_id=flag.pk)
+    assert selectors.answered_today(station.dataset, user) == 1, "the reviewer did not undo the flag"
+    station.answer(user, station.next(user)[0])
+    station.undo(user)
+    assert selectors.answered_today(station.dataset, user) == 1

@@ -8,7 +8,7 @@ from django.utils import timezone
 from mekiki.learning.models import Champion, Prediction
 from mekiki.review import services
 from mekiki.review.models import Lease, QueueItem, Stream
-from mekiki.review.services.leases import SKIP_REST
+from mekiki.review.services.leases import SKIP_COOLDOWN
 from tests.factories import HeadFactory
 from tests.review_setup import Station
 from tests.roles import as_owner
@@ -126,7 +126,7 @@ def test_a_skipped_image_comes_back_after_its_rest(monkeypatch):
     user = station.reviewer()
     station.answer(user, station.next(user)[0], "skip")
     assert station.next(user) == []
-    later = timezone.now() + SKIP_REST + timedelta(seconds=1)
+    later = timezone.now() + SKIP_COOLDOWN + timedelta(seconds=1)
     monkeypatch.setattr("mekiki.config.clock.now", lambda: later)
     assert len(station.next(user)) == 1
 

@@ -16,7 +16,15 @@ from mekiki.audit.models import Event
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.jobs.services import claim, fail, succeed
-from mekiki.learning.models import Champion, Embedding, EncoderChange, Evaluation, Head, Prediction
+from mekiki.learning.models import (
+    Champion,
+    Embedding,
+    EncoderChange,
+    Evaluation,
+    Head,
+    LongPrompt,
+    Prediction,
+)
 from mekiki.learning.reasons import sentence
 from mekiki.learning.selectors import embedded_by, encoder_in_use, learning_curve, worker_reports
 from mekiki.learning.services import (
@@ -115,9 +123,8 @@ def test_prepared_beside_the_one_in_use_switched_over_and_taken_back(
     assert found["reviewed"]["n"] == len(confirmed) - audited
     assert change.facts["embedded"] == 30 and change.facts["unreadable"] == 0
     # «a photo of red» fits into 6 tokens, the Japanese sentences do not. The page says so before the switch.
-    assert change.facts["long_prompts"] and all(
-        p["tokens"] > p["context"] == 6 for p in change.facts["long_prompts"]
-    )
+    long = LongPrompt.objects.filter(encoder=change.to_encoder)
+    assert long and all(prompt.tokens > prompt.context == 6 for prompt in long)
 
     add_image(dataset, picture(COLOURS["red"], 901), "red-901.png", 0.9)
     request_switch(change=change, user=admin)

@@ -21,10 +21,12 @@ from mekiki.learning.models import (
     Evaluation,
     Head,
     HeadTrainingLabel,
+    LongPrompt,
     Prediction,
     TrainingRun,
 )
 from mekiki.learning.reasons import parse, sentence
+from mekiki.learning.services import record_long_prompts
 from mekiki.review.models import ConfirmedLabel, QueueItem
 from tests.workers.conftest import COLOURS, PROMPTS, add_image, picture
 from workers.errors import StageError
@@ -127,6 +129,13 @@ def test_new_prompts_make_a_new_head_and_drop_the_old_predictions(
         ("red", long, 32)
     ]
     assert result["long_prompts"][0]["tokens"] > 32
+    row = LongPrompt.objects.get()
+    assert (row.label, row.prompt.text, row.context) == ("red", long, 32) and row.tokens > 32
+    assert row.encoder == champion(coloured).encoder and row.prompt.prompt_set.version == 2
+    work(coloured, "predict")
+    assert LongPrompt.objects.get() == row, "the second time nothing is written"
+    record_long_prompts(encoder=row.encoder, prompt_set=row.prompt.prompt_set, long_prompts=[])
+    assert not LongPrompt.objects.exists()
 
 
 def test_without_labels_predicting_says_what_to_do(work: Work, tiny_encoder: str) -> None:
@@ -191,7 +200,7 @@ def test_same_labels_and_seed_give_the_same_head(
     from workers.heads.serial import dump_head
     from workers.heads.train import train_head
     from workers.stages.train import training_set
-    from workers.steps.encoders import directions, encoder_for, schema_of
+    from workers.steps.encoders import class_embeddings, encoder_for, in_order, schema_of
 
     work(coloured, "encode")
     work(coloured, "predict")
@@ -207,7 +216,7 @@ def test_same_labels_and_seed_give_the_same_head(
     embeddings.forget(row, coloured)
     mirror = embeddings.load(row, coloured)
     rows, y, training = training_set(coloured, mirror, [label.pk for label in labels])
-    text, _long = directions(encoder, labels, prompt_set)
+    text = class_embeddings(encoder, labels, in_order(labels, prompt_set))
     X = np.asarray(mirror.vectors[rows], np.float32)
     again = train_head(X, y, class_embeddings=text, logit_scale=encoder.logit_scale, seed=head.seed)
     assert hashlib.sha256(dump_head(again.head)).hexdigest() == head.digest

@@ -21,11 +21,11 @@ from mekiki.learning import models
 from mekiki.learning.selectors import champion, unreadable_by
 from mekiki.learning.services import (
     begin_platform_switch,
-    change_is_ready,
     drop_replaced_predictions,
+    mark_change_ready,
     record_new_encoder,
+    record_step_failure,
     resume_change,
-    suspend_change,
     switch_over,
 )
 from workers import embeddings
@@ -66,14 +66,14 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     except (LostClaimError, WorkerStopsError, OperationalError, InterfaceError, OtherVectorsError):
         raise  # another worker continues, or this one later
     except CancelledError:
-        suspend_change(change=change, code="cancelled", error="")
+        record_step_failure(change=change, code="cancelled", error="")
         raise
     except Exception as error:
         if disk.no_room(error):
             raise  # the job waits for room, then continues
         sentence, _retry = explain(error)
         code = str(getattr(error, "code", None) or type(error).__name__)
-        suspend_change(change=change, code=code, error=sentence, texts=explain_to_all(error))
+        record_step_failure(change=change, code=code, error=sentence, texts=explain_to_all(error))
         raise
 
 
@@ -105,7 +105,7 @@ def _prepare(change: models.EncoderChange, job: Job, report: Report) -> None:
     with learning_lock(dataset, report):
         head, comparison, long = _compared(change, encoder, row, job, report)
         facts["long_prompts"] = long
-        change_is_ready(change=change, head=head, facts=facts, comparison=comparison)
+        mark_change_ready(change=change, head=head, facts=facts, comparison=comparison)
 
 
 def _setting(dataset: Dataset, encoder: Encoder, row: models.Encoder) -> Setting | None:
@@ -126,7 +126,7 @@ def _mirror(row: models.Encoder, dataset: Dataset, report: Report) -> Mirror:
 def _compared(
     change: models.EncoderChange, encoder: Encoder, row: models.Encoder, job: Job, report: Report
 ) -> tuple[models.Head | None, dict[str, Any], list[dict[str, Any]]]:
-    """Return (head, comparison, long prompts) of the new encoder.
+    """Return (head, comparison, long prompts) of the new encoder, and store the long prompts.
 
     The head is the first head of the new encoder. The comparison shows old and new encoder side by side. The
     prompts are those too long for the new encoder.
@@ -136,11 +136,12 @@ def _compared(
     setting = _setting(dataset, encoder, row)
     if setting is None:
         return None, {}, []
+    setting.record_long_prompts()
     mirror = _mirror(row, dataset, report)
     head = best_head(setting, mirror, user=job.created_by, report=report, log=silent)
     in_use = champion(dataset)
     if in_use is None:
-        return head, {}, setting.long
+        return head, {}, setting.long_as_json
     old_head = models.Head.objects.select_related("encoder").get(pk=in_use.pk)
     old_mirror = _mirror(old_head.encoder, dataset, report)
     old: tuple[models.Head, Scores, Mirror] = (
@@ -162,7 +163,7 @@ def _compared(
             dataset, _old_setting(change, old_head.encoder, setting, old_mirror), (setting, mirror)
         ),
     }
-    return head, comparison, setting.long
+    return head, comparison, setting.long_as_json
 
 
 def _old_setting(
@@ -205,6 +206,7 @@ def _move(change: models.EncoderChange, job: Job, report: Report) -> dict[str, A
         if setting is None:
             switch_over(change=change, head=None, user=job.created_by)
             return {"state": change.state, "encoder": name}
+        setting.record_long_prompts()
         mirror = _mirror(row, dataset, report)
         head = best_head(setting, mirror, user=job.created_by, report=report, log=silent)
         scores = score_all(load_head(bytes(head.weights)), mirror, report)
@@ -223,5 +225,5 @@ def _move(change: models.EncoderChange, job: Job, report: Report) -> dict[str, A
         "audited": evaluation.n if evaluation else 0,
         "queued": queued,
         "prompt_set": setting.prompt_set.version,
-        "long_prompts": setting.long,
+        "long_prompts": setting.long_as_json,
     }

@@ -17,10 +17,10 @@ from mekiki.labeling.models import PromptSet
 from mekiki.learning import models
 from mekiki.learning.selectors import champion_since
 from mekiki.learning.services import (
-    chosen_with,
     drop_replaced_predictions,
-    obstacle,
+    is_manual_choice_for,
     promote,
+    promotion_obstacle,
     start_training,
 )
 from workers import embeddings
@@ -57,13 +57,14 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         encoder, row, before = serving
         report(stage="reading the prompts")
         setting = Setting.of(dataset, encoder, row, labels, prompt_set)
+        setting.record_long_prompts()
         since = champion_since(dataset)
         is_trained = before is not None and before.is_trained
         # A head that a person chose with these prompts in use is not replaced because of them.
         kept = (
             before is not None
             and since is not None
-            and chosen_with(since, prompt_set)
+            and is_manual_choice_for(since, prompt_set)
             and set(before.label_ids) == {label.pk for label in labels}
         )
         if "head" in job.payload:
@@ -100,7 +101,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         "predicted": stored,
         "audited": evaluation.n if evaluation else 0,
         "queued": queued,
-        "long_prompts": setting.long,
+        "long_prompts": setting.long_as_json,
     }
 
 
@@ -122,7 +123,7 @@ def _by_hand(job: Job, row: models.Encoder, prompt_set: PromptSet) -> tuple[mode
             ),
             {"version": head.version},
         )
-    if obstacle(dataset, head):
-        raise StageError(lambda: f"{_('The head in use stays.')} {obstacle(dataset, head)}")
+    if promotion_obstacle(dataset, head):
+        raise StageError(lambda: f"{_('The head in use stays.')} {promotion_obstacle(dataset, head)}")
     user = job.created_by.get_username() if job.created_by else ""
     return head, {"code": "by_hand", "user": user, "prompts": prompt_set.version}

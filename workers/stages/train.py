@@ -15,8 +15,8 @@ from mekiki.learning.selectors import champion
 from mekiki.learning.services import (
     drop_replaced_predictions,
     finish_run,
+    get_or_create_run,
     promote,
-    run_of,
     write_log,
 )
 from workers import embeddings
@@ -57,7 +57,7 @@ class _Log:
 
 def run(job: Job, report: Report) -> dict[str, Any]:
     """Train, store predictions, promote or keep, evaluate, refill. A retry reuses the head it made."""
-    training_run = run_of(job)
+    training_run = get_or_create_run(job)
     log = _Log(training_run, job.attempt)
     try:
         return _train(job, training_run, report, log)
@@ -92,7 +92,8 @@ def _train(job: Job, run_: models.TrainingRun, report: Report, log: _Log) -> dic
             return {"head": None, "code": "encoder_switched"}
         report(stage="reading the prompts")
         setting = Setting.of(dataset, encoder, row, labels, prompt_set)
-        long = setting.long
+        setting.record_long_prompts()
+        long = setting.long_as_json
         report(stage="reading embeddings")
         mirror = embeddings.load(
             row, dataset, progress=lambda done, total: report(done=done, total=total, unit="images")

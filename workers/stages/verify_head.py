@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from mekiki.audit.models import Event
 from mekiki.config import disk
 from mekiki.jobs.models import Job
 from mekiki.labeling.models import Label
@@ -156,10 +155,5 @@ def _removed_since(head: models.Head) -> bool:
 
     The embeddings it was made from no longer exist then, even where others have replaced them.
     """
-    removals = Event.objects.filter(
-        dataset_id=head.dataset_id,
-        kind="encoder.embeddings_removed",
-        object_id=str(head.encoder_id),
-        at__gt=head.created_at,
-    )
-    return removals.exists()
+    removals = models.EmbeddingRemoval.objects.filter(dataset=head.dataset_id, encoder=head.encoder_id)
+    return removals.filter(removed_at__gt=head.created_at).exists()

@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label, PromptSet
 from mekiki.learning import models
-from mekiki.learning.services import decisions_digest, next_version, record_head, seed_for
+from mekiki.learning.services import (
+    decisions_digest,
+    next_version,
+    record_head,
+    record_long_prompts,
+    seed_for,
+)
 from mekiki.review.selectors import ImageVotes, training_votes
 from workers.embeddings import Mirror
 from workers.encoders import Encoder
@@ -19,7 +25,7 @@ from workers.heads.targets import hard_labels, make_targets
 from workers.heads.train import TrainedHead, train_head
 from workers.heads.zero_shot import ZeroShotHead
 from workers.runner import Report
-from workers.steps.encoders import directions
+from workers.steps.encoders import class_embeddings, in_order, long_prompts
 from workers.steps.promotion import judge, prompts_log_loss
 from workers.versions import code_version
 
@@ -34,7 +40,7 @@ class Setting:
     labels: list[Label]
     prompt_set: PromptSet
     text: NDArray[np.float32]  # (L, d), one class embedding per label
-    long: list[dict[str, Any]]  # prompts that the encoder truncates
+    long: list[models.LongPrompt]  # prompts that the encoder truncates, as rows that are not stored
 
     @classmethod
     def of(
@@ -49,12 +55,21 @@ class Setting:
 
         Raises StageError that names a label without a prompt.
         """
-        text, long = directions(encoder, labels, prompt_set)
+        prompts = in_order(labels, prompt_set)
+        text, long = class_embeddings(encoder, labels, prompts), long_prompts(encoder, row, prompts)
         return cls(dataset, encoder, row, labels, prompt_set, text, long)
 
     @property
     def label_ids(self) -> list[int]:
         return [label.pk for label in self.labels]
+
+    @property
+    def long_as_json(self) -> list[dict[str, Any]]:
+        return [prompt.as_json() for prompt in self.long]
+
+    def record_long_prompts(self) -> None:
+        """Store which prompts the encoder truncates, for the pages."""
+        record_long_prompts(encoder=self.row, prompt_set=self.prompt_set, long_prompts=self.long)
 
 
 def training_set(
@@ -131,7 +146,7 @@ def zero_shot_head(setting: Setting, user: Any) -> models.Head:
         calibrated=False,
         seed=seed_for(setting.dataset, "head", next_version(setting.dataset)),
         code_version=code_version(),
-        metrics={"long_prompts": setting.long},
+        metrics={"long_prompts": setting.long_as_json},
         user=user,
     )
 
@@ -176,7 +191,7 @@ def train_new_head(
         code_version=code_version(),
         metrics={
             **trained.metrics,
-            "long_prompts": setting.long,
+            "long_prompts": setting.long_as_json,
             "prompts_log_loss": prompts_log_loss(
                 X, hard_labels(y), setting.text, setting.encoder.logit_scale
             ),

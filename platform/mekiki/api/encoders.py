@@ -85,8 +85,14 @@ def _change(change: EncoderChange) -> dict[str, Any]:
         "ended_at",
         "error_code",
     )
+    facts = dict(change.facts)
+    if change.state == EncoderChange.State.READY and change.to_encoder_id is not None:
+        # The prompts may have changed since the preparation.
+        long = selectors.long_prompts(change.dataset, [change.to_encoder_id])
+        facts["long_prompts"] = [prompt.as_json() for prompt in long]
     return {
-        **{field: getattr(change, field) for field in (*fields, "facts", "comparison")},
+        **{field: getattr(change, field) for field in (*fields, "comparison")},
+        "facts": facts,
         "error": change.error_for_reader,
         "from_digest": change.from_encoder.digest if change.from_encoder else None,
         "to_digest": change.to_encoder.digest if change.to_encoder else None,

@@ -208,8 +208,8 @@ def _tables(archive: zipfile.ZipFile) -> set[str]:
 def main(arguments: list[str]) -> int:
     """Run `python -m mekiki.audit.audit_file FILE [KEY…]`: print the findings and the result.
 
-    Return 0 if there are no findings, 1 if there are some, and 2 if the arguments are wrong or a key cannot be
-    used.
+    Return 0 if there are no findings, 1 if there are some, and 2 if the arguments are wrong or a key cannot
+    be used.
     """
     if not arguments:
         print("usage: python -m mekiki.audit.audit_file FILE [PUBLIC_KEY.pem …]", file=sys.stderr)

@@ -3,7 +3,12 @@
 from mekiki.config.messages import Messages, gettext_noop, printable
 
 # The names of the sealed tables, for the translation catalogues.
-TABLES = (gettext_noop("events"), gettext_noop("decisions"))
+TABLES = (
+    gettext_noop("events"),
+    gettext_noop("decisions"),
+    gettext_noop("audit_share_changes"),
+    gettext_noop("audit_retirements"),
+)
 
 FINDINGS = Messages("findings of an audit", default=printable, marked=("why", "table"))
 FINDINGS.add("row_changed", gettext_noop("%(table)s: row %(id)s was changed after seal %(seal)s was made."))

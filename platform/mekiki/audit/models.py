@@ -36,13 +36,6 @@ class Event(models.Model):
                 name="event_by_kind",
             ),
             models.Index(fields=["actor_name", "-at", "-id"], name="event_by_actor"),
-            # Changes of the audit share decide which images belong to the audit reserve. Every page with
-            # images reads them.
-            models.Index(
-                fields=["dataset_id"],
-                condition=models.Q(kind="dataset.settings_changed"),
-                name="event_of_settings",
-            ),
         ]
         triggers = append_only(dated="at")
 

@@ -54,6 +54,21 @@ def last_sealed_id(table: str) -> int | None:
     return Seal.objects.filter(table=table).order_by("-number").values_list("last_id", flat=True).first()
 
 
+def unsealed_count() -> int:
+    """Return the number of rows of all sealed tables that are under no seal yet, in one query."""
+    counts = " UNION ALL ".join(
+        f"SELECT count(*) FROM {table.relation} WHERE id > coalesce((SELECT s.last_id FROM audit_seal s "  # noqa: S608
+        f'WHERE s."table" = %s ORDER BY s.number DESC LIMIT 1), {-(2**63)})'
+        for table in sealed_tables()
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT sum(n)::bigint FROM ({counts}) waiting (n)",  # noqa: S608
+            [table.name for table in sealed_tables()],
+        )
+        return int(cursor.fetchone()[0])
+
+
 def anything_to_seal() -> bool:
     """Return whether a row requires a seal. Events of sealing itself do not."""
     return any(table.asks_for_seal(last_sealed_id(table.name)) for table in sealed_tables())

@@ -11,7 +11,8 @@ Row = TypeVar("Row", bound=Model)
 def beyond(*keys: tuple[str, Any], descending: bool, or_equal: bool = False) -> Q:
     """Return the condition for the rows after a key in an order.
 
-    `keys` are pairs (field, value), in the order of the fields. With `or_equal`, the row of the key is included.
+    `keys` are pairs (field, value), in the order of the fields. With `or_equal`, the row of the key is
+    included.
     """
     (field, value), *rest = keys
     compare = "lt" if descending else "gt"

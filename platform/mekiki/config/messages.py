@@ -92,9 +92,9 @@ def when(condition: Callable[[Values], object] | str, text: Text, **values: Valu
 class Messages:
     """The codes of one kind of message. A new registry must have a new name.
 
-    `missing` stands for a value that was not stored. Without it, a message that lacks a value is shown as code
-    and values. `default` formats every value that has no format of its own. `marked` names values that are
-    marked texts and are translated too.
+    `missing` stands for a value that was not stored. Without it, a message that lacks a value is shown as
+    code and values. `default` formats every value that has no format of its own. `marked` names values that
+    are marked texts and are translated too.
     """
 
     all: ClassVar[dict[str, Messages]] = {}

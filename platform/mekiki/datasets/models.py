@@ -99,6 +99,58 @@ class Dataset(models.Model):
         return self.name
 
 
+class AuditShareChange(models.Model):
+    """One change of a dataset's audit share. `review.selectors.reserve_limits` derives from these rows.
+
+    The rows are sealed (datasets.sealing), because the limits decide which images measure the accuracy.
+    """
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="audit_share_changes")
+    before = models.FloatField()
+    after = models.FloatField()
+    changed_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(before__gte=0, before__lte=0.9, after__gte=0, after__lte=0.9),
+                name="changed_share_in_range",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(before=models.F("after")), name="changed_share_is_another"
+            ),
+        ]
+        triggers = append_only(dated="changed_at")
+
+    def __str__(self) -> str:
+        return f"{self.dataset_id}: {self.before} to {self.after}"
+
+
+class ChangedFile(models.Model):
+    """A stored file that had another hash than the recorded one when it was read."""
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="changed_files")
+    kind = models.CharField(max_length=60)  # of the event that reports it
+    object_id = models.CharField(max_length=64)  # what the file belongs to, as in the event
+    expected = models.CharField(max_length=64)  # SHA-256
+    actual = models.CharField(max_length=64)  # SHA-256
+    noticed_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["dataset", "kind", "object_id", "actual"], name="changed_file_reported_once"
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(expected=models.F("actual")), name="changed_file_has_another_hash"
+            ),
+        ]
+        triggers = append_only(dated="noticed_at")
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.object_id}"
+
+
 class DatasetAddress(models.Model):
     """An address that a dataset has or had.
 

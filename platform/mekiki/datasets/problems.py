@@ -12,7 +12,8 @@ from mekiki.datasets.messages import PROBLEMS
 class ProblemError(Exception):
     """One line of the report, raised or passed on.
 
-    `code` is a code of PROBLEMS, and `detail` holds its values. Raises TypeError if a value is no JSON scalar.
+    `code` is a code of PROBLEMS, and `detail` holds its values. Raises TypeError if a value is no JSON
+    scalar.
     """
 
     def __init__(self, code: str, **detail: Any) -> None:
@@ -74,6 +75,9 @@ FULL = (
 
 
 def explain(code: str, detail: dict[str, Any]) -> Explanation:
-    """Return the message for a problem, in the reader's language. An unknown code is shown with its values."""
+    """Return the message for a problem, in the reader's language.
+
+    An unknown code is shown with its values.
+    """
     what, *advice = PROBLEMS.sentences(code, detail)
     return Explanation(what, advice[0] if advice else "")

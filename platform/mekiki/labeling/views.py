@@ -27,7 +27,6 @@ from mekiki.labeling.selectors import (
     archived_labels,
     current_prompt_set,
     last_position,
-    long_prompts,
     prompts_of,
 )
 from mekiki.labeling.services import restore_label, set_schema
@@ -126,7 +125,6 @@ def _page(
         "rows": [(label, prompts.get(label.pk, [])) for label in shown],
         "current": current,
         "last_key": last_position(dataset),
-        "long_prompts": long_prompts(dataset, current),
         "templates": TEMPLATES,
         "default_template": DEFAULT_TEMPLATE,
         "jobs": [job for job in progress.active_of(dataset) if job.kind == Kind.PREDICT],

@@ -19,7 +19,7 @@ _JAPANESE = r"[\u3040-\u30ff\u4e00-\u9fff]"
 OTHER = "other"
 
 
-def device_here() -> str:
+def reported_device() -> str:
     """Return `gpu` if a worker has reported a GPU, otherwise `cpu`."""
     return GPU if any(report.device != "cpu" for report in worker_reports()) else CPU
 
@@ -118,7 +118,7 @@ class NewDatasetForm(forms.Form):
 
     def __init__(self, *args: Any, language: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        names = [item.name for item in recommended(device_here(), language)]
+        names = [item.name for item in recommended(reported_device(), language)]
         names = ["pocket", *(name for name in names if name != "pocket"), *folder_names()]
         field = self.fields["encoder_name"]
         assert isinstance(field, forms.ChoiceField)

@@ -22,7 +22,7 @@ from mekiki.jobs.models import Kind
 from mekiki.learning import selectors, services
 from mekiki.learning.access import change_for, embedded_for
 from mekiki.learning.encoder_catalogue import recommended
-from mekiki.learning.encoder_forms import EncoderForm, device_here, prompt_language, size_in_words
+from mekiki.learning.encoder_forms import EncoderForm, prompt_language, reported_device, size_in_words
 from mekiki.learning.encoder_names import folder_names
 from mekiki.learning.models import EncoderChange
 
@@ -41,7 +41,7 @@ def _page(request: HttpRequest, dataset: Dataset, form: EncoderForm, status: int
     changes = list(selectors.encoder_changes(dataset)[:HISTORY])
     current = next((change for change in changes if change.state in EncoderChange.OPEN), None)
     latest = changes[0] if changes else None
-    language, device = prompt_language(dataset, get_language() or "en"), device_here()
+    language, device = prompt_language(dataset, get_language() or "en"), reported_device()
     context = {
         "dataset": dataset,
         "section": "models",
@@ -52,7 +52,7 @@ def _page(request: HttpRequest, dataset: Dataset, form: EncoderForm, status: int
         "unreadable": selectors.unreadable_by(dataset, in_use) if in_use else 0,
         "change": current,
         "failed": latest if latest is not None and latest.state == EncoderChange.State.FAILED else None,
-        "switched": _to_take_back(changes),
+        "switched": _current_switch(changes),
         "jobs": [
             job
             for job in progress.active_of(dataset)
@@ -75,7 +75,7 @@ def _page(request: HttpRequest, dataset: Dataset, form: EncoderForm, status: int
     return render(request, "learning/encoder.html", context, status=status)
 
 
-def _to_take_back(changes: list[EncoderChange]) -> tuple[EncoderChange, str] | None:
+def _current_switch(changes: list[EncoderChange]) -> tuple[EncoderChange, str] | None:
     """Return the change that introduced the encoder in use, and why it cannot be taken back.
 
     The reason is "" if the change can be taken back. The result is None if no such change exists.

@@ -110,7 +110,7 @@ class ScheduleForm(forms.Form):
         }
 
 
-def in_words(cron: str) -> str:
+def schedule_phrase(cron: str) -> str:
     """Return a schedule as a phrase, for users who may not change it."""
     plan = from_cron(cron)
     at = f"{plan.hour:02}:{plan.minute:02}"

@@ -18,7 +18,6 @@ from mekiki.accounts.models import Role
 from mekiki.config.keyset import page_by
 from mekiki.datasets.access import dataset_for
 from mekiki.datasets.models import Dataset
-from mekiki.datasets.services import update_settings
 from mekiki.jobs import progress
 from mekiki.jobs.models import ACTIVE_STATES, Kind
 from mekiki.jobs.progress import is_held_up
@@ -26,10 +25,10 @@ from mekiki.labeling.selectors import active_labels, current_prompt_set
 from mekiki.learning import selectors
 from mekiki.learning.access import head_for, run_for
 from mekiki.learning.cron import cron_fields, next_runs
-from mekiki.learning.forms import ScheduleForm, in_words
+from mekiki.learning.forms import ScheduleForm, schedule_phrase
 from mekiki.learning.models import Evaluation, TrainingRun
 from mekiki.learning.reasons import reason_of, sentence
-from mekiki.learning.services import request_training, request_verification, set_schedule, use_head
+from mekiki.learning.services import request_training, request_verification, set_retraining, use_head
 from mekiki.learning.training_log import log_in_words
 
 PAGE = 20
@@ -82,7 +81,7 @@ def _models_page(
         ],
         "problems": selectors.encoding_problems(dataset)[:PAGE],
         "form": form,
-        "schedule": in_words(_cron_of(dataset)),
+        "schedule": schedule_phrase(_cron_of(dataset)),
         "next_runs": next_runs(_cron_of(dataset), site.zone_name()),
         "has_labels": active_labels(dataset).exists() and current_prompt_set(dataset) is not None,
     }
@@ -135,15 +134,18 @@ def schedule(request: HttpRequest, slug: str) -> HttpResponse:
     form = ScheduleForm(request.POST)
     if form.is_valid():
         try:
-            set_schedule(dataset=dataset, cron=form.cron_line(), user=user_of(request))
-        except ValidationError as error:
-            form.add_error("cron", error)
-        else:
-            update_settings(
-                dataset=dataset, user=user_of(request), retrain_every=form.cleaned_data["retrain_every"]
+            set_retraining(
+                dataset=dataset,
+                user=user_of(request),
+                cron=form.cron_line(),
+                retrain_every=form.cleaned_data["retrain_every"],
             )
+        except ValidationError as error:
+            # The settings of a dataset name their fields, which are not fields of this form.
+            form.add_error(None if hasattr(error, "error_dict") else "cron", error.messages)
+        else:
             messages.success(
-                request, _("Saved. Retraining: %(when)s.") % {"when": in_words(form.cron_line())}
+                request, _("Saved. Retraining: %(when)s.") % {"when": schedule_phrase(form.cron_line())}
             )
             return redirect("models", slug)
     return _models_page(request, dataset, form, status=422)

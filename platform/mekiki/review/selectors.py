@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, Max, OuterRef, QuerySet
 from django.db.models.functions import TruncSecond
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from mekiki.audit.models import Event
 from mekiki.config import clock
-from mekiki.datasets.models import Image, ImportBatch
+from mekiki.datasets.models import AuditShareChange, Image, ImportBatch
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Head
@@ -136,7 +135,7 @@ def audit_strata(dataset: Any) -> list[AuditStratum]:
     )
     drawn = _audit_draws(dataset) if len(batches) > 1 else []
     # After a raise of the share, older images may have a smaller probability of an audit than newer images.
-    raised = [at for at, _last, _share in _raises(dataset)] if len(batches) > 1 else []
+    raised = [at for at, _last, _share in _share_raises(dataset)] if len(batches) > 1 else []
     for batch in sorted(batches, key=lambda batch: (batch.created_at, batch.pk)):
         until = batch.finished_at or batch.created_at
         last = strata[-1] if strata else None
@@ -208,18 +207,15 @@ def reserve_limits(dataset: Any) -> list[tuple[int, float]]:
     these images is no random sample. So the new share applies only to images that are imported later. The
     same applies if the share was lowered before.
     """
-    return [(last, share) for _at, last, share in _raises(dataset)]
+    return [(last, share) for _at, last, share in _share_raises(dataset)]
 
 
-def _raises(dataset: Any) -> list[tuple[datetime, int, float]]:
+def _share_raises(dataset: Any) -> list[tuple[datetime, int, float]]:
     """Return (time, image id, share before) of the raises of the audit share that limit the reserve."""
-    changes = Event.objects.filter(
-        dataset_id=dataset.pk, kind="dataset.settings_changed", data__before__has_key="audit_fraction"
-    )
+    changes = AuditShareChange.objects.filter(dataset=dataset).order_by("pk")
     raises = []
     lowered = False
-    for at, data in changes.order_by("pk").values_list("at", "data"):
-        before, after = (data[when]["audit_fraction"] for when in ("before", "after"))
+    for at, before, after in changes.values_list("changed_at", "before", "after"):
         if after <= before:
             lowered = True
             continue
@@ -274,13 +270,11 @@ def queue_counts(dataset: Any) -> dict[str, int]:
 
 
 def answered_today(dataset: Any, user: Any) -> int:
-    """Return the number of the reviewer's answers since midnight, without skips and undone answers."""
+    """Return how many answers the reviewer gave since midnight, without skips and undone answers."""
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-    counted = Decision.objects.filter(user=user, dataset=dataset, created_at__gte=midnight).aggregate(
-        given=Count("pk", filter=Q(kind__in=ANSWERS)),
-        undone=Count("pk", filter=Q(kind=Decision.Kind.UNDO, shown__undone__in=[str(k) for k in ANSWERS])),
-    )
-    return max(0, counted["given"] - counted["undone"])
+    undone = Decision.objects.filter(supersedes=OuterRef("pk"), user=user)
+    given = Decision.objects.filter(user=user, dataset=dataset, created_at__gte=midnight, kind__in=ANSWERS)
+    return given.filter(~Exists(undone)).count()
 
 
 def recent_decisions(dataset: Any, user: Any, limit: int = 5) -> list[Decision]:

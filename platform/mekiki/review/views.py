@@ -26,9 +26,9 @@ from mekiki.review.messages import station_texts
 from mekiki.review.streams import stream_words
 
 FLAGGED_SHOWN = 200
-# Shortcuts of the commands, as shown on their buttons. CHORDS applies if letters search for labels.
-LETTERS = {"skip": "S", "flag": "F", "undo": "Z", "help": "?"}
-CHORDS = {"skip": "Shift+→", "flag": "Shift+↑", "undo": "Shift+←", "help": "F1"}
+# Shortcuts of the commands, as shown on their buttons. The second set applies if letters search for labels.
+SHORTCUTS = {"skip": "S", "flag": "F", "undo": "Z", "help": "?"}
+SHORTCUTS_WITH_LABEL_SEARCH = {"skip": "Shift+→", "flag": "Shift+↑", "undo": "Shift+←", "help": "F1"}
 
 
 @never_cache
@@ -75,7 +75,7 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
             "seen_after": services.SEEN_AFTER,
             "finder": finder,
             "label_keys": any(label["key"] is not None for label in labels),
-            "keys": CHORDS if finder else LETTERS,
+            "keys": SHORTCUTS_WITH_LABEL_SEARCH if finder else SHORTCUTS,
         },
     )
 

@@ -9,9 +9,8 @@ from django.db.models import Max, Q
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
-from mekiki.labeling.selectors import current_prompt_set, long_prompts
 from mekiki.learning.models import EncoderChange, EncodingProblem
-from mekiki.learning.selectors import has_champion, open_change
+from mekiki.learning.selectors import has_champion, long_prompts_in_use, open_change
 from mekiki.web.messages import NOTICES
 
 
@@ -114,8 +113,8 @@ def _unreadable(dataset: Dataset) -> list[Problem]:
 
 
 def _long_prompts(dataset: Dataset) -> list[Problem]:
-    long = long_prompts(dataset, current_prompt_set(dataset))
+    long = long_prompts_in_use(dataset)
     if not long:
         return []
-    named = ", ".join(f"“{item['label']}”" for item in long[:5])
+    named = ", ".join(f"“{item.label}”" for item in long[:5])
     return [_problem("long_prompts", "warn", "labels", n=len(long), labels=named)]

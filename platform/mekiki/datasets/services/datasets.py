@@ -12,7 +12,7 @@ from mekiki.accounts.services import make_first_admin
 from mekiki.audit.services import record
 from mekiki.config import clock
 from mekiki.datasets import slugs
-from mekiki.datasets.models import Dataset
+from mekiki.datasets.models import AuditShareChange, Dataset
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
 from mekiki.jobs.services import cancel, enqueue
 
@@ -120,6 +120,10 @@ def update_settings(*, dataset: Dataset, user: User, **changes: Any) -> Dataset:
         setattr(row, name, changes[name])
     row.full_clean(exclude=["archived_at", "created_by"])
     row.save(update_fields=list(before))
+    if "audit_fraction" in before:
+        AuditShareChange.objects.create(
+            dataset=row, before=before["audit_fraction"], after=row.audit_fraction
+        )
     record(
         kind="dataset.settings_changed",
         actor=user,

@@ -31,13 +31,13 @@ TASK = "workers.tasks.embed_text"
 # The text must also fit into a URL: 200 Japanese characters take 1,800 bytes there.
 MAX_TEXT = 200
 KEEP = 10_000  # number of texts in the cache; the most recently used stay
-SEND_AGAIN = timedelta(seconds=5)
+RESEND_AFTER = timedelta(seconds=5)
 # The worker ignores older requests, because a page that still waits has sent a new request.
 EXPIRES = timedelta(seconds=120)
-OPEN_PER_PERSON, OPEN_AT_ALL = 10, 100  # limits on recent texts without an answer
-TRY_AGAIN = timedelta(seconds=30)  # time after which a failed request is repeated
-USED = timedelta(hours=1)  # precision of the stored time of the last use
-SILENT = timedelta(seconds=60)  # time after which the page reports that no worker answers
+MAX_PENDING_PER_USER, MAX_PENDING = 10, 100  # limits on recent texts without an answer
+RETRY_AFTER = timedelta(seconds=30)  # time after which a failed request is repeated
+LAST_USE_PRECISION = timedelta(hours=1)  # precision of the stored time of the last use
+NO_WORKER_AFTER = timedelta(seconds=60)  # time after which the page reports that no worker answers
 
 
 class Problem(StrEnum):
@@ -58,7 +58,7 @@ class Problem(StrEnum):
         return SEARCHES.render(self, detail)
 
 
-PASSING = (Problem.NOT_LOADED, Problem.OTHER_WEIGHTS, Problem.OTHER_VECTORS)
+TEMPORARY_PROBLEMS = (Problem.NOT_LOADED, Problem.OTHER_WEIGHTS, Problem.OTHER_VECTORS)
 
 # A waiting page occupies a thread of the web server. If all places are taken, a page does not wait but asks
 # again.
@@ -126,11 +126,11 @@ def _row(encoder: Encoder, text: str, user: User) -> TextEmbedding | None:
     now = clock.now()
     row = TextEmbedding.objects.filter(encoder=encoder, digest=digest_of(text)).first()
     if row is not None:
-        if clock.has_passed(USED, row.used_at, at=now):
+        if clock.has_passed(LAST_USE_PRECISION, row.used_at, at=now):
             TextEmbedding.objects.filter(pk=row.pk).update(used_at=now)
         return row
     waiting = TextEmbedding.objects.filter(answered_at__isnull=True, asked_at__range=(now - EXPIRES, now))
-    if waiting.count() >= OPEN_AT_ALL or waiting.filter(created_by=user).count() >= OPEN_PER_PERSON:
+    if waiting.count() >= MAX_PENDING or waiting.filter(created_by=user).count() >= MAX_PENDING_PER_USER:
         return None
     row, _made = TextEmbedding.objects.get_or_create(
         encoder=encoder,
@@ -148,12 +148,14 @@ def _send_when_due(row: TextEmbedding) -> bool:
     """
     now = clock.now()
     if row.answered_at is not None:
-        if row.problem not in PASSING or not clock.has_passed(TRY_AGAIN, row.answered_at, at=now):
+        if row.problem not in TEMPORARY_PROBLEMS or not clock.has_passed(
+            RETRY_AFTER, row.answered_at, at=now
+        ):
             return True
         again = TextEmbedding.objects.filter(pk=row.pk, answered_at=row.answered_at)
         if again.update(problem="", detail={}, answered_at=None, asked_at=None, used_at=now):
             row.problem, row.detail, row.answered_at, row.asked_at = "", {}, None, None
-    if row.asked_at is not None and not clock.has_passed(SEND_AGAIN, row.asked_at, at=now):
+    if row.asked_at is not None and not clock.has_passed(RESEND_AFTER, row.asked_at, at=now):
         return True
     lately = row.asked_at is not None and not clock.has_passed(EXPIRES, row.asked_at, at=now)
     began = {} if lately else {"used_at": now}
@@ -192,7 +194,7 @@ def _answer_of(row: TextEmbedding) -> Asked:
         return Asked(row.text, vector=np.asarray(row.vector, np.float32))
     if row.problem:
         return Asked(row.text, problem=Problem(row.problem), detail=row.detail)
-    if clock.has_passed(SILENT, row.used_at):
+    if clock.has_passed(NO_WORKER_AFTER, row.used_at):
         return Asked(row.text, problem=Problem.NO_WORKER)
     return Asked(row.text)
 

@@ -21,7 +21,7 @@ def job_key(dataset: Dataset) -> str:
     return f"use_head:{dataset.pk}"
 
 
-def obstacle(dataset: Dataset, head: Head) -> str:
+def promotion_obstacle(dataset: Dataset, head: Head) -> str:
     """Return why the head cannot be promoted, as a sentence, or "" if it can be (or is in use).
 
     The head must have exactly the active labels as classes. It must use the encoder of the head in use,
@@ -66,13 +66,13 @@ def use_head(*, dataset: Dataset, head: Head, user: User) -> Job:
 
     The job first stores all predictions of the head and then switches. Until then the predictions of the head
     in use stay. Raises PermissionDenied if the user is not an admin of the dataset. Raises ValidationError if
-    the head is in use, if it cannot be promoted (`obstacle`), or if another promotion is active.
+    the head is in use, if it cannot be promoted (`promotion_obstacle`), or if another promotion is active.
     """
     require_role(user, dataset, Role.ADMIN)
     Dataset.objects.select_for_update().only("pk").get(pk=dataset.pk)
     if Champion.objects.filter(dataset=dataset, head=head).exists():
         raise ValidationError(_("This head is in use already."))
-    if why := obstacle(dataset, head):
+    if why := promotion_obstacle(dataset, head):
         raise ValidationError(why)
     if Job.objects.filter(key=job_key(dataset), state__in=ACTIVE_STATES).exists():
         raise ValidationError(
@@ -90,7 +90,7 @@ def use_head(*, dataset: Dataset, head: Head, user: User) -> Job:
     )
 
 
-def chosen_with(champion: Champion, prompt_set: PromptSet) -> bool:
+def is_manual_choice_for(champion: Champion, prompt_set: PromptSet) -> bool:
     """Return whether a person chose the head in use while this prompt set was the current one.
 
     These prompts then do not replace the head, because the person knew them.

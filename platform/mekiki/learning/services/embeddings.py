@@ -119,7 +119,7 @@ def record_encoding_problems(*, encoder: Encoder, problems: dict[int, str]) -> N
 
 
 @transaction.atomic
-def forget_vectors(*, dataset: Dataset, image_ids: list[int]) -> int:
+def delete_derived_data(*, dataset: Dataset, image_ids: list[int]) -> int:
     """Delete everything that was computed from the pixels of these images, because the pixels change.
 
     This deletes the embeddings of all encoders, the predictions of all heads, and the encoding problems.

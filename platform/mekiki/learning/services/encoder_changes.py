@@ -23,7 +23,7 @@ from mekiki.jobs.services import cancel, enqueue
 from mekiki.learning.encoder_names import checked_encoder
 from mekiki.learning.models import EncoderChange
 from mekiki.learning.selectors import champion, encoder_in_use, has_embeddings
-from mekiki.learning.services.encoder_steps import ACTS, S, end, lock_dataset, suspend_change
+from mekiki.learning.services.encoder_steps import TRANSITIONS, S, end, lock_dataset, record_step_failure
 
 
 def change_key(dataset: Dataset) -> str:
@@ -51,7 +51,7 @@ def settle(dataset: Dataset) -> None:
         if Job.objects.filter(key=change_key(dataset), state__in=ACTIVE_STATES).exists():
             continue
         stopped = job is not None and job.state == State.CANCELLED
-        suspend_change(
+        record_step_failure(
             change=change,
             code="cancelled" if stopped else "job_ended",
             error=job.error if job else "",
@@ -134,7 +134,7 @@ def _give_job(change: EncoderChange, act: str, user: User | None) -> None:
     change.save(update_fields=["job"])
 
 
-def _taken(change: EncoderChange) -> EncoderChange:
+def _lock_change(change: EncoderChange) -> EncoderChange:
     """Lock the dataset, settle its changes, and return the current row of the change."""
     dataset = lock_dataset(change.dataset)
     settle(dataset)
@@ -150,7 +150,7 @@ def request_switch(*, change: EncoderChange, user: User) -> EncoderChange:
     change is not ready.
     """
     require_role(user, change.dataset, Role.ADMIN)
-    row = _taken(change)
+    row = _lock_change(change)
     if row.state != S.READY:
         raise ValidationError(
             _("This change is not waiting to be switched over; it is %(state)s.")
@@ -168,7 +168,7 @@ def request_take_back(*, change: EncoderChange, user: User) -> EncoderChange:
     if another change is open, or if the old embeddings were removed.
     """
     require_role(user, change.dataset, Role.ADMIN)
-    row = _taken(change)
+    row = _lock_change(change)
     if why := take_back_obstacle(row):
         raise ValidationError(why, code="cannot_take_back")
     return _begin(row, "take_back", user)
@@ -192,7 +192,7 @@ def take_back_obstacle(change: EncoderChange) -> str:
 
 
 def _begin(change: EncoderChange, act: str, user: User) -> EncoderChange:
-    change.state = ACTS[act][1]
+    change.state = TRANSITIONS[act][1]
     change.error = change.error_code = ""
     change.error_texts = {}
     change.save(update_fields=["state", "error", "error_code", "error_texts"])
@@ -216,7 +216,7 @@ def cancel_change(*, change: EncoderChange, user: User) -> EncoderChange:
     Raises PermissionDenied if the user is not an admin, and ValidationError if there is nothing to stop.
     """
     require_role(user, change.dataset, Role.ADMIN)
-    row = _taken(change)
+    row = _lock_change(change)
     if row.state in EncoderChange.ACTING and row.job is not None:
         cancel(job=row.job, user=user)
         settle(row.dataset)

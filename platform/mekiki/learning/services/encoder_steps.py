@@ -22,12 +22,12 @@ from mekiki.learning.services.heads import promote
 
 S = EncoderChange.State
 # Act of a job → (states from which it may start, state while it runs, state after a failure).
-ACTS: dict[str, tuple[tuple[S, ...], S, S]] = {
+TRANSITIONS: dict[str, tuple[tuple[S, ...], S, S]] = {
     "prepare": ((S.FAILED, S.CANCELLED), S.PREPARING, S.FAILED),
     "switch": ((S.READY,), S.SWITCHING, S.READY),
     "take_back": ((S.SWITCHED,), S.TAKING_BACK, S.SWITCHED),
 }
-_RESTING = {acting: resting for _from, acting, resting in ACTS.values()}
+_STATE_AFTER_FAILURE = {acting: resting for _from, acting, resting in TRANSITIONS.values()}
 
 
 def lock_dataset(dataset: Dataset) -> Dataset:
@@ -60,7 +60,7 @@ def resume_change(*, job: Job) -> EncoderChange | None:
     )
     if change is None:
         raise ValidationError(gettext_lazy("This change of the encoder does not exist."))
-    allowed, acting, _resting = ACTS[job.payload["act"]]
+    allowed, acting, _resting = TRANSITIONS[job.payload["act"]]
     if change.state in allowed:
         others = EncoderChange.objects.filter(dataset=dataset, state__in=EncoderChange.OPEN).exclude(
             pk=change.pk
@@ -101,7 +101,7 @@ def record_new_encoder(*, change: EncoderChange, encoder: Encoder, facts: dict[s
 
 
 @transaction.atomic
-def change_is_ready(
+def mark_change_ready(
     *, change: EncoderChange, head: Head | None, facts: dict[str, Any], comparison: dict[str, Any]
 ) -> None:
     """Mark a change as ready to switch, after all images are embedded and the encoders are compared."""
@@ -118,16 +118,6 @@ def change_is_ready(
         target=change,
         data={**_names(change), "head": head.version if head else None},
     )
-
-
-@transaction.atomic
-def record_long_prompts(*, change: EncoderChange, long_prompts: list[dict[str, Any]]) -> None:
-    """Store which of the current prompts are too long for an encoder that is ready to switch."""
-    lock_dataset(change.dataset)
-    row = EncoderChange.objects.get(pk=change.pk)
-    if row.state == S.READY:
-        row.facts = {**row.facts, "long_prompts": long_prompts}
-        row.save(update_fields=["facts"])
 
 
 @transaction.atomic
@@ -199,7 +189,7 @@ def switch_over(*, change: EncoderChange, head: Head | None, user: User | None) 
 
 
 @transaction.atomic
-def suspend_change(*, change: EncoderChange, code: str, error: str, texts: Texts | None = None) -> None:
+def record_step_failure(*, change: EncoderChange, code: str, error: str, texts: Texts | None = None) -> None:
     """Record that a step failed, or was stopped (code "cancelled").
 
     The encoder in use and all computed data are kept. The change returns to a state from which the step can
@@ -210,7 +200,7 @@ def suspend_change(*, change: EncoderChange, code: str, error: str, texts: Texts
     if row.state not in EncoderChange.ACTING:
         return
     step, stopped = row.state, code == "cancelled"
-    resting = S.CANCELLED if stopped and step == S.PREPARING else _RESTING[S(step)]
+    resting = S.CANCELLED if stopped and step == S.PREPARING else _STATE_AFTER_FAILURE[S(step)]
     row.state = resting
     row.error_code, row.error = code[:40], "" if stopped else error
     row.error_texts = {} if stopped else texts or {}

@@ -11,7 +11,13 @@ from mekiki.config import clock
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Job, Kind
 from mekiki.jobs.services import enqueue
-from mekiki.learning.models import Encoder, EncoderChange, EncodingProblem, WorkerReport
+from mekiki.learning.models import (
+    EmbeddingRemoval,
+    Encoder,
+    EncoderChange,
+    EncodingProblem,
+    WorkerReport,
+)
 from mekiki.learning.selectors import encoder_in_use, has_embeddings
 from mekiki.learning.services.encoder_changes import settle
 from mekiki.learning.services.encoder_steps import lock_dataset
@@ -80,8 +86,10 @@ def remove_embeddings(*, encoder: Encoder, dataset: Dataset, limit: int = 20_000
         return cursor.rowcount
 
 
+@transaction.atomic
 def record_removal(*, dataset: Dataset, encoder: Encoder, removed: int, user: User | None = None) -> None:
-    """Record the event that the embeddings by an encoder were removed."""
+    """Record that the embeddings by an encoder were removed, as a row and as an event."""
+    EmbeddingRemoval.objects.create(dataset=dataset, encoder=encoder, removed=removed)
     record(
         kind="encoder.embeddings_removed",
         actor=user,

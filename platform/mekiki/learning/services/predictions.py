@@ -27,7 +27,7 @@ from mekiki.learning.selectors import champion
 
 TABLE = "learning_prediction"
 # First number of an advisory lock. The triggers of migration 0008 take it in exclusive mode.
-DATASET_SPACE = 0x4D4B4C02
+DATASET_LOCK_CLASS = 0x4D4B4C02
 # A drop needs an exclusive lock on the parent table, and readers queue behind a drop that waits. So it waits
 # only this long and is tried again later.
 DROP_WAIT_MS = 40
@@ -98,7 +98,7 @@ def store_predictions(
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT pg_advisory_xact_lock_shared(%s, %s)", [DATASET_SPACE, head.dataset_id % 2**31]
+                "SELECT pg_advisory_xact_lock_shared(%s, %s)", [DATASET_LOCK_CLASS, head.dataset_id % 2**31]
             )
             _lock_head(cursor, head)
         _require_labels(columns)

@@ -11,6 +11,7 @@ from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Job, Kind
 from mekiki.jobs.services import enqueue
 from mekiki.learning.models import Head
+from mekiki.learning.selectors import verification_key
 
 
 @transaction.atomic
@@ -27,7 +28,7 @@ def request_verification(*, dataset: Dataset, head: Head, user: User | None = No
     return enqueue(
         kind=Kind.VERIFY_HEAD,
         dataset=dataset,
-        key=f"verify_head:{head.pk}",
+        key=verification_key(head),
         payload={"head": head.pk},
         user=user,
     )

@@ -14,6 +14,7 @@ from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset
+from mekiki.datasets.services import update_settings
 from mekiki.jobs.models import Job, Kind
 from mekiki.jobs.services import enqueue
 from mekiki.labeling.selectors import active_labels, current_prompt_set
@@ -58,7 +59,7 @@ def start_training(*, dataset: Dataset, trigger: str, user: User | None) -> Trai
             code="nothing_confirmed",
         )
     job = enqueue(kind=Kind.TRAIN, dataset=dataset, payload={"trigger": str(trigger)}, user=user)
-    return run_of(job, trigger=trigger, user=user)
+    return get_or_create_run(job, trigger=trigger, user=user)
 
 
 def request_scheduled_training(*, dataset_id: int) -> str:
@@ -85,7 +86,7 @@ def can_learn(dataset: Dataset) -> bool:
 
 
 @transaction.atomic
-def run_of(job: Job, *, trigger: str = "", user: User | None = None) -> TrainingRun:
+def get_or_create_run(job: Job, *, trigger: str = "", user: User | None = None) -> TrainingRun:
     """Return the training run of a TRAIN job.
 
     The run is created if the job has none, for example if the platform requested the job.
@@ -176,3 +177,13 @@ def set_schedule(*, dataset: Dataset, cron: str | None, user: User) -> None:
         },
     )
     record(kind="schedule.set", actor=user, dataset=dataset, target=dataset, data={"cron": cron})
+
+
+@transaction.atomic
+def set_retraining(*, dataset: Dataset, user: Any, cron: str | None, retrain_every: int) -> None:
+    """Set when heads are retrained: on a schedule (as `set_schedule`) and after a number of answers.
+
+    Both are stored, or neither. Raises ValidationError if a value is refused.
+    """
+    set_schedule(dataset=dataset, cron=cron, user=user)
+    update_settings(dataset=dataset, user=user, retrain_every=retrain_every)

@@ -10,13 +10,19 @@ from django.db import transaction
 
 from mekiki.accounts.access import require_role
 from mekiki.accounts.models import Role, User
-from mekiki.audit.models import Event
 from mekiki.audit.services import record
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Evaluation
-from mekiki.review.models import AUDIT_GRACE, BLIND_STREAMS, ConfirmedLabel, Decision, Stream
+from mekiki.review.models import (
+    AUDIT_GRACE,
+    BLIND_STREAMS,
+    AuditRetirement,
+    ConfirmedLabel,
+    Decision,
+    Stream,
+)
 from mekiki.review.selectors import standing
 
 LABEL_KINDS = (Decision.Kind.CONFIRM, Decision.Kind.CORRECT)
@@ -110,8 +116,8 @@ def audit_answer(image: Any) -> tuple[Label | None, datetime | None]:
     """Return (label, time) of an image's valid audit answer, or (None, None) before its audit is complete.
 
     It is the first label that reviewers gave blind, including late answers. An answer that was undone before
-    anything showed the head's prediction is ignored (`_slip`). If the label was archived and the image was
-    audited again, the later audit is used.
+    anything showed the head's prediction is ignored (`_was_undone_blind`). If the label was archived and the
+    image was audited again, the later audit is used.
     """
     given = (
         Decision.objects.filter(image=image, kind__in=LABEL_KINDS, shown__stream=Stream.AUDIT)
@@ -120,9 +126,9 @@ def audit_answer(image: Any) -> tuple[Label | None, datetime | None]:
     )
     answers = []
     for _item, of_item in groupby(given, key=lambda d: d.item_id):
-        group = [d for d in of_item if not _slip(d)]
+        group = [d for d in of_item if not _was_undone_blind(d)]
         wanted = group[0].item.overlap if group and group[0].item else 1
-        deciding = _settled_first(group, wanted)
+        deciding = _first_deciding_decision(group, wanted)
         if deciding is not None:
             last = max(d.created_at for d in first_by_reviewer(group)[:wanted])
             answers.append((cast(Label, deciding.label), last))
@@ -131,7 +137,7 @@ def audit_answer(image: Any) -> tuple[Label | None, datetime | None]:
     return kept[0] if kept else (None, None)
 
 
-def _settled_first(group: list[Decision], wanted: int) -> Decision | None:
+def _first_deciding_decision(group: list[Decision], wanted: int) -> Decision | None:
     """Return the decision that sets the label at the first moment when a label is settled.
 
     After that moment the prediction is visible. So a later answer in time does not replace a late answer
@@ -144,7 +150,7 @@ def _settled_first(group: list[Decision], wanted: int) -> Decision | None:
     return None
 
 
-def _slip(decision: Decision) -> bool:
+def _was_undone_blind(decision: Decision) -> bool:
     """Return whether the answer was undone before a person could see the prediction.
 
     The prediction becomes visible AUDIT_GRACE after the answer. A new accuracy estimate reveals at once
@@ -167,8 +173,10 @@ def _was_retired(dataset: Dataset, image: Any) -> bool:
     spans = Decision.objects.filter(
         image=image, kind__in=LABEL_KINDS, superseded_by__isnull=False, shown__stream=Stream.AUDIT
     ).values_list("created_at", "superseded_by__created_at")
-    retired = Event.objects.filter(dataset_id=dataset.pk, kind="audit.retired")
-    return any(retired.filter(at__gt=given, at__lt=undone).exists() for given, undone in spans)
+    retired = AuditRetirement.objects.filter(dataset=dataset)
+    return any(
+        retired.filter(retired_at__gt=given, retired_at__lt=undone).exists() for given, undone in spans
+    )
 
 
 @transaction.atomic
@@ -183,5 +191,6 @@ def retire_audit(*, dataset: Dataset, user: User) -> int:
         in_training=True, updated_at=clock.now()
     )
     if moved:
+        AuditRetirement.objects.create(dataset=dataset, labels=moved)
         record(kind="audit.retired", actor=user, dataset=dataset, target=dataset, data={"labels": moved})
     return moved

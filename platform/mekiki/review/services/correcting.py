@@ -19,7 +19,7 @@ from mekiki.review.errors import ReviewError, UnknownHereError
 from mekiki.review.history import correction_by
 from mekiki.review.models import ConfirmedLabel, Decision, QueueItem, Stream
 from mekiki.review.services.confirmed import derive
-from mekiki.review.services.decisions import after_decision, check_note, record_decision, wait_first
+from mekiki.review.services.decisions import after_decision, check_note, move_to_front, record_decision
 from mekiki.review.services.leases import shown_for
 from mekiki.review.services.locks import lock_reviewer
 
@@ -107,7 +107,7 @@ def correct_label(
             _("The image has the label “%(label)s” already. Nothing was changed.") % {"label": label.name},
         )
     now = clock.now()
-    item = _recheck(dataset, image, state=QueueItem.State.DONE, finished_at=now, overlap=1)
+    item = _create_recheck_item(dataset, image, state=QueueItem.State.DONE, finished_at=now, overlap=1)
     shown = shown_for(dataset=dataset, items=[item])[item.pk]
     if shown.get("head") != head_version:
         raise ReviewError(
@@ -134,7 +134,9 @@ def correct_label(
     return decision
 
 
-def _recheck(dataset: Dataset, image: Image, stream: str = Stream.RECHECK, **more: Any) -> QueueItem:
+def _create_recheck_item(
+    dataset: Dataset, image: Image, stream: str = Stream.RECHECK, **more: Any
+) -> QueueItem:
     head = Head.objects.filter(champion__dataset=dataset).only("pk").first()
     return QueueItem.objects.create(
         dataset=dataset,
@@ -192,9 +194,9 @@ def ask_again(*, dataset: Dataset, user: User, image_id: int) -> QueueItem:
     audited = current.stream == Stream.AUDIT and not current.in_training
     if waiting is None:
         stream = Stream.AUDIT if audited else Stream.RECHECK
-        waiting = _recheck(dataset, image, stream, state=QueueItem.State.DONE)
+        waiting = _create_recheck_item(dataset, image, stream, state=QueueItem.State.DONE)
     waiting.image = image
-    item = wait_first(waiting)
+    item = move_to_front(waiting)
     record(
         kind="queue.asked_again",
         actor=user,

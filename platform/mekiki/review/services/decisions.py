@@ -53,12 +53,13 @@ def answer(
     milliseconds: time from display to answer, or None if the sender does not know it.
 
     Raises PermissionDenied if the user is not a reviewer. Raises UnknownHereError if the item or the lease
-    does not exist for this reviewer. Raises InvalidAnswerError if the answer is invalid or too fast. Raises ReviewError if the state forbids the
-    answer (no prediction, a blind item, an archived label, a key that was used before).
+    does not exist for this reviewer. Raises InvalidAnswerError if the answer is invalid or too fast. Raises
+    ReviewError if the state forbids the answer (no prediction, a blind item, an archived label, a key that
+    was used before).
     """
     require_role(user, dataset, Role.REVIEWER)
     label_id = label.pk if isinstance(label, Label) else label
-    _check_form(kind, label_id, note)
+    _validate_arguments(kind, label_id, note)
     lock_reviewer(user.pk)
     before = Decision.objects.filter(user=user, client_key=client_key).first()
     if before is not None:
@@ -110,7 +111,7 @@ def answer(
     if lease.ended_at is None:
         Lease.objects.filter(pk=lease.pk, ended_at__isnull=True).update(ended_at=now)
     if waiting_state:
-        _move(item, kind, user, now)
+        _update_item_after_answer(item, kind, user, now)
     if kind in LABEL_KINDS:
         derive(dataset=dataset, image=item.image)
     record_decision(decision, item)
@@ -118,7 +119,7 @@ def answer(
     return decision
 
 
-def _check_form(kind: str, label_id: int | None, note: str) -> None:
+def _validate_arguments(kind: str, label_id: int | None, note: str) -> None:
     if kind not in (Kind.CONFIRM, Kind.CORRECT, Kind.SKIP, Kind.FLAG):
         raise InvalidAnswerError("unknown_kind", _("An answer confirms, corrects, skips or flags."))
     check_note(note)
@@ -198,7 +199,7 @@ def lock_item(dataset: Dataset, item_id: int) -> QueueItem:
     return item
 
 
-def wait_first(item: QueueItem) -> QueueItem:
+def move_to_front(item: QueueItem) -> QueueItem:
     """Put an image first in the queue and return its waiting item.
 
     This is the given item, or the item under which the image already waits. The caller must hold the image's
@@ -221,7 +222,7 @@ def wait_first(item: QueueItem) -> QueueItem:
     return first
 
 
-def _move(item: QueueItem, kind: str, user: User, now: datetime) -> None:
+def _update_item_after_answer(item: QueueItem, kind: str, user: User, now: datetime) -> None:
     """Update the item after an answer.
 
     It is then done, at the end of the queue (after a skip), or still waiting for the next decision.
@@ -258,10 +259,10 @@ def record_decision(decision: Decision, item: QueueItem | None) -> None:
 
 def after_decision(dataset: Dataset, user: User) -> None:
     """Request a refill or a training if needed, after the decision is committed."""
-    transaction.on_commit(lambda: _after(dataset, user), robust=True)
+    transaction.on_commit(lambda: _request_follow_up(dataset, user), robust=True)
 
 
-def _after(dataset: Dataset, user: User) -> None:
+def _request_follow_up(dataset: Dataset, user: User) -> None:
     waiting = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING).count()
     follow_up(dataset, waiting, user)
 

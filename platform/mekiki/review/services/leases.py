@@ -20,11 +20,11 @@ from mekiki.review.services.confirmed import LABEL_KINDS
 MAX_ITEMS = 5
 # A skipped image is offered to other reviewers first. After this time it is also offered to the same
 # reviewer.
-SKIP_REST = timedelta(minutes=10)
+SKIP_COOLDOWN = timedelta(minutes=10)
 # Keys of a shown prediction.
 SHOWN = ("head", "head_digest", "prompt_set", "label", "label_name", "confidence", "calibrated", "runner_up")
 # Ended leases are kept this long, for answers that come late.
-HISTORY = timedelta(days=30)
+ENDED_LEASES_KEPT = timedelta(days=30)
 
 
 @dataclass(frozen=True)
@@ -62,16 +62,16 @@ def next_items(*, dataset: Dataset, user: User, count: int = 1) -> list[LeasedIt
     now = clock.now()
     held = _held(dataset, user, now)[:count]
     leased = [LeasedItem(lease.item, lease) for lease in held]
-    _prolong([lease for lease in held if lease.expires_at - now < lease_time() / 2], now)
-    lost: set[int] = set()
+    _renew([lease for lease in held if lease.expires_at - now < lease_time() / 2], now)
+    excluded: set[int] = set()
     # Another transaction can take a candidate after our query. Then query again without that candidate.
     while len(leased) < count:
-        candidates = _free(dataset, user, now, lost, count - len(leased))
+        candidates = _free(dataset, user, now, excluded, count - len(leased))
         if not candidates:
             break
         taken = lease_items(dataset=dataset, user=user, items=candidates, now=now)
         leased += taken
-        lost |= {item.pk for item in candidates}
+        excluded |= {item.pk for item in candidates}
     return leased
 
 
@@ -99,7 +99,7 @@ def held_item(*, dataset: Dataset, user: User, image_id: int) -> LeasedItem | No
     return LeasedItem(lease.item, lease) if lease else None
 
 
-def _prolong(leases: list[Lease], now: datetime) -> None:
+def _renew(leases: list[Lease], now: datetime) -> None:
     if leases:
         until = now + lease_time()
         Lease.objects.filter(pk__in=[lease.pk for lease in leases]).update(expires_at=until)
@@ -112,7 +112,7 @@ def _prolong(leases: list[Lease], now: datetime) -> None:
 # item with overlap 1 and one decision is done, so decisions are counted only for a larger overlap.
 _FREE = """
 SELECT q.* FROM review_queueitem q
-WHERE q.dataset_id = %(dataset)s AND q.state = 'waiting' AND q.id <> ALL(%(lost)s)
+WHERE q.dataset_id = %(dataset)s AND q.state = 'waiting' AND q.id <> ALL(%(excluded)s)
   AND q.overlap > (
     SELECT count(*) FROM review_lease l WHERE l.item_id = q.id AND l.ended_at IS NULL\
  AND l.expires_at > %(now)s
@@ -134,7 +134,7 @@ FOR NO KEY UPDATE OF q SKIP LOCKED
 """
 
 
-def _free(dataset: Dataset, user: User, now: datetime, lost: set[int], count: int) -> list[QueueItem]:
+def _free(dataset: Dataset, user: User, now: datetime, excluded: set[int], count: int) -> list[QueueItem]:
     """Lock and return the next waiting items with a free slot that this reviewer has not decided.
 
     Rows that other transactions lock are skipped. The query reads along the partial index queue_next.
@@ -143,8 +143,8 @@ def _free(dataset: Dataset, user: User, now: datetime, lost: set[int], count: in
         "dataset": dataset.pk,
         "user": user.pk,
         "now": now,
-        "rested": now - SKIP_REST,
-        "lost": list(lost),
+        "rested": now - SKIP_COOLDOWN,
+        "excluded": list(excluded),
         "count": count,
     }
     return list(QueueItem.objects.raw(_FREE, values).prefetch_related("image"))
@@ -301,5 +301,5 @@ def release_expired_leases() -> int:
     rows = Lease.objects.filter(ended_at__isnull=True, expires_at__lte=now)
     ids = list(rows.select_for_update(skip_locked=True).values_list("pk", flat=True)[:10_000])
     Lease.objects.filter(pk__in=ids).update(ended_at=now)
-    Lease.objects.filter(ended_at__lt=now - HISTORY).delete()
+    Lease.objects.filter(ended_at__lt=now - ENDED_LEASES_KEPT).delete()
     return len(ids)

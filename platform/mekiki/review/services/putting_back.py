@@ -13,7 +13,7 @@ from mekiki.review.errors import ReviewError, UnknownHereError
 from mekiki.review.models import Decision, QueueItem
 from mekiki.review.selectors import standing
 from mekiki.review.services.confirmed import effective_decisions, first_by_reviewer
-from mekiki.review.services.decisions import lock_item, record_decision, wait_first
+from mekiki.review.services.decisions import lock_item, move_to_front, record_decision
 from mekiki.review.services.locks import lock_reviewer
 
 
@@ -53,7 +53,7 @@ def put_back(*, dataset: Dataset, user: User, flag_id: int) -> QueueItem:
         )
         record_decision(decision, item)
     # After a late flag, the image may already wait under a newer item.
-    item = wait_first(item)
+    item = move_to_front(item)
     record(
         kind="queue.put_back",
         actor=user,

@@ -13,7 +13,7 @@ from mekiki.review.errors import ReviewError
 from mekiki.review.models import Decision, QueueItem
 from mekiki.review.selectors import standing
 from mekiki.review.services.confirmed import derive, effective_decisions, first_by_reviewer
-from mekiki.review.services.decisions import is_flagged, lock_item, record_decision, wait_first
+from mekiki.review.services.decisions import is_flagged, lock_item, move_to_front, record_decision
 from mekiki.review.services.leases import LeasedItem, lease_items
 from mekiki.review.services.locks import lock_reviewer
 
@@ -60,16 +60,16 @@ def undo(*, dataset: Dataset, user: User, client_key: UUID) -> Decision:
     )
     derive(dataset=dataset, image=target.image)
     if item is not None:
-        _ask_again(dataset, user, item)
+        _requeue_and_lease(dataset, user, item)
     record_decision(decision, item)
     return decision
 
 
-def _ask_again(dataset: Dataset, user: User, item: QueueItem) -> LeasedItem | None:
+def _requeue_and_lease(dataset: Dataset, user: User, item: QueueItem) -> LeasedItem | None:
     """Put the image first in the queue and lease it to the reviewer, if it still needs a decision."""
     now = clock.now()
     enough = len(first_by_reviewer(effective_decisions(item=item))) >= item.overlap
     if item.state != QueueItem.State.WAITING and (enough or is_flagged(item)):
         return None
-    leased = lease_items(dataset=dataset, user=user, items=[wait_first(item)], now=now)
+    leased = lease_items(dataset=dataset, user=user, items=[move_to_front(item)], now=now)
     return leased[0] if leased else None

@@ -19,7 +19,7 @@ from mekiki.learning.access import head_for
 from mekiki.learning.accuracy import unknown_labels
 from mekiki.learning.models import Evaluation, Head
 from mekiki.learning.reasons import parse, reason_of
-from mekiki.learning.services import obstacle
+from mekiki.learning.services import promotion_obstacle
 from mekiki.web.heads import confusion
 from mekiki.web.heads.choice import choice_of, strengths_of
 from mekiki.web.heads.reliability import reliability_of
@@ -48,7 +48,7 @@ def head(request: HttpRequest, slug: str, version: int) -> HttpResponse:
         "head": shown,
         "in_use": is_used,
         "may_choose": at_least(dataset.role, Role.ADMIN),
-        "obstacle": obstacle(dataset, shown),
+        "obstacle": promotion_obstacle(dataset, shown),
         "jobs": _jobs(dataset, shown),
         "run": run,
         "reason": reason_of(shown, in_use),
@@ -88,7 +88,9 @@ def _jobs(dataset: Dataset, head: Head) -> list[progress.JobStatus]:
     if not any(job.kind == Kind.VERIFY_HEAD for job in active):
         return active
     of_others = Job.objects.filter(pk__in=[job.id for job in active if job.kind == Kind.VERIFY_HEAD])
-    others = {str(pk) for pk in of_others.exclude(payload__head=head.pk).values_list("pk", flat=True)}
+    others = {
+        str(pk) for pk in of_others.exclude(key=selectors.verification_key(head)).values_list("pk", flat=True)
+    }
     return [job for job in active if job.id not in others]
 
 

@@ -19,8 +19,7 @@ from mekiki.audit import head_mail
 from mekiki.audit.findings import Finding
 from mekiki.audit.keys import key_history
 from mekiki.audit.models import Seal, SealCheck, SealTimeStamp
-from mekiki.audit.sealed_tables import sealed_tables
-from mekiki.audit.sealing import facts_of, last_sealed_id
+from mekiki.audit.sealing import facts_of, unsealed_count
 from mekiki.audit.signing import grouped
 from mekiki.audit.stamping import add_time_stamp
 from mekiki.audit.time_stamps import MAX_REPLY, request_for
@@ -79,7 +78,7 @@ def _page(
     context: dict[str, Any] = {
         "seal": newest,
         "root": grouped(bytes(newest.log_root).hex()) if newest else "",
-        "waiting": sum(table.count_after(last_sealed_id(table.name)) for table in sealed_tables()),
+        "waiting": unsealed_count(),
         "check": check,
         "findings": [Finding(f["code"], f["detail"]).sentence() for f in check.findings] if check else [],
         "stamps": SealTimeStamp.objects.order_by("-pk")[:SHOWN],
