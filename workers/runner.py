@@ -144,6 +144,9 @@ class _Heartbeat:
                 except (OperationalError, InterfaceError) as error:
                     logger.warning("Job %s: no sign of life could be written (%s).", self._job.pk, error)
                     connection.close()
+                except Exception:  # without this thread the sweeper would take the job for dead
+                    logger.exception("Job %s: no sign of life could be written.", self._job.pk)
+                    connection.close()
         finally:
             connection.close()
 
