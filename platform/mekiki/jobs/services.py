@@ -324,13 +324,17 @@ def cancel(*, job: Job, user: Any) -> None:
 def retry(*, job: Job, user: Any) -> Job:
     """Enqueue work that failed or was cancelled as a new job with the same kind, key and payload.
 
-    Raises ValidationError if the job succeeded or has not ended, or if the same work is already queued or
-    running.
+    Raises ValidationError if the job succeeded or has not ended, if the same work is already queued or
+    running, or if its kind was removed from the product.
     """
     if job.state not in ENDED_EARLY:
         raise ValidationError(_("Only a job that failed or was cancelled can be tried again."))
     if Job.objects.filter(key=job.key, state__in=ACTIVE_STATES).exists():
         raise ValidationError(_("The same work waits or runs already. Nothing was added."))
+    if job.kind not in Kind.values:
+        raise ValidationError(
+            _("This version of Mekiki no longer does this kind of work. Nothing was added.")
+        )
     again = enqueue(kind=Kind(job.kind), dataset=job.dataset, key=job.key, payload=job.payload, user=user)
     record(
         kind="job.retried",

@@ -350,7 +350,7 @@ def why_empty(dataset: Any, user: Any, now: datetime | None = None) -> EmptyQueu
             _("The next images are being chosen. They appear here by themselves.")
             if job.kind == Kind.REFILL
             else _("%(work)s: under way. Images to review appear here by themselves.")
-            % {"work": Kind(job.kind).label}
+            % {"work": job.get_kind_display()}
         )
         return EmptyQueue("working", text, progress=job.done / job.total if job.total else None)
     if not Champion.objects.filter(dataset=dataset).exists():
