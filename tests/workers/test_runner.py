@@ -170,8 +170,8 @@ def test_every_kind_of_job_has_a_task_and_a_stage() -> None:
     from workers import tasks
 
     for kind in Kind.values:
-        assert f"workers.tasks.{kind}" in app.tasks
-        assert callable(getattr(tasks, kind)) and callable(runner.stage_of(kind))
+        task = app.tasks[f"workers.tasks.{kind}"]
+        assert task.run is tasks.run and callable(runner.stage_of(kind))
 
 
 def test_every_stage_and_unit_is_offered_for_translation() -> None:
