@@ -20,7 +20,7 @@ from django.views.decorators.http import require_POST, require_safe
 from mekiki.accounts.access import person, user_for
 from mekiki.accounts.confirming import confirm_first
 from mekiki.accounts.sign_on import provider, services
-from mekiki.accounts.sign_on.client import SignOnCallback, SignOnClient
+from mekiki.accounts.sign_on.client import SignOnCallback, SignOnClient, SignOnProvider
 from mekiki.accounts.sign_on.failures import SignOnRefused, end_sign_on, refuse_unreadable
 
 
@@ -125,7 +125,7 @@ def _lead_to_provider(request: HttpRequest, process: str) -> HttpResponse:
     state = {"nonce": parameters["nonce"], "began": time.time(), "user": request.user.pk}
     try:
         with refuse_unreadable():
-            answer = provider.SignOnProvider(request).redirect(
+            answer = SignOnProvider(request).redirect(
                 request, process, next_url=target, auth_params=parameters, **state
             )
     except SignOnRefused as refused:
