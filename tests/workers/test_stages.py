@@ -190,8 +190,8 @@ def test_same_labels_and_seed_give_the_same_head(
     from workers import embeddings
     from workers.heads.serial import dump_head
     from workers.heads.train import train_head
-    from workers.stages.train import training_set
     from workers.steps.encoders import directions, encoder_for, schema_of
+    from workers.steps.teaching import training_set
 
     work(coloured, "encode")
     work(coloured, "predict")
@@ -233,6 +233,32 @@ def test_a_training_killed_after_its_head_was_recorded_goes_on_with_it(
     run = TrainingRun.objects.get()
     assert run.promoted and run.trigger == "count" and run.finished_at is not None
     assert Prediction.objects.filter(head=run.head).count() == 30
+
+
+def test_a_training_computes_without_the_database(
+    coloured: Any, work: Work, answer_queue: Callable[..., int], django_assert_num_queries: Any
+) -> None:
+    from mekiki.jobs.services import claim
+    from mekiki.learning.services import run_of
+    from workers.runner import Report
+    from workers.stages import train
+
+    work(coloured, "encode")
+    work(coloured, "predict")
+    answer_queue(coloured)
+    job = claim(str(enqueue(kind=Kind.TRAIN, dataset=coloured).pk))
+    assert job is not None
+    gathered = train.gather(job, run_of(job), Report(job))
+    lines: list[str] = []
+    with django_assert_num_queries(0):
+        computed = train.compute(
+            gathered,
+            lambda **progress: None,
+            lambda code, **values: lines.append(code),  # type: ignore[arg-type]
+        )
+    assert computed.new is not None and len(computed.scores.label) == 30
+    assert lines[0] == "learning_from" and lines[-1] == "predicting"
+    assert not Head.objects.exclude(kind="zero_shot").exists()
 
 
 def test_a_challenger_that_does_worse_is_kept_aside(

@@ -38,11 +38,10 @@ from workers.heads.serial import load_head
 from workers.locks import learning_lock
 from workers.runner import Report, explain, explain_to_all
 from workers.stages import encode
-from workers.steps.auditing import evaluate
-from workers.steps.choosing import fill
+from workers.steps.after_scoring import ScoredHead, record_scores
 from workers.steps.comparing import changed_predictions, on_audit_stream, on_reviewed_labels
 from workers.steps.encoders import encoder_for
-from workers.steps.predictions import score_all, store_missing
+from workers.steps.predictions import score_all
 from workers.steps.teaching import Setting, best_head
 
 S = models.EncoderChange.State
@@ -207,20 +206,19 @@ def _move(change: models.EncoderChange, job: Job, report: Report) -> dict[str, A
         mirror = _mirror(row, dataset, report)
         head = best_head(setting, mirror, user=job.created_by, report=report, log=silent)
         scores = score_all(load_head(bytes(head.weights)), mirror, report)
-        stored = store_missing(head, scores, mirror, report)
-        report()  # the last point at which the job can be cancelled
-        switch_over(change=change, head=head, user=job.created_by)
-        drop_replaced_predictions(dataset)
-        report(stage="evaluating")
-        evaluation = evaluate(dataset, head, scores, mirror)
-        queued = fill(dataset, head, scores, mirror, report)
+
+        def switch() -> None:
+            report()  # the last point at which the job can be cancelled
+            switch_over(change=change, head=head, user=job.created_by)
+
+        recorded = record_scores(ScoredHead(head, scores, mirror), report, promotion=switch)
     return {
         "state": change.state,
         "encoder": name,
         "head": head.version,
-        "predicted": stored,
-        "audited": evaluation.n if evaluation else 0,
-        "queued": queued,
+        "predicted": recorded.predicted,
+        "audited": recorded.audited,
+        "queued": recorded.queued,
         "prompt_set": setting.prompt_set.version,
         "long_prompts": setting.long,
     }

@@ -6,6 +6,7 @@ to review.
 """
 
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -18,7 +19,6 @@ from mekiki.learning import models
 from mekiki.learning.selectors import champion_since
 from mekiki.learning.services import (
     chosen_with,
-    drop_replaced_predictions,
     obstacle,
     promote,
     request_training,
@@ -28,10 +28,9 @@ from workers.errors import StageError
 from workers.heads.serial import load_head
 from workers.locks import learning_lock
 from workers.runner import Report
-from workers.steps.auditing import evaluate
-from workers.steps.choosing import fill
+from workers.steps.after_scoring import ScoredHead, record_scores
 from workers.steps.encoders import read_by_the_candidate, schema_of, serving_encoder
-from workers.steps.predictions import score_all, store_missing
+from workers.steps.predictions import score_all
 from workers.steps.teaching import Setting, zero_shot_head
 
 
@@ -80,13 +79,13 @@ def run(job: Job, report: Report) -> dict[str, Any]:
             row, dataset, progress=lambda done, total: report(done=done, total=total, unit="images")
         )
         scores = score_all(load_head(bytes(head.weights)), mirror, report)
-        stored = store_missing(head, scores, mirror, report)
-        if before is None or before.pk != head.pk:
-            promote(head=head, reason=reason, user=job.created_by if "head" in job.payload else None)
-            drop_replaced_predictions(dataset)
-        report(stage="evaluating")
-        evaluation = evaluate(dataset, head, scores, mirror)
-        queued = fill(dataset, head, scores, mirror, report)
+        user = job.created_by if "head" in job.payload else None
+        in_use = before is not None and before.pk == head.pk
+        recorded = record_scores(
+            ScoredHead(head, scores, mirror),
+            report,
+            promotion=None if in_use else partial(promote, head=head, reason=reason, user=user),
+        )
         read_by_the_candidate(dataset, labels, prompt_set)
     stale = (head.prompt_set_id, head.label_ids) != (prompt_set.pk, [label.pk for label in labels])
     if kept:
@@ -97,9 +96,9 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     return {
         "head": head.version,
         "prompt_set": prompt_set.version,
-        "predicted": stored,
-        "audited": evaluation.n if evaluation else 0,
-        "queued": queued,
+        "predicted": recorded.predicted,
+        "audited": recorded.audited,
+        "queued": recorded.queued,
         "long_prompts": setting.long,
     }
 

@@ -89,6 +89,11 @@ def digest_of(dataset: Dataset, training: list[ImageVotes]) -> str:
     )
 
 
+def seed_of_head(dataset: Dataset, version: int) -> int:
+    """Return the seed of the head with this version."""
+    return seed_for(dataset, "head", version)
+
+
 def zero_shot_bytes(setting: Setting) -> bytes:
     """Return the serialized head of these prompts. It is used to make and to repeat a head."""
     return dump_head(ZeroShotHead(setting.text, setting.encoder.logit_scale))
@@ -129,33 +134,33 @@ def zero_shot_head(setting: Setting, user: Any) -> models.Head:
         label_ids=setting.label_ids,
         weights=zero_shot_bytes(setting),
         calibrated=False,
-        seed=seed_for(setting.dataset, "head", next_version(setting.dataset)),
+        seed=seed_of_head(setting.dataset, next_version(setting.dataset)),
         code_version=code_version(),
         metrics={"long_prompts": setting.long},
         user=user,
     )
 
 
-def train_new_head(
-    setting: Setting,
-    X: np.ndarray,
-    y: np.ndarray,
-    training: list[ImageVotes],
-    digest: str,
-    *,
-    run: models.TrainingRun | None,
-    user: Any,
-    report: Report,
-    log: Log,
-) -> models.Head:
-    """Train on X (n, d), y (n,) or soft (n, L), and store the head with its training data."""
-    dataset, row = setting.dataset, setting.row
+@dataclass(frozen=True)
+class NewHead:
+    """A trained head that is not stored yet."""
+
+    weights: bytes  # the serialized head
+    kind: str
+    calibrated: bool
+    seed: int
+    metrics: dict[str, Any]
+
+
+def compute_head(
+    setting: Setting, X: np.ndarray, y: np.ndarray, *, seed: int, report: Report, log: Log
+) -> NewHead:
+    """Return a head trained on X (n, d), y (n,) or soft (n, L)."""
     report(stage="training", unit="labels", total=len(y))
-    seed = seed_for(dataset, "head", next_version(dataset))
     log(
         "made_with",
-        encoder=row.name,
-        digest=row.digest[:12],
+        encoder=setting.row.name,
+        digest=setting.row.digest[:12],
         prompt_set=setting.prompt_set.version,
         seed=seed,
     )
@@ -164,24 +169,36 @@ def train_new_head(
         log("decisions_differ", images=differ)
     weights, trained = trained_bytes(setting, X, y, seed=seed, log=log)
     report(done=len(y))
+    metrics = {
+        **trained.metrics,
+        "long_prompts": setting.long,
+        "prompts_log_loss": prompts_log_loss(X, hard_labels(y), setting.text, setting.encoder.logit_scale),
+        "differing_decisions": differ,
+    }
+    return NewHead(weights, trained.head.kind, trained.head.calibrated, seed, metrics)
+
+
+def record_new_head(
+    setting: Setting,
+    new: NewHead,
+    training: list[ImageVotes],
+    digest: str,
+    *,
+    run: models.TrainingRun | None,
+    user: Any,
+) -> models.Head:
+    """Store a trained head with the decisions it was trained on, and their digest."""
     return record_head(
-        dataset=dataset,
-        kind=trained.head.kind,
-        encoder=row,
+        dataset=setting.dataset,
+        kind=new.kind,
+        encoder=setting.row,
         prompt_set=setting.prompt_set,
         label_ids=setting.label_ids,
-        weights=weights,
-        calibrated=trained.head.calibrated,
-        seed=seed,
+        weights=new.weights,
+        calibrated=new.calibrated,
+        seed=new.seed,
         code_version=code_version(),
-        metrics={
-            **trained.metrics,
-            "long_prompts": setting.long,
-            "prompts_log_loss": prompts_log_loss(
-                X, hard_labels(y), setting.text, setting.encoder.logit_scale
-            ),
-            "differing_decisions": differ,
-        },
+        metrics=new.metrics,
         training=[(votes.image, votes.label, votes.decision) for votes in training],
         others={votes.image: [decision for _label, decision in votes.others] for votes in training},
         training_digest=digest,
@@ -216,7 +233,9 @@ def best_head(setting: Setting, mirror: Mirror, *, user: Any, report: Report, lo
     )
     if trained is None:
         X = np.asarray(mirror.vectors[rows], np.float32)
-        trained = train_new_head(setting, X, y, training, digest, run=None, user=user, report=report, log=log)
+        seed = seed_of_head(setting.dataset, next_version(setting.dataset))
+        new = compute_head(setting, X, y, seed=seed, report=report, log=log)
+        trained = record_new_head(setting, new, training, digest, run=None, user=user)
     cross = trained.metrics.get("cross_validated_on_reviewed_labels") or {}
     verdict = judge(
         labels=trained.n_labels,
