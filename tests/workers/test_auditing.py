@@ -65,7 +65,7 @@ def test_what_came_later_is_left_out_until_some_of_it_is_audited_and_then_weighs
 ) -> None:
     work(begun, "refill")
     first = newest(begun)
-    assert first.share is None and first.left_out == 0 and len(first.report["strata"]) == 1
+    assert first.share is None and first.left_out == 0 and len(first.report.strata) == 1
     fresh = later(begun, 60)
     work(begun, "encode")
     work(begun, "predict")
@@ -104,11 +104,11 @@ def test_what_came_later_is_left_out_until_some_of_it_is_audited_and_then_weighs
     precision, recall, _, _ = sk.precision_recall_fscore_support(
         truth, predicted, labels=head.label_ids, sample_weight=weights, zero_division=0.0
     )
-    for i, each in enumerate(third.report["labels"]):
-        assert (each["precision"]["value"] or 0.0) == pytest.approx(precision[i])
-        assert (each["recall"]["value"] or 0.0) == pytest.approx(recall[i])
-    assert [(s["images"], s["audited"]) for s in third.report["strata"]] == [(30, old), (60, new)]
-    assert sum(s["right"] for s in third.report["strata"]) == third.correct
+    for i, each in enumerate(third.report.labels):
+        assert (each.precision.value or 0.0) == pytest.approx(precision[i])
+        assert (each.recall.value or 0.0) == pytest.approx(recall[i])
+    assert [(s.images, s.audited) for s in third.report.strata] == [(30, old), (60, new)]
+    assert sum(s.right for s in third.report.strata) == third.correct
     page = client.get(reverse("head", args=[begun.slug, head.version]), headers={"accept-language": "en"})
     assert "By when the images came in" in page.content.decode()
 

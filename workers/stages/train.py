@@ -15,6 +15,7 @@ from mekiki.config import disk
 from mekiki.jobs.models import Job
 from mekiki.jobs.services import CancelledError, LostClaimError, WorkerStopsError
 from mekiki.learning import models, training_log
+from mekiki.learning.reports import HeadMetrics
 from mekiki.learning.selectors import champion
 from mekiki.learning.services import finish_run, next_version, promote, run_of, write_log
 from mekiki.review.selectors import ImageVotes
@@ -219,10 +220,9 @@ def compute(gathered: Gathered, report: Report, log: Log) -> Computed:
 
 
 def _verdict(
-    gathered: Gathered, metrics: dict[str, Any], n_labels: int, scores: Scores, before_scores: Scores | None
+    gathered: Gathered, metrics: HeadMetrics, n_labels: int, scores: Scores, before_scores: Scores | None
 ) -> Verdict:
     """Return whether the head replaces the champion. A head that is already promoted stays promoted."""
-    cross = metrics.get("cross_validated_on_reviewed_labels") or {}
     audit, before, change = None, gathered.before, {}
     label_ids = np.asarray(gathered.label_ids)
     if before is not None and before_scores is not None and gathered.audit is not None:
@@ -233,11 +233,12 @@ def _verdict(
         if len(rows):
             true_ids = np.where(truth >= 0, label_ids[truth], -1)
             audit = compare(old_labels[rows], new_labels[rows], true_ids)
+    assert metrics.prompts_log_loss is not None  # every trained head has it
     in_use_labels = before.label_ids if before is not None else gathered.label_ids
     verdict = judge(
         labels=n_labels,
-        log_loss=cross.get("log_loss"),
-        prompts=metrics["prompts_log_loss"],
+        log_loss=metrics.log_loss,
+        prompts=metrics.prompts_log_loss,
         audit=audit,
         schema_changed=sorted(in_use_labels) != sorted(gathered.label_ids),
     )

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from mekiki.datasets.models import Dataset
 from mekiki.labeling.models import Label
 from mekiki.learning import models
+from mekiki.learning.reports import EvaluationReport
 from mekiki.learning.services import record_evaluation
 from mekiki.review.audit_counts import audit_counts
 from mekiki.review.selectors import AuditStratum, audit_sample, audit_strata, training_labels
@@ -121,8 +122,8 @@ def evaluate(dataset: Dataset, head: models.Head, scores: Scores, mirror: Mirror
     total = accuracy(truth, predicted, weights=weights)
     names = dict(Label.objects.filter(pk__in=head.label_ids).values_list("pk", "name"))
     right = np.bincount(sample.stratum[truth == predicted], minlength=len(sample.strata))
-    report = {
-        "labels": [
+    report = EvaluationReport.current(
+        labels=[
             {
                 "id": head.label_ids[scores_of_label.label],
                 "name": names.get(head.label_ids[scores_of_label.label], ""),
@@ -131,14 +132,14 @@ def evaluate(dataset: Dataset, head: models.Head, scores: Scores, mirror: Mirror
             }
             for scores_of_label in per_label(truth, predicted, n_labels, weights=weights)
         ],
-        "label_ids": list(head.label_ids),
-        "confusion": confusion_matrix(truth[known], predicted[known], n_labels).tolist(),
-        "unknown_label": int((~known).sum()),
-        "macro_recall": asdict(_mean_recall(sample, predicted, n_labels)),
-        "prompt_version": head.prompt_set.version,
-        "trials": total.trials,
-        "strata": [stratum | {"right": int(right[h])} for h, stratum in enumerate(sample.strata)],
-    }
+        label_ids=head.label_ids,
+        confusion=confusion_matrix(truth[known], predicted[known], n_labels).tolist(),
+        unknown_label=int((~known).sum()),
+        macro_recall=asdict(_mean_recall(sample, predicted, n_labels)),
+        prompt_version=head.prompt_set.version,
+        trials=total.trials,
+        strata=[stratum | {"right": int(right[h])} for h, stratum in enumerate(sample.strata)],
+    )
     counts = replace(
         audit_counts(dataset),
         counted=total.n,

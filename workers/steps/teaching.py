@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label, PromptSet
 from mekiki.learning import models
+from mekiki.learning.reports import HeadMetrics
 from mekiki.learning.services import decisions_digest, next_version, record_head, seed_for
 from mekiki.review.selectors import ImageVotes, training_votes
 from workers.embeddings import Mirror
@@ -136,7 +137,7 @@ def zero_shot_head(setting: Setting, user: Any) -> models.Head:
         calibrated=False,
         seed=seed_of_head(setting.dataset, next_version(setting.dataset)),
         code_version=code_version(),
-        metrics={"long_prompts": setting.long},
+        metrics=HeadMetrics.current(long_prompts=setting.long),
         user=user,
     )
 
@@ -149,7 +150,7 @@ class NewHead:
     kind: str
     calibrated: bool
     seed: int
-    metrics: dict[str, Any]
+    metrics: HeadMetrics
 
 
 def compute_head(
@@ -169,12 +170,13 @@ def compute_head(
         log("decisions_differ", images=differ)
     weights, trained = trained_bytes(setting, X, y, seed=seed, log=log)
     report(done=len(y))
-    metrics = {
+    prompts_alone = prompts_log_loss(X, hard_labels(y), setting.text, setting.encoder.logit_scale)
+    metrics = HeadMetrics.current(
         **trained.metrics,
-        "long_prompts": setting.long,
-        "prompts_log_loss": prompts_log_loss(X, hard_labels(y), setting.text, setting.encoder.logit_scale),
-        "differing_decisions": differ,
-    }
+        long_prompts=setting.long,
+        prompts_log_loss=prompts_alone,
+        differing_decisions=differ,
+    )
     return NewHead(weights, trained.head.kind, trained.head.calibrated, seed, metrics)
 
 
@@ -236,11 +238,11 @@ def best_head(setting: Setting, mirror: Mirror, *, user: Any, report: Report, lo
         seed = seed_of_head(setting.dataset, next_version(setting.dataset))
         new = compute_head(setting, X, y, seed=seed, report=report, log=log)
         trained = record_new_head(setting, new, training, digest, run=None, user=user)
-    cross = trained.metrics.get("cross_validated_on_reviewed_labels") or {}
+    assert trained.metrics.prompts_log_loss is not None  # every trained head has it
     verdict = judge(
         labels=trained.n_labels,
-        log_loss=cross.get("log_loss"),
-        prompts=trained.metrics["prompts_log_loss"],
+        log_loss=trained.metrics.log_loss,
+        prompts=trained.metrics.prompts_log_loss,
         audit=None,
         schema_changed=False,
     )

@@ -21,6 +21,7 @@ from mekiki.learning.models import (
     HeadTrainingLabel,
     TrainingRun,
 )
+from mekiki.learning.reports import EvaluationReport, HeadMetrics
 
 
 def next_version(dataset: Dataset) -> int:
@@ -55,7 +56,7 @@ def record_head(
     calibrated: bool,
     seed: int,
     code_version: str,
-    metrics: dict[str, Any],
+    metrics: HeadMetrics,
     training: Sequence[tuple[int, int, int]] = (),
     others: Mapping[int, Sequence[int]] | None = None,
     training_digest: str = "",
@@ -161,7 +162,7 @@ def record_evaluation(
     low: float,
     high: float,
     answers: int,
-    report: dict[str, Any],
+    report: EvaluationReport,
     share: float | None = None,
     left_out: int = 0,
     counts: AuditCounts | None = None,
