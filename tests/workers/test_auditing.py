@@ -18,8 +18,9 @@ from mekiki.exports.snapshot import _accuracy
 from mekiki.labeling.services import archive_label
 from mekiki.learning.models import Evaluation, Head, Prediction
 from mekiki.review.models import ConfirmedLabel, QueueItem, Stream
-from mekiki.review.selectors import answered_image_ids, audit_strata
+from mekiki.review.selectors import answered_image_ids, audit_strata, training_labels
 from tests.workers.conftest import COLOURS, add_image, picture
+from workers.steps import auditing
 
 pytestmark = pytest.mark.django_db
 Work = Callable[..., dict[str, Any]]
@@ -287,3 +288,19 @@ def test_images_before_and_after_a_raised_share_are_two_strata(
     assert [share for _last, share in reserve_limits(coloured)] == [0.0]
     later(coloured, 12)
     assert [each.images for each in audit_strata(coloured)] == [30, 12]
+
+
+def test_an_audit_answer_that_comes_meanwhile_is_in_neither_figure(
+    begun: Any, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = auditing.audit_sample, []
+
+    def growing(dataset: Any) -> list[Any]:
+        calls.append(dataset)
+        sample = list(real(dataset))
+        return sample + sample[:1] * (len(calls) - 1)
+
+    monkeypatch.setattr(auditing, "audit_sample", growing)
+    work(begun, "refill")
+    estimate = newest(begun)
+    assert estimate.answers - estimate.n == len(training_labels(begun))

@@ -146,7 +146,8 @@ def evaluate(dataset: Dataset, head: models.Head, scores: Scores, mirror: Mirror
         archived_label=sample.archived,
         not_embedded=sample.not_embedded,
     )
-    answers = len(training_labels(dataset)) + len(audit_sample(dataset))
+    # The sample was read once: an audit answer that came since is part of the next estimate.
+    answers = len(training_labels(dataset)) + total.n + sample.not_embedded
     return record_evaluation(
         head=head,
         n=total.n,
