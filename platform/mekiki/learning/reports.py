@@ -1,11 +1,10 @@
 """The figures stored with a head and with an accuracy estimate, as typed, versioned records.
 
-They are stored as JSON. Rows without a version were written before versions existed; they are read as version 0,
-and figures that they lack have their defaults.
+They are stored as JSON. Rows without a version were written before versions existed. They are read as version
+0, and figures that they lack have their defaults.
 """
 
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, ClassVar, Self
 
 from django.db import models
@@ -15,7 +14,7 @@ from pydantic import TypeAdapter
 
 @dataclass(frozen=True)
 class Stored:
-    """Base class of the records. A record redefines `version` when the meaning of one of its fields changes."""
+    """Base class of the records. A record redefines `version` when the meaning of a field changes."""
 
     version: int = field(default=1, compare=False)
 
@@ -40,9 +39,13 @@ class Stored:
         return record
 
 
-@cache
+_adapters: dict[type, TypeAdapter[Any]] = {}
+
+
 def _adapter(kind: type) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+    if kind not in _adapters:
+        _adapters[kind] = TypeAdapter(kind)
+    return _adapters[kind]
 
 
 @dataclass(frozen=True)
