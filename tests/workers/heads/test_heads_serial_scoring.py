@@ -224,7 +224,10 @@ def test_training_on_few_or_no_labels_is_uncalibrated() -> None:
         assert sum(trained.metrics["labels_per_class"]) == n
 
 
-SCORING = "heads.serial heads.scoring heads.zero_shot heads.calibration acquisition.mix acquisition.audit evaluation.metrics"
+SCORING = (
+    "heads.serial heads.scoring heads.zero_shot heads.calibration "
+    "acquisition.mix acquisition.audit evaluation.metrics"
+)
 
 
 @pytest.mark.parametrize(

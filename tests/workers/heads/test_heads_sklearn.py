@@ -27,7 +27,7 @@ class OfData(HeadEstimator):
     def _embeddings(self) -> Any:
         return np.zeros(self._shape)
 
-    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:  # type: ignore[override]
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # type: ignore[override]
         X, y = validate_data(self, X, y)
         check_classification_targets(y)
         classes, index = np.unique(y, return_inverse=True)
