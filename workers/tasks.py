@@ -41,19 +41,19 @@ def embed_text(text_id: int) -> str:
 
 
 @worker_init.connect
-def take_a_name(**_details: object) -> None:
+def assign_worker_name(**_details: object) -> None:
     """Set the name of this worker, which its forked processes inherit and which its jobs store."""
     holder.take_name()
 
 
 @worker_shutting_down.connect
-def put_jobs_back(**_details: object) -> None:
+def announce_planned_stop(**_details: object) -> None:
     """Announce the planned stop of this worker, so that its jobs do not count it as a death."""
     holder.announce_stop()
 
 
 @worker_ready.connect
-def say_what_machine_this_is(**_details: object) -> None:
+def store_machine(**_details: object) -> None:
     """Store the machine of this worker, for the recommendation of encoders on pages."""
     from django.db import connection
 

@@ -198,7 +198,7 @@ def killed_while_storing(monkeypatch: pytest.MonkeyPatch) -> Callable[[Job], Non
             raise train.LostClaimError("killed")
 
         with monkeypatch.context() as patch:
-            patch.setattr(after_scoring, "store_missing", die)
+            patch.setattr(after_scoring, "store_missing_predictions", die)
             claimed = claim(str(job.pk))
             assert claimed is not None
             with pytest.raises(train.LostClaimError):

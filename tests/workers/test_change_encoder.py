@@ -168,7 +168,9 @@ def test_what_people_say_meanwhile_is_in_the_head_that_is_switched_to(
     assert Champion.objects.get().head.n_labels > taught
 
 
-@pytest.mark.parametrize("place", ["store_missing", "switch_over", "drop_replaced_predictions", "fill"])
+@pytest.mark.parametrize(
+    "place", ["store_missing_predictions", "switch_over", "drop_replaced_predictions", "fill"]
+)
 @pytest.mark.parametrize("act", ["switch", "take_back"])
 def test_killed_anywhere_it_is_done_once(
     scene: tuple[Dataset, Any], other_encoder: str, monkeypatch: pytest.MonkeyPatch, act: str, place: str
@@ -389,7 +391,7 @@ def test_a_training_that_began_before_the_switch_does_no_harm(
         raise train.LostClaimError("killed")
 
     with monkeypatch.context() as patch:  # it has recorded its head, and promoted nothing
-        patch.setattr(after_scoring, "store_missing", die)
+        patch.setattr(after_scoring, "store_missing_predictions", die)
         with pytest.raises(train.LostClaimError):
             train.run(job, Report(job))
     request_switch(change=change, user=admin)

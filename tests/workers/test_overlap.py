@@ -17,7 +17,7 @@ from mekiki.review.selectors import ImageVotes, training_labels, training_votes
 from mekiki.review.services import answer, next_items
 from tests.factories import MembershipFactory
 from workers.heads.targets import make_targets
-from workers.steps.teaching import votes_of
+from workers.steps.training import votes_of
 
 pytestmark = pytest.mark.django_db
 Work = Callable[..., dict[str, Any]]

@@ -124,7 +124,7 @@ def test_a_cancelled_job_stops_at_its_next_report(job: Job) -> None:
 def test_a_long_silent_call_still_shows_life_and_learns_that_it_must_stop(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "BEAT_EVERY", 0.05)
+    monkeypatch.setattr(runner, "HEARTBEAT_INTERVAL", 0.05)
     beats: list[Any] = []
 
     def stage(held: Job, report: Report) -> None:
@@ -145,7 +145,7 @@ def test_a_long_silent_call_still_shows_life_and_learns_that_it_must_stop(
 
 
 def test_signs_of_life_continue_after_an_unexpected_error(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "BEAT_EVERY", 0.05)
+    monkeypatch.setattr(runner, "HEARTBEAT_INTERVAL", 0.05)
     calls: list[float] = []
 
     def failing_once(held: Job, **fields: Any) -> None:

@@ -29,7 +29,7 @@ from mekiki.review.models import ConfirmedLabel, QueueItem
 from tests.workers.conftest import COLOURS, PROMPTS, add_image, picture
 from workers.errors import StageError
 from workers.steps import sharing
-from workers.steps.promotion import compare, judge, sign_test
+from workers.steps.promotion import compare, decide_promotion, sign_test
 
 pytestmark = pytest.mark.django_db
 Work = Callable[..., dict[str, Any]]
@@ -191,7 +191,7 @@ def test_same_labels_and_seed_give_the_same_head(
     from workers.heads.serial import dump_head
     from workers.heads.train import train_head
     from workers.steps.encoders import directions, encoder_for, schema_of
-    from workers.steps.teaching import training_set
+    from workers.steps.training import training_set
 
     work(coloured, "encode")
     work(coloured, "predict")
@@ -268,7 +268,7 @@ def test_a_challenger_that_does_worse_is_kept_aside(
     champion: Callable[[Any], Head],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from workers.steps import teaching
+    from workers.steps import training
 
     work(coloured, "encode")
     work(coloured, "predict")
@@ -276,7 +276,7 @@ def test_a_challenger_that_does_worse_is_kept_aside(
     work(coloured, "refill")
     answer_queue(coloured)
     # As if the prompts explained every label perfectly: nothing can beat that.
-    monkeypatch.setattr(teaching, "prompts_log_loss", lambda *_arguments: -1.0)
+    monkeypatch.setattr(training, "prompts_log_loss", lambda *_arguments: -1.0)
     result = work(coloured, "train")
     assert (result["promoted"], result["code"], result["queued"]) == (False, "worse_than_prompts", 10)
     assert champion(coloured).version == 1
@@ -394,14 +394,14 @@ def test_a_challenger_must_beat_the_prompts_and_not_lose_the_audit() -> None:
     worse, even = compare(good, bad, truth), compare(bad, bad, truth)
     assert (worse.champion_right, worse.challenger_right, worse.only_champion) == (40, 34, 6)
     common: dict[str, Any] = {"labels": 50, "prompts": 0.5, "schema_changed": False}
-    assert judge(log_loss=0.4, audit=even, **common).promote
-    assert judge(log_loss=0.4, audit=None, **common).reason["code"] == "better_than_prompts"
-    refused = judge(log_loss=0.4, audit=worse, **common)
+    assert decide_promotion(log_loss=0.4, audit=even, **common).promote
+    assert decide_promotion(log_loss=0.4, audit=None, **common).reason["code"] == "better_than_prompts"
+    refused = decide_promotion(log_loss=0.4, audit=worse, **common)
     assert not refused.promote and refused.reason["code"] == "worse_on_audit" and refused.reason["p"] < 0.05
-    assert judge(log_loss=0.6, audit=None, **common).reason["code"] == "worse_than_prompts"
+    assert decide_promotion(log_loss=0.6, audit=None, **common).reason["code"] == "worse_than_prompts"
     # Too few audited images to tell, or a champion whose labels are gone: it is replaced.
     few = compare(good[:20], bad[:20], truth[:20])
-    assert judge(log_loss=0.4, audit=few, **common).promote
-    assert judge(log_loss=0.4, audit=worse, **{**common, "schema_changed": True}).promote
+    assert decide_promotion(log_loss=0.4, audit=few, **common).promote
+    assert decide_promotion(log_loss=0.4, audit=worse, **{**common, "schema_changed": True}).promote
     for reason in ("worse_on_audit", "worse_than_prompts"):
         assert len(sentence(refused.reason | {"code": reason, "log_loss": 0.6})) > 40

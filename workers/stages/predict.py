@@ -30,8 +30,8 @@ from workers.locks import learning_lock
 from workers.runner import Report
 from workers.steps.after_scoring import ScoredHead, record_scores
 from workers.steps.encoders import read_by_the_candidate, schema_of, serving_encoder
-from workers.steps.predictions import score_all
-from workers.steps.teaching import Setting, zero_shot_head
+from workers.steps.predictions import score_images
+from workers.steps.training import HeadInputs, zero_shot_head
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
             return {"head": None, "code": "encoding_first"}
         encoder, row, before = serving
         report(stage="reading the prompts")
-        setting = Setting.of(dataset, encoder, row, labels, prompt_set)
+        setting = HeadInputs.of(dataset, encoder, row, labels, prompt_set)
         since = champion_since(dataset)
         is_trained = before is not None and before.is_trained
         # A head that a person chose with these prompts in use is not replaced because of them.
@@ -78,7 +78,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         mirror = embeddings.load(
             row, dataset, progress=lambda done, total: report(done=done, total=total, unit="images")
         )
-        scores = score_all(load_head(bytes(head.weights)), mirror, report)
+        scores = score_images(load_head(bytes(head.weights)), mirror, report)
         user = job.created_by if "head" in job.payload else None
         in_use = before is not None and before.pk == head.pk
         recorded = record_scores(

@@ -31,16 +31,16 @@ from workers.runner import Report, explain_to_all
 from workers.steps.after_scoring import ScoredHead, record_scores
 from workers.steps.auditing import Sample, audited, evaluate
 from workers.steps.encoders import schema_of, serving_encoder
-from workers.steps.predictions import score_all
-from workers.steps.promotion import Verdict, compare, judge
-from workers.steps.teaching import (
+from workers.steps.predictions import score_images
+from workers.steps.promotion import PromotionDecision, compare, decide_promotion
+from workers.steps.training import (
+    HeadInputs,
     NewHead,
-    Setting,
     compute_head,
-    digest_of,
     record_new_head,
     seed_of_head,
     training_set,
+    training_set_digest,
 )
 from workers.versions import code_version
 
@@ -76,7 +76,7 @@ class NothingToTrain(Exception):
 class Gathered:
     """The inputs of a training run."""
 
-    setting: Setting
+    setting: HeadInputs
     mirror: Mirror
     X: np.ndarray  # (n, d) embeddings of the labelled images
     y: np.ndarray  # (n,) labels, or (n, L) soft labels
@@ -100,7 +100,7 @@ class Computed:
     new: NewHead | None  # None if an earlier attempt has stored the head
     scores: Scores
     before_scores: Scores | None  # of the champion, if it is another head
-    verdict: Verdict
+    verdict: PromotionDecision
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
@@ -149,7 +149,7 @@ def gather(job: Job, run_: models.TrainingRun, report: Report) -> Gathered:
         # Its head was made before the encoder changed and does not fit the vectors of this encoder.
         raise NothingToTrain("encoder_switched")
     report(stage="reading the prompts")
-    setting = Setting.of(dataset, encoder, row, labels, prompt_set)
+    setting = HeadInputs.of(dataset, encoder, row, labels, prompt_set)
     facts = {"prompt_set": prompt_set.version, "long_prompts": setting.long}
     report(stage="reading embeddings")
     mirror = embeddings.load(
@@ -158,8 +158,8 @@ def gather(job: Job, run_: models.TrainingRun, report: Report) -> Gathered:
     rows, y, training = training_set(dataset, mirror, setting.label_ids)
     if not len(rows):
         raise NothingToTrain("no_labels" if len(mirror) else "no_embeddings", **facts)
-    digest = digest_of(dataset, training)
-    if run_.head is None and _is_same(in_use, setting, digest):
+    digest = training_set_digest(dataset, training)
+    if run_.head is None and _repeats_head_in_use(in_use, setting, digest):
         raise NothingToTrain("same_head", **facts)
     version = run_.head.version if run_.head is not None else next_version(dataset)
     current, before = champion(dataset), None
@@ -181,7 +181,7 @@ def gather(job: Job, run_: models.TrainingRun, report: Report) -> Gathered:
     )
 
 
-def _is_same(head: models.Head | None, setting: Setting, digest: str) -> bool:
+def _repeats_head_in_use(head: models.Head | None, setting: HeadInputs, digest: str) -> bool:
     """Return whether training would make the head in use again (invariant 3: same inputs, same head)."""
     return head is not None and (
         head.is_trained,
@@ -208,12 +208,12 @@ def compute(gathered: Gathered, report: Report, log: Log) -> Computed:
     else:
         head, metrics = load_head(bytes(stored.weights)), stored.metrics
     log("predicting", head=gathered.version, images=len(gathered.mirror))
-    scores = score_all(head, gathered.mirror, report)
+    scores = score_images(head, gathered.mirror, report)
     report(stage="comparing with the head in use")
     before_scores = None
     if gathered.before is not None:
         champion_head: LinearHead = load_head(bytes(gathered.before.weights))
-        before_scores = score_all(champion_head, gathered.mirror, report)
+        before_scores = score_images(champion_head, gathered.mirror, report)
     n_labels = len(gathered.y) if stored is None else stored.n_labels
     verdict = _verdict(gathered, metrics, n_labels, scores, before_scores)
     return Computed(new, scores, before_scores, verdict)
@@ -221,7 +221,7 @@ def compute(gathered: Gathered, report: Report, log: Log) -> Computed:
 
 def _verdict(
     gathered: Gathered, metrics: HeadMetrics, n_labels: int, scores: Scores, before_scores: Scores | None
-) -> Verdict:
+) -> PromotionDecision:
     """Return whether the head replaces the champion. A head that is already promoted stays promoted."""
     audit, before, change = None, gathered.before, {}
     label_ids = np.asarray(gathered.label_ids)
@@ -235,7 +235,7 @@ def _verdict(
             audit = compare(old_labels[rows], new_labels[rows], true_ids)
     assert metrics.prompts_log_loss is not None  # every trained head has it
     in_use_labels = before.label_ids if before is not None else gathered.label_ids
-    verdict = judge(
+    verdict = decide_promotion(
         labels=n_labels,
         log_loss=metrics.log_loss,
         prompts=metrics.prompts_log_loss,
@@ -243,7 +243,9 @@ def _verdict(
         schema_changed=sorted(in_use_labels) != sorted(gathered.label_ids),
     )
     replaced = before.version if before is not None else None
-    return Verdict(verdict.promote or before is None, {**verdict.reason, **change, "compared_with": replaced})
+    return PromotionDecision(
+        verdict.promote or before is None, {**verdict.reason, **change, "compared_with": replaced}
+    )
 
 
 def record(

@@ -9,8 +9,8 @@ from workers.embeddings import Mirror
 from workers.heads.scoring import Scores
 from workers.runner import Report
 from workers.steps.auditing import evaluate
-from workers.steps.choosing import fill
-from workers.steps.predictions import store_missing
+from workers.steps.predictions import store_missing_predictions
+from workers.steps.queue_filling import fill
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def record_scores(
     is stored already. Readers see the predictions of the old head until those of the new head are complete.
     """
     head, scores, mirror = scored.head, scored.scores, scored.mirror
-    predicted = store_missing(head, scores, mirror, report) if store else 0
+    predicted = store_missing_predictions(head, scores, mirror, report) if store else 0
     if promotion is not None:
         promotion()
         drop_replaced_predictions(head.dataset)

@@ -97,7 +97,7 @@ def audited(dataset: Dataset, mirror: Mirror, label_ids: list[int]) -> Sample:
     )  # fmt: skip
 
 
-def _mean_recall(sample: Sample, predicted: NDArray[np.int64], n_labels: int) -> MacroRecall:
+def _macro_recall(sample: Sample, predicted: NDArray[np.int64], n_labels: int) -> MacroRecall:
     """Return the mean recall over the labels of the sample.
 
     A label that was archived or that the head does not know has recall 0. Otherwise archiving a label that
@@ -135,7 +135,7 @@ def evaluate(dataset: Dataset, head: models.Head, scores: Scores, mirror: Mirror
         label_ids=head.label_ids,
         confusion=confusion_matrix(truth[known], predicted[known], n_labels).tolist(),
         unknown_label=int((~known).sum()),
-        macro_recall=asdict(_mean_recall(sample, predicted, n_labels)),
+        macro_recall=asdict(_macro_recall(sample, predicted, n_labels)),
         prompt_version=head.prompt_set.version,
         trials=total.trials,
         strata=[stratum | {"right": int(right[h])} for h, stratum in enumerate(sample.strata)],

@@ -21,12 +21,12 @@ from workers.heads.train import TrainedHead, train_head
 from workers.heads.zero_shot import ZeroShotHead
 from workers.runner import Report
 from workers.steps.encoders import directions
-from workers.steps.promotion import judge, prompts_log_loss
+from workers.steps.promotion import decide_promotion, prompts_log_loss
 from workers.versions import code_version
 
 
 @dataclass(frozen=True)
-class Setting:
+class HeadInputs:
     """Inputs of a head: one encoder, one schema, one prompt set."""
 
     dataset: Dataset
@@ -45,7 +45,7 @@ class Setting:
         row: models.Encoder,
         labels: list[Label],
         prompt_set: PromptSet,
-    ) -> "Setting":
+    ) -> "HeadInputs":
         """Return a setting with the class embeddings of the prompts.
 
         Raises StageError that names a label without a prompt.
@@ -77,7 +77,7 @@ def votes_of(training: list[ImageVotes]) -> list[list[int]]:
     return [[votes.label, *(label for label, _decision in votes.others)] for votes in training]
 
 
-def digest_of(dataset: Dataset, training: list[ImageVotes]) -> str:
+def training_set_digest(dataset: Dataset, training: list[ImageVotes]) -> str:
     """Return the digest of a training set, 64 characters, with one line per decision."""
     names = {label.pk: label.name for label in dataset.labels.all()}
     hashes = dict(
@@ -95,13 +95,13 @@ def seed_of_head(dataset: Dataset, version: int) -> int:
     return seed_for(dataset, "head", version)
 
 
-def zero_shot_bytes(setting: Setting) -> bytes:
+def zero_shot_bytes(setting: HeadInputs) -> bytes:
     """Return the serialized head of these prompts. It is used to make and to repeat a head."""
     return dump_head(ZeroShotHead(setting.text, setting.encoder.logit_scale))
 
 
 def trained_bytes(
-    setting: Setting, X: np.ndarray, y: np.ndarray, *, seed: int, log: Log
+    setting: HeadInputs, X: np.ndarray, y: np.ndarray, *, seed: int, log: Log
 ) -> tuple[bytes, TrainedHead]:
     """Return (serialized head trained on X (n, d), y (n,) or soft (n, L), the trained head).
 
@@ -112,7 +112,7 @@ def trained_bytes(
     return dump_head(trained.head), trained
 
 
-def zero_shot_head(setting: Setting, user: Any) -> models.Head:
+def zero_shot_head(setting: HeadInputs, user: Any) -> models.Head:
     """Return the head of these prompts, an existing or a new one."""
     head = (
         models.Head.objects.filter(
@@ -154,7 +154,7 @@ class NewHead:
 
 
 def compute_head(
-    setting: Setting, X: np.ndarray, y: np.ndarray, *, seed: int, report: Report, log: Log
+    setting: HeadInputs, X: np.ndarray, y: np.ndarray, *, seed: int, report: Report, log: Log
 ) -> NewHead:
     """Return a head trained on X (n, d), y (n,) or soft (n, L)."""
     report(stage="training", unit="labels", total=len(y))
@@ -181,7 +181,7 @@ def compute_head(
 
 
 def record_new_head(
-    setting: Setting,
+    setting: HeadInputs,
     new: NewHead,
     training: list[ImageVotes],
     digest: str,
@@ -209,7 +209,7 @@ def record_new_head(
     )
 
 
-def best_head(setting: Setting, mirror: Mirror, *, user: Any, report: Report, log: Log) -> models.Head:
+def best_head(setting: HeadInputs, mirror: Mirror, *, user: Any, report: Report, log: Log) -> models.Head:
     """Return the head an encoder starts with.
 
     It is a head trained on the confirmed labels if it explains them no worse than the prompts alone, else the
@@ -219,7 +219,7 @@ def best_head(setting: Setting, mirror: Mirror, *, user: Any, report: Report, lo
     rows, y, training = training_set(setting.dataset, mirror, setting.label_ids)
     if not len(rows):
         return prompts
-    digest = digest_of(setting.dataset, training)
+    digest = training_set_digest(setting.dataset, training)
     trained = (
         models.Head.objects.exclude(kind=models.Head.Kind.ZERO_SHOT)
         .filter(
@@ -239,7 +239,7 @@ def best_head(setting: Setting, mirror: Mirror, *, user: Any, report: Report, lo
         new = compute_head(setting, X, y, seed=seed, report=report, log=log)
         trained = record_new_head(setting, new, training, digest, run=None, user=user)
     assert trained.metrics.prompts_log_loss is not None  # every trained head has it
-    verdict = judge(
+    verdict = decide_promotion(
         labels=trained.n_labels,
         log_loss=trained.metrics.log_loss,
         prompts=trained.metrics.prompts_log_loss,
