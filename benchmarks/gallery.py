@@ -108,11 +108,11 @@ def measure(images: int, pages: int, plans: bool) -> dict[str, Any]:
 
     from mekiki.accounts.models import User
     from mekiki.learning.services import promote
-    from workers.steps.predictions import store_missing
+    from workers.steps.predictions import store_missing_predictions
 
     dataset, (head,) = fill(images, heads=1)
     scores, mirror = what_it_says(dataset, head)
-    store_missing(head, scores, mirror, lambda **_facts: None)
+    store_missing_predictions(head, scores, mirror, lambda **_facts: None)
     promote(head=head, reason={"code": "first_head"})
     with connection.cursor() as cursor:
         cursor.execute("VACUUM")  # autovacuum would do this within minutes

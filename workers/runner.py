@@ -43,13 +43,13 @@ from workers.messages import encoder_problem
 
 logger = logging.getLogger(__name__)
 
-BEAT_EVERY = 5.0  # seconds
-ROOM_EVERY = 2.0  # seconds between two checks of the disk
+HEARTBEAT_INTERVAL = 5.0  # seconds
+DISK_CHECK_INTERVAL = 2.0  # seconds between two checks of the disk
 WRITE_EVERY = 0.5  # seconds between two progress writes
-DATABASE_PATIENCE = 20.0  # seconds to wait for a lost database; below jobs.sweeping.SILENT_AFTER
+DATABASE_TIMEOUT = 20.0  # seconds to wait for a lost database; below jobs.sweeping.SILENT_AFTER
 # Seconds that a stopping worker lets a job continue, because it may finish. The supervisor kills after 20
 # seconds.
-LAST_SECONDS = 5.0
+STOP_GRACE_SECONDS = 5.0
 
 Stage = Callable[[Job, "Report"], "dict[str, Any] | None"]
 
@@ -88,7 +88,7 @@ class Report:
         now = self._clock()
         if self._stops_at is not None and now >= self._stops_at:
             raise WorkerStopsError
-        if now - self._looked >= ROOM_EVERY:
+        if now - self._looked >= DISK_CHECK_INTERVAL:
             self._looked = now
             if reason := waiting.must_wait(self._job.kind):
                 raise disk.NoRoomError(reason)
@@ -113,7 +113,7 @@ class Report:
     def note(self, job: Job) -> None:
         """Read from a sign of life whether the worker was asked to stop."""
         if job.holder_stops and self._stops_at is None:
-            self._stops_at = self._clock() + LAST_SECONDS
+            self._stops_at = self._clock() + STOP_GRACE_SECONDS
 
 
 class _Heartbeat:
@@ -135,7 +135,7 @@ class _Heartbeat:
 
     def _beat(self) -> None:
         try:
-            while not self._ended.wait(BEAT_EVERY):
+            while not self._ended.wait(HEARTBEAT_INTERVAL):
                 try:
                     beat(self._job)
                     self._report.note(self._job)
@@ -144,6 +144,9 @@ class _Heartbeat:
                     return
                 except (OperationalError, InterfaceError) as error:
                     logger.warning("Job %s: no sign of life could be written (%s).", self._job.pk, error)
+                    connection.close()
+                except Exception:  # without this thread the sweeper would take the job for dead
+                    logger.exception("Job %s: no sign of life could be written.", self._job.pk)
                     connection.close()
         finally:
             connection.close()
@@ -204,7 +207,7 @@ def _end(job: Job, error: Exception) -> str:
         logger.warning("Job %s will be tried again: %s", job.pk, error)
     else:
         logger.error("Job %s failed", job.pk, exc_info=error)
-    deadline = time.monotonic() + DATABASE_PATIENCE
+    deadline = time.monotonic() + DATABASE_TIMEOUT
     while True:
         try:
             return _record_end(job, error, message, texts, retry)

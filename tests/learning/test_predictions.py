@@ -353,7 +353,7 @@ def store_in_chunks(head_id: int, report: Any) -> int:
     half = np.full(n, 0.5, np.float32)
     scores = Scores(np.zeros(n, np.int32), np.ones(n, np.int32), half, half / 2, half / 2, half)
     steps.CHUNK = 100
-    return steps.store_missing(
+    return steps.store_missing_predictions(
         head, scores, Mirror(ids, np.full(n, 0.5), np.empty((n, 0), np.float16)), report
     )
 

@@ -14,6 +14,7 @@ from mekiki.labeling.selectors import active_labels
 from mekiki.labeling.services import set_schema
 from mekiki.learning import selectors, services
 from mekiki.learning.models import Embedding, Head, Prediction, TrainingRun
+from mekiki.learning.reports import EvaluationReport, HeadMetrics
 from tests.factories import (
     ChampionFactory,
     ConfirmedLabelFactory,
@@ -173,7 +174,7 @@ def test_a_head_is_immutable_and_carries_its_lineage() -> None:
         calibrated=True,
         seed=5,
         code_version="1",
-        metrics={},
+        metrics=HeadMetrics(),
         training=[(image.pk, label.pk, 77)],
         training_digest=services.decisions_digest([(image.sha256, label.name, 77)]),
     )
@@ -223,7 +224,7 @@ def test_training_is_requested_once_until_it_ran() -> None:
 def test_an_estimate_is_kept_once_for_the_same_counts_and_the_newest_counts() -> None:
     head = HeadFactory()
     ChampionFactory(head=head)
-    facts: dict[str, Any] = {"low": 0.5, "high": 0.9, "report": {}}
+    facts: dict[str, Any] = {"low": 0.5, "high": 0.9, "report": EvaluationReport()}
     one = services.record_evaluation(head=head, n=10, correct=8, answers=50, **facts)
     assert services.record_evaluation(head=head, n=10, correct=8, answers=50, **facts).pk == one.pk
     two = services.record_evaluation(head=head, n=12, correct=9, answers=60, **facts)

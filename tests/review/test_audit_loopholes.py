@@ -13,6 +13,7 @@ from mekiki.exports.snapshot import _accuracy
 from mekiki.labeling.effects import effects_of
 from mekiki.labeling.services import archive_label, restore_label
 from mekiki.learning.accuracy import notes
+from mekiki.learning.reports import EvaluationReport
 from mekiki.learning.services import record_evaluation
 from mekiki.review import blinding, selectors
 from mekiki.review.audit_counts import audit_counts
@@ -73,7 +74,9 @@ def test_answer_after_the_accuracy_was_shown_does_not_replace_the_first() -> Non
     station, _item = audited()
     user = station.reviewer()
     station.answer(user, station.next(user)[0], "correct", label=station.labels[1])
-    record_evaluation(head=station.head, n=1, correct=0, low=0.0, high=0.8, answers=1, report={})
+    record_evaluation(
+        head=station.head, n=1, correct=0, low=0.0, high=0.8, answers=1, report=EvaluationReport()
+    )
     station.undo(user)
     station.answer(user, station.next(user)[0], "correct", label=station.labels[0])
     assert sample(station) == [station.labels[1].pk]

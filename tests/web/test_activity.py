@@ -141,6 +141,18 @@ def test_a_job_that_has_not_failed_is_not_tried_again():
     assert Job.objects.count() == 3
 
 
+def test_a_failed_job_of_a_kind_that_was_removed_is_listed_and_not_tried_again():
+    admin = UserFactory()
+    dataset = DatasetFactory(admin=admin)
+    job = JobFactory(dataset=dataset, kind="recount", state=State.FAILED)
+    assert "recount" in get(admin, dataset)
+    client = Client(headers={"accept-language": "en"})
+    client.force_login(admin)
+    response = client.post(reverse("job-retry", args=[dataset.slug, job.pk]), follow=True)
+    assert "no longer does this kind of work" in response.content.decode()
+    assert Job.objects.count() == 1
+
+
 def test_a_label_set_that_is_tried_again_names_its_new_job():
     admin = UserFactory()
     dataset = DatasetFactory(admin=admin)

@@ -163,6 +163,18 @@ class TestPage:
         assert "1 image could not be read" in text
         assert "Retrain: failed" in text and "Disk full." in text
 
+    def test_a_failed_job_of_a_kind_that_was_removed_is_named(self):
+        user = UserFactory()
+        dataset = DatasetFactory(admin=user)
+        JobFactory(
+            dataset=dataset,
+            kind="recount",
+            state=State.FAILED,
+            error="Disk full.",
+            finished_at=timezone.now(),
+        )
+        assert "recount: failed" in page(dataset, user)
+
     def test_failure_before_a_later_success_is_not_shown(self):
         user = UserFactory()
         dataset = DatasetFactory(admin=user)

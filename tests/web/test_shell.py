@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from django.db import InterfaceError, OperationalError, connection
 from django.test import Client
 
 from mekiki.web.templatetags.shell import count, percent
@@ -23,14 +24,15 @@ def test_health_needs_no_login():
     assert response.json()["status"] == "ok"
 
 
-def test_health_says_when_the_database_is_gone(monkeypatch):
-    from django.db import OperationalError, connection
-
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+def test_health_says_when_the_database_is_gone(monkeypatch, error):
     def gone(*args, **kwargs):
-        raise OperationalError("gone")
+        raise error("gone")
 
     monkeypatch.setattr(connection, "cursor", gone)
-    assert Client().get("/healthz").status_code == 503
+    response = Client().get("/healthz")
+    assert response.status_code == 503
+    assert response.json()["status"] == "no database"
 
 
 def test_metrics_are_for_the_platform_admin():

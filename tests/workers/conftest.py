@@ -197,13 +197,14 @@ def killed_while_storing(monkeypatch: pytest.MonkeyPatch) -> Callable[[Job], Non
     from mekiki.jobs.services import claim
     from workers.runner import Report
     from workers.stages import train
+    from workers.steps import after_scoring
 
     def run(job: Job) -> None:
         def die(*_arguments: Any) -> None:
             raise train.LostClaimError("killed")
 
         with monkeypatch.context() as patch:
-            patch.setattr(train, "store_missing", die)
+            patch.setattr(after_scoring, "store_missing_predictions", die)
             claimed = claim(str(job.pk))
             assert claimed is not None
             with pytest.raises(train.LostClaimError):

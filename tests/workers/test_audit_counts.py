@@ -215,12 +215,12 @@ def test_waiting_items_are_not_drawn_yet(measured: Any) -> None:
 
 def test_archiving_a_label_does_not_improve_the_mean_recall(measured: Any, work: Work, admin: Any) -> None:
     """The label that the head gets wrong leaves the head's labels and stays in the mean with recall 0."""
-    before = newest(measured).report["macro_recall"]
-    recalls = {each["name"]: each["recall"]["value"] for each in newest(measured).report["labels"]}
+    before = newest(measured).report.macro_recall
+    recalls = {each.name: each.recall.value for each in newest(measured).report.labels}
     worst = min((name for name in recalls if recalls[name] is not None), key=lambda name: recalls[name])
     archive_label(label=measured.labels.get(name=worst), user=admin, confirmed=True)
     work(measured, "predict")
-    after = newest(measured).report["macro_recall"]
-    assert after["labels"] == before["labels"]
-    kept = [each["recall"]["value"] for each in newest(measured).report["labels"] if each["recall"]["n"]]
-    assert after["value"] == pytest.approx(sum(kept) / before["labels"])
+    after = newest(measured).report.macro_recall
+    assert after.labels == before.labels
+    kept = [each.recall.value for each in newest(measured).report.labels if each.recall.n]
+    assert after.value == pytest.approx(sum(kept) / before.labels)

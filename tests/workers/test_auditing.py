@@ -18,8 +18,9 @@ from mekiki.exports.snapshot import _accuracy
 from mekiki.labeling.services import archive_label
 from mekiki.learning.models import Evaluation, Head, Prediction
 from mekiki.review.models import ConfirmedLabel, QueueItem, Stream
-from mekiki.review.selectors import answered_image_ids, audit_strata
+from mekiki.review.selectors import answered_image_ids, audit_strata, training_labels
 from tests.workers.conftest import COLOURS, add_image, picture
+from workers.steps import auditing
 
 pytestmark = pytest.mark.django_db
 Work = Callable[..., dict[str, Any]]
@@ -70,7 +71,7 @@ def test_what_came_later_is_left_out_until_some_of_it_is_audited_and_then_weighs
 ) -> None:
     work(begun, "refill")
     first = newest(begun)
-    assert first.share is None and first.left_out == 0 and len(first.report["strata"]) == 1
+    assert first.share is None and first.left_out == 0 and len(first.report.strata) == 1
     fresh = later(begun, 60)
     work(begun, "encode")
     work(begun, "predict")
@@ -114,11 +115,11 @@ def test_what_came_later_is_left_out_until_some_of_it_is_audited_and_then_weighs
     precision, recall, _, _ = sk.precision_recall_fscore_support(
         truth, predicted, labels=head.label_ids, sample_weight=weights, zero_division=0.0
     )
-    for i, each in enumerate(third.report["labels"]):
-        assert (each["precision"]["value"] or 0.0) == pytest.approx(precision[i])
-        assert (each["recall"]["value"] or 0.0) == pytest.approx(recall[i])
-    assert [(s["images"], s["audited"]) for s in third.report["strata"]] == [(30, old), (60, new)]
-    assert sum(s["right"] for s in third.report["strata"]) == third.correct
+    for i, each in enumerate(third.report.labels):
+        assert (each.precision.value or 0.0) == pytest.approx(precision[i])
+        assert (each.recall.value or 0.0) == pytest.approx(recall[i])
+    assert [(s.images, s.audited) for s in third.report.strata] == [(30, old), (60, new)]
+    assert sum(s.right for s in third.report.strata) == third.correct
     page = client.get(reverse("head", args=[begun.slug, head.version]), headers={"accept-language": "en"})
     assert "By time of import" in page.content.decode()
 
@@ -300,3 +301,19 @@ def test_images_before_and_after_a_raised_share_are_two_strata(
     assert [share for _last, share in reserve_limits(coloured)] == [0.0]
     later(coloured, 12)
     assert [each.images for each in audit_strata(coloured)] == [30, 12]
+
+
+def test_an_audit_answer_that_comes_meanwhile_is_in_neither_figure(
+    begun: Any, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = auditing.audit_sample, []
+
+    def growing(dataset: Any) -> list[Any]:
+        calls.append(dataset)
+        sample = list(real(dataset))
+        return sample + sample[:1] * (len(calls) - 1)
+
+    monkeypatch.setattr(auditing, "audit_sample", growing)
+    work(begun, "refill")
+    estimate = newest(begun)
+    assert estimate.answers - estimate.n == len(training_labels(begun))

@@ -43,7 +43,7 @@ from workers.errors import StageError
 from workers.locks import _SPACE
 from workers.runner import Report
 from workers.stages import change_encoder
-from workers.steps import encoders
+from workers.steps import after_scoring, encoders
 
 pytestmark = pytest.mark.django_db
 Work = Callable[..., dict[str, Any]]
@@ -175,7 +175,9 @@ def test_what_people_say_meanwhile_is_in_the_head_that_is_switched_to(
     assert Champion.objects.get().head.n_labels > taught
 
 
-@pytest.mark.parametrize("place", ["store_missing", "switch_over", "drop_replaced_predictions", "fill"])
+@pytest.mark.parametrize(
+    "place", ["store_missing_predictions", "switch_over", "drop_replaced_predictions", "fill"]
+)
 @pytest.mark.parametrize("act", ["switch", "take_back"])
 def test_killed_anywhere_it_is_done_once(
     scene: tuple[Dataset, Any], other_encoder: str, monkeypatch: pytest.MonkeyPatch, act: str, place: str
@@ -196,7 +198,7 @@ def test_killed_anywhere_it_is_done_once(
         raise change_encoder.LostClaimError("killed")
 
     with monkeypatch.context() as patch:
-        patch.setattr(change_encoder, place, die)
+        patch.setattr(change_encoder if place == "switch_over" else after_scoring, place, die)
         with pytest.raises(change_encoder.LostClaimError):
             change_encoder.run(job, Report(job))
     moved = place in {"drop_replaced_predictions", "fill"}
@@ -217,6 +219,7 @@ def test_killed_anywhere_it_is_done_once(
 
     with monkeypatch.context() as patch:
         patch.setattr(change_encoder, "drop_replaced_predictions", drop)
+        patch.setattr(after_scoring, "drop_replaced_predictions", drop)
         step(change)
     assert change.state == (S.SWITCHED if act == "switch" else S.TAKEN_BACK)
     assert set(Prediction.objects.values_list("head", flat=True)) == {Champion.objects.get().head.pk}
@@ -395,7 +398,7 @@ def test_a_training_that_began_before_the_switch_does_no_harm(
         raise train.LostClaimError("killed")
 
     with monkeypatch.context() as patch:  # it has recorded its head and promoted nothing
-        patch.setattr(train, "store_missing", die)
+        patch.setattr(after_scoring, "store_missing_predictions", die)
         with pytest.raises(train.LostClaimError):
             train.run(job, Report(job))
     request_switch(change=change, user=admin)

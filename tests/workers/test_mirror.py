@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -224,3 +225,17 @@ def test_the_parent_of_the_workers_has_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_every_file_is_closed_after_one_that_cannot_be_written(tmp_path: Path) -> None:
+    class Full:
+        def close(self) -> None:
+            raise OSError(28, "No space left on device")
+
+    writer = mirror_files._Writer(tmp_path, 6, mirror_files.Held(), in_place=False).__enter__()
+    files = list(writer._files.values())
+    writer._files["ids"].close()
+    writer._files["ids"] = Full()  # type: ignore[assignment]
+    with pytest.raises(OSError, match="No space left"):
+        writer.__exit__(None)
+    assert all(file.closed for file in files) and not list(tmp_path.iterdir())

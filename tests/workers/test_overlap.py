@@ -20,7 +20,7 @@ from mekiki.review.selectors import ImageVotes, training_labels, training_votes
 from mekiki.review.services import answer, next_items
 from tests.factories import MembershipFactory
 from workers.heads.targets import make_targets
-from workers.steps.teaching import votes_of
+from workers.steps.training import votes_of
 
 pytestmark = pytest.mark.django_db
 Work = Callable[..., dict[str, Any]]
@@ -70,7 +70,7 @@ def test_people_who_differ_teach_each_by_their_share(coloured: Any, work: Work, 
     work(coloured, "train")
     head = Head.objects.latest("version")
     assert head.n_labels == len(training) == head.training_labels.count()
-    assert head.metrics["differing_decisions"] == 3
+    assert head.metrics.differing_decisions == 3
     y = make_targets(votes_of(list(training.values())), head.label_ids)
     assert y.shape == (len(training), 3) and np.allclose(y.sum(axis=1), 1)
     for row, each in zip(y, training.values(), strict=True):

@@ -100,7 +100,7 @@ def test_a_disk_that_fills_up_meanwhile_leaves_nothing_half_written(
 def test_a_running_job_stops_below_the_reserve_before_the_disk_is_full(
     home: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.runner.ROOM_EVERY", 0.0)
+    monkeypatch.setattr("workers.runner.DISK_CHECK_INTERVAL", 0.0)
     job = enqueue(kind=Kind.TRAIN, dataset=dataset)
 
     def stage(held: Job, report: Report) -> None:

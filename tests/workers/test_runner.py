@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import OperationalError
+from django.db import DatabaseError, OperationalError
 
 from mekiki.jobs.models import Job, Kind, State
-from mekiki.jobs.services import cancel, claim, enqueue
+from mekiki.jobs.services import beat, cancel, claim, enqueue
 from tests.factories import DatasetFactory, UserFactory
 from workers import runner
 from workers.errors import StageError
@@ -124,7 +124,7 @@ def test_a_cancelled_job_stops_at_its_next_report(job: Job) -> None:
 def test_a_long_silent_call_still_shows_life_and_learns_that_it_must_stop(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "BEAT_EVERY", 0.05)
+    monkeypatch.setattr(runner, "HEARTBEAT_INTERVAL", 0.05)
     beats: list[Any] = []
 
     def stage(held: Job, report: Report) -> None:
@@ -144,13 +144,34 @@ def test_a_long_silent_call_still_shows_life_and_learns_that_it_must_stop(
     assert (job.state, job.attempt) == (State.RUNNING, 2), "the other worker's job is untouched"
 
 
+def test_signs_of_life_continue_after_an_unexpected_error(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "HEARTBEAT_INTERVAL", 0.05)
+    calls: list[float] = []
+
+    def failing_once(held: Job, **fields: Any) -> None:
+        calls.append(time.monotonic())
+        if len(calls) == 1:
+            raise DatabaseError("cached plan must not change result type")
+        beat(held, **fields)
+
+    monkeypatch.setattr(runner, "beat", failing_once)
+    beats: list[int] = []
+
+    def stage(held: Job, report: Report) -> None:
+        time.sleep(0.5)  # torch at work
+        beats.append(Job.objects.get(pk=held.pk).beats - held.beats)
+
+    assert run_job(str(job.pk), stage) == "succeeded"
+    assert beats[0] >= 3
+
+
 def test_every_kind_of_job_has_a_task_and_a_stage() -> None:
     from mekiki.config.celery import app
     from workers import tasks
 
     for kind in Kind.values:
-        assert f"workers.tasks.{kind}" in app.tasks
-        assert callable(getattr(tasks, kind)) and callable(runner.stage_of(kind))
+        task = app.tasks[f"workers.tasks.{kind}"]
+        assert task.run is tasks.run and callable(runner.stage_of(kind))
 
 
 def test_every_stage_and_unit_is_offered_for_translation() -> None:

@@ -31,7 +31,7 @@ from mekiki.review.models import ConfirmedLabel, QueueItem
 from tests.workers.conftest import COLOURS, PROMPTS, add_image, picture
 from workers.errors import StageError
 from workers.steps import sharing
-from workers.steps.promotion import compare, judge, sign_test
+from workers.steps.promotion import compare, decide_promotion, sign_test
 
 pytestmark = pytest.mark.django_db
 Work = Callable[..., dict[str, Any]]
@@ -199,8 +199,8 @@ def test_same_labels_and_seed_give_the_same_head(
     from workers import embeddings
     from workers.heads.serial import dump_head
     from workers.heads.train import train_head
-    from workers.stages.train import training_set
     from workers.steps.encoders import class_embeddings, encoder_for, in_order, schema_of
+    from workers.steps.training import training_set
 
     work(coloured, "encode")
     work(coloured, "predict")
@@ -244,6 +244,32 @@ def test_a_training_killed_after_its_head_was_recorded_goes_on_with_it(
     assert Prediction.objects.filter(head=run.head).count() == 30
 
 
+def test_a_training_computes_without_the_database(
+    coloured: Any, work: Work, answer_queue: Callable[..., int], django_assert_num_queries: Any
+) -> None:
+    from mekiki.jobs.services import claim
+    from mekiki.learning.services import run_of
+    from workers.runner import Report
+    from workers.stages import train
+
+    work(coloured, "encode")
+    work(coloured, "predict")
+    answer_queue(coloured)
+    job = claim(str(enqueue(kind=Kind.TRAIN, dataset=coloured).pk))
+    assert job is not None
+    gathered = train.gather(job, run_of(job), Report(job))
+    lines: list[str] = []
+    with django_assert_num_queries(0):
+        computed = train.compute(
+            gathered,
+            lambda **progress: None,
+            lambda code, **values: lines.append(code),  # type: ignore[arg-type]
+        )
+    assert computed.new is not None and len(computed.scores.label) == 30
+    assert lines[0] == "learning_from" and lines[-1] == "predicting"
+    assert not Head.objects.exclude(kind="zero_shot").exists()
+
+
 def test_a_challenger_that_does_worse_is_kept_aside(
     coloured: Any,
     work: Work,
@@ -251,7 +277,7 @@ def test_a_challenger_that_does_worse_is_kept_aside(
     champion: Callable[[Any], Head],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from workers.steps import teaching
+    from workers.steps import training
 
     work(coloured, "encode")
     work(coloured, "predict")
@@ -259,7 +285,7 @@ def test_a_challenger_that_does_worse_is_kept_aside(
     work(coloured, "refill")
     answer_queue(coloured)
     # As if the prompts explained every label perfectly: nothing can be better.
-    monkeypatch.setattr(teaching, "prompts_log_loss", lambda *_arguments: -1.0)
+    monkeypatch.setattr(training, "prompts_log_loss", lambda *_arguments: -1.0)
     result = work(coloured, "train")
     assert (result["promoted"], result["code"], result["queued"]) == (False, "worse_than_prompts", 10)
     assert champion(coloured).version == 1
@@ -377,14 +403,14 @@ def test_a_challenger_must_beat_the_prompts_and_not_lose_the_audit() -> None:
     worse, even = compare(good, bad, truth), compare(bad, bad, truth)
     assert (worse.champion_right, worse.challenger_right, worse.only_champion) == (40, 34, 6)
     common: dict[str, Any] = {"labels": 50, "prompts": 0.5, "schema_changed": False}
-    assert judge(log_loss=0.4, audit=even, **common).promote
-    assert judge(log_loss=0.4, audit=None, **common).reason["code"] == "better_than_prompts"
-    refused = judge(log_loss=0.4, audit=worse, **common)
+    assert decide_promotion(log_loss=0.4, audit=even, **common).promote
+    assert decide_promotion(log_loss=0.4, audit=None, **common).reason["code"] == "better_than_prompts"
+    refused = decide_promotion(log_loss=0.4, audit=worse, **common)
     assert not refused.promote and refused.reason["code"] == "worse_on_audit" and refused.reason["p"] < 0.05
-    assert judge(log_loss=0.6, audit=None, **common).reason["code"] == "worse_than_prompts"
+    assert decide_promotion(log_loss=0.6, audit=None, **common).reason["code"] == "worse_than_prompts"
     # Too few audited images to decide, or a champion with archived labels: it is replaced.
     few = compare(good[:20], bad[:20], truth[:20])
-    assert judge(log_loss=0.4, audit=few, **common).promote
-    assert judge(log_loss=0.4, audit=worse, **{**common, "schema_changed": True}).promote
+    assert decide_promotion(log_loss=0.4, audit=few, **common).promote
+    assert decide_promotion(log_loss=0.4, audit=worse, **{**common, "schema_changed": True}).promote
     for reason in ("worse_on_audit", "worse_than_prompts"):
         assert len(sentence(refused.reason | {"code": reason, "log_loss": 0.6})) > 40

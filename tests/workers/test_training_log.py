@@ -118,10 +118,10 @@ def test_a_cross_validated_training_is_told_in_full(asked: Any, work: Work, answ
     assert codes(run).count("candidate") == 3 and codes(run)[-2:] == ["predicting", "verdict"]
     assert {"cross_validated", "calibrated"} <= set(codes(run))
     where = codes(run).index("cross_validated")
-    figures = run.head.metrics["cross_validated_on_reviewed_labels"]  # type: ignore[union-attr]
-    assert f"log-loss {figures['log_loss']:.3f}" in english[where]
+    figures = run.head.metrics.cross_validated_on_reviewed_labels  # type: ignore[union-attr]
+    assert f"log-loss {figures.log_loss:.3f}" in english[where]
     assert (
-        f"対数損失 {figures['log_loss']:.3f}" in japanese[where]
+        f"対数損失 {figures.log_loss:.3f}" in japanese[where]
         and "正解率の推定ではありません" in japanese[where]
     )
 

@@ -30,7 +30,7 @@ from workers.heads.log import silent
 from workers.runner import run_job
 from workers.stages import verify_head
 from workers.steps.encoders import encoder_for
-from workers.steps.teaching import Setting, digest_of, trained_bytes
+from workers.steps.training import HeadInputs, trained_bytes, training_set_digest
 
 pytestmark = pytest.mark.django_db
 Work = Callable[..., dict[str, Any]]
@@ -77,7 +77,7 @@ def taught_otherwise(dataset: Any, real: Head) -> bytes:
     rows = list(real.training_labels.order_by("image_id").values_list("image_id", "label_id", "decision_id"))
     encoder, row = encoder_for(dataset)
     labels = [Label.objects.get(pk=pk) for pk in real.label_ids]
-    setting = Setting.of(dataset, encoder, row, labels, real.prompt_set)
+    setting = HeadInputs.of(dataset, encoder, row, labels, real.prompt_set)
     mirror = load(row, dataset)
     at, _found = mirror.rows_of([image for image, _l, _d in rows])
     y = np.array([(real.label_ids.index(label) + 1) % len(labels) for _i, label, _d in rows])
@@ -94,7 +94,7 @@ def test_a_head_made_from_other_labels_than_it_claims_is_found(scene: tuple[Any,
         dataset=dataset, kind=real.kind, encoder=real.encoder, prompt_set=real.prompt_set,
         label_ids=real.label_ids, weights=weights, calibrated=real.calibrated, seed=real.seed,
         code_version=real.code_version, metrics=real.metrics, training=rows,
-        training_digest=digest_of(dataset, [ImageVotes(*row) for row in rows]), user=admin,
+        training_digest=training_set_digest(dataset, [ImageVotes(*row) for row in rows]), user=admin,
     )  # fmt: skip
     result = verified(work, dataset, forged.version)
     assert result["outcome"] == "different"

@@ -38,12 +38,11 @@ from workers.heads.serial import load_head
 from workers.locks import learning_lock
 from workers.runner import Report, explain, explain_to_all
 from workers.stages import encode
-from workers.steps.auditing import evaluate
-from workers.steps.choosing import fill
+from workers.steps.after_scoring import ScoredHead, record_scores
 from workers.steps.comparing import changed_predictions, on_audit_stream, on_reviewed_labels
 from workers.steps.encoders import encoder_for
-from workers.steps.predictions import score_all, store_missing
-from workers.steps.teaching import Setting, best_head
+from workers.steps.predictions import score_images
+from workers.steps.training import HeadInputs, best_head
 
 S = models.EncoderChange.State
 
@@ -108,12 +107,12 @@ def _prepare(change: models.EncoderChange, job: Job, report: Report) -> None:
         mark_change_ready(change=change, head=head, facts=facts, comparison=comparison)
 
 
-def _setting(dataset: Dataset, encoder: Encoder, row: models.Encoder) -> Setting | None:
+def _setting(dataset: Dataset, encoder: Encoder, row: models.Encoder) -> HeadInputs | None:
     """Return the setting of heads; None while the dataset has no labels with prompts."""
     labels, prompt_set = list(active_labels(dataset)), current_prompt_set(dataset)
     if not labels or prompt_set is None:
         return None
-    return Setting.of(dataset, encoder, row, labels, prompt_set)
+    return HeadInputs.of(dataset, encoder, row, labels, prompt_set)
 
 
 def _mirror(row: models.Encoder, dataset: Dataset, report: Report) -> Mirror:
@@ -146,10 +145,10 @@ def _compared(
     old_mirror = _mirror(old_head.encoder, dataset, report)
     old: tuple[models.Head, Scores, Mirror] = (
         old_head,
-        score_all(load_head(bytes(old_head.weights)), old_mirror, report),
+        score_images(load_head(bytes(old_head.weights)), old_mirror, report),
         old_mirror,
     )
-    new = (head, score_all(load_head(bytes(head.weights)), mirror, report), mirror)
+    new = (head, score_images(load_head(bytes(head.weights)), mirror, report), mirror)
     report(stage="comparing the encoders")
     changed, images = changed_predictions(old, new)
     comparison = {
@@ -167,8 +166,8 @@ def _compared(
 
 
 def _old_setting(
-    change: models.EncoderChange, row: models.Encoder, new: Setting, mirror: Mirror
-) -> tuple[Setting, Mirror] | None:
+    change: models.EncoderChange, row: models.Encoder, new: HeadInputs, mirror: Mirror
+) -> tuple[HeadInputs, Mirror] | None:
     """Return the encoder in use as a setting with the same prompts.
 
     Return None if its weights cannot be loaded any more.
@@ -179,7 +178,7 @@ def _old_setting(
         return None
     if loaded.pk != row.pk:
         return None
-    return Setting.of(change.dataset, encoder, row, new.labels, new.prompt_set), mirror
+    return HeadInputs.of(change.dataset, encoder, row, new.labels, new.prompt_set), mirror
 
 
 def _move(change: models.EncoderChange, job: Job, report: Report) -> dict[str, Any]:
@@ -209,21 +208,20 @@ def _move(change: models.EncoderChange, job: Job, report: Report) -> dict[str, A
         setting.record_long_prompts()
         mirror = _mirror(row, dataset, report)
         head = best_head(setting, mirror, user=job.created_by, report=report, log=silent)
-        scores = score_all(load_head(bytes(head.weights)), mirror, report)
-        stored = store_missing(head, scores, mirror, report)
-        report()  # the last point at which the job can be cancelled
-        switch_over(change=change, head=head, user=job.created_by)
-        drop_replaced_predictions(dataset)
-        report(stage="evaluating")
-        evaluation = evaluate(dataset, head, scores, mirror)
-        queued = fill(dataset, head, scores, mirror, report)
+        scores = score_images(load_head(bytes(head.weights)), mirror, report)
+
+        def switch() -> None:
+            report()  # the last point at which the job can be cancelled
+            switch_over(change=change, head=head, user=job.created_by)
+
+        recorded = record_scores(ScoredHead(head, scores, mirror), report, promotion=switch)
     return {
         "state": change.state,
         "encoder": name,
         "head": head.version,
-        "predicted": stored,
-        "audited": evaluation.n if evaluation else 0,
-        "queued": queued,
+        "predicted": recorded.predicted,
+        "audited": recorded.audited,
+        "queued": recorded.queued,
         "prompt_set": setting.prompt_set.version,
         "long_prompts": setting.long_as_json,
     }

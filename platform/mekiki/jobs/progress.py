@@ -12,7 +12,7 @@ from django.utils.translation import ngettext
 from mekiki.accounts.access import at_least
 from mekiki.accounts.models import Role
 from mekiki.jobs.messages import STAGES, UNITS
-from mekiki.jobs.models import ACTIVE_STATES, ENDED_EARLY, Job, Kind, State
+from mekiki.jobs.models import ACTIVE_STATES, ENDED_EARLY, Job, State
 from mekiki.jobs.waiting import reason_text
 
 # An ended job is still listed for this time, so that a page that watches the job can show how it ended.
@@ -55,7 +55,7 @@ def status(job: Job, role: str | None = None) -> JobStatus:
     return JobStatus(
         id=str(job.pk),
         kind=job.kind,
-        kind_label=str(Kind(job.kind).label),
+        kind_label=job.get_kind_display(),
         dataset=job.dataset.slug if job.dataset else None,
         state=job.state,
         state_label=_("stopping") if active and job.cancel_requested else str(State(job.state).label),

@@ -352,14 +352,18 @@ def retry(*, job: Job, user: User) -> Job:
     """Enqueue work that failed or was cancelled as a new job with the same kind, key and payload.
 
     Raises PermissionDenied unless the user is an admin of the dataset, or of the platform for a job without a
-    dataset. Raises ValidationError if the job succeeded or has not ended, or if the same work is already
-    queued or running.
+    dataset. Raises ValidationError if the job succeeded or has not ended, if the same work is already queued
+    or running, or if its kind was removed from the product.
     """
     _require_admin(user, job)
     if job.state not in ENDED_EARLY:
         raise ValidationError(_("Only a job that failed or was cancelled can be tried again."))
     if Job.objects.filter(key=job.key, state__in=ACTIVE_STATES).exists():
         raise ValidationError(_("The same work waits or runs already. Nothing was added."))
+    if job.kind not in Kind.values:
+        raise ValidationError(
+            _("This version of Mekiki no longer does this kind of work. Nothing was added.")
+        )
     again = enqueue(kind=Kind(job.kind), dataset=job.dataset, key=job.key, payload=job.payload, user=user)
     record(
         kind="job.retried",

@@ -83,7 +83,7 @@ def unknown_labels(evaluation: Any) -> int:
 
     Images with an archived label are not counted here.
     """
-    return max(0, int(evaluation.report.get("unknown_label") or 0) - int(evaluation.archived_label))
+    return max(0, evaluation.report.unknown_label - int(evaluation.archived_label))
 
 
 def leads_with_interval(n: int) -> bool:

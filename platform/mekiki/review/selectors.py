@@ -345,7 +345,7 @@ def why_empty(dataset: Any, user: Any, now: datetime | None = None) -> EmptyQueu
             _("The next images are being chosen. They appear here automatically.")
             if job.kind == Kind.REFILL
             else _("%(work)s: in progress. Images to review appear here automatically.")
-            % {"work": Kind(job.kind).label}
+            % {"work": job.get_kind_display()}
         )
         return EmptyQueue("working", text, progress=job.done / job.total if job.total else None)
     if not has_champion(dataset):

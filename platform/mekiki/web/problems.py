@@ -43,7 +43,7 @@ def problems_of(dataset: Dataset) -> list[Problem]:
 
 # A later success of one of these kinds does the work of the failed job: training and predicting also fill the
 # queue.
-MENDED_BY = {Kind.REFILL: (Kind.REFILL, Kind.PREDICT, Kind.TRAIN)}
+MENDED_BY: dict[str, tuple[Kind, ...]] = {Kind.REFILL: (Kind.REFILL, Kind.PREDICT, Kind.TRAIN)}
 # Kinds that a person requests and no other work waits for. Their failure is a notice for REMEMBERED only,
 # then it is only in the list of activity.
 PASSING = (Kind.FREEZE, Kind.VERIFY_HEAD, Kind.CHANGE_ENCODER, Kind.REMOVE_EMBEDDINGS)
@@ -78,11 +78,11 @@ def _failed_jobs(dataset: Dataset) -> list[Problem]:
     failed = [
         job
         for job in Job.objects.filter(dataset=dataset, number__in=newest).order_by("-number")
-        if not any(kind in active or mends(kind, job) for kind in MENDED_BY.get(Kind(job.kind), (job.kind,)))
+        if not any(kind in active or mends(kind, job) for kind in MENDED_BY.get(job.kind, (job.kind,)))
         and not _is_past(dataset, job)
     ]
     return [
-        _problem("failed_job", "bad", "activity", work=str(Kind(job.kind).label), error=job.error_for_reader)
+        _problem("failed_job", "bad", "activity", work=job.get_kind_display(), error=job.error_for_reader)
         for job in failed
     ]
 

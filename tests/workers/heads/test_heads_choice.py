@@ -54,7 +54,7 @@ def test_scikit_learn_accepts_the_estimator(kind: type[HeadEstimator]) -> None:
     assert scores.shape == (3,)
     assert scores.min() > 0.6
     assert make_pipeline(clone(model)).fit(X, y).score(X, y) > 0.8
-    with pytest.raises(ValueError, match="unknown parameter 'depth'"):
+    with pytest.raises(ValueError, match="Invalid parameter 'depth'"):
         model.set_params(depth=2)
 
 

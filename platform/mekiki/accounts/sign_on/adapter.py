@@ -38,7 +38,7 @@ class SignOnAdapter(DefaultSocialAccountAdapter):
 
     def get_provider(self, request: HttpRequest, provider: Any, client_id: Any = None) -> Any:
         """Return the provider in the settings."""
-        from mekiki.accounts.sign_on.provider import SignOnProvider
+        from mekiki.accounts.sign_on.client import SignOnProvider
 
         return SignOnProvider(request)
 

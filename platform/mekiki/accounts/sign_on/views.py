@@ -21,7 +21,7 @@ from mekiki.accounts.access import user_for
 from mekiki.accounts.confirming import confirm_first
 from mekiki.accounts.http import user_of, user_or_none
 from mekiki.accounts.sign_on import provider, services
-from mekiki.accounts.sign_on.client import SignOnCallback, SignOnClient
+from mekiki.accounts.sign_on.client import SignOnCallback, SignOnClient, SignOnProvider
 from mekiki.accounts.sign_on.failures import SignOnRefused, end_sign_on, refuse_unreadable
 
 
@@ -127,7 +127,7 @@ def _lead_to_provider(request: HttpRequest, process: str) -> HttpResponse:
     state = {"nonce": parameters["nonce"], "began": time.time(), "user": user.pk if user else None}
     try:
         with refuse_unreadable():
-            answer = provider.SignOnProvider(request).redirect(
+            answer = SignOnProvider(request).redirect(
                 request, process, next_url=target, auth_params=parameters, **state
             )
     except SignOnRefused as refused:

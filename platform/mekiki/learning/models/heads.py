@@ -11,6 +11,7 @@ from mekiki.datasets.models import Dataset, Image
 from mekiki.jobs.models import Job
 from mekiki.labeling.models import Label, PromptSet
 from mekiki.learning.models.encoders import Encoder
+from mekiki.learning.reports import EvaluationReportField, HeadMetricsField
 
 
 class Head(models.Model):
@@ -38,7 +39,7 @@ class Head(models.Model):
     decisions_digest = models.CharField(max_length=64, default="")
     seed = models.BigIntegerField(default=0)
     code_version = models.CharField(max_length=40)
-    metrics = models.JSONField(default=dict)
+    metrics = HeadMetricsField(default=dict)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
@@ -146,7 +147,7 @@ class Evaluation(models.Model):
     prediction_shown = models.PositiveIntegerField(default=0)
     not_embedded = models.PositiveIntegerField(default=0)
     answers = models.PositiveIntegerField(default=0)
-    report = models.JSONField(default=dict)  # precision and recall with intervals by label; confusion
+    report = EvaluationReportField(default=dict)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:

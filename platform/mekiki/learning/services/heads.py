@@ -22,6 +22,7 @@ from mekiki.learning.models import (
     HeadTrainingLabel,
     TrainingRun,
 )
+from mekiki.learning.reports import EvaluationReport, HeadMetrics
 from mekiki.learning.selectors import champion
 
 
@@ -57,7 +58,7 @@ def record_head(
     calibrated: bool,
     seed: int,
     code_version: str,
-    metrics: dict[str, Any],
+    metrics: HeadMetrics,
     training: Sequence[tuple[int, int, int]] = (),
     others: Mapping[int, Sequence[int]] | None = None,
     training_digest: str = "",
@@ -163,7 +164,7 @@ def record_evaluation(
     low: float,
     high: float,
     answers: int,
-    report: dict[str, Any],
+    report: EvaluationReport,
     share: float | None = None,
     left_out: int = 0,
     counts: AuditCounts | None = None,

@@ -71,10 +71,9 @@ def confusions(request: HttpRequest, slug: str, version: int) -> StreamingHttpRe
     dataset, head = head_for(user_of(request), slug, version)
     evaluation = evaluation_of(head)
     now = audit_counts(dataset)
-    matrix = evaluation.report.get("confusion") if evaluation is not None else None
-    if evaluation is None or not matrix:
+    if evaluation is None or not evaluation.report.confusion:
         raise Http404
-    ids = evaluation.report["label_ids"]
+    matrix, ids = evaluation.report.confusion, evaluation.report.label_ids
     names = dict(Label.objects.filter(pk__in=ids).values_list("pk", "name"))
 
     def rows() -> Iterator[tuple[Any, ...]]:

@@ -1,5 +1,6 @@
 """The page of one head: training data, choice of kind, accuracy, and whether its training is repeatable."""
 
+from dataclasses import asdict
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -19,6 +20,7 @@ from mekiki.learning.access import head_for
 from mekiki.learning.accuracy import unknown_labels
 from mekiki.learning.models import Evaluation, Head
 from mekiki.learning.reasons import parse, reason_of
+from mekiki.learning.reports import EvaluationReport
 from mekiki.learning.services import promotion_obstacle
 from mekiki.web.heads import confusion
 from mekiki.web.heads.choice import choice_of, strengths_of
@@ -39,7 +41,7 @@ def head(request: HttpRequest, slug: str, version: int) -> HttpResponse:
     facts = parse(run.reason) if run is not None else {}
     before = _before(dataset, facts)
     labels = Label.objects.in_bulk(shown.label_ids)
-    cross = shown.metrics.get("cross_validated_on_reviewed_labels") or {}
+    cross = shown.metrics.cross_validated_on_reviewed_labels
     curve = [point for point in selectors.learning_curve(dataset, until=shown) if point.n]
     is_used = in_use is not None and in_use.head_id == shown.pk
     context = {
@@ -56,7 +58,7 @@ def head(request: HttpRequest, slug: str, version: int) -> HttpResponse:
         "before": before,
         "before_evaluation": selectors.evaluation_of(before) if before is not None else None,
         "evaluation": evaluation,
-        "report": evaluation.report if evaluation is not None else {},
+        "report": evaluation.report if evaluation is not None else EvaluationReport(),
         "unknown_labels": unknown_labels(evaluation) if evaluation is not None else 0,
         "strata": _strata(evaluation),
         "confusion": confusion.of_audit(evaluation, labels, dataset.slug if is_used else ""),
@@ -99,23 +101,21 @@ def _strata(evaluation: Evaluation | None) -> list[dict[str, Any]]:
 
     The result is empty if all images arrived together.
     """
-    strata = evaluation.report.get("strata") or [] if evaluation is not None else []
+    strata = evaluation.report.strata if evaluation is not None else ()
     if len(strata) < 2:
         return []
     lines = []
     for stratum in strata:
-        since, until = (
-            parse_datetime(stratum[name]) if stratum[name] else None for name in ("since", "until")
-        )
+        since, until = (parse_datetime(text) if text else None for text in (stratum.since, stratum.until))
         several = since is not None and until is not None and (until - since).total_seconds() >= 60
-        lines.append(stratum | {"since": since, "until": until, "several": several})
+        lines.append(asdict(stratum) | {"since": since, "until": until, "several": several})
     return lines
 
 
 def _classes(head: Head, labels: dict[int, Label]) -> list[dict[str, Any]]:
     """Return the name, the number of training labels and the trust in the text of each label of the head."""
     counts = selectors.label_counts(head)
-    trust = head.metrics.get("trust_in_text") or []
+    trust = head.metrics.trust_in_text
     return [
         {
             "name": labels[label_id].name if label_id in labels else "?",
