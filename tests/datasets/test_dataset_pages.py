@@ -319,5 +319,5 @@ def test_an_original_that_was_changed_on_the_disk_is_neither_given_out_nor_shown
         path.write_bytes(good[:-1] + b"X")
         answer = client.get(reverse(name, args=[dataset.slug, image.sha256]))
         assert answer.status_code == 409 and answer["cache-control"] == "private, no-store"
-        assert "recorded hash" in answer.content.decode()
+        assert "differs from the record" in answer.content.decode()
     assert Event.objects.get(kind="image.file_changed").data["expected"] == image.sha256
