@@ -80,7 +80,7 @@ def test_the_page_groups_lines_by_outcome(admin: User, dataset: Dataset, upload:
     page = client.get(url).content.decode()
     for title in ("Not imported (1)", "Imported in part (1)", "Ignored (1)"):
         assert title in page
-    assert "kept already, under the name a.png" in page
+    assert "already stored under the name a.png" in page
     only = client.get(url + "?outcome=skipped").content.decode()
     assert "already stored" in only and "Not imported (1)" not in only
     assert client.get(url + "?outcome=else").status_code == 404

@@ -20,7 +20,7 @@ class Stream(models.TextChoices):
     DIVERSE = "diverse", _("diverse")
     AUDIT = "audit", _("audit")
     GOLD = "gold", _("gold")
-    RECHECK = "recheck", _("recheck")
+    RECHECK = "recheck", _("review again")
 
 
 # No prediction is shown for these streams, because the answer must not depend on it.
