@@ -103,20 +103,20 @@ def checked_services(source: str, exceptions: dict[str, str] | None = None) -> l
 def problems_of(source: str, exceptions: dict[str, str] | None = None) -> list[str]:
     """Return what is wrong with the services of a module, one sentence for each problem."""
     functions = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
-    found = []
+    problems = []
     for name in checked_services(source, exceptions):
         function = functions[name]
         given = parameters(function)
         who = "actor" if "actor" in given else "user"
         if not checks(name, functions, who):
-            found.append(f"{name} does not check the permission of {who}")
+            problems.append(f"{name} does not check the permission of {who}")
         annotation = given[who]
         allowed = ast.unparse(annotation) if annotation is not None else ""
         if allowed not in {"User", "User | None"}:
-            found.append(f"{name} has a {who} of type {allowed or 'Any'}")
+            problems.append(f"{name} has a {who} of type {allowed or 'Any'}")
         if "None" in allowed and "None" not in (ast.get_docstring(function) or ""):
-            found.append(f"the docstring of {name} does not say when {who} is None")
-    return found + [
+            problems.append(f"the docstring of {name} does not say when {who} is None")
+    return problems + [
         f"{name} is an exception and does not exist" for name in set(exceptions or {}) - set(functions)
     ]
 
@@ -131,8 +131,8 @@ def test_every_service_checks_the_permission_of_its_user() -> None:
     problems = {}
     for path in service_modules():
         name = str(path.relative_to(MEKIKI))
-        if found := problems_of(path.read_text(), EXCEPTIONS.get(name)):
-            problems[name] = found
+        if module_problems := problems_of(path.read_text(), EXCEPTIONS.get(name)):
+            problems[name] = module_problems
     assert not problems
 
 
@@ -177,21 +177,21 @@ def modules_for_users() -> Iterator[Path]:
 
 def imported_services(tree: ast.Module) -> dict[str, str]:
     """Return the services module (its path) for each name that a module imports from or as one."""
-    found = {}
+    services = {}
     for node in ast.walk(tree):
         if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("mekiki."):
             continue
         folder = (node.module or "").removeprefix("mekiki.").replace(".", "/")
         for alias in node.names:
-            found[alias.asname or alias.name] = f"{folder}/{alias.name}"
-    return found
+            services[alias.asname or alias.name] = f"{folder}/{alias.name}"
+    return services
 
 
 def calls_without_user(source: str, without: dict[str, set[str]]) -> set[str]:
     """Return the calls in a module of pages of services that take no user."""
     tree = ast.parse(source)
     imported = imported_services(tree)
-    found = set()
+    calls = set()
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
@@ -203,8 +203,8 @@ def calls_without_user(source: str, without: dict[str, set[str]]) -> set[str]:
             if name in names and (
                 module == here or (module.endswith("services") and here.startswith(f"{module}/"))
             ):
-                found.add(f"{candidate}:{name}")
-    return found
+                calls.add(f"{candidate}:{name}")
+    return calls
 
 
 def test_pages_and_api_name_the_user_to_every_service() -> None:

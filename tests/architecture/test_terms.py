@@ -28,6 +28,10 @@ OTHER_JAPANESE = {
     "certificate": ("証明書",),  # of an authority for time stamps
     "image": ("枚",),  # the counter of images
     "embedding": ("埋め込",),  # the verb
+    "import": ("取り込",),  # the verb
+    "undo": ("取り消",),  # the verb
+    "interval": ("区間",),  # short for 信頼区間
+    "pixel window": ("表示範囲",),  # short for 画素値の表示範囲
 }
 # Beginnings of messages whose Japanese sentence is clear without the noun.
 WITHOUT_NOUN = {
@@ -69,9 +73,23 @@ WITHOUT_NOUN = {
     "prompt": ("Only the beginning of these prompts is used.",),
     "certificate": ("The certificate, obtained from the authority itself.",),
     "stream": ("the stream it was drawn from is missing",),
+    "import": ("The files that arrived are kept.",),
+    "home": ("The restored home may take",),
+    "metadata": ("file_name or metadata is missing",),  # names of fields
+    "reviewer": (
+        "%(n)s audited image has no label",
+        "%(n)s audited images have no label",
+        "Confidence, and share of images on which reviewers agree",
+        "How many images wait for reviewers.",
+        "It waits for a reviewer; the label stays",
+        "Nothing waits. The next images are chosen",
+        "On %(shown)s reviewed label",
+        "share of images on which the reviewers agree",
+        "waits for a reviewer",
+    ),
 }
 # Values and names of files and programs are not words of the sentence.
-NO_WORDS = re.compile(r"%\(\w+\)[.\d]*[sdf]|\{\w+\}|<[^>]*>|`[^`]*`|\w+\.(?:csv|jsonl)")
+NO_WORDS = re.compile(r"%\(\w+\)[.\d]*[sdf]|\{\w+\}|<[^>]*>|`[^`]*`|\w+\.(?:csv|jsonl)|“\w+”|\w+\[\w+\]")
 
 
 def glossary() -> list[tuple[str, str]]:

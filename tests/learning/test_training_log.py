@@ -49,9 +49,9 @@ def test_figures_and_kinds_are_written_as_the_language_writes_them() -> None:
             "log_loss": 0.1,
             "calibration_error": 0.01,
         }
-        assert "一致率 99.9 %（プロンプトのみ 50.0 %）" in sentence("cross_validated", metrics)
+        assert "正解率 99.9 %（プロンプトのみ 50.0 %）" in sentence("cross_validated", metrics)
     assert sentence("predicting", {"head": 3, "images": 1}) == "Head #3 predicts 1 image."
-    assert sentence("unlabelled", {"classes": 1}).startswith("1 label has no image to learn from")
+    assert sentence("unlabelled", {"classes": 1}).startswith("1 label has no image for training")
 
 
 def test_error_is_shown_in_the_readers_language_where_available() -> None:
