@@ -248,7 +248,7 @@ def test_a_training_computes_without_the_database(
     coloured: Any, work: Work, answer_queue: Callable[..., int], django_assert_num_queries: Any
 ) -> None:
     from mekiki.jobs.services import claim
-    from mekiki.learning.services import run_of
+    from mekiki.learning.services import get_or_create_run
     from workers.runner import Report
     from workers.stages import train
 
@@ -257,7 +257,7 @@ def test_a_training_computes_without_the_database(
     answer_queue(coloured)
     job = claim(str(enqueue(kind=Kind.TRAIN, dataset=coloured).pk))
     assert job is not None
-    gathered = train.gather(job, run_of(job), Report(job))
+    gathered = train.gather(job, get_or_create_run(job), Report(job))
     lines: list[str] = []
     with django_assert_num_queries(0):
         computed = train.compute(
