@@ -256,11 +256,6 @@ CASES: dict[str, Case] = {
         "reviewer",
         lambda w: {"label": w.archived},
     ),
-    "labeling/services.py:reorder": (
-        labeling.reorder,
-        "reviewer",
-        lambda w: {"dataset": w.dataset, "label_ids": [x.pk for x in reversed(w.station.labels)]},
-    ),
     "labeling/services.py:save_prompts": (
         labeling.save_prompts,
         "reviewer",
@@ -303,6 +298,11 @@ CASES: dict[str, Case] = {
         learning.set_schedule,
         "reviewer",
         of_dataset(cron="0 3 * * *"),
+    ),
+    "learning/services/training.py:set_retraining": (
+        learning.set_retraining,
+        "reviewer",
+        of_dataset(cron="0 3 * * *", retrain_every=7),
     ),
     "review/searching.py:search": (
         searching.search,

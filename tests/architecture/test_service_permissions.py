@@ -49,7 +49,7 @@ EXCEPTIONS = {
     "learning/services/encoder_upkeep.py": {"record_removal": OF_A_JOB},
     "learning/services/heads.py": {"promote": OF_A_JOB, "record_head": OF_A_JOB},
     "learning/services/repeating.py": {"record_verification": OF_A_JOB},
-    "learning/services/training.py": {"run_of": OF_A_JOB, "start_training": OF_A_JOB},
+    "learning/services/training.py": {"get_or_create_run": OF_A_JOB, "start_training": OF_A_JOB},
     "review/services/decisions.py": {"after_decision": PART},
     "review/services/leases.py": {"lease_items": PART},
     "review/services/queue.py": {"ask_for_refill": PART, "follow_up": PART},

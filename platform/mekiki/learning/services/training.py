@@ -180,10 +180,11 @@ def set_schedule(*, dataset: Dataset, cron: str | None, user: User) -> None:
 
 
 @transaction.atomic
-def set_retraining(*, dataset: Dataset, user: Any, cron: str | None, retrain_every: int) -> None:
+def set_retraining(*, dataset: Dataset, user: User, cron: str | None, retrain_every: int) -> None:
     """Set when heads are retrained: on a schedule (as `set_schedule`) and after a number of answers.
 
-    Both are stored, or neither. Raises ValidationError if a value is refused.
+    Both are stored, or neither. Raises PermissionDenied unless the user is an admin of the dataset, and
+    ValidationError if a value is refused.
     """
     set_schedule(dataset=dataset, cron=cron, user=user)
     update_settings(dataset=dataset, user=user, retrain_every=retrain_every)
