@@ -304,6 +304,11 @@ CASES: dict[str, Case] = {
         "reviewer",
         of_dataset(cron="0 3 * * *"),
     ),
+    "learning/services/training.py:set_retraining": (
+        learning.set_retraining,
+        "reviewer",
+        of_dataset(cron="0 3 * * *", retrain_every=7),
+    ),
     "review/searching.py:search": (
         searching.search,
         "stranger",
