@@ -90,7 +90,7 @@ def test_a_label_that_happens_to_be_called_train_is_a_label(tmp_path):
         ([], "at least two folders with images in them, one for each label; it has 0"),
         (["OK/1.png", "ok/2.png", "ng/1.png"], "OK, ok differ only in case or width"),
         (["train/ok/1.png", "test/ＯＫ/1.png", "test/ng/1.png"], "differ only in case or width"),
-        (["ok/1.png", "ng/1.png", "7.png"], "1 image lies in no folder of a label \\(7.png\\)"),
+        (["ok/1.png", "ng/1.png", "7.png"], "1 image is not in the folder of any label \\(7.png\\)"),
     ],
 )
 def test_what_is_refused_before_a_run(tmp_path, files, says):
@@ -126,7 +126,7 @@ def test_ignored_files_are_reported_before_a_run(tmp_path):
     text = "\n".join(layout.remarks)
     assert layout.images == {"ok": 2, "ng": 1}
     assert "Folders without a file, left out: empty, scratch." in text
-    assert "have folders inside; all images below count: ok." in text
+    assert "have folders inside; all images in them are used: ok." in text
     assert "linked: This is a link to another folder" in text
     assert "ok/pipe.png: This is not a file but a named pipe" in text
     assert "#recycle: " in text
@@ -175,7 +175,7 @@ def test_picture_under_two_labels_is_reported(db, tmp_path):
     services.import_folder(dataset=dataset, path=tmp_path, user=admin)
     batch = services.run_import(batch=ImportBatch.objects.get(), progress=lambda done, total: None)
     (sentence,) = layout.contradictions(read_layout(tmp_path), batch)
-    assert "1 picture lies in the folders of two labels" in sentence
+    assert "1 picture is in the folders of two labels" in sentence
     assert "train/ng/1.png = train/ok/1.png" in sentence
 
 
@@ -183,7 +183,7 @@ def test_picture_under_two_labels_is_reported(db, tmp_path):
 def test_an_image_of_any_format_outside_the_folders_is_refused(tmp_path: Path, start: bytes) -> None:
     made(tmp_path, "ok/1.png", "ng/1.png")
     made(tmp_path, "loose", data=start + bytes(20))
-    with pytest.raises(TruthError, match=r"no folder of a label \(loose\)"):
+    with pytest.raises(TruthError, match=r"not in the folder of any label \(loose\)"):
         read_layout(tmp_path)
 
 
