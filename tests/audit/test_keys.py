@@ -50,7 +50,7 @@ def test_a_missing_file_is_an_error_and_never_a_new_key(home: Path) -> None:
 def test_another_key_in_its_place_is_an_error(home: Path) -> None:
     make_first_key()
     (home / "keys" / "signing.pem").write_bytes(private_key._pem(Ed25519PrivateKey.generate()))
-    with pytest.raises(SigningKeyError, match="another key"):
+    with pytest.raises(SigningKeyError, match="not the key in use"):
         load_key()
 
 

@@ -68,7 +68,7 @@ def test_a_page_that_cannot_be_read_is_reported_and_the_rest_is_taken(dataset: D
     batch = services.start_upload(dataset=dataset, user=admin, every_page=True)
     # The first page has an unknown photometric interpretation.
     for name, data in (("pages.tif", changed(pages, 66, 129)), ("good.jpg", GOOD)):
-        services.add_file(batch=batch, name=name, file=io.BytesIO(data))
+        services.add_file(batch=batch, user=admin, name=name, file=io.BytesIO(data))
     services.finish_upload(batch=batch, user=admin)
     batch = services.run_import(batch=batch, progress=lambda done, total: None)
     assert codes(batch) == {"pages (page 1).tif": "damaged"}

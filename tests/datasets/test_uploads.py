@@ -37,23 +37,23 @@ def test_a_file_that_cannot_be_stored_is_not_counted_as_waiting(dataset: Dataset
     names = Path(batch.location) / "names.jsonl"
     names.mkdir()  # nothing can be written to it, as on a full disk
     with pytest.raises(OSError, match="directory"):
-        services.add_file(batch=batch, name="0.jpg", file=io.BytesIO(FILES["0.jpg"]))
+        services.add_file(batch=batch, user=admin, name="0.jpg", file=io.BytesIO(FILES["0.jpg"]))
     with pytest.raises(OSError, match="directory"):
-        services.add_files(batch=batch, part=0, files=sent())
+        services.add_files(batch=batch, user=admin, part=0, files=sent())
     assert waiting(batch) == 0
     assert [path.name for path in Path(batch.location).iterdir()] == ["names.jsonl"]
     names.rmdir()
-    services.add_files(batch=batch, part=0, files=sent())
+    services.add_files(batch=batch, user=admin, part=0, files=sent())
     assert waiting(batch) == sum(map(len, FILES.values()))
 
 
 def test_a_part_that_broke_off_is_sent_again_as_a_whole(dataset: Dataset, admin: User) -> None:
     batch = services.start_upload(dataset=dataset, user=admin)
     with pytest.raises(services.IncompleteError):
-        services.add_files(batch=batch, part=0, files=sent(short="2.jpg"))
+        services.add_files(batch=batch, user=admin, part=0, files=sent(short="2.jpg"))
     assert waiting(batch) == 0
     assert list(Path(batch.location).iterdir()) == []
-    assert services.add_files(batch=batch, part=0, files=sent()) == 3
+    assert services.add_files(batch=batch, user=admin, part=0, files=sent()) == 3
     done = run(batch, admin)
     assert (done.added, done.duplicates, done.rejected) == (3, 0, 0)
 
@@ -61,22 +61,25 @@ def test_a_part_that_broke_off_is_sent_again_as_a_whole(dataset: Dataset, admin:
 class SentAgain(io.BytesIO):
     """A file whose part arrives a second time, completely, while it is being read."""
 
-    def __init__(self, data: bytes, batch: ImportBatch) -> None:
+    def __init__(self, data: bytes, batch: ImportBatch, user: User) -> None:
         super().__init__(data)
         self._batch: ImportBatch | None = batch
+        self._user = user
 
     def read(self, size: int | None = -1, /) -> bytes:
         if self._batch is not None:
             batch, self._batch = self._batch, None
-            assert services.add_files(batch=batch, part=0, files=sent()) == 3
+            assert services.add_files(batch=batch, user=self._user, part=0, files=sent()) == 3
         return super().read(size)
 
 
 def test_a_part_that_arrives_twice_at_the_same_time_is_added_once(dataset: Dataset, admin: User) -> None:
     batch = services.start_upload(dataset=dataset, user=admin)
     files = sent()
-    files[1] = ("1.jpg", SentAgain(FILES["1.jpg"], batch), len(FILES["1.jpg"]))
-    assert services.add_files(batch=batch, part=0, files=files, refused=[("big.jpg", 10**12)]) == 0
+    files[1] = ("1.jpg", SentAgain(FILES["1.jpg"], batch, admin), len(FILES["1.jpg"]))
+    assert (
+        services.add_files(batch=batch, user=admin, part=0, files=files, refused=[("big.jpg", 10**12)]) == 0
+    )
     assert waiting(batch) == sum(map(len, FILES.values()))
     done = run(batch, admin)
     assert (done.added, done.duplicates, done.rejected) == (3, 0, 0)
@@ -98,7 +101,7 @@ def test_parts_that_end_in_the_same_moment_are_added_once(dataset: Dataset, admi
     def send() -> None:
         try:
             files = [*sent()[:2], ("2.jpg", Last(FILES["2.jpg"]), None)]
-            taken.append(services.add_files(batch=batch, part=7, files=files))
+            taken.append(services.add_files(batch=batch, user=admin, part=7, files=files))
         finally:
             connection.close()
 
