@@ -38,7 +38,7 @@ def fresh_platform(home: Path | None = None, *, broker_url: str = "memory://") -
     finally:
         server.stop()
         if home is None:
-            places.discard(folder / "postgres")
+            places.delete_database(folder / "postgres")
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -167,7 +167,7 @@ def measure(source: Any, kind: str, n: int, queries: int, table: bool, home: Pat
         f"[{time.strftime('%H:%M:%S')}] {text}", file=sys.stderr, flush=True
     )
     kept = home / "built.json"
-    if (encoder := Encoder.objects.filter(name="pocket").first()) and index.usable(encoder):
+    if (encoder := Encoder.objects.filter(name="pocket").first()) and index.is_searchable(encoder):
         built = json.loads(kept.read_text())  # --home keeps the database, so its build times are stored too
         if built["embeddings"] != n or built["distribution"] != kind:
             raise SystemExit(f"{home} holds {built['embeddings']:,} of kind {built['distribution']}.")

@@ -122,7 +122,7 @@ def new_dataset(name: str, contents: list[bytes], user: Any) -> Any:
     rows = []
     for number, content in enumerate(contents):
         sha256 = hashlib.sha256(content).hexdigest()
-        storage.put(storage.original_name(dataset.pk, sha256), content)
+        storage.write_atomically(storage.original_name(dataset.pk, sha256), content)
         rows.append(
             Image(
                 dataset=dataset, sha256=sha256, name=f"{number}.jpg", format="JPEG", width=200, height=200,

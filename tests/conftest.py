@@ -39,7 +39,7 @@ def _sweep_dead_sessions() -> None:
         number = home.name.removeprefix(PREFIX).split("-")[0]
         if number.isdigit() and not psutil.pid_exists(int(number)):
             with contextlib.suppress(OSError):
-                places.discard(home / "postgres")
+                places.delete_database(home / "postgres")
                 shutil.rmtree(home, ignore_errors=True)
 
 
@@ -161,7 +161,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     server, home = _session.get("server"), _session.get("home")
     if isinstance(server, Postgres) and isinstance(home, Path):
         server.stop()
-        places.discard(home / "postgres")
+        places.delete_database(home / "postgres")
         shutil.rmtree(home, ignore_errors=True)
 
 
@@ -181,10 +181,10 @@ def _language_of_the_site() -> Iterator[None]:
 def keeper(transactional_db: None) -> Iterator[None]:
     """Run the thread that builds search indexes, as `mekiki up` does, and delete the indexes afterwards."""
     from mekiki.learning.search import index
-    from mekiki.learning.search.keeper import Keeper
+    from mekiki.learning.search.keeper import IndexBuilder
     from tests.roles import OWNER_URL, test_database_url
 
-    running = Keeper(test_database_url(os.environ[OWNER_URL]), poll_seconds=0.05)
+    running = IndexBuilder(test_database_url(os.environ[OWNER_URL]), poll_seconds=0.05)
     running.start()
     yield
     running.stop()

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from mekiki.datasets.models import Dataset
 from mekiki.learning.models import Encoder
 from mekiki.learning.selectors import embedding_changes, read_embeddings
-from workers.mirror_files import Held, Rows, keep, mapped, take_up, trusted
+from workers.mirror_files import MirrorState, Rows, apply_changes, load_valid_state, map_file, save_state
 
 logger = logging.getLogger(__name__)
 
@@ -77,11 +77,11 @@ def load(
     """Return the mirror, updated from the database. `progress(done, total)` is called per chunk."""
     folder = folder_of(encoder, dataset)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _locked(folder), _one_moment() as moment:
+    with _locked(folder), _snapshot_connection() as moment:
         changes = embedding_changes(encoder=encoder, dataset=dataset, using=moment)
-        held = trusted(folder, encoder.dim)
+        held = load_valid_state(folder, encoder.dim)
         if held is None or not np.isin(held.tokens, changes.tokens).all():
-            held = Held()
+            held = MirrorState()
         fresh = ~np.isin(changes.tokens, held.tokens)
         if not fresh.any():
             return _open(folder, encoder.dim, held.count)
@@ -96,9 +96,11 @@ def load(
                 done += len(rows[0])
                 progress(min(before + done, changes.rows), changes.rows)
 
-        held = take_up(folder, encoder.dim, held, _merged(changes.low[fresh], changes.high[fresh]), read)
+        held = apply_changes(
+            folder, encoder.dim, held, _merged(changes.low[fresh], changes.high[fresh]), read
+        )
         if held.count != changes.rows and before:
-            held = take_up(folder, encoder.dim, Held(), [(0, 2**63 - 1)], read)
+            held = apply_changes(folder, encoder.dim, MirrorState(), [(0, 2**63 - 1)], read)
         if held.count == changes.rows:
             held = replace(held, tokens=changes.tokens)
         else:
@@ -107,12 +109,12 @@ def load(
             logger.error("Embeddings of %s by %s: the changes add up to %s, the rows to %s.",
                          dataset, encoder, changes.rows, held.count)  # fmt: skip
             held = replace(held, tokens=np.empty(0, np.uint64))
-        keep(folder, encoder.dim, held)
+        save_state(folder, encoder.dim, held)
         return _open(folder, encoder.dim, held.count)
 
 
 @contextmanager
-def _one_moment() -> Iterator[Any]:
+def _snapshot_connection() -> Iterator[Any]:
     """Yield a connection on which changes and rows are read in one snapshot while others write.
 
     It is a separate connection, because progress is written on the usual one during the copy.
@@ -141,7 +143,7 @@ def _merged(low: NDArray[np.int64], high: NDArray[np.int64]) -> list[tuple[int, 
     return merged
 
 
-def forget(encoder: Encoder, dataset: Dataset) -> None:
+def delete_mirror(encoder: Encoder, dataset: Dataset) -> None:
     """Delete a mirror. It is built again when it is needed."""
     shutil.rmtree(folder_of(encoder, dataset), ignore_errors=True)
 
@@ -156,7 +158,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _open(folder: Path, dim: int, count: int) -> Mirror:
     return Mirror(
-        np.array(mapped(folder, "ids", count)),
-        np.array(mapped(folder, "keys", count)),
-        mapped(folder, "vectors", count, dim),
+        np.array(map_file(folder, "ids", count)),
+        np.array(map_file(folder, "keys", count)),
+        map_file(folder, "vectors", count, dim),
     )

@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 _name = ""
 
 
-def take_name() -> str:
+def assign_worker_name() -> str:
     """Set a new name for this process and for those that it forks from now on, and return it."""
     global _name
     _name = f"{host()} {uuid.uuid4().hex}"
@@ -20,7 +20,7 @@ def take_name() -> str:
 
 def name() -> str:
     """Return the name of the worker that this process belongs to."""
-    return _name or take_name()
+    return _name or assign_worker_name()
 
 
 def announce_stop() -> threading.Thread:
@@ -39,7 +39,7 @@ def _announce() -> None:
     from mekiki.jobs import services
 
     try:
-        services.announce_stop(holder=name())
+        services.mark_worker_stopping(holder=name())
     except Error as error:  # the sweeper then counts a death for each unfinished job
         logger.warning("It could not be stored that this worker stops (%s).", error)
     finally:

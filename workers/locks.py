@@ -9,7 +9,7 @@ from django.db import DatabaseError, connection
 from mekiki.datasets.models import Dataset
 from workers.runner import Report
 
-_SPACE = 0x4D4B4C01
+_LOCK_NAMESPACE = 0x4D4B4C01
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def learning_lock(dataset: Dataset, report: Report) -> Iterator[None]:
     waited = False
     while True:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [_SPACE, key])
+            cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [_LOCK_NAMESPACE, key])
             if cursor.fetchone()[0]:
                 break
         if waited:
@@ -35,4 +35,4 @@ def learning_lock(dataset: Dataset, report: Report) -> Iterator[None]:
         yield
     finally:
         with suppress(DatabaseError), connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [_SPACE, key])
+            cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [_LOCK_NAMESPACE, key])

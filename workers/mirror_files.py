@@ -38,7 +38,7 @@ Read = Callable[[int, int], Iterable[Rows]]  # (first id, last id, both inclusiv
 
 
 @dataclass(frozen=True)
-class Held:
+class MirrorState:
     """State of the files: number of valid rows, applied changes, and checksums of the bytes."""
 
     count: int = 0
@@ -53,7 +53,7 @@ def row_sizes(dim: int) -> dict[str, int]:
     return {name: kind.itemsize * (dim if name == "vectors" else 1) for name, kind in FILES.items()}
 
 
-def mapped(folder: Path, name: str, count: int, dim: int = 0) -> NDArray[Any]:
+def map_file(folder: Path, name: str, count: int, dim: int = 0) -> NDArray[Any]:
     """Return the first `count` rows of a file, (count,) or (count, dim), memory-mapped."""
     shape = (count, dim) if name == "vectors" else (count,)
     if count == 0:
@@ -61,13 +61,13 @@ def mapped(folder: Path, name: str, count: int, dim: int = 0) -> NDArray[Any]:
     return np.memmap(folder / name, FILES[name], "r", shape=shape)
 
 
-def trusted(folder: Path, dim: int) -> Held | None:
+def load_valid_state(folder: Path, dim: int) -> MirrorState | None:
     """Return the state of the files if they match mirror.json; None if they are missing or damaged."""
     try:
         facts = json.loads((folder / "mirror.json").read_text())
         if (facts["format"], facts["dim"]) != (FORMAT, dim):
             return None
-        held = Held(
+        held = MirrorState(
             int(facts["count"]),
             np.frombuffer(base64.b64decode(facts["tokens"]), "<u8").astype(np.uint64),
             int(facts["ids"]),
@@ -77,17 +77,17 @@ def trusted(folder: Path, dim: int) -> Held | None:
         if len(held.blocks) != -(-held.count // BLOCK):
             return None
         fresh = 0 <= time.time() - float(facts["checked"]) < CHECK_AGAIN
-        if fresh and facts["seen"] == _seen(folder):
+        if fresh and facts["seen"] == _file_marks(folder):
             return held
-        if not _agrees(folder, dim, held):
+        if not _checksums_match(folder, dim, held):
             return None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    keep(folder, dim, held)
+    save_state(folder, dim, held)
     return held
 
 
-def keep(folder: Path, dim: int, held: Held) -> None:
+def save_state(folder: Path, dim: int, held: MirrorState) -> None:
     """Store the state as the valid one."""
     facts = {
         "format": FORMAT,
@@ -98,29 +98,31 @@ def keep(folder: Path, dim: int, held: Held) -> None:
         "keys": held.keys_sum,
         "blocks": held.blocks,
         "checked": time.time(),
-        "seen": _seen(folder),
+        "seen": _file_marks(folder),
     }
     draft = folder / "mirror.json.tmp"
     draft.write_text(json.dumps(facts))
     draft.replace(folder / "mirror.json")
 
 
-def take_up(folder: Path, dim: int, held: Held, ranges: list[tuple[int, int]], read: Read) -> Held:
+def apply_changes(
+    folder: Path, dim: int, held: MirrorState, ranges: list[tuple[int, int]], read: Read
+) -> MirrorState:
     """Update the rows in these ranges of ids (ascending, disjoint, both ends inclusive).
 
     New rows after the last one are appended. For other ranges the files are written again, and unchanged rows
     are copied from the old files. The result has no tokens: call `keep` with the tokens afterwards.
     """
-    ids = np.asarray(mapped(folder, "ids", held.count))
+    ids = np.asarray(map_file(folder, "ids", held.count))
     spans = _spans(ids, ranges)
     if len(spans) == 1 and spans[0][0] == held.count:
         with _Writer(folder, dim, held, in_place=held.count > 0) as writer:
             for rows in read(spans[0][2], spans[0][3]):
                 writer.write(*rows)
         return writer.held
-    keys, vectors = mapped(folder, "keys", held.count), mapped(folder, "vectors", held.count, dim)
+    keys, vectors = map_file(folder, "keys", held.count), map_file(folder, "vectors", held.count, dim)
     at = 0
-    with _Writer(folder, dim, Held(), in_place=False) as writer:
+    with _Writer(folder, dim, MirrorState(), in_place=False) as writer:
         for start, stop, first, last in [*spans, (held.count, held.count, 0, -1)]:
             for begin in range(at, start, BLOCK):
                 end = min(begin + BLOCK, start)
@@ -154,7 +156,7 @@ class _Writer:
     New files replace the old ones on exit without an error.
     """
 
-    def __init__(self, folder: Path, dim: int, held: Held, *, in_place: bool) -> None:
+    def __init__(self, folder: Path, dim: int, held: MirrorState, *, in_place: bool) -> None:
         self.held = replace(held, tokens=np.empty(0, np.uint64))
         self._folder = folder
         self._sizes = row_sizes(dim)
@@ -204,22 +206,22 @@ class _Writer:
                 for file in self._files.values():
                     files.callback(file.close)  # this writes the buffer and raises on a full disk
         except OSError:
-            self._throw_away()
+            self._delete_new_files()
             raise
         self.held = replace(self.held, blocks=tuple(self._blocks))
         if kind is not None:
-            self._throw_away()
+            self._delete_new_files()
         elif not self._in_place:
             for name in self._files:
                 (self._folder / f"{name}.new").replace(self._folder / name)
 
-    def _throw_away(self) -> None:
+    def _delete_new_files(self) -> None:
         if not self._in_place:
             for name in self._files:
                 (self._folder / f"{name}.new").unlink(missing_ok=True)
 
 
-def _seen(folder: Path) -> list[Any]:
+def _file_marks(folder: Path) -> list[Any]:
     """Return marks that change when a file is written and when the machine boots."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -232,7 +234,7 @@ def _seen(folder: Path) -> list[Any]:
     return marks
 
 
-def _agrees(folder: Path, dim: int, held: Held) -> bool:
+def _checksums_match(folder: Path, dim: int, held: MirrorState) -> bool:
     """Return whether the bytes match the checksums. Raises ValueError or OSError if a file is missing."""
     sums = {"ids": [held.ids_sum], "keys": [held.keys_sum], "vectors": list(held.blocks)}
     for name, size in row_sizes(dim).items():

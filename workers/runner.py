@@ -20,23 +20,23 @@ from django.utils.translation import gettext as _
 
 from mekiki.config import disk
 from mekiki.jobs import waiting
-from mekiki.jobs.errors import Texts, in_every_language
+from mekiki.jobs.errors import TranslatedText, in_every_language
 from mekiki.jobs.models import Job
 from mekiki.jobs.services import (
     CancelledError,
     LostClaimError,
-    WorkerStopsError,
+    WorkerStoppingError,
     beat,
     claim,
     decline,
     fail,
     finish_cancelled,
     may_retry,
-    put_back,
+    requeue,
     succeed,
 )
 from workers import holder
-from workers.encoders.errors import EncoderError, OtherVectorsError
+from workers.encoders.errors import EncoderError, VectorMismatchError
 from workers.errors import StageError
 from workers.hardware import host
 from workers.messages import encoder_problem
@@ -87,11 +87,11 @@ class Report:
             raise self.stop
         now = self._clock()
         if self._stops_at is not None and now >= self._stops_at:
-            raise WorkerStopsError
+            raise WorkerStoppingError
         if now - self._looked >= DISK_CHECK_INTERVAL:
             self._looked = now
-            if reason := waiting.must_wait(self._job.kind):
-                raise disk.NoRoomError(reason)
+            if reason := waiting.wait_reason(self._job.kind):
+                raise disk.DiskFullError(reason)
         if stage is not None:
             self._begun = (now, done or 0)
             self._pending |= {"stage": stage, "done": 0, "total": 0, "rate": 0.0, "unit": ""}
@@ -157,7 +157,7 @@ def run_job(job_id: str, stage: Stage | None = None) -> str:
 
     `stage` is the function to run; None selects it by the job's kind from workers.stages.
     """
-    if waiting.wait_instead(job_id):
+    if waiting.mark_waiting(job_id):
         return "waits"
     job = claim(job_id, worker=host(), holder=holder.name())
     if job is None:
@@ -174,7 +174,7 @@ def run_job(job_id: str, stage: Stage | None = None) -> str:
             logger.warning("Job %s was given to another worker; this one stops.", job.pk)
             return "lost"
         except Exception as error:
-            return _end(job, error)
+            return _record_early_end(job, error)
     return "succeeded"
 
 
@@ -186,22 +186,22 @@ def stage_of(kind: str) -> Stage:
     return importlib.import_module(f"workers.stages.{kind}").run
 
 
-def _end(job: Job, error: Exception) -> str:
+def _record_early_end(job: Job, error: Exception) -> str:
     """Record why a job ended early; return the outcome.
 
     It waits for a lost database, because a database that was killed restarts soon. If the database stays
     unreachable, this raises, and the sweeper finds the job without signs of life and returns it to the queue.
     """
-    reason = disk.no_room(error)
+    reason = disk.disk_problem_of(error)
     message, retry = explain(error)
     texts = explain_to_all(error)
     if isinstance(error, CancelledError):
         logger.info("Job %s was cancelled.", job.pk)
-    elif isinstance(error, WorkerStopsError):
+    elif isinstance(error, WorkerStoppingError):
         logger.info("Job %s goes back to the queue: this worker stops.", job.pk)
     elif reason:
         logger.warning("Job %s waits: %s (%s)", job.pk, reason, error)
-    elif isinstance(error, OtherVectorsError):
+    elif isinstance(error, VectorMismatchError):
         logger.error("Job %s is left to another worker: %s", job.pk, error)
     elif retry:
         logger.warning("Job %s will be tried again: %s", job.pk, error)
@@ -217,7 +217,7 @@ def _end(job: Job, error: Exception) -> str:
             time.sleep(0.5)
 
 
-def _record_end(job: Job, error: Exception, message: str, texts: Texts, retry: bool) -> str:
+def _record_end(job: Job, error: Exception, message: str, texts: TranslatedText, retry: bool) -> str:
     close_old_connections()
     if not connection.in_atomic_block and not connection.is_usable():
         connection.close()
@@ -225,13 +225,13 @@ def _record_end(job: Job, error: Exception, message: str, texts: Texts, retry: b
         if isinstance(error, CancelledError):
             finish_cancelled(job)
             return "cancelled"
-        if isinstance(error, WorkerStopsError):
-            put_back(job)
+        if isinstance(error, WorkerStoppingError):
+            requeue(job)
             return "put back"
         if reason := _must_wait(job, error, retry):
-            waiting.hold(job, reason)
+            waiting.requeue_until_space(job, reason)
             return "waits"
-        if isinstance(error, OtherVectorsError):
+        if isinstance(error, VectorMismatchError):
             decline(job, worker=host(), reason=message, texts=texts)
             return "declined"
         fail(job, message, texts=texts, retry=retry)
@@ -244,10 +244,10 @@ def _must_wait(job: Job, error: Exception, retry: bool) -> str:
 
     A lost database while the disk is full is not an error of the job either: it cannot run without space.
     """
-    return disk.no_room(error) or (waiting.must_wait(job.kind) if retry else "")
+    return disk.disk_problem_of(error) or (waiting.wait_reason(job.kind) if retry else "")
 
 
-def explain_to_all(error: Exception) -> Texts:
+def explain_to_all(error: Exception) -> TranslatedText:
     """Return the sentence of `explain` in each language of the site, for storage."""
     return in_every_language(lambda: explain(error)[0])
 

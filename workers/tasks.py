@@ -35,15 +35,15 @@ def help_encode(job_id: str, encoder_id: int) -> int:
 @app.task(name="workers.tasks.embed_text")
 def embed_text(text_id: int) -> str:
     """Compute the vector of a search text."""
-    from workers.steps.texts import answer
+    from workers.steps.texts import embed_search_text
 
-    return answer(text_id)
+    return embed_search_text(text_id)
 
 
 @worker_init.connect
 def assign_worker_name(**_details: object) -> None:
     """Set the name of this worker, which its forked processes inherit and which its jobs store."""
-    holder.take_name()
+    holder.assign_worker_name()
 
 
 @worker_shutting_down.connect

@@ -18,7 +18,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 
-    def say(**facts: object) -> None:
+    def write_answer(**facts: object) -> None:
         answers.write(json.dumps(facts) + "\n")
         answers.flush()
 
@@ -29,19 +29,19 @@ def main() -> None:
         encoder = load_encoder(sys.argv[1], device="cpu", cache_dir=Path(sys.argv[2]))
         probe = probe_texts(encoder).tolist()
     except (EncoderError, MemoryError) as error:
-        say(error=str(error) or type(error).__name__)
+        write_answer(error=str(error) or type(error).__name__)
         return
-    say(digest=encoder.digest, dim=encoder.dim, probe=probe)
+    write_answer(digest=encoder.digest, dim=encoder.dim, probe=probe)
     for line in sys.stdin:
         text = json.loads(line)
         try:
             (count,) = encoder.count_tokens([text])
             if count > encoder.context_length:
-                say(count=count, most=encoder.context_length)
+                write_answer(count=count, most=encoder.context_length)
             else:
-                say(vector=encoder.encode_texts([text])[0].tolist())
+                write_answer(vector=encoder.encode_texts([text])[0].tolist())
         except (EncoderError, MemoryError) as error:
-            say(error=str(error) or type(error).__name__)
+            write_answer(error=str(error) or type(error).__name__)
 
 
 if __name__ == "__main__":

@@ -97,7 +97,7 @@ def photographs(folder: Path, cache: Path, say: Any = print) -> Data:
     Text comes from the folder names in the templates of the model card.
     """
     from workers.encoders import load_encoder
-    from workers.pocket.evaluate import CLASSES, STEEL, directions
+    from workers.pocket.evaluate import CLASSES, PHOTO_SUBJECT, class_embeddings_of
     from workers.pocket.evaluate import photographs as listed
 
     encoder = load_encoder("pocket", device="cpu")
@@ -114,7 +114,7 @@ def photographs(folder: Path, cache: Path, say: Any = print) -> Data:
 
     X, y = _cached(cache, f"photographs-{encoder.digest}-{described}", embed)
     flaws = [CLASSES["en"].get(name, name.replace("_", " ").replace("-", " ")) for name in labels]
-    text = directions(encoder, STEEL["en"], flaws, "en").astype(np.float32)
+    text = class_embeddings_of(encoder, PHOTO_SUBJECT["en"], flaws, "en").astype(np.float32)
     return Data("photographs", X, y, text, encoder.logit_scale, len(labels))
 
 
@@ -125,7 +125,7 @@ def pictures(counts: Sequence[int], cache: Path, say: Any = print) -> Data:
     """
     from workers.encoders import load_encoder
     from workers.heads.zero_shot import make_class_embeddings
-    from workers.pocket.pictures.maker import maker_digest
+    from workers.pocket.pictures.maker import generator_digest
     from workers.pocket.sample import LABELS
 
     encoder = load_encoder("pocket", device="cpu")
@@ -148,7 +148,9 @@ def pictures(counts: Sequence[int], cache: Path, say: Any = print) -> Data:
             vectors.append(encoder.encode_images(drawn).vectors)
         return np.concatenate(vectors), y
 
-    key = hashlib.sha256(json.dumps([list(counts), SUBJECTS, BANK_SEED, maker_digest()]).encode()).hexdigest()
+    key = hashlib.sha256(
+        json.dumps([list(counts), SUBJECTS, BANK_SEED, generator_digest()]).encode()
+    ).hexdigest()
     X, y = _cached(cache, f"pictures-{encoder.digest}-{key}", embed)
     prompts = [prompt for label in LABELS for prompt in label.english]
     owner = np.repeat(np.arange(len(LABELS)), [len(label.english) for label in LABELS])

@@ -10,13 +10,13 @@ import numpy as np
 from PIL import Image
 
 from imaging import colour, exif, jpeg, needs, png, strips, tiff
-from imaging.deep import CLIPPED_SHARE, DeepValues, deep_values, eight_bit_alpha, of_page
+from imaging.deep import CLIPPED_SHARE, DeepValues, alpha_to_8_bits, deep_values, strips_of_page
 from imaging.depth import Window
 from imaging.errors import ImagingError, wrap_library_errors
 from imaging.headers import pillow
 from imaging.limits import check_pixels
 from imaging.memory import budget
-from imaging.sniff import format_of, refusal
+from imaging.sniff import format_of, refusal_reason
 from imaging.strips import BACKDROP, Strips
 from imaging.values import jpeg_array
 
@@ -52,7 +52,7 @@ class Decoded:
 
 
 @dataclass
-class _Work:
+class _Decoding:
     """A picture during decoding. `strips` still need colour conversion, and the picture a rotation."""
 
     strips: Strips
@@ -78,8 +78,8 @@ def decode(
     may be decoded at a fraction of its size that is at least `side` pixels in both directions. For files of
     other people use `decoded`, which also limits the memory of pictures that are still in use.
     """
-    with ExitStack() as held:
-        return _guarded(data, window, max_pixels, side, held)
+    with ExitStack() as reservation:
+        return _decode_any(data, window, max_pixels, side, reservation)
 
 
 @contextmanager
@@ -91,19 +91,19 @@ def decoded(
     The picture is closed at the end of the block.
     """
     with ExitStack() as held:
-        picture = _guarded(data, window, max_pixels, side, held)
+        picture = _decode_any(data, window, max_pixels, side, held)
         try:
             yield picture
         finally:
             picture.image.close()
 
 
-def _guarded(
+def _decode_any(
     data: bytes, window: Window | None, limit: int | None, side: int | None, held: ExitStack
 ) -> Decoded:
     kind = format_of(data)
     if kind is None:
-        raise refusal(data)
+        raise refusal_reason(data)
     with wrap_library_errors(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return _decode(data, kind, window, limit, side, held)
@@ -114,7 +114,7 @@ def _decode(
 ) -> Decoded:
     """Decode with the memory that the header requires. `held` releases the memory."""
     if kind == "TIFF":
-        with tiff.opened(data, limit) as file:
+        with tiff.open_tiff(data, limit) as file:
             held.enter_context(budget.reserved(needs.of_tiff(file)))
             return _finish(_tiff(file, data, window), kind)
     if kind == "PNG":
@@ -128,13 +128,13 @@ def _decode(
         return _finish(_jpeg(segments, data, window, limit, side, held), kind)
     with pillow(data, data, kind) as image:
         check_pixels(image.width, image.height, limit)
-        return _finish(_other(image, data, kind, held), kind)
+        return _finish(_gif_webp_or_bmp(image, data, kind, held), kind)
 
 
 def _jpeg(
     parts: jpeg.Jpeg, data: bytes, window: Window | None, limit: int | None, side: int | None, held: ExitStack
-) -> _Work:
-    orientation, odd_density = exif.read(parts.exif)
+) -> _Decoding:
+    orientation, non_square_pixels = exif.read(parts.exif)
     if parts.precision > 8:
         held.enter_context(budget.reserved(needs.of_jpeg(parts, (parts.width, parts.height), orientation)))
         work = _deep(deep_values(jpeg_array(data), window))
@@ -147,17 +147,17 @@ def _jpeg(
             image.draft(image.mode, (side, side))
         held.enter_context(budget.reserved(needs.of_jpeg(parts, image.size, orientation)))
         image.load()
-        work = _Work(strips.of_image(image), orientation, parts.profile, full=full)
+        work = _Decoding(strips.strips_of_image(image), orientation, parts.profile, full=full)
     if parts.profile_problem:
         work.note("profile_ignored")
     if parts.pictures > 1:
         work.findings.append(Finding("pictures_left_out", {"pictures": parts.pictures}))
-    if image.mode not in {"L", "RGB"} or odd_density:
+    if image.mode not in {"L", "RGB"} or non_square_pixels:
         work.exact = False
     return work
 
 
-def _png(parts: png.Png, data: bytes, window: Window | None) -> _Work:
+def _png(parts: png.Png, data: bytes, window: Window | None) -> _Decoding:
     orientation, _odd = exif.read(parts.exif)
     if parts.bits == 16:
         pixels, alpha = png.deep_array(parts)
@@ -183,7 +183,7 @@ def _png(parts: png.Png, data: bytes, window: Window | None) -> _Work:
     return work
 
 
-def _other(image: Image.Image, data: bytes, kind: str, held: ExitStack) -> _Work:
+def _gif_webp_or_bmp(image: Image.Image, data: bytes, kind: str, held: ExitStack) -> _Decoding:
     """Decode the first frame of a GIF, WebP or BMP."""
     frames = 1
     profile, block = image.info.get("icc_profile") or b"", image.info.get("exif") or b""
@@ -212,7 +212,7 @@ def _other(image: Image.Image, data: bytes, kind: str, held: ExitStack) -> _Work
     return work
 
 
-def _still_webp(data: bytes, size: tuple[int, int]) -> _Work:
+def _still_webp(data: bytes, size: tuple[int, int]) -> _Decoding:
     """Decode a WebP with one picture.
 
     Pillow would decode it as an animation, with four times the memory and the same pixels.
@@ -227,22 +227,22 @@ def _still_webp(data: bytes, size: tuple[int, int]) -> _Work:
 
     def rows(top: int, bottom: int) -> tuple[Image.Image, Image.Image | None]:
         part = Image.fromarray(np.ascontiguousarray(pixels[top:bottom, :, :3]))
-        return part, None if opaque or alpha is None else eight_bit_alpha(alpha[top:bottom])
+        return part, None if opaque or alpha is None else alpha_to_8_bits(alpha[top:bottom])
 
-    return _Work(Strips(*size, "RGB", rows), exact=opaque)
+    return _Decoding(Strips(*size, "RGB", rows), exact=opaque)
 
 
-def _eight_bits(image: Image.Image) -> _Work:
+def _eight_bits(image: Image.Image) -> _Decoding:
     """Return the work for a loaded Pillow image of any mode with at most 8 bits."""
-    picture, transparent = strips.of_eight_bits(image)
-    return _Work(picture, exact=not transparent and image.mode in _EXACT_MODES)
+    picture, transparent = strips.strips_of_8_bit_image(image)
+    return _Decoding(picture, exact=not transparent and image.mode in _EXACT_MODES)
 
 
-def _deep(values: DeepValues) -> _Work:
-    return _Work(values.strips(), exact=False, deep=values)
+def _deep(values: DeepValues) -> _Decoding:
+    return _Decoding(values.strips(), exact=False, deep=values)
 
 
-def _tiff(file: tiff.Tiff, data: bytes, window: Window | None) -> _Work:
+def _tiff(file: tiff.Tiff, data: bytes, window: Window | None) -> _Decoding:
     page = file.page
     try:
         work = _tiff_pixels(page, window)
@@ -258,7 +258,7 @@ def _tiff(file: tiff.Tiff, data: bytes, window: Window | None) -> _Work:
     return work
 
 
-def _tiff_pixels(page: Any, window: Window | None) -> _Work:
+def _tiff_pixels(page: Any, window: Window | None) -> _Decoding:
     pixels, alpha, left_out = tiff.split_alpha(page, tiff.array(page))
     kind = int(page.photometric)
     if pixels.dtype.kind == "c":
@@ -270,13 +270,13 @@ def _tiff_pixels(page: Any, window: Window | None) -> _Work:
         values.white_is_zero = kind == tiff.MIN_IS_WHITE
         work = _deep(values)
     else:
-        work = _Work(of_page(page, pixels, alpha, kind, multiplied=multiplied))
+        work = _Decoding(strips_of_page(page, pixels, alpha, kind, multiplied=multiplied))
     if left_out:
         work.note("channels_left_out", channels=left_out)
     return work
 
 
-def _by_pillow(file: tiff.Tiff, data: bytes) -> _Work:
+def _by_pillow(file: tiff.Tiff, data: bytes) -> _Decoding:
     """Decode with Pillow (libtiff) what tifffile cannot decode: subsampled YCbCr, old JPEG."""
     with pillow(data, data, "TIFF") as image:
         image.seek(int(file.page.index) if isinstance(file.page.index, int) else 0)
@@ -292,7 +292,7 @@ def _by_pillow(file: tiff.Tiff, data: bytes) -> _Work:
         return _eight_bits(image)
 
 
-def _finish(work: _Work, kind: str) -> Decoded:
+def _finish(work: _Decoding, kind: str) -> Decoded:
     """Apply colours, transparency and orientation in this order, once, for every format."""
     try:
         if work.profile:
@@ -313,15 +313,15 @@ def _finish(work: _Work, kind: str) -> Decoded:
     # The decoded values are not needed any more. Their memory is released before the picture is rotated.
     work.strips = work.deep = None  # type: ignore[assignment]
     width, height = work.full or image.size
-    if work.orientation in exif.TURNS:
-        image = image.transpose(exif.TURNS[work.orientation])
+    if work.orientation in exif.TRANSPOSES:
+        image = image.transpose(exif.TRANSPOSES[work.orientation])
         if work.orientation >= 5:
             width, height = height, width
     unique = tuple({finding.code: finding for finding in work.findings}.values())
     return Decoded(image, kind, width, height, work.exact, sample, unique)
 
 
-def _note_values(work: _Work, values: DeepValues) -> None:
+def _note_values(work: _Decoding, values: DeepValues) -> None:
     if values.clipped > CLIPPED_SHARE:
         share, window = round(values.clipped, 4), values.window
         work.note("values_clipped", share=share, black=window.black, white=window.white)

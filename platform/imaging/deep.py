@@ -27,7 +27,7 @@ class DeepValues:
     multiplied: bool = False  # colours are multiplied by alpha already
     outside: int = 0
     valid: int = 0
-    any_light: bool = False
+    has_nonzero: bool = False
 
     def strips(self) -> Strips:
         """Return the strips of the picture that the window creates."""
@@ -39,14 +39,14 @@ class DeepValues:
         eight, outside, valid = count_window(part, self.window, nodata=self.nodata)
         self.outside += outside
         self.valid += valid
-        self.any_light |= bool(eight.any())
+        self.has_nonzero |= bool(eight.any())
         image = Image.fromarray(255 - eight if self.white_is_zero else eight)
         alpha = self._alpha(part, top, bottom)
-        return (divided(image, alpha) if alpha and self.multiplied else image), alpha
+        return (unpremultiply(image, alpha) if alpha and self.multiplied else image), alpha
 
     def _alpha(self, part: NDArray[Any], top: int, bottom: int) -> Image.Image | None:
         if self.alpha is not None:
-            return eight_bit_alpha(self.alpha[top:bottom])
+            return alpha_to_8_bits(self.alpha[top:bottom])
         if self.key is None:
             return None
         same = (part == self.key).all(-1) if part.ndim == 3 else part == self.key[0]
@@ -60,7 +60,7 @@ class DeepValues:
     @property
     def is_empty(self) -> bool:
         """Whether no pixel has a value, known after all strips were created."""
-        return not self.any_light and not len(sample_values(self.pixels, nodata=self.nodata))
+        return not self.has_nonzero and not len(sample_values(self.pixels, nodata=self.nodata))
 
 
 def deep_values(
@@ -76,7 +76,7 @@ def deep_values(
     return DeepValues(pixels, window, nodata, **more)
 
 
-def of_page(
+def strips_of_page(
     page: Any, pixels: NDArray[Any], alpha: NDArray[Any] | None, kind: int, *, multiplied: bool
 ) -> Strips:
     """Return the strips of a TIFF page that is not windowed.
@@ -86,15 +86,15 @@ def of_page(
     """
 
     def rows(top: int, bottom: int) -> tuple[Image.Image, Image.Image | None]:
-        image = _shallow(page, pixels[top:bottom], kind)
-        layer = None if alpha is None else eight_bit_alpha(alpha[top:bottom])
-        return (divided(image, layer) if layer is not None and multiplied else image), layer
+        image = _to_8_bits(page, pixels[top:bottom], kind)
+        layer = None if alpha is None else alpha_to_8_bits(alpha[top:bottom])
+        return (unpremultiply(image, layer) if layer is not None and multiplied else image), layer
 
     first = rows(0, 1)[0]
     return Strips(pixels.shape[1], pixels.shape[0], first.mode, rows)
 
 
-def eight_bit_alpha(alpha: NDArray[Any]) -> Image.Image:
+def alpha_to_8_bits(alpha: NDArray[Any]) -> Image.Image:
     """Return a mask from alpha values of any type."""
     if alpha.dtype == np.uint8:
         return Image.fromarray(np.ascontiguousarray(alpha))
@@ -103,7 +103,7 @@ def eight_bit_alpha(alpha: NDArray[Any]) -> Image.Image:
     return Image.fromarray(np.clip(np.rint(scaled), 0, 255).astype(np.uint8))
 
 
-def divided(image: Image.Image, alpha: Image.Image) -> Image.Image:
+def unpremultiply(image: Image.Image, alpha: Image.Image) -> Image.Image:
     """Return the colours divided by the alpha that they are multiplied by."""
     pixels = np.asarray(image).astype(np.float32)
     share = np.asarray(alpha).astype(np.float32)[..., None] / 255
@@ -113,7 +113,7 @@ def divided(image: Image.Image, alpha: Image.Image) -> Image.Image:
     return Image.fromarray(np.clip(np.rint(plain), 0, 255).astype(np.uint8))
 
 
-def _shallow(page: Any, pixels: NDArray[Any], kind: int) -> Image.Image:
+def _to_8_bits(page: Any, pixels: NDArray[Any], kind: int) -> Image.Image:
     bits = page.bitspersample if isinstance(page.bitspersample, int) else page.bitspersample[0]
     if kind == tiff.PALETTE:
         table = np.asarray(page.colormap)

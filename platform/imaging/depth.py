@@ -16,8 +16,8 @@ DEPTHS = (8, 10, 12, 14, 16)
 # The share of outliers of an image at each end of its range: hot pixels, dust, dead pixels.
 OUTLIERS = 0.001
 _SENTINEL_SHARE = 0.0005
-_SENTINEL_GAP = 5.0  # distance of a nodata value from the other values, as a multiple of their range
-_STUCK_GAP = 1.0  # the same for the largest value of an integer type
+_NODATA_GAP = 5.0  # distance of a nodata value from the other values, as a multiple of their range
+_SATURATION_GAP = 1.0  # the same for the largest value of an integer type
 _NO_VALUE = 1e37  # many programs use a float "nodata" near ±3.4e38
 _SAMPLE = 1 << 18  # values of one image for the estimate
 _STRIP = 1 << 22  # values converted at a time
@@ -135,7 +135,7 @@ def _range(values: NDArray[np.float64], full: float | None) -> tuple[float, floa
     ordered = np.sort(values)
     ordered = _without_sentinel(ordered)
     stuck = full is not None and len(ordered) > 0 and ordered[-1] == full
-    ordered = -_without_sentinel(-ordered[::-1], gap=_STUCK_GAP if stuck else _SENTINEL_GAP)[::-1]
+    ordered = -_without_sentinel(-ordered[::-1], gap=_SATURATION_GAP if stuck else _NODATA_GAP)[::-1]
     # At least one value is dropped, so that a single hot pixel of a small image is an outlier too.
     drop = min(max(1, int(len(ordered) * OUTLIERS)), (len(ordered) - 1) // 2)
     low, high = float(ordered[drop]), float(ordered[len(ordered) - 1 - drop])
@@ -147,7 +147,7 @@ def _range(values: NDArray[np.float64], full: float | None) -> tuple[float, floa
     return low, high
 
 
-def _without_sentinel(ordered: NDArray[np.float64], gap: float = _SENTINEL_GAP) -> NDArray[np.float64]:
+def _without_sentinel(ordered: NDArray[np.float64], gap: float = _NODATA_GAP) -> NDArray[np.float64]:
     """Return the ascending values without a lowest value that is repeated far below all others.
 
     `gap` is the required distance as a multiple of the range of the others.

@@ -10,7 +10,7 @@ from PIL import Image
 from imaging import jpeg, png, tiff
 from imaging.errors import ImagingError, wrap_library_errors
 from imaging.limits import check_pixels
-from imaging.sniff import format_of, refusal
+from imaging.sniff import format_of, refusal_reason
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,14 @@ def inspect(data: bytes, *, max_pixels: int | None = None) -> Header:
     """Return the header of a file. Raises ImagingError with the reason if the file is refused."""
     kind = format_of(data)
     if kind is None:
-        raise refusal(data)
+        raise refusal_reason(data)
     with wrap_library_errors():
         return _header(data, kind, max_pixels)
 
 
 def _header(data: bytes, kind: str, max_pixels: int | None) -> Header:
     if kind == "TIFF":
-        with tiff.opened(data, max_pixels) as file:
+        with tiff.open_tiff(data, max_pixels) as file:
             page = file.page
             sample = tiff.sample_type(page) or ""
             return Header(kind, page.imagewidth, page.imagelength, sample, len(file.pages))
@@ -67,7 +67,7 @@ def pillow(data: bytes, original: bytes, kind: str) -> Image.Image:
             warnings.simplefilter("ignore")
             return Image.open(io.BytesIO(data), formats=(kind,))
     except Exception:
-        raise refusal(original) from None
+        raise refusal_reason(original) from None
 
 
 def deep_sample(data: bytes) -> str:

@@ -24,7 +24,7 @@ class MemoryBudget:
         self._used = 0
         self._waiting: deque[object] = deque()
         self._changed = threading.Condition()
-        self.highest = 0  # the largest reservation so far, of all threads together
+        self.peak = 0  # the largest reservation so far, of all threads together
 
     @property
     def limit(self) -> int:
@@ -44,25 +44,25 @@ class MemoryBudget:
         Raises ImagingError("too_much_memory") if the whole budget is too small. A thread with a reservation
         must not request another one, because two such threads would wait for each other.
         """
-        me = object()
+        ticket = object()
         with self._changed:
             if needed > self._limit:
                 raise ImagingError("too_much_memory", needed=needed, limit=self._limit)
-            self._waiting.append(me)
+            self._waiting.append(ticket)
             try:
                 self._changed.wait_for(
-                    lambda: self._waiting[0] is me and self._used + needed <= max(self._limit, needed)
+                    lambda: self._waiting[0] is ticket and self._used + needed <= max(self._limit, needed)
                 )
                 self._used += needed
-                self.highest = max(self.highest, self._used)
+                self.peak = max(self.peak, self._used)
             finally:
-                self._waiting.remove(me)
+                self._waiting.remove(ticket)
                 self._changed.notify_all()
         try:
             yield
         finally:
             if needed >= _GIVE_BACK_FROM:
-                give_back()
+                trim_heap()
             with self._changed:
                 self._used -= needed
                 self._changed.notify_all()
@@ -71,7 +71,7 @@ class MemoryBudget:
 budget = MemoryBudget(DEFAULT_BYTES)
 
 
-def give_back() -> None:
+def trim_heap() -> None:
     """Return freed memory to the system. Otherwise the C library keeps the blocks of decoded images."""
     if _malloc_trim is not None:
         _malloc_trim(0)

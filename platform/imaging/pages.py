@@ -21,29 +21,29 @@ def split_pages(data: bytes, *, max_pixels: int | None = None) -> Iterator[tuple
     """
     if format_of(data) != "TIFF":
         return
-    with wrap_library_errors(), tiff.opened(data, max_pixels) as file:
+    with wrap_library_errors(), tiff.open_tiff(data, max_pixels) as file:
         if len(file.pages) > 1:
             for number, page in enumerate(file.pages, start=1):
-                yield number, _one(page, max_pixels)
+                yield number, _page_file(page, max_pixels)
         elif file.frames > 1:
-            yield from _planes(file, max_pixels)
+            yield from _plane_files(file, max_pixels)
 
 
-def _one(page: Any, max_pixels: int | None) -> bytes | ImagingError:
+def _page_file(page: Any, max_pixels: int | None) -> bytes | ImagingError:
     try:
         with wrap_library_errors():
             check_pixels(page.imagewidth, page.imagelength, max_pixels)
             # The memory is for the values, a contiguous copy, and the file itself. Nothing is reserved while
             # a page is yielded, because the caller may wait for memory of the same budget.
             with budget.reserved(3 * needs.of_page(page)):
-                return _written(page, tiff.array(page))
+                return _encode_page(page, tiff.array(page))
     except ImagingError as error:
         return error
     except MemoryError:
         return ImagingError("no_memory")
 
 
-def _planes(file: tiff.Tiff, max_pixels: int | None) -> Iterator[tuple[int, bytes | ImagingError]]:
+def _plane_files(file: tiff.Tiff, max_pixels: int | None) -> Iterator[tuple[int, bytes | ImagingError]]:
     """Yield the planes of an ImageJ stack or a volume that has a single page for all planes."""
     page = file.page
     try:
@@ -55,14 +55,14 @@ def _planes(file: tiff.Tiff, max_pixels: int | None) -> Iterator[tuple[int, byte
                 planes = series.reshape(
                     -1, *page.keyframe.shape[-2:] if page.axes[-1] != "S" else page.shape[-3:]
                 )
-                files = [_written(page, plane) for plane in planes]
+                files = [_encode_page(page, plane) for plane in planes]
     except (ImagingError, MemoryError) as error:
         yield 1, error if isinstance(error, ImagingError) else ImagingError("no_memory")
         return
     yield from enumerate(files, start=1)
 
 
-def _written(page: Any, pixels: Any) -> bytes:
+def _encode_page(page: Any, pixels: Any) -> bytes:
     import tifffile
 
     kind = int(page.photometric)

@@ -110,7 +110,7 @@ def deep_array(png: Png) -> tuple[NDArray[np.uint16], NDArray[np.uint16] | None]
     import imagecodecs
 
     # tRNS is removed, because a library that expands it would change the number of channels.
-    plain = _without(png.data, b"tRNS") if png.transparent else png.data
+    plain = _drop_chunk(png.data, b"tRNS") if png.transparent else png.data
     pixels = np.asarray(imagecodecs.png_decode(plain))
     if pixels.dtype != np.uint16:
         raise ImagingError("damaged")
@@ -127,7 +127,7 @@ def transparent_colour(png: Png) -> NDArray[np.uint16] | None:
     return np.frombuffer(png.transparent, ">u2").astype(np.uint16)
 
 
-def _without(data: bytes, dropped: bytes) -> bytes:
+def _drop_chunk(data: bytes, dropped: bytes) -> bytes:
     kept, at = [data[:8]], 8
     while at + 12 <= len(data):
         (size,) = struct.unpack_from(">I", data, at)

@@ -4,7 +4,7 @@ import re
 
 from imaging.errors import ImagingError
 
-_OTHERS = (
+_UNSUPPORTED_FORMATS = (
     (b"%PDF-", "PDF"),
     (b"8BPS", "PSD"),
     (b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
@@ -45,7 +45,7 @@ def format_of(data: bytes) -> str | None:
     return None
 
 
-def refusal(data: bytes) -> ImagingError:
+def refusal_reason(data: bytes) -> ImagingError:
     """Return the reason why the data is refused.
 
     The data is in none of our formats, or it could not be opened.
@@ -60,7 +60,7 @@ def refusal(data: bytes) -> ImagingError:
         return ImagingError("unsupported_format", format=_FTYP[head[8:12]])
     if data[128:132] == b"DICM":
         return ImagingError("unsupported_format", format="DICOM")
-    for magic, name in _OTHERS:
+    for magic, name in _UNSUPPORTED_FORMATS:
         if head.startswith(magic):
             return ImagingError("unsupported_format", format=name)
     for magic, name in _ARCHIVES:

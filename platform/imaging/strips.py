@@ -41,7 +41,7 @@ class Strips:
             return self.whole
         # Steps keep the size, so each finished strip has the same position. Grey may become colour.
         target: Image.Image | None = None
-        for top, bottom in spans(self.width, self.height):
+        for top, bottom in strip_bounds(self.width, self.height):
             strip = self._finished(top, bottom)
             if target is None:
                 whole = self.whole
@@ -64,14 +64,14 @@ class Strips:
         return ground
 
 
-def spans(width: int, height: int) -> Iterator[tuple[int, int]]:
+def strip_bounds(width: int, height: int) -> Iterator[tuple[int, int]]:
     """Yield (first row, row after the last) of each strip."""
     rows = max(1, STRIP_PIXELS // max(1, width))
     for top in range(0, height, rows):
         yield top, min(height, top + rows)
 
 
-def of_image(image: Image.Image) -> Strips:
+def strips_of_image(image: Image.Image) -> Strips:
     """Return the strips of a loaded picture without transparency."""
 
     def rows(top: int, bottom: int) -> tuple[Image.Image, None]:
@@ -80,9 +80,9 @@ def of_image(image: Image.Image) -> Strips:
     return Strips(image.width, image.height, image.mode, rows, image if image.mode in {"L", "RGB"} else None)
 
 
-def of_eight_bits(image: Image.Image) -> tuple[Strips, bool]:
+def strips_of_8_bit_image(image: Image.Image) -> tuple[Strips, bool]:
     """Return (strips, whether anything is transparent) of a loaded picture with at most 8 bits."""
-    strips = of_image(image)
+    strips = strips_of_image(image)
     if strips.whole is not None and "transparency" not in image.info:
         return strips, False
     if image.mode == "1":
@@ -102,7 +102,7 @@ def of_eight_bits(image: Image.Image) -> tuple[Strips, bool]:
 
     transparent = any(
         layers(top, bottom)[0].getchannel("A").getextrema() != (255, 255)
-        for top, bottom in spans(image.width, image.height)
+        for top, bottom in strip_bounds(image.width, image.height)
     )
     strips.mode, strips.whole, strips.rows = "RGB", None, both if transparent else colours
     return strips, transparent

@@ -41,7 +41,7 @@ class Tiff:
 
 
 @contextmanager
-def opened(data: bytes, limit: int | None) -> Iterator[Tiff]:
+def open_tiff(data: bytes, limit: int | None) -> Iterator[Tiff]:
     """Open a TIFF and choose its largest page.
 
     Raises ImagingError with the code damaged, truncated or too_many_pixels.

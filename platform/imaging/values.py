@@ -10,7 +10,7 @@ from imaging.depth import sample_values
 from imaging.errors import ImagingError, wrap_library_errors
 from imaging.limits import check_pixels
 from imaging.memory import budget
-from imaging.sniff import format_of, refusal
+from imaging.sniff import format_of, refusal_reason
 
 
 def deep_values(data: bytes, *, max_pixels: int | None = None) -> NDArray[np.float64]:
@@ -20,14 +20,14 @@ def deep_values(data: bytes, *, max_pixels: int | None = None) -> NDArray[np.flo
     """
     kind = format_of(data)
     if kind is None:
-        raise refusal(data)
+        raise refusal_reason(data)
     with wrap_library_errors():
         return _values(data, kind, max_pixels)
 
 
 def _values(data: bytes, kind: str, max_pixels: int | None) -> NDArray[np.float64]:
     if kind == "TIFF":
-        with tiff.opened(data, max_pixels) as file:
+        with tiff.open_tiff(data, max_pixels) as file:
             if tiff.sample_type(file.page) is None:
                 return np.empty(0)
             with budget.reserved(needs.of_page(file.page)):

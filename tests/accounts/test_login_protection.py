@@ -110,7 +110,7 @@ def test_waits_grow_and_end_and_asking_meanwhile_costs_nothing() -> None:
     assert guess("hana", 1) == ["wait"]
     let_pass(throttle.FIRST_WAIT)
     assert log_in("hana", address=ATTACKER) == "in"
-    waits = [throttle.wait_after(n, free) for n in range(free - 1, free + 12)]
+    waits = [throttle.wait_seconds(n, free) for n in range(free - 1, free + 12)]
     assert waits[:3] == [0, throttle.FIRST_WAIT, 2 * throttle.FIRST_WAIT]
     assert waits[-1] == throttle.LONGEST_WAIT and waits == sorted(waits)
 
@@ -121,7 +121,7 @@ def test_guesses_a_day_stay_within_a_hundred() -> None:
     Here they come from new addresses in one day.
     """
     seconds, tries = 0, throttle.FREE_ACCOUNT
-    while (seconds := seconds + throttle.wait_after(tries, throttle.FREE_ACCOUNT)) < 24 * 3600:
+    while (seconds := seconds + throttle.wait_seconds(tries, throttle.FREE_ACCOUNT)) < 24 * 3600:
         tries += 1
     assert tries <= 100
 

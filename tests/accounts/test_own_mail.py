@@ -76,7 +76,7 @@ def test_a_forged_or_old_link_changes_nothing(hana: User, monkeypatch: pytest.Mo
     client = logged_in(hana)
     for token in ("x", "W10:1:x", "%00"):
         assert client.post(f"/accounts/mail/{token}/").status_code == 410
-    own_mail.ask(user=hana, email="new@example.com")
+    own_mail.request_email_change(user=hana, email="new@example.com")
     address = link()
     monkeypatch.setattr(own_mail, "VALID", timedelta(seconds=-1))
     assert client.post(address).status_code == 410
@@ -131,7 +131,7 @@ def reset_factors(user: User, root: User) -> None:
 
 
 def by_link(user: User, root: User) -> None:
-    key, token = mail_reset.link_for(user).rstrip("/").split("/")[-2:]
+    key, token = mail_reset.password_reset_url(user).rstrip("/").split("/")[-2:]
     place = Place(address="192.0.2.1")
     assert mail_reset.set_by_link(key=key, token=token, password=NEW, client=place)
 
@@ -154,7 +154,7 @@ def new_codes(user: User, root: User) -> None:
 
 ACTS: dict[str, Callable[[User, User], Any]] = {
     "user.password_changed": lambda user, root: services.change_password(user=user, password=NEW, actor=user),
-    "user.password_reset": lambda user, root: services.give_password(user=user, password=NEW, actor=root),
+    "user.password_reset": lambda user, root: services.reset_password(user=user, password=NEW, actor=root),
     "user.password_reset_by_mail": by_link,
     "user.mail_changed": lambda user, root: services.set_email(user=user, email="b@example.com", actor=root),
     "user.app_added": lambda user, root: app_secret(user),

@@ -57,7 +57,7 @@ def test_short_common_and_local_passwords_are_refused(password: str) -> None:
 
 def test_the_same_letters_in_another_width_or_composition_are_one_password() -> None:
     user = factories.UserFactory(username="hana")
-    services.give_password(user=user, password="ｃａｆe\u0301 と 東京タワー ２階", actor=None)
+    services.reset_password(user=user, password="ｃａｆe\u0301 と 東京タワー ２階", actor=None)
     for typed in ("ｃａｆe\u0301 と 東京タワー ２階", "café と 東京タワー 2階"):
         assert authenticate(username="hana", password=typed) == user
     assert authenticate(username="hana", password="cafe と 東京タワー 2階") is None
@@ -70,7 +70,7 @@ def test_the_same_letters_in_another_width_or_composition_are_one_password() -> 
 def given(world: dict) -> Client:
     """Log a viewer in whose password was set by an admin."""
     user = world["viewer"]
-    services.give_password(user=user, password=PASSWORD, actor=None)
+    services.reset_password(user=user, password=PASSWORD, actor=None)
     client = Client()
     assert (
         client.post("/accounts/login/", {"username": user.username, "password": PASSWORD}).status_code == 302
@@ -119,7 +119,7 @@ def test_who_gives_a_password_decides_whether_it_must_be_changed(client: Client)
 def test_only_an_admin_gives_passwords_and_users() -> None:
     plain, other = factories.UserFactory(), factories.UserFactory()
     with pytest.raises(PermissionDenied):
-        services.give_password(user=other, password=NEW, actor=plain)
+        services.reset_password(user=other, password=NEW, actor=plain)
     with pytest.raises(PermissionDenied):
         services.change_password(user=other, password=NEW, actor=plain)
     for act in (

@@ -136,7 +136,7 @@ CASES: dict[str, Case] = {
         "root",
         of_user(password=NEW_PASSWORD),
     ),
-    "accounts/services.py:give_password": (accounts.give_password, "admin", of_user(password=NEW_PASSWORD)),
+    "accounts/services.py:reset_password": (accounts.reset_password, "admin", of_user(password=NEW_PASSWORD)),
     "accounts/services.py:set_admin": (accounts.set_admin, "admin", of_user(is_admin=True)),
     "accounts/services.py:set_active": (accounts.set_active, "admin", of_user(active=False)),
     "accounts/services.py:set_may_create_datasets": (
@@ -160,7 +160,11 @@ CASES: dict[str, Case] = {
         lambda w: {"dataset": w.dataset, "user": w.other},
     ),
     "accounts/services.py:set_email": (accounts.set_email, "admin", of_user(email="a@example.com")),
-    "accounts/services.py:end_sessions_of": (accounts.end_sessions_of, "admin", of_user()),
+    "accounts/services.py:end_user_sessions_as_admin": (
+        accounts.end_user_sessions_as_admin,
+        "admin",
+        of_user(),
+    ),
     "accounts/second_factor/services.py:reset": (second_factor.reset, "admin", of_user()),
     "accounts/second_factor/services.py:set_required": (
         second_factor.set_required,
@@ -230,7 +234,11 @@ CASES: dict[str, Case] = {
         "reviewer",
         of_window,
     ),
-    "datasets/services/windows.py:go_on_with_window": (datasets.go_on_with_window, "reviewer", of_window),
+    "datasets/services/windows.py:resume_window_change": (
+        datasets.resume_window_change,
+        "reviewer",
+        of_window,
+    ),
     "datasets/services/windows.py:rebuild_old_pictures": (
         datasets.rebuild_old_pictures,
         "reviewer",
@@ -266,7 +274,7 @@ CASES: dict[str, Case] = {
         "reviewer",
         of_dataset(labels=[{"name": "only", "prompts": ["only"]}]),
     ),
-    "learning/services/choosing.py:use_head": (learning.use_head, "reviewer", of_head),
+    "learning/services/choosing.py:request_promotion": (learning.request_promotion, "reviewer", of_head),
     "learning/services/encoder_changes.py:request_change": (
         learning.request_change,
         "reviewer",
@@ -304,11 +312,6 @@ CASES: dict[str, Case] = {
         "reviewer",
         of_dataset(cron="0 3 * * *"),
     ),
-    "learning/services/training.py:set_retraining": (
-        learning.set_retraining,
-        "reviewer",
-        of_dataset(cron="0 3 * * *", retrain_every=7),
-    ),
     "review/searching.py:search": (
         searching.search,
         "stranger",
@@ -330,7 +333,7 @@ CASES: dict[str, Case] = {
         "viewer",
         with_items(),
     ),
-    "review/services/correcting.py:ask_again": (review.ask_again, "viewer", with_items()),
+    "review/services/correcting.py:request_recheck": (review.request_recheck, "viewer", with_items()),
     "review/services/decisions.py:answer": (review.answer, "viewer", answered),
     "review/services/leases.py:next_items": (review.next_items, "viewer", of_dataset()),
     "review/services/leases.py:held_item": (review.held_item, "viewer", with_items()),
@@ -375,14 +378,14 @@ def refused(service: Callable[..., Any], user: Any, arguments: dict[str, Any]) -
 USERS_ARE_CHANGED = {
     accounts.create_user,
     accounts.change_password,
-    accounts.give_password,
+    accounts.reset_password,
     accounts.set_admin,
     accounts.set_active,
     accounts.set_may_create_datasets,
     accounts.set_role,
     accounts.remove_member,
     accounts.set_email,
-    accounts.end_sessions_of,
+    accounts.end_user_sessions_as_admin,
     second_factor.reset,
     sign_on.unlink_all,
 }

@@ -138,7 +138,7 @@ def test_a_new_password_and_deactivation_end_sessions(hana: User) -> None:
     assert is_in(here) and not is_in(other)
     kept = Session.objects.get(user=hana)
     assert kept.address == "192.0.2.1" and kept.agent == FIREFOX
-    services.give_password(user=hana, password="a sentence of the admin", actor=None)
+    services.reset_password(user=hana, password="a sentence of the admin", actor=None)
     assert not is_in(here) and not Session.objects.filter(user=hana).exists()
     hana.refresh_from_db()
     hana.set_password(PASSWORD)

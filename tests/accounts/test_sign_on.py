@@ -350,7 +350,7 @@ def test_a_user_without_a_password_gets_none_by_mail(site: Any) -> None:
     user = User(username="kei", email="kei@example.com")
     user.set_unusable_password()
     user.save()
-    mail_reset.ask(name="kei", client=Browser("127.0.0.1"))
+    mail_reset.request_password_reset(name="kei", client=Browser("127.0.0.1"))
     assert PasswordReset.objects.get().user is None
 
 

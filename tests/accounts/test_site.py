@@ -244,10 +244,10 @@ FREE = {
 
 @pytest.mark.parametrize("name", sorted(env.VARIABLES))
 def test_every_variable_refuses_what_it_cannot_mean_in_one_line(name: str) -> None:
-    assert env.problem_of(name, "") is None and env.problem_of(name, "   ") is None
-    assert env.problem_of(name, env.VARIABLES[name].default) is None
+    assert env.validation_message(name, "") is None and env.validation_message(name, "   ") is None
+    assert env.validation_message(name, env.VARIABLES[name].default) is None
     for value in HOSTILE:
-        line = env.problem_of(name, value)
+        line = env.validation_message(name, value)
         if line is None:
             assert name in FREE or value in {"-1", "99999999999999999999", "9" * 5000}, (name, value[:20])
             continue
@@ -276,7 +276,7 @@ def test_every_variable_refuses_what_it_cannot_mean_in_one_line(name: str) -> No
     ],
 )  # fmt: skip
 def test_known_mistakes_name_the_variable(name: str, value: str) -> None:
-    line = env.problem_of(name, value)
+    line = env.validation_message(name, value)
     assert line is not None and line.startswith(f"{name} must be ")
 
 
@@ -295,7 +295,7 @@ def test_known_mistakes_name_the_variable(name: str, value: str) -> None:
 def test_a_message_repeats_a_value_unless_it_may_hold_a_password(
     name: str, value: str, is_shown: bool
 ) -> None:
-    line = env.problem_of(name, value)
+    line = env.validation_message(name, value)
     assert line is not None and ("mekiki.example.com'" in line) == is_shown
 
 
@@ -303,7 +303,7 @@ def test_a_message_repeats_a_value_unless_it_may_hold_a_password(
     "value", ["https://login.example.com", "https://x.example/realms/a/", "http://localhost:9000"]
 )
 def test_issuers_of_single_sign_on_are_https_or_here(value: str) -> None:
-    assert env.problem_of("MEKIKI_OIDC_ISSUER", value) is None
+    assert env.validation_message("MEKIKI_OIDC_ISSUER", value) is None
 
 
 def test_single_sign_on_is_set_up_as_a_whole(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

@@ -27,14 +27,14 @@ OWN_ACCOUNT = "acts on the account of the user who is logged in, and on no other
 OF_A_JOB = "a worker calls it; the permission was checked when the job was requested"
 PART = "a part of other services, which check the permission"
 EXCEPTIONS = {
-    "accounts/mail_reset.py": {"link_for": "writes nothing"},
+    "accounts/mail_reset.py": {"password_reset_url": "writes nothing"},
     "accounts/own_mail.py": {
-        "ask": OWN_ACCOUNT,
-        "use": OWN_ACCOUNT,
-        "read": "writes nothing",
+        "request_email_change": OWN_ACCOUNT,
+        "apply_link": OWN_ACCOUNT,
+        "read_link": "writes nothing",
         "link_for": "writes nothing",
     },
-    "accounts/services.py": {"end_sessions": OWN_ACCOUNT, "set_language": OWN_ACCOUNT},
+    "accounts/services.py": {"end_own_sessions": OWN_ACCOUNT, "set_language": OWN_ACCOUNT},
     "accounts/second_factor/services.py": dict.fromkeys(
         ("add_app", "add_passkey", "make_recovery_codes", "remove", "rename_passkey", "use_code"), OWN_ACCOUNT
     ),
@@ -42,7 +42,10 @@ EXCEPTIONS = {
     "accounts/site.py": {"take_zone_of_browser": "ignores users who are not admins of the platform"},
     "audit/services.py": {"record": PART},
     "datasets/services/uploads.py": {"enqueue_import": PART},
-    "datasets/services/windows.py": {"rebuild_moved_pictures": OF_A_JOB, "set_estimate": OF_A_JOB},
+    "datasets/services/windows.py": {
+        "rebuild_images_of_changed_cameras": OF_A_JOB,
+        "reestimate_window": OF_A_JOB,
+    },
     "jobs/services.py": {"enqueue": PART},
     "learning/services/embeddings.py": {"request_encoding": OF_A_JOB},
     "learning/services/encoder_steps.py": {"switch_over": OF_A_JOB},
@@ -52,7 +55,7 @@ EXCEPTIONS = {
     "learning/services/training.py": {"get_or_create_run": OF_A_JOB, "start_training": OF_A_JOB},
     "review/services/decisions.py": {"after_decision": PART},
     "review/services/leases.py": {"lease_items": PART},
-    "review/services/queue.py": {"ask_for_refill": PART, "follow_up": PART},
+    "review/services/queue.py": {"request_refill": PART, "request_due_work": PART},
 }
 
 # Functions of these modules that pages and the API call without a user, because they only read.

@@ -105,7 +105,7 @@ def test_every_variable_read_is_in_the_table() -> None:
 
 def test_a_mistyped_number_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEKIKI_PORT", "eighty")
-    with pytest.raises(env.Misconfigured, match="MEKIKI_PORT"):
+    with pytest.raises(env.ConfigurationError, match="MEKIKI_PORT"):
         env.number("MEKIKI_PORT")
 
 

@@ -21,7 +21,7 @@ from mekiki.audit.proving import CannotProveError, make_proof
 from mekiki.audit.sealing import seal_new_rows
 from mekiki.audit.services import record
 from mekiki.config.cli.app import app
-from mekiki.config.plain import PlainError, UnusableFileError
+from mekiki.config.plain import UnusableFileError, UserError
 from tests import factories
 from tests.roles import set_fixed
 
@@ -198,7 +198,7 @@ def test_the_commands_write_and_check_a_proof(decision: Any, tmp_path: Path, sig
     done = run("prove", file)
     assert isinstance(done.exception, UnusableFileError) and not file.exists()
     done = run("prove", file, "--event", 10**9)
-    assert isinstance(done.exception, PlainError) and not file.exists()
+    assert isinstance(done.exception, UserError) and not file.exists()
     done = run("prove", file, "--decision", decision.pk, "--since", 2)
     assert done.exit_code == 0 and "mekiki audit verify" in done.output
     done = run("prove", file, "--since", 1)

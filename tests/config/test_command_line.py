@@ -12,7 +12,7 @@ import pytest
 
 from mekiki.config import env
 from mekiki.config.cli.app import app
-from mekiki.config.cli.bodies import BODIES, body
+from mekiki.config.cli.bodies import APP_OF_COMMAND, load_command
 from mekiki.embedded import endpoints
 from mekiki.embedded.lock import HomeLock
 
@@ -279,10 +279,10 @@ def test_status_of_a_platform_that_ends_at_this_moment(tmp_path: Path) -> None:
     assert (done.returncode, json.loads(done.stdout)["running"]) == (1, False)
 
 
-@pytest.mark.parametrize("name", sorted(BODIES))
+@pytest.mark.parametrize("name", sorted(APP_OF_COMMAND))
 def test_a_command_has_the_flags_of_its_body(name: str) -> None:
     """The Django command does the work, and other programs call it. Both must accept the same options."""
-    parser = body(name).create_parser("mekiki", name)
+    parser = load_command(name).create_parser("mekiki", name)
     ours = {action.dest: action for action in parser._actions}
     django = {
         "help",

@@ -82,11 +82,11 @@ def test_security_txt_names_the_contact_or_is_not_there(client: Client, settings
     ],
 )
 def test_the_variables_are_checked(name: str, good: str, bad: str) -> None:
-    assert env.problem_of(name, good) is None
-    assert env.problem_of(name, bad)
+    assert env.validation_message(name, good) is None
+    assert env.validation_message(name, bad)
 
 
 def test_secret_variables_are_not_passed_to_children(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEKIKI_ADMIN_PASSWORD", "a-long-secret-1")
-    assert env.take("MEKIKI_ADMIN_PASSWORD") == "a-long-secret-1"
-    assert "MEKIKI_ADMIN_PASSWORD" not in env.inherited({})
+    assert env.pop("MEKIKI_ADMIN_PASSWORD") == "a-long-secret-1"
+    assert "MEKIKI_ADMIN_PASSWORD" not in env.child_environment({})

@@ -9,7 +9,7 @@ from PIL import Image, ImageCms, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
 import imaging
-from mekiki.datasets.bare import without_words
+from mekiki.datasets.bare import strip_embedded_text
 
 WORD = "wombat"
 
@@ -63,7 +63,7 @@ def jpeg_with_words(orientation: int = 1, **more: Any) -> bytes:
 )
 def test_the_words_go_and_the_picture_stays(kind: str, make: Any, orientation: int) -> None:
     data = make(orientation)
-    found, shown_as = without_words(data, kind)
+    found, shown_as = strip_embedded_text(data, kind)
     assert shown_as == kind and WORD.encode() not in found and len(found) < len(data)
     assert pixels(found) == pixels(data)
     with Image.open(io.BytesIO(found)) as image:
@@ -75,14 +75,14 @@ def test_the_words_go_and_the_picture_stays(kind: str, make: Any, orientation: i
 @pytest.mark.parametrize("more", [{"progressive": True}, {"restart_marker_blocks": 2}, {"subsampling": 0}])
 def test_any_kind_of_jpeg(more: dict[str, Any]) -> None:
     data = jpeg_with_words(**more)
-    found, kind = without_words(data, "JPEG")
+    found, kind = strip_embedded_text(data, "JPEG")
     assert kind == "JPEG" and WORD.encode() not in found and pixels(found) == pixels(data)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_the_colour_profile_stays(kind: str) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    found, _kind = without_words(saved(kind, icc_profile=profile), kind)
+    found, _kind = strip_embedded_text(saved(kind, icc_profile=profile), kind)
     with Image.open(io.BytesIO(found)) as image:
         assert image.info["icc_profile"] == profile
 
@@ -92,7 +92,7 @@ def test_transparency_and_palettes_stay() -> None:
     layer = drawn(mode="RGBA")
     layer.putalpha(90)
     layer.quantize(16).save(out, "PNG")
-    found, _kind = without_words(out.getvalue(), "PNG")
+    found, _kind = strip_embedded_text(out.getvalue(), "PNG")
     assert pixels(found) == pixels(out.getvalue())
 
 
@@ -100,7 +100,7 @@ def test_transparency_and_palettes_stay() -> None:
 def test_other_formats_are_packed_again_without_loss(kind: str) -> None:
     more = {"comment": WORD.encode()} if kind == "GIF" else {}
     data = saved(kind, **more)
-    found, shown_as = without_words(data, kind)
+    found, shown_as = strip_embedded_text(data, kind)
     assert shown_as == "PNG" and WORD.encode() not in found and pixels(found) == pixels(data)
 
 
@@ -111,7 +111,7 @@ def test_a_structure_that_breaks_off_never_hands_out_the_words(make: Any) -> Non
     kind = {b"\xff\xd8": "JPEG", b"\x89P": "PNG", b"RI": "WEBP"}[data[:2]]
     for end in range(20, len(data), max(1, len(data) // 60)):
         try:
-            found, _kind = without_words(data[:end], kind)
+            found, _kind = strip_embedded_text(data[:end], kind)
         except imaging.ImagingError:
             continue
         assert WORD.encode() not in found
@@ -122,6 +122,6 @@ def test_an_orientation_in_xmp_turns_nothing(kind: str) -> None:
     """Pillow applies it, but browsers and the decoder do not. The reviewer would see a turned picture."""
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><r tiff:Orientation="6"/></x:xmpmeta>'
     data = saved(kind, xmp=xmp)
-    bare, _kind = without_words(data, kind)
+    bare, _kind = strip_embedded_text(data, kind)
     assert imaging.decode(bare).image.tobytes() == imaging.decode(data).image.tobytes()
     assert imaging.decode(bare).image.size == drawn().size

@@ -22,7 +22,7 @@ from mekiki.audit.models import Event
 from mekiki.datasets import services, storage
 from mekiki.datasets.importing import pictures, pipeline, report
 from mekiki.datasets.models import Dataset, Image, ImportBatch
-from mekiki.datasets.problems import Note
+from mekiki.datasets.problems import ReportLine
 from mekiki.jobs.models import Job, Kind
 from tests.datasets.helpers import Files, codes, picture, stored, zipped
 from workers.acquisition.audit import audit_key
@@ -251,7 +251,7 @@ def test_killed_between_file_and_row(
 ) -> None:
     """The file is stored and the row is not. The next run writes the row and leaves one file."""
     with monkeypatch.context() as patch, pytest.raises(KilledError):
-        patch.setattr(pipeline._Run, "finish", lambda *_args: (_ for _ in ()).throw(KilledError))
+        patch.setattr(pipeline._Recorder, "finish", lambda *_args: (_ for _ in ()).throw(KilledError))
         upload({"a.jpg": picture(1)})
     assert Image.objects.count() == 0
     batch = services.run_import(batch=ImportBatch.objects.get(), progress=lambda done, total: None)
@@ -301,7 +301,7 @@ def test_a_late_worker_writes_nothing_into_a_finished_import(
     (tmp_path / "a.jpg").write_bytes(picture(1))
     services.import_folder(dataset=dataset, path=tmp_path, user=admin)
     batch = ImportBatch.objects.get()
-    hand = services.imports.hand_of(batch)
+    hand = services.imports.examined_files_of(batch)
     services.discard_import(batch=batch, user=admin)
     with pytest.raises(pipeline.AlreadyFinishedError):
         pipeline.store_all(batch, services.imports.Folder(tmp_path), lambda done, total: None, hand)
@@ -370,7 +370,7 @@ def test_only_refused_files_count_as_not_taken(upload: Upload) -> None:
     batch = upload({"a.jpg": picture(1), "bad.jpg": b"no image"})
     batch.finished_at = None
     batch.save()
-    report.Report(batch).add([("a.jpg", Note("frames_left_out", "partly", {"frames": 3}))])
+    report.Report(batch).add([("a.jpg", ReportLine("frames_left_out", "partly", {"frames": 3}))])
     services.discard_import(batch=batch, user=None)
     batch.refresh_from_db()
     assert batch.rejected == 1

@@ -19,7 +19,7 @@ from mekiki.audit.models import Event
 from mekiki.datasets import quotas, services
 from mekiki.datasets.importing import pipeline
 from mekiki.datasets.models import Dataset, DatasetUsage, Image, ImportBatch, PlatformQuota
-from mekiki.datasets.problems import FULL, explain
+from mekiki.datasets.problems import LIMIT_CODES, explain
 from mekiki.web.events import detail, sentence
 from tests.datasets.helpers import Files, codes, picture, stored, zipped
 from tests.factories import DatasetFactory, ImageFactory
@@ -64,7 +64,7 @@ def test_images_beyond_the_limit_are_listed_and_nothing_of_them_is_kept(
         assert len(stored(dataset, kind)) == (0 if kind == "display" else 4)
     event = Event.objects.get(kind="import.limit_reached")
     assert event.data == {"not_stored": 6} and detail(event) == "6 files not stored"
-    text = explain("dataset_full_images", batch.problems.filter(code__in=FULL)[0].detail)
+    text = explain("dataset_full_images", batch.problems.filter(code__in=LIMIT_CODES)[0].detail)
     assert (
         text.what.startswith("The dataset may hold 4 images and is full.") and "higher limit" in text.advice
     )
@@ -114,7 +114,7 @@ def test_folders_on_the_server_keep_the_limit(dataset: Dataset, root: User, tmp_
 def test_far_from_a_limit_threads_write_and_the_same_is_stored(
     dataset: Dataset, root: User, upload: Upload, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "WINDOW_FILES", 2)
+    monkeypatch.setattr(pipeline, "CHUNK_FILES", 2)
     monkeypatch.setattr(pipeline, "_NEAR", 3)
     limit(dataset, root, images=7)
     upload(TEN)
@@ -125,7 +125,7 @@ def test_far_from_a_limit_threads_write_and_the_same_is_stored(
 def test_imports_at_the_same_time_keep_the_limit_together(
     dataset: Dataset, admin: User, root: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "WINDOW_FILES", 3)
+    monkeypatch.setattr(pipeline, "CHUNK_FILES", 3)
     services.set_platform_limits(user=root, max_images=11, max_bytes=None)
     limit(dataset, root, images=9)
     other = services.create_dataset(name="Dents", user=admin, audit_fraction=0.0)

@@ -40,7 +40,7 @@ def scene(number: int, spot: int = 0, hot: int = 0) -> np.ndarray:
 
 
 def shown(image: Image) -> np.ndarray:
-    with storage.open_shown(image) as file:
+    with storage.open_picture(image) as file:
         return np.asarray(Pillow.open(file).convert("L")).astype(int)
 
 
@@ -223,7 +223,7 @@ def test_values_of_an_admin_replace_an_estimate_that_waits(window: PixelWindow, 
     waiting.refresh_from_db()
     assert waiting.payload["estimate"] and not waiting.rerun_requested
     # A request to resume says nothing about the estimate, so the estimate still takes place.
-    services.go_on_with_window(window=window, user=admin)
+    services.resume_window_change(window=window, user=admin)
     waiting.refresh_from_db()
     assert waiting.payload["estimate"]
 
@@ -234,7 +234,7 @@ def test_values_of_an_admin_replace_an_estimate_that_runs(window: PixelWindow, a
     read_at_start = PixelWindow.objects.get()
     files = [tiff(scene(1)), tiff(scene(2, spot=4000))]
     services.change_window(window=window, user=admin, black=100, white=500)
-    services.set_estimate(window=read_at_start, files=files, user=admin, max_pixels=10**6)
+    services.reestimate_window(window=read_at_start, files=files, user=admin, max_pixels=10**6)
     window.refresh_from_db()
     assert (window.black, window.white, window.version) == (100, 500, 2)
     assert (read_at_start.white, read_at_start.version) == (500, 2)
@@ -242,7 +242,7 @@ def test_values_of_an_admin_replace_an_estimate_that_runs(window: PixelWindow, a
     succeed(job)
     again = Job.objects.get(kind=Kind.REBUILD_PICTURES, state=State.QUEUED)
     assert again.payload == {"window": window.pk, "estimate": False}
-    services.set_estimate(window=read_at_start, files=files, user=admin, max_pixels=10**6)
+    services.reestimate_window(window=read_at_start, files=files, user=admin, max_pixels=10**6)
     window.refresh_from_db()
     assert (window.white, window.version, window.estimated_from) == (4095, 3, 2)
 
@@ -263,7 +263,7 @@ def test_only_admins_change_a_window(
             lambda user=user: services.change_window(window=window, user=user, black=1, white=2),
             lambda user=user: services.estimate_window_again(window=window, user=user),
             lambda user=user: services.rebuild_old_pictures(dataset=window.dataset, user=user),
-            lambda user=user: services.go_on_with_window(window=window, user=user),
+            lambda user=user: services.resume_window_change(window=window, user=user),
         ):
             with pytest.raises(PermissionDenied):
                 act()

@@ -35,10 +35,10 @@ def drawn(station: Station) -> Image:
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
     set_fixed(image, sha256=hashlib.sha256(buffer.getvalue()).hexdigest())
-    storage.put(storage.original_name(image.dataset_id, image.sha256), buffer.getvalue())
+    storage.write_atomically(storage.original_name(image.dataset_id, image.sha256), buffer.getvalue())
     small = io.BytesIO()
     picture.resize((100, 100)).save(small, "WEBP")
-    storage.put(storage.thumb_name(image.dataset_id, image.sha256), small.getvalue())
+    storage.write_atomically(storage.thumb_name(image.dataset_id, image.sha256), small.getvalue())
     return image
 
 

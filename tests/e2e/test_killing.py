@@ -61,7 +61,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, photos: Path, images: int) ->
         site.close()
     finally:
         platform.stop()
-        places.discard(platform.home / "postgres")
+        places.delete_database(platform.home / "postgres")
         shutil.rmtree(platform.home, ignore_errors=True)
 
 

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from mekiki.review.models import Decision
-from mekiki.review.services import SEEN_AFTER
+from mekiki.review.services import MIN_DISPLAY_MS
 from tests.e2e.station_setup import drawn, item_of, press_and_wait, saved, shows, station_with
 
 pytestmark = [
@@ -57,7 +57,7 @@ def test_a_second_press_does_not_answer_the_image_that_has_just_come(
     press_and_wait(page, "Enter")  # The image has been seen by now.
     saved(page)
     assert Decision.objects.count() == 2
-    assert all((d.milliseconds or 0) >= SEEN_AFTER for d in Decision.objects.all())
+    assert all((d.milliseconds or 0) >= MIN_DISPLAY_MS for d in Decision.objects.all())
 
 
 def test_the_second_click_of_a_double_click_answers_nothing(enter: Callable[..., Page]):

@@ -132,7 +132,7 @@ def test_people_and_encoders_see_the_same_pixels(
         page.goto(f"{live_server.url}/d/line-3/images/{image.sha256}/")
         width, height, pixels = page.locator("figure.picture img").evaluate(READ)
         seen = np.frombuffer(base64.b64decode(pixels), np.uint8).reshape(height, width, 4)
-        path = storage.shown_path(image)
+        path = storage.picture_path(image)
         assert path is not None
         with open_picture(path, side=4000) as shown:
             embedded = np.asarray(shown).astype(int)

@@ -16,12 +16,12 @@ from mekiki.datasets import storage
 from mekiki.learning.models import Embedding, TextEmbedding
 from mekiki.learning.search import texts
 from mekiki.learning.services import store_embeddings
-from mekiki.simulation.truth import read_table
+from mekiki.simulation.truth import read_truth_csv
 from tests.e2e.test_pages import SHOTS, SIZES, log_in, look
 from tests.factories import DatasetFactory, EncoderFactory, ImageFactory, UserFactory
 from workers.encoders import load_encoder
 from workers.pocket.sample import make_sample
-from workers.steps.texts import Reader, answer
+from workers.steps.texts import TextEncoderProcess, embed_search_text
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
 
@@ -38,7 +38,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {
         "folder": folder,
         "files": files,
-        "truth": read_table(folder / "truth.csv"),
+        "truth": read_truth_csv(folder / "truth.csv"),
         "encoder": encoder,
         "vectors": encoder.encode_images(files).vectors,
     }
@@ -47,12 +47,12 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 @pytest.fixture
 def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Run the search worker's task in a thread of this process. The encoder runs in its own child process."""
-    reader = Reader()
+    reader = TextEncoderProcess()
     running: list[threading.Thread] = []
 
     def work(pk: int) -> None:
         try:
-            answer(pk, reader)
+            embed_search_text(pk, reader)
         finally:
             connection.close()
 
@@ -148,18 +148,18 @@ def test_the_pages_of_search_are_sound(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Results, waiting, a problem, a partly embedded dataset, and an image's page."""
-    monkeypatch.setattr("mekiki.web.gallery.views.PATIENCE", 0.0)
+    monkeypatch.setattr("mekiki.web.gallery.views.SEARCH_WAIT_SECONDS", 0.0)
     user, dataset = scene(pictures)
     encoder = Embedding.objects.first().encoder  # type: ignore[union-attr]
     vectors = dict(
         zip((ENGLISH, JAPANESE), pictures["encoder"].encode_texts([ENGLISH, JAPANESE]), strict=True)
     )
     for text, vector in vectors.items():
-        assert texts.ask(encoder=encoder, text=text, user=user).waiting
+        assert texts.find_text_vector(encoder=encoder, text=text, user=user).waiting
         texts.record_vector(row=TextEmbedding.objects.get(text=text), vector=vector)
     Embedding.objects.filter(image__in=dataset.images.order_by("-pk")[:11]).delete()
     long = "word " * 39
-    texts.ask(encoder=encoder, text=long, user=user)
+    texts.find_text_vector(encoder=encoder, text=long, user=user)
     texts.record_problem(
         row=TextEmbedding.objects.get(text=long.strip()), problem=texts.Problem.TOO_LONG, count=80, most=64
     )

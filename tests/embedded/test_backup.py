@@ -24,7 +24,7 @@ import pytest
 from django.conf import settings
 from django.db import connection, connections
 
-from mekiki.config.plain import PlainError, UnusableFileError
+from mekiki.config.plain import UnusableFileError, UserError
 from mekiki.embedded import history, identity, places
 from mekiki.embedded.backup import archive, making
 from mekiki.embedded.backup.making import back_up
@@ -60,7 +60,7 @@ def site(transactional_db: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     yield Path(settings.HOME)
     for left in tmp_path.iterdir():
         if left.is_dir():
-            places.discard(left / "postgres")
+            places.delete_database(left / "postgres")
 
 
 @pytest.fixture
@@ -235,7 +235,7 @@ def test_without_space_nothing_is_written(
 ) -> None:
     full = shutil._ntuple_diskusage(10**9, 10**9, 1000)  # type: ignore[attr-defined]
     monkeypatch.setattr(making.shutil, "disk_usage", lambda folder: full)
-    with pytest.raises(PlainError, match="Nothing was written"):
+    with pytest.raises(UserError, match="Nothing was written"):
         back_up(site, tmp_path / "b.tar")
     assert list(tmp_path.iterdir()) == []
 
@@ -291,10 +291,10 @@ def test_killed_backup_leaves_no_file_and_can_be_repeated(
         assert until(lambda: (home / "models" / "large.bin").exists())
         half.send_signal(signal.SIGKILL)
         half.wait()
-        with pytest.raises(PlainError, match="interrupted"):
-            identity.settle(home)
+        with pytest.raises(UserError, match="interrupted"):
+            identity.check_identity(home)
         assert restore(file, home).home == home
-        assert identity.settle(home) is None
+        assert identity.check_identity(home) is None
     finally:
         shutil.rmtree(site / "models", ignore_errors=True)
 
@@ -327,7 +327,7 @@ def test_stopped_home_is_backed_up_and_restored_to_an_external_database(
         assert database.execute(query).fetchone() == (1,)
     assert not (tmp_path / "third" / "postgres").exists()
     # A restore never writes to a database that is in use.
-    with pytest.raises(PlainError, match="holds tables already"):
+    with pytest.raises(UserError, match="holds tables already"):
         restore(again.file, tmp_path / "fourth")
     assert not (tmp_path / "fourth").exists()
     # A damaged backup leaves nothing in the database either.

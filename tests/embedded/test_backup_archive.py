@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from mekiki.config.plain import PlainError, UnusableFileError
+from mekiki.config.plain import UnusableFileError, UserError
 from mekiki.embedded import identity, places
 from mekiki.embedded.backup import archive, restoring
 from mekiki.embedded.backup.restoring import restore
@@ -205,7 +205,7 @@ def test_a_backup_this_version_cannot_restore_is_refused_before_anything_is_writ
 ) -> None:
     embedded()
     file = small_backup(tmp_path / "b.tar", {archive.HEADER: content, archive.DUMP: b"x"})
-    with pytest.raises(PlainError, match=message):
+    with pytest.raises(UserError, match=message):
         restore(file, tmp_path / "home")
     assert not (tmp_path / "home").exists()
 
@@ -213,7 +213,7 @@ def test_a_backup_this_version_cannot_restore_is_refused_before_anything_is_writ
 def test_invalid_dump_leaves_no_home(tmp_path: Path, embedded: Callable[[], None]) -> None:
     embedded()
     file = small_backup(tmp_path / "b.tar", {archive.HEADER: header(), archive.DUMP: b"x", "files/a": b"a"})
-    with pytest.raises(PlainError, match="pg_restore failed"):
+    with pytest.raises(UserError, match="pg_restore failed"):
         restore(file, tmp_path / "home")
     assert not (tmp_path / "home").exists()
     owners = [file.read_text() for place in places.SHARED_PLACES for file in place.glob("*/belongs-to")]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mekiki.config import disk
-from mekiki.embedded.ballast import Ballast
+from mekiki.embedded.ballast import ReserveFile
 from mekiki.embedded.process import Process
 from mekiki.embedded.supervisor import Supervisor
 from mekiki.embedded.supervisor.child import Child
@@ -17,7 +17,7 @@ MB = 1024 * 1024
 
 def test_ballast_is_released_on_a_full_disk_and_reserved_again(tmp_path: Path) -> None:
     with mounted(tmp_path / "disk", 16) as folder:
-        ballast = Ballast(folder, 8 * MB)
+        ballast = ReserveFile(folder, 8 * MB)
         assert ballast.look() == "made"
         assert ballast.path.stat().st_blocks * 512 == 2 * MB
         assert ballast.look() == ""
@@ -43,30 +43,30 @@ def test_supervisor_reports_the_full_disk_and_starts_waiting_parts(
         monkeypatch.setenv("MEKIKI_HOME", str(folder / "home"))
         monkeypatch.setenv("MEKIKI_RESERVE_MB", "8")
         supervisor = Supervisor(home=folder / "home", host="127.0.0.1", port=0)
-        supervisor._ballast = Ballast(folder, 8 * MB)
+        supervisor._ballast = ReserveFile(folder, 8 * MB)
         worker = Child("worker", Process("worker", ["false"], log=folder / "log", pid_file=folder / "pid"))
         supervisor.running.append(worker)
         for _ in range(8):
             worker.ended()
-        assert worker.due > time.monotonic() + 20
-        supervisor._look_at_disk()
+        assert worker.next_start > time.monotonic() + 20
+        supervisor._check_disk()
         filler = fill(folder)
-        supervisor._look_at_disk()
+        supervisor._check_disk()
         assert not supervisor._ballast.path.exists()
         filler.unlink()
-        supervisor._look_at_disk()
-        assert worker.due <= time.monotonic()
+        supervisor._check_disk()
+        assert worker.next_start <= time.monotonic()
         log = (folder / "home" / "logs" / "mekiki.log").read_text()
         for words in ("was released", "less than 8 MB is free", "There is free space on the disk again"):
             assert words in log
     # A missing disk stops nothing. It is reported.
     monkeypatch.setattr("os.statvfs", lambda folder: (_ for _ in ()).throw(OSError(116, "Stale file handle")))
-    supervisor._look_at_disk()
+    supervisor._check_disk()
     assert supervisor._shortage == disk.READ_ONLY
 
 
 def test_a_disk_too_small_for_the_reserve_has_none(tmp_path: Path) -> None:
     with mounted(tmp_path / "disk", 4) as folder:
-        ballast = Ballast(folder, 1024 * MB)
+        ballast = ReserveFile(folder, 1024 * MB)
         assert ballast.look() == ""
         assert list(folder.iterdir()) == []

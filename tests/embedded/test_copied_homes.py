@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from mekiki.config.plain import PlainError
+from mekiki.config.plain import UserError
 from mekiki.embedded import endpoints, identity, places
 from mekiki.embedded.lock import HomeLock
 from mekiki.embedded.roles import connecting
@@ -37,23 +37,23 @@ def home(tmp_path: Path) -> Iterator[Path]:
         (folder / name).mkdir()
     real, _account = places.database_folder(folder / "postgres")
     (real / "data").mkdir()
-    identity.settle(folder)
+    identity.check_identity(folder)
     yield folder
     for left in tmp_path.iterdir():
         if left.is_dir():
-            places.discard(left / "postgres")
+            places.delete_database(left / "postgres")
 
 
 def test_a_copy_is_refused_while_the_original_exists_and_nothing_changes(home: Path, tmp_path: Path) -> None:
     twin = copy(home, tmp_path / "copy")
     before = sorted((p.name, p.lstat().st_mtime_ns) for p in twin.rglob("*"))
     with pytest.raises(identity.CopiedHomeError) as refused:
-        identity.settle(twin)
+        identity.check_identity(twin)
     assert str(home) in str(refused.value)
     assert "mekiki backup" in str(refused.value)
     assert "mekiki restore" in str(refused.value)
     assert sorted((p.name, p.lstat().st_mtime_ns) for p in twin.rglob("*")) == before
-    assert identity.settle(home) is None
+    assert identity.check_identity(home) is None
 
 
 def test_a_copy_of_a_copy_and_a_copy_reached_through_a_link_are_refused(home: Path, tmp_path: Path) -> None:
@@ -61,22 +61,22 @@ def test_a_copy_of_a_copy_and_a_copy_reached_through_a_link_are_refused(home: Pa
     (tmp_path / "link").symlink_to(second)
     for folder in (second, (tmp_path / "link").resolve()):
         with pytest.raises(identity.CopiedHomeError):
-            identity.settle(folder)
+            identity.check_identity(folder)
 
 
 @pytest.mark.parametrize("text", ["", "half {", "[1, 2]", "3", '{"pid": 7}', '"\\ud800"', "null"])
 def test_a_lock_file_with_other_contents_still_names_its_home(home: Path, text: str) -> None:
     with HomeLock(home) as lock:
         lock.path.write_text(text)
-        with pytest.raises(PlainError, match="already runs") as refused, HomeLock(home):
+        with pytest.raises(UserError, match="already runs") as refused, HomeLock(home):
             pass
     assert str(home) in str(refused.value)
 
 
 def test_the_same_home_through_a_link_is_the_same_home(home: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(home)
-    assert identity.settle(tmp_path / "link") is None
-    assert identity.settle(home) is None
+    assert identity.check_identity(tmp_path / "link") is None
+    assert identity.check_identity(home) is None
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
@@ -87,9 +87,9 @@ def test_the_same_home_through_a_bind_mount_is_the_same_home(home: Path, tmp_pat
     if done.returncode:
         pytest.skip("this machine allows no mounts")
     try:
-        assert identity.settle(mounted) is None
-        assert identity.settle(home) is None
-        with HomeLock(home), pytest.raises(PlainError, match="already runs"), HomeLock(mounted):
+        assert identity.check_identity(mounted) is None
+        assert identity.check_identity(home) is None
+        with HomeLock(home), pytest.raises(UserError, match="already runs"), HomeLock(mounted):
             pass
     finally:
         subprocess.run(["umount", str(mounted)], check=True)
@@ -97,15 +97,15 @@ def test_the_same_home_through_a_bind_mount_is_the_same_home(home: Path, tmp_pat
 
 def test_moved_home_starts_with_one_message(home: Path, tmp_path: Path) -> None:
     moved = home.rename(tmp_path / "renamed")
-    message = identity.settle(moved)
+    message = identity.check_identity(moved)
     assert message is not None
     assert str(home) in message
-    assert identity.settle(moved) is None
+    assert identity.check_identity(moved) is None
     # By copying and deleting, as to another disk.
     copied = copy(moved, tmp_path / "copied")
     shutil.rmtree(moved)
     (copied / "run" / "web.pid").write_text(f"{os.getpid()} 0\n")
-    message = identity.settle(copied)
+    message = identity.check_identity(copied)
     assert message is not None
     assert str(moved) in message
     # The notes about processes belong to the original folder.
@@ -116,12 +116,12 @@ def test_moved_home_starts_with_one_message(home: Path, tmp_path: Path) -> None:
 
 def test_copy_of_a_running_home_is_recognised(home: Path, tmp_path: Path) -> None:
     if (home / "postgres").is_symlink():  # as for an ordinary user, whose database lies inside the home
-        places.discard(home / "postgres")
+        places.delete_database(home / "postgres")
         (home / "postgres" / "data").mkdir(parents=True)
     (home / "postgres" / "data" / "postmaster.pid").write_text("1\n/elsewhere\n")
     copied = copy(home, tmp_path / "copied")
     shutil.rmtree(home)
-    message = identity.settle(copied)
+    message = identity.check_identity(copied)
     assert message is not None
     assert "while its database was running" in message
 
@@ -131,9 +131,9 @@ def test_the_original_put_back_in_place_of_a_copy_is_refused(home: Path, tmp_pat
     twin = copy(home, tmp_path / "copy")
     away = home.rename(tmp_path / "away")
     twin.rename(home)
-    assert identity.settle(home) is None
+    assert identity.check_identity(home) is None
     with pytest.raises(identity.CopiedHomeError):
-        identity.settle(away)
+        identity.check_identity(away)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root keeps the database outside the home")
@@ -141,16 +141,16 @@ def test_a_copied_home_of_an_older_version_is_known_by_its_database(home: Path, 
     (home / identity.FILE).unlink()
     twin = copy(home, tmp_path / "copy")
     with pytest.raises(identity.CopiedHomeError, match="is a copy"):
-        identity.settle(twin)
+        identity.check_identity(twin)
     shutil.rmtree(home)
-    identity.settle(twin)
+    identity.check_identity(twin)
     assert places.database_owner(twin / "postgres") == twin / "postgres"
 
 
 def test_damaged_or_hostile_note_does_not_prevent_the_start(home: Path) -> None:
     for content in ("", "[]", "{}", "null", '{"id": 1, "path": 2, "device": 3, "inode": 4}', "\0" * 9):
         (home / identity.FILE).write_text(content)
-        assert identity.settle(home) is None
+        assert identity.check_identity(home) is None
         assert json.loads((home / identity.FILE).read_text())["path"] == str(home)
 
 
@@ -171,7 +171,7 @@ def as_another_user(act: Callable[[], object], user: str = "nobody") -> str:
             os.setgid(entry.pw_gid)
             os.setuid(entry.pw_uid)
             act()
-        except PlainError as problem:
+        except UserError as problem:
             message = str(problem)
         except BaseException as problem:
             message = f"CRASH {problem!r}"
@@ -207,7 +207,7 @@ def test_another_user_gets_the_name_of_the_owner(home: Path, tmp_path: Path) -> 
         (twin / "postgres").unlink()
     subprocess.run(["chown", "-R", "nobody", str(twin)], check=True)
     home.chmod(0o700)
-    message = as_another_user(lambda: identity.settle(twin))
+    message = as_another_user(lambda: identity.check_identity(twin))
     assert str(home) in message
     assert "cannot be seen" in message
 

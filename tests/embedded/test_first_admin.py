@@ -64,7 +64,7 @@ class Terminal:
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
     yield tmp_path / "home"
-    places.discard(tmp_path / "home" / "postgres")
+    places.delete_database(tmp_path / "home" / "postgres")
 
 
 @pytest.mark.slow

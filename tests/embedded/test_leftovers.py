@@ -15,9 +15,9 @@ import psutil
 import pytest
 
 from mekiki.embedded import endpoints, state
-from mekiki.embedded.leftovers import end_leftover
+from mekiki.embedded.leftovers import terminate_stale_process
 from mekiki.embedded.lock import HomeLock
-from mekiki.embedded.process import Process, birth, remember, remembered, rotate
+from mekiki.embedded.process import Process, process_of_pid_file, rotate, start_time, write_pid_file
 from mekiki.embedded.small_files import write_small
 from tests.small_disk import fill, mounted, room
 from tests.waiting import until
@@ -43,7 +43,7 @@ def test_process_with_a_reused_pid_is_not_ended(
 ) -> None:
     file = tmp_path / "web.pid"
     file.write_text(content.format(pid=stranger.pid))
-    assert end_leftover(file, home=tmp_path) == 0
+    assert terminate_stale_process(file, home=tmp_path) == 0
     assert stranger.poll() is None
     assert not file.exists()
 
@@ -60,14 +60,14 @@ def test_the_group_of_a_killed_server_is_ended_with_those_who_ignore_the_signal(
     assert leader.stdout is not None
     assert [leader.stdout.read(1), leader.stdout.read(1)] == [b".", b"."]
     file = tmp_path / "web.pid"
-    remember(file, leader.pid)
+    write_pid_file(file, leader.pid)
     (member,) = psutil.Process(leader.pid).children()
     leader.kill()
     leader.wait()
-    assert end_leftover(file, home=tmp_path / "another", grace=0.2) == 0
+    assert terminate_stale_process(file, home=tmp_path / "another", grace=0.2) == 0
     assert member.is_running()
     file.write_text(f"{leader.pid} gone\n")
-    assert end_leftover(file, home=tmp_path, grace=0.2) == leader.pid
+    assert terminate_stale_process(file, home=tmp_path, grace=0.2) == leader.pid
     assert until(lambda: not member.is_running() or member.status() == psutil.STATUS_ZOMBIE, 5)
 
 
@@ -75,14 +75,14 @@ def test_a_pid_file_names_the_process_whatever_the_clock_says(
     tmp_path: Path, stranger: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "web.pid"
-    remember(file, stranger.pid)
+    write_pid_file(file, stranger.pid)
     # Process start times are computed from the boot time, which changes with the clock.
     monkeypatch.setattr(psutil, "boot_time", lambda: 0.0)
-    process = remembered(file)
+    process = process_of_pid_file(file)
     assert process is not None
     assert process.pid == stranger.pid
-    assert birth(stranger.pid) == birth(stranger.pid)
-    assert birth(os.getpid()) != birth(stranger.pid)
+    assert start_time(stranger.pid) == start_time(stranger.pid)
+    assert start_time(os.getpid()) != start_time(stranger.pid)
 
 
 def test_what_is_read_about_processes_belongs_to_a_supervisor_that_lives(
@@ -139,7 +139,7 @@ def test_on_a_full_disk_a_home_is_still_held_and_described(tmp_path: Path) -> No
 
         # A child starts, is recorded, and is ended.
         server.start()
-        process = remembered(home / "run" / "web.pid")
+        process = process_of_pid_file(home / "run" / "web.pid")
         assert process is not None
         assert process.pid == server.pid
         assert server.stop()

@@ -40,7 +40,7 @@ def test_a_server_that_hangs_while_it_starts_delays_nobody(
 
     def look() -> None:
         for child in supervisor.running:
-            supervisor._look_at(child, time.monotonic())
+            supervisor._check_child(child, time.monotonic())
 
     try:
         supervisor._restart(hanging)
@@ -63,4 +63,4 @@ def test_a_server_that_hangs_while_it_starts_delays_nobody(
         server.stop()
         worker.server.stop()
         if make is Postgres:
-            places.discard(tmp_path / "server")
+            places.delete_database(tmp_path / "server")

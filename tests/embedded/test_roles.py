@@ -108,12 +108,12 @@ def test_only_the_application_role_has_no_excess_rights(
 ) -> None:
     evidence = rights.evidence_tables()
     assert len(evidence) >= 11
-    assert checking.excesses(application.cursor(), evidence) == []
+    assert checking.excess_privileges(application.cursor(), evidence) == []
     for role, codes in ((OWNER, {"owner", "create", "truncate", "evidence"}), (SUPERUSER, {"superuser"})):
         with psycopg.connect(url_of(role)) as session:
-            excess_codes = {excess.code for excess in checking.excesses(session.cursor(), evidence)}
+            excess_codes = {excess.code for excess in checking.excess_privileges(session.cursor(), evidence)}
             assert codes <= excess_codes, (role, excess_codes)
-            assert all(str(excess) for excess in checking.excesses(session.cursor(), evidence))
+            assert all(str(excess) for excess in checking.excess_privileges(session.cursor(), evidence))
 
 
 def test_functions_of_the_owner_do_nothing_else(application: psycopg.Connection[Any]) -> None:
@@ -264,7 +264,7 @@ def test_older_home_gets_roles_and_a_lost_password_file_is_recreated(tmp_path: P
         server.stop()
         from mekiki.embedded import places
 
-        places.discard(server.folder)
+        places.delete_database(server.folder)
 
 
 def mekiki(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -33,7 +33,7 @@ def home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     folder.mkdir(parents=True, mode=0o700)
     folder.chmod(0o700)
     yield folder
-    places.discard(folder / "postgres")
+    places.delete_database(folder / "postgres")
 
 
 def test_postgres_keeps_data_through_kill_and_stop_on_any_home(home: Path) -> None:

@@ -124,7 +124,7 @@ def test_what_does_not_fit_now_waits_for_its_turn() -> None:
     large.join(10)
     small.join(10)
     assert order == ["large", "small"]
-    assert budget.highest <= 110
+    assert budget.peak <= 110
 
 
 def test_a_picture_is_closed_after_its_block_and_errors_pass_through() -> None:

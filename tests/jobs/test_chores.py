@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from django.db import OperationalError
 
-from mekiki.jobs.chores import Chore, run_until
+from mekiki.jobs.chores import PeriodicTask, run_until
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no room"), OperationalError("no database")])
@@ -31,7 +31,7 @@ def test_a_chore_that_cannot_be_prepared_is_tried_again(
     limit = threading.Timer(20, stopped.set)
     limit.start()
     with caplog.at_level(logging.WARNING):
-        run_until(stopped, [Chore("try", 0.01, prepare)])
+        run_until(stopped, [PeriodicTask("try", 0.01, prepare)])
     limit.cancel()
     assert calls[:5] == ["prepare", "prepare", "prepare", "act", "act"]
     assert caplog.text.count("tried again") == 2 and "try" in caplog.text

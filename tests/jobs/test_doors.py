@@ -23,12 +23,12 @@ from mekiki.datasets.services import update_settings
 from mekiki.exports.models import LabelSet
 from mekiki.jobs import broker
 from mekiki.jobs.models import Job, Kind, State
-from mekiki.jobs.seals import ask_for_seal
+from mekiki.jobs.seals import enqueue_scheduled_seal
 from mekiki.jobs.services import claim, enqueue, succeed
 from mekiki.jobs.sweeping import RESEND_AFTER
 from mekiki.labeling.services import set_schema
 from mekiki.learning.models import Embedding
-from mekiki.learning.search import index, tend
+from mekiki.learning.search import index, maintain_search
 from mekiki.learning.services import request_encoding, request_scheduled_training
 from tests.factories import (
     ChampionFactory,
@@ -207,7 +207,7 @@ def check_seals_by_browser(world: World) -> None:
 def seal_on_schedule(world: World) -> None:
     make_first_key()
     record(kind="test.happened")
-    assert ask_for_seal() is not None
+    assert enqueue_scheduled_seal() is not None
 
 
 def asked_once_more_meanwhile(world: World) -> None:
@@ -283,11 +283,11 @@ def test_a_door_does_not_wait_for_the_broker(
 
 
 def test_an_index_is_asked_for(silent_broker: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index, "has_many", lambda encoder_id: True)
+    monkeypatch.setattr(index, "has_more_embeddings_than", lambda encoder_id: True)
     dataset, encoder, *_ = embedded(30)
     ChampionFactory(head=HeadFactory(dataset=dataset, encoder=encoder))
     began = time.monotonic()
-    tend()
+    maintain_search()
     assert time.monotonic() - began < SECONDS
     assert Job.objects.filter(kind=Kind.INDEX, state=State.QUEUED, sent_at=None).exists()
 

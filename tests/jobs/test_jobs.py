@@ -220,7 +220,7 @@ def test_asked_again_while_its_workers_died_begins_anew_once(dataset: Dataset) -
     running = claimed(job)
     ask(dataset, encoder="b")
     running.refresh_from_db()
-    assert services.worker_died(job_id=job.pk, attempt=1, beats=running.beats) == State.FAILED
+    assert services.handle_dead_worker(job_id=job.pk, attempt=1, beats=running.beats) == State.FAILED
     again = Job.objects.get(state=State.QUEUED)
     assert again.payload == {"encoder": "b"} and not again.rerun_requested
 
@@ -284,7 +284,7 @@ def test_what_was_not_seen_is_not_touched(dataset: Dataset) -> None:
     job = claimed(ask(dataset))
     seen = Job.objects.get(pk=job.pk)
     services.beat(job)
-    assert services.worker_died(job_id=seen.pk, attempt=seen.attempt, beats=seen.beats) == ""
+    assert services.handle_dead_worker(job_id=seen.pk, attempt=seen.attempt, beats=seen.beats) == ""
     assert Job.objects.get().state == State.RUNNING
 
 
@@ -297,17 +297,17 @@ def test_a_planned_stop_is_no_death(dataset: Dataset) -> None:
     for number in range(10):
         mine = services.claim(str(job.pk), holder=f"worker {number}")
         assert mine is not None
-        assert services.announce_stop(holder=f"worker {number}") == 1
+        assert services.mark_worker_stopping(holder=f"worker {number}") == 1
         services.beat(mine)
         assert mine.holder_stops
         if number % 2:
-            services.put_back(mine)
+            services.requeue(mine)
         else:
             assert Watch().after(SILENT_AFTER)["given_back"] == 1
     row = Job.objects.get()
     assert (row.state, row.deaths, row.attempt) == (State.QUEUED, 0, 10)
     with pytest.raises(LostClaimError):
-        services.put_back(mine)
+        services.requeue(mine)
 
 
 def test_waiting_costs_nothing(dataset: Dataset) -> None:

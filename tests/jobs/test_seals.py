@@ -13,7 +13,7 @@ from mekiki.audit.sealing import seal_new_rows
 from mekiki.audit.services import record
 from mekiki.config import clock
 from mekiki.jobs.models import Job, Kind, State
-from mekiki.jobs.seals import ask_for_check, ask_for_seal, request_check, request_seal
+from mekiki.jobs.seals import enqueue_scheduled_check, enqueue_scheduled_seal, request_check, request_seal
 from tests import factories
 from workers.runner import explain, explain_to_all, run_job, stage_of
 
@@ -27,25 +27,27 @@ def home(settings: Any, tmp_path: Any) -> None:
 
 def test_nothing_is_queued_without_a_key_or_without_something_new() -> None:
     record(kind="test.happened")
-    assert ask_for_seal() is None and ask_for_check() is None
+    assert enqueue_scheduled_seal() is None and enqueue_scheduled_check() is None
     make_first_key()
-    job = ask_for_seal()
-    assert job is not None and ask_for_seal() == job  # the job waits already
+    job = enqueue_scheduled_seal()
+    assert job is not None and enqueue_scheduled_seal() == job  # the job waits already
     assert run_job(str(job.pk)) == "succeeded"
     job.refresh_from_db()
     assert job.result["rows"] == 3 and job.result["waiting"] == []
-    assert ask_for_seal() is None  # the events of the job itself request no seal
-    check = ask_for_check()
+    assert enqueue_scheduled_seal() is None  # the events of the job itself request no seal
+    check = enqueue_scheduled_check()
     assert check is not None and run_job(str(check.pk)) == "succeeded"
-    assert SealCheck.objects.get().ok and ask_for_check() is None and ask_for_seal() is None
+    assert (
+        SealCheck.objects.get().ok and enqueue_scheduled_check() is None and enqueue_scheduled_seal() is None
+    )
     SealCheck.objects.update(at=F("at") - timedelta(days=2))
-    assert ask_for_check() is not None
+    assert enqueue_scheduled_check() is not None
 
 
 def test_a_missing_key_fails_with_a_sentence_and_is_tried_once_an_hour() -> None:
     make_first_key()
     key_file().unlink()
-    job = ask_for_seal()
+    job = enqueue_scheduled_seal()
     assert job is not None
     with pytest.raises(SigningKeyError) as raised:
         stage_of(job.kind)(job, lambda **_report: None)  # type: ignore[arg-type]
@@ -53,22 +55,22 @@ def test_a_missing_key_fails_with_a_sentence_and_is_tried_once_an_hour() -> None
     assert "mekiki key rotate --lost" in sentence and not retry
     assert set(explain_to_all(raised.value)) == {"en", "ja"}
     Job.objects.update(state=State.FAILED, finished_at=clock.now())
-    assert ask_for_seal() is None
+    assert enqueue_scheduled_seal() is None
     Job.objects.update(finished_at=clock.now() - timedelta(hours=2))
-    assert ask_for_seal() is not None
+    assert enqueue_scheduled_seal() is not None
 
 
 def test_a_check_that_failed_is_not_asked_for_again_at_once() -> None:
     make_first_key()
     seal_new_rows()
-    check = ask_for_check()
+    check = enqueue_scheduled_check()
     assert check is not None
     Job.objects.filter(pk=check.pk).update(state=State.FAILED, finished_at=clock.now())
-    assert ask_for_check() is None
+    assert enqueue_scheduled_check() is None
     request_check(user=factories.UserFactory(is_superuser=True))  # an admin need not wait
     Job.objects.filter(state=State.QUEUED).delete()
     Job.objects.update(finished_at=clock.now() - timedelta(hours=2))
-    assert ask_for_check() is not None
+    assert enqueue_scheduled_check() is not None
 
 
 def test_only_an_admin_of_the_platform_asks() -> None:
@@ -87,7 +89,7 @@ def test_the_last_sealing_is_the_one_asked_for_last_whatever_the_clock_was_set_t
     early = Job.objects.create(kind=Kind.SEAL, key="seal", state=State.SUCCEEDED, finished_at=clock.now())
     Job.objects.filter(pk=early.pk).update(created_at=clock.now() + timedelta(days=400))
     Job.objects.create(kind=Kind.SEAL, key="seal", state=State.FAILED, finished_at=clock.now())
-    assert ask_for_seal() is None  # the job failed a moment ago
+    assert enqueue_scheduled_seal() is None  # the job failed a moment ago
 
 
 def test_the_number_of_a_job_counts_up() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.utils.translation import override
 
-from mekiki.learning.accuracy import FEW, headline, in_a_cell, support
+from mekiki.learning.accuracy import MIN_FOR_PERCENTAGE, accuracy_cell, headline, support
 from mekiki.simulation.loop import _line
 from mekiki.simulation.scoring import Score
 
@@ -29,14 +29,16 @@ def test_few_audited_images_show_the_interval_first() -> None:
             support(FIVE)
             == "4 of 5 audited images right; the interval becomes narrower with more audited images"
         )
-        assert in_a_cell(FIVE) == "4 of 5"
-        assert headline(MANY) == "90.0 %" and in_a_cell(MANY) == "90.0 %"
+        assert accuracy_cell(FIVE) == "4 of 5"
+        assert headline(MANY) == "90.0 %" and accuracy_cell(MANY) == "90.0 %"
         assert support(MANY) == "95 % interval 76.9 % to 96.0 %, from 40 audited images"
     with override("ja"):
         assert headline(FIVE) == "37.6 %～96.4 %" and "5 枚中 4 枚" in support(FIVE)
 
 
-@pytest.mark.parametrize(("n", "leads"), [(1, True), (FEW - 1, True), (FEW, False)])
+@pytest.mark.parametrize(
+    ("n", "leads"), [(1, True), (MIN_FOR_PERCENTAGE - 1, True), (MIN_FOR_PERCENTAGE, False)]
+)
 def test_the_limit(n: int, leads: bool) -> None:
     with override("en"):
         assert (" to " in headline(estimate(n, n, 0.2, 1.0))) is leads

@@ -12,7 +12,7 @@ from django.utils import timezone
 from mekiki.audit.models import Event
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.learning.models import Champion, Head
-from mekiki.learning.services import promote, use_head
+from mekiki.learning.services import promote, request_promotion
 from tests.factories import (
     ChampionFactory,
     DatasetFactory,
@@ -55,7 +55,7 @@ class Heads:
 
     def refusal(self, head: Head) -> str:
         with pytest.raises(ValidationError) as error:
-            use_head(dataset=self.dataset, head=head, user=self.admin)
+            request_promotion(dataset=self.dataset, head=head, user=self.admin)
         return " ".join(error.value.messages)
 
 
@@ -84,16 +84,16 @@ def test_champion_stays_until_the_promoted_head_has_predicted(
 def test_a_reviewer_cannot_choose_a_head_anywhere(heads: Heads) -> None:
     assert heads.post(heads.first, heads.reviewer).status_code == 403
     with pytest.raises(PermissionDenied):
-        use_head(dataset=heads.dataset, head=heads.first, user=heads.reviewer)
+        request_promotion(dataset=heads.dataset, head=heads.first, user=heads.reviewer)
     assert not Job.objects.exists()
 
 
 def test_two_heads_are_not_promoted_at_once(heads: Heads) -> None:
     third = heads.head()
-    use_head(dataset=heads.dataset, head=heads.first, user=heads.admin)
+    request_promotion(dataset=heads.dataset, head=heads.first, user=heads.admin)
     assert "already" in heads.refusal(third)
     Job.objects.update(state=State.FAILED)
-    use_head(dataset=heads.dataset, head=third, user=heads.admin)
+    request_promotion(dataset=heads.dataset, head=third, user=heads.admin)
 
 
 def test_a_head_that_cannot_be_used_is_refused_with_the_reason(heads: Heads) -> None:

@@ -18,12 +18,12 @@ from mekiki.learning.models import Embedding, EncoderChange, LongPrompt
 from mekiki.learning.selectors import encoder_in_use
 from mekiki.learning.services import (
     cancel_change,
+    record_all_lost_jobs,
     report_difference,
     report_worker,
     request_change,
     request_switch,
     request_take_back,
-    settle_all,
     withdraw_difference,
 )
 from tests.factories import (
@@ -326,7 +326,7 @@ def test_job_that_ended_silently_does_not_block_a_new_change(
 ) -> None:
     change = request_change(dataset=dataset, name=WANTED, user=people["admin"])
     Job.objects.update(state=State.FAILED, error="The worker died each time it was tried.")
-    settle_all()
+    record_all_lost_jobs()
     change.refresh_from_db()
     assert change.state == S.FAILED and "died" in change.error
     assert "died" in as_(people["admin"]).get(reverse("encoder", args=["parts"])).content.decode()

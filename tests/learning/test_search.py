@@ -20,13 +20,13 @@ from mekiki.jobs.services import CancelledError
 from mekiki.learning.models import Embedding, Encoder, TextEmbedding
 from mekiki.learning.search import (
     Problem,
-    ask,
     building,
+    find_text_vector,
     index,
+    maintain_search,
     nearest,
     neighbours,
     serving_encoder,
-    tend,
     texts,
 )
 from mekiki.learning.search import keeper as index_keeper
@@ -148,7 +148,7 @@ def test_indexes_are_separate_per_encoder(keeper: None) -> None:
     assert not index.build(first)  # the index exists
     assert {pk: state.valid for pk, state in index.states().items()} == {first.pk: True, second.pk: True}
     Embedding.objects.filter(encoder=first).delete()
-    assert tend()["dropped"] == 2  # the other dataset has too few images for an index
+    assert maintain_search()["dropped"] == 2  # the other dataset has too few images for an index
     assert index.states() == {}
 
 
@@ -178,8 +178,8 @@ def test_stopped_build_leaves_no_index_and_killed_build_is_repeated(keeper: None
             index.drop(encoder.pk)
     state = index.states().get(encoder.pk)
     assert state is None or not state.valid
-    assert not index.usable(encoder)
-    assert index.build(encoder) and index.usable(encoder)
+    assert not index.is_searchable(encoder)
+    assert index.build(encoder) and index.is_searchable(encoder)
     index.drop(encoder.pk)
 
 
@@ -191,7 +191,7 @@ def test_stop_after_the_last_step_removes_the_index(keeper: None) -> None:
         # Another job requests the index too, so that it is finished before this job stops.
         with index._own_session() as other:
             other.execute("SELECT pg_notify(%s, %s)", [index_keeper.REQUEST_CHANNEL, f"build {encoder.pk}"])
-        assert until(lambda: index.usable(encoder))
+        assert until(lambda: index.is_searchable(encoder))
         raise CancelledError
 
     with pytest.raises(CancelledError):
@@ -231,7 +231,7 @@ def test_two_builds_at_once_create_one_index(keeper: None) -> None:
     for thread in threads:
         thread.join(60)
     assert True in made and all(isinstance(result, bool) for result in made), made
-    assert index.usable(encoder)
+    assert index.is_searchable(encoder)
     index.drop(encoder.pk)
 
 
@@ -285,40 +285,44 @@ def test_index_is_requested_once_and_not_during_embedding(
     monkeypatch: pytest.MonkeyPatch, keeper: None
 ) -> None:
     monkeypatch.setattr(index, "EXACT_UP_TO", 10)
-    monkeypatch.setattr(index.has_many, "__defaults__", (10,))
+    monkeypatch.setattr(index.has_more_embeddings_than, "__defaults__", (10,))
     dataset, encoder, _ids, _vectors = embedded(30)
     dataset.encoder_name = encoder.name
     dataset.save()
     embedding = Job.objects.create(kind=Kind.ENCODE, dataset=dataset, key="encode", state=State.RUNNING)
-    assert tend()["asked"] == 0
+    assert maintain_search()["asked"] == 0
     embedding.state = State.SUCCEEDED
     embedding.save()
-    assert tend()["asked"] == 1
-    assert tend()["asked"] == 0
+    assert maintain_search()["asked"] == 1
+    assert maintain_search()["asked"] == 0
     job = Job.objects.get(kind=Kind.INDEX)
     assert job.dataset == dataset and job.payload == {"encoder": encoder.pk}
     from workers.runner import run_job
 
     assert run_job(str(job.pk)) == "succeeded"
-    assert index.usable(encoder) and tend()["asked"] == 0
+    assert index.is_searchable(encoder) and maintain_search()["asked"] == 0
     # More embeddings are added to the index. A big import is embedded without it and indexed afterwards.
     more = Job.objects.create(
         kind=Kind.ENCODE, dataset=dataset, key="e", state=State.RUNNING, total=102, done=100
     )
     more.stage = "computing embeddings"
     more.save()
-    assert tend()["dropped"] == 0
+    assert maintain_search()["dropped"] == 0
     more.total, more.stage = 200, "storing predictions"
     more.save()
-    assert tend()["dropped"] == 0, "what a job counts before and after are no images to be embedded"
+    assert maintain_search()["dropped"] == 0, (
+        "what a job counts before and after are no images to be embedded"
+    )
     more.stage = "computing embeddings"
     more.save()
-    assert tend() == {"asked": 0, "dropped": 1, "forgotten": 0} and not index.usable(encoder)
+    assert maintain_search() == {"asked": 0, "dropped": 1, "forgotten": 0} and not index.is_searchable(
+        encoder
+    )
     more.delete()
     Job.objects.update(state=State.FAILED, finished_at=timezone.now())
-    assert tend()["asked"] == 0  # not every minute
+    assert maintain_search()["asked"] == 0  # not every minute
     Job.objects.update(finished_at=timezone.now() - timedelta(hours=2))
-    assert tend()["asked"] == 1
+    assert maintain_search()["asked"] == 1
 
 
 # --- Texts --------------------------------------------------------------------------------------------------
@@ -340,20 +344,20 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 @pytest.mark.django_db(transaction=True)
 def test_text_is_embedded_once_and_stored(sent: list[int]) -> None:
     encoder, user = EncoderFactory(dim=DIM), UserFactory()
-    assert ask(encoder=encoder, text="  a  scratch ", user=user).waiting
-    assert ask(encoder=encoder, text="a scratch", user=UserFactory()).waiting
+    assert find_text_vector(encoder=encoder, text="  a  scratch ", user=user).waiting
+    assert find_text_vector(encoder=encoder, text="a scratch", user=UserFactory()).waiting
     row = TextEmbedding.objects.get()
     assert sent == [row.pk] and row.text == "a scratch"
     # The message was lost. The waiting page sends it again once.
     TextEmbedding.objects.update(asked_at=timezone.now() - timedelta(seconds=6))
-    ask(encoder=encoder, text="a scratch", user=user)
-    ask(encoder=encoder, text="a scratch", user=user)
+    find_text_vector(encoder=encoder, text="a scratch", user=user)
+    find_text_vector(encoder=encoder, text="a scratch", user=user)
     assert sent == [row.pk] * 2
     texts.record_vector(row=row, vector=np.eye(DIM)[1])
-    result = ask(encoder=encoder, text="a scratch", user=user)
+    result = find_text_vector(encoder=encoder, text="a scratch", user=user)
     assert result.vector is not None and result.vector.tolist() == np.eye(DIM)[1].tolist()
     assert sent == [row.pk] * 2
-    assert ask(
+    assert find_text_vector(
         encoder=EncoderFactory(dim=DIM), text="a scratch", user=user
     ).waiting  # another encoder embeds the text again
 
@@ -372,11 +376,11 @@ def test_search_waits_for_the_worker(sent: list[int]) -> None:
     thread = threading.Thread(target=answer)
     thread.start()
     begun = time.monotonic()
-    assert ask(encoder=encoder, text="傷", user=UserFactory(), wait=5).vector is not None
+    assert find_text_vector(encoder=encoder, text="傷", user=UserFactory(), wait=5).vector is not None
     assert time.monotonic() - begun < 2
     thread.join()
     begun = time.monotonic()
-    assert ask(encoder=encoder, text="穴", user=UserFactory(), wait=0.3).waiting
+    assert find_text_vector(encoder=encoder, text="穴", user=UserFactory(), wait=0.3).waiting
     assert 0.25 < time.monotonic() - begun < 1.5
 
 
@@ -399,7 +403,7 @@ def test_search_waits_for_the_worker(sent: list[int]) -> None:
 def test_typed_text_is_embedded_or_refused_with_a_message(
     sent: list[int], text: str, problem: Problem | None
 ) -> None:
-    result = ask(encoder=EncoderFactory(dim=DIM), text=text, user=UserFactory())
+    result = find_text_vector(encoder=EncoderFactory(dim=DIM), text=text, user=UserFactory())
     assert result.problem == problem
     assert bool(result.sentence()) == (problem is not None)
     assert result.waiting == (problem is None) and len(sent) == (problem is None)
@@ -410,8 +414,8 @@ def test_typed_text_is_embedded_or_refused_with_a_message(
 def test_permanent_problems_are_stored_and_temporary_ones_retried(sent: list[int]) -> None:
     encoder, user = EncoderFactory(dim=DIM), UserFactory()
 
-    def ask_again() -> texts.Asked:
-        return ask(encoder=encoder, text="t", user=user)
+    def ask_again() -> texts.TextVectorResult:
+        return find_text_vector(encoder=encoder, text="t", user=user)
 
     ask_again()
     row = TextEmbedding.objects.get()
@@ -439,11 +443,11 @@ def test_open_searches_are_bounded_and_old_ones_forgotten(
     monkeypatch.setattr(texts, "MAX_PENDING_PER_USER", 3)
     monkeypatch.setattr(texts, "MAX_PENDING", 5)
     encoder, user, other = EncoderFactory(dim=DIM), UserFactory(), UserFactory()
-    problems = [ask(encoder=encoder, text=f"t{n}", user=user).problem for n in range(5)]
+    problems = [find_text_vector(encoder=encoder, text=f"t{n}", user=user).problem for n in range(5)]
     assert problems == [None] * 3 + [Problem.BUSY] * 2
-    assert [ask(encoder=encoder, text=f"o{n}", user=other).problem for n in range(3)] == [None] * 2 + [
-        Problem.BUSY
-    ]
+    assert [find_text_vector(encoder=encoder, text=f"o{n}", user=other).problem for n in range(3)] == [
+        None
+    ] * 2 + [Problem.BUSY]
     for n, row in enumerate(TextEmbedding.objects.order_by("pk")):
         TextEmbedding.objects.filter(pk=row.pk).update(used_at=timezone.now() + timedelta(seconds=n))
     assert texts.prune(keep=2) == 3
@@ -456,9 +460,9 @@ def test_broker_failure_is_reported_at_once(sent: list[int], monkeypatch: pytest
     encoder, user = EncoderFactory(dim=DIM), UserFactory()
     with monkeypatch.context() as patch:
         patch.setattr(texts.broker, "send", lambda *_args, **_options: False)
-        result = ask(encoder=encoder, text="t", user=user)
+        result = find_text_vector(encoder=encoder, text="t", user=user)
     assert result.problem == Problem.NOT_SENT and "cannot be reached now" in result.sentence()
-    assert ask(encoder=encoder, text="t", user=user).waiting and len(sent) == 1
+    assert find_text_vector(encoder=encoder, text="t", user=user).waiting and len(sent) == 1
 
 
 @pytest.mark.django_db(transaction=True)
@@ -469,10 +473,10 @@ def test_texts_are_embedded_after_a_clock_change(sent: list[int], hours: int) ->
     The next look sends the text, and the worker answers.
     """
     encoder, user = EncoderFactory(dim=DIM), UserFactory()
-    ask(encoder=encoder, text="t", user=user)
+    find_text_vector(encoder=encoder, text="t", user=user)
     moment = timezone.now() + timedelta(hours=hours)
     TextEmbedding.objects.update(asked_at=moment, used_at=moment)
-    ask(encoder=encoder, text="t", user=user)
+    find_text_vector(encoder=encoder, text="t", user=user)
     row = TextEmbedding.objects.get()
     assert len(sent) == 2 and texts.waiting_text(row.pk) == row
     # A text that nobody has requested recently is skipped.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mekiki.learning.search import building, index, tend
+from mekiki.learning.search import building, index, maintain_search
 from tests.vectors import embedded
 
 
@@ -12,5 +12,5 @@ def test_an_index_that_could_not_be_dropped_is_not_counted(keeper: None) -> None
     assert index.build(encoder)
     with index._own_session() as builder:  # another session builds this index
         builder.execute("SELECT pg_advisory_lock(%s, %s)", [building.LOCK, encoder.pk])
-        assert tend()["dropped"] == 0 and index.usable(encoder)
-    assert tend()["dropped"] == 1 and not index.usable(encoder)
+        assert maintain_search()["dropped"] == 0 and index.is_searchable(encoder)
+    assert maintain_search()["dropped"] == 1 and not index.is_searchable(encoder)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from mekiki.datasets.services import update_settings
 from mekiki.labeling.services import archive_label, restore_label, update_label
-from mekiki.learning.accuracy import COLUMNS
+from mekiki.learning.accuracy import COUNT_COLUMNS
 from mekiki.review.audit_counts import audit_counts
 from mekiki.review.errors import ReviewError
 from mekiki.review.models import Decision, Stream
@@ -160,7 +160,7 @@ def test_the_notes_name_every_reason() -> None:
     from mekiki.learning.accuracy import AuditCounts, notes
 
     for n in (1, 2):
-        counts = AuditCounts(10, **dict.fromkeys(COLUMNS, n))
-        assert len(notes(counts)) == len(COLUMNS) == len(set(notes(counts)))
+        counts = AuditCounts(10, **dict.fromkeys(COUNT_COLUMNS, n))
+        assert len(notes(counts)) == len(COUNT_COLUMNS) == len(set(notes(counts)))
         assert all(str(n) in note for note in notes(counts))
     assert notes(AuditCounts(10)) == [] and not AuditCounts(10)

@@ -152,10 +152,10 @@ def test_an_audit_under_an_archived_label_is_asked_again_although_it_was_correct
         dataset=station.dataset, user=admin, image_id=item.image_id, label_id=station.labels[2].pk,
         client_key=uuid.uuid4(), head_version=station.head.version,
     )  # fmt: skip
-    assert item.image_id in selectors.answered_image_ids(station.dataset)
+    assert item.image_id in selectors.reviewed_image_ids(station.dataset)
     assert not blinding.hidden_ids(station.dataset, [item.image_id])
     archive_label(label=station.labels[1], user=admin, confirmed=True)
-    assert item.image_id not in selectors.answered_image_ids(station.dataset)
+    assert item.image_id not in selectors.reviewed_image_ids(station.dataset)
     assert blinding.hidden_ids(station.dataset, [item.image_id])
     fill_queue(
         dataset=station.dataset, head=station.head, image_ids=[item.image_id], streams=[Stream.AUDIT],
@@ -167,7 +167,7 @@ def test_an_audit_under_an_archived_label_is_asked_again_although_it_was_correct
     assert sample(station) == [station.labels[0].pk]
     counts = audit_counts(station.dataset)
     assert (counts.counted, counts.archived_label, counts.judged_again) == (1, 0, 1)
-    assert item.image_id in selectors.answered_image_ids(station.dataset)
+    assert item.image_id in selectors.reviewed_image_ids(station.dataset)
     assert not blinding.hidden_ids(station.dataset, [item.image_id])
 
 

@@ -70,8 +70,8 @@ def test_a_refill_is_asked_for_once() -> None:
     last = JobFactory(dataset=dataset, kind=Kind.REFILL, state=State.SUCCEEDED)
     Job.objects.filter(pk=last.pk).update(created_at=moment, started_at=moment, finished_at=moment)
     DecisionFactory(dataset=dataset)
-    assert queue.ask_for_refill(dataset=dataset, waiting=0)
-    assert not queue.ask_for_refill(dataset=dataset, waiting=0), "the job of now is the last one"
+    assert queue.request_refill(dataset=dataset, waiting=0)
+    assert not queue.request_refill(dataset=dataset, waiting=0), "the job of now is the last one"
 
 
 def test_a_training_is_asked_for() -> None:

@@ -9,7 +9,7 @@ from django.core.exceptions import PermissionDenied
 
 from mekiki.audit.models import Event
 from mekiki.review import blinding, selectors, services
-from mekiki.review.errors import InvalidAnswerError, ReviewError, UnknownHereError
+from mekiki.review.errors import InvalidAnswerError, NotFoundForReviewerError, ReviewError
 from mekiki.review.models import ConfirmedLabel, Decision, QueueItem, Stream
 from mekiki.review.services import confirmed
 from tests.factories import DatasetFactory, ImageFactory, LabelFactory
@@ -100,8 +100,8 @@ def test_what_is_refused_changes_nothing() -> None:
     for code, kind, more in (
         ("same_label", ReviewError, {"label": 0}),
         ("no_label", ReviewError, {"image_id": unjudged.pk}),
-        ("unknown_label", UnknownHereError, {"label_id": foreign.pk}),
-        ("unknown_image", UnknownHereError, {"image_id": elsewhere.pk}),
+        ("unknown_label", NotFoundForReviewerError, {"label_id": foreign.pk}),
+        ("unknown_image", NotFoundForReviewerError, {"image_id": elsewhere.pk}),
         ("prediction_replaced", ReviewError, {"head_version": station.head.version + 1}),
         ("prediction_replaced", ReviewError, {"head_version": None}),
         ("note_too_long", InvalidAnswerError, {"note": "x" * 2001}),
@@ -118,7 +118,9 @@ def test_what_is_refused_changes_nothing() -> None:
         stranger = station.reviewer(role) if role else DatasetFactory().created_by or Station().reviewer()
         for act in (
             lambda user=stranger: correct(station, user, image, label=2),
-            lambda user=stranger: services.ask_again(dataset=station.dataset, user=user, image_id=image.pk),
+            lambda user=stranger: services.request_recheck(
+                dataset=station.dataset, user=user, image_id=image.pk
+            ),
             lambda user=stranger: services.take_back_correction(
                 dataset=station.dataset, user=user, image_id=image.pk
             ),
@@ -151,9 +153,9 @@ def test_newest_correction_can_be_undone_by_its_author() -> None:
 def test_image_sent_to_review_comes_next_and_survives_a_refill() -> None:
     station, image, user = judged()
     station.item()
-    item = services.ask_again(dataset=station.dataset, user=user, image_id=image.pk)
+    item = services.request_recheck(dataset=station.dataset, user=user, image_id=image.pk)
     assert item.stream == Stream.RECHECK and ConfirmedLabel.objects.count() == 1
-    again = services.ask_again(dataset=station.dataset, user=user, image_id=image.pk)
+    again = services.request_recheck(dataset=station.dataset, user=user, image_id=image.pk)
     assert again == item, "asked for twice, it waits once"
     services.fill_queue(dataset=station.dataset, head=station.head, image_ids=[], streams=[], propensities=[])
     held = station.next(user)[0]
@@ -167,7 +169,7 @@ def test_image_sent_to_review_comes_next_and_survives_a_refill() -> None:
 def test_an_audited_image_is_asked_again_blind() -> None:
     station, image, user = judged(Stream.AUDIT)
     assert not blinding.hidden_ids(station.dataset, [image.pk])
-    services.ask_again(dataset=station.dataset, user=user, image_id=image.pk)
+    services.request_recheck(dataset=station.dataset, user=user, image_id=image.pk)
     assert blinding.hidden_ids(station.dataset, [image.pk]), "until the new answer"
     with pytest.raises(ReviewError) as error:
         correct(station, user, image)

@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from mekiki.audit.models import Event
 from mekiki.review import selectors, services
-from mekiki.review.errors import ReviewError, UnknownHereError
+from mekiki.review.errors import NotFoundForReviewerError, ReviewError
 from mekiki.review.models import Decision, QueueItem, Stream
 from tests.factories import ImageFactory
 from tests.review_setup import Station
@@ -35,7 +35,7 @@ def test_an_admin_puts_a_flagged_image_back_and_it_is_asked_first_blind_as_befor
     QueueItem.objects.filter(pk=audited.pk).update(position=0.5)
     user, admin = station.reviewer(), station.reviewer("admin")
     flag = station.answer(user, station.next(user)[0], "flag", note="too dark\nask line 3")
-    assert audited.image_id in selectors.answered_image_ids(station.dataset)
+    assert audited.image_id in selectors.reviewed_image_ids(station.dataset)
     text = page(station, admin)
     assert "too dark<br>ask line 3" in text
     assert reverse("review-put-back", args=[station.dataset.slug, flag.pk]) in text
@@ -116,7 +116,7 @@ def test_images_that_cannot_be_put_back_are_reported():
     foreign = elsewhere.reviewer()
     other = elsewhere.answer(foreign, elsewhere.next(foreign)[0], "flag")
     for pk in (other.pk, answered.pk, 2**62):
-        with pytest.raises(UnknownHereError):
+        with pytest.raises(NotFoundForReviewerError):
             services.put_back(dataset=station.dataset, user=admin, flag_id=pk)
     assert post(station, admin, other).status_code == 404
     assert post(station, user, flag).status_code == 403

@@ -12,9 +12,9 @@ from django.utils import timezone
 from mekiki.audit.models import Event
 from mekiki.jobs.models import Job, Kind
 from mekiki.review import selectors, services
-from mekiki.review.errors import InvalidAnswerError, ReviewError, UnknownHereError
+from mekiki.review.errors import InvalidAnswerError, NotFoundForReviewerError, ReviewError
 from mekiki.review.models import ConfirmedLabel, Decision, Lease, QueueItem, Stream
-from mekiki.review.services import SEEN_AFTER
+from mekiki.review.services import MIN_DISPLAY_MS
 from tests.factories import LabelFactory
 from tests.review_setup import Station
 from tests.roles import as_owner, set_fixed
@@ -143,10 +143,10 @@ def test_a_flag_ends_the_item_without_a_label_and_is_listed():
     decision = station.answer(user, station.next(user)[0], "flag", note="two parts in one picture")
     assert list(selectors.flagged(station.dataset)) == [decision]
     assert confirmed(station.items[0]) is None
-    assert station.items[0].image_id in selectors.answered_image_ids(station.dataset)
+    assert station.items[0].image_id in selectors.reviewed_image_ids(station.dataset)
     station.undo(user)
     assert not selectors.flagged(station.dataset).exists()
-    assert selectors.answered_image_ids(station.dataset) == set()
+    assert selectors.reviewed_image_ids(station.dataset) == set()
 
 
 def test_blind_items_take_a_label_and_stay_out_of_training_until_retired():
@@ -310,12 +310,12 @@ def test_decisions_cannot_be_changed():
     [
         ({"kind": "undo"}, InvalidAnswerError, "unknown_kind"),
         ({"kind": "correct"}, InvalidAnswerError, "no_label"),
-        ({"kind": "correct", "label": 2**62}, UnknownHereError, "unknown_label"),
+        ({"kind": "correct", "label": 2**62}, NotFoundForReviewerError, "unknown_label"),
         ({"kind": "flag", "note": "x" * 2001}, InvalidAnswerError, "note_too_long"),
         ({"kind": "flag", "note": "a\x00b"}, InvalidAnswerError, "bad_note"),
         ({"kind": "flag", "note": "\ud800"}, InvalidAnswerError, "bad_note"),
-        ({"kind": "skip", "lease_id": 2**62}, UnknownHereError, "unknown_lease"),
-        ({"kind": "skip", "item_id": 2**62}, UnknownHereError, "unknown_item"),
+        ({"kind": "skip", "lease_id": 2**62}, NotFoundForReviewerError, "unknown_lease"),
+        ({"kind": "skip", "item_id": 2**62}, NotFoundForReviewerError, "unknown_item"),
     ],
 )
 def test_a_senseless_answer_is_refused_and_the_hold_kept(answer, error, code):
@@ -333,7 +333,7 @@ def test_labels_of_another_dataset_and_archived_ones_are_refused():
     station = Station(items=1)
     user = station.reviewer()
     held = station.next(user)[0]
-    with pytest.raises(UnknownHereError):
+    with pytest.raises(NotFoundForReviewerError):
         station.answer(user, held, "correct", label=LabelFactory())
     station.labels[2].archived_at = timezone.now()
     station.labels[2].save()
@@ -360,7 +360,7 @@ def test_somebody_elses_lease_is_refused():
     station = Station(items=1)
     user, other = station.reviewer(), station.reviewer()
     held = station.next(user)[0]
-    with pytest.raises(UnknownHereError):
+    with pytest.raises(NotFoundForReviewerError):
         station.answer(other, held)
 
 
@@ -395,13 +395,13 @@ def test_an_answer_to_an_image_that_nobody_can_have_seen_is_refused(kind: str):
     user = station.reviewer()
     leased = station.next(user)[0]
     more = {"label": station.labels[1].pk} if kind == "correct" else {}
-    for milliseconds in (0, SEEN_AFTER - 1):
+    for milliseconds in (0, MIN_DISPLAY_MS - 1):
         with pytest.raises(InvalidAnswerError) as error:
             station.answer(user, leased, kind, milliseconds=milliseconds, **more)
         assert error.value.code == "not_seen"
         assert "Nothing was recorded" in error.value.message
     assert not Decision.objects.exists()
-    assert station.answer(user, leased, kind, milliseconds=SEEN_AFTER, **more).late is False
+    assert station.answer(user, leased, kind, milliseconds=MIN_DISPLAY_MS, **more).late is False
 
 
 def test_answer_without_a_time_is_accepted_once():

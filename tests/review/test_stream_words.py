@@ -7,7 +7,7 @@ from django.test import Client
 from django.utils import translation
 
 from mekiki.review.models import Stream
-from mekiki.review.streams import WORDS, stream_words
+from mekiki.review.streams import STREAM_NAMES, stream_words
 from tests.factories import MembershipFactory, UserFactory
 from tests.review_setup import Station
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 
 
 def test_every_stream_has_words_of_its_own_in_both_languages():
-    assert set(WORDS) == set(Stream)
+    assert set(STREAM_NAMES) == set(Stream)
     for language in ("en", "ja"):
         with translation.override(language):
             words = [stream_words(code) for code in Stream.values]

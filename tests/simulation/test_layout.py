@@ -174,7 +174,7 @@ def test_picture_under_two_labels_is_reported(db, tmp_path):
     dataset = services.create_dataset(name="Parts", user=admin)
     services.import_folder(dataset=dataset, path=tmp_path, user=admin)
     batch = services.run_import(batch=ImportBatch.objects.get(), progress=lambda done, total: None)
-    (sentence,) = layout.contradictions(read_layout(tmp_path), batch)
+    (sentence,) = layout.images_in_two_labels(read_layout(tmp_path), batch)
     assert "1 picture is in the folders of two labels" in sentence
     assert "train/ng/1.png = train/ok/1.png" in sentence
 

@@ -11,9 +11,9 @@ from mekiki.simulation.truth import (
     Truth,
     TruthError,
     default_prompts,
+    extract_labels_from_names,
     read_prompts,
-    read_table,
-    take_folder_names,
+    read_truth_csv,
 )
 from tests.factories import ImageFactory, LabelFactory
 from tests.review_setup import Station
@@ -60,7 +60,7 @@ def test_the_folders_become_the_truth_and_leave_the_names():
     station = Station()
     names = [label.name for label in station.labels[:2]]
     images = [ImageFactory(dataset=station.dataset, name=f"{name}/a.png") for name in names]
-    truth = Truth(station.dataset, take_folder_names(station.dataset))
+    truth = Truth(station.dataset, extract_labels_from_names(station.dataset))
     assert truth.by_id == {image.pk: label.pk for image, label in zip(images, station.labels, strict=False)}
     for image in images:
         image.refresh_from_db()
@@ -81,7 +81,7 @@ def test_a_truth_that_does_not_cover_the_dataset_is_refused(tmp_path):
     file = tmp_path / "truth.csv"
     file.write_text(f"sha256,label\n{image.sha256},no such label\n", encoding="utf-8")
     with pytest.raises(TruthError, match=image.sha256):
-        Truth(station.dataset, read_table(file))
+        Truth(station.dataset, read_truth_csv(file))
 
 
 @pytest.mark.django_db

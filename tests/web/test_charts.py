@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mekiki.web.charts import Bin, Loss, Point, Station, learning_curve, loop, losses, reliability, ticks
+from mekiki.web.charts import (
+    Bin,
+    LoopStage,
+    Loss,
+    Point,
+    learning_curve,
+    loop,
+    loss_curve,
+    reliability,
+    ticks,
+)
 
 
 def draw(points):
@@ -36,7 +46,7 @@ def test_the_band_encloses_the_line():
 
 def test_a_name_is_escaped():
     svg = loop(
-        [Station(f"<script>{i}</script>", i, str(i)) for i in range(5)],
+        [LoopStage(f"<script>{i}</script>", i, str(i)) for i in range(5)],
         title='"><b>',
         description="d",
         back="b",
@@ -131,7 +141,7 @@ def test_wide_bins_carry_their_number_and_narrow_ones_leave_it_to_the_table():
 def test_a_loss_lies_inside_the_picture_and_inside_its_band(rows, chosen):
     rows.sort()
     points = [Loss(10**power, loss, error, i == chosen) for i, (power, loss, error) in enumerate(rows)]
-    svg = ET.fromstring(losses(points, title="t", description="d", x_label="x"))
+    svg = ET.fromstring(loss_curve(points, title="t", description="d", x_label="x"))
     line = next(e for e in svg.iter() if e.get("class") == "chart__line").get("points")
     band = next(e for e in svg.iter() if e.get("class") == "chart__band").get("points")
     at = [tuple(map(float, p.split(","))) for p in line.split()]
@@ -146,6 +156,6 @@ def test_a_loss_lies_inside_the_picture_and_inside_its_band(rows, chosen):
 
 def test_powers_of_ten_are_named_on_the_axis():
     points = [Loss(10.0**k, 1.0, 0.1, False) for k in range(-5, 2)]
-    svg = ET.fromstring(losses(points, title="t", description="d", x_label="x"))
+    svg = ET.fromstring(loss_curve(points, title="t", description="d", x_label="x"))
     texts = [e.text for e in svg.iter() if e.tag.endswith("text")]
     assert {"10⁻⁵", "10⁰", "10¹"} <= set(texts)

@@ -10,7 +10,7 @@ from django.db import OperationalError, connection
 from django.test import Client
 
 from mekiki.datasets.models import Dataset
-from mekiki.web.errors import is_database_away
+from mekiki.web.errors import is_database_unreachable
 from tests.factories import DatasetFactory, UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -76,6 +76,6 @@ def test_other_errors_have_the_shape_of_all_errors(
 def test_statement_timeout_is_not_reported_as_a_missing_database() -> None:
     error = OperationalError("canceling statement due to statement timeout")
     error.__cause__ = psycopg.errors.QueryCanceled("x")
-    assert not is_database_away(error)
+    assert not is_database_unreachable(error)
     error.__cause__ = psycopg.errors.AdminShutdown("x")
-    assert is_database_away(error)
+    assert is_database_unreachable(error)

@@ -121,16 +121,16 @@ def test_gallery_pages_forwards_and_backwards(world: World, sort: str) -> None:
     if sort:
         confidences = [i // 2 for i in expected]
         assert confidences == sorted(confidences, reverse=sort == "sure")
-    images = gallery.matching(world.dataset, world.heads[1], {"sort": sort})
-    first = gallery.page_of(images, sort)
-    second = gallery.page_of(images, sort, after=first.older)
-    third = gallery.page_of(images, sort, after=second.older)
+    images = gallery.filter_images(world.dataset, world.heads[1], {"sort": sort})
+    first = gallery.load_page(images, sort)
+    second = gallery.load_page(images, sort, after=first.older)
+    third = gallery.load_page(images, sort, after=second.older)
     assert (first.newer, third.older) == ("", "")
-    back = gallery.page_of(images, sort, before=third.newer)
+    back = gallery.load_page(images, sort, before=third.newer)
     assert back.images == second.images
-    assert gallery.page_of(images, sort, before=back.newer).images == first.images
-    assert gallery.page_of(images, sort, before=back.newer).newer == ""
-    assert gallery.page_of(images, sort, after="nonsense").images == first.images
+    assert gallery.load_page(images, sort, before=back.newer).images == first.images
+    assert gallery.load_page(images, sort, before=back.newer).newer == ""
+    assert gallery.load_page(images, sort, after="nonsense").images == first.images
 
 
 def test_filters(world: World) -> None:
@@ -234,9 +234,9 @@ def test_a_blind_item_shows_no_prediction_anywhere(world: World) -> None:
 def test_predictions_are_joined_once(world: World) -> None:
     """A second join of a million predictions took a second where the index takes a millisecond."""
     for asked in ({"label": "1", "low": 10.0, "high": 90.0}, {"sort": "unsure"}):
-        matches = gallery.matching(world.dataset, world.heads[1], asked)
+        matches = gallery.filter_images(world.dataset, world.heads[1], asked)
         with CaptureQueriesContext(connection) as caught:
-            gallery.page_of(matches, asked.get("sort", ""), after="0.5:1" if "sort" in asked else "9")
+            gallery.load_page(matches, asked.get("sort", ""), after="0.5:1" if "sort" in asked else "9")
         (query,) = (query_["sql"] for query_ in caught.captured_queries)
         assert query.count("JOIN") == 1
 
@@ -247,7 +247,7 @@ def test_images_without_a_label_are_found_without_joining_the_labels(world: Worl
     That takes 1.6 s with 300,000 images.
     """
     for asked in ({"confirmed": "none"}, {"confirmed": "some"}):
-        sql = str(gallery.matching(world.dataset, world.heads[1], asked).query)
+        sql = str(gallery.filter_images(world.dataset, world.heads[1], asked).query)
         assert "EXISTS(SELECT 1" in sql and 'JOIN "review_confirmedlabel"' not in sql, sql
 
 
@@ -255,12 +255,12 @@ def test_images_without_a_label_are_found_without_joining_the_labels(world: Worl
 def test_pages_of_one_label_have_no_gap_and_no_overlap(world: World, sort: str) -> None:
     world.add(120)
     good = str(world.labels[0].pk)
-    matches = gallery.matching(
+    matches = gallery.filter_images(
         world.dataset, world.heads[1], {"label": good} | ({"sort": sort} if sort else {})
     )
     pages, key = [], ""
     while True:
-        pages.append(gallery.page_of(matches, sort, after=key))
+        pages.append(gallery.load_page(matches, sort, after=key))
         key = pages[-1].older
         if not key:
             break
@@ -269,7 +269,7 @@ def test_pages_of_one_label_have_no_gap_and_no_overlap(world: World, sort: str) 
     falling = sort != "unsure"
     order = sorted(right, key=(lambda row: row) if sort else (lambda row: row[1]), reverse=falling)
     assert seen == [image for _confidence, image in order] and len(pages) == 3
-    back = gallery.page_of(matches, sort, before=pages[2].newer)
+    back = gallery.load_page(matches, sort, before=pages[2].newer)
     assert [image.pk for image in back.images] == [image.pk for image in pages[1].images]
 
 

@@ -19,7 +19,7 @@ from mekiki.jobs.models import Job, Kind, State
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Head, HeadTrainingLabel
 from mekiki.web.heads import confusion
-from mekiki.web.heads.confusion import SHOWN, STEPS
+from mekiki.web.heads.confusion import MAX_TABLE_LABELS, STEPS
 from tests.factories import (
     ChampionFactory,
     DatasetFactory,
@@ -157,7 +157,7 @@ def test_many_labels_stay_readable(dataset: Any) -> None:
     assert named and re.search(
         r'<tr><th scope="row">kind 68</th><td>kind 1</td><td class="numeric">40</td>', named[1]
     )
-    assert f"{n - SHOWN} labels with few mistakes are not shown" in text
+    assert f"{n - MAX_TABLE_LABELS} labels with few mistakes are not shown" in text
     assert "confusion--upright" in text and '<details class="details"><summary>The whole table' in text
     assert len(text) < 400_000
 
@@ -182,7 +182,9 @@ def test_the_matrix_on_the_page_agrees_with_the_one_that_was_stored(
     assert table is not None
     wrong = {(f"label {t}", f"label {s}"): matrix[t][s] for t in range(n) for s in range(n) if t != s}
     assert (table.total, table.wrong) == (total, sum(wrong.values()))
-    assert len(table.rows) == len(table.columns) == min(n, SHOWN) and table.left_out == max(0, n - SHOWN)
+    assert len(table.rows) == len(table.columns) == min(n, MAX_TABLE_LABELS) and table.left_out == max(
+        0, n - MAX_TABLE_LABELS
+    )
     for row in table.rows:
         for name, cell in zip(table.columns, row.cells, strict=True):
             assert cell.right == (name == row.name)

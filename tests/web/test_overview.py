@@ -11,7 +11,7 @@ from mekiki.datasets.models import ImportBatch
 from mekiki.datasets.services import discard_import
 from mekiki.jobs.models import Kind, State
 from mekiki.learning.models import EncodingProblem
-from mekiki.web.next_step import FEW, Facts, decide
+from mekiki.web.next_step import MIN_NEW_LABELS, Facts, decide
 from tests.factories import (
     ChampionFactory,
     ConfirmedLabelFactory,
@@ -58,8 +58,8 @@ READY = {"images": 100, "labels": 3, "prompted_labels": 3}
         (Facts("admin", waiting=5, jobs=1, **READY), "review"),
         (Facts("reviewer", waiting=5, new_labels=90, **READY), "review"),
         (Facts("viewer", waiting=5, **READY), "look"),
-        (Facts("admin", new_labels=FEW, confirmed=FEW, **READY), "retrain"),
-        (Facts("admin", new_labels=FEW - 1, confirmed=40, **READY), "freeze"),
+        (Facts("admin", new_labels=MIN_NEW_LABELS, confirmed=MIN_NEW_LABELS, **READY), "retrain"),
+        (Facts("admin", new_labels=MIN_NEW_LABELS - 1, confirmed=40, **READY), "freeze"),
         (Facts("reviewer", new_labels=90, confirmed=90, **READY), "look"),
         (Facts("admin", confirmed=40, exported=40, **READY), "look"),
         (Facts("admin", **READY), "look"),
@@ -141,7 +141,7 @@ class TestPage:
         dataset = DatasetFactory(admin=user)
         label = LabelFactory(dataset=dataset)
         PromptSetFactory(dataset=dataset)
-        ConfirmedLabelFactory.create_batch(FEW, dataset=dataset, label=label)
+        ConfirmedLabelFactory.create_batch(MIN_NEW_LABELS, dataset=dataset, label=label)
         assert 'data-next-step="retrain"' in page(dataset, user)
         TrainingRunFactory(dataset=dataset)
         assert 'data-next-step="freeze"' in page(dataset, user)

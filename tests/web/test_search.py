@@ -14,7 +14,7 @@ from django.utils import timezone
 from mekiki.learning.models import Embedding, TextEmbedding
 from mekiki.learning.search import texts
 from mekiki.learning.services import store_embeddings
-from mekiki.web.gallery import page_of_hits
+from mekiki.web.gallery import load_page_of_hits
 from tests.factories import (
     ChampionFactory,
     ConfirmedLabelFactory,
@@ -166,7 +166,7 @@ def test_search_excludes_images_that_wait_for_a_blind_answer(fan: Fan, stream: s
 
 
 def test_the_page_searches_until_the_worker_answers(fan: Fan, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mekiki.web.gallery.views.PATIENCE", 0.0)
+    monkeypatch.setattr("mekiki.web.gallery.views.SEARCH_WAIT_SECONDS", 0.0)
     page = fan.page(text="欠け", q="part-00")
     text = page.content.decode()
     assert "Searching …" in text and page.context["images"] == []
@@ -262,8 +262,8 @@ def test_strangers_find_nothing_and_other_datasets_stay_apart(fan: Fan) -> None:
 def test_hostile_searches_are_answered(
     fan: Fan, query: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mekiki.web.gallery.views.PATIENCE", 0.0)
-    monkeypatch.setattr("mekiki.api.images.PATIENCE", 0.0)
+    monkeypatch.setattr("mekiki.web.gallery.views.SEARCH_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr("mekiki.api.images.SEARCH_TIMEOUT", 0.0)
     text = fan.page(**query).content.decode()
     assert "<script>alert" not in text
     reply = fan.client.get("/api/v1/datasets/fan/images/search", query)
@@ -311,13 +311,13 @@ def test_pages_of_hits_repeat_none_and_lose_none() -> None:
     hits = [(pk, round(1 - pk // 3 / 100, 3)) for pk in range(200)]
     seen, after = [], ""
     while True:
-        first, rows, newer, older = page_of_hits(hits, after)
+        first, rows, newer, older = load_page_of_hits(hits, after)
         assert first == len(seen) + 1 and bool(newer) == bool(seen)
         seen += rows
         if not older:
             break
         after = older
     assert seen == hits
-    first, rows, newer, _older = page_of_hits(hits, before=f"{hits[70][1]!r}:{hits[70][0]}")
+    first, rows, newer, _older = load_page_of_hits(hits, before=f"{hits[70][1]!r}:{hits[70][0]}")
     assert (first, rows) == (11, hits[10:70]) and newer
-    assert page_of_hits(hits, "nonsense")[0] == 1 and page_of_hits([], "1.0:3") == (1, [], "", "")
+    assert load_page_of_hits(hits, "nonsense")[0] == 1 and load_page_of_hits([], "1.0:3") == (1, [], "", "")

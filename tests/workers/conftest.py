@@ -92,7 +92,7 @@ def add_image(dataset: Dataset, content: bytes, name: str, audit_key: float) -> 
     from mekiki.datasets.models import Image
 
     sha256 = hashlib.sha256(content).hexdigest()
-    storage.put(storage.original_name(dataset.pk, sha256), content)
+    storage.write_atomically(storage.original_name(dataset.pk, sha256), content)
     return Image.objects.create(
         dataset=dataset,
         sha256=sha256,

@@ -18,7 +18,7 @@ from mekiki.exports.snapshot import _accuracy
 from mekiki.labeling.services import archive_label
 from mekiki.learning.models import Evaluation, Head, Prediction
 from mekiki.review.models import ConfirmedLabel, QueueItem, Stream
-from mekiki.review.selectors import answered_image_ids, audit_strata, training_labels
+from mekiki.review.selectors import audit_strata, reviewed_image_ids, training_labels
 from tests.workers.conftest import COLOURS, add_image, picture
 from workers.steps import auditing
 
@@ -151,9 +151,9 @@ def test_images_of_a_label_that_was_taken_out_are_asked_about_anew(
     admin = begun.memberships.get(role="admin").user
     blue = begun.labels.get(name="blue")
     outdated, audited = images_of(blue), images_of(blue, stream=Stream.AUDIT)
-    assert outdated and audited and outdated <= answered_image_ids(begun)
+    assert outdated and audited and outdated <= reviewed_image_ids(begun)
     archive_label(label=blue, user=admin, confirmed=True)
-    assert not outdated & answered_image_ids(begun)
+    assert not outdated & reviewed_image_ids(begun)
     begun.queue_target = 30  # space for every image that may be reviewed
     begun.save()
     work(begun, "predict")
@@ -173,7 +173,7 @@ def test_images_of_a_label_that_was_taken_out_are_asked_about_anew(
         )  # fmt: skip
     left = ConfirmedLabel.objects.filter(label=blue)
     assert flagged in {row.image_id for row in left} and len(left) <= len(outdated) - len(asked) + 1
-    assert flagged in answered_image_ids(begun), "flagged since: it is not asked about without end"
+    assert flagged in reviewed_image_ids(begun), "flagged since: it is not asked about without end"
     assert all(
         row.in_training == (row.image_id not in audited)
         for row in ConfirmedLabel.objects.filter(image__in=asked, label=red)

@@ -32,15 +32,15 @@ from mekiki.learning.services import (
     drop_replaced_predictions,
     remove_embeddings,
     request_change,
+    request_promotion,
     request_removal,
     request_switch,
     request_take_back,
-    use_head,
 )
 from mekiki.review.models import ConfirmedLabel, QueueItem
 from tests.workers.conftest import COLOURS, add_image, make_model, picture
 from workers.errors import StageError
-from workers.locks import _SPACE
+from workers.locks import _LOCK_NAMESPACE
 from workers.runner import Report
 from workers.stages import change_encoder
 from workers.steps import after_scoring, encoders
@@ -212,7 +212,8 @@ def test_killed_anywhere_it_is_done_once(
     def drop(dataset: Dataset) -> int:
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = %s", [_SPACE]
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = %s",
+                [_LOCK_NAMESPACE],
             )
             assert cursor.fetchone()[0] == 1, "another job may be storing predictions"
         return drop_replaced_predictions(dataset)
@@ -374,7 +375,7 @@ def test_old_embeddings_go_only_by_an_act_and_then_there_is_no_way_back(
     assert Head.objects.filter(encoder=old).exists(), "heads stay on record"
     head = Head.objects.filter(encoder=old).first()
     with pytest.raises(ValidationError):
-        use_head(dataset=dataset, head=head, user=admin)
+        request_promotion(dataset=dataset, head=head, user=admin)
 
 
 def test_a_training_that_began_before_the_switch_does_no_harm(

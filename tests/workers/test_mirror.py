@@ -175,7 +175,7 @@ def test_files_follow_any_changes(
     """
     folder = tmp_path_factory.mktemp("mirror")
     truth: dict[int, np.ndarray] = {}
-    held, stamp = mirror_files.Held(), 0
+    held, stamp = mirror_files.MirrorState(), 0
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mirror_files, "BLOCK", 4)
         for ids in data.draw(st.lists(st.sets(st.integers(1, 40), min_size=1, max_size=12), max_size=6)):
@@ -198,15 +198,15 @@ def test_files_follow_any_changes(
                     raise OSError("killed")
 
                 with pytest.raises(OSError, match="killed"):
-                    mirror_files.take_up(folder, dim, held, ranges, dies)
-                held = mirror_files.trusted(folder, dim) or mirror_files.Held()
+                    mirror_files.apply_changes(folder, dim, held, ranges, dies)
+                held = mirror_files.load_valid_state(folder, dim) or mirror_files.MirrorState()
                 if not held.count:
                     ranges = [(1, 40)]
-            held = mirror_files.take_up(folder, dim, held, ranges, read)
-            mirror_files.keep(folder, dim, held)
-            assert mirror_files._agrees(folder, dim, held)
-            assert mirror_files.mapped(folder, "ids", held.count).tolist() == sorted(truth)
-            vectors = mirror_files.mapped(folder, "vectors", held.count, dim)
+            held = mirror_files.apply_changes(folder, dim, held, ranges, read)
+            mirror_files.save_state(folder, dim, held)
+            assert mirror_files._checksums_match(folder, dim, held)
+            assert mirror_files.map_file(folder, "ids", held.count).tolist() == sorted(truth)
+            vectors = mirror_files.map_file(folder, "vectors", held.count, dim)
             assert np.array_equal(vectors, np.array([truth[pk] for pk in sorted(truth)]).reshape(-1, dim))
 
 
@@ -232,7 +232,7 @@ def test_every_file_is_closed_after_one_that_cannot_be_written(tmp_path: Path) -
         def close(self) -> None:
             raise OSError(28, "No space left on device")
 
-    writer = mirror_files._Writer(tmp_path, 6, mirror_files.Held(), in_place=False).__enter__()
+    writer = mirror_files._Writer(tmp_path, 6, mirror_files.MirrorState(), in_place=False).__enter__()
     files = list(writer._files.values())
     writer._files["ids"].close()
     writer._files["ids"] = Full()  # type: ignore[assignment]

@@ -149,7 +149,7 @@ def test_an_image_that_kills_the_encoder_is_set_aside(tiny_encoder: str, monkeyp
 
 
 def test_a_stopped_encoding_leaves_no_suspects(tiny_encoder: str) -> None:
-    from mekiki.jobs.services import WorkerStopsError
+    from mekiki.jobs.services import WorkerStoppingError
     from workers.stages import encode
 
     dataset = DatasetFactory(admin=UserFactory(), encoder_name=tiny_encoder)
@@ -159,7 +159,7 @@ def test_a_stopped_encoding_leaves_no_suspects(tiny_encoder: str) -> None:
 
     def stop(held: Job, report: Any) -> None:
         def asked(**_details: Any) -> None:
-            raise WorkerStopsError
+            raise WorkerStoppingError
 
         encode.run(held, asked)  # type: ignore[arg-type]
 

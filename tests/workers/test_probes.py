@@ -33,8 +33,8 @@ from tests.jobs.watch import Watch
 from tests.roles import as_owner, test_database_url
 from tests.workers.conftest import COLOURS, PROMPTS, add_image, picture
 from workers import runner
-from workers.encoders import OtherVectorsError, load_encoder
-from workers.encoders.probing import VERSION, probe_texts
+from workers.encoders import VectorMismatchError, load_encoder
+from workers.encoders.probing import PROBE_VERSION, probe_texts
 from workers.stages import encode
 from workers.steps import encoders, probing, texts
 
@@ -81,7 +81,7 @@ def on_record(tiny_encoder: str) -> EncoderProbe:
     noise = np.random.default_rng(0).normal(0, 0.02, loaded.probe.shape)
     vectors = (loaded.probe + noise).astype("<f4").tobytes()
     return EncoderProbe.objects.create(
-        encoder=row, version=VERSION, vectors=vectors, host="first", processor="another"
+        encoder=row, version=PROBE_VERSION, vectors=vectors, host="first", processor="another"
     )
 
 
@@ -91,8 +91,8 @@ def test_the_first_worker_makes_the_record_and_the_second_is_compared(
     on_host("first")
     assert runner.run_job(str(enqueue(kind=Kind.ENCODE, dataset=dataset).pk)) == "succeeded"
     probe = EncoderProbe.objects.get()
-    loaded = encoders.loaded(dataset.encoder_name)
-    assert (probe.version, probe.host) == (VERSION, "first") and probe.processor
+    loaded = encoders.load_cached_encoder(dataset.encoder_name)
+    assert (probe.version, probe.host) == (PROBE_VERSION, "first") and probe.processor
     assert bytes(probe.vectors) == loaded.probe.astype("<f4").tobytes()
     on_host("second")
     assert runner.run_job(str(enqueue(kind=Kind.ENCODE, dataset=dataset).pk)) == "succeeded"
@@ -206,9 +206,9 @@ def test_a_search_worker_that_differs_answers_no_text(tiny_encoder: str, on_reco
         row = TextEmbedding.objects.create(
             encoder=on_record.encoder, digest=digest_of(text), text=text, used_at=timezone.now()
         )
-        reader = texts.Reader()
+        reader = texts.TextEncoderProcess()
         try:
-            texts.answer(row.pk, reader)
+            texts.embed_search_text(row.pk, reader)
         finally:
             reader.close()
         row.refresh_from_db()
@@ -221,7 +221,7 @@ def test_a_search_worker_that_differs_answers_no_text(tiny_encoder: str, on_reco
         on_record.delete()
     EncoderProbe.objects.create(
         encoder=refused.encoder,
-        version=VERSION,
+        version=PROBE_VERSION,
         # Pictures from a GPU, for example: the search worker is compared only by its sentences.
         vectors=np.concatenate([np.zeros((8, loaded.dim)), probe_texts(loaded)]).astype("<f4").tobytes(),
         host="first",
@@ -285,4 +285,4 @@ def test_the_error_is_an_encoder_error() -> None:
     """Code that handles an encoder that cannot be loaded also handles an encoder that differs."""
     from workers.encoders import EncoderError
 
-    assert issubclass(OtherVectorsError, EncoderError)
+    assert issubclass(VectorMismatchError, EncoderError)

@@ -55,7 +55,7 @@ def test_a_changed_window_changes_pictures_and_vectors(loop: Dataset, work: Work
     assert not Prediction.objects.filter(image_id__in=deep_ids).exists()
     assert Prediction.objects.count() == 30
     image = Image.objects.get(name="deep-0.tif")
-    with storage.open_shown(image) as file:
+    with storage.open_picture(image) as file:
         assert (np.asarray(Pillow.open(file)) == 255).mean() > 0.5
     assert (image.rendition, image.window_version) == (1, 2)
     assert Job.objects.filter(dataset=loop, kind=Kind.ENCODE, state=State.QUEUED).exists()
@@ -75,7 +75,7 @@ def test_a_stopped_change_goes_on_where_it_was(loop: Dataset, work: Work) -> Non
     Image.objects.filter(pk=done.pk).update(window_version=window.version)
     assert images_to_rebuild(loop, window).count() == 3
     assert work(loop, "rebuild_pictures")["rebuilt"] == 3
-    services.go_on_with_window(window=window, user=admin)
+    services.resume_window_change(window=window, user=admin)
     assert work(loop, "rebuild_pictures")["rebuilt"] == 0
 
 

@@ -25,5 +25,5 @@ def test_the_index_goes_with_the_last_embeddings(monkeypatch: pytest.MonkeyPatch
         job = claim(str(asked.pk))
         assert job is not None
         assert remove_embeddings.run(job, Report(job))["removed"] == 60
-        assert index.usable(encoder) is stays
+        assert index.is_searchable(encoder) is stays
     assert not Embedding.objects.filter(encoder=encoder).exists()

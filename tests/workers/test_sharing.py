@@ -120,7 +120,7 @@ def test_a_worker_that_hangs_is_not_waited_for(
     embed_all(chunks, [])
     chunks.rewind()
     assert chunks.claim(take_from_hung=True) is None, "it has only just said something"
-    monkeypatch.setattr(sharing, "HUNG", 0.0)
+    monkeypatch.setattr(sharing, "STALLED_AFTER", 0.0)
     chunks.rewind()
     assert chunks.claim() is None
     chunks.rewind()

@@ -31,7 +31,7 @@ from mekiki.review.models import ConfirmedLabel, QueueItem
 from tests.workers.conftest import COLOURS, PROMPTS, add_image, picture
 from workers.errors import StageError
 from workers.steps import sharing
-from workers.steps.promotion import compare, decide_promotion, sign_test
+from workers.steps.promotion import compare_on_audit, decide_promotion, sign_test
 
 pytestmark = pytest.mark.django_db
 Work = Callable[..., dict[str, Any]]
@@ -213,7 +213,7 @@ def test_same_labels_and_seed_give_the_same_head(
     # Computed again from the database, as an auditor would.
     encoder, row = encoder_for(coloured)
     labels, prompt_set = schema_of(coloured)
-    embeddings.forget(row, coloured)
+    embeddings.delete_mirror(row, coloured)
     mirror = embeddings.load(row, coloured)
     rows, y, training = training_set(coloured, mirror, [label.pk for label in labels])
     text = class_embeddings(encoder, labels, in_order(labels, prompt_set))
@@ -400,7 +400,7 @@ def test_a_challenger_must_beat_the_prompts_and_not_lose_the_audit() -> None:
     assert sign_test(0, 0) == 1 and sign_test(5, 5) == 1 / 32
     truth = np.zeros(40, int)
     good, bad = np.zeros(40, int), np.r_[np.ones(6, int), np.zeros(34, int)]
-    worse, even = compare(good, bad, truth), compare(bad, bad, truth)
+    worse, even = compare_on_audit(good, bad, truth), compare_on_audit(bad, bad, truth)
     assert (worse.champion_right, worse.challenger_right, worse.only_champion) == (40, 34, 6)
     common: dict[str, Any] = {"labels": 50, "prompts": 0.5, "schema_changed": False}
     assert decide_promotion(log_loss=0.4, audit=even, **common).promote
@@ -409,7 +409,7 @@ def test_a_challenger_must_beat_the_prompts_and_not_lose_the_audit() -> None:
     assert not refused.promote and refused.reason["code"] == "worse_on_audit" and refused.reason["p"] < 0.05
     assert decide_promotion(log_loss=0.6, audit=None, **common).reason["code"] == "worse_than_prompts"
     # Too few audited images to decide, or a champion with archived labels: it is replaced.
-    few = compare(good[:20], bad[:20], truth[:20])
+    few = compare_on_audit(good[:20], bad[:20], truth[:20])
     assert decide_promotion(log_loss=0.4, audit=few, **common).promote
     assert decide_promotion(log_loss=0.4, audit=worse, **{**common, "schema_changed": True}).promote
     for reason in ("worse_on_audit", "worse_than_prompts"):

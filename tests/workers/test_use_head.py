@@ -9,7 +9,7 @@ from mekiki.audit.models import Event
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.labeling.services import archive_label, set_schema
 from mekiki.learning.models import Champion, Head, Prediction
-from mekiki.learning.services import store_predictions, use_head
+from mekiki.learning.services import request_promotion, store_predictions
 from mekiki.review.models import QueueItem
 from tests.workers.conftest import COLOURS, PROMPTS, add_image, picture
 from workers.errors import StageError
@@ -57,7 +57,7 @@ def test_the_chosen_head_predicts_everything_before_it_is_switched_to(
 
     monkeypatch.setattr(predictions, "store_predictions", store)
     monkeypatch.setattr(predictions, "CHUNK", 10)
-    use_head(dataset=dataset, head=first, user=admin)
+    request_promotion(dataset=dataset, head=first, user=admin)
     result = work(dataset, "predict")
     assert result["head"] == 1 and result["predicted"] == 30
     assert seen == [(3, 30)] * 3, "while it predicted, the old predictions were all there"
@@ -78,7 +78,7 @@ def test_a_chosen_head_stays_for_new_images_and_makes_way_for_new_prompts(
     scene: tuple[Any, Any], work: Work
 ) -> None:
     dataset, admin = scene
-    use_head(dataset=dataset, head=Head.objects.get(version=1), user=admin)
+    request_promotion(dataset=dataset, head=Head.objects.get(version=1), user=admin)
     work(dataset, "predict")
     add_image(dataset, picture(COLOURS["red"], 700), "red-700.png", 0.9)
     work(dataset, "encode")
@@ -93,7 +93,7 @@ def test_a_chosen_head_stays_for_new_images_and_makes_way_for_new_prompts(
 
 def test_a_choice_that_became_impossible_leaves_the_head_in_use(scene: tuple[Any, Any], work: Work) -> None:
     dataset, admin = scene
-    use_head(dataset=dataset, head=Head.objects.get(version=1), user=admin)
+    request_promotion(dataset=dataset, head=Head.objects.get(version=1), user=admin)
     archive_label(label=dataset.labels.get(name="blue"), user=admin, confirmed=True)
     Job.objects.filter(state=State.QUEUED).exclude(payload__has_key="head").delete()
     with pytest.raises(StageError, match=r"The head in use stays\. .*“blue”"):

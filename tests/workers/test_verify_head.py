@@ -186,7 +186,7 @@ def test_embeddings_that_were_made_anew_are_said_to_be(scene: tuple[Any, Any], w
 
     head = Head.objects.get(version=2)
     Embedding.objects.filter(encoder=head.encoder).delete()
-    embeddings.forget(head.encoder, dataset)
+    embeddings.delete_mirror(head.encoder, dataset)
     record_removal(dataset=dataset, encoder=head.encoder, removed=30, user=admin)
     work(dataset, "encode")
     result = verified(work, dataset, 2)

@@ -66,8 +66,8 @@ def test_the_version_of_the_picture_generator_ignores_comments(
 ) -> None:
     (tmp_path / "maker.py").write_text(SOURCE)
     monkeypatch.setattr(maker, "__file__", str(tmp_path / "maker.py"))
-    before = maker.maker_digest()
+    before = maker.generator_digest()
     (tmp_path / "maker.py").write_text(SOURCE.replace("# a comment", "# another comment"))
-    assert maker.maker_digest() == before
+    assert maker.generator_digest() == before
     (tmp_path / "maker.py").write_text(SOURCE.replace("LIMIT = 3", "LIMIT = 4"))
-    assert maker.maker_digest() != before
+    assert maker.generator_digest() != before

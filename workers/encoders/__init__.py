@@ -4,7 +4,7 @@ Importing this package imports neither torch nor open_clip.
 """
 
 from .encoder import Encoder
-from .errors import ENCODER_CODES, EncoderError, OtherVectorsError, PictureError
+from .errors import ENCODER_CODES, EncoderError, PictureError, VectorMismatchError
 from .loading import load_encoder
 from .results import EncodedBatch, EncodedChunk
 
@@ -14,7 +14,7 @@ __all__ = [
     "EncodedChunk",
     "Encoder",
     "EncoderError",
-    "OtherVectorsError",
     "PictureError",
+    "VectorMismatchError",
     "load_encoder",
 ]

@@ -18,7 +18,7 @@ _TOKENIZER_OPTIONS = {"clean", "strip_sep_token", "language", "additional_specia
 _SPARE = 300 << 20  # bytes that torch and the batches need besides the weights
 
 
-def checked(source: Source) -> dict[str, Any]:
+def validated_config(source: Source) -> dict[str, Any]:
     """Return the model's configuration, checked to be safe to build.
 
     Sizes are within limits, and nothing in it loads code or uses a network. Raises EncoderError otherwise.
@@ -88,13 +88,13 @@ def build(source: Source, *, name: str, device: str) -> tuple[Any, dict[str, Any
     from open_clip import CLIP, CoCa, CustomTextCLIP, load_checkpoint
     from open_clip.transform import PreprocessCfg, merge_preprocess_dict
 
-    config = checked(source)
+    config = validated_config(source)
     custom = config.pop("custom_text", False) or "hf_model_name" in config["text_cfg"]
     kind: Any = CLIP
     if custom:
         kind = CoCa if "multimodal_cfg" in config else CustomTextCLIP
 
-    def made() -> Any:
+    def create_model() -> Any:
         try:
             return kind(**copy.deepcopy(config))
         except (MemoryError, EncoderError):
@@ -104,15 +104,15 @@ def build(source: Source, *, name: str, device: str) -> tuple[Any, dict[str, Any
             raise bad_config(f"no model can be made of it ({_first_line(error)})") from error
 
     with torch.device("meta"):
-        sketch = made()  # shapes without memory
-    parameters = sum(p.numel() for p in sketch.parameters())
+        meta_model = create_model()  # shapes without memory
+    parameters = sum(p.numel() for p in meta_model.parameters())
     stored = source.checkpoint.stat().st_size
     if parameters > 2 * stored:  # below half a byte per weight: the file cannot belong to this model
         raise _does_not_fit(
             source.checkpoint, f"{parameters:,} weights are expected in a file of {stored:,} bytes"
         )
-    enough_memory(4 * parameters + stored, name=name, device=device, on_device=4 * parameters)
-    model = made()
+    require_memory(4 * parameters + stored, name=name, device=device, on_device=4 * parameters)
+    model = create_model()
     with _reading(source.checkpoint):
         load_checkpoint(model, str(source.checkpoint), strict=True, weights_only=True, device="cpu")
     model.eval().requires_grad_(False)
@@ -143,11 +143,11 @@ def _reading(file: Path) -> Iterator[None]:
     try:
         yield
     except (SafetensorError, EOFError, StopIteration) as error:
-        raise damaged(file) from error
+        raise damaged_error(file) from error
     except pickle.UnpicklingError as error:
         if "Weights only load failed" in str(error) or "Unsupported" in str(error):
             raise unsafe(file) from error
-        raise damaged(file) from error
+        raise damaged_error(file) from error
     except (RuntimeError, AssertionError, LookupError, AttributeError, TypeError, ValueError) as error:
         text = str(error)
         if "TorchScript" in text:
@@ -156,7 +156,7 @@ def _reading(file: Path) -> Iterator[None]:
             raise _does_not_fit(file, _mismatch(error)) from error
         if "memory" in text.lower():
             raise MemoryError(text) from error
-        raise damaged(file) from error
+        raise damaged_error(file) from error
 
 
 def _mismatch(error: Exception) -> str:
@@ -165,7 +165,7 @@ def _mismatch(error: Exception) -> str:
     return (lines[1] if len(lines) > 1 else (lines or [type(error).__name__])[0])[:300]
 
 
-def damaged(file: Path) -> EncoderError:
+def damaged_error(file: Path) -> EncoderError:
     """Return the error for a file of weights that cannot be read to its end."""
     return EncoderError(
         f"The weights in «{file}» are damaged or incomplete: copy the file again.",
@@ -193,7 +193,7 @@ def _does_not_fit(file: Path, reason: str) -> EncoderError:
     )
 
 
-def enough_memory(needed: int, *, name: str, device: str, on_device: int) -> None:
+def require_memory(needed: int, *, name: str, device: str, on_device: int) -> None:
     """Raise EncoderError if loading would make the machine swap or the kernel kill the worker.
 
     `needed` and `on_device` are in bytes.

@@ -11,7 +11,7 @@ from imaging.decoding import BACKDROP
 
 from .errors import PictureError
 
-Item = str | Path | bytes | Image.Image
+ImageSource = str | Path | bytes | Image.Image
 _MESSAGES = {
     "empty_file": "the file is empty",
     "not_an_image": "this is not an image in a format we know",
@@ -30,7 +30,7 @@ _LIMITS = {
 
 
 @contextmanager
-def open_picture(item: Item, *, side: int) -> Iterator[Image.Image]:
+def open_picture(item: ImageSource, *, side: int) -> Iterator[Image.Image]:
     """Yield an image as upright RGB, at least about ``2 * side`` large if the file is larger.
 
     ``item`` is a path, the bytes of a file, or a PIL image. A large JPEG is decoded at a fraction of its size
@@ -40,7 +40,7 @@ def open_picture(item: Item, *, side: int) -> Iterator[Image.Image]:
     Raises PictureError with the reason.
     """
     with ExitStack() as held:
-        yield _plain(item) if isinstance(item, Image.Image) else _opened(item, side, held)
+        yield _upright_rgb(item) if isinstance(item, Image.Image) else _opened(item, side, held)
 
 
 def _opened(item: str | Path | bytes, side: int, held: ExitStack) -> Image.Image:
@@ -61,7 +61,7 @@ def _opened(item: str | Path | bytes, side: int, held: ExitStack) -> Image.Image
         raise PictureError(message, code, reason=message) from error
 
 
-def _plain(image: Image.Image) -> Image.Image:
+def _upright_rgb(image: Image.Image) -> Image.Image:
     """Return a PIL image, such as tests and drawings create, as upright RGB."""
     try:
         image = ImageOps.exif_transpose(image)

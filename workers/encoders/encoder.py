@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .decode import Item, open_picture
+from .decode import ImageSource, open_picture
 from .errors import wrap_encoder_errors
 from .pipeline import stream
 from .probing import probe_vectors
@@ -49,7 +49,7 @@ class Encoder:
 
     def encode_stream(
         self,
-        items: Iterable[tuple[Hashable, Item | Callable[[], Item]]],
+        items: Iterable[tuple[Hashable, ImageSource | Callable[[], ImageSource]]],
         *,
         batch: int | None = None,
         workers: int | None = None,
@@ -69,7 +69,7 @@ class Encoder:
         return stream(self, items, batch=batch, workers=workers)
 
     def encode_images(
-        self, items: Sequence[Item], *, batch: int | None = None, progress: Progress | None = None
+        self, items: Sequence[ImageSource], *, batch: int | None = None, progress: Progress | None = None
     ) -> EncodedBatch:
         """Embed images given as paths, bytes or PIL images.
 
@@ -124,7 +124,7 @@ class Encoder:
             number for number, count in enumerate(self.count_tokens(texts)) if count > self.context_length
         ]
 
-    def prepared(self, item: Item) -> np.ndarray:
+    def prepared(self, item: ImageSource) -> np.ndarray:
         """Return the image as (h, w, 3) uint8 of the size the network takes.
 
         Raises PictureError.

@@ -38,7 +38,7 @@ ENCODER_CODES = {
 }
 
 
-class _Coded(Exception):
+class _CodedError(Exception):
     """Base class of errors with a code.
 
     The message is English and complete. With ``code`` and ``details``, a page can show it in another
@@ -51,21 +51,21 @@ class _Coded(Exception):
         self.details = details
 
 
-class EncoderError(_Coded):
+class EncoderError(_CodedError):
     """An encoder could not be loaded or used.
 
     The message says why and what to do. The codes are in ENCODER_CODES.
     """
 
 
-class OtherVectorsError(EncoderError):
+class VectorMismatchError(EncoderError):
     """This machine computes other vectors than those on record.
 
     It must not embed. Another machine may.
     """
 
 
-class PictureError(_Coded):
+class PictureError(_CodedError):
     """One image could not be read. The message says why.
 
     Codes: `missing`, `too_many_pixels`, `too_much_memory`, `not_an_image`, `damaged`.

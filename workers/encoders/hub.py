@@ -175,7 +175,7 @@ class Hub:
             ) from error
         part = blob.with_name(f"{blob.name}.part")
         for last in (False, True):
-            with _alone(part) as handle:
+            with _lock_partial_file(part) as handle:
                 if blob.is_file():  # another process has downloaded it
                     part.unlink(missing_ok=True)
                     return
@@ -183,7 +183,7 @@ class Hub:
                 if have > size:
                     handle.truncate(0)
                     have = handle.seek(0)
-                self._room(part.parent, size - have)
+                self._require_disk_space(part.parent, size - have)
                 with self._wrap_network_errors(url):
                     http_get(
                         url,
@@ -196,7 +196,7 @@ class Hub:
                     )
                 handle.flush()
                 os.fsync(handle.fileno())
-                if _content(part, size) in (blob.name, None):
+                if _hub_hash(part, size) in (blob.name, None):
                     part.replace(blob)
                     return
                 part.unlink()
@@ -208,7 +208,7 @@ class Hub:
                     file=file,
                 )
 
-    def _room(self, folder: Path, needed: int) -> None:
+    def _require_disk_space(self, folder: Path, needed: int) -> None:
         free = shutil.disk_usage(folder).free
         if free < needed + _SPARE:
             raise EncoderError(
@@ -298,7 +298,7 @@ def _bar(progress: Progress | None, begun: int, total: int) -> Any:
 
 
 @contextlib.contextmanager
-def _alone(part: Path) -> Iterator[Any]:
+def _lock_partial_file(part: Path) -> Iterator[Any]:
     """Yield the partial file, open and exclusively locked.
 
     A second process waits here. The caller then checks whether the download is complete.
@@ -315,7 +315,7 @@ def _alone(part: Path) -> Iterator[Any]:
                 return
 
 
-def _content(path: Path, size: int) -> str | None:
+def _hub_hash(path: Path, size: int) -> str | None:
     """Return the hash by which a hub names this file: SHA-256, or git's SHA-1 for small files.
 
     Return None if the name is neither.

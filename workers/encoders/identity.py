@@ -14,7 +14,7 @@ from typing import Any
 # Increase it when imaging or decode.py gives the network other pixels for the same file.
 PREPARATION = 2
 # Keys of a configuration that do not change a vector.
-_IDLE = {
+_KEYS_WITHOUT_EFFECT = {
     "timm_model_pretrained",
     "hf_model_pretrained",
     "hf_tokenizer_name",
@@ -48,7 +48,7 @@ def derived(source: str, recipe: str) -> str:
 
 def _clean(value: Any) -> Any:
     if isinstance(value, dict):
-        return {str(k): _clean(v) for k, v in value.items() if k not in _IDLE}
+        return {str(k): _clean(v) for k, v in value.items() if k not in _KEYS_WITHOUT_EFFECT}
     if isinstance(value, tuple | list):
         return [_clean(v) for v in value]
     return value

@@ -44,7 +44,7 @@ def load_encoder(
             "packages_missing",
             reason=str(error),
         ) from error
-    base, variant = sources.split(name)
+    base, variant = sources.split_variant(name)
     device = "cpu" if variant else device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise EncoderError("A GPU was asked for, but torch finds none on this machine.", "no_gpu")
@@ -142,7 +142,7 @@ def _pocket(device: str) -> Encoder:
         model: Any = pocket.load(pocket.WEIGHTS)
         tokenizer = PocketTokenizer.load()
     except (OSError, SafetensorError, ValueError, RuntimeError, EOFError) as error:
-        raise building.damaged(pocket.WEIGHTS) from error
+        raise building.damaged_error(pocket.WEIGHTS) from error
     size = config["model_cfg"]["vision_cfg"]["image_size"]
     side = _side(size)
     preprocess = {"size": (side, side), **config["preprocess_cfg"]}
@@ -155,7 +155,7 @@ def _pocket(device: str) -> Encoder:
         tokenize=lambda texts: tokenizer(texts, full=False),
         count=lambda text: len(tokenizer.ids(text)),
         context_length=tokenizer.context_length,
-        embed_ids=pocket.embed_short,
+        embed_ids=pocket.embed_trimmed_texts,
     )
 
 

@@ -37,7 +37,7 @@ RECIPES = {"onnx": "onnx 1", "int8": "int8 2"}
 _OPSET = 17
 _CALIBRATION, _PROBES = 64, 16  # numbers of images
 # Smallest accepted (mean, minimum) cosine to torch's vectors on the drawn images.
-_LEAST = {"onnx": (0.9999, 0.9999), "int8": (0.97, 0.9)}
+_MIN_COSINE = {"onnx": (0.9999, 0.9999), "int8": (0.97, 0.9)}
 _LARGEST = 1_900_000_000  # bytes of weights: the limit of protobuf is 2 GiB
 
 
@@ -95,7 +95,7 @@ def tower_for(encoder: "Encoder", variant: str, cache_dir: Path | None) -> OnnxT
     folder = _folder(cache_dir)
     file = folder / f"{identity(encoder.digest, variant)}.onnx"
     with _alone(file):
-        about = _kept(file) or _make(encoder, variant, file)
+        about = _load_record(file) or _make(encoder, variant, file)
     session = _session(file)
     # The file may come from another machine: the vectors of this processor are compared.
     smallest, mean = _cosines(encoder, session, one_by_one=about["one_by_one"])
@@ -128,7 +128,7 @@ def _alone(file: Path) -> Iterator[None]:
         yield
 
 
-def _kept(file: Path) -> dict[str, Any] | None:
+def _load_record(file: Path) -> dict[str, Any] | None:
     """Return the record of a tower if its file is complete, else None."""
     try:
         about = json.loads(file.with_suffix(".json").read_text())
@@ -223,7 +223,7 @@ def _cosines(encoder: "Encoder", session: Any, *, one_by_one: bool) -> tuple[flo
 
 
 def _refuse_distance(name: str, variant: str, smallest: float, mean: float) -> None:
-    least_mean, least = _LEAST[variant]
+    least_mean, least = _MIN_COSINE[variant]
     if mean >= least_mean and smallest >= least:  # false also for NaN
         return
     raise EncoderError(

@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .decode import Item
+from .decode import ImageSource
 from .errors import PictureError, wrap_encoder_errors
 from .results import EncodedChunk
 
 if TYPE_CHECKING:
     from .encoder import Encoder
 
-Keyed = tuple[Hashable, Item | Callable[[], Item]]
+Keyed = tuple[Hashable, ImageSource | Callable[[], ImageSource]]
 CPU_BATCH, GPU_BATCH = 16, 256
 _FETCHERS = 8  # threads that only wait for a storage
 
@@ -52,24 +52,24 @@ def _batches(items: Iterator[Keyed], size: int) -> Iterator[list[Keyed]]:
         yield some
 
 
-def _fetch(item: Item | Callable[[], Item]) -> Item:
+def _fetch(item: ImageSource | Callable[[], ImageSource]) -> ImageSource:
     try:
         return item() if callable(item) else item
     except FileNotFoundError as error:
         raise PictureError("the file does not exist", "missing") from error
 
 
-class _Fetching:
+class _Fetcher:
     """Fetcher that calls the items that are functions in threads; paths and bytes are passed on."""
 
     def __init__(self, stack: contextlib.ExitStack) -> None:
         self._stack = stack
         self._pool: ThreadPoolExecutor | None = None
 
-    def __call__(self, some: list[Keyed]) -> list[tuple[Hashable, Callable[[], Item]]]:
+    def __call__(self, some: list[Keyed]) -> list[tuple[Hashable, Callable[[], ImageSource]]]:
         return [(key, self._begun(item)) for key, item in some]
 
-    def _begun(self, item: Item | Callable[[], Item]) -> Callable[[], Item]:
+    def _begun(self, item: ImageSource | Callable[[], ImageSource]) -> Callable[[], ImageSource]:
         if not callable(item):
             return lambda: item
         if self._pool is None:
@@ -79,7 +79,7 @@ class _Fetching:
 
 
 def _decoded(
-    encoder: "Encoder", some: list[tuple[Hashable, Callable[[], Item]]]
+    encoder: "Encoder", some: list[tuple[Hashable, Callable[[], ImageSource]]]
 ) -> tuple[list[Hashable], list[np.ndarray], dict[Hashable, PictureError]]:
     keys, arrays, errors = [], [], {}
     for key, fetched in some:
@@ -92,14 +92,14 @@ def _decoded(
 
 
 def _on_cpu(encoder: "Encoder", items: Iterator[Keyed], size: int, workers: int) -> Iterator[EncodedChunk]:
-    def work(some: list[tuple[Hashable, Callable[[], Item]]]) -> EncodedChunk:
+    def work(some: list[tuple[Hashable, Callable[[], ImageSource]]]) -> EncodedChunk:
         keys, arrays, errors = _decoded(encoder, some)
         if not keys:
             return EncodedChunk([], np.empty((0, encoder.dim), np.float32), errors)
         return EncodedChunk(keys, encoder.embed_pixels(np.stack(arrays)), errors)
 
     with contextlib.ExitStack() as stack:
-        fetching = _Fetching(stack)
+        fetching = _Fetcher(stack)
         batches = _batches(items, size)
         first = list(islice(batches, 2))
         if len(first) < 2 or workers == 1:  # few images, for example a search: the network may use every core
@@ -196,7 +196,7 @@ def _on_gpu(encoder: "Encoder", items: Iterator[Keyed], size: int, workers: int)
         return EncodedChunk(keys, back.numpy().copy(), errors)
 
     with contextlib.ExitStack() as stack:
-        fetching = _Fetching(stack)
+        fetching = _Fetcher(stack)
         pool = ThreadPoolExecutor(min(32, workers), thread_name_prefix="decode")
         stack.callback(pool.shutdown, wait=True, cancel_futures=True)
         step = max(1, size // max(1, 2 * workers))  # all threads decode one batch together

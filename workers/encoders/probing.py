@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from .errors import EncoderError, OtherVectorsError
+from .errors import EncoderError, VectorMismatchError
 from .probes import probe_images
 
 if TYPE_CHECKING:
     from .encoder import Encoder
 
 # Increase it when an image or a sentence changes: vectors of another version are not compared.
-VERSION = 1
+PROBE_VERSION = 1
 PICTURES, SIDE = 8, 160
 SENTENCES = ("a photo of a part", "scratches on a steel plate", "金属表面の傷", "42 mm")
 COUNT = PICTURES + len(SENTENCES)
@@ -65,7 +65,7 @@ def require_same_vectors(
     least[: -len(SENTENCES)] = LEAST.get(precision, LEAST["fp32"])
     worst = int(np.argmin(cosines - least))
     if cosines[worst] < least[worst]:
-        raise OtherVectorsError(
+        raise VectorMismatchError(
             f"The worker on {host} computes other vectors with «{name}» than those on record (cosine "
             f"{cosines[worst]:.6f}, at least {least[worst]} is needed).",
             "differs_here",

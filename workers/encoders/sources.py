@@ -62,7 +62,7 @@ class Source:
     text_model: Path | None
 
 
-def split(name: str) -> tuple[str, str]:
+def split_variant(name: str) -> tuple[str, str]:
     """Return (name without its variant, variant or "").
 
     A «+» inside a folder's name is part of the name. Raises EncoderError for an unknown variant.

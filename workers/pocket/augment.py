@@ -17,10 +17,10 @@ from workers.pocket.pictures import STATES, SUBJECTS
 SMALLEST = 0.75  # smallest crop, as a share of the side
 # A crop keeps at least this share of the damage if one of a few tries does. Otherwise the caption would be
 # untrue.
-KEPT = 0.7
-TRIES = 5
+MIN_DAMAGE_KEPT = 0.7
+CROP_TRIES = 5
 GREY, BLURRED, LIT, GRAINED = 0.2, 0.3, 0.5, 0.6  # shares of views
-ELSEWHERE = 0.3  # share of the parts that get another background
+NEW_BACKGROUND_SHARE = 0.3  # share of the parts that get another background
 SURFACE, GOOD = SUBJECTS.index("surface"), STATES.index("good")
 _LUMA = np.asarray((0.3, 0.5, 0.2), np.float32)
 
@@ -37,7 +37,7 @@ class Views:
     damage: Tensor
 
 
-def curves(rng: np.random.Generator, count: int) -> np.ndarray:
+def tone_curves(rng: np.random.Generator, count: int) -> np.ndarray:
     """Return (count, 3, 256) float32 lookup tables from a stored value to the network's normalised input.
 
     White balance, gamma, contrast and brightness are in one table per picture and channel, because a lookup
@@ -53,12 +53,12 @@ def curves(rng: np.random.Generator, count: int) -> np.ndarray:
     return (np.clip(value, 0, 1) - 0.5) / 0.25
 
 
-def _place(rng: np.random.Generator, damage: np.ndarray, window: int) -> tuple[int, int]:
+def _choose_crop(rng: np.random.Generator, damage: np.ndarray, window: int) -> tuple[int, int]:
     """Return where a crop of ``window`` cells begins: (row, column) in cells."""
     room = len(damage) - window + 1
-    enough = KEPT * float(damage.sum())
+    enough = MIN_DAMAGE_KEPT * float(damage.sum())
     top = left = 0
-    for _ in range(TRIES):
+    for _ in range(CROP_TRIES):
         top, left = (int(n) for n in rng.integers(0, room, 2))
         if damage[top : top + window, left : left + window].sum() >= enough:
             break
@@ -72,7 +72,7 @@ def _resized(taken: np.ndarray, side: int) -> Tensor:
     )
 
 
-def _elsewhere(
+def _replace_background(
     rng: np.random.Generator, drawn: Drawn, small: np.ndarray, things: np.ndarray, which: np.ndarray
 ) -> None:
     """Put some objects on the surface of another picture, in place.
@@ -111,7 +111,7 @@ def crops(rng: np.random.Generator, drawn: Drawn, picks: np.ndarray, side: int) 
     things, damaged = np.empty((count, half, half), np.uint8), np.empty((count, wide, wide), np.uint8)
     for number, pick in enumerate(picks):
         where = drawn.damage[pick]
-        row, column = _place(rng, where, wide)
+        row, column = _choose_crop(rng, where, wide)
         turns, flip = int(rng.integers(4)), slice(None, None, -1 if rng.random() < 0.5 else 1)
         for target, source, scale in (
             (taken, drawn.pictures[pick], CELL),
@@ -121,13 +121,13 @@ def crops(rng: np.random.Generator, drawn: Drawn, picks: np.ndarray, side: int) 
             top, left, reach = row * scale, column * scale, wide * scale
             target[number] = np.rot90(source[top : top + reach, left : left + reach], turns)[:, flip]
     small = _resized(taken, side).permute(0, 2, 3, 1).contiguous().numpy()
-    parts = np.flatnonzero((drawn.shown[picks, 0] != SURFACE) & (rng.random(count) < ELSEWHERE))
-    _elsewhere(rng, drawn, small, things, parts)
+    parts = np.flatnonzero((drawn.shown[picks, 0] != SURFACE) & (rng.random(count) < NEW_BACKGROUND_SHARE))
+    _replace_background(rng, drawn, small, things, parts)
     soft = np.flatnonzero(rng.random(count) < BLURRED)
     if len(soft):
         coarse = _resized(small[soft], int(side * rng.uniform(0.5, 0.9))).permute(0, 2, 3, 1).contiguous()
         small[soft] = _resized(coarse.numpy(), side).permute(0, 2, 3, 1).numpy()
-    tables, grey, lit = curves(rng, count), rng.random(count) < GREY, rng.random(count) < LIT
+    tables, grey, lit = tone_curves(rng, count), rng.random(count) < GREY, rng.random(count) < LIT
     # In units of the normalised value.
     grain = rng.uniform(0, 0.22, count) * (rng.random(count) < GRAINED)
     field = rng.standard_normal((2 * side, side, 3), dtype=np.float32)

@@ -12,20 +12,20 @@ from torch import Tensor
 from workers.pocket.augment import SURFACE, crops
 from workers.pocket.cache import Drawn
 from workers.pocket.pictures import FINISH_NAMES, HELD_OUT, STATES, SUBJECTS, TONE_NAMES, Spec, states_of
-from workers.pocket.pictures.captions import Caption, caption, is_true
+from workers.pocket.pictures.captions import Caption, caption, claims_hold
 from workers.pocket.tokenizer import PocketTokenizer
 
-BATCH, TWINS, CAPTIONS, OPPOSED = 128, 16, 64, 16
+BATCH, SECOND_VIEWS, CAPTIONED, OPPOSED = 128, 16, 64, 16
 # Parts fill less of the frame than surfaces, so their defects take longer to train.
 PARTS_SHARE = 0.74
 # The first part of training uses smaller pictures, because it is cheaper. A crop shows objects larger than a
 # whole picture of the same side does, so training on crops of 112 pixels suits whole pictures of 128 (arXiv
 # 1906.06423).
-SMALL, FULL, SMALL_SHARE = 96, 112, 0.65
+SMALL_SIDE, FULL_SIDE, SMALL_SIDE_SHARE = 96, 112, 0.65
 
 # (subjects, states) bool: pairs that training neither affirms nor denies. Without this mask the network
 # learns from every dented gear that gears are never scratched, and then misses the scratch.
-UNSPOKEN = np.asarray([[(subject, state) in HELD_OUT for state in STATES] for subject in SUBJECTS])
+HELD_OUT_MASK = np.asarray([[(subject, state) in HELD_OUT for state in STATES] for subject in SUBJECTS])
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def captions_of(rng: np.random.Generator, rows: np.ndarray) -> list[Caption]:
     The other state is one that the subject can have.
     """
     captions = []
-    for number, row in enumerate(rows[:CAPTIONS]):
+    for number, row in enumerate(rows[:CAPTIONED]):
         spec, seed = _spec(row), int(rng.integers(2**62))
         captions.append(caption(np.random.default_rng(seed), spec))
         if number < OPPOSED:
@@ -71,18 +71,18 @@ def captions_of(rng: np.random.Generator, rows: np.ndarray) -> list[Caption]:
     return captions
 
 
-def known(claims: np.ndarray, shown: np.ndarray) -> np.ndarray:
+def known_pairs(claims: np.ndarray, shown: np.ndarray) -> np.ndarray:
     """Return (p, c) bool from (c, 4) claims and (p, 4) facts.
 
     A value is False where the caption and the picture together make a held-out pair.
     """
     subject, state = claims[None, :, 0], claims[None, :, 3]
-    asks_state = (state >= 0) & UNSPOKEN[shown[:, 0][:, None], np.maximum(state, 0)]
-    asks_subject = (subject >= 0) & UNSPOKEN[np.maximum(subject, 0), shown[:, 3][:, None]]
+    asks_state = (state >= 0) & HELD_OUT_MASK[shown[:, 0][:, None], np.maximum(state, 0)]
+    asks_subject = (subject >= 0) & HELD_OUT_MASK[np.maximum(subject, 0), shown[:, 3][:, None]]
     return ~(asks_state | asks_subject)
 
 
-def _picked(rng: np.random.Generator, shown: np.ndarray) -> np.ndarray:
+def draw_indices(rng: np.random.Generator, shown: np.ndarray) -> np.ndarray:
     """Return (BATCH,) indices of different pictures in random order."""
     is_part = shown[:, 0] != SURFACE
     parts = round(PARTS_SHARE * BATCH)
@@ -98,18 +98,18 @@ def _picked(rng: np.random.Generator, shown: np.ndarray) -> np.ndarray:
 def batch_of(step: int, *, steps: int, seed: int, tokenizer: PocketTokenizer, drawn: Drawn) -> Batch:
     """Return the batch of one step; the same seed and step give the same batch."""
     rng = np.random.default_rng([seed, 2, step])
-    side = SMALL if step < SMALL_SHARE * steps else FULL
-    picks = _picked(rng, drawn.shown)
+    side = SMALL_SIDE if step < SMALL_SIDE_SHARE * steps else FULL_SIDE
+    picks = draw_indices(rng, drawn.shown)
     rows = drawn.shown[picks]
     captions = captions_of(rng, rows)
-    seen = crops(rng, drawn, np.concatenate([picks, picks[:TWINS]]), side)
+    seen = crops(rng, drawn, np.concatenate([picks, picks[:SECOND_VIEWS]]), side)
     claims = np.asarray([c.claim for c in captions], np.int64)
     return Batch(
         views=seen.pixels.contiguous(memory_format=torch.channels_last),
         damage=seen.damage,
         ids=torch.from_numpy(tokenizer([c.text for c in captions], full=False)),
-        true=torch.from_numpy(is_true(claims, rows).astype(np.float32)),
-        known=torch.from_numpy(known(claims, rows)),
+        true=torch.from_numpy(claims_hold(claims, rows).astype(np.float32)),
+        known=torch.from_numpy(known_pairs(claims, rows)),
         facts=torch.from_numpy(rows),
         claims=torch.from_numpy(claims),
     )

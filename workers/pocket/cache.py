@@ -9,9 +9,9 @@ from typing import Literal
 
 import numpy as np
 
-from workers.pocket.pictures import TRAINING, choose, draw_known
+from workers.pocket.pictures import TRAINING, choose, draw_with_masks
 from workers.pocket.pictures.captions import facts
-from workers.pocket.pictures.maker import maker_digest
+from workers.pocket.pictures.maker import generator_digest
 
 SIDE = 160
 CELL = 4  # side of a damage cell, pixels
@@ -44,7 +44,7 @@ def _files(folder: Path, count: int, mode: Literal["r", "r+", "w+"]) -> dict[str
     }
 
 
-def _small(field: np.ndarray, by: int) -> np.ndarray:
+def _block_mean(field: np.ndarray, by: int) -> np.ndarray:
     """Return (s / by, s / by) uint8 block means of an (s, s) field in 0..1."""
     side = len(field) // by
     return (field.reshape(side, by, side, by).mean((1, 3)) * 255).astype(np.uint8)
@@ -56,10 +56,10 @@ def _draw_chunk(job: tuple[str, int, int, int]) -> tuple[int, list[tuple[int, in
     shown = []
     for index in range(chunk * _CHUNK, min(count, (chunk + 1) * _CHUNK)):
         spec = choose(np.random.default_rng([seed, index]))
-        drawing = draw_known(spec, SIDE, TRAINING)
+        drawing = draw_with_masks(spec, SIDE, TRAINING)
         files["pictures"][index] = drawing.picture
-        files["things"][index] = _small(drawing.thing, 2)
-        files["damage"][index] = _small(drawing.damage, CELL)
+        files["things"][index] = _block_mean(drawing.thing, 2)
+        files["damage"][index] = _block_mean(drawing.damage, CELL)
         shown.append(facts(spec))
     for file in files.values():
         file.flush()
@@ -80,7 +80,7 @@ def training_pictures(
     count, seed or picture generator is drawn again.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    identity = {"count": count, "seed": seed, "maker": maker_digest(), "shapes": repr(_SHAPES)}
+    identity = {"count": count, "seed": seed, "maker": generator_digest(), "shapes": repr(_SHAPES)}
     record = folder / "cache.json"
     finished: dict[str, list] = {}
     if record.exists():

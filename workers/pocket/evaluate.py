@@ -83,11 +83,11 @@ CLASSES = {
         "scratches": "傷",
     },
 }
-STEEL = {"en": "steel surface", "ja": "鋼板"}
+PHOTO_SUBJECT = {"en": "steel surface", "ja": "鋼板"}
 DRAWS = 5  # random draws of the labelled images in each probe
 
 
-def part_pictures(
+def draw_part_pictures(
     per_label: int, seed: int, *, held_out: bool, conditions: Conditions
 ) -> tuple[list[Image.Image], list[Spec]]:
     """Return ``per_label`` pictures of parts in every candidate state, and their specifications.
@@ -104,9 +104,11 @@ def part_pictures(
     return [Image.fromarray(draw(spec, SIDE, conditions)) for spec in specs], specs
 
 
-def unseen_pictures(per_label: int = PER_LABEL, seed: int = SEED) -> tuple[list[Image.Image], list[Spec]]:
+def draw_unseen_pictures(
+    per_label: int = PER_LABEL, seed: int = SEED
+) -> tuple[list[Image.Image], list[Spec]]:
     """Draw the pictures for figure (a): pairs that training never draws, under unseen conditions."""
-    return part_pictures(per_label, seed, held_out=True, conditions=UNSEEN)
+    return draw_part_pictures(per_label, seed, held_out=True, conditions=UNSEEN)
 
 
 def choosing_figures(weights: Path, per_label: int = PER_LABEL) -> dict[str, float]:
@@ -119,7 +121,9 @@ def choosing_figures(weights: Path, per_label: int = PER_LABEL) -> dict[str, flo
     encoder = dataclasses.replace(load_encoder("pocket", device="cpu"), model=model.load(weights))
     measured = {}
     for held_out, conditions in itertools.product((False, True), (TRAINING, UNSEEN)):
-        pictures, specs = part_pictures(per_label, CHOOSING_SEED, held_out=held_out, conditions=conditions)
+        pictures, specs = draw_part_pictures(
+            per_label, CHOOSING_SEED, held_out=held_out, conditions=conditions
+        )
         vectors = encoder.encode_images(pictures).vectors
         pairs = "held_out" if held_out else "drawn"
         for language in ("en", "ja"):
@@ -128,7 +132,7 @@ def choosing_figures(weights: Path, per_label: int = PER_LABEL) -> dict[str, flo
     return measured
 
 
-def directions(encoder: Encoder, thing: str, flaws: Sequence[str], language: str) -> np.ndarray:
+def class_embeddings_of(encoder: Encoder, thing: str, flaws: Sequence[str], language: str) -> np.ndarray:
     """Return the (k, d) unit class embedding of each flaw on a thing, the mean over the templates."""
     rows = []
     for flaw in flaws:
@@ -141,7 +145,7 @@ def zero_shot(encoder: Encoder, vectors: np.ndarray, specs: Sequence[Spec], lang
     """Return the share of pictures whose true state is the nearest of the eight candidates."""
     flaws = [FLAWS[language][state] for state in CANDIDATES]
     texts = {
-        subject: directions(encoder, PARTS[language][subject], flaws, language)
+        subject: class_embeddings_of(encoder, PARTS[language][subject], flaws, language)
         for subject in {spec.subject for spec in specs}
     }
     right = [
@@ -198,7 +202,7 @@ def photographs_zero_shot(encoder: Encoder, vectors: np.ndarray, labels: np.ndar
     """Return the share of photographs whose true class is the nearest of all classes."""
     names = sorted(set(labels))
     flaws = [CLASSES[language].get(name, name.replace("_", " ")) for name in names]
-    texts = directions(encoder, STEEL[language], flaws, language)
+    texts = class_embeddings_of(encoder, PHOTO_SUBJECT[language], flaws, language)
     return float(np.mean(np.asarray(names)[(vectors @ texts.T).argmax(1)] == labels))
 
 
@@ -222,7 +226,7 @@ def figures(photos: Path | None) -> dict[str, Any]:
 
     encoder = load_encoder("pocket", device="cpu")
     control = untrained(encoder)
-    pictures, specs = unseen_pictures()
+    pictures, specs = draw_unseen_pictures()
     result: dict[str, Any] = {
         "digest": encoder.digest,
         "megabytes": WEIGHTS.stat().st_size / 1e6,

@@ -36,7 +36,7 @@ def build(seed: int | None = None) -> "nn.Module":
     return open_clip.CustomTextCLIP(**cfg)
 
 
-def embed_short(model: Any, ids: "Tensor") -> "Tensor":
+def embed_trimmed_texts(model: Any, ids: "Tensor") -> "Tensor":
     """Return (n, d) text features of (n, t) token ids, with t at most the context length.
 
     The cost grows with t, not with the context length. Attention is causal and the feature is read at the end

@@ -23,21 +23,21 @@ from torch.nn import functional as F
 
 from workers.pocket import model as pocket
 from workers.pocket.augment import GOOD
-from workers.pocket.batches import UNSPOKEN, Batch
+from workers.pocket.batches import HELD_OUT_MASK, Batch
 from workers.pocket.pictures import FINISH_NAMES, STATES, SUBJECTS, TONE_NAMES
-from workers.pocket.pictures.faults import BUILT
+from workers.pocket.pictures.faults import BUILT_IN
 
 FACTS = (len(SUBJECTS), len(FINISH_NAMES), len(TONE_NAMES), len(STATES))
 FACT_WEIGHTS = (0.15, 0.2, 0.1, 1.0)
-OF_CAPTIONS = 0.25  # weight of the facts of captions beside those of pictures
-WHERE, INSTANCE = 0.6, 0.3
+CAPTION_FACTS_WEIGHT = 0.25  # weight of the facts of captions beside those of pictures
+DAMAGE_MAP_WEIGHT, INSTANCE_WEIGHT = 0.6, 0.3
 # A cell is damaged above the first share and sound below the second. Cells between them have no loss.
-PLAIN, NOTHING = (0.25, 0.04)
+DAMAGED_ABOVE, SOUND_BELOW = (0.25, 0.04)
 # The picture generator does not know the place of damage that is built in or printed.
-NO_PLACE = tuple(sorted(STATES.index(name) for name in (*BUILT, "misprint")))
+STATES_WITHOUT_PLACE = tuple(sorted(STATES.index(name) for name in (*BUILT_IN, "misprint")))
 
 
-class Sight(nn.Module):
+class ImageTowerWithMaps(nn.Module):
     """The image tower with two intermediate maps: returns (n, d) features and two (n, c, h, w) maps."""
 
     def __init__(self, visual: Any) -> None:
@@ -49,7 +49,7 @@ class Sight(nn.Module):
         return self.head(self.trunk.pool(seen)), seen[-2], seen[-1]
 
 
-class Helpers(nn.Module):
+class AuxiliaryLosses(nn.Module):
     """The parameters of the helper losses, which only training needs."""
 
     def __init__(self, dim: int, fine: int = 128, coarse: int = 256) -> None:
@@ -57,8 +57,8 @@ class Helpers(nn.Module):
         self.prototypes = nn.ParameterList(nn.Parameter(torch.randn(count, dim)) for count in FACTS)
         self.log_scale = nn.Parameter(torch.full((len(FACTS),), 2.5))
         self.instance = nn.Linear(dim, 128)
-        self.places = nn.ModuleList(nn.Conv2d(width, len(STATES), 1) for width in (fine, coarse))
-        self.register_buffer("unspoken", torch.from_numpy(UNSPOKEN), persistent=False)
+        self.damage_heads = nn.ModuleList(nn.Conv2d(width, len(STATES), 1) for width in (fine, coarse))
+        self.register_buffer("unspoken", torch.from_numpy(HELD_OUT_MASK), persistent=False)
 
     def facts(self, vectors: Tensor, column: int) -> Tensor:
         """Return (n, k) logits of the values of one fact for (n, d) unit vectors."""
@@ -87,7 +87,7 @@ def _state_logits(logits: Tensor, subjects: Tensor, helpers: Any) -> Tensor:
     return logits.masked_fill(hidden.reshape(*hidden.shape, *[1] * (logits.ndim - 2)), -1e4)
 
 
-def _facts(helpers: Any, vectors: Tensor, facts: Tensor) -> tuple[Tensor, Tensor]:
+def fact_loss(helpers: Any, vectors: Tensor, facts: Tensor) -> tuple[Tensor, Tensor]:
     """Return the weighted cross-entropy of the stated facts (>= 0) and the share of correct states."""
     total, right = torch.zeros((), device=vectors.device), torch.zeros((), device=vectors.device)
     for column, weight in enumerate(FACT_WEIGHTS):
@@ -104,18 +104,21 @@ def _facts(helpers: Any, vectors: Tensor, facts: Tensor) -> tuple[Tensor, Tensor
     return total, right
 
 
-def _where(helpers: Any, maps: list[Tensor], damage: Tensor, facts: Tensor) -> Tensor:
+def damage_map_loss(helpers: Any, maps: list[Tensor], damage: Tensor, facts: Tensor) -> Tensor:
     """Return the cross-entropy of the state in each cell.
 
     Damaged and sound cells have the same total weight.
     """
     states, subjects = facts[:, 3], facts[:, 0]
-    has_place = ~torch.isin(states, torch.tensor(NO_PLACE, device=states.device))
+    has_place = ~torch.isin(states, torch.tensor(STATES_WITHOUT_PLACE, device=states.device))
     total = torch.zeros((), device=damage.device)
     for head, seen in zip(helpers.places, maps, strict=True):
         logits = _state_logits(head(seen.float()), subjects, helpers)
         much = F.adaptive_max_pool2d(damage, seen.shape[-2:])[:, 0]
-        hit, sound = (much > PLAIN) & has_place[:, None, None], (much < NOTHING) & has_place[:, None, None]
+        hit, sound = (
+            (much > DAMAGED_ABOVE) & has_place[:, None, None],
+            (much < SOUND_BELOW) & has_place[:, None, None],
+        )
         answer = torch.where(hit, states[:, None, None], GOOD)
         losses = F.cross_entropy(logits, answer, reduction="none")
         for cells in (hit, sound):
@@ -123,25 +126,31 @@ def _where(helpers: Any, maps: list[Tensor], damage: Tensor, facts: Tensor) -> T
     return total
 
 
-def loss_of(network: Any, helpers: Any, batch: Batch, sight: Any = None) -> tuple[Tensor, dict[str, Tensor]]:
+def loss_of(
+    network: Any, helpers: Any, batch: Batch, image_tower: Any = None
+) -> tuple[Tensor, dict[str, Tensor]]:
     """Return the loss of one batch, and its parts for the log.
 
     ``sight`` is the compiled image tower, if there is one.
     """
     device = batch.views.device
     with torch.autocast(device.type, dtype=torch.bfloat16):
-        features, fine, coarse = (Sight(network.visual) if sight is None else sight)(batch.views)
-        words = pocket.embed_short(network, batch.ids)
+        features, fine, coarse = (ImageTowerWithMaps(network.visual) if image_tower is None else image_tower)(
+            batch.views
+        )
+        words = pocket.embed_trimmed_texts(network, batch.ids)
     features, words = features.float(), words.float()
-    count, twins = len(batch.facts), len(batch.views) - len(batch.facts)
+    count, second_views = len(batch.facts), len(batch.views) - len(batch.facts)
     images, texts = F.normalize(features[:count], dim=-1), F.normalize(words, dim=-1)
     match = contrastive(images, texts, network.logit_scale.exp(), batch.true, batch.known)
-    facts, right = _facts(helpers, images, batch.facts)
-    stated, _right = _facts(helpers, texts, batch.claims)
-    where = _where(helpers, [fine, coarse], batch.damage, torch.cat([batch.facts, batch.facts[:twins]]))
+    facts, right = fact_loss(helpers, images, batch.facts)
+    stated, _right = fact_loss(helpers, texts, batch.claims)
+    where = damage_map_loss(
+        helpers, [fine, coarse], batch.damage, torch.cat([batch.facts, batch.facts[:second_views]])
+    )
     views = F.normalize(helpers.instance(features), dim=-1)
     likeness = views[count:] @ views[:count].T / 0.15
-    same = F.cross_entropy(likeness, torch.arange(twins, device=device))
+    same = F.cross_entropy(likeness, torch.arange(second_views, device=device))
     parts = {"match": match, "facts": facts, "said": stated, "where": where, "twins": same, "state": right}
-    loss = match + facts + OF_CAPTIONS * stated + WHERE * where + INSTANCE * same
+    loss = match + facts + CAPTION_FACTS_WEIGHT * stated + DAMAGE_MAP_WEIGHT * where + INSTANCE_WEIGHT * same
     return loss, {name: value.detach() for name, value in parts.items()}

@@ -159,7 +159,7 @@ SHIFTS = (
 
 
 @dataclass(frozen=True)
-class _Shot:
+class _PlannedPicture:
     index: int
     label: str
     line: str
@@ -180,31 +180,31 @@ def counts(total: int) -> dict[str, int]:
     return numbers
 
 
-def _plan(count: int, seed: int) -> list[_Shot]:
+def _plan(count: int, seed: int) -> list[_PlannedPicture]:
     rng = np.random.default_rng([seed, 3])
     labels = [name for name, number in counts(count).items() for _ in range(number)]
-    shots = []
+    plan = []
     for index, at in enumerate(rng.permutation(len(labels))):
-        own = np.random.default_rng([seed, 4, index])
-        line = LINES[int(own.choice(len(LINES), p=[line.share for line in LINES]))]
+        rng_of_picture = np.random.default_rng([seed, 4, index])
+        line = LINES[int(rng_of_picture.choice(len(LINES), p=[line.share for line in LINES]))]
         names, weights = zip(*line.cameras, strict=True)
-        camera = str(own.choice(names, p=weights))
-        shift, _, light = SHIFTS[int(own.choice(len(SHIFTS), p=[share for _, share, _ in SHIFTS]))]
+        camera = str(rng_of_picture.choice(names, p=weights))
+        shift, _, light = SHIFTS[int(rng_of_picture.choice(len(SHIFTS), p=[share for _, share, _ in SHIFTS]))]
         low, high = CAMERAS[camera].exposure
         spec = Spec(
-            subject=str(own.choice(line.subjects)),
-            finish=str(own.choice(line.finishes)),
-            tone=str(own.choice(line.tones)),
+            subject=str(rng_of_picture.choice(line.subjects)),
+            finish=str(rng_of_picture.choice(line.finishes)),
+            tone=str(rng_of_picture.choice(line.tones)),
             state=labels[at],
-            severity=float(own.uniform(0.75, 1.0)),
-            seed=int(own.integers(2**62)),
+            severity=float(rng_of_picture.uniform(0.75, 1.0)),
+            seed=int(rng_of_picture.integers(2**62)),
         )
         conditions = replace(CAMERAS[camera], exposure=(low * light, high * light))
-        shots.append(_Shot(index, labels[at], line.name, camera, shift, spec, conditions))
-    return shots
+        plan.append(_PlannedPicture(index, labels[at], line.name, camera, shift, spec, conditions))
+    return plan
 
 
-def _take(job: tuple[Path, list[_Shot]]) -> int:
+def _draw_pictures(job: tuple[Path, list[_PlannedPicture]]) -> int:
     folder, shots = job
     for shot in shots:
         image = Image.fromarray(draw(shot.spec, SIDE, shot.conditions))
@@ -214,7 +214,7 @@ def _take(job: tuple[Path, list[_Shot]]) -> int:
     return len(shots)
 
 
-def _run(jobs: list[tuple[Path, list[_Shot]]]) -> Iterator[int]:
+def _run(jobs: list[tuple[Path, list[_PlannedPicture]]]) -> Iterator[int]:
     """Draw all jobs and yield the number of pictures of each, in two processes where that is possible.
 
     A daemonic worker may not have child processes, and child processes cannot import a script that is read
@@ -225,14 +225,14 @@ def _run(jobs: list[tuple[Path, list[_Shot]]]) -> Iterator[int]:
     if len(jobs) > 1 and not multiprocessing.current_process().daemon:
         try:
             with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
-                for taken in pool.map(_take, jobs):
+                for drawn in pool.map(_draw_pictures, jobs):
                     done += 1
-                    yield taken
+                    yield drawn
             return
         except BrokenProcessPool:
             pass
     for job in jobs[done:]:
-        yield _take(job)
+        yield _draw_pictures(job)
 
 
 def make_sample(
@@ -266,7 +266,7 @@ def make_sample(
     _write_tables(folder, shots)
 
 
-def _write_tables(folder: Path, shots: Iterable[_Shot]) -> None:
+def _write_tables(folder: Path, shots: Iterable[_PlannedPicture]) -> None:
     with (folder / PICTURES / "metadata.csv").open("w", newline="", encoding="utf-8") as stream:
         table = csv.writer(stream)
         table.writerow(("file", "line", "camera", "shift"))

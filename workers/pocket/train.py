@@ -24,9 +24,9 @@ import torch
 from torch import Tensor, nn
 
 from workers.pocket import model as pocket
-from workers.pocket.batches import SMALL, prefetched
+from workers.pocket.batches import SMALL_SIDE, prefetched
 from workers.pocket.cache import training_pictures
-from workers.pocket.objective import Helpers, Sight, loss_of
+from workers.pocket.objective import AuxiliaryLosses, ImageTowerWithMaps, loss_of
 from workers.pocket.pictures import choose
 from workers.pocket.pictures.captions import caption
 from workers.pocket.tokenizer import FILE as TOKENIZER_FILE
@@ -34,8 +34,8 @@ from workers.pocket.tokenizer import PocketTokenizer
 
 PICTURES, STEPS, SEED = 80_000, 10_000, 20261125
 PEAK_RATE, WEIGHT_DECAY, WARM_UP, DECAY_SHARE = 1.5e-3, 0.04, 200, 0.4
-AVERAGE = 0.998
-HIGHEST_SCALE = 60.0
+AVERAGE_DECAY = 0.998
+MAX_LOGIT_SCALE = 60.0
 
 
 def corpus(seed: int, count: int = 40_000) -> list[str]:
@@ -57,19 +57,19 @@ def _compiled(network: Any) -> Any:
 
     Without a compiler the numbers are the same, but training is slower.
     """
-    sight = Sight(network.visual)
+    sight = ImageTowerWithMaps(network.visual)
     try:
         fused = torch.compile(sight, dynamic=False)
         device = network.logit_scale.device
         with torch.no_grad(), torch.autocast(device.type, dtype=torch.bfloat16):
-            fused(torch.zeros(2, 3, SMALL, SMALL, device=device))
+            fused(torch.zeros(2, 3, SMALL_SIDE, SMALL_SIDE, device=device))
         return fused
     except Exception as error:  # the compiler raises whatever its backend does
         print(f"not compiled ({type(error).__name__}): training goes on, about half as fast", flush=True)
         return sight
 
 
-class _Kept:
+class _Checkpoint:
     """The stored state of a run, from which an interrupted run resumes."""
 
     def __init__(self, folder: Path, plan: dict[str, int]) -> None:
@@ -121,12 +121,12 @@ def train(*, folder: Path, steps: int, pictures: int, seed: int, threads: int, o
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network: Any = pocket.build(seed)
     network.to(device, memory_format=torch.channels_last)
-    helpers = Helpers(512).to(device)
+    helpers = AuxiliaryLosses(512).to(device)
     average = {n: v.detach().clone() for n, v in network.state_dict().items() if v.is_floating_point()}
-    everything = [*network.named_parameters(), *helpers.named_parameters()]
-    optimiser = _optimiser(everything)
+    named_parameters = [*network.named_parameters(), *helpers.named_parameters()]
+    optimiser = _optimiser(named_parameters)
     parts: dict[str, Any] = {"network": network, "helpers": helpers, "optimiser": optimiser}
-    kept = _Kept(folder, {"seed": seed, "steps": steps, "pictures": pictures})
+    kept = _Checkpoint(folder, {"seed": seed, "steps": steps, "pictures": pictures})
     first, before = kept.load(parts)
     average = before or average
     sight = _compiled(network)
@@ -140,11 +140,11 @@ def train(*, folder: Path, steps: int, pictures: int, seed: int, threads: int, o
         loss, loss_parts = loss_of(network, helpers, batch.to(device), sight)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_([p for _, p in everything], 2.0)
+        nn.utils.clip_grad_norm_([p for _, p in named_parameters], 2.0)
         optimiser.step()
         with torch.no_grad():
-            network.logit_scale.clamp_(0, float(np.log(HIGHEST_SCALE)))
-            share = 1 - min(AVERAGE, (step + 1) / (step + 10))
+            network.logit_scale.clamp_(0, float(np.log(MAX_LOGIT_SCALE)))
+            share = 1 - min(AVERAGE_DECAY, (step + 1) / (step + 10))
             torch._foreach_lerp_(list(average.values()), list(live.values()), share)
         if step % 25 == 0:
             pace = (time.monotonic() - started) / (step - first + 1)

@@ -15,7 +15,7 @@ from mekiki.config import disk
 from mekiki.datasets.models import Dataset
 from mekiki.datasets.selectors import image_count
 from mekiki.jobs.models import Job
-from mekiki.jobs.services import CancelledError, LostClaimError, WorkerStopsError
+from mekiki.jobs.services import CancelledError, LostClaimError, WorkerStoppingError
 from mekiki.labeling.selectors import active_labels, current_prompt_set
 from mekiki.learning import models
 from mekiki.learning.selectors import champion, unreadable_by
@@ -30,7 +30,7 @@ from mekiki.learning.services import (
 )
 from workers import embeddings
 from workers.embeddings import Mirror
-from workers.encoders import Encoder, EncoderError, OtherVectorsError
+from workers.encoders import Encoder, EncoderError, VectorMismatchError
 from workers.errors import StageError
 from workers.heads.log import silent
 from workers.heads.scoring import Scores
@@ -60,15 +60,15 @@ def run(job: Job, report: Report) -> dict[str, Any]:
             _prepare(change, job, report)
         begin_platform_switch(change=change, job=job)
         if change.state in {S.SWITCHING, S.TAKING_BACK}:
-            return _move(change, job, report)
+            return _switch(change, job, report)
         return {"state": change.state, "encoder": change.to_name}
-    except (LostClaimError, WorkerStopsError, OperationalError, InterfaceError, OtherVectorsError):
+    except (LostClaimError, WorkerStoppingError, OperationalError, InterfaceError, VectorMismatchError):
         raise  # another worker continues, or this one later
     except CancelledError:
         record_step_failure(change=change, code="cancelled", error="")
         raise
     except Exception as error:
-        if disk.no_room(error):
+        if disk.disk_problem_of(error):
             raise  # the job waits for room, then continues
         sentence, _retry = explain(error)
         code = str(getattr(error, "code", None) or type(error).__name__)
@@ -181,7 +181,7 @@ def _old_setting(
     return HeadInputs.of(change.dataset, encoder, row, new.labels, new.prompt_set), mirror
 
 
-def _move(change: models.EncoderChange, job: Job, report: Report) -> dict[str, Any]:
+def _switch(change: models.EncoderChange, job: Job, report: Report) -> dict[str, Any]:
     """Embed new images, make the head for today's labels and prompts, store its predictions, switch."""
     dataset, back = change.dataset, change.state == S.TAKING_BACK
     name = change.from_name if back else change.to_name

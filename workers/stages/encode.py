@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from mekiki.config import disk
 from mekiki.datasets.models import Dataset, Image
-from mekiki.datasets.storage import open_shown, shown_path
+from mekiki.datasets.storage import open_picture, picture_path
 from mekiki.jobs import broker
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
 from mekiki.jobs.services import enqueue, forget_deaths
@@ -30,7 +30,7 @@ from mekiki.learning import models
 from mekiki.learning.selectors import embedded_count, encoding_problems
 from workers.encoders import EncodedChunk, Encoder, EncoderError
 from workers.runner import Report
-from workers.steps.encoders import encoder_for, missing
+from workers.steps.encoders import encoder_for, images_without_embedding
 from workers.steps.sharing import CHUNK, Chunk, ChunkQueue, StoringThread
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ HELPERS = 8  # number of workers asked for help at the start
 HELP_FOR = 60.0
 ASK_EVERY = 15.0  # seconds between two further requests for one more helper
 COUNT_EVERY = 1.0  # seconds between two counts of the embeddings that all workers have stored
-SAY_EVERY = 20.0  # seconds between two signs of life on the connection that locks the chunks
+KEEPALIVE_INTERVAL = 20.0  # seconds between two signs of life on the connection that locks the chunks
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def help_with(job_id: str, encoder_id: int) -> int:
     # Preparing another encoder also embeds by this stage.
     kinds = [Kind.ENCODE, Kind.CHANGE_ENCODER]
     job = Job.objects.select_related("dataset").filter(pk=job_id, kind__in=kinds).first()
-    if job is None or job.dataset is None or not _wanted(job_id) or disk.shortage():
+    if job is None or job.dataset is None or not _help_is_needed(job_id) or disk.shortage():
         return 0
     try:
         encoder, row = encoder_for(job.dataset, job.payload.get("encoder") or "")
@@ -109,12 +109,12 @@ def help_with(job_id: str, encoder_id: int) -> int:
             chunks,
             thread,
             lambda step: None,
-            wanted=lambda: time.monotonic() < until and _wanted(job_id),
+            wanted=lambda: time.monotonic() < until and _help_is_needed(job_id),
         )
     return chunks.embedded
 
 
-def _wanted(job_id: str) -> bool:
+def _help_is_needed(job_id: str) -> bool:
     """Return whether the job still needs help and no other job waits for an idle worker."""
     active = Job.objects.filter(pk=job_id, state__in=ACTIVE_STATES, cancel_requested=False).exists()
     return active and not Job.objects.filter(state=State.QUEUED).exists()
@@ -139,7 +139,7 @@ def _embed_chunks(
     It ends after a chunk with which a worker died: the images of that chunk are embedded one at a time, with
     no other image in progress. `passed()` is called when that chunk is done.
     """
-    under_way: dict[int, _Chunk] = {}  # by image id
+    under_way: dict[int, _ChunkInProgress] = {}  # by image id
     storing: deque[Future[Any]] = deque()
     reported_at, any_done = time.monotonic(), False
     suspect: Chunk | None = None
@@ -153,10 +153,10 @@ def _embed_chunks(
                 suspect = claimed
                 return
             ahead = thread.do(chunks.claim, take_from_hung=take_from_hung)
-            chunk = _Chunk(claimed)
+            chunk = _ChunkInProgress(claimed)
             under_way.update((image.pk, chunk) for image in claimed.images)
             for image in claimed.images:
-                yield image.pk, shown_path(image) or partial(_fetched, image)
+                yield image.pk, picture_path(image) or partial(_read_display_file, image)
 
     stream = cast("Generator[EncodedChunk, None, None]", encoder.encode_stream(images()))
     with closing(stream):
@@ -176,7 +176,7 @@ def _embed_chunks(
                 while storing and (len(storing) > 2 or storing[0].done()):
                     storing.popleft().result()
             tick(sum(chunk.done() for chunk in {id(chunk): chunk for chunk in under_way.values()}.values()))
-            if time.monotonic() - reported_at > SAY_EVERY:
+            if time.monotonic() - reported_at > KEEPALIVE_INTERVAL:
                 reported_at = time.monotonic()
                 thread.do(chunks.alive)
     for stored in storing:
@@ -194,7 +194,7 @@ def _embed_one_by_one(
     logger.warning("A worker died with chunk %s in its hands; its images are embedded singly.", chunk.number)
     for image in chunk.images:
         thread.do(chunks.begin_alone, chunk, image.pk).result()
-        item = shown_path(image) or partial(_fetched, image)
+        item = picture_path(image) or partial(_read_display_file, image)
         for part in encoder.encode_stream([(image.pk, item)]):
             problems = {pk: str(error) for pk, error in part.errors.items()}
             thread.do(chunks.store_one, chunk, part.keys, part.vectors, problems).result()
@@ -203,7 +203,7 @@ def _embed_one_by_one(
 
 
 @dataclass
-class _Chunk:
+class _ChunkInProgress:
     """A claimed chunk while it is computed."""
 
     claimed: Chunk
@@ -218,12 +218,12 @@ class _Chunk:
         return len(self.claimed.images) - self.left
 
 
-def _fetched(image: Image) -> bytes:
+def _read_display_file(image: Image) -> bytes:
     """Return the displayed file of an image from a storage without local paths.
 
     Raises FileNotFoundError if it is not there.
     """
-    with open_shown(image) as file:
+    with open_picture(image) as file:
         return file.read()
 
 
@@ -233,7 +233,7 @@ class _Progress:
     def __init__(self, job: Job, dataset: Dataset, row: models.Encoder, report: Report) -> None:
         self._job, self._dataset, self._row, self._report = job, dataset, row, report
         self._begun = self._now = self._count()
-        self._total = missing(dataset, row).count()
+        self._total = images_without_embedding(dataset, row).count()
         self._done = 0
         self._counted = time.monotonic()
         self._asked = self._counted
@@ -241,7 +241,7 @@ class _Progress:
         for _number in range(HELPERS if self._total >= HELP_FROM else 0):
             self._ask_for_help()
 
-    def tick(self, in_hand: int) -> None:
+    def tick(self, computed_not_stored: int) -> None:
         """Report the progress. `in_hand` is the number of images computed here and not stored yet.
 
         Raises the exceptions of Report, which must stop the stage.
@@ -250,7 +250,7 @@ class _Progress:
         if now - self._counted >= COUNT_EVERY:
             self._counted, self._now = now, self._count()
         stored = sum(self._now) - sum(self._begun)
-        self._done = max(self._done, stored, min(stored + in_hand, self._total))
+        self._done = max(self._done, stored, min(stored + computed_not_stored, self._total))
         self._total = max(self._total, self._done)
         self._report(done=self._done, total=self._total)
         if now - self._asked >= ASK_EVERY and self._total - self._done >= HELP_FROM:

@@ -5,7 +5,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy
 
 from mekiki.datasets.models import ImportBatch
-from mekiki.datasets.services import hand_of, run_import
+from mekiki.datasets.services import examined_files_of, run_import
 from mekiki.jobs.models import Job
 from mekiki.jobs.services import forget_deaths
 from workers.errors import StageError
@@ -20,7 +20,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
             gettext_lazy("This import was cancelled in the meantime. Images it had stored are kept.")
         )
     report(stage="storing images", unit="files")
-    hand = hand_of(batch)
+    hand = examined_files_of(batch)
     if hand.just_set_aside:
         forget_deaths(job)
     batch = run_import(

@@ -14,7 +14,7 @@ from mekiki.learning.search.keeper import BuildError, NoKeeperError
 from workers.errors import StageError
 from workers.runner import Report
 
-NOBODY_BUILDS = gettext_lazy(
+NO_BUILDER = gettext_lazy(
     "No process builds search indexes. Search works without the index but is slower. Start “mekiki "
     "up” with the connection of the database's owner (DATABASE_OWNER_URL, "
     "docs/how-to/database-roles.md), then start this job again."
@@ -34,7 +34,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     try:
         built = index.build(encoder, report=lambda done, total: report(done=done, total=total))
     except NoKeeperError:
-        raise StageError(NOBODY_BUILDS) from None
+        raise StageError(NO_BUILDER) from None
     except BuildError as error:
         raise StageError(NOT_BUILT, {"why": str(error)}) from None
     return {"built": built, "encoder": encoder.name}

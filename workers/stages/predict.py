@@ -29,7 +29,7 @@ from workers.heads.serial import load_head
 from workers.locks import learning_lock
 from workers.runner import Report
 from workers.steps.after_scoring import ScoredHead, record_scores
-from workers.steps.encoders import read_by_the_candidate, schema_of, serving_encoder
+from workers.steps.encoders import record_long_prompts_of_candidate, schema_of, serving_encoder
 from workers.steps.predictions import score_images
 from workers.steps.training import HeadInputs, zero_shot_head
 
@@ -67,7 +67,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
             and set(before.label_ids) == {label.pk for label in labels}
         )
         if "head" in job.payload:
-            head, reason = _by_hand(job, row, prompt_set)
+            head, reason = _chosen_head(job, row, prompt_set)
             kept = True
         elif before is not None and (is_trained or kept):
             head = models.Head.objects.get(pk=before.pk)
@@ -87,7 +87,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
             report,
             promotion=None if in_use else partial(promote, head=head, reason=reason, user=user),
         )
-        read_by_the_candidate(dataset, labels, prompt_set)
+        record_long_prompts_of_candidate(dataset, labels, prompt_set)
     stale = (head.prompt_set_id, head.label_ids) != (prompt_set.pk, [label.pk for label in labels])
     if kept:
         pass
@@ -104,7 +104,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     }
 
 
-def _by_hand(job: Job, row: models.Encoder, prompt_set: PromptSet) -> tuple[models.Head, dict[str, Any]]:
+def _chosen_head(job: Job, row: models.Encoder, prompt_set: PromptSet) -> tuple[models.Head, dict[str, Any]]:
     """Return the head that an admin chose, and the reason to record.
 
     Raises StageError if the head cannot be used (any more).

@@ -12,7 +12,7 @@ from mekiki.datasets.left_out import KILLS_WORKER, ORIGINAL_LOST
 from mekiki.datasets.models import Dataset, Image, PixelWindow
 from mekiki.datasets.problems import ProblemError
 from mekiki.datasets.selectors import images_to_rebuild
-from mekiki.datasets.services import rebuild_picture, set_estimate
+from mekiki.datasets.services import rebuild_picture, reestimate_window
 from mekiki.datasets.storage import open_original
 from mekiki.jobs.in_hand import Hand
 from mekiki.jobs.models import Job, Kind
@@ -21,13 +21,13 @@ from mekiki.learning import models
 from mekiki.learning.services import delete_derived_data
 from workers.errors import StageError
 from workers.runner import Report
-from workers.steps.sharing import CHUNK, no_embedding_of
+from workers.steps.sharing import CHUNK, block_embedding_of_chunk
 
 logger = logging.getLogger(__name__)
 
 IMAGES_FOR_ESTIMATE = 64
 # Maximum number of images that the job's entry in the list of activity names. The number of others is given.
-NAMED = 50
+MAX_LISTED_IMAGES = 50
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     ids = list(images.values_list("pk", flat=True))
     for number, some in groupby(ids, key=lambda pk: pk // CHUNK):
         chunk = list(some)
-        with no_embedding_of(number, encoders, report):
+        with block_embedding_of_chunk(number, encoders, report):
             made = []
             for image in Image.objects.filter(pk__in=chunk).select_related("window").order_by("pk"):
                 done += 1
@@ -81,7 +81,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     hand.close()
     if done:
         enqueue(kind=Kind.ENCODE, dataset=dataset, user=job.created_by)
-    named = [{"image": pk, **why} for pk, why in list(left_out.items())[:NAMED]]
+    named = [{"image": pk, **why} for pk, why in list(left_out.items())[:MAX_LISTED_IMAGES]]
     return {"rebuilt": done - len(left_out), "unreadable": len(left_out), "left_out": named}
 
 
@@ -95,7 +95,7 @@ def _estimate(window: PixelWindow, job: Job, report: Report) -> None:
     ids = list(window.images.order_by("pk").values_list("pk", flat=True))
     chosen = ids[:: max(1, len(ids) // IMAGES_FOR_ESTIMATE)][:IMAGES_FOR_ESTIMATE]
     # One file at a time: deep images are large.
-    set_estimate(
+    reestimate_window(
         window=window,
         files=_files(window.dataset, chosen, report),
         user=job.created_by,

@@ -22,7 +22,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     while n := remove_embeddings(encoder=encoder, dataset=dataset):
         removed += n
         report(done=removed)
-    embeddings.forget(encoder, dataset)
+    embeddings.delete_mirror(encoder, dataset)
     if not index.is_needed(encoder.pk):
         index.drop(encoder.pk)
     record_removal(dataset=dataset, encoder=encoder, removed=removed, user=job.created_by)

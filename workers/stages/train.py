@@ -13,7 +13,7 @@ from django.db import InterfaceError, OperationalError
 
 from mekiki.config import disk
 from mekiki.jobs.models import Job
-from mekiki.jobs.services import CancelledError, LostClaimError, WorkerStopsError
+from mekiki.jobs.services import CancelledError, LostClaimError, WorkerStoppingError
 from mekiki.learning import models, training_log
 from mekiki.learning.reports import HeadMetrics
 from mekiki.learning.selectors import champion
@@ -21,7 +21,7 @@ from mekiki.learning.services import finish_run, get_or_create_run, next_version
 from mekiki.review.selectors import ImageVotes
 from workers import embeddings
 from workers.embeddings import Mirror
-from workers.encoders import OtherVectorsError
+from workers.encoders import VectorMismatchError
 from workers.heads.head import LinearHead
 from workers.heads.log import Log
 from workers.heads.scoring import Scores
@@ -29,10 +29,10 @@ from workers.heads.serial import load_head
 from workers.locks import learning_lock
 from workers.runner import Report, explain_to_all
 from workers.steps.after_scoring import ScoredHead, record_scores
-from workers.steps.auditing import Sample, audited, evaluate
+from workers.steps.auditing import EmbeddedAuditSample, audited, evaluate
 from workers.steps.encoders import schema_of, serving_encoder
 from workers.steps.predictions import score_images
-from workers.steps.promotion import PromotionDecision, compare, decide_promotion
+from workers.steps.promotion import PromotionDecision, compare_on_audit, decide_promotion
 from workers.steps.training import (
     HeadInputs,
     NewHead,
@@ -86,7 +86,7 @@ class Gathered:
     seed: int
     stored: models.Head | None  # the head that an earlier attempt of this run has stored
     before: models.Head | None  # the champion; None if an earlier attempt has promoted `stored`
-    audit: Sample | None  # None without `before`
+    audit: EmbeddedAuditSample | None  # None without `before`
 
     @property
     def label_ids(self) -> list[int]:
@@ -109,14 +109,14 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     log = _Log(training_run, job.attempt)
     try:
         return _train(job, training_run, report, log)
-    except (LostClaimError, WorkerStopsError, OperationalError, InterfaceError, OtherVectorsError):
+    except (LostClaimError, WorkerStoppingError, OperationalError, InterfaceError, VectorMismatchError):
         raise  # the run continues in another worker, or later
     except CancelledError:
         log("stopped")
         finish_run(run=training_run, promoted=False, reason={"code": "cancelled"}, log=str(log))
         raise
     except Exception as error:
-        if disk.no_room(error):
+        if disk.disk_problem_of(error):
             raise  # the job waits for room, then continues
         texts = explain_to_all(error)
         log("failed", error=texts)
@@ -233,7 +233,7 @@ def _verdict(
         rows, truth = gathered.audit.rows, gathered.audit.truth
         if len(rows):
             true_ids = np.where(truth >= 0, label_ids[truth], -1)
-            audit = compare(old_labels[rows], new_labels[rows], true_ids)
+            audit = compare_on_audit(old_labels[rows], new_labels[rows], true_ids)
     assert metrics.prompts_log_loss is not None  # every trained head has it
     in_use_labels = before.label_ids if before is not None else gathered.label_ids
     verdict = decide_promotion(

@@ -20,7 +20,7 @@ from workers.heads.log import silent
 from workers.heads.targets import make_targets
 from workers.messages import encoder_problem
 from workers.runner import Report
-from workers.steps.encoders import loaded
+from workers.steps.encoders import load_cached_encoder
 from workers.steps.probing import require_recorded_vectors
 from workers.steps.training import HeadInputs, trained_bytes, training_set_digest, votes_of, zero_shot_bytes
 from workers.versions import code_version
@@ -117,10 +117,12 @@ def _setting(head: models.Head, report: Report) -> HeadInputs:
     report(stage="loading the encoder")
     name = head.encoder.name
     try:
-        encoder = loaded(name, report)  # this stores nothing, so other weights are not recorded as an encoder
+        encoder = load_cached_encoder(
+            name, report
+        )  # this stores nothing, so other weights are not recorded as an encoder
         probe = encoder.probe
     except EncoderError as error:
-        if disk.no_room(error):
+        if disk.disk_problem_of(error):
             raise
         raise NotRepeatableError("encoder_gone", name=name, error=encoder_problem(error)) from error
     now, then = ((row.name, row.digest, row.precision) for row in (encoder, head.encoder))

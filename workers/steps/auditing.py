@@ -20,7 +20,7 @@ from workers.heads.scoring import Scores
 
 
 @dataclass(frozen=True)
-class Sample:
+class EmbeddedAuditSample:
     """The n audited images that have an embedding.
 
     The truth is −1 for an image whose true label the head does not know or whose label was archived. Every
@@ -39,7 +39,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class AuditSample:
     """The recorded audit sample: n images, their labels and strata.
 
     An image whose label was archived has the label −1 for every head, because it was not judged by the
@@ -54,7 +54,7 @@ class Drawn:
     strata: list[AuditStratum]
 
 
-def drawn_for_audit(dataset: Dataset) -> Drawn:
+def drawn_for_audit(dataset: Dataset) -> AuditSample:
     """Return the audit sample, with or without embeddings."""
     # Read the strata first: an image that arrives between the two reads has no audit answer yet.
     strata = audit_strata(dataset)
@@ -62,7 +62,7 @@ def drawn_for_audit(dataset: Dataset) -> Drawn:
     of_batch = {batch: h for h, layer in enumerate(strata) for batch in layer.batches}
     stratum = np.array([of_batch[batch] for _image, _label, batch in sample], np.int64)
     old = set(Label.objects.filter(dataset=dataset, archived_at__isnull=False).values_list("pk", flat=True))
-    return Drawn(
+    return AuditSample(
         [image for image, _label, _batch in sample],
         [-1 if label in old else label for _image, label, _batch in sample],
         [label or -1 for _image, label, _batch in sample],
@@ -72,7 +72,7 @@ def drawn_for_audit(dataset: Dataset) -> Drawn:
     )
 
 
-def audited(dataset: Dataset, mirror: Mirror, label_ids: list[int]) -> Sample:
+def audited(dataset: Dataset, mirror: Mirror, label_ids: list[int]) -> EmbeddedAuditSample:
     """Return the audited images that have an embedding, weighted by their time of import."""
     index = {label_id: i for i, label_id in enumerate(label_ids)}
     drawn = drawn_for_audit(dataset)
@@ -90,14 +90,14 @@ def audited(dataset: Dataset, mirror: Mirror, label_ids: list[int]) -> Sample:
         }
         for h, layer in enumerate(strata)
     ]
-    return Sample(
+    return EmbeddedAuditSample(
         rows[embedded], truth, np.array(drawn.given, np.int64)[embedded], stratum, weighting.weights,
         described, weighting.left_out,
         archived=int(drawn.archived[embedded].sum()), not_embedded=int((~embedded).sum()),
     )  # fmt: skip
 
 
-def _macro_recall(sample: Sample, predicted: NDArray[np.int64], n_labels: int) -> MacroRecall:
+def _macro_recall(sample: EmbeddedAuditSample, predicted: NDArray[np.int64], n_labels: int) -> MacroRecall:
     """Return the mean recall over the labels of the sample.
 
     A label that was archived or that the head does not know has recall 0. Otherwise archiving a label that

@@ -16,8 +16,8 @@ from workers.evaluation.metrics import accuracy
 from workers.evaluation.strata import weigh
 from workers.heads.scoring import Scores
 from workers.heads.train import train_head
-from workers.steps.auditing import Drawn, drawn_for_audit
-from workers.steps.promotion import compare, prompts_log_loss
+from workers.steps.auditing import AuditSample, drawn_for_audit
+from workers.steps.promotion import compare_on_audit, prompts_log_loss
 from workers.steps.training import HeadInputs
 
 
@@ -86,7 +86,7 @@ def on_audit_stream(
     weights = weighting.weights
     old_labels = np.asarray(old[0].label_ids)[old[1].label[old_rows]]
     new_labels = np.asarray(new[0].label_ids)[new[1].label[new_rows]]
-    pair = compare(old_labels, new_labels, truth)
+    pair = compare_on_audit(old_labels, new_labels, truth)
     return {
         "n": len(truth),
         "old": _json(accuracy(truth, old_labels, weights=weights)),
@@ -98,7 +98,7 @@ def on_audit_stream(
     }
 
 
-def _counts(dataset: Dataset, drawn: Drawn, both: NDArray[np.bool_]) -> dict[str, int]:
+def _counts(dataset: Dataset, drawn: AuditSample, both: NDArray[np.bool_]) -> dict[str, int]:
     """Return the counts of the images drawn for the audit (learning.accuracy.AuditCounts)."""
     counts = replace(
         audit_counts(dataset),

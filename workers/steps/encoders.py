@@ -62,7 +62,7 @@ def _reporter(report: Report) -> Callable[[int, int], None]:
     return tell
 
 
-def loaded(name: str, report: Report | None = None) -> Encoder:
+def load_cached_encoder(name: str, report: Report | None = None) -> Encoder:
     """Return the encoder of this name as this machine loads it now. Nothing is recorded about it.
 
     Raises EncoderError with the reason if it cannot be loaded.
@@ -82,7 +82,7 @@ def encoder_for(
     Raises EncoderError with the reason if it cannot be loaded, and OtherVectorsError if this worker computes
     other vectors with it than those on record.
     """
-    encoder = loaded(name or dataset.encoder_name, report)
+    encoder = load_cached_encoder(name or dataset.encoder_name, report)
     probe = encoder.probe  # before the encoder is recorded: the probe shows whether it can be used
     row = register_encoder(
         name=encoder.name,
@@ -95,7 +95,7 @@ def encoder_for(
     return encoder, row
 
 
-def missing(dataset: Dataset, encoder: models.Encoder) -> QuerySet[Image]:
+def images_without_embedding(dataset: Dataset, encoder: models.Encoder) -> QuerySet[Image]:
     """Return the images that have no embedding by this encoder and that it has not failed to read."""
     here = {"encoder": encoder, "image": OuterRef("pk")}
     return Image.objects.filter(
@@ -137,13 +137,13 @@ def serving_encoder(job: Job, report: Report) -> tuple[Encoder, models.Encoder, 
             ),
             {"name": dataset.encoder_name},
         )
-    if not _stopped_lately(dataset, row):
+    if not _change_ended_recently(dataset, row):
         with suppress(ValidationError):  # a change is open already
             request_change(dataset=dataset, name=dataset.encoder_name)
     return None
 
 
-def _stopped_lately(dataset: Dataset, row: models.Encoder) -> bool:
+def _change_ended_recently(dataset: Dataset, row: models.Encoder) -> bool:
     """Return whether the platform's own change to these weights failed or was stopped within the hour.
 
     Such a change does not start again at once. Otherwise a permanent fault would be retried without end, and
@@ -160,7 +160,7 @@ def _stopped_lately(dataset: Dataset, row: models.Encoder) -> bool:
     )
 
 
-def read_by_the_candidate(dataset: Dataset, labels: list[Label], prompt_set: PromptSet) -> None:
+def record_long_prompts_of_candidate(dataset: Dataset, labels: list[Label], prompt_set: PromptSet) -> None:
     """Record which prompts are too long for a prepared encoder that waits for the switch, if there is one."""
     change = open_change(dataset)
     if change is None or change.state != models.EncoderChange.State.READY:

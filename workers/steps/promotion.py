@@ -66,7 +66,7 @@ def sign_test(k: int, n: int) -> float:
     return sum(math.comb(n, i) for i in range(k, n + 1)) / 2**n
 
 
-def compare(champion: ArrayLike, challenger: ArrayLike, truth: ArrayLike) -> AuditComparison:
+def compare_on_audit(champion: ArrayLike, challenger: ArrayLike, truth: ArrayLike) -> AuditComparison:
     """Compare the label ids (m,) that each head predicts with the true label ids (m,)."""
     a, b, t = np.asarray(champion), np.asarray(challenger), np.asarray(truth)
     right_a, right_b = a == t, b == t

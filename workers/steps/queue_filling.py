@@ -9,10 +9,10 @@ from mekiki.learning import models
 from mekiki.learning.services import seed_for
 from mekiki.review.models import Decision, Lease, QueueItem
 from mekiki.review.selectors import (
-    answered_image_ids,
+    active_decisions,
     audited_image_ids,
     reserve_limits,
-    standing,
+    reviewed_image_ids,
     training_labels,
 )
 from mekiki.review.services import fill_queue
@@ -31,7 +31,7 @@ def fill(dataset: Dataset, head: models.Head, scores: Scores, mirror: Mirror, re
     """
     report(stage="choosing the next images")
     dataset.refresh_from_db(fields=["queue_target", "acquisition", "audit_fraction", "overlap"])
-    answered = answered_image_ids(dataset)
+    answered = reviewed_image_ids(dataset)
     held = _held_image_ids(dataset)
     candidate = ~mirror.mask_of(sorted(answered | held))
     reserve = mirror.keys < dataset.audit_fraction
@@ -78,5 +78,5 @@ def _held_image_ids(dataset: Dataset) -> set[int]:
 
 def _skipped_image_ids(dataset: Dataset) -> list[int]:
     """Return the images with a valid skip decision."""
-    skips = standing(dataset=dataset, kind=Decision.Kind.SKIP)
+    skips = active_decisions(dataset=dataset, kind=Decision.Kind.SKIP)
     return sorted(set(skips.values_list("image_id", flat=True)))

@@ -23,14 +23,14 @@ from mekiki.jobs.in_hand import Hand
 from mekiki.learning import models
 from mekiki.learning.messages import KILLS_WORKER
 from mekiki.learning.services import record_encoding_problems, store_embeddings
-from workers.steps.encoders import missing
+from workers.steps.encoders import images_without_embedding
 
 logger = logging.getLogger(__name__)
 
 CHUNK = 256  # ids per chunk: the maximum number of images that are embedded again after a kill
 # A worker without activity this long on the connection that locks a chunk is stalled. Another worker embeds
 # its chunk without the lock.
-HUNG = 300.0  # seconds
+STALLED_AFTER = 300.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,11 @@ class ChunkQueue:
 
     def __init__(self, dataset: Dataset, row: models.Encoder) -> None:
         self._dataset, self._row = dataset, row
-        self._todo = missing(dataset, row).only("pk", "dataset_id", "sha256", "has_display").order_by("pk")
+        self._todo = (
+            images_without_embedding(dataset, row)
+            .only("pk", "dataset_id", "sha256", "has_display")
+            .order_by("pk")
+        )
         self._last = 0
         self._held: set[int] = set()
         self._hands: dict[int, Hand] = {}  # by chunk
@@ -179,14 +183,16 @@ class ChunkQueue:
                 [key >> 32, key & 0xFFFFFFFF],
             )
             (silent,) = cursor.fetchone()
-        if silent is not None and silent > HUNG:
+        if silent is not None and silent > STALLED_AFTER:
             logger.warning("Chunk %s is taken from a worker that has been silent for %.0f s.", number, silent)
             return True
         return False
 
 
 @contextmanager
-def no_embedding_of(number: int, encoder_ids: Sequence[int], wait: Callable[[], None]) -> Iterator[None]:
+def block_embedding_of_chunk(
+    number: int, encoder_ids: Sequence[int], wait: Callable[[], None]
+) -> Iterator[None]:
     """Keep every worker from embedding a chunk of images with any of these encoders.
 
     `wait()` is called repeatedly while another worker still embeds the chunk.

@@ -18,9 +18,9 @@ from mekiki.jobs.services import enqueue
 from mekiki.labeling.selectors import can_predict
 from mekiki.learning.models import TextEmbedding
 from mekiki.learning.search.texts import Problem, record_problem, record_vector, waiting_text
-from workers.encoders import OtherVectorsError
-from workers.encoders.probing import VERSION
-from workers.steps.probing import require_vectors_of
+from workers.encoders import VectorMismatchError
+from workers.encoders.probing import PROBE_VERSION
+from workers.steps.probing import require_vectors_of_probe
 
 IDLE = 600.0  # seconds without a request after which the process ends
 LOADING, ANSWERING = 300.0, 60.0  # seconds that loading and answering may take
@@ -30,7 +30,7 @@ class ReaderError(Exception):
     """The encoder could not be loaded or did not answer; the message says why."""
 
 
-class Reader:
+class TextEncoderProcess:
     """One encoder in a child process, started on request and ended after `idle` seconds without a request."""
 
     def __init__(self, idle: float = IDLE) -> None:
@@ -93,7 +93,7 @@ class Reader:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # A sentence needs only one thread, and other work needs the processor.
-            env=env.inherited({"OMP_NUM_THREADS": "1"}),
+            env=env.child_environment({"OMP_NUM_THREADS": "1"}),
         )
         self.name = name
         self.facts = self._line(LOADING)
@@ -124,10 +124,10 @@ class Reader:
         child.wait()
 
 
-_reader = Reader()
+_reader = TextEncoderProcess()
 
 
-def answer(text_id: int, reader: Reader | None = None) -> str:
+def embed_search_text(text_id: int, reader: TextEncoderProcess | None = None) -> str:
     """Store the vector of a text, or the reason why there is none; return "" if there is nothing to do."""
     reader = reader or _reader
     row = waiting_text(text_id)
@@ -135,13 +135,13 @@ def answer(text_id: int, reader: Reader | None = None) -> str:
         return ""
     try:
         reply = reader.read(row.encoder.name, row.text)
-        if not _is(reader, row):  # the folder may have changed since its process loaded it
+        if not _has_same_encoder(reader, row):  # the folder may have changed since its process loaded it
             reader.close()
             reply = reader.read(row.encoder.name, row.text)
     except ReaderError as error:
         record_problem(row=row, problem=Problem.NOT_LOADED, reason=str(error)[:500])
         return Problem.NOT_LOADED
-    if not _is(reader, row):
+    if not _has_same_encoder(reader, row):
         record_problem(row=row, problem=Problem.OTHER_WEIGHTS)
         # The predict stage detects that the weights behind the name changed, and requests a change to them.
         for dataset in Dataset.objects.filter(archived_at__isnull=True, champion__head__encoder=row.encoder):
@@ -158,21 +158,21 @@ def answer(text_id: int, reader: Reader | None = None) -> str:
     return "found"
 
 
-def _computes_the_recorded(reader: Reader, row: TextEmbedding) -> bool:
+def _computes_the_recorded(reader: TextEncoderProcess, row: TextEmbedding) -> bool:
     """Return whether this process computes the recorded vectors of the probe sentences.
 
     Return True while there is no record.
     """
-    probe = row.encoder.probes.filter(version=VERSION).first()
+    probe = row.encoder.probes.filter(version=PROBE_VERSION).first()
     if probe is None:
         return True
     try:
-        require_vectors_of(probe, np.asarray(reader.facts["probe"], np.float32))
-    except OtherVectorsError:
+        require_vectors_of_probe(probe, np.asarray(reader.facts["probe"], np.float32))
+    except VectorMismatchError:
         reader.close()  # the next request loads it again: the cause may be fixed by then
         return False
     return True
 
 
-def _is(reader: Reader, row: TextEmbedding) -> bool:
+def _has_same_encoder(reader: TextEncoderProcess, row: TextEmbedding) -> bool:
     return (reader.facts["digest"], reader.facts["dim"]) == (row.encoder.digest, row.encoder.dim)

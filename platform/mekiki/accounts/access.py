@@ -35,7 +35,7 @@ def role_in(user: User, dataset: DatasetLike) -> str | None:
     return Membership.objects.filter(user=user, dataset_id=dataset.pk).values_list("role", flat=True).first()
 
 
-def at_least(role: str | None, needed: str) -> bool:
+def includes_role(role: str | None, needed: str) -> bool:
     """Return whether `role` includes the rights of `needed`."""
     return role is not None and _RANK[Role(role)] >= _RANK[Role(needed)]
 
@@ -53,7 +53,7 @@ def require_role(user: User, dataset: DatasetLike, needed: str) -> None:
             _("This needs the role “%(needed)s” in this dataset, and you have no role in it.")
             % {"needed": Role(needed).label}
         )
-    if not at_least(held, needed):
+    if not includes_role(held, needed):
         raise PermissionDenied(
             _("This needs the role “%(needed)s” in this dataset; yours is “%(held)s”.")
             % {"needed": Role(needed).label, "held": Role(held).label}
@@ -78,7 +78,7 @@ def require_same_user(actor: User, user: User) -> None:
         raise PermissionDenied(_("Only the user of this account can do this."))
 
 
-def user_for(actor: User, user_id: int) -> User:
+def get_user_for_admin(actor: User, user_id: int) -> User:
     """Return a user for an admin of the platform.
 
     Raises PermissionDenied if `actor` is not an admin of the platform, and Http404 if no user has this id.

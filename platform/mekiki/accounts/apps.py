@@ -13,7 +13,7 @@ class AccountsConfig(AppConfig):
             mail_reset,
             outbox,
         )
-        from mekiki.jobs.chores import Chore, register
+        from mekiki.jobs.chores import PeriodicTask, register
 
-        register(Chore("send links for lost passwords", 10.0, lambda: mail_reset.send_waiting))
-        register(Chore("send mails", 10.0, lambda: outbox.send_waiting))
+        register(PeriodicTask("send links for lost passwords", 10.0, lambda: mail_reset.send_waiting))
+        register(PeriodicTask("send mails", 10.0, lambda: outbox.send_waiting))

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 from mekiki.accounts import logins
 from mekiki.accounts.models import SiteSettings, User
-from mekiki.accounts.second_factor.selectors import lacking
+from mekiki.accounts.second_factor.selectors import lacks_required_factor_q
 
 
 class SiteBackend(ModelBackend):
@@ -38,7 +38,7 @@ class SiteBackend(ModelBackend):
         if user is None:
             logins.record_login_failure(attempt, door="login")
             return None
-        logins.record_password_right(attempt)
+        logins.record_login_success(attempt)
         assert isinstance(user, User)
         return user
 
@@ -49,7 +49,7 @@ class SiteBackend(ModelBackend):
         `lacks_second_factor` is true if admins need a second factor and this admin has none.
         """
         zone = Subquery(SiteSettings.objects.values("time_zone")[:1])
-        lacks = ExpressionWrapper(lacking(), output_field=BooleanField())
+        lacks = ExpressionWrapper(lacks_required_factor_q(), output_field=BooleanField())
         users = User.objects.annotate(stored_time_zone=zone, lacks_second_factor=lacks)
         user = users.filter(pk=user_id).first()
         return user if user is not None and self.user_can_authenticate(user) else None

@@ -33,8 +33,8 @@ from mekiki.accounts.sign_on.selectors import can_sign_on
 from mekiki.audit.services import record
 
 RECENT = timedelta(minutes=15)
-FIELD, CODE, CREDENTIAL = "confirm_password", "confirm_code", "confirm_credential"
-ANSWERS = {FIELD, CODE, CREDENTIAL}
+PASSWORD_FIELD, CODE_FIELD, CREDENTIAL_FIELD = "confirm_password", "confirm_code", "confirm_credential"
+CONFIRMATION_FIELDS = {PASSWORD_FIELD, CODE_FIELD, CREDENTIAL_FIELD}
 # The session key of the challenge for a confirmation. A page that adds a passkey has another challenge too.
 CHALLENGE_KEY = "confirm_passkey"
 
@@ -80,9 +80,9 @@ def confirm_first(view: View) -> View:
             problem = _check(request)
             if problem is not None:
                 return _ask(request, problem)
-        if ANSWERS & request.POST.keys():
+        if CONFIRMATION_FIELDS & request.POST.keys():
             rest = request.POST.copy()
-            for name in ANSWERS:
+            for name in CONFIRMATION_FIELDS:
                 rest.pop(name, None)
             request.POST = rest  # type: ignore[assignment]
         return view(request, *args, **kwargs)
@@ -96,13 +96,13 @@ def _check(request: HttpRequest) -> str | None:
     Return None if it is right, a message if it is wrong, and "" if there is none.
     """
     user = user_of(request)
-    if request.POST.get(CREDENTIAL) or request.POST.get(CODE):
+    if request.POST.get(CREDENTIAL_FIELD) or request.POST.get(CODE_FIELD):
         return _check_factor(request, user)
-    if FIELD not in request.POST:
+    if PASSWORD_FIELD not in request.POST:
         return ""
     try:
         right = logins.verify_password(
-            user=user, password=request.POST[FIELD], request=request, door="confirm"
+            user=user, password=request.POST[PASSWORD_FIELD], request=request, door="confirm"
         )
     except ValidationError as slowed:
         return " ".join(slowed.messages)
@@ -113,10 +113,10 @@ def _check(request: HttpRequest) -> str | None:
 
 
 def _check_factor(request: HttpRequest, user: User) -> str | None:
-    if request.POST.get(CREDENTIAL):
-        posted = {"credential": request.POST[CREDENTIAL]}
+    if request.POST.get(CREDENTIAL_FIELD):
+        posted = {"credential": request.POST[CREDENTIAL_FIELD]}
     else:
-        posted = {"code": request.POST[CODE]}
+        posted = {"code": request.POST[CODE_FIELD]}
     before = request.session.get(webauthn.STATE_SESSION_KEY)
     request.session[webauthn.STATE_SESSION_KEY] = request.session.pop(CHALLENGE_KEY, None)
     used, problem = checking.check_answer(request, user, posted)
@@ -134,11 +134,11 @@ def _ask(request: HttpRequest, problem: str) -> HttpResponse:
         "kept": [
             (name, value)
             for name, values in request.POST.lists()
-            if name not in {*ANSWERS, "csrfmiddlewaretoken"}
+            if name not in {*CONFIRMATION_FIELDS, "csrfmiddlewaretoken"}
             for value in values
         ],
         "problem": problem,
-        "field": FIELD,
+        "field": PASSWORD_FIELD,
         "has_password": user.has_usable_password(),
         "factors": factors,
         "options": _challenge(request, user) if factors.passkeys else "",

@@ -79,17 +79,17 @@ class LoginAdapter(DefaultAccountAdapter):
         self, request: HttpRequest, user: Any, *, redirect_url: str | None, **hooks: Any
     ) -> HttpResponse:
         """Redirect after the last step of a login."""
-        take_zone(request, user)
+        adopt_browser_time_zone(request, user)
         target = redirect_url if redirect_url and self.is_safe_url(redirect_url) else None
         return HttpResponseRedirect(target or self.get_login_redirect_url(request))
 
 
 def methods_of(request: HttpRequest, user: User) -> list[str]:
     """Return the steps of the login of this session, as keys of METHOD_WORDS."""
-    return _named(get_authentication_records(request, user))
+    return _method_names(get_authentication_records(request, user))
 
 
-def _named(records: list[dict[str, Any]]) -> list[str]:
+def _method_names(records: list[dict[str, Any]]) -> list[str]:
     kinds = [r.get("type") if r.get("method") == "mfa" else r.get("method") for r in records]
     names = {**METHODS, "socialaccount": "sign_on"}
     return [names.get(str(name), str(name)) for name in kinds]
@@ -105,17 +105,17 @@ METHOD_WORDS = {
 }
 
 
-def words_of(session: Session) -> str:
+def login_steps_text(session: Session) -> str:
     """Return the steps of the login of a session in words, or "" if the session does not name them."""
     records = session.get_decoded().get(AUTHENTICATION_METHODS_SESSION_KEY) or []
-    return ", ".join(dict.fromkeys(str(METHOD_WORDS[n]) for n in _named(records) if n in METHOD_WORDS))
+    return ", ".join(dict.fromkeys(str(METHOD_WORDS[n]) for n in _method_names(records) if n in METHOD_WORDS))
 
 
 # Steps of a login that this site did not ask for.
 PROVIDER_METHODS = frozenset({"sign_on", "provider_factor"})
 
 
-def take_zone(request: HttpRequest, user: User) -> None:
+def adopt_browser_time_zone(request: HttpRequest, user: User) -> None:
     """Use the time zone of an admin's browser for the site if the site has none."""
     name = request.session.pop(ZONE_KEY, "")
     if name and site.take_zone_of_browser(name=name, user=user):

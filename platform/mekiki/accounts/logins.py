@@ -19,14 +19,14 @@ from mekiki.accounts.throttle import Attempt, LoginSlowed
 from mekiki.audit.services import record
 
 __all__ = [
-    "Attempt", "LoginSlowed", "check_login_allowed", "record_login_failure", "record_password_right",
+    "Attempt", "LoginSlowed", "check_login_allowed", "record_login_failure", "record_login_success",
     "verify_password",
 ]  # fmt: skip
 
 
 def check_login_allowed(*, name: str, password: str, request: HttpRequest | None) -> Attempt:
     """Store a try before the password is checked. Raises LoginSlowed, a ValidationError, if it must wait."""
-    return throttle.begin(name=name, password=password, client=client_of(request))
+    return throttle.register_attempt(name=name, password=password, client=client_of(request))
 
 
 def record_login_failure(attempt: Attempt, *, door: str, actor: User | None = None) -> None:
@@ -50,9 +50,9 @@ def record_login_failure(attempt: Attempt, *, door: str, actor: User | None = No
     )
 
 
-def record_password_right(attempt: Attempt) -> None:
+def record_login_success(attempt: Attempt) -> None:
     """Delete the failures of this account from this device or address."""
-    throttle.succeed(attempt)
+    throttle.clear_failures(attempt)
 
 
 def verify_password(*, user: User, password: str, request: HttpRequest, door: str) -> bool:
@@ -62,7 +62,7 @@ def verify_password(*, user: User, password: str, request: HttpRequest, door: st
     """
     attempt = check_login_allowed(name=user.username, password=password, request=request)
     if user.check_password(password):
-        record_password_right(attempt)
+        record_login_success(attempt)
         return True
     record_login_failure(attempt, door=door, actor=user)
     return False

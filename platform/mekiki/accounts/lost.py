@@ -20,10 +20,10 @@ from mekiki.accounts.clients import client_of
 
 # The session key of the link. The link is removed from the address at once, so that it is in no browser
 # history and in no referrer log of a proxy.
-KEY = "password_reset_link"
+LINK_SESSION_KEY = "password_reset_link"
 
 
-class LostForm(forms.Form):
+class ResetRequestForm(forms.Form):
     """The user name or mail address of the user who lost the password."""
 
     name = forms.CharField(label=gettext_lazy("User name or mail address"), max_length=254)
@@ -34,10 +34,10 @@ class LostForm(forms.Form):
 @require_http_methods(["GET", "HEAD", "POST"])
 def lost(request: HttpRequest) -> HttpResponse:
     """Request a mail. The answer does not show whether the user exists."""
-    form = LostForm(request.POST if request.method == "POST" else None)
+    form = ResetRequestForm(request.POST if request.method == "POST" else None)
     asked = False
     if request.method == "POST" and form.is_valid() and mail_reset.is_set_up():
-        mail_reset.ask(name=form.cleaned_data["name"], client=client_of(request))
+        mail_reset.request_password_reset(name=form.cleaned_data["name"], client=client_of(request))
         asked = True
     context = {"form": form, "asked": asked, "mail": mail_reset.is_set_up()}
     return render(request, "accounts/lost.html", context, status=422 if form.errors else 200)
@@ -46,9 +46,9 @@ def lost(request: HttpRequest) -> HttpResponse:
 @never_cache
 @login_not_required
 @require_http_methods(["GET", "HEAD"])
-def link(request: HttpRequest, key: str, token: str) -> HttpResponse:
+def open_link(request: HttpRequest, key: str, token: str) -> HttpResponse:
     """Store the link of a mail in the session, and redirect to the page that uses it."""
-    request.session[KEY] = [key, token]
+    request.session[LINK_SESSION_KEY] = [key, token]
     return redirect("password-reset")
 
 
@@ -56,9 +56,9 @@ def link(request: HttpRequest, key: str, token: str) -> HttpResponse:
 @never_cache
 @login_not_required
 @require_http_methods(["GET", "HEAD", "POST"])
-def reset(request: HttpRequest) -> HttpResponse:
+def choose_password(request: HttpRequest) -> HttpResponse:
     """Choose a new password with the link of a mail."""
-    key, token = request.session.get(KEY, ["", ""])
+    key, token = request.session.get(LINK_SESSION_KEY, ["", ""])
     user = mail_reset.user_of_link(key, token)
     if user is None:
         return render(request, "accounts/lost_link.html", {"mail": mail_reset.is_set_up()}, status=410)
@@ -71,7 +71,7 @@ def reset(request: HttpRequest) -> HttpResponse:
         except ValidationError as error:
             form.add_error("new_password1", error)
         else:
-            request.session.pop(KEY, None)
+            request.session.pop(LINK_SESSION_KEY, None)
             if done is not None:
                 messages.success(request, _("Your password is changed. Log in with it."))
             return redirect("login")

@@ -35,7 +35,7 @@ FIRST_WAIT = timedelta(minutes=1)  # after the first failure to send a mail; it 
 
 
 @transaction.atomic
-def ask(*, name: str, client: Client) -> None:
+def request_password_reset(*, name: str, client: Client) -> None:
     """Store that the password of this user name or mail address was lost.
 
     The caller does not learn whether the user exists.
@@ -95,7 +95,7 @@ def send_waiting() -> int:
                 sent += 1
 
 
-def link_for(user: User) -> str:
+def password_reset_url(user: User) -> str:
     """Return the address for a new password. It is valid for one hour, until the password changes."""
     arguments = [urlsafe_base64_encode(force_bytes(user.pk)), default_token_generator.make_token(user)]
     return settings.PUBLIC_URL.rstrip("/") + reverse("password-reset-link", args=arguments)
@@ -107,7 +107,7 @@ def _send(user: User, language: str) -> None:
             "A new password was requested for the user %(name)s at %(site)s.\n\nOpen this address "
             "within an hour to choose one:\n%(link)s\n\nIf you did not request it, do nothing: your "
             "password does not change."
-        ) % {"name": user.username, "site": settings.PUBLIC_URL, "link": link_for(user)}
+        ) % {"name": user.username, "site": settings.PUBLIC_URL, "link": password_reset_url(user)}
         send_mail(_("New password for Mekiki"), body, None, [user.email])
 
 
@@ -144,5 +144,5 @@ def set_by_link(*, key: str, token: str, password: str, client: Client) -> User 
     record(
         kind="user.password_reset_by_mail", target=user, data={"name": user.username, **client.for_event()}
     )
-    notices.tell(user, "user.password_reset_by_mail")
+    notices.notify_user(user, "user.password_reset_by_mail")
     return user

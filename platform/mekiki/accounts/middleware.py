@@ -65,7 +65,11 @@ class SessionUseMiddleware:
         store: Any = request.session
         user_or_none(request)  # loads the session, whatever the view does
         unused = store.unused_for
-        if unused is not None and unused > sessions.NOTED_EVERY and sessions.is_touched(request):
+        if (
+            unused is not None
+            and unused > sessions.USE_WRITE_INTERVAL
+            and sessions.is_caused_by_person(request)
+        ):
             store.note_use(client_of(request))
         return self.get_response(request)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # No user name contains this character. In a key it is followed by the id of the user, if another user had the
 # same key before keys were unique.
-MARK = "#"
+COLLISION_MARK = "#"
 
 
 class PeopleManager(UserManager["User"]):
@@ -80,7 +80,7 @@ class User(AbstractUser):
     def clean(self) -> None:
         """Raise ValidationError if a new name mixes scripts, or equals or resembles another user's name."""
         super().clean()
-        self._keep_keys_in_step()
+        self._update_comparison_keys()
         if not User.objects.filter(pk=self.pk, username=self.username).exists():
             self.refuse_confusable_name()
 
@@ -105,14 +105,14 @@ class User(AbstractUser):
             taken = ValidationError(message % {"name": other.username}, code="name_taken")
             raise ValidationError({"username": taken})
 
-    def _keep_keys_in_step(self) -> None:
+    def _update_comparison_keys(self) -> None:
         key, look = names.name_key(self.username), names.look_key(self.username)
-        if _own(self.name_key) != key or _own(self.look_key) != look:
+        if _strip_collision_mark(self.name_key) != key or _strip_collision_mark(self.look_key) != look:
             self.name_key, self.look_key = key, look
 
     def save(self, *args: Any, **options: Any) -> None:
         """Save the user with comparison keys that match the name."""
-        self._keep_keys_in_step()
+        self._update_comparison_keys()
         if "username" in (options.get("update_fields") or ()):
             options["update_fields"] = {*options["update_fields"], "name_key", "look_key"}
         super().save(*args, **options)
@@ -129,12 +129,12 @@ class User(AbstractUser):
     @property
     def name_is_shared(self) -> bool:
         """Return whether another user had an equal or confusable name when name comparison was introduced."""
-        return MARK in self.name_key or MARK in self.look_key
+        return COLLISION_MARK in self.name_key or COLLISION_MARK in self.look_key
 
 
-def _own(key: str) -> str:
+def _strip_collision_mark(key: str) -> str:
     """Return a stored key without the mark that migration 0005 added to keys that were not unique."""
-    return key.partition(MARK)[0]
+    return key.partition(COLLISION_MARK)[0]
 
 
 class Role(models.TextChoices):

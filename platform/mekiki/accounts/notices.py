@@ -15,7 +15,7 @@ from mekiki.accounts.models import OutgoingMail, User
 from mekiki.config import clock
 
 
-def tell(user: User, kind: str, *, to: str | None = None) -> None:
+def notify_user(user: User, kind: str, *, to: str | None = None) -> None:
     """Put a mail to the user about this change into the outbox, within the transaction of the change.
 
     `kind` is a code of ACCOUNT_CHANGES. `to` is an address to use instead of the user's address.

@@ -50,19 +50,20 @@ def change_password(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-def own_sessions(request: HttpRequest) -> HttpResponse:
+def sessions_page(request: HttpRequest) -> HttpResponse:
     """Show the user's own sessions with place, browser and last use. End one session or all others."""
     user = user_of(request)
     here = sessions.digest_of(request.session.session_key or "")
     if request.method == "POST":
-        ended = services.end_sessions(user=user, request=request, only=request.POST.get("session", ""))
+        ended = services.end_own_sessions(user=user, request=request, only=request.POST.get("session", ""))
         text = ngettext("%(n)d session is logged out.", "%(n)d sessions are logged out.", ended)
         messages.success(request, text % {"n": ended})
         return redirect("sessions")
     rows = sessions.sessions_of(user)[:200]
     context = {
         "rows": [
-            (row, row.pk == here, sessions.browser_name(row.agent), login_flow.words_of(row)) for row in rows
+            (row, row.pk == here, sessions.browser_name(row.agent), login_flow.login_steps_text(row))
+            for row in rows
         ]
     }
     return render(request, "accounts/sessions.html", context)
@@ -78,7 +79,7 @@ def change_email(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         email = form.cleaned_data["email"]
         try:
-            own_mail.ask(user=user, email=email)
+            own_mail.request_email_change(user=user, email=email)
         except ValidationError as error:
             form.add_error("email", error)
         else:
@@ -101,10 +102,10 @@ def use_email_link(request: HttpRequest, token: str) -> HttpResponse:
     """
     user = user_of(request)
     if request.method == "POST":
-        email = own_mail.use(token=token, user=user)
+        email = own_mail.apply_link(token=token, user=user)
         if email is not None:
             messages.success(request, _("Your mail address is %(email)s now.") % {"email": email})
             return redirect("account")
-    wanted = own_mail.read(token, user)
+    wanted = own_mail.read_link(token, user)
     context = {"wanted": wanted}
     return render(request, "accounts/mail_link.html", context, status=200 if wanted else 410)

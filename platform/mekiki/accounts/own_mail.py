@@ -27,7 +27,7 @@ PER_HOUR = 5
 
 
 @dataclass(frozen=True)
-class Wanted:
+class EmailChange:
     """The content of a link: the user, the address before and the new address."""
 
     user_id: int
@@ -36,7 +36,7 @@ class Wanted:
 
 
 @transaction.atomic
-def ask(*, user: User, email: str) -> None:
+def request_email_change(*, user: User, email: str) -> None:
     """Mail a link to a new address of the user. An empty `email` removes the address at once.
 
     Raises ValidationError if `email` is invalid or the present address, if there were too many links within
@@ -78,21 +78,21 @@ def link_for(user: User, email: str) -> str:
     return settings.PUBLIC_URL.rstrip("/") + reverse("own-mail-link", args=[token])
 
 
-def read(token: str, user: User) -> Wanted | None:
+def read_link(token: str, user: User) -> EmailChange | None:
     """Return the content of a link, or None if it is forged, too old, used or for another user."""
     try:
         user_id, before, email = signing.loads(token, salt=SALT, max_age=VALID)
     except (signing.BadSignature, ValueError, TypeError):
         return None
-    wanted = Wanted(user_id, before, email)
+    wanted = EmailChange(user_id, before, email)
     return wanted if (user_id, before) == (user.pk, user.email) else None
 
 
 @transaction.atomic
-def use(*, token: str, user: User) -> str | None:
+def apply_link(*, token: str, user: User) -> str | None:
     """Set the user's mail address to the one in a link. Return it, or None if the link is not valid."""
     row = User.objects.select_for_update().get(pk=user.pk)
-    wanted = read(token, row)
+    wanted = read_link(token, row)
     if wanted is None:
         return None
     _change(row, wanted.email)
@@ -104,4 +104,4 @@ def _change(row: User, email: str) -> None:
     row.save(update_fields=["email"])
     record(kind="user.mail_changed", actor=row, target=row, data={"name": row.username})
     for address in {before, email} - {""}:
-        notices.tell(row, "user.mail_changed", to=address)
+        notices.notify_user(row, "user.mail_changed", to=address)

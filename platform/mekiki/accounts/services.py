@@ -94,11 +94,11 @@ def change_password(*, user: User, password: str, actor: User, request: HttpRequ
     sessions.end_sessions(user=user, but=request)
     logins.forget_clients(user=user, but=client_of(request) if request is not None else None)
     record(kind="user.password_changed", actor=actor, target=user, data={"name": user.username})
-    notices.tell(user, "user.password_changed")
+    notices.notify_user(user, "user.password_changed")
 
 
 @transaction.atomic
-def give_password(*, user: User, password: str, actor: User | None, must_change: bool = True) -> None:
+def reset_password(*, user: User, password: str, actor: User | None, must_change: bool = True) -> None:
     """Give a user a new password, which must be changed at the next login. All sessions of the user end.
 
     `actor` is an admin of the platform, None for a command on the server. Raises PermissionDenied for other
@@ -114,7 +114,7 @@ def give_password(*, user: User, password: str, actor: User | None, must_change:
     logins.forget_clients(user=user)
     throttle.forget_failures(user)
     record(kind="user.password_reset", actor=actor, target=user, data={"name": user.username})
-    notices.tell(user, "user.password_reset")
+    notices.notify_user(user, "user.password_reset")
 
 
 def _lock_admins() -> list[User]:
@@ -197,7 +197,7 @@ def set_may_create_datasets(*, user: User, allowed: bool, actor: User) -> User:
     return row
 
 
-def _keep_an_admin(dataset: DatasetLike, user: User) -> None:
+def _refuse_last_dataset_admin(dataset: DatasetLike, user: User) -> None:
     """Raise ValidationError if the user is the only admin of the dataset.
 
     The rows of the admins stay locked until the transaction ends.
@@ -221,7 +221,7 @@ def set_role(*, dataset: DatasetLike, user: User, role: str, actor: User | None)
     if role not in Role.values:
         raise ValidationError(_("“%(role)s” is not a role."), params={"role": role})
     if role != Role.ADMIN:
-        _keep_an_admin(dataset, user)
+        _refuse_last_dataset_admin(dataset, user)
     return _store_role(dataset, user, role, actor)
 
 
@@ -260,7 +260,7 @@ def remove_member(*, dataset: DatasetLike, user: User, actor: User | None) -> No
     """
     if actor is not None:
         require_role(actor, dataset, Role.ADMIN)
-    _keep_an_admin(dataset, user)
+    _refuse_last_dataset_admin(dataset, user)
     membership = Membership.objects.select_for_update().filter(dataset_id=dataset.pk, user=user).first()
     if membership is None:
         return
@@ -291,7 +291,7 @@ def set_email(*, user: User, email: str, actor: User) -> User:
     row.save(update_fields=["email"])
     record(kind="user.mail_changed", actor=actor, target=row, data={"name": row.username})
     for address in {before, email} - {""}:
-        notices.tell(row, "user.mail_changed", to=address)
+        notices.notify_user(row, "user.mail_changed", to=address)
     return row
 
 
@@ -303,7 +303,7 @@ def set_language(*, user: User, language: str) -> None:
 
 
 @transaction.atomic
-def end_sessions(*, user: User, request: HttpRequest, only: str = "") -> int:
+def end_own_sessions(*, user: User, request: HttpRequest, only: str = "") -> int:
     """End all sessions of the user except the one of this request. Return how many sessions ended.
 
     `only` is the digest of a single session to end instead. If all other sessions end, other devices count as
@@ -324,7 +324,7 @@ def end_sessions(*, user: User, request: HttpRequest, only: str = "") -> int:
 
 
 @transaction.atomic
-def end_sessions_of(*, user: User, actor: User) -> int:
+def end_user_sessions_as_admin(*, user: User, actor: User) -> int:
     """End all sessions of a user, for an admin of the platform. Return how many sessions ended.
 
     The user's devices count as new afterwards. Raises PermissionDenied if `actor` is not an admin of the

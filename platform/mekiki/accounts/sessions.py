@@ -19,9 +19,9 @@ from mekiki.accounts.clients import Client, client_of
 from mekiki.accounts.models import Session, User
 
 # A use is stored at most once in this time, so that most requests write nothing.
-NOTED_EVERY = timedelta(minutes=1)
+USE_WRITE_INTERVAL = timedelta(minutes=1)
 # A page counts as used if somebody has touched it within this time, in seconds.
-PRESENT = 2 * 60
+IDLE_LIMIT_SECONDS = 2 * 60
 IDLE_HEADER = "X-Mekiki-Idle"
 # The session key that is true if nobody asked the user for a proof of identity at the login
 # (accounts/login_flow.py).
@@ -49,8 +49,8 @@ class SessionStore(db.SessionStore):
     """
 
     age: timedelta | None = None
-    unused_for: timedelta | None = None
-    confirmed_before: timedelta | None = None
+    idle_time: timedelta | None = None
+    time_since_confirmation: timedelta | None = None
 
     @classmethod
     def get_model_class(cls) -> type[Session]:
@@ -76,7 +76,7 @@ class SessionStore(db.SessionStore):
         if session is None:
             self._session_key = None  # type: ignore[attr-defined]
             return None
-        self.age, self.unused_for, self.confirmed_before = (
+        self.age, self.idle_time, self.time_since_confirmation = (
             session.age,
             session.unused_for,
             session.confirmed_before,
@@ -119,13 +119,13 @@ def columns_of(client: Client) -> dict[str, str]:
     return {"address": client.address, "agent": client.agent}
 
 
-def is_touched(request: HttpRequest) -> bool:
+def is_caused_by_person(request: HttpRequest) -> bool:
     """Return whether a person caused the request.
 
     The result is False for a page that polls and that nobody has touched for a while.
     """
     idle = request.headers.get(IDLE_HEADER, "")
-    return not (idle.isascii() and idle.isdigit() and len(idle) < 10 and int(idle) > PRESENT)
+    return not (idle.isascii() and idle.isdigit() and len(idle) < 10 and int(idle) > IDLE_LIMIT_SECONDS)
 
 
 def sessions_of(user: User) -> QuerySet[Session]:

@@ -77,7 +77,7 @@ def _digest(salt: str, text: str) -> str:
     return salted_hmac(f"mekiki.login.{salt}", value, algorithm="sha256").hexdigest()
 
 
-def begin(*, name: str, password: str, client: Client) -> Attempt:
+def register_attempt(*, name: str, password: str, client: Client) -> Attempt:
     """Store a try for the account of `name`. Raises LoginSlowed if it must wait."""
     waited = _begin(name=name, password=password, client=client)
     if isinstance(waited, int):
@@ -103,7 +103,7 @@ def _begin(*, name: str, password: str, client: Client) -> Attempt | int:
         # recover the password.
         password_digest=_digest("password", normalize(password))[:8],
     )
-    for rule, rows, wait in (*_waits(row), *(() if known == "device" else _spray_waits(row))):
+    for rule, rows, wait in (*_rule_waits(row), *(() if known == "device" else _spray_waits(row))):
         if wait:
             _record_slowed(rows, user, client, rule)
             return wait
@@ -128,7 +128,7 @@ def _known_by(user: User | None, client: Client) -> str:
     return "device" if client.device_key in known else "address" if known else ""
 
 
-def _waits(row: LoginTry) -> list[tuple[str, QuerySet[LoginTry], int]]:
+def _rule_waits(row: LoginTry) -> list[tuple[str, QuerySet[LoginTry], int]]:
     """Return (rule, counted tries, seconds to wait) of each rule for a try, the longest wait first."""
     recent = LoginTry.objects.filter(at__gt=Now() - WINDOW)
     account = recent.filter(name=row.name)
@@ -143,22 +143,22 @@ def _waits(row: LoginTry) -> list[tuple[str, QuerySet[LoginTry], int]]:
             ("account", account.filter(is_known=False), FREE_ACCOUNT),
             ("address", recent.filter(address=row.address, is_known=False), FREE_ADDRESS),
         ]
-    waits = [(rule, rows, _wait(rows, free)) for rule, rows, free in rules]
+    waits = [(rule, rows, _remaining_wait_of(rows, free)) for rule, rows, free in rules]
     return sorted(waits, key=lambda one: -one[2])
 
 
-def wait_after(failures: int, free: int) -> int:
+def wait_seconds(failures: int, free: int) -> int:
     """Return the seconds from the last of `failures` failures to the next try."""
     return min(LONGEST_WAIT, FIRST_WAIT << min(failures - free, 20)) if failures >= free else 0
 
 
-def _wait(rows: QuerySet[LoginTry], free: int) -> int:
+def _remaining_wait_of(rows: QuerySet[LoginTry], free: int) -> int:
     """Return the seconds that a try counted among these rows must still wait."""
     ages = list(rows.order_by("-at").annotate(age=Now() - F("at")).values_list("age", flat=True)[: free + 8])
-    return _left(wait_after(len(ages), free), ages[0]) if ages else 0
+    return _remaining_wait(wait_seconds(len(ages), free), ages[0]) if ages else 0
 
 
-def _left(wait: int, age: timedelta) -> int:
+def _remaining_wait(wait: int, age: timedelta) -> int:
     return max(0, -(-(wait * 1000 - round(age.total_seconds() * 1000)) // 1000))
 
 
@@ -171,9 +171,9 @@ def _spray_waits(row: LoginTry) -> list[tuple[str, QuerySet[LoginTry], int]]:
     rows = rows.exclude(name=row.name)
     if row.is_known:
         rows = rows.filter(address=row.address)
-    wait = wait_after(rows.values("name").distinct().count(), FREE_SPRAY)
+    wait = wait_seconds(rows.values("name").distinct().count(), FREE_SPRAY)
     newest = rows.order_by("-at").annotate(age=Now() - F("at")).values_list("age", flat=True).first()
-    return [("spray", rows, _left(wait, newest) if newest is not None else 0)]
+    return [("spray", rows, _remaining_wait(wait, newest) if newest is not None else 0)]
 
 
 def _record_slowed(rows: QuerySet[LoginTry], user: User | None, client: Client, rule: str) -> None:
@@ -186,7 +186,7 @@ def _record_slowed(rows: QuerySet[LoginTry], user: User | None, client: Client, 
     record(kind="user.login_slowed", target=user, data={"name": name, "rule": rule, **client.for_event()})
 
 
-def succeed(attempt: Attempt) -> None:
+def clear_failures(attempt: Attempt) -> None:
     """Delete the failures of this account from this device or address, because the password was right."""
     row = attempt.row
     tries = LoginTry.objects.filter(name=row.name)

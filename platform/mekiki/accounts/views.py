@@ -18,12 +18,16 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from mekiki.accounts import login_flow, mail_reset, selectors, services, sessions, site
-from mekiki.accounts.access import require_platform_admin, user_for
+from mekiki.accounts.access import get_user_for_admin, require_platform_admin
 from mekiki.accounts.confirming import confirm_first
 from mekiki.accounts.forms import LoginForm, NewUserForm, OwnPasswordForm, SiteForm
 from mekiki.accounts.http import user_of
 from mekiki.accounts.second_factor import hosts
-from mekiki.accounts.second_factor.selectors import admins_without, has_second_factor, is_required_for_admins
+from mekiki.accounts.second_factor.selectors import (
+    admins_without_second_factor,
+    has_second_factor,
+    is_required_for_admins,
+)
 from mekiki.accounts.sign_on import provider
 from mekiki.accounts.sign_on.selectors import identities_of
 
@@ -119,7 +123,7 @@ def _by_field(error: ValidationError) -> dict[str | None, list[str]]:
 @require_safe
 def user(request: HttpRequest, user_id: int) -> HttpResponse:
     """Show one user: roles, rights and the actions of an admin."""
-    shown_user = user_for(user_of(request), user_id)
+    shown_user = get_user_for_admin(user_of(request), user_id)
     context = {
         "person": shown_user,
         "memberships": selectors.memberships_of(shown_user),
@@ -134,7 +138,7 @@ def user(request: HttpRequest, user_id: int) -> HttpResponse:
 @confirm_first
 def set_active(request: HttpRequest, user_id: int) -> HttpResponse:
     """Deactivate or reactivate a user."""
-    target = user_for(user_of(request), user_id)
+    target = get_user_for_admin(user_of(request), user_id)
     active = request.POST.get("active") == "1"
     try:
         services.set_active(user=target, active=active, actor=user_of(request))
@@ -158,7 +162,7 @@ def set_active(request: HttpRequest, user_id: int) -> HttpResponse:
 @confirm_first
 def set_may_create(request: HttpRequest, user_id: int) -> HttpResponse:
     """Allow or forbid a user to create datasets."""
-    target = user_for(user_of(request), user_id)
+    target = get_user_for_admin(user_of(request), user_id)
     allowed = request.POST.get("allowed") == "1"
     services.set_may_create_datasets(user=target, allowed=allowed, actor=user_of(request))
     message = (
@@ -172,7 +176,7 @@ def set_may_create(request: HttpRequest, user_id: int) -> HttpResponse:
 @confirm_first
 def set_email(request: HttpRequest, user_id: int) -> HttpResponse:
     """Set the mail address of a user."""
-    target = user_for(user_of(request), user_id)
+    target = get_user_for_admin(user_of(request), user_id)
     try:
         services.set_email(
             user=target, email=request.POST.get("email", "").strip()[:254], actor=user_of(request)
@@ -188,10 +192,10 @@ def set_email(request: HttpRequest, user_id: int) -> HttpResponse:
 @confirm_first
 def end_sessions(request: HttpRequest, user_id: int) -> HttpResponse:
     """End all sessions of a user."""
-    target = user_for(user_of(request), user_id)
+    target = get_user_for_admin(user_of(request), user_id)
     if target.pk == user_of(request).pk:
         return redirect("sessions")
-    ended = services.end_sessions_of(user=target, actor=user_of(request))
+    ended = services.end_user_sessions_as_admin(user=target, actor=user_of(request))
     text = ngettext("%(n)d session is logged out.", "%(n)d sessions are logged out.", ended)
     messages.success(request, text % {"n": ended})
     return redirect("user", user_id)
@@ -201,7 +205,7 @@ def end_sessions(request: HttpRequest, user_id: int) -> HttpResponse:
 @confirm_first
 def set_admin(request: HttpRequest, user_id: int) -> HttpResponse:
     """Make a user an admin of the platform, or withdraw this right."""
-    target = user_for(user_of(request), user_id)
+    target = get_user_for_admin(user_of(request), user_id)
     is_admin = request.POST.get("admin") == "1"
     try:
         services.set_admin(user=target, is_admin=is_admin, actor=user_of(request))
@@ -225,12 +229,12 @@ def set_admin(request: HttpRequest, user_id: int) -> HttpResponse:
 @confirm_first
 def reset_password(request: HttpRequest, user_id: int) -> HttpResponse:
     """Generate a new password and show it once. The user's sessions end."""
-    target = user_for(user_of(request), user_id)
+    target = get_user_for_admin(user_of(request), user_id)
     if target.pk == user_of(request).pk:
         messages.error(request, _("Change your own password on your account’s page."))
         return redirect("account")
     password = services.generate_password()
-    services.give_password(user=target, password=password, actor=user_of(request))
+    services.reset_password(user=target, password=password, actor=user_of(request))
     return render(request, "accounts/new_password.html", {"person": target, "password": password})
 
 
@@ -253,6 +257,6 @@ def site_settings(request: HttpRequest) -> HttpResponse:
         "zone": site.zone_name(),
         "now": timezone.now(),
         "second_factor_required": is_required_for_admins(),
-        "without_factor": admins_without()[:20],
+        "without_factor": admins_without_second_factor()[:20],
     }
     return render(request, "accounts/site.html", context, status=422 if form.errors else 200)

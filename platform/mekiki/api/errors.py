@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from ninja import NinjaAPI, Schema
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
-from mekiki.datasets.access import DatasetMoved
+from mekiki.datasets.access import DatasetMovedError
 from mekiki.datasets.middleware import redirect_moved
 from mekiki.review.errors import ReviewError
 
@@ -27,8 +27,8 @@ def install(api: NinjaAPI) -> None:
     def reply(request: HttpRequest, status: int, code: str, detail: str, **more: Any) -> HttpResponse:
         return api.create_response(request, {"detail": detail, "code": code, **more}, status=status)
 
-    @api.exception_handler(DatasetMoved)
-    def moved(request: HttpRequest, error: DatasetMoved) -> HttpResponse:
+    @api.exception_handler(DatasetMovedError)
+    def moved(request: HttpRequest, error: DatasetMovedError) -> HttpResponse:
         return redirect_moved(request, error)
 
     @api.exception_handler(Http404)
@@ -40,7 +40,7 @@ def install(api: NinjaAPI) -> None:
         return reply(request, 403, "refused", str(error) or _("You may not do this."))
 
     @api.exception_handler(AuthenticationError)
-    def stranger(request: HttpRequest, error: AuthenticationError) -> HttpResponse:
+    def unauthenticated(request: HttpRequest, error: AuthenticationError) -> HttpResponse:
         return reply(request, 401, "login_needed", _("You are not logged in. Log in and try again."))
 
     @api.exception_handler(HttpError)

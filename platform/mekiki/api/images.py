@@ -11,9 +11,9 @@ from mekiki.api.errors import ErrorOut
 from mekiki.datasets.access import dataset_for, image_for
 from mekiki.datasets.models import Image
 from mekiki.labeling.selectors import active_labels
-from mekiki.learning.search import TOP, Problem
+from mekiki.learning.search import MAX_HITS, Problem
 from mekiki.learning.selectors import champion
-from mekiki.review.blinding import hide
+from mekiki.review.blinding import set_shown_attributes
 from mekiki.review.errors import InvalidAnswerError, ReviewError
 from mekiki.review.finding import FilterForm
 from mekiki.review.searching import search
@@ -23,11 +23,11 @@ router = Router(tags=["images"])
 ERRORS = dict.fromkeys((401, 404, 409, 422, 503), ErrorOut)
 # Problems of the text (status 422), and problems that may pass (status 503). All others: 409.
 BAD_TEXT = (Problem.EMPTY, Problem.LONG, Problem.TOO_LONG)
-NOT_NOW = (Problem.NOT_LOADED, Problem.BUSY, Problem.NO_WORKER, Problem.NOT_SENT, "too_slow")
-PATIENCE = 1.5
+RETRYABLE_PROBLEMS = (Problem.NOT_LOADED, Problem.BUSY, Problem.NO_WORKER, Problem.NOT_SENT, "too_slow")
+SEARCH_TIMEOUT = 1.5
 
 
-class NotNowError(ReviewError):
+class ServiceUnavailableError(ReviewError):
     """The error that a request may succeed a little later (503)."""
 
     status = 503
@@ -39,7 +39,7 @@ One of `text` and `like` is needed; `text` goes first."""
 
     text: str = Field("", max_length=10_000, description="Any language the encoder reads.")
     like: str = Field("", max_length=64, description="SHA-256 of an image of the dataset.")
-    limit: int = Field(50, ge=1, le=TOP)
+    limit: int = Field(50, ge=1, le=MAX_HITS)
     label: str = Field("", max_length=20, description="Id of the predicted label.")
     confirmed: str = Field("", max_length=20, description="none, some, or the id of a confirmed label.")
     waiting: str = Field("", max_length=20, description="waiting, or a stream.")
@@ -78,19 +78,19 @@ class SearchOut(Schema):
     url_name="image-search",
     summary="Images by a text or by an image, the most similar first",
 )
-def search_images(request: HttpRequest, slug: str, asked: Annotated[SearchIn, Query()]) -> dict[str, Any]:
+def search_images(request: HttpRequest, slug: str, query: Annotated[SearchIn, Query()]) -> dict[str, Any]:
     """For members of the dataset. \
 Images of the audit reserve that were not judged yet take no part (`left_out`)."""
     user = user_of(request)
     dataset = dataset_for(user, slug)
-    given = asked.dict()
+    given = query.dict()
     form = FilterForm(given, list(active_labels(dataset)))
     if not form.is_valid():
         raise InvalidAnswerError(
             "filter", " ".join(str(line) for lines in form.errors.values() for line in lines)
         )
-    text = asked.text.strip()
-    like = image_for(user, slug, asked.like) if asked.like and not text else None
+    text = query.text.strip()
+    like = image_for(user, slug, query.like) if query.like and not text else None
     if not text and like is None:
         raise InvalidAnswerError(Problem.EMPTY, Problem.EMPTY.sentence())
     filters = {name: value for name, value in form.cleaned_data.items() if value not in ("", None)}
@@ -101,20 +101,20 @@ Images of the audit reserve that were not judged yet take no part (`left_out`)."
         user=user,
         text=text,
         like=like,
-        wait=PATIENCE,
-        limit=asked.limit,
+        wait=SEARCH_TIMEOUT,
+        limit=query.limit,
     )
     if result.code:
         kind = (
             InvalidAnswerError
             if result.code in BAD_TEXT
-            else NotNowError
-            if result.code in NOT_NOW
+            else ServiceUnavailableError
+            if result.code in RETRYABLE_PROBLEMS
             else ReviewError
         )
         raise kind(result.code, result.problem)
     images = Image.objects.in_bulk([pk for pk, _similarity in result.hits])
-    hide(dataset, images.values())
+    set_shown_attributes(dataset, images.values())
     return {
         "state": "waiting" if result.waiting else "ready",
         "hits": [

@@ -38,7 +38,7 @@ class JobOut(Schema):
     can_cancel: bool
 
 
-def role_of(job: Job) -> str | None:
+def role_for_job(job: Job) -> str | None:
     """Return the user's role in the dataset of a job that `job_for` returned.
 
     A job without a dataset is for admins only.
@@ -49,14 +49,14 @@ def role_of(job: Job) -> str | None:
 @router.get("", response=list[JobOut], url_name="jobs", summary="Active and just ended jobs of a dataset")
 def jobs(request: HttpRequest, dataset: str) -> list[dict[str, Any]]:
     """404 unless the user is a member of the dataset."""
-    return [asdict(status) for status in progress.recent_of(dataset_for(user_of(request), dataset))]
+    return [asdict(status) for status in progress.recent_jobs_of(dataset_for(user_of(request), dataset))]
 
 
 @router.get("/{uuid:job_id}", response=JobOut, url_name="job", summary="One job")
 def job(request: HttpRequest, job_id: UUID) -> dict[str, Any]:
     """404 unless the user is a member of the job's dataset."""
     row = job_for(user_of(request), job_id)
-    return asdict(progress.status(row, role_of(row)))
+    return asdict(progress.status(row, role_for_job(row)))
 
 
 @router.post("/{uuid:job_id}/cancel", response=JobOut, url_name="job-cancel", summary="Ask a job to stop")

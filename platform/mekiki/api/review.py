@@ -13,7 +13,7 @@ from django.urls import reverse
 from ninja import Router, Schema
 from pydantic import AfterValidator, Field
 
-from mekiki.accounts.access import at_least
+from mekiki.accounts.access import includes_role
 from mekiki.accounts.http import user_of
 from mekiki.accounts.models import Role
 from mekiki.api.errors import ErrorOut
@@ -163,7 +163,7 @@ class ReleaseOut(Schema):
     released: int
 
 
-def _reviewed(request: HttpRequest, slug: str) -> Dataset:
+def _dataset_for_review(request: HttpRequest, slug: str) -> Dataset:
     return dataset_for(user_of(request), slug, Role.REVIEWER)
 
 
@@ -203,14 +203,14 @@ def _item(dataset: Dataset, leased: LeasedItem) -> dict[str, Any]:
 )
 def next_items(request: HttpRequest, slug: str, body: NextIn) -> dict[str, Any]:
     """Hold up to `count` images: first those held already, then the next free ones."""
-    dataset = _reviewed(request, slug)
+    dataset = _dataset_for_review(request, slug)
     leased = services.next_items(dataset=dataset, user=user_of(request), count=body.count)
     waiting = selectors.waiting_count(dataset)
     empty = None
     if not leased:
-        services.ask_for_refill(dataset=dataset, waiting=waiting)
+        services.request_refill(dataset=dataset, waiting=waiting)
         empty = selectors.why_empty(dataset, user_of(request))
-    may_act = at_least(dataset.role, Role.ADMIN)
+    may_act = includes_role(dataset.role, Role.ADMIN)
     return {
         "items": [_item(dataset, one) for one in leased],
         "waiting": waiting,
@@ -235,7 +235,7 @@ def next_items(request: HttpRequest, slug: str, body: NextIn) -> dict[str, Any]:
 )
 def answer(request: HttpRequest, slug: str, body: AnswerIn) -> dict[str, Any]:
     """Record an answer, once for each client_key. A late one is kept as a decision."""
-    dataset = _reviewed(request, slug)
+    dataset = _dataset_for_review(request, slug)
     decision = services.answer(
         dataset=dataset,
         user=user_of(request),
@@ -265,7 +265,7 @@ def answer(request: HttpRequest, slug: str, body: AnswerIn) -> dict[str, Any]:
 )
 def undo(request: HttpRequest, slug: str, body: UndoIn) -> dict[str, Any]:
     """Take back the reviewer's latest answer that stands; its image comes back first."""
-    dataset = _reviewed(request, slug)
+    dataset = _dataset_for_review(request, slug)
     decision = services.undo(dataset=dataset, user=user_of(request), client_key=body.client_key)
     held = services.held_item(dataset=dataset, user=user_of(request), image_id=decision.image_id)
     return {
@@ -284,7 +284,7 @@ def undo(request: HttpRequest, slug: str, body: UndoIn) -> dict[str, Any]:
 )
 def renew(request: HttpRequest, slug: str, body: LeasesIn) -> dict[str, Any]:
     """Prolong holds that have not run out."""
-    dataset = _reviewed(request, slug)
+    dataset = _dataset_for_review(request, slug)
     kept = services.renew(dataset=dataset, user=user_of(request), lease_ids=body.leases)
     return {"renewed": [{"lease": lease.pk, "expires_at": lease.expires_at} for lease in kept]}
 
@@ -297,6 +297,6 @@ def renew(request: HttpRequest, slug: str, body: LeasesIn) -> dict[str, Any]:
 )
 def release(request: HttpRequest, slug: str, body: LeasesIn) -> dict[str, Any]:
     """End holds that will not be answered, so that others get the images at once."""
-    dataset = _reviewed(request, slug)
+    dataset = _dataset_for_review(request, slug)
     ended = services.release(dataset=dataset, user=user_of(request), lease_ids=body.leases)
     return {"released": ended}

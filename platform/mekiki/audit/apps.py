@@ -23,9 +23,9 @@ class AuditConfig(AppConfig):
 
         register_sealed_table(EVENTS)
         from mekiki.audit.head_mail import mail_due_head
-        from mekiki.jobs.chores import Chore, register
+        from mekiki.jobs.chores import PeriodicTask, register
 
-        register(Chore("mail the head of the seals", 1800.0, lambda: mail_due_head))
+        register(PeriodicTask("mail the head of the seals", 1800.0, lambda: mail_due_head))
         post_migrate.connect(obey_every_trigger, sender=self)
 
 

@@ -29,7 +29,7 @@ from mekiki.audit.models import SigningKey
 from mekiki.audit.rotation import endorsement_text
 from mekiki.audit.services import record
 from mekiki.config import env
-from mekiki.embedded.secrets import keep_once, keys_folder
+from mekiki.embedded.secrets import create_if_missing, keys_folder
 
 _LOCK = 0x6D656B6B  # number of the advisory lock that serializes changes of the keys
 
@@ -106,7 +106,7 @@ def make_first_key() -> SigningKey:
     act = SigningKey.Act.REGISTERED if path.exists() else SigningKey.Act.MADE
     if act == SigningKey.Act.MADE:
         _folder(path)
-        keep_once(path, _pem(Ed25519PrivateKey.generate()))
+        create_if_missing(path, _pem(Ed25519PrivateKey.generate()))
     return _note(_read(path), act, endorsement=b"")
 
 

@@ -16,11 +16,11 @@ from mekiki.config import env
 FULL, READ_ONLY = "disk_full", "read_only"
 # SQLSTATE of PostgreSQL for a full disk.
 DISK_FULL_STATE = "53100"
-ERRORS = {errno.ENOSPC: FULL, errno.EDQUOT: FULL, errno.EROFS: READ_ONLY}
+PROBLEM_OF_ERRNO = {errno.ENOSPC: FULL, errno.EDQUOT: FULL, errno.EROFS: READ_ONLY}
 
 
 @dataclass(frozen=True)
-class Place:
+class DiskUsage:
     """A folder that Mekiki writes to, and the free space of its disk.
 
     `problem` is "", FULL (less than the reserve is free) or READ_ONLY.
@@ -33,7 +33,7 @@ class Place:
     problem: str
 
 
-class NoRoomError(OSError):
+class DiskFullError(OSError):
     """An error that means work must wait and nothing was written. `reason` is FULL or READ_ONLY."""
 
     def __init__(self, reason: str) -> None:
@@ -47,7 +47,7 @@ def reserve() -> int:
     return env.number("MEKIKI_RESERVE_MB") * 1024 * 1024
 
 
-def places() -> list[Place]:
+def disk_usage() -> list[DiskUsage]:
     """Return the folders of this home that Mekiki writes to.
 
     A database that runs elsewhere is not among them.
@@ -66,11 +66,11 @@ def places() -> list[Place]:
     return places_of_data
 
 
-def _place(name: str, folder: Path) -> Place:
+def _place(name: str, folder: Path) -> DiskUsage:
     try:
         state = os.statvfs(folder)
     except OSError:  # a network disk that cannot be reached
-        return Place(name, folder, 0, 0, READ_ONLY)
+        return DiskUsage(name, folder, 0, 0, READ_ONLY)
     free, total = state.f_bavail * state.f_frsize, state.f_blocks * state.f_frsize
     problem = ""
     # Only the database server writes its folder. For root it runs as a separate user.
@@ -78,28 +78,28 @@ def _place(name: str, folder: Path) -> Place:
         problem = READ_ONLY
     elif free < reserve():
         problem = FULL
-    return Place(name, folder, free, total, problem)
+    return DiskUsage(name, folder, free, total, problem)
 
 
 def shortage() -> str:
     """Return why bulk work must wait now: FULL, READ_ONLY, or "" if it need not wait."""
-    return next((place.problem for place in places() if place.problem), "")
+    return next((place.problem for place in disk_usage() if place.problem), "")
 
 
-def require_room() -> None:
+def require_disk_space() -> None:
     """Raise NoRoomError if bulk work must wait.
 
     To be called before the work begins.
     """
     if reason := shortage():
-        raise NoRoomError(reason)
+        raise DiskFullError(reason)
 
 
-def no_room(error: BaseException) -> str:
+def disk_problem_of(error: BaseException) -> str:
     """Return FULL or READ_ONLY if the error or one of its causes means that, else ""."""
     for cause in _causes(error):
-        if isinstance(cause, OSError) and cause.errno in ERRORS:
-            return ERRORS[cause.errno]
+        if isinstance(cause, OSError) and cause.errno in PROBLEM_OF_ERRNO:
+            return PROBLEM_OF_ERRNO[cause.errno]
         if getattr(cause, "sqlstate", None) == DISK_FULL_STATE:
             return FULL
     return ""

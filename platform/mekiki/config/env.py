@@ -14,11 +14,11 @@ from mekiki.config.env_table import VARIABLES
 TERMINAL_LANGUAGES = ("en", "ja")
 
 
-class Misconfigured(ValueError):
+class ConfigurationError(ValueError):
     """A variable has an invalid value. The message names the variable."""
 
 
-def problem_of(name: str, value: str) -> str | None:
+def validation_message(name: str, value: str) -> str | None:
     """Return one line that names the variable and the allowed values, or None for an allowed value.
 
     An empty value means the default.
@@ -34,7 +34,7 @@ def problem_of(name: str, value: str) -> str | None:
 
 def require_valid() -> None:
     """Exit with status 2 and print one line for each variable with an invalid value."""
-    problems = [line for name in VARIABLES if (line := problem_of(name, os.environ.get(name, "")))]
+    problems = [line for name in VARIABLES if (line := validation_message(name, os.environ.get(name, "")))]
     problems += _incomplete_sign_on()
     if problems:
         print(*problems, sep="\n", file=sys.stderr)
@@ -63,7 +63,7 @@ def number(name: str) -> int:
     try:
         return int(text(name))
     except ValueError:
-        raise Misconfigured(f"{name} must be a whole number, not {text(name)!r}.") from None
+        raise ConfigurationError(f"{name} must be a whole number, not {text(name)!r}.") from None
 
 
 def flag(name: str) -> bool:
@@ -105,7 +105,7 @@ def reference() -> str:
     )
 
 
-def take(name: str) -> str:
+def pop(name: str) -> str:
     """Return the variable's value and remove the variable from our environment.
 
     Child processes then do not inherit it.
@@ -115,7 +115,7 @@ def take(name: str) -> str:
     return value
 
 
-def inherited(changes: dict[str, str]) -> dict[str, str]:
+def child_environment(changes: dict[str, str]) -> dict[str, str]:
     """Return the environment for a child process: our environment with `changes`."""
     return {**os.environ, **changes}
 

@@ -59,7 +59,7 @@ def path(value: str) -> str | None:
     return None if fits else "a path, with at most 255 bytes between two slashes"
 
 
-def listed(check: Check, many: str) -> Check:
+def comma_separated(check: Check, many: str) -> Check:
     """Return a check for a comma-separated list whose members pass `check`.
 
     `many` names the members in words, for the message.
@@ -123,7 +123,7 @@ def issuer(value: str) -> str | None:
     return None if fits else allowed
 
 
-def short(longest: int) -> Check:
+def at_most(longest: int) -> Check:
     """Return a check for text of at most `longest` characters."""
     return lambda value: None if len(value) <= longest else f"text of at most {longest} characters"
 

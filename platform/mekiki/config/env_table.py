@@ -42,13 +42,13 @@ VARIABLES: dict[str, Variable] = {
             "MEKIKI_ALLOWED_HOSTS",
             "127.0.0.1,localhost,[::1]",
             "Host names of the site.",
-            checks.listed(checks.host, "host names"),
+            checks.comma_separated(checks.host, "host names"),
         ),
         Variable(
             "MEKIKI_TRUSTED_ORIGINS",
             "",
             "Origins (https://…) that are trusted for forms behind a proxy.",
-            checks.listed(checks.origin, "origins such as https://mekiki.example.com"),
+            checks.comma_separated(checks.origin, "origins such as https://mekiki.example.com"),
         ),
         Variable(
             "MEKIKI_HTTPS",
@@ -66,7 +66,7 @@ VARIABLES: dict[str, Variable] = {
                 "Addresses or networks of the proxies before the site, e.g. 10.0.0.5,172.30.0.0/24. If "
                 "empty: this machine, with MEKIKI_HTTPS=1."
             ),
-            checks.listed(checks.network, "IP addresses or networks such as 10.0.0.0/24"),
+            checks.comma_separated(checks.network, "IP addresses or networks such as 10.0.0.0/24"),
         ),
         Variable(
             "MEKIKI_SECURITY_CONTACT",
@@ -75,7 +75,7 @@ VARIABLES: dict[str, Variable] = {
                 "Contact for security problems: mailto:… or https://…, shown in "
                 "/.well-known/security.txt. If empty: no such file."
             ),
-            checks.listed(
+            checks.comma_separated(
                 checks.contact,
                 "addresses such as mailto:security@example.com or https://example.com/security",
             ),
@@ -144,7 +144,7 @@ VARIABLES: dict[str, Variable] = {
                 "Folders, comma-separated. Their model folders may be chosen as `local-dir:` in the "
                 "browser, in addition to those in MEKIKI_HOME/models."
             ),
-            checks.listed(checks.path, "paths"),
+            checks.comma_separated(checks.path, "paths"),
         ),
         Variable(
             "MEKIKI_ENCODER_SOURCES",
@@ -153,7 +153,7 @@ VARIABLES: dict[str, Variable] = {
                 "Allowed download sources of encoders chosen in the browser: registry (open_clip's "
                 "list), hub (any hf-hub: model), none."
             ),
-            checks.listed(checks.one_of("registry", "hub", "none"), "registry, hub or none"),
+            checks.comma_separated(checks.one_of("registry", "hub", "none"), "registry, hub or none"),
         ),
         Variable(
             "MEKIKI_LANGUAGE",
@@ -278,7 +278,7 @@ VARIABLES: dict[str, Variable] = {
             "MEKIKI_OIDC_NAME",
             "",
             "Name of the provider on the button of the login page. If empty: single sign-on.",
-            checks.short(40),
+            checks.at_most(40),
         ),
         Variable(
             "MEKIKI_OIDC_NEW_ACCOUNTS",
@@ -316,7 +316,7 @@ VARIABLES: dict[str, Variable] = {
                 "Values of the claims amr or acr, comma-separated, that show a second factor, such as "
                 "mfa. If empty: only a second factor of this site counts."
             ),
-            checks.listed(checks.word, "values such as mfa"),
+            checks.comma_separated(checks.word, "values such as mfa"),
         ),
         Variable(
             "MEKIKI_ADMIN_NAME",

@@ -1,7 +1,7 @@
 """Errors with a message for the person at the terminal."""
 
 
-class PlainError(RuntimeError):
+class UserError(RuntimeError):
     """An error that a person can act on.
 
     The message says what happened, what was kept and what to do next. `status` is the exit status of the
@@ -11,7 +11,7 @@ class PlainError(RuntimeError):
     status = 1
 
 
-class UnusableFileError(PlainError):
+class UnusableFileError(UserError):
     """A file or folder from the command line cannot be used."""
 
     status = 2

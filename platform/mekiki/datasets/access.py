@@ -16,7 +16,7 @@ from mekiki.datasets.models import Dataset, Image, ImportBatch, PixelWindow
 from mekiki.jobs.models import Job
 
 
-class DatasetMoved(Http404):
+class DatasetMovedError(Http404):
     """Http404 that carries the new address of a dataset.
 
     Raised only if the user may see the dataset. The middleware and the API answer with a redirect.
@@ -56,7 +56,7 @@ def dataset_for(user: User, slug: str, role: str = Role.VIEWER) -> Dataset:
     if dataset is None or held is None:
         raise Http404
     if dataset.slug != slug:
-        raise DatasetMoved(slug, dataset.slug)
+        raise DatasetMovedError(slug, dataset.slug)
     dataset.role, dataset.role_of = held, user.pk
     require_role(user, dataset, role)
     return dataset

@@ -36,7 +36,7 @@ _WEBP_KEPT = {b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF", b"ICCP"}
 _MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
 
 
-def without_words(data: bytes, kind: str) -> tuple[bytes, str]:
+def strip_embedded_text(data: bytes, kind: str) -> tuple[bytes, str]:
     """Return (file, format): the same picture without embedded text.
 
     `kind` is the format as in Image.format. A file with a structure that cannot be followed is decoded and

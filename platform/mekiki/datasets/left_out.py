@@ -14,20 +14,20 @@ KILLS_WORKER, ORIGINAL_LOST = "kills_worker", "original_lost"
 
 
 @dataclass
-class LeftOut:
+class SkippedImage:
     """An image and the reason why a job left it out, in the reader's language."""
 
     image: Image
     reason: str
 
 
-def left_out_of(dataset: Dataset, jobs: Iterable[Job]) -> dict[Any, list[LeftOut]]:
+def skipped_images_of(dataset: Dataset, jobs: Iterable[Job]) -> dict[Any, list[SkippedImage]]:
     """Return job id → the images that the job left out, for jobs of this dataset. Runs one query."""
     named = {job.pk: job.result["left_out"] for job in jobs if job.result.get("left_out")}
     wanted = {row["image"] for rows in named.values() for row in rows}
     images = Image.objects.filter(dataset=dataset).in_bulk(wanted) if wanted else {}
     return {
-        pk: [LeftOut(images[row["image"]], _reason(row)) for row in rows if row["image"] in images]
+        pk: [SkippedImage(images[row["image"]], _reason(row)) for row in rows if row["image"] in images]
         for pk, rows in named.items()
     }
 

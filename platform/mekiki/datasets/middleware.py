@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from mekiki.datasets.access import DatasetMoved
+from mekiki.datasets.access import DatasetMovedError
 
 
-def redirect_moved(request: HttpRequest, moved: DatasetMoved) -> HttpResponse:
+def redirect_moved(request: HttpRequest, moved: DatasetMovedError) -> HttpResponse:
     """Return a redirect to the same page at the new address. Status 307 keeps the method and the body.
 
     The redirect is not permanent: the dataset may take its old address again, and browsers would not ask
@@ -34,4 +34,4 @@ class MovedDatasetMiddleware:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Return a redirect for DatasetMoved. Leave every other error to Django."""
-        return redirect_moved(request, exception) if isinstance(exception, DatasetMoved) else None
+        return redirect_moved(request, exception) if isinstance(exception, DatasetMovedError) else None

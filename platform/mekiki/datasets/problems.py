@@ -29,7 +29,7 @@ class ProblemError(Exception):
 
 
 @dataclass(frozen=True)
-class Note:
+class ReportLine:
     """A line of the report about a file that was accepted or skipped.
 
     `outcome` is a value of ImportProblem.Outcome. Raises TypeError if a value is no JSON scalar.
@@ -68,7 +68,7 @@ OUTCOMES: dict[str, str] = {
 }
 
 # Codes for files that were not stored because of a limit that an admin of the platform has set.
-FULL = (
+LIMIT_CODES = (
     *("dataset_full_images", "dataset_full_bytes", "platform_full_images", "platform_full_bytes"),
     *("dataset_waiting", "platform_waiting"),
 )

@@ -10,7 +10,7 @@ from mekiki.datasets.problems import ProblemError
 
 
 @dataclass
-class Limit:
+class QuotaUsage:
     """One storage limit and how much of it is used.
 
     `code` is the code of the report line about files that do not fit.
@@ -27,14 +27,14 @@ class Limit:
 
 
 @dataclass
-class Room:
+class RemainingQuota:
     """Free storage of a dataset, by its own limits and those of the platform.
 
     A Room without limits accepts every image.
     """
 
-    images: list[Limit] = field(default_factory=list)
-    bytes: list[Limit] = field(default_factory=list)
+    images: list[QuotaUsage] = field(default_factory=list)
+    bytes: list[QuotaUsage] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.images or self.bytes)
@@ -67,7 +67,7 @@ class Room:
         )
 
 
-def room_in(dataset: Dataset, *, lock: bool = False) -> Room:
+def remaining_quota(dataset: Dataset, *, lock: bool = False) -> RemainingQuota:
     """Return the free storage of a dataset.
 
     `lock`: until the transaction ends, no other transaction stores images in this dataset, or in the whole
@@ -77,7 +77,7 @@ def room_in(dataset: Dataset, *, lock: bool = False) -> Room:
     limited = platform.exclude(max_images=None, max_bytes=None)
     quota = (limited.select_for_update() if lock else limited).first()
     limits = Dataset.objects.values("max_images", "max_bytes").get(pk=dataset.pk)
-    room = Room()
+    room = RemainingQuota()
     if quota is None and not any(limits.values()):
         return room
     rows = DatasetUsage.objects.filter(dataset=dataset)
@@ -95,11 +95,11 @@ def room_in(dataset: Dataset, *, lock: bool = False) -> Room:
     return room
 
 
-def _add(room: Room, whose: str, limits: dict[str, Any], used: dict[str, int]) -> None:
+def _add(room: RemainingQuota, whose: str, limits: dict[str, Any], used: dict[str, int]) -> None:
     if limits["max_images"] is not None:
-        room.images.append(Limit(f"{whose}_full_images", limits["max_images"], used["images"]))
+        room.images.append(QuotaUsage(f"{whose}_full_images", limits["max_images"], used["images"]))
     if limits["max_bytes"] is not None:
-        room.bytes.append(Limit(f"{whose}_full_bytes", limits["max_bytes"], used["bytes"]))
+        room.bytes.append(QuotaUsage(f"{whose}_full_bytes", limits["max_bytes"], used["bytes"]))
 
 
 def dataset_usage(dataset: Dataset) -> dict[str, int]:
@@ -114,7 +114,7 @@ def platform_usage() -> dict[str, int]:
     return {"images": int(sums["n"] or 0), "bytes": int(sums["size"] or 0)}
 
 
-def waiting_problem(batch: ImportBatch) -> ProblemError | None:
+def pending_upload_problem(batch: ImportBatch) -> ProblemError | None:
     """Return why one more file of this upload may not wait for its import, or None if it may.
 
     Uploads that wait may use twice the bytes of the limit, because copies of stored images may be sent again.
@@ -131,7 +131,7 @@ def waiting_problem(batch: ImportBatch) -> ProblemError | None:
     return None
 
 
-def count_waiting(batch: ImportBatch, size: int) -> None:
+def add_pending_bytes(batch: ImportBatch, size: int) -> None:
     """Add bytes to the count of an upload that waits for its import. A negative size subtracts."""
     ImportBatch.objects.filter(pk=batch.pk).update(waiting_bytes=F("waiting_bytes") + size)
 

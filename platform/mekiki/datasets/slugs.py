@@ -31,7 +31,7 @@ def _romaniser() -> Any:
     return cutlet.Cutlet()
 
 
-def suggestion(name: str) -> str:
+def slug_from_name(name: str) -> str:
     """Return an ASCII address for a name, or "" if no letter is left.
 
     Example: 「傷の検査」 gives "kizu-no-kensa".
@@ -49,7 +49,7 @@ def suggestion(name: str) -> str:
 
 def free_suggestion(name: str) -> str:
     """Return an address for a name that no dataset has or had, or "" if the name gives none."""
-    made = suggestion(name)
+    made = slug_from_name(name)
     if not made:
         return ""
     taken = set(DatasetAddress.objects.filter(slug__startswith=made).values_list("slug", flat=True))
@@ -61,7 +61,7 @@ def numbered(base: str, number: int) -> str:
     return base if number == 0 else f"{base}-{number + 1}"
 
 
-def checked(slug: str, dataset: Dataset | None = None) -> str:
+def validate_slug(slug: str, dataset: Dataset | None = None) -> str:
     """Return an address that a user typed, in lower case.
 
     Raises ValidationError if the address is malformed, reserved, or belongs or belonged to another dataset.
@@ -84,11 +84,11 @@ def checked(slug: str, dataset: Dataset | None = None) -> str:
         )
     owner = DatasetAddress.objects.filter(slug=slug).first()
     if owner is not None and (dataset is None or owner.dataset_id != dataset.pk):
-        raise taken()
+        raise address_taken_error()
     return slug
 
 
-def taken() -> ValidationError:
+def address_taken_error() -> ValidationError:
     """Return the error for an address that belongs to another dataset."""
     return ValidationError(
         _("Another dataset has this address, or had it before. Nothing was saved. Choose another."),

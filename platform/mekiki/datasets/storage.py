@@ -17,7 +17,7 @@ from typing import BinaryIO, cast
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
-from mekiki.config.disk import READ_ONLY, NoRoomError
+from mekiki.config.disk import READ_ONLY, DiskFullError
 from mekiki.datasets.models import Image
 
 
@@ -60,7 +60,7 @@ def shown_name(image: Image) -> str:
     return original_name(image.dataset_id, image.sha256)
 
 
-def shown_path(image: Image) -> Path | None:
+def picture_path(image: Image) -> Path | None:
     """Return the path of the file that users see on this machine's disk, or None for object storage."""
     try:
         return Path(default_storage.path(shown_name(image)))
@@ -68,7 +68,7 @@ def shown_path(image: Image) -> Path | None:
         return None
 
 
-def open_shown(image: Image) -> BinaryIO:
+def open_picture(image: Image) -> BinaryIO:
     """Return the file that users see, open for reading. Raises FileNotFoundError if it is missing."""
     return open_named(shown_name(image))
 
@@ -78,7 +78,7 @@ def has(name: str) -> bool:
     return default_storage.exists(name)
 
 
-def put(name: str, data: bytes) -> None:
+def write_atomically(name: str, data: bytes) -> None:
     """Store bytes under a name, completely or not at all.
 
     Storing twice, or from two workers at once, is harmless. On a disk, the bytes are written to a temporary
@@ -100,7 +100,7 @@ def put(name: str, data: bytes) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".draft-")  # created with mode 0600
     except PermissionError as problem:
-        raise NoRoomError(READ_ONLY) from problem
+        raise DiskFullError(READ_ONLY) from problem
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)

@@ -12,7 +12,7 @@ LARGEST = 64 * 1024 * 1024
 NAME = "ballast"
 
 
-class Ballast:
+class ReserveFile:
     """The ballast file, in a folder on the database's disk.
 
     `reserve` is the number of bytes that bulk work leaves free.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from mekiki.config.env import Misconfigured
+from mekiki.config.env import ConfigurationError
 from mekiki.embedded.lock import is_held
 from mekiki.embedded.small_files import write_small
 
@@ -68,7 +68,9 @@ def database(url: str) -> dict[str, Any]:
     """
     parts = urlsplit(url)
     if parts.scheme not in {"postgresql", "postgres"}:
-        raise Misconfigured(f"DATABASE_URL must start with postgresql://, not {parts.scheme or url[:20]!r}.")
+        raise ConfigurationError(
+            f"DATABASE_URL must start with postgresql://, not {parts.scheme or url[:20]!r}."
+        )
     query = {k: v[-1] for k, v in parse_qs(parts.query).items()}
     host = query.pop("host", "") or unquote(parts.hostname or "")
     port = query.pop("port", "") or str(parts.port or "")

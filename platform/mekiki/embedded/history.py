@@ -18,7 +18,7 @@ def last_backup(home: Path) -> dict[str, Any] | None:
         return None
 
 
-def note_backup(home: Path, file: Path) -> None:
+def record_backup(home: Path, file: Path) -> None:
     """Record that the backup `file` was created now."""
     moment = datetime.now(UTC).isoformat(timespec="seconds")
     note = {"at": moment, "file": str(file), "bytes": file.stat().st_size}

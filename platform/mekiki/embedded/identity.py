@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from gettext import gettext as _
 from pathlib import Path
 
-from mekiki.config.plain import PlainError
+from mekiki.config.plain import UserError
 from mekiki.embedded import places
 
 FILE = "home.json"
@@ -18,7 +18,7 @@ FILE = "home.json"
 RESTORING = "restore-unfinished"
 
 
-class CopiedHomeError(PlainError):
+class CopiedHomeError(UserError):
     """The folder is a copy of a home that still exists.
 
     The message names the original and says what to do.
@@ -66,7 +66,7 @@ def write(home: Path, identity: Identity) -> None:
     draft.replace(home / FILE)
 
 
-def settle(home: Path) -> str | None:
+def check_identity(home: Path) -> str | None:
     """Check and store the identity of the home, and return a message if the home was moved, else None.
 
     The caller must hold the lock of the home. The call must come before any process of an earlier run is
@@ -74,7 +74,7 @@ def settle(home: Path) -> str | None:
     original exists, PlainError if a restore was interrupted here.
     """
     if (home / RESTORING).exists():
-        raise PlainError(
+        raise UserError(
             _(
                 "A restore into %(home)s was interrupted, so the home is incomplete. Nothing was "
                 "started. Run the same “mekiki restore” again: it deletes the incomplete files and "
@@ -124,7 +124,7 @@ def _refuse_copy(home: Path, other: Path, id: str) -> None:
             % {"other": other, "why": problem.strerror}
         ) from None
     if twin is not None and twin.id == id:
-        raise CopiedHomeError(_copied(home, other))
+        raise CopiedHomeError(_copied_message(home, other))
 
 
 def _refuse_shared_database(home: Path, owner: Path) -> None:
@@ -136,7 +136,7 @@ def _refuse_shared_database(home: Path, owner: Path) -> None:
     if _same(owner.parent, home):
         return
     if owner.is_symlink() and owner.resolve() == folder.resolve():
-        raise CopiedHomeError(_copied(home, owner.parent))
+        raise CopiedHomeError(_copied_message(home, owner.parent))
     process = places.database_process(folder)
     if process is not None:
         raise CopiedHomeError(
@@ -148,7 +148,7 @@ def _refuse_shared_database(home: Path, owner: Path) -> None:
         )
 
 
-def _copied(home: Path, other: Path) -> str:
+def _copied_message(home: Path, other: Path) -> str:
     return _(
         "%(home)s is a copy of %(other)s, which still exists. Nothing was started and nothing was "
         "changed. For a second platform with the same data: “mekiki backup FILE” on the original, "

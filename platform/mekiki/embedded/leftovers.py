@@ -9,10 +9,10 @@ from pathlib import Path
 
 import psutil
 
-from mekiki.embedded.process import birth, recorded, remembered
+from mekiki.embedded.process import process_of_pid_file, read_pid_file, start_time
 
 
-def end_leftover(
+def terminate_stale_process(
     pid_file: Path, *, number: int = signal.SIGTERM, grace: float = 5.0, home: Path | None = None
 ) -> int:
     """End the process that a pid file names, and return its process id, or 0 if no process was left.
@@ -21,8 +21,8 @@ def end_leftover(
     too. With `home`, members of its process group are also ended, even if the process itself has ended, if
     they carry this home in their environment. Processes that are not ours are never touched.
     """
-    pid, born = recorded(pid_file)
-    leader = remembered(pid_file)
+    pid, born = read_pid_file(pid_file)
+    leader = process_of_pid_file(pid_file)
     family = {} if leader is None else {p.pid: p for p in [leader, *_descendants(leader)]}
     # If another process has this id now, its group may have this id too, and our group no longer exists.
     if home is not None and pid and (leader is not None or _is_gone(pid, born)):
@@ -44,7 +44,7 @@ def end_leftover(
 def _is_gone(pid: int, born: str) -> bool:
     """Return whether no other process has this process id."""
     try:
-        return birth(pid) == born
+        return start_time(pid) == born
     except psutil.Error:
         return True
 

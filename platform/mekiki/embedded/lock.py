@@ -10,11 +10,11 @@ from gettext import gettext as _
 from pathlib import Path
 from typing import Self
 
-from mekiki.config.plain import PlainError
+from mekiki.config.plain import UserError
 from mekiki.embedded.small_files import BLOCK
 
 
-class AlreadyRunningError(PlainError):
+class AlreadyRunningError(UserError):
     """Another supervisor holds the lock of the home.
 
     The message names its process and says how to stop it.
@@ -42,7 +42,7 @@ class HomeLock:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as problem:
-            raise PlainError(not_writable(self.home, problem)) from None
+            raise UserError(not_writable(self.home, problem)) from None
         if not _take(handle):
             holder = self._read(handle)
             os.close(handle)

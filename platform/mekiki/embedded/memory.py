@@ -3,7 +3,7 @@
 import contextlib
 from pathlib import Path
 
-COUNTERS = (
+OOM_COUNTERS = (
     (Path("/sys/fs/cgroup/memory.events"), "oom_kill"),  # this container (cgroup v2)
     (Path("/sys/fs/cgroup/memory/memory.oom_control"), "oom_kill"),  # this container (cgroup v1)
     (Path("/proc/vmstat"), "oom_kill"),  # the whole machine
@@ -15,7 +15,7 @@ def out_of_memory_kills() -> int | None:
 
     Returns None on a system that does not count them.
     """
-    kills = [count for file, name in COUNTERS if (count := _count(file, name)) is not None]
+    kills = [count for file, name in OOM_COUNTERS if (count := _count(file, name)) is not None]
     return max(kills) if kills else None
 
 

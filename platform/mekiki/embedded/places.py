@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from mekiki.config.plain import PlainError
+from mekiki.config.plain import UserError
 from mekiki.embedded.process import Account
 
 SYSTEM_USER = "pgserver"
@@ -31,7 +31,7 @@ PLAIN_PATH = re.compile(r"[A-Za-z0-9/_.@+-]+")
 SHARED_PLACES = (Path("/var/lib/mekiki"), Path("/var/tmp/mekiki"))  # noqa: S108
 
 
-class PlaceError(PlainError):
+class PlaceError(UserError):
     """A folder cannot be used. The message names it and says why and what to do."""
 
 
@@ -68,7 +68,7 @@ def socket_folder(home: Path, parent: Path | None, account: Account) -> Path:
     return private_folder(Path("/tmp") / f"mekiki-{account.uid}-{name}", account)  # noqa: S108
 
 
-def leave_sockets(folder: Path) -> None:
+def remove_socket_folder(folder: Path) -> None:
     """Remove an empty socket folder."""
     with contextlib.suppress(OSError):
         folder.rmdir()
@@ -113,7 +113,7 @@ def system_account() -> Account:
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
 
 
-def shared_place() -> Path:
+def shared_database_folder() -> Path:
     """Return the folder for root's databases, owned by root with mode 0755.
 
     The mode lets the system user reach the databases inside.
@@ -157,7 +157,7 @@ def database_folder(folder: Path) -> tuple[Path, Account]:
             raise PlaceError(f"{folder} belongs to root and is not empty: PostgreSQL cannot run on it.")
         folder.rmdir()
     if not folder.exists():
-        real = shared_place() / secrets.token_hex(6)
+        real = shared_database_folder() / secrets.token_hex(6)
         private_folder(real, account)
         note_owner(real, folder)
         folder.symlink_to(real)
@@ -202,7 +202,7 @@ def database_process(folder: Path) -> psutil.Process | None:
         return None
 
 
-def discard(folder: Path) -> None:
+def delete_database(folder: Path) -> None:
     """Delete the database `folder`, for homes of tests and trials."""
     real = folder.resolve()
     shutil.rmtree(real, ignore_errors=True)

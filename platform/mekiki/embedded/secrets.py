@@ -24,7 +24,7 @@ def keys_folder(home: Path) -> Path:
     return folder
 
 
-def keep_once(path: Path, content: bytes) -> bytes:
+def create_if_missing(path: Path, content: bytes) -> bytes:
     """Write `content` to `path` (0600) unless the file exists, and return the content of the file.
 
     Two processes that start together get the same content: the complete file is linked into place, and the
@@ -48,4 +48,4 @@ def keep_once(path: Path, content: bytes) -> bytes:
 
 def site_key(home: Path) -> str:
     """Return the secret key of the site. It is created at the first start and never changes."""
-    return keep_once(keys_folder(home) / "secret_key", random.token_urlsafe(50).encode()).decode()
+    return create_if_missing(keys_folder(home) / "secret_key", random.token_urlsafe(50).encode()).decode()

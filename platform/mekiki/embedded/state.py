@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 from django.utils.translation import gettext as _
 
-from mekiki.embedded.process import birth
+from mekiki.embedded.process import start_time
 from mekiki.embedded.small_files import write_small
 
 RUNNING, STARTING, WAITING = "running", "starting", "waiting"
@@ -48,7 +48,7 @@ def write(home: Path, children: dict[str, dict[str, Any]], out_of_memory: int = 
     If that fails, the old file stays. Only messages for people depend on it.
     """
     with contextlib.suppress(OSError, psutil.Error):
-        owner = {"pid": os.getpid(), "born": birth(os.getpid())}
+        owner = {"pid": os.getpid(), "born": start_time(os.getpid())}
         write_small(path(home), json.dumps({**owner, "children": children, "out_of_memory": out_of_memory}))
 
 
@@ -57,7 +57,7 @@ def read(home: Path) -> State:
     for _attempt in range(3):
         try:
             state = State(**json.loads(path(home).read_text(encoding="utf-8")))
-            return state if birth(state.pid) == state.born else State()
+            return state if start_time(state.pid) == state.born else State()
         except ValueError:
             time.sleep(0.01)  # the file is being overwritten on a full disk
         except (OSError, TypeError, psutil.Error):
@@ -84,7 +84,7 @@ def title(name: str) -> str:
     return titles.get(name, name)
 
 
-def without(name: str) -> str:
+def effect_of_absence(name: str) -> str:
     """Return a sentence about what does not work while a process does not run."""
     texts = {
         "postgres": _("Nothing can be read or judged."),
@@ -129,7 +129,7 @@ def attention(state: State) -> list[dict[str, str]]:
         child = state.children[name]
         if child["phase"] == RUNNING:
             continue
-        parts = [without(name)]
+        parts = [effect_of_absence(name)]
         if end := exit_text(child.get("last_exit")):
             parts.append(_("Its last end: %(how)s.") % {"how": end})
         parts.append(_("It is restarted automatically."))

@@ -12,9 +12,9 @@ import threading
 import time
 from pathlib import Path
 
-from mekiki.config.plain import PlainError
+from mekiki.config.plain import UserError
 from mekiki.embedded import places
-from mekiki.embedded.leftovers import end_leftover
+from mekiki.embedded.leftovers import terminate_stale_process
 from mekiki.embedded.process import Account, Process, last_lines
 
 SOCKET = "valkey.sock"
@@ -22,7 +22,7 @@ SOCKET = "valkey.sock"
 ROOM = 16 * 1024 * 1024
 
 
-class ValkeyError(PlainError):
+class ValkeyError(UserError):
     """The server did not start. The message contains the end of its log."""
 
 
@@ -87,7 +87,7 @@ class Valkey:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         sockets = places.socket_folder(self.home, self.socket_parent, Account.current())
         pid_file = self.home / "run" / "valkey.pid"
-        end_leftover(pid_file)
+        terminate_stale_process(pid_file)
         self.socket = sockets / SOCKET
         self.socket.unlink(missing_ok=True)
         # With its log on a full disk, the server would not start or would refuse every message.
@@ -153,7 +153,7 @@ class Valkey:
         if self.process is not None:
             self.process.stop()
             self.socket.unlink(missing_ok=True)
-            places.leave_sockets(self.socket.parent)
+            places.remove_socket_folder(self.socket.parent)
 
     def ask(self) -> None:
         """Send a PING. Raises OSError if the server does not respond within 2 s or is not ready."""

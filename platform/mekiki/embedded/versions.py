@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from gettext import gettext as _
 from importlib.metadata import version
 
-from mekiki.config.plain import PlainError
+from mekiki.config.plain import UserError
 
 
-class NewerVersionError(PlainError):
+class NewerVersionError(UserError):
     """A newer version wrote the data. The message says what to do."""
 
 

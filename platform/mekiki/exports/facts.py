@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from mekiki.exports.models import LabelSetEntry
 from mekiki.labeling.models import Label
-from mekiki.learning.accuracy import COLUMNS, AuditCounts, all_notes, headline, support
+from mekiki.learning.accuracy import COUNT_COLUMNS, AuditCounts, all_notes, headline, support
 from mekiki.learning.figures import count
 
 
@@ -27,7 +27,7 @@ def accuracy_facts(stated: dict[str, Any], now: AuditCounts) -> dict[str, Any] |
     since = stated.get("since_stated", {})
     # An older label set does not hold these counts, so later changes cannot be computed.
     kept = "audited_drawn" in stated
-    counts = {name: stated.get(f"audited_{name}", 0) for name in COLUMNS}
+    counts = {name: stated.get(f"audited_{name}", 0) for name in COUNT_COLUMNS}
     estimate = SimpleNamespace(
         n=stated["n"],
         correct=stated["correct"],

@@ -15,7 +15,7 @@ from mekiki.learning.models import Head, Prediction
 from mekiki.learning.selectors import champion
 from mekiki.review.blinding import blind_items, hidden
 from mekiki.review.models import ConfirmedLabel
-from mekiki.review.selectors import standing
+from mekiki.review.selectors import active_decisions
 
 PAGE = 25
 
@@ -54,7 +54,7 @@ def machine_label_count(dataset: Any, threshold: float) -> int:
     head = calibrated_champion(dataset)
     if head is None:
         return 0
-    decided = standing(image=OuterRef("image"))
+    decided = active_decisions(image=OuterRef("image"))
     blind = blind_items(dataset).filter(image=OuterRef("image"))
     return (
         Prediction.objects.filter(

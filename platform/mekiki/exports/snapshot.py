@@ -13,13 +13,13 @@ from mekiki.exports.models import LabelSet
 from mekiki.exports.selectors import hidden_machine_labels
 from mekiki.labeling.models import Label
 from mekiki.learning.accuracy import (
-    COLUMNS,
+    COUNT_COLUMNS,
     AuditCounts,
     all_notes,
+    changes_since,
     counts_of,
     headline,
     notes,
-    since_stated,
     support,
 )
 from mekiki.learning.models import Evaluation
@@ -150,7 +150,7 @@ def _accuracy(dataset: Dataset, head: Any) -> dict[str, Any]:
     now = audit_counts(dataset)
     if head is None or newest is None or newest.n == 0:
         return _no_claim(now)
-    stated, since = counts_of(newest), since_stated(newest, now)
+    stated, since = counts_of(newest), changes_since(newest, now)
     plain = newest.share is None
     en, ja = [], []
     if not plain:
@@ -179,8 +179,8 @@ def _accuracy(dataset: Dataset, head: Any) -> dict[str, Any]:
         "method": "Wilson" if plain else "Wilson, weighted by stratum",
         "images_left_out": newest.left_out,
         "audited_drawn": stated.drawn,
-        **{f"audited_{name}": getattr(stated, name) for name in COLUMNS},
-        "since_stated": {name: n for name in COLUMNS if (n := getattr(since, name))},
+        **{f"audited_{name}": getattr(stated, name) for name in COUNT_COLUMNS},
+        "since_stated": {name: n for name in COUNT_COLUMNS if (n := getattr(since, name))},
         "stated_at": newest.created_at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
         "head": head.version,
         "head_digest": head.digest,
@@ -201,7 +201,7 @@ def _no_claim(now: AuditCounts) -> dict[str, Any]:
     return {
         "n": 0,
         "audited_drawn": now.drawn,
-        **{f"audited_{name}": getattr(now, name) for name in COLUMNS},
+        **{f"audited_{name}": getattr(now, name) for name in COUNT_COLUMNS},
         "statement": {"en": " ".join(en), "ja": "".join(ja)},
     }
 

@@ -9,7 +9,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from mekiki.accounts.access import at_least
+from mekiki.accounts.access import includes_role
 from mekiki.accounts.http import number_in, user_of
 from mekiki.accounts.models import Role
 from mekiki.audit.keys import current_key
@@ -62,7 +62,7 @@ def exports(request: HttpRequest, slug: str) -> HttpResponse:
         "older_url": f"?before={more}" if more else "",
         "newer_url": "?" if before else "",
         "form": form,
-        "may_freeze": at_least(dataset.role, Role.ADMIN),
+        "may_freeze": includes_role(dataset.role, Role.ADMIN),
         "human": human,
         "possible": bool(human or head),
         "fingerprint": selectors.key_fingerprint(),

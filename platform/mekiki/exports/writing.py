@@ -21,7 +21,7 @@ from mekiki.audit.private_key import load_key
 from mekiki.audit.services import record
 from mekiki.config import clock
 from mekiki.config.csv_files import BOM
-from mekiki.config.disk import READ_ONLY, NoRoomError
+from mekiki.config.disk import READ_ONLY, DiskFullError
 from mekiki.datasets import storage
 from mekiki.datasets.models import Image
 from mekiki.exports import format as form
@@ -223,7 +223,7 @@ def _folder_of_drafts(label_set: LabelSet) -> Path:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except PermissionError as problem:
-        raise NoRoomError(READ_ONLY) from problem
+        raise DiskFullError(READ_ONLY) from problem
     return folder
 
 

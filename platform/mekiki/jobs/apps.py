@@ -8,12 +8,12 @@ class JobsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the chores that sweep and send jobs, and that request seals and seal checks."""
-        from mekiki.jobs.chores import Chore, register
-        from mekiki.jobs.seals import ask_for_check, ask_for_seal
+        from mekiki.jobs.chores import PeriodicTask, register
+        from mekiki.jobs.seals import enqueue_scheduled_check, enqueue_scheduled_seal
         from mekiki.jobs.sweeping import Sweeper
         from mekiki.jobs.waiting import RoomWatch
 
-        register(Chore("sweep jobs", 5.0, lambda: Sweeper().sweep))
-        register(Chore("send what waited for room", 5.0, lambda: RoomWatch().look))
-        register(Chore("ask for seals", 600.0, lambda: ask_for_seal))
-        register(Chore("ask for a check of the seals", 3600.0, lambda: ask_for_check))
+        register(PeriodicTask("sweep jobs", 5.0, lambda: Sweeper().sweep))
+        register(PeriodicTask("send what waited for room", 5.0, lambda: RoomWatch().look))
+        register(PeriodicTask("ask for seals", 600.0, lambda: enqueue_scheduled_seal))
+        register(PeriodicTask("ask for a check of the seals", 3600.0, lambda: enqueue_scheduled_check))

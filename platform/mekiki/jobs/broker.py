@@ -16,13 +16,13 @@ from mekiki.config.celery import app
 
 logger = logging.getLogger(__name__)
 
-PATIENCE = 0.5  # seconds for connecting, and for each reply of the broker
-REST = 3.0  # seconds without a try after a failed try
+TIMEOUT = 0.5  # seconds for connecting, and for each reply of the broker
+PAUSE_AFTER_FAILURE = 3.0  # seconds without a try after a failed try
 
-_TIMEOUTS = {"socket_connect_timeout": PATIENCE, "socket_timeout": PATIENCE, "max_retries": 0}
+_TIMEOUTS = {"socket_connect_timeout": TIMEOUT, "socket_timeout": TIMEOUT, "max_retries": 0}
 
 
-class _Rest:
+class _Pause:
     """The pause after a failed message, during which this process does not try the broker."""
 
     def __init__(self) -> None:
@@ -35,14 +35,14 @@ class _Rest:
 
     def begin(self) -> None:
         with self._lock:
-            self._until = time.monotonic() + REST
+            self._until = time.monotonic() + PAUSE_AFTER_FAILURE
 
     def end(self) -> None:
         with self._lock:
             self._until = float("-inf")
 
 
-rest = _Rest()
+rest = _Pause()
 
 
 def send(task: str, args: Sequence[Any], *, queue: str | None = None) -> bool:
@@ -53,9 +53,9 @@ def send(task: str, args: Sequence[Any], *, queue: str | None = None) -> bool:
     if not rest.is_over():
         return False
     try:
-        connection = app.connection_for_write(connect_timeout=PATIENCE, transport_options=_TIMEOUTS)
+        connection = app.connection_for_write(connect_timeout=TIMEOUT, transport_options=_TIMEOUTS)
         options = {} if queue is None else {"queue": queue}
-        with pools.producers[connection].acquire(block=True, timeout=PATIENCE) as producer:
+        with pools.producers[connection].acquire(block=True, timeout=TIMEOUT) as producer:
             app.send_task(task, args=list(args), producer=producer, retry=False, **options)
     except Exception as error:  # kombu and redis raise many kinds of errors
         rest.begin()

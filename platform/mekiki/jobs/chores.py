@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Chore:
+class PeriodicTask:
     """A function that the sweeper calls every few seconds.
 
     `prepare` is called in the thread of the chore, until it succeeds once. The function that it returns is
@@ -28,10 +28,10 @@ class Chore:
     prepare: Callable[[], Callable[[], object]]
 
 
-_chores: dict[str, Chore] = {}
+_chores: dict[str, PeriodicTask] = {}
 
 
-def register(chore: Chore) -> None:
+def register(chore: PeriodicTask) -> None:
     """Register a chore, which the sweeper runs from its start.
 
     Apps call this function in AppConfig.ready. A chore with the same name replaces the earlier one.
@@ -39,12 +39,12 @@ def register(chore: Chore) -> None:
     _chores[chore.name] = chore
 
 
-def registered() -> list[Chore]:
+def registered() -> list[PeriodicTask]:
     """Return the chores of all apps."""
     return list(_chores.values())
 
 
-def run_until(stopped: threading.Event, chores: list[Chore] | None = None) -> None:
+def run_until(stopped: threading.Event, chores: list[PeriodicTask] | None = None) -> None:
     """Run the chores until `stopped` is set. If `chores` is None, run all registered chores."""
     threads = [
         threading.Thread(target=_keep_doing, args=(chore, stopped), name=chore.name, daemon=True)
@@ -57,7 +57,7 @@ def run_until(stopped: threading.Event, chores: list[Chore] | None = None) -> No
         thread.join(2.0)  # a thread that still waits for the database ends with the process
 
 
-def _keep_doing(chore: Chore, stopped: threading.Event) -> None:
+def _keep_doing(chore: PeriodicTask, stopped: threading.Event) -> None:
     act: Callable[[], object] | None = None
     try:
         while True:
@@ -68,7 +68,7 @@ def _keep_doing(chore: Chore, stopped: threading.Event) -> None:
         connection.close()
 
 
-def _do_once(chore: Chore, act: Callable[[], object] | None) -> Callable[[], object] | None:
+def _do_once(chore: PeriodicTask, act: Callable[[], object] | None) -> Callable[[], object] | None:
     """Run a chore once, and return its prepared function. `act` is None if it is not prepared yet."""
     try:
         close_old_connections()

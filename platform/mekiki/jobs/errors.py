@@ -5,10 +5,10 @@ from collections.abc import Callable
 from django.conf import settings
 from django.utils import translation
 
-Texts = dict[str, str]
+TranslatedText = dict[str, str]
 
 
-def in_every_language(sentence: Callable[[], str]) -> Texts:
+def in_every_language(sentence: Callable[[], str]) -> TranslatedText:
     """Return the sentence in each language of the site: {language: sentence}."""
     texts = {}
     for language, _name in settings.LANGUAGES:
@@ -17,7 +17,7 @@ def in_every_language(sentence: Callable[[], str]) -> Texts:
     return texts
 
 
-def for_reader(text: str | Texts) -> str:
+def translate_stored_text(text: str | TranslatedText) -> str:
     """Return the text in the language of the reader.
 
     A text that was stored in a single language is returned unchanged.

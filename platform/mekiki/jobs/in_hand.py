@@ -29,15 +29,15 @@ class Hand:
         self._in_hand: set[str] = set()
         self.suspects: set[str] = set(self._row.items)
         self.just_set_aside: set[str] = set()
-        if died_with := self._row.alone:
-            times = self._row.deaths_alone.get(died_with, 0) + 1
-            self._row.deaths_alone[died_with] = times
+        if item_of_dead_worker := self._row.alone:
+            times = self._row.deaths_alone.get(item_of_dead_worker, 0) + 1
+            self._row.deaths_alone[item_of_dead_worker] = times
             self._row.alone = ""
             if times >= DEATHS_ALONE:
-                self.just_set_aside = {died_with}
-                self._row.set_aside = sorted({*self._row.set_aside, died_with})
-                self.suspects.discard(died_with)
-                del self._row.deaths_alone[died_with]
+                self.just_set_aside = {item_of_dead_worker}
+                self._row.set_aside = sorted({*self._row.set_aside, item_of_dead_worker})
+                self.suspects.discard(item_of_dead_worker)
+                del self._row.deaths_alone[item_of_dead_worker]
             self._write()
 
     @property

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from mekiki.jobs.errors import for_reader
+from mekiki.jobs.errors import translate_stored_text
 from mekiki.jobs.kinds import Kind as Kind
 
 
@@ -32,7 +32,7 @@ class State(models.TextChoices):
 
 
 ACTIVE_STATES = (State.QUEUED, State.RUNNING)
-ENDED_EARLY = (State.FAILED, State.CANCELLED)
+UNSUCCESSFUL_STATES = (State.FAILED, State.CANCELLED)
 
 
 class Job(models.Model):
@@ -111,7 +111,7 @@ class Job(models.Model):
     @property
     def error_for_reader(self) -> str:
         """Return why the job ended early, in the language of the reader if the text exists in it."""
-        return for_reader(self.error_texts) or self.error
+        return translate_stored_text(self.error_texts) or self.error
 
 
 class InHand(models.Model):

@@ -9,10 +9,10 @@ from django.utils import formats
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from mekiki.accounts.access import at_least
+from mekiki.accounts.access import includes_role
 from mekiki.accounts.models import Role
 from mekiki.jobs.messages import STAGES, UNITS
-from mekiki.jobs.models import ACTIVE_STATES, ENDED_EARLY, Job, State
+from mekiki.jobs.models import ACTIVE_STATES, UNSUCCESSFUL_STATES, Job, State
 from mekiki.jobs.waiting import reason_text
 
 # An ended job is still listed for this time, so that a page that watches the job can show how it ended.
@@ -69,11 +69,11 @@ def status(job: Job, role: str | None = None) -> JobStatus:
         eta_seconds=eta,
         detail=_detail(job, percent, eta),
         error=job.error_for_reader,
-        can_cancel=active and not job.cancel_requested and at_least(role, Role.ADMIN),
+        can_cancel=active and not job.cancel_requested and includes_role(role, Role.ADMIN),
     )
 
 
-def is_held_up(job_id: Any) -> bool:
+def waits_for_broker(job_id: Any) -> bool:
     """Return whether a job waits because the broker did not take its message.
 
     The sweeper sends the message later.
@@ -107,11 +107,11 @@ def _detail(job: Job, percent: int | None, eta: int | None) -> str:
     if job.rate > 0:
         parts.append(_("%(rate)s %(unit)s/s") % {"rate": _number(job.rate), "unit": unit})
     if eta is not None:
-        parts.append(_left(eta))
+        parts.append(_remaining_time_text(eta))
     return " · ".join(part.strip() for part in parts if part.strip())
 
 
-def _left(seconds: int) -> str:
+def _remaining_time_text(seconds: int) -> str:
     if seconds < 60:
         return ngettext("about %(n)s second left", "about %(n)s seconds left", seconds) % {"n": seconds}
     minutes = round(seconds / 60)
@@ -125,25 +125,25 @@ def _first_running(job: Job) -> tuple[bool, int]:
     return (job.state != State.RUNNING, job.number)
 
 
-def active_of(dataset: Any) -> list[JobStatus]:
+def active_jobs_of(dataset: Any) -> list[JobStatus]:
     """Return the active jobs of a dataset, the running ones first, in one query.
 
     The dataset must have its `role` attribute.
     """
     jobs = Job.objects.filter(dataset=dataset, state__in=ACTIVE_STATES)
-    return statuses(jobs, dataset)
+    return job_statuses(jobs, dataset)
 
 
-def recent_of(dataset: Any) -> list[JobStatus]:
+def recent_jobs_of(dataset: Any) -> list[JobStatus]:
     """Return the active jobs of a dataset and those that ended within the last minute, in one query."""
     # A job with an end in the future ended before the clock was set back. It is left out too.
     jobs = Job.objects.filter(dataset=dataset, state__in=ACTIVE_STATES) | Job.objects.filter(
         dataset=dataset, finished_at__range=(Now() - RECENTLY, Now())
     )
-    return statuses(jobs, dataset)
+    return job_statuses(jobs, dataset)
 
 
-def statuses(jobs: Any, dataset: Any) -> list[JobStatus]:
+def job_statuses(jobs: Any, dataset: Any) -> list[JobStatus]:
     """Return the status of jobs of one dataset, the running ones first.
 
     The `role` of the dataset decides whether the user may stop a job.
@@ -154,13 +154,13 @@ def statuses(jobs: Any, dataset: Any) -> list[JobStatus]:
     return [status(job, getattr(dataset, "role", None)) for job in ordered]
 
 
-def worth_retrying(jobs: list[Job], dataset: Any) -> set[Any]:
+def ids_to_retry(jobs: list[Job], dataset: Any) -> set[Any]:
     """Return the ids of jobs that ended early and whose work nobody has requested again since.
 
     All jobs must belong to `dataset`.
     """
-    keys = {job.key for job in jobs if job.state in ENDED_EARLY}
+    keys = {job.key for job in jobs if job.state in UNSUCCESSFUL_STATES}
     if not keys:
         return set()
     newest = Job.objects.filter(dataset=dataset, key__in=keys).order_by("key", "-number").distinct("key")
-    return {pk for pk, state in newest.values_list("pk", "state") if state in ENDED_EARLY}
+    return {pk for pk, state in newest.values_list("pk", "state") if state in UNSUCCESSFUL_STATES}

@@ -17,7 +17,7 @@ PAUSE_AFTER_FAILURE = timedelta(hours=1)
 BETWEEN_CHECKS = timedelta(days=1)
 
 
-def ask_for_seal() -> Job | None:
+def enqueue_scheduled_seal() -> Job | None:
     """Enqueue a seal job for the schedule if there are rows to seal. Return the job, or None.
 
     Returns None too if there is no key, and for PAUSE_AFTER_FAILURE after a failed seal job.
@@ -37,7 +37,7 @@ def _failed_just_now(kind: Kind) -> bool:
     )
 
 
-def ask_for_check() -> Job | None:
+def enqueue_scheduled_check() -> Job | None:
     """Enqueue a seal check for the schedule if the last one is older than a day. Return the job, or None.
 
     Returns None too if there are no seals, and for PAUSE_AFTER_FAILURE after a failed check.

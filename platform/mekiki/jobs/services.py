@@ -23,8 +23,8 @@ from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
 from mekiki.config import clock
 from mekiki.jobs import broker
-from mekiki.jobs.errors import Texts, for_reader, in_every_language
-from mekiki.jobs.models import ACTIVE_STATES, ENDED_EARLY, Job, Kind, State
+from mekiki.jobs.errors import TranslatedText, in_every_language, translate_stored_text
+from mekiki.jobs.models import ACTIVE_STATES, UNSUCCESSFUL_STATES, Job, Kind, State
 
 # A worker that has declined a job may claim it again after this time, because the cause may be fixed by then.
 DECLINED_FOR = timedelta(minutes=5)
@@ -38,7 +38,7 @@ class CancelledError(Exception):
     """The error that a user has requested the job to stop."""
 
 
-class WorkerStopsError(Exception):
+class WorkerStoppingError(Exception):
     """The error that the worker was asked to stop: its unfinished work goes back to the queue."""
 
 
@@ -164,7 +164,7 @@ def beat(job: Job, **fields: Any) -> None:
         raise CancelledError(str(job.pk))
 
 
-def announce_stop(*, holder: str) -> int:
+def mark_worker_stopping(*, holder: str) -> int:
     """Store that a worker was asked to stop. Return how many jobs it is running.
 
     Jobs that it does not finish go back to the queue, and no death is counted.
@@ -172,7 +172,7 @@ def announce_stop(*, holder: str) -> int:
     return Job.objects.filter(state=State.RUNNING, holder=holder).update(holder_stops=True)
 
 
-def put_back(job: Job) -> None:
+def requeue(job: Job) -> None:
     """Return a job to the queue because its worker stops as planned; another worker continues it.
 
     Raises LostClaimError if another worker has claimed the job.
@@ -197,7 +197,7 @@ def succeed(job: Job, result: dict[str, Any] | None = None) -> None:
     _finish(job, State.SUCCEEDED, result=result or {})
 
 
-def fail(job: Job, error: str, *, texts: Texts | None = None, retry: bool = False) -> None:
+def fail(job: Job, error: str, *, texts: TranslatedText | None = None, retry: bool = False) -> None:
     """Store why the job failed. With `retry`, return it to the queue until its retries are used up.
 
     `texts` holds `error` in every language. If the same work was requested while the job was running (for
@@ -223,7 +223,7 @@ def may_retry(job: Job) -> bool:
     return job.retries + 1 < job.max_attempts
 
 
-def decline(job: Job, *, worker: str, reason: str, texts: Texts | None = None) -> None:
+def decline(job: Job, *, worker: str, reason: str, texts: TranslatedText | None = None) -> None:
     """Return a job to the queue because this worker may not do it; another worker takes it.
 
     It costs none of the job's attempts. `worker` is the host name of the worker. `reason` is shown while the
@@ -267,7 +267,7 @@ def _finish(
     *,
     result: dict[str, Any] | None = None,
     error: str = "",
-    texts: Texts | None = None,
+    texts: TranslatedText | None = None,
 ) -> None:
     with transaction.atomic():
         row = (
@@ -287,7 +287,7 @@ def _end(
     *,
     result: dict[str, Any] | None = None,
     error: str = "",
-    texts: Texts | None = None,
+    texts: TranslatedText | None = None,
 ) -> None:
     """End a locked job. Unless it was cancelled, enqueue it again if that was requested meanwhile."""
     row.state = state
@@ -356,7 +356,7 @@ def retry(*, job: Job, user: User) -> Job:
     or running, or if its kind was removed from the product.
     """
     _require_admin(user, job)
-    if job.state not in ENDED_EARLY:
+    if job.state not in UNSUCCESSFUL_STATES:
         raise ValidationError(_("Only a job that failed or was cancelled can be tried again."))
     if Job.objects.filter(key=job.key, state__in=ACTIVE_STATES).exists():
         raise ValidationError(_("The same work waits or runs already. Nothing was added."))
@@ -375,7 +375,7 @@ def retry(*, job: Job, user: User) -> Job:
     return again
 
 
-def worker_died(*, job_id: Any, attempt: int, beats: int) -> str:
+def handle_dead_worker(*, job_id: Any, attempt: int, beats: int) -> str:
     """Requeue or end a running job whose worker died. Return its new state, or "" if the worker is alive.
 
     `attempt` and `beats` are the values that were seen during the whole wait. A job that has changed since
@@ -396,7 +396,7 @@ def worker_died(*, job_id: Any, attempt: int, beats: int) -> str:
             asked_in = getattr(row.created_by, "language", "") or settings.LANGUAGE_CODE
             row.save(update_fields=["deaths"])
             with translation.override(asked_in):
-                _end(row, State.FAILED, error=for_reader(texts), texts=texts)
+                _end(row, State.FAILED, error=translate_stored_text(texts), texts=texts)
             return State.FAILED
         row.state, row.sent_at = State.QUEUED, None
         row.save(update_fields=["state", "sent_at", "deaths"])

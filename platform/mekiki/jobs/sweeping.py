@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mekiki.jobs.models import ACTIVE_STATES, Job, State
-from mekiki.jobs.services import send, worker_died
+from mekiki.jobs.services import handle_dead_worker, send
 
 # A worker sends a heartbeat every few seconds. After this time without one it counts as dead.
 SILENT_AFTER = 25.0  # seconds
@@ -30,16 +30,16 @@ class Sweeper:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._looked = clock()
+        self._last_sweep = clock()
         # job → the values that were seen, and for how many seconds they have not changed
         self._unchanged: dict[Any, tuple[tuple[Any, ...], float]] = {}
 
     def sweep(self) -> dict[str, int]:
         """Sweep once. Return how many jobs were given back, failed and sent again."""
         counts = {"given_back": 0, "failed": 0, "resent": 0}
-        for job, seconds in self._look():
+        for job, seconds in self._observe():
             if job.state == State.RUNNING and seconds >= SILENT_AFTER:
-                outcome = worker_died(job_id=job.pk, attempt=job.attempt, beats=job.beats)
+                outcome = handle_dead_worker(job_id=job.pk, attempt=job.attempt, beats=job.beats)
                 counts["given_back"] += outcome == State.QUEUED
                 counts["failed"] += outcome == State.FAILED
             elif job.state == State.QUEUED and seconds >= (
@@ -48,12 +48,12 @@ class Sweeper:
                 counts["resent"] += send(str(job.pk), job.kind)
         return counts
 
-    def _look(self) -> list[tuple[Job, float]]:
+    def _observe(self) -> list[tuple[Job, float]]:
         """Return the active jobs, each with the seconds for which it has been seen unchanged."""
         columns = ("pk", "kind", "state", "attempt", "beats", "sent_at")
         jobs = list(Job.objects.filter(state__in=ACTIVE_STATES).order_by("number").only(*columns))
         now = self._clock()
-        step, self._looked = min(now - self._looked, LONGEST_STEP), now
+        step, self._last_sweep = min(now - self._last_sweep, LONGEST_STEP), now
         before, self._unchanged = self._unchanged, {}
         for job in jobs:
             seen = (job.state, job.attempt, job.beats, job.sent_at)

@@ -17,12 +17,12 @@ def reason_text(reason: str) -> str:
     return SHORTAGES.render(reason) if reason in SHORTAGES else ""
 
 
-def must_wait(kind: str) -> str:
+def wait_reason(kind: str) -> str:
     """Return why a job of this kind may not start or continue now, or "" if it may."""
     return "" if kind in NEEDS_NO_RESERVE else disk.shortage()
 
 
-def wait_instead(job_id: str) -> bool:
+def mark_waiting(job_id: str) -> bool:
     """Let a queued job wait before a worker claims it, if it must. Return True if it waits.
 
     The sweeper sends the job again from time to time. Nothing is written while the reason stays the same.
@@ -32,14 +32,14 @@ def wait_instead(job_id: str) -> bool:
         .only("kind", "waiting_for", "cancel_requested")
         .first()
     )
-    if row is None or row.cancel_requested or not (reason := must_wait(row.kind)):
+    if row is None or row.cancel_requested or not (reason := wait_reason(row.kind)):
         return False
     if row.waiting_for != reason:
         Job.objects.filter(pk=job_id, state=State.QUEUED).update(waiting_for=reason)
     return True
 
 
-def hold(job: Job, reason: str) -> None:
+def requeue_until_space(job: Job, reason: str) -> None:
     """Return a running job to the queue, where it waits for free space.
 
     Raises LostClaimError if another worker has claimed the job.

@@ -15,7 +15,7 @@ _AFTER_RESTORING: list[Callable[[Label], None]] = []
 
 
 @dataclass(frozen=True)
-class Effects:
+class ArchivingEffects:
     """The data that depends on one label: confirmed labels, audit images and heads.
 
     `answers` counts confirmed labels. `audited` counts images of the audit sample under this label, and
@@ -34,12 +34,12 @@ class Effects:
         return bool(self.answers or self.audited)
 
 
-def register(what: str, counter: Counter) -> None:
+def register_counter(what: str, counter: Counter) -> None:
     """Register how `answers`, `audited` or `heads` are counted. Called by an app when it is ready."""
     _COUNTERS[what] = counter
 
 
-def register_after_restoring(act: Callable[[Label], None]) -> None:
+def register_restore_hook(act: Callable[[Label], None]) -> None:
     """Register a function to call after an archived label is restored, in the same transaction.
 
     Called by an app when it is ready.
@@ -47,13 +47,13 @@ def register_after_restoring(act: Callable[[Label], None]) -> None:
     _AFTER_RESTORING.append(act)
 
 
-def after_restoring(label: Label) -> None:
+def run_restore_hooks(label: Label) -> None:
     """Call the registered functions for a label that was just restored."""
     for act in _AFTER_RESTORING:
         act(label)
 
 
-def effects_of(labels: Iterable[Label]) -> list[Effects]:
+def effects_of(labels: Iterable[Label]) -> list[ArchivingEffects]:
     """Return the effects of archiving each label, in the order of the labels."""
     wanted = list(labels)
     ids = [label.pk for label in wanted]
@@ -63,16 +63,17 @@ def effects_of(labels: Iterable[Label]) -> list[Effects]:
         return counts.get(what, {}).get(label.pk, 0)
 
     return [
-        Effects(label, of("answers", label), of("audited", label), of("heads", label)) for label in wanted
+        ArchivingEffects(label, of("answers", label), of("audited", label), of("heads", label))
+        for label in wanted
     ]
 
 
-def answered(labels: Iterable[Label]) -> set[int]:
+def labels_with_effects(labels: Iterable[Label]) -> set[int]:
     """Return the ids of labels that are a confirmed label of an image or count in the audit sample."""
     return {effect.label.pk for effect in effects_of(labels) if effect.needs_asking}
 
 
-def sentence(effects: Effects, prompts: int) -> str:
+def sentence(effects: ArchivingEffects, prompts: int) -> str:
     """Return a text that tells a person what archiving the label changes."""
     counts = {"answers": effects.answers, "prompts": prompts, "heads": effects.heads}
     return EFFECTS.render("archive", {"label": effects.label.name, "audited": effects.audited, **counts})

@@ -34,11 +34,11 @@ def assign_positions(wanted: Sequence[tuple[int | None, int | None]], last: int)
             code="duplicate_key",
         )
     taken = set(written)
-    own = iter(sorted(own for position, own in wanted if not position and own))
+    kept = iter(sorted(current for position, current in wanted if not position and current))
     last = max([last, *written])
     positions = []
     for position, before in wanted:
-        place = position or (next(own) if before else None)
+        place = position or (next(kept) if before else None)
         if place is None or (not position and place in taken):
             place = last = last + 1
         taken.add(place)

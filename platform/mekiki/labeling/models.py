@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from mekiki.audit.triggers import append_only
 from mekiki.datasets.models import Dataset
-from mekiki.labeling.triggers import keep_guideline, no_prompt_added
+from mekiki.labeling.triggers import refuse_new_prompts, write_guideline_version
 
 
 class Label(models.Model):
@@ -35,7 +35,7 @@ class Label(models.Model):
                 name="one_label_per_name",
             ),
         ]
-        triggers = [keep_guideline()]
+        triggers = [write_guideline_version()]
 
     def __str__(self) -> str:
         return self.name
@@ -96,7 +96,7 @@ class Prompt(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["prompt_set", "label", "text"], name="one_prompt_per_text"),
         ]
-        triggers = [*append_only(), no_prompt_added()]
+        triggers = [*append_only(), refuse_new_prompts()]
 
     def __str__(self) -> str:
         return self.text

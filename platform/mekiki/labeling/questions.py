@@ -12,7 +12,7 @@ from mekiki.labeling.effects import effects_of, sentence
 from mekiki.labeling.models import Label
 from mekiki.labeling.selectors import active_labels, current_prompt_set, prompts_of
 from mekiki.labeling.services import LabelSpec
-from mekiki.labeling.text import same
+from mekiki.labeling.text import name_key
 
 REMOVE = "remove-"
 CRITICAL = "critical-"
@@ -26,7 +26,7 @@ class Question:
     text: str
 
 
-def questions(dataset: Dataset, specs: list[LabelSpec]) -> list[Question]:
+def confirmation_questions(dataset: Dataset, specs: list[LabelSpec]) -> list[Question]:
     """Return the questions to ask before the schema becomes `specs`.
 
     Questions about removed labels come first, then questions about removed critical marks. Both are in the
@@ -34,13 +34,13 @@ def questions(dataset: Dataset, specs: list[LabelSpec]) -> list[Question]:
     """
     present = list(active_labels(dataset))
     by_id = {spec["id"]: spec for spec in specs if spec.get("id")}
-    names = {same(spec["name"]) for spec in specs if not spec.get("id")}
-    removed = [label for label in present if label.pk not in by_id and same(label.name) not in names]
+    names = {name_key(spec["name"]) for spec in specs if not spec.get("id")}
+    removed = [label for label in present if label.pk not in by_id and name_key(label.name) not in names]
     prompts = prompts_of(current_prompt_set(dataset))
     sentences = [
-        Question(f"{REMOVE}{held.label.pk}", sentence(held, len(prompts.get(held.label.pk, []))))
-        for held in effects_of(removed)
-        if held.needs_asking
+        Question(f"{REMOVE}{effects.label.pk}", sentence(effects, len(prompts.get(effects.label.pk, []))))
+        for effects in effects_of(removed)
+        if effects.needs_asking
     ]
     unticked = [
         label
@@ -49,13 +49,13 @@ def questions(dataset: Dataset, specs: list[LabelSpec]) -> list[Question]:
     ]
     # A machine cannot have set a label that no head knows.
     return sentences + [
-        Question(f"{CRITICAL}{held.label.pk}", _unticked(held.label))
+        Question(f"{CRITICAL}{held.label.pk}", _critical_removed_text(held.label))
         for held in effects_of(unticked)
         if held.heads or held.needs_asking
     ]
 
 
-def _unticked(label: Label) -> str:
+def _critical_removed_text(label: Label) -> str:
     return _(
         "“%(label)s” is no longer critical. From now on label sets can contain machine labels of it. "
         "The first page of such a label set states that the label was critical, and until when."

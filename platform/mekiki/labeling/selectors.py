@@ -7,7 +7,7 @@ from django.db.models import Max, QuerySet
 from mekiki.datasets.models import Dataset
 from mekiki.labeling.effects import effects_of
 from mekiki.labeling.models import GuidelineVersion, Label, Prompt, PromptSet
-from mekiki.labeling.text import same
+from mekiki.labeling.text import name_key
 
 
 def active_labels(dataset: Dataset) -> QuerySet[Label]:
@@ -28,7 +28,7 @@ def archived_by_name(dataset: Dataset) -> dict[str, Label]:
     by_name: dict[str, Label] = {}
     most: dict[str, int] = {}
     for held in effects_of(archived_labels(dataset)):
-        name = same(held.label.name)
+        name = name_key(held.label.name)
         if name not in by_name or held.answers > most[name]:
             by_name[name], most[name] = held.label, held.answers
     return by_name

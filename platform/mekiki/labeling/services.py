@@ -16,7 +16,7 @@ from mekiki.config import clock
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Kind
 from mekiki.jobs.services import enqueue
-from mekiki.labeling.effects import after_restoring, answered, effects_of, refuse_unconfirmed
+from mekiki.labeling.effects import effects_of, labels_with_effects, refuse_unconfirmed, run_restore_hooks
 from mekiki.labeling.keys import assign_positions
 from mekiki.labeling.models import Label, Prompt, PromptSet
 from mekiki.labeling.selectors import (
@@ -34,8 +34,8 @@ from mekiki.labeling.text import (
     checked_guideline,
     checked_name,
     checked_prompts,
+    name_key,
     refuse_duplicates,
-    same,
 )
 
 
@@ -75,7 +75,7 @@ def add_label(
     refuse_duplicates([*present, name])
     _refuse_too_many(len(present) + 1)
     guideline = checked_guideline(guideline, name)
-    archived = archived_by_name(dataset).get(same(name))
+    archived = archived_by_name(dataset).get(name_key(name))
     if archived is None:
         return _create(dataset, name, critical, guideline, user)
     taken = set(active_labels(dataset).values_list("position", flat=True))
@@ -107,8 +107,8 @@ def update_label(
         name = checked_name(name)
         others = active_labels(label.dataset).exclude(pk=label.pk).values_list("name", flat=True)
         refuse_duplicates([*others, name])
-        if same(name) != same(label.name):
-            _refuse_answered_names([name], label.dataset)
+        if name_key(name) != name_key(label.name):
+            _refuse_names_of_archived_labels([name], label.dataset)
     if guideline is not None:
         guideline = checked_guideline(guideline, name or label.name)
     return _change(label, user, name=name, critical=critical, guideline=guideline)
@@ -132,7 +132,7 @@ def archive_label(*, label: Label, user: User, confirmed: bool = False) -> None:
     prompts = prompts_of(current_prompt_set(label.dataset))
     refuse_unconfirmed([label], prompts, {label.pk} if confirmed else set())
     _archive(label, user)
-    _predict(label.dataset, user)
+    _enqueue_prediction(label.dataset, user)
 
 
 @transaction.atomic
@@ -157,8 +157,8 @@ def restore_label(*, label: Label, user: User) -> Label:
     texts = {other.pk: texts[other.pk] for other in present if other.pk in texts}
     if len(texts) == len(present):
         texts[label.pk] = last_prompts(label) or [DEFAULT_TEMPLATE.format(label=label.name)]
-        _freeze(dataset, texts, user)
-        _predict(dataset, user)
+        _create_prompt_set(dataset, texts, user)
+        _enqueue_prediction(dataset, user)
     return label
 
 
@@ -188,8 +188,8 @@ def save_prompts(*, dataset: Dataset, prompts: dict[int, list[str]], user: User)
         label.pk: checked_prompts(prompts.get(label.pk, before.get(label.pk, [])), label.name)
         for label in labels
     }
-    prompt_set = _freeze(dataset, texts, user)
-    _predict(dataset, user)
+    prompt_set = _create_prompt_set(dataset, texts, user)
+    _enqueue_prediction(dataset, user)
     return prompt_set
 
 
@@ -233,19 +233,19 @@ def set_schema(
             _("The labels were changed in the meantime. Load the page again, then make your change."),
             code="unknown_label",
         )
-    by_name = {same(label.name): label for label in present.values() if label.pk not in listed}
+    by_name = {name_key(label.name): label for label in present.values() if label.pk not in listed}
     for spec in specs:
-        spec["label"] = present[spec["id"]] if spec["id"] else by_name.get(same(spec["name"]))
+        spec["label"] = present[spec["id"]] if spec["id"] else by_name.get(name_key(spec["name"]))
         spec["own"] = spec["label"].position if spec["label"] else None
     kept = {spec["label"].pk for spec in specs if spec["label"] is not None}
     removed = [label for label in present.values() if label.pk not in kept]
     refuse_unconfirmed(removed, prompts_of(current_prompt_set(dataset)), confirmed)
     for label in removed:
         _archive(label, user)
-    _refuse_answered_names(
-        [s["name"] for s in specs if s["label"] and same(s["name"]) != same(s["label"].name)], dataset
+    _refuse_names_of_archived_labels(
+        [s["name"] for s in specs if s["label"] and name_key(s["name"]) != name_key(s["label"].name)], dataset
     )
-    _take_back_archived(specs, archived_by_name(dataset))
+    _restore_archived_by_name(specs, archived_by_name(dataset))
     positions = assign_positions(
         [(spec["position"], spec["own"]) for spec in specs],
         last_position(dataset),
@@ -271,19 +271,19 @@ def set_schema(
             position=position,
         )
         texts[label.pk] = spec["prompts"]
-    prompt_set = _freeze(dataset, texts, user)
-    _predict(dataset, user)
+    prompt_set = _create_prompt_set(dataset, texts, user)
+    _enqueue_prediction(dataset, user)
     return prompt_set
 
 
-def _take_back_archived(specs: list[dict[str, Any]], archived: dict[str, Label]) -> None:
+def _restore_archived_by_name(specs: list[dict[str, Any]], archived: dict[str, Label]) -> None:
     """Assign archived labels of the same name to specs without a label, with their keys if these are free.
 
     The label stays critical, and keeps its guideline unless a new one is written, because the user who adds
     the name again may not know the archived label.
     """
     for spec in specs:
-        label = archived.get(same(spec["name"])) if spec["label"] is None and not spec["id"] else None
+        label = archived.get(name_key(spec["name"])) if spec["label"] is None and not spec["id"] else None
         if label is None:
             continue
         if label.position not in {s["position"] or s["own"] for s in specs if s is not spec}:
@@ -293,14 +293,14 @@ def _take_back_archived(specs: list[dict[str, Any]], archived: dict[str, Label])
         spec["guideline"] = spec["guideline"] or label.guideline
 
 
-def _refuse_answered_names(names: list[str], dataset: Dataset) -> None:
+def _refuse_names_of_archived_labels(names: list[str], dataset: Dataset) -> None:
     """Raise ValidationError if a name belongs to an archived label with answers.
 
     Otherwise people could not distinguish two labels with the same name.
     """
     archived = archived_by_name(dataset)
-    wanted = [archived[same(name)] for name in names if same(name) in archived]
-    holding = answered(wanted)
+    wanted = [archived[name_key(name)] for name in names if name_key(name) in archived]
+    holding = labels_with_effects(wanted)
     for label in wanted:
         if label.pk in holding:
             raise ValidationError(
@@ -322,14 +322,14 @@ def _refuse_too_many(count: int) -> None:
         )
 
 
-def _name_author(user: User) -> None:
+def _set_guideline_author(user: User) -> None:
     """Set the author of guideline versions for this transaction (labeling.triggers)."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('mekiki.user', %s, true)", [str(user.pk)])
 
 
 def _create(dataset: Dataset, name: str, critical: bool, guideline: str, user: User) -> Label:
-    _name_author(user)
+    _set_guideline_author(user)
     label = Label.objects.create(
         dataset=dataset,
         name=name,
@@ -362,7 +362,7 @@ def _change(label: Label, user: User, **fields: Any) -> Label:
         for k, moment in moments.items():
             setattr(label, k, moment)
     if "guideline" in changed:
-        _name_author(user)
+        _set_guideline_author(user)
     label.save(update_fields=[*changed, *moments])
     record(
         kind="label.changed",
@@ -377,18 +377,30 @@ def _change(label: Label, user: User, **fields: Any) -> Label:
 def _archive(label: Label, user: User) -> None:
     label.archived_at = clock.now()
     label.save(update_fields=["archived_at"])
-    record(kind="label.archived", actor=user, dataset=label.dataset, target=label, data=_held_by(label))
+    record(
+        kind="label.archived",
+        actor=user,
+        dataset=label.dataset,
+        target=label,
+        data=_archiving_event_data(label),
+    )
 
 
 def _restore(label: Label, user: User, position: int) -> None:
     label.archived_at = None
     label.position = position
     label.save(update_fields=["archived_at", "position"])
-    after_restoring(label)
-    record(kind="label.restored", actor=user, dataset=label.dataset, target=label, data=_held_by(label))
+    run_restore_hooks(label)
+    record(
+        kind="label.restored",
+        actor=user,
+        dataset=label.dataset,
+        target=label,
+        data=_archiving_event_data(label),
+    )
 
 
-def _held_by(label: Label) -> dict[str, Any]:
+def _archiving_event_data(label: Label) -> dict[str, Any]:
     held = effects_of([label])[0]
     return {"name": label.name, "answers": held.answers, "audited": held.audited}
 
@@ -404,7 +416,7 @@ def prompts_digest(texts: dict[int, list[str]]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _freeze(dataset: Dataset, texts: dict[int, list[str]], user: User) -> PromptSet:
+def _create_prompt_set(dataset: Dataset, texts: dict[int, list[str]], user: User) -> PromptSet:
     digest = prompts_digest(texts)
     current = current_prompt_set(dataset)
     if current is not None and current.digest == digest:
@@ -430,6 +442,6 @@ def _freeze(dataset: Dataset, texts: dict[int, list[str]], user: User) -> Prompt
     return prompt_set
 
 
-def _predict(dataset: Dataset, user: User) -> None:
+def _enqueue_prediction(dataset: Dataset, user: User) -> None:
     if can_predict(dataset):
         enqueue(kind=Kind.PREDICT, dataset=dataset, user=user)

@@ -53,7 +53,7 @@ def clean_block(text: str) -> str:
     ).strip()
 
 
-def same(name: str) -> str:
+def name_key(name: str) -> str:
     """Return a key that is equal for two names that look the same to people.
 
     It ignores case, width and compatibility forms (NFKC), outer spaces and joiners.
@@ -65,7 +65,7 @@ def same(name: str) -> str:
 def checked_name(name: str) -> str:
     """Return a label's name, cleaned. Raises ValidationError if it is empty or too long."""
     name = clean(name)
-    if not same(name):
+    if not name_key(name):
         raise ValidationError(_("A label needs a name."), code="label_without_name")
     if len(name) > MAX_NAME:
         raise ValidationError(
@@ -92,7 +92,7 @@ def refuse_duplicates(names: list[str]) -> None:
     """Raise ValidationError if two labels have the same name, as `same` compares names."""
     seen: dict[str, str] = {}
     for name in names:
-        key = same(name)
+        key = name_key(name)
         if key in seen:
             raise ValidationError(
                 _("Two labels have one name: “%(first)s” and “%(second)s”. Give each label its own.")

@@ -39,7 +39,7 @@ RETURN NULL;
 """
 
 
-def keep_guideline() -> pgtrigger.Trigger:
+def write_guideline_version() -> pgtrigger.Trigger:
     """Return the trigger on labels that writes versions of guidelines."""
     return pgtrigger.Trigger(
         name="keep_guideline",
@@ -49,7 +49,7 @@ def keep_guideline() -> pgtrigger.Trigger:
     )
 
 
-def no_prompt_added() -> pgtrigger.Trigger:
+def refuse_new_prompts() -> pgtrigger.Trigger:
     """Return the trigger on prompts that refuses prompts for a set of an earlier transaction."""
     return pgtrigger.Trigger(
         name="none_added",

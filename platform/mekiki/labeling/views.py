@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
-from mekiki.accounts.access import at_least
+from mekiki.accounts.access import includes_role
 from mekiki.accounts.http import number_in, user_of
 from mekiki.accounts.models import Role
 from mekiki.datasets.access import dataset_for
@@ -21,7 +21,7 @@ from mekiki.jobs.models import Job, Kind, State
 from mekiki.labeling.effects import effects_of
 from mekiki.labeling.forms import LabelFormSet, initial_rows
 from mekiki.labeling.models import Label, PromptSet
-from mekiki.labeling.questions import Question, confirmed_labels, questions
+from mekiki.labeling.questions import Question, confirmation_questions, confirmed_labels
 from mekiki.labeling.selectors import (
     active_labels,
     archived_labels,
@@ -30,7 +30,7 @@ from mekiki.labeling.selectors import (
     prompts_of,
 )
 from mekiki.labeling.services import restore_label, set_schema
-from mekiki.labeling.text import DEFAULT_TEMPLATE, TEMPLATES, same
+from mekiki.labeling.text import DEFAULT_TEMPLATE, TEMPLATES, name_key
 
 VERSIONS = 20
 
@@ -51,9 +51,9 @@ def _save(request: HttpRequest, dataset: Dataset) -> HttpResponse:
         return _page(request, dataset, formset, list(formset.non_form_errors()))
     before = current_prompt_set(dataset)
     specs, confirmed = formset.specs(), request.POST.get("confirm", "").split()
-    asked = questions(dataset, specs)
-    if any(question.key not in confirmed for question in asked):
-        return _page(request, dataset, formset, asked=asked)
+    questions_to_confirm = confirmation_questions(dataset, specs)
+    if any(question.key not in confirmed for question in questions_to_confirm):
+        return _page(request, dataset, formset, asked=questions_to_confirm)
     archived = {label.pk for label in archived_labels(dataset)}
     try:
         prompt_set = set_schema(
@@ -61,7 +61,7 @@ def _save(request: HttpRequest, dataset: Dataset) -> HttpResponse:
         )
     except ValidationError as error:
         return _page(request, dataset, formset, error.messages)
-    _say_restored(request, [label for label in active_labels(dataset) if label.pk in archived])
+    _message_restored_labels(request, [label for label in active_labels(dataset) if label.pk in archived])
     if before is not None and prompt_set.pk == before.pk:
         messages.success(request, _("Saved. The prompts are as they were."))
     else:
@@ -73,7 +73,7 @@ def _save(request: HttpRequest, dataset: Dataset) -> HttpResponse:
     return redirect("labels", dataset.slug)
 
 
-def _say_restored(request: HttpRequest, labels: list[Label]) -> None:
+def _message_restored_labels(request: HttpRequest, labels: list[Label]) -> None:
     for held in effects_of(labels):
         text = ngettext(
             "“%(label)s” was archived before. It was restored with its %(n)d answer.",
@@ -91,7 +91,7 @@ def restore(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     if label is None:
         raise Http404
     try:
-        _say_restored(request, [restore_label(label=label, user=user_of(request))])
+        _message_restored_labels(request, [restore_label(label=label, user=user_of(request))])
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     return redirect("labels", dataset.slug)
@@ -107,7 +107,7 @@ def _page(
     shown = list(active_labels(dataset))
     current = current_prompt_set(dataset)
     prompts = prompts_of(current)
-    may_edit = at_least(dataset.role, Role.ADMIN)
+    may_edit = includes_role(dataset.role, Role.ADMIN)
     if formset is None and may_edit:
         formset = LabelFormSet(initial=initial_rows(shown, prompts, last_position(dataset)), prefix="labels")
     predict = Job.objects.filter(dataset=dataset, kind=Kind.PREDICT).order_by("-number").first()
@@ -119,7 +119,7 @@ def _page(
         "errors": errors or [],
         "asked": asked or [],
         "archived": [
-            (held, same(held.label.name) in {same(label.name) for label in shown})
+            (held, name_key(held.label.name) in {name_key(label.name) for label in shown})
             for held in effects_of(archived_labels(dataset))
         ],
         "rows": [(label, prompts.get(label.pk, [])) for label in shown],
@@ -127,16 +127,19 @@ def _page(
         "last_key": last_position(dataset),
         "templates": TEMPLATES,
         "default_template": DEFAULT_TEMPLATE,
-        "jobs": [job for job in progress.active_of(dataset) if job.kind == Kind.PREDICT],
+        "jobs": [job for job in progress.active_jobs_of(dataset) if job.kind == Kind.PREDICT],
         "failed": predict if predict is not None and predict.state == State.FAILED else None,
         **_versions(request, dataset),
     }
     return render(
-        request, "labeling/labels.html", context, status=422 if errors or asked or _bad(formset) else 200
+        request,
+        "labeling/labels.html",
+        context,
+        status=422 if errors or asked or _has_errors(formset) else 200,
     )
 
 
-def _bad(formset: Any) -> bool:
+def _has_errors(formset: Any) -> bool:
     return bool(formset is not None and formset.is_bound and any(formset.errors))
 
 

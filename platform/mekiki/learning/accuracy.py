@@ -9,7 +9,7 @@ from django.utils.translation import ngettext
 from mekiki.learning.figures import count, percent
 
 # With fewer audited images a percentage suggests too much precision, so the interval is shown instead.
-FEW = 30
+MIN_FOR_PERCENTAGE = 30
 
 
 class Estimate(Protocol):
@@ -45,7 +45,7 @@ class AuditCounts:
     @property
     def left_out(self) -> int:
         """Return the number of drawn images that are not counted."""
-        return sum(getattr(self, name) for name in LEFT)
+        return sum(getattr(self, name) for name in UNCOUNTED_COLUMNS)
 
     @property
     def drawn(self) -> int:
@@ -57,18 +57,18 @@ class AuditCounts:
 
 
 # The columns of Evaluation, in the order in which the notes are written.
-COLUMNS = tuple(field.name for field in fields(AuditCounts))[1:]
-LEFT = COLUMNS[2:]
+COUNT_COLUMNS = tuple(field.name for field in fields(AuditCounts))[1:]
+UNCOUNTED_COLUMNS = COUNT_COLUMNS[2:]
 # Reasons why an image of a stored estimate can leave the sample later, or why its true label can change.
 _SINCE = ("archived_label", "judged_again", "taken_back", "retired", "share_changed", "prediction_shown")
 
 
 def counts_of(evaluation: Any) -> AuditCounts:
     """Return the counts that were stored with an estimate."""
-    return AuditCounts(evaluation.n, **{name: getattr(evaluation, name) for name in COLUMNS})
+    return AuditCounts(evaluation.n, **{name: getattr(evaluation, name) for name in COUNT_COLUMNS})
 
 
-def since_stated(evaluation: Any, now: AuditCounts) -> AuditCounts:
+def changes_since(evaluation: Any, now: AuditCounts) -> AuditCounts:
     """Return how many images have left the sample since an estimate was stored, by reason.
 
     A stored estimate is never changed.
@@ -88,7 +88,7 @@ def unknown_labels(evaluation: Any) -> int:
 
 def leads_with_interval(n: int) -> bool:
     """Return whether the interval is shown instead of the percentage."""
-    return n < FEW
+    return n < MIN_FOR_PERCENTAGE
 
 
 def interval(estimate: Estimate) -> str:
@@ -123,7 +123,7 @@ def support(estimate: Estimate) -> str:
     ) % {"interval": interval(estimate), "n": count(estimate.n)}
 
 
-def in_a_cell(estimate: Estimate) -> str:
+def accuracy_cell(estimate: Estimate) -> str:
     """Return the figure for a table that has its own column for the interval.
 
     This is the percentage, or "4 of 5" if there are few images.
@@ -133,7 +133,7 @@ def in_a_cell(estimate: Estimate) -> str:
     return _("%(correct)s of %(n)s") % {"correct": count(estimate.correct), "n": count(estimate.n)}
 
 
-def images_in_a_cell(evaluation: Any) -> str:
+def sample_size_cell(evaluation: Any) -> str:
     """Return the number of counted images for a table: "5", or "5 of 8 drawn" if some are not counted."""
     counts = counts_of(evaluation)
     if counts.drawn == counts.counted:
@@ -154,14 +154,14 @@ def all_notes(evaluation: Any, now: AuditCounts | None = None) -> list[str]:
             % {"shown": count(evaluation.left_out)}
         )
     sentences += notes(counts_of(evaluation))
-    since = notes(since_stated(evaluation, now)) if now is not None else []
+    since = notes(changes_since(evaluation, now)) if now is not None else []
     return sentences + [_("Since this figure was computed: %(note)s") % {"note": note} for note in since]
 
 
 def notes(counts: AuditCounts) -> list[str]:
     """Return one sentence for each reason why drawn images are not counted or count as wrong."""
     sentences = []
-    for name in COLUMNS:
+    for name in COUNT_COLUMNS:
         n = getattr(counts, name)
         if n:
             sentences.append(_sentence(name, n) % {"n": count(n)})

@@ -8,13 +8,13 @@ class LearningConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the periodic chores and the count of heads that is shown before a label is archived."""
-        from mekiki.jobs.chores import Chore, register
+        from mekiki.jobs.chores import PeriodicTask, register
         from mekiki.labeling import effects
-        from mekiki.learning.search import tend
+        from mekiki.learning.search import maintain_search
         from mekiki.learning.selectors import heads_by_label
-        from mekiki.learning.services import settle_all
+        from mekiki.learning.services import record_all_lost_jobs
 
-        effects.register("heads", heads_by_label)
+        effects.register_counter("heads", heads_by_label)
         # Encoder changes whose job ended without recording an outcome.
-        register(Chore("settle changes of encoders", 10.0, lambda: settle_all))
-        register(Chore("tend search indexes", 60.0, lambda: tend))
+        register(PeriodicTask("settle changes of encoders", 10.0, lambda: record_all_lost_jobs))
+        register(PeriodicTask("tend search indexes", 60.0, lambda: maintain_search))

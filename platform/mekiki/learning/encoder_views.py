@@ -11,7 +11,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from mekiki.accounts.access import at_least
+from mekiki.accounts.access import includes_role
 from mekiki.accounts.http import user_of
 from mekiki.accounts.models import Role
 from mekiki.datasets.access import dataset_for
@@ -45,7 +45,7 @@ def _page(request: HttpRequest, dataset: Dataset, form: EncoderForm, status: int
     context = {
         "dataset": dataset,
         "section": "models",
-        "may_change": at_least(dataset.role, Role.ADMIN),
+        "may_change": includes_role(dataset.role, Role.ADMIN),
         "in_use": in_use,
         "images": image_count(dataset),
         "embedded": {encoder.pk: n for encoder, n in counts}.get(in_use.pk, 0) if in_use else 0,
@@ -55,7 +55,7 @@ def _page(request: HttpRequest, dataset: Dataset, form: EncoderForm, status: int
         "switched": _current_switch(changes),
         "jobs": [
             job
-            for job in progress.active_of(dataset)
+            for job in progress.active_jobs_of(dataset)
             if job.kind in {Kind.CHANGE_ENCODER, Kind.REMOVE_EMBEDDINGS, Kind.ENCODE}
         ],
         "recommended": _recommended(dataset, device, language),

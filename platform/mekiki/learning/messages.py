@@ -3,7 +3,7 @@
 from typing import Any
 
 from mekiki.config.messages import Messages, Values, gettext_noop, ngettext_noop, when
-from mekiki.jobs.errors import for_reader
+from mekiki.jobs.errors import translate_stored_text
 from mekiki.learning.figures import count, decimal, percent
 from mekiki.learning.models import Head
 
@@ -109,7 +109,7 @@ REASONS.add(
     when(lambda v: not v.get("user"), gettext_noop("Chosen manually.")),
     when("user", gettext_noop("Chosen manually by %(user)s.")),
 )
-REASONS.add("failed", gettext_noop("The run failed: %(error)s"), error=for_reader)
+REASONS.add("failed", gettext_noop("The run failed: %(error)s"), error=translate_stored_text)
 REASONS.add("cancelled", gettext_noop("The run was cancelled. The head in use stays."))
 
 # -- the log of a training ----------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ TRAINING_LOG.add(
     why=("reason", _reason),
 )
 TRAINING_LOG.add("stopped", gettext_noop("Stopped by a person."))
-TRAINING_LOG.add("failed", gettext_noop("The run failed: %(error)s"), error=for_reader)
+TRAINING_LOG.add("failed", gettext_noop("The run failed: %(error)s"), error=translate_stored_text)
 # Codes of workers.heads, about the training of a head.
 TRAINING_LOG.add(
     "labels",

@@ -15,7 +15,7 @@ from mekiki.config import clock
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.labeling.models import PromptSet
-from mekiki.learning.accuracy import COLUMNS
+from mekiki.learning.accuracy import COUNT_COLUMNS
 from mekiki.learning.binary import FLOAT8, INT8, UUID, blank_rows, copy_out, halfvec
 from mekiki.learning.models import (
     Champion,
@@ -100,7 +100,7 @@ def learning_curve(dataset: Dataset, until: Head | None = None) -> list[Evaluati
     points: dict[int, Evaluation] = {}
     # Leave out the reports: each has labels × labels entries, and each refill of the queue adds one.
     evaluations = Evaluation.objects.filter(head__dataset=dataset).select_related("head")
-    figures = ("n", "correct", "share", "low", "high", "left_out", "answers", *COLUMNS)
+    figures = ("n", "correct", "share", "low", "high", "left_out", "answers", *COUNT_COLUMNS)
     evaluations = evaluations.only(*figures, "head__version")
     # Challengers that were not promoted are evaluated too, but they appear only on their own pages.
     others = evaluations.exclude(head__run__promoted=False)

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import HTMX_STOP_POLLING
 
 from mekiki.accounts import site
-from mekiki.accounts.access import at_least
+from mekiki.accounts.access import includes_role
 from mekiki.accounts.http import number_in, user_of
 from mekiki.accounts.models import Role
 from mekiki.config.keyset import page_by
@@ -20,7 +20,7 @@ from mekiki.datasets.access import dataset_for
 from mekiki.datasets.models import Dataset
 from mekiki.jobs import progress
 from mekiki.jobs.models import ACTIVE_STATES, Kind
-from mekiki.jobs.progress import is_held_up
+from mekiki.jobs.progress import waits_for_broker
 from mekiki.labeling.selectors import active_labels, current_prompt_set
 from mekiki.learning import selectors
 from mekiki.learning.access import head_for, run_for
@@ -28,7 +28,7 @@ from mekiki.learning.cron import cron_fields, next_runs
 from mekiki.learning.forms import ScheduleForm, schedule_phrase
 from mekiki.learning.models import Evaluation, TrainingRun
 from mekiki.learning.reasons import reason_of, sentence
-from mekiki.learning.services import request_training, request_verification, set_retraining, use_head
+from mekiki.learning.services import request_promotion, request_training, request_verification, set_retraining
 from mekiki.learning.training_log import log_in_words
 
 PAGE = 20
@@ -61,7 +61,7 @@ def _models_page(
     context = {
         "dataset": dataset,
         "section": "models",
-        "may_train": at_least(dataset.role, Role.ADMIN),
+        "may_train": includes_role(dataset.role, Role.ADMIN),
         "champion": champion,
         "open_change": selectors.open_change(dataset),
         "since": since,
@@ -76,7 +76,7 @@ def _models_page(
         "newer_runs": "?#runs" if request.GET.get("runs") else "",
         "jobs": [
             job
-            for job in progress.active_of(dataset)
+            for job in progress.active_jobs_of(dataset)
             if job.kind in {Kind.TRAIN, Kind.PREDICT, Kind.ENCODE, Kind.CHANGE_ENCODER}
         ],
         "problems": selectors.encoding_problems(dataset)[:PAGE],
@@ -113,7 +113,7 @@ def train(request: HttpRequest, slug: str) -> HttpResponse:
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:
-        if is_held_up(run.job_id):
+        if waits_for_broker(run.job_id):
             text = _(
                 "The training is queued. Workers cannot be reached now; it starts automatically when "
                 "they can be reached."
@@ -181,7 +181,7 @@ def use(request: HttpRequest, slug: str, version: int) -> HttpResponse:
     """Start the promotion of this head by an admin."""
     dataset, head = head_for(user_of(request), slug, version, Role.ADMIN)
     try:
-        use_head(dataset=dataset, head=head, user=user_of(request))
+        request_promotion(dataset=dataset, head=head, user=user_of(request))
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:

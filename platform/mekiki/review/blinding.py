@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
-from mekiki.review.models import AUDIT_GRACE, BLIND_STREAMS, ConfirmedLabel, QueueItem
+from mekiki.review.models import AUDIT_UNDO_PERIOD, BLIND_STREAMS, ConfirmedLabel, QueueItem
 from mekiki.review.selectors import audits_under_archived_labels, reserve_limits
 
 # Above this number pages show "more than", so that the count stays fast.
@@ -58,7 +58,7 @@ def _judged(dataset: Dataset) -> QuerySet[ConfirmedLabel]:
     """
     # An answer in the future was given before the clock was set back. Its grace period is treated as over.
     judged = ConfirmedLabel.objects.filter(dataset=dataset).exclude(
-        audited_at__gt=Now() - AUDIT_GRACE, audited_at__lte=Now()
+        audited_at__gt=Now() - AUDIT_UNDO_PERIOD, audited_at__lte=Now()
     )
     archived = list(
         Label.objects.filter(dataset=dataset, archived_at__isnull=False).values_list("pk", flat=True)
@@ -90,7 +90,7 @@ def hidden_count(dataset: Dataset) -> int:
     return min(unjudged + others, COUNT_UP_TO + 1)
 
 
-def hide(dataset: Dataset, images: Iterable[Image]) -> None:
+def set_shown_attributes(dataset: Dataset, images: Iterable[Image]) -> None:
     """Set `hidden`, `shown_name` and `shown_metadata` on the images, with two or three queries.
 
     These attributes contain what a page may show.

@@ -15,7 +15,7 @@ class ReviewError(Exception):
         self.message = message
 
 
-class UnknownHereError(ReviewError):
+class NotFoundForReviewerError(ReviewError):
     """Raised if the item, lease or label does not exist for this reviewer (HTTP 404)."""
 
     status = 404

@@ -11,7 +11,7 @@ from mekiki.labeling.models import Label
 from mekiki.learning.models import Head
 from mekiki.review.blinding import hidden
 from mekiki.review.models import ConfirmedLabel, QueueItem
-from mekiki.review.streams import WORDS
+from mekiki.review.streams import STREAM_NAMES
 
 # Filters and sort orders that use facts hidden for images of the audit reserve (review.blinding).
 _HIDDEN_FACTS = ("label", "low", "high", "sort", "metadata", "q")
@@ -54,7 +54,7 @@ class FilterForm(forms.Form):
             [
                 ("", _("any")),
                 ("waiting", _("waiting")),
-                *((str(code), words) for code, words in WORDS.items()),
+                *((str(code), words) for code, words in STREAM_NAMES.items()),
             ],
         )
 
@@ -71,7 +71,7 @@ class FilterForm(forms.Form):
         return text
 
 
-def matching(dataset: Dataset, head: Head | None, asked: dict[str, Any]) -> QuerySet[Image]:
+def filter_images(dataset: Dataset, head: Head | None, asked: dict[str, Any]) -> QuerySet[Image]:
     """Return the images that match the filters, annotated with the champion's prediction.
 
     The annotations are `confidence` and `predicted` (label id). They are None for an image without a

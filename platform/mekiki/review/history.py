@@ -5,7 +5,7 @@ from typing import Any
 
 from mekiki.datasets.models import Image
 from mekiki.review.models import ConfirmedLabel, Decision, QueueItem, Stream
-from mekiki.review.selectors import standing
+from mekiki.review.selectors import active_decisions
 from mekiki.review.streams import stream_words
 
 LABEL_KINDS = (Decision.Kind.CONFIRM, Decision.Kind.CORRECT)
@@ -37,7 +37,7 @@ def correction_by(user: Any, image: Image) -> Decision | None:
 
     It must be the newest decision that was not undone, and the confirmed label must follow from it.
     """
-    newest = standing(image=image).select_related("item").order_by("-pk").first()
+    newest = active_decisions(image=image).select_related("item").order_by("-pk").first()
     if newest is None or newest.user_id != user.pk or newest.kind not in LABEL_KINDS or newest.item is None:
         return None
     if newest.item.stream != Stream.RECHECK or newest.item.state != QueueItem.State.DONE:

@@ -28,7 +28,7 @@ BLIND_STREAMS = (Stream.AUDIT, Stream.GOLD)
 # The name, metadata and prediction of an audited image stay hidden for this time after its answer. If the
 # answer is undone within this time, the next answer is used for the audit. After this time the first answer
 # is used.
-AUDIT_GRACE = timedelta(minutes=2)
+AUDIT_UNDO_PERIOD = timedelta(minutes=2)
 
 
 class QueueItem(models.Model):

@@ -16,7 +16,7 @@ from mekiki.learning.models import Encoder, Head
 from mekiki.learning.search import index
 from mekiki.learning.selectors import embedded_count
 from mekiki.review.blinding import hidden, hidden_count, hidden_ids
-from mekiki.review.finding import matching
+from mekiki.review.finding import filter_images
 from mekiki.review.messages import SEARCH_PROBLEMS
 
 
@@ -53,7 +53,7 @@ def search(
     text: str = "",
     like: Image | None = None,
     wait: float = 0.0,
-    limit: int = vectors.TOP,
+    limit: int = vectors.MAX_HITS,
 ) -> Search:
     """Search by `text`, or by the image `like` if the text is empty.
 
@@ -69,7 +69,7 @@ def search(
         return Search(total, code="nothing_embedded")
     facts: dict[str, Any] = {"searchable": searched, "encoder": encoder, "left_out": hidden_count(dataset)}
     if text:
-        answer = vectors.ask(encoder=encoder, text=text, user=user, wait=wait)
+        answer = vectors.find_text_vector(encoder=encoder, text=text, user=user, wait=wait)
         if answer.waiting:
             return Search(total, **facts, waiting=True)
         if answer.problem:
@@ -83,7 +83,7 @@ def search(
         if vector is None:
             return Search(total, **facts, code="not_embedded")
     assert vector is not None
-    images = matching(dataset, head, {name: value for name, value in asked.items() if name != "sort"})
+    images = filter_images(dataset, head, {name: value for name, value in asked.items() if name != "sort"})
     images = images.filter(~hidden(dataset))
     if like is not None and not text:
         images = images.exclude(pk=like.pk)
@@ -91,5 +91,5 @@ def search(
         nearest = vectors.nearest(encoder=encoder, vector=vector, images=images, limit=limit)
     except vectors.SearchTooSlowError:
         return Search(total, **facts, code="too_slow")
-    unindexed = searched > index.EXACT_UP_TO and not index.usable(encoder)
+    unindexed = searched > index.EXACT_UP_TO and not index.is_searchable(encoder)
     return Search(total, **facts, hits=nearest.hits, exact=nearest.exact, unindexed=unindexed)

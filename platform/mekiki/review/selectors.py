@@ -66,14 +66,14 @@ def training_votes(dataset: Any) -> list[ImageVotes]:
     undecided = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.DONE, overlap__gt=1)
     undecided = undecided.filter(
         ~Exists(ConfirmedLabel.objects.filter(image=OuterRef("image"))),
-        ~Exists(standing(item=OuterRef("pk"), kind=Decision.Kind.FLAG)),
+        ~Exists(active_decisions(item=OuterRef("pk"), kind=Decision.Kind.FLAG)),
         ~Exists(Decision.objects.filter(image=OuterRef("image"), item__stream__in=BLIND_STREAMS)),
     )
     open_items = dict(undecided.order_by("pk").values_list("image_id", "pk"))  # the newest item of an image
     several |= {item: image for image, item in open_items.items()}
     answers: dict[int, dict[int, tuple[int, int]]] = {}  # item → person → (label, decision)
     wanted_of: dict[int, int] = {}
-    named = standing(
+    named = active_decisions(
         dataset=dataset, item__overlap__gt=1, kind__in=[Decision.Kind.CONFIRM, Decision.Kind.CORRECT]
     )
     for item, wanted, user, label, decision in named.order_by("item_id", "late", "pk").values_list(
@@ -236,7 +236,7 @@ def audits_under_archived_labels(dataset: Any) -> QuerySet[ConfirmedLabel]:
     )
 
 
-def answered_image_ids(dataset: Any) -> set[int]:
+def reviewed_image_ids(dataset: Any) -> set[int]:
     """Return the ids of images that need no further review.
 
     These images are labelled, flagged, or have all decisions that their overlap requires. An image with an
@@ -279,16 +279,16 @@ def answered_today(dataset: Any, user: Any) -> int:
 
 def recent_decisions(dataset: Any, user: Any, limit: int = 5) -> list[Decision]:
     """Return the reviewer's latest decisions that were not undone, newest first."""
-    rows = standing(user=user, dataset=dataset).select_related("image", "label")
+    rows = active_decisions(user=user, dataset=dataset).select_related("image", "label")
     return list(rows.order_by("-id")[:limit])
 
 
 def may_undo(dataset: Any, user: Any) -> bool:
     """Return whether the reviewer has an answer in the dataset that can be undone."""
-    return standing(user=user, dataset=dataset).exists()
+    return active_decisions(user=user, dataset=dataset).exists()
 
 
-def standing(**where: Any) -> QuerySet[Decision]:
+def active_decisions(**where: Any) -> QuerySet[Decision]:
     """Return the decisions that were not undone and are not undos themselves.
 
     The query uses NOT EXISTS instead of superseded_by__isnull. The latter is a join, for which PostgreSQL
@@ -301,7 +301,7 @@ def standing(**where: Any) -> QuerySet[Decision]:
 def flagged(dataset: Any) -> QuerySet[Decision]:
     """Return the flags that were not undone, on images that were not labelled later, newest first."""
     labelled = ConfirmedLabel.objects.filter(image=OuterRef("image"), decision__gt=OuterRef("pk"))
-    rows = standing(dataset=dataset, kind=Decision.Kind.FLAG).filter(~Exists(labelled))
+    rows = active_decisions(dataset=dataset, kind=Decision.Kind.FLAG).filter(~Exists(labelled))
     return rows.select_related("image", "user").order_by("-id")
 
 

@@ -4,7 +4,7 @@ from django.utils.translation import gettext_lazy as _
 
 from mekiki.review.models import Stream
 
-WORDS = {
+STREAM_NAMES = {
     Stream.UNCERTAIN: _("model unsure"),
     Stream.DIVERSE: _("unlike the others"),
     Stream.AUDIT: _("audit sample"),
@@ -15,4 +15,4 @@ WORDS = {
 
 def stream_words(code: str) -> str:
     """Return the name of the stream in the user's language. An unknown code is returned unchanged."""
-    return str(WORDS[Stream(code)]) if code in Stream.values else str(code)
+    return str(STREAM_NAMES[Stream(code)]) if code in Stream.values else str(code)

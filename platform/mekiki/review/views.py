@@ -13,15 +13,15 @@ from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from mekiki.accounts.access import at_least
+from mekiki.accounts.access import includes_role
 from mekiki.accounts.http import user_of
 from mekiki.accounts.models import Role
 from mekiki.datasets.access import dataset_for
 from mekiki.labeling.keys import key_of
 from mekiki.labeling.selectors import active_labels
 from mekiki.review import selectors, services
-from mekiki.review.blinding import hide
-from mekiki.review.errors import ReviewError, UnknownHereError
+from mekiki.review.blinding import set_shown_attributes
+from mekiki.review.errors import NotFoundForReviewerError, ReviewError
 from mekiki.review.messages import station_texts
 from mekiki.review.streams import stream_words
 
@@ -47,7 +47,7 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
         for label in active_labels(dataset)
     ]
     recent = selectors.recent_decisions(dataset, user_of(request))
-    hide(dataset, [decision.image for decision in recent])
+    set_shown_attributes(dataset, [decision.image for decision in recent])
     history = [
         {
             "kind": decision.kind,
@@ -72,7 +72,7 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
             "texts_json": json.dumps(station_texts()),
             "history_json": json.dumps(history),
             "lease_seconds": settings.LEASE_SECONDS,
-            "seen_after": services.SEEN_AFTER,
+            "seen_after": services.MIN_DISPLAY_MS,
             "finder": finder,
             "label_keys": any(label["key"] is not None for label in labels),
             "keys": SHORTCUTS_WITH_LABEL_SEARCH if finder else SHORTCUTS,
@@ -86,8 +86,8 @@ def queue(request: HttpRequest, slug: str) -> HttpResponse:
     dataset = dataset_for(user_of(request), slug)
     counts = selectors.queue_counts(dataset)
     flags = list(selectors.flagged(dataset)[: FLAGGED_SHOWN + 1])
-    hide(dataset, [flag.image for flag in flags])
-    may_put_back = at_least(dataset.role, Role.ADMIN)
+    set_shown_attributes(dataset, [flag.image for flag in flags])
+    may_put_back = includes_role(dataset.role, Role.ADMIN)
     # A note can name the label, so it is hidden. Only its writer and admins, who must act on it, see it.
     closed = {
         flag.pk
@@ -107,8 +107,8 @@ def queue(request: HttpRequest, slug: str) -> HttpResponse:
             "more_flags": len(flags) > FLAGGED_SHOWN,
             "shown_flags": FLAGGED_SHOWN,
             "audited": selectors.audit_count(dataset),
-            "may_review": at_least(dataset.role, Role.REVIEWER),
-            "may_retire": at_least(dataset.role, Role.ADMIN),
+            "may_review": includes_role(dataset.role, Role.REVIEWER),
+            "may_retire": includes_role(dataset.role, Role.ADMIN),
             "may_put_back": may_put_back,
         },
     )
@@ -120,12 +120,12 @@ def put_back(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     dataset = dataset_for(user_of(request), slug, Role.ADMIN)
     try:
         item = services.put_back(dataset=dataset, user=user_of(request), flag_id=min(pk, 2**63 - 1))
-    except UnknownHereError as error:
+    except NotFoundForReviewerError as error:
         raise Http404 from error
     except ReviewError as error:
         messages.error(request, error.message)
     else:
-        hide(dataset, [item.image])
+        set_shown_attributes(dataset, [item.image])
         messages.success(
             request,
             _("%(name)s was returned to the start of the queue.") % {"name": item.image.shown_name},

@@ -27,11 +27,11 @@ SPLITS = {
     *("学習", "訓練", "トレーニング", "検証", "バリデーション", "評価", "テスト", "試験"),
 }
 # Words that may stand beside the names of parts: "train_set", "test2017", "X_train", 学習用データ.
-_BESIDE_SPLITS = {
+_SPLIT_COMPANION_WORDS = {
     *("set", "sets", "data", "dataset", "datasets", "split", "images", "image", "imgs", "img", "x", "y"),
     *("用", "データ", "セット", "画像"),
 }
-_ENDING = re.compile(f"(?:{'|'.join(sorted(_BESIDE_SPLITS - {'x', 'y'}, key=len, reverse=True))})+$")
+_ENDING = re.compile(f"(?:{'|'.join(sorted(_SPLIT_COMPANION_WORDS - {'x', 'y'}, key=len, reverse=True))})+$")
 # Folders that hold files about the images if they lie beside "images". They are not labels.
 _ANNOTATIONS = {"labels", "annotations", "masks", "annotation", "mask", "label", "ground_truth"}
 _IMAGES = {"images", "image", "imgs", "img", "jpegimages", "画像"}
@@ -75,7 +75,7 @@ def read_layout(path: Path) -> Layout:
         if not isinstance(file, Path):
             text = explain(file.code, file.detail)
             remarks.append(f"{names.readable(name)}: {text.what}")
-        elif not names.is_passed_over(name) and not metadata.is_table(name):
+        elif not names.is_skipped(name) and not metadata.is_table(name):
             parts = _parts(names.readable(name))
             head = _head(file)
             if is_zip(head) or other_archive(head):
@@ -93,7 +93,7 @@ def read_layout(path: Path) -> Layout:
         ]
     try:
         depth, levels = _label_depth(folder, files)
-        _refuse_loose(files, depth)
+        _check_no_loose_images(files, depth)
         images = Counter(parts[depth] for parts in files if len(parts) > depth + 1)
         _check_labels(folder, images)
     except TruthError as error:
@@ -107,14 +107,18 @@ def read_layout(path: Path) -> Layout:
         [
             *levels,
             _("Labels and their files: %(labels)s.") % {"labels": listed},
-            *([_("Folders without a file, left out: %(names)s.") % {"names": _some(empty)}] if empty else []),
+            *(
+                [_("Folders without a file, left out: %(names)s.") % {"names": _shortened_list(empty)}]
+                if empty
+                else []
+            ),
             *_nested(files, depth),
             *remarks,
         ],
     )
 
 
-def contradictions(layout: Layout, batch: ImportBatch) -> Iterator[str]:
+def images_in_two_labels(layout: Layout, batch: ImportBatch) -> Iterator[str]:
     """Yield sentences about imported pictures that lie in the folders of two labels."""
     pairs = []
     for name, kept in batch.problems.filter(code="duplicate").values_list("name", "detail__kept"):
@@ -127,7 +131,7 @@ def contradictions(layout: Layout, batch: ImportBatch) -> Iterator[str]:
             "%(count)d pictures are in the folders of two labels. The first name is used as the true "
             "label: %(names)s.",
             len(pairs),
-        ) % {"count": len(pairs), "names": _some(pairs)}
+        ) % {"count": len(pairs), "names": _shortened_list(pairs)}
 
 
 def _parts(name: str) -> Parts:
@@ -150,7 +154,9 @@ def _is_split(name: str) -> bool:
     words = [word for word in re.split(r"[\W\d_]+", metadata.fold(name)) if word]
     # "trainset" and 学習用データ are one word each.
     words = [
-        word if word in SPLITS else _ENDING.sub("", word) for word in words if word not in _BESIDE_SPLITS
+        word if word in SPLITS else _ENDING.sub("", word)
+        for word in words
+        if word not in _SPLIT_COMPANION_WORDS
     ]
     return bool(words) and all(word in SPLITS for word in words)
 
@@ -168,7 +174,11 @@ def _label_depth(folder: Folder, files: list[Parts]) -> tuple[int, list[str]]:
                 direct[parts[depth]] += 1
         tops = sorted({*below, *direct})
         splits = [top for top in tops if _is_split(top)]
-        detail = {"path": folder.shown_path, "names": _some(tops), "splits": _some(splits)}
+        detail = {
+            "path": folder.shown_path,
+            "names": _shortened_list(tops),
+            "splits": _shortened_list(splits),
+        }
         if splits and len(splits) == len(tops):
             if any(direct.values()) or not below:
                 raise TruthError(
@@ -210,7 +220,7 @@ def _has_annotations(tops: list[str]) -> bool:
     return bool(folded & _ANNOTATIONS) and (bool(folded & _IMAGES) or any(map(_is_split, tops)))
 
 
-def _refuse_loose(files: list[Parts], depth: int) -> None:
+def _check_no_loose_images(files: list[Parts], depth: int) -> None:
     loose = ["/".join(parts) for parts in files if len(parts) <= depth + 1]
     if loose:
         raise TruthError(
@@ -221,7 +231,7 @@ def _refuse_loose(files: list[Parts], depth: int) -> None:
                 "folders of their labels, or remove them.",
                 len(loose),
             )
-            % {"count": len(loose), "names": _some(loose)}
+            % {"count": len(loose), "names": _shortened_list(loose)}
         )
 
 
@@ -235,7 +245,7 @@ def _check_labels(folder: Folder, images: Counter[str]) -> None:
             % {
                 "path": folder.shown_path,
                 "count": len(images),
-                "names": f" ({_some(list(images))})" if images else "",
+                "names": f" ({_shortened_list(list(images))})" if images else "",
             }
         )
     alike: dict[str, list[str]] = defaultdict(list)
@@ -249,7 +259,7 @@ def _check_labels(folder: Folder, images: Counter[str]) -> None:
                     "one name; "
                     "if not, give them different names."
                 )
-                % {"names": _some(same)}
+                % {"names": _shortened_list(same)}
             )
 
 
@@ -271,9 +281,9 @@ def _nested(files: list[Parts], depth: int) -> Iterator[str]:
     nested = sorted({parts[depth] for parts in files if len(parts) > depth + 2})
     if nested:
         yield _("These labels have folders inside; all images in them are used: %(names)s.") % {
-            "names": _some(nested)
+            "names": _shortened_list(nested)
         }
 
 
-def _some(names: list[str]) -> str:
+def _shortened_list(names: list[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")

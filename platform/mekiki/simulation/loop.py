@@ -25,7 +25,7 @@ from mekiki.simulation.truth import Truth
 from mekiki.simulation.waiting import wait_for_jobs
 
 
-def answer_some(client: ReviewClient, truth: Truth, count: int, *, quiet: bool = False) -> int:
+def answer_questions(client: ReviewClient, truth: Truth, count: int, *, quiet: bool = False) -> int:
     """Answer up to `count` questions truthfully. Return how many were answered."""
     answered = 0
     with tqdm(
@@ -71,7 +71,7 @@ def run(
         wanted = min(batch, budget - answers)
         given = 0
         while given < wanted:
-            some = answer_some(client, truth, wanted - given, quiet=quiet)
+            some = answer_questions(client, truth, wanted - given, quiet=quiet)
             given += some
             # Answers start a refill of the queue. Wait for it, so that each round starts from the same state
             # and an empty queue means that nothing is left.

@@ -9,7 +9,7 @@ from django.core.management.base import CommandError
 
 from mekiki.accounts.models import Role, User
 from mekiki.accounts.selectors import user_named
-from mekiki.accounts.services import create_user, give_password, set_role
+from mekiki.accounts.services import create_user, reset_password, set_role
 from mekiki.datasets import services as datasets
 from mekiki.datasets.models import Dataset, ImportBatch
 from mekiki.datasets.report_text import report_text
@@ -25,7 +25,7 @@ NAME_LENGTH = 120
 
 
 @dataclass(frozen=True)
-class People:
+class SimulatedUsers:
     """One user for each role, with their passwords. The passwords are stored nowhere else."""
 
     admin: User
@@ -34,7 +34,7 @@ class People:
     passwords: dict[str, str]
 
 
-def make_people() -> People:
+def create_users() -> SimulatedUsers:
     """Create an admin, a reviewer and a viewer.
 
     Existing users get a new password, because the old one is not known.
@@ -46,19 +46,19 @@ def make_people() -> People:
         if user is None:
             user = create_user(name=name, password=passwords[name], is_admin=is_admin)
         else:
-            give_password(user=user, password=passwords[name], actor=None, must_change=False)
+            reset_password(user=user, password=passwords[name], actor=None, must_change=False)
         users[name] = user
-    return People(users["admin"], users["reviewer"], users["viewer"], passwords)
+    return SimulatedUsers(users["admin"], users["reviewer"], users["viewer"], passwords)
 
 
-def make_simulated_dataset(
+def create_simulated_dataset(
     *,
     name: str,
     folder: Path,
     labels: list[LabelSpec],
     batch: int,
     seed: int,
-    people: People,
+    people: SimulatedUsers,
     say: Callable[[str], None],
     encoder: str = "pocket",
     description: str = "",

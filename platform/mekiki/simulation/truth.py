@@ -67,13 +67,13 @@ def first_folder(name: str) -> str:
     return unicodedata.normalize("NFC", name.replace("\\", "/").split("/")[0])
 
 
-def read_table(file: Path) -> dict[str, str]:
+def read_truth_csv(file: Path) -> dict[str, str]:
     """Return SHA-256 of a picture → label, from the truth.csv of a sample."""
     with file.open(newline="", encoding="utf-8") as stream:
         return {row["sha256"]: row["label"] for row in csv.DictReader(stream)}
 
 
-def take_folder_names(
+def extract_labels_from_names(
     dataset: Dataset, label_of: Callable[[str], str | None] = first_folder
 ) -> dict[str, str]:
     """Return SHA-256 of an image → label, and remove the folder names from the image names.

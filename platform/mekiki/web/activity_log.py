@@ -21,14 +21,14 @@ from mekiki.config.csv_files import safe_cell, utc
 from mekiki.config.keyset import take
 from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
-from mekiki.review.blinding import hide
+from mekiki.review.blinding import set_shown_attributes
 from mekiki.web import events
 
 PAGE = 50
 # Number of events in a downloaded file whose images are looked up in one query.
 CHUNK = 1000
 # The filter value that means the platform itself. No user can have this name.
-PLATFORM = "*"
+PLATFORM_ACTOR = "*"
 COLUMNS = ("at", "who", "kind", "what", "dataset", "image_sha256", "image", "label", "detail")
 
 
@@ -47,7 +47,7 @@ class Filter:
         given = {name: request.GET.get(name, "")[:150].replace("\0", "") for name in ("show", "actor")}
         days = {name: request.GET.get(name, "") for name in ("since", "until")}
         return Filter(
-            given["show"] if events.matching(given["show"]) is not None else "",
+            given["show"] if events.kind_condition(given["show"]) is not None else "",
             given["actor"],
             **{
                 name: moment.date().isoformat() if (moment := _midnight(day)) else ""
@@ -62,8 +62,8 @@ class Filter:
         """
         return selectors.narrowed(
             rows,
-            kinds=events.matching(self.show) if self.show else None,
-            actor=None if not self.actor else "" if self.actor == PLATFORM else self.actor,
+            kinds=events.kind_condition(self.show) if self.show else None,
+            actor=None if not self.actor else "" if self.actor == PLATFORM_ACTOR else self.actor,
             since=_midnight(self.since),
             until=_midnight(self.until, days_later=1),
         )
@@ -102,7 +102,7 @@ class Line:
     details_url: str = ""
 
 
-def page_of(request: HttpRequest, rows: QuerySet[Event], *, names: list[str]) -> dict[str, Any]:
+def event_page_context(request: HttpRequest, rows: QuerySet[Event], *, names: list[str]) -> dict[str, Any]:
     """Return the context of a page of events, newest first.
 
     `names` are the users that the filter offers.
@@ -128,7 +128,7 @@ def page_of(request: HttpRequest, rows: QuerySet[Event], *, names: list[str]) ->
         "filter": wanted,
         "show": wanted.show,
         "actor": wanted.actor,
-        "actors": names if wanted.actor in {"", PLATFORM, *names} else [*names, wanted.actor],
+        "actors": names if wanted.actor in {"", PLATFORM_ACTOR, *names} else [*names, wanted.actor],
         "before": before,
         "one_group": bool(more),
         "zone_name": timezone.get_current_timezone_name(),
@@ -149,14 +149,14 @@ def _lines(groups: list[selectors.Group], wanted: Filter) -> list[Line]:
                 "",
                 "",
             )
-            line.words = _many(group.newest.kind, group.count)
+            line.words = _group_sentence(group.newest.kind, group.count)
             line.details_url = Filter(
-                group.newest.kind, group.newest.actor_name or PLATFORM, wanted.since, wanted.until
+                group.newest.kind, group.newest.actor_name or PLATFORM_ACTOR, wanted.since, wanted.until
             ).query(first=str(group.oldest.pk), last=str(group.newest.pk))
     return singles
 
 
-def _many(kind: str, count: int) -> str:
+def _group_sentence(kind: str, count: int) -> str:
     if kind == "decision.recorded":
         return ngettext("%(n)d answer", "%(n)d answers", count) % {"n": count}
     return _("%(what)s, %(n)d times") % {"what": events.kind_label(kind), "n": count}
@@ -186,7 +186,7 @@ def lines_of(page: Iterable[Event]) -> list[Line]:
         of_answer = answers[dataset.pk]
         hashes = {line.event.data["image"] for line in of_answer}
         images = {image.sha256: image for image in Image.objects.filter(dataset=dataset, sha256__in=hashes)}
-        hide(dataset, images.values())
+        set_shown_attributes(dataset, images.values())
         for line in of_answer:
             line.dataset, line.image = dataset, images.get(line.event.data["image"])
             if line.image is not None and line.image.hidden:

@@ -169,7 +169,7 @@ def _plural_text(entry: Any) -> str:
     return entry.msgstr_plural.get(0) or entry.msgstr or ""
 
 
-def update(offered: Iterable[Path] = (), *, prefer_offered: bool = False) -> dict[str, int]:
+def update(extra_catalogues: Iterable[Path] = (), *, prefer_offered: bool = False) -> dict[str, int]:
     """Write and compile the catalogues of all languages; return the untranslated messages by language.
 
     `offered` are further .po files. Their translations fill in missing ones and, with prefer_offered, replace
@@ -179,7 +179,7 @@ def update(offered: Iterable[Path] = (), *, prefer_offered: bool = False) -> dic
 
     messages = extract()
     more: dict[Key, Any] = {}
-    for path in offered:
+    for path in extra_catalogues:
         more.update(_load(path))
     missing = {}
     for language, plural_forms in LANGUAGES.items():

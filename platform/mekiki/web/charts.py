@@ -49,7 +49,7 @@ class Loss:
 
 
 @dataclass(frozen=True)
-class Station:
+class LoopStage:
     """One stage of the loop and the number of images there. `shown` is the formatted number."""
 
     label: str
@@ -205,7 +205,7 @@ def learning_curve(points: Sequence[Point], *, title: str, description: str, x_l
 
 
 # A bin narrower than this share of the axis has no room for its number. The table shows that number.
-_ROOM_FOR_A_NUMBER = 0.06
+_MIN_NUMBERED_BIN_WIDTH = 0.06
 
 
 def reliability(
@@ -265,7 +265,7 @@ def reliability(
                 f"{bucket.count:,}" if bucket.count < 1000 else f"{_number(round(bucket.count / 1000, 1))}k",
             )
             for bucket in bins
-            if bucket.upper - bucket.lower >= _ROOM_FOR_A_NUMBER
+            if bucket.upper - bucket.lower >= _MIN_NUMBERED_BIN_WIDTH
         ],
     )
     dots = format_html_join(
@@ -297,7 +297,7 @@ def reliability(
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def losses(points: Sequence[Loss], *, title: str, description: str, x_label: str) -> SafeString:
+def loss_curve(points: Sequence[Loss], *, title: str, description: str, x_label: str) -> SafeString:
     """Return the chart of a loss against the logarithm of a strength, with the standard error as a band.
 
     The dot of the chosen strength is filled. The points are in ascending strength. Raises ValueError if there
@@ -348,7 +348,7 @@ def losses(points: Sequence[Loss], *, title: str, description: str, x_label: str
     )
 
 
-def loop(stations: Sequence[Station], *, title: str, description: str, back: str) -> SafeString:
+def loop(stations: Sequence[LoopStage], *, title: str, description: str, back: str) -> SafeString:
     """Return the loop as one diagram: stations in a row, and an arrow from the fourth back to the second.
 
     `back` is the text on that arrow. Stations with images are filled.

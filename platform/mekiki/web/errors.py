@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.views import defaults
 
 from mekiki.config import disk
-from mekiki.web.middleware import no_room_answer, wants_json
+from mekiki.web.middleware import disk_full_response, wants_json
 
 UNAVAILABLE = 503
 RETRY_AFTER_SECONDS = 3
@@ -29,17 +29,17 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """
     error = sys.exc_info()[1]
     with translation.override(translation.get_language_from_request(request)):
-        if error is not None and is_database_away(error):
+        if error is not None and is_database_unreachable(error):
             return _database_away(request)
-        if error is not None and (reason := disk.no_room(error)):
-            return no_room_answer(request, reason)
+        if error is not None and (reason := disk.disk_problem_of(error)):
+            return disk_full_response(request, reason)
         if wants_json(request):
             detail = _("Something failed on our side. The error is in the server's log. Try once more.")
             return JsonResponse({"detail": detail, "code": "failed"}, status=500)
         return defaults.server_error(request)
 
 
-def is_database_away(error: BaseException) -> bool:
+def is_database_unreachable(error: BaseException) -> bool:
     """Return whether an error means that the database does not answer, stops or starts."""
     if not isinstance(error, OperationalError | InterfaceError):
         return False

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from mekiki.audit.models import Event
-from mekiki.jobs.errors import for_reader
+from mekiki.jobs.errors import translate_stored_text
 from mekiki.learning import reasons, repeating
 from mekiki.review.blinding import neutral_name
 from mekiki.web.messages import EVENT_NAMES, EVENTS, JOB_ACTS
@@ -32,7 +32,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 PLATFORM_ONLY = ("user.", "site.", "seal.", "seals.", "signing_key.")
 
 # Kinds that record the client: their details show its address and browser.
-_BY_CLIENT = {
+_KINDS_WITH_CLIENT = {
     "user.logged_in", "user.logged_out", "user.login_failed", "user.login_slowed", "user.login_refused",
     "user.second_step_failed", "user.confirmed", "user.sessions_ended", "user.sign_on_failed",
     "user.sign_on_cancelled", "user.sign_on_linked", "user.sign_on_unlinked", "user.created_at_sign_on",
@@ -103,12 +103,12 @@ def detail(event: Event) -> str:
         return f"{data.get('fingerprint', '')[:16]} ({data.get('system_user', '')})"
     if event.kind.endswith(".file_changed"):
         return str(data.get("object", ""))[:16]
-    if event.kind in _BY_CLIENT:
+    if event.kind in _KINDS_WITH_CLIENT:
         return _client(data)
     if event.kind in {"queue.put_back", "queue.asked_again"} and data.get("image"):
         return neutral_name(data["image"])  # the file name could reveal a label before the audit
     if data.get("error"):
-        return for_reader(data["error"])
+        return translate_stored_text(data["error"])
     if event.kind == "user.name_shared":
         return ""
     return str(data.get("note") or data.get("name") or "")
@@ -150,10 +150,10 @@ def _encoders(data: dict[str, Any]) -> str:
         return f"{side['name']} ({side['digest'][:8]})" if side.get("digest") else str(side.get("name", ""))
 
     change = f"{one(data.get('from', ''))} → {one(data['to'])}"
-    return f"{change}: {for_reader(data['error'])}" if data.get("error") else change
+    return f"{change}: {translate_stored_text(data['error'])}" if data.get("error") else change
 
 
-def matching(choice: str) -> Q | None:
+def kind_condition(choice: str) -> Q | None:
     """Return the condition on events for a filter value: the code of a group or one kind.
 
     Return None for any other value.

@@ -23,8 +23,8 @@ class NoRoomMiddleware:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Return the response to an error that says the disk has no room; None for any other error."""
-        reason = disk.no_room(error)
-        return no_room_answer(request, reason) if reason else None
+        reason = disk.disk_problem_of(error)
+        return disk_full_response(request, reason) if reason else None
 
 
 def wants_json(request: HttpRequest) -> bool:
@@ -32,7 +32,7 @@ def wants_json(request: HttpRequest) -> bool:
     return request.path.startswith("/api/") or "application/json" in request.headers.get("Accept", "")
 
 
-def no_room_answer(request: HttpRequest, reason: str) -> HttpResponse:
+def disk_full_response(request: HttpRequest, reason: str) -> HttpResponse:
     """Return the response that names the problem of the disk.
 
     `reason` is disk.FULL or disk.READ_ONLY.

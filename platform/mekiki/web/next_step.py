@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from mekiki.accounts.access import at_least
+from mekiki.accounts.access import includes_role
 from mekiki.accounts.models import Role
 from mekiki.datasets.models import Dataset
 from mekiki.labeling.selectors import active_labels, current_prompt_set, prompts_of
 from mekiki.learning.models import TrainingRun
 from mekiki.review.models import ConfirmedLabel
-from mekiki.web.numbers import Standing
+from mekiki.web.numbers import DatasetSummary
 
 # A head trained with fewer new labels hardly differs from the last one, so "retrain" is not offered.
-FEW = 10
+MIN_NEW_LABELS = 10
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class Step:
 
 def decide(facts: Facts) -> Step:
     """Return the first action that unblocks the loop, else an action that its results allow."""
-    admin = at_least(facts.role, Role.ADMIN)
-    reviewer = at_least(facts.role, Role.REVIEWER)
+    admin = includes_role(facts.role, Role.ADMIN)
+    reviewer = includes_role(facts.role, Role.REVIEWER)
     if not (facts.labels and facts.prompted_labels and facts.images):
         return _set_up(facts) if admin else _wait_for_admin()
     if facts.waiting and reviewer:
@@ -70,7 +70,7 @@ def decide(facts: Facts) -> Step:
             _("See what runs"),
             "activity",
         )
-    if admin and facts.new_labels >= FEW:
+    if admin and facts.new_labels >= MIN_NEW_LABELS:
         return Step(
             "retrain",
             ngettext(
@@ -141,7 +141,7 @@ def _wait_for_admin() -> Step:
     )
 
 
-def facts_of(dataset: Dataset, standing: Standing) -> Facts:
+def facts_of(dataset: Dataset, standing: DatasetSummary) -> Facts:
     """Return the facts of a dataset. It takes four small queries besides the standing."""
     prompts = prompts_of(current_prompt_set(dataset))
     label_ids = set(active_labels(dataset).values_list("pk", flat=True))

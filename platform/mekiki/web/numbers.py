@@ -10,13 +10,13 @@ from typing import Any
 
 from django.db.models import Count, Max, QuerySet
 
-from mekiki.accounts.access import at_least
+from mekiki.accounts.access import includes_role
 from mekiki.accounts.models import Membership, Role, User
 from mekiki.audit.models import Event
 from mekiki.datasets.models import Dataset, Image
 from mekiki.exports.models import LabelSet
 from mekiki.jobs.models import ACTIVE_STATES, Job
-from mekiki.jobs.progress import JobStatus, statuses
+from mekiki.jobs.progress import JobStatus, job_statuses
 from mekiki.learning.accuracy import AuditCounts
 from mekiki.learning.models import Champion, Evaluation, Head, Prediction
 from mekiki.review.audit_counts import audit_counts_of
@@ -24,7 +24,7 @@ from mekiki.review.models import ConfirmedLabel, QueueItem
 
 
 @dataclass
-class Standing:
+class DatasetSummary:
     """The summary figures of one dataset.
 
     `evaluation` is the newest of the champion; None until one image was audited.
@@ -60,7 +60,7 @@ class Standing:
 
     @property
     def may_review(self) -> bool:
-        return at_least(self.role, Role.REVIEWER)
+        return includes_role(self.role, Role.REVIEWER)
 
     @property
     def needs_me(self) -> bool:
@@ -78,7 +78,7 @@ def _counts(rows: QuerySet[Any], by: str = "dataset_id") -> dict[int, int]:
     return dict(rows.order_by().values_list(by).annotate(n=Count("*")))
 
 
-def standings(datasets: Iterable[Dataset], user: User) -> list[Standing]:
+def dataset_summaries(datasets: Iterable[Dataset], user: User) -> list[DatasetSummary]:
     """Return the summary of each dataset as the user may see it.
 
     Datasets that need the user come first, then those with the latest activity.
@@ -123,7 +123,7 @@ def standings(datasets: Iterable[Dataset], user: User) -> list[Standing]:
         dataset.role = role
         version, kind, head = champions.get(pk, (None, "", 0))
         result.append(
-            Standing(
+            DatasetSummary(
                 dataset=dataset,
                 role=role,
                 images=images.get(pk, 0),
@@ -136,7 +136,7 @@ def standings(datasets: Iterable[Dataset], user: User) -> list[Standing]:
                 evaluation=evaluations.get(pk),
                 audit=audits.get(pk) or AuditCounts(),
                 last_activity=activity.get(pk, dataset.created_at),
-                jobs=statuses(jobs.get(pk, []), dataset),
+                jobs=job_statuses(jobs.get(pk, []), dataset),
             )
         )
     result.sort(key=lambda s: (not s.needs_me, -(s.last_activity or s.dataset.created_at).timestamp()))

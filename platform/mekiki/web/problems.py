@@ -43,10 +43,10 @@ def problems_of(dataset: Dataset) -> list[Problem]:
 
 # A later success of one of these kinds does the work of the failed job: training and predicting also fill the
 # queue.
-MENDED_BY: dict[str, tuple[Kind, ...]] = {Kind.REFILL: (Kind.REFILL, Kind.PREDICT, Kind.TRAIN)}
+RESOLVED_BY_KINDS: dict[str, tuple[Kind, ...]] = {Kind.REFILL: (Kind.REFILL, Kind.PREDICT, Kind.TRAIN)}
 # Kinds that a person requests and no other work waits for. Their failure is a notice for REMEMBERED only,
 # then it is only in the list of activity.
-PASSING = (Kind.FREEZE, Kind.VERIFY_HEAD, Kind.CHANGE_ENCODER, Kind.REMOVE_EMBEDDINGS)
+EXPIRING_KINDS = (Kind.FREEZE, Kind.VERIFY_HEAD, Kind.CHANGE_ENCODER, Kind.REMOVE_EMBEDDINGS)
 REMEMBERED = timedelta(days=7)
 
 
@@ -78,7 +78,9 @@ def _failed_jobs(dataset: Dataset) -> list[Problem]:
     failed = [
         job
         for job in Job.objects.filter(dataset=dataset, number__in=newest).order_by("-number")
-        if not any(kind in active or mends(kind, job) for kind in MENDED_BY.get(job.kind, (job.kind,)))
+        if not any(
+            kind in active or mends(kind, job) for kind in RESOLVED_BY_KINDS.get(job.kind, (job.kind,))
+        )
         and not _is_past(dataset, job)
     ]
     return [
@@ -95,7 +97,9 @@ def _is_past(dataset: Dataset, job: Job) -> bool:
     if job.kind == Kind.REFILL:
         return not has_champion(dataset)
     return (
-        job.kind in PASSING and job.finished_at is not None and clock.has_passed(REMEMBERED, job.finished_at)
+        job.kind in EXPIRING_KINDS
+        and job.finished_at is not None
+        and clock.has_passed(REMEMBERED, job.finished_at)
     )
 
 

@@ -14,7 +14,7 @@ from mekiki.jobs.models import Job, State
 
 
 @dataclass(frozen=True)
-class Row:
+class ProcessRow:
     """One process on the page."""
 
     title: str
@@ -28,13 +28,13 @@ class Row:
     next_try: Any
 
 
-def processes() -> list[Row]:
+def processes() -> list[ProcessRow]:
     """Return the processes of this home; empty where no supervisor runs on it."""
     rows = []
     for name, child in state.read(settings.HOME).children.items():
         ended = child["last_exit"]
         rows.append(
-            Row(
+            ProcessRow(
                 state.title(name),
                 state.phase_text(child["phase"]),
                 child["phase"] == state.RUNNING,
@@ -64,7 +64,7 @@ def disks() -> list[dict[str, Any]]:
             "total": place.total,
             "problem": disk_text(place.problem),
         }
-        for place in disk.places()
+        for place in disk.disk_usage()
     ]
 
 
@@ -94,7 +94,7 @@ def attention() -> list[dict[str, str]]:
         {"title": row["title"], "text": row["text"]} for row in state.attention(state.read(settings.HOME))
     ]
     shown: set[str] = set()
-    for place in disk.places():
+    for place in disk.disk_usage():
         if place.problem and place.problem not in shown:
             shown.add(place.problem)
             title = _("Disk of %(folder)s") % {"folder": place.folder}

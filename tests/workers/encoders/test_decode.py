@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from workers.encoders.decode import Item, open_picture
+from workers.encoders.decode import ImageSource, open_picture
 from workers.encoders.errors import PictureError
 
 RAMP = np.tile(np.linspace(0, 255, 64, dtype=np.uint8), (48, 1))
 
 
-def picture(item: Item, *, side: int) -> Image.Image:
+def picture(item: ImageSource, *, side: int) -> Image.Image:
     with open_picture(item, side=side) as image:
         return image.copy()
 

@@ -254,9 +254,9 @@ def test_the_activation_is_that_of_the_weights() -> None:
 def test_every_recommended_architecture_passes_our_checks(tmp_path: Path) -> None:
     import open_clip
 
-    from workers.encoders.building import checked
+    from workers.encoders.building import validated_config
     from workers.encoders.sources import Source
 
     for architecture in open_clip.list_models():
         config = open_clip.get_model_config(architecture)
-        checked(Source(config, {}, tmp_path, None, None))
+        validated_config(Source(config, {}, tmp_path, None, None))

@@ -94,7 +94,7 @@ def test_the_file_is_used_again_and_made_again_when_damaged(
 def test_a_form_that_is_too_far_off_is_refused_and_not_kept(
     original: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(onnx_tower._LEAST, "int8", (1.5, 1.5))
+    monkeypatch.setitem(onnx_tower._MIN_COSINE, "int8", (1.5, 1.5))
     with pytest.raises(EncoderError) as caught:
         load_encoder(f"{original.name}+int8", cache_dir=tmp_path)
     assert caught.value.code == "variant_differs"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from workers.encoders import Encoder, EncoderError, OtherVectorsError, load_encoder
+from workers.encoders import Encoder, EncoderError, VectorMismatchError, load_encoder
 from workers.encoders.probing import (
     COUNT,
     LEAST,
@@ -59,13 +59,13 @@ def test_one_vector_too_far_off_is_refused_with_the_figures(
     picture = row < PICTURES
     least = LEAST[precision] if picture or precision == "amp" else LEAST["fp32"]
     compare(turned(encoder.probe, 1 - (1 - least) / 2, row), encoder.probe, precision)
-    with pytest.raises(OtherVectorsError) as caught:
+    with pytest.raises(VectorMismatchError) as caught:
         compare(turned(encoder.probe, 1 - (1 - least) * 2, row), encoder.probe, precision)
     assert caught.value.code == "differs_here"
     assert (caught.value.details["host"], caught.value.details["name"]) == ("HOST", "NAME")
     assert float(caught.value.details["cosine"]) < float(caught.value.details["least"]) == least
     if not picture:
-        with pytest.raises(OtherVectorsError):
+        with pytest.raises(VectorMismatchError):
             compare(turned(encoder.probe, 1 - (1 - least) * 2, row)[PICTURES:], encoder.probe, precision)
 
 
@@ -73,11 +73,11 @@ def test_one_vector_too_far_off_is_refused_with_the_figures(
 def test_vectors_that_are_no_vectors_are_refused(encoder: Encoder, value: float) -> None:
     broken = encoder.probe.copy()
     broken[3] = value
-    with pytest.raises(OtherVectorsError):
+    with pytest.raises(VectorMismatchError):
         compare(broken, encoder.probe)
-    with pytest.raises(OtherVectorsError):
+    with pytest.raises(VectorMismatchError):
         compare(encoder.probe, broken)
-    with pytest.raises(OtherVectorsError):
+    with pytest.raises(VectorMismatchError):
         compare(encoder.probe, encoder.probe[:5])
     assert cosines_of(encoder.probe[:, :4], encoder.probe).tolist() == [-1.0] * COUNT
     assert len(SENTENCES) + PICTURES == COUNT

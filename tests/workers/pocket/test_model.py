@@ -11,8 +11,8 @@ from workers.pocket.evaluate import (
     CANDIDATES,
     CHOOSING_SEED,
     choosing_figures,
-    part_pictures,
-    unseen_pictures,
+    draw_part_pictures,
+    draw_unseen_pictures,
     untrained,
     zero_shot,
 )
@@ -30,7 +30,7 @@ def test_weights_are_small() -> None:
 
 
 def test_zero_shot_is_clearly_above_chance_under_unseen_conditions(encoder: Encoder) -> None:
-    pictures, specs = unseen_pictures(per_label=10)
+    pictures, specs = draw_unseen_pictures(per_label=10)
     vectors = encoder.encode_images(pictures).vectors
     for language in ("en", "ja"):
         assert zero_shot(encoder, vectors, specs, language) > 2.5 / len(CANDIDATES)
@@ -49,9 +49,9 @@ def test_what_a_recipe_is_chosen_by_is_not_what_is_counted() -> None:
     }
     assert all(0 <= value <= 1 for value in found.values())
     for held_out in (True, False):
-        _, specs = part_pictures(2, CHOOSING_SEED, held_out=held_out, conditions=TRAINING)
+        _, specs = draw_part_pictures(2, CHOOSING_SEED, held_out=held_out, conditions=TRAINING)
         assert {((spec.subject, spec.state) in HELD_OUT) for spec in specs} == {held_out}
-    counted = {spec.seed for spec in unseen_pictures(per_label=2)[1]}
+    counted = {spec.seed for spec in draw_unseen_pictures(per_label=2)[1]}
     assert not counted & {spec.seed for spec in specs}
 
 
@@ -62,7 +62,7 @@ def test_padding_changes_nothing() -> None:
     tokenizer = PocketTokenizer.load()
     texts = ["crack", "錆びたボルトの写真"]
     with torch.inference_mode():
-        short = model.embed_short(network, torch.from_numpy(tokenizer(texts, full=False)))
+        short = model.embed_trimmed_texts(network, torch.from_numpy(tokenizer(texts, full=False)))
         whole = network.encode_text(torch.from_numpy(tokenizer(texts)))
     assert torch.allclose(short, whole, atol=1e-4)
 

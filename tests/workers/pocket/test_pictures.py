@@ -18,13 +18,13 @@ from workers.pocket.pictures import (
     Spec,
     choose,
     draw,
-    draw_known,
+    draw_with_masks,
     finishes_of,
     possible,
     states_of,
     tones_of,
 )
-from workers.pocket.pictures.captions import ANY_DEFECT, UNSAID, caption, facts, is_true
+from workers.pocket.pictures.captions import ANY_DEFECT, UNSTATED, caption, claims_hold, facts
 
 
 def spec_of(state: str, seed: int = 3) -> Spec:
@@ -75,7 +75,7 @@ def test_the_maker_knows_where_the_damage_is(state: str) -> None:
         **{**TRAINING.__dict__, "noise": (0.0, 0.0), "jpeg": (97, 98), "blur": (0.0, 0.1), "grey": 0.0}
     )
     spec = choose(np.random.default_rng(9), state=state)
-    drawing = draw_known(spec, 128, calm)
+    drawing = draw_with_masks(spec, 128, calm)
     assert drawing.damage.shape == drawing.thing.shape == (128, 128)
     assert 0 <= drawing.damage.min() <= drawing.damage.max() <= 1
     assert drawing.damage.max() > 0.5
@@ -84,7 +84,7 @@ def test_the_maker_knows_where_the_damage_is(state: str) -> None:
 
 def test_a_hole_is_dark_where_the_maker_says() -> None:
     spec = Spec("surface", "polished", "bright", "hole", 1.0, 5)
-    drawing = draw_known(spec, 128, TRAINING)
+    drawing = draw_with_masks(spec, 128, TRAINING)
     shade = drawing.picture.mean(2)
     assert shade[drawing.damage > 0.9].mean() < 0.7 * shade[drawing.damage < 0.05].mean()
     assert 0.001 < (drawing.damage > 0.5).mean() < 0.2
@@ -92,7 +92,7 @@ def test_a_hole_is_dark_where_the_maker_says() -> None:
 
 def test_what_broke_off_is_damage_and_no_longer_the_thing() -> None:
     spec = Spec("washer", "polished", "bright", "chip", 1.0, 11)
-    drawing, whole = (draw_known(one, 128, TRAINING) for one in (spec, replace(spec, state="good")))
+    drawing, whole = (draw_with_masks(one, 128, TRAINING) for one in (spec, replace(spec, state="good")))
     gone = (whole.thing > 0.9) & (drawing.thing < 0.1)
     assert gone.sum() > 30
     assert drawing.damage[gone].min() > 0.9
@@ -100,7 +100,7 @@ def test_what_broke_off_is_damage_and_no_longer_the_thing() -> None:
 
 def test_what_is_sound_or_wrong_from_the_start_has_no_damaged_place() -> None:
     for state in ("good", "missing", "wrong", "misprint"):
-        assert draw_known(spec_of(state), 96, TRAINING).damage.max() == 0
+        assert draw_with_masks(spec_of(state), 96, TRAINING).damage.max() == 0
 
 
 def test_impossible_pairs_are_refused() -> None:
@@ -206,7 +206,7 @@ def test_a_caption_is_true_of_its_own_picture_and_claims_only_what_it_says() -> 
     for _ in range(500):
         spec = choose(rng)
         written = caption(rng, spec)
-        assert is_true(np.asarray([written.claim]), np.asarray([facts(spec)]))[0, 0]
+        assert claims_hold(np.asarray([written.claim]), np.asarray([facts(spec)]))[0, 0]
 
 
 def test_truth_of_claims() -> None:
@@ -214,11 +214,11 @@ def test_truth_of_claims() -> None:
     shown = np.asarray([(1, 0, 0, scratched), (1, 0, 0, clean), (0, 2, 0, scratched)])
     claims = np.asarray(
         [
-            (UNSAID, UNSAID, UNSAID, scratched),
-            (1, UNSAID, UNSAID, scratched),
-            (UNSAID, UNSAID, UNSAID, ANY_DEFECT),
-            (UNSAID, UNSAID, UNSAID, UNSAID),
+            (UNSTATED, UNSTATED, UNSTATED, scratched),
+            (1, UNSTATED, UNSTATED, scratched),
+            (UNSTATED, UNSTATED, UNSTATED, ANY_DEFECT),
+            (UNSTATED, UNSTATED, UNSTATED, UNSTATED),
         ]
     )
     expected = [[True, True, True, True], [False, False, False, True], [True, False, True, True]]
-    assert is_true(claims, shown).tolist() == expected
+    assert claims_hold(claims, shown).tolist() == expected

@@ -8,22 +8,22 @@ import pytest
 import torch
 
 from workers.pocket import cache, model
-from workers.pocket.augment import KEPT, crops
+from workers.pocket.augment import MIN_DAMAGE_KEPT, crops
 from workers.pocket.batches import (
     BATCH,
-    CAPTIONS,
+    CAPTIONED,
+    HELD_OUT_MASK,
     OPPOSED,
-    TWINS,
-    UNSPOKEN,
+    SECOND_VIEWS,
     Batch,
     batch_of,
     captions_of,
-    known,
+    known_pairs,
 )
 from workers.pocket.cache import CELL, SIDE, Drawn, training_pictures
-from workers.pocket.objective import NO_PLACE, Helpers, contrastive, loss_of
+from workers.pocket.objective import STATES_WITHOUT_PLACE, AuxiliaryLosses, contrastive, loss_of
 from workers.pocket.pictures import HELD_OUT, STATES, SUBJECTS, choose
-from workers.pocket.pictures.captions import ANY_DEFECT, UNSAID, facts
+from workers.pocket.pictures.captions import ANY_DEFECT, UNSTATED, facts
 from workers.pocket.tokenizer import PocketTokenizer
 
 
@@ -58,7 +58,7 @@ def test_a_step_is_the_same_for_the_same_seed(drawn: Drawn) -> None:
     def run(seed: int) -> float:
         network = model.build(seed=3)
         torch.manual_seed(3)
-        return float(loss_of(network, Helpers(512), step_of(drawn, seed))[0].detach())
+        return float(loss_of(network, AuxiliaryLosses(512), step_of(drawn, seed))[0].detach())
 
     assert run(5) == pytest.approx(run(5), rel=1e-3)
     assert run(5) != pytest.approx(run(6), rel=1e-3)
@@ -66,9 +66,9 @@ def test_a_step_is_the_same_for_the_same_seed(drawn: Drawn) -> None:
 
 def test_a_batch_is_whole_and_finite(drawn: Drawn) -> None:
     batch = step_of(drawn)
-    assert batch.views.shape == (BATCH + TWINS, 3, 96, 96)
-    assert batch.damage.shape[:2] == (BATCH + TWINS, 1)
-    assert batch.true.shape == batch.known.shape == (BATCH, CAPTIONS + OPPOSED)
+    assert batch.views.shape == (BATCH + SECOND_VIEWS, 3, 96, 96)
+    assert batch.damage.shape[:2] == (BATCH + SECOND_VIEWS, 1)
+    assert batch.true.shape == batch.known.shape == (BATCH, CAPTIONED + OPPOSED)
     assert torch.isfinite(batch.views).all()
     assert not (batch.true.bool() & ~batch.known).any()  # the true captions are known
     assert step_of(drawn, step=90).views.shape[-1] == 112
@@ -91,7 +91,7 @@ def test_a_view_keeps_the_damage_and_says_where_it_is() -> None:
     kept = right = 0
     for _ in range(60):
         view = crops(rng, picture, np.asarray([0]), 112)
-        if view.damage.sum() < KEPT * 4:
+        if view.damage.sum() < MIN_DAMAGE_KEPT * 4:
             continue
         kept += 1
         said = np.unravel_index(int(view.damage[0, 0].argmax()), view.damage[0, 0].shape)
@@ -153,8 +153,8 @@ def test_a_pair_that_is_held_out_pulls_neither_way() -> None:
 
 
 def claim(subject: str | None, state: str | int | None) -> tuple[int, int, int, int]:
-    said = UNSAID if state is None else state if isinstance(state, int) else STATES.index(state)
-    return (UNSAID if subject is None else SUBJECTS.index(subject), UNSAID, UNSAID, said)
+    said = UNSTATED if state is None else state if isinstance(state, int) else STATES.index(state)
+    return (UNSTATED if subject is None else SUBJECTS.index(subject), UNSTATED, UNSTATED, said)
 
 
 def test_what_is_known_of_a_caption_and_a_picture() -> None:
@@ -175,7 +175,7 @@ def test_what_is_known_of_a_caption_and_a_picture() -> None:
     # The last picture: a nut next to a scratched bolt gives nut and scratch, which is held out.
     assert ("nut", "scratch") in HELD_OUT
     expected[1][1] = False  # gear and dent next to a scratch: again gear and scratch
-    assert known(np.asarray(claims), shown).tolist() == expected
+    assert known_pairs(np.asarray(claims), shown).tolist() == expected
 
 
 def test_no_gradient_ever_says_that_a_held_out_state_is_absent(drawn: Drawn) -> None:
@@ -184,17 +184,17 @@ def test_no_gradient_ever_says_that_a_held_out_state_is_absent(drawn: Drawn) -> 
     gear = SUBJECTS.index("gear")
     rows = batch.facts.clone()
     rows[:, 0], rows[:, 3] = gear, STATES.index("dent")
-    claims = torch.full_like(batch.claims, UNSAID)
+    claims = torch.full_like(batch.claims, UNSTATED)
     only = SimpleNamespace(**{**vars(batch), "facts": rows, "claims": claims})
-    network, helpers = model.build(seed=3), Helpers(512)
+    network, helpers = model.build(seed=3), AuxiliaryLosses(512)
     loss: Any = loss_of(network, helpers, only)[0]  # type: ignore[arg-type]
     loss.backward()
     states, held = helpers.prototypes[3].grad, STATES.index("scratch")
-    assert UNSPOKEN[gear, held]
+    assert HELD_OUT_MASK[gear, held]
     assert states is not None
     assert states[held].abs().max() == 0
     assert states[STATES.index("rust")].abs().max() > 0
-    for place in helpers.places:
+    for place in helpers.damage_heads:
         grad: Any = place.get_parameter("weight").grad
         assert grad[held].abs().max() == 0
         assert grad[STATES.index("rust")].abs().max() > 0
@@ -203,13 +203,13 @@ def test_no_gradient_ever_says_that_a_held_out_state_is_absent(drawn: Drawn) -> 
 def test_opposed_captions_never_name_a_held_out_pair() -> None:
     """Training must not use such a pair, not even as an absent one."""
     rng = np.random.default_rng(8)
-    rows = np.asarray([facts(choose(rng)) for _ in range(CAPTIONS)])
+    rows = np.asarray([facts(choose(rng)) for _ in range(CAPTIONED)])
     captions = captions_of(rng, rows)
-    assert len(captions) == CAPTIONS + OPPOSED
+    assert len(captions) == CAPTIONED + OPPOSED
     named = {(SUBJECTS[c.claim[0]], STATES[c.claim[3]]) for c in captions if min(c.claim[0], c.claim[3]) >= 0}
     assert named
     assert not named & HELD_OUT
 
 
 def test_what_has_no_place_is_what_was_wrong_from_the_start() -> None:
-    assert {STATES[number] for number in NO_PLACE} == {"missing", "wrong", "misprint"}
+    assert {STATES[number] for number in STATES_WITHOUT_PLACE} == {"missing", "wrong", "misprint"}

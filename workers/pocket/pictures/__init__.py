@@ -16,7 +16,7 @@ from .scene import (
     Spec,
     choose,
     draw,
-    draw_known,
+    draw_with_masks,
     possible,
     states_of,
 )
@@ -34,7 +34,7 @@ __all__ = [
     "Spec",
     "choose",
     "draw",
-    "draw_known",
+    "draw_with_masks",
     "finishes_of",
     "possible",
     "states_of",

@@ -19,7 +19,7 @@ def _rounded(x: Field, y: Field, half_width: float, half_height: float, corner: 
     return corner - outside
 
 
-def _odd(c: Canvas, count: int) -> set[int]:
+def _defective_pieces(c: Canvas, count: int) -> set[int]:
     """Return which of ``count`` pieces are missing or wrong."""
     if c.state not in ("missing", "wrong"):
         return set()
@@ -39,7 +39,7 @@ def _face(c: Canvas) -> tuple[Field, Field]:
     c.albedo *= 1 - rng.uniform(0.15, 0.4) * hollow
     metal = GOLD if rng.random() < 0.6 else TIN
     half = min(0.055, 0.5 * 1.5 / columns * rng.uniform(0.5, 0.8))
-    odd = _odd(c, rows * columns)
+    defective = _defective_pieces(c, rows * columns)
     sockets: list[Points] = []
     pins: list[Points] = []
     strange: list[Points] = []
@@ -47,7 +47,7 @@ def _face(c: Canvas) -> tuple[Field, Field]:
         x = -0.74 + 1.48 * (number % columns) / (columns - 1)
         y = (number // columns - (rows - 1) / 2) * 0.24
         sockets.append(box(x, y, 1.55 * half, 1.55 * half + 0.01))
-        if number not in odd:
+        if number not in defective:
             pins.append(box(x, y, half, half * 1.15))
         elif c.state == "wrong":
             side = float(rng.choice([-1, 1]))
@@ -77,7 +77,7 @@ def _comb(c: Canvas) -> tuple[Field, Field]:
     body = _rounded(c.x, c.y + 0.28, 0.95, 0.42, 0.05)
     pitch = 1.66 / (legs - 1)
     half = pitch * rng.uniform(0.16, 0.26)
-    odd = _odd(c, legs)
+    odd = _defective_pieces(c, legs)
     metal = GOLD if rng.random() < 0.5 else TIN
     outline, pins = body, np.full_like(body, -1.0)
     ends = rng.uniform(0.55, 0.85)
@@ -158,7 +158,7 @@ def _board(c: Canvas) -> tuple[Field, Field]:
     track = c.polygons(_traces(c, sites, tall))
     relief = 0.5 * c.unit * track
     c.albedo *= 1 + rng.uniform(0.2, 0.5) * track
-    odd = _odd(c, len(sites))
+    odd = _defective_pieces(c, len(sites))
     pads: list[Points] = []
     bodies: dict[tuple[float, float, float], list[Points]] = {}
     ends: list[Points] = []
@@ -305,7 +305,7 @@ def _mosaic(c: Canvas, tall: float) -> Field:
     body = smoothstep(0.035, 0.07, gap)
     shade = 1 + 0.04 * rng.standard_normal(columns * rows).astype(np.float32)
     c.albedo *= shade[number.astype(int)]
-    odd = _odd(c, columns * rows)
+    odd = _defective_pieces(c, columns * rows)
     here = np.isin(number, list(odd)) if odd else np.zeros_like(body, bool)
     plain = np.asarray(c.colour, np.float32)
     if c.state == "wrong":

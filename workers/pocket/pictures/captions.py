@@ -10,10 +10,10 @@ import numpy as np
 
 from .finishes import METAL_FINISHES
 from .scene import FINISH_NAMES, STATES, SUBJECTS, TONE_NAMES, Spec
-from .words import ADJECTIVE, BARE, FINISH, SEEN, STATE, SUBJECT, SURFACE_OF, TONE
+from .words import ADJECTIVE, FINISH, SENTENCE_FRAMES, STATE, STATE_ALONE, SUBJECT, SURFACE_OF, TONE
 
 LANGUAGES = ("en", "ja")
-UNSAID = -1  # the claim does not state this fact
+UNSTATED = -1  # the claim does not state this fact
 ANY_DEFECT = -2
 ANY_PART = -3
 ANY_METAL = -4
@@ -44,10 +44,10 @@ def facts(spec: Spec) -> tuple[int, int, int, int]:
     )
 
 
-def is_true(claims: np.ndarray, shown: np.ndarray) -> np.ndarray:
+def claims_hold(claims: np.ndarray, shown: np.ndarray) -> np.ndarray:
     """Return (p, c) bool from (c, 4) claims and (p, 4) facts: is the caption true of the picture?"""
     claimed, seen = claims[None, :, :], shown[:, None, :]
-    met = (claimed == UNSAID) | (claimed == seen)
+    met = (claimed == UNSTATED) | (claimed == seen)
     met[..., 0] |= (claimed[..., 0] == ANY_PART) & (seen[..., 0] != SUBJECTS.index("surface"))
     met[..., 1] |= (claimed[..., 1] == ANY_METAL) & np.isin(seen[..., 1], _METAL_INDICES)
     met[..., 3] |= (claimed[..., 3] == ANY_DEFECT) & (seen[..., 3] != STATES.index("good"))
@@ -89,7 +89,7 @@ def _english(rng: np.random.Generator, noun: str, traits: list[str], state: str)
         if state == "good":
             link = _pick(rng, ("{0} with {1}", "{2}, {1}", "{0} showing {1}"))
         phrase = link.format(_article(thing), _article(flaw) if rng.random() < 0.4 else flaw, thing)
-    return _pick(rng, SEEN["en"]).format(phrase)
+    return _pick(rng, SENTENCE_FRAMES["en"]).format(phrase)
 
 
 def _japanese(rng: np.random.Generator, noun: str, traits: list[str], state: str) -> str:
@@ -113,7 +113,7 @@ def _japanese(rng: np.random.Generator, noun: str, traits: list[str], state: str
                 "{0}、{1}",
             )
             phrase = _pick(rng, link).format(thing, flaw)
-    return _pick(rng, SEEN["ja"]).format(phrase)
+    return _pick(rng, SENTENCE_FRAMES["ja"]).format(phrase)
 
 
 def _nouns(rng: np.random.Generator, spec: Spec, language: str) -> tuple[tuple[str, ...], int, int]:
@@ -121,15 +121,15 @@ def _nouns(rng: np.random.Generator, spec: Spec, language: str) -> tuple[tuple[s
     words, subject, finish = SUBJECT[language], SUBJECTS.index(spec.subject), FINISH_NAMES.index(spec.finish)
     if rng.random() < 0.2:
         if spec.subject != "surface" and rng.random() < 0.7:
-            return words["any part"], ANY_PART, UNSAID
-        return words["any"], UNSAID, UNSAID
+            return words["any part"], ANY_PART, UNSTATED
+        return words["any"], UNSTATED, UNSTATED
     if spec.subject != "surface":
-        return words[spec.subject], subject, UNSAID
+        return words[spec.subject], subject, UNSTATED
     if spec.finish in SURFACE_OF[language] and rng.random() < 0.6:
         return SURFACE_OF[language][spec.finish], subject, finish
     if spec.finish in _METAL and rng.random() < 0.8:
         return words["surface"], subject, ANY_METAL
-    return words["any surface"], subject, UNSAID
+    return words["any surface"], subject, UNSTATED
 
 
 def caption(rng: np.random.Generator, spec: Spec, language: str | None = None) -> Caption:
@@ -145,21 +145,21 @@ def caption(rng: np.random.Generator, spec: Spec, language: str | None = None) -
         word, state_claim = "defective", ANY_DEFECT
     style = rng.random()
     if style < 0.22:  # only the name of the state
-        options = BARE[language].get(word) or STATE[language][word]
-        if word not in BARE[language] and rng.random() < 0.25:
+        options = STATE_ALONE[language].get(word) or STATE[language][word]
+        if word not in STATE_ALONE[language] and rng.random() < 0.25:
             options = ADJECTIVE[language][word]
             if language == "ja":
                 options = tuple(option.removesuffix("の").removesuffix("な") for option in options)
         text = (
-            _pick(rng, SEEN[language]).format(_pick(rng, options))
+            _pick(rng, SENTENCE_FRAMES[language]).format(_pick(rng, options))
             if rng.random() < 0.5
             else _pick(rng, options)
         )
-        return Caption(text, language, (UNSAID, UNSAID, UNSAID, state_claim))
+        return Caption(text, language, (UNSTATED, UNSTATED, UNSTATED, state_claim))
     nouns, subject_claim, finish_claim = _nouns(rng, spec, language)
     noun = _pick(rng, nouns)
     traits: list[str] = []
-    tone_claim = UNSAID
+    tone_claim = UNSTATED
     if rng.random() < 0.2:
         traits.append(_pick(rng, TONE[language][spec.tone]))
         tone_claim = tone
@@ -167,7 +167,7 @@ def caption(rng: np.random.Generator, spec: Spec, language: str | None = None) -
         traits.append(_pick(rng, FINISH[language][spec.finish]))
         finish_claim = finish
     if style > 0.88:
-        word, state_claim = "", UNSAID
+        word, state_claim = "", UNSTATED
     build = _english if language == "en" else _japanese
     return Caption(
         build(rng, noun, traits, word), language, (subject_claim, finish_claim, tone_claim, state_claim)

@@ -159,7 +159,7 @@ def capture(rng: np.random.Generator, picture: np.ndarray, conditions: Condition
     exposure = rng.uniform(*conditions.exposure)
     gamma = rng.uniform(*conditions.gamma)
     blur = rng.uniform(*conditions.blur) * unit
-    smear = rng.uniform(*conditions.motion) * unit
+    motion_length = rng.uniform(*conditions.motion) * unit
     noise = rng.uniform(*conditions.noise)
     warm = rng.uniform(*conditions.tint)
     quality = int(rng.integers(conditions.jpeg[0], conditions.jpeg[1] + 1))
@@ -173,8 +173,8 @@ def capture(rng: np.random.Generator, picture: np.ndarray, conditions: Condition
     picture = picture * (light * np.float32(exposure * metered))[..., None]
     if blur > 0.25:
         picture = gaussian_filter(picture, (blur, blur, 0), truncate=2.5)
-    if smear > 1.0:
-        length = max(2, round(smear))
+    if motion_length > 1.0:
+        length = max(2, round(motion_length))
         picture = convolve1d(picture, np.full(length, 1 / length, np.float32), axis=int(rng.integers(2)))
     picture = np.clip(picture, 0, None) ** np.float32(gamma)
     if noise > 0.003:

@@ -9,14 +9,14 @@ import numpy as np
 from .canvas import Canvas
 from .noise import clouds, smoothstep, spectral, strokes
 
-BUILT = frozenset({"missing", "wrong"})
-BUILT_SUBJECTS = {
+BUILT_IN = frozenset({"missing", "wrong"})
+BUILT_IN_SUBJECTS = {
     "missing": frozenset({"gear", "bearing", "bracket", "connector", "board", "tile"}),
     "wrong": frozenset({"bearing", "bracket", "connector", "board", "tile"}),
 }
 
 
-def _nothing(c: Canvas, severity: float) -> None:
+def _draw_nothing(c: Canvas, severity: float) -> None:
     """Do nothing: the defect was drawn while the object was built."""
 
 
@@ -79,9 +79,9 @@ def speck(c: Canvas, severity: float) -> None:
             c.height += rng.uniform(0, 1.2) * c.unit * grain
 
 
-FAULTS = {
-    "missing": _nothing,
-    "wrong": _nothing,
-    "misprint": _nothing,
+PRODUCTION_DEFECTS = {
+    "missing": _draw_nothing,
+    "wrong": _draw_nothing,
+    "misprint": _draw_nothing,
     "fray": _fray,
 }

@@ -5,7 +5,7 @@ from pathlib import Path
 from workers.source_digest import digest_of_sources
 
 
-def maker_digest() -> str:
+def generator_digest() -> str:
     """Return a digest of the code and words of the picture generator, 64 characters.
 
     Comments and docstrings are excluded, because they cannot change a picture.

@@ -1,6 +1,6 @@
 """Rules for which state occurs on which subject and finish, and the pairs that training never draws."""
 
-from .faults import BUILT_SUBJECTS
+from .faults import BUILT_IN_SUBJECTS
 from .finishes import METAL_FINISHES, finishes_of
 from .printing import carries_print
 
@@ -30,7 +30,7 @@ _SUBJECTS: dict[str, frozenset[str]] = {
     "scale": frozenset({"surface"}),
     "patches": frozenset({"surface"}),
     "fray": frozenset({"surface"}),
-    **BUILT_SUBJECTS,
+    **BUILT_IN_SUBJECTS,
 }
 _NEVER = frozenset(
     {("board", "burr"), ("tile", "burr"), ("surface", "burr"), ("casting", "hole"), ("tile", "hole")}

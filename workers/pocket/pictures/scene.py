@@ -7,7 +7,7 @@ import numpy as np
 from .canvas import Canvas, pixel_grid
 from .conditions import Conditions, background, capture
 from .defects import DEFECTS
-from .faults import FAULTS, speck
+from .faults import PRODUCTION_DEFECTS, speck
 from .finishes import FINISHES, TONES, finishes_of, tones_of
 from .noise import Field, clouds, smoothstep
 from .parts import PARTS
@@ -17,9 +17,9 @@ from .rules import HELD_OUT, possible
 SUBJECTS = ("surface", *PARTS)
 FINISH_NAMES = tuple(FINISHES)
 TONE_NAMES = tuple(TONES)
-STATES = ("good", *DEFECTS, *FAULTS)
+STATES = ("good", *DEFECTS, *PRODUCTION_DEFECTS)
 # Defects of metal sheet; they occur mostly on rolled finish.
-FROM_THE_ROLLS = frozenset({"scale", "patches", "inclusion", "pits", "crazing"})
+ROLLING_DEFECTS = frozenset({"scale", "patches", "inclusion", "pits", "crazing"})
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def states_of(subject: str, *, held_out: bool | None = None) -> list[str]:
     return states
 
 
-def _often(subject: str, state: str) -> float:
+def _state_frequency(subject: str, state: str) -> float:
     """Return the relative frequency of a state on a subject.
 
     A defect that occurs on one finish only must not make this finish common on parts.
@@ -65,11 +65,11 @@ def choose(rng: np.random.Generator, *, subject: str | None = None, state: str |
         subject = named[int(rng.choice(len(named), p=weights / weights.sum()))]
     if state is None:
         states = states_of(subject, held_out=False)
-        weights = np.asarray([1.6 if name == "good" else _often(subject, name) for name in states])
+        weights = np.asarray([1.6 if name == "good" else _state_frequency(subject, name) for name in states])
         state = states[int(rng.choice(len(states), p=weights / weights.sum()))]
     offered = {name: often for name, often in finishes_of(subject).items() if possible(subject, state, name)}
     names, weights = list(offered), np.asarray(list(offered.values()))
-    if subject == "surface" and state in FROM_THE_ROLLS:
+    if subject == "surface" and state in ROLLING_DEFECTS:
         weights[names.index("rolled")] = 1.5 * (weights.sum() - weights[names.index("rolled")])
     finish = names[int(rng.choice(len(names), p=weights / weights.sum()))]
     tones = tones_of(finish)
@@ -174,10 +174,10 @@ def draw(spec: Spec, size: int, conditions: Conditions) -> np.ndarray:
 
     The same arguments give the same picture. Raises KeyError and ValueError as `draw_known` does.
     """
-    return draw_known(spec, size, conditions).picture
+    return draw_with_masks(spec, size, conditions).picture
 
 
-def draw_known(spec: Spec, size: int, conditions: Conditions) -> Drawing:
+def draw_with_masks(spec: Spec, size: int, conditions: Conditions) -> Drawing:
     """Return the picture and where the object and the damage are; the same arguments give the same result.
 
     Raises KeyError if a subject, finish, tone or state does not exist, ValueError if the state cannot occur
@@ -211,7 +211,7 @@ def draw_known(spec: Spec, size: int, conditions: Conditions) -> Drawing:
     where = np.zeros((size, size), np.float32)
     if spec.state != "good":
         before = (canvas.albedo.copy(), canvas.mask.copy(), canvas.height.copy())
-        damage = DEFECTS.get(spec.state) or FAULTS[spec.state]
+        damage = DEFECTS.get(spec.state) or PRODUCTION_DEFECTS[spec.state]
         if spec.state == "inclusion" and spec.finish in ("ceramic", "glass"):
             damage = speck
         damage(canvas, spec.severity)

@@ -32,16 +32,16 @@ def check_answer(
     if "credential" in posted:
         form = AssertionForm(posted, user=user)
         if form.is_valid():
-            guesses.succeed(user=user)
+            guesses.clear_failures(user=user)
             return form.cleaned_data["credential"], ""
         problem = problems_of(form)
     else:
         used = services.use_code(user=user, code=posted.get("code", "")[:60])
         if used is not None:
-            guesses.succeed(user=user)
+            guesses.clear_failures(user=user)
             return used, ""
         problem = _("The code is wrong, too old, or was used before.")
-    guesses.fail(user=user, request=request)
+    guesses.record_failure(user=user, request=request)
     return None, problem
 
 

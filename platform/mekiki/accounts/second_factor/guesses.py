@@ -50,7 +50,7 @@ def begin(*, user: User | None, request: HttpRequest) -> int:
     return 0
 
 
-def succeed(*, user: User | None, request: HttpRequest | None = None) -> None:
+def clear_failures(*, user: User | None, request: HttpRequest | None = None) -> None:
     """Delete the tries of this account, because the right code was given."""
     tries = LoginTry.objects.filter(name=_subject(user))
     if user is None and request is not None:
@@ -58,7 +58,7 @@ def succeed(*, user: User | None, request: HttpRequest | None = None) -> None:
     tries.delete()
 
 
-def fail(*, user: User | None, request: HttpRequest) -> None:
+def record_failure(*, user: User | None, request: HttpRequest) -> None:
     """Record the event of a wrong code or a refused passkey."""
     data = {"name": user.username if user else "", **client_of(request).for_event()}
     record(kind="user.second_step_failed", target=user, data=data)

@@ -41,7 +41,7 @@ class SecondFactorMiddleware:
         user = user_or_none(request)
         if user is None or not getattr(user, "lacks_second_factor", False):
             return None
-        if selectors.shown_to_provider(request, user):
+        if selectors.provider_checked_second_factor(request, user):
             return None
         if match.namespace == "api":
             detail = _(

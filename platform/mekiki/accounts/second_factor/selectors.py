@@ -61,7 +61,7 @@ def has_second_factor(user: User) -> bool:
     return Authenticator.objects.filter(user_id=user.pk, type__in=FACTORS).exists()
 
 
-def shown_to_provider(request: HttpRequest, user: User) -> bool:
+def provider_checked_second_factor(request: HttpRequest, user: User) -> bool:
     """Return whether the provider checked a second factor for this session, and the site accepts that."""
     if not settings.OIDC_SECOND_FACTOR:
         return False
@@ -73,12 +73,12 @@ def is_required_for_admins() -> bool:
     return SiteSettings.objects.filter(second_factor_required=True).exists()
 
 
-def administers(user: User) -> bool:
+def is_any_admin(user: User) -> bool:
     """Return whether the user is an admin of the platform or of a dataset."""
     return user.is_superuser or Membership.objects.filter(user=user, role=Role.ADMIN).exists()
 
 
-def admins_without() -> QuerySet[User]:
+def admins_without_second_factor() -> QuerySet[User]:
     """Return the active admins of the platform and of datasets without a second factor, by name."""
     users = User.objects.filter(_admin(), is_active=True).exclude(_factor())
     return users.order_by("username")
@@ -92,7 +92,7 @@ def _factor() -> Q:
     return Q(Exists(Authenticator.objects.filter(user=OuterRef("pk"), type__in=FACTORS)))
 
 
-def lacking() -> Q:
+def lacks_required_factor_q() -> Q:
     """Return the condition for users who need a second factor and have none."""
     required = SiteSettings.objects.filter(second_factor_required=True)
     return Q(Exists(required)) & _admin() & ~_factor()

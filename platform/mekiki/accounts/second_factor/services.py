@@ -107,7 +107,7 @@ def add_app(*, user: User, secret: str, code: str) -> list[str]:
     row.data["last_step"] = step
     row.save(update_fields=["data"])
     record(kind="user.app_added", actor=user, target=user)
-    notices.tell(user, "user.app_added")
+    notices.notify_user(user, "user.app_added")
     return _first_codes(user)
 
 
@@ -129,7 +129,7 @@ def add_passkey(*, user: User, name: str, credential: dict[str, Any], alone: boo
     record(
         kind="user.passkey_added", actor=user, target=user, data={"name": row.data["name"], "alone": alone}
     )
-    notices.tell(user, "user.passkey_added")
+    notices.notify_user(user, "user.passkey_added")
     return _first_codes(user)
 
 
@@ -155,7 +155,7 @@ def make_recovery_codes(*, user: User) -> list[str]:
         raise ValidationError(_("Recovery codes replace a second factor. Set up an app or a passkey first."))
     Authenticator.objects.filter(user_id=user.pk, type=Authenticator.Type.RECOVERY_CODES).delete()
     record(kind="user.recovery_codes_made", actor=user, target=user)
-    notices.tell(user, "user.recovery_codes_made")
+    notices.notify_user(user, "user.recovery_codes_made")
     return RecoveryCodes.activate(user).get_unused_codes()
 
 
@@ -185,7 +185,7 @@ def remove(*, user: User, factor: Authenticator) -> None:
         )
     others = Authenticator.objects.filter(user_id=user.pk, type__in=selectors.FACTORS).exclude(pk=row.pk)
     if not others.exists():
-        if selectors.is_required_for_admins() and selectors.administers(user):
+        if selectors.is_required_for_admins() and selectors.is_any_admin(user):
             raise ValidationError(
                 _("Admins need a second factor here. It was not removed. Add another one first."),
                 code="required",
@@ -193,10 +193,10 @@ def remove(*, user: User, factor: Authenticator) -> None:
         Authenticator.objects.filter(user_id=user.pk, type=Authenticator.Type.RECOVERY_CODES).delete()
     if row.type == Authenticator.Type.TOTP:
         record(kind="user.app_removed", actor=user, target=user)
-        notices.tell(user, "user.app_removed")
+        notices.notify_user(user, "user.app_removed")
     else:
         record(kind="user.passkey_removed", actor=user, target=user, data={"name": row.data["name"]})
-        notices.tell(user, "user.passkey_removed")
+        notices.notify_user(user, "user.passkey_removed")
     row.delete()
 
 
@@ -216,7 +216,7 @@ def reset(*, user: User, actor: User | None, source: str = "admin") -> int:
     if removed:
         data = {"name": user.username, "removed": removed, "source": source}
         record(kind="user.factors_reset", actor=actor, target=user, data=data)
-        notices.tell(user, "user.factors_reset")
+        notices.notify_user(user, "user.factors_reset")
     return removed
 
 

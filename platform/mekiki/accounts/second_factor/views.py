@@ -23,7 +23,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from mekiki.accounts.access import require_platform_admin, user_for
+from mekiki.accounts.access import get_user_for_admin, require_platform_admin
 from mekiki.accounts.confirming import confirm_first
 from mekiki.accounts.http import user_of, user_or_none
 from mekiki.accounts.models import User
@@ -83,11 +83,11 @@ def passkey_login(request: HttpRequest) -> HttpResponse:
     wait = guesses.begin(user=None, request=request)
     if not wait and form.is_valid():
         passkey = form.cleaned_data["credential"]
-        guesses.succeed(user=None, request=request)
+        guesses.clear_failures(user=None, request=request)
         post_authentication(request, passkey, passwordless=True)
         return perform_login(request, Login(user=passkey.user, redirect_url=request.POST.get("next") or None))
     if not wait:
-        guesses.fail(user=None, request=request)
+        guesses.record_failure(user=None, request=request)
     message = guesses.words(wait) if wait else checking.problems_of(form)
     messages.error(request, message)
     return redirect("login")
@@ -102,7 +102,7 @@ def index(request: HttpRequest) -> HttpResponse:
 
 
 def _index_context(request: HttpRequest, user: User) -> dict[str, Any]:
-    required = selectors.is_required_for_admins() and selectors.administers(user)
+    required = selectors.is_required_for_admins() and selectors.is_any_admin(user)
     return {
         "factors": selectors.factors_of(user),
         "required": required,
@@ -248,7 +248,7 @@ def _own(user: User, factor_id: int, *kinds: str) -> Authenticator:
 @confirm_first
 def reset(request: HttpRequest, user_id: int) -> HttpResponse:
     """Remove all second factors of a user who has lost them."""
-    user = user_for(user_of(request), user_id)
+    user = get_user_for_admin(user_of(request), user_id)
     try:
         removed = services.reset(user=user, actor=user_of(request))
     except ValidationError as error:

@@ -96,7 +96,7 @@ def link(*, user: User, identity: Identity, request: HttpRequest) -> SocialAccou
         raise SignOnRefused("too_many", words % {"n": MAX_IDENTITIES})
     account = _store(identity, user)
     record(kind="user.sign_on_linked", actor=user, target=user, data=_data(user, account, request))
-    notices.tell(user, "user.sign_on_linked")
+    notices.notify_user(user, "user.sign_on_linked")
     return account
 
 
@@ -121,7 +121,7 @@ def unlink(*, user: User, account_id: int, request: HttpRequest) -> None:
             code="only_way",
         )
     record(kind="user.sign_on_unlinked", actor=user, target=user, data=_data(user, account, request))
-    notices.tell(user, "user.sign_on_unlinked")
+    notices.notify_user(user, "user.sign_on_unlinked")
     account.delete()
     sessions.end_sessions(user=user, but=request)
 
@@ -142,7 +142,7 @@ def unlink_all(*, user: User, actor: User, request: HttpRequest) -> int:
         record(kind="user.sign_on_unlinked", actor=actor, target=user, data=_data(user, account, request))
         account.delete()
     if accounts:
-        notices.tell(user, "user.sign_on_unlinked")
+        notices.notify_user(user, "user.sign_on_unlinked")
         sessions.end_sessions(user=user)
     return len(accounts)
 

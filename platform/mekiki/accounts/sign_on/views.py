@@ -17,7 +17,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from mekiki.accounts.access import user_for
+from mekiki.accounts.access import get_user_for_admin
 from mekiki.accounts.confirming import confirm_first
 from mekiki.accounts.http import user_of, user_or_none
 from mekiki.accounts.sign_on import provider, services
@@ -70,7 +70,7 @@ def unlink(request: HttpRequest, account_id: int) -> HttpResponse:
 @confirm_first
 def unlink_all(request: HttpRequest, user_id: int) -> HttpResponse:
     """Remove all identities of a user, for an admin of the platform."""
-    user = user_for(user_of(request), user_id)
+    user = get_user_for_admin(user_of(request), user_id)
     try:
         removed = services.unlink_all(user=user, actor=user_of(request), request=request)
     except ValidationError as error:

@@ -30,18 +30,18 @@ def _escape_unknown_characters() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit status."""
-    language.speak(env.terminal_language())
+    language.set_gettext_language(env.terminal_language())
     # Both modules translate their texts at import, so the language must be set before.
     from mekiki.config.cli.app import app
-    from mekiki.config.cli.errors import guarded
+    from mekiki.config.cli.errors import run_and_report
 
-    return guarded(lambda: app.main(args=list(arguments), prog_name="mekiki"))
+    return run_and_report(lambda: app.main(args=list(arguments), prog_name="mekiki"))
 
 
 def manage(arguments: Sequence[str]) -> int:
     """Run one of Django's commands (`manage.py`) and return its exit status."""
-    language.speak(env.terminal_language())
+    language.set_gettext_language(env.terminal_language())
     from mekiki.config.cli.bodies import run_django
-    from mekiki.config.cli.errors import guarded
+    from mekiki.config.cli.errors import run_and_report
 
-    return guarded(lambda: run_django("manage.py", arguments))
+    return run_and_report(lambda: run_django("manage.py", arguments))

@@ -7,7 +7,7 @@ from typing import Any
 import rich_click as click
 
 from mekiki.config.cli import groups
-from mekiki.config.cli.bodies import run_body, run_django
+from mekiki.config.cli.bodies import run_command, run_django
 from mekiki.config.cli.parts import STYLE, AnyPath, Count, ExistingFile, ExistingFolder, Group, Port
 
 
@@ -68,7 +68,7 @@ app.epilog = _("Exit statuses and examples: docs/reference/commands.md")
 @click.option("--no-worker", is_flag=True, help=_("Start no worker: one runs elsewhere."))
 @click.option("--no-beat", is_flag=True, help=_("Start no schedule and no sweeper: they run elsewhere."))
 def up(**options: Any) -> None:
-    run_body("up", options)
+    run_command("up", options)
 
 
 @app.command(
@@ -78,7 +78,7 @@ def up(**options: Any) -> None:
     )
 )
 def sweeper() -> None:
-    run_body("sweeper", {})
+    run_command("sweeper", {})
 
 
 @app.command(help=_("Create a sample dataset with a simulated reviewer, then run the site."))
@@ -91,7 +91,7 @@ def sweeper() -> None:
 @click.option("--port", type=Port, help=_("Port of the site (default: MEKIKI_PORT)."))
 @click.option("--inside", hidden=True)
 def demo(**options: Any) -> None:
-    run_body("demo", options)
+    run_command("demo", options)
 
 
 @app.command(
@@ -109,7 +109,7 @@ def demo(**options: Any) -> None:
 @click.option("--user", default="", help=_("Name of the user it is recorded under."))
 @click.option("--json", is_flag=True, help=_("Print the result as JSON."))
 def import_images(**options: Any) -> None:
-    run_body("import", options)
+    run_command("import", options)
 
 
 @app.command(help=_("Train a new head of a dataset and show whether it was promoted."))
@@ -124,7 +124,7 @@ def import_images(**options: Any) -> None:
 )
 @click.option("--no-wait", is_flag=True, help=_("Request it and return at once."))
 def retrain(**options: Any) -> None:
-    run_body("retrain", options)
+    run_command("retrain", options)
 
 
 @app.command(
@@ -144,7 +144,7 @@ def retrain(**options: Any) -> None:
 @click.option("--home", type=AnyPath, help=_("Keep the platform's data here instead of a temporary folder."))
 @click.option("--inside", is_flag=True, hidden=True)
 def replay(**options: Any) -> None:
-    run_body("replay", options)
+    run_command("replay", options)
 
 
 @app.command(
@@ -153,7 +153,7 @@ def replay(**options: Any) -> None:
 )
 @click.argument("name", help=_("Name of the user."))
 def reset_second_factor(**options: Any) -> None:
-    run_body("reset_second_factor", options)
+    run_command("reset_second_factor", options)
 
 
 @app.command(
@@ -162,7 +162,7 @@ def reset_second_factor(**options: Any) -> None:
 @click.argument("name", help=_("Name of the user."))
 @click.option("--withdraw", is_flag=True, help=_("Remove the rights of an admin."))
 def user_admin(**options: Any) -> None:
-    run_body("user_admin", options)
+    run_command("user_admin", options)
 
 
 @app.command(
@@ -170,7 +170,7 @@ def user_admin(**options: Any) -> None:
 )
 @click.argument("name", help=_("Name of the user."))
 def user_password(**options: Any) -> None:
-    run_body("user_password", options)
+    run_command("user_password", options)
 
 
 @app.command(help=_("Check files, lineage and signature of a label set, offline."))
@@ -183,7 +183,7 @@ def user_password(**options: Any) -> None:
 )
 @click.option("--json", is_flag=True, help=_("Print the result as JSON."))
 def verify(**options: Any) -> None:
-    run_body("verify", options)
+    run_command("verify", options)
 
 
 for group in (groups.audit, groups.key, groups.quota):
@@ -219,9 +219,9 @@ def backup(file: Path, without_keys: bool, without_models: bool, as_json: bool) 
 @click.option("--home", type=AnyPath, required=True, metavar="DIR", help=_("The home to fill: empty or new."))
 @click.option("--json", "as_json", is_flag=True, help=_("Print the result as JSON."))
 def restore(file: Path, home: Path, as_json: bool) -> None:
-    from mekiki.config.cli.backups import fill
+    from mekiki.config.cli.backups import restore_backup
 
-    fill(file, home, as_json=as_json)
+    restore_backup(file, home, as_json=as_json)
 
 
 @app.command(help=_("Show what runs, since when, and what needs attention."))

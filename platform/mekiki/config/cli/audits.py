@@ -12,7 +12,7 @@ from rich import progress as bars
 from rich.console import Console
 
 from mekiki.config.cli.bodies import load_django
-from mekiki.config.plain import PlainError, UnusableFileError
+from mekiki.config.plain import UnusableFileError, UserError
 from mekiki.config.regular_files import read_regular
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ DIFFERENT, UNREADABLE = 1, 2
 
 
 @contextmanager
-def _counter(what: str) -> Iterator[Callable[[int], None]]:
+def _row_progress(what: str) -> Iterator[Callable[[int], None]]:
     """Show the number of processed rows on a terminal, and nothing elsewhere."""
     console = Console(stderr=True)
     columns = (
@@ -61,7 +61,7 @@ def verify(
             Stamp(stamp.seal, stamp.reply, given or stamp.roots_pem, stamp.authority), statement
         )
 
-    with _counter(_("Rows checked")) as progress:
+    with _row_progress(_("Rows checked")) as progress:
         if file is None:
             report = check_database(keys=pems, heads=wanted, progress=progress)
             store_check(report)
@@ -73,7 +73,7 @@ def verify(
     if as_json:
         _print_json(report)
     else:
-        _tell(report, pinned=bool(pems) or bool(wanted))
+        _print_report(report, pinned=bool(pems) or bool(wanted))
     sys.exit(status)
 
 
@@ -91,12 +91,12 @@ def _print_json(report: "CheckReport") -> None:
     print(json.dumps(answer, ensure_ascii=False, indent=2))
 
 
-def _tell(report: "CheckReport", *, pinned: bool) -> None:
+def _print_report(report: "CheckReport", *, pinned: bool) -> None:
 
     for finding in report.findings:
         print("✗ " + finding.sentence(), file=sys.stderr)
     if report.of_proof:
-        _tell_of_proof(report)
+        _print_proof_report(report)
         return
     facts = {"seals": report.seals, "rows": report.rows, "unsealed": report.unsealed}
     print(
@@ -116,7 +116,7 @@ def _tell(report: "CheckReport", *, pinned: bool) -> None:
             )
 
 
-def _tell_of_proof(report: "CheckReport") -> None:
+def _print_proof_report(report: "CheckReport") -> None:
     if report.ok:
         facts = {"rows": report.rows, "seal": report.seals}
         print("✓ " + _("The proof is valid: the head of seal %(seal)s covers %(rows)s rows.") % facts)
@@ -129,8 +129,8 @@ def export(file: Path, *, as_json: bool) -> None:
     load_django()
     from mekiki.audit.verification import export_file
 
-    _newest()
-    with _counter(_("Rows written")) as progress:
+    _newest_seal()
+    with _row_progress(_("Rows written")) as progress:
         report = export_file(file, progress=progress)
     if as_json:
         print(json.dumps({"file": str(file), "seals": report.seals, "rows": report.rows}))
@@ -152,7 +152,7 @@ def prove(file: Path, *, rows: Sequence[tuple[str, int]], heads: Sequence[int]) 
     try:
         proof = make_proof(rows=rows, heads=heads)
     except CannotProveError as error:
-        raise PlainError(str(error)) from None
+        raise UserError(str(error)) from None
     _write_new(file, proof)
     print(_("Check it anywhere: mekiki audit verify %(file)s --key PUBLIC_KEY.pem") % {"file": file})
 
@@ -163,7 +163,7 @@ def head(*, as_json: bool) -> None:
     from mekiki.audit.sealing import facts_of
     from mekiki.audit.signing import grouped
 
-    facts = facts_of(_newest())
+    facts = facts_of(_newest_seal())
     if as_json:
         print(json.dumps(facts.as_json(), indent=2))
         return
@@ -205,7 +205,7 @@ def request_stamp(file: Path) -> None:
     from mekiki.audit.sealing import facts_of
     from mekiki.audit.time_stamps import request_for
 
-    seal = _newest()
+    seal = _newest_seal()
     _write_new(file, request_for(facts_of(seal).statement()))
     print(
         _("%(file)s contains a time-stamp request for seal %(number)s.")
@@ -242,12 +242,12 @@ def _write_new(file: Path, content: bytes) -> None:
         ) from None
 
 
-def _newest() -> "Seal":
+def _newest_seal() -> "Seal":
     from mekiki.audit.models import Seal
 
     seal = Seal.objects.select_related("key").order_by("-number").first()
     if seal is None:
-        raise PlainError(_nothing_sealed())
+        raise UserError(_nothing_sealed())
     return seal
 
 

@@ -16,7 +16,7 @@ from mekiki.config import env
 from mekiki.config.cli.bodies import load_django
 from mekiki.embedded.backup.progress import Progress
 
-PARTLY = 3
+INCOMPLETE = 3
 SHOWN = 20
 
 
@@ -85,10 +85,10 @@ def make(file: Path, *, keys: bool, models: bool, as_json: bool) -> None:
     if len(made.left_out) > SHOWN:
         print(_("… and %(n)s more") % {"n": len(made.left_out) - SHOWN}, file=sys.stderr)
     if made.left_out:
-        sys.exit(PARTLY)
+        sys.exit(INCOMPLETE)
 
 
-def fill(file: Path, home: Path, *, as_json: bool) -> None:
+def restore_backup(file: Path, home: Path, *, as_json: bool) -> None:
     """Restore a backup and print the next step."""
     signal.signal(signal.SIGTERM, _end_in_order)
     load_django()

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from django.core.management.base import BaseCommand
 
 # Command → the app that holds it.
-BODIES = {
+APP_OF_COMMAND = {
     "up": "embedded",
     "demo": "simulation",
     "import": "datasets",
@@ -35,21 +35,23 @@ def load_django() -> None:
     translation.activate(env.terminal_language())
 
 
-def body(name: str) -> "BaseCommand":
+def load_command(name: str) -> "BaseCommand":
     """Return the Django command with this name."""
     load_django()
-    module = importlib.import_module(f"mekiki.{BODIES[name]}.management.commands.{name}")
+    module = importlib.import_module(f"mekiki.{APP_OF_COMMAND[name]}.management.commands.{name}")
     command: BaseCommand = module.Command(no_color=not env.colour())
     return command
 
 
-def run_body(name: str, options: dict[str, object]) -> None:
+def run_command(name: str, options: dict[str, object]) -> None:
     """Run a Django command with options that click has parsed and checked."""
-    body(name).execute(force_color=False, no_color=not env.colour(), skip_checks=True, verbosity=1, **options)
+    load_command(name).execute(
+        force_color=False, no_color=not env.colour(), skip_checks=True, verbosity=1, **options
+    )
 
 
 # Django commands that change tables. The application's database role may not do that.
-OF_THE_OWNER = frozenset({"migrate", "flush", "pgtrigger", "remove_stale_contenttypes"})
+COMMANDS_AS_OWNER = frozenset({"migrate", "flush", "pgtrigger", "remove_stale_contenttypes"})
 
 
 def run_django(program: str, arguments: Sequence[str]) -> None:
@@ -61,7 +63,7 @@ def run_django(program: str, arguments: Sequence[str]) -> None:
     from django.core.management import ManagementUtility
 
     command = ManagementUtility([program, *arguments])
-    if arguments and arguments[0] in OF_THE_OWNER:
+    if arguments and arguments[0] in COMMANDS_AS_OWNER:
         _run_as_owner(command.execute)
     else:
         command.execute()

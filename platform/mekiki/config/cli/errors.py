@@ -11,12 +11,12 @@ from collections.abc import Callable
 from gettext import gettext as _
 
 from mekiki.config import env
-from mekiki.config.plain import PlainError
+from mekiki.config.plain import UserError
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 
-def guarded(command: Callable[[], object]) -> int:
+def run_and_report(command: Callable[[], object]) -> int:
     """Run a command, print its error if there is one, and return the exit status."""
     try:
         command()
@@ -36,7 +36,7 @@ def guarded(command: Callable[[], object]) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as problem:
-        answer = explain(problem)
+        answer = message_and_status(problem)
         if answer is None or debugging():
             raise
         message, status = answer
@@ -50,14 +50,14 @@ def debugging() -> bool:
     return env.flag("MEKIKI_DEBUG")
 
 
-def explain(problem: Exception) -> tuple[str, int] | None:
+def message_and_status(problem: Exception) -> tuple[str, int] | None:
     """Return (message, exit status), or None for an unexpected error."""
-    if isinstance(problem, PlainError):
+    if isinstance(problem, UserError):
         return str(problem), problem.status
-    if isinstance(problem, env.Misconfigured):
+    if isinstance(problem, env.ConfigurationError):
         return str(problem), USAGE
     if isinstance(problem, OSError):
-        return _of_a_file(problem), FAILED
+        return _file_message(problem), FAILED
     # Code that raises one of these errors has already imported Django.
     from django.core.exceptions import ValidationError
     from django.core.management.base import CommandError
@@ -68,7 +68,7 @@ def explain(problem: Exception) -> tuple[str, int] | None:
     if isinstance(problem, ValidationError):
         return " ".join(problem.messages), FAILED
     if isinstance(problem, OperationalError):
-        return _of_the_database(problem), FAILED
+        return _database_message(problem), FAILED
     if isinstance(problem, ProgrammingError) and "does not exist" in str(problem):
         return (
             _(
@@ -80,7 +80,7 @@ def explain(problem: Exception) -> tuple[str, int] | None:
     return None
 
 
-def _of_a_file(problem: OSError) -> str:
+def _file_message(problem: OSError) -> str:
     reasons = {
         errno.EACCES: _("this user may not read or write it"),
         errno.EPERM: _("this user may not read or write it"),
@@ -98,7 +98,7 @@ def _of_a_file(problem: OSError) -> str:
     return _("%(path)s cannot be used: %(why)s.") % {"path": name, "why": reason}
 
 
-def _of_the_database(problem: Exception) -> str:
+def _database_message(problem: Exception) -> str:
     from django.conf import settings
 
     from mekiki.embedded.lock import is_held
@@ -113,10 +113,10 @@ def _of_the_database(problem: Exception) -> str:
             "problem": text.rstrip("."),
             "log": settings.HOME / "logs" / "postgres.log",
         }
-    return not_running()
+    return not_running_message()
 
 
-def not_running() -> str:
+def not_running_message() -> str:
     """Return what to do when no platform runs on the home."""
     return _(
         "Mekiki is not running on %(home)s. Start it with “mekiki up” in another terminal, "

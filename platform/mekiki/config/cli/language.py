@@ -10,7 +10,7 @@ from mekiki.config import env
 CATALOGUES = Path(__file__).resolve().parents[2] / "locale"
 
 
-def speak(language: str) -> None:
+def set_gettext_language(language: str) -> None:
     """Set the language of `gettext` texts, in this process and its children."""
     env.set_terminal_language(language)
     gettext.bindtextdomain("django", str(CATALOGUES))
@@ -19,7 +19,7 @@ def speak(language: str) -> None:
 
 # Texts of click 8.5, listed here so that they enter the catalogues. click translates them with
 # `gettext.gettext` and fills in placeholders such as `{param_hint}`.
-CLICK = (
+CLICK_TEXTS = (
     gettext_noop("Usage:"),
     gettext_noop("Try '{command} {option}' for help."),
     gettext_noop("Show this message and exit."),

@@ -6,7 +6,7 @@ from gettext import gettext as _
 from typing import TYPE_CHECKING, Any
 
 from mekiki.config.cli.bodies import load_django
-from mekiki.config.plain import PlainError, UnusableFileError
+from mekiki.config.plain import UnusableFileError, UserError
 
 if TYPE_CHECKING:
     from mekiki.datasets.models import Dataset
@@ -50,7 +50,7 @@ def _dataset(slug: str) -> "Dataset":
 
     dataset = Dataset.objects.filter(slug=slug).first()
     if dataset is None:
-        raise PlainError(_("There is no dataset with the address “%(slug)s”.") % {"slug": slug})
+        raise UserError(_("There is no dataset with the address “%(slug)s”.") % {"slug": slug})
     return dataset
 
 

@@ -17,7 +17,7 @@ def show(*, as_json: bool) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_user")
         role = cursor.fetchone()[0]
-        excesses = checking.excesses(cursor, rights.evidence_tables())
+        excesses = checking.excess_privileges(cursor, rights.evidence_tables())
     if as_json:
         print(json.dumps({"role": role, "too_much": [excess.code for excess in excesses]}, indent=2))
     elif not excesses:

@@ -10,7 +10,7 @@ from typing import Any
 
 from mekiki.config import disk, env
 from mekiki.config.cli.bodies import load_django
-from mekiki.config.cli.errors import not_running
+from mekiki.config.cli.errors import not_running_message
 from mekiki.embedded import endpoints, history
 
 
@@ -23,7 +23,7 @@ def show(*, as_json: bool) -> None:
     if as_json:
         print(json.dumps(state, ensure_ascii=False, indent=2))
     elif not state["running"]:
-        print(not_running(), file=sys.stderr)
+        print(not_running_message(), file=sys.stderr)
         _print_backup(state["last_backup"])
     else:
         _print(state)
@@ -53,13 +53,13 @@ def gather() -> dict[str, Any]:
     }
     if not state["running"]:
         return state
-    from mekiki.embedded.process import remembered
+    from mekiki.embedded.process import process_of_pid_file
 
     if running.pid:
         state["since"] = datetime.fromtimestamp(born).astimezone().isoformat(timespec="seconds")
         # Names and ids of the processes that are alive now.
         files = sorted((home / "run").glob("*.pid"))
-        state["processes"] = {f.stem: p.pid for f in files if (p := remembered(f)) is not None}
+        state["processes"] = {f.stem: p.pid for f in files if (p := process_of_pid_file(f)) is not None}
     load_django()
     state["database"] = _database()
     from mekiki.embedded import state as processes
@@ -69,7 +69,7 @@ def gather() -> dict[str, Any]:
     state["attention"] = processes.attention(written)
     state["disks"] = [
         {"name": place.name, "folder": str(place.folder), "free": place.free, "problem": place.problem}
-        for place in disk.places()
+        for place in disk.disk_usage()
     ]
     state["attention"] += _disk_rows(state["disks"])
     if state["database"] is None and "postgres" not in {row["name"] for row in state["attention"]}:

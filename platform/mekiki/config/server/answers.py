@@ -19,7 +19,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 CHUNK_BYTES = 128 * 1024
 
 
-class Answer:
+class ResponseWriter:
     """One response that is being sent to a client.
 
     `gone` is true after the client has disconnected; then nothing more is sent.
@@ -27,7 +27,7 @@ class Answer:
 
     def __init__(self, send: Send, *, head_only: bool) -> None:
         self.send, self.head_only = send, head_only
-        self.gone = False
+        self.client_disconnected = False
         self.sent = 0
         self.began = time.monotonic()
 
@@ -41,14 +41,14 @@ class Answer:
         Raises TimeoutError if the client reads too slowly, Disconnected if the client has disconnected.
         """
         for begin in range(0, len(data), CHUNK_BYTES):
-            if self.gone:
+            if self.client_disconnected:
                 raise Disconnected
             part = data[begin : begin + CHUNK_BYTES]
             message = {"type": "http.response.body", "body": part, "more_body": True}
             await asyncio.wait_for(self.send(message), limits.STALL_SECONDS)
             self.sent += len(part)
             late = time.monotonic() - self.began - limits.STALL_SECONDS
-            if late > 0 and self.sent < late * limits.LEAST_RATE:
+            if late > 0 and self.sent < late * limits.MIN_BYTES_PER_SECOND:
                 raise TimeoutError
 
     async def finish(self) -> None:
@@ -56,7 +56,7 @@ class Answer:
         await self.send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def send_file(answer: Answer, response: FileResponse, files: Executor) -> None:
+async def send_file(answer: ResponseWriter, response: FileResponse, files: Executor) -> None:
     """Send a file. A thread reads one chunk at a time."""
     loop = asyncio.get_running_loop()
     source: Any = response.file_to_stream
@@ -65,7 +65,7 @@ async def send_file(answer: Answer, response: FileResponse, files: Executor) -> 
 
 
 async def send_stream(
-    answer: Answer, response: HttpResponseBase, threads: Executor, context: Context
+    answer: ResponseWriter, response: HttpResponseBase, threads: Executor, context: Context
 ) -> None:
     """Send a streaming response.
 

@@ -18,8 +18,8 @@ from django.conf import settings  # noqa: E402
 from django.http import FileResponse, HttpResponseBase  # noqa: E402
 
 from mekiki.config.server import limits, refusals  # noqa: E402
-from mekiki.config.server.answers import Answer, Send, send_file, send_stream  # noqa: E402
-from mekiki.config.server.bodies import ArrivingFile, Body, Disconnected, Receive, TooLarge  # noqa: E402
+from mekiki.config.server.answers import ResponseWriter, Send, send_file, send_stream  # noqa: E402
+from mekiki.config.server.bodies import Body, Disconnected, Receive, RequestBodyFile, TooLarge  # noqa: E402
 from mekiki.config.server.environ import environ_of, headers_of  # noqa: E402
 
 log = logging.getLogger("mekiki.server")
@@ -42,14 +42,14 @@ async def application(scope: dict[str, Any], receive: Receive, send: Send) -> No
         return
     headers = headers_of(scope)
     body = Body(receive, _declared_length(headers))
-    answer = Answer(send, head_only=scope["method"] == "HEAD")
+    answer = ResponseWriter(send, head_only=scope["method"] == "HEAD")
     try:
         try:
             stream, length, threads = await _read(scope, headers, body)
         except TooLarge:
-            await refusals.send(answer, 413, headers)
+            await refusals.send_refusal(answer, 413, headers)
         except TimeoutError:
-            await refusals.send(answer, 408, headers)
+            await refusals.send_refusal(answer, 408, headers)
         else:
             await _respond(environ_of(scope, headers, stream, length), answer, threads)
         if not body.complete:
@@ -57,7 +57,7 @@ async def application(scope: dict[str, Any], receive: Receive, send: Send) -> No
     except Disconnected:
         pass
     except asyncio.CancelledError:
-        answer.gone = True
+        answer.client_disconnected = True
         raise
     except TimeoutError:
         log.info("An answer was given up: its client hardly reads (%s).", scope["path"])
@@ -93,8 +93,8 @@ async def _read(
     if (length or body.received) > limit:
         raise TooLarge
     files = await loop.run_in_executor(PAGES, limits.may_carry_files, path)
-    if length is not None and length > limits.WHOLE_BYTES and files:
-        return io.BufferedReader(ArrivingFile(body, length, loop), 256 * 1024), length, UPLOADS
+    if length is not None and length > limits.STREAMED_ABOVE_BYTES and files:
+        return io.BufferedReader(RequestBodyFile(body, length, loop), 256 * 1024), length, UPLOADS
     async with LARGE_FORMS:
         # A chunked body is limited to the size of a form, even if it holds files. Programs that send files
         # declare the length.
@@ -102,7 +102,7 @@ async def _read(
     return io.BytesIO(whole), len(whole), PAGES
 
 
-async def _respond(environ: dict[str, Any], answer: Answer, threads: Executor) -> None:
+async def _respond(environ: dict[str, Any], answer: ResponseWriter, threads: Executor) -> None:
     """Run Django in one of `threads` and send its response."""
     loop = asyncio.get_running_loop()
     # Context variables, such as the language that Django sets for the request, must follow it from thread to

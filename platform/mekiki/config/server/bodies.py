@@ -48,7 +48,7 @@ class Body:
             self.complete = not message.get("more_body", False)
             self.received += len(data)
             late = time.monotonic() - self.began - limits.STALL_SECONDS
-            if late > 0 and self.received < late * limits.LEAST_RATE:
+            if late > 0 and self.received < late * limits.MIN_BYTES_PER_SECOND:
                 raise TimeoutError
             if data:
                 return data
@@ -80,7 +80,7 @@ class Body:
             pass
 
 
-class ArrivingFile(io.RawIOBase):
+class RequestBodyFile(io.RawIOBase):
     """A body as a file for a thread.
 
     The file ends early if the client stops sending, disconnects or sends too much.

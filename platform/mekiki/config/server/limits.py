@@ -21,14 +21,14 @@ IDLE_SECONDS = 5
 ANONYMOUS_BYTES = 16 * 1024
 ANONYMOUS_SECONDS = 15.0
 # A larger body is read while a thread processes it, at addresses that take files.
-WHOLE_BYTES = 1024 * 1024
+STREAMED_ABOVE_BYTES = 1024 * 1024
 # Longest pause in a body or a response. After this time the average rate over the whole length must be at
 # least LEAST_RATE bytes per second.
 STALL_SECONDS = 30.0
-LEAST_RATE = 2 * 1024
+MIN_BYTES_PER_SECOND = 2 * 1024
 # Most connections of one process. Beyond this number, the oldest connection without a complete request head
 # is closed.
-CONNECTIONS = 1000
+MAX_CONNECTIONS = 1000
 
 View = TypeVar("View", bound=Callable[..., Any])
 

@@ -4,7 +4,7 @@ from django.http import HttpRequest, parse_cookie
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from mekiki.config.server.answers import Answer
+from mekiki.config.server.answers import ResponseWriter
 
 
 def _sentence(status: int) -> str:
@@ -13,7 +13,7 @@ def _sentence(status: int) -> str:
     return _("The request did not arrive in time. Nothing was stored. Send it again.")
 
 
-async def send(answer: Answer, status: int, headers: dict[str, str]) -> None:
+async def send_refusal(answer: ResponseWriter, status: int, headers: dict[str, str]) -> None:
     """Send `status` with a sentence in the language of the reader.
 
     The connection is closed afterwards.

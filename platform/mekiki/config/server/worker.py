@@ -31,7 +31,7 @@ class SiteProtocol(ASGIProtocol):  # type: ignore[misc]
         self.deadline = self.worker.loop.call_later(limits.HEAD_SECONDS, self.head_late)
         # The dictionary keeps the order of arrival: the first connection is the oldest.
         self.worker.connections[self] = None
-        if len(self.worker.connections) > limits.CONNECTIONS:
+        if len(self.worker.connections) > limits.MAX_CONNECTIONS:
             self.worker.make_room()
 
     @property

@@ -126,7 +126,7 @@ class Archive:
                 directory = self._directory_bytes()
                 if directory > self._limits.archive_files * _DIRECTORY_BYTES_PER_ENTRY:
                     raise ProblemError("archive_too_many", limit=self._limits.archive_files)
-                file = cast(BinaryIO, names.UncheckedFlags(self._file))
+                file = cast(BinaryIO, names.ZipWithValidNameFlags(self._file))
                 self._zip = opened.enter_context(zipfile.ZipFile(file))
             except (zipfile.BadZipFile, struct.error, OSError, ValueError, NotImplementedError, EOFError):
                 raise ProblemError("archive_damaged") from None

@@ -49,10 +49,10 @@ def choose(raw: Iterable[bytes], candidates: Sequence[str]) -> str | None:
         score = _score(texts, japanese=encoding in _JAPANESE)
         if score > best_score:
             best, best_score = encoding, score
-    return None if best and _mixed(pieces, best) else best
+    return None if best and _has_mixed_encodings(pieces, best) else best
 
 
-def _mixed(pieces: list[bytes], encoding: str) -> bool:
+def _has_mixed_encodings(pieces: list[bytes], encoding: str) -> bool:
     """Return whether a name is Japanese in UTF-8 and not made of words in the encoding of the others."""
     for piece in pieces:
         text = _texts([piece], "utf-8")

@@ -20,9 +20,9 @@ from mekiki.datasets.importing import metadata, names
 from mekiki.datasets.importing.archives import ENDING, HEAD_BYTES, Archive, Limits, holds_zip, other_archive
 from mekiki.datasets.importing.folders import Folder, Line, encoding_notes
 from mekiki.datasets.importing.table_store import TableStore
-from mekiki.datasets.problems import Note, ProblemError
+from mekiki.datasets.problems import ProblemError, ReportLine
 
-__all__ = ["NAMES_FILE", "Entry", "Folder", "Source", "Upload", "Walk"]
+__all__ = ["NAMES_FILE", "Entry", "Folder", "Source", "SourceReader", "Upload"]
 
 NAMES_FILE = "names.jsonl"
 _STEP = 1 << 20
@@ -41,7 +41,7 @@ class Entry:
     problem: Line | None = None
     metadata: dict[str, str] | None = None
     where: str = ""
-    notes: tuple[Note, ...] = ()
+    notes: tuple[ReportLine, ...] = ()
 
 
 class Source(Protocol):
@@ -51,7 +51,7 @@ class Source(Protocol):
         """Yield (name as sent, path to read from or a report line), in the same order each time."""
         ...
 
-    def notes(self) -> Iterator[tuple[str, Note]]:
+    def notes(self) -> Iterator[tuple[str, ReportLine]]:
         """Yield the report lines about the source as a whole."""
         ...
 
@@ -79,12 +79,12 @@ class Upload:
                 else:
                     yield str(row["name"]), self.folder / f"{int(row['file']):012d}"
 
-    def notes(self) -> Iterator[tuple[str, Note]]:
+    def notes(self) -> Iterator[tuple[str, ReportLine]]:
         """Yield nothing: the names of an upload arrive as text, so no encoding is guessed."""
         return iter(())
 
 
-class Walk:
+class SourceReader:
     """One walk over a source.
 
     Read `total` first, then iterate once. Afterwards `tables` holds the tables of metadata.
@@ -106,25 +106,25 @@ class Walk:
         total = 0
         for name, path in self._source.files():
             if not isinstance(path, Path):
-                total += not isinstance(path, Note)
-            elif names.is_passed_over(name):
+                total += not isinstance(path, ReportLine)
+            elif names.is_skipped(name):
                 continue
             elif not self._is_zip(path):
                 total += 1
             else:
                 try:
                     with Archive(path, self._limits, name) as archive:
-                        total += sum(not names.is_passed_over(n) for n, _ in archive.entries())
+                        total += sum(not names.is_skipped(n) for n, _ in archive.entries())
                 except (ProblemError, OSError):
                     total += 1
         return total
 
     def __iter__(self) -> Iterator[Entry]:
         """Yield every entry with its bytes, one at a time. Report lines are entries too."""
-        passed_over = names.PassedOver()
+        passed_over = names.SkippedFiles()
         tables = metadata.Tables(self._store)
         for name, path in self._source.files():
-            if isinstance(path, Path) and metadata.is_table(name) and not names.is_passed_over(name):
+            if isinstance(path, Path) and metadata.is_table(name) and not names.is_skipped(name):
                 try:
                     tables.add(name, names.readable(name), self._pieces(path))
                 except ProblemError as problem:
@@ -133,7 +133,7 @@ class Walk:
         if tables:
             self.tables.append(tables)
             for name, path in self._source.files():
-                if isinstance(path, Path) and not names.is_passed_over(name) and not metadata.is_table(name):
+                if isinstance(path, Path) and not names.is_skipped(name) and not metadata.is_table(name):
                     tables.claim(name)
         for name, note in self._source.notes():
             yield Entry(name, problem=note)
@@ -164,7 +164,7 @@ class Walk:
             with Archive(path, self._limits, label) as archive:
                 for name, note in encoding_notes(label, archive.names.encoding, archive.names.guessed):
                     yield Entry(name, problem=note)
-                passed_over = names.PassedOver()
+                passed_over = names.SkippedFiles()
                 tables = metadata.Tables(self._store)
                 images = []
                 for name, info in archive.entries():
@@ -242,9 +242,9 @@ class Walk:
 def _of_table(problem: ProblemError) -> Line:
     """Return the report line for a table that could not be read. Its images are imported nevertheless."""
     if problem.code == "too_large":
-        return Note("metadata_invalid", "partly", {"reason": "too_large"})
+        return ReportLine("metadata_invalid", "partly", {"reason": "too_large"})
     if problem.code == "metadata_too_much":
-        return Note(problem.code, "partly", problem.detail)
+        return ReportLine(problem.code, "partly", problem.detail)
     return problem
 
 
@@ -252,4 +252,4 @@ def _repeated(of: Callable[[str], str], sent: list[str]) -> Iterator[Entry]:
     """Yield a line for each name that occurs more than once in an archive. All its entries are imported."""
     for name, count in Counter(sent).items():
         if count > 1:
-            yield Entry(of(name), problem=Note("name_repeated", "noted", {"count": count}))
+            yield Entry(of(name), problem=ReportLine("name_repeated", "noted", {"count": count}))

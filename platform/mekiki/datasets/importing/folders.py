@@ -12,9 +12,9 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from mekiki.config.regular_files import kind_of
 from mekiki.datasets.importing import encodings, names
-from mekiki.datasets.problems import Note, ProblemError
+from mekiki.datasets.problems import ProblemError, ReportLine
 
-Line = ProblemError | Note
+Line = ProblemError | ReportLine
 # Maximum number of files counted in a skipped folder. A NAS keeps millions of files in its snapshots.
 _MAX_COUNTED = 10_000
 
@@ -49,19 +49,21 @@ class NameEncoding:
             return raw
         return encodings.decode(os.fsencode(raw), self.codec)
 
-    def notes(self, label: str) -> Iterator[tuple[str, Note]]:
+    def notes(self, label: str) -> Iterator[tuple[str, ReportLine]]:
         """Yield a report line that names the encoding, if it was guessed."""
         yield from encoding_notes(label, self.codec, self.not_utf8)
 
 
-def encoding_notes(label: str, codec: str | None, guessed: int) -> Iterator[tuple[str, Note]]:
+def encoding_notes(label: str, codec: str | None, guessed: int) -> Iterator[tuple[str, ReportLine]]:
     """Yield a report line that names the encoding. Yield nothing if all names are UTF-8 or ASCII."""
     if guessed and codec is None:
-        yield label, Note("names_mixed", "noted", {"count": guessed})
+        yield label, ReportLine("names_mixed", "noted", {"count": guessed})
     elif guessed and codec != "utf-8":
         yield (
             label,
-            Note("names_encoding", "noted", {"count": guessed, "format": encodings.LABELS[codec or ""]}),
+            ReportLine(
+                "names_encoding", "noted", {"count": guessed, "format": encodings.LABELS[codec or ""]}
+            ),
         )
 
 
@@ -99,7 +101,7 @@ class Folder:
             encodings.decode(os.fsencode(self.path), encodings.choose(parts, encodings.OF_FOLDERS))
         )
 
-    def notes(self) -> Iterator[tuple[str, Note]]:
+    def notes(self) -> Iterator[tuple[str, ReportLine]]:
         """Yield the report lines about the folder as a whole."""
         yield from self.encoding.notes(self.label)
 
@@ -135,7 +137,10 @@ class Folder:
                 name = prefix + child.name
                 if child.is_dir(follow_symlinks=False):
                     if names.is_system_folder(child.name):
-                        yield name, Note("folder_passed_over", "skipped", {"count": self._count(child.path)})
+                        yield (
+                            name,
+                            ReportLine("folder_passed_over", "skipped", {"count": self._count(child.path)}),
+                        )
                     else:
                         below.append((Path(child.path), f"{name}/"))
                 else:

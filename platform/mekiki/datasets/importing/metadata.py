@@ -11,10 +11,10 @@ from functools import partial
 
 from mekiki.datasets.importing import names, tables
 from mekiki.datasets.importing.table_store import NO_MATCH, StoredRow, TableStore
-from mekiki.datasets.problems import Note, ProblemError
+from mekiki.datasets.problems import ProblemError, ReportLine
 
 FILE_NAME = "metadata.csv"
-Line = ProblemError | Note
+Line = ProblemError | ReportLine
 # Kinds of a match, the closest first. One is added if only the ends of the paths are alike.
 _EXACT, _FOLDED, _STEM = 0, 2, 4
 _EXTENSIONS = {"jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "dib", "tif", "tiff", "gif", "apng"}
@@ -72,7 +72,7 @@ class MetadataTable:
     def __init__(self, store: TableStore, folder: Parts, label: str) -> None:
         self._store, self._number = store, store.new_table()
         self.folder, self.label = folder, label
-        self.notes: list[Note] = []
+        self.notes: list[ReportLine] = []
 
     def read(self, place: tuple[int, int], encoding: str | None) -> None:
         """Read the rows from this place of the store. Raises ProblemError metadata_invalid."""
@@ -91,14 +91,14 @@ class MetadataTable:
         if path[: len(self.folder)] == self.folder:
             path = path[len(self.folder) :]
         folded = _folded(path)
-        best, rows = NO_MATCH, []
+        closest_rows, rows = NO_MATCH, []
         for row, stem in self._candidates(folded):
             rank = self._rank(row, path, folded, stem=stem)
-            if rank < best:
-                best, rows = rank, [row]
-            elif rank == best != NO_MATCH:
+            if rank < closest_rows:
+                closest_rows, rows = rank, [row]
+            elif rank == closest_rows != NO_MATCH:
                 rows.append(row)
-        return best, rows
+        return closest_rows, rows
 
     def _candidates(self, folded: Parts) -> Iterator[tuple[StoredRow, bool]]:
         """Yield (row that may match, whether it is compared without the extension)."""
@@ -191,10 +191,10 @@ class MetadataTable:
             lost += 1
             cell = names.escaped(row.cell)[: names.MAX_NAME]
             detail = {"row": row.line, "cell": cell, "count": row.files}
-            yield f"{self.label} ({row.line}): {cell}", Note(code, "partly", detail)
+            yield f"{self.label} ({row.line}): {cell}", ReportLine(code, "partly", detail)
         if lost:
             total = self._store.count(self._number)
-            yield self.label, Note("metadata_rows_unused", "partly", {"count": lost, "total": total})
+            yield self.label, ReportLine("metadata_rows_unused", "partly", {"count": lost, "total": total})
 
 
 class Tables:
@@ -225,11 +225,11 @@ class Tables:
             try:
                 table.read(place, encoding)
             except ProblemError as problem:
-                self.refused.append((label, Note("metadata_invalid", "partly", problem.detail)))
+                self.refused.append((label, ReportLine("metadata_invalid", "partly", problem.detail)))
                 continue
             self._tables.setdefault(folder, []).append(table)
             if len(self._tables[folder]) == 2:
-                table.notes.append(Note("metadata_second_table", "noted"))
+                table.notes.append(ReportLine("metadata_second_table", "noted"))
         self._not_read.clear()
 
     def all(self) -> Iterator[MetadataTable]:
@@ -252,7 +252,7 @@ class Tables:
                 if any(claimed):
                     return
 
-    def of(self, name: str) -> tuple[dict[str, str], list[Note]]:
+    def of(self, name: str) -> tuple[dict[str, str], list[ReportLine]]:
         """Return (metadata of a file from the nearest table, report lines about it)."""
         path = parts_of(name)
         merged: dict[str, str] = {}
@@ -262,7 +262,7 @@ class Tables:
                 values = row.values
                 if differing := sorted(k for k, v in values.items() if merged.get(k, v) != v):
                     detail = {"columns": ", ".join(differing[:5])}
-                    notes.append(Note("metadata_tables_differ", "partly", detail))
+                    notes.append(ReportLine("metadata_tables_differ", "partly", detail))
                 merged = values | merged
             if merged:
                 break

@@ -9,9 +9,9 @@ from django.db.models import F
 
 from mekiki.datasets.importing import metadata, tables
 from mekiki.datasets.importing.report import NumberSet, Report
-from mekiki.datasets.importing.windows import follow_cameras
+from mekiki.datasets.importing.windows import reassign_windows
 from mekiki.datasets.models import Dataset, Image, ImageName, ImportBatch
-from mekiki.datasets.problems import Note
+from mekiki.datasets.problems import ReportLine
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SHA256_LENGTH = 64
@@ -27,7 +27,9 @@ class Update:
     values: dict[str, str]
 
 
-def apply_updates(batch: ImportBatch, updates: list[Update], applied: NumberSet) -> list[tuple[str, Note]]:
+def apply_updates(
+    batch: ImportBatch, updates: list[Update], applied: NumberSet
+) -> list[tuple[str, ReportLine]]:
     """Write metadata values into images and return report lines. Call it in a transaction.
 
     All other values of an image are kept. `applied` holds the images that got values from this import. A
@@ -35,7 +37,7 @@ def apply_updates(batch: ImportBatch, updates: list[Update], applied: NumberSet)
     """
     locked = Image.objects.select_for_update(of=("self",)).select_related("window").order_by("pk")
     images = locked.in_bulk({update.image for update in updates})
-    lines: list[tuple[str, Note]] = []
+    lines: list[tuple[str, ReportLine]] = []
     changed: dict[int, Image] = {}
     for update in updates:
         image = images.get(update.image)
@@ -47,7 +49,7 @@ def apply_updates(batch: ImportBatch, updates: list[Update], applied: NumberSet)
             if differing:
                 columns = ", ".join(f"{k}: {image.metadata[k]} / {values.pop(k)}" for k in differing)
                 detail = {"kept": image.name, "columns": columns}
-                lines.append((update.where, Note("metadata_differs", "partly", detail)))
+                lines.append((update.where, ReportLine("metadata_differs", "partly", detail)))
         merged = image.metadata | values
         if len(merged) > tables.MAX_KEYS:
             left_out = [key for key in merged if key not in image.metadata][
@@ -59,11 +61,11 @@ def apply_updates(batch: ImportBatch, updates: list[Update], applied: NumberSet)
                 "limit": tables.MAX_KEYS,
                 "columns": ", ".join(left_out[:5]),
             }
-            lines.append((update.where, Note("metadata_columns", "partly", more)))
+            lines.append((update.where, ReportLine("metadata_columns", "partly", more)))
         if merged != image.metadata:
             image.metadata = merged
             changed[image.pk] = image
-    follow_cameras(changed.values())
+    reassign_windows(changed.values())
     fields = ["metadata", "window", "window_version"]
     Image.objects.bulk_update(changed.values(), fields, batch_size=_CHUNK)
     known = sum(image.batch_id != batch.pk for image in changed.values())

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
 from mekiki.datasets.importing import encodings
-from mekiki.datasets.problems import Note, ProblemError
+from mekiki.datasets.problems import ProblemError, ReportLine
 
 MAX_NAME = 4096  # characters kept of a name: its end, because the end distinguishes files
 _SYSTEM_FILES = {".ds_store", "thumbs.db", "desktop.ini", "ehthumbs.db", "ehthumbs_vista.db", ".localized"}
@@ -57,7 +57,7 @@ def _shown(character: str) -> str:
     return f"<0x{code - 0xDC00:02X}>" if 0xDC80 <= code <= 0xDCFF else f"<U+{code:04X}>"
 
 
-def folder_passed_over(name: str) -> str:
+def system_folder_in(name: str) -> str:
     """Return the path of the first system folder in `name`, or "" if there is none."""
     parts = PurePosixPath(name.replace("\\", "/")).parts[:-1]
     for at, part in enumerate(parts):
@@ -80,12 +80,12 @@ def system_file(name: str) -> str:
     return bare if bare in _SYSTEM_FILES else ""
 
 
-def is_passed_over(name: str) -> bool:
+def is_skipped(name: str) -> bool:
     """Return whether the file is a system file or lies in a system folder."""
-    return bool(folder_passed_over(name) or system_file(name))
+    return bool(system_folder_in(name) or system_file(name))
 
 
-class PassedOver:
+class SkippedFiles:
     """Counts of the skipped files, for a report with one line a folder."""
 
     def __init__(self) -> None:
@@ -94,7 +94,7 @@ class PassedOver:
 
     def takes(self, name: str) -> bool:
         """Return whether the file is skipped, and count it if it is."""
-        if folder := folder_passed_over(name):
+        if folder := system_folder_in(name):
             self._folders[folder] += 1
             return True
         if kind := system_file(name):
@@ -102,12 +102,12 @@ class PassedOver:
             return True
         return False
 
-    def notes(self, prefix: str = "") -> Iterator[tuple[str, Note]]:
+    def notes(self, prefix: str = "") -> Iterator[tuple[str, ReportLine]]:
         """Yield (name, report line)."""
         for folder, count in self._folders.items():
-            yield prefix + readable(folder), Note("folder_passed_over", "skipped", {"count": count})
+            yield prefix + readable(folder), ReportLine("folder_passed_over", "skipped", {"count": count})
         for kind, count in self._files.items():
-            yield prefix + kind, Note("system_files", "skipped", {"count": count})
+            yield prefix + kind, ReportLine("system_files", "skipped", {"count": count})
 
 
 def check_entry_path(name: str) -> None:
@@ -121,7 +121,7 @@ def check_entry_path(name: str) -> None:
         raise ProblemError("unsafe_path")
 
 
-class UncheckedFlags:
+class ZipWithValidNameFlags:
     """An open zip for `zipfile.ZipFile`, with the UTF-8 flag cleared where a name is not UTF-8.
 
     zipfile refuses a whole archive for one such flag. `ZipNames` reads the names without the flag.

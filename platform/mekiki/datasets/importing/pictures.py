@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 import imaging
-from mekiki.datasets.problems import OUTCOMES, Note, ProblemError
+from mekiki.datasets.problems import OUTCOMES, ProblemError, ReportLine
 
 CONTENT_TYPES = {
     "JPEG": "image/jpeg",
@@ -39,7 +39,7 @@ class Picture:
     sample: str  # type of deep values ("uint16", "float32"); "" for 8 bits
     thumb: bytes
     display: bytes | None  # None: browsers show the original with the decoder's own pixels
-    notes: tuple[Note, ...] = ()
+    notes: tuple[ReportLine, ...] = ()
 
 
 def examine(data: bytes, *, max_pixels: int, window: imaging.Window | None = None) -> Picture:
@@ -64,7 +64,9 @@ def _picture(decoded: imaging.Decoded) -> Picture:
         # interpolated pixels are stored with little loss, because lossless files would be ten times larger.
         lossless = not scaled or bool(decoded.sample)
         display = _webp(decoded.image, DISPLAY_SIDE, quality=90, lossless=lossless)
-    notes = tuple(Note(finding.code, OUTCOMES[finding.code], finding.detail) for finding in decoded.findings)
+    notes = tuple(
+        ReportLine(finding.code, OUTCOMES[finding.code], finding.detail) for finding in decoded.findings
+    )
     thumb = _webp(decoded.image, THUMB_SIDE, quality=75)
     return Picture(decoded.format, decoded.width, decoded.height, decoded.sample, thumb, display, notes)
 

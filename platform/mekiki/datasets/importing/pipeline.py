@@ -24,15 +24,15 @@ import imaging
 from mekiki.datasets import quotas, storage
 from mekiki.datasets.importing import pictures
 from mekiki.datasets.importing.archives import Limits
-from mekiki.datasets.importing.entries import Entry, Source, Walk
+from mekiki.datasets.importing.entries import Entry, Source, SourceReader
 from mekiki.datasets.importing.metadata_updates import Update, apply_updates, match_known
 from mekiki.datasets.importing.report import NumberSet, Report
 from mekiki.datasets.importing.windows import Windows, camera_of
 from mekiki.datasets.models import Dataset, Image, ImageName, ImportBatch, ImportProblem, PixelWindow
-from mekiki.datasets.problems import Note, ProblemError
+from mekiki.datasets.problems import ProblemError, ReportLine
 from mekiki.jobs.in_hand import Hand
 
-WINDOW_FILES = 64
+CHUNK_FILES = 64
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 WINDOW_BYTES = 48 * 1024 * 1024
 _NEAR = 8  # windows; a storage limit is near if fewer windows fit
@@ -56,7 +56,7 @@ class Counts:
 
 
 @dataclass
-class _Window:
+class _Chunk:
     """A few dozen entries that pass through the threads together."""
 
     size: int = 0
@@ -64,7 +64,7 @@ class _Window:
     alone: bool = False  # no other file may be examined at the same time
     good: list[tuple[Entry, str, "Future[pictures.Picture] | None"]] = field(default_factory=list)
     pixel_windows: dict[str, PixelWindow] = field(default_factory=dict)  # by hash, of deep images
-    bad: list[tuple[str, ProblemError | Note]] = field(default_factory=list)
+    bad: list[tuple[str, ProblemError | ReportLine]] = field(default_factory=list)
     # False near a storage limit: files are then written only after it is known that they fit.
     is_written: bool = True
 
@@ -92,25 +92,25 @@ def store_all(batch: ImportBatch, source: Source, progress: Progress, hand: Hand
     An exception of `progress` stops the import, and nothing is left half-written.
     """
     limits = limits_from_settings()
-    walk = Walk(source, limits)
+    walk = SourceReader(source, limits)
     total = walk.total
     progress(0, total)
     taken = rejected = 0
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="import")
-    waiting: deque[_Window] = deque()
-    run = _Run(batch, hand)
+    waiting: deque[_Chunk] = deque()
+    run = _Recorder(batch, hand)
     report = run.report
 
     def finish_all_but(left: int) -> None:
         nonlocal taken, rejected
         while len(waiting) > left:
-            good, bad = run.finish(waiting.popleft())
-            taken, rejected = taken + good, rejected + bad
+            good, report_lines = run.finish(waiting.popleft())
+            taken, rejected = taken + good, rejected + report_lines
             progress(taken + rejected, max(total, taken + rejected))
 
     try:
         pixel_windows = Windows(batch.dataset)
-        for window, entries in _windows(batch, walk, limits, hand):
+        for window, entries in _chunks(batch, walk, limits, hand):
             if window.alone:
                 finish_all_but(0)
             waiting.append(_submit(window, entries, batch.dataset, pixel_windows, pool, limits, hand))
@@ -129,19 +129,19 @@ def store_all(batch: ImportBatch, source: Source, progress: Progress, hand: Hand
     return Counts(taken, rejected, tables=bool(walk.tables))
 
 
-def _windows(
-    batch: ImportBatch, walk: Walk, limits: Limits, hand: Hand
-) -> Iterator[tuple[_Window, list[tuple[Entry, str]]]]:
+def _chunks(
+    batch: ImportBatch, walk: SourceReader, limits: Limits, hand: Hand
+) -> Iterator[tuple[_Chunk, list[tuple[Entry, str]]]]:
     entries: list[tuple[Entry, str]] = []
-    window = _Window()
+    window = _Chunk()
     for entry in _pages(walk, limits, hand) if batch.every_page else walk:
         sha256 = "" if entry is None or entry.problem else hashlib.sha256(entry.data).hexdigest()
         if entry is None or sha256 in hand.suspects:
             if window.files:
                 yield window, entries
-            entries, window = [], _Window()
+            entries, window = [], _Chunk()
             yield (
-                _Window(files=1, alone=True),
+                _Chunk(files=1, alone=True),
                 [] if entry is None else [(entry, sha256)],
             )
             continue
@@ -153,9 +153,9 @@ def _windows(
             entries.append((entry, sha256))
         else:
             window.bad.append((entry.where or entry.name, entry.problem))
-        if window.files >= WINDOW_FILES or window.size >= WINDOW_BYTES:
+        if window.files >= CHUNK_FILES or window.size >= WINDOW_BYTES:
             yield window, entries
-            entries, window = [], _Window()
+            entries, window = [], _Chunk()
     if window.files:
         yield window, entries
 
@@ -201,14 +201,14 @@ def _page(entry: Entry, number: int, page: bytes | imaging.ImagingError) -> Entr
 
 
 def _submit(
-    window: _Window,
+    window: _Chunk,
     entries: list[tuple[Entry, str]],
     dataset: Dataset,
     pixel_windows: Windows,
     pool: ThreadPoolExecutor,
     limits: Limits,
     hand: Hand,
-) -> _Window:
+) -> _Chunk:
     """Send the entries that the dataset does not have yet to the threads."""
     hashes = {sha256 for _, sha256 in entries}
     known = set(Image.objects.filter(dataset=dataset, sha256__in=hashes).values_list("sha256", flat=True))
@@ -225,8 +225,8 @@ def _submit(
     for group in sorted(pixel_windows.missing(groups.values())):
         files = (entry.data for entry, sha256 in entries if groups.get(sha256) == group)
         pixel_windows.estimate(group, files, max_pixels=limits.pixels)
-    room = quotas.room_in(dataset)
-    window.is_written = not room.is_short(files=_NEAR * WINDOW_FILES, size=_NEAR * WINDOW_BYTES)
+    room = quotas.remaining_quota(dataset)
+    window.is_written = not room.is_short(files=_NEAR * CHUNK_FILES, size=_NEAR * WINDOW_BYTES)
     for entry, sha256 in entries:
         if sha256 in known:
             window.good.append((entry, sha256, None))
@@ -258,12 +258,12 @@ def _store(
 def _write(dataset_id: int, sha256: str, data: bytes, picture: pictures.Picture) -> None:
     """Write an original, its thumbnail and its display file."""
     if picture.display is not None:
-        storage.put(storage.display_name(dataset_id, sha256), picture.display)
-    storage.put(storage.thumb_name(dataset_id, sha256), picture.thumb)
-    storage.put(storage.original_name(dataset_id, sha256), data)
+        storage.write_atomically(storage.display_name(dataset_id, sha256), picture.display)
+    storage.write_atomically(storage.thumb_name(dataset_id, sha256), picture.thumb)
+    storage.write_atomically(storage.original_name(dataset_id, sha256), data)
 
 
-class _Run:
+class _Recorder:
     """The recording part of one run over an import."""
 
     def __init__(self, batch: ImportBatch, hand: Hand) -> None:
@@ -273,10 +273,10 @@ class _Run:
         # `met`: images of this import with an entry that was seen. `applied`: images that got metadata.
         self.met, self.applied = NumberSet(), NumberSet()
 
-    def finish(self, window: _Window) -> tuple[int, int]:
+    def finish(self, window: _Chunk) -> tuple[int, int]:
         """Record a window after its files are written. Return (files accepted, files refused)."""
         new: list[tuple[Entry, Image, pictures.Picture]] = []
-        lines: list[tuple[str, ProblemError | Note]] = list(window.bad)
+        lines: list[tuple[str, ProblemError | ReportLine]] = list(window.bad)
         taken: list[tuple[Entry, str]] = []
         for entry, sha256, future in window.good:
             where = entry.where or entry.name
@@ -309,7 +309,7 @@ class _Run:
                     _write(image.dataset_id, image.sha256, entry.data, picture)
             taken = [(entry, sha256) for entry, sha256 in taken if sha256 not in full]
             Image.objects.bulk_create(rows, ignore_conflicts=True)
-            lines += self._compare(taken)
+            lines += self._record_known(taken)
             self.report.add(lines)
             self._hand.done(sha256 for _entry, sha256, _future in window.good)
         refused = sum(problem.outcome == ImportProblem.Outcome.REFUSED for _, problem in lines)
@@ -320,7 +320,7 @@ class _Run:
 
         Until the transaction ends, no other import takes the free space.
         """
-        room = quotas.room_in(self.batch.dataset, lock=True)
+        room = quotas.remaining_quota(self.batch.dataset, lock=True)
         if not room or not images:
             return {}
         hashes = {image.sha256 for image in images}
@@ -338,14 +338,14 @@ class _Run:
                 full[image.sha256] = problem
         return full
 
-    def _compare(self, taken: list[tuple[Entry, str]]) -> list[tuple[str, ProblemError | Note]]:
+    def _record_known(self, taken: list[tuple[Entry, str]]) -> list[tuple[str, ProblemError | ReportLine]]:
         """Store further names and metadata of entries with known content. Return report lines."""
         hashes = {sha256 for _, sha256 in taken}
         stored = Image.objects.filter(dataset=self.batch.dataset, sha256__in=hashes).only(
             "sha256", "name", "batch_id", "metadata"
         )
         kept = {image.sha256: image for image in stored}
-        lines: list[tuple[str, ProblemError | Note]] = []
+        lines: list[tuple[str, ProblemError | ReportLine]] = []
         names, updates = [], []
         for entry, sha256 in taken:
             image = kept.get(sha256)

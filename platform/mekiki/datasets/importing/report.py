@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from mekiki.datasets.importing.names import escaped
 from mekiki.datasets.models import ImportBatch, ImportProblem
-from mekiki.datasets.problems import Note, ProblemError
+from mekiki.datasets.problems import ProblemError, ReportLine
 
 # Maximum number of lines for one code. If there are more, one further line states their number.
 MAX_LINES_OF_A_KIND = 10_000
@@ -21,7 +21,7 @@ class Report:
         self._batch = batch
         self._lines: Counter[str] = Counter()
 
-    def add(self, lines: Iterable[tuple[str, ProblemError | Note]]) -> None:
+    def add(self, lines: Iterable[tuple[str, ProblemError | ReportLine]]) -> None:
         """Store (name, problem) lines. Lines above the maximum are only counted."""
         rows = []
         for name, problem in lines:
@@ -37,7 +37,7 @@ class Report:
                 problem = ProblemError("more_not_listed", count=count, limit=MAX_LINES_OF_A_KIND)
                 ImportProblem.objects.bulk_create([self._row(code, problem)], ignore_conflicts=True)
 
-    def _row(self, name: str, problem: ProblemError | Note) -> ImportProblem:
+    def _row(self, name: str, problem: ProblemError | ReportLine) -> ImportProblem:
         return ImportProblem(
             batch=self._batch,
             name=escaped(name),

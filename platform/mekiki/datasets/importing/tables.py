@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from mekiki.datasets.importing import encodings, names
 from mekiki.datasets.importing.table_store import MAX_ROWS
-from mekiki.datasets.problems import Note, ProblemError
+from mekiki.datasets.problems import ProblemError, ReportLine
 
 MAX_KEYS = 30
 MAX_TEXT = 200  # characters of a key or value
@@ -18,7 +18,9 @@ MAX_ROW = 1 << 20  # characters of a row
 MAX_COLUMNS = 10_000  # of a header; the first MAX_KEYS are kept
 _SAMPLE_BYTES = 1 << 20  # of all tables together; their encoding is chosen from these bytes
 Open = Callable[[], BinaryIO]  # opens a table at its beginning
-Take = Callable[[int, str, dict[str, str]], bool]  # (line, cell that names the file, other cells by column)
+StoreRow = Callable[
+    [int, str, dict[str, str]], bool
+]  # (line, cell that names the file, other cells by column)
 _FILE_COLUMNS = (
     *(
         "file",
@@ -46,12 +48,12 @@ _FILE_COLUMNS = (
 )
 _WORD_GAP = re.compile(r"[\s_-]+")  # "Image Name", "image_name" and "imagename" are the same name
 _EXAMPLES = 5  # rows or columns named in one line of the report
-_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 
-def mark(data: bytes) -> str | None:
+def stated_encoding(data: bytes) -> str | None:
     """Return the encoding that the first bytes state, or None."""
-    for magic, encoding in _MARKS:
+    for magic, encoding in _BYTE_ORDER_MARKS:
         if data.startswith(magic):
             return encoding
     # UTF-16 without a byte order mark: every second byte of Latin text is zero.
@@ -68,7 +70,7 @@ def choose_encoding(openers: Iterable[Open]) -> str | None:
     samples, left = [], _SAMPLE_BYTES
     for open_table in openers:
         with open_table() as file:
-            if mark(file.read(200)) is None:
+            if stated_encoding(file.read(200)) is None:
                 samples.append(_sample(open_table, left))
                 left = max(0, left - len(samples[-1]))
     return encodings.choose(samples, encodings.OF_TABLES)
@@ -97,7 +99,7 @@ def _reads(data: bytes, codec: str) -> bool:
     return True
 
 
-def parse(open_table: Open, encoding: str | None, take: Take) -> list[Note]:
+def parse(open_table: Open, encoding: str | None, store_row: StoreRow) -> list[ReportLine]:
     """Read a table (comma, semicolon or tab) row by row. Return report lines about what was not kept.
 
     `encoding` is used if the table states none. `take` stores a row and returns False if there is no room for
@@ -105,13 +107,13 @@ def parse(open_table: Open, encoding: str | None, take: Take) -> list[Note]:
     """
     try:
         with open_table() as file:
-            stated = mark(file.read(200))
+            stated = stated_encoding(file.read(200))
         codec = stated or encoding or _first_that_reads(open_table)
         delimiter, start, sep_line = _beginning(open_table, codec)
         with _text(open_table, codec) as text:
             text.read(start)
             lines = _Lines(text)
-            return _table(csv.reader(lines, delimiter=delimiter), lines, sep_line, take)
+            return _table(csv.reader(lines, delimiter=delimiter), lines, sep_line, store_row)
     except UnicodeError:
         raise ProblemError("metadata_invalid", reason="encoding") from None
     except csv.Error:
@@ -171,7 +173,7 @@ class _Lines:
         return line
 
 
-def _table(reader: Iterator[list[str]], lines: _Lines, sep_line: bool, take: Take) -> list[Note]:
+def _table(reader: Iterator[list[str]], lines: _Lines, sep_line: bool, take: StoreRow) -> list[ReportLine]:
     header = next((row for row in reader if any(cell.strip() for cell in row)), [])
     if not header:
         raise ProblemError("metadata_invalid", reason="empty")
@@ -212,9 +214,11 @@ def _table(reader: Iterator[list[str]], lines: _Lines, sep_line: bool, take: Tak
     if left_out:
         shown = ", ".join(left_out[:_EXAMPLES]) + (" …" if len(left_out) > _EXAMPLES else "")
         detail = {"count": len(left_out), "limit": MAX_KEYS, "columns": shown}
-        notes.append(Note("metadata_columns", "partly", detail))
+        notes.append(ReportLine("metadata_columns", "partly", detail))
     if renamed:
-        notes.append(Note("metadata_columns_renamed", "noted", {"columns": ", ".join(renamed[:_EXAMPLES])}))
+        notes.append(
+            ReportLine("metadata_columns_renamed", "noted", {"columns": ", ".join(renamed[:_EXAMPLES])})
+        )
     for code, rows, more in (
         ("metadata_cut", cut, {"limit": MAX_TEXT}),
         ("metadata_long_rows", long_rows, {}),
@@ -222,7 +226,7 @@ def _table(reader: Iterator[list[str]], lines: _Lines, sep_line: bool, take: Tak
         ("metadata_too_many_rows", too_many, {"limit": MAX_ROWS}),
     ):
         if rows.count:
-            notes.append(Note(code, "partly", {"count": rows.count, "rows": rows.shown()} | more))
+            notes.append(ReportLine(code, "partly", {"count": rows.count, "rows": rows.shown()} | more))
     return notes
 
 

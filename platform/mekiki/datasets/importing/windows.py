@@ -22,7 +22,7 @@ def camera_of(metadata: dict[str, str] | None) -> str:
     return next(names, "")[:200]
 
 
-def follow_cameras(images: Iterable[Image]) -> None:
+def reassign_windows(images: Iterable[Image]) -> None:
     """Assign deep images to the window of the camera that their corrected metadata names.
 
     The images are not saved. A camera without a window gets a window with the values of the image's former

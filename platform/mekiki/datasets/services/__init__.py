@@ -6,7 +6,7 @@ from mekiki.datasets.services.datasets import (
     create_dataset,
     update_settings,
 )
-from mekiki.datasets.services.imports import hand_of, import_folder, run_import
+from mekiki.datasets.services.imports import examined_files_of, import_folder, run_import
 from mekiki.datasets.services.incoming import IncompleteError
 from mekiki.datasets.services.quotas import set_dataset_limits, set_platform_limits
 from mekiki.datasets.services.uploads import (
@@ -20,10 +20,10 @@ from mekiki.datasets.services.uploads import (
 from mekiki.datasets.services.windows import (
     change_window,
     estimate_window_again,
-    go_on_with_window,
     rebuild_old_pictures,
     rebuild_picture,
-    set_estimate,
+    reestimate_window,
+    resume_window_change,
 )
 
 __all__ = [
@@ -36,16 +36,16 @@ __all__ = [
     "create_dataset",
     "discard_import",
     "estimate_window_again",
+    "examined_files_of",
     "finish_upload",
-    "go_on_with_window",
-    "hand_of",
     "import_folder",
     "rebuild_old_pictures",
     "rebuild_picture",
+    "reestimate_window",
     "relocate_uploads",
+    "resume_window_change",
     "run_import",
     "set_dataset_limits",
-    "set_estimate",
     "set_platform_limits",
     "start_upload",
     "update_settings",

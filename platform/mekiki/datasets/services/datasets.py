@@ -39,11 +39,11 @@ def create_dataset(
         raise TypeError(f"Not settings of a dataset: {', '.join(sorted(unknown))}")
     if slug:
         try:
-            slug = slugs.checked(slug)
+            slug = slugs.validate_slug(slug)
         except ValidationError as error:
             raise ValidationError({"slug": error}) from None
     else:
-        base = slugs.suggestion(name)
+        base = slugs.slug_from_name(name)
     for number in range(1000):
         dataset = Dataset(
             name=name.strip(),
@@ -66,7 +66,7 @@ def create_dataset(
                 )
         except IntegrityError:
             if slug:  # taken between the check and the insert
-                raise ValidationError({"slug": slugs.taken()}) from None
+                raise ValidationError({"slug": slugs.address_taken_error()}) from None
             continue
         return dataset
     raise ValidationError({"name": _("Too many datasets have this name. Choose another.")})
@@ -86,7 +86,7 @@ def change_address(*, dataset: Dataset, user: User, slug: str) -> Dataset:
     """
     require_role(user, dataset, Role.ADMIN)
     row = Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
-    slug = slugs.checked(slug, row)
+    slug = slugs.validate_slug(slug, row)
     if slug == row.slug:
         return row
     before, row.slug = row.slug, slug
@@ -94,7 +94,7 @@ def change_address(*, dataset: Dataset, user: User, slug: str) -> Dataset:
         with transaction.atomic():
             row.save(update_fields=["slug"])
     except IntegrityError:  # taken between the check and the update
-        raise slugs.taken() from None
+        raise slugs.address_taken_error() from None
     record(
         kind="dataset.address_changed", actor=user, dataset=row, target=row, data={"from": before, "to": slug}
     )

@@ -19,10 +19,10 @@ from mekiki.datasets.importing.folders import from_location, to_location
 from mekiki.datasets.importing.report import Report
 from mekiki.datasets.messages import KINDS_OF_FILE
 from mekiki.datasets.models import Dataset, Image, ImportBatch
-from mekiki.datasets.problems import FULL, ProblemError
+from mekiki.datasets.problems import LIMIT_CODES, ProblemError
 from mekiki.datasets.selectors import outcome_counts
 from mekiki.datasets.services.uploads import enqueue_import
-from mekiki.datasets.services.windows import rebuild_moved_pictures
+from mekiki.datasets.services.windows import rebuild_images_of_changed_cameras
 from mekiki.jobs.in_hand import Hand
 from mekiki.jobs.models import Job, Kind
 from mekiki.jobs.services import enqueue
@@ -62,7 +62,7 @@ def import_folder(*, dataset: Dataset, path: str | Path, user: User | None, ever
         return enqueue_import(batch=batch, user=user)
 
 
-def hand_of(batch: ImportBatch) -> Hand:
+def examined_files_of(batch: ImportBatch) -> Hand:
     """Return the record of the files that a worker is examining, and of files that killed workers."""
     return Hand(f"import {batch.pk}")
 
@@ -86,7 +86,7 @@ def run_import(
         else:
             source = Folder(from_location(batch.location))
         try:
-            counts = pipeline.store_all(batch, source, progress, hand or hand_of(batch))
+            counts = pipeline.store_all(batch, source, progress, hand or examined_files_of(batch))
         except pipeline.AlreadyFinishedError:
             batch = ImportBatch.objects.filter(pk=batch.pk).first() or batch
         else:
@@ -126,7 +126,7 @@ def _close(batch: ImportBatch, counts: pipeline.Counts) -> ImportBatch:
             for name in ("added", "duplicates", "rejected", "partly", "skipped", "noted")
         },
     )
-    if not_stored := row.problems.filter(code__in=FULL).count():
+    if not_stored := row.problems.filter(code__in=LIMIT_CODES).count():
         record(
             kind="import.limit_reached",
             actor=batch.created_by,
@@ -142,7 +142,7 @@ def _close(batch: ImportBatch, counts: pipeline.Counts) -> ImportBatch:
             target=row,
             data={"changed": row.metadata_changed},
         )
-        rebuild_moved_pictures(dataset=row.dataset, user=batch.created_by)
+        rebuild_images_of_changed_cameras(dataset=row.dataset, user=batch.created_by)
     if Image.objects.filter(dataset=batch.dataset).exists():
         enqueue(kind=Kind.ENCODE, dataset=batch.dataset, user=batch.created_by)
     return row

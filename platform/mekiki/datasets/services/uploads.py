@@ -17,7 +17,7 @@ from mekiki.accounts.access import require_role
 from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
 from mekiki.config import clock
-from mekiki.config.disk import require_room
+from mekiki.config.disk import require_disk_space
 from mekiki.datasets import quotas
 from mekiki.datasets.models import Dataset, Image, ImportBatch, ImportProblem
 from mekiki.datasets.problems import ProblemError
@@ -45,8 +45,8 @@ def start_upload(*, dataset: Dataset, user: User, every_page: bool = False) -> I
     the user is an admin of the dataset, and NoRoomError if the disk is nearly full.
     """
     require_role(user, dataset, Role.ADMIN)
-    require_room()
-    _throw_away_abandoned(dataset)
+    require_disk_space()
+    _discard_abandoned_uploads(dataset)
     batch = ImportBatch.objects.create(
         dataset=dataset, source=ImportBatch.Source.UPLOAD, created_by=user, every_page=every_page
     )
@@ -142,7 +142,7 @@ def _give_back(batch: ImportBatch, received: Iterable[Received]) -> None:
     for file in kept:
         file.discard()
     if kept:
-        quotas.count_waiting(batch, -sum(file.size for file in kept))
+        quotas.add_pending_bytes(batch, -sum(file.size for file in kept))
 
 
 def _receive(batch: ImportBatch, folder: Path, name: str, file: Readable, size: int | None) -> Received:
@@ -151,15 +151,15 @@ def _receive(batch: ImportBatch, folder: Path, name: str, file: Readable, size: 
     The file is counted before the limit is checked, so that two files that arrive at the same time see each
     other.
     """
-    require_room()
+    require_disk_space()
     received = receive(folder, name, file, size)
     if received.draft is None:
         return received
     try:
-        quotas.count_waiting(batch, received.size)
-        problem = quotas.waiting_problem(batch)
+        quotas.add_pending_bytes(batch, received.size)
+        problem = quotas.pending_upload_problem(batch)
         if problem is not None:
-            quotas.count_waiting(batch, -received.size)
+            quotas.add_pending_bytes(batch, -received.size)
             return received.refused(problem)
     except BaseException:
         received.discard()
@@ -241,7 +241,7 @@ def discard_import(*, batch: ImportBatch, user: User | None) -> None:
         transaction.on_commit(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
-def _throw_away_abandoned(dataset: Dataset) -> None:
+def _discard_abandoned_uploads(dataset: Dataset) -> None:
     old = ImportBatch.objects.filter(
         dataset=dataset,
         source=ImportBatch.Source.UPLOAD,

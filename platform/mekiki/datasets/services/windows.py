@@ -69,7 +69,7 @@ def estimate_window_again(*, window: PixelWindow, user: User) -> Job:
 
 
 @transaction.atomic
-def go_on_with_window(*, window: PixelWindow, user: User) -> Job:
+def resume_window_change(*, window: PixelWindow, user: User) -> Job:
     """Resume a stopped change: render the images that still show earlier values.
 
     Raises PermissionDenied unless the user is an admin of the dataset.
@@ -88,7 +88,7 @@ def rebuild_old_pictures(*, dataset: Dataset, user: User) -> Job:
     return _enqueue(dataset, user, {})
 
 
-def rebuild_moved_pictures(*, dataset: Dataset, user: User | None) -> None:
+def rebuild_images_of_changed_cameras(*, dataset: Dataset, user: User | None) -> None:
     """Start jobs that render the images that an import moved to the window of another camera."""
     moved = PixelWindow.objects.filter(dataset=dataset, images__window_version=0).distinct()
     for window in moved:
@@ -100,7 +100,9 @@ def _enqueue(dataset: Dataset, user: User | None, payload: dict[str, int | bool]
     return enqueue(kind=Kind.REBUILD_PICTURES, dataset=dataset, key=key, payload=payload, user=user)
 
 
-def set_estimate(*, window: PixelWindow, files: Iterable[bytes], user: User | None, max_pixels: int) -> None:
+def reestimate_window(
+    *, window: PixelWindow, files: Iterable[bytes], user: User | None, max_pixels: int
+) -> None:
     """Estimate a window from these files and store it.
 
     The worker calls it before it renders pictures again. Values that a user set since `window` was read are
@@ -160,8 +162,8 @@ def rebuild_picture(*, image: Image, windows: Windows, max_pixels: int) -> None:
     picture = pictures.examine(data, max_pixels=max_pixels, window=levels)
     display = storage.display_name(image.dataset_id, image.sha256)
     if picture.display is not None:
-        storage.put(display, picture.display)
-    storage.put(storage.thumb_name(image.dataset_id, image.sha256), picture.thumb)
+        storage.write_atomically(display, picture.display)
+    storage.write_atomically(storage.thumb_name(image.dataset_id, image.sha256), picture.thumb)
     Image.objects.filter(pk=image.pk).update(
         window=window,
         window_version=window.version if window is not None else 0,

@@ -16,7 +16,7 @@ from imaging import ImagingError
 from mekiki.accounts.http import user_of
 from mekiki.datasets import storage
 from mekiki.datasets.access import image_for
-from mekiki.datasets.bare import without_words
+from mekiki.datasets.bare import strip_embedded_text
 from mekiki.datasets.checked_files import ChangedFileError, open_checked
 from mekiki.datasets.importing.pictures import CONTENT_TYPES, EXTENSIONS
 from mekiki.datasets.models import Image
@@ -28,7 +28,7 @@ def original(request: HttpRequest, image: Image) -> HttpResponseBase:
     The calling view must have checked that the user may have the file.
     """
     stem = PurePosixPath(image.name).stem[:100] or image.sha256[:12]
-    return _answer(
+    return _file_response(
         request,
         image,
         "original",
@@ -42,7 +42,7 @@ def thumb(request: HttpRequest, slug: str, sha256: str) -> HttpResponseBase:
     """Serve the thumbnail: at most 256 pixels a side."""
     image = image_for(user_of(request), slug, sha256)
     name = storage.thumb_name(image.dataset_id, sha256)
-    return _answer(request, image, "thumb", [(name, "image/webp")])
+    return _file_response(request, image, "thumb", [(name, "image/webp")])
 
 
 @require_safe
@@ -59,10 +59,10 @@ def display(request: HttpRequest, slug: str, sha256: str) -> HttpResponseBase:
     if not image.has_display:
         names.append((storage.original_name(image.dataset_id, sha256), CONTENT_TYPES[image.format]))
     # The ETag says "picture": in earlier versions "display" meant files with their embedded text.
-    return _answer(request, image, "picture", names, bare=True)
+    return _file_response(request, image, "picture", names, bare=True)
 
 
-def _answer(
+def _file_response(
     request: HttpRequest,
     image: Image,
     which: str,
@@ -80,9 +80,9 @@ def _answer(
         response: HttpResponseBase = unchanged
     else:
         try:
-            response = _file(names, download_as, image, bare=bare)
+            response = _body_response(names, download_as, image, bare=bare)
         except ChangedFileError:
-            return _refuse(image)
+            return _changed_file_response(image)
     response["ETag"] = etag
     # Another pixel window or a newer version of Mekiki can change how an image is shown. Its original never
     # changes.
@@ -96,7 +96,7 @@ def _answer(
     return response
 
 
-def _refuse(image: Image) -> HttpResponse:
+def _changed_file_response(image: Image) -> HttpResponse:
     """Return the answer for a file that no longer has its recorded hash. Browsers do not store it."""
     response = HttpResponse(
         _(
@@ -110,16 +110,18 @@ def _refuse(image: Image) -> HttpResponse:
     return response
 
 
-def _file(names: list[tuple[str, str]], download_as: str, image: Image, *, bare: bool) -> HttpResponseBase:
+def _body_response(
+    names: list[tuple[str, str]], download_as: str, image: Image, *, bare: bool
+) -> HttpResponseBase:
     """Return the file as a stream, so that a large original is not loaded into memory.
 
     An original is loaded if embedded text must be removed from it.
     """
-    file, content_type = _open(names, image)
+    file, content_type = _open_first(names, image)
     if bare and content_type == CONTENT_TYPES[image.format]:
         try:
             with file:
-                data, kind = without_words(file.read(), image.format)
+                data, kind = strip_embedded_text(file.read(), image.format)
         except ImagingError as error:  # the limits of pixels or memory were lowered since the import
             raise Http404 from error
         response: HttpResponseBase = HttpResponse(data, content_type=CONTENT_TYPES[kind])
@@ -133,7 +135,7 @@ def _file(names: list[tuple[str, str]], download_as: str, image: Image, *, bare:
     return response
 
 
-def _open(names: list[tuple[str, str]], image: Image) -> tuple[BinaryIO, str]:
+def _open_first(names: list[tuple[str, str]], image: Image) -> tuple[BinaryIO, str]:
     """Return the first of the files that exists, with its content type.
 
     Raises ChangedFileError if an original no longer has its hash.

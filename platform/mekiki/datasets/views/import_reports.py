@@ -14,7 +14,7 @@ from mekiki.config.csv_files import csv_response, safe_cell
 from mekiki.config.keyset import take
 from mekiki.datasets.access import import_for
 from mekiki.datasets.models import ImportBatch, ImportProblem
-from mekiki.datasets.problems import FULL, explain
+from mekiki.datasets.problems import LIMIT_CODES, explain
 from mekiki.datasets.selectors import latest_job, outcome_counts, problems_after
 from mekiki.jobs.progress import status
 
@@ -41,7 +41,7 @@ def import_batch(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         "batch": batch,
         "job": status(job, batch.dataset.role) if job is not None else None,
         "outcome": outcome,
-        "not_stored": batch.problems.filter(code__in=FULL).count(),
+        "not_stored": batch.problems.filter(code__in=LIMIT_CODES).count(),
     }
     counts = outcome_counts(batch)
     if outcome:

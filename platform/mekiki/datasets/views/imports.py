@@ -46,7 +46,7 @@ def import_page(request: HttpRequest, slug: str) -> HttpResponse:
     context = {
         "dataset": dataset,
         "section": "images",
-        "full": quotas.room_in(dataset).is_full() is not None,
+        "full": quotas.remaining_quota(dataset).is_full() is not None,
         "imports": imports_of(dataset),
         "image_count": image_count(dataset),
         "max_file": settings.MAX_FILE_BYTES,

@@ -60,7 +60,7 @@ def window(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 @require_POST
 def window_go_on(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Start a job that renders the remaining images of a stopped change."""
-    services.go_on_with_window(window=window_for(user_of(request), slug, pk), user=user_of(request))
+    services.resume_window_change(window=window_for(user_of(request), slug, pk), user=user_of(request))
     messages.success(request, _("The remaining pictures are made again."))
     return redirect("dataset-settings", slug)
 

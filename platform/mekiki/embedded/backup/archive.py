@@ -51,7 +51,7 @@ class DamagedError(UnusableFileError):
     status = 1
 
 
-def damaged(why: str) -> DamagedError:
+def damaged_error(why: str) -> DamagedError:
     """Return the error for a damaged archive."""
     return DamagedError(
         _("The backup cannot be used: %(why)s. Nothing of it was kept. Use another backup.") % {"why": why}
@@ -60,7 +60,7 @@ def damaged(why: str) -> DamagedError:
 
 def twice(name: str) -> DamagedError:
     """Return the error for an archive that holds an entry twice."""
-    return damaged(_("it holds %(name)s twice") % {"name": shown(name)})
+    return damaged_error(_("it holds %(name)s twice") % {"name": shown(name)})
 
 
 def sum_line(sha256: str, name: str) -> bytes:
@@ -137,7 +137,7 @@ class Entry:
         while left:
             piece = self._read(min(_PIECE, left))
             if not piece:
-                raise damaged(_("it ends in the middle of %(name)s") % {"name": shown(self.name)})
+                raise damaged_error(_("it ends in the middle of %(name)s") % {"name": shown(self.name)})
             digest.update(piece)
             write(piece)
             left -= len(piece)
@@ -147,7 +147,7 @@ class Entry:
     def content(self, limit: int) -> bytes:
         """Return all bytes. Raises DamagedError if there are more than `limit` bytes."""
         if self.size > limit:
-            raise damaged(_("%(name)s is too large") % {"name": shown(self.name)})
+            raise damaged_error(_("%(name)s is too large") % {"name": shown(self.name)})
         pieces: list[bytes] = []
         self.copy(pieces.append, lambda _count: None)
         return b"".join(pieces)
@@ -170,7 +170,7 @@ class Reader:
         while True:
             entry = self._next()
             if first and entry.name != HEADER:
-                raise damaged(_("it is no backup of Mekiki"))
+                raise damaged_error(_("it is no backup of Mekiki"))
             if not first and entry.name == HEADER:
                 raise twice(entry.name)
             first = False
@@ -188,28 +188,28 @@ class Reader:
         name = info.name
         if info.type == tarfile.GNUTYPE_LONGNAME:
             if not 0 < info.size <= MAX_NAME_BYTES:
-                raise damaged(_("a name in it is too long"))
+                raise damaged_error(_("a name in it is too long"))
             raw = self._file.read(info.size + -info.size % _BLOCK)[: info.size]
             name = os.fsdecode(raw.rstrip(b"\0"))
             info = self._header()
         if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
-            raise damaged(_("%(name)s is not a regular file") % {"name": shown(name)})
-        if not allowed(name):
-            raise damaged(
+            raise damaged_error(_("%(name)s is not a regular file") % {"name": shown(name)})
+        if not is_allowed_name(name):
+            raise damaged_error(
                 _("it holds a file that does not belong to a backup: %(name)s") % {"name": shown(name)}
             )
         if not 0 <= info.size <= self._size - self._file.tell():
-            raise damaged(_("it ends in the middle of %(name)s") % {"name": shown(name)})
+            raise damaged_error(_("it ends in the middle of %(name)s") % {"name": shown(name)})
         return Entry(name, info.size, self._file.read)
 
     def _header(self) -> tarfile.TarInfo:
         block = self._file.read(_BLOCK)
         if len(block) < _BLOCK or block == _END:
-            raise damaged(_("its end is missing, or it is no backup of Mekiki"))
+            raise damaged_error(_("its end is missing, or it is no backup of Mekiki"))
         try:
             return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
         except tarfile.HeaderError:
-            raise damaged(_("it is no backup of Mekiki, or damaged")) from None
+            raise damaged_error(_("it is no backup of Mekiki, or damaged")) from None
 
     def _compare(self, sums: Entry) -> None:
         """Raise DamagedError with the name of the first entry that differs from the list of sums."""
@@ -220,15 +220,15 @@ class Reader:
             left -= len(piece)
             if piece != expected:
                 name = os.fsdecode(expected.rstrip(b"\n").split(b"  ", 1)[1])
-                raise damaged(_("%(name)s was changed or is not in the list") % {"name": shown(name)})
+                raise damaged_error(_("%(name)s was changed or is not in the list") % {"name": shown(name)})
         if left:
-            raise damaged(_("files of its list are missing"))
+            raise damaged_error(_("files of its list are missing"))
         expected = bytes(-sums.size % _BLOCK) + 2 * _END
         if self._file.read(len(expected) + 1) != expected:
-            raise damaged(_("the end of the file was changed"))
+            raise damaged_error(_("the end of the file was changed"))
 
 
-def allowed(name: str) -> bool:
+def is_allowed_name(name: str) -> bool:
     """Return whether an entry may have this name: relative, in a folder of the home, without “..”."""
     if name in (HEADER, DUMP, SUMS):
         return True

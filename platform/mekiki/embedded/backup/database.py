@@ -15,7 +15,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from mekiki.config import env
-from mekiki.config.plain import PlainError
+from mekiki.config.plain import UserError
 from mekiki.embedded import endpoints, identity
 from mekiki.embedded.lock import HomeLock
 from mekiki.embedded.postgres import Postgres, PostgresError, install_folder
@@ -25,12 +25,12 @@ _PIECE = 1 << 20
 _COPY = re.compile(rb"COPY \w+\.(\w+) .*FROM stdin;$")
 
 
-class ProgramError(PlainError):
+class ProgramError(UserError):
     """pg_dump or pg_restore failed. The message contains its output."""
 
 
 @contextlib.contextmanager
-def serving(home: Path) -> Iterator[str]:
+def owner_url_of_home(home: Path) -> Iterator[str]:
     """Yield the owner's URL of the database.
 
     The database is that of DATABASE_URL, of the running platform, or of a server that is started for the
@@ -42,7 +42,7 @@ def serving(home: Path) -> Iterator[str]:
     elif running.pid:
         yield connecting.owner_url(home, running.database_url)
     elif not (home / "postgres").exists():
-        raise PlainError(
+        raise UserError(
             _(
                 "There is no platform at %(home)s, so there is nothing to back up. Name its home in "
                 "MEKIKI_HOME."
@@ -51,7 +51,7 @@ def serving(home: Path) -> Iterator[str]:
         )
     else:
         with HomeLock(home):
-            identity.settle(home)
+            identity.check_identity(home)
             with own_server(home) as url:
                 yield url
 
@@ -95,7 +95,7 @@ def _connection(url: str) -> tuple[str, dict[str, str]]:
     parts = conninfo_to_dict(url)
     password = parts.pop("password", None)
     variables = {"LC_ALL": "C", "PATH": os.defpath}
-    return make_conninfo("", **parts), env.inherited(
+    return make_conninfo("", **parts), env.child_environment(
         variables | ({"PGPASSWORD": str(password)} if password else {})
     )
 
@@ -149,7 +149,10 @@ def rows_in(file: Path, tables: Iterable[str]) -> dict[str, int]:
     command = [_program("pg_restore"), "--data-only", *(f"--table={table}" for table in rows), "--file=-"]
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
-            [*command, str(file)], stdout=subprocess.PIPE, stderr=errors, env=env.inherited({"LC_ALL": "C"})
+            [*command, str(file)],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=env.child_environment({"LC_ALL": "C"}),
         )
         assert process.stdout is not None
         with process.stdout as script:

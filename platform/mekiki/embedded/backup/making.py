@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 import psycopg
 
-from mekiki.config.plain import PlainError, UnusableFileError
+from mekiki.config.plain import UnusableFileError, UserError
 from mekiki.config.regular_files import open_regular
 from mekiki.embedded import history, identity
 from mekiki.embedded.backup import archive, database
@@ -32,7 +32,7 @@ COUNTED = ("datasets_image", "review_decision", "audit_event", "exports_labelset
 
 
 @dataclass
-class Made:
+class BackupResult:
     """A backup that was created.
 
     `left_out` names files that could not be read, or that differ from the database.
@@ -46,7 +46,7 @@ class Made:
 
 def back_up(
     home: Path, target: Path, *, keys: bool = True, models: bool = True, progress: Progress | None = None
-) -> Made:
+) -> BackupResult:
     """Write the backup of a home, running or stopped, to the new file `target` (0600).
 
     The file is written completely or not at all. If `target` is a folder, the file gets a name with the
@@ -58,13 +58,13 @@ def back_up(
     folders = [f for f in archive.FOLDERS if (keys or f != "keys") and (models or f != "models")]
     progress.begin(_("Counting the files"))
     size = sum(state.st_size for _name, _path, state in _walk(home, folders, []))
-    with database.serving(home) as url, psycopg.connect(url) as connection:
+    with database.owner_url_of_home(home) as url, psycopg.connect(url) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
         snapshot = _one(connection, "SELECT pg_export_snapshot()")
         header = _header(home, connection, folders)
         _check_space(target.parent, size + header["database"]["bytes"])
-        made = Made(target)
+        made = BackupResult(target)
         with _draft(target) as file:
             writer = archive.Writer(file)
             content = json.dumps(header, ensure_ascii=True, indent=1).encode()
@@ -79,7 +79,7 @@ def back_up(
             writer.finish()
             made.bytes = file.tell()
     with contextlib.suppress(OSError):
-        history.note_backup(home, target)
+        history.record_backup(home, target)
     return made
 
 
@@ -98,7 +98,7 @@ def _header(home: Path, connection: psycopg.Connection[Any], folders: list[str])
     try:
         migrations = connection.execute("SELECT app, name FROM django_migrations ORDER BY id").fetchall()
     except psycopg.errors.UndefinedTable:
-        raise PlainError(
+        raise UserError(
             _("The database has no tables yet, so there is nothing to back up. Start “mekiki up” once.")
         ) from None
     return {
@@ -143,7 +143,7 @@ def _free_name(target: Path, home: Path) -> Path:
 def _check_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
-        raise PlainError(
+        raise UserError(
             _(
                 "The backup may take %(needed)s MB, and %(folder)s has %(free)s MB left. Nothing was "
                 "written. Free some space or choose another disk."
@@ -215,7 +215,7 @@ def _walk(home: Path, folders: list[str], left_out: list[str]) -> Iterator[tuple
 
 
 def _add_files(
-    writer: archive.Writer, home: Path, folders: list[str], made: Made, progress: Progress
+    writer: archive.Writer, home: Path, folders: list[str], made: BackupResult, progress: Progress
 ) -> None:
     for name, path, state in _walk(home, folders, made.left_out):
         try:
@@ -232,7 +232,7 @@ def _add_files(
             made.left_out.append(_("%(name)s: the file on the disk is damaged") % {"name": name})
 
 
-def _look_for_missing(connection: psycopg.Connection[Any], home: Path, made: Made) -> None:
+def _look_for_missing(connection: psycopg.Connection[Any], home: Path, made: BackupResult) -> None:
     """Add each file of the snapshot that is missing on the disk to `left_out`."""
     from mekiki.datasets.models import Image
     from mekiki.datasets.storage import original_name

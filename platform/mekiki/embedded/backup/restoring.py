@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 
 from mekiki.config import env
-from mekiki.config.plain import PlainError, UnusableFileError
+from mekiki.config.plain import UnusableFileError, UserError
 from mekiki.config.regular_files import NotRegularError, open_regular
 from mekiki.embedded import identity, places
 from mekiki.embedded.backup import archive, database
@@ -26,7 +26,7 @@ from mekiki.embedded.versions import refuse_newer
 
 
 @dataclass(frozen=True)
-class Restored:
+class RestoreResult:
     """A home that was filled from a backup."""
 
     home: Path
@@ -35,7 +35,7 @@ class Restored:
     keys: bool
 
 
-def restore(file: Path, home: Path, *, progress: Progress | None = None) -> Restored:
+def restore(file: Path, home: Path, *, progress: Progress | None = None) -> RestoreResult:
     """Fill `home`, which must be empty or missing, from a backup.
 
     With DATABASE_URL the data goes into that database, which must be empty too. Raises PlainError if the
@@ -52,7 +52,7 @@ def restore(file: Path, home: Path, *, progress: Progress | None = None) -> Rest
         _check_free(home)
         external = connecting.owner_url(home, given) if (given := env.text("DATABASE_URL")) else ""
         if external and not database.is_empty(external):
-            raise PlainError(
+            raise UserError(
                 _(
                     "The database of DATABASE_URL holds tables already. Nothing was changed. Name an empty "
                     "database, or unset DATABASE_URL to restore into the embedded one."
@@ -67,7 +67,7 @@ def restore(file: Path, home: Path, *, progress: Progress | None = None) -> Rest
                 _check_free(home)
             (home / identity.RESTORING).touch(mode=0o600)
             try:
-                _empty(home)
+                _delete_restored(home)
                 progress.begin(_("Files"), size)
                 files = _extract(entries, home, progress)
                 identity.write(home, identity.Identity.of(home, identity.new_id()))
@@ -77,14 +77,14 @@ def restore(file: Path, home: Path, *, progress: Progress | None = None) -> Rest
                 os.sync()
                 (home / identity.RESTORING).unlink()
             except BaseException:
-                _empty(home)
+                _delete_restored(home)
                 shutil.rmtree(home / "run", ignore_errors=True)
                 (home / identity.RESTORING).unlink(missing_ok=True)
                 if made:
                     with contextlib.suppress(OSError):
                         home.rmdir()
                 raise
-    return Restored(home, header["made_at"], files, "keys" in header["folders"])
+    return RestoreResult(home, header["made_at"], files, "keys" in header["folders"])
 
 
 @contextlib.contextmanager
@@ -117,9 +117,9 @@ def _read_header(entry: archive.Entry, file: Path) -> dict[str, Any]:
             header["folders"] = [str(name) for name in header["folders"]]
             dict(header["database"]["counts"])
     except (ValueError, TypeError, KeyError, RecursionError):
-        raise archive.damaged(_("its description cannot be read")) from None
+        raise archive.damaged_error(_("its description cannot be read")) from None
     if form > archive.FORMAT:
-        raise PlainError(
+        raise UserError(
             _("%(file)s was made by a newer version of Mekiki. Nothing was changed. Install that version.")
             % {"file": file}
         )
@@ -147,7 +147,7 @@ def _check_space(home: Path, needed: int) -> None:
     place = next(folder for folder in (home, *home.parents) if folder.is_dir())
     free = shutil.disk_usage(place).free
     if free < needed:
-        raise PlainError(
+        raise UserError(
             _(
                 "The restored home may take %(needed)s MB, and %(folder)s has %(free)s MB left. Nothing was "
                 "written. Free some space or choose another disk."
@@ -156,9 +156,9 @@ def _check_space(home: Path, needed: int) -> None:
         )
 
 
-def _empty(home: Path) -> None:
+def _delete_restored(home: Path) -> None:
     """Remove everything that a restore writes, and nothing else."""
-    places.discard(home / "postgres")
+    places.delete_database(home / "postgres")
     for name in (*archive.FOLDERS, "logs"):
         shutil.rmtree(home / name, ignore_errors=True)
     for name in (archive.DUMP, identity.FILE):
@@ -181,7 +181,7 @@ def _extract(entries: Iterator[archive.Entry], home: Path, progress: Progress) -
         has_dump |= entry.name == archive.DUMP
         count += entry.name != archive.DUMP
     if not has_dump:
-        raise archive.damaged(_("the database is missing in it"))
+        raise archive.damaged_error(_("the database is missing in it"))
     return count
 
 
@@ -205,4 +205,4 @@ def _load(home: Path, expected: dict[str, int], external: str) -> None:
 
 def _compare(rows: dict[str, int], expected: dict[str, int]) -> None:
     if rows != expected:
-        raise archive.damaged(_("the database does not have the rows it should"))
+        raise archive.damaged_error(_("the database does not have the rows it should"))

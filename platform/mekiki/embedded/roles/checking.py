@@ -32,7 +32,7 @@ SELECT EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = 'public'::regnamesp
                AND pg_has_role(%(role)s, c.relowner, 'USAGE'))
 """
 )
-_QUESTIONS = {
+_PRIVILEGE_QUERIES = {
     "superuser": "SELECT rolsuper FROM pg_roles WHERE rolname = %(role)s",
     "attributes": (
         "SELECT rolcreatedb OR rolcreaterole OR rolreplication OR rolbypassrls FROM pg_roles "
@@ -88,7 +88,7 @@ def is_owner(cursor: Any, role: str) -> bool:
     return bool(cursor.fetchone()[0])
 
 
-def excesses(cursor: Any, evidence: list[str]) -> list[Excess]:
+def excess_privileges(cursor: Any, evidence: list[str]) -> list[Excess]:
     """Return the rights that the role of this connection should not have.
 
     `evidence` lists the append-only tables.
@@ -96,7 +96,7 @@ def excesses(cursor: Any, evidence: list[str]) -> list[Excess]:
     cursor.execute("SELECT current_user")
     values = {"role": cursor.fetchone()[0], "powerful": list(POWERFUL), "evidence": evidence}
     excesses = []
-    for code, question in _QUESTIONS.items():
+    for code, question in _PRIVILEGE_QUERIES.items():
         cursor.execute(question, values)
         if cursor.fetchone()[0]:
             excesses.append(Excess(code))

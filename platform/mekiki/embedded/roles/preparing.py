@@ -13,7 +13,7 @@ from mekiki.embedded.roles import APPLICATION, DATABASE, OWNER, REPORT
 ATTRIBUTES: LiteralString = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
 # Selects objects that do not belong to the owner. In a home that is older than the roles, these are all
 # objects.
-FOREIGN = (
+OBJECTS_OF_OTHER_ROLES = (
     """
 SELECT CASE c.relkind WHEN 'S' THEN 'SEQUENCE' WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, c.oid::regclass::text
 FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'S', 'v')
@@ -63,7 +63,7 @@ def prepare_database(connection: psycopg.Connection[Any]) -> int:
         )
         connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, report))
         connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
-        foreign = connection.execute(FOREIGN, {"owner": OWNER}).fetchall()
+        foreign = connection.execute(OBJECTS_OF_OTHER_ROLES, {"owner": OWNER}).fetchall()
         for kind, name in foreign:  # both values come from the system catalogue and are already quoted
             connection.execute(sql.SQL("ALTER " + kind + " " + name + " OWNER TO {}").format(owner))
     return len(foreign)

@@ -106,7 +106,7 @@ def _grant_tables(cursor: Any, role: str, rights: dict[str, frozenset[str]]) -> 
             ("GRANT {} ON public.{} TO {}", wanted - set(had)),
         ):
             if kinds:
-                cursor.execute(sql.SQL(verb).format(_words(kinds), sql.Identifier(table), name))
+                cursor.execute(sql.SQL(verb).format(_privilege_list(kinds), sql.Identifier(table), name))
                 done += 1
     cursor.execute("SELECT has_schema_privilege(%s, 'public', 'USAGE')", [role])
     if not cursor.fetchone()[0]:
@@ -159,6 +159,6 @@ def _grant_columns(cursor: Any, role: str) -> int:
     return done
 
 
-def _words(kinds: Iterable[str]) -> sql.Composable:
+def _privilege_list(kinds: Iterable[str]) -> sql.Composable:
     assert set(kinds) <= {*ALL, "MAINTAIN"}
     return sql.SQL(", ").join(sql.SQL(kind) for kind in sorted(kinds))

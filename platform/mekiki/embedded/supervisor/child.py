@@ -13,11 +13,11 @@ from mekiki.embedded.valkey import Valkey
 
 # Seconds before each restart of a process that ends repeatedly. The last value applies to all further
 # restarts.
-PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+RESTART_DELAYS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 # A process that ran for this long is healthy. Its next end counts as the first end.
 STABLE_SECONDS = 60.0
 # After this many ends in a row, the message contains the end of the log.
-LOUD = 5
+REPORT_LOG_AFTER_EXITS = 5
 
 
 @dataclass
@@ -31,8 +31,8 @@ class Child:
     server: Server
     phase: str = state.STARTING
     started: float = 0.0  # time of the last start (monotonic)
-    due: float = 0.0  # time of the next start (monotonic), while the child waits
-    ends: int = 0  # number of ends in a row
+    next_start: float = 0.0  # time of the next start (monotonic), while the child waits
+    consecutive_exits: int = 0  # number of ends in a row
     restarts: int = 0
     since: str = ""
     next_try: str = ""
@@ -69,11 +69,11 @@ class Child:
         """
         now = time.monotonic()
         if self.phase == state.RUNNING and now - self.started >= STABLE_SECONDS:
-            self.ends = 0
-        self.ends += 1
+            self.consecutive_exits = 0
+        self.consecutive_exits += 1
         self.restarts += 1
-        pause = PAUSES[min(self.ends, len(PAUSES)) - 1]
-        self.phase, self.due = state.WAITING, now + pause
+        pause = RESTART_DELAYS[min(self.consecutive_exits, len(RESTART_DELAYS)) - 1]
+        self.phase, self.next_start = state.WAITING, now + pause
         self.next_try = (datetime.now(UTC) + timedelta(seconds=pause)).isoformat(timespec="seconds")
         code = None if error else self._code()
         self.last_exit = {"at": state.now(), "code": code, "error": error[:500], "memory": memory}
@@ -82,7 +82,7 @@ class Child:
     def hurry(self) -> None:
         """Make a waiting child due now, because the cause of its failure may be gone."""
         if self.phase == state.WAITING:
-            self.due, self.next_try = time.monotonic(), state.now()
+            self.next_start, self.next_try = time.monotonic(), state.now()
 
     def record(self) -> dict[str, Any]:
         """Return the record of the child for the state file."""

@@ -14,7 +14,7 @@ from mekiki.embedded.process import Process
 
 WORKER_GRACE = 20.0
 # When memory runs out, the kernel should kill workers, not the web server or the database.
-FIRST_TO_GO = 500
+WORKER_OOM_SCORE = 500
 
 
 class Server(Protocol):
@@ -41,8 +41,11 @@ def child_environment(home: Path, database_url: str, broker_url: str) -> dict[st
     workers = importlib.util.find_spec("workers")
     if workers is not None and workers.origin is not None:
         roots.append(str(Path(workers.origin).resolve().parents[1]))
-    path = [*dict.fromkeys(roots), *filter(None, env.inherited({}).get("PYTHONPATH", "").split(os.pathsep))]
-    return env.inherited(
+    path = [
+        *dict.fromkeys(roots),
+        *filter(None, env.child_environment({}).get("PYTHONPATH", "").split(os.pathsep)),
+    ]
+    return env.child_environment(
         {
             "DATABASE_OWNER_URL": "",
             "MEKIKI_HOME": str(home),
@@ -111,7 +114,7 @@ def worker(home: Path, environment: dict[str, str]) -> Process:
     ]  # fmt: skip
     # SIGTERM lets running tasks finish. After the supervisor was killed that is useless, because the database
     # ends too.
-    options = {"death_signal": signal.SIGQUIT, "stop_grace": WORKER_GRACE, "oom_score": FIRST_TO_GO}
+    options = {"death_signal": signal.SIGQUIT, "stop_grace": WORKER_GRACE, "oom_score": WORKER_OOM_SCORE}
     return _child(home, "worker", command, environment, **options)
 
 
@@ -125,7 +128,7 @@ def search(home: Path, environment: dict[str, str]) -> Process:
         "--include", "workers.tasks", "--hostname", "search@%h", "--loglevel", env.text("MEKIKI_LOG_LEVEL"),
         "--without-gossip", "--without-mingle",
     ]  # fmt: skip
-    options = {"death_signal": signal.SIGQUIT, "oom_score": FIRST_TO_GO}
+    options = {"death_signal": signal.SIGQUIT, "oom_score": WORKER_OOM_SCORE}
     return _child(home, "search", command, without_signing(environment), **options)
 
 

@@ -13,7 +13,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils.translation import gettext as _
 
 from mekiki.config import env
-from mekiki.config.plain import PlainError
+from mekiki.config.plain import UserError
 from mekiki.embedded import endpoints
 from mekiki.embedded.roles import checking, connecting, preparing, rights
 from mekiki.embedded.supervisor.console import Console
@@ -42,7 +42,7 @@ def migrate(console: Console, servers: endpoints.Endpoints, owner_url: str) -> i
 
 def _check_role(console: Console, *, separate: bool) -> None:
     with connection.cursor() as cursor:
-        excesses = checking.excesses(cursor, rights.evidence_tables())
+        excesses = checking.excess_privileges(cursor, rights.evidence_tables())
     if not excesses:
         return
     why = "; ".join(map(str, excesses))
@@ -52,7 +52,7 @@ def _check_role(console: Console, *, separate: bool) -> None:
             "started. Take these rights from the role (docs/how-to/database-roles.md), or unset "
             "DATABASE_OWNER_URL."
         )
-        raise PlainError(text % {"why": why})
+        raise UserError(text % {"why": why})
     text = _(
         "The application uses one database role for everything: %(why)s. A person who gets the "
         "application's connection can change the records. Separate the roles: "

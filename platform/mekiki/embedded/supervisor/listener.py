@@ -7,10 +7,10 @@ import time
 
 from django.utils.translation import gettext as _
 
-from mekiki.config.plain import PlainError
+from mekiki.config.plain import UserError
 
 
-class ListenError(PlainError):
+class ListenError(UserError):
     """The address cannot be listened on. The message says why and what to do."""
 
 

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 
 from mekiki.config import env as environment
 from mekiki.embedded import endpoints, places
-from mekiki.embedded.process import last_lines, process_group, remembered
+from mekiki.embedded.process import last_lines, process_group, process_of_pid_file
 from mekiki.embedded.secrets import make_home
 from mekiki.embedded.supervisor.children import child_environment
 
@@ -60,7 +60,7 @@ class Platform:
         self.host, self.port, self.quiet, self.timeout = host, port, quiet, timeout
         self.parts = {"web": web, "worker": worker, "beat": beat}
         self.extra = dict(env or {})
-        given = environment.inherited(self.extra)
+        given = environment.child_environment(self.extra)
         self.admin = (
             given.get("MEKIKI_ADMIN_NAME") or "admin",
             given.get("MEKIKI_ADMIN_PASSWORD") or secrets.token_urlsafe(16),
@@ -85,7 +85,7 @@ class Platform:
 
         Raises PlatformError if it does not start.
         """
-        given = environment.inherited(self.extra)
+        given = environment.child_environment(self.extra)
         variables = child_environment(self.home, given.get("DATABASE_URL", ""), given.get("BROKER_URL", ""))
         variables.update(self.extra)
         owner = given.get("DATABASE_OWNER_URL", "") if variables["DATABASE_URL"] else ""
@@ -138,7 +138,7 @@ class Platform:
         For root the database lies outside the home.
         """
         self.stop()
-        places.discard(self.home / "postgres")
+        places.delete_database(self.home / "postgres")
         shutil.rmtree(self.home, ignore_errors=True)
 
     def alive(self) -> bool:
@@ -155,7 +155,7 @@ class Platform:
 
     def pids(self) -> dict[str, int]:
         """Return name → process id of the processes that run now: postgres, valkey, web, worker …"""
-        processes = {file.stem: remembered(file) for file in (self.home / "run").glob("*.pid")}
+        processes = {file.stem: process_of_pid_file(file) for file in (self.home / "run").glob("*.pid")}
         return {name: process.pid for name, process in processes.items() if process is not None}
 
     def connect(self) -> None:

@@ -6,13 +6,13 @@ from typing import Protocol
 
 import psycopg
 
-from mekiki.config.plain import PlainError
+from mekiki.config.plain import UserError
 
 # Seconds between two requests to a server that does not respond yet.
 ASK_SECONDS = 0.5
 
 
-class Answering(Protocol):
+class Pingable(Protocol):
     """The interface of a server with a response check: PostgreSQL and Valkey implement it."""
 
     @property
@@ -27,7 +27,7 @@ class Probe:
     A server that hangs (SIGSTOP, a slow disk) therefore does not delay the supervisor.
     """
 
-    def __init__(self, server: Answering) -> None:
+    def __init__(self, server: Pingable) -> None:
         self._server = server
         self._thread: threading.Thread | None = None
         self._asked = float("-inf")
@@ -50,6 +50,6 @@ class Probe:
     def _ask(self, pid: int) -> None:
         try:
             self._server.ask()
-        except (PlainError, OSError, psycopg.Error):
+        except (UserError, OSError, psycopg.Error):
             return
         self._answered = pid

@@ -13,23 +13,23 @@ from django.db import connections
 from django.utils.translation import gettext as _
 
 from mekiki.config import disk, env
-from mekiki.config.plain import PlainError
+from mekiki.config.plain import UserError
 from mekiki.embedded import endpoints, identity, state
-from mekiki.embedded.ballast import Ballast
-from mekiki.embedded.leftovers import end_leftover
+from mekiki.embedded.ballast import ReserveFile
+from mekiki.embedded.leftovers import terminate_stale_process
 from mekiki.embedded.lock import HomeLock, not_writable
 from mekiki.embedded.memory import out_of_memory_kills
 from mekiki.embedded.postgres import Postgres
 from mekiki.embedded.process import last_lines, rotate
 from mekiki.embedded.secrets import make_home
 from mekiki.embedded.supervisor import children, first
-from mekiki.embedded.supervisor.child import LOUD, Child
+from mekiki.embedded.supervisor.child import REPORT_LOG_AFTER_EXITS, Child
 from mekiki.embedded.supervisor.console import Console
 from mekiki.embedded.supervisor.listener import answers, listen, reachable_host
 from mekiki.embedded.valkey import Valkey
 
 if TYPE_CHECKING:
-    from mekiki.learning.search.keeper import Keeper
+    from mekiki.learning.search.keeper import IndexBuilder
 
 POLL_SECONDS = 0.1
 ROTATE_SECONDS = 10.0
@@ -39,11 +39,11 @@ PATIENCE_SECONDS = 600.0
 STOP_ORDER = ("beat", "sweeper", "search", "worker", "web", "valkey", "postgres")
 
 
-class SupervisorError(PlainError):
+class SupervisorError(UserError):
     """The platform cannot run. The message says why and what to do."""
 
 
-class _StopAsked(Exception):
+class _StopRequested(Exception):
     """Ctrl-C, Ctrl-D or SIGTERM arrived during the start."""
 
 
@@ -69,19 +69,19 @@ class Supervisor:
             for name in ("run", "logs"):
                 (make_home(home) / name).mkdir(mode=0o700, exist_ok=True)
         except OSError as problem:
-            raise PlainError(not_writable(home, problem)) from None
+            raise UserError(not_writable(home, problem)) from None
         self.console = Console(home / "logs" / "mekiki.log")
         # Removed from the environment before any child starts.
-        self.admin_password = env.take("MEKIKI_ADMIN_PASSWORD")
+        self.admin_password = env.pop("MEKIKI_ADMIN_PASSWORD")
         self.running: list[Child] = []
-        self.stop_asked = False
-        self.asking = False  # the program waits for input, and a signal must end the wait
+        self.stop_requested = False
+        self.waiting_for_input = False  # the program waits for input, and a signal must end the wait
         self.stopping: Child | None = None
         self.listener: socket.socket | None = None
         self.url = ""
-        self.keeper: Keeper | None = None
+        self.keeper: IndexBuilder | None = None
         self._memory_kills: int | None = None
-        self._ballast: Ballast | None = None
+        self._ballast: ReserveFile | None = None
         self._shortage = ""
 
     # --- Main sequence --------------------------------------------------------------------------------------
@@ -92,7 +92,7 @@ class Supervisor:
         Raises PlainError if the home or the address cannot be used.
         """
         with HomeLock(self.home) as lock:
-            moved = identity.settle(self.home)
+            moved = identity.check_identity(self.home)
             # Processes of an earlier run may still hold the port.
             left = self._end_leftovers()
             if self.with_web:
@@ -111,10 +111,10 @@ class Supervisor:
             try:
                 self._start()
                 self._watch()
-            except _StopAsked:
+            except _StopRequested:
                 pass
             except (
-                PlainError,
+                UserError,
                 ValidationError,
                 OSError,
             ) as problem:
@@ -127,18 +127,18 @@ class Supervisor:
             return status
 
     def _on_signal(self, number: int, _frame: object) -> None:
-        if self.stop_asked and self.stopping is not None and self.stopping.name == "worker":
+        if self.stop_requested and self.stopping is not None and self.stopping.name == "worker":
             # This is the second request to stop. The job that the worker is working on resumes at the next
             # start.
             with contextlib.suppress(OSError):
                 os.killpg(self.stopping.server.pid, signal.SIGKILL)
-        self.stop_asked = True
-        if self.asking:
-            raise _StopAsked
+        self.stop_requested = True
+        if self.waiting_for_input:
+            raise _StopRequested
 
-    def _check(self) -> None:
-        if self.stop_asked:
-            raise _StopAsked
+    def _raise_if_stop_requested(self) -> None:
+        if self.stop_requested:
+            raise _StopRequested
 
     # --- Starting -------------------------------------------------------------------------------------------
 
@@ -146,7 +146,7 @@ class Supervisor:
         """End processes of an earlier run that was killed, and return whether there were any."""
         ended = False
         for name in ("beat", "sweeper", "search", "worker", "web"):
-            if pid := end_leftover(self.home / "run" / f"{name}.pid", home=self.home):
+            if pid := terminate_stale_process(self.home / "run" / f"{name}.pid", home=self.home):
                 ended = True
                 text = _("Ended a process of an earlier run: %(name)s (process %(pid)s).")
                 self.console.warn(text % {"name": name, "pid": pid})
@@ -158,7 +158,7 @@ class Supervisor:
         postgres = None if env.text("DATABASE_URL") else Postgres(self.home / "postgres")
         valkey = None if env.text("BROKER_URL") else Valkey(self.home / "valkey")
         if postgres and (self.home / "postgres").exists():
-            self._ballast = Ballast((self.home / "postgres").resolve(), disk.reserve())
+            self._ballast = ReserveFile((self.home / "postgres").resolve(), disk.reserve())
             self._ballast.look()  # on a full disk, the database needs this space to start
         # Servers start in parallel, because their addresses are known before they respond.
         if valkey:
@@ -166,7 +166,7 @@ class Supervisor:
             self.running.append(Child("valkey", valkey))
         if postgres:
             postgres.launch()
-            self._ballast = self._ballast or Ballast((self.home / "postgres").resolve(), disk.reserve())
+            self._ballast = self._ballast or ReserveFile((self.home / "postgres").resolve(), disk.reserve())
             self.running.append(Child("postgres", postgres))
         self.endpoints = endpoints.Endpoints(
             database_url=postgres.url if postgres else env.text("DATABASE_URL"),
@@ -189,20 +189,20 @@ class Supervisor:
                 self.console.ok(
                     _("%(title)s (process %(pid)s)") % {"title": child.title, "pid": child.server.pid}
                 )
-            self._check()
+            self._raise_if_stop_requested()
         owner_url = postgres.owner_url if postgres else env.text("DATABASE_OWNER_URL")
         owner_url = owner_url or self.endpoints.database_url
         changed = first.migrate(self.console, self.endpoints, owner_url)
         first.relocate()
         if self.with_worker and children.worker_installed():
             first.signing_key(self.console)
-        self._check()
-        self.asking = True
+        self._raise_if_stop_requested()
+        self.waiting_for_input = True
         try:
             first.first_admin(self.console, self.admin_password)
         except EOFError:  # Ctrl-D at the prompt
-            raise _StopAsked from None
-        self.asking = False
+            raise _StopRequested from None
+        self.waiting_for_input = False
         connections.close_all()
         self.console.ok(_("Database ready") if changed else _("Database up to date"))
         if web:
@@ -223,17 +223,17 @@ class Supervisor:
 
     def _keep_indexes(self, owner_url: str) -> None:
         """Build search indexes in this process, with the owner's connection, which no child has."""
-        from mekiki.learning.search.keeper import Keeper
+        from mekiki.learning.search.keeper import IndexBuilder
 
-        self.keeper = Keeper(owner_url, self.console.warn)
+        self.keeper = IndexBuilder(owner_url, self.console.warn)
         self.keeper.start()
 
     def _wait_for_web(self, web: Child) -> None:
         deadline = time.monotonic() + 60
         while not (status := answers(self.host, self.port)):
-            self._check()
+            self._raise_if_stop_requested()
             if not web.server.alive() or time.monotonic() > deadline:
-                raise SupervisorError(self._obituary(web, _("The web server did not start.")))
+                raise SupervisorError(self._with_log_end(web, _("The web server did not start.")))
             time.sleep(0.05)
         web.runs()
         self.console.ok(_("Web %(url)s (process %(pid)s)") % {"url": self.url, "pid": web.server.pid})
@@ -263,32 +263,32 @@ class Supervisor:
 
     def _watch(self) -> None:
         rotated = looked = time.monotonic()
-        self._look_at_disk()
+        self._check_disk()
         self._memory_kills = out_of_memory_kills()
         self._write_state()
-        while not self.stop_asked:
+        while not self.stop_requested:
             now = time.monotonic()
             for child in self.running:
-                self._look_at(child, now)
+                self._check_child(child, now)
             if now - looked > DISK_SECONDS:
                 looked = now
-                self._look_at_disk()
+                self._check_disk()
             if now - rotated > ROTATE_SECONDS:
                 rotated = now
                 for child in self.running:
                     rotate(child.server.log)
             time.sleep(POLL_SECONDS)
 
-    def _look_at(self, child: Child, now: float) -> None:
+    def _check_child(self, child: Child, now: float) -> None:
         if child.phase == state.WAITING:
-            if now >= child.due:
+            if now >= child.next_start:
                 self._restart(child)
         elif not child.server.alive():
-            self._died(child)
+            self._handle_exit(child)
         elif child.phase == state.STARTING and child.answers():
-            self._runs_again(child)
+            self._handle_running(child)
 
-    def _look_at_disk(self) -> None:
+    def _check_disk(self) -> None:
         """Check the disk: delete or create the ballast file, and report a shortage or its end.
 
         After the end of a shortage, waiting children start at once.
@@ -318,7 +318,7 @@ class Supervisor:
         for child in self.running:
             child.hurry()
 
-    def _died(self, child: Child, error: str = "") -> None:
+    def _handle_exit(self, child: Child, error: str = "") -> None:
         """Report the end of a child and the time of its next start.
 
         The other children continue, whatever ended and however often.
@@ -327,12 +327,14 @@ class Supervisor:
         text = _("%(title)s died (%(how)s). Starting it again in %(pause).1f s …")
         facts = {"title": child.title, "how": state.exit_text(child.last_exit), "pause": pause}
         self.console.warn(text % facts)
-        if child.ends == LOUD:
+        if child.consecutive_exits == REPORT_LOG_AFTER_EXITS:
             text = _(
                 "%(title)s ended %(count)s times in a row. The other processes continue, and it is "
                 "restarted every 30 seconds; no stored data is lost."
             )
-            self.console.bad(self._obituary(child, text % {"title": child.title, "count": LOUD}))
+            self.console.bad(
+                self._with_log_end(child, text % {"title": child.title, "count": REPORT_LOG_AFTER_EXITS})
+            )
         self._write_state()
 
     def _ended_for_memory(self) -> bool | None:
@@ -352,11 +354,11 @@ class Supervisor:
                 child.server.launch()  # does not wait: `_look_at` checks later whether the server responds
             else:
                 child.server.start()
-                self._runs_again(child)
-        except (PlainError, OSError) as problem:
-            self._died(child, str(problem))
+                self._handle_running(child)
+        except (UserError, OSError) as problem:
+            self._handle_exit(child, str(problem))
 
-    def _runs_again(self, child: Child) -> None:
+    def _handle_running(self, child: Child) -> None:
         again = child.restarts > 0
         child.runs()
         text = _("%(title)s runs again (process %(pid)s)") if again else _("%(title)s (process %(pid)s)")
@@ -369,7 +371,7 @@ class Supervisor:
     def _write_state(self) -> None:
         state.write(self.home, {child.name: child.record() for child in self.running})
 
-    def _obituary(self, child: Child, text: str) -> str:
+    def _with_log_end(self, child: Child, text: str) -> str:
         lines = "\n".join(f"    {line}" for line in last_lines(child.server.log))
         return f"{text}\n" + _("The end of %(log)s:") % {"log": child.server.log} + f"\n{lines}"
 
@@ -377,7 +379,7 @@ class Supervisor:
 
     def _stop(self) -> None:
         """Stop all children in order: first the sources of new work, then the workers, last the servers."""
-        self.stop_asked = True
+        self.stop_requested = True
         endpoints.remove(self.home)
         state.write(self.home, {})
         connections.close_all()

@@ -6,7 +6,7 @@ from django.db.models.functions import Now
 from django.utils.translation import pgettext_lazy
 
 from mekiki.datasets.models import Dataset
-from mekiki.jobs.errors import for_reader
+from mekiki.jobs.errors import translate_stored_text
 from mekiki.jobs.models import Job
 from mekiki.learning.models.encoders import Encoder
 from mekiki.learning.models.heads import Head
@@ -88,4 +88,4 @@ class EncoderChange(models.Model):
     @property
     def error_for_reader(self) -> str:
         """Return why the last step failed, in the user's language if that text is stored."""
-        return for_reader(self.error_texts) or self.error
+        return translate_stored_text(self.error_texts) or self.error

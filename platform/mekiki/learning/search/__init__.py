@@ -1,20 +1,20 @@
 """Search in embeddings: the index, the nearest images, and search texts that a worker embeds."""
 
-from mekiki.learning.search.neighbours import TOP, Neighbours, SearchTooSlowError, nearest, vector_of
+from mekiki.learning.search.neighbours import MAX_HITS, Neighbours, SearchTooSlowError, nearest, vector_of
 from mekiki.learning.search.serving import serving_encoder
-from mekiki.learning.search.tending import ask_for_index, tend
-from mekiki.learning.search.texts import Asked, Problem, ask
+from mekiki.learning.search.tending import enqueue_index_build, maintain_search
+from mekiki.learning.search.texts import Problem, TextVectorResult, find_text_vector
 
 __all__ = [
-    "TOP",
-    "Asked",
+    "MAX_HITS",
     "Neighbours",
     "Problem",
     "SearchTooSlowError",
-    "ask",
-    "ask_for_index",
+    "TextVectorResult",
+    "enqueue_index_build",
+    "find_text_vector",
+    "maintain_search",
     "nearest",
     "serving_encoder",
-    "tend",
     "vector_of",
 ]

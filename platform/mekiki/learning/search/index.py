@@ -62,7 +62,7 @@ def states() -> dict[int, IndexState]:
     return by_encoder
 
 
-def usable(encoder: Encoder) -> bool:
+def is_searchable(encoder: Encoder) -> bool:
     """Return whether the encoder has an index that can be searched."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -73,7 +73,7 @@ def usable(encoder: Encoder) -> bool:
     return bool(row and row[0])
 
 
-def has_many(encoder_id: int, more_than: int = EXACT_UP_TO) -> bool:
+def has_more_embeddings_than(encoder_id: int, more_than: int = EXACT_UP_TO) -> bool:
     """Return whether the encoder has more than `more_than` embeddings. It counts no further than needed."""
     rows = Embedding.objects.filter(encoder_id=encoder_id).order_by().values("image_id")
     return rows[: more_than + 1].count() > more_than
@@ -85,7 +85,7 @@ def is_needed(encoder_id: int) -> bool:
     The limit is half of the number for which an index is built. Otherwise a few images more or less would
     create and drop the index repeatedly.
     """
-    return has_many(encoder_id, EXACT_UP_TO // 2)
+    return has_more_embeddings_than(encoder_id, EXACT_UP_TO // 2)
 
 
 def build(encoder: Encoder, *, report: Report = lambda done, total: None) -> bool:
@@ -100,7 +100,7 @@ def build(encoder: Encoder, *, report: Report = lambda done, total: None) -> boo
         if _owns_the_table(own):
             with _own_session() as watcher:
                 return building.build(own, watcher, encoder.pk, report=report)
-        return keeper.ask(own, encoder.pk, report=report)
+        return keeper.request_build(own, encoder.pk, report=report)
 
 
 def drop(encoder_id: int) -> bool:

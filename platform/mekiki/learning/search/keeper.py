@@ -36,7 +36,7 @@ class _Stopped(Exception):
     """Raised if the job was cancelled or the keeper stops."""
 
 
-def ask(own: building.Session, encoder_id: int, *, report: building.Report) -> bool:
+def request_build(own: building.Session, encoder_id: int, *, report: building.Report) -> bool:
     """Request an index from the keeper, wait until it exists, and return whether it was built now.
 
     own: a connection of the application role, in autocommit mode. An exception from `report` stops the build.
@@ -84,7 +84,7 @@ def _is_keeper_running(session: building.Session) -> bool:
     return row is not None
 
 
-class Keeper:
+class IndexBuilder:
     """Thread that builds the requested indexes, one after the other, until `stop` is called.
 
     No database error ends `run` before that.

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from mekiki.datasets.models import Image
 from mekiki.learning.models import Embedding, Encoder
-from mekiki.learning.search.index import EXACT_UP_TO, usable
+from mekiki.learning.search.index import EXACT_UP_TO, is_searchable
 
-TOP = 180  # results of one search; a page shows only a part
+MAX_HITS = 180  # results of one search; a page shows only a part
 EF_SEARCH = 800  # hnsw.ef_search: candidates the graph search keeps
 SCAN_TUPLES = 40_000  # hnsw.max_scan_tuples: limit of an iterative scan
 STATEMENT_TIMEOUT = "8s"
@@ -48,7 +48,7 @@ def vector_of(encoder: Encoder, image: Image) -> NDArray[np.float32] | None:
 
 
 def nearest(
-    *, encoder: Encoder, vector: NDArray[np.floating], images: QuerySet[Image], limit: int = TOP
+    *, encoder: Encoder, vector: NDArray[np.floating], images: QuerySet[Image], limit: int = MAX_HITS
 ) -> Neighbours:
     """Return the `limit` images of `images` most similar to `vector` (d,), ties by ascending image id.
 
@@ -65,7 +65,7 @@ def nearest(
     except EmptyResultSet:
         return Neighbours([], exact=True)
     few = wanted_ids[: EXACT_UP_TO + 1].count() <= EXACT_UP_TO
-    if not few and usable(encoder):
+    if not few and is_searchable(encoder):
         hits = _by_graph(encoder, wanted, inner, parameters, limit)
         if len(hits) >= limit:
             return Neighbours(hits, exact=False)

@@ -21,7 +21,7 @@ REBUILD_ABOVE = 0.1
 EMBEDDING_STAGE = "computing embeddings"  # the stage name that workers.stages.encode reports
 
 
-def tend() -> dict[str, int]:
+def maintain_search() -> dict[str, int]:
     """Request missing indexes, drop unused ones, delete old search texts, and return the three numbers.
 
     Must run outside a transaction.
@@ -31,8 +31,8 @@ def tend() -> dict[str, int]:
     encoders = {encoder.pk: encoder for encoder in Encoder.objects.all()}
     for encoder in encoders.values():
         state = known.get(encoder.pk)
-        if (state is None or not state.valid) and index.has_many(encoder.pk):
-            asked += ask_for_index(encoder=encoder)
+        if (state is None or not state.valid) and index.has_more_embeddings_than(encoder.pk):
+            asked += enqueue_index_build(encoder=encoder)
     dropped = 0
     for encoder_id, state in known.items():
         owner = encoders.get(encoder_id)
@@ -42,7 +42,7 @@ def tend() -> dict[str, int]:
     return {"asked": asked, "dropped": dropped, "forgotten": texts.prune()}
 
 
-def ask_for_index(*, encoder: Encoder) -> bool:
+def enqueue_index_build(*, encoder: Encoder) -> bool:
     """Enqueue an index build and return whether it was enqueued.
 
     It is not enqueued while a build is active, shortly after a failed build, or while images are being

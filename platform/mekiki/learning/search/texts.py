@@ -66,7 +66,7 @@ _waiting = threading.BoundedSemaphore(4)
 
 
 @dataclass(frozen=True)
-class Asked:
+class TextVectorResult:
     """The answer for a text: a vector (d,), a problem, or neither while the answer is still pending."""
 
     text: str
@@ -89,21 +89,21 @@ def digest_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def ask(*, encoder: Encoder, text: str, user: User, wait: float = 0.0) -> Asked:
+def find_text_vector(*, encoder: Encoder, text: str, user: User, wait: float = 0.0) -> TextVectorResult:
     """Return the vector of a text by an encoder, or the problem.
 
     If the vector is not in the cache, request it from a worker and wait up to `wait` seconds.
     """
     cleaned = clean(text[: 10 * MAX_TEXT])
     if len(cleaned) > MAX_TEXT or len(text) > 10 * MAX_TEXT:
-        return Asked(cleaned[:MAX_TEXT], problem=Problem.LONG, detail={"most": MAX_TEXT})
+        return TextVectorResult(cleaned[:MAX_TEXT], problem=Problem.LONG, detail={"most": MAX_TEXT})
     if not cleaned:
-        return Asked(cleaned, problem=Problem.EMPTY)
+        return TextVectorResult(cleaned, problem=Problem.EMPTY)
     row = _row(encoder, cleaned, user)
     if row is None:
-        return Asked(cleaned, problem=Problem.BUSY)
+        return TextVectorResult(cleaned, problem=Problem.BUSY)
     if not _send_when_due(row):
-        return Asked(cleaned, problem=Problem.NOT_SENT)
+        return TextVectorResult(cleaned, problem=Problem.NOT_SENT)
     if row.answered_at is None and _waiting.acquire(blocking=False):
         try:
             _wait(row, wait)
@@ -189,14 +189,14 @@ def waiting_text(pk: int) -> TextEmbedding | None:
     return None if row.asked_at <= now and clock.has_passed(EXPIRES, row.asked_at, at=now) else row
 
 
-def _answer_of(row: TextEmbedding) -> Asked:
+def _answer_of(row: TextEmbedding) -> TextVectorResult:
     if row.vector is not None:
-        return Asked(row.text, vector=np.asarray(row.vector, np.float32))
+        return TextVectorResult(row.text, vector=np.asarray(row.vector, np.float32))
     if row.problem:
-        return Asked(row.text, problem=Problem(row.problem), detail=row.detail)
+        return TextVectorResult(row.text, problem=Problem(row.problem), detail=row.detail)
     if clock.has_passed(NO_WORKER_AFTER, row.used_at):
-        return Asked(row.text, problem=Problem.NO_WORKER)
-    return Asked(row.text)
+        return TextVectorResult(row.text, problem=Problem.NO_WORKER)
+    return TextVectorResult(row.text)
 
 
 def record_vector(*, row: TextEmbedding, vector: ArrayLike) -> None:

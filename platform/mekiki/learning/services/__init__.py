@@ -1,6 +1,6 @@
 """All writes to encoders, embeddings, heads, predictions, evaluations, training runs and schedules."""
 
-from mekiki.learning.services.choosing import is_manual_choice_for, promotion_obstacle, use_head
+from mekiki.learning.services.choosing import is_manual_choice_for, promotion_obstacle, request_promotion
 from mekiki.learning.services.embeddings import (
     delete_derived_data,
     encoding_key,
@@ -11,10 +11,10 @@ from mekiki.learning.services.embeddings import (
 )
 from mekiki.learning.services.encoder_changes import (
     cancel_change,
+    record_all_lost_jobs,
     request_change,
     request_switch,
     request_take_back,
-    settle_all,
     take_back_obstacle,
 )
 from mekiki.learning.services.encoder_probes import (
@@ -80,6 +80,7 @@ __all__ = [
     "open_predictions",
     "promote",
     "promotion_obstacle",
+    "record_all_lost_jobs",
     "record_encoding_problems",
     "record_evaluation",
     "record_head",
@@ -96,6 +97,7 @@ __all__ = [
     "report_worker",
     "request_change",
     "request_encoding",
+    "request_promotion",
     "request_removal",
     "request_scheduled_training",
     "request_switch",
@@ -106,13 +108,11 @@ __all__ = [
     "seed_for",
     "set_retraining",
     "set_schedule",
-    "settle_all",
     "start_training",
     "store_embeddings",
     "store_predictions",
     "switch_over",
     "take_back_obstacle",
-    "use_head",
     "withdraw_difference",
     "write_log",
 ]

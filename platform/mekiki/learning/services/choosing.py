@@ -61,7 +61,7 @@ def _listed(names: list[str]) -> str:
 
 
 @transaction.atomic
-def use_head(*, dataset: Dataset, head: Head, user: User) -> Job:
+def request_promotion(*, dataset: Dataset, head: Head, user: User) -> Job:
     """Start the promotion of this head and return its job.
 
     The job first stores all predictions of the head and then switches. Until then the predictions of the head

@@ -23,7 +23,12 @@ from mekiki.jobs.services import cancel, enqueue
 from mekiki.learning.encoder_names import checked_encoder
 from mekiki.learning.models import EncoderChange
 from mekiki.learning.selectors import champion, encoder_in_use, has_embeddings
-from mekiki.learning.services.encoder_steps import TRANSITIONS, S, end, lock_dataset, record_step_failure
+from mekiki.learning.services.encoder_steps import (
+    TRANSITIONS,
+    finish_change,
+    lock_dataset,
+    record_step_failure,
+)
 
 
 def change_key(dataset: Dataset) -> str:
@@ -36,7 +41,7 @@ def removal_active(dataset: Dataset) -> bool:
     return Job.objects.filter(dataset=dataset, kind=Kind.REMOVE_EMBEDDINGS, state__in=ACTIVE_STATES).exists()
 
 
-def settle(dataset: Dataset) -> None:
+def record_lost_jobs(dataset: Dataset) -> None:
     """Update a change whose job ended without recording an outcome.
 
     This happens if the job was stopped while it waited or if its worker died at every attempt. Every step
@@ -59,14 +64,14 @@ def settle(dataset: Dataset) -> None:
         )
 
 
-def settle_all() -> None:
+def record_all_lost_jobs() -> None:
     """Call `settle` for every dataset with a change whose job has ended."""
     waiting = EncoderChange.objects.filter(state__in=EncoderChange.ACTING).exclude(
         job__state__in=ACTIVE_STATES
     )
     for change in waiting.select_related("dataset"):
         with transaction.atomic():
-            settle(lock_dataset(change.dataset))
+            record_lost_jobs(lock_dataset(change.dataset))
 
 
 @transaction.atomic
@@ -82,7 +87,7 @@ def request_change(*, dataset: Dataset, name: str, user: User | None = None) -> 
         require_role(user, dataset, Role.ADMIN)
         name = checked_encoder(name).name
     row = lock_dataset(dataset)
-    settle(row)
+    record_lost_jobs(row)
     if user is not None and name == row.encoder_name:
         raise ValidationError(_("This encoder is in use already."), code="in_use")
     open_one = EncoderChange.objects.filter(dataset=row, state__in=EncoderChange.OPEN).first()
@@ -137,7 +142,7 @@ def _give_job(change: EncoderChange, act: str, user: User | None) -> None:
 def _lock_change(change: EncoderChange) -> EncoderChange:
     """Lock the dataset, settle its changes, and return the current row of the change."""
     dataset = lock_dataset(change.dataset)
-    settle(dataset)
+    record_lost_jobs(dataset)
     return EncoderChange.objects.select_related("dataset", "job").get(pk=change.pk)
 
 
@@ -151,7 +156,7 @@ def request_switch(*, change: EncoderChange, user: User) -> EncoderChange:
     """
     require_role(user, change.dataset, Role.ADMIN)
     row = _lock_change(change)
-    if row.state != S.READY:
+    if row.state != EncoderChange.State.READY:
         raise ValidationError(
             _("This change is not waiting to be switched over; it is %(state)s.")
             % {"state": row.get_state_display()},
@@ -178,7 +183,9 @@ def take_back_obstacle(change: EncoderChange) -> str:
     """Return why a change cannot be taken back, as a sentence, or "" if it can be."""
     dataset = change.dataset
     in_use = encoder_in_use(dataset)
-    if change.state != S.SWITCHED or (in_use is not None and in_use.pk != change.to_encoder_id):
+    if change.state != EncoderChange.State.SWITCHED or (
+        in_use is not None and in_use.pk != change.to_encoder_id
+    ):
         return _("Only the change that introduced the encoder in use can be reverted.")
     if EncoderChange.objects.filter(dataset=dataset, state__in=EncoderChange.OPEN).exists():
         return _("Another change of the encoder is not finished. Switch over to it or cancel it first.")
@@ -219,10 +226,10 @@ def cancel_change(*, change: EncoderChange, user: User) -> EncoderChange:
     row = _lock_change(change)
     if row.state in EncoderChange.ACTING and row.job is not None:
         cancel(job=row.job, user=user)
-        settle(row.dataset)
+        record_lost_jobs(row.dataset)
         row.refresh_from_db()
-    elif row.state == S.READY:
-        end(row, S.CANCELLED)
+    elif row.state == EncoderChange.State.READY:
+        finish_change(row, EncoderChange.State.CANCELLED)
         record(
             kind="encoder.change_cancelled",
             actor=user,

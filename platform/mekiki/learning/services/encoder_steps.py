@@ -13,19 +13,19 @@ from mekiki.accounts.models import User
 from mekiki.audit.services import record
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset
-from mekiki.jobs.errors import Texts
+from mekiki.jobs.errors import TranslatedText
 from mekiki.jobs.models import Job
 from mekiki.learning.models import Encoder, EncoderChange, Head
 from mekiki.learning.selectors import champion, encoder_in_use
 from mekiki.learning.services.embeddings import request_encoding
 from mekiki.learning.services.heads import promote
 
-S = EncoderChange.State
+State = EncoderChange.State
 # Act of a job → (states from which it may start, state while it runs, state after a failure).
-TRANSITIONS: dict[str, tuple[tuple[S, ...], S, S]] = {
-    "prepare": ((S.FAILED, S.CANCELLED), S.PREPARING, S.FAILED),
-    "switch": ((S.READY,), S.SWITCHING, S.READY),
-    "take_back": ((S.SWITCHED,), S.TAKING_BACK, S.SWITCHED),
+TRANSITIONS: dict[str, tuple[tuple[State, ...], State, State]] = {
+    "prepare": ((State.FAILED, State.CANCELLED), State.PREPARING, State.FAILED),
+    "switch": ((State.READY,), State.SWITCHING, State.READY),
+    "take_back": ((State.SWITCHED,), State.TAKING_BACK, State.SWITCHED),
 }
 _STATE_AFTER_FAILURE = {acting: resting for _from, acting, resting in TRANSITIONS.values()}
 
@@ -36,7 +36,7 @@ def lock_dataset(dataset: Dataset) -> Dataset:
     return Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
 
 
-def end(change: EncoderChange, state: S, **fields: Any) -> None:
+def finish_change(change: EncoderChange, state: State, **fields: Any) -> None:
     """Set the final state of a change, with the given other fields."""
     change.state, change.ended_at = state, clock.now()
     for name, value in fields.items():
@@ -73,7 +73,7 @@ def resume_change(*, job: Job) -> EncoderChange | None:
             )
         change.state, change.ended_at, change.error, change.error_code = acting, None, "", ""
         change.error_texts = {}
-    elif change.state == S.READY and change.created_by_id is None:
+    elif change.state == State.READY and change.created_by_id is None:
         pass  # the worker died between the preparation and the automatic switch
     elif change.state != acting:
         return None
@@ -107,9 +107,9 @@ def mark_change_ready(
     """Mark a change as ready to switch, after all images are embedded and the encoders are compared."""
     lock_dataset(change.dataset)
     row = EncoderChange.objects.get(pk=change.pk)
-    if row.state != S.PREPARING:
+    if row.state != State.PREPARING:
         return
-    change.state, change.ready_at, change.to_head = S.READY, clock.now(), head
+    change.state, change.ready_at, change.to_head = State.READY, clock.now(), head
     change.facts, change.comparison = {**row.facts, **facts}, comparison
     change.save(update_fields=["state", "ready_at", "to_head", "facts", "comparison"])
     record(
@@ -125,11 +125,11 @@ def begin_platform_switch(*, change: EncoderChange, job: Job) -> None:
     """Continue the job of a platform change with the switch, after the replaced weights are prepared."""
     lock_dataset(change.dataset)
     change.refresh_from_db()
-    if change.state == S.READY and change.created_by_id is None:
+    if change.state == State.READY and change.created_by_id is None:
         # From here on the job performs the switch, also if it is tried again.
         job.payload = {**job.payload, "act": "switch"}
         Job.objects.filter(pk=job.pk).update(payload=job.payload)
-        change.state, change.job = S.SWITCHING, job
+        change.state, change.job = State.SWITCHING, job
         change.save(update_fields=["state", "job"])
 
 
@@ -153,13 +153,13 @@ def switch_over(*, change: EncoderChange, head: Head | None, user: User | None) 
     """
     dataset = lock_dataset(change.dataset)
     row = EncoderChange.objects.select_related("from_encoder", "to_encoder", "from_head").get(pk=change.pk)
-    if row.state in {S.SWITCHED, S.TAKEN_BACK}:
+    if row.state in {State.SWITCHED, State.TAKEN_BACK}:
         return
-    if row.state not in {S.SWITCHING, S.TAKING_BACK}:
+    if row.state not in {State.SWITCHING, State.TAKING_BACK}:
         raise ValidationError(
             gettext_lazy("The change was stopped in the meantime. The encoder in use stays.")
         )
-    back = row.state == S.TAKING_BACK
+    back = row.state == State.TAKING_BACK
     before = champion(dataset)
     dataset.encoder_name = row.from_name if back else row.to_name
     dataset.save(update_fields=["encoder_name"])
@@ -169,9 +169,9 @@ def switch_over(*, change: EncoderChange, head: Head | None, user: User | None) 
             reason={"code": "taken_back" if back else "new_encoder", "encoder": dataset.encoder_name},
         )
     if back:
-        end(row, S.TAKEN_BACK)
+        finish_change(row, State.TAKEN_BACK)
     else:
-        end(row, S.SWITCHED, to_head=head, from_head=before)
+        finish_change(row, State.SWITCHED, to_head=head, from_head=before)
     record(
         kind="encoder.taken_back" if back else "encoder.switched",
         actor=user,
@@ -189,7 +189,9 @@ def switch_over(*, change: EncoderChange, head: Head | None, user: User | None) 
 
 
 @transaction.atomic
-def record_step_failure(*, change: EncoderChange, code: str, error: str, texts: Texts | None = None) -> None:
+def record_step_failure(
+    *, change: EncoderChange, code: str, error: str, texts: TranslatedText | None = None
+) -> None:
     """Record that a step failed, or was stopped (code "cancelled").
 
     The encoder in use and all computed data are kept. The change returns to a state from which the step can
@@ -200,11 +202,11 @@ def record_step_failure(*, change: EncoderChange, code: str, error: str, texts: 
     if row.state not in EncoderChange.ACTING:
         return
     step, stopped = row.state, code == "cancelled"
-    resting = S.CANCELLED if stopped and step == S.PREPARING else _STATE_AFTER_FAILURE[S(step)]
+    resting = State.CANCELLED if stopped and step == State.PREPARING else _STATE_AFTER_FAILURE[State(step)]
     row.state = resting
     row.error_code, row.error = code[:40], "" if stopped else error
     row.error_texts = {} if stopped else texts or {}
-    if resting in {S.FAILED, S.CANCELLED}:
+    if resting in {State.FAILED, State.CANCELLED}:
         row.ended_at = clock.now()
     row.save(update_fields=["state", "error_code", "error", "error_texts", "ended_at"])
     record(

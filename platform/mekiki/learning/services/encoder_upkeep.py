@@ -19,7 +19,7 @@ from mekiki.learning.models import (
     WorkerReport,
 )
 from mekiki.learning.selectors import encoder_in_use, has_embeddings
-from mekiki.learning.services.encoder_changes import settle
+from mekiki.learning.services.encoder_changes import record_lost_jobs
 from mekiki.learning.services.encoder_steps import lock_dataset
 
 
@@ -43,7 +43,7 @@ def request_removal(*, dataset: Dataset, encoder: Encoder, user: User) -> Job:
     """
     require_role(user, dataset, Role.ADMIN)
     row = lock_dataset(dataset)
-    settle(row)
+    record_lost_jobs(row)
     if why := removal_obstacle(row, encoder):
         raise ValidationError(why, code="needed")
     if not has_embeddings(row, encoder):

@@ -13,7 +13,7 @@ from mekiki.config import clock
 from mekiki.datasets.models import Dataset
 from mekiki.labeling.models import PromptSet
 from mekiki.learning import reasons
-from mekiki.learning.accuracy import COLUMNS, AuditCounts
+from mekiki.learning.accuracy import COUNT_COLUMNS, AuditCounts
 from mekiki.learning.models import (
     Champion,
     Encoder,
@@ -179,7 +179,7 @@ def record_evaluation(
     figures = {
         "n": n, "correct": correct, "share": share, "low": low, "high": high, "left_out": left_out,
         "answers": answers, "report": report,
-        **{name: getattr(counts or AuditCounts(), name) for name in COLUMNS},
+        **{name: getattr(counts or AuditCounts(), name) for name in COUNT_COLUMNS},
     }  # fmt: skip
     newest = Evaluation.objects.filter(head=head).order_by("-id").first()
     if newest is not None and all(getattr(newest, name) == value for name, value in figures.items()):

@@ -1,8 +1,8 @@
 """All writes of the review: the queue, leases, answers, undos, and confirmed labels."""
 
-from mekiki.review.services.confirmed import derive, retire_audit
-from mekiki.review.services.correcting import ask_again, correct_label, take_back_correction
-from mekiki.review.services.decisions import SEEN_AFTER, answer
+from mekiki.review.services.confirmed import retire_audit, update_confirmed_label
+from mekiki.review.services.correcting import correct_label, request_recheck, take_back_correction
+from mekiki.review.services.decisions import MIN_DISPLAY_MS, answer
 from mekiki.review.services.leases import (
     LeasedItem,
     held_item,
@@ -12,18 +12,14 @@ from mekiki.review.services.leases import (
     renew,
 )
 from mekiki.review.services.putting_back import put_back
-from mekiki.review.services.queue import ask_for_refill, ask_for_training, fill_queue
+from mekiki.review.services.queue import fill_queue, request_refill, request_training_if_due
 from mekiki.review.services.undoing import undo
 
 __all__ = [
-    "SEEN_AFTER",
+    "MIN_DISPLAY_MS",
     "LeasedItem",
     "answer",
-    "ask_again",
-    "ask_for_refill",
-    "ask_for_training",
     "correct_label",
-    "derive",
     "fill_queue",
     "held_item",
     "next_items",
@@ -31,7 +27,11 @@ __all__ = [
     "release",
     "release_expired_leases",
     "renew",
+    "request_recheck",
+    "request_refill",
+    "request_training_if_due",
     "retire_audit",
     "take_back_correction",
     "undo",
+    "update_confirmed_label",
 ]

@@ -16,21 +16,23 @@ from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Evaluation
 from mekiki.review.models import (
-    AUDIT_GRACE,
+    AUDIT_UNDO_PERIOD,
     BLIND_STREAMS,
     AuditRetirement,
     ConfirmedLabel,
     Decision,
     Stream,
 )
-from mekiki.review.selectors import standing
+from mekiki.review.selectors import active_decisions
 
 LABEL_KINDS = (Decision.Kind.CONFIRM, Decision.Kind.CORRECT)
 
 
 def effective_decisions(**where: Any) -> list[Decision]:
     """Return the decisions that name a label and were not undone, in the order of their creation."""
-    return list(standing(kind__in=LABEL_KINDS, **where).select_related("item", "label").order_by("id"))
+    return list(
+        active_decisions(kind__in=LABEL_KINDS, **where).select_related("item", "label").order_by("id")
+    )
 
 
 def first_by_reviewer(decisions: Iterable[Decision]) -> list[Decision]:
@@ -41,7 +43,7 @@ def first_by_reviewer(decisions: Iterable[Decision]) -> list[Decision]:
     return list(first.values())
 
 
-def settle(decisions: Iterable[Decision], wanted: int) -> Decision | None:
+def deciding_decision(decisions: Iterable[Decision], wanted: int) -> Decision | None:
     """Return the decision that sets the label, or None while no label has a majority.
 
     It is the first decision for the label that more than half of `wanted` reviewers chose. Only the first
@@ -56,7 +58,7 @@ def settle(decisions: Iterable[Decision], wanted: int) -> Decision | None:
     return next(d for d in counted if d.label_id == label_id)
 
 
-def derive(*, dataset: Dataset, image: Any) -> ConfirmedLabel | None:
+def update_confirmed_label(*, dataset: Dataset, image: Any) -> ConfirmedLabel | None:
     """Update the confirmed label of an image from its decisions. The caller must hold the image's lock.
 
     The newest settled item sets the label. Items with only late answers are used only if no other item is
@@ -66,7 +68,7 @@ def derive(*, dataset: Dataset, image: Any) -> ConfirmedLabel | None:
     settled = []
     for _item, of_item in groupby(decisions, key=lambda d: d.item_id):
         group = list(of_item)
-        deciding = settle(group, group[0].item.overlap if group[0].item else 1)
+        deciding = deciding_decision(group, group[0].item.overlap if group[0].item else 1)
         if deciding is not None:
             settled.append(deciding)
     deciding = next((d for d in settled if not d.late), settled[-1] if settled else None)
@@ -109,7 +111,7 @@ def derive_restored(label: Label) -> None:
     )
     images = Image.objects.filter(pk__in=answered.values("image")).order_by("pk")
     for image in images.select_for_update(no_key=True, of=("self",)):
-        derive(dataset=label.dataset, image=image)
+        update_confirmed_label(dataset=label.dataset, image=image)
 
 
 def audit_answer(image: Any) -> tuple[Label | None, datetime | None]:
@@ -144,7 +146,7 @@ def _first_deciding_decision(group: list[Decision], wanted: int) -> Decision | N
     here, in contrast to `settle`. Return None if the first `wanted` reviewers did not agree.
     """
     for n in range(1, len(group) + 1):
-        deciding = settle(group[:n], wanted)
+        deciding = deciding_decision(group[:n], wanted)
         if deciding is not None or len(first_by_reviewer(group[:n])) >= wanted:
             return deciding
     return None
@@ -160,7 +162,7 @@ def _was_undone_blind(decision: Decision) -> bool:
     if undone is None:
         return False
     # A negative difference means that the clock was set back, so the time between the two is unknown.
-    if not timedelta(0) <= undone.created_at - decision.created_at <= AUDIT_GRACE:
+    if not timedelta(0) <= undone.created_at - decision.created_at <= AUDIT_UNDO_PERIOD:
         return False
     between = (decision.created_at, undone.created_at)
     return not Evaluation.objects.filter(

@@ -15,12 +15,12 @@ from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Head
 from mekiki.review.blinding import hidden_ids
-from mekiki.review.errors import ReviewError, UnknownHereError
+from mekiki.review.errors import NotFoundForReviewerError, ReviewError
 from mekiki.review.history import correction_by
 from mekiki.review.models import ConfirmedLabel, Decision, QueueItem, Stream
-from mekiki.review.services.confirmed import derive
+from mekiki.review.services.confirmed import update_confirmed_label
 from mekiki.review.services.decisions import after_decision, check_note, move_to_front, record_decision
-from mekiki.review.services.leases import shown_for
+from mekiki.review.services.leases import build_shown
 from mekiki.review.services.locks import lock_reviewer
 
 
@@ -36,7 +36,7 @@ def _lock(dataset: Dataset, image_id: int) -> tuple[Image, ConfirmedLabel]:
         .first()
     )
     if image is None:
-        raise UnknownHereError("unknown_image", _("There is no such image in this dataset."))
+        raise NotFoundForReviewerError("unknown_image", _("There is no such image in this dataset."))
     current = ConfirmedLabel.objects.filter(image=image).select_related("label").first()
     if current is None:
         raise ReviewError(
@@ -94,7 +94,9 @@ def correct_label(
     image, current = _lock(dataset, image_id)
     label = Label.objects.filter(dataset=dataset, pk=label_id).first()
     if label is None:
-        raise UnknownHereError("unknown_label", _("This dataset has no such label. Nothing was recorded."))
+        raise NotFoundForReviewerError(
+            "unknown_label", _("This dataset has no such label. Nothing was recorded.")
+        )
     if label.archived_at is not None:
         raise ReviewError(
             "label_archived",
@@ -108,7 +110,7 @@ def correct_label(
         )
     now = clock.now()
     item = _create_recheck_item(dataset, image, state=QueueItem.State.DONE, finished_at=now, overlap=1)
-    shown = shown_for(dataset=dataset, items=[item])[item.pk]
+    shown = build_shown(dataset=dataset, items=[item])[item.pk]
     if shown.get("head") != head_version:
         raise ReviewError(
             "prediction_replaced",
@@ -128,7 +130,7 @@ def correct_label(
         shown=shown,
         client_key=client_key,
     )
-    derive(dataset=dataset, image=image)
+    update_confirmed_label(dataset=dataset, image=image)
     record_decision(decision, item)
     after_decision(dataset, user)
     return decision
@@ -174,13 +176,13 @@ def take_back_correction(*, dataset: Dataset, user: User, image_id: int) -> Deci
         shown={"undone": str(target.kind)},
         client_key=uuid.uuid4(),
     )
-    derive(dataset=dataset, image=image)
+    update_confirmed_label(dataset=dataset, image=image)
     record_decision(decision, target.item)
     return decision
 
 
 @transaction.atomic
-def ask_again(*, dataset: Dataset, user: User, image_id: int) -> QueueItem:
+def request_recheck(*, dataset: Dataset, user: User, image_id: int) -> QueueItem:
     """Put an image with a confirmed label first in the queue, and return its waiting item.
 
     An image of the audit sample is judged blind again, and its first answer stays the audit answer. The label

@@ -14,12 +14,17 @@ from mekiki.audit.services import record
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
-from mekiki.review.errors import InvalidAnswerError, ReviewError, UnknownHereError
+from mekiki.review.errors import InvalidAnswerError, NotFoundForReviewerError, ReviewError
 from mekiki.review.models import Decision, Lease, QueueItem
-from mekiki.review.selectors import standing
-from mekiki.review.services.confirmed import LABEL_KINDS, derive, effective_decisions, first_by_reviewer
+from mekiki.review.selectors import active_decisions
+from mekiki.review.services.confirmed import (
+    LABEL_KINDS,
+    effective_decisions,
+    first_by_reviewer,
+    update_confirmed_label,
+)
 from mekiki.review.services.locks import lock_reviewer
-from mekiki.review.services.queue import follow_up
+from mekiki.review.services.queue import request_due_work
 
 Kind = Decision.Kind
 MAX_NOTE = 2000
@@ -27,7 +32,7 @@ MAX_NOTE = 2000
 # 150 ms to recognize an animal in a photograph, before the hand moves (Thorpe, Fize & Marlot, Nature 381:520,
 # 1996). People answer in under 400 ms (VanRullen & Thorpe, Perception 30:655, 2001). An answer within 200 ms
 # cannot be a judgement.
-SEEN_AFTER = 200
+MIN_DISPLAY_MS = 200
 
 
 @transaction.atomic
@@ -75,7 +80,7 @@ def answer(
         return before
     # This check comes after the search for a duplicate, so that a recorded answer is always returned for its
     # key.
-    if milliseconds is not None and milliseconds < SEEN_AFTER:
+    if milliseconds is not None and milliseconds < MIN_DISPLAY_MS:
         raise InvalidAnswerError(
             "not_seen",
             _(
@@ -87,7 +92,7 @@ def answer(
     item = lock_item(dataset, item_id)
     lease = Lease.objects.filter(pk=lease_id, user=user, item=item).first()
     if lease is None:
-        raise UnknownHereError(
+        raise NotFoundForReviewerError(
             "unknown_lease",
             _("This image is no longer leased to you. Nothing was recorded; the next image is loading."),
         )
@@ -113,7 +118,7 @@ def answer(
     if waiting_state:
         _update_item_after_answer(item, kind, user, now)
     if kind in LABEL_KINDS:
-        derive(dataset=dataset, image=item.image)
+        update_confirmed_label(dataset=dataset, image=item.image)
     record_decision(decision, item)
     after_decision(dataset, user)
     return decision
@@ -173,7 +178,9 @@ def _checked_against(
         return kind, None
     label = Label.objects.filter(pk=label_id, dataset=dataset).first()
     if label is None:
-        raise UnknownHereError("unknown_label", _("This dataset has no such label. Nothing was recorded."))
+        raise NotFoundForReviewerError(
+            "unknown_label", _("This dataset has no such label. Nothing was recorded.")
+        )
     if label.archived_at is not None:
         raise ReviewError(
             "label_archived",
@@ -194,7 +201,7 @@ def lock_item(dataset: Dataset, item_id: int) -> QueueItem:
     items = QueueItem.objects.filter(pk=item_id, dataset=dataset)
     item = items.select_for_update(no_key=True).first() if image is not None else None
     if image is None or item is None:
-        raise UnknownHereError("unknown_item", _("There is no such image in this queue."))
+        raise NotFoundForReviewerError("unknown_item", _("There is no such image in this queue."))
     item.image = image
     return item
 
@@ -264,9 +271,9 @@ def after_decision(dataset: Dataset, user: User) -> None:
 
 def _request_follow_up(dataset: Dataset, user: User) -> None:
     waiting = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING).count()
-    follow_up(dataset, waiting, user)
+    request_due_work(dataset, waiting, user)
 
 
 def is_flagged(item: QueueItem) -> bool:
     """Return whether the item has a flag that was not undone."""
-    return standing(item=item, kind=Kind.FLAG).exists()
+    return active_decisions(item=item, kind=Kind.FLAG).exists()

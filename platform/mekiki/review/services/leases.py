@@ -14,7 +14,7 @@ from mekiki.config import clock
 from mekiki.datasets.models import Dataset
 from mekiki.learning.models import Head, Prediction
 from mekiki.review.models import BLIND_STREAMS, Lease, QueueItem
-from mekiki.review.selectors import standing
+from mekiki.review.selectors import active_decisions
 from mekiki.review.services.confirmed import LABEL_KINDS
 
 MAX_ITEMS = 5
@@ -176,7 +176,7 @@ def lease_items(*, dataset: Dataset, user: User, items: list[QueueItem], now: da
     several = [item for item in items if item.overlap > 1]
     given = {}
     if several:
-        rows_of = standing(item__in=several, kind__in=LABEL_KINDS, late=False)
+        rows_of = active_decisions(item__in=several, kind__in=LABEL_KINDS, late=False)
         given = dict(rows_of.values_list("item").annotate(n=Count("pk")))
     new = []
     for item in items:
@@ -185,14 +185,14 @@ def lease_items(*, dataset: Dataset, user: User, items: list[QueueItem], now: da
             continue
         slot = next(n for n in range(item.overlap) if n not in slots)
         new.append(Lease(item=item, slot=slot, user=user, expires_at=now + lease_time()))
-    shown = shown_for(dataset=dataset, items=[lease.item for lease in new])
+    shown = build_shown(dataset=dataset, items=[lease.item for lease in new])
     for lease in new:
         lease.shown = shown[lease.item_id]
     Lease.objects.bulk_create(new)
     return [LeasedItem(lease.item, lease) for lease in new]
 
 
-def shown_for(*, dataset: Dataset, items: list[QueueItem]) -> dict[int, dict[str, Any]]:
+def build_shown(*, dataset: Dataset, items: list[QueueItem]) -> dict[int, dict[str, Any]]:
     """Return item id → what the screen shows of the item.
 
     The keys are stream, propensity and blind. Items that are not blind also have the keys of the champion's

@@ -9,9 +9,9 @@ from mekiki.accounts.access import require_role
 from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
 from mekiki.datasets.models import Dataset
-from mekiki.review.errors import ReviewError, UnknownHereError
+from mekiki.review.errors import NotFoundForReviewerError, ReviewError
 from mekiki.review.models import Decision, QueueItem
-from mekiki.review.selectors import standing
+from mekiki.review.selectors import active_decisions
 from mekiki.review.services.confirmed import effective_decisions, first_by_reviewer
 from mekiki.review.services.decisions import lock_item, move_to_front, record_decision
 from mekiki.review.services.locks import lock_reviewer
@@ -31,9 +31,9 @@ def put_back(*, dataset: Dataset, user: User, flag_id: int) -> QueueItem:
     flags = Decision.objects.filter(dataset=dataset, kind=Decision.Kind.FLAG)
     flag = flags.filter(pk=flag_id, item__isnull=False).first()
     if flag is None or flag.item_id is None:
-        raise UnknownHereError("unknown_flag", _("There is no such flag in this dataset."))
+        raise NotFoundForReviewerError("unknown_flag", _("There is no such flag in this dataset."))
     item = lock_item(dataset, flag.item_id)
-    active = list(standing(dataset=dataset, kind=Decision.Kind.FLAG, item=item).order_by("pk"))
+    active = list(active_decisions(dataset=dataset, kind=Decision.Kind.FLAG, item=item).order_by("pk"))
     if flag not in active:
         raise ReviewError("not_flagged", _("This flag was already undone. Nothing was changed."))
     if len(first_by_reviewer(effective_decisions(item=item))) >= item.overlap:

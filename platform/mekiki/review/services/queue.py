@@ -17,7 +17,7 @@ from mekiki.jobs.services import enqueue
 from mekiki.learning.models import TrainingRun
 from mekiki.learning.selectors import has_champion
 from mekiki.review.models import ConfirmedLabel, Decision, Lease, QueueItem, Stream
-from mekiki.review.selectors import audits_under_archived_labels, standing
+from mekiki.review.selectors import active_decisions, audits_under_archived_labels
 from mekiki.review.services.confirmed import LABEL_KINDS
 from mekiki.review.services.locks import lock_training_request
 
@@ -58,7 +58,7 @@ def fill_queue(
     locked = list(waiting.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True))
     # This second statement also sees leases that were created before the locks were taken.
     live = Lease.objects.filter(item=OuterRef("pk"), ended_at__isnull=True, expires_at__gt=now)
-    begun = standing(item=OuterRef("pk"), kind__in=LABEL_KINDS)
+    decided = active_decisions(item=OuterRef("pk"), kind__in=LABEL_KINDS)
     # An undo of a flag requests a review of this image, so a refill must not withdraw the item.
     put_back = Decision.objects.filter(
         item=OuterRef("pk"), kind=Decision.Kind.UNDO, supersedes__kind=Decision.Kind.FLAG
@@ -68,9 +68,11 @@ def fill_queue(
     asked_again = Q(Exists(in_use), stream__in=[Stream.AUDIT, Stream.RECHECK])
     # Otherwise a reviewer could answer only easy audit images and release the others, which would then be
     # drawn again.
-    looked_at = Q(Exists(Lease.objects.filter(item=OuterRef("pk"))), stream=Stream.AUDIT)
-    chosen_before = waiting.filter(~Exists(live), ~Exists(begun), ~Exists(put_back), ~asked_again, ~looked_at)
-    withdrawn = chosen_before.filter(pk__in=locked).update(state=QueueItem.State.WITHDRAWN, finished_at=now)
+    ever_leased = Q(Exists(Lease.objects.filter(item=OuterRef("pk"))), stream=Stream.AUDIT)
+    replaceable = waiting.filter(
+        ~Exists(live), ~Exists(decided), ~Exists(put_back), ~asked_again, ~ever_leased
+    )
+    withdrawn = replaceable.filter(pk__in=locked).update(state=QueueItem.State.WITHDRAWN, finished_at=now)
     chosen: dict[int, tuple[Stream, float]] = {}
     for image_id, stream, propensity in zip(image_ids, streams, propensities):
         chosen.setdefault(int(image_id), (Stream(stream), float(propensity)))
@@ -78,7 +80,7 @@ def fill_queue(
     labels = ConfirmedLabel.objects.filter(image__in=list(chosen), label__archived_at__isnull=True)
     repeated = audits_under_archived_labels(dataset).values("pk")
     labelled = set(labels.exclude(pk__in=repeated).values_list("image_id", flat=True))
-    still = set(waiting.filter(image__in=list(chosen)).values_list("image_id", flat=True))
+    waiting_images = set(waiting.filter(image__in=list(chosen)).values_list("image_id", flat=True))
     last = waiting.aggregate(last=Max("position"))["last"] or 0.0
     items = [
         QueueItem(
@@ -92,7 +94,7 @@ def fill_queue(
         )
         for place, (image_id, (stream, propensity)) in enumerate(chosen.items())
         if image_id in known
-        and image_id not in still
+        and image_id not in waiting_images
         and (image_id not in labelled or stream in REVIEW_LABELLED_STREAMS)
     ]
     # An undo can put an image into the queue at the same time. Then no second item is created.
@@ -107,7 +109,7 @@ def fill_queue(
     return len(items)
 
 
-def ask_for_refill(*, dataset: Dataset, waiting: int, user: User | None = None) -> bool:
+def request_refill(*, dataset: Dataset, waiting: int, user: User | None = None) -> bool:
     """Start a refill job if less than half of the wanted number of items waits.
 
     Return whether it was started. No job is started if there are no images or no head in use, while a job
@@ -163,7 +165,7 @@ def _items_added_since(dataset: Dataset, asked_at: Any) -> bool:
     return newest is not None and newest[0] > asked_at
 
 
-def ask_for_training(*, dataset: Dataset) -> bool:
+def request_training_if_due(*, dataset: Dataset) -> bool:
     """Start a training after `retrain_every` new training labels. Return whether it was started."""
     if not _enough_for_training(dataset):
         return False
@@ -190,13 +192,13 @@ def _enough_for_training(dataset: Dataset) -> bool:
     return new[:wanted].count() >= wanted
 
 
-def follow_up(dataset: Dataset, waiting: int, user: User) -> None:
+def request_due_work(dataset: Dataset, waiting: int, user: User) -> None:
     """Start a training and a refill if they are due after an answer.
 
     The answer is already recorded, so an error here is logged and not shown.
     """
     try:
-        ask_for_training(dataset=dataset)
-        ask_for_refill(dataset=dataset, waiting=waiting, user=user)
+        request_training_if_due(dataset=dataset)
+        request_refill(dataset=dataset, waiting=waiting, user=user)
     except Exception:
         logger.exception("After an answer in %s, no further work could be asked for.", dataset.slug)

@@ -11,8 +11,8 @@ from mekiki.config import clock
 from mekiki.datasets.models import Dataset
 from mekiki.review.errors import ReviewError
 from mekiki.review.models import Decision, QueueItem
-from mekiki.review.selectors import standing
-from mekiki.review.services.confirmed import derive, effective_decisions, first_by_reviewer
+from mekiki.review.selectors import active_decisions
+from mekiki.review.services.confirmed import effective_decisions, first_by_reviewer, update_confirmed_label
 from mekiki.review.services.decisions import is_flagged, lock_item, move_to_front, record_decision
 from mekiki.review.services.leases import LeasedItem, lease_items
 from mekiki.review.services.locks import lock_reviewer
@@ -39,7 +39,7 @@ def undo(*, dataset: Dataset, user: User, client_key: UUID) -> Decision:
             )
         before.duplicate = True
         return before
-    target = standing(user=user, dataset=dataset).order_by("-id").first()
+    target = active_decisions(user=user, dataset=dataset).order_by("-id").first()
     if target is None:
         raise ReviewError("nothing_to_undo", _("You have no answer left to undo in this dataset."))
     item = lock_item(dataset, target.item_id) if target.item_id else None
@@ -58,7 +58,7 @@ def undo(*, dataset: Dataset, user: User, client_key: UUID) -> Decision:
         shown={"undone": str(target.kind)},
         client_key=client_key,
     )
-    derive(dataset=dataset, image=target.image)
+    update_confirmed_label(dataset=dataset, image=target.image)
     if item is not None:
         _requeue_and_lease(dataset, user, item)
     record_decision(decision, item)

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from mekiki.accounts.access import at_least
+from mekiki.accounts.access import includes_role
 from mekiki.accounts.http import number_in, user_of
 from mekiki.accounts.models import Role
 from mekiki.datasets.access import image_for
@@ -19,10 +19,10 @@ from mekiki.labeling.selectors import active_labels
 from mekiki.learning.models import Head, Prediction
 from mekiki.learning.selectors import champion
 from mekiki.review import blinding, services
-from mekiki.review.errors import ReviewError, UnknownHereError
+from mekiki.review.errors import NotFoundForReviewerError, ReviewError
 from mekiki.review.history import correction_by, history_of
 from mekiki.review.models import ConfirmedLabel, QueueItem
-from mekiki.web.gallery.narrowed import Narrowed, neighbours
+from mekiki.web.gallery.narrowed import GalleryQuery, neighbours
 
 
 @require_safe
@@ -36,15 +36,15 @@ def _page(request: HttpRequest, picture: Image, *, problem: str = "", status: in
     dataset = picture.dataset
     head = champion(dataset)
     labels = list(active_labels(dataset))
-    narrowed = Narrowed.of(request, dataset, labels)
-    blinding.hide(dataset, [picture])
-    seen = not picture.hidden
+    narrowed = GalleryQuery.of(request, dataset, labels)
+    blinding.set_shown_attributes(dataset, [picture])
+    is_visible = not picture.hidden
     confirmed = ConfirmedLabel.objects.filter(image=picture).select_related(
         "label", "audit_label", "decision__user"
     )
-    current = confirmed.first() if seen else None
-    prediction = _prediction(head, picture) if seen else None
-    may_correct = current is not None and at_least(dataset.role, Role.REVIEWER)
+    current = confirmed.first() if is_visible else None
+    prediction = _prediction(head, picture) if is_visible else None
+    may_correct = current is not None and includes_role(dataset.role, Role.REVIEWER)
     context = {
         "dataset": dataset,
         "section": "images",
@@ -57,7 +57,7 @@ def _page(request: HttpRequest, picture: Image, *, problem: str = "", status: in
         "counts_for_audit": current is not None
         and current.audit_label is not None
         and not current.in_training,
-        "decisions": history_of(picture, current) if seen else [],
+        "decisions": history_of(picture, current) if is_visible else [],
         "near": neighbours(dataset, head, picture, narrowed, user_of(request)),
         "query": narrowed.query,
         "may_correct": may_correct,
@@ -76,12 +76,12 @@ def _prediction(head: Head | None, picture: Image) -> Prediction | None:
     return rows.select_related("label", "runner_up").first()
 
 
-def _act(request: HttpRequest, slug: str, sha256: str, act: Callable[[Image], str]) -> HttpResponse:
+def _run_action(request: HttpRequest, slug: str, sha256: str, act: Callable[[Image], str]) -> HttpResponse:
     """Run an action on an image, then show its page again with the result."""
     picture = image_for(user_of(request), slug, sha256, Role.REVIEWER)
     try:
         done = act(picture)
-    except UnknownHereError as error:
+    except NotFoundForReviewerError as error:
         raise Http404 from error
     except ReviewError as error:
         return _page(request, picture, problem=error.message, status=error.status)
@@ -109,7 +109,7 @@ def correct(request: HttpRequest, slug: str, sha256: str) -> HttpResponse:
         )
         return _("The confirmed label is “%(label)s” now.") % {"label": decision.label}
 
-    return _act(request, slug, sha256, act)
+    return _run_action(request, slug, sha256, act)
 
 
 def _key(text: str) -> uuid.UUID:
@@ -129,7 +129,7 @@ def take_back(request: HttpRequest, slug: str, sha256: str) -> HttpResponse:
         services.take_back_correction(dataset=picture.dataset, user=user_of(request), image_id=picture.pk)
         return _("The correction is undone. The previous label is restored.")
 
-    return _act(request, slug, sha256, act)
+    return _run_action(request, slug, sha256, act)
 
 
 @require_POST
@@ -137,7 +137,7 @@ def ask_again(request: HttpRequest, slug: str, sha256: str) -> HttpResponse:
     """Put an image with a confirmed label at the front of the review queue."""
 
     def act(picture: Image) -> str:
-        services.ask_again(dataset=picture.dataset, user=user_of(request), image_id=picture.pk)
+        services.request_recheck(dataset=picture.dataset, user=user_of(request), image_id=picture.pk)
         return _("The image was returned to the start of the queue. Its label stays until the new answer.")
 
-    return _act(request, slug, sha256, act)
+    return _run_action(request, slug, sha256, act)

@@ -13,13 +13,13 @@ from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Head
 from mekiki.review.blinding import COUNT_UP_TO
-from mekiki.review.finding import FilterForm, matching
+from mekiki.review.finding import FilterForm, filter_images
 from mekiki.review.searching import search
-from mekiki.web.gallery.pages import after_key, key_of
+from mekiki.web.gallery.pages import images_after_key, page_key
 
 
 @dataclass(frozen=True)
-class Narrowed:
+class GalleryQuery:
     """Filters, order and search of the gallery.
 
     `query` is the same as the query string of an address; "" without any.
@@ -39,14 +39,16 @@ class Narrowed:
         form = FilterForm(request.GET, labels)
         form.is_valid()
         asked = {name: value for name, value in form.cleaned_data.items() if value not in ("", None)}
-        kept = {name: str(value) for name, value in request.GET.items() if name in form.fields and value}
+        query_parameters = {
+            name: str(value) for name, value in request.GET.items() if name in form.fields and value
+        }
         text = request.GET.get("text", "").strip()
         wanted = request.GET.get("like", "")
         like = image_for(user_of(request), dataset.slug, wanted) if wanted and not text else None
         if text or like is not None:
-            kept.pop("sort", None)
-            kept |= {"text": text} if text else {"like": wanted}
-        return cls(asked, kept, text, like)
+            query_parameters.pop("sort", None)
+            query_parameters |= {"text": text} if text else {"like": wanted}
+        return cls(asked, query_parameters, text, like)
 
     @property
     def query(self) -> str:
@@ -54,7 +56,7 @@ class Narrowed:
 
 
 @dataclass(frozen=True)
-class Near:
+class Neighbours:
     """The images before and after an image in the gallery, and its position.
 
     `place` and `total` are None where counting would be slow.
@@ -67,38 +69,42 @@ class Near:
     outside: bool = field(default=False)  # the filter excludes the image
 
 
-def neighbours(dataset: Dataset, head: Head | None, image: Image, narrowed: Narrowed, user: Any) -> Near:
+def neighbours(
+    dataset: Dataset, head: Head | None, image: Image, narrowed: GalleryQuery, user: Any
+) -> Neighbours:
     """Return the neighbours of an image in the filtered and ordered gallery."""
     if narrowed.text or narrowed.like is not None:
         return _in_search(dataset, head, image, narrowed, user)
     if not narrowed.asked:
         return _near(Image.objects.filter(dataset=dataset), image, "")
-    images = matching(dataset, head, narrowed.asked)
+    images = filter_images(dataset, head, narrowed.asked)
     here = images.filter(pk=image.pk).first()
     if here is None:
         # Its neighbours in the order of import: its prediction may be hidden.
-        plain = matching(dataset, head, {k: v for k, v in narrowed.asked.items() if k != "sort"})
+        plain = filter_images(dataset, head, {k: v for k, v in narrowed.asked.items() if k != "sort"})
         near = _near(plain, image, "", count=False)
-        return Near(near.newer, near.older, outside=True)
+        return Neighbours(near.newer, near.older, outside=True)
     large = Image.objects.filter(dataset=dataset)[: COUNT_UP_TO + 1].count() > COUNT_UP_TO
     count = not large or bool(set(narrowed.asked) - {"sort"})
     return _near(images, here, narrowed.asked.get("sort", ""), count=count)
 
 
-def _near(images: QuerySet[Image], here: Image, sort: str, *, count: bool = True) -> Near:
-    key = key_of(here, sort)
-    before, older = (after_key(images, sort, key, backwards=backwards) for backwards in (True, False))
+def _near(images: QuerySet[Image], here: Image, sort: str, *, count: bool = True) -> Neighbours:
+    key = page_key(here, sort)
+    before, older = (images_after_key(images, sort, key, backwards=backwards) for backwards in (True, False))
     newer = before.first()
     if not count:
-        return Near(newer, older.first())
+        return Neighbours(newer, older.first())
     # Nothing is counted in a large dataset without a filter. Otherwise the gallery counts too.
     total = images.order_by()[: COUNT_UP_TO + 1].count()
     if total > COUNT_UP_TO:
-        return Near(newer, older.first())
-    return Near(newer, older.first(), place=before.order_by().count() + 1, total=total)
+        return Neighbours(newer, older.first())
+    return Neighbours(newer, older.first(), place=before.order_by().count() + 1, total=total)
 
 
-def _in_search(dataset: Dataset, head: Head | None, image: Image, narrowed: Narrowed, user: Any) -> Near:
+def _in_search(
+    dataset: Dataset, head: Head | None, image: Image, narrowed: GalleryQuery, user: Any
+) -> Neighbours:
     """Return the neighbours of an image among the most similar images.
 
     A text that led here from its results is embedded already.
@@ -108,10 +114,10 @@ def _in_search(dataset: Dataset, head: Head | None, image: Image, narrowed: Narr
     )
     ids = [pk for pk, _similarity in result.hits]
     if image.pk not in ids:
-        return Near(outside=True)
+        return Neighbours(outside=True)
     at = ids.index(image.pk)
     beside = Image.objects.in_bulk([ids[i] for i in (at - 1, at + 1) if 0 <= i < len(ids)])
-    return Near(
+    return Neighbours(
         beside.get(ids[at - 1]) if at else None,
         beside.get(ids[at + 1]) if at + 1 < len(ids) else None,
         place=at + 1,

@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from mekiki.config.keyset import beyond, take
 from mekiki.datasets.models import Image
 
-PAGE = 60
+PAGE_SIZE = 60
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Page:
     older: str
 
 
-def page_of(images: QuerySet[Image], sort: str, after: str = "", before: str = "") -> Page:
+def load_page(images: QuerySet[Image], sort: str, after: str = "", before: str = "") -> Page:
     """Return one page of images by key.
 
     A key is "<id>" or, in an order by confidence, "<confidence>:<id>". An invalid key is ignored.
@@ -29,11 +29,11 @@ def page_of(images: QuerySet[Image], sort: str, after: str = "", before: str = "
     key = _parse_key(after or before, with_confidence=bool(sort))
     backwards = bool(before) and key is not None
     images = _in_order(images, sort, key, falling=descending != backwards)
-    rows, more = take(images, PAGE)
+    rows, more = take(images, PAGE_SIZE)
     if backwards:
         rows.reverse()
-    first = key_of(rows[0], sort) if rows and ((key and not backwards) or (backwards and more)) else ""
-    last = key_of(rows[-1], sort) if rows and (backwards or more) else ""
+    first = page_key(rows[0], sort) if rows and ((key and not backwards) or (backwards and more)) else ""
+    last = page_key(rows[-1], sort) if rows and (backwards or more) else ""
     return Page(rows, newer=first, older=last)
 
 
@@ -51,7 +51,7 @@ def _in_order(
     return images.order_by(*([f"{sign}confidence", f"{sign}pk"] if sort else [f"{sign}pk"]))
 
 
-def after_key(images: QuerySet[Image], sort: str, key: str, *, backwards: bool) -> QuerySet[Image]:
+def images_after_key(images: QuerySet[Image], sort: str, key: str, *, backwards: bool) -> QuerySet[Image]:
     """Return the images after the key of an image (see key_of), the nearest first.
 
     With `backwards`, return the images before it.
@@ -61,7 +61,7 @@ def after_key(images: QuerySet[Image], sort: str, key: str, *, backwards: bool) 
     )
 
 
-def key_of(image: Image, sort: str) -> str:
+def page_key(image: Image, sort: str) -> str:
     """Return the key of an image in an order, as used in addresses of pages."""
     return f"{image.confidence!r}:{image.pk}" if sort else str(image.pk)  # type: ignore[attr-defined]
 
@@ -74,7 +74,7 @@ def _parse_key(text: str, *, with_confidence: bool) -> tuple[float | None, int] 
         return None
 
 
-def page_of_hits(
+def load_page_of_hits(
     hits: list[tuple[int, float]], after: str = "", before: str = ""
 ) -> tuple[int, list[tuple[int, float]], str, str]:
     """Return (rank of the first hit, one page of hits, key of the page before, key of the page after).
@@ -88,9 +88,11 @@ def page_of_hits(
         here = (-(key[0] or 0.0), key[1])
         order = [(-similarity, pk) for pk, similarity in hits]
         start = (
-            sum(one <= here for one in order) if after else max(0, sum(one < here for one in order) - PAGE)
+            sum(one <= here for one in order)
+            if after
+            else max(0, sum(one < here for one in order) - PAGE_SIZE)
         )
-    rows = hits[start : start + PAGE]
+    rows = hits[start : start + PAGE_SIZE]
     newer = f"{rows[0][1]!r}:{rows[0][0]}" if rows and start else ""
-    older = f"{rows[-1][1]!r}:{rows[-1][0]}" if rows and start + PAGE < len(hits) else ""
+    older = f"{rows[-1][1]!r}:{rows[-1][0]}" if rows and start + PAGE_SIZE < len(hits) else ""
     return start + 1, rows, newer, older

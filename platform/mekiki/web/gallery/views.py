@@ -17,15 +17,15 @@ from mekiki.learning.models import Head
 from mekiki.learning.search.texts import MAX_TEXT
 from mekiki.learning.selectors import champion
 from mekiki.review import blinding
-from mekiki.review.finding import FilterForm, leaves_out_hidden, matching
+from mekiki.review.finding import FilterForm, filter_images, leaves_out_hidden
 from mekiki.review.models import ConfirmedLabel
 from mekiki.review.searching import search
-from mekiki.web.gallery.pages import page_of, page_of_hits
+from mekiki.web.gallery.pages import load_page, load_page_of_hits
 
 # Above this number the page shows "more than". Counting a million rows is too slow.
 COUNT_UP_TO = 10_000
 # Seconds that a page waits for the search worker before it shows that the search is running.
-PATIENCE = 1.5
+SEARCH_WAIT_SECONDS = 1.5
 
 
 @require_safe
@@ -44,7 +44,7 @@ def images(request: HttpRequest, slug: str) -> HttpResponse:
         else None
     )
     if like is not None:
-        blinding.hide(dataset, [like])
+        blinding.set_shown_attributes(dataset, [like])
     kept = {name: value for name, value in request.GET.items() if name in form.fields and value}
     context: dict[str, Any] = {
         "dataset": dataset,
@@ -65,8 +65,8 @@ def images(request: HttpRequest, slug: str) -> HttpResponse:
         kept |= {"text": text} if text else {"like": request.GET["like"]}
         context |= _searched(request, dataset, head, asked, text, like)
     else:
-        context |= _listed(request, dataset, head, asked)
-    _describe(dataset, context["images"])
+        context |= _list_context(request, dataset, head, asked)
+    _attach_labels(dataset, context["images"])
     query = urlencode(kept)
     context["carried"] = f"?{query}" if query else ""
     context["newer_url"] = f"?{query}&before={context['newer']}" if context["newer"] else ""
@@ -74,12 +74,14 @@ def images(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "web/gallery.html", context)
 
 
-def _listed(
+def _list_context(
     request: HttpRequest, dataset: Dataset, head: Head | None, asked: dict[str, Any]
 ) -> dict[str, Any]:
     """Return the context of a page of the images that match the filters, in the requested order."""
-    images = matching(dataset, head, asked)
-    page = page_of(images, asked.get("sort", ""), request.GET.get("after", ""), request.GET.get("before", ""))
+    images = filter_images(dataset, head, asked)
+    page = load_page(
+        images, asked.get("sort", ""), request.GET.get("after", ""), request.GET.get("before", "")
+    )
     total = image_count(dataset)
     filtered = bool(set(asked) - {"sort"})
     matches = images.order_by()[: COUNT_UP_TO + 1].count() if filtered else total
@@ -99,11 +101,19 @@ def _searched(
 ) -> dict[str, Any]:
     """Return the context of a page of the most similar images, with `.rank` and `.similarity`."""
     result = search(
-        dataset=dataset, head=head, asked=asked, user=user_of(request), text=text, like=like, wait=PATIENCE
+        dataset=dataset,
+        head=head,
+        asked=asked,
+        user=user_of(request),
+        text=text,
+        like=like,
+        wait=SEARCH_WAIT_SECONDS,
     )
     after, before = request.GET.get("after", ""), request.GET.get("before", "")
-    first, hits, newer, older = page_of_hits(result.hits, after, before)
-    known = {image.pk: image for image in matching(dataset, head, {}).filter(pk__in=[pk for pk, _s in hits])}
+    first, hits, newer, older = load_page_of_hits(result.hits, after, before)
+    known = {
+        image.pk: image for image in filter_images(dataset, head, {}).filter(pk__in=[pk for pk, _s in hits])
+    }
     shown = []
     for rank, (pk, similarity) in enumerate(hits, first):
         if image := known.get(pk):
@@ -120,7 +130,7 @@ def _searched(
     }
 
 
-def _describe(dataset: Dataset, images: list[Image]) -> None:
+def _attach_labels(dataset: Dataset, images: list[Image]) -> None:
     """Give each image `.predicted_label`, `.confirmed` and the attributes that `blinding.hide` adds.
 
     The number of queries does not depend on the number of images.
@@ -128,7 +138,7 @@ def _describe(dataset: Dataset, images: list[Image]) -> None:
     ids = [image.pk for image in images]
     names = {label.pk: label for label in Label.objects.filter(dataset=dataset)}
     confirmed = dict(ConfirmedLabel.objects.filter(image__in=ids).values_list("image_id", "label_id"))
-    blinding.hide(dataset, images)
+    blinding.set_shown_attributes(dataset, images)
     for image in images:
         seen = not image.hidden
         image.predicted_label = names.get(image.predicted) if seen else None  # type: ignore[attr-defined]

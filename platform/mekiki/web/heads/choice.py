@@ -12,7 +12,7 @@ from mekiki.web import charts
 
 
 @dataclass(frozen=True)
-class Choice:
+class KindChoice:
     """The sentence about the choice, and the compared kinds of head (empty if none were compared)."""
 
     sentence: str
@@ -20,21 +20,21 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Strengths:
+class PriorStrengths:
     """The tried strengths of the prior, as rows and as a chart."""
 
     rows: list[charts.Loss]
     svg: SafeString
 
 
-def choice_of(head: Head) -> Choice:
+def choice_of(head: Head) -> KindChoice:
     """Return why the head is of its kind. The sentence says so if kinds were not compared."""
     kinds = dict(Head.Kind.choices)
     candidates = [
         {**asdict(candidate), "label": kinds.get(candidate.kind, candidate.kind)}
         for candidate in head.metrics.candidates
     ]
-    return Choice(_sentence(head, kinds), candidates)
+    return KindChoice(_sentence(head, kinds), candidates)
 
 
 def _sentence(head: Head, kinds: dict[str, Any]) -> str:
@@ -69,7 +69,7 @@ def _sentence(head: Head, kinds: dict[str, Any]) -> str:
     return sentences.get(code, code)
 
 
-def strengths_of(head: Head) -> Strengths | None:
+def strengths_of(head: Head) -> PriorStrengths | None:
     """Return the cross-validation of λ₀; None if it was fixed or the head has no prior."""
     tried = head.metrics.cross_validation if head.kind == Head.Kind.LOGISTIC else ()
     chosen = head.metrics.lambda0
@@ -90,11 +90,11 @@ def strengths_of(head: Head) -> Strengths | None:
         return None
     best = min(rows, key=lambda row: row.loss)
     taken = next((row for row in rows if row.chosen), best)
-    svg = charts.losses(
+    svg = charts.loss_curve(
         rows,
         title=_("Log-loss against the strength of the prior"),
         description=_("Lowest at %(best).2g; %(taken).2g was chosen.")
         % {"best": best.strength, "taken": taken.strength},
         x_label=_("strength of the prior, λ₀; further right the prompts count more"),
     )
-    return Strengths(rows, svg)
+    return PriorStrengths(rows, svg)

@@ -10,7 +10,7 @@ from mekiki.labeling.models import Label
 from mekiki.learning.models import Evaluation, Head
 
 # A larger table is not readable: it shows the labels with the most mistakes, and the file has all labels.
-SHOWN = 40
+MAX_TABLE_LABELS = 40
 # From this number of columns on their names are vertical, so that the columns stay narrow.
 UPRIGHT = 7
 # Maximum number of mistakes listed before the table.
@@ -66,7 +66,9 @@ class Confusion:
         return len(self.columns) >= UPRIGHT
 
 
-def of_audit(evaluation: Evaluation | None, labels: dict[int, Label], slug: str = "") -> Confusion | None:
+def confusion_on_audit(
+    evaluation: Evaluation | None, labels: dict[int, Label], slug: str = ""
+) -> Confusion | None:
     """Return the confusion matrix on the audit sample.
 
     `slug` is the dataset's slug if the gallery can show the images of a cell, which is the case while this
@@ -135,13 +137,13 @@ def _confusion(
 
 def _shown(matrix: Matrix, wrong: list[tuple[int, int]], n: int) -> list[int]:
     """Return the indices of the labels in the table, in ascending order."""
-    if n <= SHOWN:
+    if n <= MAX_TABLE_LABELS:
         return list(range(n))
     weight = [0] * n
     for t, s in wrong:
         weight[t] += matrix[t][s]
         weight[s] += matrix[t][s]
-    return sorted(sorted(range(n), key=lambda i: (-weight[i], i))[:SHOWN])
+    return sorted(sorted(range(n), key=lambda i: (-weight[i], i))[:MAX_TABLE_LABELS])
 
 
 def _step(count: int, total: int) -> int:

@@ -11,7 +11,7 @@ from mekiki.accounts.http import user_of
 from mekiki.config.csv_files import csv_response, safe_cell, utc
 from mekiki.labeling.models import Label
 from mekiki.learning.access import head_for
-from mekiki.learning.accuracy import COLUMNS, counts_of, since_stated, unknown_labels
+from mekiki.learning.accuracy import COUNT_COLUMNS, changes_since, counts_of, unknown_labels
 from mekiki.learning.models import Head
 from mekiki.learning.selectors import evaluation_of
 from mekiki.review.audit_counts import audit_counts
@@ -20,7 +20,7 @@ from mekiki.review.models import Decision
 
 CHUNK = 2000  # rows whose decisions are loaded in one query
 UNKNOWN = "label unknown to the head, counts as wrong"
-TRAINING = ("image_sha256", "file_name", "label", "decided_by", "decided_at", "decision", "kind")
+TRAINING_COLUMNS = ("image_sha256", "file_name", "label", "decided_by", "decided_at", "decision", "kind")
 
 
 @require_safe
@@ -35,7 +35,7 @@ def _training_rows(head: Head) -> Iterator[tuple[Any, ...]]:
 
     The cells of a decision that is not on record are empty.
     """
-    yield TRAINING
+    yield TRAINING_COLUMNS
     condition = hidden(head.dataset)
     stored = (
         head.training_labels.order_by("image_id")
@@ -85,11 +85,11 @@ def confusions(request: HttpRequest, slug: str, version: int) -> StreamingHttpRe
                     yield safe_cell(names.get(truth, "?")), safe_cell(names.get(predicted, "?")), n, ""
         if unknown := unknown_labels(evaluation):
             yield "", "", unknown, UNKNOWN
-        counts, since = counts_of(evaluation), since_stated(evaluation, now)
-        for name in COLUMNS:
+        counts, since = counts_of(evaluation), changes_since(evaluation, now)
+        for name in COUNT_COLUMNS:
             if n := getattr(counts, name):
                 yield "", "", n, name
-        for name in COLUMNS:
+        for name in COUNT_COLUMNS:
             if n := getattr(since, name):
                 yield "", "", n, f"{name} since stated"
 

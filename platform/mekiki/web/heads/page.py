@@ -8,7 +8,7 @@ from django.shortcuts import render
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_safe
 
-from mekiki.accounts.access import at_least
+from mekiki.accounts.access import includes_role
 from mekiki.accounts.http import user_of
 from mekiki.accounts.models import Role
 from mekiki.datasets.models import Dataset
@@ -49,7 +49,7 @@ def head(request: HttpRequest, slug: str, version: int) -> HttpResponse:
         "section": "models",
         "head": shown,
         "in_use": is_used,
-        "may_choose": at_least(dataset.role, Role.ADMIN),
+        "may_choose": includes_role(dataset.role, Role.ADMIN),
         "obstacle": promotion_obstacle(dataset, shown),
         "jobs": _jobs(dataset, shown),
         "run": run,
@@ -61,7 +61,7 @@ def head(request: HttpRequest, slug: str, version: int) -> HttpResponse:
         "report": evaluation.report if evaluation is not None else EvaluationReport(),
         "unknown_labels": unknown_labels(evaluation) if evaluation is not None else 0,
         "strata": _strata(evaluation),
-        "confusion": confusion.of_audit(evaluation, labels, dataset.slug if is_used else ""),
+        "confusion": confusion.confusion_on_audit(evaluation, labels, dataset.slug if is_used else ""),
         "curve": curve,
         "curve_svg": curve_chart(dataset, curve),
         "classes": _classes(shown, labels),
@@ -85,7 +85,9 @@ def _before(dataset: Dataset, facts: dict[str, Any]) -> Head | None:
 def _jobs(dataset: Dataset, head: Head) -> list[progress.JobStatus]:
     """Return the active jobs that concern this page, without the repetitions of other heads."""
     active = [
-        job for job in progress.active_of(dataset) if job.kind in {Kind.TRAIN, Kind.PREDICT, Kind.VERIFY_HEAD}
+        job
+        for job in progress.active_jobs_of(dataset)
+        if job.kind in {Kind.TRAIN, Kind.PREDICT, Kind.VERIFY_HEAD}
     ]
     if not any(job.kind == Kind.VERIFY_HEAD for job in active):
         return active

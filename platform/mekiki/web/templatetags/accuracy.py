@@ -12,8 +12,8 @@ from mekiki.review.audit_counts import audit_counts
 register = template.Library()
 
 register.filter("support", accuracy.support)
-register.filter("in_a_cell", accuracy.in_a_cell)
-register.filter("images_in_a_cell", accuracy.images_in_a_cell)
+register.filter("in_a_cell", accuracy.accuracy_cell)
+register.filter("images_in_a_cell", accuracy.sample_size_cell)
 register.filter("leads_with_interval", accuracy.leads_with_interval)
 
 

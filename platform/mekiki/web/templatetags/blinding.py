@@ -6,7 +6,7 @@ from typing import Any
 from django import template
 
 from mekiki.datasets.models import Dataset
-from mekiki.review.blinding import hide
+from mekiki.review.blinding import set_shown_attributes
 
 register = template.Library()
 
@@ -14,5 +14,5 @@ register = template.Library()
 @register.simple_tag
 def hide_names(dataset: Dataset, rows: Iterable[Any]) -> str:
     """Give the `image` of each row its `shown_name`, for all rows at once. The tag prints nothing."""
-    hide(dataset, [row.image for row in rows])
+    set_shown_attributes(dataset, [row.image for row in rows])
     return ""

@@ -8,7 +8,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
-from mekiki.accounts.access import at_least
+from mekiki.accounts.access import includes_role
 from mekiki.accounts.models import Role
 from mekiki.jobs import progress
 from mekiki.learning.figures import count, percent
@@ -56,7 +56,7 @@ def dataset_sections(context: Context) -> list[Link]:
     links = []
     for name, label, needed in entries:
         url = _reverse("dataset-settings" if name == "settings" else name, dataset.slug)
-        if url and at_least(role, needed):
+        if url and includes_role(role, needed):
             links.append(Link(name, label, url, current=name == section))
     return links
 
@@ -87,7 +87,7 @@ def optional_url(name: str, *args: object) -> str:
 @register.simple_tag
 def running_jobs(dataset: object) -> list[progress.JobStatus]:
     """Return the active jobs of a dataset, the running ones first."""
-    return progress.active_of(dataset)
+    return progress.active_jobs_of(dataset)
 
 
 @register.filter

@@ -19,13 +19,13 @@ from mekiki.accounts.models import Role
 from mekiki.audit.models import Event
 from mekiki.config.csv_files import csv_response
 from mekiki.datasets.access import dataset_for, job_for
-from mekiki.datasets.left_out import left_out_of
+from mekiki.datasets.left_out import skipped_images_of
 from mekiki.datasets.models import Dataset
 from mekiki.exports import services as exports
 from mekiki.exports.models import LabelSet
 from mekiki.jobs import progress
 from mekiki.jobs import services as jobs
-from mekiki.jobs.models import ACTIVE_STATES, ENDED_EARLY, Job, Kind
+from mekiki.jobs.models import ACTIVE_STATES, UNSUCCESSFUL_STATES, Job, Kind
 from mekiki.web import activity_log, events
 
 ENDED_JOBS = 10
@@ -37,12 +37,12 @@ def activity(request: HttpRequest, slug: str) -> HttpResponse:
     dataset = dataset_for(user_of(request), slug)
     rows = Job.objects.filter(dataset=dataset).exclude(state__in=ACTIVE_STATES)
     ended = list(rows.select_related("dataset").order_by("-number")[:ENDED_JOBS])
-    again = progress.worth_retrying(ended, dataset) if dataset.role == Role.ADMIN else set()
-    left_out = left_out_of(dataset, ended)
+    again = progress.ids_to_retry(ended, dataset) if dataset.role == Role.ADMIN else set()
+    left_out = skipped_images_of(dataset, ended)
     context = {
         "dataset": dataset,
         "section": "activity",
-        "jobs": progress.active_of(dataset),
+        "jobs": progress.active_jobs_of(dataset),
         "ended": [
             (job, progress.status(job, dataset.role), job.pk in again, left_out.get(job.pk, []))
             for job in ended
@@ -50,7 +50,7 @@ def activity(request: HttpRequest, slug: str) -> HttpResponse:
         "left_out": [item for rows in left_out.values() for item in rows],
         "may_retry": bool(again),
         "groups": events.choices(with_users=False),
-        **activity_log.page_of(
+        **activity_log.event_page_context(
             request,
             Event.objects.filter(dataset_id=dataset.pk),
             names=[member.user.username for member in people.members(dataset)],
@@ -66,7 +66,9 @@ def platform_activity(request: HttpRequest) -> HttpResponse:
     users, _more = people.users()
     context = {
         "groups": events.choices(with_users=True),
-        **activity_log.page_of(request, Event.objects.all(), names=[user.username for user in users]),
+        **activity_log.event_page_context(
+            request, Event.objects.all(), names=[user.username for user in users]
+        ),
     }
     ids = {line.event.dataset_id for line in context["events"]} - {None}
     datasets = Dataset.objects.only("slug", "name", "archived_at").in_bulk(ids)
@@ -123,7 +125,7 @@ def retry_job(request: HttpRequest, slug: str, job_id: UUID) -> HttpResponse:
         raise Http404
     try:
         label_set = LabelSet.objects.filter(dataset=dataset, pk=job.payload.get("label_set")).first()
-        if job.kind == Kind.FREEZE and job.state in ENDED_EARLY and label_set is not None:
+        if job.kind == Kind.FREEZE and job.state in UNSUCCESSFUL_STATES and label_set is not None:
             # This also stores the new job in the label set.
             exports.retry(label_set=label_set, user=user_of(request))
         else:

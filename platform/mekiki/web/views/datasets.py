@@ -20,7 +20,7 @@ from mekiki.learning.models import Evaluation
 from mekiki.learning.selectors import learning_curve
 from mekiki.web import charts
 from mekiki.web.next_step import decide, facts_of
-from mekiki.web.numbers import Standing, standings
+from mekiki.web.numbers import DatasetSummary, dataset_summaries
 from mekiki.web.problems import problems_of
 from mekiki.web.templatetags.shell import count
 
@@ -29,7 +29,7 @@ from mekiki.web.templatetags.shell import count
 def home(request: HttpRequest) -> HttpResponse:
     """Show the datasets a user may see, those that need people first."""
     context = {
-        "standings": standings(visible_datasets(user_of(request)), user_of(request)),
+        "standings": dataset_summaries(visible_datasets(user_of(request)), user_of(request)),
         "may_create": user_of(request).may_create_datasets or user_of(request).is_superuser,
     }
     return render(request, "web/home.html", context)
@@ -71,7 +71,7 @@ def suggest_address(request: HttpRequest) -> JsonResponse:
 def overview(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the loop as one diagram, the learning curve and the next sensible action."""
     dataset = dataset_for(user_of(request), slug)
-    standing = standings([dataset], user_of(request))[0]
+    standing = dataset_summaries([dataset], user_of(request))[0]
     step = decide(facts_of(dataset, standing))
     curve = [evaluation for evaluation in learning_curve(dataset) if evaluation.n]
     stations = loop_stations(standing)
@@ -95,10 +95,10 @@ def overview(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "web/overview.html", context)
 
 
-def loop_stations(standing: Standing) -> list[charts.Station]:
+def loop_stations(standing: DatasetSummary) -> list[charts.LoopStage]:
     """Return the five stages of the loop with the number of images at each."""
     return [
-        charts.Station(label, n, count(n))
+        charts.LoopStage(label, n, count(n))
         for label, n in (
             (pgettext("loop", "images"), standing.images),
             (pgettext("loop", "predicted"), standing.predicted),

@@ -102,7 +102,7 @@ def _page(
 
 
 @require_POST
-def ask(request: HttpRequest) -> HttpResponse:
+def request_seal_or_check(request: HttpRequest) -> HttpResponse:
     """Request a seal or a check."""
     act = {"seal": request_seal, "check": request_check}.get(request.POST.get("act", ""))
     require_platform_admin(user_of(request))

@@ -2,7 +2,7 @@
 
 Words = dict[str, tuple[str, ...]]
 
-SEEN: Words = {
+SENTENCE_FRAMES: Words = {
     "en": (
         "{}",
         "{}",

@@ -368,7 +368,7 @@ ADJECTIVE: dict[str, Words] = {
     },
 }
 # Labels without an object, as people name folders.
-BARE: dict[str, Words] = {
+STATE_ALONE: dict[str, Words] = {
     "en": {
         "good": (
             "good",

@@ -31,7 +31,7 @@ class Command(BaseCommand):
         if user is None:
             raise CommandError(_("No user has this name. Nothing was changed."))
         password = services.generate_password()
-        services.give_password(user=user, password=password, actor=None)
+        services.reset_password(user=user, password=password, actor=None)
         message = _("New password of %(name)s. It is shown this once and must be changed at the next login.")
         self.stderr.write(message % {"name": user.username})
         self.stdout.write(password)

@@ -66,8 +66,8 @@ class Command(BaseCommand):
         from mekiki.labeling.services import LabelSpec
         from mekiki.simulation import loop
         from mekiki.simulation.clients import HttpClient
-        from mekiki.simulation.setting_up import make_people, make_simulated_dataset
-        from mekiki.simulation.truth import Truth, read_table
+        from mekiki.simulation.setting_up import create_simulated_dataset, create_users
+        from mekiki.simulation.truth import Truth, read_truth_csv
 
         started = time.monotonic()
         url = options["inside"].rstrip("/")
@@ -83,8 +83,8 @@ class Command(BaseCommand):
                 check=True,
             )
         described = json.loads(described_in.read_text(encoding="utf-8"))
-        people = make_people()
-        dataset = make_simulated_dataset(
+        people = create_users()
+        dataset = create_simulated_dataset(
             name=SAMPLE_NAME,
             description=(
                 "Drawn by Mekiki's own picture maker under capture conditions the bundled encoder never saw."
@@ -106,7 +106,7 @@ class Command(BaseCommand):
         )
         figures = loop.run(
             dataset=dataset,
-            truth=Truth(dataset, read_table(sample / "truth.csv")),
+            truth=Truth(dataset, read_truth_csv(sample / "truth.csv")),
             client=HttpClient(url, dataset.slug, "reviewer", people.passwords["reviewer"]),
             admin=people.admin,
             budget=options["budget"],

@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from mekiki.datasets.importing.entries import Folder
 from mekiki.datasets.models import ImportBatch
-from mekiki.simulation.layout import Layout, contradictions, read_layout
+from mekiki.simulation.layout import Layout, images_in_two_labels, read_layout
 from mekiki.simulation.truth import TruthError, read_prompts
 
 # Exit status if the folder or the prompts file cannot be used.
@@ -51,16 +51,16 @@ class Command(BaseCommand):
             layout = read_layout(folder)
             prompts = read_prompts(options["prompts"], layout.labels)
             if options["inside"]:
-                self._inside(folder, layout, prompts, options)
+                self._run_child(folder, layout, prompts, options)
         except TruthError as error:
             raise CommandError(str(error), returncode=UNUSABLE) from None
         if not options["inside"]:
             for remark in layout.remarks:
                 self.stdout.write(remark)
             self.stdout.flush()
-            self._outside(folder, options)
+            self._run_parent(folder, options)
 
-    def _outside(self, folder: Path, options: dict[str, Any]) -> None:
+    def _run_parent(self, folder: Path, options: dict[str, Any]) -> None:
         """Start a platform without a web server and run the loop in a child process that knows its URLs."""
         from mekiki.embedded.supervisor import Platform
 
@@ -81,17 +81,17 @@ class Command(BaseCommand):
         if code:
             sys.exit(code)
 
-    def _inside(
+    def _run_child(
         self, folder: Path, layout: Layout, prompts: dict[str, list[str]], options: dict[str, Any]
     ) -> None:
         from mekiki.simulation import loop
         from mekiki.simulation.clients import ServiceClient
-        from mekiki.simulation.setting_up import make_people, make_simulated_dataset
-        from mekiki.simulation.truth import Truth, take_folder_names
+        from mekiki.simulation.setting_up import create_simulated_dataset, create_users
+        from mekiki.simulation.truth import Truth, extract_labels_from_names
 
         started = time.monotonic()
-        people = make_people()
-        dataset = make_simulated_dataset(
+        people = create_users()
+        dataset = create_simulated_dataset(
             name=Folder(folder).label,
             folder=folder,
             labels=[{"name": name, "prompts": texts} for name, texts in prompts.items()],
@@ -101,11 +101,11 @@ class Command(BaseCommand):
             people=people,
             say=self.stdout.write,
         )
-        for remark in contradictions(layout, ImportBatch.objects.filter(dataset=dataset).latest("pk")):
+        for remark in images_in_two_labels(layout, ImportBatch.objects.filter(dataset=dataset).latest("pk")):
             self.stdout.write(remark)
         figures = loop.run(
             dataset=dataset,
-            truth=Truth(dataset, take_folder_names(dataset, layout.label_of)),
+            truth=Truth(dataset, extract_labels_from_names(dataset, layout.label_of)),
             client=ServiceClient(dataset, people.reviewer),
             admin=people.admin,
             budget=options["budget"],
