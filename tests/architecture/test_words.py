@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PLAIN = (
     "workers",
     "platform/imaging",
+    "platform/verification/label_set",
     "platform/mekiki/datasets",
     "platform/mekiki/labeling",
     "platform/mekiki/review",

@@ -8,7 +8,6 @@ from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 
-from mekiki.audit import signing
 from mekiki.audit.models import Event
 from mekiki.audit.private_key import SigningKeyError
 from mekiki.exports import selectors
@@ -18,6 +17,7 @@ from mekiki.exports.writing import write_label_set
 from mekiki.jobs.models import Job, State
 from tests import factories
 from tests.exports.helpers import Judged, nothing, path_of
+from verification import signing
 
 
 @pytest.fixture

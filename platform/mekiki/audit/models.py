@@ -65,7 +65,7 @@ class SigningKey(models.Model):
     fingerprint = models.CharField(max_length=64, unique=True)  # SHA-256 of the raw public key
     public_pem = models.TextField()
     act = models.CharField(max_length=10, choices=Act.choices)
-    # The signature of the previous key over `audit.rotation.endorsement_text`. Empty for a first key and
+    # The signature of the previous key over `verification.rotation.endorsement_text`. Empty for a first key and
     # after a loss.
     endorsement = models.BinaryField(default=b"")
     actor_name = models.CharField(max_length=150, default="")  # "" is the platform itself
@@ -154,7 +154,9 @@ class SealCheck(models.Model):
     seals = models.PositiveBigIntegerField()
     rows = models.PositiveBigIntegerField()
     unsealed = models.PositiveBigIntegerField()
-    findings = models.JSONField(default=list)  # [{"code": …, "detail": {…}}], see audit.findings.SENTENCES
+    findings = models.JSONField(
+        default=list
+    )  # [{"code": …, "detail": {…}}], see verification.findings.SENTENCES
 
     class Meta:
         indexes = [models.Index(fields=["-at"], name="seal_check_by_time")]

@@ -20,8 +20,8 @@ from rfc3161_client import (
 )
 from rfc3161_client.tsp import PKIStatus
 
-from mekiki.audit.checking import Stamp
-from mekiki.audit.findings import gettext_noop
+from verification.checking import Stamp
+from verification.messages import gettext_noop
 
 MAX_REPLY = 1 << 20
 _CERTIFICATES = 0xA0  # [0] of SignedData

@@ -6,13 +6,13 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.fields.json import KeyTransform
 
 from mekiki.accounts.models import Role
-from mekiki.audit import signing
 from mekiki.audit.keys import current_key
 from mekiki.datasets.models import Image
 from mekiki.exports.models import LabelSet, LabelSetEntry
 from mekiki.learning.models import Champion, Head, Prediction
 from mekiki.review.blinding import hidden
 from mekiki.review.models import BLIND_STREAMS, ConfirmedLabel, Decision, QueueItem
+from verification import signing
 
 PAGE = 25
 

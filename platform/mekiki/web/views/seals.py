@@ -16,17 +16,17 @@ from mekiki.accounts.confirming import confirm_first
 from mekiki.accounts.http import UserRequest
 from mekiki.accounts.outbox import is_set_up
 from mekiki.audit import head_mail
-from mekiki.audit.findings import Finding
 from mekiki.audit.keys import key_history
 from mekiki.audit.models import Seal, SealCheck, SealTimeStamp
 from mekiki.audit.sealed_tables import sealed_tables
 from mekiki.audit.sealing import facts_of, last_sealed_id
-from mekiki.audit.signing import grouped
 from mekiki.audit.stamping import add_time_stamp
 from mekiki.audit.time_stamps import MAX_REPLY, request_for
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
 from mekiki.jobs.progress import status
 from mekiki.jobs.seals import request_check, request_seal
+from verification.findings import Finding
+from verification.signing import grouped
 
 SHOWN = 10
 

@@ -8,10 +8,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
-from mekiki.audit.signing import fingerprint
 from mekiki.config.regular_files import read_regular
-from mekiki.exports.problems import VerifyReport
-from mekiki.exports.verify import verify
+from verification.label_set.problems import VerifyReport
+from verification.label_set.verify import verify
+from verification.signing import fingerprint
 
 UNREADABLE = 2
 

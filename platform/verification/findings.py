@@ -1,17 +1,12 @@
-"""The findings of a check of seals, as sentences. This module uses neither Django nor the database."""
+"""The findings of a check of seals, as sentences."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from verification.messages import gettext_noop
+
 MOST = 100
-
-
-def gettext_noop(text: str) -> str:
-    """Mark a sentence for the catalogues without importing Django."""
-    return text
-
-
 # The names of the sealed tables, for the translation catalogues.
 TABLES = (gettext_noop("events"), gettext_noop("decisions"))
 SENTENCES = {

@@ -1,7 +1,4 @@
-"""The problems that a check of a label set can report, as sentences.
-
-This module is a part of the verifier and uses neither Django nor the database.
-"""
+"""The problems that a check of a label set can report, as sentences."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from mekiki.exports.format import gettext_noop
+from verification.messages import gettext_noop
 
 MAX_PROBLEMS = 50
 SENTENCES = {

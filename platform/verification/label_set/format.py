@@ -1,6 +1,6 @@
 """The format of a label set: names, fields, and their text forms.
 
-The writer and the verifier share this module, so it uses neither Django nor the database.
+The writer of the platform and the verifier share this module.
 docs/reference/label-set.md describes the format field by field. Change FORMAT_VERSION together with it.
 """
 
@@ -105,11 +105,6 @@ def fields(version: int) -> tuple[str, ...]:
 def listed(version: int) -> tuple[str, ...]:
     """Return the files of a label set of a format version, except the images."""
     return LISTED if version > 1 else tuple(name for name in LISTED if name not in SINCE_2)
-
-
-def gettext_noop(text: str) -> str:
-    """Mark a sentence for the translation catalogues without an import of Django."""
-    return text
 
 
 def guard(text: str) -> str:
