@@ -72,10 +72,9 @@ def test_members_download_and_it_is_recorded(
 def test_a_page_never_makes_a_key(judged: Judged, page: str, client: Client) -> None:
     """A viewer's page view made a new key when the file was gone, and later label sets had another signature."""
     file = settings.HOME / "keys" / "signing.pem"
-    kept = file.read_bytes()
+    away = file.rename(file.with_name("away.pem"))  # keeps the mode of the file
     client.force_login(judged.admin)
     try:
-        file.unlink()
         before = client.get(reverse("label-set-key", args=["parts"])).content
         assert client.get(page).status_code == 200 and not file.exists()
         asked = freeze(dataset=judged.dataset, user=judged.admin)
@@ -83,7 +82,7 @@ def test_a_page_never_makes_a_key(judged: Judged, page: str, client: Client) -> 
             write_label_set(label_set=asked, progress=nothing)
         assert not file.exists()
     finally:
-        file.write_bytes(kept)
+        away.rename(file)
     assert client.get(reverse("label-set-key", args=["parts"])).content == before
 
 
