@@ -184,6 +184,7 @@ def _open_folder(batch: ImportBatch) -> Path:
 def _append(folder: Path, name: str, size: int, draft: Path | None, problem: ProblemError | None) -> None:
     # Unbuffered: a full disk is noticed at once, and nothing is written later.
     with (folder / NAMES_FILE).open("ab+", buffering=0) as lines:
+        # Not a FileLock: the lock is on the open file that is written.
         fcntl.flock(lines, fcntl.LOCK_EX)
         at = lines.seek(0, os.SEEK_END)
         whole = at
