@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
@@ -128,24 +128,25 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None) -> Iterator[None]:
-    """Tests run in the test database with the rights of the application."""
+def django_db_setup(
+    django_test_environment: None, django_db_blocker: Any, django_db_modify_db_settings: None
+) -> Iterator[None]:
+    """Create the test database. Tests run in it with the rights of the application."""
+    from django.db import connection
     from django.test import TransactionTestCase
 
-    from tests.roles import OWNER_URL, as_owner, grant_rights
+    from tests import migrated_database
+    from tests.emptying import delete_all_rows
+    from tests.roles import grant_rights
 
-    grant_rights()
+    with django_db_blocker.unblock():
+        migrated_database.create()
+        grant_rights()
     connect_as(os.environ["DATABASE_URL"])
-    tear_down = TransactionTestCase._fixture_teardown
-
-    def tear_down_as_owner(self: TransactionTestCase) -> None:
-        with as_owner():  # it empties every table
-            tear_down(self)
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TransactionTestCase, "_fixture_teardown", tear_down_as_owner)
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda self: delete_all_rows())
         yield
-    connect_as(os.environ[OWNER_URL])
+    connection.close()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -170,39 +171,6 @@ def _language_of_the_site() -> Iterator[None]:
     yield
     translation.deactivate()
     timezone.deactivate()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _flush_despite_append_only_triggers() -> Iterator[None]:
-    """Let Django's flush after a transactional test empty append-only tables.
-
-    Only the flush itself runs as a replica, where ordinary triggers do not fire; the tests see them all.
-    """
-    from django.db import OperationalError, transaction
-    from django.db.backends.postgresql.operations import DatabaseOperations
-    from psycopg.errors import DeadlockDetected
-
-    flush = DatabaseOperations.execute_sql_flush
-
-    def flush_as_replica(self: DatabaseOperations, sql_list: list[str]) -> None:
-        with transaction.atomic(using=self.connection.alias):
-            with self.connection.cursor() as cursor:
-                cursor.execute("SET LOCAL ROLE mekiki")
-                cursor.execute("SET LOCAL session_replication_role = replica")
-            flush(self, sql_list)
-
-    def flush_despite_requests(self: DatabaseOperations, sql_list: list[str]) -> None:
-        """A page that is closed sends a last request. Its transaction can wait for the flush, and the flush for it."""
-        for attempt in range(5):
-            try:
-                return flush_as_replica(self, sql_list)
-            except OperationalError as error:
-                if attempt == 4 or not isinstance(error.__cause__, DeadlockDetected):
-                    raise
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(DatabaseOperations, "execute_sql_flush", flush_despite_requests)
-        yield
 
 
 @pytest.fixture
